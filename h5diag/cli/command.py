@@ -1,0 +1,95 @@
+"""What a command of the command line is made of, and the few things that all commands share."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from h5diag.memory import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command found: a JSON document for programs and a text for a person.
+
+    Parameters
+    ----------
+    document
+        Plain dicts, lists, strings, numbers, booleans and None; addresses and sizes as integers.
+    text
+        The same for a person: the answer first, aligned, addresses in hex. No trailing line end.
+    status
+        Exit status; 0 whatever the verdict.
+    """
+
+    document: Mapping[str, object]
+    text: str
+    status: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command (or, with `commands`, a group of commands).
+
+    Parameters
+    ----------
+    name
+        The word on the command line.
+    help
+        One line that says what it does.
+    arguments
+        Adds the command's own arguments to its parser. ``--json`` is there already.
+    run
+        Does the work. Heavy rooms are imported inside it, so that ``h5diag --help`` stays quick.
+    commands
+        Sub-commands; then `run` is never called.
+    """
+
+    name: str
+    help: str
+    arguments: Callable[[ArgumentParser], None] = lambda parser: None
+    run: Callable[[Namespace], Result] = lambda options: Result({}, "")
+    commands: tuple[Command, ...] = ()
+
+
+def number(text: str) -> int:
+    """Return the number written as ``0x..``, ``0b..`` or decimal, with ``_`` allowed, for argparse."""
+    try:
+        return int(text.strip(), 0)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a number; write 0x08000000 or 134217728") from None
+
+
+def address_range(text: str) -> tuple[int, int]:
+    """Return ``(start, stop)`` out of ``START:STOP`` (half-open), for argparse."""
+    start, colon, stop = text.partition(":")
+    if not colon:
+        raise ArgumentTypeError(f"{text!r} is not a range; write START:STOP, STOP not included")
+    a, b = number(start), number(stop)
+    if a >= b or a < 0:
+        raise ArgumentTypeError(f"{text!r} is an empty range; STOP must be above START")
+    return a, b
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Progress]:
+    """Give a `Progress` that draws a bar on standard error after a second, on a terminal only."""
+    begun, drawn = time.monotonic(), False
+
+    def show(fraction: float) -> None:
+        nonlocal drawn
+        if sys.stderr.isatty() and (drawn or time.monotonic() - begun > 1.0):
+            drawn = True
+            done = round(30 * min(max(fraction, 0.0), 1.0))
+            sys.stderr.write(f"\r{label} [{'#' * done}{'.' * (30 - done)}] {fraction:4.0%}")
+            sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        if drawn:
+            sys.stderr.write("\n")
