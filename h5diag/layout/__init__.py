@@ -1,0 +1,54 @@
+"""Where a boot loader keeps what: slots, and what a displacement means in their terms.
+
+``load_layout`` takes a preset's name (``oemirot-2m-overwrite``) or the path of a user's own ``flash_layout.h``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from h5diag.chip import Chip
+from h5diag.errors import InputError
+from h5diag.layout.displacement import Explanation, ExplanationKind, explain
+from h5diag.layout.header import parse_flash_layout
+from h5diag.layout.presets import preset, preset_names
+from h5diag.layout.slots import NO_SLOT, Layout, Mode, Role, Security, Slot
+
+__all__ = [
+    "NO_SLOT", "Explanation", "ExplanationKind", "Layout", "Mode", "Role", "Security", "Slot", "explain",
+    "load_layout", "parse_flash_layout", "preset", "preset_names",
+]
+
+
+def load_layout(name: str | Path, chip: Chip | None = None) -> Layout:
+    """Return the preset called `name`, or the layout of the ``flash_layout.h`` at that path.
+
+    Parameters
+    ----------
+    name
+        A preset's name or a path.
+    chip
+        The chip that it is for; by default the preset's own, and for a header the chip of its flash size.
+
+    Raises
+    ------
+    InputError
+        When it is neither, or the header cannot be evaluated (the message names the macro).
+    """
+    text = str(name)
+    if text in preset_names():
+        return preset(text, chip)
+    path = Path(name)
+    if path.is_file():
+        if path.stat().st_size > 1 << 20:
+            raise InputError("larger than 1 MB, so no flash_layout.h", source=text)
+        return parse_flash_layout(path.read_text("utf-8", "replace"), source=text, chip=chip)
+    if path.is_dir():
+        raise InputError("is a folder", source=text, advice="give the flash_layout.h in it")
+    if path.suffix or "/" in text or "\\" in text:
+        raise InputError("no such file", source=text, advice="give a flash_layout.h or a preset: " + _few())
+    raise InputError(f"no layout is called {text!r}", advice="presets: " + _few())
+
+
+def _few() -> str:
+    return "oemirot-{2m,1m}-{overwrite,swap}[-1image][-data1|-data2]"

@@ -1,0 +1,115 @@
+"""A user's own ``flash_layout.h``, evaluated by the preprocessor library pcpp.
+
+Only the text itself is read: an ``#include`` is passed over, and nothing of it is run.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from typing import Any
+
+from h5diag.chip import Chip
+from h5diag.errors import InputError
+from h5diag.layout.presets import area_slot, chip_with_flash
+from h5diag.layout.slots import Layout, Mode, Role, Security, Slot
+from h5diag.memory import AddressRange
+
+
+def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip | None = None) -> Layout:
+    """Return the layout that a ``flash_layout.h`` of ST's boot loaders describes.
+
+    Parameters
+    ----------
+    text
+        The header. Areas are taken from ``FLASH_AREA_n_OFFSET``/``_SIZE`` (n = 0 to 7), the boot loader from
+        ``FLASH_AREA_BL2_*``, the mode from ``MCUBOOT_OVERWRITE_ONLY``.
+    source
+        File name for messages.
+    chip
+        The chip; by default one whose flash has ``FLASH_TOTAL_SIZE`` bytes.
+
+    Raises
+    ------
+    InputError
+        Naming the macro that is missing or cannot be evaluated, or the line of the header that is wrong.
+    """
+    names = ["FLASH_AREA_BL2_OFFSET", "FLASH_AREA_BL2_SIZE", "FLASH_AREA_SCRATCH_SIZE", "FLASH_S_PARTITION_SIZE",
+             "FLASH_TOTAL_SIZE", "MCUBOOT_APP_IMAGE_NUMBER", "FLASH_AREA_SCRATCH_OFFSET", "FLASH_BL2_HDP_END"]
+    names += [f"FLASH_AREA_{i}_{what}" for i in range(8) for what in ("OFFSET", "SIZE")]
+    defined, values = _values(text, names, source)
+
+    def value(name: str, default: int = -1) -> int:
+        number = values.get(name, default)
+        if number < 0 and name not in values:
+            raise InputError(f"macro {name} is not defined", source=source,
+                             advice="is this the boot loader's flash_layout.h?")
+        if not 0 <= number < 1 << 32:
+            raise InputError(f"macro {name} = {number:#x} does not fit 32 bits", source=source)
+        return number
+
+    chip = chip or chip_with_flash(value("FLASH_TOTAL_SIZE", 0))
+    base = chip.flash.base
+    one_image = value("MCUBOOT_APP_IMAGE_NUMBER", 2) == 1
+    boot, boot_size = value("FLASH_AREA_BL2_OFFSET", 0), value("FLASH_AREA_BL2_SIZE")
+    overwrite = "MCUBOOT_OVERWRITE_ONLY" in defined
+    scratch_size = 0 if overwrite else value("FLASH_AREA_SCRATCH_SIZE", 0)
+    scratch = value("FLASH_AREA_SCRATCH_OFFSET", boot + boot_size) if scratch_size else boot + boot_size
+    primary = value("FLASH_AREA_0_OFFSET")
+    secure_stop = primary + value("FLASH_S_PARTITION_SIZE", value("FLASH_AREA_0_SIZE"))
+    try:
+        slots = [Slot("boot", -1, Role.BOOT, Security.SECURE, AddressRange(base + boot, base + boot + boot_size)),
+                 Slot("scratch", -1, Role.SCRATCH, Security.SECURE,
+                      AddressRange(base + scratch, base + scratch + scratch_size))]
+        for i in range(8):
+            offset, size = value(f"FLASH_AREA_{i}_OFFSET", 0), value(f"FLASH_AREA_{i}_SIZE", 0)
+            if size:
+                slots.append(area_slot(i, offset, size, base, one_image or not chip.trustzone))
+        hidden = AddressRange(base, base + value("FLASH_BL2_HDP_END", scratch + scratch_size - 1) + 1)
+        secure = AddressRange(base, base + secure_stop if chip.trustzone else base)
+        return Layout(source, chip, Mode.OVERWRITE if overwrite else Mode.SWAP, tuple(slots), secure, hidden, source)
+    except ValueError as error:
+        raise InputError(str(error), source=source, advice="check --chip against FLASH_TOTAL_SIZE") from None
+
+
+def _values(text: str, names: list[str], source: str) -> tuple[set[str], dict[str, int]]:
+    """Return the macros that are defined at the end of `text`, and the values of those in `names`."""
+    from pcpp import OutputDirective, Preprocessor  # builds its parser tables: slow to import
+
+    problems: list[InputError] = []
+    unknown: list[str] = []
+
+    class Evaluator(Preprocessor):  # type: ignore[misc]
+        def include(self, tokens: Any, original_line: Any = None) -> Iterator[Any]:
+            return iter(())
+
+        def on_error(self, file: str, line: int, message: str) -> None:
+            problems.append(InputError(message, source=source, place=f"line {line}"))
+
+        def on_directive_unknown(self, directive: Any, toks: Any, ifpassthru: bool, precedingtoks: Any) -> bool:
+            if directive.value == "error":
+                self.on_error(source, directive.lineno, "#error " + "".join(t.value for t in toks).strip())
+            return True  # #warning and the like say nothing about the slots
+
+        def on_unknown_macro_in_expr(self, ident: str) -> int:
+            unknown.append(ident)
+            return 0  # as C says for #if
+
+    values = {}
+    preprocessor = Evaluator()
+    try:
+        preprocessor.parse(text, source)
+        preprocessor.write(io.StringIO())
+        if problems:
+            raise problems[0]
+        for name in (n for n in names if n in preprocessor.macros):
+            unknown.clear()
+            number = int(preprocessor.evalexpr(preprocessor.tokenize(name))[0])
+            if unknown or problems:
+                what = f"uses {unknown[0]}, which is not defined" if unknown else "is not a number"
+                raise InputError(f"macro {name} {what}", source=source, advice="define it in this header")
+            values[name] = number
+    except (ValueError, TypeError, IndexError, KeyError, AttributeError, RecursionError, SyntaxError, ArithmeticError,
+            OutputDirective) as error:
+        raise InputError(f"the preprocessor cannot read it ({type(error).__name__})", source=source) from None
+    return set(preprocessor.macros), values
