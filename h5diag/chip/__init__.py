@@ -1,0 +1,61 @@
+"""What the manuals say about a chip, as data: geometry, aliases, identity, registers, option bytes.
+
+Each chip is one TOML file in ``h5diag/chips``; files whose name begins with ``_`` hold what a family shares
+and are named by ``inherits``. The loader is strict: an unknown key, a wrong type or a missing ``ref`` is an
+error, so that a typing slip in a fact file never becomes a silent default.
+"""
+
+from __future__ import annotations
+
+from h5diag.chip.ecc import EccArea, EccKind, EccLocation, Interruption
+from h5diag.chip.facts import (
+    Address,
+    Area,
+    Erratum,
+    Flag,
+    Flash,
+    FlashMode,
+    Identity,
+    Key,
+    Meaning,
+    Option,
+    Package,
+    ProductState,
+    Region,
+    Revision,
+    Sector,
+    Source,
+)
+from h5diag.chip.files import DEFAULT_CHIP, chip_names, load_chip, parse_chip
+from h5diag.chip.model import Chip
+from h5diag.chip.registers import Field, Register
+
+__all__ = [
+    "DEFAULT_CHIP",
+    "Address",
+    "Area",
+    "Chip",
+    "EccArea",
+    "EccKind",
+    "EccLocation",
+    "Erratum",
+    "Field",
+    "Flag",
+    "Flash",
+    "FlashMode",
+    "Identity",
+    "Interruption",
+    "Key",
+    "Meaning",
+    "Option",
+    "Package",
+    "ProductState",
+    "Region",
+    "Register",
+    "Revision",
+    "Sector",
+    "Source",
+    "chip_names",
+    "load_chip",
+    "parse_chip",
+]
