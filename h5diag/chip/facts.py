@@ -134,7 +134,7 @@ class ProductState:
 
     `titles` are other spellings that tools print. `debug` is ``full``, ``nonsecure``, ``none`` or ``unknown``: what a
     debugger reaches without authentication. `masks_secure` is true where a debugger reads options of the secure side
-    as zero.
+    as zero. `otherwise` marks the level that every other value means.
     """
 
     value: int
@@ -144,6 +144,7 @@ class ProductState:
     ref: str
     titles: tuple[str, ...] = ()
     masks_secure: bool = False
+    otherwise: bool = False
     hint: bool = False
 
 

@@ -19,7 +19,7 @@ from h5diag.errors import InputError
 DEFAULT_CHIP = "stm32h563zi"
 
 _IDENTITY = ("name", "id", "tag", "register", "code")
-"""The keys by which an entry of a list replaces the inherited one, the first that the entry has."""
+"""The keys by which an entry of a list meets the inherited one, the first that the entry has."""
 
 
 def chip_names() -> tuple[str, ...]:
@@ -81,7 +81,7 @@ def _identity(entry: Mapping[str, Any]) -> object:
 
 
 def _overlaid(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    """Tables are laid over each other; an entry of a list of tables replaces the one of the same identity."""
+    """Tables are laid over each other; so are entries of lists of tables that have the same identity."""
     out = dict(base)
     for key, value in top.items():
         old = out.get(key)
@@ -89,7 +89,8 @@ def _overlaid(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
             out[key] = _overlaid(old, value)
         elif isinstance(old, list) and old and isinstance(old[0], dict) and _identity(old[0]) is not None:
             named = {_identity(entry): entry for entry in old}
-            named.update({_identity(entry): entry for entry in value})
+            for entry in value:
+                named[_identity(entry)] = _overlaid(named.get(_identity(entry), {}), entry)
             out[key] = list(named.values())
         else:
             out[key] = value

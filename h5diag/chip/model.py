@@ -140,6 +140,9 @@ class Chip:
         for s in self.states:
             if s.value == value:
                 return s
+        for s in self.states:
+            if s.otherwise:
+                return s
         raise KeyError(f"0x{value:X} is no {self.state_option} of {self.name}")
 
     def ecc_location(self, register: str, value: int) -> EccLocation:
@@ -152,9 +155,9 @@ class Chip:
         """
         r = self.register(register)
         names = {f.name for f in r.fields}
-        if "ECCD" in names and r.get("ECCD", value):
+        if any(n in names and r.get(n, value) for n in ("ECCD", "ECCD2")):
             kind = EccKind.DOUBLE
-        elif "ECCC" in names and r.get("ECCC", value):
+        elif any(n in names and r.get(n, value) for n in ("ECCC", "ECCC2")):
             kind = EccKind.CORRECTED
         else:
             return EccLocation(EccKind.NONE)
@@ -163,7 +166,8 @@ class Chip:
         stride = self.flash.bank_size if area.bank_stride < 0 else area.bank_stride
         address = base + r.get("BK_ECC", value) * stride + (r.get("ADDR_ECC", value) - area.offset) * area.step
         # The arithmetic of small areas may leave the address space when a register was read as garbage.
-        return EccLocation(kind, area.name, max(0, address), max(area.step, 1), area.hint)
+        return EccLocation(kind, area.name, max(0, address),
+                           area.step if area.step > 1 else self.flash.program_unit, area.hint)
 
     def _ecc_area(self, names: set[str], r: Register, value: int) -> EccArea:
         for area in self.ecc:
