@@ -1,0 +1,129 @@
+"""The cheapest test that separates what is still possible: read-only before state-changing before destructive."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from importlib import resources
+
+from h5diag.verdict.weighing import Status, Verdict, VerdictWord
+
+
+class TestClass(IntEnum):
+    """What a test does to the board, mildest first. An irreversible test is never proposed."""
+
+    __test__ = False  # the name is the field's own; it is no test case
+
+    READ_ONLY = 0
+    CHANGES_STATE = 1
+    DESTRUCTIVE = 2
+
+    @property
+    def word(self) -> str:
+        """The class as it is written."""
+        return ("read-only", "changes-state", "destructive")[self]
+
+
+@dataclass(frozen=True, slots=True)
+class NextTest:
+    """A test as a person would do it.
+
+    Parameters
+    ----------
+    id
+        Stable word.
+    kind
+        What it does to the board.
+    minutes
+        Rough time with everything at hand.
+    buys
+        True when it needs something that is usually not on the bench.
+    needs
+        Evidence that must be captured before (words of `Evidence`), for tests that change the board's state.
+    separates
+        Hypotheses that its outcome moves.
+    tells
+        What either outcome would mean.
+    instruction
+        What to do, with the exact command or menu entry.
+    loses
+        What it may destroy; empty for a read-only test.
+    """
+
+    id: str
+    kind: TestClass
+    minutes: int
+    buys: bool
+    needs: tuple[str, ...]
+    separates: tuple[str, ...]
+    tells: str
+    instruction: str
+    loses: str
+
+
+NOTHING = NextTest("none", TestClass.READ_ONLY, 0, False, (), (), "everything asked is answered",
+                   "No further test is needed.", "")
+"""Stands where nothing is left to separate."""
+
+
+@lru_cache(maxsize=1)
+def known_tests() -> tuple[NextTest, ...]:
+    """Return all tests of ``next_tests.toml``, mildest and cheapest first."""
+    raw = tomllib.loads(resources.files("h5diag").joinpath("verdict", "next_tests.toml").read_text("utf-8"))
+    words = {k.word: k for k in TestClass}
+    tests = [NextTest(id, words[row["class"]], int(row["minutes"]), bool(row.get("buys", False)),
+                      tuple(row.get("needs", ())), tuple(row["separates"]), str(row["tells"]),
+                      str(row["instruction"]), str(row.get("loses", "")))
+             for id, row in raw["tests"].items()]
+    return tuple(sorted(tests, key=lambda t: (t.kind, t.buys, t.minutes, t.id)))
+
+
+def choose_next_test(verdict: Verdict, *, done: Collection[str], captured: Collection[str],
+                     asked: Sequence[str] = ()) -> NextTest:
+    """Return the test to do next.
+
+    Parameters
+    ----------
+    verdict
+        What is known so far.
+    done
+        Ids of tests whose outcome the evidence holds already.
+    captured
+        Words of the evidence at hand (``slots``, ``trailers``, ``options``, ...); a test that changes the state of
+        the board is proposed only when all that it `needs` is captured.
+    asked
+        Test ids that findings ask for, most wanted first; they win within their class.
+
+    Returns
+    -------
+    NextTest
+        `NOTHING` when the verdict needs none.
+    """
+    wanted = _worth(verdict)
+    best, best_key = NOTHING, (9, True, 0.0)
+    for test in known_tests():
+        if test.id in done or not set(test.needs) <= set(captured):
+            continue
+        gain = sum(wanted.get(h, 0.0) for h in test.separates)
+        if test.id in asked:
+            gain += 20.0 / (1 + asked.index(test.id))
+        if gain <= 0 or (verdict.word is VerdictWord.FAULTY and test.kind is TestClass.DESTRUCTIVE):
+            continue
+        key = (int(test.kind), test.buys, -gain / (test.minutes + 2))
+        if key < best_key:
+            best, best_key = test, key
+    return best
+
+
+def _worth(verdict: Verdict) -> dict[str, float]:
+    """How much it is worth to move each hypothesis: most where it is undecided and likely."""
+    worth = {}
+    for h in verdict.hypotheses:
+        if h.status is Status.POSSIBLE:
+            worth[h.id] = 4.0 + max(0.0, h.score + 12) / 4
+        elif h.status is Status.NOT_TESTED and verdict.word is not VerdictWord.SOUND:
+            worth[h.id] = 1.0 + max(0.0, h.cause.prior + 12) / 12
+    return worth
