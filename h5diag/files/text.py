@@ -1,0 +1,34 @@
+"""Bytes of a text file to text, as consoles and their redirections write it."""
+
+from __future__ import annotations
+
+_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+
+
+def decode_text(data: bytes) -> str:
+    """Return `data` as text: UTF-8, or UTF-16 with a byte order mark as PowerShell's ``>`` writes it.
+
+    What is not valid becomes U+FFFD; nothing is ever refused.
+    """
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data[len(mark):].decode(encoding, "replace")
+    return data.decode("utf-8", "replace")
+
+
+def is_text(data: bytes) -> bool:
+    """Tell whether `data`, the beginning of a file, looks like text.
+
+    Text holds no control characters but tab, line ends, form feed, backspace and escape (progress bars and
+    colours), and not much that is no UTF-8: progress bars arrive mangled.
+    """
+    if not data:
+        return False
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = decode_text(data[:len(data) // 2 * 2])
+        return "\x00" not in text and text.count("\ufffd") * 50 <= len(text)
+    controls = sum(data.count(bytes((c,))) for c in range(32) if c not in (8, 9, 10, 12, 13, 27)) + data.count(b"\x7f")
+    if controls:
+        return False
+    text = data.decode("utf-8", "replace")
+    return text.count("\ufffd") * 10 <= len(text)
