@@ -12,8 +12,9 @@ from h5diag.verdict.next_test import NOTHING, known_tests
 from h5diag.verdict.weighing import load_table
 
 IDS = """install-pending masked-read debug-locked options-not-applied bank-swapped wrong-bank-erase
-wrong-size-assumption wrong-placement not-erased padding dump-corrupted loader-bypassed loader-mislinked application-wrote board-wiring
-torn-write erratum write-protected worn-cells flash-defect wrong-part system-flash""".split()  # noqa: SIM905
+wrong-size-assumption wrong-placement not-erased padding dump-corrupted loader-bypassed loader-mislinked
+application-wrote board-wiring torn-write erratum write-protected worn-cells flash-defect wrong-part
+system-flash""".split()  # noqa: SIM905
 
 
 def finding(id: str, **more) -> Finding:

@@ -1,0 +1,54 @@
+# make demo: the founding case, from nothing to a verdict.   make test: everything that is checked.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ARTEFACTS ?= artefacts
+
+.PHONY: demo lab test lint bench soak fuzz screenshots clean
+
+demo: $(VENV)/.installed
+	$(BIN)/h5diag demo --out h5diag-demo
+
+lab: $(VENV)/.installed
+	$(BIN)/h5diag lab
+
+test: $(VENV)/.test-installed
+	$(BIN)/pytest -n auto --dist worksteal
+
+lint: $(VENV)/.test-installed
+	$(BIN)/ruff check h5diag tests benchmarks data
+	$(BIN)/mypy
+
+bench: $(VENV)/.bench-installed
+	$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.test-installed
+	$(BIN)/python -m benchmarks.soak
+
+fuzz: $(VENV)/.fuzz-installed
+	$(BIN)/python -m tests.fuzz
+
+screenshots: $(VENV)/.test-installed
+	$(BIN)/python docs/make_screenshots.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install --quiet -e .
+	touch $@
+
+$(VENV)/.test-installed: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install --quiet -e '.[test]'
+	touch $@ $(VENV)/.installed
+
+$(VENV)/.bench-installed: $(VENV)/.test-installed
+	$(BIN)/pip install --quiet -e '.[test,bench]'
+	touch $@
+
+$(VENV)/.fuzz-installed: $(VENV)/.test-installed
+	$(BIN)/pip install --quiet -e '.[test,fuzz]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) h5diag-demo $(ARTEFACTS) .bench

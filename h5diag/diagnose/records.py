@@ -1,0 +1,240 @@
+"""JSON that other commands wrote (`info`, `dump --sweep`, `flashtest`), read back as values.
+
+Another program may have written the file, so every number is checked, a missing one is "not told", and nothing
+beyond the contract is relied on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from h5diag.errors import InputError
+from h5diag.memory import AddressRange
+
+NOT_TOLD = -1
+"""Stands for a number that the file does not give."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What ``h5diag info --json`` wrote. `registers` are (name, value) pairs in lower case."""
+
+    given: bool = False
+    chip: str = ""
+    dev_id: int = NOT_TOLD
+    rev_id: int = NOT_TOLD
+    flash_kib: int = NOT_TOLD
+    product_state: int = NOT_TOLD
+    tzen: int = NOT_TOLD
+    registers: tuple[tuple[str, int], ...] = ()
+
+    def register(self, name: str) -> int:
+        """Return the value of a register, `NOT_TOLD` when it was not read."""
+        return dict(self.registers).get(name.lower(), NOT_TOLD)
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedPoint:
+    """How the reads at one link speed agreed: bytes read and bytes that disagreed."""
+
+    swd_hz: int
+    bytes: int
+    disagreeing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What ``h5diag dump --sweep --json`` wrote, slowest first; empty when not given."""
+
+    points: tuple[SpeedPoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault of the flash test. `bit` is -1 when not known; `rounds` counts the rounds that showed it."""
+
+    kind: str
+    address: int
+    bit: int
+    rounds: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SectorTest:
+    """A sector of the flash test; `verdict` is ``good``, ``bad`` or ``untested``; times in seconds, -1 not told."""
+
+    start: int
+    verdict: str
+    erase_s: float
+    program_s: float
+    faults: tuple[Fault, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Under what the flash test ran. `NOT_TOLD` (or an empty tuple) where the file says nothing."""
+
+    tzen: str = ""
+    product_state: str = ""
+    wrp_told: bool = False
+    protected: bool = False
+    rev_id: int = NOT_TOLD
+    voltage_mv: int = NOT_TOLD
+    swd_hz: tuple[int, ...] = ()
+    rounds: int = NOT_TOLD
+    power_cycles: int = NOT_TOLD
+
+
+@dataclass(frozen=True, slots=True)
+class FlashTest:
+    """What ``h5diag flashtest --json`` wrote; `given` is false when there was none."""
+
+    given: bool = False
+    range: AddressRange = field(default_factory=lambda: AddressRange(0, 0))
+    restored: bool = False
+    conditions: Conditions = field(default_factory=Conditions)
+    sectors: tuple[SectorTest, ...] = ()
+
+
+def parse_identity(text: str, source: str) -> Identity:
+    """Return what an ``info --json`` file says; InputError names the key that is wrong."""
+    doc = _Doc(text, source)
+    state, tzen = (doc.code(doc.top.get(k), k) for k in ("product_state", "tzen"))
+    registers = doc.mapping(doc.top.get("registers", {}), "registers")
+    return Identity(True, str(doc.top.get("chip", "")), doc.number(doc.top.get("dev_id"), "dev_id"),
+                    doc.number(doc.top.get("rev_id"), "rev_id"), doc.number(doc.top.get("flash_kib"), "flash_kib"),
+                    state, tzen, tuple((str(k).lower(), doc.number(v, f"registers.{k}")) for k, v in registers.items()))
+
+
+def parse_sweep(text: str, source: str) -> Sweep:
+    """Return what a ``dump --sweep --json`` file says; InputError names the key that is wrong."""
+    doc = _Doc(text, source)
+    rows = doc.items(doc.top.get("sweep", doc.top.get("speeds", [])), "sweep")
+    points = []
+    for i, row in enumerate(rows):
+        row = doc.mapping(row, f"sweep[{i}]")
+        speed = doc.number(row.get("swd_hz", row.get("hz")), f"sweep[{i}].swd_hz")
+        read = doc.number(row.get("bytes"), f"sweep[{i}].bytes")
+        bad = doc.number(row.get("disagreeing", row.get("disagreeing_bytes")), f"sweep[{i}].disagreeing")
+        points.append(SpeedPoint(speed, read, bad))
+    return Sweep(tuple(sorted(points, key=lambda p: p.swd_hz)))
+
+
+def parse_flashtest(text: str, source: str) -> FlashTest:
+    """Return what a ``flashtest --json`` file says; InputError names the key that is wrong."""
+    doc = _Doc(text, source)
+    pair = doc.items(doc.top.get("range", [0, 0]), "range")
+    if len(pair) != 2:
+        raise doc.wrong("range", "is not a pair of addresses")
+    start, stop = (doc.number(v, "range") for v in pair)
+    if not 0 <= start <= stop:
+        raise doc.wrong("range", "is not a range")
+    raw = doc.mapping(doc.top.get("conditions", {}), "conditions")
+    wrp = raw.get("wrp")
+    conditions = Conditions(
+        _word(raw.get("tzen")), _word(raw.get("product_state")), wrp is not None, _protects(wrp),
+        doc.number(raw.get("rev_id"), "conditions.rev_id"), doc.number(raw.get("voltage_mv"), "conditions.voltage_mv"),
+        tuple(doc.number(v, "conditions.swd_hz") for v in _listed(raw.get("swd_hz"))),
+        doc.number(raw.get("rounds"), "conditions.rounds"),
+        doc.number(raw.get("power_cycles"), "conditions.power_cycles"))
+    sectors = []
+    for i, row in enumerate(doc.items(doc.top.get("sectors", []), "sectors")):
+        row = doc.mapping(row, f"sectors[{i}]")
+        verdict = row.get("verdict")
+        if verdict not in ("good", "bad", "untested"):
+            raise doc.wrong(f"sectors[{i}].verdict", f"is {verdict!r}; it is good, bad or untested")
+        faults = tuple(doc.fault(f, f"sectors[{i}].faults[{j}]")
+                       for j, f in enumerate(doc.items(row.get("faults", []), f"sectors[{i}].faults")))
+        sectors.append(SectorTest(doc.number(row.get("start"), f"sectors[{i}].start"), verdict,
+                                  _seconds(row.get("erase_s")), _seconds(row.get("program_s")), faults))
+    return FlashTest(True, AddressRange(start, stop), doc.top.get("restored") is True, conditions, tuple(sectors))
+
+
+class _Doc:
+    def __init__(self, text: str, source: str) -> None:
+        self.source = source
+        try:
+            top = json.loads(text)
+        except (json.JSONDecodeError, RecursionError) as error:
+            place = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+            raise InputError("is not JSON", source=source, place=place,
+                             advice="write it with --json and nothing else in the file") from None
+        self.top = self.mapping(top, "document")
+
+    def mapping(self, value: Any, key: str) -> Mapping[str, Any]:
+        if not isinstance(value, dict):
+            raise self.wrong(key, "is not an object")
+        return value
+
+    def items(self, value: Any, key: str) -> list[Any]:
+        if not isinstance(value, list):
+            raise self.wrong(key, "is not a list")
+        return value
+
+    def number(self, value: Any, key: str) -> int:
+        if value is None:
+            return NOT_TOLD
+        if isinstance(value, str):
+            try:
+                return int(value, 0)
+            except ValueError:
+                raise self.wrong(key, f"is {value[:40]!r}, not a number") from None
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+        if type(value) is not int:
+            raise self.wrong(key, "is not a whole number")
+        return value
+
+    def code(self, value: Any, key: str) -> int:
+        """Return a byte code that may be written as a number or as an object with a ``value``."""
+        if isinstance(value, dict):
+            value = value.get("value")
+        if isinstance(value, bool):
+            return 0xB4 if value else 0xC3
+        try:
+            return self.number(value, key)
+        except InputError:
+            return NOT_TOLD  # a word (``Open``) is for a person; the code is what is relied on
+
+    def fault(self, value: Any, key: str) -> Fault:
+        row = self.mapping(value, key)
+        rounds = row.get("rounds", 1)
+        count = len(set(map(str, rounds))) if isinstance(rounds, list) else self.number(rounds, key + ".rounds")
+        return Fault(str(row.get("kind", "")), self.number(row.get("address"), key + ".address"),
+                     self.number(row.get("bit"), key + ".bit"), count, str(row.get("detail", "")))
+
+    def wrong(self, key: str, problem: str) -> InputError:
+        return InputError(f"{key} {problem}", source=self.source)
+
+
+def _seconds(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float(NOT_TOLD)
+
+
+def _word(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "0xb4" if value else "0xc3"
+    return hex(value) if isinstance(value, int) else str(value).strip().lower()
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _protects(wrp: Any) -> bool:
+    """Tell whether the recorded write protection covers anything: ranges, a register (0 = protected), a flag."""
+    if isinstance(wrp, bool):
+        return wrp
+    if isinstance(wrp, list):
+        return any(_protects(w) if not isinstance(w, list) else bool(w) for w in wrp)
+    if isinstance(wrp, dict):
+        return any(_protects(w) for w in wrp.values())
+    if isinstance(wrp, int):
+        return wrp != 0xFFFFFFFF
+    return isinstance(wrp, str) and wrp.strip().lower() not in ("", "none", "off", "no", "0xffffffff")
