@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -31,7 +31,7 @@ class ByteOrder(Enum):
 
 _ROW = re.compile(
     r"^\s*(?:\d\d:\d\d:\d\d(?:[:.]\d+)?\s*:\s*)?"  # the programmer's window puts the time in front
-    r"(?:=>\s*)?(?P<address>0x[0-9A-Fa-f]{1,16}|(?=[A-Fa-f]*\d)[0-9A-Fa-f]{6,16})"
+    r"(?:=>\s*)?(?P<address>0x[0-9A-Fa-f]{1,16}|(?=[A-Fa-f]*\d|[A-Fa-f]{8}\b)[0-9A-Fa-f]{6,16})"
     r"(?:(?:\s*<[^>]*>)?\s*[:=]\s*|\t\s*|\s{2,})(?P<words>\S.*)$")
 _END = re.compile(r"^\s*(?P<address>(?:0x)?[0-9A-Fa-f]{6,16})\s*$")
 _WORD = re.compile(r"(?:0x(?P<prefixed>[0-9A-Fa-f]{1,16})|(?P<plain>(?:[0-9A-Fa-f]{2}|\?\?){1,8}|\?))[,;]?$")
@@ -119,8 +119,7 @@ def _split(text: str, line: int, source: str) -> tuple[tuple[str, ...], str]:
     for token in re.finditer(r"\S+", left):
         wide_gap = token.start() - at >= 2 or "\t" in left[at:token.start()]
         rest = left[token.start():].rstrip()
-        if words and wide_gap and not bar and len(rest) == sum(len(w) for w in words) // 2 and _fits(
-                rest, bytes.fromhex("".join(words).replace("?", "0")) if _even(words) else b""):
+        if wide_gap and not bar and any(_fits(rest, data) for data in _both_orders(words)):
             return tuple(words), rest
         match = _WORD.match(token[0])
         if not match:
@@ -133,8 +132,12 @@ def _split(text: str, line: int, source: str) -> tuple[tuple[str, ...], str]:
     return tuple(words), column.rstrip().removesuffix("|")
 
 
-def _even(words: list[str]) -> bool:
-    return all(len(w) % 2 == 0 for w in words)
+def _both_orders(words: Sequence[str]) -> tuple[bytes, ...]:
+    """Return the bytes of the words big-endian and little-endian; nothing where they are not whole and known."""
+    if not words or any("?" in w or len(w) % 2 for w in words):
+        return ()
+    data = [bytes.fromhex(w) for w in words]
+    return b"".join(data), b"".join(w[::-1] for w in data)
 
 
 def _fits(column: str, data: bytes) -> bool:
@@ -150,10 +153,8 @@ def _order(text: str, rows: tuple[_Row, ...], order: ByteOrder) -> tuple[ByteOrd
         return ByteOrder.LITTLE, ()
     votes = {ByteOrder.BIG: 0, ByteOrder.LITTLE: 0}
     for row in wide:
-        if row.column and _even(list(row.words)) and not any("?" in w for w in row.words):
-            data = [bytes.fromhex(w) for w in row.words]
-            votes[ByteOrder.BIG] += _fits(row.column, b"".join(data))
-            votes[ByteOrder.LITTLE] += _fits(row.column, b"".join(w[::-1] for w in data))
+        for data, one in zip(_both_orders(row.words), votes, strict=False):
+            votes[one] += bool(row.column) and _fits(row.column, data)
     if votes[ByteOrder.BIG] != votes[ByteOrder.LITTLE]:
         return max(votes, key=lambda o: votes[o]), ()
     if bool(_BIG.search(text)) != bool(_LITTLE.search(text)):
@@ -183,10 +184,10 @@ def _shown(rows: tuple[_Row, ...], usual: int, common: int, little: bool, source
 
 
 def _decoded(row: _Row, usual: int, common: int, little: bool, source: str) -> Shown:
-    own = max((len(w) // 2 for w in row.words if w.strip("?")), default=common)
-    width = usual if usual > own else own
-    if width not in (1, 2, 4, 8):
-        raise InputError(f"words of {max(len(w) for w in row.words)} digits", source=source,
+    own = max((len(w) for w in row.words if w.strip("?")), default=2 * common)
+    width = max(usual, (own + 1) // 2)
+    if width not in (1, 2, 4, 8) or (own % 2 and not usual):
+        raise InputError(f"cannot tell how wide words of {own} digits are", source=source,
                          place=f"line {row.line}", advice=_MISREAD_ADVICE)
     data, known = bytearray(), bytearray()
     for i, word in enumerate(row.words):
