@@ -24,6 +24,7 @@ from h5diag.firmware.mcuboot import (
     Header,
     HeaderMagic,
     Tlvs,
+    TlvType,
     parse_header,
     parse_tlvs,
 )
@@ -63,6 +64,12 @@ class BootImage:
     def complete(self) -> bool:
         """Tell whether header, body and a TLV area are all there."""
         return bool(self.tlvs.size) and self.tlvs.walkable and self.tlvs.size <= self.available
+
+    @property
+    def verifiable(self) -> bool:
+        """Tell whether enough is there to verify it; imgtool stops reading at the record that marks a pure signature."""
+        return bool(self.tlvs.size) and (self.tlvs.walkable or any(r.type & 0xFF == TlvType.SIG_PURE
+                                                                   for r in self.tlvs.plain))
 
     @property
     def size(self) -> int:
@@ -141,7 +148,10 @@ def parse_image(data: memoryview, address: int) -> BootImage:
         if header.tlv_offset >= 1 << 30:
             problem = f"the header claims a body of {header.body_size} bytes"
         return BootImage(address, header, NO_TLVS, len(data), (problem,))
-    return BootImage(address, header, tlvs, len(data), tlvs.problems)
+    problems = tlvs.problems
+    if tlvs.walkable and tlvs.size > len(data):
+        problems += ("the last record of the TLV area is cut short",)
+    return BootImage(address, header, tlvs, len(data), problems)
 
 
 def _in_segment(segment: Segment, wanted: frozenset[int]) -> tuple[list[BootImage], int]:

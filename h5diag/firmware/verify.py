@@ -59,6 +59,7 @@ class Verification:
         Whether the image names a key that was not given, so that an invalid signature says nothing of damage.
     accepted
         Whether ``imgtool verify`` accepts the plain image with one of the given keys (without keys: by its hash).
+        It knows the magic of MCUboot only, and no primary-only images of ST.
     """
 
     hash: Check
@@ -135,7 +136,7 @@ def verify_image(image: BootImage, data: Buffer, verify_keys: Sequence[VerifyKey
     view = memoryview(data)
     header, tlvs = image.header, image.tlvs
     body = view[header.header_size:header.tlv_offset]
-    if not image.complete:
+    if not image.verifiable:
         why = image.problems[-1] if image.problems else "the image is cut short"
         return Verification(Check.NOT_CHECKED, why, Check.NOT_CHECKED, why, Check.NOT_CHECKED, why,
                             _look(body, header.encrypted), _digest(tlvs.plain))
@@ -187,8 +188,8 @@ def _result(records: tuple[Tlv, ...], signed: _Signed, keys: Sequence[VerifyKey]
             _signature(records, _Recorded(records), keys)[0] is Check.VALID:
         why = "the signature fits the hash record, the body does not: the body was changed after signing"
     accepted = not recorded and (signature is Check.VALID if keys else held is Check.VALID)
-    return Verification(held, reason, signature, why, decrypted, decrypted_reason, look, digest, signer, _names_other(records, keys),
-                        accepted, tuple(remarks + notes))
+    return Verification(held, reason, signature, why, decrypted, decrypted_reason, look, digest, signer,
+                        _names_other(records, keys), accepted, tuple(remarks + notes))
 
 
 def _hash_holds(records: Sequence[Tlv], signed: _Signed) -> Check:

@@ -1,0 +1,9 @@
+from __future__ import annotations
+
+import pytest
+from imgtool_images import Workshop
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    return Workshop(tmp_path_factory.mktemp("imgtool"))
