@@ -1,0 +1,90 @@
+"""What a region's displacement means, where it takes more than two addresses to tell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from h5diag.chip import Chip
+from h5diag.layout import Explanation, ExplanationKind
+from h5diag.locate.placement import Region, Transform
+from h5diag.locate.sides import Side
+
+NEAR = 64
+"""A shifted piece begins and ends at most so many bytes from its neighbours."""
+
+SHIFT = 256
+"""A shift by more bytes than this is no loss of words in a read window."""
+
+WHOLE = 0.9
+"""Share of the reference that a piece must hold to be called the image itself."""
+
+
+def named(regions: tuple[Region, ...], reference: Side, dump: Side, chip: Chip) -> tuple[Region, ...]:
+    """Return the regions with ``image`` and ``window-shift`` told apart, and with broken lines in the text."""
+    out = list(regions)
+    for i, r in enumerate(regions):
+        if r.explanation.kind in (ExplanationKind.SECTOR_MOVE, ExplanationKind.UNEXPLAINED):
+            out[i] = replace(r, explanation=_image(r, reference, dump, chip) or _window(regions, i) or r.explanation)
+    aliasing = _aliasing(out, chip)
+    return tuple(_told(r, aliasing) for r in out)
+
+
+def _image(r: Region, reference: Side, dump: Side, chip: Chip) -> Explanation | None:
+    if len(reference.addresses) != 1 or reference.size > min(chip.flash.size, dump.size) // 2 \
+            or r.size < WHOLE * reference.size:
+        return None
+    start = r.dump_start - (r.reference_start - reference.addresses[0])
+    return Explanation(ExplanationKind.IMAGE, f"the whole reference stands at 0x{start:08X} instead of"
+                       f" 0x{reference.addresses[0]:08X}")
+
+
+def _window(regions: tuple[Region, ...], i: int) -> Explanation | None:
+    """Tell whether words were lost or repeated: a small shift that begins right behind a piece in place."""
+    r = regions[i]
+    if not 0 < abs(r.displacement) <= SHIFT or r.transform is not Transform.AS_IS:
+        return None
+    first = i
+    while first > 0 and regions[first - 1].displacement != 0 and abs(regions[first - 1].displacement) <= SHIFT \
+            and _touch(regions[first - 1], regions[first]):
+        first -= 1
+    if first == 0 or regions[first - 1].displacement != 0 or not _touch(regions[first - 1], regions[first]):
+        return None
+    what = "lost" if r.displacement < 0 else "inserted or repeated"
+    after = next((s for s in regions[i + 1:] if s.displacement == 0), None)
+    back = f", back in step at 0x{after.dump_start:08X}" if after else ""
+    return Explanation(ExplanationKind.WINDOW_SHIFT,
+                       f"{abs(r.displacement)} bytes {what} at about 0x{r.dump_start:08X} while reading{back}")
+
+
+def _touch(before: Region, after: Region) -> bool:
+    return after.dump_start - before.dump_range.stop <= NEAR + SHIFT
+
+
+def _aliasing(regions: list[Region], chip: Chip) -> dict[int, str]:
+    """Tell the address lines that show as a power of two by which content repeats."""
+    out: dict[int, str] = {}
+    total = sum(r.equal_bytes for r in regions if not r.weak)
+    in_place = [r.reference_range for r in regions if r.displacement == 0]
+    for bit in range(4, 26):
+        for sign in (1, -1):
+            moved = [r for r in regions if r.displacement == sign << bit and not r.weak]
+            if not moved or sum(r.equal_bytes for r in moved) < total // 8:
+                continue
+            # Content that is shown twice: also where it belongs.
+            twice = sum(r.size for r in moved if any(p.overlaps(r.reference_range) for p in in_place))
+            here = 1 if sign > 0 else 0
+            on_line = sum(r.size for r in moved if (chip.canonical(r.dump_start) >> bit & 1) == here)
+            size = sum(r.size for r in moved)
+            if twice > 0.5 * size and on_line > 0.9 * size and len({r.dump_start >> bit for r in moved}) > 1:
+                out[sign << bit] = f"; content repeats every 0x{2 << bit:X} bytes as if address line A{bit} were" \
+                                   f" stuck at {'0' if sign > 0 else '1'}"
+    return out
+
+
+def _told(r: Region, aliasing: dict[int, str]) -> Region:
+    text = r.explanation.text + aliasing.get(r.displacement, "")
+    if r.lines:
+        text += "; " + ", ".join(str(line) for line in r.lines)
+    if r.transform is not Transform.AS_IS:
+        text += f"; content is {r.transform.value}"
+    return r if text == r.explanation.text else replace(r, explanation=replace(r.explanation, text=text))

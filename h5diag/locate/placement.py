@@ -1,0 +1,158 @@
+"""What the search for displaced pieces found: regions, displacements, and what is left unexplained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from h5diag.layout import Explanation
+from h5diag.memory import AddressRange
+
+
+class Transform(Enum):
+    """How the dump's bytes must be changed to read as the reference's."""
+
+    AS_IS = "as-is"
+    INVERTED = "inverted"
+    BYTESWAP16 = "byteswap16"
+    BYTESWAP32 = "byteswap32"
+    HALFWORDSWAP = "halfwordswap"
+    BITREVERSED = "bitreversed"
+
+
+class LineState(Enum):
+    """What a data line does to a region."""
+
+    STUCK_AT_0 = "stuck at 0"
+    STUCK_AT_1 = "stuck at 1"
+    INVERTED = "inverted"
+
+
+@dataclass(frozen=True, slots=True)
+class LineFault:
+    """A data line that explains the bit errors of a region.
+
+    Parameters
+    ----------
+    line
+        0 (least significant) up to ``width - 1``, by the address within a bus word of `width` bits.
+    width
+        8 when all bytes are hit alike; 16 or 32 when only one byte of each bus word is.
+    state
+        What the line does.
+    """
+
+    line: int
+    width: int
+    state: LineState
+
+    def __str__(self) -> str:
+        return f"data line D{self.line} of {self.width} {self.state.value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A piece of the reference found in the dump.
+
+    Parameters
+    ----------
+    reference_start, dump_start
+        Address of its first byte in the reference's and in the dump's own view.
+    size
+        Bytes on either side.
+    displacement
+        Where it is minus where it should be, on canonical (0x08..) addresses.
+    equal_bytes
+        Bytes that agree after `transform`.
+    bit_errors
+        Bits that disagree after `transform`.
+    score_bits
+        How surprising the agreement is, in bits under the order-2 model of the pair.
+    expectation
+        Nominal number of hits as good as this one between unrelated contents of this size.
+    weak
+        True when it could be chance.
+    transform
+        How the dump's bytes were changed for the comparison.
+    explanation
+        What the displacement means.
+    lines
+        Data lines that explain the bit errors.
+    """
+
+    reference_start: int
+    dump_start: int
+    size: int
+    displacement: int
+    equal_bytes: int
+    bit_errors: int
+    score_bits: float
+    expectation: float
+    weak: bool
+    transform: Transform
+    explanation: Explanation
+    lines: tuple[LineFault, ...] = ()
+
+    @property
+    def reference_range(self) -> AddressRange:
+        """Where it stands in the reference."""
+        return AddressRange(self.reference_start, self.reference_start + self.size)
+
+    @property
+    def dump_range(self) -> AddressRange:
+        """Where it stands in the dump."""
+        return AddressRange(self.dump_start, self.dump_start + self.size)
+
+    @property
+    def identity(self) -> float:
+        """Fraction of the bytes that agree."""
+        return self.equal_bytes / self.size
+
+
+@dataclass(frozen=True, slots=True)
+class Displacement:
+    """How many bytes of all regions agree at one displacement."""
+
+    displacement: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where the pieces of a reference stand in a dump.
+
+    Parameters
+    ----------
+    regions
+        Found pieces by dump address; each byte of the dump belongs to one at most.
+    displacements
+        Agreeing bytes by displacement, most first. Weak regions do not count.
+    reference_rest, dump_rest
+        Ranges with content (no fill) that no region and no equal byte in place explains.
+    reference_fill, dump_fill
+        Ranges of constant or short-period bytes; they are never matched.
+    reference_unknown, dump_unknown
+        Gaps between and unreadable ranges beside the known bytes: unknown, not different.
+    assumptions
+        What was taken for granted or not searched, one sentence each.
+    """
+
+    regions: tuple[Region, ...] = ()
+    displacements: tuple[Displacement, ...] = ()
+    reference_rest: tuple[AddressRange, ...] = ()
+    dump_rest: tuple[AddressRange, ...] = ()
+    reference_fill: tuple[AddressRange, ...] = ()
+    dump_fill: tuple[AddressRange, ...] = ()
+    reference_unknown: tuple[AddressRange, ...] = ()
+    dump_unknown: tuple[AddressRange, ...] = ()
+    assumptions: tuple[str, ...] = field(default=())
+
+    @property
+    def strong(self) -> tuple[Region, ...]:
+        """The regions that chance does not explain."""
+        return tuple(r for r in self.regions if not r.weak)
+
+    @property
+    def weak(self) -> tuple[Region, ...]:
+        """The regions that could be chance."""
+        return tuple(r for r in self.regions if r.weak)

@@ -1,0 +1,142 @@
+"""From found spans to regions: joined, scored, judged, named; and what is left over."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from h5diag.chip import Chip
+from h5diag.layout import Layout, explain
+from h5diag.locate.fill import Flags, barriers, content_bytes
+from h5diag.locate.lines import line_faults
+from h5diag.locate.naming import named
+from h5diag.locate.placement import Displacement, Region, Transform
+from h5diag.locate.score import Model
+from h5diag.locate.search import Search, Span
+from h5diag.locate.sides import Side, Watch
+from h5diag.locate.significance import LEAST, SHOWN, Ground, expectation, is_weak
+from h5diag.memory import AddressRange, Bytes, merged, subtracted
+
+JOINED = 64
+"""Pieces on one diagonal with at most so many bytes between them are one region."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Spans of one way to read the dump."""
+
+    transform: Transform
+    data: Bytes
+    spans: tuple[Span, ...]
+
+
+def _joined(spans: tuple[Span, ...]) -> list[Span]:
+    out: list[Span] = []
+    for s in sorted(spans, key=lambda s: s.dump):
+        last = out[-1] if out else None
+        if last is not None and s.reference - s.dump == last.reference - last.dump and s.mask == last.mask \
+                and s.dump - (last.dump + last.size) <= JOINED:
+            out[-1] = replace(last, size=s.dump + s.size - last.dump)
+        else:
+            out.append(s)
+    return out
+
+
+def regions_of(found: list[Found], search: Search, chip: Chip, layout: Layout | None,
+               watch: Watch) -> tuple[Region, ...]:
+    """Return the scored, judged and named regions of all spans, by dump address."""
+    a, b = search.reference_side, search.dump_side
+    if not any(f.spans for f in found):
+        return ()
+    model = Model(a.data, b.data, search.reference_fill, search.dump_fill)
+    ground = Ground(content_bytes(~search.reference_fill), content_bytes(~search.dump_fill), chip.flash.sector_size)
+    scored: list[tuple[Found, Span, float]] = []
+    for f in found:
+        spans = _joined(f.spans)
+        for mask in {s.mask for s in spans}:
+            group = [s for s in spans if s.mask == mask]
+            scores = model.score(a.data, f.data, [(s.reference, s.dump, s.size) for s in group],
+                                 as_is=f.transform is Transform.AS_IS, mask=mask)
+            scored += [(f, s, float(v)) for s, v in zip(group, scores, strict=True)]
+    known = {0, chip.flash.bank_size, -chip.flash.bank_size, *_slot_displacements(layout)}
+    displacement = {id(s): b.canonical_address(s.dump) - a.canonical_address(s.reference) for _, s, _ in scored}
+    everywhere = float(ground.reference) * ground.dump
+    known |= {displacement[id(s)] for _, s, score in scored
+              if s.size >= 256 and expectation(score, everywhere) < 1e-6}
+    taken = sorted((s.dump, s.dump + s.size) for _, s, _ in scored)
+    out: list[Region] = []
+    for i, (f, s, score) in enumerate(scored):
+        if i & 63 == 0:
+            watch.check(i / len(scored))
+        moved = displacement[id(s)]
+        here = b.canonical_address(s.dump)
+        cells = ground.cells(moved, here - chip.flash.base, moved in known)
+        expected = expectation(score, cells)
+        if score < LEAST or expected > SHOWN:
+            continue
+        s = _whole_units(s, a, b, f.data, taken, chip.flash.program_unit)
+        x, y = a.data[s.reference:s.reference + s.size], f.data[s.dump:s.dump + s.size]
+        equal = int(np.count_nonzero(x == y))
+        errors = 0 if equal == s.size else int(_ONES[x ^ y].sum(dtype=np.int64))
+        start, there = b.address(s.dump), a.address(s.reference)
+        out.append(Region(there, start, s.size, moved, equal, errors, round(score, 1), expected,
+                          is_weak(score, s.size, cells, ground), f.transform,
+                          layout.explain(there, start, s.size) if layout else explain(chip, there, start, s.size),
+                          line_faults(x, y, there) if errors else ()))
+    out.sort(key=lambda r: r.dump_start)
+    return named(tuple(out), a, b, chip)
+
+
+def _whole_units(s: Span, a: Side, b: Side, dump: Bytes, taken: list[tuple[int, int]], unit: int) -> Span:
+    """Round a piece out to whole program units where the bytes agree: its last zeros belong to it."""
+    i = bisect_left(taken, (s.dump, s.dump + s.size))
+    room_before = s.dump - (taken[i - 1][1] if i else 0)
+    room_after = (taken[i + 1][0] if i + 1 < len(taken) else b.size) - s.dump - s.size
+    before = b.address(s.dump) % unit
+    after = -(b.address(s.dump) + s.size) % unit
+    x, y = b.segment(s.dump), a.segment(s.reference)
+    if before > min(room_before, s.dump - b.starts[x], s.reference - a.starts[y]) or not np.array_equal(
+            a.data[s.reference - before:s.reference], dump[s.dump - before:s.dump]):
+        before = 0
+    r, d = s.reference + s.size, s.dump + s.size
+    if after > min(room_after, b.starts[x + 1] - d, a.starts[y + 1] - r) or not np.array_equal(
+            a.data[r:r + after], dump[d:d + after]):
+        after = 0
+    return replace(s, reference=s.reference - before, dump=s.dump - before, size=s.size + before + after)
+
+
+_ONES = np.array([i.bit_count() for i in range(256)], np.uint8)
+
+
+def _slot_displacements(layout: Layout | None) -> set[int]:
+    if layout is None:
+        return set()
+    starts = [s.range.start for s in layout.slots]
+    return {x - y for x in starts for y in starts}
+
+
+def displacements_of(regions: tuple[Region, ...]) -> tuple[Displacement, ...]:
+    """Return the agreeing bytes of the strong regions by displacement, most first."""
+    total: dict[int, int] = {}
+    for r in regions:
+        if not r.weak:
+            total[r.displacement] = total.get(r.displacement, 0) + r.equal_bytes
+    return tuple(Displacement(d, n) for d, n in sorted(total.items(), key=lambda e: (-e[1], abs(e[0]))))
+
+
+def unexplained(a: Side, b: Side, a_fill: Flags, b_fill: Flags, regions: tuple[Region, ...],
+                equal: tuple[Span, ...]) -> dict[str, tuple[AddressRange, ...]]:
+    """Return fill and unexplained content of both sides, named as in `Placement`."""
+    out: dict[str, tuple[AddressRange, ...]] = {}
+    for name, side, fill, taken in (("reference", a, a_fill, [r.reference_range for r in regions if not r.weak]),
+                                    ("dump", b, b_fill, [r.dump_range for r in regions if not r.weak])):
+        first, last = barriers(side, fill)
+        padding = merged(x for p, q in zip(first.tolist(), last.tolist(), strict=True) for x in side.ranges(p, q))
+        # Equal in place but too plain to be a piece of evidence: explained all the same.
+        plain = [x for s in equal for x in side.ranges(getattr(s, name), getattr(s, name) + s.size)]
+        whole = side.ranges(0, side.size)
+        out[f"{name}_fill"] = padding
+        out[f"{name}_rest"] = subtracted(whole, [*padding, *taken, *plain])
+    return out

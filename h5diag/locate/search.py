@@ -1,0 +1,245 @@
+"""The stages that find pieces: equal in place, equal pages, sampled seeds, every seed."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+
+from h5diag.locate.diagonals import NO_CANDIDATES, Candidates, candidates, together
+from h5diag.locate.extend import QUARTER, Extender, weights
+from h5diag.locate.fill import BLOCK, Flags, Numbers, edges, words
+from h5diag.locate.free import Free
+from h5diag.locate.seeds import NO_MASK, among, join, sample, table
+from h5diag.locate.sides import Side, Watch
+from h5diag.memory import Bytes
+
+PAGE = 4096
+LONG = 1024
+"""Bytes from which a run of equal blocks in place is taken before anything else."""
+
+DENSE_LIMIT = 8 << 20
+"""Bytes of content up to which every word is looked up; above, only on request."""
+
+DEEP_PART = 4 << 20
+"""Bytes of the dump whose words are looked up at a time."""
+
+FOLLOWED, FOLLOWED_OVER = 256, 1 << 16
+"""A piece of so many bytes is followed over fill, of at most so many bytes."""
+
+SURE, POSSIBLE = 70 * QUARTER, 40 * QUARTER
+"""Score from which a piece is taken from sampled seeds, and from all seeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece in flat positions, found with `mask` on every byte."""
+
+    reference: int
+    dump: int
+    size: int
+    mask: int = 0xFF
+
+
+@dataclass(slots=True)
+class Search:
+    """One search of a dump for a reference, as the dump stands or transformed.
+
+    `dump` may differ from ``dump_side.data`` by a transform; `free` is shared between searches.
+    """
+
+    reference_side: Side
+    dump_side: Side
+    dump: Bytes
+    reference_fill: Flags
+    dump_fill: Flags
+    free: Free
+    watch: Watch
+    mask: int = 0xFF
+    spans: list[Span] = field(default_factory=list)
+    extender: Extender = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.extender = Extender(self.reference, self.dump,
+                                 weights(self.reference, self.dump, self.reference_fill, self.dump_fill, self.mask),
+                                 self.mask)
+
+    @property
+    def reference(self) -> Bytes:
+        """The reference's flat bytes."""
+        return self.reference_side.data
+
+    @property
+    def word_mask(self) -> int:
+        """The mask on each byte, on a whole word."""
+        return NO_MASK if self.mask == 0xFF else int.from_bytes(bytes([self.mask] * 8), "little")
+
+    def todo(self) -> Flags:
+        """Return the blocks of the dump that still hold something to explain."""
+        return self.free.blocks(self.dump.size, self.dump_fill)
+
+    def take(self, found: Candidates, least: int) -> None:
+        """Turn candidates into spans, the best covered first; `least` is the score a span must have."""
+        order = np.argsort(-found.coverage, kind="stable")
+        at, step = 0, 256
+        while at < order.size:
+            self.watch.check(at / order.size)
+            some = found.where(order[at:at + step])
+            at, step = at + step, min(step * 2, 4096)
+            low, high, inside = self.free.bounds(some.dump)
+            some = some.where(inside)
+            if not some.size:
+                continue
+            low, high = self._within_reference(some, low[inside], high[inside])
+            before, after, score, is_open = self.extender.many(some.reference, some.dump, low, high)
+            good = (score >= least) | is_open
+            keep = np.flatnonzero(good)
+            for k, (r, d, back, on, open_) in enumerate(zip(
+                    some.reference[keep].tolist(), some.dump[keep].tolist(), before[keep].tolist(),
+                    after[keep].tolist(), is_open[keep].tolist(), strict=True)):
+                if k & 63 == 0:
+                    self.watch.check(at / order.size)
+                i = self.free.find(d)
+                if i < 0:
+                    continue
+                a, b = self._limits(r, d, i)
+                if open_ or d - back < a or d + on > b:
+                    back = self.extender.reach_back(r, d, d - a)
+                    on = self.extender.reach(r, d, b - d)
+                self._accept(r, d, back, on, least)
+
+    def _within_reference(self, some: Candidates, low: Numbers, high: Numbers) -> tuple[Numbers, Numbers]:
+        starts = np.array(self.reference_side.starts, np.int64)
+        i = np.searchsorted(starts, some.reference, "right") - 1
+        return (np.maximum(low, some.dump - (some.reference - starts[i])),
+                np.minimum(high, some.dump + (starts[i + 1] - some.reference)))
+
+    def _limits(self, r: int, d: int, stretch: int) -> tuple[int, int]:
+        i = self.reference_side.segment(r)
+        starts = self.reference_side.starts
+        return (max(self.free.starts[stretch], d - (r - starts[i])),
+                min(self.free.stops[stretch], d + (starts[i + 1] - r)))
+
+    def _accept(self, r: int, d: int, back: int, on: int, least: int) -> None:
+        size = back + on
+        if size < 8:
+            return
+        if size < 512:
+            start = r - back
+            a, b = self.reference[start:start + size], self.dump[d - back:d + on]
+            equal = ((a ^ b) & self.mask) == 0
+            worth = np.where(equal, self.extender.weights.gain[a & self.mask], self.extender.weights.mismatch)
+            worth[1:][equal[1:] & (a[1:] == a[:-1])] = -1
+            if int(worth.sum()) < least:
+                return
+        self.free.take(d - back, d + on)
+        self.spans.append(Span(r - back, d - back, size, self.mask))
+        if size >= FOLLOWED:
+            self._follow(r - d, d + on, forward=True)
+            self._follow(r - d, d - back, forward=False)
+
+    def _follow(self, diagonal: int, at: int, *, forward: bool) -> None:
+        """Go on behind the fill that ended a piece, on the same diagonal, as long as the content agrees."""
+        free = self.free
+        while True:
+            i = bisect_left(free.starts, at) if forward else bisect_right(free.stops, at) - 1
+            if not 0 <= i < len(free.starts):
+                return
+            d = free.starts[i] if forward else free.stops[i]
+            r = d + diagonal
+            if abs(d - at) > FOLLOWED_OVER or not 0 <= r <= self.reference.size - (1 if forward else 0):
+                return
+            if not forward and r == 0:
+                return
+            a, b = self._limits(r if forward else r - 1, d if forward else d - 1, i)
+            size = self.extender.reach(r, d, b - d) if forward else self.extender.reach_back(r, d, d - a)
+            if size < 8:
+                return
+            start = d if forward else d - size
+            free.take(start, start + size)
+            self.spans.append(Span(start + diagonal, start, size, self.mask))
+            if (size < b - d) if forward else (size < d - a):
+                return
+            at = d + size if forward else d - size
+
+    def in_place(self) -> tuple[Candidates, tuple[Span, ...]]:
+        """Return the runs of equal blocks at equal addresses: those with content, and all."""
+        parts: list[Candidates] = []
+        equal: list[Span] = []
+        a, b = self.reference_side, self.dump_side
+        for i, j in product(range(len(a.addresses)), range(len(b.addresses))):
+            low = max(a.canonical[i], b.canonical[j])
+            high = min(a.canonical[i] + a.starts[i + 1] - a.starts[i], b.canonical[j] + b.starts[j + 1] - b.starts[j])
+            if high - low < BLOCK:
+                continue
+            r, d = a.starts[i] + low - a.canonical[i], b.starts[j] + low - b.canonical[j]
+            skip = -d % BLOCK
+            r, d, size = r + skip, d + skip, (high - low - skip) // BLOCK * BLOCK
+            if size <= 0:
+                continue
+            same = np.zeros(size // BLOCK, np.bool_)
+            for at in range(0, size, 1 << 18):
+                self.watch.check(at / size)
+                stop = min(at + (1 << 18), size)
+                packed = (words(self.reference[r + at:r + stop]) == words(self.dump[d + at:d + stop])).view(np.uint64)
+                same[at // BLOCK:stop // BLOCK] = packed == np.uint64(0x0101010101010101)
+            first, last = edges(same)
+            equal += [Span(r + p * BLOCK, d + p * BLOCK, (q - p) * BLOCK)
+                      for p, q in zip(first.tolist(), last.tolist(), strict=True)]
+            first, last = edges(same & ~self.dump_fill[d // BLOCK:d // BLOCK + same.size])
+            middle = (first + last) // 2 * BLOCK
+            parts.append(Candidates(r + middle, d + middle, (last - first) * BLOCK))
+        return together(parts), tuple(equal)
+
+    def pages(self) -> Candidates:
+        """Return the pages whose first block occurs once as a page's first block on either side."""
+        firsts = []
+        for side, data, fill in ((self.reference_side, self.reference, self.reference_fill),
+                                 (self.dump_side, self.dump, self.dump_fill)):
+            at = [np.arange(start + -canonical % PAGE, stop - BLOCK + 1, PAGE)
+                  for start, stop, canonical in zip(side.starts, side.starts[1:], side.canonical, strict=False)]
+            where = np.concatenate([np.empty(0, np.int64), *at])
+            where = where[~fill[where // BLOCK]] if where.size else where
+            if data is self.dump:
+                where = where[self.free.bounds(where)[2]]
+            content = data[where[:, None] + np.arange(BLOCK)].view(np.uint64)
+            odd = np.arange(1, 2 * content.shape[1], 2, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+            firsts.append((where, (content * odd).sum(axis=1, dtype=np.uint64)))
+        (r, rh), (d, dh) = firsts
+        rv, ri, rc = np.unique(rh, return_index=True, return_counts=True)
+        dv, di, dc = np.unique(dh, return_index=True, return_counts=True)
+        _, x, y = np.intersect1d(rv, dv, assume_unique=True, return_indices=True)
+        once = (rc[x] == 1) & (dc[y] == 1)
+        r, d = r[ri[x[once]]], d[di[y[once]]]
+        same = (self.reference[r[:, None] + np.arange(BLOCK)] == self.dump[d[:, None] + np.arange(BLOCK)]).all(axis=1)
+        return Candidates(r[same], d[same], np.full(int(same.sum()), PAGE))
+
+    def sampled(self, rate: int) -> Candidates:
+        """Return candidates from words that the content itself selects, one in ``2**rate``."""
+        dump = sample(self.dump, self.todo(), rate, self.watch, mask=self.word_mask)
+        if not dump.size:
+            return NO_CANDIDATES
+        reference = sample(self.reference, ~self.reference_fill, rate, self.watch, mask=self.word_mask)
+        pairs = join(reference, dump, max(self.reference.size, self.dump.size))
+        return candidates(pairs, rate, self.reference.size)
+
+    def every(self, low: int = 0, high: int = 1 << 62) -> Candidates:
+        """Return candidates from every word of the dump between two positions."""
+        todo = self.todo()
+        part = np.zeros_like(todo)
+        part[low // BLOCK:-(-min(high, self.dump.size) // BLOCK)] = True
+        dump = sample(self.dump, todo & part, 0, self.watch, mask=self.word_mask)
+        if not dump.size:
+            return NO_CANDIDATES
+        _, _, inside = self.free.bounds(dump.positions)
+        dump = type(dump)(dump.hashes[inside], dump.positions[inside])
+        if not dump.size:
+            return NO_CANDIDATES
+        reference = sample(self.reference, ~self.reference_fill, 0, self.watch, mask=self.word_mask, among=table(dump))
+        if not reference.size:
+            return NO_CANDIDATES
+        dump = among(dump, table(reference))
+        pairs = join(reference, dump, max(self.reference.size, self.dump.size))
+        return candidates(pairs, 0, self.reference.size)

@@ -1,0 +1,195 @@
+"""Seeds: equal 8-byte words at any offset on both sides, found by sampling on the content itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from h5diag.locate.fill import BLOCK, Flags, Numbers
+from h5diag.locate.sides import Watch
+from h5diag.memory import Bytes
+
+Words = npt.NDArray[np.uint64]
+
+WORD = 8
+CHUNK = 1 << 16
+_HASH = np.uint64(0x9E3779B97F4A7C15)
+_HASH32 = np.uint32(0x9E3779B1)
+_LOW = np.uint64(0x7F7F7F7F7F7F7F7F)
+NO_MASK = (1 << 64) - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Keys:
+    """Sampled words: hashed value ``uint64`` and position ``int64`` of each."""
+
+    hashes: Words
+    positions: Numbers
+
+    @property
+    def size(self) -> int:
+        """Number of keys."""
+        return int(self.positions.size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pairs:
+    """Equal words: position in the reference and in the dump, and whether both occur once."""
+
+    reference: Numbers
+    dump: Numbers
+    unique: Flags
+
+
+def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, mask: int = NO_MASK,
+           among: Flags | None = None) -> Keys:
+    """Return the words of `data` that the content itself selects, one in ``2**rate``.
+
+    Parameters
+    ----------
+    data
+        Bytes of one side.
+    blocks
+        Blocks of `BLOCK` bytes in which a word may start.
+    rate
+        0 takes every word.
+    mask
+        Bits of each word that count.
+    among
+        With it, every word is looked up in this table (see `table`) and kept when it is there.
+    """
+    hashes: list[Words] = []
+    positions: list[Numbers] = []
+    n = data.size
+    buffer = np.zeros(CHUNK // 8 + 3, np.uint64)
+    shifted = np.zeros(CHUNK // 8 + 3, np.uint64)
+    for at in range(0, n - WORD + 1, CHUNK):
+        part = blocks[at // BLOCK:(at + CHUNK) // BLOCK]
+        if not part.any():
+            continue
+        watch.check(at / n)
+        size = min(CHUNK + 16, n - at)
+        raw = buffer.view(np.uint8)
+        raw[:size] = data[at:at + size]
+        raw[size:] = 0
+        if mask != NO_MASK:
+            buffer &= np.uint64(mask)
+        where = _selected(buffer, shifted, min(CHUNK, n - WORD + 1 - at), rate, among)
+        where = where[part[where >> 6]]
+        value = _gather(buffer, where)
+        plain = ~_low_complexity(value)
+        hashes.append(value[plain] * _HASH)
+        positions.append(where[plain] + at)
+    if not hashes:
+        return Keys(np.empty(0, np.uint64), np.empty(0, np.int64))
+    return Keys(np.concatenate(hashes), np.concatenate(positions))
+
+
+def _selected(buffer: Words, shifted: Words, count: int, rate: int, among: Flags | None) -> Numbers:
+    if among is None and rate == 0:
+        return np.arange(count)
+    found: list[Numbers] = []
+    raw = buffer.view(np.uint8)
+    if among is not None:
+        shift = np.uint64(64 - int(among.size).bit_length() + 1)
+        for phase in range(WORD):
+            if phase:
+                shifted[:-1].view(np.uint8)[:] = raw[phase:phase + shifted.nbytes - 8]
+            view = buffer if phase == 0 else shifted
+            hit = np.flatnonzero(among[(view * _HASH) >> shift])
+            found.append(hit * WORD + phase)
+    else:
+        # A quarter of the memory traffic of whole words: four bytes select, eight are the key. A product above
+        # the limit never comes from 00000000 or FFFFFFFF, so fill costs nothing.
+        limit = np.uint32((1 << 32) - (1 << 32 - rate))
+        for phase in range(4):
+            if phase:
+                shifted[:-1].view(np.uint8)[:] = raw[phase:phase + shifted.nbytes - 8]
+            view = (buffer if phase == 0 else shifted).view(np.uint32)
+            found.append(np.flatnonzero(view * _HASH32 >= limit) * 4 + phase)
+    where = np.concatenate(found)
+    return where[where < count]
+
+
+def _gather(buffer: Words, where: Numbers) -> Words:
+    index, bits = where >> 3, ((where & 7) << 3).astype(np.uint64)
+    value: Words = (buffer[index] >> bits) | ((buffer[index + 1] << np.uint64(1)) << (np.uint64(63) - bits))
+    return value
+
+
+def _low_complexity(value: Words) -> Flags:
+    """Tell the words of period 1, 2 or 4, and those with at least six bytes 00 or FF."""
+    turned = (value << np.uint64(32)) | (value >> np.uint64(32))
+    low: Flags = (value == turned) | (_zero_bytes(value) >= 6) | (_zero_bytes(~value) >= 6)
+    return low
+
+
+def _zero_bytes(value: Words) -> npt.NDArray[np.integer]:
+    other = ~(((value & _LOW) + _LOW) | value | _LOW)
+    return ((other >> np.uint64(7)) * np.uint64(0x0101010101010101) >> np.uint64(56)).astype(np.uint8)
+
+
+def table(keys: Keys) -> Flags:
+    """Return a table of hash prefixes, at least 16 entries for each key, true where a key is."""
+    bits = min(max(int(keys.size).bit_length() + 4, 14), 24)
+    out = np.zeros(1 << bits, np.bool_)
+    out[keys.hashes >> np.uint64(64 - bits)] = True
+    return out
+
+
+def among(keys: Keys, known: Flags) -> Keys:
+    """Return the keys whose hash prefix is in the table `known`."""
+    hit = known[keys.hashes >> np.uint64(64 - int(known.size).bit_length() + 1)]
+    return Keys(keys.hashes[hit], keys.positions[hit])
+
+
+def join(reference: Keys, dump: Keys, size: int, *, most: int = 16) -> Pairs:
+    """Return the pairs of equal keys.
+
+    Parameters
+    ----------
+    reference, dump
+        Keys of both sides.
+    size
+        Larger than every position.
+    most
+        Keys that occur more often in the reference, or make more than 256 pairs, are left out: a table
+        that repeats a thousand times says nothing about where it belongs.
+    """
+    bits = max(size.bit_length(), 1)
+    low = np.uint64((1 << bits + 1) - 1)
+    packed = np.concatenate([
+        (reference.hashes & ~low) | (reference.positions.astype(np.uint64) << np.uint64(1)),
+        (dump.hashes & ~low) | (dump.positions.astype(np.uint64) << np.uint64(1)) | np.uint64(1)])
+    packed.sort()
+    # Within a hash both sides are mixed by position; what follows needs no order among them.
+    group = packed >> np.uint64(bits + 1)
+    same = group[1:] == group[:-1]
+    shared = np.zeros(packed.size, np.bool_)
+    shared[1:] = same
+    shared[:-1] |= same
+    packed, group = packed[shared], group[shared]
+    none = np.empty(0, np.int64)
+    if not packed.size:
+        return Pairs(none, none, np.empty(0, np.bool_))
+    first = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
+    side = (packed & np.uint64(1)).astype(np.int64)
+    of_dump = np.add.reduceat(side, first)
+    of_reference = np.diff(np.append(first, packed.size)) - of_dump
+    keep = (of_dump > 0) & (of_reference > 0) & (of_reference <= most) & (of_reference * of_dump <= 256)
+    number = np.repeat(np.arange(first.size), of_dump + of_reference)
+    chosen = keep[number]
+    packed, side, number = packed[chosen], side[chosen], number[chosen]
+    position = (packed & low).astype(np.int64) >> 1
+    r, d = position[side == 0], position[side == 1]
+    nr, nd = of_reference[keep], of_dump[keep]
+    # All pairs of a group: each dump position meets the group's reference positions in turn.
+    start = np.cumsum(nr) - nr
+    times = np.repeat(nr, nd)
+    dump_at = np.repeat(d, times)
+    within = np.arange(dump_at.size) - np.repeat(np.cumsum(times) - times, times)
+    reference_at = r[np.repeat(np.repeat(start, nd), times) + within]
+    single = np.repeat(np.repeat(nr * nd == 1, nd), times)
+    return Pairs(reference_at, dump_at, single)
