@@ -1,0 +1,158 @@
+"""Option bytes as STM32CubeProgrammer prints or exports them: raw names and values, in the order of the text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from h5diag.cubeprog.text import Line, lines
+
+_BANK = re.compile(r"OPTION\s{1,8}BYTES?\s{1,8}BANK\s{0,8}:\s{0,8}(\d{1,3})", re.I)
+_FIELD = re.compile(r"(?<![\w.])([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}:\s{0,40}0x([0-9A-Fa-f]{1,16})(?![0-9A-Za-z_])")
+_STUB = re.compile(r"^\s{0,40}([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}(?::\s{0,40}(?:0x?[0-9A-Fa-f]{0,16})?)?\s*$")
+_EXPORT = re.compile(r'"([A-Za-z][A-Za-z0-9_]{1,39})"\s{0,20}:\s{0,20}(-?\d{1,20})(?=\s{0,20}[,}\]\n\r])')
+_NOT_OPTIONS = frozenset({"bank", "address", "size", "file", "value", "data", "sn", "id", "error", "found"})
+_DEVICE = re.compile(r'"deviceId"\s{0,20}:\s{0,20}"?(0x[0-9A-Fa-f]{1,8}|\d{1,10})')
+
+
+@dataclass(frozen=True, slots=True)
+class RawOption:
+    """An option as printed: `text` is what stood in parentheses, `bank` the tool's own bank number, -1 if none."""
+
+    name: str
+    value: int
+    text: str = ""
+    bank: int = -1
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The options of one board.
+
+    Parameters
+    ----------
+    fields
+        In the order of the text; a name stands once, with its last value.
+    cut
+        What is left of a line that the text breaks off in; empty when it ends at a line's end.
+    last_line
+        Number of the last line that was understood.
+    device_id
+        From a GUI export, else -1.
+    warnings
+        What was odd, a sentence each.
+    """
+
+    fields: tuple[RawOption, ...] = ()
+    cut: str = ""
+    last_line: int = 0
+    device_id: int = -1
+    warnings: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.fields)
+
+    def get(self, name: str) -> RawOption:
+        """Return the option printed under `name`, in any case; KeyError when there is none."""
+        for field in self.fields:
+            if field.name.upper() == name.upper():
+                return field
+        raise KeyError(name)
+
+
+def parse_listing(text: str) -> Listing:
+    """Return the options in a listing or GUI export; an empty one when there is not one option line.
+
+    When the text holds several listings, as a log does that reads before and after a change, the last one counts.
+    """
+    if '"' in text and (export := _parse_export(text)):
+        return export
+    return listing_of(tuple(lines(text)), ends_open=not text.endswith(("\n", "\r")))
+
+
+def listing_of(clean: Iterable[Line], *, ends_open: bool = False) -> Listing:
+    """Return the options in these lines; `ends_open` says that the text does not end with a line end."""
+    runs: list[list[RawOption]] = [[]]
+    bank, stub = -1, ""
+    last = 0
+    headed = False
+    for line in clean:
+        stub = ""
+        if ":" not in line.text:
+            stub = line.text.strip() if headed else ""
+            continue
+        if "BANK" in line.text.upper() and (m := _BANK.search(line.text)):
+            number = int(m[1])
+            if runs[-1] and number <= bank:
+                runs.append([])
+            bank, last, headed = number, line.number, True
+            rest = line.text[m.end():]
+        else:
+            rest = line.text
+        found = _fields(rest, bank, line.number, headed)
+        if found:
+            runs[-1] += found
+            last = line.number
+        elif headed and _STUB.match(rest):
+            stub = rest.strip()
+    return _made([r for r in runs if r], stub if ends_open else "", last, ends_open)
+
+
+def _fields(text: str, bank: int, number: int, headed: bool) -> list[RawOption]:
+    if "0x" not in text:
+        return []
+    out: list[RawOption] = []
+    matches = [m for m in _FIELD.finditer(text) if m[1].lower() not in _NOT_OPTIONS]
+    for i, m in enumerate(matches):
+        if not headed and not (m[1].isupper() or "_" in m[1]):
+            continue
+        if len(matches) == 1 and text[:m.start()].strip(" \t-*#"):
+            # Words before the name: a sentence or a banner's line, not a field of a listing.
+            continue
+        tail = text[m.end():matches[i + 1].start() if i + 1 < len(matches) else len(text)]
+        left, right = tail.find("("), tail.rfind(")")
+        words = tail[left + 1:right if right > left else None].strip() if left >= 0 else ""
+        out.append(RawOption(m[1], int(m[2], 16), words, bank, number))
+    return out
+
+
+def _made(runs: list[list[RawOption]], stub: str, last: int, ends_open: bool) -> Listing:
+    if not runs:
+        return Listing()
+    warnings: list[str] = []
+    fields = runs[-1]
+    if len(runs) > 1:
+        warnings.append(f"the text holds {len(runs)} listings: the last one, from line {fields[0].line}, is used")
+    if ends_open and not stub and len(fields) > 1 and not fields[-1].text and any(f.text for f in fields):
+        # The break may lie between two digits: half a number is worse than none.
+        stub, fields = f"{fields[-1].name}: 0x{fields[-1].value:X}", fields[:-1]
+    seen: dict[str, RawOption] = {}
+    for f in fields:
+        old = seen.pop(f.name.upper(), None)
+        if old is not None and old.value != f.value:
+            warnings.append(f"{f.name} is printed twice: 0x{old.value:X} (line {old.line}) and 0x{f.value:X} "
+                            f"(line {f.line}); the later one is used")
+        seen[f.name.upper()] = f
+    return Listing(tuple(seen.values()), stub, last, warnings=tuple(warnings))
+
+
+def _parse_export(text: str) -> Listing:
+    """Return the options of a GUI export, whose numbers are signed and decimal; empty when it is none."""
+    start = text.find("bitNameToValue")
+    if start < 0:
+        return Listing()
+    device = _DEVICE.search(text)
+    fields: dict[str, RawOption] = {}
+    end = start
+    number = 1 + text.count("\n", 0, start)
+    for m in _EXPORT.finditer(text, start):
+        number += text.count("\n", end, m.start())
+        fields[m[1].upper()] = RawOption(m[1], int(m[2]) & 0xFFFFFFFF, "", -1, number)
+        end = m.end()
+    cut = "" if "}" in text[end:] else " ".join(text[end:end + 60].split()).strip(", ")
+    if not fields:
+        return Listing()
+    return Listing(tuple(fields.values()), cut or ("" if "}" in text[end:] else "end of the text"), number,
+                   int(device[1], 0) if device else -1)

@@ -1,0 +1,111 @@
+"""A whole text of the tool, whatever it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from h5diag.cubeprog.banner import Banner, parse_banners
+from h5diag.cubeprog.discovery import Discovery, parse_discovery
+from h5diag.cubeprog.listing import Listing, listing_of, parse_listing
+from h5diag.cubeprog.messages import Message, parse_messages
+from h5diag.cubeprog.programming import Programming, parse_programming
+from h5diag.cubeprog.romloader import RomSession, parse_rom_sessions
+from h5diag.cubeprog.text import Line, lines
+
+
+class LogKind(Enum):
+    """What a text is, by the most telling thing that it holds."""
+
+    PROVISIONING = "provisioning"
+    PROGRAMMING = "programming"
+    DISCOVERY = "discovery"
+    VERBOSE = "verbosity-3"
+    OPTIONS = "options"
+    ROM_LOADER = "rom-loader"
+    CONNECTION = "connection"
+    UNKNOWN = "unknown"
+
+
+_PROVISIONING = ("provisioning", "board is correctly configured", "product_state", "product state :", "obkey", ".obk",
+                 "_init_sign", "_enc_sign", "oemirot_boot", "rot_provisioning")
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What was found in a text; the parts that were not there are false or empty.
+
+    `claims_success` are the lines by which the tool or a script called the whole run a success; they prove little.
+    """
+
+    kind: LogKind
+    banners: tuple[Banner, ...] = ()
+    listing: Listing = field(default_factory=Listing)
+    discovery: Discovery = field(default_factory=Discovery)
+    programming: Programming = field(default_factory=Programming)
+    rom_sessions: tuple[RomSession, ...] = ()
+    messages: tuple[Message, ...] = ()
+    claims_success: tuple[str, ...] = ()
+    loader_lines: int = 0
+
+    @property
+    def banner(self) -> Banner:
+        """The first banner; a false one when there is none."""
+        return self.banners[0] if self.banners else Banner()
+
+    @property
+    def errors(self) -> tuple[Message, ...]:
+        """The messages that are errors."""
+        return tuple(m for m in self.messages if m.severity == "error")
+
+
+def parse_log(text: str) -> Log:
+    """Return everything that is understood of the text; kind UNKNOWN when nothing is."""
+    clean = tuple(lines(text))
+    telling = tuple(line for line in clean if _telling(line.text))
+    verbose = sum(1 for line in clean if _is_verbose(line.text))
+    banners = parse_banners(telling)
+    listing = (listing_of(telling, ends_open=not text.endswith(("\n", "\r"))) if "bitNameToValue" not in text
+               else parse_listing(text))
+    # A single number with a name in a page of prose is no listing.
+    if len(listing.fields) < 3 and "OPTION BYTES BANK" not in text.upper() and listing.device_id < 0:
+        listing = Listing()
+    discovery = parse_discovery(telling)
+    programming = parse_programming(telling)
+    rom = parse_rom_sessions(telling)
+    messages = parse_messages(telling)
+    claims = tuple(line.text.strip()[:200] for line in telling
+                   if "correctly configured" in line.text.lower() or "provisioning success" in line.text.lower())
+    kind = _kind(telling, banners, listing, discovery, programming, rom, messages, verbose)
+    return Log(kind, banners, listing, discovery, programming, rom, messages, claims, verbose)
+
+
+def _telling(text: str) -> bool:
+    return (":" in text or "rror" in text or "uccess" in text or "omplete" in text or "BANK" in text or "arning" in text
+            or "ubeProg" in text or "ail" in text or "not " in text or "OEMiR" in text or "-ob " in text
+            or "correctly" in text or "mode" in text)
+
+
+def _is_verbose(text: str) -> bool:
+    return " ap " in text and ("reg " in text or "@0x" in text or text.lstrip().startswith(("halt ap", "run ap")))
+
+
+def _kind(clean: Sequence[Line], banners: tuple[Banner, ...], listing: Listing, discovery: Discovery,
+          programming: Programming, rom: tuple[RomSession, ...], messages: tuple[Message, ...],
+          verbose: int) -> LogKind:
+    if verbose >= 3:
+        return LogKind.VERBOSE
+    if programming:
+        low = [line.text.lower() for line in clean]
+        marked = sum(1 for mark in _PROVISIONING if any(mark in text for text in low))
+        return LogKind.PROVISIONING if marked >= 2 or programming.keys else LogKind.PROGRAMMING
+    if discovery:
+        return LogKind.DISCOVERY
+    if listing:
+        return LogKind.OPTIONS
+    if rom:
+        return LogKind.ROM_LOADER
+    if banners or any(m.meaning for m in messages):
+        return LogKind.CONNECTION
+    return LogKind.UNKNOWN

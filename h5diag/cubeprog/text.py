@@ -1,0 +1,89 @@
+"""From whatever was pasted or captured to clean lines.
+
+The text of strangers: nothing in it is interpreted. Everything here is linear in the size of the text, and a line is
+cut at `LINE_LIMIT` characters, so that no expression of a later parser ever meets a long one.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+LINE_LIMIT = 2000
+"""Characters of a line that are looked at; nothing that the tool prints is nearly as long."""
+
+SHORTEST = 4
+"""Characters below which a line says nothing; skipping them keeps a megabyte of odd text quick."""
+
+_ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|[@-Z\\-_])")
+_TAG = re.compile(r"</?(?:br|p|div|span|pre|code|li|ul|ol|b|i|em|strong|blockquote|font|tr|td|a)\b[^<>\n]{0,200}>",
+                  re.I)
+_BREAK = re.compile(r"<(?:br|/p|/div|/li|/tr)\b[^<>\n]{0,200}>", re.I)
+_REDRAW = re.compile(r"[\r\x0b\x0c\x85\u2028\u2029]")
+_QUOTE = re.compile(r"^(?:\s{0,8}[>|])+ ?")
+_TIME = re.compile(r"^\s{0,8}(\d{1,2}:\d\d:\d\d(?:[:.,]\d{3})?)(?:\s{0,4}:\s|\s{1,4})(.*)$")
+_GONE = (0x200B, 0x200C, 0x200D, 0xFEFF, 0x00AD)
+_SPACES = (0x00A0, 0x202F, 0x2007, *(c for c in range(32) if c not in (9, 10, 11, 12, 13)))
+_CHARACTERS: dict[int, str] = dict.fromkeys(_GONE, "") | dict.fromkeys(_SPACES, " ") | dict.fromkeys(
+    (0x2010, 0x2011, 0x2212), "-")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A clean line: `number` counts from 1, `time` is the tool's own time stamp or empty."""
+
+    number: int
+    text: str
+    time: str = ""
+
+
+def decode(data: bytes) -> str:
+    """Return the text of a file: UTF-8 or UTF-16 by its mark, anything else byte by byte; never fails."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace")
+    head = data[:4096]
+    if len(head) >= 8 and head.count(0) * 5 > len(head) * 2:
+        # Redirected output of a Windows shell: UTF-16 without a mark.
+        return data.decode("utf-16-le" if head[1:2] == b"\0" else "utf-16-be", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("utf-8", "replace")
+
+
+def clean(text: str) -> str:
+    """Return the text without colours, invisible characters, HTML of a forum and control characters."""
+    if "\x1b" in text:
+        text = _ANSI.sub("", text)
+    if "&" in text or "<" in text:
+        text = _TAG.sub("", _BREAK.sub("\n", text))
+        text = html.unescape(text)
+    return text.translate(_CHARACTERS)
+
+
+def lines(text: str) -> Iterator[Line]:
+    """Yield the lines of `SHORTEST` characters and more, without quote marks of a forum and with the time stamp apart.
+
+    A carriage return ends a line too: a progress bar that was redrawn gives one line per redraw.
+    """
+    for number, whole in enumerate(clean(text).split("\n"), 1):
+        if len(whole) < SHORTEST:
+            continue
+        for part in _REDRAW.split(whole):
+            if len(part) < SHORTEST or part.isspace():
+                continue
+            raw = part[:LINE_LIMIT].rstrip()
+            if raw.lstrip()[:1] in (">", "|"):
+                raw = _QUOTE.sub("", raw)
+            if ":" in raw and (m := _TIME.match(raw)):
+                yield Line(number, m[2], m[1])
+            else:
+                yield Line(number, raw)
+
+
+def printable(text: str, limit: int = 200) -> str:
+    """Return the text on one line without anything that a terminal would act upon, cut at `limit` characters."""
+    out = "".join(c if c.isprintable() else "?" for c in text[:limit])
+    return out + ("..." if len(text) > limit else "")
