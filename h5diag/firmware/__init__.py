@@ -6,8 +6,10 @@ what became of each slot and what the next boot will do.
 
 from __future__ import annotations
 
+from h5diag.firmware.against import Difference, Match, compare_build
 from h5diag.firmware.body import BodyKind, BodyLook, look_at_body
 from h5diag.firmware.content import ExaminedImage, Fill, SlotContent, examine_images
+from h5diag.firmware.elfmap import NO_ELF, ElfMap, read_elf_map
 from h5diag.firmware.keys import (
     DecryptKey,
     KeyKind,
@@ -19,17 +21,23 @@ from h5diag.firmware.keys import (
 )
 from h5diag.firmware.mcuboot import Flag, Header, HeaderMagic, Tlv, Tlvs, TlvType, Version, parse_header, parse_tlvs
 from h5diag.firmware.nextboot import Action, Loader, NextBoot
+from h5diag.firmware.opened import open_images
+from h5diag.firmware.overview import Build, BuildResult, JudgedImage, Overview, examine_firmware
 from h5diag.firmware.search import BootImage, Search, find_images, parse_image, search_images
 from h5diag.firmware.slots import SlotState, State, image_state, slot_states
+from h5diag.firmware.stages import SlotFit, Stage, StageFit, StageReport, expected_flash, recognise_stage
 from h5diag.firmware.trailer import Magic, Trailer, TrailerFlag, parse_trailer
-from h5diag.firmware.vectors import VectorTable, explain_link, find_vector_tables, vector_table_at
+from h5diag.firmware.vectors import Link, VectorTable, explain_link, find_vector_tables, vector_table_at
 from h5diag.firmware.verify import Check, Verification, open_body, verify_image
 
 __all__ = [
-    "Action", "BodyKind", "BodyLook", "BootImage", "Check", "DecryptKey", "ExaminedImage", "Fill", "Flag", "Header",
-    "HeaderMagic", "KeyKind", "Loader", "Magic", "NextBoot", "Search", "SlotContent", "SlotState", "State", "Tlv",
-    "TlvType", "Tlvs", "Trailer", "TrailerFlag", "VectorTable", "Verification", "VerifyKey", "Version",
-    "examine_images", "explain_link", "find_images", "find_vector_tables", "image_state", "load_decrypt_key",
-    "load_verify_key", "look_at_body", "open_body", "parse_decrypt_key", "parse_header", "parse_image", "parse_tlvs",
-    "parse_trailer", "parse_verify_key", "search_images", "slot_states", "vector_table_at", "verify_image",
+    "NO_ELF", "Action", "BodyKind", "BodyLook", "BootImage", "Build", "BuildResult", "Check", "DecryptKey",
+    "Difference", "ElfMap", "ExaminedImage", "Fill", "Flag", "Header", "HeaderMagic", "JudgedImage", "KeyKind",
+    "Link", "Loader", "Magic", "Match", "NextBoot", "Overview", "Search", "SlotContent", "SlotFit", "SlotState",
+    "Stage", "StageFit", "StageReport", "State", "Tlv", "TlvType", "Tlvs", "Trailer", "TrailerFlag",
+    "VectorTable", "Verification", "VerifyKey", "Version", "compare_build", "examine_firmware",
+    "examine_images", "expected_flash", "explain_link", "find_images", "find_vector_tables", "image_state",
+    "load_decrypt_key", "load_verify_key", "look_at_body", "open_body", "open_images", "parse_decrypt_key",
+    "parse_header", "parse_image", "parse_tlvs", "parse_trailer", "parse_verify_key", "read_elf_map",
+    "recognise_stage", "search_images", "slot_states", "vector_table_at", "verify_image",
 ]

@@ -67,7 +67,7 @@ class BootImage:
 
     @property
     def verifiable(self) -> bool:
-        """Tell whether enough is there to verify it; imgtool stops reading at the record that marks a pure signature."""
+        """Tell whether enough is there to verify it; behind the mark of a pure signature imgtool needs no more."""
         return bool(self.tlvs.size) and (self.tlvs.walkable or any(r.type & 0xFF == TlvType.SIG_PURE
                                                                    for r in self.tlvs.plain))
 

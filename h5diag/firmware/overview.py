@@ -1,0 +1,88 @@
+"""Everything that can be said of the firmware in a dump, from one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from h5diag.chip import Chip
+from h5diag.firmware.against import Match, compare_build
+from h5diag.firmware.content import ExaminedImage, examine_images
+from h5diag.firmware.elfmap import NO_ELF, ElfMap
+from h5diag.firmware.keys import DecryptKey, VerifyKey
+from h5diag.firmware.nextboot import Loader
+from h5diag.firmware.opened import open_images
+from h5diag.firmware.slots import SlotState, State, image_state, slot_states
+from h5diag.firmware.vectors import Link, explain_link, find_vector_tables
+from h5diag.layout import Layout
+from h5diag.memory import MemoryImage
+
+MOST_TABLES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What was built: a name for it, its bytes, and the names in its ELF file if it is one."""
+
+    name: str
+    image: MemoryImage
+    names: ElfMap = NO_ELF
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedImage:
+    """An image with its state and the reason."""
+
+    examined: ExaminedImage
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """A build and the places where it stands, the best first."""
+
+    build: Build
+    matches: tuple[Match, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What a dump holds: its images, the states of the slots, the builds found, the vector tables."""
+
+    images: tuple[JudgedImage, ...]
+    slots: tuple[SlotState, ...]
+    builds: tuple[BuildResult, ...]
+    links: tuple[Link, ...]
+
+
+def examine_firmware(memory: MemoryImage, chip: Chip, *, layout: Layout | None = None, loader: Loader = Loader.ST,
+                     verify_keys: Sequence[VerifyKey] = (), decrypt_keys: Sequence[DecryptKey] = (),
+                     builds: Sequence[Build] = ()) -> Overview:
+    """Examine a dump or an image file.
+
+    Parameters
+    ----------
+    memory
+        The dump.
+    chip
+        Gives flash, RAM and program unit; the layout's own chip when there is a layout.
+    layout
+        Where the slots are; without it no slot is named and no slot state given.
+    loader
+        Whose boot loader the board runs.
+    verify_keys, decrypt_keys
+        Keys to check with.
+    builds
+        What should be in the dump.
+    """
+    examined = examine_images(memory, layout=layout, verify_keys=verify_keys, decrypt_keys=decrypt_keys,
+                              program_unit=chip.flash.program_unit)
+    states = slot_states(memory, layout, loader=loader, builds=[b.image for b in builds],
+                         examined=examined) if layout else ()
+    judged = (JudgedImage(i, *image_state(i, states)) for i in examined)
+    opened = open_images(memory, examined, decrypt_keys)
+    found = tuple(BuildResult(b, compare_build(opened, b.image, layout=layout, images=examined, names=b.names))
+                  for b in builds)
+    tables = find_vector_tables(opened, chip, most=MOST_TABLES)
+    return Overview(tuple(judged), states, found, tuple(explain_link(t, chip, layout) for t in tables))
