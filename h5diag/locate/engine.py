@@ -13,7 +13,7 @@ from h5diag.locate.placement import Placement, Transform
 from h5diag.locate.regions import Found, displacements_of, regions_of, unexplained
 from h5diag.locate.search import DEEP_PART, DENSE_LIMIT, LONG, POSSIBLE, SURE, Search, Span
 from h5diag.locate.sides import Side, Watch, unknown
-from h5diag.locate.transforms import transformed
+from h5diag.locate.ways import other_ways
 from h5diag.memory import Cancel, MemoryImage, Progress
 
 SAMPLED_FROM = 1 << 16
@@ -80,47 +80,36 @@ def _find(search: Search, *, transforms: bool, deep: bool) -> tuple[list[Found],
     free, watch = search.free, search.watch
     watch.stage(0.1, 0.2)
     in_place, equal = search.in_place()
-    found: list[Found] = []
-    assumptions: list[str] = []
-    if in_place.size:
-        search.take(in_place.where(in_place.coverage >= LONG), SURE)
-    if free.worth_searching()[0].size:
+    search.take(in_place.where(in_place.coverage >= LONG), SURE)
+    if free.content():
         search.take(search.pages(), SURE)
     content = content_bytes(~search.reference_fill) + content_bytes(search.todo())
     rate = max(4, ceil(log2(max(content, 1) / (4 << 20))) + 1)
-    if free.worth_searching()[0].size:
+    if free.content():
         watch.stage(0.2, 0.4)
         short = in_place.where(in_place.coverage < LONG)
-        if content_bytes(search.todo()) > SAMPLED_FROM:
-            search.take(together([short, search.sampled(rate)]), SURE)
-        else:
-            search.take(short, SURE)
-    watch.stage(0.4, 0.6)
-    large = content_bytes(~search.reference_fill) > DENSE_LIMIT or content_bytes(search.todo()) > DENSE_LIMIT
-    if free.worth_searching()[0].size and (deep or not large):
-        for at in range(0, search.dump.size, DEEP_PART if large else max(search.dump.size, 1)):
-            watch.stage(0.4 + 0.2 * at / search.dump.size, 0.4 + 0.2 * min(1, (at + DEEP_PART) / search.dump.size))
-            search.take(search.every(at, at + DEEP_PART if large else 1 << 62), POSSIBLE)
-    elif free.worth_searching()[0].size:
-        assumptions.append(f"above 8 MB of content one word in {1 << rate} was sampled: a piece below about "
-                           f"{14 << rate} bytes may be missed (--deep looks at every byte)")
-    found.append(Found(Transform.AS_IS, search.dump, tuple(search.spans)))
-    others = [t for t in Transform if t is not Transform.AS_IS] if transforms else []
-    ways: list[tuple[Transform, int]] = [(t, 0xFF) for t in others]
-    ways += [(Transform.AS_IS, 0xFF ^ 1 << line) for line in range(8)]
-    for i, (transform, mask) in enumerate(ways):
-        if free_bytes(free) < WORTH_A_TRANSFORM:
-            break
-        watch.stage(0.6 + 0.3 * i / len(ways), 0.6 + 0.3 * (i + 1) / len(ways))
-        data = transformed(search.dump_side, transform)
-        again = Search(search.reference_side, search.dump_side, data, search.reference_fill, search.dump_fill, free,
-                       watch, mask)
-        again.take(again.sampled(rate if large else 4), SURE)
-        found.append(Found(transform, data, tuple(again.spans)))
-    return found, equal, tuple(assumptions)
+        if free.content() > SAMPLED_FROM:
+            short = together([short, search.sampled(rate)])
+        search.take(short, SURE)
+    searches = [(Transform.AS_IS, search)]
+    if free.content() >= WORTH_A_TRANSFORM:
+        searches += other_ways(search, rate + 2, transforms=transforms)
+    large = max(content_bytes(~search.reference_fill), content_bytes(search.todo())) > DENSE_LIMIT
+    assumptions: tuple[str, ...] = ()
+    if deep or not large:
+        for i, (_, s) in enumerate(searches):
+            low, high = 0.6 + 0.3 * i / len(searches), 0.6 + 0.3 * (i + 1) / len(searches)
+            _dense(s, low, high, DEEP_PART if large else s.dump.size)
+    elif free.content():
+        assumptions = (f"above 8 MB of content one word in {1 << rate} was sampled: a piece below about "
+                       f"{14 << rate} bytes may be missed (--deep looks at every byte)",)
+    return [Found(t, s.dump, tuple(s.spans)) for t, s in searches], equal, assumptions
 
 
-def free_bytes(free: Free) -> int:
-    """Return how many bytes of the dump are still worth searching."""
-    start, stop = free.worth_searching()
-    return int((stop - start).sum())
+def _dense(search: Search, low: float, high: float, part: int) -> None:
+    size = search.dump.size
+    for at in range(0, size, max(part, 1)):
+        if not search.free.content():
+            return
+        search.watch.stage(low + (high - low) * at / size, low + (high - low) * min(at + part, size) / size)
+        search.take(search.every(at, at + part), POSSIBLE)

@@ -110,6 +110,11 @@ class Extender:
             best_at -= 1
         return best_at
 
+    def worth(self, r: int, d: int, size: int) -> npt.NDArray[np.int32]:
+        """Return what each of `size` bytes from `r` and `d` on is worth."""
+        a = self.reference[r:r + size]
+        return self._worth(a, self._equal(a, self.dump[d:d + size]), a[:0])
+
     def _equal(self, a: Bytes, b: Bytes) -> Flags:
         equal: Flags = a == b if self.mask == 0xFF else ((a ^ b) & self.mask) == 0
         return equal

@@ -35,6 +35,10 @@ class Free:
             at = max(at, b)
         return cls(starts, stops)
 
+    def give_back(self, other: Free) -> None:
+        """Become like `other`."""
+        self.starts[:], self.stops[:] = other.starts, other.stops
+
     def find(self, position: int) -> int:
         """Return the number of the stretch that holds `position`, -1 when there is none."""
         i = bisect_right(self.starts, position) - 1
@@ -53,6 +57,11 @@ class Free:
         start, stop = np.array(self.starts, np.int64), np.array(self.stops, np.int64)
         long = stop - start >= SHORTEST
         return start[long], stop[long]
+
+    def content(self) -> int:
+        """Return how many bytes are worth searching."""
+        start, stop = self.worth_searching()
+        return int((stop - start).sum())
 
     def blocks(self, size: int, fill: Flags) -> Flags:
         """Return the blocks without fill that touch a stretch worth searching."""

@@ -22,6 +22,9 @@ from h5diag.memory import AddressRange, Bytes, merged, subtracted
 JOINED = 64
 """Pieces on one diagonal with at most so many bytes between them are one region."""
 
+JOINED_ALIKE = 1 << 12
+"""So are pieces with at most so many equal bytes of a short period, but not of one value, between them."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
@@ -32,15 +35,21 @@ class Found:
     spans: tuple[Span, ...]
 
 
-def _joined(spans: tuple[Span, ...]) -> list[Span]:
+def _joined(spans: tuple[Span, ...], reference: Bytes, dump: Bytes) -> list[Span]:
+    """Join neighbours on one diagonal over short gaps and over equal bytes of a short period.
+
+    A vector table is full of the same handler: between two pieces that is content, on its own it is padding.
+    """
     out: list[Span] = []
     for s in sorted(spans, key=lambda s: s.dump):
         last = out[-1] if out else None
-        if last is not None and s.reference - s.dump == last.reference - last.dump and s.mask == last.mask \
-                and s.dump - (last.dump + last.size) <= JOINED:
-            out[-1] = replace(last, size=s.dump + s.size - last.dump)
-        else:
-            out.append(s)
+        if last is not None and s.reference - s.dump == last.reference - last.dump and s.mask == last.mask:
+            x = reference[last.reference + last.size:s.reference]
+            y = dump[last.dump + last.size:s.dump]
+            if x.size <= JOINED or (x.size <= JOINED_ALIKE and not (x == x[0]).all() and np.array_equal(x, y)):
+                out[-1] = replace(last, size=s.dump + s.size - last.dump)
+                continue
+        out.append(s)
     return out
 
 
@@ -54,7 +63,7 @@ def regions_of(found: list[Found], search: Search, chip: Chip, layout: Layout | 
     ground = Ground(content_bytes(~search.reference_fill), content_bytes(~search.dump_fill), chip.flash.sector_size)
     scored: list[tuple[Found, Span, float]] = []
     for f in found:
-        spans = _joined(f.spans)
+        spans = _joined(f.spans, a.data, f.data)
         for mask in {s.mask for s in spans}:
             group = [s for s in spans if s.mask == mask]
             scores = model.score(a.data, f.data, [(s.reference, s.dump, s.size) for s in group],
@@ -91,6 +100,8 @@ def regions_of(found: list[Found], search: Search, chip: Chip, layout: Layout | 
 
 def _whole_units(s: Span, a: Side, b: Side, dump: Bytes, taken: list[tuple[int, int]], unit: int) -> Span:
     """Round a piece out to whole program units where the bytes agree: its last zeros belong to it."""
+    if (b.canonical_address(s.dump) - a.canonical_address(s.reference)) % unit:
+        return s
     i = bisect_left(taken, (s.dump, s.dump + s.size))
     room_before = s.dump - (taken[i - 1][1] if i else 0)
     room_after = (taken[i + 1][0] if i + 1 < len(taken) else b.size) - s.dump - s.size

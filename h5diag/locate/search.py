@@ -26,8 +26,8 @@ DENSE_LIMIT = 8 << 20
 DEEP_PART = 4 << 20
 """Bytes of the dump whose words are looked up at a time."""
 
-FOLLOWED, FOLLOWED_OVER = 256, 1 << 16
-"""A piece of so many bytes is followed over fill, of at most so many bytes."""
+FOLLOWED, FOLLOWED_OVER, AHEAD = 256, 1 << 16, 4096
+"""A piece of so many bytes is followed over fill of at most so many, and over so many bytes of anything else."""
 
 SURE, POSSIBLE = 70 * QUARTER, 40 * QUARTER
 """Score from which a piece is taken from sampled seeds, and from all seeds."""
@@ -126,14 +126,8 @@ class Search:
         size = back + on
         if size < 8:
             return
-        if size < 512:
-            start = r - back
-            a, b = self.reference[start:start + size], self.dump[d - back:d + on]
-            equal = ((a ^ b) & self.mask) == 0
-            worth = np.where(equal, self.extender.weights.gain[a & self.mask], self.extender.weights.mismatch)
-            worth[1:][equal[1:] & (a[1:] == a[:-1])] = -1
-            if int(worth.sum()) < least:
-                return
+        if size < 512 and int(self.extender.worth(r - back, d - back, size).sum()) < least:
+            return
         self.free.take(d - back, d + on)
         self.spans.append(Span(r - back, d - back, size, self.mask))
         if size >= FOLLOWED:
@@ -141,28 +135,46 @@ class Search:
             self._follow(r - d, d - back, forward=False)
 
     def _follow(self, diagonal: int, at: int, *, forward: bool) -> None:
-        """Go on behind the fill that ended a piece, on the same diagonal, as long as the content agrees."""
+        """Go on behind whatever ended a piece, on the same diagonal, as long as content agrees soon again."""
         free = self.free
         while True:
-            i = bisect_left(free.starts, at) if forward else bisect_right(free.stops, at) - 1
-            if not 0 <= i < len(free.starts):
+            if free.find(at if forward else at - 1) < 0:
+                i = bisect_left(free.starts, at) if forward else bisect_right(free.stops, at) - 1
+                if not 0 <= i < len(free.starts):
+                    return
+                edge = free.starts[i] if forward else free.stops[i]
+                if abs(edge - at) > FOLLOWED_OVER:
+                    return
+                at = edge
+            low, high = (at, at + AHEAD) if forward else (at - AHEAD, at)
+            low, high = max(low, 0, -diagonal), min(high, self.dump.size, self.reference.size - diagonal)
+            if high - low < 16:
                 return
-            d = free.starts[i] if forward else free.stops[i]
-            r = d + diagonal
-            if abs(d - at) > FOLLOWED_OVER or not 0 <= r <= self.reference.size - (1 if forward else 0):
+            d = self._first_alike(diagonal, low, high, forward=forward)
+            i = free.find(d)
+            if i < 0:
                 return
-            if not forward and r == 0:
+            a, b = self._limits(d + diagonal, d, i)
+            start = d - self.extender.reach_back(d + diagonal, d, d - a)
+            stop = d + self.extender.reach(d + diagonal, d, b - d)
+            if stop - start < 8:
                 return
-            a, b = self._limits(r if forward else r - 1, d if forward else d - 1, i)
-            size = self.extender.reach(r, d, b - d) if forward else self.extender.reach_back(r, d, d - a)
-            if size < 8:
-                return
-            start = d if forward else d - size
-            free.take(start, start + size)
-            self.spans.append(Span(start + diagonal, start, size, self.mask))
-            if (size < b - d) if forward else (size < d - a):
-                return
-            at = d + size if forward else d - size
+            free.take(start, stop)
+            self.spans.append(Span(start + diagonal, start, stop - start, self.mask))
+            at = stop if forward else start
+
+    def _first_alike(self, diagonal: int, low: int, high: int, *, forward: bool) -> int:
+        """Return a free position of equal content on a diagonal, the one next to where a piece ended; or -1."""
+        worth = self.extender.worth(low + diagonal, low, high - low)
+        sums = np.add.reduceat(worth, np.arange(0, worth.size, BLOCK))
+        good = np.flatnonzero(sums >= POSSIBLE)
+        if good.size:
+            _, _, inside = self.free.bounds(low + good * BLOCK)
+            good = good[inside]
+        if not good.size:
+            return -1
+        block = int(good[0 if forward else -1]) * BLOCK
+        return low + block + int(worth[block:block + BLOCK].argmax())
 
     def in_place(self) -> tuple[Candidates, tuple[Span, ...]]:
         """Return the runs of equal blocks at equal addresses: those with content, and all."""
