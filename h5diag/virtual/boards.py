@@ -14,12 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.chip import Chip
-from h5diag.errors import InputError
-from h5diag.memory import MemoryImage
-from h5diag.virtual.faults import Fault, Setup, parse_fault
+from h5diag.memory import AddressRange, MemoryImage
+from h5diag.virtual.faults import Fault, FaultKind, Setup, parse_fault
 
 _RESET_FLAGS = 1 << 26 | 1 << 27
-_CFSR, _HFSR = 0xE000ED28, 0xE000ED2C
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,21 +82,38 @@ def load_board(setup: Setup, chip: Chip) -> Board:
     if setup.board == "founding":
         return replace(_founding(chip), uid=uid)
     board = replace(_sound(chip), uid=uid)
-    if setup.board == "defect":
-        texts = ("dead-sector@0x08040000-0x08042000,fails=1", "cell-stuck@0x08061230-0x08061240,bit=21,value=1",
-                 "stuck-bit@0x08052008-0x0805200C,bit=9,value=0")
-        board = replace(board, faults=tuple(parse_fault(t) for t in texts))
-    return board
+    return replace(board, faults=_defects(chip)) if setup.board == "defect" else board
 
 
 def _sound(chip: Chip) -> Board:
     flash = np.full(chip.flash.size, 0xFF, np.uint8)
-    base = chip.flash.base
-    _put(flash, 0, firmware(chip, 0x48000, base, 1))
-    _put(flash, chip.flash.bank_size, firmware(chip, 0x11000, base + chip.flash.bank_size, 2))
+    base, bank = chip.flash.base, chip.flash.bank_size
+    _put(flash, 0x40000, firmware(chip, 0x30000, base + 0x40000, 1))
+    _put(flash, bank, firmware(chip, 0x11000, base + bank, 2))
     _put(flash, chip.flash.size - 0x2000, b"serial=H5-000417;calibration=" + bytes(range(64)))
-    walk = tuple(base + 0x2000 + 2 * i for i in (5, 9, 130, 7, 2048, 12))
+    if not _program(flash, chip, "images/standalone.hex"):
+        _put(flash, 0, firmware(chip, 0x20000, base, 4))
+    walk = tuple(base + 0x400 + 2 * i for i in (5, 9, 130, 7, 260, 12))
     return Board(flash, factory_options(chip), b"", walk, base)
+
+
+def _defects(chip: Chip) -> tuple[Fault, ...]:
+    """Return the stuck cells by which the two boards of the bundled case differ, or two of our own choice."""
+    out: list[Fault] = []
+    good, bad = _image("defect/good.hex"), _image("defect/suspect-1.hex")
+    for segment in good.segments:
+        if not bad.covers(segment.start, segment.stop):
+            continue
+        other = bad.read(segment.start, segment.stop)
+        for i in np.flatnonzero(segment.data != other):
+            at = chip.canonical(segment.start + int(i))
+            quad = at // chip.flash.program_unit * chip.flash.program_unit
+            for bit in range(8):
+                if (int(segment.data[i]) ^ int(other[i])) >> bit & 1:
+                    settings = (("bit", float((at - quad) * 8 + bit)), ("value", float(int(other[i]) >> bit & 1)))
+                    where = AddressRange(quad, quad + chip.flash.program_unit)
+                    out.append(Fault(FaultKind.CELL_STUCK, where, settings))
+    return tuple(out) or tuple(parse_fault(f"cell-stuck@0x08026A40-0x08026A50,value=0,bit={b}") for b in (29, 97))
 
 
 def firmware(chip: Chip, size: int, base: int, seed: int) -> bytes:
@@ -118,44 +133,42 @@ def firmware(chip: Chip, size: int, base: int, seed: int) -> bytes:
 
 
 def _founding(chip: Chip) -> Board:
-    settings = {"TZEN": 0xB4, "SECWM1_STRT": 0, "SECWM1_END": 0x7F, "SECWM2_STRT": 0x7F, "SECWM2_END": 0,
-                "SRAM2_RST": 0, "SRAM2_ECC": 0}
-    options = with_options(chip, factory_options(chip), settings)
-    secure = chip.flash.secure_base
-    walk = (secure + 0x2A10, secure + 0x2A12, secure + 0x2A10)
-    board = Board(np.full(chip.flash.size, 0xFF, np.uint8), options, b"", walk, secure,
-                  hdp_level=1, reset_flags=_RESET_FLAGS | 1 << 28)
-    bundled = _bundled(chip)
-    if bundled is not None:
-        return replace(board, flash=bundled[0], options=with_options(chip, options, bundled[1]))
-    flash = board.flash.copy()
-    rng = np.random.default_rng(5)
-    _put(flash, 0, firmware(chip, 0x16000, secure, 3))
-    header = bytes.fromhex("3db8f396 00000000 0004 0c00 104c0000 04000000 01000000 00000000 00000000".replace(" ", ""))
-    magic = bytes.fromhex("77c295f360d2ef7f3552500f2cb67980")
-    _put(flash, 0xBE000, header)
-    _put(flash, 0xBE400, rng.bytes(0x4C10 + 0x118))
-    _put(flash, 0xC4000 - 16, magic)
-    return replace(board, flash=flash)
+    """Return the custom board of the founding case: both download slots filled, the boot stage never ran."""
+    from h5diag.cubeprog import parse_listing
+
+    settings = {"TZEN": 0xB4, "PRODUCT_STATE": 0x17, "SECWM1_STRT": 0, "SECWM1_END": 0xE, "SECWM2_STRT": 0x7F,
+                "SECWM2_END": 0, "SRAM2_RST": 0, "SRAM2_ECC": 0, "WRPSGn1": 0xFFFFFFF8, "HDP1_STRT": 0, "HDP1_END": 0xB}
+    listing = data_folder() / "founding" / "suspect-ob.txt"
+    known = {o.name for o in chip.options}
+    if listing.exists():
+        settings |= {o.name: o.value for o in parse_listing(listing.read_text("utf-8")).fields if o.name in known}
+    settings |= {"SECBOOTADD": 0xC0000, "SECBOOT_LOCK": 0xB4}  # the listing was read non-secure, which shows zeros
+    flash = np.full(chip.flash.size, 0xFF, np.uint8)
+    boot = data_folder() / "images" / "boot.bin"
+    _put(flash, 0, boot.read_bytes() if boot.exists() else firmware(chip, 0x1400, chip.flash.secure_base, 3))
+    slots = [_program(flash, chip, f"images/{name}_enc_sign_b.hex") for name in ("secure", "nonsecure")]
+    if not all(slots):
+        header = bytes.fromhex("3db8f396000000000004000010" "4c00000400000001000000" "0000000000000000")
+        _put(flash, 0xBE000, header)
+        _put(flash, 0xBE400, np.random.default_rng(5).bytes(0x4C10 + 0x118))
+        _put(flash, 0xC4000 - 16, bytes.fromhex("77c295f360d2ef7f3552500f2cb67980"))
+    rom = chip.region("SYSTEM").base + 0x17000
+    walk = tuple(rom + 2 * i for i in (0x120, 0x123, 0x124, 0x122))
+    return Board(flash, with_options(chip, factory_options(chip), settings), b"", walk, rom)
 
 
-def _bundled(chip: Chip) -> tuple[npt.NDArray[np.uint8], dict[str, int]] | None:
-    """Return flash and options of the founding suspect out of the bundled case, or None when it is not there."""
-    folder = data_folder() / "founding"
-    if not (folder / "case.toml").exists():
-        return None
-    import tomllib
-
+def _image(name: str) -> MemoryImage:
+    """Return a bundled file; empty when it is not there."""
     from h5diag.files import read_image
 
-    try:
-        suspect = tomllib.loads((folder / "case.toml").read_text("utf-8"))["suspect"]
-        flash = np.full(chip.flash.size, 0xFF, np.uint8)
-        for name in suspect.get("cells", suspect["dumps"])[:1]:
-            _fill(flash, chip, read_image(folder / name))
-        return flash, {}
-    except (KeyError, IndexError, InputError):
-        return None
+    path = data_folder() / name
+    return read_image(path) if path.exists() else MemoryImage()
+
+
+def _program(flash: npt.NDArray[np.uint8], chip: Chip, name: str) -> bool:
+    image = _image(name)
+    _fill(flash, chip, image)
+    return bool(image.size)
 
 
 def _fill(flash: npt.NDArray[np.uint8], chip: Chip, image: MemoryImage) -> None:

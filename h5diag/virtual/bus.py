@@ -85,12 +85,12 @@ class Bus:
         bank, out = self.chip.flash.bank_size, []
         while size:
             n = min(size, bank - offset % bank)
-            out.append(self._read_bank(offset, self.physical(offset), n, secure))
+            out.append(self._read_bank(self.physical(offset), n, secure))
             offset, size = offset + n, size - n
         return out[0] if len(out) == 1 else np.concatenate(out)
 
-    def _read_bank(self, offset: int, physical: int, size: int, secure: bool) -> Bytes:
-        data, failed = self.flash.fetch(physical, size)
+    def _read_bank(self, physical: int, size: int, secure: bool) -> Bytes:
+        data = self.flash.fetch(physical, size)
         if self._mask_generation != self.flash.generation:
             self._build_masks()
         mask = self._masks[secure]
@@ -99,11 +99,8 @@ class Bus:
         if first == last:
             if mask[first]:
                 data[:] = 0
-                failed = False
         elif mask[first:last + 1].any():
             data &= np.repeat(~mask[first:last + 1], step)[physical - first * step:][:size]
-        if failed:
-            raise BusFault(self.chip.flash.base + offset)
         return data
 
     def _build_masks(self) -> None:
@@ -213,8 +210,8 @@ def _system_flash(chip: Chip) -> Bytes:
     out = np.full(region.size, 0xFF, np.uint8)
     named = {a.name: a.address for a in chip.addresses}
     version = (0x02050000).to_bytes(4, "little")
-    texts = ((named.get("SFSP_VERSION"), version), (named.get("RSS_DESCRIPTOR"), f"DSCTR{chip.identity.dev_id:X}".encode()))
-    for address, text in texts:
+    descriptor = f"DSCTR{chip.identity.dev_id:X}".encode()
+    for address, text in ((named.get("SFSP_VERSION"), version), (named.get("RSS_DESCRIPTOR"), descriptor)):
         if address is not None and 0 <= address - region.base <= region.size - len(text):
             out[address - region.base:][:len(text)] = np.frombuffer(text, np.uint8)
     return out

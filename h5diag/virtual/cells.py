@@ -142,6 +142,8 @@ class Cells:
         else:
             out = self.data[offset:offset + size].copy()
         events = self._ecc(offset, size)
+        if any(e.double for e in events):
+            self._show_cells({e.offset for e in events if e.double}, offset, out)
         if len(self._stuck):
             s = self._stuck.within(offset, size)
             at, m = self._stuck.offsets[s] - offset, self._stuck.masks[s]
@@ -153,13 +155,22 @@ class Cells:
             np.bitwise_xor.at(out, at, np.where(self._flicker.random(len(at)) < self._rate, m, 0).astype(np.uint8))
         return out, events
 
+    def _show_cells(self, quads: set[int], offset: int, out: npt.NDArray[np.uint8]) -> None:
+        """Let stuck cells through where the ECC cannot correct them."""
+        s = self._cells.within(offset, out.size)
+        for at, mask, value in zip(self._cells.offsets[s], self._cells.masks[s], self._cells.values[s], strict=True):
+            if int(at) // self.unit * self.unit in quads:
+                i = int(at) - offset
+                out[i] = out[i] & ~mask | mask & value
+
     def _ecc(self, offset: int, size: int) -> tuple[EccEvent, ...]:
         first, last = offset // self.unit, -(-(offset + size) // self.unit)
         wrong: dict[int, int] = {int(q): 2 for q in np.flatnonzero(self.marks[first:last] == TORN) + first}
         if len(self._cells):
             s = self._cells.within(first * self.unit, (last - first) * self.unit)
             seen: set[tuple[int, int]] = set()
-            for at, mask, value in zip(self._cells.offsets[s], self._cells.masks[s], self._cells.values[s], strict=True):
+            stuck = zip(self._cells.offsets[s], self._cells.masks[s], self._cells.values[s], strict=True)
+            for at, mask, value in stuck:
                 held = self.data[self.aliased(int(at))]
                 if (held ^ value) & mask and (int(at), int(mask)) not in seen:
                     seen.add((int(at), int(mask)))

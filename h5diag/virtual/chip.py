@@ -56,7 +56,8 @@ class VirtualChip:
         self.path = Path(self.description, self.setup)
         if self.path.locked:
             words[named["DBGMCU_SR"]] = 3 | 1 << 16
-        identity = board.uid + (self.description.flash.size // 1024).to_bytes(2, "little") + board.package.to_bytes(2, "little")
+        kib = self.description.flash.size // 1024
+        identity = board.uid + kib.to_bytes(2, "little") + board.package.to_bytes(2, "little")
         self.bus = Bus(self.description, self.flash, self.core, identity, board.hdp_level, words)
 
     # ------------------------------------------------------------------------------------------------ debug access
@@ -83,7 +84,7 @@ class VirtualChip:
         out = []
         while size > 0:
             n = min(size, _MAX_WINDOW - address % _MAX_WINDOW)
-            out.append(self.path.distort(address, self.bus.read(address, n, secure)))
+            out.append(self.path.distort(address, self.bus.read(address, n, secure), self.clock.frequency_hz))
             address, size = address + n, size - n
         return out[0] if len(out) == 1 else np.concatenate(out)
 

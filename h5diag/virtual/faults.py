@@ -52,14 +52,14 @@ SETTINGS: tuple[tuple[FaultKind, tuple[tuple[str, float], ...]], ...] = (
     (FaultKind.SLOW_SECTOR, (("count", 1), ("factor", 10))),
     # Address line `bit` of the array (4 and up) always reads as `value`.
     (FaultKind.ADDRESS_ALIAS, (("bit", RANDOM), ("value", 0))),
-    # `rate` of the words fail, anew in each read.
-    (FaultKind.BUS_FAULT_SPORADIC, (("rate", 0.0005),)),
+    # `rate` of the words fail, anew in each read; as the next two only when the link is faster than `above` Hz.
+    (FaultKind.BUS_FAULT_SPORADIC, (("rate", 0.0005), ("above", 0))),
     # Every read of the range fails, or of one word when no range is given.
     (FaultKind.BUS_FAULT, ()),
     # `rate` of the 64-byte chunks come as zeros; with `repeat` 1 always the same ones.
-    (FaultKind.ZERO_CHUNK, (("rate", 0.002), ("repeat", 0))),
+    (FaultKind.ZERO_CHUNK, (("rate", 0.002), ("repeat", 0), ("above", 0))),
     # With `rate` per word a word is lost and the rest of the read window moves down.
-    (FaultKind.DROP_WORD, (("rate", 0.0005), ("repeat", 0))),
+    (FaultKind.DROP_WORD, (("rate", 0.0005), ("repeat", 0), ("above", 0))),
     # `count` bits read wrong with probability `rate`, anew in each read.
     (FaultKind.UNSTABLE, (("count", 16), ("rate", 0.5))),
     # Programming a 0 into one bit also clears a bit `distance` quad-words further, in `count` pairs.
@@ -174,8 +174,8 @@ def parse_fault(text: str) -> Fault:
     try:
         kind = FaultKind(name)
     except ValueError:
-        known = ", ".join(k.value for k in FaultKind)
-        raise InputError(f"no fault is called {name!r}", advice=f"known: {known}, board=, seed=, state=, link=") from None
+        known = ", ".join(k.value for k in FaultKind) + ", board=, seed=, state=, link="
+        raise InputError(f"no fault is called {name!r}", advice=f"known: {known}") from None
     where = ANYWHERE
     if at:
         start, dash, stop = place.partition("-")

@@ -25,9 +25,10 @@ _NS, _S = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What was done to the array or the options: `kind` is ``erase``, ``program``, ``option-write`` or ``option-start``.
+    """What was done to the array or the options.
 
-    `address` is a canonical address at physical bank order, or the offset of an option register.
+    `kind` is ``erase``, ``program``, ``option-write`` or ``option-start``; `address` a canonical address in physical
+    bank order, or the offset of an option register.
     """
 
     kind: str
@@ -265,8 +266,8 @@ class FlashController:
             return
         unit = self.cells.unit
         start = offset // unit * unit
-        if (self._buffer and (start != self._buffer_at or side != self._buffer_side)) or offset + len(data) > start + unit \
-                or (not self._buffer and offset != start):
+        other = self._buffer and (start != self._buffer_at or side != self._buffer_side)
+        if other or offset + len(data) > start + unit or (not self._buffer and offset != start):
             self._buffer = {}
             self._fail(side, "INCERR")
             return
@@ -290,14 +291,17 @@ class FlashController:
         slow = self.cells.slow.get(sector, 1.0)
         self._begin(1, offset, self.cells.unit, PROGRAM_S * slow, side)
 
-    def fetch(self, offset: int, size: int) -> tuple[npt.NDArray[np.uint8], bool]:
-        """Return `size` bytes of the array and whether a double ECC error was met; reports it in the registers."""
+    def fetch(self, offset: int, size: int) -> npt.NDArray[np.uint8]:
+        """Return `size` bytes of the array; ECC errors show in the registers, and a double one in the data too.
+
+        What a debugger gets at a double error is not confirmed (data or a bus error): assumed is the data.
+        """
         if self.clock.now_s < self._busy_until:
             self.clock.wait_until(self._busy_until)  # a read of a busy bank stalls
         data, events = self.cells.read(offset, size)
         for event in events:
             self._report(event)
-        return data, any(e.double for e in events)
+        return data
 
     def _report(self, event: EccEvent) -> None:
         name, flag = ("ECCDETR", "ECCD") if event.double else ("ECCCORR", "ECCC")

@@ -73,7 +73,7 @@ class Path:
         if not self.plugged:
             raise Unplugged
 
-    def distort(self, address: int, data: Bytes) -> Bytes:
+    def distort(self, address: int, data: Bytes, frequency_hz: float) -> Bytes:
         """Return what arrives of one read window; the argument may be changed.
 
         Raises
@@ -87,7 +87,7 @@ class Path:
         window = AddressRange(start, start + data.size)
         for where, fault, seed in self._faults:
             common = where.intersection(window)
-            if not common.size:
+            if not common.size or (fault.kind is not FaultKind.BUS_FAULT and frequency_hz <= fault.setting("above")):
                 continue
             a, b = common.start - start, common.stop - start
             match fault.kind:

@@ -1,0 +1,12 @@
+"""The board: the one room that knows pyOCD. List probes, connect, identify, read, and write what was permitted."""
+
+from __future__ import annotations
+
+from h5diag.board.board import Board, connect
+from h5diag.board.identify import Identification, OptionValue, identify
+from h5diag.board.link import DEFAULT_HZ, REASONS, Mode
+from h5diag.board.permissions import NOTHING, Permissions
+from h5diag.board.probes import ProbeEntry, list_probes, open_probe
+
+__all__ = ["DEFAULT_HZ", "NOTHING", "REASONS", "Board", "Identification", "Mode", "OptionValue", "Permissions",
+           "ProbeEntry", "connect", "identify", "list_probes", "open_probe"]
