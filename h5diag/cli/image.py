@@ -11,6 +11,7 @@ from h5diag.cli.command import Command, Result, number
 
 if TYPE_CHECKING:
     from h5diag.firmware import ElfMap, JudgedImage, Link, Match, Overview, SlotState, StageReport
+    from h5diag.memory import MemoryImage
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -51,7 +52,10 @@ def _run(options: Namespace) -> Result:
     memory = read_image(options.file, base=options.base)
     known = layout.chip if layout else chip or load_chip(DEFAULT_CHIP)
     remarks = list(memory.origin.remarks)
-    if not chip and not layout:
+    if layout and options.base is None and _is_one_image(memory):
+        layout = None
+        remarks.append("the file is one image and its address was assumed: give --base to place it in the layout")
+    if not chip and not options.layout:
         remarks.append(f"chip {known.title} assumed; --chip names another")
     loader = Loader(options.loader)
     overview = examine_firmware(
@@ -76,6 +80,14 @@ def _run(options: Namespace) -> Result:
     return Result(document, _text(options.file, overview, stages, remarks))
 
 
+def _is_one_image(memory: MemoryImage) -> bool:
+    """Tell whether a binary without an address of its own begins with an image: it is no dump then."""
+    from h5diag.firmware import find_images
+
+    assumed = memory.origin.kind == "bin" and any("assumed" in r for r in memory.origin.remarks)
+    return assumed and bool(memory.size) and any(i.address == memory.span.start for i in find_images(memory))
+
+
 def _names(path: str) -> ElfMap:
     from h5diag.files import Kind, tell_kind
     from h5diag.firmware import NO_ELF, read_elf_map
@@ -84,6 +96,8 @@ def _names(path: str) -> ElfMap:
 
 
 def _image(judged: JudgedImage) -> dict[str, object]:
+    from h5diag.firmware import TlvType, dependencies
+
     i = judged.examined
     v, header = i.verification, i.image.header
     return {
@@ -97,6 +111,8 @@ def _image(judged: JudgedImage) -> dict[str, object]:
         "accepted_by_imgtool": v.accepted,
         "trailer": {"magic": i.trailer.magic.value, "image_ok": i.trailer.image_ok.value,
                     "copy_done": i.trailer.copy_done.value, "alignment": i.trailer.alignment},
+        "security_counter": [r.number for r in i.image.tlvs.records if r.type == TlvType.SECURITY_COUNTER],
+        "dependencies": [{"image": d.image, "version": str(d.version)} for d in dependencies(i.image.tlvs)],
         "tlvs": [{"type": r.type, "name": r.name, "size": len(r.value), "protected": r.protected}
                  for r in i.image.tlvs.records],
         "state": judged.state.value, "reason": judged.reason,
@@ -143,7 +159,7 @@ def _text(file: str, overview: Overview, stages: Sequence[StageReport], remarks:
     for s in states:
         at = s.content.address or s.slot.range.start
         lines.append(f"{s.slot.name:{wide}}  0x{at:08X}  {s.state.value:<15}  {s.reason}")
-    lines += [f"next boot, image {image}: the boot loader {s.next_boot.text}"
+    lines += [f"next boot, image {image}: {s.next_boot.text}"
               for image, s in {s.slot.image: s for s in states}.items()]
     lines += [f"open point, {s.slot}: {p}" for s in states for p in s.open_points]
     for b in overview.builds:

@@ -19,7 +19,19 @@ from h5diag.firmware.keys import (
     parse_decrypt_key,
     parse_verify_key,
 )
-from h5diag.firmware.mcuboot import Flag, Header, HeaderMagic, Tlv, Tlvs, TlvType, Version, parse_header, parse_tlvs
+from h5diag.firmware.mcuboot import (
+    Dependency,
+    Flag,
+    Header,
+    HeaderMagic,
+    Tlv,
+    Tlvs,
+    TlvType,
+    Version,
+    dependencies,
+    parse_header,
+    parse_tlvs,
+)
 from h5diag.firmware.nextboot import Action, Loader, NextBoot
 from h5diag.firmware.opened import open_images
 from h5diag.firmware.overview import Build, BuildResult, JudgedImage, Overview, examine_firmware
@@ -32,12 +44,13 @@ from h5diag.firmware.verify import Check, Verification, open_body, verify_image
 
 __all__ = [
     "NO_ELF", "Action", "BodyKind", "BodyLook", "BootImage", "Build", "BuildResult", "Check", "DecryptKey",
-    "Difference", "ElfMap", "ExaminedImage", "Fill", "Flag", "Header", "HeaderMagic", "JudgedImage", "KeyKind",
-    "Link", "Loader", "Magic", "Match", "NextBoot", "Overview", "Search", "SlotContent", "SlotFit", "SlotState",
-    "Stage", "StageFit", "StageReport", "State", "Tlv", "TlvType", "Tlvs", "Trailer", "TrailerFlag",
-    "VectorTable", "Verification", "VerifyKey", "Version", "compare_build", "examine_firmware",
-    "examine_images", "expected_flash", "explain_link", "find_images", "find_vector_tables", "image_state",
-    "load_decrypt_key", "load_verify_key", "look_at_body", "open_body", "open_images", "parse_decrypt_key",
-    "parse_header", "parse_image", "parse_tlvs", "parse_trailer", "parse_verify_key", "read_elf_map",
-    "recognise_stage", "search_images", "slot_states", "vector_table_at", "verify_image",
+    "Dependency", "Difference", "ElfMap", "ExaminedImage", "Fill", "Flag", "Header", "HeaderMagic",
+    "JudgedImage", "KeyKind", "Link", "Loader", "Magic", "Match", "NextBoot", "Overview", "Search",
+    "SlotContent", "SlotFit", "SlotState", "Stage", "StageFit", "StageReport", "State", "Tlv", "TlvType",
+    "Tlvs", "Trailer", "TrailerFlag", "VectorTable", "Verification", "VerifyKey", "Version", "compare_build",
+    "dependencies", "examine_firmware", "examine_images", "expected_flash", "explain_link", "find_images",
+    "find_vector_tables", "image_state", "load_decrypt_key", "load_verify_key", "look_at_body", "open_body",
+    "open_images", "parse_decrypt_key", "parse_header", "parse_image", "parse_tlvs", "parse_trailer",
+    "parse_verify_key", "read_elf_map", "recognise_stage", "search_images", "slot_states", "vector_table_at",
+    "verify_image",
 ]

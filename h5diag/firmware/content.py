@@ -17,12 +17,18 @@ from h5diag.firmware.trailer import (
     READ_SIZE,
     STATUS_ENTRIES,
     UNREAD_TRAILER,
+    Magic,
     Trailer,
+    parse_magic,
     parse_trailer,
 )
 from h5diag.firmware.verify import Check, Verification, verify_image
+from h5diag.firmware.words import find_word
 from h5diag.layout import NO_SLOT, Layout, Mode, Slot
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged
+
+MOST_SLOT = 4 << 20
+"""Bytes behind an image in which its trailer is looked for when no layout tells."""
 
 
 class Fill(Enum):
@@ -247,12 +253,12 @@ def _zero_sectors(memory: MemoryImage, body: AddressRange, sector: int) -> tuple
 
 
 def _next_trailer(memory: MemoryImage, image: BootImage, following: int, unit: int) -> Trailer:
-    """Return the trailer that ends the same or the next known bytes behind an image, before the next image."""
-    for s in memory.segments_in(image.range.stop, min(following, image.range.stop + (4 << 20), 1 << 64)):
-        whole = s.data.tobytes()
-        ends = [at + size for magic, size in ((CLASSIC_MAGIC, MAGIC_SIZE), (ALIGNED_MAGIC_TAIL, MAGIC_SIZE - 2))
-                if (at := whole.find(magic)) >= 0]
-        if ends:
-            tail = memory.read(max(s.start, s.start + min(ends) - READ_SIZE), s.start + min(ends)).tobytes()
-            return parse_trailer(tail, program_unit=unit)
+    """Return the trailer that the next magic behind an image ends, up to the next image."""
+    for s in memory.segments_in(image.range.stop, min(following, image.range.stop + MOST_SLOT)):
+        classic = find_word(s.data, int.from_bytes(CLASSIC_MAGIC[:4], "little"), step=4) + MAGIC_SIZE
+        aligned = find_word(s.data, int.from_bytes(ALIGNED_MAGIC_TAIL[2:6], "little"), step=4) + MAGIC_SIZE - 4
+        for end in np.sort(np.concatenate([classic, aligned]))[:16].tolist():
+            tail = s.data[max(0, end - READ_SIZE):end].tobytes()
+            if end <= s.data.size and parse_magic(tail[-MAGIC_SIZE:])[0] in (Magic.CLASSIC, Magic.ALIGNED):
+                return parse_trailer(tail, program_unit=unit)
     return UNREAD_TRAILER

@@ -20,6 +20,7 @@ TLV_INFO_MAGIC = 0x6907
 TLV_PROTECTED_MAGIC = 0x6908
 _HEADER = struct.Struct("<IIHHIIBBHII")
 _PAIR = struct.Struct("<HH")
+_DEPENDENCY = struct.Struct("<B3xBBHI")
 
 
 class HeaderMagic(Enum):
@@ -175,6 +176,11 @@ class Tlv:
         """The type's name, or its number where it has none."""
         return _KNOWN_TYPES.get(self.type, f"0x{self.type:04X}")
 
+    @property
+    def number(self) -> int:
+        """The payload as one little-endian number (security counter, sizes)."""
+        return int.from_bytes(self.value, "little")
+
 
 @dataclass(frozen=True, slots=True)
 class Tlvs:
@@ -209,6 +215,24 @@ class Tlvs:
     def protected(self) -> tuple[Tlv, ...]:
         """The records inside the protected area."""
         return tuple(r for r in self.records if r.protected)
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """An image asks for at least `version` of image number `image`."""
+
+    image: int
+    version: Version
+
+
+def dependencies(tlvs: Tlvs) -> tuple[Dependency, ...]:
+    """Return what the protected records ask of other images; records of another length are passed over."""
+    out = []
+    for r in tlvs.protected:
+        if r.type == TlvType.DEPENDENCY and len(r.value) == _DEPENDENCY.size:
+            image, *version = _DEPENDENCY.unpack(r.value)
+            out.append(Dependency(image, Version(*version)))
+    return tuple(out)
 
 
 def parse_header(data: bytes | memoryview) -> Header:

@@ -78,12 +78,12 @@ def predict(primary: SlotContent, secondary: SlotContent, mode: Mode, loader: Lo
         verdict = acceptable(secondary.at_start[0], download=True)
         cleared = "the whole secondary slot" if loader is Loader.ST else "the secondary slot's header and trailer"
         if verdict is Check.INVALID:
-            return NextBoot(Action.REJECT, f"rejects the image in the secondary slot and erases {cleared}; "
-                            + _start(primary).text)
+            return NextBoot(Action.REJECT, "the boot loader rejects the image in the secondary slot and erases"
+                            f" {cleared}; then {_start(primary).text}")
         how = "swaps the slots" if mode is Mode.SWAP else \
             f"erases the primary slot, copies the image into it, verifies the copy and erases {cleared}"
         sure = "" if verdict is Check.VALID else " (if key, hash and security counter are right: not checked here)"
-        return NextBoot(Action.INSTALL, how + sure)
+        return NextBoot(Action.INSTALL, f"the boot loader {how}{sure}")
     if secondary.trailer.magic is Magic.UNREAD and secondary.at_start:
         return NextBoot(Action.UNKNOWN, "the secondary slot's trailer is not in the dump")
     return _start(primary)
@@ -94,13 +94,14 @@ def _swap(primary: SlotContent, secondary: SlotContent, loader: Loader, unit: in
     p, s = primary.trailer, secondary.trailer
     if magic_accepted(p, loader, unit):
         if p.copy_done is TrailerFlag.UNSET and p.swap_started:
-            return NextBoot(Action.RESUME, "finishes the swap that was interrupted")
+            return NextBoot(Action.RESUME, "the boot loader finishes the swap that was interrupted")
         if not magic_accepted(s, loader, unit) and p.copy_done is TrailerFlag.SET and p.image_ok is TrailerFlag.UNSET:
-            return NextBoot(Action.REVERT, "swaps back: the running image never confirmed itself (image_ok)")
+            return NextBoot(Action.REVERT, "the boot loader swaps back: the running image never confirmed itself"
+                            " (image_ok)")
     if magic_accepted(s, loader, unit) and secondary.at_start \
             and acceptable(secondary.at_start[0], download=True) is not Check.INVALID:
         kind = "for good" if s.image_ok is TrailerFlag.SET else "for a test: it must confirm itself or is swapped back"
-        return NextBoot(Action.INSTALL, f"swaps the slots, {kind}")
+        return NextBoot(Action.INSTALL, f"the boot loader swaps the slots, {kind}")
     return NextBoot(Action.STAY, "")
 
 
@@ -108,11 +109,12 @@ def _start(primary: SlotContent) -> NextBoot:
     if not primary.at_start:
         if primary.fill in (Fill.UNREAD, Fill.ZERO) or primary.unread:
             return NextBoot(Action.UNKNOWN, "the primary slot cannot be seen in this dump")
-        return NextBoot(Action.STAY, "finds nothing to start: ST's loader goes to the ROM boot loader or stops")
+        return NextBoot(Action.STAY, "the boot loader finds nothing to start: ST's goes to the ROM boot loader or"
+                        " stops")
     match acceptable(primary.at_start[0], download=False):
         case Check.VALID:
-            return NextBoot(Action.START, "starts the image in the primary slot")
+            return NextBoot(Action.START, "the boot loader starts the image in the primary slot")
         case Check.INVALID:
-            return NextBoot(Action.STAY, "finds no valid image to start: ST's loader goes to the ROM boot loader"
-                            " or stops")
+            return NextBoot(Action.STAY, "the boot loader finds no valid image to start: ST's goes to the ROM boot"
+                            " loader or stops")
     return NextBoot(Action.UNKNOWN, "the image in the primary slot could not be checked")

@@ -28,7 +28,8 @@ from h5diag.firmware.mcuboot import (
     parse_header,
     parse_tlvs,
 )
-from h5diag.memory import AddressRange, MemoryImage, Segment
+from h5diag.firmware.words import find_word
+from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment
 
 MOST_NESTED = 16
 MOST_LONE = 64
@@ -187,21 +188,16 @@ def _in_segment(segment: Segment, wanted: frozenset[int]) -> tuple[list[BootImag
     return images, int(positions.size) - len(images)
 
 
-def _magics(data: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
-    """Return the offsets of all magics that have room for a header, ascending."""
-    content = data.tobytes()
-    positions: list[int] = []
-    for magic in HeaderMagic:
-        needle = magic.value.to_bytes(4, "little")
-        at = content.find(needle)
-        while at >= 0:
-            positions.append(at)
-            at = content.find(needle, at + 1)
-    found = np.array(sorted(positions), np.int64)
-    return found[found + HEADER_SIZE <= data.size]
+def _magics(data: Bytes) -> npt.NDArray[np.int64]:
+    """Return the offsets of all magics that have room for a header, ascending.
+
+    MCUboot's is looked for at every offset, since a dump may have lost bytes; those of STiROT at words.
+    """
+    found = np.concatenate([find_word(data, m.value, step=1 if m is HeaderMagic.MCUBOOT else 4) for m in HeaderMagic])
+    return np.sort(found[found + HEADER_SIZE <= data.size])
 
 
-def _sorted_out(data: npt.NDArray[np.uint8], positions: npt.NDArray[np.int64],
+def _sorted_out(data: Bytes, positions: npt.NDArray[np.int64],
                 start: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the offsets of complete images and those of credible lone headers."""
     headers = data[positions[:, None] + np.arange(HEADER_SIZE)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -16,7 +16,7 @@ from h5diag.firmware.content import (
     read_slot,
 )
 from h5diag.firmware.keys import DecryptKey, VerifyKey
-from h5diag.firmware.mcuboot import Flag
+from h5diag.firmware.mcuboot import Flag, dependencies
 from h5diag.firmware.nextboot import Action, Loader, NextBoot, acceptable, magic_accepted, predict
 from h5diag.firmware.trailer import Magic, TrailerFlag
 from h5diag.firmware.vectors import vector_table_at
@@ -118,9 +118,24 @@ def slot_states(image: MemoryImage, layout: Layout, *, loader: Loader = Loader.S
         place = _Place(own, other, layout, loader, wanted, image)
         primary, secondary = (own, other) if slot.role is Role.PRIMARY else (other, own)
         following = predict(primary, secondary, layout.mode, loader, place.unit)
+        if following.action is Action.INSTALL and (unmet := _unmet(secondary, contents.values(), loader, place.unit)):
+            following = NextBoot(Action.STAY, unmet)
         state, reason = _judge(place, following)
         states.append(SlotState(slot, state, reason, own, following, _open_points(own)))
     return tuple(states)
+
+
+def _unmet(secondary: SlotContent, contents: Iterable[SlotContent], loader: Loader, unit: int) -> str:
+    """Return which dependency of a waiting image no other image meets, now or after this boot; empty when none."""
+    for wish in dependencies(secondary.at_start[0].image.tlvs):
+        here = [c.at_start[0].image.header.version for c in contents if c.slot.image == wish.image and c.at_start
+                and (c.slot.role is Role.PRIMARY or magic_accepted(c.trailer, loader, unit))]
+        # The boot loader compares versions without the build number.
+        wanted = (wish.version.major, wish.version.minor, wish.version.revision)
+        if here and all((v.major, v.minor, v.revision) < wanted for v in here):
+            return (f"the boot loader does not install it: it needs version {wish.version} of image {wish.image},"
+                    f" here is {max(here)}")
+    return ""
 
 
 def image_state(image: ExaminedImage, slots: Sequence[SlotState]) -> Judged:
