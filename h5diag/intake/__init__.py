@@ -1,0 +1,15 @@
+"""Getting evidence in: dropped files are told by content, sorted by board and laid into a case folder."""
+
+from __future__ import annotations
+
+from h5diag.intake.boards import Ask, BoardFiles, Boards
+from h5diag.intake.evidence import Evidence, Role, tell
+from h5diag.intake.folder import Content, Told, new_folder, write_case
+from h5diag.intake.missing import Missing
+from h5diag.intake.names import Name, Side, parse_name
+from h5diag.intake.sorting import Sorted, sort_evidence
+
+__all__ = [
+    "Ask", "BoardFiles", "Boards", "Content", "Evidence", "Missing", "Name", "Role", "Side", "Sorted", "Told",
+    "new_folder", "parse_name", "sort_evidence", "tell", "write_case",
+]
