@@ -26,7 +26,7 @@ from h5diag.chip.facts import (
     Sector,
     Source,
 )
-from h5diag.chip.files import DEFAULT_CHIP, chip_names, load_chip, parse_chip
+from h5diag.chip.files import DEFAULT_CHIP, chip_names, find_chips, load_chip, parse_chip
 from h5diag.chip.model import Chip
 from h5diag.chip.registers import Field, Register
 
@@ -56,6 +56,7 @@ __all__ = [
     "Sector",
     "Source",
     "chip_names",
+    "find_chips",
     "load_chip",
     "parse_chip",
 ]

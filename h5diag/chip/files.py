@@ -52,6 +52,21 @@ def load_chip(name: str = DEFAULT_CHIP) -> Chip:
     raise InputError(f"no chip is called {name!r}", advice="known: " + ", ".join(names))
 
 
+def find_chips(dev_id: int, flash_kib: int = 0) -> tuple[Chip, ...]:
+    """Return the chips with this DEV_ID, the default one and the larger first; empty when none is known.
+
+    Parameters
+    ----------
+    dev_id
+        DEV_ID, bits above 11 are ignored. It does not tell the parts of a line from each other.
+    flash_kib
+        Size of the user flash; 0 when not known. Chips of another size are left out unless none is left.
+    """
+    chips = [c for c in map(_load, chip_names()) if dev_id & c.identity.dev_id_mask == c.identity.dev_id]
+    fitting = [c for c in chips if c.flash.size == flash_kib * 1024] or chips
+    return tuple(sorted(fitting, key=lambda c: (c.name != DEFAULT_CHIP, "h563" not in c.name, -c.flash.size, c.name)))
+
+
 @lru_cache(maxsize=64)
 def _load(name: str) -> Chip:
     folder = resources.files("h5diag").joinpath("chips")

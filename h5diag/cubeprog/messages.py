@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from h5diag.cubeprog.text import Line, printable
 
-
 MOST = 500
 """Messages that are kept of one text; whoever needs more reads the text itself."""
 

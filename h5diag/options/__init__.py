@@ -1,0 +1,55 @@
+"""Option bytes as named, explained settings: what they protect, what a boot loader expects, how boards differ."""
+
+from __future__ import annotations
+
+from h5diag.options.decode import decode_listing, decode_registers
+from h5diag.options.diff import Difference, OptionDiff, Weight, compare_options
+from h5diag.options.identify import Basis, ChipChoice, choose_chip
+from h5diag.options.meaning import area_meaning, summary
+from h5diag.options.provisioning import Generation, Placed, Provisioning, Step, read_provisioning
+from h5diag.options.remarks import Remark, explain_log
+from h5diag.options.rules import Agreement, Expectation, OptionCheck, check_options, expectations
+from h5diag.options.settings import (
+    UNKNOWN,
+    AreaSetting,
+    Belief,
+    Extent,
+    OptionBytes,
+    RegisterValue,
+    Setting,
+    Unknown,
+)
+
+__all__ = [
+    "UNKNOWN",
+    "Agreement",
+    "AreaSetting",
+    "Basis",
+    "Belief",
+    "ChipChoice",
+    "Difference",
+    "Expectation",
+    "Extent",
+    "Generation",
+    "OptionBytes",
+    "OptionCheck",
+    "OptionDiff",
+    "Placed",
+    "Provisioning",
+    "RegisterValue",
+    "Remark",
+    "Setting",
+    "Step",
+    "Unknown",
+    "Weight",
+    "area_meaning",
+    "check_options",
+    "choose_chip",
+    "compare_options",
+    "decode_listing",
+    "decode_registers",
+    "expectations",
+    "explain_log",
+    "read_provisioning",
+    "summary",
+]

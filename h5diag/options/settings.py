@@ -1,0 +1,215 @@
+"""The settings of one board: options with their names, values and what they protect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from h5diag.chip import Area, Chip, Option, ProductState
+from h5diag.memory import AddressRange, merged
+
+
+class Unknown(Enum):
+    """Stands where a value was not printed or cannot be believed."""
+
+    UNKNOWN = "unknown"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNKNOWN = Unknown.UNKNOWN
+"""The value of an option that nobody knows; false in a condition."""
+
+
+class Belief(Enum):
+    """How far a printed value can be believed."""
+
+    READ = "read"
+    """Printed, and possible."""
+    MASKED = "masked"
+    """Reads zero because the reader may not see it in this state: says nothing about the option."""
+    IMPOSSIBLE = "impossible"
+    """No value that the option can have: a garbage read."""
+    UNNAMED = "unnamed"
+    """The chip file does not know the name; kept as printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """An option of a board.
+
+    Parameters
+    ----------
+    name
+        As in the chip file, or as printed when it is not known there.
+    value
+        As printed.
+    text
+        What the tool printed beside it; a stranger's text.
+    meaning
+        What the value means, in a sentence.
+    belief
+        How far the value can be believed.
+    option
+        The fact behind it; for an unknown name one without a register.
+    line
+        Where it was printed, 0 when it came from a register.
+    follows
+        What follows from it for somebody who reads the flash; empty when nothing does.
+    """
+
+    name: str
+    value: int
+    text: str
+    meaning: str
+    belief: Belief
+    option: Option
+    line: int = 0
+    follows: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The meaning and what follows, in one sentence."""
+        return f"{self.meaning}; {self.follows}" if self.follows else self.meaning
+
+    @property
+    def known(self) -> bool:
+        """Tell whether the chip file knows the name."""
+        return self.belief is not Belief.UNNAMED
+
+
+class Extent(Enum):
+    """What is known of an area that options describe."""
+
+    SET = "set"
+    EMPTY = "empty"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class AreaSetting:
+    """An area as the options set it: `ranges` are canonical, none unless `extent` is SET; sectors are bank-relative."""
+
+    area: Area
+    extent: Extent
+    ranges: tuple[AddressRange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterValue:
+    """A register of the FLASH interface that was read; `secure` tells through which alias."""
+
+    name: str
+    value: int
+    secure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OptionBytes:
+    """The option bytes of one board.
+
+    Parameters
+    ----------
+    chip
+        The chip that they were read as, in the geometry that they select.
+    settings
+        In the order of the text.
+    areas
+        What they protect, in the order of the chip file.
+    warnings
+        What is odd or missing, a sentence each, the weightiest first.
+    registers
+        The registers of a dump that were not options, or all of them.
+    """
+
+    chip: Chip
+    settings: tuple[Setting, ...]
+    areas: tuple[AreaSetting, ...] = ()
+    warnings: tuple[str, ...] = ()
+    registers: tuple[RegisterValue, ...] = ()
+
+    def setting(self, name: str) -> Setting:
+        """Return the setting called `name` or by an alias of the chip file; KeyError when it was not read."""
+        try:
+            wanted = self.chip.option(name).name
+        except KeyError:
+            wanted = name
+        for s in self.settings:
+            if s.name == wanted or s.name.upper() == wanted.upper():
+                return s
+        raise KeyError(f"{name} was not read")
+
+    def value(self, name: str) -> int | Unknown:
+        """Return the value of an option, or `UNKNOWN` when it was not read, is masked or is impossible."""
+        try:
+            s = self.setting(name)
+        except KeyError:
+            return UNKNOWN
+        return s.value if s.belief in (Belief.READ, Belief.UNNAMED) else UNKNOWN
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.value(name) is not UNKNOWN
+
+    @property
+    def state(self) -> ProductState | Unknown:
+        """The product state or RDP level, as the chip file describes it."""
+        value = self.value(self.chip.state_option)
+        if isinstance(value, Unknown):
+            return UNKNOWN
+        try:
+            return self.chip.state(value)
+        except KeyError:
+            return UNKNOWN
+
+    @property
+    def product_state(self) -> str:
+        """Name of the product state or RDP level; ``unknown`` when it was not read or is no state."""
+        state = self.state
+        return "unknown" if isinstance(state, Unknown) else state.name
+
+    @property
+    def trustzone(self) -> bool | Unknown:
+        """Whether TrustZone is on."""
+        if not self.chip.trustzone:
+            return False
+        value = self.value("TZEN")
+        return UNKNOWN if isinstance(value, Unknown) else value == self.chip.tzen_on
+
+    @property
+    def swapped(self) -> bool | Unknown:
+        """Whether the banks are exchanged on the bus."""
+        value = self.value("SWAP_BANK")
+        return UNKNOWN if isinstance(value, Unknown) else bool(value)
+
+    def ranges(self, kind: str) -> tuple[AddressRange, ...]:
+        """Return the canonical ranges of all areas of a kind (see `h5diag.chip.Area`), as far as they are known."""
+        return merged(r for a in self.areas if a.area.kind == kind for r in a.ranges)
+
+    def extent(self, kind: str) -> Extent:
+        """Return what is known of a kind of area: UNKNOWN as soon as one of them is not known."""
+        extents = {a.extent for a in self.areas if a.area.kind == kind}
+        for wanted in (Extent.UNKNOWN, Extent.SET):
+            if wanted in extents:
+                return wanted
+        return Extent.EMPTY
+
+    @property
+    def secure_ranges(self) -> tuple[AddressRange, ...]:
+        """What the watermarks make secure: a non-secure read of it gives zeros. Physical banks, canonical."""
+        return self.ranges("secure")
+
+    @property
+    def hdp_ranges(self) -> tuple[AddressRange, ...]:
+        """What is hidden once the boot code has raised the HDP level. Physical banks, canonical."""
+        return self.ranges("hidden")
+
+    @property
+    def wrp_ranges(self) -> tuple[AddressRange, ...]:
+        """What is write-protected. Physical banks, canonical."""
+        return self.ranges("write-protected")
+
+    @property
+    def edata_ranges(self) -> tuple[AddressRange, ...]:
+        """What has left the code area for the high-cycle data area. Physical banks, canonical."""
+        return self.ranges("high-cycle")
