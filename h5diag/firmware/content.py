@@ -59,7 +59,7 @@ class ExaminedImage:
     written
         Addresses from the body's first byte to behind the last one that is not 0xFF, within the image.
     zero_sectors
-        Whole sectors of zeros inside the body, which a mask makes and an encrypted body never has.
+        Whole sectors of zeros that it touches, which a mask makes and an encrypted body never has.
     """
 
     image: BootImage
@@ -189,12 +189,12 @@ def _trailer(memory: MemoryImage, start: int, stop: int, unit: int, swap: bool) 
 
 
 def _odd_zeros(memory: MemoryImage, start: int, stop: int, sector: int, least: int = 64) -> tuple[AddressRange, ...]:
-    """Return runs of `least` zeros and more whose start or end is no sector's edge."""
+    """Return runs of `least` zeros and more that end behind `start` and whose ends are not both a sector's edge."""
     runs: list[AddressRange] = []
-    for s in memory.segments_in(start, stop):
+    for s in memory.segments_in(start // sector * sector, stop):
         zero = np.flatnonzero(np.diff(np.concatenate(([False], s.data == 0, [False])).astype(np.int8)))
         for a, b in zero.reshape(-1, 2).tolist():
-            if b - a >= least and ((s.start + a) % sector or (s.start + b) % sector):
+            if b - a >= least and s.start + b > start and ((s.start + a) % sector or (s.start + b) % sector):
                 runs.append(AddressRange(s.start + a, s.start + b))
                 if len(runs) == 16:
                     return tuple(runs)
@@ -225,7 +225,7 @@ def _examined(memory: MemoryImage, image: BootImage, search: Search, layout: Lay
         last = _last_written(body)
         written = AddressRange(image.body.start, image.body.start + last)
         sector = layout.chip.flash.sector_size if layout else 0x2000
-        zeros = _zero_sectors(memory, image.body, sector)
+        zeros = _zero_sectors(memory, AddressRange(image.address, image.range.stop + 4), sector)
     return ExaminedImage(image, slot, at_start, verification, trailer, written, zeros)
 
 
@@ -240,10 +240,10 @@ def _last_written(data: Bytes) -> int:
     return 0
 
 
-def _zero_sectors(memory: MemoryImage, body: AddressRange, sector: int) -> tuple[AddressRange, ...]:
-    """Return runs of whole sectors of zeros inside a body, both ends on a sector's edge."""
+def _zero_sectors(memory: MemoryImage, image: AddressRange, sector: int) -> tuple[AddressRange, ...]:
+    """Return runs of whole sectors of zeros that an image touches."""
     found: list[AddressRange] = []
-    for s in memory.segments_in(body.start, body.stop):
+    for s in memory.segments_in(image.start // sector * sector, min(-(-image.stop // sector) * sector, 1 << 62)):
         first = -(-s.start // sector) * sector
         count = max(0, (s.stop - first) // sector)
         rows = s.data[first - s.start:first - s.start + count * sector].reshape(count, sector)
@@ -254,7 +254,9 @@ def _zero_sectors(memory: MemoryImage, body: AddressRange, sector: int) -> tuple
 
 def _next_trailer(memory: MemoryImage, image: BootImage, following: int, unit: int) -> Trailer:
     """Return the trailer that the next magic behind an image ends, up to the next image."""
-    for s in memory.segments_in(image.range.stop, min(following, image.range.stop + MOST_SLOT)):
+    # A slot is a multiple of the program unit, so its end lies a multiple of 4 behind the image's start.
+    start = image.address + (image.size + 3) // 4 * 4
+    for s in memory.segments_in(start, min(following, start + MOST_SLOT)):
         classic = find_word(s.data, int.from_bytes(CLASSIC_MAGIC[:4], "little"), step=4) + MAGIC_SIZE
         aligned = find_word(s.data, int.from_bytes(ALIGNED_MAGIC_TAIL[2:6], "little"), step=4) + MAGIC_SIZE - 4
         for end in np.sort(np.concatenate([classic, aligned]))[:16].tolist():

@@ -189,14 +189,14 @@ def _damage(image: ExaminedImage) -> Judged | None:
     if found.available < found.size:
         stop = found.address + found.available
         return State.UNKNOWN, f"the image is cut short: the dump has no bytes from 0x{stop:08X} on"
+    if image.zero_sectors and (v.hash is not Check.VALID):
+        return State.UNKNOWN, (f"whole sectors of it read zero ({image.zero_sectors[0]}), as a mask shows them: read"
+                               " again with the right attribute")
     if not found.tlvs.size:
         if image.written.stop < found.body.stop and image.written.size:
             return State.INTERRUPTED, (f"written up to 0x{image.written.stop:08X} of 0x{found.range.stop:08X}, 0xFF"
                                        " after that: copying or programming was cut off")
         return State.DIFFERS, "; ".join(found.problems)
-    if image.zero_sectors and (v.hash is Check.INVALID or v.body.kind is BodyKind.ENCRYPTED):
-        return State.UNKNOWN, (f"whole sectors of the body read zero ({image.zero_sectors[0]}): as a mask shows it;"
-                               " read again with the right attribute")
     if v.hash is Check.INVALID:
         return State.DIFFERS, f"{v.hash_reason} (the hash does not fit)"
     return None

@@ -116,7 +116,7 @@ def test_damaged_images_are_refused_as_by_imgtool(workshop: Workshop, name: str)
     image, key = make(workshop, name)
     rng = np.random.default_rng(list(name.encode()))
     tlv_at = len(image) - 700 if len(image) > 1400 else 0
-    spots = [*range(0, 32), *rng.integers(32, len(image), 24).tolist(), *rng.integers(tlv_at, len(image), 160).tolist()]
+    spots = [*range(32), *rng.integers(32, len(image), 24).tolist(), *rng.integers(tlv_at, len(image), 160).tolist()]
     for spot in spots:
         damaged = bytearray(image)
         damaged[spot] ^= int(rng.integers(1, 256))
