@@ -4,10 +4,10 @@ This room judges and does not measure: it is pure, and everything it knows stand
 """
 
 from h5diag.verdict.findings import Direction, Finding, Number
-from h5diag.verdict.next_test import NextTest, TestClass, choose_next_test
+from h5diag.verdict.next_test import NextTest, TestClass, choose_next_test, rank_tests
 from h5diag.verdict.weighing import Cause, Hypothesis, Move, Status, Verdict, VerdictWord, causes, weigh
 
 __all__ = [
     "Cause", "Direction", "Finding", "Hypothesis", "Move", "NextTest", "Number", "Status", "TestClass", "Verdict",
-    "VerdictWord", "causes", "choose_next_test", "weigh",
+    "VerdictWord", "causes", "choose_next_test", "rank_tests", "weigh",
 ]

@@ -53,6 +53,8 @@ class Finding:
         What it leaves without explanation; empty when nothing.
     hint
         True when it rests on an unconfirmed fact or on one report: it may make a cause possible, never decide.
+    asks
+        Id of the test that would settle its open point; empty when none is known.
     compares
         True when it rests on a comparison with a good dump or a known image.
     """
@@ -67,6 +69,7 @@ class Finding:
     limits: str = ""
     explains: tuple[AddressRange, ...] = ()
     open_point: str = ""
+    asks: str = ""
     hint: bool = False
     compares: bool = False
 

@@ -68,6 +68,11 @@ NOTHING = NextTest("none", TestClass.READ_ONLY, 0, False, (), (), "everything as
                    "No further test is needed.", "")
 """Stands where nothing is left to separate."""
 
+PROVED = NextTest("none", TestClass.READ_ONLY, 0, False, (), (), "the flash test is proof",
+                  "No further test is needed: keep the flash test's result with the part for the claim, and replace the"
+                  " chip.", "")
+"""Stands where the chip is proved to be faulty."""
+
 
 @lru_cache(maxsize=1)
 def known_tests() -> tuple[NextTest, ...]:
@@ -82,8 +87,17 @@ def known_tests() -> tuple[NextTest, ...]:
 
 
 def choose_next_test(verdict: Verdict, *, done: Collection[str], captured: Collection[str],
-                     asked: Sequence[str] = ()) -> NextTest:
-    """Return the test to do next.
+                     settles: Collection[str] = (), asked: Sequence[str] = ()) -> NextTest:
+    """Return the first of `rank_tests`; `NOTHING` when there is none, `PROVED` when the chip is proved faulty."""
+    if verdict.word is VerdictWord.FAULTY:
+        return PROVED
+    ranked = rank_tests(verdict, done=done, captured=captured, settles=settles, asked=asked)
+    return ranked[0] if ranked else NOTHING
+
+
+def rank_tests(verdict: Verdict, *, done: Collection[str], captured: Collection[str], settles: Collection[str] = (),
+               asked: Sequence[str] = ()) -> tuple[NextTest, ...]:
+    """Return the tests that are worth doing, best first.
 
     Parameters
     ----------
@@ -94,28 +108,26 @@ def choose_next_test(verdict: Verdict, *, done: Collection[str], captured: Colle
     captured
         Words of the evidence at hand (``slots``, ``trailers``, ``options``, ...); a test that changes the state of
         the board is proposed only when all that it `needs` is captured.
+    settles
+        Ids of the tests that settle an open point; they come first within their class.
     asked
-        Test ids that findings ask for, most wanted first; they win within their class.
-
-    Returns
-    -------
-    NextTest
-        `NOTHING` when the verdict needs none.
+        Ids of tests that other findings ask for, most wanted first.
     """
+    if verdict.word is VerdictWord.FAULTY:
+        return ()
     wanted = _worth(verdict)
-    best, best_key = NOTHING, (9, True, 0.0)
+    rows = []
     for test in known_tests():
         if test.id in done or not set(test.needs) <= set(captured):
             continue
         gain = sum(wanted.get(h, 0.0) for h in test.separates)
         if test.id in asked:
             gain += 20.0 / (1 + asked.index(test.id))
-        if gain <= 0 or (verdict.word is VerdictWord.FAULTY and test.kind is TestClass.DESTRUCTIVE):
-            continue
-        key = (int(test.kind), test.buys, -gain / (test.minutes + 2))
-        if key < best_key:
-            best, best_key = test, key
-    return best
+        if test.id in settles:
+            gain += 20.0
+        if gain > 0:
+            rows.append(((int(test.kind), test.buys, test.id not in settles, -gain / (test.minutes + 2)), test))
+    return tuple(test for _, test in sorted(rows, key=lambda row: row[0]))
 
 
 def _worth(verdict: Verdict) -> dict[str, float]:

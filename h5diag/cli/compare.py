@@ -1,0 +1,95 @@
+"""``h5diag compare``."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+from pathlib import Path
+
+from h5diag.cli.command import Command, Result, number
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("good", metavar="GOOD", help="dump of a board that works, or the image that should be there")
+    parser.add_argument("suspect", metavar="SUSPECT", help="dump of the board in question")
+    parser.add_argument("--base", type=number, metavar="ADDRESS", help="where a SUSPECT.bin begins")
+    parser.add_argument("--reference-base", type=number, metavar="ADDRESS", help="where a GOOD.bin begins")
+    parser.add_argument("--chip", metavar="NAME", help="chip file or family word")
+    parser.add_argument("--layout", metavar="L", help="preset or flash_layout.h: names the slots")
+    parser.add_argument("--options-good", metavar="F", help="option listing of the good board")
+    parser.add_argument("--options-suspect", metavar="F", help="option listing of the suspect: shows what is masked")
+    parser.add_argument("--access", choices=("secure", "nonsecure"), help="how SUSPECT was read, where no sidecar says")
+
+
+def _run(options: Namespace) -> Result:
+    from h5diag.chip import load_chip
+    from h5diag.compare import AreaState, compare
+    from h5diag.cubeprog import parse_listing
+    from h5diag.diagnose.measure import hidden_ranges
+    from h5diag.diagnose.wording import count_text, range_text, size_text
+    from h5diag.errors import InputError
+    from h5diag.files import decode_text, read_image
+    from h5diag.layout import load_layout
+    from h5diag.memory import Access, AddressRange, MemoryImage
+    from h5diag.options import OptionBytes, decode_listing
+
+    chip = load_chip(options.chip) if options.chip else None
+    layout = load_layout(options.layout, chip) if options.layout else None
+    chip = chip or (layout.chip if layout else load_chip())
+    good = read_image(options.good, base=options.reference_base)
+    suspect = read_image(options.suspect, base=options.base)
+
+    def listed(name: str | None) -> tuple[OptionBytes, ...]:
+        if not name:
+            return ()
+        try:
+            return (decode_listing(parse_listing(decode_text(Path(name).read_bytes())), chip),)
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror})", source=name) from None
+
+    def hidden(image: MemoryImage, listing: tuple[OptionBytes, ...]) -> tuple[AddressRange, ...]:
+        if listing:
+            return hidden_ranges(listing[0], image.origin.access, chip)
+        # The sidecar's access alone is evidence too: whole sectors of zeros are what a non-secure reader gets.
+        return (chip.flash_range,) if image.origin.access is Access.NONSECURE else ()
+
+    if options.access:
+        suspect = suspect.with_origin(replace(suspect.origin, access=Access(options.access)))
+    result = compare(good, suspect, chip, masks=hidden(suspect, listed(options.options_suspect)))
+    document = {
+        "chip": chip.name,
+        "areas": [{"start": a.range.start, "size": a.range.size, "state": a.state.value,
+                   **({"differing_bytes": a.differing_bytes, "bits": {"risen": a.risen, "fallen": a.fallen}}
+                      if a.differing_bytes else {}),
+                   **({"mask_like": True} if a.mask_like else {}),
+                   **({"slot": str(layout.slot_at(a.range.start))} if layout else {})} for a in result.areas],
+        "bits": {"risen": result.risen, "fallen": result.fallen},
+        "differing_bytes": result.differing_bytes, "compared_bytes": result.compared_bytes,
+        "not_compared": [[r.start, r.stop] for r in result.not_compared], "same_view": result.same_view,
+        "chip_assumed": not (options.chip or layout),
+    }
+    lines = []
+    if not result.areas:
+        lines.append("Nothing in common: the two dumps hold no cell that both have.")
+    elif not result.differing_bytes and not result.of(AreaState.MASKED) and not result.of(AreaState.UNREADABLE):
+        lines.append(f"Equal: all {size_text(result.compared_bytes)} that both dumps hold.")
+    else:
+        lines.append(f"{count_text(result.differing_bytes, 'byte')} of {size_text(result.compared_bytes)} differ;"
+                     f" bits fallen (1 to 0): {result.fallen}, risen (0 to 1): {result.risen}.")
+        if result.fallen > 15 and not result.risen:
+            lines.append("Bits only fell: as when new content is programmed over old without an erase.")
+    if not result.same_view:
+        lines.append("The dumps were read through different aliases: compared cell by cell.")
+    shown = [a for a in result.areas if a.state is not AreaState.EQUAL]
+    if shown:
+        lines.append("")
+    for a in shown[:40]:
+        slot = f"  {layout.slot_at(a.range.start)}" if layout else ""
+        note = "  on sector edges, like a mask" if a.mask_like else ""
+        lines.append(f"  {range_text(a.range)}  {size_text(a.range.size):>10}  {a.state.value:<10}{slot}{note}")
+    if len(shown) > 40:
+        lines.append(f"  ... and {len(shown) - 40} more areas (--json lists all)")
+    return Result(document, "\n".join(lines))
+
+
+COMMANDS = (Command("compare", "what differs in place between a good and a suspect dump", _arguments, _run),)

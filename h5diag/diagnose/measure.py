@@ -1,0 +1,279 @@
+"""Evidence into measurements: each is made once here and handed to the checks, which only read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+
+from h5diag.chip import DEFAULT_CHIP, Chip, chip_names, load_chip
+from h5diag.compare import Comparison, compare
+from h5diag.cubeprog import Log, parse_listing, parse_log
+from h5diag.diagnose.case import Board, Case, Dump, KnownImage
+from h5diag.diagnose.reads import Agreement, compare_reads
+from h5diag.errors import InputError
+from h5diag.firmware import (
+    ExaminedImage,
+    SlotState,
+    examine_images,
+    load_decrypt_key,
+    load_verify_key,
+    slot_states,
+)
+from h5diag.layout import Layout, load_layout
+from h5diag.locate import Placement, locate
+from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress, Segment, merged, subtracted
+from h5diag.options import OptionBytes, decode_listing
+
+NO_COMPARISON = Comparison((), (), True)
+
+
+@dataclass(frozen=True, slots=True)
+class BoardFacts:
+    """What follows from one board's evidence alone.
+
+    Parameters
+    ----------
+    board
+        The evidence.
+    dump
+        The first of its dumps; empty when there is none.
+    options
+        Its option bytes; an empty value when there is no listing.
+    log, uart
+        What the programmer's text says, and the boot loader's.
+    reads
+        How its repeated dumps agree.
+    hidden
+        Canonical ranges of which its reader got zeros by rule, shown by option bytes and access.
+    masked
+        The sectors among them that do read zero in the dump.
+    images
+        Boot-loader images in the dump.
+    slots
+        State of each slot; empty without a layout or a dump.
+    """
+
+    board: Board
+    dump: MemoryImage
+    options: OptionBytes
+    log: Log
+    uart: Log
+    reads: Agreement
+    hidden: tuple[AddressRange, ...]
+    masked: tuple[AddressRange, ...]
+    images: tuple[ExaminedImage, ...]
+    slots: tuple[SlotState, ...]
+
+    @property
+    def judged(self) -> MemoryImage:
+        """The dump without the sectors that its reader was not shown."""
+        return _without(self.dump, self.masked, self._alias)
+
+    @property
+    def _alias(self) -> int:
+        return self.options.chip.flash.secure_base - self.options.chip.flash.base
+
+    @property
+    def access(self) -> Access:
+        """How it was read."""
+        return self.board.access
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFact:
+    """A known image against the suspect's dump.
+
+    `equal_bytes` of `seen_bytes` (those that the dump shows at the image's own place) agree in place. `elsewhere` is
+    the placement of the image in the dump when it is not in place.
+    """
+
+    image: KnownImage
+    comparison: Comparison
+    seen_bytes: int
+    equal_bytes: int
+    elsewhere: Placement
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Everything that was measured about one suspect of a case."""
+
+    case: Case
+    chip: Chip
+    chip_assumed: bool
+    layouts: tuple[Layout, ...]
+    good: BoardFacts
+    suspect: BoardFacts
+    comparison: Comparison
+    placement: Placement
+    later: Comparison
+    known: tuple[KnownFact, ...]
+    provisioning: tuple[Log, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the suspect."""
+        return self.suspect.board.name
+
+    @property
+    def has_good(self) -> bool:
+        """Tell whether there is a good board's dump to compare with."""
+        return self.good.dump.size > 0
+
+    @property
+    def compared(self) -> bool:
+        """Tell whether bytes of the suspect were held against a good dump or a known image."""
+        return self.comparison.compared_bytes > 0 or any(k.seen_bytes for k in self.known)
+
+    def canonical(self, ranges: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
+        """Return the same cells by their canonical addresses."""
+        return tuple(AddressRange(c := self.chip.canonical(r.start), c + r.size) for r in ranges)
+
+    @property
+    def comparable(self) -> bool:
+        """Tell whether both boards were read in one and the same known way, so that zeros can be compared."""
+        g, s = self.good.board, self.suspect.board
+        return Access.UNKNOWN not in (g.access, s.access) and g.access is s.access
+
+
+def choose_chip(case: Case, logs: Sequence[Log]) -> tuple[Chip, bool]:
+    """Return the chip of the case, and whether it is a mere assumption.
+
+    Taken from ``case.toml``, else from a banner's DEV_ID and flash size, a board's identity, or a dump's sidecar.
+    """
+    if case.chip:
+        try:
+            return load_chip(case.chip), False
+        except InputError as error:
+            raise error.at(str(case.folder / "case.toml")) from None
+    boards = (*case.suspects, case.good)
+    told = [(log.banner.dev_id, log.banner.flash_kib) for log in logs]
+    told += [(b.identity.dev_id, b.identity.flash_kib) for b in boards if b.identity.given]
+    for dev_id, flash_kib in told:
+        for name in (DEFAULT_CHIP, *chip_names()):
+            chip = load_chip(name)
+            if dev_id == chip.identity.dev_id and chip.flash.size == flash_kib * 1024:
+                return chip, False
+    for dump in (d for b in boards for d in b.dumps):
+        if dump.image.origin.chip in chip_names():
+            return load_chip(dump.image.origin.chip), False
+    return load_chip(), True
+
+
+def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | None = None) -> tuple[Measured, ...]:
+    """Return the measurements of each suspect of the case, in its order."""
+    logs = {id(b): parse_log("\n".join((b.log.text, b.options.text))) for b in (*case.suspects, case.good)}
+    chip, assumed = choose_chip(case, [logs[id(b)] for b in (*case.suspects, case.good)])
+    layouts = (load_layout(case.layout, chip if not assumed else None),) if case.layout else ()
+    if layouts and assumed:
+        chip = layouts[0].chip
+    provisioning = tuple(parse_log(t.text) for t in case.provisioning)
+    good = _board(case.good, case, chip, layouts, logs[id(case.good)])
+    out = []
+    for number, board in enumerate(case.suspects):
+        step = _part(progress, number, len(case.suspects)) if progress else None
+        suspect = _board(board, case, chip, layouts, logs[id(board)])
+        out.append(_against(case, chip, assumed, layouts, good, suspect, provisioning, step, cancel))
+    return tuple(out)
+
+
+def _part(progress: Progress, number: int, count: int) -> Progress:
+    return lambda fraction: progress((number + fraction) / count)
+
+
+def _against(case: Case, chip: Chip, assumed: bool, layouts: tuple[Layout, ...], good: BoardFacts,
+             suspect: BoardFacts, provisioning: tuple[Log, ...], progress: Progress | None,
+             cancel: Cancel | None) -> Measured:
+    layout = layouts[0] if layouts else None
+    comparison, placement = NO_COMPARISON, Placement()
+    if good.dump.size and suspect.dump.size:
+        comparison = compare(good.judged, suspect.dump, chip, masks=suspect.hidden)
+        placement = locate(good.judged, suspect.judged, layout=layout, progress=progress, cancel=cancel)
+    later = NO_COMPARISON
+    if suspect.board.later and suspect.dump.size:
+        later = compare(suspect.dump, suspect.board.later[-1].image, chip)
+    known = tuple(_known(i, suspect, chip, layout, cancel) for i in case.images if suspect.dump.size)
+    return Measured(case, chip, assumed, layouts, good, suspect, comparison, placement, later, known, provisioning)
+
+
+def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log) -> BoardFacts:
+    dump = _first(board.dumps)
+    options = decode_listing(parse_listing(board.options.text or board.log.text), chip)
+    hidden = hidden_ranges(options, board.access, chip)
+    masked = _zero_sectors(dump, hidden, chip)
+    images: tuple[ExaminedImage, ...] = ()
+    slots: tuple[SlotState, ...] = ()
+    if dump.size:
+        verify = [load_verify_key(p) for p in case.verify_keys]
+        decrypt = [load_decrypt_key(p) for p in case.decrypt_keys]
+        layout = layouts[0] if layouts else None
+        images = examine_images(dump, layout=layout, verify_keys=verify, decrypt_keys=decrypt)
+        if layout:
+            slots = slot_states(dump, layout, examined=images)
+    return BoardFacts(board, dump, options, log, parse_log(board.uart.text),
+                      compare_reads([d.image for d in board.dumps]), hidden, masked, images, slots)
+
+
+def hidden_ranges(options: OptionBytes, access: Access, chip: Chip) -> tuple[AddressRange, ...]:
+    """Return the canonical ranges of which a reader with that access gets zeros instead of content.
+
+    A non-secure read of a secure sector, and a secure read of a non-secure one, returns 0x00 without a fault
+    (measured on a NUCLEO-H563ZI, public test note of the m33mu project). Without option bytes, or with an unknown
+    access, nothing is known to be hidden.
+    """
+    if not options or not options.trustzone:
+        return ()
+    if access is Access.NONSECURE:
+        return merged((*options.secure_ranges, *options.hdp_ranges))
+    if access is Access.SECURE:
+        return subtracted((chip.flash_range,), options.secure_ranges)
+    return ()
+
+
+def _first(dumps: Sequence[Dump]) -> MemoryImage:
+    return dumps[0].image if dumps else MemoryImage()
+
+
+def _zero_sectors(dump: MemoryImage, hidden: Sequence[AddressRange], chip: Chip) -> tuple[AddressRange, ...]:
+    """Return the canonical whole sectors inside `hidden` of which the dump holds nothing but zeros."""
+    size, found = chip.flash.sector_size, []
+    for segment in dump.segments:
+        start = chip.canonical(segment.start)
+        if start not in chip.flash_range:
+            continue
+        for area in (h.intersection(AddressRange(start, start + segment.data.size)) for h in hidden):
+            for at in range(area.start - area.start % size, area.stop, size):
+                part = AddressRange(max(at, area.start), min(at + size, area.stop))
+                if part.size and not segment.data[part.start - start:part.stop - start].any():
+                    found.append(part)
+    return merged(found)
+
+
+def _without(dump: MemoryImage, holes: Sequence[AddressRange], alias: int) -> MemoryImage:
+    """Return the dump without these canonical ranges, in either alias."""
+    if not holes:
+        return dump
+    both = merged((*holes, *(h.shifted(alias) for h in holes)))
+    kept = [Segment(r.start, s.data[r.start - s.start:r.stop - s.start])
+            for s in dump.segments for r in subtracted((s.range,), both)]
+    return replace(dump, segments=tuple(kept))
+
+
+def _known(
+    image: KnownImage, suspect: BoardFacts, chip: Chip, layout: Layout | None, cancel: Cancel | None
+) -> KnownFact:
+    comparison = compare(image.image, suspect.dump, chip, masks=suspect.hidden)
+    seen = comparison.compared_bytes
+    equal = seen - comparison.differing_bytes
+    elsewhere = Placement()
+    if equal < 0.99 * image.image.size:
+        elsewhere = locate(image.image, suspect.judged, layout=layout, cancel=cancel)
+    return KnownFact(image, comparison, seen, equal, elsewhere)
+
+
+def content_bytes(image: MemoryImage) -> int:
+    """Return how many bytes of an image are neither 0x00 nor 0xFF."""
+    return reduce(lambda n, s: n + int(np.count_nonzero((s.data != 0) & (s.data != 0xFF))), image.segments, 0)

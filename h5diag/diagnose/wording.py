@@ -1,0 +1,32 @@
+"""How addresses, sizes and ranges are written in sentences: one way, everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from h5diag.memory import AddressRange
+
+
+def size_text(count: int) -> str:
+    """Return a number of bytes as a person reads it: ``32 bytes``, ``24 KB``, ``1.5 MB``."""
+    if count < 1024:
+        return f"{count} byte{'s' if count != 1 else ''}"
+    if count < 1 << 20:
+        return f"{count / 1024:.4g} KB"
+    return f"{count / (1 << 20):.4g} MB"
+
+
+def range_text(r: AddressRange) -> str:
+    """Return a range with its last address included, as manuals print it: ``0x08000000 to 0x0801DFFF``."""
+    return f"0x{r.start:08X} to 0x{max(r.start, r.stop - 1):08X}"
+
+
+def ranges_text(ranges: Sequence[AddressRange], most: int = 3) -> str:
+    """Return up to `most` ranges as text and how many more there are."""
+    text = ", ".join(range_text(r) for r in ranges[:most])
+    return text + (f" and {len(ranges) - most} more" if len(ranges) > most else "")
+
+
+def count_text(count: int, one: str, many: str = "") -> str:
+    """Return ``1 byte`` or ``5 bytes``."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
