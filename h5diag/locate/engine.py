@@ -19,8 +19,8 @@ from h5diag.memory import Cancel, MemoryImage, Progress
 SAMPLED_FROM = 1 << 16
 """Bytes of the dump to explain from which sampling comes before looking up every word."""
 
-WORTH_A_TRANSFORM = 512
-"""Bytes of the dump left unexplained from which broken data lines are tried."""
+WORTH_A_WAY, WORTH_A_SHARE = 512, 64
+"""Bytes left unexplained, and their least share of the dump's content, from which broken data lines are tried."""
 
 
 def locate(reference: MemoryImage, dump: MemoryImage, *, layout: Layout | None = None, chip: Chip | None = None,
@@ -92,8 +92,9 @@ def _find(search: Search, *, transforms: bool, deep: bool) -> tuple[list[Found],
             short = together([short, search.sampled(rate)])
         search.take(short, SURE)
     searches = [(Transform.AS_IS, search)]
-    if free.content() >= WORTH_A_TRANSFORM:
-        searches += other_ways(search, rate + 2, transforms=transforms)
+    lines = free.content() >= max(WORTH_A_WAY, content_bytes(~search.dump_fill) // WORTH_A_SHARE)
+    if lines or (transforms and free.content() >= WORTH_A_WAY):
+        searches += other_ways(search, rate + 2, transforms=transforms, lines=lines)
     large = max(content_bytes(~search.reference_fill), content_bytes(search.todo())) > DENSE_LIMIT
     assumptions: tuple[str, ...] = ()
     if deep or not large:
@@ -101,6 +102,7 @@ def _find(search: Search, *, transforms: bool, deep: bool) -> tuple[list[Found],
             low, high = 0.6 + 0.3 * i / len(searches), 0.6 + 0.3 * (i + 1) / len(searches)
             _dense(s, low, high, DEEP_PART if large else s.dump.size)
     elif free.content():
+        search.take(search.sampled(4, unused=True), SURE)
         assumptions = (f"above 8 MB of content one word in {1 << rate} was sampled: a piece below about "
                        f"{14 << rate} bytes may be missed (--deep looks at every byte)",)
     return [Found(t, s.dump, tuple(s.spans)) for t, s in searches], equal, assumptions

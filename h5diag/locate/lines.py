@@ -12,6 +12,9 @@ from h5diag.memory import Bytes
 
 WIDTHS = (8, 16, 32)
 LEAST_ERRORS = 16
+LOOKED_AT, WINDOW = 1 << 16, 256
+"""Of a longer piece an even sample of windows is looked at, about so many bytes in all."""
+
 SHARE = 0.9
 """One line must hold this share of a piece's bit errors to be blamed."""
 
@@ -67,6 +70,10 @@ _BITS = (np.arange(256)[:, None] >> np.arange(8)) & 1
 
 def line_faults(reference: Bytes, dump: Bytes, address: int) -> tuple[LineFault, ...]:
     """Return the data line that explains nearly all bit errors of a piece, if there is one."""
+    if reference.size > LOOKED_AT:
+        step = reference.size // LOOKED_AT
+        rows = reference.size // WINDOW
+        reference, dump = (v[:rows * WINDOW].reshape(rows, WINDOW)[::step].ravel() for v in (reference, dump))
     counts = count_lines(reference, dump, address)
     total = int(counts.errors.sum())
     if total < LEAST_ERRORS:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from h5diag.chip import Chip
 from h5diag.layout import Layout, explain
 from h5diag.locate.fill import Flags, barriers, content_bytes
+from h5diag.locate.joints import joined_spans, rounded, sharpened
 from h5diag.locate.lines import line_faults
 from h5diag.locate.naming import named
 from h5diag.locate.placement import Displacement, Region, Transform
-from h5diag.locate.score import Model
+from h5diag.locate.score import TRAINED, Model
 from h5diag.locate.search import Search, Span
 from h5diag.locate.sides import Side, Watch
 from h5diag.locate.significance import LEAST, SHOWN, Ground, expectation, is_weak
 from h5diag.memory import AddressRange, Bytes, merged, subtracted
 
-JOINED = 64
-"""Pieces on one diagonal with at most so many bytes between them are one region."""
-
-JOINED_ALIKE = 1 << 12
-"""So are pieces with at most so many equal bytes of a short period, but not of one value, between them."""
+PLAIN = 1 << 12
+"""When every piece has so many bytes a coarse model tells enough."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,35 +32,18 @@ class Found:
     spans: tuple[Span, ...]
 
 
-def _joined(spans: tuple[Span, ...], reference: Bytes, dump: Bytes) -> list[Span]:
-    """Join neighbours on one diagonal over short gaps and over equal bytes of a short period.
-
-    A vector table is full of the same handler: between two pieces that is content, on its own it is padding.
-    """
-    out: list[Span] = []
-    for s in sorted(spans, key=lambda s: s.dump):
-        last = out[-1] if out else None
-        if last is not None and s.reference - s.dump == last.reference - last.dump and s.mask == last.mask:
-            x = reference[last.reference + last.size:s.reference]
-            y = dump[last.dump + last.size:s.dump]
-            if x.size <= JOINED or (x.size <= JOINED_ALIKE and not (x == x[0]).all() and np.array_equal(x, y)):
-                out[-1] = replace(last, size=s.dump + s.size - last.dump)
-                continue
-        out.append(s)
-    return out
-
-
 def regions_of(found: list[Found], search: Search, chip: Chip, layout: Layout | None,
                watch: Watch) -> tuple[Region, ...]:
     """Return the scored, judged and named regions of all spans, by dump address."""
     a, b = search.reference_side, search.dump_side
     if not any(f.spans for f in found):
         return ()
-    model = Model(a.data, b.data, search.reference_fill, search.dump_fill)
     ground = Ground(content_bytes(~search.reference_fill), content_bytes(~search.dump_fill), chip.flash.sector_size)
+    joined = [(f, joined_spans(f.spans, a.data, f.data)) for f in found]
+    plain = min(s.size for _, spans in joined for s in spans) >= PLAIN
+    model = Model(a.data, b.data, search.reference_fill, search.dump_fill, TRAINED // 8 if plain else TRAINED)
     scored: list[tuple[Found, Span, float]] = []
-    for f in found:
-        spans = _joined(f.spans, a.data, f.data)
+    for f, spans in joined:
         for mask in {s.mask for s in spans}:
             group = [s for s in spans if s.mask == mask]
             scores = model.score(a.data, f.data, [(s.reference, s.dump, s.size) for s in group],
@@ -85,7 +65,7 @@ def regions_of(found: list[Found], search: Search, chip: Chip, layout: Layout | 
         expected = expectation(score, cells)
         if score < LEAST or expected > SHOWN:
             continue
-        s = _whole_units(s, a, b, f.data, taken, chip.flash.program_unit)
+        s = rounded(sharpened(s, a, b, f.data, taken), a, b, f.data, taken, chip.flash.program_unit)
         x, y = a.data[s.reference:s.reference + s.size], f.data[s.dump:s.dump + s.size]
         equal = int(np.count_nonzero(x == y))
         errors = 0 if equal == s.size else int(_ONES[x ^ y].sum(dtype=np.int64))
@@ -96,26 +76,6 @@ def regions_of(found: list[Found], search: Search, chip: Chip, layout: Layout | 
                           line_faults(x, y, there) if errors else ()))
     out.sort(key=lambda r: r.dump_start)
     return named(tuple(out), a, b, chip)
-
-
-def _whole_units(s: Span, a: Side, b: Side, dump: Bytes, taken: list[tuple[int, int]], unit: int) -> Span:
-    """Round a piece out to whole program units where the bytes agree: its last zeros belong to it."""
-    if (b.canonical_address(s.dump) - a.canonical_address(s.reference)) % unit:
-        return s
-    i = bisect_left(taken, (s.dump, s.dump + s.size))
-    room_before = s.dump - (taken[i - 1][1] if i else 0)
-    room_after = (taken[i + 1][0] if i + 1 < len(taken) else b.size) - s.dump - s.size
-    before = b.address(s.dump) % unit
-    after = -(b.address(s.dump) + s.size) % unit
-    x, y = b.segment(s.dump), a.segment(s.reference)
-    if before > min(room_before, s.dump - b.starts[x], s.reference - a.starts[y]) or not np.array_equal(
-            a.data[s.reference - before:s.reference], dump[s.dump - before:s.dump]):
-        before = 0
-    r, d = s.reference + s.size, s.dump + s.size
-    if after > min(room_after, b.starts[x + 1] - d, a.starts[y + 1] - r) or not np.array_equal(
-            a.data[r:r + after], dump[d:d + after]):
-        after = 0
-    return replace(s, reference=s.reference - before, dump=s.dump - before, size=s.size + before + after)
 
 
 _ONES = np.array([i.bit_count() for i in range(256)], np.uint8)

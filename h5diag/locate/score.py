@@ -36,12 +36,12 @@ class Sampled:
     groups: Flags
 
 
-def _sampled(data: Bytes, fill: Flags) -> Sampled:
+def _sampled(data: Bytes, fill: Flags, trained: int) -> Sampled:
     size = BLOCK * GROUP
     count = data.size // size
     content = ~fill[:count * GROUP].reshape(count, GROUP).all(axis=1)
     chosen = np.flatnonzero(content)
-    chosen = chosen[::max(1, -(-chosen.size * size // TRAINED))]
+    chosen = chosen[::max(1, -(-chosen.size * size // trained))]
     groups = np.zeros(count + 1, np.bool_)
     groups[chosen] = True
     rows = data[:count * size].reshape(count, size)[chosen].astype(np.uint32)
@@ -60,8 +60,10 @@ def _packed(rows: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
 class Model:
     """Byte counts of order 0 to 2 over both sides, asked with the asker's own occurrences taken out."""
 
-    def __init__(self, reference: Bytes, dump: Bytes, reference_fill: Flags, dump_fill: Flags) -> None:
-        self._reference, self._dump = _sampled(reference, reference_fill), _sampled(dump, dump_fill)
+    def __init__(self, reference: Bytes, dump: Bytes, reference_fill: Flags, dump_fill: Flags,
+                 trained: int = TRAINED) -> None:
+        self._reference = _sampled(reference, reference_fill, trained)
+        self._dump = _sampled(dump, dump_fill, trained)
         trigrams = np.concatenate([self._reference.trigrams, self._dump.trigrams])
         trigrams.sort()
         self._trigrams = trigrams
@@ -120,10 +122,10 @@ def _windows(spans: Sequence[tuple[int, int, int]]) -> tuple[Numbers, Numbers, N
     """Return the positions to score on both sides, the span each belongs to, and each span's scale."""
     r_parts, d_parts, owner = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     scale = np.ones(len(spans))
-    # Thousands of long pieces need no fine score each.
-    windows = max(1, min(WINDOWS, 8192 // max(len(spans), 1)))
+    # Many long pieces need no fine score each.
+    windows = max(1, min(WINDOWS, 64 // max(len(spans), 1)))
     for i, (r, d, size) in enumerate(spans):
-        if size <= windows * WINDOW:
+        if size <= max(windows * WINDOW, 2 * WINDOW):
             offset = np.arange(size)
         else:
             begin = np.linspace(0, size - WINDOW, windows).astype(np.int64)

@@ -228,12 +228,23 @@ class Search:
         same = (self.reference[r[:, None] + np.arange(BLOCK)] == self.dump[d[:, None] + np.arange(BLOCK)]).all(axis=1)
         return Candidates(r[same], d[same], np.full(int(same.sum()), PAGE))
 
-    def sampled(self, rate: int) -> Candidates:
-        """Return candidates from words that the content itself selects, one in ``2**rate``."""
+    def unused(self) -> Flags:
+        """Return the blocks of the reference with content that is in no span yet."""
+        blocks = ~self.reference_fill
+        for s in self.spans:
+            blocks[-(-s.reference // BLOCK):(s.reference + s.size) // BLOCK] = False
+        return blocks
+
+    def sampled(self, rate: int, *, unused: bool = False) -> Candidates:
+        """Return candidates from words that the content itself selects, one in ``2**rate``.
+
+        With `unused` only content of the reference that no span holds is looked at.
+        """
         dump = sample(self.dump, self.todo(), rate, self.watch, mask=self.word_mask)
         if not dump.size:
             return NO_CANDIDATES
-        reference = sample(self.reference, ~self.reference_fill, rate, self.watch, mask=self.word_mask)
+        blocks = self.unused() if unused else ~self.reference_fill
+        reference = sample(self.reference, blocks, rate, self.watch, mask=self.word_mask)
         pairs = join(reference, dump, max(self.reference.size, self.dump.size))
         return candidates(pairs, rate, self.reference.size)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -39,7 +40,7 @@ class Side:
         parts: list[Bytes] = []
         addresses: list[int] = []
         for s in image.segments:
-            borders = {b for base in (chip.flash.base, chip.flash.secure_base) for b in (base, base + chip.flash.size)}
+            borders = (chip.flash.secure_base, chip.flash.secure_base + chip.flash.size)
             cuts = [s.start, *sorted(b for b in borders if s.start < b < s.stop), s.stop]
             for a, b in pairwise(cuts):
                 parts.append(s.data[a - s.start:b - s.start])
@@ -57,7 +58,7 @@ class Side:
 
     def segment(self, position: int) -> int:
         """Return the number of the segment that holds a position."""
-        return int(np.searchsorted(self.starts, position, "right")) - 1
+        return bisect_right(self.starts, position) - 1
 
     def address(self, position: int) -> int:
         """Return the image's own address of a position."""

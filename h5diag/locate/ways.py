@@ -8,7 +8,7 @@ from h5diag.locate.diagonals import Candidates
 from h5diag.locate.free import Free
 from h5diag.locate.lines import line_faults
 from h5diag.locate.placement import Transform
-from h5diag.locate.search import SURE, Search
+from h5diag.locate.search import SURE, Search, Span
 from h5diag.locate.transforms import transformed
 
 PROOF = 64
@@ -17,11 +17,14 @@ PROOF = 64
 ENOUGH = 1024
 """A way of reading is followed when its candidates vouch for so many bytes in all."""
 
-LOOKED_AT = 1 << 18
+LARGE, ALIKE = 4096, 0.6
+"""Pieces of so many bytes, so many of them equal, stand whatever other way of reading explains more."""
+
+LOOKED_AT = 1 << 16
 """Bytes of found pieces among which a stuck line is looked for."""
 
 
-def other_ways(search: Search, rate: int, *, transforms: bool) -> list[tuple[Transform, Search]]:
+def other_ways(search: Search, rate: int, *, transforms: bool, lines: bool) -> list[tuple[Transform, Search]]:
     """Find pieces that read as the reference's only after a change, the best change first.
 
     Parameters
@@ -32,7 +35,9 @@ def other_ways(search: Search, rate: int, *, transforms: bool) -> list[tuple[Tra
     rate
         One word in ``2**rate`` is sampled to rate a way.
     transforms
-        Without it only broken data lines are tried.
+        Try inverted, swapped and bit-reversed content.
+    lines
+        Try a broken data line.
 
     Returns
     -------
@@ -40,13 +45,13 @@ def other_ways(search: Search, rate: int, *, transforms: bool) -> list[tuple[Tra
         The searches that found something, with their spans.
     """
     out: list[tuple[Transform, Search]] = []
-    mask = _stuck_mask(search)
+    mask = _stuck_mask(search) if lines else 0xFF
     if mask != 0xFF:
         again = _search(search, Transform.AS_IS, mask)
         again.take(again.sampled(4), SURE)
         out.append((Transform.AS_IS, again))
-    ways = [(t, 0xFF) for t in Transform if transforms and t is not Transform.AS_IS]
-    ways += [(Transform.AS_IS, 0xFF ^ 1 << line) for line in range(8)]
+    ways: list[tuple[Transform, int]] = [(t, 0xFF) for t in Transform if transforms and t is not Transform.AS_IS]
+    ways += [(Transform.AS_IS, 0xFF ^ 1 << line) for line in range(8) if lines]
     rated: list[tuple[int, int, Search, Candidates]] = []
     for i, (transform, way_mask) in enumerate(ways):
         if search.free.content() < ENOUGH:
@@ -57,7 +62,12 @@ def other_ways(search: Search, rate: int, *, transforms: bool) -> list[tuple[Tra
         found = found.where(found.coverage >= PROOF << max(rate - 4, 0))
         if int(found.coverage.sum()) >= ENOUGH:
             rated.append((-int(found.coverage.sum()), i, again, found))
-    for _, i, again, found in sorted(rated, key=lambda r: r[:2]):
+    rated.sort(key=lambda r: r[:2])
+    doubtful = [s for s in search.spans if s.size < LARGE or _identity(search, s) < ALIKE] if rated else []
+    if doubtful and -rated[0][0] > sum(s.size for s in doubtful if s.size < LARGE):
+        # What was found without the change is made of its accidents, or will be found again.
+        _give_back(search, doubtful)
+    for _, i, again, found in rated:
         again.take(found, SURE)
         if again.spans:
             again.take(again.sampled(4), SURE)
@@ -72,7 +82,8 @@ def _search(search: Search, transform: Transform, mask: int) -> Search:
 
 def _stuck_mask(search: Search) -> int:
     """Return the mask without the data line that explains the errors of the pieces found, and give those back."""
-    xs, ys, suspects, total = [], [], [], 0
+    xs, ys, total = [], [], 0
+    suspects: list[Span] = []
     for s in sorted(search.spans, key=lambda s: -s.size):
         x, y = search.reference[s.reference:s.reference + s.size], search.dump[s.dump:s.dump + s.size]
         if not np.array_equal(x, y):
@@ -88,10 +99,20 @@ def _stuck_mask(search: Search) -> int:
     faults = line_faults(np.concatenate(xs), np.concatenate(ys), 0)
     if not faults:
         return 0xFF
-    kept = [s for s in search.spans if s not in set(suspects)]
+    _give_back(search, suspects)
+    return 0xFF ^ 1 << faults[0].line % 8
+
+
+def _identity(search: Search, s: Span) -> float:
+    x, y = search.reference[s.reference:s.reference + s.size], search.dump[s.dump:s.dump + s.size]
+    return float(np.count_nonzero(x == y)) / s.size
+
+
+def _give_back(search: Search, spans: list[Span]) -> None:
+    gone = set(spans)
+    kept = [s for s in search.spans if s not in gone]
     fresh = Free.of(search.dump_side, search.dump_fill)
     for s in kept:
         fresh.take(s.dump, s.dump + s.size)
     search.free.give_back(fresh)
     search.spans[:] = kept
-    return 0xFF ^ 1 << faults[0].line % 8

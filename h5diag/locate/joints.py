@@ -1,0 +1,114 @@
+"""Where pieces meet: short gaps closed, noisy ends sharpened, ends rounded out to whole program units."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import replace
+
+import numpy as np
+
+from h5diag.locate.fill import edges
+from h5diag.locate.search import Span
+from h5diag.locate.sides import Side
+from h5diag.memory import Bytes
+
+JOINED = 64
+"""Pieces on one diagonal with at most so many bytes between them are one region."""
+
+JOINED_ALIKE = 1 << 16
+"""So are pieces with at most so many equal bytes of a short period, but not of one value, between them."""
+
+JOINED_SIMILAR, SIMILAR, PLAIN_RUN = 4096, 0.5, 256
+"""So are pieces with so many bytes between them of which that share agrees, without a longer run of one value."""
+
+NOISY = 0.03
+"""Share of differing bytes from which the ends are set by bits instead of bytes."""
+
+REACH = 64
+"""An end moves by at most so many bytes."""
+
+
+def joined_spans(spans: tuple[Span, ...], reference: Bytes, dump: Bytes) -> list[Span]:
+    """Join neighbours on one diagonal over short gaps and over equal bytes of a short period.
+
+    A vector table is full of the same handler: between two pieces that is content, on its own it is padding.
+    """
+    out: list[Span] = []
+    for s in sorted(spans, key=lambda s: s.dump):
+        last = out[-1] if out else None
+        if last is not None and s.reference - s.dump == last.reference - last.dump and s.mask == last.mask:
+            x = reference[last.reference + last.size:s.reference]
+            y = dump[last.dump + last.size:s.dump]
+            if x.size <= JOINED or _one_piece(x, y, s.mask):
+                out[-1] = replace(last, size=s.dump + s.size - last.dump)
+                continue
+        out.append(s)
+    return out
+
+
+def _one_piece(x: Bytes, y: Bytes, mask: int) -> bool:
+    if x.size > JOINED_ALIKE or (x == x[0]).all():
+        return False
+    equal = np.count_nonzero(((x ^ y) & mask) == 0)
+    if equal == x.size:
+        return True
+    if x.size > JOINED_SIMILAR or equal < SIMILAR * x.size:
+        return False
+    first, last = edges(x[1:] == x[:-1])
+    return int((last - first).max(initial=0)) < PLAIN_RUN
+
+
+def sharpened(s: Span, a: Side, b: Side, dump: Bytes, taken: list[tuple[int, int]]) -> Span:
+    """Set the ends of a noisy piece where the number of wrong bits turns from few to many.
+
+    Under bit errors a differing byte mostly differs in one bit; unrelated bytes differ in four.
+    """
+    if s.mask != 0xFF or s.size < 2 * REACH:
+        return s
+    x, y = a.data[s.reference:s.reference + s.size], dump[s.dump:s.dump + s.size]
+    wrong = float(np.count_nonzero(x != y)) / s.size
+    if wrong < NOISY:
+        return s
+    rate = min(max(1 - (1 - wrong) ** 0.125, 0.005), 0.2)
+    bits = np.arange(9)
+    worth = 8 + bits * np.log2(rate) + (8 - bits) * np.log2(1 - rate)
+    worth[0] = 2.0  # equal bytes are common among unrelated code as well
+    room_before, room_after = _room(s, a, b, taken)
+    before, after = min(room_before, REACH), min(room_after, REACH)
+    r, d = s.reference + s.size - REACH, s.dump + s.size - REACH
+    tail = worth[_WRONG[a.data[r:r + REACH + after] ^ dump[d:d + REACH + after]]].cumsum()
+    r, d = s.reference - before, s.dump - before
+    head = worth[_WRONG[a.data[r:r + REACH + before] ^ dump[d:d + REACH + before]]][::-1].cumsum()
+    grow_after, grow_before = int(tail.argmax()) + 1 - REACH, int(head.argmax()) + 1 - REACH
+    return replace(s, reference=s.reference - grow_before, dump=s.dump - grow_before,
+                   size=s.size + grow_before + grow_after)
+
+
+_WRONG = np.array([i.bit_count() for i in range(256)], np.intp)
+
+
+def _room(s: Span, a: Side, b: Side, taken: list[tuple[int, int]]) -> tuple[int, int]:
+    """Return how many bytes a piece may grow at its start and at its end."""
+    i = bisect_left(taken, (s.dump, 0))
+    x, y = b.segment(s.dump), a.segment(s.reference)
+    own = i < len(taken) and taken[i][0] == s.dump
+    following = taken[i + own][0] if i + own < len(taken) else b.size
+    return (min(s.dump - max(taken[i - 1][1] if i else 0, b.starts[x]), s.reference - a.starts[y]),
+            min(min(following, b.starts[x + 1]) - s.dump - s.size, a.starts[y + 1] - s.reference - s.size))
+
+
+def rounded(s: Span, a: Side, b: Side, dump: Bytes, taken: list[tuple[int, int]], unit: int) -> Span:
+    """Round a piece out to whole program units where the bytes agree: its last zeros belong to it."""
+    if (b.canonical_address(s.dump) - a.canonical_address(s.reference)) % unit:
+        return s
+    room_before, room_after = _room(s, a, b, taken)
+    before = b.address(s.dump) % unit
+    after = -(b.address(s.dump) + s.size) % unit
+    if before > room_before or not np.array_equal(
+            a.data[s.reference - before:s.reference], dump[s.dump - before:s.dump]):
+        before = 0
+    r, d = s.reference + s.size, s.dump + s.size
+    if after > room_after or not np.array_equal(
+            a.data[r:r + after], dump[d:d + after]):
+        after = 0
+    return replace(s, reference=s.reference - before, dump=s.dump - before, size=s.size + before + after)
