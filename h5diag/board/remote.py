@@ -37,7 +37,7 @@ class _Socket(ClientSocket):  # type: ignore[misc]
             if not data:
                 raise exceptions.ProbeDisconnected("the probe server closed the connection")
             self._buffer += data
-        line = self._buffer[:end + 1]
+        line = bytearray(self._buffer[:end + 1])
         del self._buffer[:end + 1]
         return line
 

@@ -262,7 +262,7 @@ class ReplayProbe(_Tape):
     def __init__(self, head: dict[str, Any], lines: list[Any], source: str) -> None:
         super().__init__()
         self._head, self._source = head, source
-        self._caps = next((line[2] for line in lines if line[0] == "capabilities"), [])
+        self._caps: list[str] = next((line[2] for line in lines if line[0] == "capabilities"), [])
         self._lines = [line for line in lines if line[0] != "capabilities"]
         self._at = 0
 

@@ -1,0 +1,149 @@
+"""Memory into a dump: every readable byte, every unreadable one listed, every unstable one flagged.
+
+After GNU ddrescue: good areas first, bad ones last and down to their words, a map that is written as it goes, and
+resumption. After Glasgow's health test of memories: everything is read again in shuffled order until nothing new shows.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from h5diag import __version__
+from h5diag.acquire.journal import Identity, Journal
+from h5diag.acquire.passes import Run, Watch
+from h5diag.acquire.plan import DumpPlan
+from h5diag.acquire.result import Dump
+from h5diag.acquire.votes import Votes
+from h5diag.board import Board, Identification, identify
+from h5diag.errors import ProbeError
+from h5diag.files import Sidecar, file_sha256, write_image, write_sidecar
+from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Origin, Progress, Segment, subtracted
+
+TOOL = f"h5diag {__version__}"
+
+
+def dump(board: Board, plan: DumpPlan, *, path: str = "", resume: bool = False,
+         progress: Progress = lambda fraction: None, cancel: Cancel = lambda: False,
+         watch: Watch = lambda where, state: None) -> Dump:
+    """Read a range of a chip in several passes, into a file or only into memory.
+
+    Parameters
+    ----------
+    board
+        A connected chip.
+    plan
+        What to read.
+    path
+        File to write, its suffix tells the format; ``path.map.json`` is kept up to date meanwhile, and
+        ``path.reads`` holds the reads until the dump is complete. Empty writes nothing.
+    resume
+        Go on with what ``path.reads`` holds, after checking that it is the same chip.
+    progress, cancel, watch
+        Told how far it is, asked whether to stop, told about each chunk.
+
+    Raises
+    ------
+    InputError
+        When a file cannot be written, or the reads to resume are of another chip.
+    ProbeError
+        When the link fails; what was read by then is kept for `resume`.
+    PermissionRefused
+        When secure reads are asked for and the chip does not allow them.
+    Cancelled
+        When `cancel` says so; what was read by then is kept for `resume`.
+    """
+    access = choose_access(board, plan)
+    who = identify(board)
+    identity = Identity(who.chip, who.dev_id, who.uid, access.value, plan.range.start, plan.range.stop, plan.chunk)
+    journal = Journal(path + ".reads" if path else "", identity, resume=resume)
+    run = Run(board, plan, access, journal, lambda: _write_map(run, who, path), progress, cancel, watch,
+              Votes(plan.range))
+    try:
+        run.replay()
+        run.read_all()
+        result = _result(run, who)
+        if path:
+            result = _write(result, Path(path))
+    except ProbeError as error:
+        _keep(run, who, path)
+        advice = f"{error.advice}; " if error.advice and "--resume" not in error.advice else ""
+        kept = "what was read is kept: repeat with --resume" if path else error.advice
+        raise ProbeError(error.problem, advice=advice + kept, cause=error.cause) from None
+    except BaseException:
+        _keep(run, who, path)
+        raise
+    journal.close(delete=True)
+    progress(1.0)
+    return result
+
+
+def choose_access(board: Board, plan: DumpPlan) -> Access:
+    """Return the attribute to read with: as asked for, else by the alias that the range names."""
+    if plan.access is not Access.UNKNOWN:
+        return plan.access
+    secure = board.chip.flash.secure_base != board.chip.flash.base and \
+        board.chip.canonical(plan.range.start) != plan.range.start
+    return Access.SECURE if secure and board.secure_allowed else Access.NONSECURE
+
+
+def _origin(run: Run, who: Identification, remarks: tuple[str, ...]) -> Origin:
+    mode = {"attach": "hotplug", "halt": "normal"}.get(run.board.mode.value, run.board.mode.value)
+    return Origin(run.board.name, "probe", run.access, mode, who.chip,
+                  datetime.now(UTC).isoformat(timespec="seconds"), remarks)
+
+
+def _failed(run: Run) -> tuple[AddressRange, ...]:
+    return tuple(AddressRange(a, a + 4) for a in run.failed)
+
+
+def _result(run: Run, who: Identification) -> Dump:
+    votes, base = run.votes, run.votes.range.start
+    known = subtracted((votes.range,), votes.unread)
+    segments = tuple(Segment(r.start, votes.value[r.start - base:r.stop - base]) for r in known)
+    image = MemoryImage(segments, _failed(run), votes.disputed)
+    result = Dump(image, run.passes, run.board.frequency_hz, who.uid, votes.expected_coincidence, len(run.recovered))
+    origin = _origin(run, who, (result.wording, *_remarks(run, who)))
+    return replace(result, image=image.with_origin(origin))
+
+
+def _remarks(run: Run, who: Identification) -> list[str]:
+    out = [f"probe {run.board.probe_id}", f"product state {who.product_state}, TrustZone {who.trustzone}"]
+    out += [f"{name} = 0x{value:08X}" for name, value in who.registers if name.endswith("_CUR")]
+    for name in ("ECCCORR", "ECCDETR"):
+        value = run.board.register(name)
+        place = run.board.chip.ecc_location(name, value)
+        if place.size:
+            when = "before the dump" if value == who.register(name) else "during the dump"
+            out.append(f"{name} reports an error at 0x{place.address:08X} ({place.kind.value}, met {when})")
+    if run.faulted:
+        out.append(f"{run.faulted} reads failed as a whole and were made in pieces")
+    if run.recovered:
+        out.append(f"{len(run.recovered)} words failed in one read and could be read in another")
+    return out
+
+
+def _write(result: Dump, path: Path) -> Dump:
+    if not result.image.size:
+        write_sidecar(path, replace(result.sidecar(TOOL), base=result.image.unreadable[0].start))
+        return result
+    write_image(result.image, path, sidecar=result.sidecar(TOOL))
+    return replace(result, path=path, sha256=file_sha256(path))
+
+
+def _write_map(run: Run, who: Identification, path: str) -> None:
+    if not path:
+        return
+    image = MemoryImage((), _failed(run), run.votes.disputed, _origin(run, who, ("the dump is not finished",)))
+    unread = subtracted(run.votes.unread, image.unreadable)
+    known = Sidecar.of(image, base=run.plan.range.start, unread=unread, passes=run.passes,
+                       swd_hz=run.board.frequency_hz, uid=who.uid, tool=TOOL)
+    with suppress(OSError):  # a full disk shows when the reads themselves are written
+        write_sidecar(path, known)
+
+
+def _keep(run: Run, who: Identification, path: str) -> None:
+    _write_map(run, who, path)
+    run.journal.close()
