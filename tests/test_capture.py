@@ -28,8 +28,10 @@ SH = [
     r'if \[ -s "\$NAME-[\w.-]+" \]; then echo \'\{[^\'$`]*\}\' > "\$NAME-[\w.-]+\.map\.json"; fi',
 ]
 BAT = [
-    r"@echo off", r"rem [^&|<>^]*", r"", r"setlocal", r"endlocal", r'set "NAME=%~1"', r'set "CLI=STM32_Programmer_CLI.exe"',
-    r'if "%NAME%"=="" (?:echo [^&|<>^]*|exit /b 2)', r'if exist "%ProgramFiles%[^"]*" set "CLI=%ProgramFiles%[^"&|<>]*"',
+    r"@echo off", r"rem [^&|<>^]*", r"", r"setlocal", r"endlocal", r'set "NAME=%~1"',
+    r'set "CLI=STM32_Programmer_CLI.exe"',
+    r'if "%NAME%"=="" (?:echo [^&|<>^]*|exit /b 2)',
+    r'if exist "%ProgramFiles%[^"]*" set "CLI=%ProgramFiles%[^"&|<>]*"',
     r'if defined STM32_PROGRAMMER_CLI set "CLI=%STM32_PROGRAMMER_CLI%"',
     r'if exist "%NAME%-log.txt" (?:echo [^&|<>^]*|exit /b 2)', r"echo [^&|<>^%]*", r"if errorlevel 9009 exit /b 2",
     r"if errorlevel (?:1|9009) echo [^&|<>^]*",
@@ -61,7 +63,7 @@ def test_every_line_is_one_that_may_be_said(shell, name):
 @pytest.mark.parametrize("line", [
     '"$CLI" -c port=SWD mode=UR ap=1 -ob displ >> "$NAME-ob.txt" 2>&1 || echo "  not read; $NAME-ob.txt says why"',
     '"$CLI" -c port=SWD mode=HOTPLUG ap=1 -e all >> "$NAME-ob.txt" 2>&1 || echo "  not read; $NAME-ob.txt says why"',
-    '"$CLI" -c port=SWD mode=HOTPLUG ap=1 -ob TZEN=0xC3 >> "$NAME-ob.txt" 2>&1 || echo "  not read; $NAME-o.txt says why"',
+    '"$CLI" -c port=SWD mode=HOTPLUG ap=1 -ob TZEN=0xC3 >> "$NAME-b.txt" 2>&1 || echo "  not read; $NAME-b.txt says"',
     '"$CLI" -c port=SWD mode=HOTPLUG ap=1 -rst >> "$NAME-ob.txt" 2>&1 || echo "  not read; $NAME-ob.txt says why"',
     '"$CLI" -c port=SWD mode=HOTPLUG ap=1 debugauth=2 >> "$NAME-b.txt" 2>&1 || echo "  not read; $NAME-b.txt says why"',
     '"$CLI" -c port=SWD mode=HOTPLUG ap=1 -w32 0x40022004 0x45670123 >> "$NAME-r.txt" 2>&1', "rm -rf .",
@@ -135,7 +137,8 @@ printf '      ------\\n   STM32CubeProgrammer v2.21.0\\n      ------\\n\\nST-LIN
 printf 'Connect mode: Hot Plug\\nDevice ID   : 0x484\\nRevision ID : Rev X\\n\\n'
 while [ $# -gt 0 ]; do
   case "$1" in
-    -ob) printf 'OPTION BYTES BANK: 0\\n\\n   Product state:\\n\\n     PRODUCT_STATE: 0xED (Open)\\n     TZEN         : 0xB4 (x)\\n'
+    -ob) printf 'OPTION BYTES BANK: 0\\n\\n   Product state:\\n\\n     PRODUCT_STATE: 0xED (Open)\\n'
+         printf '     TZEN         : 0xB4 (x)\\n'
          printf '     SWAP_BANK    : 0x0 (x)\\n'; shift;;
     -r32) printf '%s : 00000000\\n' "$2"; shift 2;;
     -r) [ "$2" = 0x0C000000 ] && { echo 'Error: Data read failed'; exit 1; }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,6 +52,10 @@ class Boards:
     loose: tuple[Evidence, ...]
     remarks: tuple[str, ...]
 
+_Group = tuple[Side, list[Evidence]]
+_OF_SUSPECTS = frozenset({Role.INFO, Role.SWEEP, Role.FLASHTEST, Role.UART, Role.REGISTERS, Role.LATER})
+"""Roles that one collects of the board in question; without another word they are its own."""
+
 
 def sort_boards(files: Sequence[Evidence], *, good: Collection[Path] = (), suspect: Collection[Path] = (),
                 ask: Ask | None = None) -> Boards:
@@ -78,8 +83,12 @@ def sort_boards(files: Sequence[Evidence], *, good: Collection[Path] = (), suspe
         sides = {label: side for label, (side, _) in groups.items()}
     if untold:
         _conclude(groups, sides, untold, remarks, ask)
-    boards = [BoardFiles(label or sides[label].value or "board", sides[label], tuple(found))
-              for label, (_, found) in groups.items()]
+    boards: list[BoardFiles] = []
+    for key, (_, found) in groups.items():
+        name = _board_name(key, sides[key], found)
+        taken = {b.name for b in boards}
+        name = next(n for n in (name, *(f"{name} ({i})" for i in range(2, len(taken) + 3))) if n not in taken)
+        boards.append(BoardFiles(name, sides[key], tuple(sorted(found, key=lambda e: str(e.path)))))
     goods = [b for b in boards if b.side is Side.GOOD]
     if len(goods) > 1:
         remarks.append("several boards are called good: " + ", ".join(b.name for b in goods[1:])
@@ -97,48 +106,70 @@ def _told(e: Evidence, good: Collection[Path], suspect: Collection[Path]) -> Evi
     return replace(e, name=replace(e.name, side=side))
 
 
-def _groups(files: Sequence[Evidence]) -> dict[str, tuple[Side, list[Evidence]]]:
-    """Files with one label are one board; files that only say good or suspect join the only board of that side."""
-    out: dict[str, tuple[Side, list[Evidence]]] = {}
-    sides: dict[str, Side] = {}
+def _groups(files: Sequence[Evidence]) -> dict[str, _Group]:
+    """Files called good are one board, and so are those called suspect, unless their names count boards.
+
+    A file that says neither goes with the files of the same label.
+    """
+    keys: dict[str, tuple[str, Side]] = {}
     for e in files:
-        if e.name.board and e.name.side:
-            sides.setdefault(e.name.board, e.name.side)
-    for e in sorted(files, key=lambda e: (not e.name.board, str(e.path))):
-        side = e.name.side or sides.get(e.name.board, Side.UNTOLD)
-        label = e.name.board
-        if not label and side:
-            same = [k for k, (s, _) in out.items() if s is side]
-            label = same[0] if len(same) == 1 else side.value
-        if label in out and out[label][0] is not side and side:
-            label = f"{label} {side.value}"
-        out.setdefault(label, (side, []))[1].append(e)
-    return {k: (s, sorted(f, key=lambda e: str(e.path))) for k, (s, f) in out.items()}
+        if e.name.side:
+            keys.setdefault(e.name.board, (f"{e.name.side.value} {e.name.number}".strip(), e.name.side))
+    found: dict[str, list[Evidence]] = {}
+    sides: dict[str, Side] = {}
+    for e in sorted(files, key=lambda e: str(e.path)):
+        if e.name.side:
+            key, side = f"{e.name.side.value} {e.name.number}".strip(), e.name.side
+        else:
+            key, side = keys.get(e.name.board, (e.name.board, Side.UNTOLD)) if e.name.board else ("", Side.UNTOLD)
+        found.setdefault(key, []).append(e)
+        sides[key] = side
+    return _without_strays({k: (sides[k], f) for k, f in found.items()})
 
 
-def _placed(groups: dict[str, tuple[Side, list[Evidence]]],
-            remarks: list[str]) -> tuple[dict[str, tuple[Side, list[Evidence]]], tuple[Evidence, ...]]:
+def _without_strays(groups: dict[str, _Group]) -> dict[str, _Group]:
+    """A single text with a label of its own (``cubeprog_output.log``) is no board; its label is dropped."""
+    sided = any(side for side, _ in groups.values())
+    strays = {k: f[0].role for k, (side, f) in groups.items()
+              if k and not side and len(f) == 1 and f[0].role not in (Role.DUMP, Role.LATER)}
+    kinds = Counter(strays.values())
+    moved = [k for k, role in strays.items() if sided or kinds[role] == 1]
+    kept = {k: group for k, group in groups.items() if k and k not in moved}
+    nameless = [e for k, (_, f) in groups.items() if not k or k in moved for e in f]
+    if not sided and len(kept) == 1:
+        (label, (side, f)), = kept.items()
+        return {label: (side, f + nameless)}
+    return kept | ({"": (Side.UNTOLD, nameless)} if nameless else {})
+
+
+def _board_name(key: str, side: Side, files: Sequence[Evidence]) -> str:
+    """A label that all files share tells more than the side alone."""
+    labels = {e.name.board for e in files}
+    return (labels.pop() if len(labels) == 1 else "") or key or side.value or "board"
+
+
+def _placed(groups: dict[str, _Group], remarks: list[str]) -> tuple[dict[str, _Group], tuple[Evidence, ...]]:
     """Give each file without any label to the only board that has none of its kind."""
     rest = {k: v for k, v in groups.items() if k}
-    kept: list[Evidence] = []
     loose: list[Evidence] = []
+    suspects = [k for k, (s, _) in rest.items() if s is Side.SUSPECT]
     dumps = [e for e in groups[""][1] if e.role in (Role.DUMP, Role.LATER)]
-    if dumps and not any(s is Side.SUSPECT for s, _ in rest.values()):
+    if dumps and not suspects:
         return groups, ()
     for e in groups[""][1]:
         lacking = [k for k, (_, found) in rest.items() if not any(f.role is e.role for f in found)]
+        if e.role in _OF_SUSPECTS and len(suspects) == 1:
+            lacking = suspects
         if len(lacking) == 1:
             rest[lacking[0]][1].append(e)
-            remarks.append(f"{e.path.name} names no board; taken for {lacking[0]}, the only one without "
-                           f"{e.what}")
-            kept.append(e)
+            remarks.append(f"{e.path.name} names no board and is taken for {lacking[0]}'s")
         else:
             loose.append(e)
     return rest, tuple(loose)
 
 
-def _conclude(groups: dict[str, tuple[Side, list[Evidence]]], sides: dict[str, Side], untold: list[str],
-              remarks: list[str], ask: Ask | None) -> None:
+def _conclude(groups: dict[str, _Group], sides: dict[str, Side], untold: list[str], remarks: list[str],
+              ask: Ask | None) -> None:
     """Fill in the sides that are not told: by elimination, else by asking, else not at all."""
     has_good = Side.GOOD in sides.values()
     if len(groups) == 1:

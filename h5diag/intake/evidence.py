@@ -181,6 +181,8 @@ def _holds_content(address: int) -> bool:
 
 def _key(path: Path, name: Name, text: str) -> Evidence:
     if "PUBLIC KEY-----" in text:
+        if name.words & {"enc", "encrypt", "encryption"}:
+            return Evidence(path, Role.NONE, "a public encryption key, which neither verifies nor decrypts", name)
         return Evidence(path, Role.VERIFY_KEY, "a public key", name)
     if "PRIVATE KEY-----" in text:
         if name.words & {"sign", "signing", "auth", "authentication", "signature"}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from pathlib import PurePath
 
 UNKNOWN_BASE = -1
@@ -49,6 +50,8 @@ class Name:
         What its words say about the board.
     board
         What is left of the name when side, kind and counting words are gone: the board's label, often empty.
+    number
+        The part of the label that counts boards, such as ``board 2``, often empty.
     words
         All words, in lower case.
     later
@@ -61,6 +64,7 @@ class Name:
 
     side: Side
     board: str
+    number: str
     words: frozenset[str]
     later: bool
     says_dump: bool
@@ -79,6 +83,7 @@ def parse_name(path: PurePath) -> Name:
     label = [w for i, w in enumerate(words)
              if w not in _KIND_WORDS | GOOD_WORDS | SUSPECT_WORDS
              and (not w.isdigit() or (i and words[i - 1] in _NUMBERED))]
+    number = [f"{a} {b}" for a, b in pairwise(words) if a in _NUMBERED and b.isdigit()]
     found = _ADDRESS.search(path.name)
-    return Name(side, " ".join(dict.fromkeys(label)), known, bool(known & LATER_WORDS), bool(known & _DUMP_WORDS),
-                int(found[1], 16) if found else UNKNOWN_BASE)
+    return Name(side, " ".join(dict.fromkeys(label)), " ".join(number), known, bool(known & LATER_WORDS),
+                bool(known & _DUMP_WORDS), int(found[1], 16) if found else UNKNOWN_BASE)

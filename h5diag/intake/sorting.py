@@ -77,6 +77,7 @@ def sort_evidence(paths: Sequence[str | os.PathLike[str]], *, good: Iterable[str
         first = f" ({unused[0].path.name}: {unused[0].what})" if unused else ""
         raise InputError(f"no evidence among {len(files)} files{first}", source=", ".join(map(str, paths[:3])),
                          advice="give dumps, option listings or logs of a board")
+    evidence = [_image_after_all(e, evidence) for e in evidence]
     boards = sort_boards(evidence, good=good_files, suspect=suspect_files, ask=ask)
     remarks = list(boards.remarks)
     remarks += [f"{e.path.name} names no board and both may own it; left out" for e in boards.loose]
@@ -97,6 +98,15 @@ def sort_evidence(paths: Sequence[str | os.PathLike[str]], *, good: Iterable[str
     return Sorted(content, boards, unused, _missing(content))
 
 
+
+
+def _image_after_all(e: Evidence, everything: Sequence[Evidence]) -> Evidence:
+    """Where both boards have dumps that say so, a memory file that says nothing was made, not read."""
+    sides = {o.name.side for o in everything if o.role is Role.DUMP}
+    if (e.role is Role.DUMP and e.what != "a memory view" and not e.name.side and not e.name.says_dump
+            and sides >= {Side.GOOD, Side.SUSPECT} and not sidecar_path(e.path).is_file()):
+        return replace(e, role=Role.IMAGE, what="a program file, since both boards have dumps")
+    return e
 
 
 def _existing(paths: Iterable[str | os.PathLike[str]]) -> set[Path]:
