@@ -1,0 +1,1 @@
+"""External loaders of STM32CubeProgrammer: explain a log, lint the file, run it dry on an emulated core."""

@@ -1,0 +1,92 @@
+"""Why a loader was not downloaded: the likeliest cause in one sentence, from log, file and the table of bases."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from h5diag.loader.calls import ABSENT, LoaderCall, Outcome
+from h5diag.loader.elf import LoaderFile
+from h5diag.loader.placement import Base, bases, windows
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What is known about a loader that was not downloaded.
+
+    `base` is the base that the log shows or `ABSENT`; `family` is empty when unknown; `trustzone` is ``on``, ``off`` or
+    ``unknown``; `loader` is the file, when it was given.
+    """
+
+    calls: tuple[LoaderCall, ...]
+    base: int
+    family: str
+    trustzone: str
+    version: str
+    loader: LoaderFile | None = None
+
+    @property
+    def entry(self) -> int:
+        """Address of the function whose call failed, Thumb bit cleared, or `ABSENT`."""
+        return next((c.pc & ~1 for c in self.calls if c.outcome is Outcome.NOT_DOWNLOADED), ABSENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A likely cause and what to try. `certain` is False when it rests on one report or on a guess."""
+
+    text: str
+    certain: bool
+
+
+def likely_cause(situation: Situation) -> Cause:
+    """Return the likeliest cause; its text is empty when nothing points anywhere."""
+    for find in (_linked_elsewhere, _trustzone_base, _too_large):
+        if (cause := find(situation)).text:
+            return cause
+    return Cause("", False)
+
+
+def _linked_elsewhere(s: Situation) -> Cause:
+    if s.base == ABSENT:
+        return Cause("", False)
+    wanted = s.base + 4
+    if s.loader is not None and s.loader.link_address not in (wanted, ABSENT):
+        return Cause(f"it is linked at 0x{s.loader.link_address:08X}, and this programmer's base is 0x{s.base:08X}; "
+                     f"link it at 0x{wanted:08X} and try that first", True)
+    if s.loader is None and s.entry != ABSENT and not wanted <= s.entry < wanted + 0x100000:
+        return Cause(f"it is linked near 0x{s.entry & ~0xFFF:08X} (its function is at 0x{s.entry:08X}), and this "
+                     f"programmer's base is 0x{s.base:08X}; link it at 0x{wanted:08X} and try that first", True)
+    return Cause("", False)
+
+
+def _trustzone_base(s: Situation) -> Cause:
+    """One report alone puts the base elsewhere when TrustZone is on."""
+    if s.trustzone == "off" or not s.family:
+        return Cause("", False)
+    other = next((b for b in bases(s.family, "on", s.version) if b.trustzone == "on" and not _lies_at(s, b)), None)
+    if other is None:
+        return Cause("", False)
+    where = (f"it is linked at 0x{s.loader.link_address:08X}" if s.loader is not None
+             else f"its function is at 0x{s.entry:08X}")
+    report = "one report puts" if other.hint else "known reports put"
+    condition = "" if s.trustzone == "on" else "if TrustZone is on, "
+    return Cause(f"{where}, while {report} the base with TrustZone on at 0x{other.link_address:08X}; {condition}"
+                 f"try that first ({other.sources[0]})", not other.hint and s.trustzone == "on")
+
+
+def _lies_at(s: Situation, base: Base) -> bool:
+    if s.loader is not None:
+        return s.loader.link_address in (base.link_address, ABSENT)
+    return s.entry == ABSENT or base.link_address <= s.entry < base.link_address + 0x100000
+
+
+def _too_large(s: Situation) -> Cause:
+    if s.loader is None or not s.family:
+        return Cause("", False)
+    size = len(s.loader.image)
+    limit = next((w for w in windows(s.family, s.trustzone) if size > w.size), None)
+    if limit is None:
+        return Cause("", False)
+    claim = "one report says that more than 0x{:X} are not" if limit.hint else "more than 0x{:X} may not be"
+    return Cause(f"its image has 0x{size:X} bytes, and {claim.format(limit.size)} downloaded "
+                 f"({limit.sources[0]})", False)
