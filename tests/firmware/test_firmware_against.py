@@ -60,7 +60,8 @@ def elf_file(path: Path, base: int) -> Path:
 
     sections = bytes(40) + section(b".text\0", 1, 6, base, 0, 0x100) \
         + section(b".rodata\0", 1, 2, base + 0x100, 1, 0x200) + section(b".data\0", 1, 3, 0x20000000, 2, 0x40) \
-        + section(b".symtab\0", 2, 0, 0, 3, len(symbols), 5, 1, 16) + section(b".strtab\0", 3, 0, 0, 4, len(strings)) + section(b".shstrtab\0", 3, 0, 0, 5, len(names))
+        + section(b".symtab\0", 2, 0, 0, 3, len(symbols), 5, 1, 16) \
+        + section(b".strtab\0", 3, 0, 0, 4, len(strings)) + section(b".shstrtab\0", 3, 0, 0, 5, len(names))
     header = b"\x7fELF\x01\x01\x01" + bytes(9) + struct.pack(
         "<HHIIIIIHHHHHH", 2, 40, 1, base + 0x21, 52, at + len(blob), 0x05000000, 52, 32, 2, 40, 7, 6)
     path.write_bytes(header + segments + blob + sections)
