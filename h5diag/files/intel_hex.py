@@ -54,7 +54,7 @@ def overlapping(path: Path, address: int, records: Iterator[tuple[Ints, Ints, In
 def _data_records(path: Path) -> Iterator[tuple[Ints, Ints, Ints, npt.NDArray[np.uint8]]]:
     """Yield line numbers, addresses, counts and bytes of the data records, block by block."""
     base, segmented, ended, last = 0, False, 0, 0
-    for records in read_records(path, prefix=1, shortest=5, what="Intel HEX"):
+    for records in read_records(path, prefix=1, shortest=5, what="Intel HEX record"):
         last = int(records.line[-1])
         count, kind = _checked(records, path)
         ends = np.flatnonzero(kind == _END)

@@ -101,7 +101,7 @@ def read_records(path: Path, *, prefix: int, shortest: int, what: str) -> Iterat
                 return
             cut = _last_break(text) if chunk else len(text)
             if chunk and len(text) - cut > BLOCK:
-                raise InputError(f"a line of more than {BLOCK} characters is no {what} record",
+                raise InputError(f"a line of more than {BLOCK} characters is no {what}",
                                  source=str(path), place=f"line {number + _breaks(text[:cut])}")
             rest = text[cut:]
             if cut:
@@ -142,7 +142,7 @@ def _decoded(text: bytes, number: int, path: Path, prefix: int, shortest: int, w
         if bad.any():
             raise InputError(problem, source=str(path), place=f"line {line[np.argmax(bad)]}", advice=advice)
 
-    refuse(stop - start > LONGEST_LINE, f"the line is longer than any {what} record")
+    refuse(stop - start > LONGEST_LINE, f"the line is longer than any {what}")
     start, stop = _stripped(buffer, start, stop)
     keep = stop > start
     start, stop, line = start[keep], stop[keep], line[keep]
@@ -152,14 +152,14 @@ def _decoded(text: bytes, number: int, path: Path, prefix: int, shortest: int, w
         return Records(empty, none, none, empty, empty, none), following
     lead = buffer[start]
     refuse(lead != (0x3A if prefix == 1 else 0x53),
-           f"this is no {what} record", "the file may be damaged or hold something else")
+           f"this is no {what}", "the file may be damaged or hold something else")
     digits = stop - start - prefix
-    refuse(digits < 2 * shortest, f"the {what} record is cut short")
+    refuse(digits < 2 * shortest, f"the {what} is cut short")
     tag = buffer[start + prefix - 1]
     nibbles = _NIBBLE[buffer]
     seen = np.concatenate(([0], np.cumsum(nibbles < 16, dtype=np.int64)))
-    refuse(seen[stop] - seen[start + prefix] != digits, f"a character of the {what} record is no hexadecimal digit")
-    refuse(digits % 2 == 1, f"the {what} record is cut short: an odd number of digits")
+    refuse(seen[stop] - seen[start + prefix] != digits, f"a character of the {what} is no hexadecimal digit")
+    refuse(digits % 2 == 1, f"the {what} is cut short: an odd number of digits")
     chosen = nibbles[_marked(start + prefix, stop, buffer.size)]
     size = digits // 2
     body = (chosen[0::2] << 4 | chosen[1::2]).astype(np.uint8, copy=False)

@@ -15,7 +15,7 @@ from typing import Any
 from h5diag.cubeprog import LogKind, parse_log, parse_registers
 from h5diag.errors import InputError
 from h5diag.files import Kind, decode_text, is_text, parse_memory_text, read_image, sidecar_path, tell_kind
-from h5diag.files.kind import read_head
+from h5diag.files.kind import SUFFIXES, read_head
 from h5diag.firmware.mcuboot import parse_header
 from h5diag.intake.names import Name
 from h5diag.loader.elf import read_loader
@@ -92,8 +92,12 @@ _SIGNATURES = ((b"PK\x03\x04", "an archive; unpack it first"), (b"\x1f\x8b", "an
 _DUMP_SUFFIXES = {".bin", ".dump", ".dmp", ".img", ".raw", ".rom", ".dat", ""}
 _UART = re.compile(r"\[(?:INF|WRN|ERR|DBG)\]|swap type|jumping to|starting bootloader|boot source:|bootutil|"
                    r"unable to find bootable image|image \d+ (?:upgrade|in the)|hit error", re.IGNORECASE)
-_LAYOUT = re.compile(r"^\s*#\s*define\s+\w*(?:FLASH_AREA|FLASH_B|FLASH_S_|FLASH_NS_|FLASH_PARTITION|IMAGE_\w*SIZE)\w*",
-                     re.MULTILINE)
+_LAYOUT = re.compile(r"^\s*#\s*define\s+FLASH_AREA_\d+_(?:OFFSET|SIZE)\b", re.MULTILINE)
+# What a script or a source file says it will do is not what a board said.
+_SOURCE = re.compile(r"\A\s*(?:#!|@echo|echo off|<\?xml|<!doctype|<html|:: )|^[ \t]*#[ \t]*(?:include|define|ifndef)\b",
+                     re.IGNORECASE | re.MULTILINE)
+_SOURCE_SUFFIXES = {".c", ".h", ".cpp", ".hpp", ".s", ".ld", ".icf", ".sct", ".py", ".sh", ".bat", ".cmd", ".ps1",
+                    ".xml", ".html", ".htm", ".md", ".cmake", ".toml", ".yml", ".yaml", ".ioc"}
 
 
 def tell(path: Path, name: Name) -> Evidence:
@@ -110,11 +114,14 @@ def tell(path: Path, name: Name) -> Evidence:
     for signature, what in _SIGNATURES:
         if head.startswith(signature):
             return Evidence(path, Role.NONE, what, name)
-    kind = tell_kind(path) if not is_text(head) or head.lstrip()[:1] in (b":", b"S") else Kind.TEXT
+    records = SUFFIXES.get(path.suffix.lower()) in (Kind.HEX, Kind.SREC) or head.lstrip()[:1] in (b":", b"S")
+    kind = tell_kind(path) if records or not is_text(head) else Kind.TEXT
     if kind is Kind.TEXT:
         return _text(path, name)
     if kind is Kind.ELF:
         return _elf(path, name)
+    if path.suffix.lower() == ".obk":
+        return Evidence(path, Role.NONE, "a key file for provisioning, which no check reads", name)
     if kind is Kind.BIN and path.suffix.lower() not in _DUMP_SUFFIXES:
         return Evidence(path, Role.NONE, f"binary content that a name ending in {path.suffix} does not explain", name)
     return _memory(path, name, kind)
@@ -130,6 +137,8 @@ def _text(path: Path, name: Name) -> Evidence:
         return _json(path, name, text)
     if len(_LAYOUT.findall(text)) >= 2:
         return Evidence(path, Role.LAYOUT, "a flash_layout.h", name)
+    if path.suffix.lower() in _SOURCE_SUFFIXES or _SOURCE.search(text[:1 << 16]):
+        return Evidence(path, Role.NONE, "a source, script or document, not what a board or tool printed", name)
     log = parse_log(text)
     match log.kind:
         case LogKind.OPTIONS:

@@ -74,7 +74,7 @@ class Name:
 def parse_name(path: PurePath) -> Name:
     """Return what the parts of `path`, relative to the folder that was dropped, say."""
     words: list[str] = []
-    for part in (*path.parts[:-1], path.name.removesuffix(path.suffix)):
+    for part in (*path.parts[:-1][:1], path.name.removesuffix(path.suffix)):  # deeper folders name no boards
         text = _ADDRESS.sub(" ", part.replace("non-secure", "nonsecure"))
         words += _PARTS.findall(re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower())
     known = frozenset(words)

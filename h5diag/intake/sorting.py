@@ -93,7 +93,8 @@ def sort_evidence(paths: Sequence[str | os.PathLike[str]], *, good: Iterable[str
     chips = sorted({e.chip for e in evidence if e.chip})
     told = replace(told, chip=told.chip or (chips[0] if len(chips) == 1 else ""),
                    title=told.title or _title(boards))
-    rest = tuple(e for e in evidence if e.role not in BOARD_ROLES)
+    rest = tuple(sorted((e for e in evidence if e.role not in BOARD_ROLES),
+                        key=lambda e: (e.role.value, e.path.name != "flash_layout.h", str(e.path))))
     content = Content(told, boards.good, suspects, rest, remarks)
     return Sorted(content, boards, unused, _missing(content))
 
