@@ -106,7 +106,7 @@ def _fields(text: str, bank: int, number: int, headed: bool) -> list[RawOption]:
     out: list[RawOption] = []
     matches = [m for m in _FIELD.finditer(text) if m[1].lower() not in _NOT_OPTIONS]
     for i, m in enumerate(matches):
-        if not headed and not (m[1].isupper() or "_" in m[1]):
+        if not headed and not ("_" in m[1] or sum(c.isupper() for c in m[1]) >= 3):
             continue
         if len(matches) == 1 and text[:m.start()].strip(" \t-*#"):
             # Words before the name: a sentence or a banner's line, not a field of a listing.
@@ -125,7 +125,7 @@ def _made(runs: list[list[RawOption]], stub: str, last: int, ends_open: bool) ->
     fields = runs[-1]
     if len(runs) > 1:
         warnings.append(f"the text holds {len(runs)} listings: the last one, from line {fields[0].line}, is used")
-    if ends_open and not stub and len(fields) > 1 and not fields[-1].text and any(f.text for f in fields):
+    if ends_open and not stub and not fields[-1].text and (fields[-1].bank >= 0 or any(f.text for f in fields)):
         # The break may lie between two digits: half a number is worse than none.
         stub, fields = f"{fields[-1].name}: 0x{fields[-1].value:X}", fields[:-1]
     seen: dict[str, RawOption] = {}

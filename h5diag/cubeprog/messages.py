@@ -57,7 +57,7 @@ MEANINGS: tuple[Meaning, ...] = (
     Meaning(("unable to reconnect",),
             "the chip did not answer again after a reset: usual when the change closed the port or the ROM boot"
             " loader was left", "debug-locked"),
-    Meaning(("flash size",),
+    Meaning(("read", "flash size"),
             "the size word could not be read; it happens while OEMiROT runs and then is evidence that the boot "
             "code runs"),
     Meaning(("no stm32 target",),
@@ -110,8 +110,11 @@ MEANINGS: tuple[Meaning, ...] = (
             "the external loader's Init did not succeed or was never downloaded", "loader-mislinked"),
     Meaning(("activating device: ko",),
             "no answer from the ROM boot loader on this port: BOOT0, wiring, baud rate or parity"),
-    Meaning(("timeout",), "no answer in time"),
-    Meaning(("time out",), "no answer in time"),
+    Meaning(("communicate with target",),
+            "the debug-authentication service did not answer: NRST not wired is the usual cause", "board-wiring"),
+    Meaning(("option bytes are unchanged",),
+            "every value asked for is in force already, so nothing was written", "options-not-applied"),
+    Meaning(("board is not correctly", "config"), "a script found a step that failed"),
     Meaning(("core", "locked up"),
             "the core met a fault inside a fault: an empty or wrong vector table, or a secure fault"),
     Meaning(("device", "is lost"),
@@ -136,11 +139,15 @@ def parse_messages(lines: Iterable[Line]) -> tuple[Message, ...]:
 
 
 def _severity(low: str) -> str:
-    if "error" in low or "activating device: ko" in low or "cannot connect" in low or "not acknowledged" in low:
-        # Names of things that hold the word are no complaint.
-        return "" if "error_handler" in low or "0 error" in low or "no error" in low else "error"
+    if any(word in low for word in _NO_COMPLAINT):
+        return ""
     if "warning" in low or "was not modified" in low or "not flash memory" in low or "is set to level 1" in low:
+        return "error" if low.lstrip().startswith("error") else "warning"
+    if "connection to ap" in low and "fail" in low:
         return "warning"
-    if "fail" in low and ("init function" in low or "connection to ap" in low or "data read" in low):
-        return "warning" if "connection to ap" in low else "error"
-    return ""
+    return "error" if any(word in low for word in _COMPLAINTS) else ""
+
+
+_COMPLAINTS = ("error", "activating device: ko", "cannot connect", "not acknowledged", "fail", "expected value for opt",
+               "time out", "timeout", "aborted", "unable to", "mismatch", "no stm32 target")
+_NO_COMPLAINT = ("error_handler", "0 error", "no error", "errors: 0", "verify failures", "script_error_file")

@@ -24,6 +24,7 @@ _UNMODIFIED = re.compile(r"option\sbytes?\s{0,4}:\s{0,4}([A-Za-z][A-Za-z0-9_]{1,
                          r"0x([0-9A-Fa-f]{1,8})\s{0,4},?\s{0,4}was\snot\smodified", re.I)
 _EXPECTED = re.compile(r"expected\svalue\sfor\soption\sbytes?\s{0,4}\W?([A-Za-z][A-Za-z0-9_]{1,39})\W{1,4}"
                        r"0x([0-9A-Fa-f]{1,8})\s{0,4},\s{0,4}found\s{0,4}:\s{0,4}0x([0-9A-Fa-f]{1,8})", re.I)
+_KEYS = re.compile(r"([^\s\"'=:]{1,200}\.obk)\b", re.I)
 _CLI = re.compile(r"(?:^|\s)-ob\s(?!displ)(.{1,1500})$", re.I)
 
 
@@ -127,8 +128,8 @@ class _State:
         if "mass erase" in low or "-e all" in low:
             self.mass_erase = self.mass_erase or "fail" not in low
         if ".obk" in low:
-            if (m := _FILE.match(line.text) or _OPEN.search(line.text)) and m[1].strip() not in self.keys:
-                self.keys.append(m[1].strip())
+            if (m := _KEYS.search(line.text)) and m[1] not in self.keys and "generat" not in low:
+                self.keys.append(m[1])
         elif self.open and self.writes:
             self._write_line(line, low)
 
