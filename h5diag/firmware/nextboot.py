@@ -107,7 +107,7 @@ def _swap(primary: SlotContent, secondary: SlotContent, loader: Loader, unit: in
 
 def _start(primary: SlotContent) -> NextBoot:
     if not primary.at_start:
-        if primary.fill in (Fill.UNREAD, Fill.ZERO) or primary.unread:
+        if primary.first_sector in (Fill.UNREAD, Fill.ZERO):
             return NextBoot(Action.UNKNOWN, "the primary slot cannot be seen in this dump")
         return NextBoot(Action.STAY, "the boot loader finds nothing to start: ST's goes to the ROM boot loader or"
                         " stops")

@@ -171,10 +171,11 @@ def _judge(place: _Place, following: NextBoot) -> Judged:
         return _primary(place, image, following) if own.slot.role is Role.PRIMARY else _secondary(place, image)
     if own.fill is Fill.ZERO:
         return State.UNKNOWN, "reads zero throughout: a mask, not an erased slot (that reads 0xFF)"
+    if own.fill is Fill.ERASED and own.first_sector is Fill.ERASED:
+        seen = f" (as far as the dump goes: 0x{own.unread[0].start:08X})" if own.unread else ""
+        return State.EMPTY, _why_empty(place) + seen
     if own.unread:
         return State.UNKNOWN, f"part of it is not in the dump (from 0x{own.unread[0].start:08X} on)"
-    if own.fill is Fill.ERASED:
-        return State.EMPTY, _why_empty(place)
     return _no_header(place)
 
 
@@ -267,7 +268,7 @@ def _secondary(place: _Place, image: ExaminedImage) -> Judged:
     name = f"version {version}"
     if magic_accepted(trailer, place.loader, place.unit):
         v = image.verification
-        checked = {Check.VALID: "hash valid", Check.NOT_CHECKED: "hash not checked: " + v.hash_reason}.get(v.hash, "")
+        checked = "hash valid" if v.hash is Check.VALID else f"hash not checked: {v.hash_reason}"
         same = place.other.at_start and place.other.at_start[0].verification.digest == v.digest
         also = "; the primary slot holds the same image already" if same and v.digest else ""
         return State.INSTALL_PENDING, f"{name}, trailer magic good, {checked}: it waits to be installed{also}"

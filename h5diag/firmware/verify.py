@@ -169,7 +169,7 @@ def verify_image(image: BootImage, data: Buffer, verify_keys: Sequence[VerifyKey
                 return _result(records, opened, verify_keys, digest, remarks, look, after, text, after, why)
         elif look.kind is BodyKind.ENCRYPTED and header.encrypted:
             return _result(records, _Recorded(records), verify_keys, digest, remarks, look, Check.NOT_CHECKED,
-                           f"the body is encrypted: {why}", Check.NOT_CHECKED, why)
+                           f"the body is encrypted ({why})", Check.NOT_CHECKED, why)
     reason = {Check.INVALID: "the bytes are not those that were signed", Check.NOT_CHECKED: "no hash record"}[held]
     return _result(records, signed, verify_keys, digest, remarks, look, held, reason, Check.NOT_CHECKED,
                    f"the body looks {look.kind.value}")
