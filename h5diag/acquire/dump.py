@@ -69,9 +69,8 @@ def dump(board: Board, plan: DumpPlan, *, path: str = "", resume: bool = False,
             result = _write(result, Path(path))
     except ProbeError as error:
         _keep(run, who, path)
-        advice = f"{error.advice}; " if error.advice and "--resume" not in error.advice else ""
-        kept = "what was read is kept: repeat with --resume" if path else error.advice
-        raise ProbeError(error.problem, advice=advice + kept, cause=error.cause) from None
+        kept = "; what was read is kept: repeat with --resume" if path and "--resume" not in error.advice else ""
+        raise ProbeError(error.problem, advice=error.advice + kept, cause=error.cause) from None
     except BaseException:
         _keep(run, who, path)
         raise

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pyocd.coresight.cortex_m import CortexM
 from pyocd.probe.debug_probe import DebugProbe
 
+from h5diag.board.gate import permit_write
 from h5diag.board.link import DEFAULT_HZ, Mode, close_session, open_session
 from h5diag.board.permissions import NOTHING, Permissions
 from h5diag.board.probes import open_probe
@@ -22,10 +23,6 @@ from h5diag.chip import Chip, load_chip
 from h5diag.errors import PermissionRefused, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes
 from h5diag.virtual.record import RecordingProbe
-
-_OPTION_KEYS = ("OPTKEYR", "NSOBKKEYR", "SECOBKKEYR")
-_NEVER = ("OPTCR", "NSOBKCFGR", "SECOBKCFGR", "HDPEXTR", *_OPTION_KEYS)
-_DEBUG = AddressRange(0xE0000000, 0xE0044000)
 
 
 class Board:
@@ -193,13 +190,13 @@ class Board:
             As in `read_words`.
         """
         values = [int(w) for w in words]
-        self._permit(AddressRange(address, address + 4 * len(values)))
+        self._permit(AddressRange(address, address + 4 * len(values)), values)
         with self._attribute(access), translated(address, 4 * len(values)):
             self._ap.write_memory_block32(address, values)
 
     def write_word(self, address: int, value: int, *, access: Access | None = None) -> None:
         """Write one word; raises as `write_words`."""
-        self._permit(AddressRange(address, address + 4))
+        self._permit(AddressRange(address, address + 4), [value])
         with self._attribute(access), translated(address, 4):
             self._ap.write_memory(address, value, 32)
 
@@ -207,35 +204,12 @@ class Board:
         """Write a FLASH register by its name; raises as `write_words`."""
         self.write_word(self.register_address(name), value, access=access)
 
-    def _permit(self, wanted: AddressRange) -> None:
-        start = self.chip.canonical(wanted.start)
-        if start in self.chip.flash_range:
-            self.permissions.require_erase(AddressRange(start, start + wanted.size))
-            return
-        for base in (self.chip.flash_registers, self.chip.flash_registers_secure):
-            if 0 <= wanted.start - base < 0x400:
-                self._permit_registers(wanted.start - base, wanted.size)
-                return
-        if _DEBUG.covers(wanted):
-            self.permissions.require("halt")
-            return
-        watchdogs = self.chip.identity.idcode[0] + 8
-        if AddressRange(watchdogs, watchdogs + 4).covers(wanted):
-            return  # freezing the watchdogs while the core is halted changes nothing that outlives the session
-        for r in self.chip.regions:
-            places = [AddressRange(b, b + r.size) for b in (r.base, r.secure_base) if b and r.kind == "ram"]
-            if any(place.covers(wanted) for place in places):
-                self.permissions.require("ram")
-                return
-        raise PermissionRefused(f"writing {wanted} is never allowed", advice="h5diag writes flash and SRAM only")
+    def _permit(self, wanted: AddressRange, values: Sequence[int]) -> None:
+        permit_write(self.chip, self.permissions, wanted, values, self._swapped)
 
-    def _permit_registers(self, offset: int, size: int) -> None:
-        for r in self.chip.registers:
-            if offset <= r.offset < offset + size and (r.name in _NEVER or r.name.endswith(("_CUR", "_PRG"))):
-                raise PermissionRefused(f"writing {r.name} is never allowed",
-                                        advice="option bytes, keys and OTP are changed with the vendor's tools only")
-        if not self.permissions.erase:
-            raise PermissionRefused("writing FLASH registers was not allowed", advice="allow a range to be erased")
+    def _swapped(self) -> bool:
+        optcr = self.chip.register("OPTCR")
+        return bool(optcr.get("SWAP_BANK", self.read_word(self.chip.flash_registers + optcr.offset)))
 
     # ------------------------------------------------------------------------------------------------ core
     @property

@@ -75,6 +75,10 @@ class Bus:
             return None
         return lambda offset, size, secure: fixed[offset:offset + size]
 
+    def ram(self, name: str) -> Bytes | None:
+        """Return the bytes of an SRAM, to be changed in place; None when there is none of that name."""
+        return self._ram.get(name)
+
     # ------------------------------------------------------------------------------------------------ user flash
     def physical(self, offset: int) -> int:
         """Return the offset in physical bank order of a flash offset on the bus."""

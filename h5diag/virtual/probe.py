@@ -218,8 +218,11 @@ class _Memory(MemoryInterface):  # type: ignore[misc]
 
     def write_memory_block8(self, addr: int, data: Sequence[int], **attrs: Any) -> None:
         """Write bytes."""
-        for i, value in enumerate(data):
-            self._write(addr + i, bytes((value,)), attrs)
+        raw, at = bytes(data), 0
+        while at < len(raw):
+            size = 4 if not (addr + at) % 4 and len(raw) - at >= 4 else 1
+            self._write(addr + at, raw[at:at + size], attrs)
+            at += size
 
     def read_memory_block8(self, addr: int, size: int, **attrs: Any) -> list[int]:
         """Read bytes."""
