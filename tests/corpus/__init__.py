@@ -4,6 +4,7 @@ The generator writes files alone. It does not import the library, so a slip ther
 all does it know how findings are weighed.
 """
 
+from .edited import make_edited
 from .generate import FLASH_TEST_CUTS, MIXTURES, Truth, evidence_table, make_case
 
-__all__ = ["FLASH_TEST_CUTS", "MIXTURES", "Truth", "evidence_table", "make_case"]
+__all__ = ["FLASH_TEST_CUTS", "MIXTURES", "Truth", "evidence_table", "make_case", "make_edited"]

@@ -97,9 +97,11 @@ def bank_swapped(scene: Scene) -> None:
 
 def wrong_bank_erase(scene: Scene) -> None:
     """Erase the mirror sectors of where an update goes, then program the update."""
-    sectors = int(scene.rng.integers(1, 4))
-    used = [i for i in range(128 - sectors) if (scene.suspect.cells[i * SECTOR:(i + sectors) * SECTOR] != 0xFF)
-            .reshape(sectors, SECTOR).any(axis=1).all()]
+    holds = (scene.suspect.cells.reshape(-1, SECTOR) != 0xFF).any(axis=1)
+    sectors, used = int(scene.rng.integers(1, 4)), []
+    while not used:
+        used = [i for i in range(128 - sectors) if holds[i:i + sectors].all()]
+        sectors -= not used
     hole = int(scene.rng.choice(used)) * SECTOR
     target = hole + 0x100000
     update = synth.body(scene.rng, sectors * SECTOR, BASE + target)
@@ -149,22 +151,23 @@ def not_erased(scene: Scene) -> None:
 
 def padding(scene: Scene) -> None:
     """Fill the last quad-word of one or two pieces with 0x00 instead of 0xFF."""
-    for _ in range(int(scene.rng.integers(1, 3))):
-        at, piece = a_piece(scene, most=FLASH_2M)
+    quads = (scene.suspect.cells.reshape(-1, 16) != 0xFF).any(axis=1)
+    alike = (scene.suspect.cells == scene.good.cells).reshape(-1, 256).all(axis=1).repeat(16)
+    ends = np.flatnonzero(quads[:-1] & ~quads[1:] & alike[:-1]) + 1
+    for end in scene.rng.choice(ends, min(len(ends), int(scene.rng.integers(1, 3))), replace=False) * 16:
         fill = int(scene.rng.integers(1, 16))
-        end = at + len(piece)
         for board, byte in ((scene.good, 0xFF), (scene.suspect, 0x00)):
             board.cells[end - fill:end] = byte
 
 
 def dump_corrupted(scene: Scene) -> None:
-    """Let the reading path zero chunks, or lose words up to the end of a window; the first read may be right."""
+    """Let the reading path zero chunks, or lose words up to the end of a window; the second read may be right."""
     seed = int(scene.rng.integers(1 << 32))
     kind = str(scene.rng.choice(["zero", "slip", "repeat"]))
-    first_bad = int(scene.rng.integers(2))
+    right = int(scene.rng.integers(1, 3))
 
     def fault(seen: Cells, ranges: Ranges, number: int) -> None:
-        if number < first_bad:
+        if number == right:
             return
         rng = np.random.default_rng(seed + number)
         for _ in range(int(rng.integers(1, 5))):
@@ -362,15 +365,15 @@ def identity(scene: Scene) -> dict[str, object]:
             "registers": {"ecccorr": 0, "eccdetr": 0, "opsr": 0, "hdpl": 1}}
 
 
-def a_piece(scene: Scene, most: int = 4 * SECTOR) -> tuple[int, Cells]:
-    """Return offset and bytes of a piece of the suspect that is read: from a sector's start, `most` bytes at most."""
+def a_piece(scene: Scene) -> tuple[int, Cells]:
+    """Return offset and bytes of a piece of the suspect that is read: from a sector's start, four sectors at most."""
     shown = (scene.suspect.cells.reshape(-1, SECTOR) != 0xFF).mean(axis=1) > 0.3
     shown[:max(scene.suspect.hidden, scene.good.hidden)] = False
     if scene.slots is not None:  # data of the application, not a signed slot's header
         shown[:scene.slots.begin // SECTOR] = False
     start = int(scene.rng.choice(np.flatnonzero(shown))) * SECTOR
     stop = start
-    while stop < len(scene.suspect.cells) and stop - start < most and shown[stop // SECTOR]:
+    while stop < len(scene.suspect.cells) and stop - start < 4 * SECTOR and shown[stop // SECTOR]:
         stop += SECTOR
     cells = scene.suspect.cells[start:stop]
     length = int(np.flatnonzero(cells != 0xFF)[-1]) + 1

@@ -50,7 +50,8 @@ class Truth:
     sufficient
         The needs of every true cause are met.
     status
-        What each true cause must come out as: ``supported``, ``possible``, or with evidence cut ``not excluded``.
+        What each true cause must come out as: ``supported``, ``possible``, with evidence cut ``not excluded``, or
+        ``any`` when nothing that is left deviates.
     verdicts
         The verdicts that are right.
     """
@@ -109,6 +110,9 @@ def _cut(scene: Scene, rng: np.random.Generator) -> tuple[str, ...]:
         conditions = scene.flashtest["conditions"]
         assert isinstance(conditions, dict)
         conditions.update(FLASH_TEST_CUTS[word])
+        if word == "flashtest.open":
+            for board in (scene.good, scene.suspect):
+                board.options |= {"WRPSGn1": 0, "WRPSGn2": 0}
     return tuple(word.split("|"))
 
 
@@ -125,6 +129,9 @@ def _truth(scene: Scene, seed: int, kind: str, present: set[str], cut: tuple[str
     else:
         # A chip that misbehaves short of proof may be called suspect, never faulty and never sound.
         verdicts = {"undecided"} | ({"suspect"} if {"flash-defect", "worn-cells"} & set(ids) else set())
+        if not scene.shows:  # what is left deviates nowhere
+            verdicts |= {"sound"}
+            status = dict.fromkeys(ids, "any")
     if "suspect.dumps" not in present or not {"good.dumps", "images"} & present:
         verdicts.discard("sound")  # nothing was compared
     return Truth(seed, kind, ids, tuple(sorted(present)), cut, sufficient, status, tuple(sorted(verdicts)))

@@ -21,7 +21,11 @@ FLASH_2M, FLASH_1M = 0x200000, 0x100000
 
 @dataclass(slots=True)
 class Scene:
-    """Everything about a case before it is written. `kept` says which evidence goes into the folder."""
+    """Everything about a case before it is written.
+
+    `cut` says what stays out of the folder. After `write`, `present` says what is in it, and `shows` whether
+    anything in it deviates at all: with evidence missing, a board can look like any other.
+    """
 
     rng: Rng
     chip: str
@@ -46,6 +50,7 @@ class Scene:
     downloads: dict[int, bytes] = field(default_factory=dict)
     cut: frozenset[str] = frozenset()
     present: set[str] = field(default_factory=set)
+    shows: bool = False
 
     def write(self, folder: Path) -> set[str]:
         """Write the case folder; return the words (of evidence.toml) for what is in it."""
@@ -56,7 +61,7 @@ class Scene:
         toml += self._good(folder) + self._suspect(folder)
         if self.package and self.keeps("package"):
             toml += ["", "[provisioning]", f'package = "{self.package}"']
-        for name, data, offset in self.images if self.images and self.keeps("images") else []:
+        for name, data, offset in self.images if self.keeps("images") else []:
             cells = np.frombuffer(data, np.uint8) if isinstance(data, bytes) else data
             cells = np.concatenate([cells, np.full(-len(cells) % 16, 0xFF, np.uint8)])
             text = hex_text(cells, ((0, len(cells)),), BASE + offset, 16)
@@ -73,7 +78,7 @@ class Scene:
 
     def keeps(self, word: str) -> bool:
         """Tell whether this evidence goes in, and note it."""
-        if word in self.cut:
+        if word in self.cut or (word == "images" and not self.images):
             return False
         self.present.add(word)
         return True
@@ -93,16 +98,26 @@ class Scene:
                     reads = least - 1
             names = [self._dump(folder, f"suspect-{n + 1}", self.suspect, self.read_faults, n) for n in range(reads)]
             toml.append("dumps = [" + ", ".join(f'"{n}"' for n in names) + "]")
+            looks = {self._bytes(self.suspect, self.read_faults, n) for n in range(reads)}
+            self.shows |= len(looks) > 1
+            if "good.dumps" in self.present:
+                self.shows |= looks != {self._bytes(self.good, [], 0)}
+            elif self.keeps("images"):
+                seen = self.suspect.seen()
+                self.shows |= any(bytes(data) != seen[at:at + len(data)].tobytes() for _, data, at in self.images)
         if self.later is not None and self.keeps("suspect.later"):
             toml.append(f'later = ["{self._dump(folder, "later", self.later, [], 0)}"]')
+            self.shows |= self._bytes(self.later, [], 0) != self._bytes(self.suspect, [], 0)
         toml += self._how(folder, self.suspect, "suspect", self.suspect_log)
         for word, record in (("info", self.info), ("flashtest", self.flashtest), ("sweep", self.sweep)):
             if record and self.keeps(f"suspect.{word}"):
                 toml.append(f'{word} = "{self._text(folder, word + ".json", json.dumps(record))}"')
+                self.shows |= word in self.telling
         if self.flashtest and "suspect.flashtest" not in self.cut:
             self._note_conditions()
         if self.marking and self.keeps("suspect.marking"):
             toml.append(f'marking = "{self.marking}"')
+            self.shows |= "marking" in self.telling
         return toml
 
     def _how(self, folder: Path, board: Board, who: str, log: str) -> list[str]:
@@ -119,9 +134,13 @@ class Scene:
             words = {"Connect mode": connect, **words}
         printed = texts.banner(words)
         if self.keeps(f"{who}.log"):
+            self.shows |= bool(log) or (who == "suspect" and board.banner != self.good.banner)
             toml.append(f'log = "{self._text(folder, who + "-log.txt", texts.styled(log or printed, self.rng))}"')
         if self.listing and self.keeps(f"{who}.options"):
-            text = texts.listing(board.options, printed, upload=bool(self.rng.integers(2)))
+            self.shows |= board.options != self.good.options
+            # Whoever lost the log has no banner above the listing either.
+            above = printed if f"{who}.log" in self.present else ""
+            text = texts.listing(board.options, above, upload=bool(self.rng.integers(2)))
             toml.append(f'options = "{self._text(folder, who + "-ob.txt", texts.styled(text, self.rng))}"')
         return toml
 
@@ -135,6 +154,29 @@ class Scene:
             first = max(b.hidden for b in boards) * SECTOR
             return tuple((max(a, first), b) for a, b in united(*parts) if b > first)
         return united(*parts)
+
+    @property
+    def telling(self) -> set[str]:
+        """Return which of the records say that something is wrong."""
+        telling = {"marking"} if "wrong-part" in self.causes else set()
+        registers = self.info.get("registers", {})
+        assert isinstance(registers, dict)
+        if any(registers.get(k) for k in ("ecccorr", "eccdetr", "opsr")) or self.info.get("rev_id", 0x1007) != 0x1007 \
+                or self.info.get("flash_kib", len(self.good.cells) // 1024) != len(self.good.cells) // 1024:
+            telling.add("info")
+        if self.flashtest.get("faults"):
+            telling.add("flashtest")
+        points = self.sweep.get("sweep", [])
+        assert isinstance(points, list)
+        if any(p["disagreeing"] for p in points):
+            telling.add("sweep")
+        return telling
+
+    def _bytes(self, board: Board, faults: list[ReadFault], number: int) -> bytes:
+        ranges, seen = self.ranges(), board.seen()
+        for fault in faults:
+            fault(seen, ranges, number)
+        return b"".join(seen[a:b].tobytes() for a, b in ranges)
 
     def _dump(self, folder: Path, name: str, board: Board, faults: list[ReadFault], number: int) -> str:
         ranges, seen = self.ranges(), board.seen()

@@ -49,7 +49,7 @@ def listing(options: Mapping[str, int], connection: str, *, upload: bool = True)
     text: str = _cases.listing(options, connection)
     if upload:
         return text
-    return connection.rstrip("\n") + "\n\n" + text[text.index("OPTION BYTES BANK: 0"):]
+    return (connection.rstrip("\n") + "\n\n" + text[text.index("OPTION BYTES BANK: 0"):]).lstrip("\n")
 
 
 def styled(text: str, rng: Rng) -> str:
