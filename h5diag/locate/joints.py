@@ -22,7 +22,10 @@ JOINED_SIMILAR, SIMILAR, PLAIN_RUN = 4096, 0.5, 256
 """So are pieces with so many bytes between them of which that share agrees, without a longer run of one value."""
 
 NOISY = 0.03
-"""Share of differing bytes from which the ends are set by bits instead of bytes."""
+"""Share of differing bytes from which an end may also move outwards."""
+
+LEAST_RATE = 0.0005
+"""Share of wrong bits that is taken at least."""
 
 REACH = 64
 """An end moves by at most so many bytes."""
@@ -59,27 +62,31 @@ def _one_piece(x: Bytes, y: Bytes, mask: int) -> bool:
 
 
 def sharpened(s: Span, a: Side, b: Side, dump: Bytes, taken: list[tuple[int, int]]) -> Span:
-    """Set the ends of a noisy piece where the number of wrong bits turns from few to many.
+    """Set the ends of a piece with errors where the number of wrong bits turns from few to many.
 
-    Under bit errors a differing byte mostly differs in one bit; unrelated bytes differ in four.
+    Under bit errors a differing byte mostly differs in one bit; unrelated bytes differ in four. How common errors
+    are is taken from the whole piece: in an intact piece a few equal bytes behind a wrong one are chance.
     """
-    if s.mask != 0xFF or s.size < 2 * REACH:
+    if s.mask != 0xFF or s.size < 32:
         return s
     x, y = a.data[s.reference:s.reference + s.size], dump[s.dump:s.dump + s.size]
     wrong = float(np.count_nonzero(x != y)) / s.size
-    if wrong < NOISY:
+    if wrong == 0:
         return s
-    rate = min(max(1 - (1 - wrong) ** 0.125, 0.005), 0.2)
+    rate = min(max(1 - (1 - wrong) ** 0.125, LEAST_RATE), 0.2)
     bits = np.arange(9)
     worth = 8 + bits * np.log2(rate) + (8 - bits) * np.log2(1 - rate)
     worth[0] = 2.0  # equal bytes are common among unrelated code as well
     room_before, room_after = _room(s, a, b, taken)
+    inside = min(REACH, s.size // 2)
     before, after = min(room_before, REACH), min(room_after, REACH)
-    r, d = s.reference + s.size - REACH, s.dump + s.size - REACH
-    tail = worth[_WRONG[a.data[r:r + REACH + after] ^ dump[d:d + REACH + after]]].cumsum()
+    r, d = s.reference + s.size - inside, s.dump + s.size - inside
+    tail = worth[_WRONG[a.data[r:r + inside + after] ^ dump[d:d + inside + after]]].cumsum()
     r, d = s.reference - before, s.dump - before
-    head = worth[_WRONG[a.data[r:r + REACH + before] ^ dump[d:d + REACH + before]]][::-1].cumsum()
-    grow_after, grow_before = int(tail.argmax()) + 1 - REACH, int(head.argmax()) + 1 - REACH
+    head = worth[_WRONG[a.data[r:r + inside + before] ^ dump[d:d + inside + before]]][::-1].cumsum()
+    grow_after, grow_before = int(tail.argmax()) + 1 - inside, int(head.argmax()) + 1 - inside
+    if wrong < NOISY:
+        grow_after, grow_before = min(grow_after, 0), min(grow_before, 0)
     return replace(s, reference=s.reference - grow_before, dump=s.dump - grow_before,
                    size=s.size + grow_before + grow_after)
 
