@@ -28,8 +28,8 @@ class LogKind(Enum):
     UNKNOWN = "unknown"
 
 
-_PROVISIONING = ("provisioning", "board is correctly configured", "product_state", "product state :", "obkey", ".obk",
-                 "_init_sign", "_enc_sign", "oemirot_boot", "rot_provisioning")
+_PROVISIONING = ("board is correctly configured", ".obk", "_init_sign", "_enc_sign", "oemirot", "rot_provisioning",
+                 "programming in download slots")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def parse_log(text: str) -> Log:
 def _telling(text: str) -> bool:
     return (":" in text or "rror" in text or "uccess" in text or "omplete" in text or "BANK" in text or "arning" in text
             or "ubeProg" in text or "ail" in text or "not " in text or "OEMiR" in text or "-ob " in text
-            or "correctly" in text or "mode" in text)
+            or "correctly" in text or "mode" in text or "slots" in text or ".obk" in text)
 
 
 def _is_verbose(text: str) -> bool:
@@ -97,9 +97,8 @@ def _kind(clean: Sequence[Line], banners: tuple[Banner, ...], listing: Listing, 
     if verbose >= 3:
         return LogKind.VERBOSE
     if programming:
-        low = [line.text.lower() for line in clean]
-        marked = sum(1 for mark in _PROVISIONING if any(mark in text for text in low))
-        return LogKind.PROVISIONING if marked >= 2 or programming.keys else LogKind.PROGRAMMING
+        marked = any(mark in line.text.lower() for line in clean for mark in _PROVISIONING)
+        return LogKind.PROVISIONING if marked else LogKind.PROGRAMMING
     if discovery:
         return LogKind.DISCOVERY
     if listing:

@@ -148,11 +148,10 @@ def _masked(chip: Chip, raw: dict[str, int]) -> set[str]:
     A register of the secure side reads as zero to a non-secure reader, so all of its options are zero together. That is
     certain when one of them cannot be zero, and likely when the state hides the secure side.
     """
-    state_value = raw.get(chip.state_option, -1)
-    hides = state_value < 0
-    for s in chip.states:
-        if s.value == state_value:
-            hides = s.masks_secure
+    try:
+        hides = chip.state(raw[chip.state_option]).masks_secure
+    except KeyError:
+        hides = True
     out: set[str] = set()
     registers = {o.register for o in chip.options if o.secure}
     for register in registers:

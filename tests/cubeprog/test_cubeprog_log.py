@@ -291,7 +291,8 @@ def test_broken_texts_are_survived(data):
 
 SLOW = {"newlines": "\n", "colon": "abcd: ", "error": "error:\n", "option": "AB_C : 0x1\n", "space": " " * 50 + ":\n",
         "file": "File : a\n", "export": '"AB": -1,', "tag": "<", "amp": "&amp", "esc": "\x1b[", "quote": "> ",
-        "bar": "\u2588", "dots": "discovery: " + "." * 40, "hex": "0x40022050 : 00000000 00000001\n", "digits": "1" * 60,
+        "bar": "\u2588", "dots": "discovery: " + "." * 40,
+        "hex": "0x40022050 : 00000000 00000001\n", "digits": "1" * 60,
         "seg": "segment[0]: address= 0x8000000, size= 0x1\n", "write": "Address : 0x08000000\nSize : 1 KB\n",
         "stamp": "11:22:33:444 : a: b\n", "ap": "w ap 1 @0x20000000 : 0x00000004 bytes, Data 0x00000000\n"}
 
