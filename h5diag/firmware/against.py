@@ -106,7 +106,8 @@ class Match:
         if self.whole:
             return f"all {self.size} bytes are there {at}"
         if self.same_image:
-            return f"the same image by its hash record {at}; its body stands there in the other form"
+            return (f"the same image by its hash record {at}; {self.differing} bytes differ, as between two signing runs"
+                    " or between the encrypted and the plain form")
         missing = self.size - self.compared
         rest = f", {missing} bytes are not in the dump" if missing else ""
         return f"{self.differing} of {self.compared} bytes differ {at}{rest}"
@@ -136,10 +137,11 @@ def compare_build(dump: MemoryImage, build: MemoryImage, *, layout: Layout | Non
     counts = {d: _equal(dump, build, d) for d in _displacements(dump, build, layout, images, signed)}
     matches: list[Match] = []
     taken: list[AddressRange] = []
-    for d, (equal, compared) in sorted(counts.items(), key=lambda kv: (-kv[1][0], abs(kv[0]))):
+    for d, (equal, compared, telling) in sorted(counts.items(), key=lambda kv: (-kv[1][0], abs(kv[0]))):
         same = _same_image(signed, images, d)
         span = AddressRange(own + d, build.span.stop + d) if own + d >= 0 else AddressRange(0, 0)
-        if (equal * 2 < min(compared, build.size) or equal * 4 < build.size) and not same:
+        # Zeros and 0xFF agree everywhere: the other bytes decide whether this is the build at all.
+        if (equal * 2 < compared or equal * 4 < build.size or telling < 0.5) and not same:
             continue
         if any(span.overlaps(t) for t in taken):
             continue
@@ -197,12 +199,16 @@ def _pairs(dump: MemoryImage, build: MemoryImage, displacement: int) \
     return out
 
 
-def _equal(dump: MemoryImage, build: MemoryImage, displacement: int) -> tuple[int, int]:
-    equal = compared = 0
+def _equal(dump: MemoryImage, build: MemoryImage, displacement: int) -> tuple[int, int, float]:
+    """Return how many bytes are equal and compared, and the equal fraction of those that are not 0x00 or 0xFF."""
+    equal = compared = telling = told = 0
     for _, a, b in _pairs(dump, build, displacement):
-        equal += int((a == b).sum())
+        same, plain = a == b, (a != 0) & (a != 0xFF)
+        equal += int(same.sum())
         compared += int(a.size)
-    return equal, compared
+        telling += int(plain.sum())
+        told += int((same & plain).sum())
+    return equal, compared, told / telling if telling else 1.0
 
 
 def _differences(dump: MemoryImage, build: MemoryImage, displacement: int,
@@ -228,7 +234,7 @@ def _differences(dump: MemoryImage, build: MemoryImage, displacement: int,
 
 
 def _total(dump: MemoryImage, build: MemoryImage, displacement: int) -> int:
-    equal, compared = _equal(dump, build, displacement)
+    equal, compared, _ = _equal(dump, build, displacement)
     return compared - equal
 
 

@@ -82,7 +82,17 @@ def examine_firmware(memory: MemoryImage, chip: Chip, *, layout: Layout | None =
                          examined=examined) if layout else ()
     judged = (JudgedImage(i, *image_state(i, states)) for i in examined)
     opened = open_images(memory, examined, decrypt_keys)
-    found = tuple(BuildResult(b, compare_build(opened, b.image, layout=layout, images=examined, names=b.names))
-                  for b in builds)
+    found = tuple(BuildResult(b, _matches(memory, opened, b, layout, examined)) for b in builds)
     tables = find_vector_tables(opened, chip, most=MOST_TABLES)
     return Overview(tuple(judged), states, found, tuple(explain_link(t, chip, layout) for t in tables))
+
+
+def _matches(memory: MemoryImage, opened: MemoryImage, build: Build, layout: Layout | None,
+             images: Sequence[ExaminedImage]) -> tuple[Match, ...]:
+    """Compare with the dump as it is and with its bodies decrypted; of two answers for a place the better one."""
+    best: dict[int, Match] = {}
+    for dump in (memory,) if opened is memory else (memory, opened):
+        for m in compare_build(dump, build.image, layout=layout, images=images, names=build.names):
+            if m.address not in best or m.differing < best[m.address].differing:
+                best[m.address] = m
+    return tuple(sorted(best.values(), key=lambda m: (m.differing, -m.compared)))

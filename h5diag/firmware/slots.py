@@ -297,10 +297,10 @@ def _why_empty(place: _Place) -> str:
         if other.at_start:
             return "erased; the image still stands in the secondary slot"
         return "erased, and no image waits in the secondary slot"
-    after = "ST's boot loader erases the whole slot after installing and likewise when it rejects an image"
-    if other.at_start and acceptable(other.at_start[0], download=False) is Check.VALID:
-        return f"erased, as after an install or before any download ({after})"
-    return f"erased: nothing was downloaded, or an image was rejected ({after}, so both look the same)"
+    if place.loader is Loader.ST:
+        return ("erased, as before a download, after an install, and after a rejected image: ST's boot loader erases"
+                " the whole slot in both cases, so they look the same")
+    return "erased: nothing was downloaded (upstream's boot loader leaves the middle of an image behind)"
 
 
 def _no_header(place: _Place) -> Judged:
