@@ -52,7 +52,7 @@ class Edit:
         """Take files and their keys out of the case."""
         for name in names:
             (self.folder / name).unlink()
-            self.text("case.toml", rf'^\w+ = "{re.escape(name)}"\n', "")
+            self.text("case.toml", rf'^\w+ = "{re.escape(name)}"\n', ())
 
     def add(self, after: str, lines: str) -> None:
         """Put lines into case.toml behind the line that begins with `after` (its last occurrence)."""
@@ -210,20 +210,20 @@ def sound(e: Edit) -> None:
         e.drop("info.json")
 
 
-EDITS: tuple[tuple[str, str, Callable[[Edit], None], str], ...] = (
-    ("install-pending", "sound", install_pending, ""),
-    ("masked-read", "sound", masked_read, ""),
-    ("options-not-applied", "sound", options_not_applied, ""),
-    ("wrong-placement", "sound", wrong_placement, ""),
-    ("not-erased", "defect", not_erased, ""),
-    ("dump-corrupted", "founding", dump_corrupted, "install-pending"),
-    ("torn-write", "defect", torn_write, ""),
-    ("write-protected", "defect", write_protected, ""),
-    ("application-wrote", "sound", application_wrote, ""),
-    ("flash-defect", "defect", flash_defect, ""),
-    ("wrong-part", "sound", wrong_part, ""),
-    ("system-flash", "sound", system_flash, ""),
-    ("sound", "sound", sound, ""),
+EDITS: tuple[tuple[str, str, Callable[[Edit], None], tuple[str, ...]], ...] = (
+    ("install-pending", "sound", install_pending, ()),
+    ("masked-read", "sound", masked_read, ()),
+    ("options-not-applied", "sound", options_not_applied, ()),
+    ("wrong-placement", "sound", wrong_placement, ()),
+    ("not-erased", "defect", not_erased, ()),
+    ("dump-corrupted", "founding", dump_corrupted, ("install-pending", "masked-read")),
+    ("torn-write", "defect", torn_write, ()),
+    ("write-protected", "defect", write_protected, ()),
+    ("application-wrote", "sound", application_wrote, ()),
+    ("flash-defect", "defect", flash_defect, ()),
+    ("wrong-part", "sound", wrong_part, ()),
+    ("system-flash", "sound", system_flash, ()),
+    ("sound", "sound", sound, ()),
 )
 """Cause, bundled case, edit, and what else is true of that case."""
 
@@ -235,7 +235,7 @@ def make_edited(folder: Path, seed: int) -> Truth:
     e = Edit(case, folder, rng)
     change(e)
     e.save()
-    causes = tuple(c for c in (cause, beside) if c not in ("", "sound"))
+    causes = tuple(c for c in (cause, *beside) if c != "sound")
     table = evidence_table()
     verdicts = set(table[cause]["verdict"])
     truth = Truth(seed, "control" if cause == "sound" else "mixture" if beside else "single", causes,

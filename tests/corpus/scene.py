@@ -158,7 +158,8 @@ class Scene:
     @property
     def telling(self) -> set[str]:
         """Return which of the records say that something is wrong."""
-        telling = {"marking"} if "wrong-part" in self.causes else set()
+        known = {"suspect.info", "suspect.log"} & self.present
+        telling = {"marking"} if "wrong-part" in self.causes and known else set()
         registers = self.info.get("registers", {})
         assert isinstance(registers, dict)
         if any(registers.get(k) for k in ("ecccorr", "eccdetr", "opsr")) or self.info.get("rev_id", 0x1007) != 0x1007 \
