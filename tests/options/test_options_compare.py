@@ -116,9 +116,10 @@ def test_different_chips_are_told():
 
 def test_expectations_follow_from_the_layout():
     want = {e.name: e.value for e in expectations(LAYOUT)}
-    assert want == {"TZEN": 0xB4, "SWAP_BANK": 0, "BOOT_UBE": 0xB4, "SECBOOT_LOCK": 0xB4, "SRAM2_RST": 0,
-                    "SRAM2_ECC": 0, "SECBOOTADD": 0xC0000, "SECWM1_STRT": 0, "SECWM1_END": 0xE, "HDP1_STRT": 0, "HDP1_END": 0xB,
-                    "WRPSGn1": 0xFFFFFFF8}
+    assert want == {
+        "TZEN": 0xB4, "SWAP_BANK": 0, "BOOT_UBE": 0xB4, "SECBOOT_LOCK": 0xB4, "SRAM2_RST": 0, "SRAM2_ECC": 0,
+        "SECBOOTADD": 0xC0000, "SECWM1_STRT": 0, "SECWM1_END": 0xE, "HDP1_STRT": 0, "HDP1_END": 0xB,
+        "WRPSGn1": 0xFFFFFFF8}
     swap = {e.name: e.value for e in expectations(load_layout("oemirot-2m-swap"))}
     assert swap["SECWM1_END"] == 0x16
     assert swap["HDP1_END"] == 0x13
