@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from h5diag.diagnose.case import Case
 from h5diag.diagnose.checks import CHECKS
 from h5diag.diagnose.install_tree import Branch, why_not_installed
 from h5diag.diagnose.measure import Measured, measure
 from h5diag.diagnose.wording import ranges_text, size_text
+from h5diag.firmware import Check
 from h5diag.memory import AddressRange, Cancel, Progress, merged, subtracted
 from h5diag.verdict import Direction, Finding, NextTest, Verdict, VerdictWord, choose_next_test, rank_tests, weigh
 
@@ -96,7 +99,7 @@ def diagnose(case: Case, *, progress: Progress | None = None, cancel: Cancel | N
 
 def _judge(m: Measured) -> BoardDiagnosis:
     findings = [replace(f, board=m.name) for check in CHECKS for f in check(m)]
-    findings += _unexplained(m, findings)
+    findings += _unexplained(m, findings) + _uncompared(m)
     verdict = weigh(findings, scope=scope_of(m))
     branches = why_not_installed(m, findings)
     known: dict[str, Any] = {
@@ -123,6 +126,32 @@ def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
                     f" ({ranges_text(rest)}).", where=rest, compares=True,
                     open_point=f"{size_text(size)} differ at {ranges_text(rest)} without an explanation",
                     alternatives=("other firmware or settings on this board", "old content", "cells"))]
+
+
+def _uncompared(m: Measured) -> list[Finding]:
+    """Return a finding when most of the suspect's content was held against nothing."""
+    if not m.compared:
+        return []
+    seen = [a.range for a in m.comparison.areas] + [a.range for k in m.known for a in k.comparison.areas]
+    proven = [i.image.range for i in m.suspect.images if i.verification.hash is Check.VALID]
+    waiting = [s.slot.range for s in m.suspect.slots if s.content.at_start]
+    covered = merged(m.canonical([*seen, *proven, *waiting, *m.suspect.masked]))
+    total = rest = 0
+    for s in m.suspect.judged.segments:
+        start = m.chip.canonical(s.start)
+        total += int(np.count_nonzero(s.data != m.chip.flash.erased))
+        for r in subtracted((AddressRange(start, start + s.data.size),), covered):
+            rest += int(np.count_nonzero(s.data[r.start - start:r.stop - start] != m.chip.flash.erased))
+    if rest <= total / 2:
+        return []
+    return [
+        Finding(
+            "mostly-uncompared",
+            f"{size_text(rest)} of {size_text(total)} of content in the dump were held against nothing.",
+            asks="known-good",
+            open_point=f"{size_text(rest)} of content were not compared with anything",
+        )
+    ]
 
 
 def scope_of(m: Measured) -> str:

@@ -23,9 +23,12 @@ from h5diag.firmware import (
     slot_states,
 )
 from h5diag.layout import Layout, load_layout
+from h5diag.loader.elf import read_loader
+from h5diag.loader.signs import Answer, LoaderSign, loader_bypassed, loader_mislinked
+from h5diag.loader.vb3 import parse_log as parse_loader_log
 from h5diag.locate import Placement, locate
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress, Segment, merged, subtracted
-from h5diag.options import OptionBytes, decode_listing
+from h5diag.options import OptionBytes, Unknown, decode_listing
 
 NO_COMPARISON = Comparison((), (), True)
 
@@ -68,9 +71,14 @@ class BoardFacts:
     slots: tuple[SlotState, ...]
 
     @property
+    def trusted(self) -> MemoryImage:
+        """The dump without the places where repeated reads disagree: they say nothing about the flash."""
+        return _without(self.dump, self.reads.ranges, 0) if self.reads.ranges else self.dump
+
+    @property
     def judged(self) -> MemoryImage:
-        """The dump without the sectors that its reader was not shown."""
-        return _without(self.dump, self.masked, self._alias)
+        """What can be judged: trusted, and without the sectors that its reader was not shown."""
+        return _without(self.trusted, self.masked, self._alias)
 
     @property
     def _alias(self) -> int:
@@ -98,6 +106,14 @@ class KnownFact:
 
 
 @dataclass(frozen=True, slots=True)
+class LoaderFacts:
+    """What the external loader's file and log say: was it passed over, is it linked so that it is never loaded."""
+
+    bypassed: LoaderSign
+    mislinked: LoaderSign
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """Everything that was measured about one suspect of a case."""
 
@@ -112,6 +128,7 @@ class Measured:
     later: Comparison
     known: tuple[KnownFact, ...]
     provisioning: tuple[Log, ...]
+    loader: LoaderFacts
 
     @property
     def name(self) -> str:
@@ -190,13 +207,14 @@ def _against(case: Case, chip: Chip, assumed: bool, layouts: tuple[Layout, ...],
     layout = layouts[0] if layouts else None
     comparison, placement = NO_COMPARISON, Placement()
     if good.dump.size and suspect.dump.size:
-        comparison = compare(good.judged, suspect.dump, chip, masks=suspect.hidden)
+        comparison = compare(good.judged, suspect.trusted, chip, masks=suspect.hidden)
         placement = locate(good.judged, suspect.judged, layout=layout, progress=progress, cancel=cancel)
     later = NO_COMPARISON
     if suspect.board.later and suspect.dump.size:
-        later = compare(suspect.dump, suspect.board.later[-1].image, chip)
+        later = compare(suspect.trusted, suspect.board.later[-1].image, chip)
     known = tuple(_known(i, suspect, chip, layout, cancel) for i in case.images if suspect.dump.size)
-    return Measured(case, chip, assumed, layouts, good, suspect, comparison, placement, later, known, provisioning)
+    return Measured(case, chip, assumed, layouts, good, suspect, comparison, placement, later, known, provisioning,
+                    _loader(case, suspect))
 
 
 def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log) -> BoardFacts:
@@ -265,13 +283,26 @@ def _without(dump: MemoryImage, holes: Sequence[AddressRange], alias: int) -> Me
 def _known(
     image: KnownImage, suspect: BoardFacts, chip: Chip, layout: Layout | None, cancel: Cancel | None
 ) -> KnownFact:
-    comparison = compare(image.image, suspect.dump, chip, masks=suspect.hidden)
+    comparison = compare(image.image, suspect.trusted, chip, masks=suspect.hidden)
     seen = comparison.compared_bytes
     equal = seen - comparison.differing_bytes
     elsewhere = Placement()
     if equal < 0.99 * image.image.size:
         elsewhere = locate(image.image, suspect.judged, layout=layout, cancel=cancel)
     return KnownFact(image, comparison, seen, equal, elsewhere)
+
+
+def _loader(case: Case, suspect: BoardFacts) -> LoaderFacts:
+    file = read_loader(case.loader) if case.has_loader else None
+    log = parse_loader_log(case.loader_log.text, case.loader_log.name) if case.loader_log else None
+    nothing = LoaderSign(Answer.UNKNOWN, "There is no external loader in this case.")
+    if file is None and log is None:
+        return LoaderFacts(nothing, nothing)
+    zone = suspect.options.trustzone
+    word = "unknown" if isinstance(zone, Unknown) else "on" if zone else "off"
+    family = load_chip(case.chip).family if case.chip else ""
+    return LoaderFacts(loader_bypassed(log) if log else nothing,
+                       loader_mislinked(file, log, family=family, trustzone=word))
 
 
 def content_bytes(image: MemoryImage) -> int:

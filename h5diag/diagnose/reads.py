@@ -27,6 +27,7 @@ class ReadPattern(Enum):
     CHUNKS = "whole 64-byte chunks are zero in one read and not in another"
     SHIFT = "words are shifted inside a read window"
     FIXED_BITS = "the same bits disagree again and again"
+    LONE_BITS = "lone bits of a word disagree, in three reads or more"
     BITS = "single bits disagree"
     OTHER = "they disagree"
 
@@ -72,7 +73,7 @@ def compare_reads(images: Sequence[MemoryImage]) -> Agreement:
     if len(images) < 2:
         return Agreement(ReadPattern.SINGLE, len(images), sum(i.size for i in images))
     ranges: list[AddressRange] = []
-    common = bad_bytes = bad_bits = chunks = shifts = fixed = 0
+    common = bad_bytes = bad_bits = chunks = shifts = fixed = words = 0
     for area in _common(images):
         rows = np.stack([i.read(area.start, area.stop) for i in images])
         common += area.size
@@ -80,6 +81,7 @@ def compare_reads(images: Sequence[MemoryImage]) -> Agreement:
         bad_bytes += int(np.count_nonzero(varying))
         bad_bits += int(np.bitwise_count(varying).sum(dtype=np.int64))
         fixed += _recurring(rows)
+        words += int(np.unique((area.start + np.flatnonzero(varying)) // 4).size)
         for a, b in _runs(varying != 0):
             ranges.append(AddressRange(area.start + a, area.start + b))
             chunks += _is_chunk(rows, a, b, area.start)
@@ -89,6 +91,7 @@ def compare_reads(images: Sequence[MemoryImage]) -> Agreement:
     single_bits = bad_bits <= 1.5 * bad_bytes and bad_bytes < common / 50
     pattern = ReadPattern.SHIFT if shifts else ReadPattern.CHUNKS if chunks else \
         ReadPattern.FIXED_BITS if single_bits and fixed > bad_bits / 4 else \
+        ReadPattern.LONE_BITS if len(images) > 2 and bad_bits == words <= common // 10000 + 8 else \
         ReadPattern.BITS if single_bits else ReadPattern.OTHER
     return Agreement(pattern, len(images), common, tuple(ranges), bad_bytes, bad_bits, chunks, shifts)
 

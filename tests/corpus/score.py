@@ -47,7 +47,7 @@ def score(diagnosis: Diagnosis, truth: Truth) -> Score:
     order = ranked(diagnosis)
     statuses = {h.id: h.status.value for h in diagnosis.verdict.hypotheses}
     leading = [id for id, _ in order[:max(1, len(truth.causes))]]
-    wanted = [c for c in truth.causes if truth.status[c] != "not excluded"] if truth.sufficient else []
+    wanted = [c for c in truth.causes if truth.status[c] in ("supported", "possible")] if truth.sufficient else []
     right_first = all(c in leading for c in wanted)
     right_status = all(_fits(statuses[c], truth.status[c]) for c in truth.causes)
     word = diagnosis.verdict.word.value
@@ -56,7 +56,7 @@ def score(diagnosis: Diagnosis, truth: Truth) -> Score:
 
 
 def _fits(found: str, wanted: str) -> bool:
-    return found != "excluded" if wanted == "not excluded" else found == wanted
+    return wanted == "any" or (found != "excluded" if wanted == "not excluded" else found == wanted)
 
 
 def scores(seeds: range, *, kind: str = "", cause: str = "") -> Iterator[Score]:

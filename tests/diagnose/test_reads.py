@@ -70,7 +70,12 @@ def test_bits_that_recur_in_independent_pairs_are_fixed():
 
 def test_bits_that_wander_are_not_fixed():
     rows = [changed(**{f"_{100 + 999 * i}": int(CODE[100 + 999 * i]) ^ 4}) for i in range(4)]
-    assert compare_reads(reads(*rows)).pattern is ReadPattern.BITS
+    assert compare_reads(reads(*rows)).pattern is ReadPattern.LONE_BITS
+
+
+def test_two_bits_of_one_word_pass_the_links_parity():
+    rows = [changed(**{f"_{100 + 999 * i}": int(CODE[100 + 999 * i]) ^ 6}) for i in range(4)]
+    assert compare_reads(reads(*rows)).pattern is not ReadPattern.LONE_BITS
 
 
 def test_only_what_all_hold_is_compared():

@@ -18,7 +18,7 @@ from h5diag.diagnose.checks.chip import (
 )
 from h5diag.diagnose.checks.content import check_later, check_mixed, check_padding, check_size
 from h5diag.diagnose.checks.flashtest import check_flash_test
-from h5diag.diagnose.checks.loader import check_loader
+from h5diag.diagnose.checks.loader import check_loader_placement, check_loader_used
 from h5diag.diagnose.checks.options import (
     check_options_against_good,
     check_provisioned_options,
@@ -44,5 +44,5 @@ CHECKS: tuple[Check, ...] = (
     check_provisioned_options, check_options_against_good, check_write_protection, check_provisioning_logs,
     check_placement, check_mixed, check_padding, check_banks, check_holes, check_size, check_later,
     check_locked, check_identity, check_ecc, check_revision, check_supply, check_system_area, check_flash_test,
-    check_loader,
+    check_loader_used, check_loader_placement,
 )

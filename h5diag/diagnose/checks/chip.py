@@ -39,6 +39,16 @@ def check_identity(m: Measured) -> tuple[Finding, ...]:
         said.append(f"the marking {board.marking.strip()} is no {m.chip.title}")
     if kib > 0 and marked and kib != marked:
         said.append(f"the marking promises {marked} KB of flash, the chip says {kib} KB")
+    if said and dev_id <= 0 and kib <= 0:
+        return (
+            Finding(
+                "identity-unknown",
+                f"{'; '.join(said)}, and the chip's own identity was not read.".capitalize(),
+                hint=True,
+                asks="sample-the-core",
+                open_point="marking and named chip disagree",
+            ),
+        )
     if said:
         return (Finding("identity-disagrees", f"{'; '.join(said)}.".capitalize(),
                         alternatives=("another part is fitted", "the marking was read wrongly")),)
@@ -181,10 +191,20 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
             out.append(Finding("state-does-not-boot", f"In product state {state.name} the user's firmware, boot loader"
                                " included, does not run: nothing can be installed before the provisioning is finished.",
                                direction=Direction.AGAINST))
+    lifecycle = m.suspect.log.discovery.lifecycle.upper()
+    if any(word in lifecycle for word in ("CLOSED", "LOCKED")) and not out_has(out, "state-closed"):
+        out.append(Finding("lifecycle-closed", f"Debug authentication reports the life cycle {lifecycle}: without"
+                           " authentication at least the secure side is closed. That is protection, not a fault.",
+                           direction=Direction.AGAINST))
     if refused and not m.suspect.dump.size:
         out.append(Finding("port-refused", f"The programmer was refused: {refused[0].text} ({refused[0].meaning}).",
                            direction=Direction.AGAINST))
     return tuple(out)
+
+
+def out_has(findings: list[Finding], id: str) -> bool:
+    """Tell whether a finding of that id is there."""
+    return any(f.id == id for f in findings)
 
 
 def check_system_area(m: Measured) -> tuple[Finding, ...]:
@@ -207,6 +227,14 @@ def check_system_area(m: Measured) -> tuple[Finding, ...]:
                     alternatives=("read in a state or mode that hides ST's area", "an older tool"),
                 )
             )
+            if theirs.readable and m.comparable and m.suspect.board.mode == m.good.board.mode != "unknown":
+                out.append(
+                    Finding(
+                        "system-area-differs",
+                        f"{m.good.board.name}, read in the same way, shows a proper {title} version ({theirs.text}).",
+                        hint=True,
+                    )
+                )
         elif mine.readable and theirs.readable and mine.parts != theirs.parts:
             out.append(Finding("system-area-differs", f"The {title} version is {mine.text}, on {m.good.board.name}"
                                f" {theirs.text}: another generation of ST's own code.", hint=True))
@@ -214,6 +242,8 @@ def check_system_area(m: Measured) -> tuple[Finding, ...]:
             out.append(
                 Finding("system-area-agrees", f"The {title} version is the good board's ({mine.text}).", hint=True)
             )
+    if out_has(out, "system-area-differs"):
+        out = [f for f in out if f.id != "system-area-agrees"]
     return tuple(out)
 
 

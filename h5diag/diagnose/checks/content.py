@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.compare import AreaState, Comparison, bit_positions
+from h5diag.diagnose.checks.placement import worked_on_mirrors
 from h5diag.diagnose.measure import Measured
 from h5diag.diagnose.wording import count_text, range_text, ranges_text, size_text
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged
@@ -82,7 +83,11 @@ def _directions(reference: MemoryImage, suspect: MemoryImage, comparison: Compar
     """Count fallen and risen bits where the reference has content and the suspect is neither erased nor zero."""
     fell = rose = 0
     where = []
+    # A sector that was programmed unerased because the erase hit its mirror is that cause's, not this one's.
+    mirrors = worked_on_mirrors(m)
     for area in comparison.of(AreaState.DIFFERS):
+        if any(x.covers(area.range) for x in mirrors):
+            continue
         pair = _pair(reference, suspect, area.range, m)
         if pair:
             g, s = pair

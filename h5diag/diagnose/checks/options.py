@@ -45,8 +45,12 @@ def check_options_against_good(m: Measured) -> tuple[Finding, ...]:
     if not telling:
         return (Finding("options-equal", "The option bytes of both boards agree in everything that matters and can be"
                         " compared."),)
+    decides = [d.name for d in telling if d.name != m.chip.state_option]
+    unknown = bool(decides) and not m.layouts
     return (Finding("options-differ", f"{count_text(len(telling), 'option')} differ between the boards:"
-                    f" {'; '.join(d.meaning for d in telling[:3])}."),)
+                    f" {'; '.join(d.meaning for d in telling[:3])}.", hint=True, asks="layout",
+                    open_point=f"{', '.join(decides)} differ, and without the boot loader's layout nothing says which"
+                    " board is right" if unknown else ""),)
 
 
 def check_write_protection(m: Measured) -> tuple[Finding, ...]:
@@ -61,7 +65,8 @@ def check_write_protection(m: Measured) -> tuple[Finding, ...]:
     different = [a.range for a in m.comparison.counted]
     different += [a.range for k in m.known for a in k.comparison.counted]
     boot = [s.range for lay in m.layouts for s in lay.slots if s.role.value == "boot"]
-    cells = subtracted(m.canonical(different), boot)
+    # What is smaller than a quad-word's worth of sectors is fill, and has a check of its own.
+    cells = tuple(c for c in subtracted(m.canonical(different), boot) if c.size > m.chip.flash.program_unit)
     if not cells:
         return (Finding("write-protection-elsewhere", f"Write protection covers {ranges_text(protected)}, where nothing"
                         " differs."),)

@@ -93,11 +93,9 @@ def check_banks(m: Measured) -> tuple[Finding, ...]:
                                " bank 1 and the reverse.", direction=Direction.AGAINST))
         elif swapped == 0:
             out.append(Finding("swap-bank-clear", "The option SWAP_BANK is not set."))
-    moved = [r for r in m.placement.strong if r.explanation.kind is ExplanationKind.BANK]
-    size = sum(r.equal_bytes for r in moved)
-    in_place = sum(d.bytes for d in m.placement.displacements if d.displacement == 0)
-    where = tuple(r.dump_range for r in moved)
-    if size >= 256 and size > in_place:
+    where = exchanged_regions(m)
+    size = sum(r.size for r in where)
+    if where:
         out.append(
             Finding(
                 "banks-exchanged",
@@ -105,6 +103,10 @@ def check_banks(m: Measured) -> tuple[Finding, ...]:
                 f"{m.chip.flash.bank_size:X}) from their place ({ranges_text(where)}).",
                 where=where,
                 explains=(m.chip.flash_range,),
+                asks="read-options",
+                open_point=""
+                if "SWAP_BANK" in m.suspect.options
+                else "whether the option SWAP_BANK exchanges the banks",
                 direction=Direction.AGAINST,
                 compares=True,
             )
@@ -115,22 +117,41 @@ def check_banks(m: Measured) -> tuple[Finding, ...]:
     return tuple(out)
 
 
+def exchanged_regions(m: Measured) -> tuple[AddressRange, ...]:
+    """Return the pieces that stand one bank from their place, when they are most of what was found at all."""
+    moved = [r for r in m.placement.strong if r.explanation.kind is ExplanationKind.BANK]
+    in_place = sum(d.bytes for d in m.placement.displacements if d.displacement == 0)
+    size = sum(r.equal_bytes for r in moved)
+    return tuple(r.dump_range for r in moved) if size >= 256 and size > in_place else ()
+
+
+def erased_holes(m: Measured) -> tuple[AddressRange, ...]:
+    """Return the whole sectors that are erased where the good board has content and no slot's state explains it."""
+    if exchanged_regions(m):
+        return ()
+    size = m.chip.flash.sector_size
+    explained = merged(s.slot.range for s in m.suspect.slots if s.state.value in ("empty", "interrupted"))
+    return tuple(a.range for a in m.comparison.of(AreaState.ERASED)
+                 if a.range.start % size == 0 and a.range.stop % size == 0 and a.differing_bytes >= 256
+                 and not any(e.covers(m.canonical([a.range])[0]) for e in explained))
+
+
+def worked_on_mirrors(m: Measured) -> tuple[AddressRange, ...]:
+    """Return the sectors of the same number in the other bank, of those holes where somebody meant to work there."""
+    flash = m.chip.flash
+    second = flash.base + flash.bank_size
+    mirrors = [h.shifted(flash.bank_size if m.chip.canonical(h.start) < second else -flash.bank_size)
+               for h in erased_holes(m)]
+    return tuple(x for x in mirrors if _touched(m, x))
+
+
 def check_holes(m: Measured) -> tuple[Finding, ...]:
     """Are there erased sectors where the good board has content, and does the mirror sector show why?"""
     if not m.comparison.compared_bytes:
         return ()
-    flash, size = m.chip.flash, m.chip.flash.sector_size
-    explained = merged(s.slot.range for s in m.suspect.slots if s.state.value in ("empty", "interrupted"))
-    holes = [a.range for a in m.comparison.of(AreaState.ERASED)
-             if a.range.start % size == 0 and a.range.stop % size == 0 and a.differing_bytes >= 256
-             and not any(e.covers(m.canonical([a.range])[0]) for e in explained)]
+    holes, touched = erased_holes(m), worked_on_mirrors(m)
     if not holes:
         return (Finding("no-erased-holes", "No sector is erased where the good board has content.", compares=True),)
-    mirrors = [
-        h.shifted(flash.bank_size if m.chip.canonical(h.start) < flash.base + flash.bank_size else -flash.bank_size)
-        for h in holes
-    ]
-    touched = [x for x in mirrors if _touched(m, x)]
     explains = merged(m.canonical(holes))
     if touched:
         return (
@@ -161,6 +182,8 @@ def _touched(m: Measured, mirror: AddressRange) -> bool:
     if any(a.range.overlaps(mirror) and a.state is AreaState.DIFFERS for a in m.comparison.areas):
         return True
     wanted = m.canonical([mirror])[0]
+    if any(r.overlaps(wanted) for k in m.known for r in m.canonical(k.image.image.ranges)):
+        return True
     logs = (*m.provisioning, m.suspect.log)
     return any(
         w.address >= 0

@@ -49,6 +49,22 @@ def check_reads(m: Measured) -> tuple[Finding, ...]:
                             f" disagree again and again ({text}).", numbers=numbers, where=where,
                             direction=Direction.CHIP, explains=explains,
                             alternatives=("a weak supply of the board", "a link at the edge of its speed")),)
+        case ReadPattern.LONE_BITS:
+            return (
+                Finding(
+                    "reads-disagree-single-bits",
+                    f"{much}, in one lone bit of a word each ({text}). The debug link"
+                    " guards every word with a parity bit, so it does not do that unseen: the cells do, or a"
+                    " supply that makes them doubtful.",
+                    numbers=numbers,
+                    where=where,
+                    direction=Direction.CHIP,
+                    explains=explains,
+                    alternatives=("a weak supply of the board",),
+                    asks="speed-sweep",
+                    limits="Parity by the debug interface specification (ADIv5, SWD data phase).",
+                ),
+            )
         case ReadPattern.BITS:
             return (
                 Finding(
@@ -128,7 +144,8 @@ def check_views(m: Measured) -> tuple[Finding, ...]:
     g, s = m.good.board, m.suspect.board
     if Access.UNKNOWN in (g.access, s.access):
         unknown = [b.name for b in (g, s) if b.access is Access.UNKNOWN]
-        zeros = m.comparison.of(AreaState.ZERO)
+        # Where nothing deviates and no sector is blank, the way of reading cannot have hidden anything.
+        matters = m.comparison.counted or not m.suspect.options.settings or _blank_sectors(m)
         return (
             Finding(
                 "views-not-comparable",
@@ -137,7 +154,7 @@ def check_views(m: Measured) -> tuple[Finding, ...]:
                 " a difference of the boards.",
                 hint=True,
                 asks="read-the-same-way",
-                open_point="how the dumps were read is unknown" if zeros or not m.suspect.options else "",
+                open_point="how the dumps were read is unknown" if matters else "",
             ),
         )
     if m.suspect.masked or m.good.masked:
@@ -192,6 +209,13 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
             Finding("no-unexpected-zeros", "No area reads zero where the good board has content.", compares=True)
         )
     return tuple(out)
+
+
+def _blank_sectors(m: Measured) -> bool:
+    """Tell whether the suspect's dump has a whole sector of zeros."""
+    size = m.chip.flash.sector_size
+    return any(not s.data[-s.start % size:][i:i + size].any()
+               for s in m.suspect.dump.segments for i in range(0, max(0, s.data.size - size + 1), size))
 
 
 def _covered(m: Measured, address: int, ranges: Sequence[AddressRange]) -> bool:

@@ -22,6 +22,21 @@ def check_install(m: Measured) -> tuple[Finding, ...]:
     waiting = [(s, p) for s, p in pairs if s.state in _WAITING and not _held_already(s, p)]
     if waiting:
         return (_waiting(m, waiting),)
+    half = [(s, p) for s, p in pairs if _half_seen(m, s) and p and p.state is State.EMPTY]
+    if half:
+        s, p = half[0]
+        return (
+            Finding(
+                "download-half-seen",
+                f"'{s.slot.name}' at 0x{s.content.address:08X} begins with an image header and"
+                f" ends with the trailer magic; part of the image lies where the reads disagree. '{p.slot.name}' is"
+                " erased. The boot loader has not installed it.",
+                where=(s.slot.range,),
+                explains=tuple(x.slot.range for pair in half for x in pair if x),
+                direction=Direction.AGAINST,
+                compares=m.has_good,
+            ),
+        )
     known = [(s, p) for s, p in pairs if s.state is not State.UNKNOWN]
     installed = [p for s, p in known if p and p.state is State.INSTALLED]
     if installed and all(s.state in (State.EMPTY, State.INSTALLED, State.INSTALL_PENDING) for s, p in known):
@@ -37,6 +52,12 @@ def check_install(m: Measured) -> tuple[Finding, ...]:
             ),
         )
     return ()
+
+
+def _half_seen(m: Measured, s: SlotState) -> bool:
+    """Tell whether a download can be told from its header and its trailer, its middle being in doubt."""
+    return (bool(s.content.at_start) and s.content.trailer.magic is Magic.CLASSIC
+            and any(m.canonical([r])[0].overlaps(s.slot.range) for r in m.suspect.reads.ranges))
 
 
 def _held_already(secondary: SlotState, primary: SlotState | None) -> bool:
@@ -146,7 +167,7 @@ def check_slot_damage(m: Measured) -> tuple[Finding, ...]:
     """Is an image damaged where it stands, or are there bytes that no state of a slot explains?"""
     out = []
     for s in m.suspect.slots:
-        if s.state in (State.DIFFERS, State.BODY_ERASED):
+        if s.state in (State.DIFFERS, State.BODY_ERASED) and not _half_seen(m, s):
             out.append(Finding("image-damaged", f"'{s.slot.name}': {s.reason}.", where=(s.slot.range,),
                                open_point=f"the image in '{s.slot.name}' is not as it was signed: {s.reason}"))
         for point in s.open_points:
