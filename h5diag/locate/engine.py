@@ -13,7 +13,7 @@ from h5diag.locate.placement import Placement, Transform
 from h5diag.locate.regions import Found, displacements_of, regions_of, unexplained
 from h5diag.locate.search import DEEP_PART, DENSE_LIMIT, LONG, POSSIBLE, SURE, Search, Span
 from h5diag.locate.sides import Side, Watch, unknown
-from h5diag.locate.ways import other_ways
+from h5diag.locate.ways import other_ways, stuck_line
 from h5diag.memory import Cancel, MemoryImage, Progress
 
 SAMPLED_FROM = 1 << 16
@@ -93,9 +93,11 @@ def _find(search: Search, *, transforms: bool, deep: bool) -> tuple[list[Found],
         search.take(short, SURE)
     searches = [(Transform.AS_IS, search)]
     lines = free.content() >= max(WORTH_A_WAY, content_bytes(~search.dump_fill) // WORTH_A_SHARE)
+    large = max(content_bytes(~search.reference_fill), content_bytes(search.todo())) > DENSE_LIMIT
+    if free.content() >= WORTH_A_WAY and not large:
+        searches += stuck_line(search)
     if lines or (transforms and free.content() >= WORTH_A_WAY):
         searches += other_ways(search, rate + 2, transforms=transforms, lines=lines)
-    large = max(content_bytes(~search.reference_fill), content_bytes(search.todo())) > DENSE_LIMIT
     assumptions: tuple[str, ...] = ()
     if deep or not large:
         for i, (_, s) in enumerate(searches):
@@ -105,7 +107,11 @@ def _find(search: Search, *, transforms: bool, deep: bool) -> tuple[list[Found],
         search.take(search.sampled(4, unused=True), SURE)
         assumptions = (f"above 8 MB of content one word in {1 << rate} was sampled: a piece below about "
                        f"{14 << rate} bytes may be missed (--deep looks at every byte)",)
-    return [Found(t, s.dump, tuple(s.spans)) for t, s in searches], equal, assumptions
+    found = []
+    for transform in {t: None for t, _ in searches}:
+        same = [s for t, s in searches if t is transform]
+        found.append(Found(transform, same[0].dump, tuple(span for s in same for span in s.spans)))
+    return found, equal, assumptions
 
 
 def _dense(search: Search, low: float, high: float, part: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_right
 from dataclasses import replace
 
 import numpy as np
@@ -39,11 +39,13 @@ def joined_spans(spans: tuple[Span, ...], reference: Bytes, dump: Bytes) -> list
     out: list[Span] = []
     for s in sorted(spans, key=lambda s: s.dump):
         last = out[-1] if out else None
-        if last is not None and s.reference - s.dump == last.reference - last.dump and s.mask == last.mask:
+        if last is not None and s.reference - s.dump == last.reference - last.dump:
+            # A piece that a masked line left whole continues one where the line shows.
+            mask = last.mask & s.mask
             x = reference[last.reference + last.size:s.reference]
             y = dump[last.dump + last.size:s.dump]
-            if x.size <= JOINED or _one_piece(x, y, s.mask):
-                out[-1] = replace(last, size=s.dump + s.size - last.dump)
+            if x.size <= JOINED or _one_piece(x, y, mask):
+                out[-1] = replace(last, size=s.dump + s.size - last.dump, mask=mask)
                 continue
         out.append(s)
     return out
@@ -96,10 +98,9 @@ _WRONG = np.array([i.bit_count() for i in range(256)], np.intp)
 
 def _room(s: Span, a: Side, b: Side, taken: list[tuple[int, int]]) -> tuple[int, int]:
     """Return how many bytes a piece may grow at its start and at its end."""
-    i = bisect_left(taken, (s.dump, 0))
+    i = bisect_right(taken, (s.dump + s.size // 2, b.size)) - 1
     x, y = b.segment(s.dump), a.segment(s.reference)
-    own = i < len(taken) and taken[i][0] == s.dump
-    following = taken[i + own][0] if i + own < len(taken) else b.size
+    following = taken[i + 1][0] if i + 1 < len(taken) else b.size
     return (min(s.dump - max(taken[i - 1][1] if i else 0, b.starts[x]), s.reference - a.starts[y]),
             min(min(following, b.starts[x + 1]) - s.dump - s.size, a.starts[y + 1] - s.reference - s.size))
 

@@ -54,7 +54,8 @@ def regions_of(found: list[Found], search: Search, chip: Chip, layout: Layout | 
     everywhere = float(ground.reference) * ground.dump
     known |= {displacement[id(s)] for _, s, score in scored
               if s.size >= 256 and expectation(score, everywhere) < 1e-6}
-    taken = sorted((s.dump, s.dump + s.size) for _, s, _ in scored)
+    scored.sort(key=lambda entry: entry[1].dump)
+    taken = [(s.dump, s.dump + s.size) for _, s, _ in scored]
     out: list[Region] = []
     for i, (f, s, score) in enumerate(scored):
         if i & 63 == 0:
@@ -66,6 +67,7 @@ def regions_of(found: list[Found], search: Search, chip: Chip, layout: Layout | 
         if score < LEAST or expected > SHOWN:
             continue
         s = rounded(sharpened(s, a, b, f.data, taken), a, b, f.data, taken, chip.flash.program_unit)
+        taken[i] = s.dump, s.dump + s.size
         x, y = a.data[s.reference:s.reference + s.size], f.data[s.dump:s.dump + s.size]
         equal = int(np.count_nonzero(x == y))
         errors = 0 if equal == s.size else int(_ONES[x ^ y].sum(dtype=np.int64))

@@ -30,8 +30,7 @@ def other_ways(search: Search, rate: int, *, transforms: bool, lines: bool) -> l
     Parameters
     ----------
     search
-        The search of the dump as it stands, with what it found; pieces with a stuck line move to a search
-        that masks the line out.
+        The search of the dump as it stands, with what it found.
     rate
         One word in ``2**rate`` is sampled to rate a way.
     transforms
@@ -45,11 +44,6 @@ def other_ways(search: Search, rate: int, *, transforms: bool, lines: bool) -> l
         The searches that found something, with their spans.
     """
     out: list[tuple[Transform, Search]] = []
-    mask = _stuck_mask(search) if lines else 0xFF
-    if mask != 0xFF:
-        again = _search(search, Transform.AS_IS, mask)
-        again.take(again.sampled(4), SURE)
-        out.append((Transform.AS_IS, again))
     ways: list[tuple[Transform, int]] = [(t, 0xFF) for t in Transform if transforms and t is not Transform.AS_IS]
     ways += [(Transform.AS_IS, 0xFF ^ 1 << line) for line in range(8) if lines]
     rated: list[tuple[int, int, Search, Candidates]] = []
@@ -73,6 +67,19 @@ def other_ways(search: Search, rate: int, *, transforms: bool, lines: bool) -> l
             again.take(again.sampled(4), SURE)
             out.append((ways[i][0], again))
     return out
+
+
+def stuck_line(search: Search) -> list[tuple[Transform, Search]]:
+    """Search again with a data line masked out when it explains the errors of the pieces found so far.
+
+    Those pieces are given back; the result holds one search, or none when no line is to blame.
+    """
+    mask = _stuck_mask(search)
+    if mask == 0xFF:
+        return []
+    again = _search(search, Transform.AS_IS, mask)
+    again.take(again.sampled(4), SURE)
+    return [(Transform.AS_IS, again)]
 
 
 def _search(search: Search, transform: Transform, mask: int) -> Search:
