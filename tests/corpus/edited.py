@@ -52,7 +52,7 @@ class Edit:
         """Take files and their keys out of the case."""
         for name in names:
             (self.folder / name).unlink()
-            self.text("case.toml", rf'^\w+ = "{re.escape(name)}"\n', ())
+            self.text("case.toml", rf'^\w+ = "{re.escape(name)}"\n', "")
 
     def add(self, after: str, lines: str) -> None:
         """Put lines into case.toml behind the line that begins with `after` (its last occurrence)."""
