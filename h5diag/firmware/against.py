@@ -106,8 +106,8 @@ class Match:
         if self.whole:
             return f"all {self.size} bytes are there {at}"
         if self.same_image:
-            return (f"the same image by its hash record {at}; {self.differing} bytes differ, as between two signing runs"
-                    " or between the encrypted and the plain form")
+            return (f"the same image by its hash record {at}; {self.differing} bytes differ, as between two signing"
+                    " runs or between the encrypted and the plain form")
         missing = self.size - self.compared
         rest = f", {missing} bytes are not in the dump" if missing else ""
         return f"{self.differing} of {self.compared} bytes differ {at}{rest}"

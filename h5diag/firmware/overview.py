@@ -96,3 +96,21 @@ def _matches(memory: MemoryImage, opened: MemoryImage, build: Build, layout: Lay
             if m.address not in best or m.differing < best[m.address].differing:
                 best[m.address] = m
     return tuple(sorted(best.values(), key=lambda m: (m.differing, -m.compared)))
+
+
+def slot_facts(s: SlotState) -> tuple[tuple[str, str], ...]:
+    """Return what is known of a slot as pairs of a label and a sentence, the most important first."""
+    trailer = s.content.trailer
+    facts = [("state", f"{s.state.value}: {s.reason}"), ("next boot", s.next_boot.text)]
+    facts += [("open point", point) for point in s.open_points]
+    for i in s.content.images:
+        v, header = i.verification, i.image.header
+        facts += [("image", f"version {header.version} at 0x{i.image.address:08X}, header {header.header_size} bytes,"
+                   f" body {header.body_size} bytes"),
+                  ("body", f"looks {v.body.kind.value}: {v.body.why}"), ("hash", f"{v.hash.value}: {v.hash_reason}"),
+                  ("signature", f"{v.signature.value}: {v.signature_reason}")]
+        facts += [("flags", ", ".join(header.flag_names))] if header.flags else []
+        facts += [("problem", p) for p in i.image.problems] + [("note", r) for r in v.remarks]
+    facts.append(("trailer", f"magic {trailer.magic.value}, image_ok {trailer.image_ok.value},"
+                  f" copy_done {trailer.copy_done.value}"))
+    return tuple(facts)

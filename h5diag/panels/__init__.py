@@ -1,0 +1,1 @@
+"""JupyterLab controls: thin views on traitlets models. ipywidgets and anywidget live here alone."""
