@@ -1,8 +1,6 @@
 """Write the bundled cases from the committed images: ``python data/build_cases.py [--out DIR]``.
 
-Everything here is computed: the same images give the same files, byte for byte. A board is modelled as the
-cells of its flash; a dump is what a reader with one security attribute sees of them, by the rule measured on
-silicon (an access whose attribute differs from the sector's reads 0x00 and reports nothing).
+Everything here is computed: the same images give the same files, byte for byte.
 """
 
 from __future__ import annotations
@@ -10,196 +8,34 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from boards import (
+    BASE,
+    NS_PRIMARY,
+    NS_SECONDARY,
+    READ_ALL,
+    READ_ALONE,
+    READ_SHORT,
+    READ_SLOTS,
+    READ_SOUND,
+    SECTOR,
+    alone_board,
+    init_board,
+    installed_board,
+    pending_board,
+)
+from cubeprog_text import (
+    OEMIROT,
+    PLAIN,
+    PROVISIONED,
+    PROVISIONING,
+    banner,
+    listing,
+)
 from intelhex import IntelHex
 
 HERE = Path(__file__).resolve().parent
-IMAGES = HERE / "images"
-
-BASE, SECURE_BASE, FLASH_SIZE, SECTOR = 0x08000000, 0x0C000000, 0x200000, 0x2000
-S_PRIMARY, NS_PRIMARY, S_SECONDARY, NS_SECONDARY, SLOTS_END = 0x18000, 0x1E000, 0xBE000, 0xC4000, 0x164000
-S_SLOT, NS_SLOT, HEADER = 0x6000, 0xA0000, 0x400
-SECURE_SECTORS = range(0x0F)           # SECWM1 0..0xE
-HIDDEN_SECTORS = range(0x0C)           # HDP1 0..0xB
-
-# What the dumps of an OEMiROT board hold, as flash offsets: the boot area, the secure primary slot and the head of
-# the non-secure one; its trailer, the secure secondary slot and the head of the non-secure one; the last trailer.
-# The rest was not read. A board whose boot stage has hidden itself is read from the slots on.
-TAIL = ((0xBDF00, 0xC5800), (SLOTS_END - 0x100, SLOTS_END))
-READ_ALL = ((0x00000, 0x1F800), *TAIL)
-READ_SLOTS = ((S_PRIMARY, 0x1F800), *TAIL)
-READ_SHORT = ((0x10000, 0x1F800), *TAIL)
-READ_SOUND = ((0x00000, 0x02000), (S_PRIMARY, 0x1F800), *TAIL)
-READ_ALONE = ((0x00000, 0x02000), (0x24000, 0x28000))
-
-
-@dataclass(slots=True)
-class Board:
-    """The cells of a 2 MB flash, erased, and what of it is secure or hidden at the moment of reading."""
-
-    cells: bytearray = field(default_factory=lambda: bytearray(b"\xff" * FLASH_SIZE))
-    secure: range = SECURE_SECTORS
-    hidden: range = range(0)
-
-    def program(self, hexfile: IntelHex) -> None:
-        """Program every record of `hexfile`, whichever alias its addresses use."""
-        for start, stop in hexfile.segments():
-            offset = start - (SECURE_BASE if start >= SECURE_BASE else BASE)
-            self.cells[offset:offset + stop - start] = hexfile.tobinstr(start=start, size=stop - start)
-
-    def program_at(self, offset: int, data: bytes) -> None:
-        """Program `data` at a flash offset."""
-        self.cells[offset:offset + len(data)] = data
-
-    def install(self, primary: int, secondary: int, size: int, plain: bytes) -> None:
-        """Do what the boot loader does: copy the slot with its body decrypted, then erase the download slot."""
-        slot = self.cells[secondary:secondary + size]
-        slot[HEADER:HEADER + len(plain)] = plain
-        self.cells[primary:primary + size] = slot
-        self.cells[secondary:secondary + size] = b"\xff" * size
-
-    def read(self, ranges: tuple[tuple[int, int], ...], access: str, base: int = SECURE_BASE) -> IntelHex:
-        """Return what accesses with this attribute see; ``all`` is a secure reader that first sets every SECBB bit."""
-        seen = IntelHex()
-        for start, stop in ranges:
-            data = bytearray(self.cells[start:stop])
-            for sector in range(start // SECTOR, -(-stop // SECTOR)):
-                allowed = access == "all" or (access == "secure") == (sector in self.secure)
-                if sector in self.hidden or not allowed:
-                    a, b = max(start, sector * SECTOR), min(stop, (sector + 1) * SECTOR)
-                    data[a - start:b - start] = bytes(b - a)
-            seen.puts(base + start, bytes(data))
-        return seen
-
-
-def image(name: str) -> IntelHex:
-    """Return a committed signed image."""
-    return IntelHex(str(IMAGES / name))
-
-
-def installed_board() -> Board:
-    """Return a board on which the boot loader took both download images (package 1.3.0: encrypted, then installed)."""
-    board = pending_board("a")
-    board.install(S_PRIMARY, S_SECONDARY, S_SLOT, (IMAGES / "secure.bin").read_bytes())
-    board.install(NS_PRIMARY, NS_SECONDARY, NS_SLOT, (IMAGES / "nonsecure.bin").read_bytes())
-    # The boot stage has handed over: its area is hidden at HDP level 3.
-    board.hidden = HIDDEN_SECTORS
-    return board
-
-
-def pending_board(run: str, magic: bool = True) -> Board:
-    """Return a board with the images of signing run `run` in its download slots, never installed."""
-    board = Board()
-    board.program_at(0, (IMAGES / "boot.bin").read_bytes())
-    board.program(image(f"secure_enc_sign_{run}.hex"))
-    board.program(image(f"nonsecure_enc_sign_{run}.hex"))
-    if not magic:
-        for end in (NS_SECONDARY, SLOTS_END):
-            board.program_at(end - 16, b"\xff" * 16)
-    return board
-
-
-def init_board() -> Board:
-    """Return a board whose images went straight to the primary slots (package 1.4.0 and later)."""
-    board = Board()
-    board.program_at(0, (IMAGES / "boot.bin").read_bytes())
-    board.program(image("secure_init_sign.hex"))
-    board.program(image("nonsecure_init_sign.hex"))
-    return board
-
-
-def alone_board() -> Board:
-    """Return a board with the stand-alone application, TrustZone off."""
-    board = Board(secure=range(0))
-    board.program(image("standalone.hex"))
-    return board
-
-
-# ---- texts of STM32CubeProgrammer, in our own values ----
-
-STATES = {0xED: "(Open)", 0x17: "(Provisioning, Debug partially opened (only non-secure)) ", 0x2E: "(iROT-Provisioned)"}
-OEMIROT: Mapping[str, int] = {
-    "PRODUCT_STATE": 0xED, "BOR_LEV": 0, "BORH_EN": 0, "IO_VDD_HSLV": 0, "IO_VDDIO2_HSLV": 0, "IWDG_STOP": 1,
-    "IWDG_STDBY": 1, "BOOT_UBE": 0xB4, "SWAP_BANK": 0, "IWDG_SW": 1, "NRST_STOP": 1, "NRST_STDBY": 1, "TZEN": 0xB4,
-    "SRAM2_ECC": 0, "SRAM3_ECC": 1, "BKPRAM_ECC": 1, "SRAM2_RST": 0, "SRAM1_3_RST": 1, "NSBOOTADD": 0x80000,
-    "NSBOOT_LOCK": 0xC3, "SECBOOT_LOCK": 0xB4, "SECBOOTADD": 0xC0000, "SECWM1_STRT": 0, "SECWM1_END": 0xE,
-    "WRPSGn1": 0xFFFFFFF8, "SECWM2_STRT": 0x7F, "SECWM2_END": 0, "WRPSGn2": 0xFFFFFFFF, "LOCKBL": 0,
-    "EDATA1_EN": 0, "EDATA1_STRT": 0, "EDATA2_EN": 0, "EDATA2_STRT": 0, "HDP1_STRT": 0, "HDP1_END": 0xB,
-    "HDP2_STRT": 1, "HDP2_END": 0,
-}
-# Read without the secure attribute, the secure boot register gives zero.
-PROVISIONING = {**OEMIROT, "PRODUCT_STATE": 0x17, "SECBOOT_LOCK": 0, "SECBOOTADD": 0}
-PROVISIONED = {**PROVISIONING, "PRODUCT_STATE": 0x2E}
-PLAIN = {**OEMIROT, "TZEN": 0xC3, "SRAM2_ECC": 1, "SRAM2_RST": 1, "SECBOOT_LOCK": 0xC3, "SECWM1_STRT": 0x7F,
-         "SECWM1_END": 0, "WRPSGn1": 0xFFFFFFFF, "HDP1_STRT": 1, "HDP1_END": 0}
-
-BANKS: tuple[tuple[int, int, tuple[tuple[str, tuple[str, ...]], ...]], ...] = (
-    (0x40022050, 8, (("Product state", ("PRODUCT_STATE",)), ("BOR Level", ("BOR_LEV", "BORH_EN")),
-                     ("User Configuration", ("IO_VDD_HSLV", "IO_VDDIO2_HSLV", "IWDG_STOP", "IWDG_STDBY", "BOOT_UBE",
-                                             "SWAP_BANK", "IWDG_SW", "NRST_STOP", "NRST_STDBY")))),
-    (0x40022070, 8, (("User Configuration 2", ("TZEN", "SRAM2_ECC", "SRAM3_ECC", "BKPRAM_ECC", "SRAM2_RST",
-                                               "SRAM1_3_RST")),)),
-    (0x40022080, 16, (("Boot Configuration", ("NSBOOTADD", "NSBOOT_LOCK", "SECBOOT_LOCK", "SECBOOTADD")),)),
-    (0x400220E0, 16, (("Bank1 - Flash watermark area definition", ("SECWM1_STRT", "SECWM1_END")),
-                      ("Write sector group protection 1", ("WRPSGn1",)))),
-    (0x400221E0, 16, (("Bank2 - Flash watermark area definition", ("SECWM2_STRT", "SECWM2_END")),
-                      ("Write sector group protection 2", ("WRPSGn2",)))),
-    (0x40022090, 8, (("OTP write protection", ("LOCKBL",)),)),
-    (0x400220F0, 8, (("Flash data bank 1 sectors", ("EDATA1_EN", "EDATA1_STRT")),)),
-    (0x400221F0, 8, (("Flash data bank 2 sectors", ("EDATA2_EN", "EDATA2_STRT")),)),
-    (0x400220F8, 8, (("Flash HDP bank 1", ("HDP1_STRT", "HDP1_END")),)),
-    (0x400221F8, 8, (("Flash HDP bank 2", ("HDP2_STRT", "HDP2_END")),)),
-)
-
-
-def remark(name: str, value: int) -> str:
-    """Return what the tool prints after the value: one blank and a text, or two blanks and a number."""
-    if name == "PRODUCT_STATE":
-        return " " + STATES[value]
-    if name in ("TZEN", "BOOT_UBE", "NSBOOT_LOCK", "SECBOOT_LOCK") and value:
-        words = {"TZEN": ("Trust zone enabled", "Trust zone disabled"), "BOOT_UBE": ("OEM-iRoT", "ST-iRoT")}
-        on, off = words.get(name, ("locked", "not locked"))
-        return f" ({on if value == 0xB4 else off})"
-    if name.startswith("SECWM"):
-        return f"  (0x{BASE + (0x100000 if name[5] == '2' else 0) + value * SECTOR:X})"
-    if name.startswith("HDP"):
-        return f"  (0x{value * SECTOR:X})"
-    if name in ("NSBOOTADD", "SECBOOTADD"):
-        return f"  (0x{value << 8:X})"
-    return f"  (0x{0 if name.startswith('WRPSG') else value:X})"
-
-
-def listing(values: Mapping[str, int], log: str) -> str:
-    """Return what ``-c ... -ob displ`` prints: the banner, the upload part, ten banks of fields."""
-    out = [log.rstrip("\n"), "", "UPLOADING OPTION BYTES DATA ...", ""]
-    for number, (address, size, _) in enumerate(BANKS):
-        out += [f"  Bank          : 0x{number:02X}", f"  Address       : 0x{address:08x}",
-                f"  Size          : {size} Bytes", "", "[" + "=" * 50 + "] 100% ", ""]
-    out.append("")
-    for number, (_, _, groups) in enumerate(BANKS):
-        out.append(f"OPTION BYTES BANK: {number}")
-        for title, names in groups:
-            out += ["", f"   {title}:", ""]
-            out += [f"     {name:<13}: 0x{values[name]:X}{remark(name, values[name])}" for name in names]
-        out.append("")
-    return "\n".join(out) + "\n"
-
-
-def banner(serial: str, voltage: str, *, mode: str = "Hot Plug", reset: str = "Software reset",
-           flash: str = "2 MBytes", sfsp: str = "v2.5.0", board: str = "--", firmware: str = "V3J15M7") -> str:
-    """Return the connection banner; a `mode` left empty is a banner pasted without its connect and reset lines."""
-    line = " " * 6 + "-" * 67
-    rows = [("ST-LINK SN", serial), ("ST-LINK FW", firmware), ("Board", board), ("Voltage", voltage),
-            ("SWD freq", "8000 KHz"), ("Connect mode", mode), ("Reset mode", reset), ("Device ID", "0x484"),
-            ("Revision ID", "Rev X"), ("Device name", "STM32H56x/573"), ("Flash size", flash), ("Device type", "MCU"),
-            ("Device CPU", "Cortex-M33"), ("BL Version", "0xE4"), ("SFSP Version", sfsp)]
-    if not mode:
-        rows = [r for r in rows if r[0] not in ("Connect mode", "Reset mode")]
-    return "\n".join([line, " " * 24 + "STM32CubeProgrammer v2.21.0", line, "",
-                      *(f"{key:<12}: {value}" for key, value in rows), ""])
-
 
 GOOD_SERIAL, SUSPECT_SERIAL = "0030003A3033511937363734", "002F00413532501320393453"
 GOOD_BANNER = banner(GOOD_SERIAL, "3.27V", mode="Normal", flash="2 MBytes (default)", board="NUCLEO-H563ZI")

@@ -1,6 +1,7 @@
 """Every chip file is consistent in itself: a typing slip in a fact must not survive."""
 
 import dataclasses
+import itertools
 import re
 
 import pytest
@@ -22,7 +23,7 @@ def test_geometry_adds_up(chip: Chip) -> None:
     assert len(chip.banks) == 2
     assert chip.sectors[0].range.start == f.base
     assert chip.sectors[-1].range.stop == chip.flash_range.stop
-    assert all(a.range.stop == b.range.start for a, b in zip(chip.sectors, chip.sectors[1:], strict=False))
+    assert all(a.range.stop == b.range.start for a, b in itertools.pairwise(chip.sectors))
     assert chip.sectors[len(chip.sectors) // 2].bank == 2
     assert chip.sectors[len(chip.sectors) // 2].index == 0
     assert (f.secure_base != f.base) == chip.trustzone
@@ -111,7 +112,7 @@ def test_identities_are_unique(chip: Chip) -> None:
 def test_regions_do_not_overlap(chip: Chip) -> None:
     spans = sorted([(r.base, r.base + r.size, r.name) for r in chip.regions]
                    + [(chip.flash_range.start, chip.flash_range.stop, "flash")])
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a[1] <= b[0] for a, b in itertools.pairwise(spans))
     for r in chip.regions:
         assert chip.region_at(r.base) == r
         if r.secure_base:

@@ -29,6 +29,8 @@ HEADER, BODY = 0x400, 0x4C10
 
 
 def script(name: str) -> ModuleType:
+    if str(DATA) not in sys.path:
+        sys.path.insert(0, str(DATA))  # as `python data/NAME.py` does
     spec = importlib.util.spec_from_file_location(name, DATA / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None

@@ -25,6 +25,7 @@ from h5diag.files import (
     write_sidecar,
 )
 from h5diag.files.kind import Kind, tell_kind
+from h5diag.files.pieces import without
 from h5diag.memory import Access, AddressRange, MemoryImage, Origin, Segment, merged
 
 BASE = 0x0800_0000
@@ -366,3 +367,16 @@ def test_kind(tmp_path, name, content, kind):
     path = tmp_path / name
     path.write_bytes(content)
     assert tell_kind(path) is kind
+
+
+@given(st.lists(st.tuples(st.integers(0, 90), st.integers(1, 9)), max_size=12),
+       st.lists(st.tuples(st.integers(0, 99), st.integers(1, 20)), max_size=12))
+def test_cutting_holes_out_is_set_arithmetic(pieces, cuts):
+    segments, stop = [], 0
+    for gap, size in pieces:
+        segments.append(Segment(stop + gap, array(range(size))))
+        stop = stop + gap + size
+    holes = merged(AddressRange(a, a + n) for a, n in cuts)
+    known = {a: int(b) for s in segments for a, b in enumerate(s.data, s.start)}
+    left = {a: int(b) for s in without(tuple(segments), holes) for a, b in enumerate(s.data, s.start)}
+    assert left == {a: b for a, b in known.items() if not any(a in h for h in holes)}

@@ -40,10 +40,10 @@ def translated(address: int = 0, size: int = 0) -> Iterator[None]:
 def probe_error(error: BaseException) -> ProbeError:
     """Return the `ProbeError` that says what `error` means and what to do."""
     text = " ".join(str(error).split())
-    causes = (error, error.__cause__, error.__context__)
-    numbers = {getattr(e, "errno", None) for e in causes if e is not None}
-    lower = " ".join(str(e).lower() for e in causes if e is not None)
-    if isinstance(error, exceptions.ProbeDisconnected) or errno.ENODEV in numbers or "no such device" in lower \
+    causes = _chain(error)
+    numbers = {getattr(e, "errno", None) for e in causes}
+    lower = " ".join(str(e).lower() for e in causes)
+    if any(isinstance(e, exceptions.ProbeDisconnected) for e in causes) or errno.ENODEV in numbers or "no such device" in lower \
             or "disconnected" in lower or "thread exited unexpectedly" in lower:
         return ProbeError("the probe is gone: unplugged, or its server closed", advice=RESUME, cause=text)
     if errno.ECONNREFUSED in numbers:
@@ -71,6 +71,17 @@ def probe_error(error: BaseException) -> ProbeError:
     if "no cores were discovered" in lower:
         return closed_port(text)
     return ProbeError("the link to the chip failed", cause=text, advice="check cable and supply, try a lower speed")
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """Return the error and what led to it; pyOCD wraps a lost probe in "target not detected"."""
+    out = [error]
+    while len(out) < 8:
+        below = out[-1].__cause__ or out[-1].__context__
+        if below is None or below in out:
+            break
+        out.append(below)
+    return out
 
 
 def closed_port(cause: str = "") -> ProbeError:

@@ -106,7 +106,7 @@ def _call_line(c: LoaderCall) -> str:
     taken = {"Init": 0, "SectorErase": 2, "Write": 3, "Read": 3, "MassErase": 0}.get(c.function, 4)
     arguments = " ".join(f"0x{a:08X}" for a in c.arguments[:taken])
     msp = f"0x{c.msp:08X}" if c.msp >= 0 else "not shown"
-    result = c.exception or c.outcome.value
+    result = c.exception if c.downloaded and c.exception else c.outcome.value
     return f"{c.line:<6} {c.function or f'0x{c.pc:08X}':12} {arguments:33} {msp:11} {result}"
 
 

@@ -92,15 +92,21 @@ class Pieces:
 
 def without(segments: tuple[Segment, ...], holes: tuple[AddressRange, ...]) -> tuple[Segment, ...]:
     """Return the segments less the bytes in `holes`, which are sorted and disjoint."""
+    if not holes:
+        return segments
     out: list[Segment] = []
-    for s in segments:
+    i = 0
+    for s in sorted(segments, key=lambda s: s.start):
         at = s.start
-        for hole in holes:
-            if hole.stop <= at or hole.start >= s.stop:
-                continue
-            if hole.start > at:
-                out.append(Segment(at, s.data[at - s.start:hole.start - s.start]))
-            at = hole.stop
+        while i < len(holes) and holes[i].stop <= at:
+            i += 1
+        while i < len(holes) and holes[i].start < s.stop:
+            if holes[i].start > at:
+                out.append(Segment(at, s.data[at - s.start:holes[i].start - s.start]))
+            at = holes[i].stop
+            if at >= s.stop:
+                break  # the hole may go on into the next segment
+            i += 1
         if at < s.stop:
             out.append(Segment(at, s.data[at - s.start:]))
     return tuple(out)

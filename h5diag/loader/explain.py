@@ -10,7 +10,7 @@ from h5diag.loader.calls import ABSENT, LoaderCall, Outcome, Side, find_calls, i
 from h5diag.loader.cause import Situation, likely_cause
 from h5diag.loader.elf import LoaderFile
 from h5diag.loader.placement import family_of_device, ram_plan
-from h5diag.loader.vb3 import LoaderLog, MemoryAccess, MessageKind
+from h5diag.loader.vb3 import DRY_RUN_MARK, LoaderLog, MemoryAccess, MessageKind, OpaqueLine
 
 _UNKNOWN_CAUSE = ("Likely causes: it is linked at another address than base + 4, or its image is larger than the RAM "
                   "region the programmer uses. Check with 'h5diag loader lint FILE --log LOG'.")
@@ -236,14 +236,18 @@ def _call_remarks(own: tuple[LoaderCall, ...]) -> list[str]:
 
 def _log_remarks(log: LoaderLog, story: Story) -> list[str]:
     out: list[str] = []
+    if any(isinstance(e, OpaqueLine) and e.text.startswith(DRY_RUN_MARK) for e in log.events[:3]):
+        out.append("This is the log of a dry run on an emulated core, not of a chip.")
     errors, done = log.messages(MessageKind.ERROR, MessageKind.LOADER_REFUSED), log.messages(MessageKind.SUCCESS)
     if errors:
         out.append(f"The programmer says (line {errors[0].line}): {errors[0].text}")
     if done and story not in (Story.WORKED, Story.NO_CALL, Story.INTERNAL_ONLY):
         out.append(f"Its '{done[0].text}' (line {done[0].line}) proves nothing here.")
     if story is Story.BYPASSED:
-        out.append("Known cause: StorageInfo shares its segment with code instead of having one of its own; "
-                   "check with 'h5diag loader lint FILE'. Or no loader was given with -el.")
+        given = log.messages(MessageKind.LOADER)
+        out.append(f"The loader was given (line {given[0].line}). Known cause: StorageInfo shares its segment with code; "
+                   "check with 'h5diag loader lint FILE'." if given else
+                   "The log does not show that a loader was given with -el.")
     if story in (Story.FAULTED, Story.REFUSED, Story.HUNG):
         out.append("Next: 'h5diag loader lint FILE --log LOG', then 'h5diag loader run FILE' to see it run on an "
                    "emulated core.")

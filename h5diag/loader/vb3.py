@@ -17,8 +17,11 @@ from pathlib import Path
 
 from h5diag.errors import InputError
 
-LARGEST_LOG = 64 << 20
+LARGEST_LOG = 16 << 20
 """Bytes of a log file that are read at most."""
+
+DRY_RUN_MARK = "Dry run on an emulated core"
+"""How the log of a dry run begins, so that nobody takes it for that of a chip."""
 
 _LONGEST_LINE = 2000
 
@@ -133,6 +136,9 @@ _REGISTER = re.compile(rf"([wr]) +ap +(\d{{1,3}}) +reg +(\d{{1,2}}) +\w{{1,8}} +
 _MEMORY = re.compile(rf"([wr]) +ap +(\d{{1,3}}) +@{_HEX} *:? *{_HEX} +bytes,? *Data +{_HEX}[. ]*$")
 _CONTROL = re.compile(r"(halt|run) +ap +(\d{1,3})$")
 
+# A line without any of these words is no known message; it costs one search instead of many.
+_WORDS = re.compile("init|loader|stm32|device|eras|upload|address|error|success|complete|verified|read|operation"
+                    "|command|memory", re.IGNORECASE)
 _MESSAGES: tuple[tuple[MessageKind, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in (
         (MessageKind.TIMEOUT, r"(?=.*init).*(?:time-?d? ?out).*"),
@@ -148,10 +154,10 @@ _MESSAGES: tuple[tuple[MessageKind, re.Pattern[str]], ...] = tuple(
         (MessageKind.DEVICE_ID, rf"device id *: *{_HEX.replace('(', '(?P<value>', 1)}.*"),
         (MessageKind.ERASE_INTERNAL, r".*erasing internal memory sectors.*"),
         (MessageKind.ERASE_EXTERNAL, r".*erasing external memory sectors.*"),
+        (MessageKind.SUCCESS, r".*(?:successfully|file download complete|download verified).*"),
         (MessageKind.OPERATION, r"(?:memory programming|mass erase|erase sector|erasing segment|uploading) ?.*"),
         (MessageKind.ADDRESS, rf"address *:+ *{_HEX.replace('(', '(?P<value>', 1)}.*"),
         (MessageKind.ERROR, r"error *:.*"),
-        (MessageKind.SUCCESS, r".*(?:successfully|file download complete|download verified).*"),
         (MessageKind.WRITE, r"(?:flash ?)?loader write.*"),
         (MessageKind.READ, r"(?:flash ?)?loader read.*|read progress.*|reading data.*"),
         (MessageKind.ERASE, r"(?:flash ?)?loader .*erase.*|memory erase.*|flash (?:sector )?erase.*|erasing memory.*"),
@@ -217,6 +223,8 @@ def _event(number: int, body: str) -> Event:
         return MemoryAccess(number, int(m[2]), m[1] == "w", int(m[3], 16), int(m[4], 16), int(m[5], 16))
     if m := _CONTROL.match(body):
         return RunControl(number, int(m[2]), m[1] == "run")
+    if not _WORDS.search(body):
+        return OpaqueLine(number, body)
     for kind, pattern in _MESSAGES:
         if m := pattern.fullmatch(body):
             groups = m.groupdict()

@@ -1,6 +1,9 @@
 """Find where the pieces of a known image landed in a flash dump."""
 
+from h5diag.locate.bits import BitLines, compare_bits
+from h5diag.locate.correlation import Correlation, Mark, correlate
 from h5diag.locate.engine import locate
 from h5diag.locate.placement import Displacement, LineFault, LineState, Placement, Region, Transform
 
-__all__ = ["Displacement", "LineFault", "LineState", "Placement", "Region", "Transform", "locate"]
+__all__ = ["BitLines", "Correlation", "Displacement", "LineFault", "LineState", "Mark", "Placement", "Region",
+           "Transform", "compare_bits", "correlate", "locate"]

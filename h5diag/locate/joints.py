@@ -81,7 +81,7 @@ def sharpened(s: Span, a: Side, b: Side, dump: Bytes, taken: list[tuple[int, int
     worth[0] = 2.0  # equal bytes are common among unrelated code as well
     room_before, room_after = _room(s, a, b, taken)
     inside = min(REACH, s.size // 2)
-    before, after = min(room_before, REACH), min(room_after, REACH)
+    before, after = max(0, min(room_before, REACH)), max(0, min(room_after, REACH))
     r, d = s.reference + s.size - inside, s.dump + s.size - inside
     tail = worth[_WRONG[a.data[r:r + inside + after] ^ dump[d:d + inside + after]]].cumsum()
     r, d = s.reference - before, s.dump - before

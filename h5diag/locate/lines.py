@@ -74,7 +74,11 @@ def line_faults(reference: Bytes, dump: Bytes, address: int) -> tuple[LineFault,
         step = reference.size // LOOKED_AT
         rows = reference.size // WINDOW
         reference, dump = (v[:rows * WINDOW].reshape(rows, WINDOW)[::step].ravel() for v in (reference, dump))
-    counts = count_lines(reference, dump, address)
+    return faults_of(count_lines(reference, dump, address))
+
+
+def faults_of(counts: LineCounts) -> tuple[LineFault, ...]:
+    """Return the data line that holds nearly all errors of 32 counted lines, if there is one."""
     total = int(counts.errors.sum())
     if total < LEAST_ERRORS:
         return ()

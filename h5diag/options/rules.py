@@ -74,8 +74,13 @@ def expectations(layout: Layout) -> tuple[Expectation, ...]:
 
 
 def check_options(options: OptionBytes, layout: Layout) -> tuple[OptionCheck, ...]:
-    """Compare a board with what the boot loader of `layout` expects; those that differ come first."""
-    out = [_check(options, e) for e in expectations(layout)]
+    """Compare a board with what the boot loader of `layout` expects; those that differ come first.
+
+    A board of another family than the layout's is not compared: the result is empty.
+    """
+    if options.chip.family != layout.chip.family:
+        return ()
+    out = [_check(options, e) for e in expectations(layout) if _has(options.chip, e.name)]
     out += _second_bank(options)
     out += _product_state(options)
     out += _edata(options, layout)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -13,26 +12,24 @@ import numpy as np
 Rng = np.random.Generator
 
 
-def _build_cases() -> ModuleType:
-    path = Path(__file__).resolve().parents[2] / "data" / "build_cases.py"
-    spec = importlib.util.spec_from_file_location("corpus_build_cases", path)
+def _printed() -> ModuleType:
+    path = Path(__file__).resolve().parents[2] / "data" / "cubeprog_text.py"
+    spec = importlib.util.spec_from_file_location("corpus_cubeprog_text", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
 
-_cases = _build_cases()
-OEMIROT: Mapping[str, int] = _cases.OEMIROT
-PLAIN: Mapping[str, int] = _cases.PLAIN
-_cases.STATES.update({0x72: "(Closed)", 0xC6: "(TZ-Closed)", 0x5C: "(Locked)"})
+_data = _printed()
+OEMIROT: Mapping[str, int] = _data.OEMIROT
+PLAIN: Mapping[str, int] = _data.PLAIN
 
 
 def banner(values: Mapping[str, str]) -> str:
     """Return a connection banner; `values` replaces or removes (empty) what the usual one says."""
-    text = _cases.banner("0030003A3033511937363734", "3.28V")
+    text = _data.banner("0030003A3033511937363734", "3.28V")
     out = []
     for line in text.split("\n"):
         key = line.split(":")[0].strip()
@@ -46,7 +43,7 @@ def banner(values: Mapping[str, str]) -> str:
 
 def listing(options: Mapping[str, int], connection: str, *, upload: bool = True) -> str:
     """Return an ``-ob displ`` listing; without `upload` the progress part is left out, as older versions do."""
-    text: str = _cases.listing(options, connection)
+    text: str = _data.listing(options, connection)
     if upload:
         return text
     return (connection.rstrip("\n") + "\n\n" + text[text.index("OPTION BYTES BANK: 0"):]).lstrip("\n")

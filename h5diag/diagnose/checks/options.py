@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from h5diag.diagnose.checks.slots import waiting_slots
 from h5diag.diagnose.measure import Measured
 from h5diag.diagnose.wording import count_text, ranges_text
 from h5diag.memory import AddressRange, subtracted
-from h5diag.options import Agreement, Weight, check_options, compare_options
+from h5diag.options import Agreement, OptionCheck, Weight, check_options, compare_options
 from h5diag.verdict import Direction, Finding
 
 
@@ -16,6 +19,9 @@ def check_provisioned_options(m: Measured) -> tuple[Finding, ...]:
         return ()
     results = [c for c in check_options(m.suspect.options, m.layouts[0]) if c.name != m.chip.state_option]
     wrong = [c for c in results if c.agreement is Agreement.DIFFERS]
+    older = [c for c in results if c.agreement is Agreement.OLDER_PACKAGE]
+    if older and not _older_package(m, results):
+        wrong += older
     unknown = [c.name for c in results if c.agreement is Agreement.NOT_KNOWN]
     limits = f"Not readable in this state: {', '.join(unknown)}." if unknown else ""
     if wrong:
@@ -34,6 +40,15 @@ def check_provisioned_options(m: Measured) -> tuple[Finding, ...]:
                         hint=True, limits=limits),)
     return (Finding("options-as-provisioned", f"All {len(agree)} options that could be read are what the boot loader's"
                     " start-up check demands.", limits=limits),)
+
+
+def _older_package(m: Measured, results: Sequence[OptionCheck]) -> bool:
+    """Tell whether values of the vendor's first package are legitimate here: all of them together, or none."""
+    version = re.match(r"v?(\d+)\.(\d+)", m.case.package)
+    if version and (int(version[1]), int(version[2])) > (1, 0):
+        return False
+    changed = [c for c in results if c.name in ("SECWM1_END", "HDP1_END", "WRPSGn1")]
+    return not any(c.agreement is Agreement.AGREES for c in changed)
 
 
 def check_options_against_good(m: Measured) -> tuple[Finding, ...]:

@@ -132,7 +132,7 @@ def erased_holes(m: Measured) -> tuple[AddressRange, ...]:
     size = m.chip.flash.sector_size
     explained = merged(s.slot.range for s in m.suspect.slots if s.state.value in ("empty", "interrupted"))
     return tuple(a.range for a in m.comparison.of(AreaState.ERASED)
-                 if a.range.start % size == 0 and a.range.stop % size == 0 and a.differing_bytes >= 256
+                 if a.range.start % size == 0 and a.range.stop % size == 0 and a.differing_bytes >= 32
                  and not any(e.covers(m.canonical([a.range])[0]) for e in explained))
 
 

@@ -122,10 +122,9 @@ def _base(loader: LoaderFile, family: Family, trustzone: str, log: LoaderLog | N
     if log is not None and (shown := log_base(log)) != ABSENT:
         return shown, "your log"
     known = bases(family.name, trustzone, log_version(log) if log else "")
-    if trustzone == "unknown":
-        # Nothing was said of TrustZone: the one place that fits is no reason for a refusal.
-        known = tuple(sorted(known, key=lambda b: b.link_address != loader.link_address and b.hint))
-    return known[0].address, _named(known[0])
+    # Where several bases may apply, one that fits is no reason for a refusal.
+    fitting = next((b for b in known if b.link_address == loader.link_address), known[0])
+    return fitting.address, _named(fitting)
 
 
 def _named(base: Base) -> str:

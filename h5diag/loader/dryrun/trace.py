@@ -8,6 +8,7 @@ from h5diag.loader.dryrun.request import profile
 from h5diag.loader.dryrun.run import DryCall, DryRun, Verdict
 from h5diag.loader.elf import LoaderFile
 from h5diag.loader.placement import Family, RamPlan, ram_plan
+from h5diag.loader.vb3 import DRY_RUN_MARK
 
 _NAMES = (*(f"R{i}" for i in range(13)), "SP", "LR", "PC", "xPSR", "MSP", "PSP")
 _BEFORE = {"SectorErase": "Memory erase...", "Write": "Loader write range...", "Read": "Reading data..."}
@@ -17,7 +18,7 @@ def trace(run: DryRun, loader: LoaderFile, family: Family) -> str:
     """Return the log that STM32CubeProgrammer would print with ``-vb 3`` for the calls of a dry run."""
     ap = profile(family.name)["ap"]
     plan = ram_plan(run.base, run.image_size)
-    return "\n".join((f"Dry run on an emulated core, no chip: {loader.source}", *_lines(run, ap, plan))) + "\n"
+    return "\n".join((f"{DRY_RUN_MARK}, no chip: {loader.source}", *_lines(run, ap, plan))) + "\n"
 
 
 def _lines(run: DryRun, ap: int, plan: RamPlan) -> Iterator[str]:
