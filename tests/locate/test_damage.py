@@ -32,7 +32,8 @@ def test_identical_images_are_in_place_and_nothing_else():
     assert {r.explanation.kind.value for r in p.regions} == {"in-place"}
     assert sum(r.bit_errors for r in p.regions) == 0
     assert sum(r.equal_bytes for r in p.regions) >= content(data)
-    assert p.dump_rest == () and p.reference_rest == ()
+    assert p.dump_rest == ()
+    assert p.reference_rest == ()
 
 
 @pytest.mark.parametrize("offset", [0x10000, 0x10004, 0x12345])
@@ -43,7 +44,9 @@ def test_whole_image_displaced(offset):
     p = locate(image_of(image), image_of(dump))
     (r,) = p.regions
     assert (r.reference_start, r.dump_start, r.size) == (BASE, BASE + offset, image.size)
-    assert r.displacement == offset and r.equal_bytes == r.size and not r.weak
+    assert r.displacement == offset
+    assert r.equal_bytes == r.size
+    assert not r.weak
     assert r.explanation.kind.value == "image"
     assert p.displacements[0].displacement == offset
 
@@ -187,7 +190,8 @@ def test_permuted_sectors():
         explained[d:d + r.size] = True
     assert explained.mean() > 0.999
     kinds = {r.explanation.kind.value for r in p.strong}
-    assert kinds <= {"sector-move", "in-place"} and "sector-move" in kinds
+    assert kinds <= {"sector-move", "in-place"}
+    assert "sector-move" in kinds
 
 
 def test_lost_and_repeated_words_in_a_read_window():
@@ -234,7 +238,8 @@ def test_founding_case(fill, seed):
     p = locate(image_of(good, 0x0C000000), image_of(suspect, 0x0C000000), layout=load_layout("oemirot-2m-overwrite"))
     (r,) = p.regions
     assert (r.reference_start, r.dump_start, r.size, r.displacement) == (0x0C018000, 0x0C0BE000, 32, 0xA6000)
-    assert not r.weak and r.explanation.kind.value == "slot"
+    assert not r.weak
+    assert r.explanation.kind.value == "slot"
     assert "secure secondary" in r.explanation.text
     # The encrypted body stays unexplained.
     assert any(x.start <= 0x0C0BE410 and x.stop >= 0x0C0C3120 for x in p.dump_rest)
@@ -282,7 +287,8 @@ def test_fill_is_never_a_match(pattern):
 
 def test_sound_unrelated_content_is_quiet():
     p = locate(image_of(code(1 << 18, 21)), image_of(code(1 << 18, 22)))
-    assert p.strong == () and len(p.weak) <= 2
+    assert p.strong == ()
+    assert len(p.weak) <= 2
 
 
 def test_zeroed_chunks_do_not_end_a_piece():
