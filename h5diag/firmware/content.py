@@ -14,8 +14,8 @@ from h5diag.firmware.trailer import (
     ALIGNED_MAGIC_TAIL,
     CLASSIC_MAGIC,
     MAGIC_SIZE,
+    MOST_STATUS,
     READ_SIZE,
-    STATUS_ENTRIES,
     UNREAD_TRAILER,
     Magic,
     Trailer,
@@ -164,9 +164,9 @@ def _content(memory: MemoryImage, layout: Layout, slot: Slot, address: int,
     stop = address + slot.range.size
     unit, sector = layout.chip.flash.program_unit, layout.chip.flash.sector_size
     inside = tuple(i for i in images if address <= i.image.address < stop)
-    end = max((min(i.image.range.stop, stop) for i in inside), default=address)
+    end = max((min(i.image.range.stop, stop - MAGIC_SIZE) for i in inside), default=address)
     return SlotContent(slot, address, _fill(memory, address, stop), memory.gaps(address, stop), inside,
-                       _trailer(memory, address, stop, unit, layout.mode is Mode.SWAP),
+                       _trailer(memory, end, stop, unit, layout.mode is Mode.SWAP),
                        _odd_zeros(memory, end, stop, sector), _fill(memory, address, min(stop, address + sector)))
 
 
@@ -181,10 +181,11 @@ def _fill(memory: MemoryImage, start: int, stop: int) -> Fill:
 
 
 def _trailer(memory: MemoryImage, start: int, stop: int, unit: int, swap: bool) -> Trailer:
-    size = READ_SIZE + (STATUS_ENTRIES * 32 if swap else 0)
-    for length in (size, READ_SIZE, 48, 16):
-        if stop - length >= start and memory.covers(stop - length, stop):
-            return parse_trailer(memory.read(stop - length, stop).tobytes(), program_unit=unit)
+    """Return the trailer before `stop`, from the bytes behind `start` that are known without a gap."""
+    size = READ_SIZE + (MOST_STATUS * 32 if swap else 0)
+    for s in memory.segments_in(max(start, stop - size), stop):
+        if s.stop == stop:
+            return parse_trailer(s.data.tobytes(), program_unit=unit)
     return UNREAD_TRAILER
 
 
@@ -211,7 +212,9 @@ def _examined(memory: MemoryImage, image: BootImage, search: Search, layout: Lay
         unit = layout.chip.flash.program_unit
         offset = layout.chip.canonical(image.address) - slot.range.start
         start = image.address - offset
-        trailer = _trailer(memory, start, start + slot.range.size, unit, layout.mode is Mode.SWAP)
+        stop = start + slot.range.size
+        behind = min(image.range.stop, stop - MAGIC_SIZE)
+        trailer = _trailer(memory, behind, stop, unit, layout.mode is Mode.SWAP)
         at_start = offset == 0
     else:
         following = min((i.address for i in search.images if i.address >= image.range.stop), default=1 << 64)

@@ -37,13 +37,12 @@ class KeyKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class VerifyKey:
-    """A public key. `hashes` are SHA-256, SHA-384 and SHA-512 of it in the form that MCUboot stores."""
+    """A public key. `name` is its file's name; `hashes` are SHA-256, -384 and -512 of it as MCUboot stores it."""
 
     kind: KeyKind
     name: str
     hashes: tuple[bytes, bytes, bytes]
     key: PublicKey = field(repr=False, compare=False)
-    private_given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +73,7 @@ def parse_verify_key(pem: bytes, *, source: str = "key") -> VerifyKey:
         When it is protected by a password, cannot be read, or is of a kind that does not sign images.
     """
     key = _load_pem(pem, source)
-    private = hasattr(key, "private_bytes")
-    public = key.public_key() if private else key  # type: ignore[attr-defined]
+    public = key.public_key() if hasattr(key, "private_bytes") else key  # type: ignore[attr-defined]
     advice = "images are signed with ECDSA P-256 or P-384, RSA-2048 or RSA-3072, or Ed25519"
     kind = _kind(public)
     if isinstance(public, rsa.RSAPublicKey):
@@ -87,7 +85,7 @@ def parse_verify_key(pem: bytes, *, source: str = "key") -> VerifyKey:
     if kind is None:
         raise InputError("this size or curve of key is not used for images", source=source, advice=advice)
     hashes = (hashlib.sha256(encoded).digest(), hashlib.sha384(encoded).digest(), hashlib.sha512(encoded).digest())
-    return VerifyKey(kind, source, hashes, public, private)
+    return VerifyKey(kind, Path(source).name, hashes, public)
 
 
 def parse_decrypt_key(content: bytes, *, source: str = "key") -> DecryptKey:
@@ -99,7 +97,7 @@ def parse_decrypt_key(content: bytes, *, source: str = "key") -> DecryptKey:
         When it is protected by a password, cannot be read, is public, or is of a kind that does not decrypt.
     """
     if b"-----BEGIN" not in content:
-        return DecryptKey(KeyKind.AES_KW, source, _wrapping_key(content, source))
+        return DecryptKey(KeyKind.AES_KW, Path(source).name, _wrapping_key(content, source))
     key = _load_pem(content, source)
     advice = "give the private key: ECDSA P-256, X25519 or RSA-2048"
     if not hasattr(key, "private_bytes"):
@@ -107,7 +105,7 @@ def parse_decrypt_key(content: bytes, *, source: str = "key") -> DecryptKey:
     if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | x25519.X25519PrivateKey):
         kind = KeyKind.X25519 if isinstance(key, x25519.X25519PrivateKey) else _kind(key.public_key())
         if kind in (KeyKind.ECDSA_P256, KeyKind.X25519, KeyKind.RSA_2048, KeyKind.RSA_3072):
-            return DecryptKey(kind, source, key)
+            return DecryptKey(kind, Path(source).name, key)
     raise InputError("this kind of key does not decrypt images", source=source, advice=advice)
 
 

@@ -34,6 +34,7 @@ from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment
 MOST_NESTED = 16
 MOST_LONE = 64
 SECTOR = 0x2000
+AT_ONCE = 1 << 14
 NO_TLVS = Tlvs((), 0, 0)
 
 
@@ -200,6 +201,18 @@ def _magics(data: Bytes) -> npt.NDArray[np.int64]:
 def _sorted_out(data: Bytes, positions: npt.NDArray[np.int64],
                 start: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the offsets of complete images and those of credible lone headers."""
+    complete, lone = [], []
+    for first in range(0, positions.size, AT_ONCE):
+        part = positions[first:first + AT_ONCE]
+        whole, credible = _told(data, part, start)
+        complete.append(part[whole])
+        lone.append(part[credible])
+    return np.concatenate(complete), np.concatenate(lone)
+
+
+def _told(data: Bytes, positions: npt.NDArray[np.int64],
+          start: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return which of the magics begin a complete image, and which a credible header without TLVs."""
     headers = data[positions[:, None] + np.arange(HEADER_SIZE)]
     size = np.ascontiguousarray(headers[:, 8:10]).view("<u2")[:, 0].astype(np.int64)
     body = np.ascontiguousarray(headers[:, 12:16]).view("<u4")[:, 0].astype(np.int64)
@@ -214,4 +227,4 @@ def _sorted_out(data: Bytes, positions: npt.NDArray[np.int64],
     aligned = ((start + positions) % 16 == 0) | (positions == 0)
     credible = sound & ~complete & aligned & (flags & np.uint32(~KNOWN_FLAGS & 0xFFFFFFFF) == 0) & (pad == 0) \
         & (size % 4 == 0)
-    return positions[complete], positions[credible]
+    return complete, credible

@@ -16,8 +16,8 @@ ALIGNED_MAGIC_TAIL = bytes.fromhex("2de15d29410b8d77679c110f1f8a")
 MAGIC_SIZE = 16
 READ_SIZE = 32 * 6
 """Bytes before the end of a slot that `parse_trailer` can make use of."""
-STATUS_ENTRIES = 128 * 3
-"""Swap status entries that MCUboot reserves with its default of 128 sectors."""
+MOST_STATUS = 256 * 3
+"""Swap status entries that are looked at: three for each sector of a slot."""
 
 
 class Magic(Enum):
@@ -96,8 +96,8 @@ def parse_trailer(tail: bytes, *, program_unit: int = 0) -> Trailer:
     Parameters
     ----------
     tail
-        The end of the slot, ideally `READ_SIZE` bytes and more (swap status needs
-        ``STATUS_ENTRIES * alignment`` in addition); fewer leave fields unread.
+        The end of the slot behind its image, ideally `READ_SIZE` bytes and more (swap status needs
+        ``MOST_STATUS * alignment`` in addition); fewer leave fields unread.
     program_unit
         The flash's program unit in bytes. With 16, the fields of a classic trailer may stand in units of 16, as
         ST's imgtool writes them (image_ok at offset -32).
@@ -134,6 +134,10 @@ def _flag(value: int) -> TrailerFlag:
 
 
 def _status(tail: bytes, stop: int, alignment: int) -> int:
-    """Count the status entries written; without encryption keys in between they end before swap_size."""
-    start = stop - STATUS_ENTRIES * alignment
-    return sum(1 for b in tail[start:stop:alignment] if b != 0xFF) if start >= 0 else 0
+    """Count the swap status entries before swap_size: a state from 1 to 3, the rest of its unit erased.
+
+    How many units are reserved is the boot loader's configuration; saved image keys in between do not look so.
+    """
+    rest = b"\xff" * (alignment - 1)
+    return sum(1 for at in range(stop - alignment, max(-1, stop - MOST_STATUS * alignment - 1), -alignment)
+               if at >= 0 and 1 <= tail[at] <= 3 and tail[at + 1:at + alignment] == rest)

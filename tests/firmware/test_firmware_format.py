@@ -138,7 +138,7 @@ def test_header_claiming_4_gb() -> None:
     assert slot_states(memory, layout)[0].state.value == "differs"
 
 
-HOSTILE = ("magics", "headers", "lone", "tlvs", "shared")
+HOSTILE = ("magics", "nothing-else", "headers", "lone", "tlvs", "shared")
 
 
 def hostile(kind: str) -> bytes:
@@ -151,6 +151,8 @@ def hostile(kind: str) -> bytes:
     if kind == "magics":
         for at in range(0, data.size - 32, step):
             data[at:at + 4] = header[:4]
+    elif kind == "nothing-else":
+        data = np.tile(header[:4], data.size // 4)
     elif kind in ("headers", "shared"):
         target = data.size - 0x10000
         for at in range(0, target - 64, 32):

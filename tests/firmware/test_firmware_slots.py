@@ -339,6 +339,35 @@ def test_trailers(tail: bytes, expected: tuple[Magic, TrailerFlag, TrailerFlag])
     assert (t.magic, t.image_ok, t.copy_done) == expected
 
 
+def test_swap_status_entries_are_counted_behind_the_image_only(images: Images, swapping: Layout,
+                                                               workshop: Workshop) -> None:
+    old = workshop.sign(payload=PAYLOAD, header=0x400, version="1.0.0")
+    half = bytearray(swap_trailer(old))
+    for n in range(5):
+        half[-0x400 + 16 * n] = 1 + n % 3
+    s = states(board((SWAP_P, bytes(half))), swapping)["secure primary"]
+    assert s.content.trailer.status_entries == 5
+    assert s.state is State.INTERRUPTED
+    full = workshop.sign(payload=b"\x01" + b"\xff" * 15 + (b"\x02" + b"\xff" * 15) * 0x540, header=0x400)
+    assert 0x6000 - len(full) < 0x900
+    s = states(board((SWAP_P, swap_trailer(full))), swapping)["secure primary"]
+    assert s.content.trailer.status_entries == 0
+    assert s.state is State.INSTALLED
+
+
+def test_trailer_of_a_padded_hex_file(workshop: Workshop, layout: Layout) -> None:
+    """imgtool writes only the fields that it sets: the rest of the trailer is no part of the file."""
+    from h5diag.files import read_image
+    workshop.sign("-c", "--confirm", "-M", "4", "--align", "8", "-x", "0x8018000", payload=PAYLOAD, key="ecdsa-p256",
+                  encrypt="ecdsa-p256", header=0x400, suffix=".hex")
+    memory = read_image(workshop.folder / "image.hex")
+    assert len(memory.segments) == 2
+    for found in (examine_images(memory), examine_images(memory, layout=layout)):
+        t = found[0].trailer
+        assert (t.magic, t.image_ok, t.copy_done) == (Magic.CLASSIC, TrailerFlag.SET, TrailerFlag.UNREAD)
+    assert states(memory, layout)["secure primary"].state is State.INSTALLED
+
+
 def test_trailer_at_every_truncation() -> None:
     whole = hashlib.sha256(b"x").digest() * 4 + b"\x01" + b"\xff" * 7 + CLASSIC_MAGIC
     for size in range(len(whole)):
