@@ -21,7 +21,9 @@ Watch = Callable[[AddressRange, str], None]
 _COINCIDENCE = 0.01
 _MORE_PASSES = 4
 _MAP_EVERY_S = 1.0
-_MOST_READS = 64
+_MOST_READS = 24
+_EXTRA, _CHEAP = 4, 0x200000
+_FEW, _SMALL = 10, 0x10000
 _FEWEST_QUIET, _MOST_QUIET = 3, 12
 _BAD_TRIES = 2
 
@@ -142,23 +144,31 @@ class Run:
             self.journal.done(number, chunk)
 
     def _work(self) -> None:
-        """Read the blocks that disagree again and again, until many reads in a row bring no new disagreement.
+        """Read where readings disagree again and again, until many in a row bring no new disagreement.
 
-        The fewer they are the more often: a handful of weak cells is worth a dozen quiet reads, a bad cable is not.
+        The fewer the places the more often: a handful of weak cells is worth a dozen quiet reads of their whole
+        chunk, where more of them may hide; a bad cable is not.
         """
-        blocks = [AddressRange(a, min(area.stop, a + self.plan.chunk)) for area in self.votes.disputed_blocks
-                  for a in range(area.start, area.stop, self.plan.chunk)]
-        budget = 4 * self.plan.range.size // max(1, sum(b.size for b in blocks))
+        areas = self._work_areas()
+        size = sum(a.size for a in areas)
+        budget = max(_EXTRA * self.plan.range.size, _CHEAP) // max(1, size)
         wanted = min(_MOST_QUIET, max(_FEWEST_QUIET, budget))
-        for block in blocks:
+        for area in areas:
             quiet, reads = 0, 0
-            while reads < _MOST_READS and (quiet < wanted or (reads < 4 * wanted and not self.votes.settled(block))):
+            while reads < _MOST_READS and (quiet < wanted or not self.votes.settled(area)):
                 self._pause(-1.0)
                 fresh, reads = 0, reads + 1
-                for found in read_pieces(self._read, block):
+                for found in read_pieces(self._read, area):
                     fresh += self._take(self.passes, found)
                 quiet = 0 if fresh else quiet + 1
-            self.watch(block, "disputed")
+            self.watch(area, "disputed")
+
+    def _work_areas(self) -> list[AddressRange]:
+        blocks = self.votes.disputed_blocks
+        if sum(b.size for b in blocks) * _FEW <= self.plan.range.size or self.plan.range.size <= _SMALL:
+            return [c for c in self.plan.chunks if any(c.overlaps(b) for b in blocks)]
+        return [AddressRange(a, min(b.stop, a + self.plan.chunk)) for b in blocks
+                for a in range(b.start, b.stop, self.plan.chunk)]
 
     def _take(self, number: int, found: Piece | Failure) -> int:
         if isinstance(found, Failure):
