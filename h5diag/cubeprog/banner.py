@@ -107,6 +107,7 @@ def parse_banners(lines: Sequence[Line]) -> tuple[Banner, ...]:
     out: list[Banner] = []
     found: dict[str, str] = {}
     unknown: list[tuple[str, str]] = []
+    candidates: list[tuple[str, str]] = []
     notes: list[str] = []
     tool, begin = "", 0
 
@@ -115,6 +116,7 @@ def parse_banners(lines: Sequence[Line]) -> tuple[Banner, ...]:
             out.append(Banner(tool=tool, unknown=tuple(unknown), notes=tuple(notes), line=begin, **found))
         found.clear()
         unknown.clear()
+        candidates.clear()
         notes.clear()
 
     last = -10
@@ -137,9 +139,12 @@ def parse_banners(lines: Sequence[Line]) -> tuple[Banner, ...]:
             if not found:
                 begin = begin if n - last < 8 and begin else line.number
             found.setdefault(key, value)
+            unknown += candidates
+            candidates.clear()
             last = n
         elif pair and found and n - last < 3 and pair[1].lower() not in _NOT_BANNER:
-            unknown.append((pair[1].strip(), pair[2].strip()))
+            # It belongs to the banner only if the banner goes on below it.
+            candidates.append((pair[1].strip(), pair[2].strip()))
         elif found and _is_note(line.text) and n - last < 5:
             notes.append(line.text.strip())
     close()

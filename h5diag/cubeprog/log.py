@@ -37,6 +37,8 @@ class Log:
     """What was found in a text; the parts that were not there are false or empty.
 
     `claims_success` are the lines by which the tool or a script called the whole run a success; they prove little.
+    `options_asked` tells whether the tool began to read the option bytes, `loader_lines` counts the lines that only
+    verbosity 3 prints.
     """
 
     kind: LogKind
@@ -48,6 +50,7 @@ class Log:
     messages: tuple[Message, ...] = ()
     claims_success: tuple[str, ...] = ()
     loader_lines: int = 0
+    options_asked: bool = False
 
     @property
     def banner(self) -> Banner:
@@ -78,7 +81,8 @@ def parse_log(text: str) -> Log:
     claims = tuple(line.text.strip()[:200] for line in telling
                    if "correctly configured" in line.text.lower() or "provisioning success" in line.text.lower())
     kind = _kind(telling, banners, listing, discovery, programming, rom, messages, verbose)
-    return Log(kind, banners, listing, discovery, programming, rom, messages, claims, verbose)
+    asked = any("uploading option bytes" in line.text.lower() for line in clean)
+    return Log(kind, banners, listing, discovery, programming, rom, messages, claims, verbose, asked)
 
 
 def _telling(text: str) -> bool:

@@ -26,7 +26,7 @@ class Remark:
 
 def explain_log(log: Log, chip: Chip, layout: Layout | None = None) -> tuple[Remark, ...]:
     """Return what follows from a log, the weightiest first."""
-    out = [*_programming(log, chip, layout), *_discovery(log), *_rom(log), *_banner(log.banner, chip)]
+    out = [*_programming(log, chip, layout), *_discovery(log), *_rom(log), *_unread(log), *_banner(log.banner, chip)]
     if log.kind is not LogKind.UNKNOWN:
         out += _tool(log.banner, chip)
     return tuple(dict.fromkeys(out))
@@ -106,8 +106,8 @@ def _discovery(log: Log) -> Iterator[Remark]:
 def _rom(log: Log) -> Iterator[Remark]:
     for s in log.rom_sessions:
         if not s.answered:
-            yield Remark(f"the ROM boot loader did not answer over {s.interface.upper()}: BOOT0, wiring, baud rate or "
-                         "parity")
+            yield Remark(f"the ROM boot loader did not answer over {s.interface.upper()}: BOOT0, wiring, baud rate "
+                         "or parity")
             continue
         yield Remark(f"the ROM boot loader answered over {s.interface.upper()}: with BOOT0 low that is evidence "
                      "that the boot code ran and found nothing to start; with BOOT0 high it says nothing",
@@ -115,6 +115,12 @@ def _rom(log: Log) -> Iterator[Remark]:
         if s.options_refused:
             yield Remark("it could not read the option bytes: when OEMiROT opened the boot loader this is so, and "
                          "the words 'RDP level 1' then mean nothing more")
+
+
+def _unread(log: Log) -> Iterator[Remark]:
+    if log.options_asked and not log.listing and not log.programming:
+        yield Remark("the tool began to read the option bytes and printed none: the read stopped, as it does when "
+                     "the port closes, the reset line is not wired, or the firmware disturbs the link", "debug-locked")
 
 
 def _banner(b: Banner, chip: Chip) -> Iterator[Remark]:

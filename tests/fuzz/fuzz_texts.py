@@ -112,7 +112,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as corpus:
             for i, data in enumerate(SEEDS):
                 Path(corpus, f"seed-{i}").write_bytes(data)
-            atheris.Setup([sys.argv[0], f"-runs={options.runs}", f"-seed={options.seed}", "-max_len=65536", corpus], one)
+            arguments = [f"-runs={options.runs}", f"-seed={options.seed}", "-max_len=65536", corpus]
+            atheris.Setup([sys.argv[0], *arguments], one)
             atheris.Fuzz()
 
 

@@ -7,6 +7,7 @@ from cubeprog_texts import (
     DISCOVERY_FAILED,
     L5_LISTING,
     UART,
+    UPLOAD,
     h5_listing,
     provisioning_listing,
     provisioning_log,
@@ -209,6 +210,7 @@ def test_error_and_success_are_both_told():
     (DISCOVERY.replace("0xEAEAEAEA", "0xf5f5f5f5"), "debug-locked", "no defect of the flash"),
     (DISCOVERY_FAILED, "board-wiring", "NRST"),
     (UART, "install-pending", "found nothing to start"),
+    (BANNER + UPLOAD, "debug-locked", "printed none"),
 ])
 def test_what_a_log_means(text, about, says):
     assert any(r.about == about and says in r.text for r in remarks(text)), remarks(text)
