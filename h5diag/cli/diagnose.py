@@ -18,6 +18,7 @@ WIDTH = 100
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("case", metavar="CASE_DIR", help="folder with case.toml (h5diag case makes one)")
     parser.add_argument("--report", metavar="OUT", help="write-up to OUT.html or OUT.md")
+    parser.add_argument("--csv", metavar="FILE", help="one row a board to FILE")
     parser.add_argument("--redact", action="store_true", help="keep firmware bytes, ids, paths and keys out of it")
     parser.add_argument("-v", "--verbose", action="store_true", help="show every finding and how it was weighed")
 
@@ -39,6 +40,13 @@ def _run(options: Namespace) -> Result:
     case = load_case(options.case)
     with progress_bar("diagnosing") as progress:
         diagnosis = diagnose(case, progress=progress)
+    if options.csv:
+        from h5diag.diagnose.across import boards_csv
+
+        try:
+            Path(options.csv).write_text(boards_csv(diagnosis), "utf-8")
+        except OSError as error:
+            raise InputError(f"cannot be written ({error.strerror})", source=options.csv) from None
     return _result(diagnosis, report, redact=options.redact, verbose=options.verbose)
 
 

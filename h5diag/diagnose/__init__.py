@@ -2,7 +2,8 @@
 
 from h5diag.diagnose.case import Board, Case, Dump, KnownImage, Text
 from h5diag.diagnose.case_folder import load_case
-from h5diag.diagnose.diagnosis import BoardDiagnosis, Diagnosis, diagnose
+from h5diag.diagnose.diagnosis import BoardDiagnosis, Diagnosis
+from h5diag.diagnose.judge import diagnose
 from h5diag.diagnose.measure import BoardFacts, Measured, measure
 
 __all__ = [

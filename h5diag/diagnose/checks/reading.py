@@ -85,7 +85,9 @@ def check_reads(m: Measured) -> tuple[Finding, ...]:
 
 def check_transport_marks(m: Measured) -> tuple[Finding, ...]:
     """Does the dump itself show marks of a bad transport: shifted windows, zeroed chunks?"""
-    shifts = [r for r in m.placement.strong if r.explanation.kind is ExplanationKind.WINDOW_SHIFT]
+    # A link loses or repeats whole words; a few bytes that happen to fit elsewhere are none.
+    shifts = [r for r in m.placement.strong if r.explanation.kind is ExplanationKind.WINDOW_SHIFT
+              and r.displacement % 4 == 0 and r.size >= 16]
     if shifts:
         first = shifts[0]
         where = tuple(r.dump_range for r in shifts)

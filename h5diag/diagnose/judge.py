@@ -1,0 +1,174 @@
+"""Run all checks on a case, weigh what they find, choose the next test."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from h5diag.diagnose.across import across_boards
+from h5diag.diagnose.case import Case
+from h5diag.diagnose.checks import CHECKS
+from h5diag.diagnose.diagnosis import BoardDiagnosis, Diagnosis, deviations
+from h5diag.diagnose.install_tree import why_not_installed
+from h5diag.diagnose.measure import Measured, measure
+from h5diag.diagnose.wording import ranges_text, size_text
+from h5diag.firmware import Check
+from h5diag.memory import AddressRange, Cancel, Progress, merged, subtracted
+from h5diag.verdict import Direction, Finding, NextTest, VerdictWord, choose_next_test, rank_tests, weigh
+
+_WORST = (VerdictWord.FAULTY, VerdictWord.SUSPECT, VerdictWord.UNDECIDED, VerdictWord.SOUND)
+
+
+def diagnose(case: Case, *, progress: Progress | None = None, cancel: Cancel | None = None) -> Diagnosis:
+    """Run all checks that the evidence allows and weigh what they find.
+
+    Parameters
+    ----------
+    case
+        The evidence.
+    progress, cancel
+        For work that takes more than a moment.
+
+    Returns
+    -------
+    Diagnosis
+        One entry a suspect; the gravest verdict first, else in the order of the case.
+
+    Raises
+    ------
+    InputError
+        When the case names a chip, a layout or a key that cannot be used.
+    Cancelled
+        When `cancel` said so.
+    """
+    measured = measure(case, progress=progress, cancel=cancel)
+    boards = [_judge(m, ()) for m in measured]
+    across = across_boards(boards)
+    if shared := tuple(f for f in across if f.id == "same-fault-every-board" and f.direction is Direction.AGAINST):
+        boards = [_judge(m, shared) for m in measured]
+    return Diagnosis(case, tuple(sorted(boards, key=lambda b: _WORST.index(b.verdict.word))), across)
+
+
+def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
+    findings = list(shared)
+    findings += [replace(f, board=m.name) for check in CHECKS for f in check(m)]
+    findings += _unexplained(m, findings) + _uncompared(m)
+    verdict = weigh(findings, scope=scope_of(m))
+    branches = why_not_installed(m, findings)
+    known: dict[str, Any] = {
+        "done": _done(m), "captured": _captured(m), "asked": [b.test for b in branches if b.test and b.open],
+        "settles": {f.asks for f in findings if f.open_point and f.asks}}
+    next_test = choose_next_test(verdict, **known)
+    more = tuple(_filled(t, m) for t in rank_tests(verdict, **known)[1:4])
+    return BoardDiagnosis(m, tuple(findings), verdict, _filled(next_test, m), more, branches)
+
+
+def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
+    """Return a finding for what deviates and no other finding accounts for."""
+    rest = subtracted(deviations(m), merged(r for f in findings for r in f.explains))
+    if not rest or any(f.open_point and any(w.overlaps(r) for w in m.canonical(f.where) for r in rest)
+                       and subtracted(rest, m.canonical(f.where)) == () for f in findings):
+        return []
+    size = sum(r.size for r in rest)
+    return [Finding("unexplained-difference", f"{size_text(size)} differ from the good board and nothing explains it"
+                    f" ({ranges_text(rest)}).", where=rest, compares=True,
+                    open_point=f"{size_text(size)} differ at {ranges_text(rest)} without an explanation",
+                    alternatives=("other firmware or settings on this board", "old content", "cells"))]
+
+
+def _uncompared(m: Measured) -> list[Finding]:
+    """Return a finding when most of the suspect's content was held against nothing."""
+    if not m.compared:
+        return []
+    seen = [a.range for a in m.comparison.areas] + [a.range for k in m.known for a in k.comparison.areas]
+    proven = [i.image.range for i in m.suspect.images if i.verification.hash is Check.VALID]
+    waiting = [s.slot.range for s in m.suspect.slots if s.content.at_start]
+    covered = merged(m.canonical([*seen, *proven, *waiting, *m.suspect.masked]))
+    total = rest = 0
+    for s in m.suspect.judged.segments:
+        start = m.chip.canonical(s.start)
+        content = (s.data != m.chip.flash.erased) & (s.data != 0)
+        total += int(np.count_nonzero(content))
+        for r in subtracted((AddressRange(start, start + s.data.size),), covered):
+            rest += int(np.count_nonzero(content[r.start - start:r.stop - start]))
+    if rest <= total / 2:
+        return []
+    return [
+        Finding(
+            "mostly-uncompared",
+            f"{size_text(rest)} of {size_text(total)} of content in the dump were held against nothing.",
+            asks="known-good",
+            open_point=f"{size_text(rest)} of content were not compared with anything",
+        )
+    ]
+
+
+def scope_of(m: Measured) -> str:
+    """Return what was judged and what was not, in words."""
+    said = []
+    if m.comparison.compared_bytes:
+        said.append(f"{size_text(m.comparison.compared_bytes)} of {m.name} were compared with {m.good.board.name}"
+                    f" (flash of {m.chip.title}: {size_text(m.chip.flash.size)})")
+    said += [f"{size_text(k.seen_bytes)} with {k.image.name}" for k in m.known if k.seen_bytes]
+    if not said:
+        said.append("nothing could be compared with a good dump or a known image")
+    hidden = merged((*m.suspect.masked, *m.good.masked))
+    if hidden:
+        said.append(f"not judged, because the reader was not shown it: {ranges_text(hidden)}")
+    if m.suspect.dump.unreadable:
+        said.append(f"not readable: {ranges_text(m.suspect.dump.unreadable)}")
+    tested = m.suspect.board.flashtest
+    said.append("cells were tested by a flash test" if tested.given else
+                "contents only: no cell was erased or programmed to test it")
+    if m.chip_assumed:
+        said.append(f"the chip is an assumption ({m.chip.name})")
+    return "; ".join(said) + "."
+
+
+def _done(m: Measured) -> tuple[str, ...]:
+    """Return the ids of tests whose outcome the evidence holds."""
+    b = m.suspect.board
+    done = {
+        "programming-log": bool(m.provisioning), "file-bases": bool(m.known),
+        "read-options": bool(m.suspect.options.settings), "read-registers": b.identity.given or bool(b.registers),
+        "read-the-same-way": m.comparable or bool(m.suspect.masked), "read-again": m.suspect.reads.reads > 1,
+        "speed-sweep": bool(b.sweep.points), "read-marking": bool(b.marking), "read-later": bool(b.later),
+        "system-words": bool(m.good.log.banner and m.suspect.log.banner), "sample-the-core": b.identity.given,
+        "loader-log": bool(m.case.loader_log), "known-good": m.has_good or bool(m.known),
+        "reset-and-watch": bool(b.uart), "flash-test": b.flashtest.given,
+    }
+    if not m.case.has_loader:
+        done["loader-log"] = True  # there is no external loader in this case
+    if not m.has_good:
+        done["read-the-same-way"] = done["system-words"] = True
+    return tuple(k for k, v in done.items() if v)
+
+
+def _captured(m: Measured) -> tuple[str, ...]:
+    """Return which evidence is safe in files, so that a test may change the board's state."""
+    words = ["options"] if m.suspect.options.settings else []
+    dump, slots = m.suspect.dump, [s.range for lay in m.layouts for s in lay.image_slots]
+    alias = m.chip.flash.secure_base - m.chip.flash.base
+
+    def held(start: int, stop: int) -> bool:
+        return any(dump.covers(start + a, stop + a) for a in (0, alias))
+
+    unit = m.chip.flash.program_unit
+    if slots and all(held(s.start, s.start + 0x20) for s in slots):
+        words.append("slots")
+    if slots and all(held(s.stop - unit, s.stop) for s in slots):
+        words.append("trailers")
+    if not slots and dump.size:
+        words += ["slots", "trailers"]
+    return tuple(words)
+
+
+def _filled(test: NextTest, m: Measured) -> NextTest:
+    """Fill the case's addresses into the instruction."""
+    chip_fault = next(iter(deviations(m)), m.chip.flash_range)
+    size = m.chip.flash.sector_size
+    start, stop = chip_fault.start - chip_fault.start % size, -(-chip_fault.stop // size) * size
+    text = test.instruction.replace("{start}", f"0x{start:08X}").replace("{stop}", f"0x{stop:08X}")
+    return replace(test, instruction=text)
