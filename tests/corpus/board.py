@@ -63,7 +63,7 @@ class Board:
     """Cells, option values and how the board is read.
 
     `reader` is ``nonsecure``, ``secure`` or ``all`` (secure, with every SECBB bit set first). `hidden` counts the
-    sectors from 0 on that the boot stage has hidden.
+    sectors from 0 on that the boot stage has hidden. `low` dumps carry 0x08.. addresses on a TrustZone part too.
     """
 
     cells: Cells
@@ -71,6 +71,7 @@ class Board:
     reader: str = "all"
     mode: str = "under-reset"
     hidden: int = 0
+    low: bool = False
     banner: dict[str, str] = field(default_factory=dict)
 
     def copy(self) -> Board:
@@ -91,7 +92,7 @@ class Board:
     @property
     def view(self) -> int:
         """The alias that the dump's addresses use."""
-        return SECURE_BASE if self.options["TZEN"] == 0xB4 else BASE
+        return SECURE_BASE if self.options["TZEN"] == 0xB4 and not self.low else BASE
 
     def seen(self) -> Cells:
         """Return what the reader gets from every cell (0x00 where the attribute does not fit)."""

@@ -109,11 +109,22 @@ def _cut(scene: Scene, rng: np.random.Generator) -> tuple[str, ...]:
     if word in FLASH_TEST_CUTS:
         conditions = scene.flashtest["conditions"]
         assert isinstance(conditions, dict)
-        conditions.update(FLASH_TEST_CUTS[word])
+        if word != "flashtest.rounds" or rng.integers(2):
+            conditions.update(FLASH_TEST_CUTS[word])
+        if word == "flashtest.rounds":
+            _shown_once(scene, conditions["rounds"])
         if word == "flashtest.open":
             for board in (scene.good, scene.suspect):
                 board.options |= {"WRPSGn1": 0, "WRPSGn2": 0}
     return tuple(word.split("|"))
+
+
+def _shown_once(scene: Scene, rounds: int) -> None:
+    """Let every fault of the flash test show in one round only, each in another."""
+    sectors = scene.flashtest["sectors"]
+    assert isinstance(sectors, list)
+    for i, fault in enumerate(f for s in sectors for f in s["faults"]):
+        fault["rounds"] = [1 + i % rounds]
 
 
 def _truth(scene: Scene, seed: int, kind: str, present: set[str], cut: tuple[str, ...]) -> Truth:

@@ -11,16 +11,20 @@ from .scene import FLASH_1M, FLASH_2M, Scene
 
 
 def install_pending(scene: Scene) -> None:
-    """Put both images into the download slots and leave the primary slots erased."""
+    """Put both images into the download slots; leave the primary slots erased, or with the build of before."""
     s = scene.suspect
     assert scene.slots is not None
-    magic = scene.rng.random() < 0.8
+    magic = bytes(scene.rng.choice([synth.MAGIC, synth.MAGIC, synth.MAGIC, b"\xff" * 16, synth.OTHER_MAGIC]))
+    update = scene.rng.random() < 0.25
     for primary, secondary, size in scene.slots.each():
         s.erase(primary, size)
+        if update:
+            plain = synth.body(scene.rng, int(scene.rng.integers(0x1800, 0x4000)) & ~15, BASE + primary + synth.HEADER)
+            s.put(primary, synth.signed(scene.rng, plain, (0, 9, 1), encrypted=True)[1])
+            s.put(primary + size - 16, synth.MAGIC)
         s.put(secondary, scene.downloads[secondary])
-        if magic:
-            s.put(secondary + size - 16, synth.MAGIC)
-    if scene.rng.random() < 0.3 and not s.hidden:
+        s.put(secondary + size - 16, magic)
+    if scene.rng.random() < 0.3 and not s.hidden and not update:
         s.erase(0, scene.slots.begin)
     # Up to 1.3.0 the package itself put images there; later it takes an update or the wrong file.
     scene.package = scene.package if scene.package == "1.3.0" else ""

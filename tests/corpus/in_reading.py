@@ -17,6 +17,11 @@ def masked_read(scene: Scene) -> None:
     pending = scene.suspect.cells[scene.slots.s_secondary] != 0xFF
     # A secure reader sees no download slot: with an image pending there would be nothing to tell.
     scene.suspect.reader = "nonsecure" if pending or scene.rng.random() < 0.7 else "secure"
+    if scene.suspect.reader == "nonsecure":
+        scene.suspect.low = bool(scene.rng.integers(2))
+        if scene.suspect.options == scene.good.options and scene.rng.random() < 0.5:
+            # Only non-secure debug is open then, and the secure boot register reads zero.
+            scene.suspect.options |= {"PRODUCT_STATE": 0x17 if pending else 0x2E, "SECBOOT_LOCK": 0, "SECBOOTADD": 0}
     if scene.rng.random() < 0.4:
         scene.more = ((scene.slots.begin - 2 * SECTOR, scene.slots.ns_primary),)
 

@@ -10,6 +10,12 @@ from .scene import FLASH_2M, Scene
 def sound(scene: Scene) -> None:
     """Leave the board as it is; add records that show nothing."""
     scene.reads = int(scene.rng.integers(1, 4))
+    if scene.rng.random() < 0.2:  # the same oddity on both boards is no difference
+        for board in (scene.good, scene.suspect):
+            board.banner["SFSP Version"] = "v45.48.46"
+    if scene.slots is not None and scene.rng.random() < 0.3:  # both masked alike
+        for board in (scene.good, scene.suspect):
+            board.reader = "nonsecure"
     if scene.rng.random() < 0.5:
         scene.info = identity(scene)
         scene.marking = "STM32H563ZIT6" if len(scene.suspect.cells) == FLASH_2M else "STM32H563ZGT6"

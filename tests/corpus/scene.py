@@ -105,6 +105,8 @@ class Scene:
             elif self.keeps("images"):
                 seen = self.suspect.seen()
                 self.shows |= any(bytes(data) != seen[at:at + len(data)].tobytes() for _, data, at in self.images)
+            else:
+                self.shows = True  # nothing to compare with: whatever it is, it may be in there
         if self.later is not None and self.keeps("suspect.later"):
             toml.append(f'later = ["{self._dump(folder, "later", self.later, [], 0)}"]')
             self.shows |= self._bytes(self.later, [], 0) != self._bytes(self.suspect, [], 0)
@@ -128,6 +130,10 @@ class Scene:
                 toml.append('tool = "OpenOCD (ST), which makes every sector secure while it reads"')
         connect = {"hotplug": "Hot Plug", "under-reset": "Under Reset", "normal": "Normal"}[board.mode]
         words = {"Flash size": "2 MBytes" if len(board.cells) == FLASH_2M else "1 MBytes", **board.banner}
+        if self.rng.random() < 0.1:
+            words["key Flash size"] = "NVM size"  # since version 2.22
+        if self.rng.random() < 0.1:
+            words.setdefault("Voltage", "3,26V")
         if f"{who}.access" in self.cut:
             words |= {"Connect mode": "", "Reset mode": ""}
         else:
@@ -195,7 +201,10 @@ class Scene:
     def _note_conditions(self) -> None:
         c = self.flashtest["conditions"]
         assert isinstance(c, dict)
-        met = {"rounds": c["rounds"] >= 2, "speeds": len(c["swd_hz"]) >= 2, "cycle": c["power_cycles"] >= 1,
+        sectors = self.flashtest["sectors"]
+        assert isinstance(sectors, list)
+        again = any(len(f["rounds"]) >= 2 for s in sectors for f in s["faults"])
+        met = {"rounds": c["rounds"] >= 2 and again, "speeds": len(c["swd_hz"]) >= 2, "cycle": c["power_cycles"] >= 1,
                "supply": 2700 <= c["voltage_mv"] <= 3600,
                "open": c["tzen"] == 0xC3 and c["product_state"] == 0xED and c["wrp"] == [0xFFFFFFFF] * 2}
         self.present |= {f"flashtest.{word}" for word, ok in met.items() if ok}

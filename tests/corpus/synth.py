@@ -11,6 +11,7 @@ Rng = np.random.Generator
 
 HEADER = 0x400
 MAGIC = bytes.fromhex("77c295f360d2ef7f3552500f2cb67980")
+OTHER_MAGIC = bytes.fromhex("10002de15d29410b8d77679c110f1f8a")  # what imgtool writes at --align 16
 
 # Common Thumb encodings with the bits that vary from use to use: load, store, move, compare, branch, push, call.
 _OPCODES = np.array([[0x6800, 0x07FF], [0x6000, 0x07FF], [0x2000, 0x07FF], [0x4600, 0x00FF], [0x2800, 0x07FF],
