@@ -157,3 +157,9 @@ def test_whatever_is_printed_is_read_back(known, width, form):
 def test_no_text_ends_in_a_traceback(text):
     with suppress(InputError):
         parse_memory_text(text)
+
+
+def test_a_row_may_not_be_endless():
+    assert parse_memory_text("00000000: " + " ".join(["00"] * 5000)).size == 5000
+    with pytest.raises(InputError, match="line 1"):
+        parse_memory_text("00000000: " + "00  " * 5000)

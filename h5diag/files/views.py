@@ -18,6 +18,7 @@ from h5diag.memory import ADDRESS_LIMIT, MemoryImage, Origin
 
 MOST_CHARACTERS = 32 << 20
 _MOST_REPEATED = 64 << 20
+_LONGEST_ROW = 4096
 
 
 class ByteOrder(Enum):
@@ -35,6 +36,7 @@ _ROW = re.compile(
     r"(?:(?:\s*<[^>]*>)?\s*[:=]\s*|\t\s*|\s{2,})(?P<words>\S.*)$")
 _END = re.compile(r"^\s*(?P<address>(?:0x)?[0-9A-Fa-f]{6,16})\s*$")
 _WORD = re.compile(r"(?:0x(?P<prefixed>[0-9A-Fa-f]{1,16})|(?P<plain>(?:[0-9A-Fa-f]{2}|\?\?){1,8}|\?))[,;]?$")
+_PLAIN = re.compile(r"(?:[0-9A-Fa-f]{2}){1,8}$")
 _WIDTH = re.compile(r"\b(8|16|32|64)[- ]?bits?\b", re.IGNORECASE)
 _BIG = re.compile(r"\bbig[- ]?endian\b|\b(?:in )?memory order\b", re.IGNORECASE)
 _LITTLE = re.compile(r"\blittle[- ]?endian\b", re.IGNORECASE)
@@ -114,11 +116,17 @@ def _rows(text: str, source: str) -> Iterator[_Row]:
 def _split(text: str, line: int, source: str) -> tuple[tuple[str, ...], str]:
     """Return the digits of the words at the beginning of `text`, and the ASCII column behind them."""
     left, bar, column = text.partition("|")
+    plain = left.rstrip().split(" ")
+    if len(plain[0]) > 1 and all(len(w) == len(plain[0]) and _PLAIN.match(w) for w in plain):
+        return tuple(plain), column.rstrip().removesuffix("|")  # nearly every line, without the work below
+    if len(text) > _LONGEST_ROW:
+        raise InputError(f"a line of memory of more than {_LONGEST_ROW} characters", source=source,
+                         place=f"line {line}", advice="print it in shorter lines")
     words: list[str] = []
     at = 0
     for token in re.finditer(r"\S+", left):
         wide_gap = token.start() - at >= 2 or "\t" in left[at:token.start()]
-        rest = left[token.start():].rstrip()
+        rest = left[token.start():].rstrip() if wide_gap or not words else ""
         if wide_gap and not bar and any(_fits(rest, data) for data in _both_orders(words)):
             return tuple(words), rest
         match = _WORD.match(token[0])
@@ -153,8 +161,9 @@ def _order(text: str, rows: tuple[_Row, ...], order: ByteOrder) -> tuple[ByteOrd
         return ByteOrder.LITTLE, ()
     votes = {ByteOrder.BIG: 0, ByteOrder.LITTLE: 0}
     for row in wide:
-        for data, one in zip(_both_orders(row.words), votes, strict=False):
-            votes[one] += bool(row.column) and _fits(row.column, data)
+        if row.column:
+            for data, one in zip(_both_orders(row.words), votes, strict=False):
+                votes[one] += _fits(row.column, data)
     if votes[ByteOrder.BIG] != votes[ByteOrder.LITTLE]:
         return max(votes, key=lambda o: votes[o]), ()
     if bool(_BIG.search(text)) != bool(_LITTLE.search(text)):
@@ -189,6 +198,9 @@ def _decoded(row: _Row, usual: int, common: int, little: bool, source: str) -> S
     if width not in (1, 2, 4, 8) or (own % 2 and not usual):
         raise InputError(f"cannot tell how wide words of {own} digits are", source=source,
                          place=f"line {row.line}", advice=_MISREAD_ADVICE)
+    if all(len(w) == 2 * width and "?" not in w for w in row.words):
+        cells = [bytes.fromhex(w)[::-1] if little else bytes.fromhex(w) for w in row.words]
+        return _placed(row, b"".join(cells), bytes([1]) * (width * len(cells)), source)
     data, known = bytearray(), bytearray()
     for i, word in enumerate(row.words):
         size = width
@@ -205,6 +217,10 @@ def _decoded(row: _Row, usual: int, common: int, little: bool, source: str) -> S
         pairs = pairs[::-1] if little else pairs
         data += bytes(0 if "?" in p else int(p, 16) for p in pairs)
         known += bytes("?" not in p for p in pairs)
+    return _placed(row, bytes(data), bytes(known), source)
+
+
+def _placed(row: _Row, data: bytes, known: bytes, source: str) -> Shown:
     if row.address + len(data) > ADDRESS_LIMIT:
         raise InputError("the line runs past the end of the address space", source=source, place=f"line {row.line}")
-    return Shown(row.line, row.address, bytes(data), bytes(known))
+    return Shown(row.line, row.address, data, known)
