@@ -13,9 +13,7 @@ from h5diag.cubeprog import (
     LogKind,
     Version,
     decode,
-    parse_listing,
     parse_log,
-    parse_registers,
 )
 from h5diag.errors import InputError
 from h5diag.layout import Layout, load_layout
@@ -31,8 +29,8 @@ from h5diag.options import (
     choose_chip,
     compare_options,
     decode_listing,
-    decode_registers,
     explain_log,
+    read_options,
     read_provisioning,
 )
 from h5diag.options.show import diff_text, log_text, options_text
@@ -56,27 +54,10 @@ def read_text(path: str) -> str:
     return decode(data)
 
 
-def _read_options(path: str, chip: str) -> tuple[OptionBytes, ChipChoice]:
-    text = read_text(path)
-    log = parse_log(text)
-    listing = parse_listing(text)
-    choice = choose_chip(log.banner, listing, chip)
-    options = decode_listing(listing, choice.chip)
-    if any(s.known for s in options.settings) or "OPTION BYTES BANK" in text.upper():
-        if options.settings:
-            return options, choice
-    elif raw := parse_registers(text):
-        options = decode_registers(raw, choice.chip)
-        if options.registers:
-            return options, choice
-    raise InputError("not one option line is in it", source=path,
-                     advice="give what 'STM32_Programmer_CLI -ob displ' prints, a GUI export, or address : value lines")
-
-
 def run_options(arguments: Namespace) -> Result:
     """Explain the option bytes of one board, or of two side by side."""
     paths = [arguments.listing, *([arguments.other] if arguments.other else [])]
-    boards = [_read_options(path, arguments.chip) for path in paths]
+    boards = [read_options(read_text(path), arguments.chip, path) for path in paths]
     first, choice = boards[0]
     checks: tuple[OptionCheck, ...] = ()
     layout = _layout(arguments.layout, choice)

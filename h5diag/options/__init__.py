@@ -19,6 +19,7 @@ from h5diag.options.settings import (
     Setting,
     Unknown,
 )
+from h5diag.options.sidebyside import Row, SideBySide, read_options, side_by_side
 
 __all__ = [
     "UNKNOWN",
@@ -38,7 +39,9 @@ __all__ = [
     "Provisioning",
     "RegisterValue",
     "Remark",
+    "Row",
     "Setting",
+    "SideBySide",
     "Step",
     "Unknown",
     "Weight",
@@ -50,6 +53,8 @@ __all__ = [
     "decode_registers",
     "expectations",
     "explain_log",
+    "read_options",
     "read_provisioning",
+    "side_by_side",
     "summary",
 ]

@@ -18,6 +18,7 @@ class Weight(Enum):
     MATTERS = "matters"
     MINOR = "minor"
     ARTEFACT = "artefact"
+    SAME = "same"
 
 
 @dataclass(frozen=True, slots=True)

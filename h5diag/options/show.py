@@ -13,7 +13,7 @@ from h5diag.options.rules import Agreement, OptionCheck
 from h5diag.options.settings import Belief, OptionBytes, Unknown
 
 WIDTH = 100
-_MARK = {Weight.DECIDES: "!!", Weight.MATTERS: "! ", Weight.MINOR: "  ", Weight.ARTEFACT: "~ "}
+_MARK = {Weight.DECIDES: "!!", Weight.MATTERS: "! ", Weight.MINOR: "  ", Weight.ARTEFACT: "~ ", Weight.SAME: "= "}
 _BELIEF = {Belief.READ: " ", Belief.MASKED: "~", Belief.IMPOSSIBLE: "?", Belief.UNNAMED: "+"}
 
 
