@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARTEFACTS ?= artefacts
+FUZZ_SECONDS ?= 120
 
 .PHONY: demo lab test lint bench soak fuzz screenshots clean
 
@@ -20,13 +21,13 @@ lint: $(VENV)/.test-installed
 	$(BIN)/mypy
 
 bench: $(VENV)/.bench-installed
-	$(BIN)/python -m benchmarks
+	for f in benchmarks/*_bench.py; do $(BIN)/python $$f || exit 1; done
 
 soak: $(VENV)/.test-installed
-	$(BIN)/python -m benchmarks.soak
+	for f in benchmarks/soak_*.py; do $(BIN)/python $$f || exit 1; done
 
 fuzz: $(VENV)/.fuzz-installed
-	$(BIN)/python -m tests.fuzz
+	for f in tests/fuzz/fuzz_*.py; do $(BIN)/python $$f -max_total_time=$(FUZZ_SECONDS) || exit 1; done
 
 screenshots: $(VENV)/.test-installed
 	$(BIN)/python docs/make_screenshots.py

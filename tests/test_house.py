@@ -18,9 +18,9 @@ PACKAGE = ROOT / "h5diag"
 
 # A room imports only from lower floors (and from itself). docs/architecture.md draws the same picture.
 FLOORS = {
-    "errors": 0, "memory": 1, "files": 2, "chip": 2, "layout": 3, "cubeprog": 3, "verdict": 3, "options": 4,
-    "firmware": 4, "locate": 4, "compare": 4, "capture": 4, "virtual": 5, "board": 6, "acquire": 7, "flashtest": 7,
-    "loader": 7, "diagnose": 8, "intake": 8, "plot": 9, "report": 10, "panels": 11, "cli": 11, "lab": 11,
+    "errors": 0, "data": 0, "memory": 1, "files": 2, "chip": 2, "layout": 3, "cubeprog": 3, "verdict": 3, "options": 4,
+    "firmware": 4, "locate": 4, "compare": 4, "virtual": 5, "board": 6, "acquire": 7, "flashtest": 7,
+    "loader": 7, "diagnose": 8, "intake": 8, "capture": 8, "plot": 9, "report": 10, "panels": 11, "cli": 11, "lab": 11,
 }
 ONLY_IN = {"pyocd": {"board", "virtual"}, "matplotlib": {"plot"}, "ipywidgets": {"panels"}, "anywidget": {"panels"},
            "unicorn": {"loader"}, "numba": {"locate"}}

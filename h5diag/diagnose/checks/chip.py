@@ -213,9 +213,13 @@ def check_system_area(m: Measured) -> tuple[Finding, ...]:
     bad, good = m.suspect.log.banner, m.good.log.banner
     for title, mine, theirs in (("SFSP", bad.sfsp, good.sfsp), ("boot loader", bad.boot_loader, good.boot_loader)):
         if mine.text and not mine.readable:
-            explained = _system_hidden(m.suspect)
-            why = (" A non-secure reader in this product state is not shown ST's secure area, which explains it."
-                   if explained else "")
+            alike = bool(theirs.text) and not theirs.readable
+            explained = alike or _system_hidden(m.suspect)
+            why = ""
+            if _system_hidden(m.suspect):
+                why = " A non-secure reader in this product state is not shown ST's secure area, which explains it."
+            elif alike:
+                why = f" {m.good.board.name} shows no proper version either."
             out.append(
                 Finding(
                     "version-unreadable",
