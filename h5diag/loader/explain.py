@@ -245,8 +245,8 @@ def _log_remarks(log: LoaderLog, story: Story) -> list[str]:
         out.append(f"Its '{done[0].text}' (line {done[0].line}) proves nothing here.")
     if story is Story.BYPASSED:
         given = log.messages(MessageKind.LOADER)
-        out.append(f"The loader was given (line {given[0].line}). Known cause: StorageInfo shares its segment with code; "
-                   "check with 'h5diag loader lint FILE'." if given else
+        out.append(f"The loader was given (line {given[0].line}). Known cause: StorageInfo shares its segment with "
+                   "code; check with 'h5diag loader lint FILE'." if given else
                    "The log does not show that a loader was given with -el.")
     if story in (Story.FAULTED, Story.REFUSED, Story.HUNG):
         out.append("Next: 'h5diag loader lint FILE --log LOG', then 'h5diag loader run FILE' to see it run on an "

@@ -28,7 +28,8 @@ def test_the_ram_plan_fits_every_published_trace(image, stack, buffer):
 
 def test_the_founding_log_proves_that_nothing_was_downloaded():
     log = read_log(FOUNDING)
-    for loader, trustzone in ((None, "unknown"), (None, "on"), (sample("l5-good"), "unknown"), (sample("l5-good"), "on")):
+    mine = sample("l5-good")
+    for loader, trustzone in ((None, "unknown"), (None, "on"), (mine, "unknown"), (mine, "on")):
         result = explain(log, loader, trustzone=trustzone)
         assert result.story is Story.NOT_DOWNLOADED
         assert result.downloaded is Downloaded.NO
@@ -55,7 +56,8 @@ def test_the_fixed_loader_is_the_negative_control():
 
 
 def test_the_base_of_the_log_names_the_cause():
-    lines = (preparation(0x20003000, ap=1, download=False), call(0x20003521, (0,), ap=1, lr=0, msp=0, result=0, xpsr=0x01000003))
+    lines = (preparation(0x20003000, ap=1, download=False),
+             call(0x20003521, (0,), ap=1, lr=0, msp=0, result=0, xpsr=0x01000003))
     assert told(*lines).base == 0x20003000
     result = told(*lines, loader=sample("h5-wrong-base"))
     assert "it is linked at 0x20010004, and this programmer's base is 0x20003000" in result.conclusion

@@ -87,7 +87,8 @@ def test_every_line_of_the_table_names_its_sources():
     assert len(families()) == 3
 
 
-@pytest.mark.parametrize(("name", "wanted"), [("l5", "l5"), ("h563", "h5"), ("STM32U575ZI", "u5"), ("stm32h573ii", "h5"),
+@pytest.mark.parametrize(("name", "wanted"), [("l5", "l5"), ("h563", "h5"), ("STM32U575ZI", "u5"),
+                                              ("stm32h573ii", "h5"),
                                               ("stm32l552ze", "l5")])
 def test_families_by_any_name(name, wanted):
     assert family(name).name == wanted
@@ -117,7 +118,8 @@ def patched(offset, value):
     (104, struct.pack("<I", 0xFFFF0000), "L015", "error"), (108, struct.pack("<I", 0), "L015", "error"),
     (108, struct.pack("<I", 0x02000000), "L016", "error"), (108, struct.pack("<I", 0x00800000), "L016", "warning"),
     (120, struct.pack("<II", 0, 0), "L016", "error"),
-    (120, struct.pack("<II", 0x1000, 0x0FFF), "L016", "warning"), (120, struct.pack("<II", 1, 2) * 10, "L016", "warning"),
+    (120, struct.pack("<II", 0x1000, 0x0FFF), "L016", "warning"),
+    (120, struct.pack("<II", 1, 2) * 10, "L016", "warning"),
     (116, b"\x5a", "L017", "warning"), (116, b"\0", "L017", "warning"),
     (112, struct.pack("<I", 0), "L018", "error"), (112, struct.pack("<I", 300), "L018", "warning"),
     (112, struct.pack("<I", 1 << 30), "L018", "warning"),

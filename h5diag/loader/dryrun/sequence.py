@@ -105,8 +105,8 @@ class _Run:
         got = self.nor.peek(at, self.size)
         wrong = [i for i in range(self.size) if got[i] != data[i]]
         if wrong:
-            self._content(f"Write returned 1, but {len(wrong)} of {self.size} bytes in the memory are wrong, the first at "
-                          f"0x{address + wrong[0]:08X} (0x{got[wrong[0]]:02X} instead of 0x{data[wrong[0]]:02X})")
+            self._content(f"Write returned 1, but {len(wrong)} of {self.size} bytes in the memory are wrong, the first "
+                          f"at 0x{address + wrong[0]:08X} (0x{got[wrong[0]]:02X} instead of 0x{data[wrong[0]]:02X})")
         if self.nor.peek(at + self.size, 256) != behind:
             self._content("Write changed bytes behind the ones it was given")
 
