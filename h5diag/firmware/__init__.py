@@ -10,6 +10,7 @@ from h5diag.firmware.against import Difference, Match, compare_build
 from h5diag.firmware.body import BodyKind, BodyLook, look_at_body
 from h5diag.firmware.content import ExaminedImage, Fill, SlotContent, examine_images
 from h5diag.firmware.elfmap import NO_ELF, ElfMap, read_elf_map
+from h5diag.firmware.judge import State
 from h5diag.firmware.keys import (
     DecryptKey,
     KeyKind,
@@ -19,28 +20,18 @@ from h5diag.firmware.keys import (
     parse_decrypt_key,
     parse_verify_key,
 )
-from h5diag.firmware.mcuboot import (
-    Dependency,
-    Flag,
-    Header,
-    HeaderMagic,
-    Tlv,
-    Tlvs,
-    TlvType,
-    Version,
-    dependencies,
-    parse_header,
-    parse_tlvs,
-)
+from h5diag.firmware.mcuboot import Flag, Header, HeaderMagic, Version, parse_header
 from h5diag.firmware.nextboot import Action, Loader, NextBoot
 from h5diag.firmware.opened import open_images
 from h5diag.firmware.overview import Build, BuildResult, JudgedImage, Overview, examine_firmware, slot_facts
 from h5diag.firmware.search import BootImage, Search, find_images, parse_image, search_images
-from h5diag.firmware.slots import SlotState, State, image_state, slot_states
+from h5diag.firmware.signature import Check
+from h5diag.firmware.slots import SlotState, image_state, slot_states
 from h5diag.firmware.stages import SlotFit, Stage, StageFit, StageReport, expected_flash, recognise_stage
+from h5diag.firmware.tlv import Dependency, Tlv, Tlvs, TlvType, dependencies, parse_tlvs
 from h5diag.firmware.trailer import Magic, Trailer, TrailerFlag, parse_trailer
 from h5diag.firmware.vectors import Link, VectorTable, explain_link, find_vector_tables, vector_table_at
-from h5diag.firmware.verify import Check, Verification, open_body, verify_image
+from h5diag.firmware.verify import Verification, open_body, verify_image
 
 __all__ = [
     "NO_ELF", "Action", "BodyKind", "BodyLook", "BootImage", "Build", "BuildResult", "Check", "DecryptKey",

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from h5diag.firmware.content import ExaminedImage
 from h5diag.firmware.elfmap import NO_ELF, ElfMap
-from h5diag.firmware.mcuboot import HASH_TYPES
 from h5diag.firmware.search import BootImage, find_images
+from h5diag.firmware.tlv import HASH_TYPES
 from h5diag.layout import NO_SLOT, Layout, Slot
 from h5diag.memory import AddressRange, MemoryImage
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from h5diag.firmware.keys import DecryptKey, VerifyKey
 from h5diag.firmware.search import BootImage, Search, search_images
+from h5diag.firmware.signature import Check
 from h5diag.firmware.trailer import (
     ALIGNED_MAGIC_TAIL,
     CLASSIC_MAGIC,
@@ -22,7 +23,7 @@ from h5diag.firmware.trailer import (
     parse_magic,
     parse_trailer,
 )
-from h5diag.firmware.verify import Check, Verification, verify_image
+from h5diag.firmware.verify import Verification, verify_image
 from h5diag.firmware.words import find_word
 from h5diag.layout import NO_SLOT, Layout, Mode, Slot
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from h5diag.firmware.keys import DecryptKey, KeyKind
-from h5diag.firmware.mcuboot import Tlv, TlvType
+from h5diag.firmware.tlv import Tlv, TlvType
 
 INFO = b"MCUBoot_ECIES_v1"
 FITTING = {TlvType.ENC_EC256: (KeyKind.ECDSA_P256,), TlvType.ENC_X25519: (KeyKind.X25519,),

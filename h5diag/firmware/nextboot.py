@@ -13,8 +13,8 @@ from enum import Enum
 
 from h5diag.firmware.body import BodyKind
 from h5diag.firmware.content import ExaminedImage, Fill, SlotContent
+from h5diag.firmware.signature import Check
 from h5diag.firmware.trailer import Magic, Trailer, TrailerFlag
-from h5diag.firmware.verify import Check
 from h5diag.layout import Mode
 
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from h5diag.firmware.content import ExaminedImage
 from h5diag.firmware.keys import DecryptKey
-from h5diag.firmware.verify import Check, open_body
+from h5diag.firmware.signature import Check
+from h5diag.firmware.verify import open_body
 from h5diag.memory import AddressRange, MemoryImage, Segment, subtracted
 
 

@@ -9,10 +9,11 @@ from h5diag.chip import Chip
 from h5diag.firmware.against import Match, compare_build
 from h5diag.firmware.content import ExaminedImage, examine_images
 from h5diag.firmware.elfmap import NO_ELF, ElfMap
+from h5diag.firmware.judge import State
 from h5diag.firmware.keys import DecryptKey, VerifyKey
 from h5diag.firmware.nextboot import Loader
 from h5diag.firmware.opened import open_images
-from h5diag.firmware.slots import SlotState, State, image_state, slot_states
+from h5diag.firmware.slots import SlotState, image_state, slot_states
 from h5diag.firmware.vectors import Link, explain_link, find_vector_tables
 from h5diag.layout import Layout
 from h5diag.memory import MemoryImage

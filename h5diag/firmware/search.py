@@ -16,18 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.errors import InputError
-from h5diag.firmware.mcuboot import (
-    HEADER_SIZE,
-    KNOWN_FLAGS,
-    TLV_INFO_MAGIC,
-    TLV_PROTECTED_MAGIC,
-    Header,
-    HeaderMagic,
-    Tlvs,
-    TlvType,
-    parse_header,
-    parse_tlvs,
-)
+from h5diag.firmware.mcuboot import HEADER_SIZE, KNOWN_FLAGS, Header, HeaderMagic, parse_header
+from h5diag.firmware.tlv import TLV_INFO_MAGIC, TLV_PROTECTED_MAGIC, Tlvs, TlvType, parse_tlvs
 from h5diag.firmware.words import find_word
 from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment
 

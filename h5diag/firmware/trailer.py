@@ -14,6 +14,8 @@ from enum import Enum
 CLASSIC_MAGIC = bytes.fromhex("77c295f360d2ef7f3552500f2cb67980")
 ALIGNED_MAGIC_TAIL = bytes.fromhex("2de15d29410b8d77679c110f1f8a")
 MAGIC_SIZE = 16
+DAMAGED_BITS = 24
+"""Chance bytes are about 64 bits off; fewer than this many happens once in 10**13 of them."""
 READ_SIZE = 32 * 6
 """Bytes before the end of a slot that `parse_trailer` can make use of."""
 MOST_STATUS = 256 * 3
@@ -58,6 +60,9 @@ class Trailer:
         The raw word, 0xFFFFFFFF when erased or unknown.
     status_entries
         Swap status entries that were written; 0 when none or unknown.
+    wrong_bits
+        For `Magic.OTHER`: how many bits are off the classic magic when they are so few that it must have been one
+        (below `DAMAGED_BITS`), else 0.
     """
 
     magic: Magic
@@ -67,6 +72,7 @@ class Trailer:
     swap_info: int = 0xFF
     swap_size: int = 0xFFFFFFFF
     status_entries: int = 0
+    wrong_bits: int = 0
 
     @property
     def swap_started(self) -> bool:
@@ -105,7 +111,8 @@ def parse_trailer(tail: bytes, *, program_unit: int = 0) -> Trailer:
     magic, alignment = parse_magic(tail[-MAGIC_SIZE:])
     if magic not in (Magic.CLASSIC, Magic.ALIGNED):
         flag = TrailerFlag.UNREAD if magic is Magic.UNREAD else TrailerFlag.UNSET
-        return Trailer(magic, 0, flag, flag)
+        off = (int.from_bytes(tail[-MAGIC_SIZE:], "big") ^ int.from_bytes(CLASSIC_MAGIC, "big")).bit_count()
+        return Trailer(magic, 0, flag, flag, wrong_bits=off if magic is Magic.OTHER and off < DAMAGED_BITS else 0)
     if alignment not in (8, 16, 32):
         return Trailer(Magic.OTHER, 0, TrailerFlag.UNREAD, TrailerFlag.UNREAD)
     if magic is Magic.CLASSIC and program_unit == 16 and _in_units_of_16(tail):

@@ -7,32 +7,18 @@ would mind beyond that is said as a remark.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from h5diag.firmware.body import BodyKind, BodyLook, look_at_body
 from h5diag.firmware.decrypt import decrypt_body, unwrap_image_key
-from h5diag.firmware.keys import DecryptKey, KeyKind, VerifyKey
-from h5diag.firmware.mcuboot import ENCRYPTION_TYPES, HASH_TYPES, SIGNATURE_TYPES, Flag, Tlv, TlvType
+from h5diag.firmware.keys import DecryptKey, VerifyKey
+from h5diag.firmware.mcuboot import Flag
 from h5diag.firmware.search import BootImage
-
-Buffer = bytes | memoryview
-
-
-class Check(Enum):
-    """Result of a check."""
-
-    VALID = "valid"
-    INVALID = "invalid"
-    NOT_CHECKED = "not-checked"
+from h5diag.firmware.signature import Buffer, Check, Recorded, Signed, check_signature, names_other_key
+from h5diag.firmware.tlv import ENCRYPTION_TYPES, HASH_TYPES, SIGNATURE_TYPES, Tlv
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,48 +62,6 @@ class Verification:
     remarks: tuple[str, ...] = ()
 
 
-_SHA = {TlvType.SHA256: hashlib.sha256, TlvType.SHA384: hashlib.sha384, TlvType.SHA512: hashlib.sha512}
-_SIGNS_OVER = {KeyKind.ECDSA_P256: TlvType.SHA256, KeyKind.ECDSA_P384: TlvType.SHA384,
-               KeyKind.RSA_2048: TlvType.SHA256, KeyKind.RSA_3072: TlvType.SHA256}
-_SIGNATURE = {KeyKind.ECDSA_P256: TlvType.ECDSA, KeyKind.ECDSA_P384: TlvType.ECDSA, KeyKind.RSA_2048: TlvType.RSA2048,
-              KeyKind.RSA_3072: TlvType.RSA3072, KeyKind.ED25519: TlvType.ED25519}
-_HASHES = {KeyKind.ECDSA_P256: (TlvType.SHA256, TlvType.SHA512), KeyKind.ECDSA_P384: (TlvType.SHA384,),
-           KeyKind.RSA_2048: (TlvType.SHA256,), KeyKind.RSA_3072: (TlvType.SHA256,),
-           KeyKind.ED25519: (TlvType.SHA256, TlvType.SHA512)}
-
-
-class _Signed:
-    """The bytes that are signed, hashed once per algorithm and only when asked."""
-
-    def __init__(self, parts: tuple[Buffer, ...]) -> None:
-        self.parts = parts
-        self._digests: dict[int, bytes] = {}
-
-    def digest(self, kind: int) -> bytes:
-        if kind not in self._digests:
-            h = _SHA[TlvType(kind)]()
-            for part in self.parts:
-                h.update(part)
-            self._digests[kind] = h.digest()
-        return self._digests[kind]
-
-    def whole(self) -> bytes:
-        return b"".join(self.parts)
-
-
-class _Recorded(_Signed):
-    """Stands for an encrypted body: its digests are those that the image records."""
-
-    def __init__(self, records: Sequence[Tlv]) -> None:
-        super().__init__(())
-        for r in records:
-            if r.type & 0xFF in HASH_TYPES:
-                self._digests.setdefault(r.type & 0xFF, r.value)
-
-    def digest(self, kind: int) -> bytes:
-        return self._digests.get(kind, b"")
-
-
 def verify_image(image: BootImage, data: Buffer, verify_keys: Sequence[VerifyKey] = (),
                  decrypt_keys: Sequence[DecryptKey] = ()) -> Verification:
     """Check the hash and the signature of an image.
@@ -141,13 +85,13 @@ def verify_image(image: BootImage, data: Buffer, verify_keys: Sequence[VerifyKey
         return Verification(Check.NOT_CHECKED, why, Check.NOT_CHECKED, why, Check.NOT_CHECKED, why,
                             _look(body, header.encrypted), _digest(tlvs.plain))
     records = tlvs.plain
-    signed = _Signed((view[:tlvs.hashed_size],))
+    signed = Signed((view[:tlvs.hashed_size],))
     held = _hash_holds(records, signed)
     remarks = list[str]()
     if held is Check.INVALID and header.flags & Flag.PRIMARY_ONLY and header.encrypted:
         # ST signs a primary-only image before it sets the encrypted flag.
         cleared = (header.flags & ~int(Flag.ENCRYPTED_AES128)).to_bytes(4, "little")
-        other = _Signed((bytes(view[:16]) + cleared, view[20:tlvs.hashed_size]))
+        other = Signed((bytes(view[:16]) + cleared, view[20:tlvs.hashed_size]))
         if _hash_holds(records, other) is Check.VALID:
             signed, held = other, Check.VALID
             remarks.append("the hash holds with the encrypted flag cleared, as ST signs primary-only images")
@@ -162,13 +106,13 @@ def verify_image(image: BootImage, data: Buffer, verify_keys: Sequence[VerifyKey
     if header.encrypted or any(r.type in ENCRYPTION_TYPES for r in records):
         clear, why = _decrypted(image, view, decrypt_keys)
         if clear and (held is Check.INVALID or look.kind is BodyKind.ENCRYPTED):
-            opened = _Signed((view[:header.header_size], clear, view[header.tlv_offset:tlvs.hashed_size]))
+            opened = Signed((view[:header.header_size], clear, view[header.tlv_offset:tlvs.hashed_size]))
             after = _hash_holds(records, opened)
             if after is not Check.INVALID or look.kind is BodyKind.ENCRYPTED:
                 text = "computed after decryption"
                 return _result(records, opened, verify_keys, digest, remarks, look, after, text, after, why)
         elif look.kind is BodyKind.ENCRYPTED and header.encrypted:
-            return _result(records, _Recorded(records), verify_keys, digest, remarks, look, Check.NOT_CHECKED,
+            return _result(records, Recorded(records), verify_keys, digest, remarks, look, Check.NOT_CHECKED,
                            f"the body is encrypted ({why})", Check.NOT_CHECKED, why)
     reason = {Check.INVALID: "the bytes are not those that were signed", Check.NOT_CHECKED: "no hash record"}[held]
     return _result(records, signed, verify_keys, digest, remarks, look, held, reason, Check.NOT_CHECKED,
@@ -180,19 +124,19 @@ def open_body(image: BootImage, data: Buffer, decrypt_keys: Sequence[DecryptKey]
     return _decrypted(image, memoryview(data), decrypt_keys)[0]
 
 
-def _result(records: tuple[Tlv, ...], signed: _Signed, keys: Sequence[VerifyKey], digest: bytes, remarks: list[str],
+def _result(records: tuple[Tlv, ...], signed: Signed, keys: Sequence[VerifyKey], digest: bytes, remarks: list[str],
             look: BodyLook, held: Check, reason: str, decrypted: Check, decrypted_reason: str) -> Verification:
-    signature, why, signer, notes = _signature(records, signed, keys)
-    recorded = isinstance(signed, _Recorded)
+    signature, why, signer, notes = check_signature(records, signed, keys)
+    recorded = isinstance(signed, Recorded)
     if signature is Check.INVALID and held is Check.INVALID and keys and \
-            _signature(records, _Recorded(records), keys)[0] is Check.VALID:
+            check_signature(records, Recorded(records), keys)[0] is Check.VALID:
         why = "the signature fits the hash record, the body does not: the body was changed after signing"
     accepted = not recorded and (signature is Check.VALID if keys else held is Check.VALID)
     return Verification(held, reason, signature, why, decrypted, decrypted_reason, look, digest, signer,
-                        _names_other(records, keys), accepted, tuple(remarks + notes))
+                        names_other_key(records, keys), accepted, tuple(remarks + notes))
 
 
-def _hash_holds(records: Sequence[Tlv], signed: _Signed) -> Check:
+def _hash_holds(records: Sequence[Tlv], signed: Signed) -> Check:
     for r in records:
         if (kind := r.type & 0xFF) in HASH_TYPES:
             return Check.VALID if signed.digest(kind) == r.value else Check.INVALID
@@ -201,11 +145,6 @@ def _hash_holds(records: Sequence[Tlv], signed: _Signed) -> Check:
 
 def _digest(records: Sequence[Tlv]) -> bytes:
     return next((r.value for r in records if r.type & 0xFF in HASH_TYPES), b"")
-
-
-def _names_other(records: Sequence[Tlv], keys: Sequence[VerifyKey]) -> bool:
-    named = [r.value for r in records if r.type == TlvType.KEYHASH]
-    return bool(named) and not any(v in k.hashes for k in keys for v in named)
 
 
 def _loose(records: Sequence[Tlv]) -> list[str]:
@@ -230,76 +169,3 @@ def _decrypted(image: BootImage, view: memoryview, keys: Sequence[DecryptKey]) -
                 return decrypt_body(image_key, body), f"decrypted with {key.name}"
     kinds = ", ".join(r.name for r in wrapped)
     return b"", f"none of {len(keys)} keys unwraps {kinds}" if keys else f"no key given for {kinds}"
-
-
-def _signature(records: Sequence[Tlv], signed: _Signed,
-               keys: Sequence[VerifyKey]) -> tuple[Check, str, str, list[str]]:
-    """Return the check, its reason, the signer's name and remarks."""
-    kinds = [r for r in records if r.type & 0xFF in SIGNATURE_TYPES]
-    if not keys:
-        return Check.NOT_CHECKED, "no key given" if kinds else "the image is not signed", "", []
-    named = [r.value for r in records if r.type == TlvType.KEYHASH]
-    matching = [k for k in keys if any(v in k.hashes for v in named)]
-    outcomes = list[Check]()
-    for key in (*matching, *(k for k in keys if k not in matching)):
-        outcome = _signed_by(records, signed, key)
-        outcomes.append(outcome)
-        if outcome is Check.VALID:
-            notes = ["the key hash in the image is another key's: a boot loader refuses it"] \
-                if named and key not in matching else []
-            through = " (through the hash record)" if isinstance(signed, _Recorded) else ""
-            return outcome, f"made by {key.name}{through}", key.name, notes
-    if not kinds:
-        return Check.INVALID, "the image is not signed", "", []
-    if Check.NOT_CHECKED in outcomes:
-        return Check.NOT_CHECKED, "this kind of signature covers the plain body, which is encrypted", "", []
-    if named and not matching:
-        who = named[0].hex()[:16]
-        return Check.INVALID, f"made by none of the given keys: the image names key hash {who}...", "", []
-    return Check.INVALID, "the signature does not fit", "", []
-
-
-def _signed_by(records: Sequence[Tlv], signed: _Signed, key: VerifyKey) -> Check:
-    """Walk the records as imgtool does; the order of the steps decides what it accepts."""
-    recorded = isinstance(signed, _Recorded)
-    pure = any(r.type & 0xFF == TlvType.SIG_PURE for r in records)
-    last = b""
-    for r in records:
-        kind = r.type & 0xFF
-        if kind in HASH_TYPES:
-            if kind not in _HASHES[key.kind] or signed.digest(kind) != r.value:
-                return Check.INVALID
-            last = r.value
-        elif kind == (TlvType.ED25519 if pure else _SIGNATURE[key.kind]):
-            if key.kind is KeyKind.ED25519:
-                if recorded and pure:
-                    return Check.NOT_CHECKED
-                if not pure and not last:
-                    return Check.INVALID
-            elif pure:
-                return Check.INVALID
-            elif recorded and not signed.digest(_SIGNS_OVER[key.kind]):
-                return Check.NOT_CHECKED
-            if _holds(key, r.value, signed, signed.whole() if pure else last):
-                return Check.VALID
-    return Check.INVALID
-
-
-def _holds(key: VerifyKey, signature: bytes, signed: _Signed, message: bytes) -> bool:
-    public = key.key
-    try:
-        if isinstance(public, ed25519.Ed25519PublicKey):
-            public.verify(signature, message)
-        elif isinstance(public, rsa.RSAPublicKey):
-            pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
-            public.verify(signature, signed.digest(TlvType.SHA256), pss, Prehashed(hashes.SHA256()))
-        elif len(signature) < 2:
-            return False
-        else:
-            algorithm = hashes.SHA384() if key.kind is KeyKind.ECDSA_P384 else hashes.SHA256()
-            # Old boot loaders wanted a fixed length: zeros behind the DER sequence are not part of it.
-            signature = signature[:signature[1] + 2]
-            public.verify(signature, signed.digest(_SIGNS_OVER[key.kind]), ec.ECDSA(Prehashed(algorithm)))
-    except (InvalidSignature, ValueError):
-        return False
-    return True

@@ -46,7 +46,7 @@ from h5diag.firmware import (
     verify_image,
 )
 from h5diag.firmware.decrypt import decrypt_body, unwrap_image_key
-from h5diag.firmware.mcuboot import MOST_RECORDS
+from h5diag.firmware.tlv import MOST_RECORDS
 from h5diag.firmware.vectors import World
 from h5diag.layout import load_layout
 from h5diag.memory import MemoryImage

@@ -384,3 +384,40 @@ def test_confirmed_trailers_of_imgtool(workshop: Workshop, options: tuple[str, .
     image = workshop.sign(*options, "-M", "4")
     t = parse_trailer(image, program_unit=16)
     assert (t.magic, t.alignment, t.image_ok, t.copy_done) == (magic, alignment, TrailerFlag.SET, TrailerFlag.UNSET)
+
+
+def test_damaged_trailer_magic_is_told_from_other_bytes(images: Images, layout: Layout) -> None:
+    damaged = bytearray(images.download)
+    damaged[-3] ^= 0x11
+    s = states(board((SECONDARY, bytes(damaged))), layout)["secure secondary"]
+    assert s.state is State.NEVER_TAKEN
+    assert "2 bits off" in s.reason
+
+
+def test_damage_under_a_waiting_update_stays_damage(images: Images, layout: Layout) -> None:
+    broken = bytearray(images.init)
+    broken[0x500] ^= 4
+    s = states(board((PRIMARY, bytes(broken)), (SECONDARY, images.newer)), layout)
+    assert s["secure primary"].state is State.DIFFERS
+    half = states(board((PRIMARY, images.init[:0x1400]), (SECONDARY, images.newer)), layout)["secure primary"]
+    assert "starts over" not in half.reason
+
+
+def test_signature_by_another_key(images: Images, layout: Layout, workshop: Workshop) -> None:
+    other = [load_verify_key(workshop.public("ecdsa-p256-other"))]
+    s = states(board((PRIMARY, images.init)), layout, verify_keys=other)["secure primary"]
+    assert s.state is State.INSTALLED
+    assert "another key" in s.reason
+    unsigned = workshop.sign(payload=PAYLOAD, header=0x400)
+    s = states(board((PRIMARY, unsigned)), layout, verify_keys=other)["secure primary"]
+    assert s.state is State.DIFFERS
+    assert s.next_boot.action is Action.STAY
+
+
+def test_image_seen_through_both_aliases(images: Images, layout: Layout) -> None:
+    secure = board((PRIMARY, images.init))
+    both = MemoryImage((*secure.segments, *secure.shifted(-0x04000000).segments))
+    found = examine_images(both, layout=layout)
+    assert len(found) == 2
+    judged = [image_state(i, slot_states(both, layout, examined=found)) for i in found]
+    assert [j[0] for j in judged] == [State.INSTALLED, State.INSTALLED]
