@@ -18,11 +18,13 @@ from h5diag.acquire.plan import DumpPlan
 from h5diag.acquire.result import Dump
 from h5diag.acquire.votes import Votes
 from h5diag.board import Board, Identification, identify
-from h5diag.errors import ProbeError
-from h5diag.files import Sidecar, file_sha256, write_image, write_sidecar
+from h5diag.errors import InputError, ProbeError
+from h5diag.files import Kind, Sidecar, file_sha256, write_image, write_sidecar
+from h5diag.files.kind import SUFFIXES
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Origin, Progress, Segment, subtracted
 
 TOOL = f"h5diag {__version__}"
+_WRITABLE = (Kind.BIN, Kind.HEX, Kind.SREC, Kind.ELF)
 
 
 def dump(board: Board, plan: DumpPlan, *, path: str = "", resume: bool = False,
@@ -55,6 +57,9 @@ def dump(board: Board, plan: DumpPlan, *, path: str = "", resume: bool = False,
     Cancelled
         When `cancel` says so; what was read by then is kept for `resume`.
     """
+    if path and SUFFIXES.get(Path(path).suffix.lower()) not in _WRITABLE:
+        raise InputError(f"memory cannot be written as {Path(path).suffix or 'a file without suffix'}", source=path,
+                         advice="use .bin, .hex, .srec or .elf")
     access = choose_access(board, plan)
     who = identify(board)
     identity = Identity(who.chip, who.dev_id, who.uid, access.value, plan.range.start, plan.range.stop, plan.chunk)

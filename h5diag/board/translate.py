@@ -27,10 +27,15 @@ def translated(address: int = 0, size: int = 0) -> Iterator[None]:
     except exceptions.TransferFaultError as error:
         at = error.fault_address if error.fault_address is not None else address
         raise TargetError("the bus answered with a fault", address=at or address, size=size, cause=str(error)) from None
+    except exceptions.FlashFailure as error:
+        at = error.address if error.address is not None else address
+        raise TargetError("the flash algorithm failed", address=at, size=size, cause=str(error)) from None
     except exceptions.Error as error:
         raise probe_error(error) from None
     except OSError as error:
         raise probe_error(error) from None
+    except RecursionError:  # pyOCD answers a WAIT with an abort, whose WAIT it answers with an abort
+        raise probe_error(exceptions.TransferTimeoutError("WAIT")) from None
     except RuntimeError as error:  # the CMSIS-DAP layer has a tree of its own
         if type(error).__module__.startswith("pyocd"):
             raise probe_error(error) from None
@@ -43,8 +48,8 @@ def probe_error(error: BaseException) -> ProbeError:
     causes = _chain(error)
     numbers = {getattr(e, "errno", None) for e in causes}
     lower = " ".join(str(e).lower() for e in causes)
-    if any(isinstance(e, exceptions.ProbeDisconnected) for e in causes) or errno.ENODEV in numbers or "no such device" in lower \
-            or "disconnected" in lower or "thread exited unexpectedly" in lower:
+    lost = any(isinstance(e, exceptions.ProbeDisconnected) for e in causes) or errno.ENODEV in numbers
+    if lost or any(w in lower for w in ("no such device", "disconnected", "thread exited unexpectedly")):
         return ProbeError("the probe is gone: unplugged, or its server closed", advice=RESUME, cause=text)
     if errno.ECONNREFUSED in numbers:
         return ProbeError("nothing listens at that address", cause=text,

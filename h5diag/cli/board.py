@@ -262,10 +262,13 @@ def _virtual(options: Namespace) -> Result:
     setup = parse_items(options.fault)
     with ChipServer(VirtualChip(setup), options.port) as server:
         name = f"remote:localhost:{server.port}"
-        stream = sys.stderr if options.json else sys.stdout
-        stream.write(f"serving a virtual STM32H563 as {name}; end with Ctrl-C\n")
-        stream.flush()
-        reason = serve_until_signal(server)
+
+        def announce() -> None:
+            stream = sys.stderr if options.json else sys.stdout
+            stream.write(f"serving a virtual STM32H563 as {name}; end with Ctrl-C\n")
+            stream.flush()
+
+        reason = serve_until_signal(server, announce)
     return Result({"port": server.port, "probe": name, "faults": [str(f) for f in setup.faults], "ended": reason}, "")
 
 

@@ -189,7 +189,8 @@ class RecordingProbe(_Tape):
         self._write({"kind": KIND, "unique_id": probe.unique_id, "description": probe.description})
 
     def _write(self, line: Any) -> None:
-        self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+        if not self._file.closed:
+            self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
 
     @property
     def unique_id(self) -> str:
@@ -224,7 +225,7 @@ class RecordingProbe(_Tape):
             if name == "open":
                 self._write(["capabilities", [], sorted(c.name for c in self.capabilities)])
             if name == "close":
-                self._file.flush()
+                self._file.close()
             return result
 
     def _pass(self, name: str, *args: Any) -> Any:

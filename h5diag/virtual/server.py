@@ -99,8 +99,11 @@ class ChipServer(ThreadingTCPServer):
         self.close()
 
 
-def serve_until_signal(server: ChipServer) -> str:
-    """Wait until SIGINT or SIGTERM comes, close the server and return the signal's name. For the main thread."""
+def serve_until_signal(server: ChipServer, announce: Callable[[], None]) -> str:
+    """Call `announce`, wait until SIGINT or SIGTERM comes, close the server and return the signal's name.
+
+    For the main thread; from `announce` on a signal ends the server in order.
+    """
     came = threading.Event()
     names: list[str] = []
 
@@ -111,6 +114,7 @@ def serve_until_signal(server: ChipServer) -> str:
     wanted = (signal.SIGINT, signal.SIGTERM)
     before = [signal.signal(s, stop) for s in wanted]
     try:
+        announce()
         while not came.wait(0.2):
             pass
     finally:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+
 from h5diag.board import Board, Permissions, connect
 from h5diag.memory import AddressRange
 from h5diag.virtual import VirtualChip

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from .support import chip_of, writable
 
 from h5diag.board.programming import DirectFlash, FlashError
 from h5diag.memory import Access, AddressRange
 from h5diag.virtual import VirtualChip, parse_items
+
+from .support import chip_of, writable
 
 BASE = 0x08010000
 WHERE = AddressRange(BASE, BASE + 0x8000)

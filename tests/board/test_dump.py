@@ -120,7 +120,7 @@ def test_the_access_follows_the_alias_and_is_recorded(start, access, tmp_path):
 
 def test_the_map_file_tells_holes_and_unstable_words(tmp_path):
     path = str(tmp_path / "a.hex")
-    items = f"unstable@0x{SMALL.start:X}-0x{SMALL.start + 64:X}+bus-fault@0x{SMALL.start + 0x800:X}-0x{SMALL.start + 0x808:X}"
+    items = "unstable@0x08040000-0x08040040+bus-fault@0x08040800-0x08040808"
     with connect("virtual:" + items) as board:
         done = dump(board, DumpPlan(SMALL, chunk=0x4000), path=path)
     side = read_sidecar(path)

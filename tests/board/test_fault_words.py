@@ -6,8 +6,8 @@ from h5diag.errors import InputError
 from h5diag.memory import AddressRange
 from h5diag.virtual import ANYWHERE, FaultKind, parse_items, parse_probe
 
-NAMES = ("stuck-bit cell-stuck dead-sector slow-sector address-alias bus-fault-sporadic bus-fault zero-chunk "
-         "drop-word unstable coupling unplug locked-port").split()
+NAMES = ["stuck-bit", "cell-stuck", "dead-sector", "slow-sector", "address-alias", "bus-fault-sporadic", "bus-fault",
+         "zero-chunk", "drop-word", "unstable", "coupling", "unplug", "locked-port"]
 
 
 def test_the_names_are_those_of_the_contract():

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from .support import LINKS, chip_of
 
 from h5diag.board import connect
 from h5diag.errors import PermissionRefused
 from h5diag.memory import Access
+
+from .support import LINKS, chip_of
 
 S, N = Access.SECURE, Access.NONSECURE
 
