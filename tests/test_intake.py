@@ -404,6 +404,7 @@ def test_what_is_missing_names_what_it_decides(tmp_path):
 
 def test_bad_usage(tmp_path, capsys):
     for arguments in ([], [str(tmp_path / "none")], [str(tmp_path)], ["--good", str(tmp_path / "none.hex")],
+                      [str(tmp_path), "--good", str(tmp_path / "none.hex")],
                       [str(tmp_path), "--layout", "nonsense"], [str(tmp_path), "--chip", "z80"]):
         assert main(["case", *arguments]) == 2
         assert capsys.readouterr().err.count("\n") == 1

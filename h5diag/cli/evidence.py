@@ -42,8 +42,9 @@ def _case(options: Namespace) -> Result:
     from h5diag.intake import Told, new_folder, sort_evidence, write_case
     from h5diag.layout import load_layout
 
-    if not options.files and not options.good and not options.suspect:
-        raise InputError("no file was named", advice="give the folder or the files with the evidence")
+    if not options.files and not options.suspect:
+        raise InputError("no file was named that may be of the suspect board" if options.good else "no file was named",
+                         advice="put the folder or the files first: h5diag case DIR --good FILE...")
     chip = load_chip(options.chip) if options.chip else None
     files, layout = list(options.files), options.layout
     if layout:

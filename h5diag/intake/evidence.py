@@ -22,6 +22,7 @@ from h5diag.loader.elf import read_loader
 from h5diag.memory import MemoryImage
 
 MOST_TEXT = 16 << 20
+BASE_TOLD = -2
 
 
 class Role(Enum):
@@ -67,12 +68,12 @@ class Evidence:
     also_log
         Whether a listing also holds the connection banner, so that it can stand for a missing log.
     assumed_base
-        For a binary without sidecar: the base that its name tells, `UNKNOWN_BASE` when it tells none; None for
-        every file that needs no base.
+        For a binary without sidecar: the base that its name tells, `UNKNOWN_BASE` when it tells none;
+        `BASE_TOLD` for every file that needs no assumption.
     chip
         Chip that the sidecar names, or empty.
-    mode
-        Connect mode that the sidecar names, or ``unknown``.
+    mode, access
+        Connect mode and access that the sidecar names, or ``unknown``.
     """
 
     path: Path
@@ -80,7 +81,7 @@ class Evidence:
     what: str
     name: Name
     also_log: bool = False
-    assumed_base: int | None = None
+    assumed_base: int = BASE_TOLD
     chip: str = ""
     mode: str = "unknown"
     access: str = "unknown"

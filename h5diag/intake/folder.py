@@ -13,7 +13,7 @@ from pathlib import Path
 from h5diag.errors import InputError
 from h5diag.files import Sidecar, sidecar_path, write_sidecar
 from h5diag.intake.boards import BoardFiles
-from h5diag.intake.evidence import Evidence, Role
+from h5diag.intake.evidence import BASE_TOLD, Evidence, Role
 from h5diag.intake.names import UNKNOWN_BASE
 
 _SINGLE = (Role.OPTIONS, Role.LOG, Role.INFO, Role.SWEEP, Role.FLASHTEST, Role.UART, Role.REGISTERS)
@@ -117,7 +117,7 @@ class _Copies:
             if beside.is_file() and e.role in (Role.DUMP, Role.LATER, Role.IMAGE):
                 shutil.copyfile(beside, sidecar_path(self.folder / name))
                 self.taken.add(sidecar_path(name).name.lower())
-            elif e.assumed_base is not None and e.assumed_base != UNKNOWN_BASE:
+            elif e.assumed_base not in (BASE_TOLD, UNKNOWN_BASE):
                 write_sidecar(self.folder / name, Sidecar(
                     base=e.assumed_base, remarks=("the base address was taken from the file's name",)))
                 self.taken.add(sidecar_path(name).name.lower())

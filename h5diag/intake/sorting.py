@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 from h5diag.errors import InputError
 from h5diag.files import sidecar_path
 from h5diag.intake.boards import Ask, BoardFiles, Boards, sort_boards
-from h5diag.intake.evidence import BOARD_ROLES, Evidence, Role, tell
+from h5diag.intake.evidence import BASE_TOLD, BOARD_ROLES, Evidence, Role, tell
 from h5diag.intake.folder import Content, Told
 from h5diag.intake.missing import Has, Missing, missing_of_board, missing_of_case
 from h5diag.intake.names import UNKNOWN_BASE, Side, parse_name
@@ -121,9 +122,9 @@ def _gathered(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path]
     size = 0
     for given in map(Path, paths):
         if given.is_dir():
-            inside = sorted(p for p in given.rglob("*") if p.is_file()
-                            and not any(part.startswith(".") for part in p.relative_to(given).parts))
-            pairs = [(p, p.relative_to(given)) for p in inside]
+            visible = (p for p in given.rglob("*") if p.is_file()
+                       and not any(part.startswith(".") for part in p.relative_to(given).parts))
+            pairs = [(p, p.relative_to(given)) for p in islice(visible, MOST_FILES + 1)]
         else:
             pairs = [(given, _telling(given, paths))]
         for path, shown in pairs:
@@ -132,7 +133,7 @@ def _gathered(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path]
             if path.resolve() not in found:
                 size += path.stat().st_size if path.exists() else 0
             found.setdefault(path.resolve(), (path, shown))
-            if len(found) > MOST_FILES or size > MOST_BYTES:
+            if len(found) > MOST_FILES or len(pairs) > MOST_FILES or size > MOST_BYTES:
                 raise InputError(f"more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB are no evidence of a case",
                                  source=str(given), advice="name the files that matter")
     return sorted(found.values(), key=lambda pair: str(pair[1]))
@@ -156,7 +157,7 @@ def _assumptions(boards: Iterable[BoardFiles]) -> list[str]:
             if e.assumed_base == UNKNOWN_BASE:
                 out.append(f"{e.path.name} does not say where it was read; 0x08000000 will be assumed. Put the address "
                            f"into its name, as in {e.path.stem}-0x0C000000{e.path.suffix}")
-            elif e.assumed_base is not None:
+            elif e.assumed_base != BASE_TOLD:
                 out.append(f"the base address 0x{e.assumed_base:08X} of {e.path.name} is taken from its name")
     return out
 
