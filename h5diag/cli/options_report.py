@@ -14,6 +14,7 @@ from h5diag.cubeprog import (
     Version,
     decode,
     parse_log,
+    parse_registers,
 )
 from h5diag.errors import InputError
 from h5diag.layout import Layout, load_layout
@@ -30,6 +31,8 @@ from h5diag.options import (
     compare_options,
     decode_listing,
     explain_log,
+    explain_words,
+    known_words,
     read_options,
     read_provisioning,
 )
@@ -130,7 +133,8 @@ def run_log(arguments: Namespace) -> Result:
     loader = _loader_document(text) if log.loader_lines or "flash loader" in text.lower() else None
     choice = choose_chip(log.banner, log.listing, arguments.chip)
     layout = _layout(arguments.layout, choice)
-    remarks = explain_log(log, choice.chip, layout)
+    words = parse_registers(text)
+    remarks = explain_log(log, choice.chip, layout) + explain_words(words, choice.chip)
     options = decode_listing(log.listing, choice.chip)
     provisioning = read_provisioning(log.programming, choice.chip, layout)
     document: dict[str, object] = {
@@ -151,6 +155,7 @@ def run_log(arguments: Namespace) -> Result:
         "package": provisioning.generation.name.lower(),
         "option_changes": [asdict(o) for o in log.programming.options],
         "rom_sessions": [asdict(s) for s in log.rom_sessions],
+        "registers": [{"name": name, "value": value} for name, value in known_words(words, choice.chip)],
         "loader": loader,
         "remarks": [*(r.text for r in remarks), *([str(loader["conclusion"])] if loader else [])],
     }

@@ -20,6 +20,7 @@ from h5diag.options.settings import (
     Unknown,
 )
 from h5diag.options.sidebyside import Row, SideBySide, read_options, side_by_side
+from h5diag.options.words import explain_words, known_words
 
 __all__ = [
     "UNKNOWN",
@@ -53,6 +54,8 @@ __all__ = [
     "decode_registers",
     "expectations",
     "explain_log",
+    "explain_words",
+    "known_words",
     "read_options",
     "read_provisioning",
     "side_by_side",

@@ -104,7 +104,7 @@ def value_text(value: int | Unknown) -> str:
 def log_text(log: Log, remarks: Sequence[Remark], *, chip: str, source: str = "") -> str:
     """Return what was found in a log."""
     head = f"{source}: {log.kind.value}" if source else log.kind.value
-    if log.kind is LogKind.UNKNOWN:
+    if log.kind is LogKind.UNKNOWN and not remarks:
         return f"{head}\nnothing in it is known as text of STM32CubeProgrammer"
     out = [head, f"chip: {chip}", ""] if chip else [head, ""]
     out += bullets([r.text + (" [hint]" if r.hint else "") for r in remarks])

@@ -186,3 +186,31 @@ def test_log_text(run):
     assert out.startswith("a.txt: rom-loader\n")
     assert "found nothing to start" in out
     assert "line     8  error" in out or "line     8  warning" in out
+
+
+WORDS = """0x44024000 : 10076484
+0x08FFF800 : 00390044 34345112 32383537 00040800
+0x40022018 : 60018000 00000001 00020000 00000000
+0x40022100 : 00000000 80400020 0000FFFF
+"""
+
+
+def test_log_of_single_words(run):
+    d = document(run, "log", BANNER + WORDS)
+    text = "\n".join(d["remarks"])
+    assert "DEV_ID 0x484; REV_ID 0x1007, revision X" in text
+    assert "flash size 2048 KiB" in text
+    assert "unique id 00390044 34345112 32383537" in text
+    assert "ECCDETR: two bits wrong" in text
+    assert "16 bytes at 0x08100200 in the user area" in text
+    assert "ECCCORR: no ECC error recorded" in text
+    assert "a reset cut this operation: sector erase, at 0x08018000" in text
+    assert "NSSR.WRPERR" in text
+    assert {"name": "IDCODE", "value": 0x10076484} in d["registers"]
+    masked = document(run, "log", WORDS.replace("00390044 34345112 32383537 00040800", "0 0 0 0".replace("0", "0" * 8)))
+    assert any("reads as unknown" in r for r in masked["remarks"])
+    assert any("masked, not the chip's" in r for r in masked["remarks"])
+    assert masked["kind"] == "unknown"
+    dead = document(run, "log", WORDS.replace("80400020", "FFFFFFFF"))
+    assert any("ECCDETR read all ones" in r for r in dead["remarks"])
+    assert not any("two bits wrong" in r for r in dead["remarks"])
