@@ -23,7 +23,7 @@ FLOORS = {
     "loader": 7, "diagnose": 8, "intake": 8, "capture": 8, "plot": 9, "report": 10, "panels": 11, "cli": 11, "lab": 11,
 }
 ONLY_IN = {"pyocd": {"board", "virtual"}, "matplotlib": {"plot"}, "ipywidgets": {"panels"}, "anywidget": {"panels"},
-           "unicorn": {"loader"}, "numba": {"locate"}}
+           "unicorn": {"loader", "virtual"}, "numba": {"locate"}}
 FREE = {"__init__", "__main__"}
 
 

@@ -207,7 +207,7 @@ def _against(case: Case, chip: Chip, assumed: bool, layouts: tuple[Layout, ...],
     layout = layouts[0] if layouts else None
     comparison, placement = NO_COMPARISON, Placement()
     if good.dump.size and suspect.dump.size:
-        comparison = compare(good.judged, suspect.trusted, chip, masks=suspect.hidden)
+        comparison = compare(good.judged, suspect.trusted, chip, masks=suspect.masked)
         placement = locate(good.judged, suspect.judged, layout=layout, progress=progress, cancel=cancel)
     later = NO_COMPARISON
     if suspect.board.later and suspect.dump.size:
@@ -256,17 +256,19 @@ def _first(dumps: Sequence[Dump]) -> MemoryImage:
 
 
 def _zero_sectors(dump: MemoryImage, hidden: Sequence[AddressRange], chip: Chip) -> tuple[AddressRange, ...]:
-    """Return the canonical whole sectors inside `hidden` of which the dump holds nothing but zeros."""
-    size, found = chip.flash.sector_size, []
-    for segment in dump.segments:
-        start = chip.canonical(segment.start)
-        if start not in chip.flash_range:
-            continue
-        for area in (h.intersection(AddressRange(start, start + segment.data.size)) for h in hidden):
-            for at in range(area.start - area.start % size, area.stop, size):
-                part = AddressRange(max(at, area.start), min(at + size, area.stop))
-                if part.size and not segment.data[part.start - start:part.stop - start].any():
-                    found.append(part)
+    """Return the parts of `hidden` that the dump holds, where it holds nothing but zeros there.
+
+    The rule knows no exceptions inside a range: one that shows content anywhere is shown to this reader, and zeros
+    in it are content (a gap that the linker filled).
+    """
+    found: list[AddressRange] = []
+    alias = chip.flash.secure_base - chip.flash.base
+    for area in hidden:
+        parts = [
+            s for shift in dict.fromkeys((0, alias)) for s in dump.segments_in(area.start + shift, area.stop + shift)
+        ]
+        if not any(s.data.any() for s in parts):
+            found += (AddressRange(chip.canonical(s.start), chip.canonical(s.start) + s.data.size) for s in parts)
     return merged(found)
 
 
@@ -283,7 +285,7 @@ def _without(dump: MemoryImage, holes: Sequence[AddressRange], alias: int) -> Me
 def _known(
     image: KnownImage, suspect: BoardFacts, chip: Chip, layout: Layout | None, cancel: Cancel | None
 ) -> KnownFact:
-    comparison = compare(image.image, suspect.trusted, chip, masks=suspect.hidden)
+    comparison = compare(image.image, suspect.trusted, chip, masks=suspect.masked)
     seen = comparison.compared_bytes
     equal = seen - comparison.differing_bytes
     elsewhere = Placement()

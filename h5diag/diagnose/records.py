@@ -76,12 +76,17 @@ class SectorTest:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Under what the flash test ran. `NOT_TOLD` (or an empty tuple) where the file says nothing."""
+    """Under what the flash test ran. `NOT_TOLD` (or an empty tuple) where the file says nothing.
+
+    Write protection may be told as the registers of the banks (a bit 0 = a protected group), as ranges, or as a flag.
+    """
 
     tzen: str = ""
     product_state: str = ""
     wrp_told: bool = False
-    protected: bool = False
+    wrp_registers: tuple[int, ...] = ()
+    wrp_ranges: tuple[AddressRange, ...] = ()
+    wrp_flag: bool = False
     rev_id: int = NOT_TOLD
     voltage_mv: int = NOT_TOLD
     swd_hz: tuple[int, ...] = ()
@@ -136,7 +141,7 @@ def parse_flashtest(text: str, source: str) -> FlashTest:
     raw = doc.mapping(doc.top.get("conditions", {}), "conditions")
     wrp = raw.get("wrp")
     conditions = Conditions(
-        _word(raw.get("tzen")), _word(raw.get("product_state")), wrp is not None, _protects(wrp),
+        _word(raw.get("tzen")), _word(raw.get("product_state")), wrp is not None, *doc.protection(wrp),
         doc.number(raw.get("rev_id"), "conditions.rev_id"), doc.number(raw.get("voltage_mv"), "conditions.voltage_mv"),
         tuple(doc.number(v, "conditions.swd_hz") for v in _listed(raw.get("swd_hz"))),
         doc.number(raw.get("rounds"), "conditions.rounds"),
@@ -207,6 +212,22 @@ class _Doc:
         return Fault(str(row.get("kind", "")), self.number(row.get("address"), key + ".address"),
                      self.number(row.get("bit"), key + ".bit"), count, str(row.get("detail", "")))
 
+    def protection(self, wrp: Any) -> tuple[tuple[int, ...], tuple[AddressRange, ...], bool]:
+        """Return registers, ranges and the flag out of the ways in which write protection is written."""
+        rows = [wrp] if isinstance(wrp, int | str) and not isinstance(wrp, bool) else _listed(wrp)
+        if isinstance(wrp, dict):
+            rows = list(wrp.values())
+        if any(isinstance(r, list) for r in rows):
+            pairs = [self.items(r, "conditions.wrp") for r in rows]
+            try:
+                return (), tuple(AddressRange(*(self.number(v, "conditions.wrp") for v in p)) for p in pairs), False
+            except (TypeError, ValueError):
+                raise self.wrong("conditions.wrp", "is no list of ranges") from None
+        if all(isinstance(r, bool) for r in rows):
+            return (), (), any(rows)
+        words = [r for r in rows if not (isinstance(r, str) and r.strip().lower() in ("", "none", "off", "no"))]
+        return tuple(self.number(r, "conditions.wrp") for r in words), (), False
+
     def wrong(self, key: str, problem: str) -> InputError:
         return InputError(f"{key} {problem}", source=self.source)
 
@@ -225,16 +246,3 @@ def _word(value: Any) -> str:
 
 def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
-
-
-def _protects(wrp: Any) -> bool:
-    """Tell whether the recorded write protection covers anything: ranges, a register (0 = protected), a flag."""
-    if isinstance(wrp, bool):
-        return wrp
-    if isinstance(wrp, list):
-        return any(_protects(w) if not isinstance(w, list) else bool(w) for w in wrp)
-    if isinstance(wrp, dict):
-        return any(_protects(w) for w in wrp.values())
-    if isinstance(wrp, int):
-        return wrp != 0xFFFFFFFF
-    return isinstance(wrp, str) and wrp.strip().lower() not in ("", "none", "off", "no", "0xffffffff")

@@ -104,6 +104,9 @@ CONDITIONS = {
     "protection not recorded": lambda c: c.pop("wrp"),
     "state not recorded": lambda c: c.pop("product_state"),
     "TrustZone not recorded": lambda c: c.pop("tzen"),
+    "protected there": lambda c: c.update(wrp=[0, 0xFFFFFFFF]),
+    "protected by ranges": lambda c: c.update(wrp=[[0x08020000, 0x08028000]]),
+    "protected by flag": lambda c: c.update(wrp=True),
     "another state": lambda c: c.update(product_state=0x17),
     "revision not recorded": lambda c: c.pop("rev_id"),
     "a revision with an erratum": lambda c: c.update(rev_id=0x1001),
@@ -121,6 +124,16 @@ def test_faulty_falls_to_suspect_when_one_condition_is_missing(edited, condition
     board = edited("defect", flashtest=change)
     assert board.verdict.word is VerdictWord.SUSPECT
     assert board.verdict.hypothesis("flash-defect").status.value == "possible"
+
+
+@pytest.mark.parametrize("wrp", [[0xFFFFFFFE, 0xFFFFFFFF], [[0x08000000, 0x08008000]], [], False, "none"])
+def test_protection_elsewhere_does_not_matter(edited, wrp):
+    def change(data: bytes) -> bytes:
+        test = json.loads(data)
+        test["conditions"]["wrp"] = wrp
+        return json.dumps(test).encode()
+
+    assert edited("defect", flashtest=change).verdict.word is VerdictWord.FAULTY
 
 
 def test_faults_at_wandering_places_prove_nothing(edited):
@@ -155,6 +168,8 @@ def test_protected_sectors_are_no_defect(edited):
 def test_no_text_of_any_bundled_case_tells_to_do_something_irreversible():
     for name in CASES:
         board = diagnose(load_case(data_folder() / name)).first
-        text = " ".join([board.next_test.instruction, *(t.instruction for t in board.more_tests), board.verdict.summary])
+        text = " ".join(
+            [board.next_test.instruction, *(t.instruction for t in board.more_tests), board.verdict.summary]
+        )
         assert not re.search(r"PRODUCT_STATE *=|TZEN *=|mass.erase|regression", text, re.IGNORECASE)
         assert "chip is fine" not in text

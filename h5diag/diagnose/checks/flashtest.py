@@ -127,7 +127,7 @@ def _missing(m: Measured, t: FlashTest, rounds: int) -> list[str]:
         out.append(f"the supply was {c.voltage_mv} mV")
     if not c.wrp_told:
         out.append("write protection was not recorded")
-    elif c.protected and _covered_by_protection(m, t):
+    elif _protected_there(m, t):
         out.append("sectors of the range are write-protected")
     if not c.tzen or not c.product_state:
         out.append("TrustZone and product state were not recorded")
@@ -149,8 +149,14 @@ def _missing(m: Measured, t: FlashTest, rounds: int) -> list[str]:
     return out
 
 
-def _covered_by_protection(m: Measured, t: FlashTest) -> bool:
-    """Tell whether the board's own option bytes do not clear the failing sectors of write protection."""
-    protected = m.suspect.options.wrp_ranges
-    bad = [AddressRange(s.start, s.start + 1) for s in t.sectors if s.verdict == "bad"]
-    return not m.suspect.options.settings or any(p.overlaps(b) for p in protected for b in m.canonical(bad))
+def _protected_there(m: Measured, t: FlashTest) -> bool:
+    """Tell whether a failing sector was write-protected while the test ran, by what the test itself recorded."""
+    c, flash = t.conditions, m.chip.flash
+    protected = list(c.wrp_ranges)
+    group = flash.sector_size * max(1, flash.wrp_group_sectors)
+    for bank, register in enumerate(c.wrp_registers):
+        base = flash.base + bank * flash.bank_size
+        protected += [AddressRange(base + i * group, base + (i + 1) * group)
+                      for i in range(flash.bank_size // group) if not register >> i & 1]
+    bad = [AddressRange(s.start, s.start + flash.sector_size) for s in t.sectors if s.verdict == "bad"]
+    return c.wrp_flag or any(p.overlaps(b) for p in m.canonical(protected) for b in m.canonical(bad))
