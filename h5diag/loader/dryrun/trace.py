@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePath
 
 from h5diag.loader.dryrun.request import profile
 from h5diag.loader.dryrun.run import DryCall, DryRun, Verdict
@@ -18,7 +19,7 @@ def trace(run: DryRun, loader: LoaderFile, family: Family) -> str:
     """Return the log that STM32CubeProgrammer would print with ``-vb 3`` for the calls of a dry run."""
     ap = profile(family.name)["ap"]
     plan = ram_plan(run.base, run.image_size)
-    return "\n".join((f"{DRY_RUN_MARK}, no chip: {loader.source}", *_lines(run, ap, plan))) + "\n"
+    return "\n".join((f"{DRY_RUN_MARK}, no chip: {PurePath(loader.source).name}", *_lines(run, ap, plan))) + "\n"
 
 
 def _lines(run: DryRun, ap: int, plan: RamPlan) -> Iterator[str]:
