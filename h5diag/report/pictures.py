@@ -9,7 +9,10 @@ from typing import Any
 
 from h5diag.diagnose import BoardDiagnosis
 from h5diag.diagnose.wording import count_text, size_text
+from h5diag.locate import correlate
+from h5diag.locate.report import headline
 from h5diag.plot import Picture, picture, plot_bits, plot_memory_map, save_png
+from h5diag.plot.locate import plot_correlation, plot_dots
 from h5diag.plot.spans import Look, lanes
 
 
@@ -38,6 +41,13 @@ def drawings(board: BoardDiagnosis, *, number: int = 0) -> tuple[Drawing, ...]:
     tail = f"-{number + 1}" if number else ""
     if lanes(m):
         out.append(Drawing(f"memory-map{tail}", map_words(board), lambda: plot_memory_map(board)))
+    if m.placement.regions:
+        words = headline(m.placement)
+        out.append(Drawing(f"offsets{tail}", words, lambda: plot_correlation(correlate(
+            m.good.judged, m.suspect.judged, m.placement, layout=m.layouts[0] if m.layouts else None, chip=m.chip))))
+        out.append(Drawing(f"dots{tail}", f"{count_text(len(m.placement.strong), 'piece')} of the good board's dump"
+                           f" found in the dump of {board.name}, address against address.",
+                           lambda: plot_dots(m.placement)))
     c = m.comparison
     if c.risen or c.fallen:
         out.append(Drawing(f"bits{tail}", f"{count_text(c.differing_bytes, 'byte')} differ where the boards were"
