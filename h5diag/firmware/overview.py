@@ -85,7 +85,9 @@ def examine_firmware(memory: MemoryImage, chip: Chip, *, layout: Layout | None =
     opened = open_images(memory, examined, decrypt_keys)
     found = tuple(BuildResult(b, _matches(memory, opened, b, layout, examined)) for b in builds)
     tables = find_vector_tables(opened, chip, most=MOST_TABLES)
-    return Overview(tuple(judged), states, found, tuple(explain_link(t, chip, layout) for t in tables))
+    bodies = {i.image.body.start: i.image.body.size for i in examined}
+    links = (explain_link(t, chip, layout, body_size=bodies.get(t.address, 0)) for t in tables)
+    return Overview(tuple(judged), states, found, tuple(links))
 
 
 def _matches(memory: MemoryImage, opened: MemoryImage, build: Build, layout: Layout | None,

@@ -14,7 +14,7 @@ from h5diag.firmware.mcuboot import Header, Version
 
 TLV_INFO_MAGIC = 0x6907
 TLV_PROTECTED_MAGIC = 0x6908
-MOST_RECORDS = 4096
+MOST_RECORDS = 512
 """Records of one TLV area that are read; real images have about ten."""
 
 _PAIR = struct.Struct("<HH")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.chip import Chip
-from h5diag.layout import NO_SLOT, Layout, Slot
+from h5diag.layout import NO_SLOT, Layout, Security, Slot
 from h5diag.memory import AddressRange, MemoryImage
 
 ENTRIES = 16
@@ -62,6 +62,7 @@ class VectorTable:
         return self.address >= 0
 
 
+_MISMATCHED = ((Security.SECURE, World.NONSECURE), (Security.NONSECURE, World.SECURE))
 NO_TABLE = VectorTable(-1, 0, 0, (), World.UNKNOWN, 0)
 
 
@@ -107,19 +108,30 @@ def find_vector_tables(memory: MemoryImage, chip: Chip, *, most: int = 256) -> t
     return tuple(found)
 
 
-def explain_link(table: VectorTable, chip: Chip, layout: Layout | None = None) -> Link:
+def explain_link(table: VectorTable, chip: Chip, layout: Layout | None = None, *, body_size: int = 0) -> Link:
     """Tell whether a table stands where it was linked.
 
-    Without a layout the answer rests on whether its handlers lie in the 2 MB behind it and is weaker.
+    Parameters
+    ----------
+    table
+        The table.
+    chip, layout
+        Without a layout the answer rests on whether its handlers lie behind it and is weaker.
+    body_size
+        Size of the image body that it begins, 0 when it begins none: reset must lie in the body.
     """
     here, there = chip.canonical(table.address), chip.canonical(table.reset)
     slot = layout.slot_at(table.reset) if layout else NO_SLOT
     own = layout.slot_at(table.address) if layout else NO_SLOT
-    if slot and own and slot is not own:
-        displacement = own.range.start - slot.range.start
-        return Link(table, slot, displacement, f"linked for slot '{slot}', stands in slot '{own}'")
     if slot and own:
-        return Link(table, slot, 0, f"stands in the slot it is linked for ('{slot}')")
+        displacement = own.range.start - slot.range.start
+        text = f"stands in the slot it is linked for ('{slot}')" if slot is own else \
+            f"linked for slot '{slot}', stands in slot '{own}'"
+        if body_size and not here - displacement <= there < here - displacement + body_size:
+            text += "; its reset handler lies outside the image's body"
+        if (slot.security, table.world) in _MISMATCHED:
+            text += f"; linked {table.world.value} for a slot that is not"
+        return Link(table, slot, displacement, text)
     sector = chip.flash.sector_size
     if here // sector * sector <= there:
         return Link(table, slot, 0, "its handlers lie behind it: it may stand where it was linked")
