@@ -15,6 +15,12 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
+from h5diag.ranges import ADDRESS_LIMIT, AddressRange, merged, subtracted
+
+__all__ = [
+    "Access", "AddressRange", "Bytes", "Cancel", "MemoryImage", "Origin", "Progress", "Segment", "merged", "subtracted",
+]
+
 Bytes = npt.NDArray[np.uint8]
 """A one-dimensional, read-only array of bytes."""
 
@@ -24,7 +30,6 @@ Progress = Callable[[float], None]
 Cancel = Callable[[], bool]
 """Asked now and then; True means stop (``threading.Event.is_set`` fits)."""
 
-ADDRESS_LIMIT = 1 << 64
 
 
 class Access(Enum):
@@ -33,82 +38,6 @@ class Access(Enum):
     SECURE = "secure"
     NONSECURE = "nonsecure"
     UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class AddressRange:
-    """The bytes from `start` (inclusive) to `stop` (exclusive).
-
-    Raises
-    ------
-    ValueError
-        When ``0 <= start <= stop <= 2**64`` does not hold.
-    """
-
-    start: int
-    stop: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start <= self.stop <= ADDRESS_LIMIT:
-            raise ValueError(f"not an address range: {self.start:#x} to {self.stop:#x}")
-
-    @property
-    def size(self) -> int:
-        """Number of bytes."""
-        return self.stop - self.start
-
-    def __contains__(self, address: object) -> bool:
-        return isinstance(address, int) and self.start <= address < self.stop
-
-    def covers(self, other: AddressRange) -> bool:
-        """Tell whether every byte of `other` lies in this range."""
-        return self.start <= other.start and other.stop <= self.stop
-
-    def intersection(self, other: AddressRange) -> AddressRange:
-        """Return the common bytes; an empty range at the larger start when there are none."""
-        start = max(self.start, other.start)
-        return AddressRange(start, max(start, min(self.stop, other.stop)))
-
-    def overlaps(self, other: AddressRange) -> bool:
-        """Tell whether at least one byte is common."""
-        return self.start < other.stop and other.start < self.stop
-
-    def shifted(self, displacement: int) -> AddressRange:
-        """Return the range moved by `displacement` bytes."""
-        return AddressRange(self.start + displacement, self.stop + displacement)
-
-    def __str__(self) -> str:
-        return f"0x{self.start:08X}..0x{self.stop:08X}"
-
-
-def merged(ranges: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
-    """Return the same bytes as sorted, disjoint, non-touching, non-empty ranges."""
-    out: list[AddressRange] = []
-    for r in sorted(r for r in ranges if r.size):
-        if out and r.start <= out[-1].stop:
-            out[-1] = AddressRange(out[-1].start, max(out[-1].stop, r.stop))
-        else:
-            out.append(r)
-    return tuple(out)
-
-
-def subtracted(ranges: Iterable[AddressRange], holes: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
-    """Return the bytes of `ranges` that lie in none of `holes`, as sorted disjoint ranges."""
-    out: list[AddressRange] = []
-    cut = merged(holes)
-    for r in merged(ranges):
-        at = r.start
-        for hole in cut:
-            if hole.stop <= at:
-                continue
-            if hole.start >= r.stop:
-                break
-            if hole.start > at:
-                out.append(AddressRange(at, hole.start))
-            at = hole.stop
-        if at < r.stop:
-            out.append(AddressRange(at, r.stop))
-    return tuple(out)
 
 
 @dataclass(frozen=True, slots=True)
