@@ -254,8 +254,13 @@ def _say(fits: Sequence[StageFit]) -> str:
         others = [f.stage.value for f in fits[1:] if f.agrees]
         same = f", which is also how it should look {' and '.join(others)}" if others else ""
         return f"the board is as it should be {best.stage.value}{same}{hidden}"
-    parts = [f"slot '{s.slot}' differs in {s.differing} bytes from 0x{s.first:08X} on"
-             for s in best.slots if s.differing]
+    parts = []
+    for s in best.slots:
+        if s.differing:
+            fitting = [f.stage.value for f in fits[1:] if any(o.slot == s.slot and o.agrees for o in f.slots)]
+            count = f"{s.differing} byte{'s' if s.differing > 1 else ''}"
+            parts.append(f"slot '{s.slot}' differs in {count} from 0x{s.first:08X} on"
+                         + (f" and is as it should be {' and '.join(fitting)}" if fitting else ""))
     return f"closest to: {best.stage.value}; {'; '.join(parts)}{hidden}"
 
 

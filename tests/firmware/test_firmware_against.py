@@ -231,7 +231,12 @@ def test_what_differs_from_the_stage_is_named(kit: dict[str, MemoryImage], works
     report = recognise_stage(broken.shifted(0x04000000), layout, [kit["download"]], decrypt_keys=keys)
     assert report.fits[0].stage is Stage.FIRST_BOOT
     assert report.fits[0].differing == 1
-    assert "1 bytes from 0x0C019234" in report.text
+    assert "differs in 1 byte from 0x0C019234" in report.text
+    half = expected_flash(Stage.PROGRAMMED, layout, [kit["download"]])
+    mixed = MemoryImage((*board.crop(PRIMARY, NS_PRIMARY).segments, *half.crop(NS_PRIMARY, 0x08164000).segments))
+    text = recognise_stage(mixed, layout, [kit["download"]], decrypt_keys=keys).text
+    assert "slot 'secure secondary'" in text or "slot 'secure primary'" in text
+    assert "and is as it should be" in text
     masked = MemoryImage((Segment(PRIMARY, np.zeros(0x6000, np.uint8)), *board.crop(NS_PRIMARY, 0x08164000).segments))
     hidden = recognise_stage(masked, layout, [kit["download"]], decrypt_keys=keys)
     assert hidden.fits[0].agrees

@@ -390,9 +390,9 @@ def test_reset_outside_the_body_and_the_wrong_world() -> None:
     t = find_vector_tables(MemoryImage.from_bytes(GOOD, 0x0C018400), CHIP)[0]
     assert "outside" not in explain_link(t, CHIP, layout, body_size=0x200).text
     assert "outside" in explain_link(t, CHIP, layout, body_size=0x100).text
-    plain = find_vector_tables(MemoryImage.from_bytes(table(0x20001000, 0x08018509, 0x0801850B, 0x0801850D), 0x08018400),
-                               CHIP)[0]
-    assert "linked nonsecure" in explain_link(plain, CHIP, layout).text
+    words = table(0x20001000, 0x08018509, 0x0801850B, 0x0801850D)
+    other = find_vector_tables(MemoryImage.from_bytes(words, 0x08018400), CHIP)[0]
+    assert "linked nonsecure" in explain_link(other, CHIP, layout).text
 
 
 def test_vector_tables_in_noise() -> None:
