@@ -18,9 +18,9 @@ PACKAGE = ROOT / "h5diag"
 
 # A room imports only from lower floors (and from itself). docs/architecture.md draws the same picture.
 FLOORS = {
-    "errors": 0, "ranges": 0, "data": 0, "memory": 1, "files": 2, "chip": 2, "layout": 3, "cubeprog": 3, "verdict": 3, "options": 4,
-    "firmware": 4, "locate": 4, "compare": 4, "virtual": 5, "board": 6, "acquire": 7, "flashtest": 7,
-    "loader": 7, "diagnose": 8, "intake": 8, "capture": 8, "plot": 9, "report": 10, "panels": 11, "cli": 11, "lab": 11,
+    "errors": 0, "ranges": 0, "data": 0, "memory": 1, "files": 2, "chip": 2, "layout": 3, "cubeprog": 3, "verdict": 3,
+    "options": 4, "firmware": 4, "locate": 4, "compare": 4, "virtual": 5, "board": 6, "acquire": 7, "flashtest": 7,
+    "loader": 7, "diagnose": 8, "intake": 8, "capture": 8, "plot": 9, "report": 10, "lab": 10, "panels": 11, "cli": 11,
 }
 ONLY_IN = {"pyocd": {"board", "virtual"}, "matplotlib": {"plot"}, "ipywidgets": {"panels"}, "anywidget": {"panels"},
            "unicorn": {"loader", "virtual"}, "numba": {"locate"}}
@@ -115,7 +115,8 @@ def test_notebooks_are_stored_bare():
 def test_the_project_speaks_of_itself_only():
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     files = [name for name in listed.split("\0") if name]
-    pattern = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|tmp/\w+)/|py" r"pi\.org|regis" r"try\.npmjs|conda\.anaconda")
+    pattern = re.compile(r"(?<![\w.])/(?:work|root|home/\w+|tmp/\w+)/"
+                         r"|py" r"pi\.org|regis" r"try\.npmjs|conda\.anaconda")
     for name in files:
         path = ROOT / name
         if path.suffix in {".py", ".md", ".toml", ".yml", ".ipynb", ".js", ".css", ".html", ".c", ".h", ".ld", ""} \
