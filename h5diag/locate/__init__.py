@@ -3,7 +3,8 @@
 from h5diag.locate.bits import BitLines, compare_bits
 from h5diag.locate.correlation import Correlation, Mark, correlate
 from h5diag.locate.engine import locate
+from h5diag.locate.fast import warm_up
 from h5diag.locate.placement import Displacement, LineFault, LineState, Placement, Region, Transform
 
 __all__ = ["BitLines", "Correlation", "Displacement", "LineFault", "LineState", "Mark", "Placement", "Region",
-           "Transform", "compare_bits", "correlate", "locate"]
+           "Transform", "compare_bits", "correlate", "locate", "warm_up"]

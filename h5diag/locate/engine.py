@@ -11,13 +11,16 @@ from h5diag.locate.fill import content_bytes, fill_blocks
 from h5diag.locate.free import Free
 from h5diag.locate.placement import Placement, Transform
 from h5diag.locate.regions import Found, displacements_of, regions_of, unexplained
-from h5diag.locate.search import DEEP_PART, DENSE_LIMIT, LONG, POSSIBLE, SURE, Search, Span
+from h5diag.locate.search import DENSE_LIMIT, LONG, POSSIBLE, SURE, Search, Span
 from h5diag.locate.sides import Side, Watch, unknown
 from h5diag.locate.ways import other_ways, stuck_line
 from h5diag.memory import Cancel, MemoryImage, Progress
 
 SAMPLED_FROM = 1 << 16
 """Bytes of the dump to explain from which sampling comes before looking up every word."""
+
+SMALL = 1 << 20
+"""Bytes of a large dump left unexplained below which the unused reference is sampled more densely for them."""
 
 WORTH_A_WAY, WORTH_A_SHARE = 512, 64
 """Bytes left unexplained, and their least share of the dump's content, from which broken data lines are tried."""
@@ -96,17 +99,21 @@ def _find(search: Search, *, transforms: bool, deep: bool) -> tuple[list[Found],
     large = max(content_bytes(~search.reference_fill), content_bytes(search.todo())) > DENSE_LIMIT
     if free.content() >= WORTH_A_WAY and not large:
         searches += stuck_line(search)
+    # On large images eight more passes take seconds; who asks for them gets them.
+    lines = lines and (transforms or deep or not large)
     if lines or (transforms and free.content() >= WORTH_A_WAY):
         searches += other_ways(search, rate + 2, transforms=transforms, lines=lines)
     assumptions: tuple[str, ...] = ()
-    if deep or not large:
+    if free.content() and (deep or not large):
         for i, (_, s) in enumerate(searches):
             low, high = 0.6 + 0.3 * i / len(searches), 0.6 + 0.3 * (i + 1) / len(searches)
-            _dense(s, low, high, DEEP_PART if large else s.dump.size)
+            _dense(s, low, high, max(rate - 2, 1) if large else 0)
     elif free.content():
-        search.take(search.sampled(4, unused=True), SURE)
+        if free.content() < SMALL:
+            search.take(search.sampled(4, unused=True), SURE)
         assumptions = (f"above 8 MB of content one word in {1 << rate} was sampled: a piece below about "
-                       f"{14 << rate} bytes may be missed (--deep looks at every byte)",)
+                       f"{14 << rate} bytes may be missed, and broken data lines were not looked for"
+                       " (--deep does both)",)
     found = []
     for transform in {t: None for t, _ in searches}:
         same = [s for t, s in searches if t is transform]
@@ -114,10 +121,14 @@ def _find(search: Search, *, transforms: bool, deep: bool) -> tuple[list[Found],
     return found, equal, assumptions
 
 
-def _dense(search: Search, low: float, high: float, part: int) -> None:
-    size = search.dump.size
-    for at in range(0, size, max(part, 1)):
+def _dense(search: Search, low: float, high: float, rate: int) -> None:
+    """Look up every word: at once, or one share of them after the other where they would fill the memory."""
+    search.watch.stage(low, high)
+    if rate == 0:
+        search.take(search.every(), POSSIBLE)
+        return
+    for share in range(1 << rate):
         if not search.free.content():
             return
-        search.watch.stage(low + (high - low) * at / size, low + (high - low) * min(at + part, size) / size)
-        search.take(search.every(at, at + part), POSSIBLE)
+        search.watch.stage(low + (high - low) * share / (1 << rate), low + (high - low) * (share + 1) / (1 << rate))
+        search.take(search.sampled(rate, share=share), POSSIBLE)

@@ -23,8 +23,8 @@ LONG = 1024
 DENSE_LIMIT = 8 << 20
 """Bytes of content up to which every word is looked up; above, only on request."""
 
-DEEP_PART = 4 << 20
-"""Bytes of the dump whose words are looked up at a time."""
+SORTED_AT_ONCE = 1 << 20
+"""Keys above which those without a partner are put aside before the sort."""
 
 FOLLOWED, FOLLOWED_OVER, AHEAD = 256, 1 << 16, 4096
 """A piece of so many bytes is followed over fill of at most so many, and over so many bytes of anything else."""
@@ -235,34 +235,39 @@ class Search:
             blocks[-(-s.reference // BLOCK):(s.reference + s.size) // BLOCK] = False
         return blocks
 
-    def sampled(self, rate: int, *, unused: bool = False) -> Candidates:
+    def sampled(self, rate: int, *, share: int = 0, unused: bool = False) -> Candidates:
         """Return candidates from words that the content itself selects, one in ``2**rate``.
 
-        With `unused` only content of the reference that no span holds is looked at.
+        `share` says which of the ``2**rate`` shares. With `unused` only content of the reference that no span holds
+        is looked at.
         """
-        dump = sample(self.dump, self.todo(), rate, self.watch, mask=self.word_mask)
+        dump = sample(self.dump, self.todo(), rate, self.watch, share=share, mask=self.word_mask)
         if not dump.size:
             return NO_CANDIDATES
         blocks = self.unused() if unused else ~self.reference_fill
-        reference = sample(self.reference, blocks, rate, self.watch, mask=self.word_mask)
+        reference = sample(self.reference, blocks, rate, self.watch, share=share, mask=self.word_mask)
+        self.watch.check(1.0)
+        if reference.size + dump.size > SORTED_AT_ONCE:
+            dump = among(dump, table(reference, self.watch))
+            self.watch.check(1.0)
+            reference = among(reference, table(dump, self.watch))
+            self.watch.check(1.0)
         pairs = join(reference, dump, max(self.reference.size, self.dump.size))
+        self.watch.check(1.0)
         return candidates(pairs, rate, self.reference.size)
 
-    def every(self, low: int = 0, high: int = 1 << 62) -> Candidates:
-        """Return candidates from every word of the dump between two positions."""
-        todo = self.todo()
-        part = np.zeros_like(todo)
-        part[low // BLOCK:-(-min(high, self.dump.size) // BLOCK)] = True
-        dump = sample(self.dump, todo & part, 0, self.watch, mask=self.word_mask)
+    def every(self) -> Candidates:
+        """Return candidates from every word of the dump."""
+        dump = sample(self.dump, self.todo(), 0, self.watch, mask=self.word_mask)
         if not dump.size:
             return NO_CANDIDATES
-        _, _, inside = self.free.bounds(dump.positions)
-        dump = type(dump)(dump.hashes[inside], dump.positions[inside])
-        if not dump.size:
-            return NO_CANDIDATES
-        reference = sample(self.reference, ~self.reference_fill, 0, self.watch, mask=self.word_mask, among=table(dump))
+        self.watch.check(0.0)
+        reference = sample(self.reference, ~self.reference_fill, 0, self.watch, mask=self.word_mask,
+                           among=table(dump, self.watch))
         if not reference.size:
             return NO_CANDIDATES
-        dump = among(dump, table(reference))
+        self.watch.check(1.0)
+        dump = among(dump, table(reference, self.watch))
+        self.watch.check(1.0)
         pairs = join(reference, dump, max(self.reference.size, self.dump.size))
         return candidates(pairs, 0, self.reference.size)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from h5diag.locate.fast import Kernel, kernel
 from h5diag.locate.fill import BLOCK, Flags, Numbers
 from h5diag.locate.sides import Watch
 from h5diag.memory import Bytes
@@ -43,8 +44,8 @@ class Pairs:
     unique: Flags
 
 
-def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, mask: int = NO_MASK,
-           among: Flags | None = None) -> Keys:
+def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, share: int = 0,
+           mask: int = NO_MASK, among: Table | None = None) -> Keys:
     """Return the words of `data` that the content itself selects, one in ``2**rate``.
 
     Parameters
@@ -55,14 +56,19 @@ def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, mask: int = N
         Blocks of `BLOCK` bytes in which a word may start.
     rate
         0 takes every word.
+    share
+        Which of the ``2**rate`` shares of all words is taken; together they are every word.
     mask
         Bits of each word that count.
     among
         With it, every word is looked up in this table (see `table`) and kept when it is there.
     """
+    n = data.size
+    pick = kernel()
+    if pick is not None:
+        return _compiled(pick, data, blocks, rate, share, watch, mask, among)
     hashes: list[Words] = []
     positions: list[Numbers] = []
-    n = data.size
     buffer = np.zeros(CHUNK // 8 + 3, np.uint64)
     shifted = np.zeros(CHUNK // 8 + 3, np.uint64)
     for at in range(0, n - WORD + 1, CHUNK):
@@ -76,7 +82,7 @@ def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, mask: int = N
         raw[size:] = 0
         if mask != NO_MASK:
             buffer &= np.uint64(mask)
-        where = _selected(buffer, shifted, min(CHUNK, n - WORD + 1 - at), rate, among)
+        where = _selected(buffer, shifted, min(CHUNK, n - WORD + 1 - at), rate, share, among)
         where = where[part[where >> 6]]
         value = _gather(buffer, where)
         plain = ~_low_complexity(value)
@@ -87,28 +93,49 @@ def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, mask: int = N
     return Keys(np.concatenate(hashes), np.concatenate(positions))
 
 
-def _selected(buffer: Words, shifted: Words, count: int, rate: int, among: Flags | None) -> Numbers:
+def _compiled(pick: Kernel, data: Bytes, blocks: Flags, rate: int, share: int, watch: Watch, mask: int,
+              among: Table | None) -> Keys:
+    step = 1 << 20
+    hashes, positions = np.empty(step, np.uint64), np.empty(step, np.int64)
+    out: list[Keys] = []
+    none = np.zeros(1, np.bool_)
+    first, second, bits = (among.first, among.second, among.bits) if among is not None else (none, none, 0)
+    limit = np.uint64((1 << 32) - (1 << 32 - rate)) if rate else np.uint64(0)
+    turn = np.uint64(share << 32 - rate)
+    last = data.size - WORD + 1
+    for at in range(0, last, step):
+        watch.check(at / data.size)
+        count = pick(data, blocks, at, min(at + step, last), limit, turn, np.uint64(mask), first, second, bits,
+                     hashes, positions)
+        out.append(Keys(hashes[:count].copy(), positions[:count].copy()))
+    out.append(Keys(hashes[:0], positions[:0]))
+    return Keys(np.concatenate([k.hashes for k in out]), np.concatenate([k.positions for k in out]))
+
+
+def _selected(buffer: Words, shifted: Words, count: int, rate: int, share: int,
+              among: Table | None) -> Numbers:
     if among is None and rate == 0:
         return np.arange(count)
     found: list[Numbers] = []
     raw = buffer.view(np.uint8)
     if among is not None:
-        shift = np.uint64(64 - int(among.size).bit_length() + 1)
         for phase in range(WORD):
             if phase:
                 shifted[:-1].view(np.uint8)[:] = raw[phase:phase + shifted.nbytes - 8]
             view = buffer if phase == 0 else shifted
-            hit = np.flatnonzero(among[(view * _HASH) >> shift])
-            found.append(hit * WORD + phase)
+            found.append(among.hits(view * _HASH) * WORD + phase)
     else:
-        # A quarter of the memory traffic of whole words: four bytes select, eight are the key. A product above
-        # the limit never comes from 00000000 or FFFFFFFF, so fill costs nothing.
-        limit = np.uint32((1 << 32) - (1 << 32 - rate))
+        # A quarter of the memory traffic of whole words: four bytes select, eight are the key. The share 0 never
+        # holds 00000000 or FFFFFFFF, so fill costs nothing there.
+        limit, turn = np.uint32((1 << 32) - (1 << 32 - rate)), np.uint32(share << 32 - rate)
         for phase in range(4):
             if phase:
                 shifted[:-1].view(np.uint8)[:] = raw[phase:phase + shifted.nbytes - 8]
             view = (buffer if phase == 0 else shifted).view(np.uint32)
-            found.append(np.flatnonzero(view * _HASH32 >= limit) * 4 + phase)
+            product = view * _HASH32
+            if share:
+                product += turn
+            found.append(np.flatnonzero(product >= limit) * 4 + phase)
     where = np.concatenate(found)
     return where[where < count]
 
@@ -131,17 +158,39 @@ def _zero_bytes(value: Words) -> npt.NDArray[np.integer]:
     return ((other >> np.uint64(7)) * np.uint64(0x0101010101010101) >> np.uint64(56)).astype(np.uint8)
 
 
-def table(keys: Keys) -> Flags:
-    """Return a table of hash prefixes, at least 16 entries for each key, true where a key is."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Which keys there are: two tables by different bits of the hash, each true where a key is."""
+
+    first: Flags
+    second: Flags
+    bits: int
+
+    def hits(self, hashes: Words) -> Numbers:
+        """Return the indices of the hashes that may be there; about one stranger in hundreds passes."""
+        hit = np.flatnonzero(self.first[hashes >> np.uint64(64 - self.bits)])
+        return hit[self.second[_middle(hashes[hit], self.bits)]]
+
+
+def _middle(hashes: Words, bits: int) -> Words:
+    return (hashes >> np.uint64(64 - 2 * bits)) & np.uint64((1 << bits) - 1)
+
+
+def table(keys: Keys, watch: Watch) -> Table:
+    """Return the table of some keys, with at least four entries for each."""
     bits = min(max(int(keys.size).bit_length() + 4, 14), 24)
-    out = np.zeros(1 << bits, np.bool_)
-    out[keys.hashes >> np.uint64(64 - bits)] = True
-    return out
+    first, second = np.zeros(1 << bits, np.bool_), np.zeros(1 << bits, np.bool_)
+    for at in range(0, keys.size, 1 << 20):
+        watch.check(0.0)
+        part = keys.hashes[at:at + (1 << 20)]
+        first[part >> np.uint64(64 - bits)] = True
+        second[_middle(part, bits)] = True
+    return Table(first, second, bits)
 
 
-def among(keys: Keys, known: Flags) -> Keys:
-    """Return the keys whose hash prefix is in the table `known`."""
-    hit = known[keys.hashes >> np.uint64(64 - int(known.size).bit_length() + 1)]
+def among(keys: Keys, known: Table) -> Keys:
+    """Return the keys that may be in the table `known`."""
+    hit = known.hits(keys.hashes)
     return Keys(keys.hashes[hit], keys.positions[hit])
 
 
