@@ -15,7 +15,7 @@ import numpy.typing as npt
 from h5diag.errors import InputError
 from h5diag.memory import Bytes
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 """Characters that are decoded at a time."""
 
 LONGEST_LINE = 1024
