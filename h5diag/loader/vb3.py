@@ -24,6 +24,7 @@ DRY_RUN_MARK = "Dry run on an emulated core"
 """How the log of a dry run begins, so that nobody takes it for that of a chip."""
 
 _LONGEST_LINE = 2000
+_CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\x0b\x0c\x1b\x08")
 
 
 class MessageKind(Enum):
@@ -195,15 +196,17 @@ def decode_log(data: bytes, source: str = "") -> str:
         raise InputError("is empty", source=source, advice="give the output of STM32_Programmer_CLI -vb 3")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", "replace")
-    control = sum(data[:65536].count(c) for c in range(32) if c not in b"\t\n\r\x0b\x0c\x1b\x08")
-    if b"\0" in data[:65536] or control * 20 > len(data[:65536]):
+    head = data[:65536]
+    if len(head) > 8 and head[1::2].count(0) * 10 > len(head) * 4 and head[::2].count(0) * 20 < len(head):
+        return data.decode("utf-16-le", "replace")
+    if sum(head.count(c) for c in _CONTROLS) * 20 > len(head):
         raise InputError("is not a text", source=source, place=f"offset 0x{_first_control(data):X}",
                          advice="give the output of STM32_Programmer_CLI -vb 3 as text")
     return data.decode("utf-8-sig", "replace")
 
 
 def _first_control(data: bytes) -> int:
-    return next((i for i, c in enumerate(data) if c < 32 and c not in b"\t\n\r\x0b\x0c\x1b\x08"), 0)
+    return next((i for i, c in enumerate(data) if c in _CONTROLS), 0)
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
 from h5diag.loader.dryrun.run import dry_run
 from h5diag.loader.placement import family
 from h5diag.plot.loader import plot_ram_plan
 
 from .conftest import sample
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "07_external_loader.ipynb"
 
 
 def test_the_ram_plan_shows_stack_and_image():
@@ -18,3 +25,16 @@ def test_the_ram_plan_shows_stack_and_image():
 def test_an_image_that_was_never_downloaded_is_said_so():
     run = dry_run(sample("l5-good"), family("l5"), trustzone="on")
     assert "never downloaded" in plot_ram_plan(run).get_title(loc="left")
+
+
+def test_the_notebook_runs_and_tells_the_story(tmp_path):
+    book = nbformat.read(NOTEBOOK, as_version=4)
+    nbformat.validate(book)
+    assert len(book.cells) <= 20
+    NotebookClient(book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    printed = "".join(o.get("text", "") for c in book.cells for o in c.get("outputs", ()))
+    assert "it is linked at 0x20000004, while one report puts the base with TrustZone on at 0x20018004" in printed
+    assert "not-downloaded - It is linked at 0x20000004" in printed
+    assert "only the place is wrong" in printed
+    assert "pass-with-assumptions" in printed
+    assert "[] The loader was downloaded, and every call in the log succeeded (6)." in printed

@@ -108,6 +108,11 @@ def test_any_bytes_are_text_or_one_clear_line(data):
 
 def test_utf16_of_a_redirected_shell_is_read():
     assert decode_log("halt ap 0\n".encode("utf-16")) == "halt ap 0\n"
+    assert decode_log("halt ap 0\r\n".encode("utf-16-le")) == "halt ap 0\r\n"
+
+
+def test_a_stray_byte_does_not_make_a_log_unreadable():
+    assert parse_log(decode_log(b"halt ap 0\n\0\xff\x01\n" + b"run ap 0\n" * 10)).recognised == 11
 
 
 def test_files_that_are_no_logs(tmp_path):
