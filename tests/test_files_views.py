@@ -49,6 +49,16 @@ def test_the_byte_order_taken_is_remarked_only_where_it_was_a_choice():
     assert parse_memory_text("0x08000000: 20017ff0", order=ByteOrder.LITTLE).origin.remarks == ()
 
 
+@pytest.mark.parametrize(("statement", "big"), [
+    ("big-endian", True), ("Big Endian words", True), ("byte order: big", True), ("in memory order", True),
+    ("BE32", True), ("MSB first", True), ("little-endian", False), ("word order = little", False), ("LE", False),
+    ("32-bit LE", False), ("LSB first", False), ("not to be confused", False), ("big-endian or little-endian?", False),
+])
+def test_the_order_that_a_text_states(statement, big):
+    image = parse_memory_text(f"# {statement}\n0x08000000: 20017ff0\n")
+    assert image.segments[0].data.tobytes() == bytes.fromhex("20017ff0" if big else "f07f0120")
+
+
 def test_order_told():
     assert content("0x08000000: 20017ff0", order=ByteOrder.BIG) == [(BASE, bytes.fromhex("20017ff0"))]
     assert content("08000000: 6162 6364  abcd") == [(BASE, b"abcd")]

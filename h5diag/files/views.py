@@ -38,8 +38,8 @@ _END = re.compile(r"^\s*(?P<address>(?:0x)?[0-9A-Fa-f]{6,16})\s*$")
 _WORD = re.compile(r"(?:0x(?P<prefixed>[0-9A-Fa-f]{1,16})|(?P<plain>(?:[0-9A-Fa-f]{2}|\?\?){1,8}|\?))[,;]?$")
 _PLAIN = re.compile(r"(?:[0-9A-Fa-f]{2}){1,8}$")
 _WIDTH = re.compile(r"\b(8|16|32|64)[- ]?bits?\b", re.IGNORECASE)
-_BIG = re.compile(r"\bbig[- ]?endian\b|\b(?:in )?memory order\b", re.IGNORECASE)
-_LITTLE = re.compile(r"\blittle[- ]?endian\b", re.IGNORECASE)
+_BIG = re.compile(r"(?i:\bbig[- ]?endian|\border\s*[:=]?\s*big\b|\bmemory order\b|\bmsb first\b)|\bBE(?:8|16|32|64)?\b")
+_LITTLE = re.compile(r"(?i:\blittle[- ]?endian|\border\s*[:=]?\s*little\b|\blsb first\b)|\bLE(?:16|32|64)?\b")
 _MISREAD_ADVICE = "state the width in the text, for instance '32-bit words'"
 
 
@@ -69,8 +69,8 @@ def parse_memory_text(text: str, *, source: str = "", word_bytes: int = 0,
         Bytes in a word; 0 takes what the text states ("32-bit") or the digits show.
     order
         Byte order of words of more than one byte. `ByteOrder.STATED` follows an ASCII column that fits only
-        one order, then the words "little-endian", "big-endian" or "memory order" in the text, and is otherwise
-        little-endian, which the origin remarks.
+        one order, then what the text states ("little-endian", "byte order: big", "memory order"), and is
+        otherwise little-endian, which the origin remarks.
 
     Raises
     ------
