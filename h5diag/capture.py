@@ -202,8 +202,8 @@ def _bat(chip: Chip, steps: tuple[Step, ...]) -> Iterable[str]:
             yield "if errorlevel 9009 exit /b 2"
         yield f"if errorlevel 1 echo   not read; %NAME%-{step.to} says why"
         if step.dump:
-            yield (f'if exist "%NAME%-{step.dump}" > "%NAME%-{step.dump}.map.json" '
-                   f'echo {_sidecar(chip, step)}')
+            yield (f'if exist "%NAME%-{step.dump}" echo {_sidecar(chip, step)} '
+                   f'> "%NAME%-{step.dump}.map.json"')
     yield ""
     yield "echo Done. When both boards are read: h5diag case ."
     yield "endlocal"

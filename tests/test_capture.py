@@ -36,7 +36,7 @@ BAT = [
     r'if exist "%NAME%-log.txt" (?:echo [^&|<>^]*|exit /b 2)', r"echo [^&|<>^%]*", r"if errorlevel 9009 exit /b 2",
     r"if errorlevel (?:1|9009) echo [^&|<>^]*",
     rf'"%CLI%" {CONNECT}{READS} >> "%NAME%-\w+\.txt" 2>&1',
-    r'if exist "%NAME%-[\w.-]+" > "%NAME%-[\w.-]+\.map\.json" echo \{[^&|<>^%]*\}',
+    r'if exist "%NAME%-[\w.-]+" echo \{[^&|<>^%]*\} > "%NAME%-[\w.-]+\.map\.json"',
 ]
 ALLOWED = {Shell.SH: SH, Shell.BAT: BAT}
 FORBIDDEN = re.compile(r"(?<!\w)(-rst|-hardRst|-e|-w\d*|-d|--?erase|--?write|--?download|-sdp|-sop|-tzenreg|-rdu|-regr|"
