@@ -99,7 +99,7 @@ class Search:
             for k, (r, d, back, on, open_) in enumerate(zip(
                     some.reference[keep].tolist(), some.dump[keep].tolist(), before[keep].tolist(),
                     after[keep].tolist(), is_open[keep].tolist(), strict=True)):
-                if k & 63 == 0:
+                if k & 7 == 0:
                     self.watch.check(at / order.size)
                 i = self.free.find(d)
                 if i < 0:
