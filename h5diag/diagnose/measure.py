@@ -89,6 +89,13 @@ class BoardFacts:
         """How it was read."""
         return self.board.access
 
+    @property
+    def both_aliases(self) -> bool:
+        """Tell whether the same cells were read through the non-secure and through the secure alias."""
+        shift = self._alias
+        return shift > 0 and any(s.start + shift < r.stop and r.start < s.stop + shift
+                                 for s in self.dump.ranges for r in self.dump.ranges)
+
 
 @dataclass(frozen=True, slots=True)
 class KnownFact:
@@ -151,9 +158,15 @@ class Measured:
 
     @property
     def comparable(self) -> bool:
-        """Tell whether both boards were read in one and the same known way, so that zeros can be compared."""
-        g, s = self.good.board, self.suspect.board
-        return Access.UNKNOWN not in (g.access, s.access) and g.access is s.access
+        """Tell whether both boards were read in one and the same known way, so that zeros can be compared.
+
+        The same way is the same known access; or, where a tool does not tell its access, the same connect mode
+        through both aliases, as the capture script reads.
+        """
+        g, s = self.good, self.suspect
+        if Access.UNKNOWN not in (g.access, s.access):
+            return g.access is s.access
+        return g.board.mode == s.board.mode != "unknown" and g.both_aliases and s.both_aliases
 
 
 def choose_chip(case: Case, logs: Sequence[Log]) -> tuple[Chip, bool]:
@@ -211,14 +224,15 @@ def _against(case: Case, chip: Chip, assumed: bool, layouts: tuple[Layout, ...],
         placement = locate(good.judged, suspect.judged, layout=layout, progress=progress, cancel=cancel)
     later = NO_COMPARISON
     if suspect.board.later and suspect.dump.size:
-        later = compare(suspect.trusted, suspect.board.later[-1].image, chip)
+        later = compare(suspect.trusted, whole_reads(suspect.board.later)[-1], chip)
     known = tuple(_known(i, suspect, chip, layout, cancel) for i in case.images if suspect.dump.size)
     return Measured(case, chip, assumed, layouts, good, suspect, comparison, placement, later, known, provisioning,
                     _loader(case, suspect))
 
 
 def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log) -> BoardFacts:
-    dump = _first(board.dumps)
+    reads = whole_reads(board.dumps)
+    dump = reads[0] if reads else MemoryImage()
     options = decode_listing(parse_listing(board.options.text or board.log.text), chip)
     hidden = hidden_ranges(options, board.access, chip)
     masked = _zero_sectors(dump, hidden, chip)
@@ -232,7 +246,7 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
         if layout:
             slots = slot_states(dump, layout, examined=images)
     return BoardFacts(board, dump, options, log, parse_log(board.uart.text),
-                      compare_reads([d.image for d in board.dumps]), hidden, masked, images, slots)
+                      compare_reads(reads), hidden, masked, images, slots)
 
 
 def hidden_ranges(options: OptionBytes, access: Access, chip: Chip) -> tuple[AddressRange, ...]:
@@ -251,8 +265,25 @@ def hidden_ranges(options: OptionBytes, access: Access, chip: Chip) -> tuple[Add
     return ()
 
 
-def _first(dumps: Sequence[Dump]) -> MemoryImage:
-    return dumps[0].image if dumps else MemoryImage()
+def whole_reads(dumps: Sequence[Dump]) -> tuple[MemoryImage, ...]:
+    """Return the dumps joined into whole reads: files of different places (or aliases) belong to one read.
+
+    A dump goes into the first read that holds none of its addresses yet; the two aliases of a cell keep their own
+    addresses, so that two views are never mixed.
+    """
+    reads: list[MemoryImage] = []
+    for dump in dumps:
+        image = dump.image
+        held = (*image.ranges, *image.unreadable)
+        for i, read in enumerate(reads):
+            if not any(a.overlaps(b) for a in held for b in (*read.ranges, *read.unreadable)):
+                reads[i] = replace(read, segments=read.segments + image.segments,
+                                   unreadable=read.unreadable + image.unreadable,
+                                   unstable=read.unstable + image.unstable)
+                break
+        else:
+            reads.append(image)
+    return tuple(reads)
 
 
 def _zero_sectors(dump: MemoryImage, hidden: Sequence[AddressRange], chip: Chip) -> tuple[AddressRange, ...]:

@@ -87,7 +87,7 @@ def compare_reads(images: Sequence[MemoryImage]) -> Agreement:
             chunks += _is_chunk(rows, a, b, area.start)
             shifts += _is_shift(rows, a, b)
     if not bad_bytes:
-        return Agreement(ReadPattern.AGREE, len(images), common)
+        return Agreement(ReadPattern.AGREE if common else ReadPattern.SINGLE, len(images) if common else 1, common)
     single_bits = bad_bits <= 1.5 * bad_bytes and bad_bytes < common / 50
     pattern = ReadPattern.SHIFT if shifts else ReadPattern.CHUNKS if chunks else \
         ReadPattern.FIXED_BITS if single_bits and fixed > bad_bits / 4 else \

@@ -184,11 +184,19 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
     inside = [a.range for a in zeros if not a.mask_like and a.differing_bytes >= 16]
     if edges:
         where = ranges_text(edges)
-        secure = m.suspect.options.secure_ranges if m.suspect.options else ()
+        secure = m.suspect.options.secure_ranges
         fits = bool(secure) and all(_covered(m, r.start, secure) and _covered(m, r.stop - 1, secure) for r in edges)
         said = ("They are the sectors that the option bytes make secure; a non-secure reader gets zeros there. "
                 if fits else "")
-        id = "zeros-look-like-a-mask" if fits or access is not Access.UNKNOWN else "zeros-on-sector-edges"
+        # Both aliases of the cells zero in a known mode, and just the watermark: no other reading is left.
+        settled = fits and m.suspect.both_aliases and m.suspect.board.mode != "unknown"
+        id = (
+            "zeros-fit-the-watermarks"
+            if settled
+            else "zeros-look-like-a-mask"
+            if fits or access is not Access.UNKNOWN
+            else "zeros-on-sector-edges"
+        )
         out.append(
             Finding(
                 id,
@@ -198,7 +206,9 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
                 compares=True,
                 direction=Direction.AGAINST,
                 alternatives=("the reader was not entitled to these sectors", "programmed with zeros"),
-                asks="read-the-same-way", open_point=f"zeros at {where}: masked or real, the way of reading decides",
+                explains=merged(m.canonical(edges)) if settled else (),
+                asks="read-the-same-way",
+                open_point="" if settled else f"zeros at {where}: masked or real, the way of reading decides",
             )
         )
     if inside:
