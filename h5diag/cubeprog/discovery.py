@@ -80,7 +80,7 @@ def parse_discovery(lines: Iterable[Line]) -> Discovery:
     fields: list[tuple[str, str]] = []
     opened, library = False, ""
     for line in lines:
-        low = line.text.lower()
+        low = line.low
         at = low.find(_MARK)
         if at < 0:
             if "sdm" in low:

@@ -69,7 +69,7 @@ def parse_listing(text: str) -> Listing:
     """
     if '"' in text and (export := _parse_export(text)):
         return export
-    return listing_of(tuple(lines(text)), ends_open=not text.endswith(("\n", "\r")))
+    return listing_of(lines(text), ends_open=not text.endswith(("\n", "\r")))
 
 
 def listing_of(clean: Iterable[Line], *, ends_open: bool = False) -> Listing:
@@ -83,7 +83,7 @@ def listing_of(clean: Iterable[Line], *, ends_open: bool = False) -> Listing:
         if ":" not in line.text:
             stub = line.text.strip() if headed else ""
             continue
-        if "BANK" in line.text.upper() and (m := _BANK.search(line.text)):
+        if "bank" in line.low and (m := _BANK.search(line.text)):
             number = int(m[1])
             if runs[-1] and number <= bank:
                 runs.append([])

@@ -65,7 +65,7 @@ class Log:
 
 def parse_log(text: str) -> Log:
     """Return everything that is understood of the text; kind UNKNOWN when nothing is."""
-    clean = tuple(lines(text))
+    clean = lines(text)
     telling = tuple(line for line in clean if _telling(line.text))
     verbose = sum(1 for line in clean if _is_verbose(line.text))
     banners = parse_banners(telling)
@@ -79,9 +79,9 @@ def parse_log(text: str) -> Log:
     rom = parse_rom_sessions(telling)
     messages = parse_messages(telling)
     claims = tuple(line.text.strip()[:200] for line in telling
-                   if "correctly configured" in line.text.lower() or "provisioning success" in line.text.lower())
+                   if "correctly configured" in line.low or "provisioning success" in line.low)
     kind = _kind(telling, banners, listing, discovery, programming, rom, messages, verbose)
-    asked = any("uploading option bytes" in line.text.lower() for line in clean)
+    asked = any("uploading option bytes" in line.low for line in clean)
     return Log(kind, banners, listing, discovery, programming, rom, messages, claims, verbose, asked)
 
 
@@ -101,7 +101,7 @@ def _kind(clean: Sequence[Line], banners: tuple[Banner, ...], listing: Listing, 
     if verbose >= 3:
         return LogKind.VERBOSE
     if programming:
-        marked = any(mark in line.text.lower() for line in clean for mark in _PROVISIONING)
+        marked = any(mark in line.low for line in clean for mark in _PROVISIONING)
         return LogKind.PROVISIONING if marked else LogKind.PROGRAMMING
     if discovery:
         return LogKind.DISCOVERY

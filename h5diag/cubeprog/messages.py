@@ -5,6 +5,7 @@ A row of `MEANINGS` is found by words, not by a whole sentence: the sentences ch
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -127,7 +128,7 @@ def parse_messages(lines: Iterable[Line]) -> tuple[Message, ...]:
     """Return the errors and warnings in these lines, in their order, each with its meaning where one is known."""
     out: list[Message] = []
     for line in lines:
-        low = line.text.lower()
+        low = line.low
         severity = _severity(low)
         if severity:
             if len(out) == MOST:
@@ -139,15 +140,16 @@ def parse_messages(lines: Iterable[Line]) -> tuple[Message, ...]:
 
 
 def _severity(low: str) -> str:
-    if any(word in low for word in _NO_COMPLAINT):
+    if not _COMPLAINT.search(low) or _NO_COMPLAINT.search(low):
         return ""
-    if "warning" in low or "was not modified" in low or "not flash memory" in low or "is set to level 1" in low:
-        return "error" if low.lstrip().startswith("error") else "warning"
-    if "connection to ap" in low and "fail" in low:
-        return "warning"
-    return "error" if any(word in low for word in _COMPLAINTS) else ""
+    if low.lstrip().startswith("error"):
+        return "error"
+    mild = ("warning" in low or "was not modified" in low or "not flash memory" in low or "is set to level 1" in low
+            or "connection to ap" in low)
+    return "warning" if mild else "error"
 
 
-_COMPLAINTS = ("error", "activating device: ko", "cannot connect", "not acknowledged", "fail", "expected value for opt",
-               "time out", "timeout", "aborted", "unable to", "mismatch", "no stm32 target")
-_NO_COMPLAINT = ("error_handler", "0 error", "no error", "errors: 0", "verify failures", "script_error_file")
+_COMPLAINT = re.compile(r"error|warning|fail|timeout|time out|unable to|aborted|mismatch|cannot connect|"
+                        r"not acknowledged|activating device: ko|expected value for opt|was not modified|not flash memory|"
+                        r"is set to level 1|no stm32 target")
+_NO_COMPLAINT = re.compile(r"error_handler|\b0 error|no error|errors: 0|script_error_file")

@@ -103,7 +103,7 @@ def parse_programming(lines: Iterable[Line]) -> Programming:
     """Return what the text says was written; a false value when it says nothing of the kind."""
     state = _State()
     for line in lines:
-        state.take(line, line.text.lower())
+        state.take(line, line.low)
     return state.done()
 
 

@@ -44,7 +44,7 @@ def parse_rom_sessions(lines: Iterable[Line]) -> tuple[RomSession, ...]:
     """Return the boot loader sessions in the order of the text."""
     out: list[RomSession] = []
     for line in lines:
-        low = line.text.lower()
+        low = line.low
         if "serial port" in low and (m := _PORT.search(line.text)):
             out.append(RomSession("uart", m[1], line=line.number))
         elif low.lstrip().startswith("usb speed") or ("product id" in low and "dfu" in low):

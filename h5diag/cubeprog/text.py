@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 LINE_LIMIT = 2000
 """Characters of a line that are looked at; nothing that the tool prints is nearly as long."""
@@ -30,12 +30,15 @@ _CHARACTERS: dict[int, str] = dict.fromkeys(_GONE, "") | dict.fromkeys(_SPACES, 
     (0x2010, 0x2011, 0x2212), "-")
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A clean line: `number` counts from 1, `time` is the tool's own time stamp or empty."""
+class Line(NamedTuple):
+    """A clean line: `number` counts from 1, `low` is the text in lower case, `time` the tool's time stamp or empty.
+
+    A named tuple, since a large log makes hundreds of thousands of them.
+    """
 
     number: int
     text: str
+    low: str
     time: str = ""
 
 
@@ -63,24 +66,29 @@ def clean(text: str) -> str:
     return text.translate(_CHARACTERS)
 
 
-def lines(text: str) -> Iterator[Line]:
-    """Yield the lines of `SHORTEST` characters and more, without quote marks of a forum and with the time stamp apart.
+@lru_cache(maxsize=1)
+def lines(text: str) -> tuple[Line, ...]:
+    """Return the lines of `SHORTEST` characters and more, without quote marks of a forum, the time stamp apart.
 
-    A carriage return ends a line too: a progress bar that was redrawn gives one line per redraw.
+    A carriage return ends a line too: a progress bar that was redrawn gives one line per redraw. The last text is
+    kept, since several parsers ask for the same one.
     """
+    out: list[Line] = []
     for number, whole in enumerate(clean(text).split("\n"), 1):
         if len(whole) < SHORTEST:
             continue
-        for part in _REDRAW.split(whole):
-            if len(part) < SHORTEST or part.isspace():
-                continue
+        for part in _REDRAW.split(whole) if not (whole.isascii() and whole.isprintable()) else (whole,):
             raw = part[:LINE_LIMIT].rstrip()
+            if len(raw) < SHORTEST:
+                continue
             if raw.lstrip()[:1] in (">", "|"):
                 raw = _QUOTE.sub("", raw)
-            if ":" in raw and (m := _TIME.match(raw)):
-                yield Line(number, m[2], m[1])
+            m = _TIME.match(raw) if raw.count(":", 0, 16) > 1 else None
+            if m:
+                out.append(Line(number, m[2], m[2].lower(), m[1]))
             else:
-                yield Line(number, raw)
+                out.append(Line(number, raw, raw.lower()))
+    return tuple(out)
 
 
 def printable(text: str, limit: int = 200) -> str:

@@ -76,8 +76,9 @@ def diff_text(diff: OptionDiff, names: Sequence[str]) -> str:
     elif not diff.comparable:
         head = f"nothing comparable differs; {len(artefacts)} differences are artefacts of how or when they were read"
     else:
-        head = (f"{len(diff.comparable)} options differ, {len(deciding)} of them can explain a different flash picture"
-                + (f"; {len(artefacts)} more are artefacts" if artefacts else ""))
+        count = len(diff.comparable)
+        head = (f"{count} option{'s differ' if count > 1 else ' differs'}, {len(deciding)} can explain a different "
+                "flash picture" + (f"; {len(artefacts)} more differ only as artefacts" if artefacts else ""))
     out = [head, *bullets(diff.warnings, "!")]
     if diff.differences:
         out += ["", *_rows(diff.differences, names)]
@@ -107,7 +108,7 @@ def log_text(log: Log, remarks: Sequence[Remark], *, chip: str, source: str = ""
     if log.kind is LogKind.UNKNOWN and not remarks:
         return f"{head}\nnothing in it is known as text of STM32CubeProgrammer"
     out = [head, f"chip: {chip}", ""] if chip else [head, ""]
-    out += bullets([r.text + (" [hint]" if r.hint else "") for r in remarks])
+    out += bullets([r.text + (" [hint]" if r.hint else "") for r in remarks] or ["nothing odd in it"])
     if log.messages:
         out += ["", "errors and warnings"]
         for m in log.messages[:40]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from h5diag.cubeprog import parse_listing, parse_log, parse_registers
+from h5diag.cubeprog import Banner, lines, parse_banners, parse_listing, parse_registers
 from h5diag.errors import InputError
 from h5diag.layout import Layout
 from h5diag.options.decode import decode_listing, decode_registers
@@ -70,7 +70,8 @@ def read_options(text: str, chip: str = "", source: str = "") -> tuple[OptionByt
         When there is not one option line in it, or `chip` names none.
     """
     listing = parse_listing(text)
-    choice = choose_chip(parse_log(text).banner, listing, chip)
+    banner = next(iter(parse_banners(lines(text))), Banner())
+    choice = choose_chip(banner, listing, chip)
     options = decode_listing(listing, choice.chip)
     if options.settings and (any(s.known for s in options.settings) or "OPTION BYTES BANK" in text.upper()):
         return options, choice

@@ -107,8 +107,7 @@ def options_html(result: SideBySide) -> str:
     several = len(result.boards) > 1
     if several:
         count = len(result.diff.differences)
-        out.append(f"<h4 style='margin:4px 0 2px'>{count} options differ</h4>" if count else
-                   "<h4 style='margin:4px 0 2px'>no option differs</h4>")
+        out.append(f"<h4 style='margin:4px 0 2px'>options that differ: {count or 'none'}</h4>")
         out += _warnings(result.diff.warnings)
         out.append(_table(result, differing=True) if count else "")
     for i, (name, board) in enumerate(zip(result.names, result.boards, strict=True)):

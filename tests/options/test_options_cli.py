@@ -122,7 +122,7 @@ def test_options_text_answers_first(run):
                          options=["--layout", "oemirot-2m-overwrite"])
     assert status == 0
     lines = out.splitlines()
-    assert lines[0] == "1 options differ, 1 of them can explain a different flash picture"
+    assert lines[0] == "1 option differs, 1 can explain a different flash picture"
     assert "the boot loader's start-up check would fail" in out
     assert "set as the boot loader expects" in out
     assert max(len(line) for line in lines) <= 125

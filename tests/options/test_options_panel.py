@@ -36,12 +36,12 @@ def test_pasting_explains(text):
 def test_two_boards_side_by_side():
     panel = OptionsPanel(h5_listing(), provisioning_listing(SECWM1_END=0x7F))
     html = panel.table.value
-    assert html.index("options differ") < html.index("good: Open")
+    assert html.index("options that differ") < html.index("good: Open")
     assert html.index(">decides<") < html.index(">not comparable<")
     assert "sectors 15 to 127" in html
     assert "<i>hidden</i>" in html
     panel.suspect.value = ""
-    assert "options differ" not in panel.table.value
+    assert "options that differ" not in panel.table.value
 
 
 def test_layout_and_chip_can_be_chosen():
