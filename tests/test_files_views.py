@@ -169,6 +169,11 @@ def test_no_text_ends_in_a_traceback(text):
         parse_memory_text(text)
 
 
+def test_pieces_without_end():
+    with pytest.raises(InputError, match="alternate"):
+        parse_memory_text("00000000: 00 ??\n*\n01000000\n")
+
+
 def test_a_row_may_not_be_endless():
     assert parse_memory_text("00000000: " + " ".join(["00"] * 5000)).size == 5000
     with pytest.raises(InputError, match="line 1"):

@@ -11,6 +11,8 @@ import numpy as np
 from h5diag.errors import InputError
 from h5diag.memory import AddressRange, Segment
 
+MOST_PIECES = 1 << 17
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -35,7 +37,7 @@ def shown_memory(rows: Iterable[Shown], source: str) -> tuple[tuple[Segment, ...
     Raises
     ------
     InputError
-        With the line, when two lines show different values for one byte.
+        With the line, when two lines show different values for one byte or the pieces are too many.
     """
     segments: list[Segment] = []
     unreadable: list[AddressRange] = []
@@ -70,6 +72,9 @@ def _close(group: list[Shown], stop: int, source: str, segments: list[Segment],
         data[at] = np.where(readable, new, data[at])
         known[at] |= readable
     borders = np.flatnonzero(np.diff(known)) + 1
+    if borders.size + len(segments) + len(unreadable) > MOST_PIECES:
+        raise InputError(f"known and unreadable bytes alternate more than {MOST_PIECES} times", source=source,
+                         place=f"line {group[0].line}", advice="that is no memory content")
     edges = [0, *borders.tolist(), stop - start]
     for a, b in pairwise(edges):
         if known[a]:

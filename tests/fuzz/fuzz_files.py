@@ -132,7 +132,8 @@ def main() -> None:
     for i, seed in enumerate(SEEDS):
         (corpus / str(i)).write_bytes(seed)
     atheris.instrument_all()
-    atheris.Setup([sys.argv[0], f"-runs={options.runs}", f"-seed={options.seed}", "-max_len=65536", str(corpus)], one)
+    atheris.Setup([sys.argv[0], f"-runs={options.runs}", f"-seed={options.seed}", "-max_len=65536",
+                   f"-artifact_prefix={FOLDER}/", str(corpus)], one)
     atheris.Fuzz()
 
 
