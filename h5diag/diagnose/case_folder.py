@@ -60,7 +60,7 @@ class _Reader:
         self.only_keys(table, ("title", "chip", "layout", "good", "suspect", "suspects", "provisioning", "images",
                                "loader", "keys"), "")
         one, many = self.table(table, "suspect"), self.tables(table, "suspects")
-        if one and many:
+        if "suspect" in table and "suspects" in table:
             raise self.wrong("suspect", "stands beside [[suspects]]: use one of the two")
         suspects = tuple(self.board(b, f"suspects[{i}]", f"suspect {i + 1}") for i, b in enumerate(many)) \
             or (self.board(one, "suspect", "suspect"),)
