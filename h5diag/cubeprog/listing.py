@@ -12,8 +12,10 @@ _BANK = re.compile(r"OPTION\s{1,8}BYTES?\s{1,8}BANK\s{0,8}:\s{0,8}(\d{1,3})", re
 _FIELD = re.compile(r"(?<![\w.])([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}:\s{0,40}0x([0-9A-Fa-f]{1,16})(?![0-9A-Za-z_])")
 _STUB = re.compile(r"^\s{0,40}([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}(?::\s{0,40}(?:0x?[0-9A-Fa-f]{0,16})?)?\s*$")
 _EXPORT = re.compile(r'"([A-Za-z][A-Za-z0-9_]{1,39})"\s{0,20}:\s{0,20}(-?\d{1,20})(?=\s{0,20}[,}\]\n\r])')
+_OWN = re.compile(r'"([A-Za-z][A-Za-z0-9_]{1,39})"\s{0,20}:\s{0,20}\{\s{0,20}"value"\s{0,20}:\s{0,20}(-?\d{1,20})'
+                  r'(?=\s{0,20}[,}\]\n\r])')
 _NOT_OPTIONS = frozenset({"bank", "address", "size", "file", "value", "data", "sn", "id", "error", "found"})
-_DEVICE = re.compile(r'"deviceId"\s{0,20}:\s{0,20}"?(0x[0-9A-Fa-f]{1,8}|\d{1,10})')
+_DEVICE = re.compile(r'"(?:deviceId|dev_id)"\s{0,20}:\s{0,20}"?(0x[0-9A-Fa-f]{1,8}|\d{1,10})')
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Listing:
 
 
 def parse_listing(text: str) -> Listing:
-    """Return the options in a listing or GUI export; an empty one when there is not one option line.
+    """Return the options in a listing, a GUI export or an ``info`` document; empty when there is not one option line.
 
     When the text holds several listings, as a log does that reads before and after a change, the last one counts.
     """
@@ -139,15 +141,17 @@ def _made(runs: list[list[RawOption]], stub: str, last: int, ends_open: bool) ->
 
 
 def _parse_export(text: str) -> Listing:
-    """Return the options of a GUI export, whose numbers are signed and decimal; empty when it is none."""
-    start = text.find("bitNameToValue")
+    """Return the options of a GUI export, whose numbers are signed and decimal, or of this project's own JSON."""
+    start, pattern = text.find("bitNameToValue"), _EXPORT
+    if start < 0:
+        start, pattern = text.find('"options"'), _OWN
     if start < 0:
         return Listing()
     device = _DEVICE.search(text)
     fields: dict[str, RawOption] = {}
     end = start
     number = 1 + text.count("\n", 0, start)
-    for m in _EXPORT.finditer(text, start):
+    for m in pattern.finditer(text, start):
         number += text.count("\n", end, m.start())
         fields[m[1].upper()] = RawOption(m[1], int(m[2]) & 0xFFFFFFFF, "", -1, number)
         end = m.end()

@@ -150,6 +150,6 @@ def _severity(low: str) -> str:
 
 
 _COMPLAINT = re.compile(r"error|warning|fail|timeout|time out|unable to|aborted|mismatch|cannot connect|"
-                        r"not acknowledged|activating device: ko|expected value for opt|was not modified|not flash memory|"
-                        r"is set to level 1|no stm32 target")
+                        r"not acknowledged|activating device: ko|expected value for opt|was not modified|"
+                        r"not flash memory|is set to level 1|no stm32 target")
 _NO_COMPLAINT = re.compile(r"error_handler|\b0 error|no error|errors: 0|script_error_file")
