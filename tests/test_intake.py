@@ -377,6 +377,10 @@ def test_nothing_is_ever_written_over(tmp_path, capsys, monkeypatch):
     for expected in ("h5diag-case", "h5diag-case-2", "h5diag-case-3"):
         assert main(["case", str(folder), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["case"] == expected
+    monkeypatch.chdir(folder)
+    for _ in range(2):  # a case folder made inside the dropped folder is not dropped with it
+        assert main(["case", ".", "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)["good"]["files"]) == 1
 
 
 def test_several_files_for_one_key_are_said(tmp_path):

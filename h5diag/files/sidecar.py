@@ -12,7 +12,7 @@ from typing import Any
 from h5diag.errors import InputError
 from h5diag.memory import Access, AddressRange, MemoryImage, merged, subtracted
 
-MOST_BYTES = 64 << 20
+MOST_BYTES = 16 << 20
 _UNKNOWN = "unknown"
 _NO_BASE = -1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -122,9 +122,7 @@ def _gathered(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path]
     size = 0
     for given in map(Path, paths):
         if given.is_dir():
-            visible = (p for p in given.rglob("*") if p.is_file()
-                       and not any(part.startswith(".") for part in p.relative_to(given).parts))
-            pairs = [(p, p.relative_to(given)) for p in islice(visible, MOST_FILES + 1)]
+            pairs = [(p, p.relative_to(given)) for p in islice(_inside(given), MOST_FILES + 1)]
         else:
             pairs = [(given, _telling(given, paths))]
         for path, shown in pairs:
@@ -137,6 +135,16 @@ def _gathered(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path]
                 raise InputError(f"more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB are no evidence of a case",
                                  source=str(given), advice="name the files that matter")
     return sorted(found.values(), key=lambda pair: str(pair[1]))
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    """Yield the files in a folder, without hidden ones and without other case folders that lie in it."""
+    for at, folders, files in os.walk(folder):
+        if "case.toml" in files and Path(at) != folder:
+            folders.clear()
+            continue
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        yield from (Path(at, f) for f in sorted(files) if not f.startswith(".") and Path(at, f).is_file())
 
 
 def _telling(path: Path, paths: Sequence[str | os.PathLike[str]]) -> Path:
