@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from h5diag.loader.calls import ABSENT, LoaderCall, Outcome
 from h5diag.loader.elf import LoaderFile
-from h5diag.loader.placement import Base, bases, windows
+from h5diag.loader.placement import Base, bases, family, windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def _too_large(s: Situation) -> Cause:
     if s.loader is None or not s.family:
         return Cause("", False)
     size = len(s.loader.image)
-    limit = next((w for w in windows(s.family, s.trustzone) if size > w.size), None)
+    limit = next((w for w in windows(family(s.family), s.trustzone) if size > w.size), None)
     if limit is None:
         return Cause("", False)
     claim = "one report says that more than 0x{:X} are not" if limit.hint else "more than 0x{:X} may not be"

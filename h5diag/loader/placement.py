@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 
@@ -16,6 +16,10 @@ BREAKPOINT = 0xBE00
 
 STACK_SIZE = 0x400
 """Bytes between the end of the image and the transfer buffer's gap: the stack, whatever ``_estack`` says."""
+
+
+BUFFER_SIZE = 0x200
+"""Bytes of the transfer buffer that the programmer clears first; how many it uses is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,17 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A family that the table knows. `ram` and `windows` are (start, size) in bytes, non-secure addresses."""
+    """A family that the table knows, or one chip of it.
+
+    `ram` and `windows` are (start, size) in bytes, non-secure addresses. `first_sram` is the size of the first SRAM of
+    a chip that was named, 0 when only the family is known; then `ram` is that of its largest part.
+    """
 
     name: str
     dev_ids: tuple[int, ...]
     ram: tuple[int, int]
     windows: tuple[tuple[int, int], ...]
+    first_sram: int = 0
 
     def in_ram(self, start: int, stop: int) -> bool:
         """Tell whether ``[start, stop)`` lies in RAM, in either alias."""
@@ -101,20 +110,35 @@ def families() -> tuple[Family, ...]:
 
 
 def family(name: str) -> Family:
-    """Return the family of a chip by its name, a family word or a device name: ``l5``, ``h563``, ``STM32U575ZI``.
+    """Return the family by its word (``l5``), or with the RAM of one chip by its name (``h563``, ``stm32u575zi``).
 
     Raises
     ------
     InputError
         When the chip is unknown or of a family without a table.
     """
-    m = re.match(r"(?:stm32)?([a-z]\d)", name.strip().lower())
+    m = re.fullmatch(r"(?:stm32)?([a-z]\d)(\w*)", name.strip().lower())
     word = m[1] if m else load_chip(name).family
     for f in families():
         if f.name == word:
-            return f
+            return _narrowed(f, name.strip().lower()) if m and m[2] else f
     raise InputError(f"nothing is known of external loaders for {name!r}",
                      advice="known families: " + ", ".join(f.name for f in families()))
+
+
+def _narrowed(wide: Family, name: str) -> Family:
+    """Return the family with the RAM of the chip called `name`, as far as a chip file knows it."""
+    try:
+        chip = load_chip(name)
+    except InputError:
+        return wide
+    stop = start = wide.ram[0]
+    first = 0
+    for region in sorted((r for r in chip.regions if r.kind == "ram"), key=lambda r: r.base):
+        if region.base == stop:
+            stop += region.size
+            first = first or region.size
+    return replace(wide, ram=(start, stop - start), first_sram=first) if first else wide
 
 
 def family_of_device(dev_id: int) -> str:
@@ -139,10 +163,11 @@ def bases(family_name: str, trustzone: str = "unknown", version: str = "") -> tu
     return tuple(sorted(fitting, key=lambda b: (not (version and b.versions), bool(b.versions), b.hint)))
 
 
-def windows(family_name: str, trustzone: str = "unknown") -> tuple[Window, ...]:
-    """Return the size limits that may apply, the smallest first. A hint for TrustZone on needs TrustZone on."""
-    return tuple(sorted((w for w in _table()[1] if w.family == family_name
-                         and (w.trustzone == "any" or w.trustzone == trustzone)), key=lambda w: w.size))
+def windows(chip: Family, trustzone: str = "unknown") -> tuple[Window, ...]:
+    """Return the size limits that may apply, the smallest first. A limit for TrustZone on needs TrustZone on."""
+    fitting = (w for w in _table()[1] if w.family == chip.name and w.trustzone in ("any", trustzone))
+    known = (replace(w, size=chip.first_sram) if chip.first_sram and not w.hint else w for w in fitting)
+    return tuple(sorted(known, key=lambda w: w.size))
 
 
 def _tz_fits(line: str, asked: str) -> bool:

@@ -6,10 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
 from h5diag.loader.dryrun.run import DryRun, Verdict
-from h5diag.loader.placement import ram_plan
+from h5diag.loader.placement import BUFFER_SIZE, ram_plan
 from h5diag.plot import style
 
-_BUFFER = 0x200
 LOOKS = {
     "breakpoint": style.Look(style.VERMILION, "", style.INK, "breakpoint 0xBE00 (4 bytes)"),
     "image": style.Look("#CFE6F7", "//", style.BLUE, "image"),
@@ -35,14 +34,14 @@ def plot_ram_plan(run: DryRun, *, ax: Axes | None = None) -> Axes:
     used = min(run.stack_used, plan.stack_pointer - plan.image)
     bottom = plan.image + run.image_size
     parts = [("image", plan.image, bottom), ("free", bottom, plan.stack_pointer),
-             ("stack", plan.stack_pointer - used, plan.stack_pointer), ("buffer", plan.buffer, plan.buffer + _BUFFER),
-             ("breakpoint", plan.base, plan.image)]
+             ("stack", plan.stack_pointer - used, plan.stack_pointer),
+             ("buffer", plan.buffer, plan.buffer + BUFFER_SIZE), ("breakpoint", plan.base, plan.image)]
     for name, start, stop in parts:
         look = LOOKS[name]
         if stop > start:
             ax.add_patch(Rectangle((start, 0), stop - start, 1, facecolor=look.face, edgecolor=look.line,
                                    hatch=look.hatch, linewidth=0.9))
-    end = plan.buffer + _BUFFER
+    end = plan.buffer + BUFFER_SIZE
     ax.set_xlim(plan.base - (end - plan.base) * 0.02, end + (end - plan.base) * 0.02)
     ax.set_ylim(0, 1)
     ax.set_yticks([])

@@ -269,6 +269,15 @@ def test_hostile_sectors_cost_little(value):
     assert time.monotonic() - begun < 10
 
 
+def test_what_fits_no_ram_is_refused():
+    moved = replace(sample("u5-good"), segments=tuple(replace(s, address=s.address + 0x3FC00 if s.address else 0)
+                                                      for s in sample("u5-good").segments))
+    symbols = tuple(replace(s, value=s.value + 0x3FC00) if s.function else s for s in moved.symbols)
+    moved = replace(moved, symbols=symbols)
+    assert "no RAM" in dry_run(moved, family("stm32u535re"), base=0x2003FC00).problem
+    assert dry_run(moved, family("stm32u575zi"), base=0x2003FC00).verdict is Verdict.PASS
+
+
 def test_functions_outside_the_image_are_faults():
     loader = sample("u5-good")
     symbols = tuple(replace(s, value=0xFFFFFFF1) if s.name == "Write" else s for s in loader.symbols)

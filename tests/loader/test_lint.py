@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -82,7 +83,7 @@ def test_the_version_of_the_tool_chooses_the_line_of_the_table():
 
 def test_every_line_of_the_table_names_its_sources():
     for name in ("h5", "l5", "u5"):
-        assert all(line.sources for line in (*bases(name), *windows(name, "on")))
+        assert all(line.sources for line in (*bases(name), *windows(family(name), "on")))
         assert any(not b.hint for b in bases(name))
     assert len(families()) == 3
 
@@ -92,6 +93,17 @@ def test_every_line_of_the_table_names_its_sources():
                                               ("stm32l552ze", "l5")])
 def test_families_by_any_name(name, wanted):
     assert family(name).name == wanted
+
+
+def test_a_named_chip_has_its_own_ram():
+    assert family("u5").ram[1] > family("stm32u599nj").ram[1] > family("u575").ram[1] > family("stm32u535re").ram[1]
+    assert family("stm32u535re").ram == (0x20000000, 0x40000)
+    assert windows(family("stm32h523ce"))[0].size == 0x20000 < windows(family("h563"))[0].size == 0x40000
+    assert [w.size for w in windows(family("stm32l562qe"), "on")] == [0x1000, 0x30000]
+    far = replace(sample("u5-good"), segments=tuple(replace(s, address=s.address + (0x50000 if s.address else 0))
+                                                    for s in sample("u5-good").segments))
+    assert "L043" in {f.code for f in lint(far, family("stm32u535re"))}
+    assert "L043" not in {f.code for f in lint(far, family("stm32u575zi"))}
 
 
 def test_an_unknown_chip_is_one_clear_line():

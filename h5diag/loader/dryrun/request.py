@@ -33,7 +33,7 @@ def request_for(loader: LoaderFile, family: Family, base: int) -> dict[str, Any]
     image = range(base + 4, base + 4 + len(loader.image))
     code = [[start, start + len(data)] for start, data in code_ranges(loader) if start in image]
     floats = [r.address for r in remarkable(loader) if r.concern is Concern.FLOAT]
-    return {"profile": profile(family.name), "image": loader.image.hex(),
+    return {"profile": {**profile(family.name), "ram": [list(family.ram)]}, "image": loader.image.hex(),
             "code": code[:_MOST_RANGES],
             "memory_stop": loader.memory_stop, "base": base, "stack": plan.stack_pointer, "buffer": plan.buffer,
             "functions": {f.name: f.value | 1 for f in loader.functions}, "floats": floats[:_MOST_FLOATS],

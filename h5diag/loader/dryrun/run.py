@@ -12,7 +12,7 @@ from h5diag.loader.dryrun.request import request_for
 from h5diag.loader.elf import LoaderFile
 from h5diag.loader.explain import log_base, log_version
 from h5diag.loader.lint import LintFinding, Severity, lint
-from h5diag.loader.placement import Base, Family, bases, windows
+from h5diag.loader.placement import BUFFER_SIZE, Base, Family, bases, ram_plan, windows
 from h5diag.loader.vb3 import LoaderLog
 
 LIMITS = (
@@ -140,7 +140,10 @@ def _refusal(loader: LoaderFile, family: Family, trustzone: str, log: LoaderLog 
     if loader.link_address != base + 4:
         return _Refusal(f"It is linked at 0x{loader.link_address:08X}; the programmer's base is 0x{base:08X} according "
                         f"to {source}, so it must be linked at 0x{base + 4:08X}.", "L043" not in fatal)
-    for window in windows(family.name, trustzone):
+    plan = ram_plan(base, len(loader.image))
+    if not family.in_ram(base, plan.buffer + BUFFER_SIZE):
+        return _Refusal(f"Image, stack and buffer would end at 0x{plan.buffer + BUFFER_SIZE:08X}, where no RAM is.")
+    for window in windows(family, trustzone):
         if len(loader.image) > window.size and not window.hint:
             return _Refusal(f"Its image has 0x{len(loader.image):X} bytes, the first SRAM only 0x{window.size:X}.")
     return _Refusal()
@@ -151,10 +154,10 @@ def _claim(finding: LintFinding) -> str:
 
 
 def _run_where_linked(loader: LoaderFile, family: Family, time_limit: float) -> tuple[str, ...]:
-    if loader.link_address % 4 or not family.in_ram(loader.link_address - 4, loader.memory_stop + 0x1000):
+    base = loader.link_address - 4
+    if base % 4 or not family.in_ram(base, ram_plan(base, len(loader.image)).buffer + BUFFER_SIZE):
         return ()
-    request = request_for(loader, family, loader.link_address - 4)
-    answer = ask(request, time_limit)
+    answer = ask(request_for(loader, family, base), time_limit)
     if answer["kind"] == "pass":
         return ("Run at the address it is linked at, it erases, writes and reads correctly: only the place is wrong.",)
     return (f"Run at the address it is linked at, it fails too: {_sentence(answer['problem'])}",)
@@ -194,7 +197,7 @@ def _hints(loader: LoaderFile, family: Family, trustzone: str, blank: DryRun) ->
     if blank.base_source.startswith("one report"):
         out.append(f"the base 0x{blank.base:08X} is known from {blank.base_source}")
     out += [f"the image has 0x{len(loader.image):X} bytes; one report says that more than 0x{w.size:X} are left out"
-            for w in windows(family.name, trustzone) if w.hint and len(loader.image) > w.size]
+            for w in windows(family, trustzone) if w.hint and len(loader.image) > w.size]
     return out
 
 

@@ -43,7 +43,7 @@ def check_placement(subject: Subject) -> Iterator[LintFinding]:
     else:
         yield from _base(subject, linked)
     size = len(loader.image)
-    for window in windows(family.name, subject.trustzone):
+    for window in windows(family, subject.trustzone):
         if size > window.size:
             claim = "one report says that more than 0x{:X} are not" if window.hint else "more than 0x{:X} may not be"
             yield warning("L042", f"The image has 0x{size:X} bytes; {claim.format(window.size)} downloaded "
