@@ -103,7 +103,9 @@ def verify_image(image: BootImage, data: Buffer, verify_keys: Sequence[VerifyKey
         return _result(records, signed, verify_keys, digest, remarks, look, Check.VALID,
                        "computed over header, body and protected records", Check.NOT_CHECKED, "the body is plain")
     look = _look(body, header.encrypted)
-    if header.encrypted or any(r.type in ENCRYPTION_TYPES for r in records):
+    # Without a hash record the signature alone may show that these very bytes were signed.
+    signed_so = bool(verify_keys) and check_signature(records, signed, verify_keys)[0] is Check.VALID
+    if not signed_so and (header.encrypted or any(r.type in ENCRYPTION_TYPES for r in records)):
         clear, why = _decrypted(image, view, decrypt_keys)
         if clear and (held is Check.INVALID or look.kind is BodyKind.ENCRYPTED):
             opened = Signed((view[:header.header_size], clear, view[header.tlv_offset:tlvs.hashed_size]))
