@@ -3,6 +3,11 @@
 Each chip is one TOML file in ``h5diag/chips``; files whose name begins with ``_`` hold what a family shares
 and are named by ``inherits``. The loader is strict: an unknown key, a wrong type or a missing ``ref`` is an
 error, so that a typing slip in a fact file never becomes a silent default.
+
+Another family is another file. It names what it shares with a base file by ``inherits``; tables and entries of the
+same name are laid over the inherited ones, and ``[without]`` drops what the part does not have. What differs in kind
+is data as well: `Area` tells which options describe a protected area and how, `ProductState` what a state hides,
+`EccArea` how an address follows from an ECC register, `FlashMode` which option selects another geometry.
 """
 
 from __future__ import annotations

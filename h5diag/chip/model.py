@@ -145,6 +145,14 @@ class Chip:
                 return s
         raise KeyError(f"0x{value:X} is no {self.state_option} of {self.name}")
 
+    def state_called(self, title: str) -> ProductState:
+        """Return the state that a tool prints as `title`, in any case; KeyError when it is none."""
+        wanted = title.strip().upper()
+        for s in self.states:
+            if wanted in (s.name.upper(), *(t.upper() for t in s.titles)):
+                return s
+        raise KeyError(f"{title} is no {self.state_option} of {self.name}")
+
     def ecc_location(self, register: str, value: int) -> EccLocation:
         """Return the error held by an ECC register (``ECCCORR``, ``ECCDETR`` or ``ECCR``) of value `value`.
 

@@ -144,7 +144,7 @@ def run_log(arguments: Namespace) -> Result:
         "banners": len(log.banners),
         "discovery": _discovery_document(log.discovery) if log.discovery else None,
         "options": _options_document(options, choice)["options"] if options.settings else {},
-        "product_state": options.product_state,
+        "product_state": _state(options, log.discovery),
         "errors": [asdict(m) for m in log.errors],
         "warnings": [asdict(m) for m in log.messages if m.severity != "error"] + [
             {"text": w} for w in (options.warnings if options.settings else ())],
@@ -177,6 +177,15 @@ def _loader_document(text: str) -> dict[str, object] | None:
         return None
     return {"story": told.story.value, "downloaded": told.downloaded.value, "conclusion": told.conclusion,
             "remarks": list(told.remarks)}
+
+
+def _state(options: OptionBytes, discovery: Discovery) -> str:
+    if options.product_state == "unknown" and discovery.lifecycle:
+        try:
+            return options.chip.state_called(discovery.lifecycle).name
+        except KeyError:
+            return "unknown"
+    return options.product_state
 
 
 def _banner_document(banner: Banner) -> dict[str, object]:

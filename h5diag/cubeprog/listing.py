@@ -11,6 +11,7 @@ from h5diag.cubeprog.text import Line, lines
 _BANK = re.compile(r"OPTION\s{1,8}BYTES?\s{1,8}BANK\s{0,8}:\s{0,8}(\d{1,3})", re.I)
 _FIELD = re.compile(r"(?<![\w.])([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}:\s{0,40}0x([0-9A-Fa-f]{1,16})(?![0-9A-Za-z_])")
 _STUB = re.compile(r"^\s{0,40}([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}(?::\s{0,40}(?:0x?[0-9A-Fa-f]{0,16})?)?\s*$")
+_FLASH = re.compile(r'"flash_kib"\s{0,20}:\s{0,20}(\d{1,6})')
 _EXPORT = re.compile(r'"([A-Za-z][A-Za-z0-9_]{1,39})"\s{0,20}:\s{0,20}(-?\d{1,20})(?=\s{0,20}[,}\]\n\r])')
 _OWN = re.compile(r'"([A-Za-z][A-Za-z0-9_]{1,39})"\s{0,20}:\s{0,20}\{\s{0,20}"value"\s{0,20}:\s{0,20}(-?\d{1,20})'
                   r'(?=\s{0,20}[,}\]\n\r])')
@@ -41,8 +42,8 @@ class Listing:
         What is left of a line that the text breaks off in; empty when it ends at a line's end.
     last_line
         Number of the last line that was understood.
-    device_id
-        From a GUI export, else -1.
+    device_id, flash_kib
+        From an export or document, else -1 and 0.
     warnings
         What was odd, a sentence each.
     """
@@ -51,6 +52,7 @@ class Listing:
     cut: str = ""
     last_line: int = 0
     device_id: int = -1
+    flash_kib: int = 0
     warnings: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -147,7 +149,7 @@ def _parse_export(text: str) -> Listing:
         start, pattern = text.find('"options"'), _OWN
     if start < 0:
         return Listing()
-    device = _DEVICE.search(text)
+    device, size = _DEVICE.search(text), _FLASH.search(text)
     fields: dict[str, RawOption] = {}
     end = start
     number = 1 + text.count("\n", 0, start)
@@ -159,4 +161,4 @@ def _parse_export(text: str) -> Listing:
     if not fields:
         return Listing()
     return Listing(tuple(fields.values()), cut or ("" if "}" in text[end:] else "end of the text"), number,
-                   int(device[1], 0) if device else -1)
+                   int(device[1], 0) if device else -1, int(size[1]) if size else 0)

@@ -39,9 +39,10 @@ def choose_chip(banner: Banner, listing: Listing, given: str = "") -> ChipChoice
         return ChipChoice(load_chip(given), Basis.GIVEN)
     dev_id = banner.dev_id if banner.dev_id > 0 else listing.device_id
     if dev_id > 0:
-        found = find_chips(dev_id, banner.flash_kib)
+        flash_kib = banner.flash_kib or listing.flash_kib
+        found = find_chips(dev_id, flash_kib)
         if found:
-            size = "" if banner.flash_kib else ", flash size not read"
+            size = "" if flash_kib else ", flash size not read"
             chip = _named(found, banner.device_name)
             others = sorted({c.name for c in found} - {chip.name})
             also = f"; DEV_ID 0x{dev_id & 0xFFF:03X} is also that of {', '.join(others)}" if others else ""

@@ -26,7 +26,8 @@ class Remark:
 
 def explain_log(log: Log, chip: Chip, layout: Layout | None = None) -> tuple[Remark, ...]:
     """Return what follows from a log, the weightiest first."""
-    out = [*_programming(log, chip, layout), *_discovery(log), *_rom(log), *_unread(log), *_banner(log.banner, chip)]
+    out = [*_programming(log, chip, layout), *_discovery(log, chip), *_rom(log), *_unread(log),
+           *_banner(log.banner, chip)]
     if log.kind is not LogKind.UNKNOWN:
         out += _tool(log.banner, chip)
     return tuple(dict.fromkeys(out))
@@ -81,7 +82,7 @@ def _provisioning(p: Provisioning, log: Log) -> Iterator[Remark]:
                      "messages, and each file counts by its own lines")
 
 
-def _discovery(log: Log) -> Iterator[Remark]:
+def _discovery(log: Log, chip: Chip) -> Iterator[Remark]:
     d = log.discovery
     if not d:
         return
@@ -90,8 +91,12 @@ def _discovery(log: Log) -> Iterator[Remark]:
                      "answer; NRST not wired to the probe is the usual cause", "board-wiring")
         return
     if d.lifecycle:
-        yield Remark(f"life cycle by discovery: {printable(d.lifecycle, 60)}",
-                     "" if "OPEN" in d.lifecycle.upper() else "debug-locked")
+        try:
+            state = chip.state_called(d.lifecycle)
+            yield Remark(f"life cycle by discovery: {state.name}; {state.what}",
+                         "" if state.debug == "full" else "debug-locked")
+        except KeyError:
+            yield Remark(f"life cycle by discovery: {printable(d.lifecycle, 60)}, not known for {chip.title}")
     if d.integrity_bad:
         closed = "CLOSED" in d.lifecycle.upper() or "LOCKED" in d.lifecycle.upper()
         yield Remark("the provisioned data are reported as not valid"

@@ -153,7 +153,12 @@ def _product_state(options: OptionBytes) -> list[OptionCheck]:
     if "egression" in state.name:
         return [OptionCheck("PRODUCT_STATE", Agreement.DIFFERS, 0xED, state.value,
                             f"PRODUCT_STATE is {state.name}: a transition was interrupted")]
-    return []
+    if state.name in ("Closed", "Locked"):
+        return [OptionCheck("PRODUCT_STATE", Agreement.AGREES, state.value, state.value,
+                            f"PRODUCT_STATE is {state.name}, enough for every build")]
+    return [OptionCheck("PRODUCT_STATE", Agreement.AGREES, state.value, state.value,
+                        f"PRODUCT_STATE is {state.name}: enough for a development build of the boot code; a "
+                        "release build wants Closed and otherwise resets for ever")]
 
 
 def _edata(options: OptionBytes, layout: Layout) -> list[OptionCheck]:

@@ -19,7 +19,7 @@ _BELIEF = {Belief.READ: " ", Belief.MASKED: "~", Belief.IMPOSSIBLE: "?", Belief.
 
 def options_text(options: OptionBytes, *, chip: str, checks: Sequence[OptionCheck] = (), source: str = "") -> str:
     """Return the settings of one board."""
-    out = [f"{source}: {options.product_state}" if source else options.product_state, f"chip: {chip}", ""]
+    out = [f"{source}: {options.product_state}" if source else options.product_state, *wrap(f"chip: {chip}", WIDTH), ""]
     out += bullets(options.warnings, "!")
     out += bullets(summary(options))
     if checks:
@@ -64,6 +64,7 @@ def checks_text(checks: Sequence[OptionCheck]) -> list[str]:
             f"nothing differs from what the boot loader expects, {len(unknown)} not known" if unknown else
             "set as the boot loader expects")
     return [head, *bullets([c.text for c in (*bad, *old, *unknown)]),
+            *bullets([c.text for c in good if c.name == "PRODUCT_STATE"]),
             *(bullets([f"as expected: {', '.join(c.name for c in good)}"]) if good else [])]
 
 
@@ -107,7 +108,7 @@ def log_text(log: Log, remarks: Sequence[Remark], *, chip: str, source: str = ""
     head = f"{source}: {log.kind.value}" if source else log.kind.value
     if log.kind is LogKind.UNKNOWN and not remarks:
         return f"{head}\nnothing in it is known as text of STM32CubeProgrammer"
-    out = [head, f"chip: {chip}", ""] if chip else [head, ""]
+    out = [head, *wrap(f"chip: {chip}" if chip else "", WIDTH), ""]
     out += bullets([r.text + (" [hint]" if r.hint else "") for r in remarks] or ["nothing odd in it"])
     if log.messages:
         out += ["", "errors and warnings"]

@@ -108,11 +108,11 @@ def test_export_numbers_are_signed():
 
 
 def test_the_document_of_a_live_board_is_read_too():
-    text = json.dumps({"dev_id": 0x484, "uid": "00", "options": {"TZEN": {"value": 180, "text": "on"},
+    text = json.dumps({"dev_id": 0x484, "flash_kib": 1024, "options": {"TZEN": {"value": 180, "text": "on"},
                                                                 "WRPSGn1": {"value": 0xFFFFFFF8}}}, indent=1)
     listing = parse_listing(text)
     assert [(f.name, f.value) for f in listing.fields] == [("TZEN", 180), ("WRPSGn1", 0xFFFFFFF8)]
-    assert listing.device_id == 0x484
+    assert (listing.device_id, listing.flash_kib) == (0x484, 1024)
 
 
 def test_an_export_cut_short_never_yields_half_a_number():

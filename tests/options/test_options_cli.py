@@ -125,7 +125,7 @@ def test_options_text_answers_first(run):
     assert lines[0] == "1 option differs, 1 can explain a different flash picture"
     assert "the boot loader's start-up check would fail" in out
     assert "set as the boot loader expects" in out
-    assert max(len(line) for line in lines) <= 125
+    assert max(len(line) for line in lines) <= 105
 
 
 def test_nothing_of_a_stranger_reaches_the_terminal(run):
@@ -142,6 +142,7 @@ def test_log_json(run):
     d = document(run, "log", BANNER.replace("v2.5.0", "v45.48.46") + DISCOVERY)
     assert set(d) >= {"kind", "banner", "discovery", "options", "errors", "loader", "remarks"}
     assert d["kind"] == "discovery"
+    assert d["product_state"] == "Closed"
     assert d["banner"]["dev_id"] == 0x484
     assert d["banner"]["flash_kib"] == 2048
     v = d["banner"]["versions"]["sfsp_version"]

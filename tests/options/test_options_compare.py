@@ -154,6 +154,13 @@ def test_a_board_that_it_does_not_want(changes, name, agreement):
     assert checks[0].agreement is not Agreement.AGREES
 
 
+@pytest.mark.parametrize(("state", "says"), [(0xED, "development build"), (0x2E, "development build"),
+                                             (0x72, "every build"), (0x5C, "every build")])
+def test_which_builds_a_state_is_enough_for(state, says):
+    checks = check_options(board(h5_listing({"PRODUCT_STATE": state})), LAYOUT)
+    assert says in next(c for c in checks if c.name == "PRODUCT_STATE").text
+
+
 def test_high_cycle_sectors_away_from_every_slot_are_fine():
     checks = check_options(board(h5_listing({"EDATA2_EN": 1})), LAYOUT)
     assert not [c for c in checks if c.name.startswith("EDATA")]
@@ -206,7 +213,8 @@ def test_error_and_success_are_both_told():
     (BANNER.replace("0x484", "0x478"), "wrong-part", "0x478"),
     (BANNER.replace("Rev X", "Rev Z"), "erratum", "VOS1"),
     (BANNER.replace("2.21.0", "2.16.0"), "wrong-bank-erase", "2.16"),
-    (DISCOVERY, "debug-locked", "ST_LIFECYCLE_CLOSED"),
+    (DISCOVERY, "debug-locked", "life cycle by discovery: Closed"),
+    (DISCOVERY.replace("ST_LIFECYCLE_CLOSED", "ST_LIFECYCLE_MOON"), "", "ST_LIFECYCLE_MOON, not known"),
     (DISCOVERY.replace("0xEAEAEAEA", "0xf5f5f5f5"), "debug-locked", "no defect of the flash"),
     (DISCOVERY_FAILED, "board-wiring", "NRST"),
     (UART, "install-pending", "found nothing to start"),
