@@ -17,6 +17,7 @@ from h5diag.diagnose.wording import ranges_text, size_text
 from h5diag.firmware import Check
 from h5diag.memory import AddressRange, Cancel, Progress, merged, subtracted
 from h5diag.verdict import Direction, Finding, NextTest, VerdictWord, choose_next_test, rank_tests, weigh
+from h5diag.verdict.next_test import known_tests
 
 _WORST = (VerdictWord.FAULTY, VerdictWord.SUSPECT, VerdictWord.UNDECIDED, VerdictWord.SOUND)
 
@@ -141,6 +142,9 @@ def _done(m: Measured) -> tuple[str, ...]:
     }
     if not m.case.has_loader:
         done["loader-log"] = True  # there is no external loader in this case
+    if (m.case.has_loader or m.case.loader_log) and not m.suspect.board.known:
+        # A case about an external loader alone: tests of the chip's own flash would answer nothing that was asked.
+        done |= {t.id: t.id != "loader-log" or bool(m.case.loader_log) for t in known_tests()}
     if not m.has_good:
         done["read-the-same-way"] = done["system-words"] = True
     return tuple(k for k, v in done.items() if v)

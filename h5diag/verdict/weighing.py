@@ -218,5 +218,6 @@ def _summary(word: VerdictWord, hypotheses: Sequence[Hypothesis], open_points: S
     likely = [h for h in hypotheses if h.status is Status.POSSIBLE and h.score > h.cause.prior]
     first = supported[0] if supported else likely[0] if likely else None
     lead = f" Most likely so far: {first.cause.text}." if first else ""
-    return (f"Not shown faulty: do not replace the chip yet.{lead}"
-            f" {len(open_points)} point{'s' if len(open_points) != 1 else ''} still open.")
+    rest = (f"{len(open_points)} point{'s' if len(open_points) != 1 else ''} still open." if open_points else
+            "Nothing was compared with a good dump or a known image yet.")
+    return f"Not shown faulty: do not replace the chip yet.{lead} {rest}"
