@@ -72,7 +72,7 @@ def candidates(pairs: Pairs, rate: int, reference_size: int) -> Candidates:
     last = np.append(first[1:], key.size) - 1
     count = last - first + 1
     span = dump[last] - dump[first] + WORD
-    coverage = np.minimum(span, count << rate if rate else span)
+    coverage = np.minimum(span, count << rate if rate else count + WORD - 1)
     unique = np.add.reduceat(key & 1, first)
     good = (count >= 3) | (unique > 0)
     middle = ((first + last) // 2)[good]

@@ -12,6 +12,7 @@ from h5diag.locate.free import Free
 from h5diag.locate.placement import Placement, Transform
 from h5diag.locate.regions import Found, displacements_of, regions_of, unexplained
 from h5diag.locate.search import DENSE_LIMIT, LONG, POSSIBLE, SURE, Search, Span
+from h5diag.locate.settle import settle
 from h5diag.locate.sides import Side, Watch, unknown
 from h5diag.locate.ways import other_ways, stuck_line
 from h5diag.memory import Cancel, MemoryImage, Progress
@@ -93,7 +94,9 @@ def _find(search: Search, *, transforms: bool, deep: bool) -> tuple[list[Found],
         short = in_place.where(in_place.coverage < LONG)
         if free.content() > SAMPLED_FROM:
             short = together([short, search.sampled(rate)])
+        search.deferring = max(content_bytes(~search.reference_fill), content_bytes(search.todo())) <= DENSE_LIMIT
         search.take(short, SURE)
+        search.deferring = False
     searches = [(Transform.AS_IS, search)]
     lines = free.content() >= max(WORTH_A_WAY, content_bytes(~search.dump_fill) // WORTH_A_SHARE)
     large = max(content_bytes(~search.reference_fill), content_bytes(search.todo())) > DENSE_LIMIT
@@ -114,6 +117,8 @@ def _find(search: Search, *, transforms: bool, deep: bool) -> tuple[list[Found],
         assumptions = (f"above 8 MB of content one word in {1 << rate} was sampled: a piece below about "
                        f"{14 << rate} bytes may be missed, and broken data lines were not looked for"
                        " (--deep does both)",)
+    for _, s in searches:
+        settle(s)
     found = []
     for transform in {t: None for t, _ in searches}:
         same = [s for t, s in searches if t is transform]

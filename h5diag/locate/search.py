@@ -23,6 +23,9 @@ LONG = 1024
 DENSE_LIMIT = 8 << 20
 """Bytes of content up to which every word is looked up; above, only on request."""
 
+DEFERRED = 4096
+"""Bytes below which a piece with errors may be deferred."""
+
 SORTED_AT_ONCE = 1 << 20
 """Keys above which those without a partner are put aside before the sort."""
 
@@ -47,7 +50,8 @@ class Span:
 class Search:
     """One search of a dump for a reference, as the dump stands or transformed.
 
-    `dump` may differ from ``dump_side.data`` by a transform; `free` is shared between searches.
+    `dump` may differ from ``dump_side.data`` by a transform; `free` is shared between searches. While `deferring`,
+    short pieces with errors are left to the look-up of every word, which knows whether an exact copy is elsewhere.
     """
 
     reference_side: Side
@@ -58,6 +62,7 @@ class Search:
     free: Free
     watch: Watch
     mask: int = 0xFF
+    deferring: bool = False
     spans: list[Span] = field(default_factory=list)
     extender: Extender = field(init=False)
 
@@ -96,6 +101,8 @@ class Search:
             before, after, score, is_open = self.extender.many(some.reference, some.dump, low, high)
             good = (score >= least) | is_open
             keep = np.flatnonzero(good)
+            # The longest first, as they come; among those that ended the best copy wins, not the first.
+            keep = keep[np.argsort(np.where(is_open[keep], -(1 << 40), -score[keep]), kind="stable")]
             for k, (r, d, back, on, open_) in enumerate(zip(
                     some.reference[keep].tolist(), some.dump[keep].tolist(), before[keep].tolist(),
                     after[keep].tolist(), is_open[keep].tolist(), strict=True)):
@@ -104,7 +111,7 @@ class Search:
                 i = self.free.find(d)
                 if i < 0:
                     continue
-                a, b = self._limits(r, d, i)
+                a, b = self.limits(r, d, i)
                 if open_ or d - back < a or d + on > b:
                     back = self.extender.reach_back(r, d, d - a)
                     on = self.extender.reach(r, d, b - d)
@@ -116,7 +123,8 @@ class Search:
         return (np.maximum(low, some.dump - (some.reference - starts[i])),
                 np.minimum(high, some.dump + (starts[i + 1] - some.reference)))
 
-    def _limits(self, r: int, d: int, stretch: int) -> tuple[int, int]:
+    def limits(self, r: int, d: int, stretch: int) -> tuple[int, int]:
+        """Return between which dump positions a piece through `r` and `d` may lie, in a free stretch."""
         i = self.reference_side.segment(r)
         starts = self.reference_side.starts
         return (max(self.free.starts[stretch], d - (r - starts[i])),
@@ -125,6 +133,9 @@ class Search:
     def _accept(self, r: int, d: int, back: int, on: int, least: int) -> None:
         size = back + on
         if size < 8:
+            return
+        if self.deferring and size < DEFERRED and not np.array_equal(
+                self.reference[r - back:r + on], self.dump[d - back:d + on]):
             return
         if size < 512 and int(self.extender.worth(r - back, d - back, size).sum()) < least:
             return
@@ -154,7 +165,7 @@ class Search:
             i = free.find(d)
             if i < 0:
                 return
-            a, b = self._limits(d + diagonal, d, i)
+            a, b = self.limits(d + diagonal, d, i)
             start = d - self.extender.reach_back(d + diagonal, d, d - a)
             stop = d + self.extender.reach(d + diagonal, d, b - d)
             if stop - start < 8:
