@@ -102,7 +102,7 @@ def _board(board, *, named: bool, verbose: bool) -> list[str]:  # type: ignore[n
         blocks.append("\n".join(lines))
     holding = [b for b in board.branches if b.holds]
     if holding:
-        blocks.append(_list("Why it was not installed", [f"{b.text} ({b.found})" for b in holding]))
+        blocks.append(_list("Why it was not installed", [b.found or b.text for b in holding]))
     if verdict.open_points:
         blocks.append(_list("Still open", verdict.open_points))
     likely = [h for h in verdict.of(Status.POSSIBLE) if h.score > h.cause.prior]

@@ -223,8 +223,7 @@ def check_system_area(m: Measured) -> tuple[Finding, ...]:
             out.append(
                 Finding(
                     "version-unreadable",
-                    f"The {title} version {mine.text} is no version: {mine.remark}. The"
-                    f" tool read the wrong place or was not shown the right one.{why}",
+                    f"The {title} version reads {mine.text}: {mine.remark}.{why}",
                     hint=True,
                     asks="system-words",
                     open_point="" if explained else f"the {title} version reads {mine.text}, which is no version",

@@ -161,8 +161,8 @@ def check_views(m: Measured) -> tuple[Finding, ...]:
         )
     if m.suspect.masked or m.good.masked:
         return ()  # each board's own option bytes say what its reader was shown
-    return (Finding("views-not-comparable", f"{g.name} was read with {g.access.value} and {s.name} with"
-                    f" {s.access.value} accesses: zeros in either may be what the reader was not shown.", hint=True),)
+    return (Finding("views-not-comparable", f"{g.name} was read with {_word(g.access)} and {s.name} with"
+                    f" {_word(s.access)} accesses: zeros in either may be what the reader was not shown.", hint=True),)
 
 
 def check_zeros(m: Measured) -> tuple[Finding, ...]:
@@ -176,7 +176,7 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
         out.append(Finding(
             "zeros-are-the-mask", f"{size_text(size)} read zero at {ranges_text(masked)}: exactly sectors that the"
             f" option bytes make {'secure' if access is Access.NONSECURE else 'non-secure'}, and the dump was read with"
-            f" {access.value} accesses. The chip answers such reads with 0x00. What is there was not seen and is not"
+            f" {_word(access)} accesses. The chip answers such reads with 0x00. What is there was not seen and is not"
             " judged.", where=masked, direction=Direction.AGAINST, explains=masked,
             numbers=(Number("masked", size, "bytes"),)))
     zeros = [a for a in m.comparison.of(AreaState.ZERO) if not _covered(m, a.range.start, masked)]
@@ -232,6 +232,10 @@ def _blank_sectors(m: Measured) -> bool:
 
 def _covered(m: Measured, address: int, ranges: Sequence[AddressRange]) -> bool:
     return any(m.chip.canonical(address) in r for r in ranges)
+
+
+def _word(access: Access) -> str:
+    return "non-secure" if access is Access.NONSECURE else access.value
 
 
 def _mhz(p: SpeedPoint) -> str:
