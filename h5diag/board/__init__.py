@@ -7,10 +7,11 @@ from h5diag.board.core_state import CoreState, Sample, Symbol, core_state, hdp_l
 from h5diag.board.identify import Identification, OptionValue, identify
 from h5diag.board.link import DEFAULT_HZ, REASONS, Mode
 from h5diag.board.permissions import NOTHING, Permissions
+from h5diag.board.power import own_power_switch, reconnect, supply_mv
 from h5diag.board.probes import ProbeEntry, list_probes, open_probe
 
 __all__ = [
     "DEFAULT_HZ", "NOTHING", "REASONS", "Board", "CoreState", "Identification", "Mode", "OptionValue", "Permissions",
     "ProbeEntry", "Sample", "Symbol", "connect", "core_state", "hdp_level", "identify", "list_probes", "open_probe",
-    "read_symbols",
+    "own_power_switch", "read_symbols", "reconnect", "supply_mv",
 ]

@@ -91,6 +91,14 @@ class RemoteProbe(TCPClientProbe):  # type: ignore[misc]
         """Return none: the wire protocol has no place for the attribute of an access."""
 
     @property
+    def supply_mv(self) -> int:
+        """Supply of the target in millivolts when the server's probe measures it; 0 otherwise."""
+        try:
+            return int(self._perform_request("readprop", "supply_mv"))
+        except (exceptions.Error, TypeError):
+            return 0
+
+    @property
     def simulated_time_s(self) -> float:
         """Simulated time when a virtual chip is served; AttributeError otherwise."""
         try:

@@ -19,7 +19,7 @@ from h5diag.virtual.flash_controller import FlashController
 from h5diag.virtual.path import Path
 from h5diag.virtual.state import State
 
-_PIN_RESET, _SOFT_RESET = 1 << 26, 1 << 28
+_PIN_RESET, _SOFT_RESET, _POWER_RESET = 1 << 26, 1 << 28, 1 << 27
 _MAX_WINDOW = 0x400
 
 
@@ -111,6 +111,14 @@ class VirtualChip:
         self.bus.words[RCC_RSR] |= flag
         self.core.vtor = self.board.vtor
         self.core.reset()
+
+    def power_cycle(self) -> None:
+        """Take the supply away and give it back: as a reset, and the SRAM forgets."""
+        self.reset(_POWER_RESET)
+        for region in self.description.regions:
+            ram = self.bus.ram(region.name)
+            if ram is not None:
+                ram[:] = 0xA5
 
     def hold_reset(self, asserted: bool) -> None:
         """Drive NRST; while it is low the option registers read zero."""

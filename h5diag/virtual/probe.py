@@ -67,6 +67,16 @@ class VirtualProbe(DebugProbe):  # type: ignore[misc]
         """Simulated seconds since the chip was powered."""
         return self.chip.clock.now_s
 
+    @property
+    def supply_mv(self) -> int:
+        """Supply of the chip in millivolts, as an ST-LINK measures it."""
+        return 3300
+
+    def power_cycle(self) -> None:
+        """Turn the supply of the chip off and on."""
+        with self.chip.lock:
+            self.chip.power_cycle()
+
     @contextmanager
     def _link(self, words: int) -> Iterator[None]:
         """Let time pass, one access at a time, and turn what goes wrong into pyOCD's errors."""
