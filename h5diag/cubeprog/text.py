@@ -57,12 +57,14 @@ def decode(data: bytes) -> str:
 
 
 def clean(text: str) -> str:
-    """Return the text without colours, invisible characters, HTML of a forum and control characters."""
+    """Return the text without colours, invisible and control characters, and without the markup of a forum."""
     if "\x1b" in text:
         text = _ANSI.sub("", text)
     if "&" in text or "<" in text:
         text = _TAG.sub("", _BREAK.sub("\n", text))
         text = html.unescape(text)
+    # Marks of a forum's own markup around names.
+    text = text.replace("**", "").replace("`", "").replace("\\_", "_")
     return text.translate(_CHARACTERS)
 
 

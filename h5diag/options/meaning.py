@@ -102,6 +102,9 @@ def summary(options: OptionBytes) -> tuple[str, ...]:
     if chip.trustzone:
         tz = options.trustzone
         out.append("TrustZone: not known" if isinstance(tz, Unknown) else f"TrustZone: {'on' if tz else 'off'}")
+    unknown = [a.area.name for a in options.areas if a.extent is Extent.UNKNOWN]
+    if unknown:
+        out.append(f"not known: {', '.join(unknown)}")
     # What is empty needs a line only when everything of its kind is.
     for kind, word in (("secure", "secure areas"), ("hidden", "hidden areas"), ("write-protected", "write protection"),
                        ("high-cycle", "high-cycle data area")):
@@ -111,6 +114,6 @@ def summary(options: OptionBytes) -> tuple[str, ...]:
         if all(a.extent is Extent.EMPTY for a in areas):
             out.append(f"{word}: none")
             continue
-        out += [area_meaning(chip, a) for a in areas if a.extent is not Extent.EMPTY]
+        out += [area_meaning(chip, a) for a in areas if a.extent is Extent.SET]
     out += [s.meaning for s in options.settings if s.option.kind == "address" or s.name in ("SWAP_BANK", "BOOT_UBE")]
     return tuple(out)

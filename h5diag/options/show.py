@@ -19,7 +19,8 @@ _BELIEF = {Belief.READ: " ", Belief.MASKED: "~", Belief.IMPOSSIBLE: "?", Belief.
 
 def options_text(options: OptionBytes, *, chip: str, checks: Sequence[OptionCheck] = (), source: str = "") -> str:
     """Return the settings of one board."""
-    out = [f"{source}: {options.product_state}" if source else options.product_state, *wrap(f"chip: {chip}", WIDTH), ""]
+    state = f"{options.chip.state_option} {options.product_state}"
+    out = [f"{source}: {state}" if source else state, *wrap(f"chip: {chip}", WIDTH), ""]
     out += bullets(options.warnings, "!")
     out += bullets(summary(options))
     if checks:

@@ -34,6 +34,7 @@ FORMS = {
     "one-line": " ".join(h5_listing(banner="", upload="").split()),
     "trailing": h5_listing().replace("\n", "   \n"),
     "tabs": h5_listing().replace("     ", "\t"),
+    "markdown": "".join(f"* **{n}** : `0x{v:X}` {t}\n".replace("_", "\\_") for _, _, n, v, t in H5_FIELDS),
     "fragment": "".join(f"     {n:<13}: 0x{v:X} {t}\n" for _, _, n, v, t in H5_FIELDS),
 }
 
