@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Picture:
     name: str
     title: str
     alt: str
-    data: bytes
+    data: bytes = field(repr=False)
     kind: str = "svg+xml"
 
     @property

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from h5diag.diagnose import BoardDiagnosis, BoardFacts, Diagnosis
 from h5diag.errors import InputError
-from h5diag.report.layouts import html, markdown
+from h5diag.report.layouts import fragment, html, markdown
 from h5diag.report.pictures import Drawing, drawings
 from h5diag.report.redaction import Redactor, make_redactor
 from h5diag.report.write_up import gather
 
 REMOVED = ("raw firmware bytes", "unique ids and serial numbers", "paths", "names and contents of key files")
 
-__all__ = ["REMOVED", "render_html", "render_markdown", "write_report"]
+__all__ = ["REMOVED", "fragment_html", "render_html", "render_markdown", "write_report"]
 
 
 def write_report(diagnosis: Diagnosis, path: str | Path, *, redact: bool = False, plots: Path | None = None) -> Path:
@@ -68,6 +68,11 @@ def render_html(diagnosis: Diagnosis, *, redact: bool = False) -> str:
     if redactor is None:
         return html(write_up, pictures, ())
     return redactor.document(html(redactor.value(write_up), pictures, REMOVED))
+
+
+def fragment_html(diagnosis: Diagnosis) -> str:
+    """Return the answer and the pictures as a piece of HTML for a notebook's output: no script, no request."""
+    return fragment(gather(diagnosis), [[d.picture() for d in sheet] for sheet in _sheets(diagnosis, None)])
 
 
 def render_markdown(diagnosis: Diagnosis, *, folder: Path, prefix: str = "", redact: bool = False) -> str:

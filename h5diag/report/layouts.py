@@ -23,6 +23,11 @@ def html(write_up: WriteUp, pictures: Sequence[Sequence[Picture]], removed: Remo
     return _render("write_up.html.j2", write_up, pictures=pictures, removed=removed, autoescape=True)
 
 
+def fragment(write_up: WriteUp, pictures: Sequence[Sequence[Picture]]) -> str:
+    """Return the answer and the pictures alone, to stand inside a notebook."""
+    return _render("fragment.html.j2", write_up, pictures=pictures, removed=(), autoescape=True)
+
+
 def markdown(write_up: WriteUp, pictures: Sequence[Sequence[tuple[Path, str]]], removed: Removed) -> str:
     """Return text for a forum post; `pictures` are paths of PNG files and their words."""
     text = _render("write_up.md.j2", write_up, pictures=pictures, removed=removed, autoescape=False)

@@ -14,7 +14,7 @@ import numpy as np
 from h5diag import __version__
 from h5diag.diagnose import Board, BoardDiagnosis, BoardFacts, Case, Diagnosis, Measured
 from h5diag.diagnose.wording import range_text, size_text
-from h5diag.locate import Region
+from h5diag.locate import Placement, Region
 from h5diag.memory import Access
 from h5diag.options import Setting, Weight, compare_options
 from h5diag.verdict import Finding, VerdictWord
@@ -74,6 +74,7 @@ class RegionRow:
     size: int
     displacement: str
     equal: str
+    score: str
     meaning: str
 
 
@@ -172,12 +173,13 @@ def _file(folder: Path, board: str, kind: str, name: str, how: str) -> EvidenceF
 def _part(b: BoardDiagnosis) -> BoardPart:
     m = b.measured
     style, badge = BADGES[b.verdict.word]
-    shown = sorted((r for r in m.placement.regions if r.displacement), key=lambda r: -r.score_bits)
-    return BoardPart(b, style, badge, _slots(m), _options(m), tuple(_region(r) for r in shown[:MOST_REGIONS]),
-                     max(0, len(shown) - MOST_REGIONS), tuple(_finding(f) for f in b.findings))
+    displaced = sum(1 for r in m.placement.regions if r.displacement)
+    return BoardPart(b, style, badge, slot_rows(m), _options(m), region_rows(m.placement, displaced_only=True),
+                     max(0, displaced - MOST_REGIONS), tuple(_finding(f) for f in b.findings))
 
 
-def _slots(m: Measured) -> tuple[SlotRow, ...]:
+def slot_rows(m: Measured) -> tuple[SlotRow, ...]:
+    """Return the slots of both boards; none without a layout."""
     def state(facts: BoardFacts, name: str) -> str:
         return next((s.state.value for s in facts.slots if s.slot.name == name), NOT_STATED)
 
@@ -213,11 +215,17 @@ def _value(setting: Setting | None) -> str:
     return NOT_STATED if setting is None else f"0x{setting.value:X}"
 
 
+def region_rows(placement: Placement, *, displaced_only: bool = False) -> tuple[RegionRow, ...]:
+    """Return the clearest of the pieces that were found."""
+    shown = [r for r in placement.regions if r.displacement or not displaced_only]
+    return tuple(_region(r) for r in sorted(shown, key=lambda r: -r.score_bits)[:MOST_REGIONS])
+
+
 def _region(r: Region) -> RegionRow:
     sign = "-" if r.displacement < 0 else "+"
     kind = r.explanation.text + (" (weak: could be chance)" if r.weak else "")
     return RegionRow(f"0x{r.reference_start:08X}", f"0x{r.dump_start:08X}", r.size, f"{sign}0x{abs(r.displacement):X}",
-                     f"{r.equal_bytes} of {r.size}", kind)
+                     f"{r.equal_bytes} of {r.size}", f"{r.score_bits:.0f}", kind)
 
 
 def _finding(f: Finding) -> FindingRow:
