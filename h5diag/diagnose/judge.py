@@ -133,7 +133,7 @@ def _done(m: Measured) -> tuple[str, ...]:
     b = m.suspect.board
     done = {
         "programming-log": bool(m.provisioning), "file-bases": bool(m.known),
-        "read-options": bool(m.suspect.options.settings), "read-registers": b.identity.given or bool(b.registers),
+        "give-layout": bool(m.layouts), "read-options": bool(m.suspect.options.settings), "read-registers": b.identity.given or bool(b.registers),
         "read-the-same-way": m.comparable or bool(m.suspect.masked), "read-again": m.suspect.reads.reads > 1,
         "speed-sweep": bool(b.sweep.points), "read-marking": bool(b.marking), "read-later": bool(b.later),
         "system-words": bool(m.good.log.banner and m.suspect.log.banner), "sample-the-core": b.identity.given,

@@ -63,7 +63,7 @@ def check_options_against_good(m: Measured) -> tuple[Finding, ...]:
     decides = [d.name for d in telling if d.name != m.chip.state_option]
     unknown = bool(decides) and not m.layouts
     return (Finding("options-differ", f"{count_text(len(telling), 'option')} differ between the boards:"
-                    f" {'; '.join(d.meaning for d in telling[:3])}.", hint=True, asks="layout",
+                    f" {'; '.join(d.meaning for d in telling[:3])}.", hint=True, asks="give-layout",
                     open_point=f"{', '.join(decides)} differ, and without the boot loader's layout nothing says which"
                     " board is right" if unknown else ""),)
 
