@@ -132,13 +132,22 @@ def _done(m: Measured) -> tuple[str, ...]:
     """Return the ids of tests whose outcome the evidence holds."""
     b = m.suspect.board
     done = {
-        "programming-log": bool(m.provisioning), "file-bases": bool(m.known),
-        "give-layout": bool(m.layouts), "read-options": bool(m.suspect.options.settings), "read-registers": b.identity.given or bool(b.registers),
-        "read-the-same-way": m.comparable or bool(m.suspect.masked), "read-again": m.suspect.reads.reads > 1,
-        "speed-sweep": bool(b.sweep.points), "read-marking": bool(b.marking), "read-later": bool(b.later),
-        "system-words": bool(m.good.log.banner and m.suspect.log.banner), "sample-the-core": b.identity.given,
-        "loader-log": bool(m.case.loader_log), "known-good": m.has_good or bool(m.known),
-        "reset-and-watch": bool(b.uart), "flash-test": b.flashtest.given,
+        "programming-log": bool(m.provisioning),
+        "file-bases": bool(m.known),
+        "give-layout": bool(m.layouts),
+        "read-options": bool(m.suspect.options.settings),
+        "read-registers": b.identity.given or bool(b.registers),
+        "read-the-same-way": m.comparable or bool(m.suspect.masked),
+        "read-again": m.suspect.reads.reads > 1,
+        "speed-sweep": bool(b.sweep.points),
+        "read-marking": bool(b.marking),
+        "read-later": bool(b.later),
+        "system-words": bool(m.good.log.banner and m.suspect.log.banner),
+        "sample-the-core": b.identity.given,
+        "loader-log": bool(m.case.loader_log),
+        "known-good": m.has_good or bool(m.known),
+        "reset-and-watch": bool(b.uart),
+        "flash-test": b.flashtest.given,
     }
     if not m.case.has_loader:
         done["loader-log"] = True  # there is no external loader in this case
