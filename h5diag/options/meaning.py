@@ -98,7 +98,8 @@ def summary(options: OptionBytes) -> tuple[str, ...]:
     if isinstance(state, Unknown):
         out.append(f"{chip.state_option}: not known")
     else:
-        out.append(f"{chip.state_option}: {state.name}; {state.what}")
+        title = state.name if state.name.startswith(chip.state_option) else f"{chip.state_option}: {state.name}"
+        out.append(f"{title}; {state.what}")
     if chip.trustzone:
         tz = options.trustzone
         out.append("TrustZone: not known" if isinstance(tz, Unknown) else f"TrustZone: {'on' if tz else 'off'}")

@@ -30,7 +30,8 @@ def explain_log(log: Log, chip: Chip, layout: Layout | None = None) -> tuple[Rem
            *_banner(log.banner, chip)]
     if log.kind is not LogKind.UNKNOWN:
         out += _tool(log.banner, chip)
-    return tuple(dict.fromkeys(out))
+    # A remark that speaks of a cause weighs more than one that only tells what went well.
+    return tuple(sorted(dict.fromkeys(out), key=lambda r: not r.about))
 
 
 def _programming(log: Log, chip: Chip, layout: Layout | None) -> Iterator[Remark]:
@@ -78,8 +79,9 @@ def _provisioning(p: Provisioning, log: Log) -> Iterator[Remark]:
                      "back or starts the board")
     if log.errors and (log.claims_success or any(w.complete for w in log.programming.writes)
                        or log.programming.option_runs_ok):
-        yield Remark(f"the log holds errors and successes: {len(log.errors)} error lines stand beside the success "
-                     "messages, and each file counts by its own lines")
+        count = f"{len(log.errors)} error line" + ("s" if len(log.errors) > 1 else "")
+        yield Remark(f"the log holds errors and successes: {count} beside success messages; each file counts by its own "
+                     "lines")
 
 
 def _discovery(log: Log, chip: Chip) -> Iterator[Remark]:

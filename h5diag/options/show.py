@@ -19,7 +19,9 @@ _BELIEF = {Belief.READ: " ", Belief.MASKED: "~", Belief.IMPOSSIBLE: "?", Belief.
 
 def options_text(options: OptionBytes, *, chip: str, checks: Sequence[OptionCheck] = (), source: str = "") -> str:
     """Return the settings of one board."""
-    state = f"{options.chip.state_option} {options.product_state}"
+    state = options.product_state
+    if not state.startswith(options.chip.state_option):
+        state = f"{options.chip.state_option} {state}"
     out = [f"{source}: {state}" if source else state, *wrap(f"chip: {chip}", WIDTH), ""]
     out += bullets(options.warnings, "!")
     out += bullets(summary(options))
