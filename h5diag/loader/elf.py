@@ -125,8 +125,9 @@ class LoaderFile:
         return max((s.stop for s in self.image_segments), default=-1)
 
     def segment_at(self, address: int) -> LoadSegment | None:
-        """Return the segment whose memory holds `address`, or None."""
-        return next((s for s in self.segments if s.address <= address < s.stop), None)
+        """Return the segment whose memory holds `address`, or None; one with bytes there wins over a .bss."""
+        holding = [s for s in self.segments if s.address <= address < s.stop]
+        return next((s for s in holding if address < s.address + s.file_size), holding[0] if holding else None)
 
     def read(self, address: int, size: int) -> bytes:
         """Return the stored bytes at `address`, fewer than `size` when the file ends before."""

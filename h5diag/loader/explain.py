@@ -10,7 +10,7 @@ from h5diag.loader.calls import ABSENT, LoaderCall, Outcome, Side, find_calls, i
 from h5diag.loader.cause import Situation, likely_cause
 from h5diag.loader.elf import LoaderFile
 from h5diag.loader.placement import family_of_device, ram_plan
-from h5diag.loader.vb3 import DRY_RUN_MARK, LoaderLog, MemoryAccess, MessageKind, OpaqueLine
+from h5diag.loader.vb3 import DRY_RUN_MARK, LoaderLog, MemoryAccess, MessageKind, OpaqueLine, RegisterAccess
 
 _UNKNOWN_CAUSE = ("Likely causes: it is linked at another address than base + 4, or its image is larger than the RAM "
                   "region the programmer uses. Check with 'h5diag loader lint FILE --log LOG'.")
@@ -63,14 +63,16 @@ def log_version(log: LoaderLog) -> str:
 def log_base(log: LoaderLog) -> int:
     """Return the base by which the programmer places a loader, or `ABSENT` when the log does not show it.
 
-    A base seen with the user's own loader wins over one seen with the tool's loader for internal flash.
+    What it did with its own loader for internal flash does not count.
     """
     calls = find_calls(log)
-    known = [c for c in calls if c.download.base != ABSENT or c.download.breakpoint != ABSENT]
-    chosen = next((c for c in known if c.side is not Side.INTERNAL), known[0] if known else None)
-    if chosen is None:
+    for call in calls:
+        if call.side is not Side.INTERNAL and (base := max(call.download.breakpoint, call.download.base)) != ABSENT:
+            return base
+    if calls:
         return ABSENT
-    return chosen.download.breakpoint if chosen.download.breakpoint != ABSENT else chosen.download.base
+    # A preparation without a call: the excerpt ends there, or the programmer gave up.
+    return next((e.value for e in log.events if isinstance(e, RegisterAccess) and e.prepared and e.index == 15), ABSENT)
 
 
 def explain(log: LoaderLog, loader: LoaderFile | None = None, *, family: str = "",

@@ -138,11 +138,11 @@ _MEMORY = re.compile(rf"([wr]) +ap +(\d{{1,3}}) +@{_HEX} *:? *{_HEX} +bytes,? *D
 _CONTROL = re.compile(r"(halt|run) +ap +(\d{1,3})$")
 
 # A line without any of these words is no known message; it costs one search instead of many.
-_WORDS = re.compile("init|loader|stm32|device|eras|upload|address|error|success|complete|verified|read|operation"
+_WORDS = re.compile("init|time|loader|stm32|device|eras|upload|address|error|success|complete|verified|read|operation"
                     "|command|memory", re.IGNORECASE)
 _MESSAGES: tuple[tuple[MessageKind, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in (
-        (MessageKind.TIMEOUT, r"(?=.*init).*(?:time-?d? ?out).*"),
+        (MessageKind.TIMEOUT, r".*\btime(?:d)?[ -]?out\b.*"),
         (MessageKind.INIT_FAILED, r"(?:error: *)?init function fail.*"),
         (MessageKind.INIT, r"init flash ?loader.*"),
         (MessageKind.LOADER_REFUSED, r"error: *flash loader (?P<detail>.+?) cannot be loaded.*"),

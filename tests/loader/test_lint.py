@@ -179,6 +179,33 @@ def test_instructions_are_told_from_constants():
     assert max(frames) >= 1536
 
 
+def test_code_that_seems_to_enable_the_fpu_is_a_note():
+    loader = sample("h5-float")
+    image = loader.image_segments[0]
+    enabling = replace(loader, segments=tuple(
+        replace(s, data=s.data[:-4] + struct.pack("<I", 0xE000ED88)) if s is image else s for s in loader.segments))
+    assert [(f.code, f.severity) for f in lint(enabling, family("h5"), trustzone="off")] == [("L060", Severity.NOTE)]
+
+
+def test_a_description_behind_the_image_may_lie_over_its_bss():
+    """As published loaders built with Keil have it: the segment with bytes is meant, not the .bss."""
+    loader = sample("u5-dirty-bss")
+    image = loader.image_segments[0]
+    at = image.address + image.file_size
+    moved = replace(loader, segments=tuple(replace(s, address=at, load_address=at) if s is loader.info_segment else s
+                                           for s in loader.segments),
+                    symbols=tuple(replace(s, value=at) if s.name == "StorageInfo" else s for s in loader.symbols))
+    assert {f.code for f in lint(moved, family("u5"), trustzone="off")} == {"L050"}
+
+
+def test_a_base_seen_with_the_tools_own_loader_does_not_count():
+    lines = ["Erasing internal memory sectors [0 1]", *preparation(0x20004000), *call(0x20004101)]
+    internal = parse_log("\n".join(lines))
+    assert not codes("h5-good", "h5", log=internal)
+    cut_off = parse_log("\n".join(preparation(0x20004000, download=False)))
+    assert ("L041", "error") in codes("h5-good", "h5", log=cut_off)
+
+
 @pytest.mark.parametrize(("code", "concern", "amount"), [
     (b"\x00\xdf", Concern.SUPERVISOR, 0), (b"\x62\xb6", Concern.INTERRUPTS, 0), (b"\x82\xb0", Concern.FRAME, 8),
     (b"\xad\xf5\xc0\x6d", Concern.FRAME, 1536), (b"\xad\xf2\x04\x4d", Concern.FRAME, 1028),

@@ -9,6 +9,9 @@ from h5diag.loader.placement import STACK_SIZE
 from h5diag.loader.storage import SIZE, VOLATILE_TYPES, decode_storage
 from h5diag.loader.thumb import Concern, Remarkable, remarkable
 
+_CPACR = 0xE000ED88
+"""Coprocessor access control register, Armv8-M Architecture Reference Manual, D1.2.14."""
+
 
 def check_entries(subject: Subject) -> Iterator[LintFinding]:
     """Yield what is wrong with the entry points (L020 to L023)."""
@@ -46,10 +49,12 @@ def check_code(subject: Subject) -> Iterator[LintFinding]:
                           f"{STACK_SIZE - 4} bytes in all, whatever _estack says.",
                           "Make the buffer static, or work in smaller pieces.")
     if floats := [r for r in found if r.concern is Concern.FLOAT]:
-        yield warning("L060", f"There are {len(floats)} floating-point instructions, the first in "
-                      f"{_place(subject, floats[0])}: the FPU is off when a loader is called; it faults.",
-                      "Compile with -mfloat-abi=soft, or enable CP10 and CP11 in CPACR at the start of every entry "
-                      "point.")
+        enabled = _CPACR.to_bytes(4, "little") in subject.loader.image
+        level = note if enabled else warning
+        yield level("L060", f"There are {len(floats)} floating-point instructions, the first in "
+                    f"{_place(subject, floats[0])}: the FPU is off when a loader is called, and the first one faults"
+                    f"{' unless the code enables it before, as it seems to do' if enabled else ''}.",
+                    "Compile with -mfloat-abi=soft, or enable CP10 and CP11 in CPACR in every entry point.")
     if calls := [r for r in found if r.concern is Concern.SUPERVISOR]:
         yield warning("L061", f"{_place(subject, calls[0])} holds a supervisor call (SVC): there is "
                       "no vector table of the loader's own.", "Link without an operating system or semihosting.")

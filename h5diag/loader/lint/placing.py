@@ -19,7 +19,7 @@ def check_file(subject: Subject) -> Iterator[LintFinding]:
                     "Check the linker script's segments (PT_LOAD).")
         return
     for a, b in zip(loader.image_segments, loader.image_segments[1:], strict=False):
-        if b.address < a.stop:
+        if b.address < a.address + a.file_size:
             yield error("L032", f"The segments at 0x{a.address:08X} and 0x{b.address:08X} overlap.",
                         "Give every section its own addresses.")
     if len(loader.image_segments) > 1:

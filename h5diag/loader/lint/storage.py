@@ -20,7 +20,7 @@ def check_storage(subject: Subject) -> Iterator[LintFinding]:
     raw = loader.read(symbol.value, SIZE)
     if len(raw) < SIZE:
         yield error("L011", f"StorageInfo at 0x{symbol.value:08X} has {len(raw)} of its {SIZE} bytes "
-                    "in the file: it lies in no loadable segment.",
+                    f"in the file: {'its segment ends early' if raw else 'it lies in no loadable segment'}.",
                     "Place its section in a segment of type PT_LOAD, and not in .bss.")
         return
     segment = loader.info_segment
