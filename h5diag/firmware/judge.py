@@ -56,6 +56,8 @@ def judge_slot(place: Place, following: NextBoot) -> Judged:
     own = place.own
     if own.fill is Fill.UNREAD:
         return State.UNKNOWN, "not in the dump"
+    if following.action is Action.RESUME and own.slot.role is Role.PRIMARY:
+        return State.INTERRUPTED, "a swap was begun and not finished"
     if own.at_start:
         image = own.at_start[0]
         if damage := damage_of(image):
@@ -146,8 +148,6 @@ def _wrong_slot(place: Place, image: ExaminedImage) -> Judged | None:
 
 def _primary(place: Place, image: ExaminedImage, following: NextBoot) -> Judged:
     version, own = image.image.header.version, place.own
-    if following.action is Action.RESUME:
-        return State.INTERRUPTED, "a swap was begun and not finished"
     checked = acceptable(image, download=False)
     if checked is Check.NOT_CHECKED:
         return State.UNKNOWN, f"version {version}: {image.verification.hash_reason}"

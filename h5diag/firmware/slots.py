@@ -68,6 +68,7 @@ def slot_states(image: MemoryImage, layout: Layout, *, loader: Loader = Loader.S
     if examined is None:
         examined = examine_images(image, layout=layout, verify_keys=verify_keys, decrypt_keys=decrypt_keys)
     contents = {s.name: read_slot(image, layout, s, examined) for s in layout.image_slots}
+    scratch = next((read_slot(image, layout, s, ()) for s in layout.slots if s.role is Role.SCRATCH), NO_CONTENT)
     wanted = tuple(e for b in builds for e in examine_images(b, layout=layout))
     states = []
     for slot in layout.image_slots:
@@ -75,6 +76,8 @@ def slot_states(image: MemoryImage, layout: Layout, *, loader: Loader = Loader.S
         place = Place(own, other, layout, loader, wanted, image)
         primary, secondary = (own, other) if slot.role is Role.PRIMARY else (other, own)
         following = predict(primary, secondary, layout.mode, loader, place.unit)
+        if magic_accepted(scratch.trailer, loader, place.unit) and scratch.trailer.swap_info >> 4 == slot.image:
+            following = NextBoot(Action.RESUME, "the boot loader finishes the swap whose status the scratch area holds")
         if following.action is Action.INSTALL and (unmet := _unmet(secondary, contents.values(), loader, place.unit)):
             following = NextBoot(Action.STAY, unmet)
         state, reason = judge_slot(place, following)

@@ -128,8 +128,9 @@ def parse_trailer(tail: bytes, *, program_unit: int = 0) -> Trailer:
 
 def _in_units_of_16(tail: bytes) -> bool:
     """A quad-word cannot take two separately written fields: then only every other unit of 8 is in use."""
-    return _byte(tail, 24) == _byte(tail, 40) == 0xFF and (_byte(tail, 32) & _byte(tail, 48)) != 0xFF \
-        and len(tail) >= 48
+    if len(tail) < 48 or (tail[-24] & tail[-40]) != 0xFF:
+        return False
+    return (tail[-32] & tail[-48]) != 0xFF or _byte(tail, 64) not in (0xFF, -1)
 
 
 def _byte(tail: bytes, back: int) -> int:

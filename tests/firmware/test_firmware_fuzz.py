@@ -11,7 +11,7 @@ from imgtool_images import Workshop
 
 def test_a_sample_of_the_fuzzer() -> None:
     fuzz = runpy.run_path(str(Path(__file__).parents[1] / "fuzz" / "fuzz_images.py"))
-    for data in fuzz["mutated"](20, 1500):
+    for data in fuzz["mutated"](20, 800):
         fuzz["one"](data)
 
 

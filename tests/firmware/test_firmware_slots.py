@@ -294,6 +294,20 @@ def test_swap_states(images: Images, swapping: Layout, workshop: Workshop) -> No
     assert cut["secure primary"].next_boot.action is Action.RESUME
 
 
+def test_swap_cut_while_the_scratch_area_holds_the_status(swapping: Layout, workshop: Workshop) -> None:
+    old = workshop.sign(payload=PAYLOAD, header=0x400, version="1.0.0")
+    scratch = bytearray(b"\xff" * 0x10000)
+    scratch[:0x2000], scratch[-16:], scratch[-64] = old[:0x2000], CLASSIC_MAGIC, 0x02
+    memory = board((0x18000, bytes(scratch)), (SWAP_P + 0x2000, old[0x2000:]), (0x2E000, old))
+    s = states(memory, swapping)
+    assert s["secure primary"].state is State.INTERRUPTED
+    assert "scratch" in s["secure primary"].next_boot.text
+    assert s["non-secure primary"].state is State.INSTALLED
+    scratch[-64] = 0x12
+    other = states(board((0x18000, bytes(scratch)), (SWAP_P, old), (0x2E000, old)), swapping)
+    assert (other["secure primary"].state, other["non-secure primary"].state) == (State.INSTALLED, State.INTERRUPTED)
+
+
 def test_without_a_layout_the_image_says_what_it_can(images: Images) -> None:
     for data, state in ((images.download, State.INSTALL_PENDING), (images.aligned, State.NEVER_TAKEN),
                         (images.init, State.UNKNOWN), (images.init[:0x400] + b"\xff" * 0x4000, State.BODY_ERASED)):
