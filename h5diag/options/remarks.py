@@ -80,8 +80,8 @@ def _provisioning(p: Provisioning, log: Log) -> Iterator[Remark]:
     if log.errors and (log.claims_success or any(w.complete for w in log.programming.writes)
                        or log.programming.option_runs_ok):
         count = f"{len(log.errors)} error line" + ("s" if len(log.errors) > 1 else "")
-        yield Remark(f"the log holds errors and successes: {count} beside success messages; each file counts by its own "
-                     "lines")
+        yield Remark(f"the log holds errors and successes: {count} beside success messages; each file counts by its "
+                     "own lines")
 
 
 def _discovery(log: Log, chip: Chip) -> Iterator[Remark]:
