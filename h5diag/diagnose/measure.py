@@ -10,7 +10,7 @@ import numpy as np
 
 from h5diag.chip import DEFAULT_CHIP, Chip, chip_names, load_chip
 from h5diag.compare import Comparison, compare
-from h5diag.cubeprog import Log, parse_listing, parse_log
+from h5diag.cubeprog import Log, RawRegister, parse_listing, parse_log, parse_registers
 from h5diag.diagnose.case import Board, Case, Dump, KnownImage
 from h5diag.diagnose.reads import Agreement, compare_reads
 from h5diag.errors import InputError
@@ -28,7 +28,7 @@ from h5diag.loader.signs import Answer, LoaderSign, loader_bypassed, loader_misl
 from h5diag.loader.vb3 import parse_log as parse_loader_log
 from h5diag.locate import Placement, locate
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress, Segment, merged, subtracted
-from h5diag.options import OptionBytes, Unknown, decode_listing
+from h5diag.options import OptionBytes, Unknown, decode_listing, decode_registers
 
 NO_COMPARISON = Comparison((), (), True)
 
@@ -233,7 +233,7 @@ def _against(case: Case, chip: Chip, assumed: bool, layouts: tuple[Layout, ...],
 def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log) -> BoardFacts:
     reads = whole_reads(board.dumps)
     dump = reads[0] if reads else MemoryImage()
-    options = decode_listing(parse_listing(board.options.text or board.log.text), chip)
+    options = _options(board, chip)
     hidden = hidden_ranges(options, board.access, chip)
     masked = _zero_sectors(dump, hidden, chip)
     images: tuple[ExaminedImage, ...] = ()
@@ -247,6 +247,17 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
             slots = slot_states(dump, layout, examined=images)
     return BoardFacts(board, dump, options, log, parse_log(board.uart.text),
                       compare_reads(reads), hidden, masked, images, slots)
+
+
+def _options(board: Board, chip: Chip) -> OptionBytes:
+    """Return a board's option bytes: from its listing, else its log, else the registers that were read."""
+    for text in (board.options.text, board.log.text):
+        listing = parse_listing(text)
+        if listing.fields:
+            return decode_listing(listing, chip)
+    raw = [*parse_registers(board.registers.text)]
+    raw += [RawRegister(value, name=name.upper()) for name, value in board.identity.registers if value >= 0]
+    return decode_registers(raw, chip)
 
 
 def hidden_ranges(options: OptionBytes, access: Access, chip: Chip) -> tuple[AddressRange, ...]:

@@ -173,3 +173,12 @@ def test_no_text_of_any_bundled_case_tells_to_do_something_irreversible():
         )
         assert not re.search(r"PRODUCT_STATE *=|TZEN *=|mass.erase|regression", text, re.IGNORECASE)
         assert "chip is fine" not in text
+
+
+def test_registers_of_the_probe_stand_in_for_a_listing(edited):
+    registers = {"optsr_cur": 0x2D3017D8, "optsr2_cur": 0xB4000034, "secwm1r_cur": 0x000E0000, "secwm2r_cur": 0x7F,
+                 "wrp1r_cur": 0xFFFFFFF8, "wrp2r_cur": 0xFFFFFFFF, "hdp1r_cur": 0x000B0000, "hdp2r_cur": 1}
+    board = edited("founding", ('options = "suspect-ob.txt"\n', 'info = "suspect-ob.txt"\n'),
+                   suspect_ob=lambda _: json.dumps({"registers": registers}).encode())
+    assert board.verdict.hypothesis("masked-read").status.value == "supported"
+    assert board.measured.suspect.options.product_state == "Provisioning"
