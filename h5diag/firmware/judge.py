@@ -33,13 +33,18 @@ class State(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a slot is judged by: itself, its counterpart, and how the boot loader works."""
+    """What a slot is judged by: itself, its counterpart, the boot loader's ways, and what was built.
+
+    `builds` are signed images, `bodies` unsigned ones at their link addresses; `memory` is the dump with its
+    encrypted bodies opened as far as keys were given.
+    """
 
     own: SlotContent
     other: SlotContent
     layout: Layout
     loader: Loader
     builds: tuple[ExaminedImage, ...]
+    bodies: tuple[MemoryImage, ...]
     memory: MemoryImage
 
     @property
@@ -62,7 +67,7 @@ def judge_slot(place: Place, following: NextBoot) -> Judged:
         image = own.at_start[0]
         if damage := damage_of(image):
             return _with_pending(place, damage)
-        if other_build := _other_build(place, image):
+        if other_build := _other_build(place, image) or _other_body(place, image):
             return other_build
         if wrong := _wrong_slot(place, image):
             return wrong
@@ -126,6 +131,30 @@ def _other_build(place: Place, image: ExaminedImage) -> Judged | None:
     return None
 
 
+def _other_body(place: Place, image: ExaminedImage) -> Judged | None:
+    """Compare a plain or opened body with an unsigned build that is linked for this image's primary slot."""
+    chip, own, body = place.layout.chip, place.own.slot, image.image.body
+    if image.verification.hash is not Check.VALID:
+        return None
+    primary = own if own.role is Role.PRIMARY else place.layout.counterpart(own)
+    for build in place.bodies:
+        start = build.span.start
+        if chip.canonical(start) != primary.range.start + image.image.header.header_size:
+            continue
+        if build.span.size > body.size:
+            return State.DIFFERS, f"the given build has {build.span.size} bytes, the body {body.size}"
+        unequal, first = 0, -1
+        for s in build.segments:
+            at = body.start + s.start - start
+            other = place.memory.read(at, at + s.data.size) != s.data
+            unequal += int(other.sum())
+            first = at + int(other.argmax()) if first < 0 and other.any() else first
+        if unequal:
+            count = f"{unequal} byte{'s' if unequal > 1 else ''}"
+            return State.DIFFERS, f"a genuine image, but not the given build: {count} differ, from 0x{first:08X} on"
+    return None
+
+
 def _wrong_slot(place: Place, image: ExaminedImage) -> Judged | None:
     role, v, header = place.own.slot.role, image.verification, image.image.header
     if header.flags & Flag.PRIMARY_ONLY:
@@ -137,7 +166,7 @@ def _wrong_slot(place: Place, image: ExaminedImage) -> Judged | None:
     if role is Role.SECONDARY and header.encrypted and plain:
         return State.WRONG_SLOT, ("an image for the primary slot (encrypted flag, plain body) in the download slot: the"
                                   " boot loader would decrypt it into garbage and erase it")
-    if not plain:
+    if v.hash is not Check.VALID:
         return None
     table = vector_table_at(place.memory, image.image.body.start, place.layout.chip)
     linked = place.layout.slot_at(table.reset) if table else place.own.slot

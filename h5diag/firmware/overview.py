@@ -79,7 +79,7 @@ def examine_firmware(memory: MemoryImage, chip: Chip, *, layout: Layout | None =
     """
     examined = examine_images(memory, layout=layout, verify_keys=verify_keys, decrypt_keys=decrypt_keys,
                               program_unit=chip.flash.program_unit)
-    states = slot_states(memory, layout, loader=loader, builds=[b.image for b in builds],
+    states = slot_states(memory, layout, loader=loader, builds=[b.image for b in builds], decrypt_keys=decrypt_keys,
                          examined=examined) if layout else ()
     judged = (JudgedImage(i, *image_state(i, states)) for i in examined)
     opened = open_images(memory, examined, decrypt_keys)

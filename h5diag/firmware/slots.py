@@ -10,6 +10,8 @@ from h5diag.firmware.content import NO_CONTENT, ExaminedImage, SlotContent, exam
 from h5diag.firmware.judge import Judged, Place, State, damage_of, judge_slot
 from h5diag.firmware.keys import DecryptKey, VerifyKey
 from h5diag.firmware.nextboot import Action, Loader, NextBoot, magic_accepted, predict
+from h5diag.firmware.opened import open_images
+from h5diag.firmware.search import find_images
 from h5diag.firmware.tlv import dependencies
 from h5diag.firmware.trailer import Magic
 from h5diag.layout import Layout, Role, Slot
@@ -61,7 +63,8 @@ def slot_states(image: MemoryImage, layout: Layout, *, loader: Loader = Loader.S
     verify_keys, decrypt_keys
         Keys to check with.
     builds
-        Signed images that were to be flashed, at their own addresses: a slot that holds another one `DIFFERS`.
+        What was to be flashed: signed images at their slots' addresses, or unsigned ones at their link addresses. A
+        slot that holds another one `DIFFERS`.
     examined
         What `examine_images` returned for this dump and layout, so that nothing is hashed twice.
     """
@@ -70,10 +73,12 @@ def slot_states(image: MemoryImage, layout: Layout, *, loader: Loader = Loader.S
     contents = {s.name: read_slot(image, layout, s, examined) for s in layout.image_slots}
     scratch = next((read_slot(image, layout, s, ()) for s in layout.slots if s.role is Role.SCRATCH), NO_CONTENT)
     wanted = tuple(e for b in builds for e in examine_images(b, layout=layout))
+    bodies = tuple(b for b in builds if b.size and not any(i.complete for i in find_images(b)))
+    opened = open_images(image, examined, decrypt_keys)
     states = []
     for slot in layout.image_slots:
         own, other = contents[slot.name], contents.get(layout.counterpart(slot).name, NO_CONTENT)
-        place = Place(own, other, layout, loader, wanted, image)
+        place = Place(own, other, layout, loader, wanted, bodies, opened)
         primary, secondary = (own, other) if slot.role is Role.PRIMARY else (other, own)
         following = predict(primary, secondary, layout.mode, loader, place.unit)
         if magic_accepted(scratch.trailer, loader, place.unit) and scratch.trailer.swap_info >> 4 == slot.image:

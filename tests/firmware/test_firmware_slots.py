@@ -218,6 +218,24 @@ def test_another_build(images: Images, layout: Layout) -> None:
     assert same.state is State.INSTALL_PENDING
 
 
+def test_unsigned_build_that_differs(images: Images, layout: Layout, workshop: Workshop) -> None:
+    same = MemoryImage.from_bytes(PAYLOAD, 0x0C000000 + PRIMARY + 0x400)
+    other = bytearray(PAYLOAD)
+    other[0x77] ^= 1
+    changed = MemoryImage.from_bytes(bytes(other), 0x0C000000 + PRIMARY + 0x400)
+    keys = [load_decrypt_key(workshop.key("ecdsa-p256"))]
+    memory = board((PRIMARY, images.init), (SECONDARY, images.download))
+    for build, primary, secondary in ((same, State.INSTALLED, State.INSTALL_PENDING),
+                                      (changed, State.DIFFERS, State.DIFFERS)):
+        s = states(memory, layout, builds=[build], decrypt_keys=keys)
+        assert (s["secure primary"].state, s["secure secondary"].state) == (primary, secondary)
+    assert "0x0C018477" in s["secure primary"].reason
+    closed = states(memory, layout, builds=[changed])
+    assert closed["secure secondary"].state is State.INSTALL_PENDING
+    longer = MemoryImage.from_bytes(PAYLOAD + bytes(64), 0x0C000000 + PRIMARY + 0x400)
+    assert states(memory, layout, builds=[longer])["secure primary"].state is State.DIFFERS
+
+
 def test_wrong_slots(images: Images, layout: Layout, workshop: Workshop) -> None:
     s = states(board((PRIMARY, images.download), (SECONDARY, images.init)), layout)
     assert s["secure primary"].state is State.WRONG_SLOT
@@ -234,6 +252,11 @@ def test_wrong_slots(images: Images, layout: Layout, workshop: Workshop) -> None
     assert linked.state is State.WRONG_SLOT
     assert "non-secure primary" in linked.reason
     assert states(board((NS_PRIMARY, nonsecure)), layout)["non-secure primary"].state is State.INSTALLED
+    download = workshop.sign(*FLAT, payload=vectors + CODE, header=0x400, key="ecdsa-p256", encrypt="ecdsa-p256")
+    keys = [load_decrypt_key(workshop.key("ecdsa-p256"))]
+    opened = states(board((SECONDARY, download)), layout, decrypt_keys=keys)["secure secondary"]
+    assert opened.state is State.WRONG_SLOT
+    assert states(board((SECONDARY, download)), layout)["secure secondary"].state is State.INSTALL_PENDING
 
 
 def test_unsigned_application(layout: Layout) -> None:
