@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from h5diag.diagnose.case import Case
+from h5diag.diagnose.facts import Measured
 from h5diag.diagnose.install_tree import Branch
-from h5diag.diagnose.measure import Measured
 from h5diag.memory import AddressRange, merged
 from h5diag.verdict import Finding, NextTest, Verdict
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from h5diag.diagnose.checks.slots import waiting_slots
-from h5diag.diagnose.measure import Measured
+from h5diag.diagnose.facts import Measured
 from h5diag.firmware import State
 from h5diag.layout import Role
 from h5diag.verdict import Finding

@@ -11,8 +11,9 @@ from h5diag.diagnose.across import across_boards
 from h5diag.diagnose.case import Case
 from h5diag.diagnose.checks import CHECKS
 from h5diag.diagnose.diagnosis import BoardDiagnosis, Diagnosis, deviations
+from h5diag.diagnose.facts import Measured
 from h5diag.diagnose.install_tree import why_not_installed
-from h5diag.diagnose.measure import Measured, measure
+from h5diag.diagnose.measure import measure
 from h5diag.diagnose.wording import ranges_text, size_text
 from h5diag.firmware import Check
 from h5diag.memory import AddressRange, Cancel, Progress, merged, subtracted

@@ -33,7 +33,7 @@ from h5diag.diagnose.checks.slots import (
     check_other_firmware,
     check_slot_damage,
 )
-from h5diag.diagnose.measure import Measured
+from h5diag.diagnose.facts import Measured
 from h5diag.verdict import Finding
 
 Check = Callable[[Measured], tuple[Finding, ...]]

@@ -7,7 +7,7 @@ import re
 from h5diag.chip import EccKind, ProductState
 from h5diag.cubeprog import parse_registers
 from h5diag.diagnose.case import Board
-from h5diag.diagnose.measure import BoardFacts, Measured
+from h5diag.diagnose.facts import BoardFacts, Measured
 from h5diag.diagnose.records import NOT_TOLD
 from h5diag.memory import Access, AddressRange
 from h5diag.verdict import Direction, Finding, Number

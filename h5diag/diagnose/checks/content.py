@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from h5diag.compare import AreaState, Comparison, bit_positions
 from h5diag.diagnose.checks.placement import worked_on_mirrors
-from h5diag.diagnose.measure import Measured
+from h5diag.diagnose.facts import Measured
 from h5diag.diagnose.wording import count_text, range_text, ranges_text, size_text
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged
 from h5diag.verdict import Direction, Finding, Number

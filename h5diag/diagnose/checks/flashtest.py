@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from h5diag.diagnose.checks.chip import SUPPLY_MV
-from h5diag.diagnose.measure import Measured
+from h5diag.diagnose.facts import Measured
 from h5diag.diagnose.reads import ReadPattern
 from h5diag.diagnose.records import NOT_TOLD, Fault, FlashTest
 from h5diag.diagnose.wording import count_text, range_text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from h5diag.diagnose.measure import Measured
+from h5diag.diagnose.facts import Measured
 from h5diag.loader.signs import Answer
 from h5diag.verdict import Direction, Finding
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from h5diag.diagnose.checks.slots import waiting_slots
-from h5diag.diagnose.measure import Measured
+from h5diag.diagnose.facts import Measured
 from h5diag.diagnose.wording import count_text, ranges_text
 from h5diag.memory import AddressRange, subtracted
 from h5diag.options import Agreement, OptionCheck, Weight, check_options, compare_options

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from h5diag.compare import AreaState
-from h5diag.diagnose.measure import KnownFact, Measured, content_bytes
+from h5diag.diagnose.facts import KnownFact, Measured
+from h5diag.diagnose.measure import content_bytes
 from h5diag.diagnose.wording import ranges_text, size_text
 from h5diag.firmware import Check
 from h5diag.layout import ExplanationKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from h5diag.compare import AreaState
-from h5diag.diagnose.measure import Measured
+from h5diag.diagnose.facts import Measured
 from h5diag.diagnose.reads import ReadPattern
 from h5diag.diagnose.records import SpeedPoint
 from h5diag.diagnose.wording import count_text, ranges_text, size_text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from h5diag.diagnose.measure import BoardFacts, Measured
+from h5diag.diagnose.facts import BoardFacts, Measured
 from h5diag.diagnose.wording import ranges_text
 from h5diag.firmware import Magic, SlotState, State
 from h5diag.layout import ExplanationKind, Role, Slot
