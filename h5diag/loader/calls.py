@@ -104,7 +104,8 @@ class _State:
 
 def find_calls(log: LoaderLog, loader: LoaderFile | None = None) -> tuple[LoaderCall, ...]:
     """Return the calls in a log, in order; with `loader` the functions are named by their addresses."""
-    state, calls = _State(), []
+    state = _State()
+    calls: list[LoaderCall] = []
     events = log.events
     for i, event in enumerate(events):
         match event:
@@ -112,6 +113,7 @@ def find_calls(log: LoaderLog, loader: LoaderFile | None = None) -> tuple[Loader
                 _hear(state, event)
             case RegisterAccess(write=True, prepared=True):
                 if event.index == _PC:
+                    _end_unfinished(state, calls, event.line, log, i, loader)
                     state.download = Download(event.line, event.value)
                     state.seen_preparation = True
             case RegisterAccess(write=True):
@@ -124,7 +126,17 @@ def find_calls(log: LoaderLog, loader: LoaderFile | None = None) -> tuple[Loader
                 state.init_next = False
             case _:
                 pass
+    _end_unfinished(state, calls, events[-1].line if events else 0, log, len(events), loader)
     return tuple(calls)
+
+
+def _end_unfinished(state: _State, calls: list[LoaderCall], line: int, log: LoaderLog, at: int,
+                    loader: LoaderFile | None) -> None:
+    """A call whose ``run`` the log does not show is a call all the same: its registers tell what was prepared."""
+    if _PC in state.registers:
+        calls.append(_call(state, line, log, at, loader))
+        state.registers = {}
+        state.init_next = False
 
 
 def _hear(state: _State, message: Message) -> None:

@@ -16,6 +16,10 @@ _UNKNOWN_CAUSE = ("Likely causes: it is linked at another address than base + 4,
                   "region the programmer uses. Check with 'h5diag loader lint FILE --log LOG'.")
 
 
+_FITTING_CAUSE = ("This file is linked where this programmer puts loaders, and its size fits: was it the one that was "
+                  "used? Check its description with 'h5diag loader lint FILE --log LOG'.")
+
+
 class Downloaded(Enum):
     """Whether the loader's image reached the RAM."""
 
@@ -105,7 +109,7 @@ def explain(log: LoaderLog, loader: LoaderFile | None = None, *, family: str = "
         if cause.text:
             conclusion += f" Likely cause: {cause.text}."
         else:
-            remarks.append(_UNKNOWN_CAUSE)
+            remarks.append(_FITTING_CAUSE if loader is not None and base != ABSENT else _UNKNOWN_CAUSE)
     return Explanation(story, own or calls, downloaded, conclusion, tuple(remarks), base, version, family)
 
 
@@ -206,6 +210,9 @@ def _base_remarks(base: int, version: str, loader: LoaderFile | None, own: tuple
     if base != ABSENT:
         out.append(f"This programmer{' (v' + version + ')' if version else ''} places loaders at 0x{base:08X}: "
                    f"they must be linked at 0x{base + 4:08X}.")
+    if loader is not None and own and not any(c.pc & ~1 == f.value & ~1 for c in own for f in loader.functions):
+        out.append(f"The log calls 0x{own[0].pc:08X}, which is no function of this file: the log was made with another "
+                   "build of it.")
     shown = next((c.download.image_size for c in own if c.download.image_size), 0)
     if loader is not None and shown and abs(shown - len(loader.image)) > 4:
         stored, taken = len(loader.image), loader.memory_stop - loader.link_address

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from h5diag.loader.calls import Outcome, Side
 from h5diag.loader.explain import Downloaded, Story, explain
@@ -11,6 +13,7 @@ from h5diag.loader.vb3 import parse_log, read_log
 from .conftest import LOADERS, sample
 from .logs import call, preparation, stamped
 
+GOOD = sample("l5-good")
 FOUNDING = LOADERS / "logs" / "l5-tz-not-downloaded.txt"
 
 
@@ -97,6 +100,24 @@ def test_a_log_that_begins_after_the_download_is_not_taken_for_a_failure():
     assert (result.story, result.downloaded) == (Story.WORKED, Downloaded.YES)
 
 
+def test_a_call_whose_run_was_cut_out_is_a_call_all_the_same():
+    lines = [line for line in call(0x20000101, result=None) if not line.startswith(("run", "halt"))]
+    result = told(preparation(), lines, ["..."])
+    assert (result.story, result.downloaded) == (Story.HUNG, Downloaded.YES)
+    cut = [line for line in call(0x20000101, (0,), lr=0, msp=0, result=None) if not line.startswith(("run", "halt"))]
+    assert told(preparation(download=False), cut).story is Story.NOT_DOWNLOADED
+    assert len(told(preparation(), lines, preparation(), call(0x20000101)).calls) == 2
+
+
+def test_a_log_of_another_build_is_noticed():
+    lines = (preparation(0x20003000, download=False), call(0x20003521, (0,), lr=0, msp=0, result=0))
+    other = told(*lines, loader=sample("h5-good"))
+    assert any("another build" in r for r in other.remarks)
+    assert any("was it the one that was used" in r for r in other.remarks)
+    mine = explain(read_log(LOADERS / "logs" / "h5-good.txt"), sample("h5-good"))
+    assert not any("another build" in r for r in mine.remarks)
+
+
 def test_a_stack_that_leaves_the_formula_is_remarked():
     assert not any("MSP is" in r for r in told(preparation(), call(0x20000101)).remarks)
     assert any("MSP is 0x2000F000" in r for r in told(preparation(), call(0x20000101, msp=0x2000F000)).remarks)
@@ -147,6 +168,23 @@ def test_mislinked_needs_a_log_for_yes_and_no():
     assert loader_mislinked(fixed, read_log(LOADERS / "logs" / "l5-tz-good.txt"), family="l5").answer is Answer.NO
     assert loader_mislinked(sample("l5-overlap"), family="l5").answer is Answer.YES
     assert loader_mislinked(None).answer is Answer.UNKNOWN
+
+
+POOL = [*preparation(), *preparation(download=False), *call(0x20000101), *call(0x20000101, (0,), lr=0, msp=0, result=0,
+        xpsr=0x01000003), "Erasing internal memory sectors [0 1]", "Erasing external memory sectors [0 1]",
+        "Memory erase...", "Loader write range...", "Reading data...", "Data read successfully", "Address : 0x90000000",
+        "r ap 0 @0x90000000 0x00000100 bytes Data 0x00000000", "Device ID : 0x472", "Error: x", "what is this"]
+
+
+@given(st.lists(st.sampled_from(POOL), max_size=80))
+def test_any_order_of_lines_ends_in_a_story(lines):
+    log = parse_log("\n".join(lines))
+    for loader in (None, GOOD):
+        told = explain(log, loader)
+        assert told.conclusion
+        assert (told.downloaded is Downloaded.NO) >= (told.story is Story.NOT_DOWNLOADED)
+        assert loader_bypassed(log).text
+        assert loader_mislinked(loader, log).text
 
 
 def test_a_dry_runs_log_says_so():
