@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
 
 from h5diag.chip import Chip
 from h5diag.layout import Explanation, ExplanationKind
 from h5diag.locate.placement import Region, Transform
 from h5diag.locate.sides import Side
+from h5diag.memory import merged
 
 NEAR = 64
 """A shifted piece begins and ends at most so many bytes from its neighbours."""
@@ -64,14 +66,18 @@ def _aliasing(regions: list[Region], chip: Chip) -> dict[int, str]:
     """Tell the address lines that show as a power of two by which content repeats."""
     out: dict[int, str] = {}
     total = sum(r.equal_bytes for r in regions if not r.weak)
-    in_place = [r.reference_range for r in regions if r.displacement == 0]
+    in_place = merged(r.reference_range for r in regions if r.displacement == 0)
+    starts = [p.start for p in in_place]
     for bit in range(4, 26):
         for sign in (1, -1):
             moved = [r for r in regions if r.displacement == sign << bit and not r.weak]
             if not moved or sum(r.equal_bytes for r in moved) < total // 8:
                 continue
             # Content that is shown twice: also where it belongs.
-            twice = sum(r.size for r in moved if any(p.overlaps(r.reference_range) for p in in_place))
+            twice = 0
+            for r in moved:
+                k = bisect_left(starts, r.reference_start + r.size) - 1
+                twice += r.size if k >= 0 and in_place[k].stop > r.reference_start else 0
             here = 1 if sign > 0 else 0
             on_line = sum(r.size for r in moved if (chip.canonical(r.dump_start) >> bit & 1) == here)
             size = sum(r.size for r in moved)

@@ -111,7 +111,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Displacement:
-    """How many bytes of all regions agree at one displacement."""
+    """How many bytes of all strong regions agree at one displacement, but for a broken data line."""
 
     displacement: int
     bytes: int

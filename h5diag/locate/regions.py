@@ -91,11 +91,11 @@ def _slot_displacements(layout: Layout | None) -> set[int]:
 
 
 def displacements_of(regions: tuple[Region, ...]) -> tuple[Displacement, ...]:
-    """Return the agreeing bytes of the strong regions by displacement, most first."""
+    """Return the bytes of the strong regions that agree, but for a broken data line, by displacement."""
     total: dict[int, int] = {}
     for r in regions:
         if not r.weak:
-            total[r.displacement] = total.get(r.displacement, 0) + r.equal_bytes
+            total[r.displacement] = total.get(r.displacement, 0) + (r.size if r.lines else r.equal_bytes)
     return tuple(Displacement(d, n) for d, n in sorted(total.items(), key=lambda e: (-e[1], abs(e[0]))))
 
 

@@ -178,21 +178,22 @@ class Search:
         """Return a free position of equal content on a diagonal, the one next to where a piece ended; or -1."""
         worth = self.extender.worth(low + diagonal, low, high - low)
         sums = np.add.reduceat(worth, np.arange(0, worth.size, BLOCK))
-        good = np.flatnonzero(sums >= POSSIBLE)
-        if good.size:
-            _, _, inside = self.free.bounds(low + good * BLOCK)
-            good = good[inside]
-        if not good.size:
-            return -1
-        block = int(good[0 if forward else -1]) * BLOCK
-        return low + block + int(worth[block:block + BLOCK].argmax())
+        good = np.flatnonzero(sums >= POSSIBLE).tolist()
+        for block in good if forward else reversed(good):
+            at = block * BLOCK + int(worth[block * BLOCK:block * BLOCK + BLOCK].argmax())
+            if self.free.find(low + at) >= 0:
+                return low + at
+        return -1
 
     def in_place(self) -> tuple[Candidates, tuple[Span, ...]]:
         """Return the runs of equal blocks at equal addresses: those with content, and all."""
         parts: list[Candidates] = []
         equal: list[Span] = []
         a, b = self.reference_side, self.dump_side
-        for i, j in product(range(len(a.addresses)), range(len(b.addresses))):
+        # The same view first: what is in place in one alias is an alias of itself in the other.
+        views = product(range(len(a.addresses)), range(len(b.addresses)))
+        for i, j in sorted(views, key=lambda v: a.addresses[v[0]] - a.canonical[v[0]]
+                           != b.addresses[v[1]] - b.canonical[v[1]]):
             low = max(a.canonical[i], b.canonical[j])
             high = min(a.canonical[i] + a.starts[i + 1] - a.starts[i], b.canonical[j] + b.starts[j + 1] - b.starts[j])
             if high - low < BLOCK:

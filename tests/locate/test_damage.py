@@ -312,3 +312,5 @@ def test_aliases_are_named_and_folded():
     both = MemoryImage((*image_of(data, 0x08010000).segments, *image_of(data, 0x0C010000).segments))
     p = locate(image_of(data, 0x08010000), both)
     assert {r.explanation.kind.value for r in p.regions} == {"in-place", "alias"}
+    p = locate(both, both)
+    assert {r.explanation.kind.value for r in p.regions} == {"in-place"}
