@@ -14,6 +14,46 @@ BLOCK = 1024
 _MOST = 255
 
 
+class _Tally:
+    """The values that each byte of one block was read as, and how often: ``(k, n)`` arrays, as many rows as needed."""
+
+    def __init__(self, value: Bytes, counts: npt.NDArray[np.uint8]) -> None:
+        self.values = value.reshape(1, -1).copy()
+        self.counts = np.repeat(counts, 4).astype(np.uint16).reshape(1, -1)
+
+    def add(self, start: int, data: Bytes) -> npt.NDArray[np.bool_]:
+        """Take a reading of some bytes and return which of them were never read so before."""
+        span = slice(start, start + data.size)
+        same = (self.values[:, span] == data) & (self.counts[:, span] > 0)
+        self.counts[:, span] += same
+        new = np.flatnonzero(~same.any(axis=0))
+        if not new.size:
+            return np.zeros(data.size, np.bool_)
+        at = new + start
+        known = self.counts[:, at].any(axis=0)
+        if (self.counts[:, at] > 0).all(axis=0).any():
+            self.values = np.vstack([self.values, np.zeros_like(self.values[:1])])
+            self.counts = np.vstack([self.counts, np.zeros_like(self.counts[:1])])
+        row = (self.counts[:, at] == 0).argmax(axis=0)
+        self.values[row, at] = data[new]
+        self.counts[row, at] = 1
+        differs = np.zeros(data.size, np.bool_)
+        differs[new[known]] = True
+        return differs
+
+    def elected(self, span: slice) -> Bytes:
+        """Return the value that each byte was read as most often; the first one on a tie."""
+        best = self.counts[:, span].argmax(axis=0)
+        out: Bytes = np.take_along_axis(self.values[:, span], best[None], axis=0)[0]
+        return out
+
+    def lead(self) -> npt.NDArray[np.int64]:
+        """Return by how many readings the elected value leads over all others together."""
+        counts = self.counts.astype(np.int64)
+        lead: npt.NDArray[np.int64] = 2 * counts.max(axis=0) - counts.sum(axis=0)
+        return lead
+
+
 class Votes:
     """Readings of one range of memory.
 
@@ -29,76 +69,59 @@ class Votes:
         self.range = range
         self.value = np.zeros(range.size, np.uint8)
         self.counts = np.zeros(range.size // 4, np.uint8)
-        self._readings: dict[int, list[tuple[Bytes, npt.NDArray[np.uint8]]]] = {}
+        self._tallies: dict[int, _Tally] = {}
         self._disputed = np.zeros(range.size // 4, np.bool_)
-        self.block_reads = 0
-        self.block_misses = 0
+        self._block_reads = 0.0
+        self._block_misses = 0
 
     def add(self, start: int, data: Bytes) -> int:
         """Take a reading of consecutive words and return how many words are newly disputed."""
-        at = (start - self.range.start) // 4
-        n = data.size // 4
-        counts = self.counts[at:at + n]
-        own = self.value[4 * at:4 * (at + n)]
-        if not counts.any() and not self._readings:
-            own[:] = data
-            counts += 1
-            self.block_reads += -(-n * 4 // BLOCK)
-            return 0
-        differs = (own.view("<u4") != np.ascontiguousarray(data).view("<u4")) & (counts > 0)
-        first, last = at * 4 // BLOCK, (at * 4 + n * 4 - 1) // BLOCK
-        self.block_reads += last - first + 1
+        at, n = (start - self.range.start) // 4, data.size // 4
+        counts, own = self.counts[at:at + n], self.value[4 * at:4 * (at + n)]
+        self._block_reads += data.size / BLOCK
+        first, last = 4 * at // BLOCK, (4 * (at + n) - 1) // BLOCK
+        tallied = {b for b in range(first, last + 1) if b in self._tallies} if self._tallies else set()
+        seen = counts > 0
         fresh = 0
-        if differs.any() or self._readings:
-            blocks = set(((at + np.flatnonzero(differs)) * 4 // BLOCK).tolist())
-            blocks |= {b for b in self._readings if first <= b <= last}
-            for block in sorted(blocks):
+        if tallied or seen.any():
+            words = np.ascontiguousarray(data).view("<u4")
+            differs = (own.view("<u4") != words) & seen
+            for block in sorted(tallied.union(((at + np.flatnonzero(differs)) * 4 // BLOCK).tolist())):
                 fresh += self._record(block, at, data)
-        unread = counts == 0
-        if unread.any():
-            own.view("<u4")[unread] = np.ascontiguousarray(data).view("<u4")[unread]
+                tallied.add(block)
+            if not seen.all():
+                own.view("<u4")[~seen] = words[~seen]
+        else:
+            own[:] = data
         np.minimum(counts, _MOST - 1, out=counts)
         counts += 1
-        for block in sorted(b for b in self._readings if first <= b <= last):
-            self._elect(block)
+        for block in tallied:
+            a, b = self._overlap(block, at, n)
+            self.value[4 * a:4 * b] = self._tallies[block].elected(self._within(block, a, b))
         return fresh
 
     def _span(self, block: int) -> tuple[int, int]:
         return block * BLOCK // 4, min((block + 1) * BLOCK // 4, self.counts.size)
 
-    def _record(self, block: int, at: int, data: Bytes) -> int:
-        """Keep a reading of a block that disagrees; the earlier, equal ones become one of their weight."""
+    def _overlap(self, block: int, at: int, n: int) -> tuple[int, int]:
         a, b = self._span(block)
-        if block not in self._readings:
-            self._readings[block] = [(self.value[4 * a:4 * b].copy(), self.counts[a:b].copy())]
-        lo, hi = max(a, at), min(b, at + data.size // 4)
-        reading, weight = np.zeros(4 * (b - a), np.uint8), np.zeros(b - a, np.uint8)
-        reading[4 * (lo - a):4 * (hi - a)] = data[4 * (lo - at):4 * (hi - at)]
-        weight[lo - a:hi - a] = 1
-        words = reading.view("<u4")
-        bad = np.zeros(b - a, np.bool_)
-        for i, (other, heavy) in enumerate(self._readings[block]):
-            bad |= (other.view("<u4") != words) & (heavy > 0) & (weight > 0)
-            if np.array_equal(other, reading) and bool(((heavy > 0) >= (weight > 0)).all()):
-                np.minimum(heavy, _MOST - 1, out=heavy)
-                self._readings[block][i] = (other, heavy + weight)
-                break
-        else:
-            self._readings[block].append((reading, weight))
-        if bad.any():
-            self.block_misses += 1
-        fresh = int(np.count_nonzero(bad & ~self._disputed[a:b]))
-        self._disputed[a:b] |= bad
-        return fresh
+        return max(a, at), min(b, at + n)
 
-    def _elect(self, block: int) -> None:
-        """Let each byte of a block take the value that most readings gave; the first one on a tie."""
+    def _within(self, block: int, a: int, b: int) -> slice:
+        start = 4 * (a - block * BLOCK // 4)
+        return slice(start, start + 4 * (b - a))
+
+    def _record(self, block: int, at: int, data: Bytes) -> int:
+        """Tally a reading of a block that disagrees; the earlier, equal ones were its first row."""
         a, b = self._span(block)
-        data = np.stack([r for r, _ in self._readings[block]])
-        weight = np.repeat(np.stack([w for _, w in self._readings[block]]).astype(np.uint16), 4, axis=1)
-        score = np.stack([(weight * (data == row)).sum(axis=0) * (w > 0) for row, w in zip(data, weight, strict=True)])
-        best = score.argmax(axis=0)
-        self.value[4 * a:4 * b] = data[best, np.arange(data.shape[1])]
+        if block not in self._tallies:
+            self._tallies[block] = _Tally(self.value[4 * a:4 * b], self.counts[a:b])
+        lo, hi = self._overlap(block, at, data.size // 4)
+        bad = self._tallies[block].add(4 * (lo - a), data[4 * (lo - at):4 * (hi - at)]).reshape(-1, 4).any(axis=1)
+        self._block_misses += bool(bad.any())
+        fresh = int(np.count_nonzero(bad & ~self._disputed[lo:hi]))
+        self._disputed[lo:hi] |= bad
+        return fresh
 
     # ------------------------------------------------------------------------------------------------ results
     @property
@@ -110,7 +133,7 @@ class Votes:
     def disputed_blocks(self) -> tuple[AddressRange, ...]:
         """The blocks that hold them."""
         base = self.range.start
-        return merged(AddressRange(base + 4 * a, base + 4 * b) for a, b in map(self._span, self._readings))
+        return merged(AddressRange(base + 4 * a, base + 4 * b) for a, b in map(self._span, self._tallies))
 
     @property
     def unread(self) -> tuple[AddressRange, ...]:
@@ -120,15 +143,10 @@ class Votes:
     def settled(self, where: AddressRange) -> bool:
         """Tell whether every byte of the disputed words in `where` has a lead of two readings."""
         base = self.range.start
-        for block in self._readings:
+        for block, tally in self._tallies.items():
             a, b = self._span(block)
-            if not AddressRange(base + 4 * a, base + 4 * b).overlaps(where):
-                continue
-            data = np.stack([r for r, _ in self._readings[block]])
-            weight = np.repeat(np.stack([w for _, w in self._readings[block]]).astype(np.int32), 4, axis=1)
-            won = (weight * (data == self.value[4 * a:4 * b])).sum(axis=0)
             bad = np.repeat(self._disputed[a:b], 4)
-            if (2 * won - weight.sum(axis=0) < 2)[bad].any():
+            if AddressRange(base + 4 * a, base + 4 * b).overlaps(where) and (tally.lead() < 2)[bad].any():
                 return False
         return True
 
@@ -145,9 +163,9 @@ class Votes:
         Out of the share of block readings that disagreed, as if wrong readings were independent between passes and
         always alike; it says nothing about faults that repeat.
         """
-        if not self.block_misses or not self.fewest:
+        if not self._block_misses or not self.fewest:
             return 0.0
-        share = min(1.0, self.block_misses / max(1, self.block_reads))
+        share = min(1.0, self._block_misses / max(1.0, self._block_reads))
         return float(-(-self.range.size // BLOCK) * share ** self.fewest)
 
     def _ranges(self, words: npt.NDArray[np.bool_]) -> tuple[AddressRange, ...]:

@@ -7,6 +7,7 @@ sound board with a flash that fails.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -85,6 +86,7 @@ def load_board(setup: Setup, chip: Chip) -> Board:
     return replace(board, faults=_defects(chip)) if setup.board == "defect" else board
 
 
+@lru_cache(maxsize=8)
 def _sound(chip: Chip) -> Board:
     flash = np.full(chip.flash.size, 0xFF, np.uint8)
     base, bank = chip.flash.base, chip.flash.bank_size
@@ -97,6 +99,7 @@ def _sound(chip: Chip) -> Board:
     return Board(flash, factory_options(chip), b"", walk, base)
 
 
+@lru_cache(maxsize=8)
 def _defects(chip: Chip) -> tuple[Fault, ...]:
     """Return the stuck cells by which the two boards of the bundled case differ, or two of our own choice."""
     out: list[Fault] = []
@@ -132,6 +135,7 @@ def firmware(chip: Chip, size: int, base: int, seed: int) -> bytes:
     return bytes(image)
 
 
+@lru_cache(maxsize=8)
 def _founding(chip: Chip) -> Board:
     """Return the custom board of the founding case: both download slots filled, the boot stage never ran."""
     from h5diag.cubeprog import parse_listing
