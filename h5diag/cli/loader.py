@@ -131,7 +131,8 @@ def _run(options: Namespace) -> Result:
                 "remarks": list(run.remarks), "limits": list(LIMITS), "base": run.base, "base_source": run.base_source,
                 "stack_used": run.stack_used, "log": text,
                 "calls": [{"function": c.function, "address": c.address, "arguments": list(c.arguments),
-                           "ending": c.ending, "reason": c.reason, "result": c.result, "pc": c.pc, "place": c.place,
+                           "ending": c.ending, "reason": c.reason, "result": c.result, "pc": c.pc,
+                           "place": c.place, "instruction": c.instruction,
                            "registers": list(c.registers)} for c in run.calls]}
     return Result(document, _run_text(run, LIMITS))
 

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from importlib import import_module
 
 from h5diag.loader.elf import LoaderFile
 
@@ -36,6 +37,18 @@ class Remarkable:
 def remarkable(loader: LoaderFile) -> tuple[Remarkable, ...]:
     """Return the instructions of the loader that `Concern` names, in address order."""
     return tuple(r for start, data in code_ranges(loader) for r in _scan(start, data))
+
+
+def instruction_at(loader: LoaderFile, address: int) -> str:
+    """Return the instruction stored at `address` in assembler, its bytes in hex when it is none, empty outside."""
+    raw = loader.read(address & ~1, 4)
+    try:
+        c = import_module("capstone")  # comes with pyOCD; without it the bytes have to do
+    except ImportError:
+        return raw.hex(" ")
+    for found in c.Cs(c.CS_ARCH_ARM, c.CS_MODE_THUMB | c.CS_MODE_MCLASS).disasm(raw, address & ~1, 1):
+        return " ".join(f"{found.mnemonic} {found.op_str}".split())
+    return raw[:2].hex(" ")
 
 
 def code_ranges(loader: LoaderFile) -> Iterator[tuple[int, bytes]]:

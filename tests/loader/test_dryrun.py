@@ -93,6 +93,15 @@ def test_without_a_word_on_trustzone_nothing_is_refused_for_one_report():
     assert dry_run(sample("l5-tz-good"), family("l5")).verdict is Verdict.PASS_WITH_ASSUMPTIONS
 
 
+def test_a_fault_shows_instruction_registers_and_symbol():
+    call = run("h5-float").calls[-1]
+    assert call.instruction.startswith("v") or "vldr" in call.instruction
+    assert call.place.startswith("Init+0x")
+    assert call.registers[15] == call.pc
+    assert run("h5-hang").calls[-1].instruction.startswith("b")
+    assert run("h5-good").calls[-1].instruction == ""
+
+
 def test_the_memory_says_what_it_ignored():
     assert any("write-enable latch was not set" in r for r in run("h5-no-write-enable").remarks)
 

@@ -13,6 +13,7 @@ from h5diag.loader.elf import LoaderFile
 from h5diag.loader.explain import log_base, log_version
 from h5diag.loader.lint import LintFinding, Severity, lint
 from h5diag.loader.placement import BUFFER_SIZE, Base, Family, bases, ram_plan, windows
+from h5diag.loader.thumb import instruction_at
 from h5diag.loader.vb3 import LoaderLog
 
 LIMITS = (
@@ -39,7 +40,8 @@ class DryCall:
     """One call on the emulated core.
 
     `ending` is ``return``, ``fault``, ``hang`` or ``not-run``; `result` is R0; `registers` are R0 to R12, SP, LR, PC
-    and xPSR at the end; `place` is the function that holds the PC at the end, as ``Name+0x12``.
+    and xPSR at the end; `place` is the function that holds the PC at the end, as ``Name+0x12``, and `instruction` what
+    stands there, in assembler.
     """
 
     function: str
@@ -51,6 +53,7 @@ class DryCall:
     pc: int
     registers: tuple[int, ...]
     place: str = ""
+    instruction: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +168,8 @@ def _run_where_linked(loader: LoaderFile, family: Family, time_limit: float) -> 
 
 def _judged(loader: LoaderFile, family: Family, trustzone: str, answer: dict[str, Any], blank: DryRun) -> DryRun:
     calls = tuple(DryCall(c["function"], c["address"], tuple(c["arguments"]), c["kind"], c["reason"], c["result"],
-                          c["pc"], tuple(c["registers"]), loader.place(c["pc"])) for c in answer["calls"])
+                          c["pc"], tuple(c["registers"]), loader.place(c["pc"]),
+                          "" if c["kind"] == "return" else instruction_at(loader, c["pc"])) for c in answer["calls"])
     assumptions = [f"register 0x{a:08X} was waited for; it has no model, so its bits were turned over" for a in
                    answer["assumed"]]
     assumptions += _hints(loader, family, trustzone, blank)
@@ -187,7 +191,7 @@ def _judged(loader: LoaderFile, family: Family, trustzone: str, answer: dict[str
 
 def _where(loader: LoaderFile, call: DryCall) -> str:
     if call.place:
-        return f" PC 0x{call.pc:08X} in {call.place}."
+        return f" PC 0x{call.pc:08X} in {call.place}" + (f": {call.instruction}." if call.instruction else ".")
     caller = loader.place(call.registers[14] - 4)
     return f" PC 0x{call.pc:08X}" + (f", called from {caller}." if caller else ".")
 
