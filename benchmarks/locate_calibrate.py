@@ -4,7 +4,8 @@
 
 Every pair is searched with all thresholds down; what is found is chance (or an idiom that everybody uses). The tail
 above 60 bits is fitted for each instruction set; ten held-out pairs, none of which is a fitted pair,
-then say what the fit is worth. ``--write`` replaces ``h5diag/locate/calibration.toml``, the chart and the table in ``docs``.
+then say what the fit is worth. ``--write`` replaces ``h5diag/locate/calibration.toml`` and the chart and the
+figures in ``docs``.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def _fit(pairs: list[tuple[str, str]]) -> dict[str, object]:
     tail = np.array([s for s in scores if s >= FROM])
     slope = 1 / (float((tail - FROM).mean()) * log(2))
     log2_k = log2(tail.size / cells) + slope * FROM
-    return {"slope": round(slope, 4), "log2_k": round(log2_k, 2), "pairs": len(pairs), "log2_cells": round(log2(cells), 1),
-            "scores": sorted(round(s, 1) for s in scores)}
+    return {"slope": round(slope, 4), "log2_k": round(log2_k, 2), "pairs": len(pairs),
+            "log2_cells": round(log2(cells), 1), "scores": sorted(round(s, 1) for s in scores)}
 
 
 def main() -> None:
@@ -82,7 +83,8 @@ def main() -> None:
                 "# expectation = cells * 2 ** (log2_k - slope * score)."]
         for isa, f in fits.items():
             names = ", ".join(" x ".join(p) for p in FITTED[isa])
-            text += ["", "[[fit]]", f'isa = "{isa}"', *(f"{k} = {f[k]}" for k in ("slope", "log2_k", "pairs", "log2_cells")),
+            figures = [f"{k} = {f[k]}" for k in ("slope", "log2_k", "pairs", "log2_cells")]
+            text += ["", "[[fit]]", f'isa = "{isa}"', *figures,
                      f'ref = "segments of at least {FROM:.0f} bits between {names}"']
         (ROOT / "h5diag/locate/calibration.toml").write_text("\n".join(text) + "\n")
         from h5diag.locate import significance
@@ -100,7 +102,8 @@ def main() -> None:
               [(r.size, r.score_bits, round(r.identity, 2), hex(r.reference_start), hex(r.dump_start)) for r in strong])
     print("unflagged false regions in all:", false)
     if options.write:
-        (ROOT / "docs/locate-calibration.json").write_text(json.dumps({"fitted": fits, "held_out": held}, indent=0) + "\n")
+        figures = json.dumps({"fitted": fits, "held_out": held}, indent=0)
+        (ROOT / "docs/locate-calibration.json").write_text(figures + "\n")
         _chart(fits, held)
 
 
@@ -124,7 +127,8 @@ def _chart(fits: dict[str, dict[str, object]], held: list[dict[str, object]]) ->
     cells = sum(float(h["cells"]) for h in held)
     worst = np.max([2.0 ** (float(f["log2_k"]) - float(f["slope"]) * at) for f in fits.values()], axis=0)
     axes[1].plot(at, cells * worst, "k-", lw=1, label="predicted (most cautious fit)")
-    axes[1].plot(at[::6], [(total >= s).sum() for s in at[::6]], "D", color="#CC79A7", ms=5, label="seen, ten held-out pairs")
+    axes[1].plot(at[::6], [(total >= s).sum() for s in at[::6]], "D", color="#CC79A7", ms=5,
+                 label="seen, ten held-out pairs")
     for ax, title in zip(axes, ("fitted pairs (lines: fit)", "held-out pairs"), strict=True):
         ax.set(yscale="log", ylim=(1e-4, 1e4), xlabel="score (bits, order-2 model)", title=title)
         ax.grid(alpha=0.3)

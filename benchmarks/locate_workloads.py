@@ -9,7 +9,7 @@ NOR contents. Every workload is a function of a seed and says where each planted
     W2b  2 %                                                 W4   64 MB: 200 displaced and many in-place runs
     W2c  5 %                                                 W5   a 32-byte header before an encrypted payload
     W2d  a stuck data line    W2e  inverted                  W6   zeros, thousands of 64-byte tables, five pieces
-    W2f  byteswap32           W2g  one inverted data line    W7   half the sectors repeat (address line); W8 banks swapped
+    W2f  byteswap32           W2g  one inverted data line    W7 half the sectors repeat (address line); W8 banks swapped
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def firmware(name: str) -> Bytes:
             import bincopy
 
             f = bincopy.BinFile()
-            f.add_ihex((fetch("firmware-microbit-micropython") / PACKAGES["firmware-microbit-micropython"][0]).read_text())
+            package = "firmware-microbit-micropython"
+            f.add_ihex((fetch(package) / PACKAGES[package][0]).read_text())
             return np.frombuffer(bytes(max(f.segments, key=lambda s: len(s.data)).data), np.uint8)
         case "opensbi":
             return _file("opensbi", "usr/lib/riscv64-linux-gnu/opensbi/generic/fw_jump.bin")
@@ -379,7 +380,6 @@ def marks(w: Workload, found: list[tuple[int, int, int]]) -> Marks:
         truth[p.dump:p.dump + p.size] = p.dump - p.reference
     for r, d, size in found:
         mine[d:d + size] = d - r
-    planted = truth != far
     source, count = np.zeros(n, np.uint8), np.zeros(n, np.bool_)
     for p in w.pieces:
         source[p.dump:p.dump + p.size] = w.reference[p.reference:p.reference + p.size]
