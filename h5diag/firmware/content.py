@@ -260,6 +260,11 @@ def _next_trailer(memory: MemoryImage, image: BootImage, following: int, unit: i
     """Return the trailer that the next magic behind an image ends, up to the next image."""
     # A slot is a multiple of the program unit, so its end lies a multiple of 4 behind the image's start.
     start = image.address + (image.size + 3) // 4 * 4
+    # Slots often stand side by side: then the next image tells where this one ends.
+    if start + MAGIC_SIZE < following < start + MOST_SLOT and memory.covers(image.range.stop, following):
+        tail = memory.read(max(image.range.stop, following - READ_SIZE), following).tobytes()
+        if parse_magic(tail[-MAGIC_SIZE:])[0] in (Magic.CLASSIC, Magic.ALIGNED):
+            return parse_trailer(tail, program_unit=unit)
     for s in memory.segments_in(start, min(following, start + MOST_SLOT)):
         classic = find_word(s.data, int.from_bytes(CLASSIC_MAGIC[:4], "little"), step=4) + MAGIC_SIZE
         aligned = find_word(s.data, int.from_bytes(ALIGNED_MAGIC_TAIL[2:6], "little"), step=4) + MAGIC_SIZE - 4

@@ -182,9 +182,10 @@ def _in_segment(segment: Segment, wanted: frozenset[int]) -> tuple[list[BootImag
 def _magics(data: Bytes) -> npt.NDArray[np.int64]:
     """Return the offsets of all magics that have room for a header, ascending.
 
-    MCUboot's is looked for at every offset, since a dump may have lost bytes; those of STiROT at words.
+    MCUboot's is looked for at every offset, since a dump may have lost bytes; those of STiROT at multiples of 16
+    only.
     """
-    found = np.concatenate([find_word(data, m.value, step=1 if m is HeaderMagic.MCUBOOT else 4) for m in HeaderMagic])
+    found = np.concatenate([find_word(data, m.value, step=1 if m is HeaderMagic.MCUBOOT else 16) for m in HeaderMagic])
     return np.sort(found[found + HEADER_SIZE <= data.size])
 
 

@@ -112,6 +112,8 @@ def image_state(image: ExaminedImage, slots: Sequence[SlotState]) -> Judged:
         return damage
     if own:
         return own[0].state, f"{own[0].reason}; seen through the flash's other alias"
+    if slots and image.at_start:
+        return State.UNKNOWN, f"it begins slot '{image.slot}', which an earlier boot stage starts: not judged here"
     if slots:
         where = f"inside slot '{image.slot}', not at its start" if image.slot else "in no slot"
         return State.WRONG_SLOT, f"it stands {where}: a boot loader never looks there"

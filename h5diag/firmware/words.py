@@ -18,12 +18,13 @@ def find_word(data: Bytes, value: int, *, step: int = 1) -> npt.NDArray[np.int64
     value
         The word.
     step
-        1 finds it at any offset, 4 at multiples of 4 only.
+        1 finds it at any offset, 4 or a multiple of 4 only at multiples of that.
     """
     found = []
+    stride = max(1, step // 4)
     for shift in range(0, 4, step):
         count = (data.size - shift) // 4
         if count > 0:
-            words = data[shift:shift + count * 4].view("<u4")
-            found.append(np.flatnonzero(words == value) * 4 + shift)
+            words = data[shift:shift + count * 4].view("<u4")[::stride]
+            found.append(np.flatnonzero(words == value) * (4 * stride) + shift)
     return np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)

@@ -331,6 +331,12 @@ def test_swap_cut_while_the_scratch_area_holds_the_status(swapping: Layout, work
     assert (other["secure primary"].state, other["non-secure primary"].state) == (State.INSTALLED, State.INTERRUPTED)
 
 
+def test_signed_boot_loader_is_not_called_misplaced(images: Images, layout: Layout) -> None:
+    memory = board((0, images.init))
+    found = examine_images(memory, layout=layout)
+    assert image_state(found[0], slot_states(memory, layout))[0] is State.UNKNOWN
+
+
 def test_without_a_layout_the_image_says_what_it_can(images: Images) -> None:
     for data, state in ((images.download, State.INSTALL_PENDING), (images.aligned, State.NEVER_TAKEN),
                         (images.init, State.UNKNOWN), (images.init[:0x400] + b"\xff" * 0x4000, State.BODY_ERASED)):
