@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from importlib import resources
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from h5diag.chip import Chip
+from h5diag.data import data_folder
 from h5diag.memory import AddressRange, MemoryImage
 from h5diag.virtual.faults import Fault, FaultKind, Setup, parse_fault
 
@@ -181,13 +180,6 @@ def _fill(flash: npt.NDArray[np.uint8], chip: Chip, image: MemoryImage) -> None:
         if 0 <= at < flash.size:
             n = min(segment.data.size, flash.size - at)
             flash[at:at + n] = segment.data[:n]
-
-
-def data_folder() -> Path:
-    """Return the folder of the bundled data: inside the installed package, or beside it in a checkout."""
-    package = Path(str(resources.files("h5diag")))
-    inside = package / "_data"
-    return inside if inside.is_dir() else package.parent / "data"
 
 
 def _put(flash: npt.NDArray[np.uint8], offset: int, data: bytes) -> None:
