@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import ipywidgets as widgets
 import traitlets
 
 from h5diag.firmware import Overview, SlotState, slot_facts
 from h5diag.layout import Role
+from h5diag.panels.parts import status_html, table_html
 from h5diag.plot import picture
 from h5diag.plot.slots import LOOKS, plot_slots
 
@@ -60,13 +59,11 @@ class SlotMap(widgets.VBox):  # type: ignore[misc]
         axes = plot_slots(states, selected=self.model.selected)
         self.drawing.value = picture(axes, name="slots", alt=_in_words(states))._repr_html_()
         if not states:
-            self.facts.value = "<p role='status'>No slots: examine the dump with a layout.</p>"
+            self.facts.value = status_html("No slots: examine the dump with a layout.")
             return
-        rows = "".join(f"<tr><th style='text-align:left;vertical-align:top;padding-right:1em'>{escape(label)}</th>"
-                       f"<td style='text-align:left'>{escape(text)}</td></tr>"
-                       for s in self.model.state for label, text in slot_facts(s))
-        title = escape(self.model.selected) or "Click a slot."
-        self.facts.value = f"<div role='status'><b>{title}</b><table>{rows}</table></div>"
+        rows = [list(fact) for s in self.model.state for fact in slot_facts(s)]
+        self.facts.value = table_html(self.model.selected, ["what", "finding"], rows, "h5-slot") if rows \
+            else status_html("Click a slot.")
 
 
 def _in_words(states: tuple[SlotState, ...]) -> str:
