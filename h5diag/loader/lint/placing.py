@@ -64,7 +64,7 @@ def _base(subject: Subject, linked: int) -> Iterator[LintFinding]:
         return
     known = bases(subject.family.name, subject.trustzone, subject.version)
     if clash := next((b for b in known if linked == b.address), None):
-        yield error("L040", _overlap(linked) + f" ({clash.sources[0]}).",
+        yield error("L040", _overlap(linked) + f", according to {clash.sources[0]}.",
                     f"Link it at 0x{clash.link_address:08X}.")
         return
     if linked & ~0x10000000 == subject.family.ram[0]:
@@ -81,7 +81,7 @@ def _base(subject: Subject, linked: int) -> Iterator[LintFinding]:
                       f"0x{likeliest.link_address:08X} of {_source(likeliest)}.",
                       "Lint again with --log: a verbosity-3 log shows the base of your programmer.")
     else:
-        strength = "one report puts it" if likeliest.hint else "the known place is"
+        strength = "one report puts it" if likeliest.hint else "published logs and loaders put it"
         yield warning("L041", f"It is linked at 0x{linked:08X}; {strength} at "
                       f"0x{likeliest.link_address:08X}{_condition(subject, likeliest)}. Linked elsewhere it is never "
                       f"downloaded ({likeliest.sources[0]}).",
