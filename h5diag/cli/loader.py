@@ -60,9 +60,10 @@ def _lint(options: Namespace) -> Result:
     counts = {word: sum(f.severity.value == word for f in findings) for word in ("error", "warning", "note")}
     head = ("It will not work" if counts["error"] else "It may not work" if counts["warning"] else
             "Nothing found that would break it")
+    trustzone = "not told" if options.tz == "unknown" else options.tz
     told = ", ".join(f"{n} {word}{'s' if n != 1 else ''}" for word, n in counts.items() if n)
     lines = [f"{head}{': ' + told if told else ''}. Image of 0x{len(loader.image):X} bytes at "
-             f"0x{max(loader.link_address, 0):08X}, STM32{family.name.upper()}, TrustZone {options.tz if options.tz != 'unknown' else 'not told'}."]
+             f"0x{max(loader.link_address, 0):08X}, STM32{family.name.upper()}, TrustZone {trustzone}."]
     for f in findings:
         lines += ["", _wrapped(f.text, f"{f.code} {f.severity.value:8} ", 14), _wrapped(f.advice, " " * 14, 14)]
     return Result(document, "\n".join(lines))
