@@ -104,7 +104,8 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         self.writing = Job()
         self.write_bar = JobBar(self.writing, "Save the write-up")
         self.target = widgets.Text("h5diag-write-up.html", description="File", continuous_update=False)
-        self.redact = widgets.Checkbox(description="redacted: no firmware bytes, ids, paths or keys", indent=False)
+        self.redact = widgets.Checkbox(description="redacted: no firmware bytes, ids, paths or keys", indent=False,
+                                       layout=widgets.Layout(width="auto"))
         self.write_up = widgets.VBox([widgets.HBox([self.target, self.redact]), self.write_bar])
         self.below = widgets.VBox([self.verdict, self.details, self.write_up])
         super().__init__([self.evidence, self.bar, self.boards, self.remarks, self.below])

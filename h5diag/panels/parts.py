@@ -54,7 +54,7 @@ class JobBar(widgets.VBox):  # type: ignore[misc]
         self.run = widgets.Button(description=run_label, button_style="primary", tooltip=run_label,
                                   layout=widgets.Layout(width="auto", min_width="9em"))
         self.cancel = widgets.Button(description="Cancel", disabled=True, tooltip="Stop the work")
-        self.bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="16em", visibility="hidden"))
+        self.bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="16em", display="none"))
         self.status = widgets.HTML(status_html(""))
         self.alert = widgets.HTML()
         super().__init__([widgets.HBox([self.run, self.cancel, self.bar, self.status]), self.alert])
@@ -65,7 +65,7 @@ class JobBar(widgets.VBox):  # type: ignore[misc]
     def _show(self) -> None:
         job = self.job
         self.run.disabled, self.cancel.disabled = job.running, not job.running
-        self.bar.layout.visibility = "visible" if job.running else "hidden"
+        self.bar.layout.display = "" if job.running else "none"
         self.bar.value = job.fraction
         self.status.value = status_html(job.status)
         self.alert.value = alert_html(job.problem, job.detail)

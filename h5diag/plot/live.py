@@ -9,6 +9,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+DPI = 82
+"""So that a plot of the usual width fits beside the sidebar of a laptop's notebook."""
+
 _NUMBERS = count(1)
 
 
@@ -24,7 +27,8 @@ def live(ax: Axes, *, on_click: Callable[[float, float], None] | None = None) ->
     """
     from ipympl.backend_nbagg import Canvas, FigureManager
 
-    figure = ax.get_figure(root=True)
+    figure: Any = ax.get_figure(root=True)
+    figure.set_dpi(DPI)
     with warnings.catch_warnings():
         # ipympl's toolbar hands its argument on to traitlets, which says so with every plot.
         warnings.simplefilter("ignore", DeprecationWarning)
