@@ -51,7 +51,8 @@ def main() -> None:
         named -= {"as-is"}
         worst = min(all_marks, key=lambda m: int(m.pieces.split("/")[0]) - int(m.pieces.split("/")[1]))
         rows.append(f"| {name} | {min(m.recall for m in all_marks):.5f} |"
-                    f" {min(m.recall_equal for m in all_marks):.5f} | {min(m.precision for m in all_marks):.4f} | {worst.pieces} |"
+                    f" {min(m.recall_equal for m in all_marks):.5f} |"
+                    f" {min(m.precision for m in all_marks):.4f} | {worst.pieces} |"
                     f" {max(m.edges[1] for m in all_marks):.0f} | {max(c[0] for c in counts)} |"
                     f" {max(c[1] for c in counts)} | {', '.join(sorted(named))} |")
         print(rows[-1], flush=True)
