@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARTEFACTS ?= artefacts
-FUZZ_SECONDS ?= 120
+FUZZ_RUNS ?= 20000
 
 .PHONY: demo lab test lint bench soak fuzz screenshots clean
 
@@ -24,10 +24,10 @@ bench: $(VENV)/.bench-installed
 	for f in benchmarks/*_bench.py; do $(BIN)/python $$f || exit 1; done
 
 soak: $(VENV)/.test-installed
-	for f in benchmarks/soak_*.py; do $(BIN)/python $$f || exit 1; done
+	for f in tests/soak_*.py benchmarks/soak_*.py; do $(BIN)/python $$f || exit 1; done
 
 fuzz: $(VENV)/.fuzz-installed
-	for f in tests/fuzz/fuzz_*.py; do $(BIN)/python $$f -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+	for f in tests/fuzz/fuzz_*.py; do $(BIN)/python $$f --runs $(FUZZ_RUNS) || exit 1; done
 
 screenshots: $(VENV)/.test-installed
 	$(BIN)/python docs/make_screenshots.py

@@ -64,5 +64,15 @@ class Diagnosis:
 
 
 def deviations(m: Measured) -> tuple[AddressRange, ...]:
-    """Return the canonical ranges in which the suspect deviates from the good dump, masked ones left out."""
-    return merged(m.canonical(a.range for a in m.comparison.counted))
+    """Return the canonical ranges in which the suspect deviates from the good dump or from a known image.
+
+    Masked ranges are left out. A known image of which little stands in place, and that is not whole elsewhere,
+    deviates as a whole.
+    """
+    ranges = [a.range for a in m.comparison.counted]
+    for k in m.known:
+        if k.in_place:
+            ranges += [a.range for a in k.comparison.counted]
+        elif k.seen_bytes:
+            ranges += k.image.image.ranges
+    return merged(m.canonical(ranges))

@@ -12,7 +12,9 @@ from h5diag.diagnose.case import Board, Case, KnownImage
 from h5diag.diagnose.reads import Agreement
 from h5diag.firmware import (
     ExaminedImage,
+    Match,
     SlotState,
+    StageReport,
 )
 from h5diag.layout import Layout
 from h5diag.loader.signs import LoaderSign
@@ -89,6 +91,7 @@ class BoardFacts:
 class KnownFact:
     """A known image against the suspect's dump.
 
+    `matches` says where the build stands whole or nearly so, by section and symbol when it is an ELF.
     `equal_bytes` of `seen_bytes` (those that the dump shows at the image's own place) agree in place. `elsewhere` is
     the placement of the image in the dump when it is not in place.
     """
@@ -98,6 +101,12 @@ class KnownFact:
     seen_bytes: int
     equal_bytes: int
     elsewhere: Placement
+    matches: tuple[Match, ...]
+
+    @property
+    def in_place(self) -> bool:
+        """Tell whether at least half of what was seen at its own place is its own."""
+        return 0 < self.seen_bytes <= 2 * self.equal_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,7 @@ class Measured:
     known: tuple[KnownFact, ...]
     provisioning: tuple[Log, ...]
     loader: LoaderFacts
+    stages: tuple[StageReport, ...]
 
     @property
     def name(self) -> str:

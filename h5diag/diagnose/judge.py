@@ -74,10 +74,16 @@ def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
                        and subtracted(rest, m.canonical(f.where)) == () for f in findings):
         return []
     size = sum(r.size for r in rest)
-    return [Finding("unexplained-difference", f"{size_text(size)} differ from the good board and nothing explains it"
-                    f" ({ranges_text(rest)}).", where=rest, compares=True,
-                    open_point=f"{size_text(size)} differ at {ranges_text(rest)} without an explanation",
-                    alternatives=("other firmware or settings on this board", "old content", "cells"))]
+    return [
+        Finding(
+            "unexplained-difference",
+            f"{size_text(size)} differ from what should be there and nothing explains it ({ranges_text(rest)}).",
+            where=rest,
+            compares=True,
+            open_point=f"{size_text(size)} differ at {ranges_text(rest)} without an explanation",
+            alternatives=("other firmware or settings on this board", "old content", "cells"),
+        )
+    ]
 
 
 def _uncompared(m: Measured) -> list[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce
+from pathlib import Path
 
 import numpy as np
 
@@ -16,11 +17,17 @@ from h5diag.diagnose.facts import BoardFacts, KnownFact, LoaderFacts, Measured
 from h5diag.diagnose.reads import compare_reads
 from h5diag.errors import InputError
 from h5diag.firmware import (
+    NO_ELF,
     ExaminedImage,
+    Match,
     SlotState,
+    StageReport,
+    compare_build,
     examine_images,
     load_decrypt_key,
     load_verify_key,
+    read_elf_map,
+    recognise_stage,
     slot_states,
 )
 from h5diag.layout import Layout, load_layout
@@ -90,9 +97,10 @@ def _against(case: Case, chip: Chip, assumed: bool, layouts: tuple[Layout, ...],
     later = NO_COMPARISON
     if suspect.board.later and suspect.dump.size:
         later = compare(suspect.trusted, whole_reads(suspect.board.later)[-1], chip)
-    known = tuple(_known(i, suspect, chip, layout, cancel) for i in case.images if suspect.dump.size)
+    known = tuple(_known(i, case.folder / i.name, suspect, chip, layout, cancel) for i in case.images
+                  if suspect.dump.size)
     return Measured(case, chip, assumed, layouts, good, suspect, comparison, placement, later, known, provisioning,
-                    _loader(case, suspect))
+                    _loader(case, suspect), _stages(case, layouts, suspect))
 
 
 def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log) -> BoardFacts:
@@ -180,7 +188,7 @@ def _zero_sectors(dump: MemoryImage, hidden: Sequence[AddressRange], chip: Chip)
 
 
 def _known(
-    image: KnownImage, suspect: BoardFacts, chip: Chip, layout: Layout | None, cancel: Cancel | None
+    image: KnownImage, path: Path, suspect: BoardFacts, chip: Chip, layout: Layout | None, cancel: Cancel | None
 ) -> KnownFact:
     comparison = compare(image.image, suspect.trusted, chip, masks=suspect.masked)
     seen = comparison.compared_bytes
@@ -188,7 +196,24 @@ def _known(
     elsewhere = Placement()
     if equal < 0.99 * image.image.size:
         elsewhere = locate(image.image, suspect.judged, layout=layout, cancel=cancel)
-    return KnownFact(image, comparison, seen, equal, elsewhere)
+    matches: tuple[Match, ...] = ()
+    if equal < image.image.size:
+        names = read_elf_map(path) if image.image.origin.kind == "elf" else NO_ELF
+        matches = compare_build(suspect.judged, image.image, layout=layout, images=suspect.images, names=names)
+    return KnownFact(image, comparison, seen, equal, elsewhere, matches)
+
+
+def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardFacts) -> tuple[StageReport, ...]:
+    """Return at which stage of its life the board is, by the files that were to be flashed; empty without them."""
+    files = [i.image for i in case.images if i.image.origin.kind != "elf"]
+    if not layouts or not files or not suspect.dump.size:
+        return ()
+    keys = [load_decrypt_key(p) for p in case.decrypt_keys]
+    package = "" if case.package == "unknown" else case.package
+    try:
+        return (recognise_stage(suspect.judged, layouts[0], files, decrypt_keys=keys, package=package),)
+    except InputError:
+        return ()  # a file that is no slot's: the placement check says so
 
 
 def _loader(case: Case, suspect: BoardFacts) -> LoaderFacts:

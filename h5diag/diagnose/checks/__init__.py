@@ -16,7 +16,7 @@ from h5diag.diagnose.checks.chip import (
     check_supply,
     check_system_area,
 )
-from h5diag.diagnose.checks.content import check_later, check_mixed, check_padding, check_size
+from h5diag.diagnose.checks.content import check_build, check_later, check_mixed, check_padding, check_size
 from h5diag.diagnose.checks.flashtest import check_flash_test
 from h5diag.diagnose.checks.loader import check_loader_placement, check_loader_used
 from h5diag.diagnose.checks.options import (
@@ -32,6 +32,7 @@ from h5diag.diagnose.checks.slots import (
     check_install,
     check_other_firmware,
     check_slot_damage,
+    check_stage,
 )
 from h5diag.diagnose.facts import Measured
 from h5diag.verdict import Finding
@@ -40,9 +41,9 @@ Check = Callable[[Measured], tuple[Finding, ...]]
 
 CHECKS: tuple[Check, ...] = (
     check_reads, check_transport_marks, check_sweep, check_views, check_zeros,
-    check_install, check_header_displaced, check_other_firmware, check_slot_damage,
+    check_install, check_stage, check_header_displaced, check_other_firmware, check_slot_damage,
     check_provisioned_options, check_options_against_good, check_write_protection, check_provisioning_logs,
-    check_placement, check_mixed, check_padding, check_banks, check_holes, check_size, check_later,
+    check_placement, check_mixed, check_padding, check_build, check_banks, check_holes, check_size, check_later,
     check_locked, check_identity, check_ecc, check_revision, check_supply, check_system_area, check_flash_test,
     check_loader_used, check_loader_placement,
 )

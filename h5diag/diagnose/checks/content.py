@@ -182,6 +182,19 @@ def _is_padding(reference: MemoryImage, m: Measured, area: AddressRange, unit: i
                 and (follows == m.chip.flash.erased).all())
 
 
+def check_build(m: Measured) -> tuple[Finding, ...]:
+    """Is a given build on the chip whole, and where does it differ?"""
+    out = []
+    for k in m.known:
+        for match in k.matches[:1]:
+            if match.whole or match.same_image or k.comparison.differing_bytes == 0:
+                continue
+            places = "; ".join(str(d) for d in match.differences[:3])
+            out.append(Finding("build-differs", f"{k.image.name}: {match}. {places}.", compares=True,
+                               where=tuple(d.range for d in match.differences[:8])))
+    return tuple(out)
+
+
 def check_size(m: Measured) -> tuple[Finding, ...]:
     """Do tool, layout and chip agree on the size of the flash?"""
     wanted = m.chip.flash.size // 1024

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from h5diag.diagnose.facts import BoardFacts, Measured
 from h5diag.diagnose.wording import ranges_text
-from h5diag.firmware import Magic, SlotState, State
+from h5diag.firmware import Magic, SlotState, Stage, State
 from h5diag.layout import ExplanationKind, Role, Slot
 from h5diag.memory import AddressRange
 from h5diag.verdict import Direction, Finding
@@ -124,6 +124,33 @@ def _same_as_good(m: Measured, waiting: list[tuple[SlotState, SlotState | None]]
                 and g.content.at_start[0].verification.digest == s.content.at_start[0].verification.digest != b"":
             return f" On {m.good.board.name} the same image (same hash) is installed in '{g.slot.name}'."
     return ""
+
+
+def check_stage(m: Measured) -> tuple[Finding, ...]:
+    """By the files that were to be flashed: at which stage of its life is the board?"""
+    out = []
+    for report in m.stages:
+        best = report.fits[0]
+        agreeing = tuple(f.slot.range for f in best.slots if f.agrees)
+        said = report.text[0].upper() + report.text[1:]
+        remarks = f" {'. '.join(report.remarks)}." if report.remarks else ""
+        if not any(f.compared for f in best.slots):
+            continue
+        only = best.agrees and not any(f.agrees for f in report.fits[1:])
+        id = {Stage.PROGRAMMED: "at-stage-programmed", Stage.FIRST_BOOT: "at-stage-installed",
+              Stage.UPDATE_PENDING: "at-stage-pending"}[best.stage] if only else "at-a-stage"
+        if not best.agrees:
+            id = "at-no-stage"
+        out.append(
+            Finding(
+                id,
+                f"By the given files, {said[0].lower() + said[1:]}.{remarks}",
+                explains=agreeing,
+                compares=True,
+                direction=Direction.AGAINST if best.agrees else Direction.NEITHER,
+            )
+        )
+    return tuple(out)
 
 
 def check_header_displaced(m: Measured) -> tuple[Finding, ...]:
