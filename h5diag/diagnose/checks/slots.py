@@ -22,6 +22,22 @@ def check_install(m: Measured) -> tuple[Finding, ...]:
     waiting = [(s, p) for s, p in pairs if s.state in _WAITING and not _held_already(s, p)]
     if waiting:
         return (_waiting(m, waiting),)
+    wrong = [(s, p) for s, p in pairs if s.state is State.WRONG_SLOT and s.content.at_start and p
+             and p.state in (State.EMPTY, State.UNKNOWN)]
+    if wrong:
+        s, p = wrong[0]
+        return (
+            Finding(
+                "download-of-the-wrong-kind",
+                f"'{s.slot.name}' at 0x{s.content.address:08X} holds {s.reason}. Nothing"
+                f" is installed in '{p.slot.name if p else 'its primary slot'}'.",
+                where=(s.slot.range,),
+                explains=tuple(x.slot.range for pair in wrong for x in pair if x),
+                direction=Direction.AGAINST,
+                compares=m.has_good,
+                limits="The file that was flashed is the thing to look at.",
+            ),
+        )
     half = [(s, p) for s, p in pairs if _half_seen(m, s) and p and p.state is State.EMPTY]
     if half:
         s, p = half[0]
