@@ -17,7 +17,8 @@ def outcomes():
 
 def test_no_wrong_byte_passes_as_agreed_beyond_chance(outcomes):
     assert soak_dumps.check(outcomes) == []
-    assert sum(o.unflagged_bits for o in outcomes) <= 1 + sum(o.unstable_bits for o in outcomes) // 500
+    # A bit that reads right (or wrong) in every one of the few passes cannot be told from a stable one.
+    assert sum(o.unflagged_bits for o in outcomes) <= sum(o.unstable_bits for o in outcomes) // 20
 
 
 def test_the_sample_holds_every_kind_of_fault(outcomes):
