@@ -122,10 +122,29 @@ def _remarks(run: Run, who: Identification) -> list[str]:
         if place.size:
             when = "before the dump" if value == who.register(name) else "during the dump"
             out.append(f"{name} reports an error at 0x{place.address:08X} ({place.kind.value}, met {when})")
+    out += _zero_remarks(run, who)
     if run.faulted:
         out.append(f"{run.faulted} reads failed as a whole and were made in pieces")
     if run.recovered:
         out.append(f"{len(run.recovered)} words failed in one read and could be read in another")
+    return out
+
+
+def _zero_remarks(run: Run, who: Identification) -> list[str]:
+    """Say what zeros may be: the reader was not allowed to see, which happens in whole sectors and without a fault."""
+    chip, votes, out = run.board.chip, run.votes, list[str]()
+    start = chip.canonical(votes.range.start)
+    if start != votes.range.start and run.access is Access.NONSECURE:
+        out.append("the secure alias was read non-secure (asked for, or the chip allows no secure accesses): "
+                   "the attribute decides, not the alias")
+    if start not in chip.flash_range or who.trustzone == "off":
+        return out
+    size = chip.flash.sector_size
+    offsets = range(-start % size, votes.range.size - size + 1, size)
+    zero = sum(not votes.value[a:a + size].any() and bool(votes.counts[a // 4:(a + size) // 4].all()) for a in offsets)
+    if zero:
+        out.append(f"{zero} whole sectors read as zeros, as those of the other security attribute and hidden ones do; "
+                   "nothing is known about their cells")
     return out
 
 

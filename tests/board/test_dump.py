@@ -299,3 +299,15 @@ def test_two_threads_on_one_board_get_right_answers(monkeypatch):
 
         board._lock = Open()
         assert race(board, 300) > 0
+
+
+def test_zeros_of_whole_sectors_are_explained_and_never_taken_for_content():
+    with connect("virtual:board=founding") as board:
+        done = dump(board, DumpPlan(AddressRange(0x0C010000, 0x0C020000)))
+    text = " ".join(done.image.origin.remarks)
+    assert "7 whole sectors read as zeros" in text
+    assert "secure alias was read non-secure" in text
+    with connect("virtual") as board:
+        chip_of(board).state.data[0x40000:0x44000] = 0
+        done = dump(board, DumpPlan(SMALL))
+    assert "zeros" not in " ".join(done.image.origin.remarks), "zeros without TrustZone are content"
