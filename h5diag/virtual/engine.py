@@ -101,6 +101,7 @@ class UnicornEngine:
         for i, name in registers[:-1]:
             uc.reg_write(name, core.regs[i])
         self._stopped.clear()
+        uc.ctl_flush_tb()  # the debugger changes SRAM behind the emulator's back
         try:
             uc.emu_start(core.regs[15] | 1, 0xFFFFFFF0, count=_SLICE)
         except self._u.UcError:
