@@ -17,7 +17,8 @@ from h5diag import __version__
 from h5diag.cli.command import Command
 from h5diag.errors import Cancelled, H5DiagError, InputError, PermissionRefused, ProbeError
 
-GROUPS: tuple[str, ...] = ("diagnose", "evidence", "locate", "image", "options", "compare", "loader", "board", "flashtest", "lab")
+GROUPS: tuple[str, ...] = ("diagnose", "evidence", "locate", "image", "options", "compare", "loader", "board",
+                           "flashtest", "lab")
 """Modules of this package that hold a tuple ``COMMANDS``, in the order of the help text."""
 
 
