@@ -24,7 +24,7 @@ def supply_mv(board: Board) -> int:
     probe: Any = board.target.session.probe
     with board.locked(), translated():
         value = getattr(probe, "supply_mv", NOT_MEASURED)
-        link = getattr(probe, "_link", None)
+        link: Any = getattr(probe, "_link", None)
         if not value and hasattr(link, "get_target_voltage"):  # ST-LINK
             link.get_target_voltage()
             value = 1000 * (link.target_voltage or 0)
