@@ -31,7 +31,7 @@ REACH = 64
 """An end moves by at most so many bytes."""
 
 
-def joined_spans(spans: tuple[Span, ...], reference: Bytes, dump: Bytes) -> list[Span]:
+def joined_spans(spans: tuple[Span, ...], a: Side, b: Side, dump: Bytes) -> list[Span]:
     """Join neighbours on one diagonal over short gaps and over equal bytes of a short period.
 
     A vector table is full of the same handler: between two pieces that is content, on its own it is padding.
@@ -39,10 +39,11 @@ def joined_spans(spans: tuple[Span, ...], reference: Bytes, dump: Bytes) -> list
     out: list[Span] = []
     for s in sorted(spans, key=lambda s: s.dump):
         last = out[-1] if out else None
-        if last is not None and s.reference - s.dump == last.reference - last.dump:
+        if last is not None and s.reference - s.dump == last.reference - last.dump \
+                and a.segment(s.reference) == a.segment(last.reference) and b.segment(s.dump) == b.segment(last.dump):
             # A piece that a masked line left whole continues one where the line shows.
             mask = last.mask & s.mask
-            x = reference[last.reference + last.size:s.reference]
+            x = a.data[last.reference + last.size:s.reference]
             y = dump[last.dump + last.size:s.dump]
             if x.size <= JOINED or _one_piece(x, y, mask):
                 out[-1] = replace(last, size=s.dump + s.size - last.dump, mask=mask)

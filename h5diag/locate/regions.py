@@ -39,7 +39,7 @@ def regions_of(found: list[Found], search: Search, chip: Chip, layout: Layout | 
     if not any(f.spans for f in found):
         return ()
     ground = Ground(content_bytes(~search.reference_fill), content_bytes(~search.dump_fill), chip.flash.sector_size)
-    joined = [(f, joined_spans(f.spans, a.data, f.data)) for f in found]
+    joined = [(f, joined_spans(f.spans, a, b, f.data)) for f in found]
     plain = min(s.size for _, spans in joined for s in spans) >= PLAIN
     model = Model(a.data, b.data, search.reference_fill, search.dump_fill, TRAINED // 8 if plain else TRAINED)
     scored: list[tuple[Found, Span, float]] = []

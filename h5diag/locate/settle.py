@@ -44,7 +44,8 @@ def _grown(search: Search, order: list[Span], large: Span, *, forward: bool) -> 
             return large
         small = order[i]
         gap = small.dump - large.dump - large.size if forward else large.dump - small.dump - small.size
-        if gap > NEAR or small.size * WEIGHT > large.size or small.reference - small.dump == diagonal:
+        if gap > NEAR or small.size * WEIGHT > large.size or small.reference - small.dump == diagonal \
+                or search.dump_side.segment(small.dump) != search.dump_side.segment(large.dump):
             return large
         low = large.dump + large.size if forward else small.dump
         high = small.dump + small.size if forward else large.dump
