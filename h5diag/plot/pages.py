@@ -57,7 +57,7 @@ class HexPages:
 
     @cached_property
     def differences(self) -> tuple[AddressRange, ...]:
-        """Where both are known and differ, in address order."""
+        """Where both are known and differ, in address order; joined over less than a row of equal bytes."""
         found = []
         for s in self.left.segments:
             for t in self.right.segments_in(s.start, s.stop):
@@ -67,7 +67,7 @@ class HexPages:
                     edges = np.flatnonzero(np.diff(np.concatenate(([False], apart, [False])).view(np.int8)))
                     found += [AddressRange(at + int(a), at + int(b))
                               for a, b in zip(edges[::2], edges[1::2], strict=True)]
-        return merged(found)
+        return _joined(found)
 
     def page(self, start: int, rows: int) -> tuple[bytes, bytes, bytes]:
         """Return left bytes, right bytes and flags of `rows` rows from address `start`."""
@@ -103,6 +103,16 @@ class HexPages:
                 if at >= 0:
                     return AddressRange(s.start + at, s.start + at + len(wanted))
         return None
+
+
+def _joined(ranges: list[AddressRange]) -> tuple[AddressRange, ...]:
+    out: list[AddressRange] = []
+    for r in ranges:
+        if out and r.start - out[-1].stop < ROW:
+            out[-1] = AddressRange(out[-1].start, r.stop)
+        else:
+            out.append(r)
+    return tuple(out)
 
 
 def parse_query(query: str) -> bytes:

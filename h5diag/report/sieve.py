@@ -47,10 +47,12 @@ class Sieve:
         """Return where a text spells firmware in hex or base64, as (start, stop) of the runs."""
         found = []
         for m in _HEX_RUN.finditer(text):
-            without_marks = re.sub(r"0[xX](?=[0-9A-Fa-f])|[^0-9A-Fa-f]", "", m[0])
-            for digits in {without_marks, re.sub(r"[^0-9A-Fa-f]", "", m[0])}:
-                if any(self.holds(bytes.fromhex(digits[a:a + (len(digits) - a) // 2 * 2])) for a in (0, 1)):
-                    found.append(m.span())
+            for places in _digit_places(m[0]):
+                digits = "".join(m[0][p] for p in places)
+                for phase in (0, 1):
+                    spelled = bytes.fromhex(digits[phase:phase + (len(digits) - phase) // 2 * 2])
+                    found += [(m.start() + places[phase + 2 * h], m.start() + places[phase + 2 * (h + WINDOW) - 1] + 1)
+                              for h in self.hits(np.frombuffer(spelled, np.uint8)).tolist()]
         for m in _BASE64_RUN.finditer(text):
             letters = m[0].replace("-", "+").replace("_", "/")
             if any(self.holds(base64.b64decode(letters[a:a + (len(letters) - a) // 4 * 4])) for a in range(4)):
@@ -72,6 +74,13 @@ class Sieve:
                 break
             text = _with_references(text, _letters(text, raw, hits))
         return text
+
+
+def _digit_places(run: str) -> tuple[list[int], ...]:
+    """Return where the digits of a run stand, with and without the zero of ``0x``."""
+    marks = {m.start() for m in re.finditer(r"0[xX](?=[0-9A-Fa-f])", run)}
+    every = [i for i, c in enumerate(run) if c in "0123456789abcdefABCDEF"]
+    return (every, [i for i in every if i not in marks]) if marks else (every,)
 
 
 def make_sieve(blobs: Iterable[Bytes]) -> Sieve:
