@@ -147,8 +147,13 @@ class Bus:
         """
         canonical = self.chip.canonical(address)
         if canonical in self.chip.flash_range:
-            for i in range(0, len(data), 4):
-                self.flash.store(self.physical(canonical - self.chip.flash.base + i), data[i:i + 4], secure)
+            unit, i = self.chip.flash.program_unit, 0
+            while i < len(data):
+                # A burst over a whole quad-word is one store: nothing can come between its words.
+                whole = not (canonical + i) % unit and len(data) - i >= unit
+                n = unit if whole else 4
+                self.flash.store(self.physical(canonical - self.chip.flash.base + i), data[i:i + n], secure)
+                i += n
             self.dirty = True
             return
         for region in self.chip.regions:

@@ -59,6 +59,8 @@ class FlashController:
         self._names = {r.offset: r.name for r in chip.registers}
         self._keys = {k.register: k.words for k in chip.keys}
         self._status_bits = {n: chip.register("NSSR").field(n).mask for n in ("BSY", "WBNE", "EOP", *_ERRORS)}
+        self._pg = chip.register("NSCR").field("PG").mask
+        self._wrp = tuple((f"WRP{n}R_CUR", chip.register(f"WRP{n}R_CUR").field("WRPSG")) for n in (1, 2))
         self._per_bank = chip.flash.bank_size // chip.flash.sector_size
         self._regs: dict[str, int] = {}
         self._opsr = 0
@@ -133,7 +135,8 @@ class FlashController:
         """Tell whether WRP covers a physical sector."""
         bank, index = divmod(sector, self._per_bank)
         group = index // self.chip.flash.wrp_group_sectors
-        return not self.option(f"WRP{bank + 1}R_CUR", "WRPSG") >> group & 1
+        register, bits = self._wrp[bank]
+        return not bits.get(self.options[register]) >> group & 1
 
     # ------------------------------------------------------------------------------------------------ registers
     def read(self, offset: int, secure: bool) -> int:
@@ -245,7 +248,7 @@ class FlashController:
         self._begin(code, sectors.start * size, len(sectors) * size, duration if ser else duration / 16, side)
 
     def _refused(self, sector: int, side: int) -> bool:
-        secure = bool(self.secure_sectors()[sector])
+        secure = self.trustzone and bool(self.secure_sectors()[sector])
         return self.write_protected(sector) or secure != bool(side)
 
     def _begin(self, code: int, offset: int, size: int, duration: float, side: int) -> None:
@@ -261,7 +264,7 @@ class FlashController:
         """Take a store into the user flash, at an offset in physical bank order."""
         side = _S if secure and self.trustzone else _NS
         self.clock.wait_until(self._busy_until)
-        if not self.chip.register("NSCR").get("PG", self._regs["SECCR" if side else "NSCR"]):
+        if not self._regs["SECCR" if side else "NSCR"] & self._pg:
             self._fail(side, "PGSERR")
             return
         unit = self.cells.unit
@@ -271,11 +274,14 @@ class FlashController:
             self._buffer = {}
             self._fail(side, "INCERR")
             return
-        if any(offset + i in self._buffer for i in range(len(data))):
+        if self._buffer and any(offset + i in self._buffer for i in range(len(data))):
             self._buffer = {}
             self._fail(side, "STRBERR")
             return
         self._buffer_at, self._buffer_side = start, side
+        if len(data) == unit:
+            self._commit(start, list(data), side)
+            return
         self._buffer.update({offset + i: b for i, b in enumerate(data)})
         if len(self._buffer) == unit:
             self._commit(start, [self._buffer[start + i] for i in range(unit)], side)
