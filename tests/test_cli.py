@@ -203,3 +203,19 @@ def test_a_closed_pipe_is_no_traceback():
 def test_the_parser_knows_no_abbreviations():
     with pytest.raises(SystemExit):
         build_parser().parse_args(["diagnose", "x", "--js"])
+
+
+def test_an_assumed_chip_supports_no_alias(tmp_path, capsys):
+    content = bytes((i * i * 31 + 7 * i) >> 3 & 0xFF for i in range(4096))
+    (tmp_path / "a.bin").write_bytes(content)
+    argv = ["locate", str(tmp_path / "a.bin"), str(tmp_path / "a.bin"), "--reference-base", "0x08018000", "--base",
+            "0x0C018000", "--json"]
+    for extra, kind, assumed in (([], "in-place", True), (["--chip", "h563"], "alias", False),
+                                 (["--layout", "oemirot-2m-overwrite"], "alias", False)):
+        assert main(argv + extra) == 0
+        out, err = capsys.readouterr()
+        document = json.loads(out)
+        assert [r["explanation"]["kind"] for r in document["regions"]] == [kind]
+        assert document["regions"][0]["displacement"] == 0
+        assert document["chip_assumed"] is assumed
+        assert ("assumed" in err) is assumed

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import replace
 from pathlib import Path
 
+from h5diag.cli.chosen import chosen_chip
 from h5diag.cli.command import Command, Result, number
 
 
@@ -22,22 +23,19 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> Result:
-    from h5diag.chip import load_chip
     from h5diag.compare import AreaState, compare
     from h5diag.cubeprog import parse_listing
     from h5diag.diagnose.measure import hidden_ranges
     from h5diag.diagnose.wording import count_text, range_text, size_text
     from h5diag.errors import InputError
     from h5diag.files import decode_text, read_image
-    from h5diag.layout import load_layout
     from h5diag.memory import Access, AddressRange, MemoryImage
     from h5diag.options import OptionBytes, decode_listing
 
-    chip = load_chip(options.chip) if options.chip else None
-    layout = load_layout(options.layout, chip) if options.layout else None
-    chip = chip or (layout.chip if layout else load_chip())
     good = read_image(options.good, base=options.reference_base)
     suspect = read_image(options.suspect, base=options.base)
+    chosen = chosen_chip(options.chip, options.layout, (suspect, good))
+    chip, layout = chosen.chip, chosen.layouts[0] if chosen.layouts else None
 
     def listed(name: str | None) -> tuple[OptionBytes, ...]:
         if not name:
@@ -66,7 +64,7 @@ def _run(options: Namespace) -> Result:
         "bits": {"risen": result.risen, "fallen": result.fallen},
         "differing_bytes": result.differing_bytes, "compared_bytes": result.compared_bytes,
         "not_compared": [[r.start, r.stop] for r in result.not_compared], "same_view": result.same_view,
-        "chip_assumed": not (options.chip or layout),
+        "chip_assumed": chosen.assumed,
     }
     lines = []
     if not result.areas:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 
+from h5diag.cli.chosen import chosen_chip
 from h5diag.cli.command import Command, Result, number, progress_bar
 
 
@@ -22,22 +23,21 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> Result:
-    from h5diag.chip import load_chip
     from h5diag.files import read_image
-    from h5diag.layout import load_layout
     from h5diag.locate import locate
-    from h5diag.locate.report import document, text
+    from h5diag.locate.report import document, on_assumption, text
 
-    chip = load_chip(options.chip) if options.chip else None
-    layout = load_layout(options.layout, chip) if options.layout else None
     reference = read_image(options.reference, base=options.reference_base)
     dump = read_image(options.dump, base=options.base)
     for remark in (*reference.origin.remarks, *dump.origin.remarks):
         sys.stderr.write(f"h5diag locate: {remark}\n")
+    chosen = chosen_chip(options.chip, options.layout, (dump, reference))
     with progress_bar("locate") as show:
-        placement = locate(reference, dump, layout=layout, chip=chip, transforms=options.transforms,
-                           deep=options.deep, progress=show)
-    return Result(document(placement), text(placement))
+        placement = locate(reference, dump, layout=chosen.layouts[0] if chosen.layouts else None, chip=chosen.chip,
+                           transforms=options.transforms, deep=options.deep, progress=show)
+    if chosen.assumed:
+        placement = on_assumption(placement, chosen.chip)
+    return Result(document(placement) | {"chip": chosen.chip.name, "chip_assumed": chosen.assumed}, text(placement))
 
 
 COMMANDS = (Command("locate", "find where pieces of a known image landed in a dump", _arguments, _run),)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from h5diag.chip import Chip
+from h5diag.layout import Explanation, ExplanationKind
 from h5diag.locate.placement import Placement, Region
 from h5diag.memory import AddressRange
 
@@ -20,6 +23,22 @@ def document(placement: Placement) -> dict[str, object]:
         "unknown": {"reference": _pairs(placement.reference_unknown), "dump": _pairs(placement.dump_unknown)},
         "assumptions": list(placement.assumptions),
     }
+
+
+def on_assumption(placement: Placement, chip: Chip) -> Placement:
+    """Return the placement as far as it stands when the chip is only assumed: nothing is called an alias then.
+
+    That two addresses name the same cells follows from the chip; an assumption does not support it.
+    """
+    def plain(r: Region) -> Region:
+        if r.explanation.kind is not ExplanationKind.ALIAS:
+            return r
+        text = f"{r.explanation.text}, if the chip is an {chip.title}: it is assumed, name it to be sure"
+        return replace(r, explanation=Explanation(ExplanationKind.IN_PLACE, text))
+
+    note = f"the chip is assumed to be {chip.name}: banks, aliases and sectors are its"
+    return replace(placement, regions=tuple(plain(r) for r in placement.regions),
+                   assumptions=(*placement.assumptions, note))
 
 
 def _region(r: Region) -> dict[str, object]:
