@@ -31,9 +31,11 @@ def chosen_chip(name: str | None, layout_name: str | None, images: Sequence[Memo
     told = next((i.origin.chip for i in images if i.origin.chip in chip_names()), "")
     if named is None and told:
         named = load_chip(told)
-    layouts = (load_layout(layout_name, named),) if layout_name else ()
-    if named or layouts:
-        return Chosen(named or layouts[0].chip, layouts, assumed=False)
+    if layout_name:
+        layout = load_layout(layout_name, named)
+        return Chosen(layout.chip, (layout,), assumed=False)
+    if named:
+        return Chosen(named, (), assumed=False)
     chip = load_chip()
     sys.stderr.write(f"h5diag: the chip is assumed to be {chip.name}; name it with --chip\n")
     return Chosen(chip, layouts, assumed=True)
