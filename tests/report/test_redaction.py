@@ -72,7 +72,9 @@ def leaks(secret: set[bytes], contents: Iterable[bytes]) -> set[bytes]:
     everything = SEPARATOR.join(contents)  # one long search is quicker than thousands of short ones
     found: set[bytes] = set()
     for phase in range(8):
-        seen = np.frombuffer(everything, np.uint64, max(0, len(everything) - phase) // 8, phase)
+        if len(everything) < 8 + phase:
+            break
+        seen = np.frombuffer(everything, np.uint64, (len(everything) - phase) // 8, phase)
         found |= {v.tobytes() for v in seen[np.isin(seen, known)]}
     return found
 
