@@ -190,7 +190,8 @@ class Cells:
 
     def erase(self, sector: int) -> None:
         """Erase one sector, counted from the begin of physical bank 1."""
-        start = self.aliased(sector * self.sector_size)
+        # Lines below the sector do not take part in an erase.
+        start = self.aliased(sector * self.sector_size) // self.sector_size * self.sector_size
         if self.dead.get(sector, 0) & 1:
             return
         self.data[start:start + self.sector_size] = 0xFF
