@@ -7,6 +7,7 @@ again at any time, also after a kill.
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 from itertools import combinations, islice
 
 import numpy as np
@@ -37,8 +38,9 @@ PATTERNS = ("solid", "checkerboard", "checkerboard-inverse", "address", "address
 """Every pattern by name; ``solid`` is all zeros, as an erased sector is all ones."""
 
 
+@lru_cache(maxsize=64)
 def pattern(name: str, start: int, size: int, seed: int = 0) -> Bytes:
-    """Return the bytes of a pattern, ``uint8 (size,)``.
+    """Return the bytes of a pattern, ``uint8 (size,)``, read-only.
 
     Parameters
     ----------
@@ -56,8 +58,14 @@ def pattern(name: str, start: int, size: int, seed: int = 0) -> Bytes:
     """
     if start % UNIT or size % UNIT:
         raise ValueError(f"not whole quad-words: 0x{start:X}, {size}")
+    out = _made(name, start, size, seed)
+    out.flags.writeable = False
+    return out
+
+
+def _made(name: str, start: int, size: int, seed: int) -> Bytes:
     if name.endswith("-inverse"):
-        return ~pattern(name.removesuffix("-inverse"), start, size, seed)
+        return ~_made(name.removesuffix("-inverse"), start, size, seed)
     quads = np.arange(start // UNIT, (start + size) // UNIT, dtype=np.uint32)
     if name == "solid":
         return np.zeros(size, np.uint8)

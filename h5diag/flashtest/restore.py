@@ -10,7 +10,7 @@ from h5diag.board import Board, identify
 from h5diag.errors import InputError, TargetError
 from h5diag.flashtest.folder import Folder, Manifest
 from h5diag.flashtest.plan import SPEEDS_HZ, TestPlan, Way
-from h5diag.flashtest.programmer import Programmer, choose_programmer
+from h5diag.flashtest.programmer import ByRegisters, Programmer, choose_programmer
 from h5diag.flashtest.reading import Reader
 from h5diag.flashtest.session import Held
 from h5diag.flashtest.survey import require_open, require_permission, sectors_of
@@ -108,8 +108,9 @@ def put_back(board: Board, programmer: Programmer, reader: Reader, manifest: Man
                     programmer.erase(s)
                 with programmer.programming():
                     programmer.program([(s.range.start, meant)])
-            except TargetError:
-                continue  # said by the comparison
+            except TargetError:  # the comparison says it
+                programmer = ByRegisters(board, reader.access, board.chip.flash.program_unit)
+                continue
             if s.range.start not in written:
                 written.append(s.range.start)
         else:

@@ -18,8 +18,8 @@ from h5diag.flashtest.classify import classify
 from h5diag.flashtest.folder import Folder, Manifest
 from h5diag.flashtest.observe import Reading, Visit
 from h5diag.flashtest.patterns import ROW, ordered, pattern
-from h5diag.flashtest.plan import Step, TestPlan
-from h5diag.flashtest.programmer import Programmer, choose_programmer
+from h5diag.flashtest.plan import Step, TestPlan, Way
+from h5diag.flashtest.programmer import ByRegisters, Programmer, choose_programmer
 from h5diag.flashtest.reading import Reader
 from h5diag.flashtest.restore import Restored, put_back, require_same_chip
 from h5diag.flashtest.result import Conditions, FlashTestResult
@@ -216,9 +216,9 @@ class _Run:
         chosen = [sectors[i] for i in ordered(len(sectors), step.order, step.number)
                   if sectors[i].range.start not in self.lost]
         visits = {s.range.start: Visit(s.range.start, step.number) for s in chosen}
-        self._each(chosen, visits, self.programmer.erasing, self._erase)
+        self._each(chosen, visits, "erasing", self._erase)
         self._look(chosen, visits, step, "erased")
-        self._each(chosen, visits, self.programmer.programming, lambda s, v: self._program(s, v, step))
+        self._each(chosen, visits, "programming", lambda s, v: self._program(s, v, step))
         if self.plan.wait_s:
             time.sleep(self.plan.wait_s)
         self._look(chosen, visits, step, "programmed")
@@ -232,32 +232,52 @@ class _Run:
         self.folder.note("step", number=step.number, power_cycle=int(cycled),
                          visits=[v.document() for v in visits.values()])
 
-    def _each(self, sectors: Iterable[Sector], visits: dict[int, Visit], session: Callable[[], object],
+    def _each(self, sectors: Iterable[Sector], visits: dict[int, Visit], session: str,
               act: Callable[[Sector, Visit], Visit]) -> None:
         """Do something to each sector in sessions of the programmer; a reset loses the sector it came in."""
         todo = deque(s for s in sectors if not visits[s.range.start].lost)
         while todo:
-            with session():  # type: ignore[attr-defined]
-                while todo:
-                    if self.cancel():
-                        raise Cancelled("the flash test was stopped; the contents are back")
-                    s = todo.popleft()
-                    start = s.range.start
-                    try:
-                        visits[start] = act(s, visits[start])
-                    except FlashError as error:
-                        visits[start] = replace(visits[start], flags=error.flags, lost=_refused(error))
-                    except TargetError as error:
-                        visits[start] = replace(visits[start], lost=f"the bus refused ({error.problem})")
-                    if self.held.was_reset():
-                        visits[start] = replace(visits[start], lost="the chip was reset while it was being tested")
-                        break
-                else:
-                    continue
-            self.resets += 1
-            if self.resets > _MOST_RESETS:
-                raise ProbeError("the chip is reset again and again", advice="check supply and reset line")
-            self.held.hold()
+            try:
+                with getattr(self.programmer, session)():
+                    again = self._some(todo, visits, act)
+            except TargetError as error:
+                if self.programmer.way is Way.REGISTERS:
+                    raise
+                again = False
+                self._fall_back(error)
+            if again:
+                self.resets += 1
+                if self.resets > _MOST_RESETS:
+                    raise ProbeError("the chip is reset again and again", advice="check supply and reset line")
+                self.held.hold()
+
+    def _some(self, todo: deque[Sector], visits: dict[int, Visit], act: Callable[[Sector, Visit], Visit]) -> bool:
+        """Take sectors until none is left or the chip was reset; then return True."""
+        while todo:
+            if self.cancel():
+                raise Cancelled("the flash test was stopped; the contents are back")
+            s = todo.popleft()
+            start = s.range.start
+            try:
+                visits[start] = act(s, visits[start])
+            except FlashError as error:
+                visits[start] = replace(visits[start], flags=error.flags, lost=_refused(error))
+            except TargetError as error:
+                visits[start] = replace(visits[start], lost=f"the bus refused ({error.problem})")
+                if self.programmer.way is Way.ALGORITHM:
+                    raise
+            if self.held.was_reset():
+                visits[start] = replace(visits[start], lost="the chip was reset while it was being tested")
+                return True
+        return False
+
+    def _fall_back(self, error: TargetError) -> None:
+        """Go on without core and SRAM when they fail."""
+        said = f"the algorithm in SRAM failed ({error.cause or error.problem}): on by register accesses alone"
+        self.tell(said)
+        self.remarks.append(said)
+        self.programmer = ByRegisters(self.board, self.survey.access, self.plan.burst)
+        self.held.hold()
 
     def _erase(self, sector: Sector, visit: Visit) -> Visit:
         return replace(visit, erase_s=self.programmer.erase(sector))
