@@ -38,4 +38,4 @@ def chosen_chip(name: str | None, layout_name: str | None, images: Sequence[Memo
         return Chosen(named, (), assumed=False)
     chip = load_chip()
     sys.stderr.write(f"h5diag: the chip is assumed to be {chip.name}; name it with --chip\n")
-    return Chosen(chip, layouts, assumed=True)
+    return Chosen(chip, (), assumed=True)
