@@ -11,15 +11,20 @@ import traitlets
 
 from h5diag.data import data_folder
 from h5diag.diagnose import BoardDiagnosis, Diagnosis, diagnose
+from h5diag.firmware import examine_firmware
+from h5diag.layout import preset_names
 from h5diag.memory import Cancel, Progress
 from h5diag.panels.evidence import EvidenceModel, EvidencePanel, Loaded, Source, remarks_html
 from h5diag.panels.hexview import HexView
 from h5diag.panels.locate import LocateModel, LocatePanel
+from h5diag.panels.options import OptionsPanel
 from h5diag.panels.parts import JobBar, status_html
+from h5diag.panels.slots import SlotMap
 from h5diag.panels.verdict import findings_html, slots_html, verdict_html, weighing_html
 from h5diag.panels.work import Job
 from h5diag.plot import plot_bits, plot_memory_map
-from h5diag.plot.live import live
+from h5diag.plot.live import follow, live
+from h5diag.plot.locate import plot_dots
 from h5diag.plot.pages import pages_of
 from h5diag.report import fragment_html, write_report
 
@@ -94,13 +99,15 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         self.bar = JobBar(self.model.job, "Run the diagnosis")
         self.boards = widgets.Dropdown(options=[("", 0)], description="Board", layout=widgets.Layout(display="none"))
         self.remarks, self.verdict = widgets.HTML(), widgets.HTML()
-        self.map, self.bits = widgets.Box(), widgets.Box()
+        self.map, self.bits, self.dots = widgets.Box(), widgets.Box(), widgets.Box()
+        self.axes: tuple[Any, ...] = ()
         self.hex = HexView()
         self.slots, self.findings, self.weighing = widgets.HTML(), widgets.HTML(), widgets.HTML()
-        self.locate = widgets.Box()
+        self.locate, self.options, self.slot_map = widgets.Box(), widgets.Box(), widgets.Box()
         self.details = widgets.Tab(
-            [widgets.VBox([self.map, self.bits]), self.hex, self.slots, self.locate, self.findings, self.weighing],
-            titles=["Pictures", "Bytes", "Slots", "Displaced pieces", "Findings", "Weighing"])
+            [widgets.VBox([self.map, self.bits, self.dots]), self.hex, widgets.VBox([self.slots, self.slot_map]),
+             self.locate, self.options, self.findings, self.weighing],
+            titles=["Pictures", "Bytes", "Slots", "Displaced pieces", "Options", "Findings", "Weighing"])
         self.writing = Job()
         self.write_bar = JobBar(self.writing, "Save the write-up")
         self.target = widgets.Text("h5diag-write-up.html", description="File", continuous_update=False)
@@ -112,6 +119,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         self.bar.run.on_click(lambda _: self.model.run())
         self.write_bar.run.on_click(lambda _: self.save())
         widgets.link((self.model, "board"), (self.boards, "value"))
+        self.details.observe(lambda _: self._open(), "selected_index")
         self.model.observe(lambda _: self._came(), "result")
         self.model.observe(lambda _: self._show(), "board")
         self._came()
@@ -154,7 +162,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         self._show()
 
     def _show(self) -> None:
-        for box in (self.map, self.bits, self.locate):
+        for box in (self.map, self.bits, self.dots, self.locate, self.options, self.slot_map):
             _emptied(box)
         board = self.model.shown
         if board is None:
@@ -169,11 +177,41 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         self.findings.value, self.weighing.value = findings_html(board), weighing_html(board)
         m = board.measured
         self.hex.show(pages_of(m))
-        self.map.children = (live(plot_memory_map(board), on_click=lambda x, _: self.jump(int(x))),)
-        self.bits.children = (live(plot_bits(board)),)
-        model = LocateModel(layout=m.layouts[0] if m.layouts else None, reference=m.good.judged, dump=m.suspect.judged)
-        self.locate.children = (LocatePanel(model, self.jump),)
+        self._draw(board)
+        self._open()
         self.below.children = (self.verdict, self.details, self.write_up)
+
+
+    def _draw(self, board: BoardDiagnosis) -> None:
+        """Draw the live plots; where pieces were found, a zoom of the map and one of the dot plot move each other."""
+        first = plot_memory_map(board)
+        self.axes = (first,)
+        self.map.children = (live(first, on_click=lambda x, _: self.jump(int(x))),)
+        self.bits.children = (live(plot_bits(board)),)
+        m = board.measured
+        if m.placement.regions:
+            second, piece = plot_dots(m.placement), m.placement.regions[0].reference_start
+            alias = piece - m.chip.canonical(piece)
+            follow(first, second, lambda x: x + alias, lambda x: x - alias)
+            self.axes = (first, second)
+            self.dots.children = (live(second, on_click=lambda _, y: self.jump(int(y))),)
+
+    def _open(self) -> None:
+        """Build what a tab holds when it is opened for the first time."""
+        board, title = self.model.shown, self.details.get_title(self.details.selected_index or 0)
+        if board is None:
+            return
+        m = board.measured
+        layout = m.layouts[0] if m.layouts else None
+        if title == "Displaced pieces" and not self.locate.children:
+            model = LocateModel(layout=layout, reference=m.good.judged, dump=m.suspect.judged)
+            self.locate.children = (LocatePanel(model, self.jump),)
+        elif title == "Options" and not self.options.children:
+            texts = [b.options.text or b.log.text for b in (m.good.board, m.suspect.board)]
+            known = layout.name if layout and layout.name in preset_names() else ""
+            self.options.children = (OptionsPanel(*texts, layout=known),)
+        elif title == "Slots" and layout and not self.slot_map.children:
+            self.slot_map.children = (SlotMap(examine_firmware(m.suspect.dump, m.chip, layout=layout)),)
 
 
 def _emptied(box: widgets.Box) -> None:

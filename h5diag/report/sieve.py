@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,10 +38,11 @@ class Sieve:
 
     def hits(self, data: Bytes) -> npt.NDArray[np.int64]:
         """Return at which offsets a window of the firmware stands."""
-        at, seen = _windows(data)
-        if not self.windows.size or not seen.size:
-            return np.empty(0, np.int64)
-        return at[np.isin(seen, self.windows)]
+        found = [np.empty(0, np.int64)]
+        for start, seen in _windows(data):
+            if self.windows.size:
+                found.append(np.flatnonzero(np.isin(seen, self.windows)) + start)
+        return np.concatenate(found)
 
     def leaks(self, text: str) -> list[tuple[int, int]]:
         """Return where a text spells firmware in hex or base64, as (start, stop) of the runs."""
@@ -85,20 +86,19 @@ def _digit_places(run: str) -> tuple[list[int], ...]:
 
 def make_sieve(blobs: Iterable[Bytes]) -> Sieve:
     """Return the sieve for some contents."""
-    found = [_windows(b)[1] for b in blobs]
-    return Sieve(np.unique(np.concatenate(found)) if found else np.empty(0, np.uint64))
+    found = [np.empty(0, np.uint64)]
+    for blob in blobs:
+        for _, seen in _windows(blob):
+            ordered = np.sort(seen.view(np.uint8).reshape(-1, WINDOW), axis=1)
+            found.append(np.unique(seen[1 + np.count_nonzero(np.diff(ordered, axis=1), axis=1) >= MIN_DISTINCT]))
+    return Sieve(np.unique(np.concatenate(found)))
 
 
-def _windows(data: Bytes) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
-    """Return offset and value of each run of eight bytes with at least four different ones."""
-    at, found = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
-    for start in range(0, data.size - WINDOW + 1, _PIECE):  # in pieces, since a window is eight times its byte
+def _windows(data: Bytes) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
+    """Yield (offset of the first, all runs of eight bytes as numbers), in pieces: a run is eight times its byte."""
+    for start in range(0, data.size - WINDOW + 1, _PIECE):
         piece = np.lib.stride_tricks.sliding_window_view(data[start:start + _PIECE + WINDOW - 1], WINDOW)
-        ordered = np.sort(piece, axis=1)
-        telling = 1 + np.count_nonzero(np.diff(ordered, axis=1), axis=1) >= MIN_DISTINCT
-        at.append(np.flatnonzero(telling) + start)
-        found.append(np.ascontiguousarray(piece[telling]).view(np.uint64).ravel())
-    return np.concatenate(at), np.concatenate(found)
+        yield start, np.ascontiguousarray(piece).view(np.uint64).ravel()
 
 
 def _letters(text: str, raw: bytes, hits: npt.NDArray[np.int64]) -> set[int]:

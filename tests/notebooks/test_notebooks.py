@@ -30,10 +30,14 @@ assert panel.model.job.problem == "", panel.model.job.problem + panel.model.job.
 print("CLICKED:", panel.model.shown.verdict.summary)
 panel.jump(0x08026A40)
 assert panel.hex.address == 0x08026A40
+panel.details.selected_index = 3
 panel.locate.children[0].bar.run.click()
 await panel.locate.children[0].model.job.task
 assert panel.locate.children[0].model.result[0].regions
 panel.locate.children[0].clicked(0.0)
+for index in range(7):
+    panel.details.selected_index = index
+assert "options differ" in panel.options.children[0].table.value or panel.options.children[0].model.result
 panel.target.value = "clicked.html"
 panel.write_bar.run.click()
 await panel.writing.task

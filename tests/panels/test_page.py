@@ -168,6 +168,42 @@ def test_dropped_files_make_a_case(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
+def test_a_zoom_of_one_plot_moves_the_other() -> None:
+    async def go() -> None:
+        panel = Investigation("founding")
+        await checks.pressed(panel)
+        map_axes, dots = panel.axes
+        map_axes.set_xlim(0x08018000, 0x0801E000)
+        assert dots.get_xlim() == (0x0C018000, 0x0C01E000)
+        dots.set_xlim(0x0C01D000, 0x0C01F000)
+        assert map_axes.get_xlim() == (0x0801D000, 0x0801F000)
+
+    asyncio.run(go())
+
+
+def test_each_tab_is_filled_when_it_is_opened() -> None:
+    async def go() -> None:
+        panel = Investigation("founding")
+        await checks.pressed(panel)
+        assert panel.options.children == ()
+        for index in range(len(panel.details.children)):
+            panel.details.selected_index = index
+        assert panel.options.children[0].model.result
+        assert "secure secondary" in panel.slot_map.children[0].buttons
+        search = panel.locate.children[0]
+        search.bar.run.click()
+        await asyncio.wait([search.model.job.task], timeout=checks.PATIENCE_S)
+        assert "0xA6000" in search.answer.value
+        search.clicked(0xA6000)
+        assert panel.hex.address in (0x080BE000, 0x080C3010, 0x080C3FF0, 0x080C5550)
+        search.transforms.value = True
+        assert search.model.result == ()
+        panel.model.evidence.kind = "folder"
+        assert panel.options.children == panel.locate.children == panel.slot_map.children == ()
+
+    asyncio.run(go())
+
+
 def test_the_write_up_is_saved_by_one_button(tmp_path: Path) -> None:
     async def go() -> None:
         panel = Investigation("founding")
