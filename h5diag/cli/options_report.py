@@ -7,16 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from h5diag.cli.command import Result
-from h5diag.cubeprog import (
-    Banner,
-    Discovery,
-    LogKind,
-    Version,
-    decode,
-    parse_log,
-    parse_registers,
-)
-from h5diag.errors import InputError
+from h5diag.cubeprog import Banner, Discovery, LogKind, Version, parse_log, parse_registers
+from h5diag.files import read_text
 from h5diag.layout import Layout, load_layout
 from h5diag.options import (
     Basis,
@@ -37,24 +29,6 @@ from h5diag.options import (
     read_provisioning,
 )
 from h5diag.options.show import diff_text, log_text, options_text
-
-LARGEST = 64 << 20
-"""Bytes of a text file that are read at all."""
-
-
-def read_text(path: str) -> str:
-    """Return the text of a file, whatever its encoding; InputError when there is nothing to read."""
-    file = Path(path)
-    try:
-        if file.stat().st_size > LARGEST:
-            raise InputError("larger than 64 MB", source=path,
-                             advice="give the part with the option bytes or the errors")
-        data = file.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})", source=path) from None
-    if not data.strip():
-        raise InputError("the file is empty", source=path, advice="save the tool's output into it")
-    return decode(data)
 
 
 def run_options(arguments: Namespace) -> Result:

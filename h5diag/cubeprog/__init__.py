@@ -15,7 +15,7 @@ from h5diag.cubeprog.messages import MEANINGS, Message, parse_messages
 from h5diag.cubeprog.programming import Check, OptionWrite, Programming, Write, parse_programming
 from h5diag.cubeprog.registers import RawRegister, parse_registers
 from h5diag.cubeprog.romloader import RomSession, parse_rom_sessions
-from h5diag.cubeprog.text import Line, clean, decode, lines, printable
+from h5diag.cubeprog.text import Line, clean, lines, printable
 from h5diag.cubeprog.versions import Version, parse_version
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "Version",
     "Write",
     "clean",
-    "decode",
     "lines",
     "parse_banners",
     "parse_discovery",

@@ -42,20 +42,6 @@ class Line(NamedTuple):
     time: str = ""
 
 
-def decode(data: bytes) -> str:
-    """Return the text of a file: UTF-8 or UTF-16 by its mark, anything else byte by byte; never fails."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
-    head = data[:4096]
-    if len(head) >= 8 and head.count(0) * 5 > len(head) * 2:
-        # Redirected output of a Windows shell: UTF-16 without a mark.
-        return data.decode("utf-16-le" if head[1:2] == b"\0" else "utf-16-be", "replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("utf-8", "replace")
-
-
 def clean(text: str) -> str:
     """Return the text without colours, invisible and control characters, and without the markup of a forum."""
     if "\x1b" in text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from h5diag.files.exchange import from_intelhex, to_intelhex
 from h5diag.files.kind import Kind, tell_kind
-from h5diag.files.reading import read_image
+from h5diag.files.reading import read_image, read_text
 from h5diag.files.sidecar import Sidecar, file_sha256, read_sidecar, sidecar_path, write_sidecar
 from h5diag.files.text import decode_text, is_text
 from h5diag.files.views import ByteOrder, parse_memory_text
@@ -12,5 +12,6 @@ from h5diag.files.writing import write_image
 
 __all__ = [
     "ByteOrder", "Kind", "Sidecar", "decode_text", "file_sha256", "from_intelhex", "is_text", "parse_memory_text",
-    "read_image", "read_sidecar", "sidecar_path", "tell_kind", "to_intelhex", "write_image", "write_sidecar",
+    "read_image", "read_sidecar", "read_text", "sidecar_path", "tell_kind", "to_intelhex", "write_image",
+    "write_sidecar",
 ]

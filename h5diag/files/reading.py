@@ -10,7 +10,7 @@ import numpy as np
 from h5diag.errors import InputError
 from h5diag.files.elf import read_elf
 from h5diag.files.intel_hex import read_intel_hex
-from h5diag.files.kind import Kind, tell_kind
+from h5diag.files.kind import Kind, read_head, tell_kind
 from h5diag.files.pieces import MOST_BYTES, without
 from h5diag.files.s_record import read_s_record
 from h5diag.files.sidecar import Sidecar, file_sha256, read_sidecar, sidecar_path
@@ -54,7 +54,7 @@ def read_image(path: str | os.PathLike[str], *, base: int | None = None) -> Memo
     remarks = list(sidecar.remarks)
     try:
         if kind is Kind.TEXT:
-            image = _read_text(path)
+            image = parse_memory_text(read_text(path), source=str(path))
             segments, unreadable = image.segments, image.unreadable
             remarks += image.origin.remarks
         elif kind is Kind.BIN:
@@ -84,7 +84,23 @@ def _read_binary(path: Path, base: int | None, sidecar: Sidecar, remarks: list[s
     return Segment(start, np.fromfile(path, np.uint8))
 
 
-def _read_text(path: Path) -> MemoryImage:
-    if path.stat().st_size > 2 * MOST_CHARACTERS:
-        raise InputError("is too long for a memory view", source=str(path))
-    return parse_memory_text(decode_text(path.read_bytes()), source=str(path))
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Return the text of a file, decoded by `decode_text`.
+
+    Raises
+    ------
+    InputError
+        When it is missing, a directory, empty or blank, not readable, or larger than 64 MiB.
+    """
+    path = Path(path)
+    read_head(path, 1)
+    try:
+        if path.stat().st_size > 2 * MOST_CHARACTERS:
+            raise InputError(f"is a text of more than {2 * MOST_CHARACTERS >> 20} MiB", source=str(path),
+                             advice="cut out the part that matters")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror or error})", source=str(path)) from None
+    if not data.strip():
+        raise InputError("is empty", source=str(path), advice="save or copy it again")
+    return decode_text(data)

@@ -6,14 +6,22 @@ _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", 
 
 
 def decode_text(data: bytes) -> str:
-    """Return `data` as text: UTF-8, or UTF-16 with a byte order mark as PowerShell's ``>`` writes it.
+    """Return `data` as text: UTF-8, or UTF-16 as PowerShell's ``>`` writes it, with or without its byte order mark.
 
     What is not valid becomes U+FFFD; nothing is ever refused.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data[len(mark):].decode(encoding, "replace")
-    return data.decode("utf-8", "replace")
+    return data.decode(_unmarked(data[:4096]), "replace")
+
+
+def _unmarked(head: bytes) -> str:
+    """Without a mark, text in UTF-16 shows by zeros in nearly every other place and nearly nowhere else."""
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if len(head) < 8 or not min(even, odd) * 20 < len(head) < max(even, odd) * 2.5:
+        return "utf-8"
+    return "utf-16-le" if odd > even else "utf-16-be"
 
 
 def is_text(data: bytes) -> bool:

@@ -16,6 +16,7 @@ from enum import Enum
 from pathlib import Path
 
 from h5diag.errors import InputError
+from h5diag.files import decode_text
 
 LARGEST_LOG = 16 << 20
 """Bytes of a log file that are read at most."""
@@ -24,7 +25,7 @@ DRY_RUN_MARK = "Dry run on an emulated core"
 """How the log of a dry run begins, so that nobody takes it for that of a chip."""
 
 _LONGEST_LINE = 2000
-_CONTROLS = frozenset(range(32)) - frozenset(b"\t\n\r\x0b\x0c\x1b\x08")
+_CONTROLS = frozenset(map(chr, range(32))) - frozenset("\t\n\r\x0b\x0c\x1b\x08")
 
 
 class MessageKind(Enum):
@@ -194,19 +195,13 @@ def decode_log(data: bytes, source: str = "") -> str:
     """Return the text of a log's bytes; InputError when they are empty or no text."""
     if not data.strip():
         raise InputError("is empty", source=source, advice="give the output of STM32_Programmer_CLI -vb 3")
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
-    head = data[:65536]
-    if len(head) > 8 and head[1::2].count(0) * 10 > len(head) * 4 and head[::2].count(0) * 20 < len(head):
-        return data.decode("utf-16-le", "replace")
+    text = decode_text(data)
+    head = text[:65536]
     if sum(head.count(c) for c in _CONTROLS) * 20 > len(head):
-        raise InputError("is not a text", source=source, place=f"offset 0x{_first_control(data):X}",
+        first = next(i for i, c in enumerate(head) if c in _CONTROLS)
+        raise InputError("is not a text", source=source, place=f"character {first}",
                          advice="give the output of STM32_Programmer_CLI -vb 3 as text")
-    return data.decode("utf-8-sig", "replace")
-
-
-def _first_control(data: bytes) -> int:
-    return next((i for i, c in enumerate(data) if c in _CONTROLS), 0)
+    return text
 
 
 def _lines(text: str) -> Iterator[tuple[int, str]]:

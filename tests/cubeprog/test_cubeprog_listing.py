@@ -19,7 +19,8 @@ from cubeprog_texts import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5diag.cubeprog import Listing, decode, parse_listing, parse_registers
+from h5diag.cubeprog import Listing, parse_listing, parse_registers
+from h5diag.files import decode_text
 
 EXPECTED = {name: value for _, _, name, value, _ in H5_FIELDS}
 FORMS = {
@@ -48,12 +49,12 @@ def test_every_form_gives_the_same_options(form):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
 def test_every_encoding_is_read(encoding):
-    assert {f.name: f.value for f in parse_listing(decode(h5_listing().encode(encoding))).fields} == EXPECTED
+    assert {f.name: f.value for f in parse_listing(decode_text(h5_listing().encode(encoding))).fields} == EXPECTED
 
 
 def test_bytes_of_a_mangled_bar_do_no_harm():
     data = h5_listing().encode().replace(b"[=====", b"\xdb\xdb\xff\xfe[=====")
-    assert {f.name: f.value for f in parse_listing(decode(data)).fields} == EXPECTED
+    assert {f.name: f.value for f in parse_listing(decode_text(data)).fields} == EXPECTED
 
 
 def test_texts_in_parentheses_are_kept_whole():
@@ -176,7 +177,7 @@ def test_registers_by_name():
 
 @given(st.binary(max_size=2000))
 def test_any_bytes_are_survived(data):
-    text = decode(data)
+    text = decode_text(data)
     assert isinstance(parse_listing(text), Listing)
     parse_registers(text)
 

@@ -21,7 +21,8 @@ from cubeprog_texts import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5diag.cubeprog import Check, Log, LogKind, clean, decode, lines, parse_log, parse_version, printable
+from h5diag.cubeprog import Check, Log, LogKind, clean, lines, parse_log, parse_version, printable
+from h5diag.files import decode_text
 
 FORMS = (str, gui, lambda t: gui(t, ms=True), ansi, forum, lambda t: t.replace("\n", "\r\n"))
 
@@ -279,7 +280,7 @@ def test_a_log_cut_anywhere_is_survived():
 
 @given(st.binary(max_size=3000))
 def test_any_bytes_are_survived(data):
-    assert isinstance(parse_log(decode(data)), Log)
+    assert isinstance(parse_log(decode_text(data)), Log)
 
 
 @given(st.data())

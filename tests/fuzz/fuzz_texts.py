@@ -18,7 +18,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 import cubeprog_texts as texts
 
 from h5diag.chip import load_chip
-from h5diag.cubeprog import decode, parse_listing, parse_log, parse_registers
+from h5diag.cubeprog import parse_listing, parse_log, parse_registers
+from h5diag.files import decode_text
 from h5diag.layout import load_layout
 from h5diag.options import (
     check_options,
@@ -48,7 +49,7 @@ FREE_S, PER_MEGABYTE_S = 0.5, 1.0
 def one(data: bytes) -> None:
     """Read `data` in every way, in bounded time, and show nothing that a terminal would act upon."""
     begun = time.process_time()
-    text = decode(data)
+    text = decode_text(data)
     log = parse_log(text)
     listing = parse_listing(text)
     choice = choose_chip(log.banner, listing)
