@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from h5diag.cubeprog.text import Line
+from h5diag.cubeprog.text import Line, hex_number
 from h5diag.cubeprog.versions import Version, parse_version
 
 _TITLE = re.compile(r"STM32\s?CubeProgrammer\s{0,40}(?:API\s{0,8})?v(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)", re.I)
@@ -57,7 +57,7 @@ class Banner:
     @property
     def dev_id(self) -> int:
         """DEV_ID as a number, -1 when it was not printed or is no number."""
-        return _hex(self.device_id)
+        return hex_number(self.device_id)
 
     @property
     def flash_kib(self) -> int:
@@ -85,11 +85,6 @@ class Banner:
         if not m:
             return 0
         return int(m[1]) * (1_000_000 if "mhz" in self.swd_frequency.lower() else 1000)
-
-    @property
-    def hot_plug(self) -> bool:
-        """Tell whether the connection left the running firmware alone."""
-        return "hot" in self.connect_mode.lower()
 
     @property
     def boot_loader(self) -> Version:
@@ -156,8 +151,3 @@ def parse_banners(lines: Sequence[Line]) -> tuple[Banner, ...]:
 def _is_note(text: str) -> bool:
     low = text.lower()
     return "low power" in low or "connection to ap" in low or "hwrst" in low or "hardware reset" in low
-
-
-def _hex(text: str) -> int:
-    m = re.match(r"0x([0-9A-Fa-f]{1,8})\b", text)
-    return int(m[1], 16) if m else -1

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from h5diag.cubeprog.text import Line
+from h5diag.cubeprog.text import Line, hex_number
 from h5diag.cubeprog.versions import Version, parse_version
 
 _MARK = "discovery:"
@@ -60,19 +60,19 @@ class Discovery:
     @property
     def failed(self) -> bool:
         """Tell whether the answers cannot be a chip's: no target id, or no vendor."""
-        target = _number(self.target_id)
+        target = hex_number(self.target_id)
         return target in (0, 1) or "null" in self.vendor.lower() or (bool(self.soc_id) and set(self.uid) <= {0, 1}
                                                                      and bool(self.uid))
 
     @property
     def integrity_ok(self) -> bool:
         """Tell whether the provisioned data are reported as valid."""
-        return _number(self.integrity) == VALID
+        return hex_number(self.integrity) == VALID
 
     @property
     def integrity_bad(self) -> bool:
         """Tell whether the provisioned data are reported as not valid: no regression is possible then."""
-        return _number(self.integrity) == NOT_VALID
+        return hex_number(self.integrity) == NOT_VALID
 
 
 def parse_discovery(lines: Iterable[Line]) -> Discovery:
@@ -106,8 +106,3 @@ def parse_discovery(lines: Iterable[Line]) -> Discovery:
 def _soc(text: str) -> str:
     m = _GROUPS.match(text)
     return m[0] if m else text
-
-
-def _number(text: str) -> int:
-    m = re.match(r"0x([0-9A-Fa-f]{1,8})\b", text)
-    return int(m[1], 16) if m else -1

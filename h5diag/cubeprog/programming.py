@@ -15,8 +15,6 @@ _SIZE = re.compile(r"^\s{0,20}size\s{0,20}:\s{0,20}(\d{1,9}(?:[.,]\d{1,6})?)\s{0
 _ADDRESS = re.compile(r"^\s{0,20}(?:start\s)?address\s{0,20}:\s{0,20}0x([0-9A-Fa-f]{1,8})\b", re.I)
 _SEGMENT = re.compile(r"(?:segment|sector)\s?\[(\d{1,5})\]\s{0,4}:?\s{0,4}address\s{0,4}[=:]\s{0,4}0x([0-9A-Fa-f]{1,8})"
                       r"\s{0,4},?\s{0,4}size\s{0,4}[=:]\s{0,4}0x([0-9A-Fa-f]{1,8})", re.I)
-_ERASING = re.compile(r"erasing\s(?:internal\s|external\s)?memory\s(?:sectors?|corresponding)[^\[\d]{0,40}\[?(\d{1,5})"
-                      r"(?:\s{1,4}(\d{1,5})\])?", re.I)
 _MISMATCH = re.compile(r"(?:mismatch|difference)\s(?:found\s)?(?:at\s)?(?:address\s)?0x([0-9A-Fa-f]{1,8})", re.I)
 _COMMAND = re.compile(r"option\sbytes?\scommand\s{0,4}:?\s{0,8}-ob\s(.+)$", re.I)
 _ARGUMENT = re.compile(r"\b([A-Za-z][A-Za-z0-9_]{1,39})=(0x[0-9A-Fa-f]{1,8}|\d{1,10})\b")

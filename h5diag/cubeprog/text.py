@@ -24,6 +24,7 @@ _BREAK = re.compile(r"<(?:br|/p|/div|/li|/tr)\b[^<>\n]{0,200}>", re.I)
 _REDRAW = re.compile(r"[\r\x0b\x0c\x85\u2028\u2029]")
 _QUOTE = re.compile(r"^(?:\s{0,8}[>|])+ ?")
 _TIME = re.compile(r"^\s{0,8}(\d{1,2}:\d\d:\d\d(?:[:.,]\d{3})?)(?:\s{0,4}:\s|\s{1,4})(.*)$")
+_HEX = re.compile(r"0x([0-9A-Fa-f]{1,8})\b")
 _GONE = (0x200B, 0x200C, 0x200D, 0xFEFF, 0x00AD)
 _SPACES = (0x00A0, 0x202F, 0x2007, *(c for c in range(32) if c not in (9, 10, 11, 12, 13)))
 _CHARACTERS: dict[int, str] = dict.fromkeys(_GONE, "") | dict.fromkeys(_SPACES, " ") | dict.fromkeys(
@@ -77,6 +78,12 @@ def lines(text: str) -> tuple[Line, ...]:
             else:
                 out.append(Line(number, raw, raw.lower()))
     return tuple(out)
+
+
+def hex_number(text: str) -> int:
+    """Return the number with which the text begins, up to eight digits behind ``0x``; -1 when there is none."""
+    m = _HEX.match(text)
+    return int(m[1], 16) if m else -1
 
 
 def printable(text: str, limit: int = 200) -> str:

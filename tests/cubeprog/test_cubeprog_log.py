@@ -35,7 +35,7 @@ def test_banner_in_every_form(form):
     assert b.flash_kib == 2048
     assert b.voltage_mv == 3290
     assert b.swd_hz == 8_000_000
-    assert b.hot_plug
+    assert b.connect_mode == "Hot Plug"
     assert (b.revision, b.device_cpu, b.board) == ("Rev X", "Cortex-M33", "--")
     assert b.sfsp.parts == (2, 5, 0)
     assert b.sfsp.readable
