@@ -36,10 +36,8 @@ def run_options(arguments: Namespace) -> Result:
     paths = [arguments.listing, *([arguments.other] if arguments.other else [])]
     boards = [read_options(read_text(path), arguments.chip, path) for path in paths]
     first, choice = boards[0]
-    checks: tuple[OptionCheck, ...] = ()
     layout = _layout(arguments.layout, choice)
-    if layout:
-        checks = check_options(first, layout)
+    checks = check_options(first, layout) if layout else ()
     names = _names(paths)
     document: dict[str, object] = {**_options_document(first, choice), "file": paths[0]}
     if layout:
@@ -51,11 +49,11 @@ def run_options(arguments: Namespace) -> Result:
         document["diff"] = _diff_document(diff)
         document["diff_warnings"] = list(diff.warnings)
         second = {**_options_document(other, other_choice), "file": paths[1]}
+        checks = check_options(other, layout) if layout else ()
         if layout:
-            second["checks"] = [_check_document(c) for c in check_options(other, layout)]
+            second["checks"] = [_check_document(c) for c in checks]
         document["other"] = second
-        rest = options_text(other, chip=other_choice.text or other_choice.chip.title, source=names[1],
-                            checks=check_options(other, layout) if layout else ())
+        rest = options_text(other, chip=other_choice.text or other_choice.chip.title, checks=checks, source=names[1])
         text = f"{diff_text(diff, names)}\n\n{text}\n\n{rest}"
     return Result(document, text)
 

@@ -37,7 +37,7 @@ def decode_areas(chip: Chip, value: Value) -> tuple[tuple[AreaSetting, ...], tup
 def bank_range(chip: Chip, bank: int) -> AddressRange:
     """Return the physical bank, canonical; the whole flash when it is one bank."""
     banks = chip.banks
-    return banks[bank - 1] if bank <= len(banks) else AddressRange(chip.flash_range.start, chip.flash_range.stop)
+    return banks[bank - 1] if bank <= len(banks) else chip.flash_range
 
 
 def _area(chip: Chip, area: Area, value: Value) -> tuple[AreaSetting, list[str]]:

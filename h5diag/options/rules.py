@@ -1,7 +1,8 @@
 """What a boot loader expects of the option bytes, and whether a board has it.
 
 OEMiROT compares these options with its own table before it looks at any slot; with one that differs it stops (a
-development build) or resets for ever (a release build), and leaves the slots as they are.
+development build) or resets for ever (a release build), and leaves the slots as they are. Source: STM32CubeH5,
+OEMiROT_Boot, LL_SECU_CheckStaticProtections, and ROT_Provisioning/OEMiROT, ob_flash_programming.
 """
 
 from __future__ import annotations
@@ -16,9 +17,6 @@ from h5diag.options.areas import bank_range
 from h5diag.options.meaning import value_meaning
 from h5diag.options.settings import Belief, Extent, OptionBytes, Unknown
 
-REF = "STM32CubeH5 OEMiROT_Boot LL_SECU_CheckStaticProtections; ROT_Provisioning/OEMiROT ob_flash_programming"
-OLD_REF = "STM32CubeH5 v1.0.0, the same script"
-
 
 class Agreement(Enum):
     """How an option stands to what is expected of it."""
@@ -31,7 +29,10 @@ class Agreement(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """A value that the boot loader wants: `older` are values that earlier packages of the vendor set legitimately."""
+    """A value that the boot loader wants.
+
+    `older` are values that the same script of an earlier package (STM32CubeH5 v1.0.0) set legitimately.
+    """
 
     name: str
     value: int
