@@ -107,7 +107,7 @@ def _counted(a: Side, b: Side, a_blocks: Flags, b_blocks: Flags, rate: int,
     dump = sample(b.data, b_blocks, rate, watch)
     if not reference.size or not dump.size:
         return np.empty(0, np.int64), np.empty(0), int(dump.size)
-    pairs = join(reference, dump, max(a.size, b.size))
+    pairs = join(reference, dump, max(a.size, b.size), watch)
     moved = _canonical(b, pairs.dump) - _canonical(a, pairs.reference)
     # A word that occurs n times in the reference speaks for n displacements: each time in full.
     values, count = np.unique(moved, return_counts=True)

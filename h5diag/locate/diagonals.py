@@ -8,6 +8,7 @@ import numpy as np
 
 from h5diag.locate.fill import Numbers
 from h5diag.locate.seeds import WORD, Pairs
+from h5diag.locate.sides import Watch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +46,7 @@ def together(parts: list[Candidates]) -> Candidates:
                         for name in ("reference", "dump", "coverage")))
 
 
-def candidates(pairs: Pairs, rate: int, reference_size: int) -> Candidates:
+def candidates(pairs: Pairs, rate: int, reference_size: int, watch: Watch) -> Candidates:
     """Return one candidate for each run of seeds on a diagonal.
 
     Parameters
@@ -56,6 +57,8 @@ def candidates(pairs: Pairs, rate: int, reference_size: int) -> Candidates:
         One word in ``2**rate`` was sampled.
     reference_size
         Bytes of the reference.
+    watch
+        Asked whether to stop.
 
     Returns
     -------
@@ -65,11 +68,14 @@ def candidates(pairs: Pairs, rate: int, reference_size: int) -> Candidates:
     if not pairs.dump.size:
         return NO_CANDIDATES
     key = ((pairs.dump - pairs.reference + reference_size) << 33) | (pairs.dump << 1) | pairs.unique
+    watch.pause()
     key.sort()
+    watch.pause()
     diagonal, dump = key >> 33, key >> 1 & 0xFFFFFFFF
     new = (diagonal[1:] != diagonal[:-1]) | (dump[1:] - dump[:-1] > 256 << rate)
     first = np.flatnonzero(np.concatenate([[True], new]))
     last = np.append(first[1:], key.size) - 1
+    watch.pause()
     count = last - first + 1
     span = dump[last] - dump[first] + WORD
     coverage = np.minimum(span, count << rate if rate else count + WORD - 1)

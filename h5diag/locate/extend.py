@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.locate.fill import Flags, Numbers
+from h5diag.locate.sides import Watch
 from h5diag.memory import Bytes
 
 QUARTER = 4
@@ -18,6 +19,10 @@ DROP = 80 * QUARTER
 
 ERROR_RATE = 0.1
 FIRST, MOST = 256, 1 << 19
+"""Bytes compared at first, and at most at once."""
+
+JUMP, NOISY_MOST = 1024, 1 << 16
+"""Equal bytes that are passed over unweighed, and bytes weighed at most at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,68 +57,71 @@ class Extender:
     reference: Bytes
     dump: Bytes
     weights: Weights
+    watch: Watch
     mask: int = 0xFF
 
     def reach(self, r: int, d: int, limit: int) -> int:
         """Return how many bytes from position `r` and `d` on belong to the piece, at most `limit`."""
-        at, size = 0, FIRST
-        score = best = best_at = 0
-        while at < limit:
-            size = min(size, limit - at)
-            a, b = self.reference[r + at:r + at + size], self.dump[d + at:d + at + size]
-            equal = self._equal(a, b)
-            if equal.all():
-                at += size
-                score = best = best + size
-                best_at = at
-            else:
-                run = self._worth(a, equal, self.reference[r + at - 1:r + at] if r + at else a[:0]).cumsum() + score
-                top = np.maximum.accumulate(np.maximum(run, best))
-                stop = self._first(top - run > DROP)
-                highest = int(run[:stop].argmax()) if stop else 0
-                if stop and run[highest] > best:
-                    best, best_at = int(run[highest]), at + highest + 1
-                if stop < size:
-                    break
-                at, score = at + size, int(run[-1])
-            size = min(size * 4, MOST)
-        # Repeats at the end, which an all-equal block may have taken in, are no evidence.
-        while best_at > 1 and self.reference[r + best_at - 1] == self.reference[r + best_at - 2]:
-            best_at -= 1
-        return best_at
+        return self._reach(r, d, limit, forward=True)
 
     def reach_back(self, r: int, d: int, limit: int) -> int:
         """Return how many bytes before position `r` and `d` belong to the piece, at most `limit`."""
-        at, size = 0, FIRST
-        score = best = best_at = 0
+        return self._reach(r, d, limit, forward=False)
+
+    def _reach(self, r: int, d: int, limit: int, *, forward: bool) -> int:
+        turn = 1 if forward else -1
+        at, size, noisy = 0, FIRST, JUMP
+        behind = best_at = 0  # how far the score is below its best, and where that was
         while at < limit:
+            self.watch.pause()
             size = min(size, limit - at)
-            a, b = self.reference[r - at - size:r - at], self.dump[d - at - size:d - at]
-            equal = self._equal(a, b)
-            if equal.all():
-                at += size
-                score = best = best + size
-                best_at = at
-            else:
-                worth = self._worth(a[::-1], equal[::-1], self.reference[r - at:r - at + 1])
-                run = worth.cumsum() + score
-                top = np.maximum.accumulate(np.maximum(run, best))
-                stop = self._first(top - run > DROP)
-                highest = int(run[:stop].argmax()) if stop else 0
-                if stop and run[highest] > best:
-                    best, best_at = int(run[highest]), at + highest + 1
-                if stop < size:
-                    break
-                at, score = at + size, int(run[-1])
-            size = min(size * 4, MOST)
-        while best_at > 1 and self.reference[r - best_at] == self.reference[r - best_at + 1]:
-            best_at -= 1
+            low = at if forward else -at - size
+            a, b = self.reference[r + low:r + low + size], self.dump[d + low:d + low + size]
+            equal = self._equal(a, b)[::turn]
+            alike = self._first(~equal) if size <= JUMP else self._alike(equal)
+            if alike == size or alike >= JUMP:
+                at += alike
+                behind, best_at = 0, at
+                size, noisy = (size * 4, noisy) if alike == size else (JUMP, JUMP)
+                size = min(size, MOST)
+                continue
+            # An error far from the last one is weighed on few bytes: mostly the piece ends here.
+            size = min(size, noisy)
+            last = r + at - 1 if forward else r - at
+            before = self.reference[last:last + 1] if last >= 0 else a[:0]
+            run = self._worth(a[::turn][:size], equal[:size], before).cumsum(dtype=np.int32)
+            top = np.maximum.accumulate(run)
+            np.maximum(top, behind, out=top)
+            stop = self._first(top - run > DROP)
+            highest = int(run[:stop].argmax()) if stop else 0
+            if stop and run[highest] > behind:
+                behind, best_at = int(run[highest]), at + highest + 1
+            if stop < size:
+                break
+            at, behind = at + size, behind - int(run[-1])
+            size = noisy = min(noisy * 4, NOISY_MOST)
+        # Repeats at the end, which an all-equal block may have taken in, are no evidence.
+        edge = r + best_at - 1 if forward else r - best_at
+        while best_at > 1 and self.reference[edge] == self.reference[edge - turn]:
+            best_at, edge = best_at - 1, edge - turn
         return best_at
+
+    @staticmethod
+    def _alike(equal: Flags) -> int:
+        """Return how many flags are true before the first that is not."""
+        for at in range(0, equal.size, 1 << 14):
+            part = equal[at:at + (1 << 14)]
+            if not part.all():
+                return at + int(part.argmin())
+        return int(equal.size)
 
     def worth(self, r: int, d: int, size: int) -> npt.NDArray[np.int32]:
         """Return what each of `size` bytes from `r` and `d` on is worth."""
-        a = self.reference[r:r + size]
-        return self._worth(a, self._equal(a, self.dump[d:d + size]), a[:0])
+        return self._worth(self.reference[r:r + size], self.equal(r, d, size), self.reference[:0])
+
+    def equal(self, r: int, d: int, size: int) -> Flags:
+        """Tell which of `size` bytes from `r` and `d` on agree."""
+        return self._equal(self.reference[r:r + size], self.dump[d:d + size])
 
     def _equal(self, a: Bytes, b: Bytes) -> Flags:
         equal: Flags = a == b if self.mask == 0xFF else ((a ^ b) & self.mask) == 0
@@ -157,6 +165,7 @@ class Extender:
         reaches = np.zeros(d.size, np.bool_)
         step = np.arange(window)
         for at in range(0, d.size, 2048):
+            self.watch.pause()
             part = slice(at, at + 2048)
             for forward in (True, False):
                 where = step if forward else -1 - step

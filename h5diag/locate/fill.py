@@ -45,7 +45,15 @@ def fill_blocks(data: Bytes, watch: Watch) -> Flags:
         w = words(data[at:min(at + CHUNK, whole * BLOCK)])
         blocks = w.size // 8
         part = fill[at // BLOCK:at // BLOCK + blocks]
+        rows = w.reshape(-1, 8)
         for lag, inside in _INSIDE:
+            # Few blocks of content begin with a word that comes again: those are looked at one by one.
+            begin = np.flatnonzero(rows[:, 0] == rows[:, lag])
+            if begin.size < blocks // 8:
+                if begin.size:
+                    chosen = rows[begin]
+                    part[begin] |= (chosen[:, :-lag] == chosen[:, lag:]).all(axis=1)
+                continue
             np.equal(w[:-lag], w[lag:], out=same[:w.size - lag])
             same[w.size - lag:w.size] = False
             packed = same[:w.size].view(np.uint64) & np.uint64(inside)

@@ -65,12 +65,12 @@ class Free:
 
     def blocks(self, size: int, fill: Flags) -> Flags:
         """Return the blocks without fill that touch a stretch worth searching."""
-        count = -(-size // BLOCK)
-        step = np.zeros(count + 1, np.int32)
+        out = np.zeros(-(-size // BLOCK), np.bool_)
         start, stop = self.worth_searching()
-        np.add.at(step, start // BLOCK, 1)
-        np.add.at(step, (stop - 1) // BLOCK + 1, -1)
-        return (np.cumsum(step[:-1]) > 0) & ~fill
+        for a, b in zip((start // BLOCK).tolist(), ((stop - 1) // BLOCK + 1).tolist(), strict=True):
+            out[a:b] = True
+        out[fill] = False
+        return out
 
     def bounds(self, positions: Numbers) -> tuple[Numbers, Numbers, Flags]:
         """Return start and stop of the stretch of each position, and whether it lies in one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from itertools import product
+from math import ceil
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from h5diag.locate.diagonals import NO_CANDIDATES, Candidates, candidates, toget
 from h5diag.locate.extend import QUARTER, Extender, weights
 from h5diag.locate.fill import BLOCK, Flags, Numbers, edges, words
 from h5diag.locate.free import Free
-from h5diag.locate.seeds import NO_MASK, among, join, sample, table
+from h5diag.locate.seeds import NO_MASK, Keys, among, join, sample, table
 from h5diag.locate.sides import Side, Watch
 from h5diag.memory import Bytes
 
@@ -65,11 +66,15 @@ class Search:
     deferring: bool = False
     spans: list[Span] = field(default_factory=list)
     extender: Extender = field(init=False)
+    alike: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.extender = Extender(self.reference, self.dump,
                                  weights(self.reference, self.dump, self.reference_fill, self.dump_fill, self.mask),
-                                 self.mask)
+                                 self.watch, self.mask)
+        # Of no more than so many equal bytes no block is worth following.
+        gain, loss = int(self.extender.weights.gain.max()), self.extender.weights.mismatch
+        self.alike = max(1, ceil((POSSIBLE - BLOCK * loss) / (gain - loss)))
 
     @property
     def reference(self) -> Bytes:
@@ -176,6 +181,10 @@ class Search:
 
     def _first_alike(self, diagonal: int, low: int, high: int, *, forward: bool) -> int:
         """Return a free position of equal content on a diagonal, the one next to where a piece ended; or -1."""
+        equal = self.extender.equal(low + diagonal, low, high - low)
+        if np.add.reduceat(equal, np.arange(0, equal.size, BLOCK), dtype=np.int32).max() < self.alike \
+                and equal.size % BLOCK == 0:
+            return -1
         worth = self.extender.worth(low + diagonal, low, high - low)
         sums = np.add.reduceat(worth, np.arange(0, worth.size, BLOCK))
         good = np.flatnonzero(sums >= POSSIBLE).tolist()
@@ -237,8 +246,15 @@ class Search:
         _, x, y = np.intersect1d(rv, dv, assume_unique=True, return_indices=True)
         once = (rc[x] == 1) & (dc[y] == 1)
         r, d = r[ri[x[once]]], d[di[y[once]]]
+        order = d.argsort()
+        r, d = r[order], d[order]
         same = (self.reference[r[:, None] + np.arange(BLOCK)] == self.dump[d[:, None] + np.arange(BLOCK)]).all(axis=1)
-        return Candidates(r[same], d[same], np.full(int(same.sum()), PAGE))
+        r, d = r[same], d[same]
+        # Pages in a row are one candidate.
+        first = np.flatnonzero(np.concatenate([[True], (np.diff(d) != PAGE) | (np.diff(r) != PAGE)])[:d.size])
+        count = np.diff(np.append(first, d.size))
+        middle = first + count // 2
+        return Candidates(r[middle], d[middle], count * PAGE)
 
     def unused(self) -> Flags:
         """Return the blocks of the reference with content that is in no span yet."""
@@ -257,29 +273,19 @@ class Search:
         if not dump.size:
             return NO_CANDIDATES
         blocks = self.unused() if unused else ~self.reference_fill
-        reference = sample(self.reference, blocks, rate, self.watch, share=share, mask=self.word_mask)
-        self.watch.check(1.0)
+        return self._joined(dump, sample(self.reference, blocks, rate, self.watch, share=share, mask=self.word_mask,
+                                         known=table(dump, self.watch)), rate)
+
+    def _joined(self, dump: Keys, reference: Keys, rate: int) -> Candidates:
         if reference.size + dump.size > SORTED_AT_ONCE:
-            dump = among(dump, table(reference, self.watch))
-            self.watch.check(1.0)
-            reference = among(reference, table(dump, self.watch))
-            self.watch.check(1.0)
-        pairs = join(reference, dump, max(self.reference.size, self.dump.size))
-        self.watch.check(1.0)
-        return candidates(pairs, rate, self.reference.size)
+            dump = among(dump, table(reference, self.watch), self.watch)
+        pairs = join(reference, dump, max(self.reference.size, self.dump.size), self.watch)
+        return candidates(pairs, rate, self.reference.size, self.watch)
 
     def every(self) -> Candidates:
         """Return candidates from every word of the dump."""
         dump = sample(self.dump, self.todo(), 0, self.watch, mask=self.word_mask)
         if not dump.size:
             return NO_CANDIDATES
-        self.watch.check(0.0)
-        reference = sample(self.reference, ~self.reference_fill, 0, self.watch, mask=self.word_mask,
-                           among=table(dump, self.watch))
-        if not reference.size:
-            return NO_CANDIDATES
-        self.watch.check(1.0)
-        dump = among(dump, table(reference, self.watch))
-        self.watch.check(1.0)
-        pairs = join(reference, dump, max(self.reference.size, self.dump.size))
-        return candidates(pairs, 0, self.reference.size)
+        return self._joined(dump, sample(self.reference, ~self.reference_fill, 0, self.watch, mask=self.word_mask,
+                                         known=table(dump, self.watch)), 0)

@@ -21,6 +21,9 @@ _HASH32 = np.uint32(0x9E3779B1)
 _LOW = np.uint64(0x7F7F7F7F7F7F7F7F)
 NO_MASK = (1 << 64) - 1
 
+AT_ONCE = 1 << 19
+"""Keys worked on between two looks at whether to stop."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Keys:
@@ -45,7 +48,7 @@ class Pairs:
 
 
 def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, share: int = 0,
-           mask: int = NO_MASK, among: Table | None = None) -> Keys:
+           mask: int = NO_MASK, known: Table | None = None) -> Keys:
     """Return the words of `data` that the content itself selects, one in ``2**rate``.
 
     Parameters
@@ -60,13 +63,13 @@ def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, share: int = 
         Which of the ``2**rate`` shares of all words is taken; together they are every word.
     mask
         Bits of each word that count.
-    among
-        With it, every word is looked up in this table (see `table`) and kept when it is there.
+    known
+        With it, only words that may be in this table (see `table`) are taken.
     """
     n = data.size
     pick = kernel()
     if pick is not None:
-        return _compiled(pick, data, blocks, rate, share, watch, mask, among)
+        return _compiled(pick, data, blocks, rate, share, watch, mask, known)
     hashes: list[Words] = []
     positions: list[Numbers] = []
     buffer = np.zeros(CHUNK // 8 + 3, np.uint64)
@@ -82,9 +85,12 @@ def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, share: int = 
         raw[size:] = 0
         if mask != NO_MASK:
             buffer &= np.uint64(mask)
-        where = _selected(buffer, shifted, min(CHUNK, n - WORD + 1 - at), rate, share, among)
+        where = _selected(buffer, shifted, min(CHUNK, n - WORD + 1 - at), rate, share, known)
         where = where[part[where >> 6]]
         value = _gather(buffer, where)
+        if known is not None and rate:
+            hit = known.hits(value * _HASH)
+            where, value = where[hit], value[hit]
         plain = ~_low_complexity(value)
         hashes.append(value[plain] * _HASH)
         positions.append(where[plain] + at)
@@ -94,12 +100,12 @@ def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, share: int = 
 
 
 def _compiled(pick: Kernel, data: Bytes, blocks: Flags, rate: int, share: int, watch: Watch, mask: int,
-              among: Table | None) -> Keys:
+              known: Table | None) -> Keys:
     step = 1 << 20
     hashes, positions = np.empty(step, np.uint64), np.empty(step, np.int64)
     out: list[Keys] = []
     none = np.zeros(1, np.bool_)
-    first, second, bits = (among.first, among.second, among.bits) if among is not None else (none, none, 0)
+    first, second, bits = (known.first, known.second, known.bits) if known is not None else (none, none, 0)
     limit = np.uint64((1 << 32) - (1 << 32 - rate)) if rate else np.uint64(0)
     turn = np.uint64(share << 32 - rate)
     last = data.size - WORD + 1
@@ -113,17 +119,17 @@ def _compiled(pick: Kernel, data: Bytes, blocks: Flags, rate: int, share: int, w
 
 
 def _selected(buffer: Words, shifted: Words, count: int, rate: int, share: int,
-              among: Table | None) -> Numbers:
-    if among is None and rate == 0:
+              known: Table | None) -> Numbers:
+    if known is None and rate == 0:
         return np.arange(count)
     found: list[Numbers] = []
     raw = buffer.view(np.uint8)
-    if among is not None:
+    if known is not None and rate == 0:
         for phase in range(WORD):
             if phase:
                 shifted[:-1].view(np.uint8)[:] = raw[phase:phase + shifted.nbytes - 8]
             view = buffer if phase == 0 else shifted
-            found.append(among.hits(view * _HASH) * WORD + phase)
+            found.append(known.hits(view * _HASH) * WORD + phase)
     else:
         # A quarter of the memory traffic of whole words: four bytes select, eight are the key. The share 0 never
         # holds 00000000 or FFFFFFFF, so fill costs nothing there.
@@ -180,22 +186,26 @@ def table(keys: Keys, watch: Watch) -> Table:
     """Return the table of some keys, with at least four entries for each."""
     bits = min(max(int(keys.size).bit_length() + 4, 14), 24)
     first, second = np.zeros(1 << bits, np.bool_), np.zeros(1 << bits, np.bool_)
-    for at in range(0, keys.size, 1 << 20):
-        watch.check(0.0)
-        part = keys.hashes[at:at + (1 << 20)]
+    for at in range(0, keys.size, AT_ONCE):
+        watch.pause()
+        part = keys.hashes[at:at + AT_ONCE]
         first[part >> np.uint64(64 - bits)] = True
         second[_middle(part, bits)] = True
     return Table(first, second, bits)
 
 
-def among(keys: Keys, known: Table) -> Keys:
+def among(keys: Keys, known: Table, watch: Watch) -> Keys:
     """Return the keys that may be in the table `known`."""
-    hit = known.hits(keys.hashes)
+    hits = [np.empty(0, np.int64)]
+    for at in range(0, keys.size, AT_ONCE):
+        watch.pause()
+        hits.append(known.hits(keys.hashes[at:at + AT_ONCE]) + at)
+    hit = np.concatenate(hits)
     return Keys(keys.hashes[hit], keys.positions[hit])
 
 
-def join(reference: Keys, dump: Keys, size: int, *, most: int = 16) -> Pairs:
-    """Return the pairs of equal keys.
+def join(reference: Keys, dump: Keys, size: int, watch: Watch, *, most: int = 16) -> Pairs:
+    """Return the pairs of equal keys, found part by part where there are many.
 
     Parameters
     ----------
@@ -207,6 +217,23 @@ def join(reference: Keys, dump: Keys, size: int, *, most: int = 16) -> Pairs:
         Keys that occur more often in the reference, or make more than 256 pairs, are left out: a table
         that repeats a thousand times says nothing about where it belongs.
     """
+    parts = max(reference.size + dump.size - 1, 0) // AT_ONCE
+    if not parts:
+        return _join(reference, dump, size, most)
+    bits = np.uint64(64 - parts.bit_length())
+    pairs = []
+    for number in range(1 << parts.bit_length()):
+        some = []
+        for keys in (reference, dump):
+            watch.pause()
+            chosen = keys.hashes >> bits == number
+            some.append(Keys(keys.hashes[chosen], keys.positions[chosen]))
+        watch.pause()
+        pairs.append(_join(*some, size, most))
+    return Pairs(*(np.concatenate([getattr(p, name) for p in pairs]) for name in ("reference", "dump", "unique")))
+
+
+def _join(reference: Keys, dump: Keys, size: int, most: int) -> Pairs:
     bits = max(size.bit_length(), 1)
     low = np.uint64((1 << bits + 1) - 1)
     packed = np.concatenate([

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
+from time import perf_counter
 
 import numpy as np
 
@@ -88,6 +89,7 @@ class Watch:
     def __init__(self, progress: Progress | None, cancel: Cancel | None) -> None:
         self._progress, self._cancel, self._done = progress, cancel, 0.0
         self._low, self._high = 0.0, 1.0
+        self._asked = perf_counter()
 
     def stage(self, low: float, high: float) -> None:
         """Let `check` count from `low` to `high` from now on."""
@@ -96,12 +98,21 @@ class Watch:
 
     def check(self, fraction: float) -> None:
         """Report `fraction` of the stage; raise `Cancelled` when asked to stop."""
-        if self._cancel is not None and self._cancel():
-            raise Cancelled("the search for displaced pieces was stopped")
+        self._ask()
         done = self._low + (self._high - self._low) * min(max(fraction, 0.0), 1.0)
         if self._progress is not None and done > self._done:
             self._done = done
             self._progress(done)
+
+    def pause(self) -> None:
+        """Raise `Cancelled` when asked to stop; asks every few milliseconds only, however often it is called."""
+        if self._cancel is not None and perf_counter() - self._asked > 0.005:
+            self._ask()
+            self._asked = perf_counter()
+
+    def _ask(self) -> None:
+        if self._cancel is not None and self._cancel():
+            raise Cancelled("the search for displaced pieces was stopped")
 
 
 def unknown(image: MemoryImage) -> tuple[AddressRange, ...]:

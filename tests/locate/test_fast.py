@@ -28,10 +28,10 @@ def test_same_keys(rate, mask, looked_up, compiled):
     data[5000:9000] = 0
     blocks = np.random.default_rng(1).random(-(-data.size // 64)) < 0.8
     known = seeds.table(seeds.sample(code(50_000, 40), np.ones(782, np.bool_), 0, Watch(None, None)), Watch(None, None))
-    among = known if looked_up and rate == 0 else None
-    slow = seeds.sample(data, blocks, rate, Watch(None, None), mask=mask, among=among)
+    known = known if looked_up else None
+    slow = seeds.sample(data, blocks, rate, Watch(None, None), mask=mask, known=known)
     assert compiled()
-    quick = seeds.sample(data, blocks, rate, Watch(None, None), mask=mask, among=among)
+    quick = seeds.sample(data, blocks, rate, Watch(None, None), mask=mask, known=known)
     order = np.argsort(slow.positions)
     assert slow.size > 0
     assert np.array_equal(slow.positions[order], quick.positions)
