@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -145,6 +146,8 @@ def _evidence(case: Case) -> tuple[EvidenceFile, ...]:
         for kind, text in (("option bytes", board.options), ("programmer's text", board.log),
                            ("boot loader's text", board.uart), ("registers", board.registers)):
             add(board.name, kind, text.name, "as printed")
+        for kind, name in _records(case, board):
+            add(board.name, kind, name, "as another command wrote it")
     for i in case.images:
         add("", "image that was to be flashed", i.name, size_text(i.image.size))
     for t in case.provisioning:
@@ -153,6 +156,19 @@ def _evidence(case: Case) -> tuple[EvidenceFile, ...]:
         add("", "external loader", case.loader.name, "")
     add("", "external loader's log", case.loader_log.name, "as printed")
     return tuple(rows)
+
+
+def _records(case: Case, board: Board) -> tuple[tuple[str, str], ...]:
+    """Return kind and name of the files that a board's value no longer names, out of ``case.toml``."""
+    try:
+        table = tomllib.loads((case.folder / "case.toml").read_text("utf-8"))
+    except (OSError, ValueError):
+        return ()
+    rows = [table.get("good", {})] if board is case.good else table.get("suspects", [table.get("suspect", {})])
+    place = 0 if board is case.good else case.suspects.index(board)
+    row = rows[place] if place < len(rows) else {}
+    kinds = (("info", "identity"), ("sweep", "agreement by link speed"), ("flashtest", "flash test"))
+    return tuple((kind, str(row[key])) for key, kind in kinds if row.get(key))
 
 
 def _how(board: Board) -> str:

@@ -76,6 +76,15 @@ def test_the_write_up_says_everything(founding: Diagnosis, page: str) -> None:
     assert len(re.findall(r"\b[0-9a-f]{64}\b", text)) >= 6
 
 
+@pytest.mark.usefixtures("without_pictures")
+def test_every_file_of_the_case_is_listed() -> None:
+    folder = data_folder() / "defect"
+    text = Reader(render_html(diagnose(load_case(folder)))).text
+    for path in folder.iterdir():
+        if path.name not in ("case.toml", "expected.json"):
+            assert path.name in text, path.name
+
+
 @pytest.mark.parametrize("case", ["founding", "founding-as-posted", "founding-no-magic", "defect", "sound"])
 @pytest.mark.usefixtures("without_pictures")
 def test_no_write_up_says_the_bare_word(case: str, tmp_path: Path) -> None:
