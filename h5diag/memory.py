@@ -18,7 +18,8 @@ import numpy.typing as npt
 from h5diag.ranges import ADDRESS_LIMIT, AddressRange, merged, subtracted
 
 __all__ = [
-    "ADDRESS_LIMIT", "Access", "AddressRange", "Bytes", "Cancel", "MemoryImage", "Origin", "Progress", "Segment", "merged", "subtracted",
+    "ADDRESS_LIMIT", "Access", "AddressRange", "Bytes", "Cancel", "MemoryImage", "Origin", "Progress", "Segment",
+    "merged", "subtracted",
 ]
 
 Bytes = npt.NDArray[np.uint8]
