@@ -14,6 +14,10 @@ from h5diag.errors import InputError
 from h5diag.files.pieces import MOST_BYTES, Overlap, Pieces
 from h5diag.memory import MemoryImage, Segment
 
+ELF_ERRORS = (ELFError, struct.error, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError,
+              OverflowError, EOFError)
+"""What pyelftools lets through when a header is damaged."""
+
 _ARM = 40
 _SHF_ALLOC = 2
 _MOST_HEADERS = 0xFFFF
@@ -43,9 +47,7 @@ def read_elf(path: Path) -> tuple[Segment, ...]:
             wanted = [h for h in (s.header for s in elf.iter_segments()) if h["p_type"] == "PT_LOAD" and h["p_filesz"]]
         except InputError:
             raise
-        except (ELFError, struct.error, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError,
-                OverflowError, EOFError) as error:
-            # pyelftools lets many kinds of exception through when a header is damaged.
+        except ELF_ERRORS as error:
             raise InputError(f"the ELF headers are damaged ({error or type(error).__name__})",
                              source=str(path), advice="build or copy the file again") from None
         for i, header in enumerate(wanted):

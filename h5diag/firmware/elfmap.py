@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import struct
 from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
+from elftools.elf.elffile import ELFFile
+
 from h5diag.errors import InputError
+from h5diag.files.elf import ELF_ERRORS
 from h5diag.memory import AddressRange
 
 MOST_SYMBOLS = 1 << 20
@@ -44,9 +46,6 @@ NO_ELF = ElfMap()
 
 def read_elf_map(path: str | Path) -> ElfMap:
     """Return the names in an ELF file; InputError when it is none or is damaged."""
-    from elftools.common.exceptions import ELFError
-    from elftools.elf.elffile import ELFFile
-
     try:
         with Path(path).open("rb") as stream:
             elf = ELFFile(stream)
@@ -64,9 +63,8 @@ def read_elf_map(path: str | Path) -> ElfMap:
                         address -= address & 1 if kind == "STT_FUNC" else 0
                         symbols.append(_named(symbol.name, address, symbol["st_size"], loads))
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", source=str(path)) from None
-    except (ELFError, struct.error, ValueError, KeyError, IndexError, TypeError, AttributeError, AssertionError,
-            OverflowError, EOFError):
+        raise InputError(f"cannot be read ({error.strerror or error})", source=str(path)) from None
+    except ELF_ERRORS:
         raise InputError("no readable ELF file", source=str(path), advice="build or copy it again") from None
     return ElfMap(tuple(sorted(sections)), tuple(sorted(symbols)))
 

@@ -153,7 +153,7 @@ def _read(path: str | Path) -> bytes:
             content = f.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
-        raise InputError(f"cannot be read: {reason}", source=str(path)) from None
+        raise InputError(f"cannot be read ({reason})", source=str(path)) from None
     if len(content) > MOST_BYTES:
         raise InputError(f"larger than {MOST_BYTES} bytes, so no key", source=str(path))
     return content
