@@ -24,7 +24,7 @@ from h5diag.firmware.mcuboot import Flag, Header, HeaderMagic, Version, parse_he
 from h5diag.firmware.nextboot import Action, Loader, NextBoot
 from h5diag.firmware.opened import open_images
 from h5diag.firmware.overview import Build, BuildResult, JudgedImage, Overview, examine_firmware, slot_facts
-from h5diag.firmware.search import BootImage, Search, find_images, parse_image, search_images
+from h5diag.firmware.search import BootImage, find_images, parse_image
 from h5diag.firmware.signature import Check
 from h5diag.firmware.slots import SlotState, image_state, slot_states
 from h5diag.firmware.stages import SlotFit, Stage, StageFit, StageReport, expected_flash, recognise_stage
@@ -36,12 +36,12 @@ from h5diag.firmware.verify import Verification, open_body, verify_image
 __all__ = [
     "NO_ELF", "Action", "BodyKind", "BodyLook", "BootImage", "Build", "BuildResult", "Check", "DecryptKey",
     "Dependency", "Difference", "ElfMap", "ExaminedImage", "Fill", "Flag", "Header", "HeaderMagic",
-    "JudgedImage", "KeyKind", "Link", "Loader", "Magic", "Match", "NextBoot", "Overview", "Search",
-    "SlotContent", "SlotFit", "SlotState", "Stage", "StageFit", "StageReport", "State", "Tlv", "TlvType",
+    "JudgedImage", "KeyKind", "Link", "Loader", "Magic", "Match", "NextBoot", "Overview", "SlotContent",
+    "SlotFit", "SlotState", "Stage", "StageFit", "StageReport", "State", "Tlv", "TlvType",
     "Tlvs", "Trailer", "TrailerFlag", "VectorTable", "Verification", "VerifyKey", "Version", "compare_build",
     "dependencies", "examine_firmware", "examine_images", "expected_flash", "explain_link", "find_images",
     "find_vector_tables", "image_state", "load_decrypt_key", "load_verify_key", "look_at_body", "open_body",
     "open_images", "parse_decrypt_key", "parse_header", "parse_image", "parse_tlvs", "parse_trailer",
-    "parse_verify_key", "read_elf_map", "recognise_stage", "search_images", "slot_facts", "slot_states",
+    "parse_verify_key", "read_elf_map", "recognise_stage", "slot_facts", "slot_states",
     "vector_table_at", "verify_image",
 ]

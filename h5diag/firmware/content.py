@@ -9,7 +9,7 @@ from enum import Enum
 import numpy as np
 
 from h5diag.firmware.keys import DecryptKey, VerifyKey
-from h5diag.firmware.search import BootImage, Search, search_images
+from h5diag.firmware.search import BootImage, find_images
 from h5diag.firmware.signature import Check
 from h5diag.firmware.trailer import (
     ALIGNED_MAGIC_TAIL,
@@ -135,8 +135,8 @@ def examine_images(memory: MemoryImage, *, layout: Layout | None = None, verify_
         Of the flash, in bytes; the layout's chip knows better.
     """
     starts = [v for s in layout.image_slots for v in views(layout, s)] if layout else []
-    search = search_images(memory, starts=starts)
-    return tuple(_examined(memory, i, search, layout, verify_keys, decrypt_keys, program_unit) for i in search.images)
+    found = find_images(memory, starts=starts)
+    return tuple(_examined(memory, i, found, layout, verify_keys, decrypt_keys, program_unit) for i in found)
 
 
 def views(layout: Layout, slot: Slot) -> tuple[int, ...]:
@@ -203,7 +203,7 @@ def _odd_zeros(memory: MemoryImage, start: int, stop: int, sector: int, least: i
     return tuple(runs)
 
 
-def _examined(memory: MemoryImage, image: BootImage, search: Search, layout: Layout | None,
+def _examined(memory: MemoryImage, image: BootImage, found: Sequence[BootImage], layout: Layout | None,
               verify_keys: Sequence[VerifyKey], decrypt_keys: Sequence[DecryptKey], unit: int) -> ExaminedImage:
     slot = layout.slot_at(image.address) if layout else NO_SLOT
     length = min(image.size, image.available)
@@ -218,7 +218,7 @@ def _examined(memory: MemoryImage, image: BootImage, search: Search, layout: Lay
         trailer = _trailer(memory, behind, stop, unit, layout.mode is Mode.SWAP)
         at_start = offset == 0
     else:
-        following = min((i.address for i in search.images if i.address >= image.range.stop), default=1 << 64)
+        following = min((i.address for i in found if i.address >= image.range.stop), default=1 << 64)
         trailer, at_start = _next_trailer(memory, image, following, unit), False
     body = data[image.header.header_size:]
     written = AddressRange(image.body.start, image.body.start)

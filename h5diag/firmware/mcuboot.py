@@ -47,7 +47,6 @@ KNOWN_FLAGS = 0
 for _flag in Flag:
     KNOWN_FLAGS |= _flag.value
 ENCRYPTED_FLAGS = Flag.ENCRYPTED_AES128 | Flag.ENCRYPTED_AES256 | Flag.ST_ENCRYPTED_AES256
-COMPRESSED_FLAGS = Flag.COMPRESSED_LZMA1 | Flag.COMPRESSED_LZMA2
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,14 +77,7 @@ class Header:
     @property
     def encrypted(self) -> bool:
         """What the header says, which is not always what the body is (ST's init images)."""
-        if self.flags & (Flag.ENCRYPTED_AES128 | Flag.ST_ENCRYPTED_AES256):
-            return True
-        return bool(self.flags & Flag.ENCRYPTED_AES256)
-
-    @property
-    def compressed(self) -> bool:
-        """Tell whether the body is said to be compressed."""
-        return bool(self.flags & COMPRESSED_FLAGS)
+        return bool(self.flags & ENCRYPTED_FLAGS)
 
     @property
     def tlv_offset(self) -> int:

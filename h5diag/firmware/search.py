@@ -79,21 +79,8 @@ class BootImage:
         return AddressRange(self.address + self.header.header_size, self.address + self.header.tlv_offset)
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """All images of a dump in address order, and how many magics were passed over."""
-
-    images: tuple[BootImage, ...]
-    ignored: int
-
-
-def find_images(image: MemoryImage) -> tuple[BootImage, ...]:
-    """Return the images of a dump in address order; see `search_images`."""
-    return search_images(image).images
-
-
-def search_images(image: MemoryImage, *, starts: Iterable[int] = ()) -> Search:
-    """Look for images anywhere in a dump.
+def find_images(image: MemoryImage, *, starts: Iterable[int] = ()) -> tuple[BootImage, ...]:
+    """Return the images anywhere in a dump, in address order.
 
     Parameters
     ----------
@@ -101,20 +88,10 @@ def search_images(image: MemoryImage, *, starts: Iterable[int] = ()) -> Search:
         The dump.
     starts
         Addresses (of the dump's view) where an image is expected; they go first where a bound holds.
-
-    Returns
-    -------
-    Search
-        The images, and the number of magics that no image belongs to.
     """
-    found: list[BootImage] = []
-    ignored = 0
     wanted = frozenset(starts)
-    for segment in image.segments:
-        images, passed = _in_segment(segment, wanted)
-        found += images
-        ignored += passed
-    return Search(tuple(sorted(found, key=lambda i: i.address)), ignored)
+    found = [i for segment in image.segments for i in _in_segment(segment, wanted)]
+    return tuple(sorted(found, key=lambda i: i.address))
 
 
 def parse_image(data: memoryview, address: int) -> BootImage:
@@ -146,11 +123,11 @@ def parse_image(data: memoryview, address: int) -> BootImage:
     return BootImage(address, header, tlvs, len(data), problems)
 
 
-def _in_segment(segment: Segment, wanted: frozenset[int]) -> tuple[list[BootImage], int]:
+def _in_segment(segment: Segment, wanted: frozenset[int]) -> list[BootImage]:
     data = segment.data
     positions = _magics(data)
     if not positions.size:
-        return [], 0
+        return []
     complete, lone = _sorted_out(data, positions, segment.start)
     view = memoryview(data)  # type: ignore[arg-type]
     images: list[BootImage] = []
@@ -175,8 +152,7 @@ def _in_segment(segment: Segment, wanted: frozenset[int]) -> tuple[list[BootImag
     alone = [p for p, within in zip(lone.tolist(), inside.tolist(), strict=True)
              if not within or segment.start + p in wanted]
     more = sorted(nested, key=rank)[:MOST_NESTED] + sorted(alone, key=rank)[:MOST_LONE]
-    images += [parse_image(view[p:], segment.start + p) for p in more]
-    return images, int(positions.size) - len(images)
+    return images + [parse_image(view[p:], segment.start + p) for p in more]
 
 
 def _magics(data: Bytes) -> npt.NDArray[np.int64]:

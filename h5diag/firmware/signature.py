@@ -77,14 +77,14 @@ def names_other_key(records: Sequence[Tlv], keys: Sequence[VerifyKey]) -> bool:
 
 
 def check_signature(records: Sequence[Tlv], signed: Signed,
-               keys: Sequence[VerifyKey]) -> tuple[Check, str, str, list[str]]:
+                    keys: Sequence[VerifyKey]) -> tuple[Check, str, str, list[str]]:
     """Return the check, its reason, the signer's name and remarks."""
     kinds = [r for r in records if r.type & 0xFF in SIGNATURE_TYPES]
     if not keys:
         return Check.NOT_CHECKED, "no key given" if kinds else "the image is not signed", "", []
     named = [r.value for r in records if r.type == TlvType.KEYHASH]
     matching = [k for k in keys if any(v in k.hashes for v in named)]
-    outcomes = list[Check]()
+    outcomes: list[Check] = []
     for key in (*matching, *(k for k in keys if k not in matching)):
         outcome = _signed_by(records, signed, key)
         outcomes.append(outcome)

@@ -56,8 +56,6 @@ class Trailer:
         The two flags; `TrailerFlag.UNSET` where the trailer is erased.
     swap_info
         The raw byte (low half: swap type, high half: image number), 0xFF when erased or unknown.
-    swap_size
-        The raw word, 0xFFFFFFFF when erased or unknown.
     status_entries
         Swap status entries that were written; 0 when none or unknown.
     wrong_bits
@@ -70,13 +68,12 @@ class Trailer:
     image_ok: TrailerFlag = TrailerFlag.UNREAD
     copy_done: TrailerFlag = TrailerFlag.UNREAD
     swap_info: int = 0xFF
-    swap_size: int = 0xFFFFFFFF
     status_entries: int = 0
     wrong_bits: int = 0
 
     @property
     def swap_started(self) -> bool:
-        """Tell whether a swap was begun according to swap_info, swap_size or the status entries."""
+        """Tell whether a swap was begun according to swap_info or the status entries."""
         return (self.swap_info & 0xF) in (2, 3, 4) or self.status_entries > 0
 
 
@@ -119,11 +116,9 @@ def parse_trailer(tail: bytes, *, program_unit: int = 0) -> Trailer:
         alignment = 16
     magic_unit = max(MAGIC_SIZE, alignment)
     image_ok, copy_done = (_byte(tail, magic_unit + alignment * n) for n in (1, 2))
-    size_at = len(tail) - magic_unit - alignment * 4
     swap_info = _byte(tail, magic_unit + alignment * 3)
-    swap_size = int.from_bytes(tail[size_at:size_at + 4], "little") if size_at >= 0 else 0xFFFFFFFF
-    return Trailer(magic, alignment, _flag(image_ok), _flag(copy_done), swap_info & 0xFF, swap_size,
-                   _status(tail, size_at, alignment))
+    entries = _status(tail, len(tail) - magic_unit - alignment * 4, alignment)
+    return Trailer(magic, alignment, _flag(image_ok), _flag(copy_done), swap_info & 0xFF, entries)
 
 
 def _in_units_of_16(tail: bytes) -> bool:

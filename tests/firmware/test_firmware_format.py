@@ -40,7 +40,6 @@ from h5diag.firmware import (
     parse_header,
     parse_tlvs,
     parse_verify_key,
-    search_images,
     slot_states,
     vector_table_at,
     verify_image,
@@ -65,7 +64,6 @@ def test_header_fields() -> None:
     assert str(h.version) == "1.2.3+4"
     assert h.flag_names == ("PIC", "ENCRYPTED_AES128", "NON_BOOTABLE")
     assert h.encrypted
-    assert not h.compressed
     assert h.tlv_offset == 48
 
 
@@ -192,8 +190,7 @@ def test_image_at_any_offset_and_inside_others(workshop: Workshop) -> None:
         memory = MemoryImage.from_bytes(b"\xaa" * offset + image, 0x08000000)
         assert [i.address for i in find_images(memory) if i.complete] == [0x08000000 + offset]
     outer = workshop.sign(payload=CODE + bytes(-len(CODE) % 16) + image)
-    search = search_images(MemoryImage.from_bytes(outer, 0x08000000))
-    assert [i.complete for i in search.images] == [True, True]
+    assert [i.complete for i in find_images(MemoryImage.from_bytes(outer, 0x08000000))] == [True, True]
 
 
 @settings(max_examples=60, deadline=None)
