@@ -170,6 +170,15 @@ class Wire:
         if not self._open(port):
             return
         size, increment = 1 << (self._csw[port] & 7), self._csw[port] >> 4 & 3
+        if size == 4 and increment and not self.chip.path.may_be_cut:
+            done = 0
+            while done < len(values):
+                at = self._tar[port]
+                n = min(len(values) - done, (WRAP - at % WRAP) // 4)
+                self._guard(port, at & ~3, np.array(values[done:done + n], "<u4").tobytes())
+                self._advance(port, 4 * n)
+                done += n
+            return
         for value in values:
             at = self._tar[port]
             data = (value >> 8 * (at & 3 & -size)) & (1 << 8 * size) - 1

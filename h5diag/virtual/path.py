@@ -56,6 +56,11 @@ class Path:
                             FaultKind.DROP_WORD):
             self._faults.append((where, fault, setup.seed * 100 + index))
 
+    @property
+    def may_be_cut(self) -> bool:
+        """Whether the cable may leave in the middle of a burst."""
+        return bool(self._unplugs)
+
     def replug(self) -> None:
         """Put the cable back."""
         self.plugged = True
