@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -93,10 +93,18 @@ def app_command(copied: Copied, *, port: int, browser: bool = True) -> list[str]
 
 
 def run(command: Sequence[str], folder: Path) -> int:
-    """Run a server in a folder until it ends or Ctrl-C, and return its status."""
-    # The kernel's own remark on its sockets is no news to somebody on loopback.
-    environment = dict(os.environ, PYDEVD_DISABLE_FILE_VALIDATION="1")
+    """Run a server in a folder until it ends, or until Ctrl-C or a request to end; it never outlives this process."""
+    def ended(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, ended)
+    process = subprocess.Popen(list(command), cwd=folder)
     try:
-        return subprocess.run(list(command), cwd=folder, env=environment, check=False).returncode
+        return process.wait()
     except KeyboardInterrupt:
         return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if process.poll() is None:
+            process.terminate()
+            process.wait()

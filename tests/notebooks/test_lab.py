@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +51,22 @@ def test_the_server_is_for_this_machine_only(tmp_path: Path) -> None:
     assert settings["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
     assert settings["@jupyterlab/notebook-extension:tracker"]["windowingMode"] == "none"
     assert (lab.SETTINGS / "overrides.json").is_relative_to(Path(lab.__file__).parent)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM there")
+def test_a_server_never_outlives_its_command(tmp_path: Path) -> None:
+    server = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
+    code = (f"import sys; from pathlib import Path; from h5diag.lab import run; "
+            f"run([sys.executable, '-c', {server!r}], Path({str(tmp_path)!r}))")
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        end = time.monotonic() + 60
+        while not ((tmp_path / "pid").is_file() and (tmp_path / "pid").read_text()) and time.monotonic() < end:
+            time.sleep(0.05)
+        process.terminate()
+        process.wait(60)
+    pid = int((tmp_path / "pid").read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
 
 
 def test_without_voila_one_clear_line_and_nothing_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
