@@ -167,13 +167,10 @@ def _judge(sector: AddressRange, meant: Bytes, looks: list[Look], slow: list[Loo
     moving = (words != words[0]).any(axis=0)
     flicker: tuple[int, ...] = ()
     if moving.any():
-        fast_differ = any(not np.array_equal(lk.data, meant) for lk in looks)
-        if slow and fast_differ and all(np.array_equal(lk.data, meant) for lk in slow):
-            same = all(np.array_equal(lk.data, looks[0].data) for lk in looks)
-            if same or not few_bits(words, moving):
-                return Judged(Reading(), "reads are right at the slowest link speed and wrong at another")
         if not few_bits(words, moving):
-            return Judged(Reading(), "reads disagree in whole words, as a bad link makes them")
+            right = bool(slow) and all(np.array_equal(lk.data, meant) for lk in slow)
+            return Judged(Reading(), "reads are right at the slowest link speed and wrong at another" if right else
+                          "reads disagree in whole words, as a bad link makes them")
         flicker = tuple(sector.start + 4 * int(i) for i in np.flatnonzero(moving))
     wrong = np.where(moving, 0, words[0] ^ meant.view("<u4")).astype("<u4").view(np.uint8)
     return Judged(Reading(wrong if wrong.any() else NOTHING_WRONG, *_ecc_of(everything), flicker))
