@@ -30,48 +30,37 @@ class Situation:
         return next((c.pc & ~1 for c in self.calls if c.outcome is Outcome.NOT_DOWNLOADED), ABSENT)
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """A likely cause and what to try. `certain` is False when it rests on one report or on a guess."""
-
-    text: str
-    certain: bool
+def likely_cause(situation: Situation) -> str:
+    """Return the likeliest cause and what to try; empty when nothing points anywhere."""
+    return _linked_elsewhere(situation) or _trustzone_base(situation) or _too_large(situation)
 
 
-def likely_cause(situation: Situation) -> Cause:
-    """Return the likeliest cause; its text is empty when nothing points anywhere."""
-    for find in (_linked_elsewhere, _trustzone_base, _too_large):
-        if (cause := find(situation)).text:
-            return cause
-    return Cause("", False)
-
-
-def _linked_elsewhere(s: Situation) -> Cause:
+def _linked_elsewhere(s: Situation) -> str:
     if s.base == ABSENT:
-        return Cause("", False)
+        return ""
     wanted = s.base + 4
     if s.loader is not None and s.loader.link_address not in (wanted, ABSENT):
-        return Cause(f"it is linked at 0x{s.loader.link_address:08X}, and this programmer's base is 0x{s.base:08X}; "
-                     f"link it at 0x{wanted:08X} and try that first", True)
+        return (f"it is linked at 0x{s.loader.link_address:08X}, and this programmer's base is 0x{s.base:08X}; "
+                f"link it at 0x{wanted:08X} and try that first")
     if s.loader is None and s.entry != ABSENT and not wanted <= s.entry < wanted + 0x100000:
-        return Cause(f"it is linked near 0x{s.entry & ~0xFFF:08X} (its function is at 0x{s.entry:08X}), and this "
-                     f"programmer's base is 0x{s.base:08X}; link it at 0x{wanted:08X} and try that first", True)
-    return Cause("", False)
+        return (f"it is linked near 0x{s.entry & ~0xFFF:08X} (its function is at 0x{s.entry:08X}), and this "
+                f"programmer's base is 0x{s.base:08X}; link it at 0x{wanted:08X} and try that first")
+    return ""
 
 
-def _trustzone_base(s: Situation) -> Cause:
+def _trustzone_base(s: Situation) -> str:
     """One report alone puts the base elsewhere when TrustZone is on."""
     if s.trustzone == "off" or not s.family:
-        return Cause("", False)
+        return ""
     other = next((b for b in bases(s.family, "on", s.version) if b.trustzone == "on" and not _lies_at(s, b)), None)
     if other is None:
-        return Cause("", False)
+        return ""
     where = (f"it is linked at 0x{s.loader.link_address:08X}" if s.loader is not None
              else f"its function is at 0x{s.entry:08X}")
     report = "one report puts" if other.hint else "known reports put"
     condition = "" if s.trustzone == "on" else "if TrustZone is on, "
-    return Cause(f"{where}, while {report} the base with TrustZone on at 0x{other.link_address:08X}; {condition}"
-                 f"try that first ({other.sources[0]})", not other.hint and s.trustzone == "on")
+    return (f"{where}, while {report} the base with TrustZone on at 0x{other.link_address:08X}; {condition}"
+            f"try that first ({other.sources[0]})")
 
 
 def _lies_at(s: Situation, base: Base) -> bool:
@@ -80,13 +69,12 @@ def _lies_at(s: Situation, base: Base) -> bool:
     return s.entry == ABSENT or base.link_address <= s.entry < base.link_address + 0x100000
 
 
-def _too_large(s: Situation) -> Cause:
+def _too_large(s: Situation) -> str:
     if s.loader is None or not s.family:
-        return Cause("", False)
+        return ""
     size = len(s.loader.image)
     limit = next((w for w in windows(family(s.family), s.trustzone) if size > w.size), None)
     if limit is None:
-        return Cause("", False)
+        return ""
     claim = "one report says that more than 0x{:X} are not" if limit.hint else "more than 0x{:X} may not be"
-    return Cause(f"its image has 0x{size:X} bytes, and {claim.format(limit.size)} downloaded "
-                 f"({limit.sources[0]})", False)
+    return f"its image has 0x{size:X} bytes, and {claim.format(limit.size)} downloaded ({limit.sources[0]})"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from h5diag.errors import InputError
+from h5diag.ranges import AddressRange
 
 LARGEST_FILE = 32 << 20
 """Bytes of a loader file that are read at most; published loaders have up to 1.7 MB."""
@@ -55,23 +56,12 @@ class Symbol:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
-    """A section that takes memory. `code` marks instructions, `stored` marks bytes in the file (not .bss)."""
-
-    name: str
-    address: int
-    size: int
-    code: bool
-    stored: bool
-
-
-@dataclass(frozen=True, slots=True)
 class LoaderFile:
-    """What an external loader's ELF file holds. `warnings` say what of it could not be read."""
+    """What an external loader's ELF file holds: `sections` that take memory, `warnings` what could not be read."""
 
     source: str
     segments: tuple[LoadSegment, ...]
-    sections: tuple[Section, ...]
+    sections: tuple[AddressRange, ...]
     symbols: tuple[Symbol, ...]
     warnings: tuple[str, ...] = ()
 
@@ -184,13 +174,12 @@ def parse_loader(data: bytes, source: str = "loader") -> LoaderFile:
                              source=source, advice=_ADVICE)
     if any(len(s.data) < s.file_size for s in segments):
         warnings += ("the file ends before the last byte of its segments",)
-    sections: tuple[Section, ...] = ()
+    sections: tuple[AddressRange, ...] = ()
     symbols: tuple[Symbol, ...] = ()
     if shnum:
         try:
             headers = [elf.get_section(i) for i in range(shnum)]
-            sections = tuple(Section(str(s.name)[:80], h["sh_addr"], h["sh_size"], bool(h["sh_flags"] & 4),
-                                     h["sh_type"] != "SHT_NOBITS")
+            sections = tuple(AddressRange(h["sh_addr"], h["sh_addr"] + h["sh_size"])
                              for s in headers if (h := s.header)["sh_flags"] & 2 and h["sh_size"])
             symbols = _symbols(data, [s.header for s in headers])
         except Exception as error:  # as above

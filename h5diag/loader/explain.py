@@ -14,8 +14,6 @@ from h5diag.loader.vb3 import DRY_RUN_MARK, LoaderLog, MemoryAccess, MessageKind
 
 _UNKNOWN_CAUSE = ("Likely causes: it is linked at another address than base + 4, or its image is larger than the RAM "
                   "region the programmer uses. Check with 'h5diag loader lint FILE --log LOG'.")
-
-
 _FITTING_CAUSE = ("This file is linked where this programmer puts loaders, and its size fits: was it the one that was "
                   "used? Check its description with 'h5diag loader lint FILE --log LOG'.")
 
@@ -105,9 +103,8 @@ def explain(log: LoaderLog, loader: LoaderFile | None = None, *, family: str = "
     conclusion = _CONCLUSIONS[story](own or calls, log)
     remarks = [*_base_remarks(base, version, loader, own), *_call_remarks(own), *_log_remarks(log, story)]
     if story is Story.NOT_DOWNLOADED:
-        cause = likely_cause(Situation(own, base, family, trustzone, version, loader))
-        if cause.text:
-            conclusion += f" Likely cause: {cause.text}."
+        if cause := likely_cause(Situation(own, base, family, trustzone, version, loader)):
+            conclusion += f" Likely cause: {cause}."
         else:
             remarks.append(_FITTING_CAUSE if loader is not None and base != ABSENT else _UNKNOWN_CAUSE)
     return Explanation(story, own or calls, downloaded, conclusion, tuple(remarks), base, version, family)

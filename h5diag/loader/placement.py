@@ -17,7 +17,6 @@ BREAKPOINT = 0xBE00
 STACK_SIZE = 0x400
 """Bytes between the end of the image and the transfer buffer's gap: the stack, whatever ``_estack`` says."""
 
-
 BUFFER_SIZE = 0x200
 """Bytes of the transfer buffer that the programmer clears first; how many it uses is not known."""
 

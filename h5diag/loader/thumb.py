@@ -61,8 +61,7 @@ def code_ranges(loader: LoaderFile) -> Iterator[tuple[int, bytes]]:
     left = _MOST_BYTES
     if marks:
         for (start, kind), (stop, _) in zip(marks, [*marks[1:], (1 << 32, "")], strict=True):
-            stop = min(stop, *(s.address + s.size for s in loader.sections if s.address <= start < s.address + s.size),
-                       1 << 32)
+            stop = min(stop, *(s.stop for s in loader.sections if start in s), 1 << 32)
             if kind == "$t" and left > 0 and (data := loader.read(start, min(stop - start, left))):
                 left -= len(data)
                 yield start, data

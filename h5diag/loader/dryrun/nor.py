@@ -77,7 +77,7 @@ class Nor:
             self.pass_time()
             return bytes(size)  # security register: no program or erase has failed
         if self.busy:
-            self._say(f"command 0x{opcode:02X} came while the memory was busy and was ignored")
+            self.say(f"command 0x{opcode:02X} came while the memory was busy and was ignored")
             return b"\xff" * size
         if opcode in (0x9F, 0x9E, 0xAF):
             return _cut(self.identity, offset, size)
@@ -89,7 +89,7 @@ class Nor:
             return bytes((self._second_configuration.get(address, 0),)) * size
         if opcode in _READS:
             return self.peek(address + offset, size)
-        self._say(f"command 0x{opcode:02X} is not modelled; its answer was taken as zeros")
+        self.say(f"command 0x{opcode:02X} is not modelled; its answer was taken as zeros")
         return bytes(size)
 
     def is_read(self, opcode: int) -> bool:
@@ -110,13 +110,13 @@ class Nor:
         erases = opcode in _ERASES or opcode in _CHIP_ERASES
         name = "program" if opcode in _PROGRAMS else "erase" if erases else "register"
         if name == "register" and opcode not in _REGISTER_WRITES:
-            self._say(f"command 0x{opcode:02X} is not modelled and did nothing")
+            self.say(f"command 0x{opcode:02X} is not modelled and did nothing")
             return
         if self.busy:
-            self._say(f"{name} command 0x{opcode:02X} came while the memory was busy and was ignored")
+            self.say(f"{name} command 0x{opcode:02X} came while the memory was busy and was ignored")
             return
         if not self.write_enabled:
-            self._say(f"{name} command 0x{opcode:02X} was ignored: the write-enable latch was not set, no 0x06 came "
+            self.say(f"{name} command 0x{opcode:02X} was ignored: the write-enable latch was not set, no 0x06 came "
                       "before it")
             return
         self.write_enabled, self.busy = False, 0 if opcode in _VOLATILE_WRITES else _BUSY_POLLS
@@ -133,9 +133,9 @@ class Nor:
 
     def _program(self, address: int, data: bytes) -> None:
         if len(data) > PAGE:
-            self._say(f"{len(data)} bytes were sent in one program command; only the last {PAGE} count")
+            self.say(f"{len(data)} bytes were sent in one program command; only the last {PAGE} count")
         elif data and address % PAGE + len(data) > PAGE:
-            self._say(f"a program command at offset 0x{address % self.size:X} ran over the end of its page and wrapped")
+            self.say(f"a program command at offset 0x{address % self.size:X} ran over the end of its page and wrapped")
         first = address - address % PAGE
         risen = False
         for i, value in enumerate(data):
@@ -144,7 +144,7 @@ class Nor:
             risen = risen or bool(value & ~block[at % _BLOCK])
             block[at % _BLOCK] &= value
         if risen:
-            self._say(f"offset 0x{address % self.size:X} was programmed without being erased before")
+            self.say(f"offset 0x{address % self.size:X} was programmed without being erased before")
 
     def _erase(self, address: int, size: int) -> None:
         start = address % self.size // size * size
@@ -154,7 +154,8 @@ class Nor:
     def _block(self, address: int) -> bytearray:
         return self._blocks.setdefault(address % self.size // _BLOCK, bytearray(b"\xff" * _BLOCK))
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Note what the driver did wrong, each thing once."""
         if len(self.remarks) < 20 and text not in self.remarks:
             self.remarks.append(text)
 

@@ -13,9 +13,7 @@ _CPU_SECONDS, _MEMORY = 60, 2 << 30
 def lock_down() -> None:
     """Refuse from now on every file, socket and process; limit processor time and memory where the system can.
 
-    Raises
-    ------
-    Nothing here; a refused act raises PermissionError where it is tried.
+    A refused act raises PermissionError where it is tried.
     """
     try:
         import resource

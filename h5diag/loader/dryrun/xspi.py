@@ -58,7 +58,7 @@ class Octospi:
     def window(self, offset: int, size: int) -> int:
         """Return what the bus reads in the memory-mapped window, `offset` from its start."""
         if not self.is_mapped:
-            self.nor._say("the memory window was read while memory-mapped mode was off")
+            self.nor.say("the memory window was read while memory-mapped mode was off")
             return 0
         self.busy = True
         return int.from_bytes(self.nor.read(self._opcode, offset, 0, size), "little")

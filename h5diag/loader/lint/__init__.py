@@ -34,10 +34,8 @@ def lint(loader: LoaderFile, family: Family, *, trustzone: str = "unknown", vers
     log
         The user's verbosity-3 log; the base it shows overrides the table.
     """
-    subject = Subject(loader, family, trustzone) if log is None else Subject(
+    subject = Subject(loader, family, trustzone, version) if log is None else Subject(
         loader, family, trustzone, version or log_version(log), log_base(log))
-    if version and log is None:
-        subject = Subject(loader, family, trustzone, version)
     order = list(Severity)
     found = (f for check in CHECKS for f in check(subject))
     return tuple(sorted(found, key=lambda f: (order.index(f.severity), f.code)))
