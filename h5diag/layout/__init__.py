@@ -9,6 +9,7 @@ from pathlib import Path
 
 from h5diag.chip import Chip
 from h5diag.errors import InputError
+from h5diag.files import read_text
 from h5diag.layout.displacement import Explanation, ExplanationKind, explain
 from h5diag.layout.header import parse_flash_layout
 from h5diag.layout.presets import preset, preset_names
@@ -18,6 +19,8 @@ __all__ = [
     "NO_SLOT", "Explanation", "ExplanationKind", "Layout", "Mode", "Role", "Security", "Slot", "explain",
     "load_layout", "parse_flash_layout", "preset", "preset_names",
 ]
+
+_PRESETS = "oemirot-{2m,1m}-{overwrite,swap}[-1image][-data1|-data2]"
 
 
 def load_layout(name: str | Path, chip: Chip | None = None) -> Layout:
@@ -42,13 +45,9 @@ def load_layout(name: str | Path, chip: Chip | None = None) -> Layout:
     if path.is_file():
         if path.stat().st_size > 1 << 20:
             raise InputError("larger than 1 MB, so no flash_layout.h", source=text)
-        return parse_flash_layout(path.read_text("utf-8", "replace"), source=text, chip=chip)
+        return parse_flash_layout(read_text(path), source=text, chip=chip)
     if path.is_dir():
         raise InputError("is a folder", source=text, advice="give the flash_layout.h in it")
     if path.suffix or "/" in text or "\\" in text:
-        raise InputError("no such file", source=text, advice="give a flash_layout.h or a preset: " + _few())
-    raise InputError(f"no layout is called {text!r}", advice="presets: " + _few())
-
-
-def _few() -> str:
-    return "oemirot-{2m,1m}-{overwrite,swap}[-1image][-data1|-data2]"
+        raise InputError("no such file", source=text, advice=f"give a flash_layout.h or a preset: {_PRESETS}")
+    raise InputError(f"no layout is called {text!r}", advice=f"presets: {_PRESETS}")
