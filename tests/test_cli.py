@@ -52,6 +52,7 @@ def test_no_command_and_wrong_options_are_one_line_and_status_2(capsys):
         ["compare", "one-file"],
         ["locate", "a", "b", "--bogus"],
         ["compare", "a", "b", "--base", "x"],
+        ["info", "--probe", "virtual", "--speed", "inf"],
     ):
         assert main(argv) == 2
         out, err = capsys.readouterr()
@@ -167,6 +168,19 @@ def test_compare_json_and_text(capsys):
     zero = [a for a in json.loads(capsys.readouterr().out)["areas"] if a["state"] == "zero"]
     assert all(a["mask_like"] for a in zero)
     assert zero
+
+
+def test_a_listing_without_an_option_is_refused_by_compare(tmp_path, capsys):
+    dump, listing = tmp_path / "a.bin", tmp_path / "ob.txt"
+    dump.write_bytes(bytes(4096))
+    listing.write_text("no options here\n")
+    assert main(["compare", str(dump), str(dump), "--options-suspect", str(listing)]) == 2
+    assert f"{listing}: not one option line" in capsys.readouterr().err
+
+
+def test_an_error_begins_with_the_whole_command(capsys):
+    assert main(["loader", "lint", "no-such-file"]) == 2
+    assert capsys.readouterr().err.startswith("h5diag loader lint: no-such-file: ")
 
 
 def test_several_boards_make_a_table(tmp_path, capsys):

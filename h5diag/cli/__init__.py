@@ -51,7 +51,7 @@ def _add(parser: ArgumentParser, group: Sequence[Command]) -> None:
             continue
         command.arguments(p)
         p.add_argument("--json", action="store_true", help="print one JSON document instead of text")
-        p.set_defaults(h5diag_command=command)
+        p.set_defaults(h5diag_command=command, h5diag_prog=p.prog)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,10 +74,10 @@ def _run(options: Namespace) -> int:
     try:
         result = command.run(options)
     except H5DiagError as error:
-        sys.stderr.write(f"h5diag {command.name}: {error}\n")
+        sys.stderr.write(f"{options.h5diag_prog}: {error}\n")
         return _status(error)
     except KeyboardInterrupt:
-        sys.stderr.write(f"h5diag {command.name}: stopped\n")
+        sys.stderr.write(f"{options.h5diag_prog}: stopped\n")
         return 130
     if options.json:
         sys.stdout.write(json.dumps(result.document, indent=2, allow_nan=False) + "\n")

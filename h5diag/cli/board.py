@@ -25,7 +25,7 @@ def _hertz(text: str) -> int:
     unit = next((u for u in units if word.endswith(u)), "")
     try:
         value = int(float(word.removesuffix(unit)) * units.get(unit, 1))
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ArgumentTypeError(f"{text!r} is not a speed; write 4000000, 4M or 4MHz") from None
     if not 1_000 <= value <= 100_000_000:
         raise ArgumentTypeError(f"{text!r} is no SWD speed; use 1k to 100M")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
-from pathlib import Path
 
 from h5diag.cli.chosen import chosen_chip
 from h5diag.cli.command import Command, Result, number
@@ -28,7 +27,7 @@ def _run(options: Namespace) -> Result:
     from h5diag.diagnose.measure import hidden_ranges
     from h5diag.diagnose.wording import count_text, range_text, size_text
     from h5diag.errors import InputError
-    from h5diag.files import decode_text, read_image
+    from h5diag.files import read_image, read_text
     from h5diag.memory import Access, AddressRange, MemoryImage
     from h5diag.options import OptionBytes, decode_listing
 
@@ -40,10 +39,11 @@ def _run(options: Namespace) -> Result:
     def listed(name: str | None) -> tuple[OptionBytes, ...]:
         if not name:
             return ()
-        try:
-            return (decode_listing(parse_listing(decode_text(Path(name).read_bytes())), chip),)
-        except OSError as error:
-            raise InputError(f"cannot be read ({error.strerror})", source=name) from None
+        found = decode_listing(parse_listing(read_text(name)), chip)
+        if not found.settings:
+            raise InputError("not one option line is in it", source=name,
+                             advice="give what 'STM32_Programmer_CLI -ob displ' prints")
+        return (found,)
 
     def hidden(image: MemoryImage, listing: tuple[OptionBytes, ...]) -> tuple[AddressRange, ...]:
         if listing:
