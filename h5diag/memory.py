@@ -32,7 +32,6 @@ Cancel = Callable[[], bool]
 """Asked now and then; True means stop (``threading.Event.is_set`` fits)."""
 
 
-
 class Access(Enum):
     """The security attribute of the accesses by which a dump was read."""
 

@@ -52,6 +52,7 @@ class Boards:
     loose: tuple[Evidence, ...]
     remarks: tuple[str, ...]
 
+
 _Group = tuple[Side, list[Evidence]]
 _OF_SUSPECTS = frozenset({Role.INFO, Role.SWEEP, Role.FLASHTEST, Role.UART, Role.REGISTERS, Role.LATER})
 """Roles that one collects of the board in question; without another word they are its own."""

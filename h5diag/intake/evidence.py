@@ -51,6 +51,7 @@ BOARD_ROLES = frozenset({Role.DUMP, Role.LATER, Role.OPTIONS, Role.LOG, Role.UAR
                          Role.SWEEP, Role.FLASHTEST})
 """Roles of files that belong to one board."""
 
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """A dropped file.

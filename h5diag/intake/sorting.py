@@ -100,8 +100,6 @@ def sort_evidence(paths: Sequence[str | os.PathLike[str]], *, good: Iterable[str
     return Sorted(content, boards, unused, _missing(content))
 
 
-
-
 def _image_after_all(e: Evidence, everything: Sequence[Evidence]) -> Evidence:
     """Where both boards have dumps that say so, a memory file that says nothing was made, not read."""
     sides = {o.name.side for o in everything if o.role is Role.DUMP}
