@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARTEFACTS ?= artefacts
 FUZZ_RUNS ?= 20000
 
-.PHONY: demo lab test lint bench soak fuzz screenshots clean
+.PHONY: demo lab test lint bench soak fuzz screenshots algo clean
 
 demo: $(VENV)/.installed
 	$(BIN)/h5diag demo --out h5diag-demo
@@ -50,6 +50,10 @@ $(VENV)/.bench-installed: $(VENV)/.test-installed
 $(VENV)/.fuzz-installed: $(VENV)/.test-installed
 	$(BIN)/pip install --quiet -e '.[test,fuzz]'
 	touch $@
+
+# The flash algorithm that runs in the chip's SRAM, from its source (needs gcc-arm-none-eabi 12.2).
+algo:
+	sh h5diag/board/algorithm/build.sh && chmod 644 h5diag/board/algorithm/flash_algorithm.bin
 
 clean:
 	rm -rf $(VENV) h5diag-demo $(ARTEFACTS) .bench
