@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from h5diag.diagnose.records import FlashTest, Identity, Sweep
@@ -115,7 +115,3 @@ class Case:
     def has_loader(self) -> bool:
         """Tell whether an external loader's file was given."""
         return self.loader != Path()
-
-    def only(self, suspect: Board) -> Case:
-        """Return the same case about one of its suspects."""
-        return replace(self, suspects=(suspect,))

@@ -48,8 +48,8 @@ class Agreement:
         Stretches with disagreement, joined over short gaps, addresses of the dumps' view.
     disagreeing_bytes, disagreeing_bits
         How many bytes, and bits, are not the same in all reads.
-    chunks, shifts
-        Stretches that are such a chunk or such a shift.
+    chunks
+        Stretches that are such a chunk.
     """
 
     pattern: ReadPattern
@@ -59,7 +59,6 @@ class Agreement:
     disagreeing_bytes: int = 0
     disagreeing_bits: int = 0
     chunks: int = 0
-    shifts: int = 0
 
 
 def compare_reads(images: Sequence[MemoryImage]) -> Agreement:
@@ -93,7 +92,7 @@ def compare_reads(images: Sequence[MemoryImage]) -> Agreement:
         ReadPattern.FIXED_BITS if single_bits and fixed > bad_bits / 4 else \
         ReadPattern.LONE_BITS if len(images) > 2 and bad_bits == words <= common // 10000 + 8 else \
         ReadPattern.BITS if single_bits else ReadPattern.OTHER
-    return Agreement(pattern, len(images), common, tuple(ranges), bad_bytes, bad_bits, chunks, shifts)
+    return Agreement(pattern, len(images), common, tuple(ranges), bad_bytes, bad_bits, chunks)
 
 
 def _common(images: Sequence[MemoryImage]) -> list[AddressRange]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from h5diag.diagnose.facts import BoardFacts, Measured
-from h5diag.diagnose.wording import ranges_text
 from h5diag.firmware import Magic, SlotState, Stage, State
 from h5diag.layout import ExplanationKind, Role, Slot
-from h5diag.memory import AddressRange
 from h5diag.verdict import Direction, Finding
 
 _WAITING = (State.INSTALL_PENDING, State.NEVER_TAKEN)
@@ -223,11 +221,6 @@ def check_slot_damage(m: Measured) -> tuple[Finding, ...]:
 def waiting_slots(facts: BoardFacts) -> tuple[Slot, ...]:
     """Return the download slots in which an image waits or was passed over."""
     return tuple(s.slot for s in facts.slots if s.slot.role is Role.SECONDARY and s.state in _WAITING)
-
-
-def slots_text(slots: tuple[AddressRange, ...]) -> str:
-    """Return slot ranges as text."""
-    return ranges_text(slots)
 
 
 def _digest(s: SlotState) -> bytes:
