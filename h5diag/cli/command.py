@@ -8,6 +8,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from textwrap import fill
 
 from h5diag.memory import Progress
 
@@ -54,6 +55,12 @@ class Command:
     arguments: Callable[[ArgumentParser], None] = lambda parser: None
     run: Callable[[Namespace], Result] = lambda options: Result({}, "")
     commands: tuple[Command, ...] = ()
+
+
+def wrapped(text: str, first: str = "", rest: str | None = None) -> str:
+    """Return a paragraph in lines of 100 characters; `first` leads the first one, `rest` (or `first`) the others."""
+    return fill(text, 100, initial_indent=first, subsequent_indent=first if rest is None else rest,
+                break_long_words=False, break_on_hyphens=False)
 
 
 def number(text: str) -> int:

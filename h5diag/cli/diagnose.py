@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import textwrap
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from h5diag.cli.command import Command, Result, progress_bar
+from h5diag.cli.command import Command, Result, progress_bar, wrapped
 
 if TYPE_CHECKING:
-    from h5diag.diagnose import Diagnosis
-
-WIDTH = 100
-
+    from h5diag.diagnose import BoardDiagnosis, Diagnosis
 
 def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("case", metavar="CASE_DIR", help="folder with case.toml (h5diag case makes one)")
@@ -89,16 +86,16 @@ def diagnosis_text(diagnosis: Diagnosis, *, verbose: bool = False) -> str:
     return "\n\n".join(b for b in blocks if b)
 
 
-def _board(board, *, named: bool, verbose: bool) -> list[str]:  # type: ignore[no-untyped-def]
+def _board(board: BoardDiagnosis, *, named: bool, verbose: bool) -> list[str]:
     from h5diag.verdict import Status
 
     verdict = board.verdict
     head = f"{board.name}: {verdict.summary}" if named else verdict.summary
-    blocks = [_wrapped(head)]
+    blocks = [wrapped(head)]
     supported = verdict.of(Status.SUPPORTED)
     for h in supported:
-        lines = [_wrapped(f"{h.id}: {h.cause.text}"), _wrapped(h.cause.plain, "    ")]
-        lines += [_wrapped(m.text, "  - ", "    ") for m in h.moves if m.decibans > 0 or verbose]
+        lines = [wrapped(f"{h.id}: {h.cause.text}"), wrapped(h.cause.plain, "    ")]
+        lines += [wrapped(m.text, "  - ", "    ") for m in h.moves if m.decibans > 0 or verbose]
         blocks.append("\n".join(lines))
     holding = [b for b in board.branches if b.holds]
     if holding:
@@ -110,15 +107,15 @@ def _board(board, *, named: bool, verbose: bool) -> list[str]:  # type: ignore[n
         blocks.append(_list("Possible, not shown", [f"{h.id}: {h.cause.text}" for h in likely]))
     excluded = verdict.of(Status.EXCLUDED)
     if excluded:
-        blocks.append(_wrapped("Excluded: " + ", ".join(h.id for h in excluded) + "."))
+        blocks.append(wrapped("Excluded: " + ", ".join(h.id for h in excluded) + "."))
     untested = verdict.of(Status.NOT_TESTED)
     if untested:
-        blocks.append(_wrapped("Not tested (no evidence given): " + ", ".join(h.id for h in untested) + "."))
-    blocks.append(_wrapped("Judged: " + verdict.scope))
+        blocks.append(wrapped("Not tested (no evidence given): " + ", ".join(h.id for h in untested) + "."))
+    blocks.append(wrapped("Judged: " + verdict.scope))
     test = board.next_test
     blocks.append("\n".join([f"Next ({test.kind.word}" + (f", about {test.minutes} min" if test.minutes else "") + "):",
-                             _wrapped(test.instruction, "  "), _wrapped(f"Tells: {test.tells}", "  ")]
-                            + ([_wrapped(f"May lose: {test.loses}", "  ")] if test.loses else [])))
+                             wrapped(test.instruction, "  "), wrapped(f"Tells: {test.tells}", "  ")]
+                            + ([wrapped(f"May lose: {test.loses}", "  ")] if test.loses else [])))
     if board.more_tests:
         blocks.append(_list("After that", [f"({t.kind.word}) {t.instruction}" for t in board.more_tests]))
     if verbose:
@@ -130,13 +127,8 @@ def _board(board, *, named: bool, verbose: bool) -> list[str]:  # type: ignore[n
     return blocks
 
 
-def _list(title: str, items) -> str:  # type: ignore[no-untyped-def]
-    return "\n".join([f"{title}:", *(_wrapped(i, "  - ", "    ") for i in items)])
-
-
-def _wrapped(text: str, first: str = "", rest: str | None = None) -> str:
-    return textwrap.fill(text, WIDTH, initial_indent=first, subsequent_indent=first if rest is None else rest,
-                         break_long_words=False, break_on_hyphens=False)
+def _list(title: str, items: Iterable[str]) -> str:
+    return "\n".join([f"{title}:", *(wrapped(i, "  - ", "    ") for i in items)])
 
 
 COMMANDS = (

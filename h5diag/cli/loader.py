@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from textwrap import fill
 from typing import TYPE_CHECKING
 
-from h5diag.cli.command import Command, Result
+from h5diag.cli.command import Command, Result, wrapped
 
 if TYPE_CHECKING:
     from h5diag.loader.calls import LoaderCall
@@ -65,7 +64,7 @@ def _lint(options: Namespace) -> Result:
     lines = [f"{head}{': ' + told if told else ''}. Image of 0x{len(loader.image):X} bytes at "
              f"0x{max(loader.link_address, 0):08X}, STM32{family.name.upper()}, TrustZone {trustzone}."]
     for f in findings:
-        lines += ["", _wrapped(f.text, f"{f.code} {f.severity.value:8} ", 14), _wrapped(f.advice, " " * 14, 14)]
+        lines += ["", wrapped(f.text, f"{f.code} {f.severity.value:8} ", " " * 14), wrapped(f.advice, " " * 14)]
     return Result(document, "\n".join(lines))
 
 
@@ -83,7 +82,7 @@ def _explain(options: Namespace) -> Result:
                 "conclusion": told.conclusion, "remarks": list(told.remarks), "story": told.story.value,
                 "base": None if told.base < 0 else told.base, "version": told.version or None,
                 "family": told.family or None, "unknown_lines": len(log.events) - log.recognised}
-    lines = [_wrapped(told.conclusion), *(_wrapped(r, "  - ", 4) for r in told.remarks)]
+    lines = [wrapped(told.conclusion), *(wrapped(r, "  - ", " " * 4) for r in told.remarks)]
     if told.calls:
         lines += ["", "line   function     arguments                         MSP         result"]
         lines += [_call_line(c) for c in told.calls[:40]]
@@ -142,9 +141,9 @@ def _run_text(run: DryRun, limits: tuple[str, ...]) -> str:
     meaning = {"pass": "pass: it erases, writes and reads correctly on the emulated core",
                "pass-with-assumptions": "pass-with-assumptions: it works on the emulated core, if the following holds",
                "fault": "fault", "hang": "hang", "not-downloaded": "not-downloaded"}[run.verdict.value]
-    lines = [_wrapped(f"{meaning}{': ' + run.problem if run.problem else ''}")]
-    lines += [_wrapped(a, "  assumed: ", 4) for a in run.assumptions]
-    lines += [_wrapped(r, "  ", 4) for r in run.remarks]
+    lines = [wrapped(f"{meaning}{': ' + run.problem if run.problem else ''}")]
+    lines += [wrapped(a, "  assumed: ", " " * 4) for a in run.assumptions]
+    lines += [wrapped(r, "  ", " " * 4) for r in run.remarks]
     lines += ["", "function     arguments                         ends in   R0          where"]
     for c in run.calls:
         arguments = " ".join(f"0x{a:08X}" for a in c.arguments)
@@ -156,11 +155,6 @@ def _run_text(run: DryRun, limits: tuple[str, ...]) -> str:
         lines += ["", f"Stack used: about {run.stack_used} of 1020 bytes. Base 0x{run.base:08X}: {run.base_source}."]
     lines += ["", "It does not know:", *(f"  - {text}" for text in limits)]
     return "\n".join(lines)
-
-
-def _wrapped(text: str, first: str = "", indent: int = 0) -> str:
-    return fill(text, 110, initial_indent=first, subsequent_indent=" " * indent, break_long_words=False,
-                break_on_hyphens=False)
 
 
 def _registers(values: tuple[int, ...]) -> list[str]:
