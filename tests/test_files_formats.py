@@ -24,6 +24,7 @@ from h5diag.files import (
     write_image,
     write_sidecar,
 )
+from h5diag.files.elf import MOST_HEADERS
 from h5diag.files.kind import Kind, tell_kind
 from h5diag.files.pieces import without
 from h5diag.memory import Access, AddressRange, MemoryImage, Origin, Segment, merged
@@ -380,3 +381,12 @@ def test_cutting_holes_out_is_set_arithmetic(pieces, cuts):
     known = {a: int(b) for s in segments for a, b in enumerate(s.data, s.start)}
     left = {a: int(b) for s in without(tuple(segments), holes) for a, b in enumerate(s.data, s.start)}
     assert left == {a: b for a, b in known.items() if not any(a in h for h in holes)}
+
+
+def test_more_pieces_than_an_elf_can_number_leave_no_file(tmp_path):
+    byte = np.zeros(1, np.uint8)
+    image = MemoryImage(tuple(Segment(2 * i, byte) for i in range(MOST_HEADERS)))
+    with pytest.raises(InputError, match="more than an ELF file can hold") as refusal:
+        write_image(image, tmp_path / "a.elf")
+    assert refusal.value.source == str(tmp_path / "a.elf")
+    assert not list(tmp_path.iterdir())

@@ -20,7 +20,8 @@ ELF_ERRORS = (ELFError, struct.error, ValueError, KeyError, IndexError, TypeErro
 
 _ARM = 40
 _SHF_ALLOC = 2
-_MOST_HEADERS = 0xFFFF
+MOST_HEADERS = 0xFFFF
+"""Segments from this number on do not fit into the header's 16 bits."""
 
 
 def read_elf(path: Path) -> tuple[Segment, ...]:
@@ -41,7 +42,7 @@ def read_elf(path: Path) -> tuple[Segment, ...]:
         try:
             elf = ELFFile(stream)
             sections = _sections(elf, path, size)
-            if elf.num_segments() > _MOST_HEADERS or elf["e_phoff"] + elf.num_segments() * elf["e_phentsize"] > size:
+            if elf.num_segments() > MOST_HEADERS or elf["e_phoff"] + elf.num_segments() * elf["e_phentsize"] > size:
                 raise InputError("the table of segments lies outside the file", source=str(path),
                                  place=f"offset 0x{elf['e_phoff']:X}", advice="the file was cut short; copy it again")
             wanted = [h for h in (s.header for s in elf.iter_segments()) if h["p_type"] == "PT_LOAD" and h["p_filesz"]]
@@ -87,7 +88,7 @@ def _sections(elf: Any, path: Path, size: int) -> list[tuple[int, int]]:
     """Return the file ranges of all sections that take room in memory and have bytes in the file."""
     if not elf["e_shoff"]:
         return []
-    if elf["e_shoff"] >= size or elf.num_sections() > _MOST_HEADERS:
+    if elf["e_shoff"] >= size or elf.num_sections() > MOST_HEADERS:
         raise InputError("the table of sections lies outside the file", source=str(path),
                          place=f"offset 0x{elf['e_shoff']:X}", advice="the file was cut short; copy it again")
     headers = [elf._get_section_header(i) for i in range(elf.num_sections())]
@@ -98,14 +99,9 @@ def _sections(elf: Any, path: Path, size: int) -> list[tuple[int, int]]:
 def write_elf(image: MemoryImage, stream: BinaryIO) -> None:
     """Write an ELF for Arm with one loadable segment per piece; 64-bit only when an address needs it.
 
-    Raises
-    ------
-    InputError
-        When there are more pieces than an ELF can number.
+    The caller knows that there are fewer than `MOST_HEADERS` pieces.
     """
     count = len(image.segments)
-    if count >= _MOST_HEADERS:
-        raise InputError(f"{count} separate pieces are more than an ELF file can hold", advice="write Intel HEX")
     wide = image.span.stop > 1 << 32
     head, entry = (64, 56) if wide else (52, 32)
     ident = b"\x7fELF" + bytes((2 if wide else 1, 1, 1)) + bytes(9)

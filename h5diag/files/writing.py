@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from h5diag.errors import InputError
-from h5diag.files.elf import write_elf
+from h5diag.files.elf import MOST_HEADERS, write_elf
 from h5diag.files.intel_hex import LIMIT, write_intel_hex
 from h5diag.files.kind import SUFFIXES, Kind
 from h5diag.files.pieces import MOST_BYTES
@@ -57,6 +57,9 @@ def write_image(image: MemoryImage, path: str | os.PathLike[str], *, sidecar: Si
     if kind in (Kind.HEX, Kind.SREC) and span.stop > LIMIT:
         raise InputError(f"0x{span.stop - 1:X} is past 4 GiB, which {kind.value} cannot hold", source=str(path),
                          advice="use .elf")
+    if kind is Kind.ELF and len(image.segments) >= MOST_HEADERS:
+        raise InputError(f"{len(image.segments)} separate pieces are more than an ELF file can hold", source=str(path),
+                         advice="use .hex")
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as stream:
