@@ -124,8 +124,6 @@ def find_calls(log: LoaderLog, loader: LoaderFile | None = None) -> tuple[Loader
                 calls.append(_call(state, event.line, log, i, loader))
                 state.registers = {}
                 state.init_next = False
-            case _:
-                pass
     _end_unfinished(state, calls, events[-1].line if events else 0, log, len(events), loader)
     return tuple(calls)
 
@@ -158,8 +156,6 @@ def _hear(state: _State, message: Message) -> None:
             state.words = "MassErase" if "mass" in message.text.lower() else ""
         case MessageKind.ADDRESS if message.value >= 0:
             state.side = Side.EXTERNAL if is_external(message.value) else Side.INTERNAL
-        case _:
-            pass
 
 
 def is_external(address: int) -> bool:
@@ -192,8 +188,6 @@ def _call(state: _State, line: int, log: LoaderLog, at: int, loader: LoaderFile 
                 timed_out = True
             case RegisterAccess(write=True) | RunControl(running=True):
                 break
-            case _:
-                pass
     pc = r[_PC]
     function = "Init" if state.init_next else state.words
     if loader is not None:
