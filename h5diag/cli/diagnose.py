@@ -113,9 +113,19 @@ def _board(board: BoardDiagnosis, *, named: bool, verbose: bool) -> list[str]:
         blocks.append(wrapped("Not tested (no evidence given): " + ", ".join(h.id for h in untested) + "."))
     blocks.append(wrapped("Judged: " + verdict.scope))
     test = board.next_test
-    blocks.append("\n".join([f"Next ({test.kind.word}" + (f", about {test.minutes} min" if test.minutes else "") + "):",
-                             wrapped(test.instruction, "  "), wrapped(f"Tells: {test.tells}", "  ")]
-                            + ([wrapped(f"May lose: {test.loses}", "  ")] if test.loses else [])))
+    if test.id == "none":
+        blocks.append(wrapped(f"Next: {test.instruction}"))
+    else:
+        blocks.append(
+            "\n".join(
+                [
+                    f"Next ({test.kind.word}" + (f", about {test.minutes} min" if test.minutes else "") + "):",
+                    wrapped(test.instruction, "  "),
+                    wrapped(f"Tells: {test.tells}", "  "),
+                ]
+                + ([wrapped(f"May lose: {test.loses}", "  ")] if test.loses else [])
+            )
+        )
     if board.more_tests:
         blocks.append(_list("After that", [f"({t.kind.word}) {t.instruction}" for t in board.more_tests]))
     if verbose:

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from h5diag.diagnose.across import across_boards
 from h5diag.diagnose.case import Case
 from h5diag.diagnose.checks import CHECKS
+from h5diag.diagnose.coverage import coverage, scope_of
 from h5diag.diagnose.diagnosis import BoardDiagnosis, Diagnosis, deviations
 from h5diag.diagnose.facts import Measured
 from h5diag.diagnose.install_tree import why_not_installed
 from h5diag.diagnose.measure import measure
 from h5diag.diagnose.wording import ranges_text, size_text
-from h5diag.firmware import Check
-from h5diag.memory import AddressRange, Cancel, Progress, merged, subtracted
+from h5diag.memory import Cancel, Progress, merged, subtracted
 from h5diag.verdict import Direction, Finding, NextTest, VerdictWord, choose_next_test, rank_tests, weigh
 from h5diag.verdict.next_test import known_tests
 
@@ -56,13 +54,15 @@ def diagnose(case: Case, *, progress: Progress | None = None, cancel: Cancel | N
 def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
     findings = list(shared)
     findings += [replace(f, board=m.name) for check in CHECKS for f in check(m)]
-    findings += _unexplained(m, findings) + _uncompared(m)
+    findings += _unexplained(m, findings) + coverage(m)
     verdict = weigh(findings, scope=scope_of(m))
     branches = why_not_installed(m, findings)
     known: dict[str, Any] = {
-        "done": _done(m), "captured": _captured(m), "asked": [b.test for b in branches if b.test and b.open],
+        "done": _done(m, findings), "captured": _captured(m), "asked": [b.test for b in branches if b.test and b.open],
         "settles": {f.asks for f in findings if f.open_point and f.asks}}
     next_test = choose_next_test(verdict, **known)
+    if m.suspect.board.flashtest.given and not m.suspect.board.flashtest.restored:
+        next_test = next(t for t in known_tests() if t.id == "restore")  # nothing comes before the user's own flash
     more = tuple(_filled(t, m) for t in rank_tests(verdict, **known)[1:4])
     return BoardDiagnosis(m, tuple(findings), verdict, _filled(next_test, m), more, branches)
 
@@ -86,83 +86,34 @@ def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
     ]
 
 
-def _uncompared(m: Measured) -> list[Finding]:
-    """Return a finding when most of the suspect's content was held against nothing."""
-    if not m.compared:
-        return []
-    seen = [a.range for a in m.comparison.areas] + [a.range for k in m.known for a in k.comparison.areas]
-    proven = [i.image.range for i in m.suspect.images if i.verification.hash is Check.VALID]
-    waiting = [s.slot.range for s in m.suspect.slots if s.content.at_start]
-    covered = merged(m.canonical([*seen, *proven, *waiting, *m.suspect.masked]))
-    total = rest = 0
-    for s in m.suspect.judged.segments:
-        start = m.chip.canonical(s.start)
-        content = (s.data != m.chip.flash.erased) & (s.data != 0)
-        total += int(np.count_nonzero(content))
-        for r in subtracted((AddressRange(start, start + s.data.size),), covered):
-            rest += int(np.count_nonzero(content[r.start - start:r.stop - start]))
-    if rest <= total / 2:
-        return []
-    return [
-        Finding(
-            "mostly-uncompared",
-            f"{size_text(rest)} of {size_text(total)} of content in the dump were held against nothing.",
-            asks="known-good",
-            open_point=f"{size_text(rest)} of content were not compared with anything",
-        )
-    ]
-
-
-def scope_of(m: Measured) -> str:
-    """Return what was judged and what was not, in words."""
-    said = []
-    if m.comparison.compared_bytes:
-        said.append(f"{size_text(m.comparison.compared_bytes)} of {m.name} were compared with {m.good.board.name}"
-                    f" (flash of {m.chip.title}: {size_text(m.chip.flash.size)})")
-    said += [f"{size_text(k.seen_bytes)} with {k.image.name}" for k in m.known if k.seen_bytes]
-    if not said:
-        said.append("nothing could be compared with a good dump or a known image")
-    hidden = merged((*m.suspect.masked, *m.good.masked))
-    if hidden:
-        said.append(f"not judged, because the reader was not shown it: {ranges_text(hidden)}")
-    if m.suspect.dump.unreadable:
-        said.append(f"not readable: {ranges_text(m.suspect.dump.unreadable)}")
-    tested = m.suspect.board.flashtest
-    said.append("cells were tested by a flash test" if tested.given else
-                "contents only: no cell was erased or programmed to test it")
-    if m.chip_assumed:
-        said.append(f"the chip is an assumption ({m.chip.name})")
-    return "; ".join(said) + "."
-
-
-def _done(m: Measured) -> tuple[str, ...]:
-    """Return the ids of tests whose outcome the evidence holds."""
-    b = m.suspect.board
+def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
+    """Return the ids of tests whose outcome the evidence holds, or that have no place in this case."""
+    b, made = m.suspect.board, {f.id for f in findings}
     done = {
-        "programming-log": bool(m.provisioning),
+        "programming-log": bool(m.provisioning) or not m.layouts,
         "file-bases": bool(m.known),
-        "give-layout": bool(m.layouts),
+        "give-layout": bool(m.layouts) or "options-differ" not in made,
         "read-options": bool(m.suspect.options.settings),
         "read-registers": b.identity.given or bool(b.registers),
-        "read-the-same-way": m.comparable or bool(m.suspect.masked),
+        "read-the-same-way": m.comparable or bool(m.suspect.masked) or not m.has_good,
         "read-again": m.suspect.reads.reads > 1,
         "speed-sweep": bool(b.sweep.points),
         "read-marking": bool(b.marking),
         "read-later": bool(b.later),
-        "system-words": bool(m.good.log.banner and m.suspect.log.banner),
+        "system-words": bool(m.good.log.banner and m.suspect.log.banner) or not m.has_good,
         "sample-the-core": b.identity.given,
-        "loader-log": bool(m.case.loader_log),
+        "loader-log": bool(m.case.loader_log) or not m.case.has_loader,
         "known-good": m.has_good or bool(m.known),
         "reset-and-watch": bool(b.uart),
         "flash-test": b.flashtest.given,
+        "repeat-flash-test": "flash-test-fails-short-of-proof" not in made,
+        "program-again": "only-fell" not in made,
+        "restore": True,
+        "check-the-part": "identity-disagrees" not in made,
     }
-    if not m.case.has_loader:
-        done["loader-log"] = True  # there is no external loader in this case
     if (m.case.has_loader or m.case.loader_log) and not m.suspect.board.known:
         # A case about an external loader alone: tests of the chip's own flash would answer nothing that was asked.
         done |= {t.id: t.id != "loader-log" or bool(m.case.loader_log) for t in known_tests()}
-    if not m.has_good:
-        done["read-the-same-way"] = done["system-words"] = True
     return tuple(k for k, v in done.items() if v)
 
 

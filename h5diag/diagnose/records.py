@@ -96,13 +96,17 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class FlashTest:
-    """What ``h5diag flashtest --json`` wrote; `given` is false when there was none."""
+    """What ``h5diag flashtest --json`` wrote; `given` is false when there was none.
+
+    `restored` is false only where the file says so; `fault_count` is the number of faults that it claims.
+    """
 
     given: bool = False
     range: AddressRange = field(default_factory=lambda: AddressRange(0, 0))
     restored: bool = False
     conditions: Conditions = field(default_factory=Conditions)
     sectors: tuple[SectorTest, ...] = ()
+    fault_count: int = NOT_TOLD
 
 
 def parse_identity(text: str, source: str) -> Identity:
@@ -110,9 +114,16 @@ def parse_identity(text: str, source: str) -> Identity:
     doc = _Doc(text, source)
     state, tzen = (doc.code(doc.top.get(k), k) for k in ("product_state", "tzen"))
     registers = doc.mapping(doc.top.get("registers", {}), "registers")
-    return Identity(True, str(doc.top.get("chip", "")), doc.number(doc.top.get("dev_id"), "dev_id"),
-                    doc.number(doc.top.get("rev_id"), "rev_id"), doc.number(doc.top.get("flash_kib"), "flash_kib"),
-                    state, tzen, tuple((str(k).lower(), doc.number(v, f"registers.{k}")) for k, v in registers.items()))
+    return Identity(
+        True,
+        str(doc.top.get("chip", "")),
+        doc.number(doc.top.get("dev_id"), "dev_id"),
+        doc.number(doc.top.get("rev_id"), "rev_id"),
+        doc.number(doc.top.get("flash_kib"), "flash_kib"),
+        state,
+        tzen,
+        tuple((str(k).lower(), doc.register(v, f"registers.{k}")) for k, v in registers.items()),
+    )
 
 
 def parse_sweep(text: str, source: str) -> Sweep:
@@ -136,8 +147,11 @@ def parse_flashtest(text: str, source: str) -> FlashTest:
     if len(pair) != 2:
         raise doc.wrong("range", "is not a pair of addresses")
     start, stop = (doc.number(v, "range") for v in pair)
-    if not 0 <= start <= stop:
+    if not 0 <= start <= stop <= 1 << 32:
         raise doc.wrong("range", "is not a range")
+    restored, count = doc.top.get("restored"), doc.top.get("faults")
+    if restored is not None and not isinstance(restored, bool):
+        raise doc.wrong("restored", "is neither true nor false")
     raw = doc.mapping(doc.top.get("conditions", {}), "conditions")
     wrp = raw.get("wrp")
     conditions = Conditions(
@@ -152,11 +166,12 @@ def parse_flashtest(text: str, source: str) -> FlashTest:
         verdict = row.get("verdict")
         if verdict not in ("good", "bad", "untested"):
             raise doc.wrong(f"sectors[{i}].verdict", f"is {verdict!r}; it is good, bad or untested")
-        faults = tuple(doc.fault(f, f"sectors[{i}].faults[{j}]")
+        faults = tuple(doc.fault(f, f"sectors[{i}].faults[{j}]", conditions.rounds)
                        for j, f in enumerate(doc.items(row.get("faults", []), f"sectors[{i}].faults")))
-        sectors.append(SectorTest(doc.number(row.get("start"), f"sectors[{i}].start"), verdict,
+        sectors.append(SectorTest(doc.address(row.get("start"), f"sectors[{i}].start"), verdict,
                                   _seconds(row.get("erase_s")), _seconds(row.get("program_s")), faults))
-    return FlashTest(True, AddressRange(start, stop), doc.top.get("restored") is True, conditions, tuple(sectors))
+    return FlashTest(True, AddressRange(start, stop), restored is not False, conditions, tuple(sectors),
+                     NOT_TOLD if count is None else doc.number(count, "faults"))
 
 
 class _Doc:
@@ -205,12 +220,27 @@ class _Doc:
         except InputError:
             return NOT_TOLD  # a word (``Open``) is for a person; the code is what is relied on
 
-    def fault(self, value: Any, key: str) -> Fault:
+    def fault(self, value: Any, key: str, rounds_made: int) -> Fault:
         row = self.mapping(value, key)
-        rounds = row.get("rounds", 1)
-        count = len(set(map(str, rounds))) if isinstance(rounds, list) else self.number(rounds, key + ".rounds")
-        return Fault(str(row.get("kind", "")), self.number(row.get("address"), key + ".address"),
-                     self.number(row.get("bit"), key + ".bit"), count, str(row.get("detail", "")))
+        told = [self.number(r, key + ".rounds") for r in row["rounds"]] if isinstance(row.get("rounds"), list) else []
+        count = self.number(row.get("rounds", 1), key + ".rounds") if not told else 0
+        # A round that the test did not make is no round in which anything failed.
+        possible = max(rounds_made, 0)
+        seen = len({r for r in told if 1 <= r <= possible}) if told else count if 0 < count <= possible else 0
+        return Fault(str(row.get("kind", "")), self.address(row.get("address"), key + ".address"),
+                     self.number(row.get("bit"), key + ".bit"), seen, str(row.get("detail", "")))
+
+    def address(self, value: Any, key: str) -> int:
+        number = self.number(value, key)
+        if not 0 <= number < 1 << 32:
+            raise self.wrong(key, "is not an address" if value is not None else "is missing")
+        return number
+
+    def register(self, value: Any, key: str) -> int:
+        number = self.number(value, key)
+        if value is not None and not 0 <= number < 1 << 32:
+            raise self.wrong(key, "does not fit 32 bits")
+        return number
 
     def protection(self, wrp: Any) -> tuple[tuple[int, ...], tuple[AddressRange, ...], bool]:
         """Return registers, ranges and the flag out of the ways in which write protection is written."""

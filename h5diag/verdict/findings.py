@@ -13,7 +13,7 @@ class Direction(Enum):
 
     CHIP = "for a chip fault"
     AGAINST = "against a chip fault"
-    NEITHER = "says nothing about the chip"
+    NEITHER = "neither for nor against a chip fault"
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,18 +116,27 @@ def rank_tests(verdict: Verdict, *, done: Collection[str], captured: Collection[
     if verdict.word is VerdictWord.FAULTY:
         return ()
     wanted = _worth(verdict)
-    rows = []
+    tiers: dict[bool, list[tuple[tuple[int, bool, bool, float], NextTest]]] = {True: [], False: []}
     for test in known_tests():
         if test.id in done or not set(test.needs) <= set(captured):
             continue
         gain = sum(wanted.get(h, 0.0) for h in test.separates)
+        wished = test.id in asked or test.id in settles or any(h in _open(verdict) for h in test.separates)
         if test.id in asked:
             gain += 20.0 / (1 + asked.index(test.id))
         if test.id in settles:
             gain += 20.0
         if gain > 0:
-            rows.append(((int(test.kind), test.buys, test.id not in settles, -gain / (test.minutes + 2)), test))
-    return tuple(test for _, test in sorted(rows, key=lambda row: row[0]))
+            tiers[wished].append(
+                ((int(test.kind), test.buys, test.id not in settles, -gain / (test.minutes + 2)), test)
+            )
+    # What nobody tested is worth a look only where nothing that is open can be settled.
+    return tuple(test for _, test in sorted(tiers[True] or tiers[False], key=lambda row: row[0]))
+
+
+def _open(verdict: Verdict) -> set[str]:
+    """Return the hypotheses that evidence speaks for without deciding."""
+    return {h.id for h in verdict.hypotheses if h.status is Status.POSSIBLE and h.score > h.cause.prior}
 
 
 def _worth(verdict: Verdict) -> dict[str, float]:

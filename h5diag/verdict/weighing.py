@@ -118,6 +118,7 @@ class Table:
 
     supported_at: int
     excluded_at: int
+    against: int
     causes: tuple[Cause, ...]
     weights: dict[str, dict[str, int]]
 
@@ -134,7 +135,8 @@ def load_table() -> Table:
         if unknown := sorted(set(moves) - known):
             raise ValueError(f"table.toml: finding {finding} moves {unknown[0]}, which is no hypothesis")
         weights[finding] = {cause: int(v) for cause, v in moves.items()}
-    return Table(int(raw["lines"]["supported"]), int(raw["lines"]["excluded"]), rows, weights)
+    return Table(int(raw["lines"]["supported"]), int(raw["lines"]["excluded"]),
+                 int(raw["lines"]["against"]), rows, weights)
 
 
 def causes() -> tuple[Cause, ...]:
@@ -185,7 +187,7 @@ def _judge(cause: Cause, findings: Sequence[Finding], table: Table) -> Hypothesi
         status = Status.NOT_TESTED
     elif score >= table.supported_at:
         status = Status.SUPPORTED
-    elif score <= table.excluded_at:
+    elif score <= table.excluded_at and score - cause.prior <= table.against:
         status = Status.EXCLUDED
     else:
         status = Status.POSSIBLE

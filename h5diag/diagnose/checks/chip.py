@@ -28,7 +28,8 @@ def check_identity(m: Measured) -> tuple[Finding, ...]:
     kib = identity.flash_kib if identity.flash_kib > 0 else m.suspect.log.banner.flash_kib
     if dev_id > 0 and dev_id != m.chip.identity.dev_id and not m.chip_assumed:
         return (Finding("identity-disagrees", f"The chip answers DEV_ID 0x{dev_id:03X}; {m.chip.title} has"
-                        f" 0x{m.chip.identity.dev_id:03X}.", direction=Direction.NEITHER,
+                        f" 0x{m.chip.identity.dev_id:03X}.", direction=Direction.NEITHER, asks="check-the-part",
+                        open_point="whether the right part is fitted",
                         alternatives=("another part is fitted", "the case names the wrong chip")),)
     if not part:
         return ()
@@ -43,15 +44,22 @@ def check_identity(m: Measured) -> tuple[Finding, ...]:
         return (
             Finding(
                 "identity-unknown",
-                f"{'; '.join(said)}, and the chip's own identity was not read.".capitalize(),
+                f"{'; '.join(said)[0].upper()}{'; '.join(said)[1:]}, and the chip's own identity was not read.",
                 hint=True,
                 asks="sample-the-core",
                 open_point="marking and named chip disagree",
             ),
         )
     if said:
-        return (Finding("identity-disagrees", f"{'; '.join(said)}.".capitalize(),
-                        alternatives=("another part is fitted", "the marking was read wrongly")),)
+        return (
+            Finding(
+                "identity-disagrees",
+                f"{'; '.join(said)[0].upper()}{'; '.join(said)[1:]}.",
+                asks="check-the-part",
+                open_point="whether the right part is fitted",
+                alternatives=("another part is fitted", "the marking was read wrongly"),
+            ),
+        )
     if dev_id > 0 or kib > 0:
         return (Finding("identity-agrees", f"What the chip says of itself fits its marking {board.marking.strip()}."),)
     return ()

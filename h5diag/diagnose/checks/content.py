@@ -59,6 +59,9 @@ def check_mixed(m: Measured) -> tuple[Finding, ...]:
                 direction=Direction.AGAINST,
                 compares=True,
                 explains=merged(m.canonical(where)),
+                alternatives=("an erase that does not work there leaves the same picture",),
+                asks="program-again",
+                open_point=f"whether {ranges_text(where)} can be erased: a failing erase looks like a forgotten one",
             ),
         )
     if rose + fell >= _FEW_BITS and rose > 0:

@@ -9,17 +9,20 @@ from h5diag.diagnose.facts import Measured
 from h5diag.diagnose.reads import ReadPattern
 from h5diag.diagnose.records import NOT_TOLD, Fault, FlashTest
 from h5diag.diagnose.wording import count_text, range_text
-from h5diag.memory import AddressRange
+from h5diag.memory import AddressRange, merged, subtracted
+from h5diag.options import Unknown
 from h5diag.verdict import Direction, Finding, Number
 
 HARD = frozenset({"stuck-at-0", "stuck-at-1", "transition", "alias", "coupling", "dead-sector", "ignored-program",
-                  "slow-erase", "ecc-corrected", "ecc-uncorrected"})
+                  "ecc-corrected", "ecc-uncorrected"})
 """Kinds of fault that are a failure of erase or program when they repeat."""
 
 NOT_THE_CHIP = frozenset({"protected", "controller-error"})
 
 PROVING_ROUNDS = 2
 PROVING_SPEEDS = 2
+APART = 1.5
+"""Two link speeds count as two when one is at least so many times the other."""
 
 
 def check_flash_test(m: Measured) -> tuple[Finding, ...]:
@@ -28,6 +31,9 @@ def check_flash_test(m: Measured) -> tuple[Finding, ...]:
     if not t.given:
         return ()
     out = list(_protected(t))
+    if not t.restored:
+        out.append(Finding("flash-test-not-restored", "The flash test did not put the contents back.", asks="restore",
+                           open_point="the flash test left the flash without its contents"))
     tested = [s for s in t.sectors if s.verdict != "untested"]
     if not tested:
         return (*out, Finding("flash-test-nothing", "The flash test could test no sector of its range."))
@@ -42,33 +48,40 @@ def check_flash_test(m: Measured) -> tuple[Finding, ...]:
                 where=tuple(AddressRange(f.address, f.address + 1) for f in unstable),
             )
         )
-    hard = [f for s in tested if s.verdict == "bad" for f in s.faults if f.kind in HARD]
+    hard = [f for s in tested for f in s.faults if f.kind in HARD]
+    bad = [s for s in tested if s.verdict == "bad"]
     if hard:
         return (*out, _weighed(m, t, hard))
-    bad = [s for s in tested if s.verdict == "bad"]
-    if bad and not unstable:
-        other = [f for s in bad for f in s.faults if f.kind not in NOT_THE_CHIP]
-        if other or not any(s.faults for s in bad):
-            out.append(
-                Finding(
-                    "flash-test-fails-short-of-proof",
-                    f"{count_text(len(bad), 'sector')} failed, and the result does not say how.",
-                    direction=Direction.CHIP,
-                )
-            )
-            return tuple(out)
-    if not bad:
-        size = sum(1 for _ in tested) * m.chip.flash.sector_size
+    if any(f.kind not in NOT_THE_CHIP | {"unstable"} for s in tested for f in s.faults) or any(
+        not s.faults for s in bad
+    ):
         out.append(
             Finding(
-                "flash-test-clean",
-                f"The flash test passed in all {count_text(len(tested), 'sector')} that it"
-                f" tested ({size // 1024} KB of {range_text(t.range)}).",
-                direction=Direction.AGAINST,
-                limits="Says nothing about sectors that it did not test.",
+                "flash-test-fails-short-of-proof",
+                f"{count_text(max(1, len(bad)), 'sector')} of the flash test"
+                " behaved oddly without failing to erase or program.",
+                direction=Direction.CHIP,
+                asks="repeat-flash-test",
             )
         )
+    elif not bad:
+        out.append(_clean(m, t, len(tested)))
     return tuple(out)
+
+
+def _clean(m: Measured, t: FlashTest, tested: int) -> Finding:
+    """Return the finding of a test without a fault; only a thorough one at the right place clears the chip."""
+    size = m.chip.flash.sector_size
+    covered = merged(m.canonical(AddressRange(s.start, s.start + size) for s in t.sectors if s.verdict == "good"))
+    outside = subtracted(m.canonical(a.range for a in m.comparison.counted), covered)
+    thorough = t.conditions.rounds >= PROVING_ROUNDS and not outside
+    return Finding(
+        "flash-test-clean" if thorough else "flash-test-clean-in-part",
+        f"The flash test passed in all {count_text(tested, 'sector')} that it tested ({tested * size // 1024} KB of"
+        f" {range_text(t.range)}).",
+        direction=Direction.AGAINST,
+        limits="Says nothing about sectors that it did not test.",
+    )
 
 
 def _protected(t: FlashTest) -> tuple[Finding, ...]:
@@ -88,17 +101,24 @@ def _weighed(m: Measured, t: FlashTest, hard: list[Fault]) -> Finding:
     place, most = max(rounds.items(), key=lambda item: item[1])
     missing = _missing(m, t, most)
     kinds = ", ".join(sorted({f.kind for f in hard}))
-    said = (
-        f"{count_text(len(rounds), 'quad-word')} fail erase or program ({kinds}; first 0x{min(rounds):08X}); the one at"
-        f" 0x{place:08X} in {most} rounds"
-    )
+    fails = "fails" if len(rounds) == 1 else "fail"
+    first = "" if len(rounds) == 1 else f"; first 0x{min(rounds):08X}"
+    said = (f"{count_text(len(rounds), 'quad-word')} {fails} to erase or program ({kinds}{first}); the one at"
+            f" 0x{place:08X} in {count_text(most, 'round')}")
     numbers = (Number("faults", len(hard)), Number("rounds", most), Number("speeds", len(set(t.conditions.swd_hz))))
     where = tuple(AddressRange(p, p + unit) for p in sorted(rounds))
     # A range test accounts for what reads wrong in the sectors that it found bad, and nowhere else.
     explains = tuple(AddressRange(s.start, s.start + m.chip.flash.sector_size) for s in t.sectors if s.verdict == "bad")
     if missing:
-        return Finding("flash-test-fails-short-of-proof", f"{said}. Not proved, because {'; '.join(missing)}.",
-                       numbers=numbers, where=where, direction=Direction.CHIP, explains=m.canonical(explains))
+        return Finding(
+            "flash-test-fails-short-of-proof",
+            f"{said}. Not proved, because {'; '.join(missing)}.",
+            asks="repeat-flash-test",
+            numbers=numbers,
+            where=where,
+            direction=Direction.CHIP,
+            explains=m.canonical(explains),
+        )
     return Finding(
         "flash-test-proves",
         f"{said}, at {len(set(t.conditions.swd_hz))} link speeds and across a power cycle, with"
@@ -117,8 +137,10 @@ def _missing(m: Measured, t: FlashTest, rounds: int) -> list[str]:
     c, out = t.conditions, []
     if rounds < PROVING_ROUNDS or c.rounds < PROVING_ROUNDS:
         out.append(f"no place failed in {PROVING_ROUNDS} full rounds")
-    if len(set(c.swd_hz)) < PROVING_SPEEDS:
-        out.append(f"it ran at fewer than {PROVING_SPEEDS} link speeds")
+    speeds = [hz for hz in c.swd_hz if hz > 0]
+    if len(set(speeds)) < PROVING_SPEEDS or max(speeds) < APART * min(speeds):
+        out.append(f"it ran at fewer than {PROVING_SPEEDS} link speeds that differ")
+    out += _contradictions(m, t)
     if c.power_cycles < 1:
         out.append("there was no power cycle between the rounds")
     if c.voltage_mv == NOT_TOLD:
@@ -135,6 +157,8 @@ def _missing(m: Measured, t: FlashTest, rounds: int) -> list[str]:
         out.append(f"the product state was {c.product_state}")
     if c.rev_id == NOT_TOLD:
         out.append("the silicon revision was not recorded")
+    elif c.rev_id not in {r.id for r in m.chip.revisions}:
+        out.append(f"the silicon revision 0x{c.rev_id:04X} is none that is known")
     elif any(e.kind == "silicon" and "read" in e.id and c.rev_id in e.revisions for e in m.chip.errata):
         out.append("a known limit of this silicon revision concerns flash reads")
     if m.suspect.reads.pattern in (ReadPattern.CHUNKS, ReadPattern.SHIFT, ReadPattern.OTHER):
@@ -149,6 +173,30 @@ def _missing(m: Measured, t: FlashTest, rounds: int) -> list[str]:
     return out
 
 
+def _contradictions(m: Measured, t: FlashTest) -> list[str]:
+    """Return what in the result contradicts itself or the board's other evidence."""
+    c, out, size = t.conditions, [], m.chip.flash.sector_size
+    for s in t.sectors:
+        sector = AddressRange(s.start, s.start + size)
+        if m.canonical([sector])[0].start not in m.chip.flash_range or any(f.address not in sector for f in s.faults):
+            out.append("a fault lies outside its sector or outside the flash")
+            break
+    if any(not AddressRange(s.start, s.start + 1).overlaps(t.range) for s in t.sectors if s.verdict == "bad"):
+        out.append("a bad sector lies outside the range of the test")
+    if any(s.verdict == "good" and any(f.kind in HARD for f in s.faults) for s in t.sectors):
+        out.append("the result calls a sector good and lists faults in it")
+    listed = sum(len(s.faults) for s in t.sectors)
+    if t.fault_count not in (NOT_TOLD, listed):
+        out.append(f"the result counts {t.fault_count} faults and lists {listed}")
+    for name, told in (("TZEN", c.tzen), (m.chip.state_option, c.product_state)):
+        listing = m.suspect.options.value(name)
+        if not isinstance(listing, Unknown) and told.startswith("0x") and int(told, 16) != listing:
+            out.append(f"the test ran with {name} {told}, the board's option bytes say 0x{listing:x}: another board's?")
+    if NOT_TOLD not in (c.rev_id, m.suspect.board.identity.rev_id) and c.rev_id != m.suspect.board.identity.rev_id:
+        out.append("the test names another silicon revision than the board")
+    return out
+
+
 def _protected_there(m: Measured, t: FlashTest) -> bool:
     """Tell whether a failing sector was write-protected while the test ran, by what the test itself recorded."""
     c, flash = t.conditions, m.chip.flash
@@ -159,4 +207,7 @@ def _protected_there(m: Measured, t: FlashTest) -> bool:
         protected += [AddressRange(base + i * group, base + (i + 1) * group)
                       for i in range(flash.bank_size // group) if not register >> i & 1]
     bad = [AddressRange(s.start, s.start + flash.sector_size) for s in t.sectors if s.verdict == "bad"]
+    told = len(c.wrp_registers)
+    if told and any(b.start >= flash.base + told * flash.bank_size for b in m.canonical(bad)):
+        return True  # the register of that bank was not recorded
     return c.wrp_flag or any(p.overlaps(b) for p in m.canonical(protected) for b in m.canonical(bad))

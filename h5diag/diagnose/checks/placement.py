@@ -103,11 +103,9 @@ def check_banks(m: Measured) -> tuple[Finding, ...]:
                 f"{size_text(size)} of the good board's content stand exactly one bank (0x"
                 f"{m.chip.flash.bank_size:X}) from their place ({ranges_text(where)}).",
                 where=where,
-                explains=(m.chip.flash_range,),
+                explains=() if m.suspect.options.value("SWAP_BANK") == 0 else (m.chip.flash_range,),
                 asks="read-options",
-                open_point=""
-                if "SWAP_BANK" in m.suspect.options
-                else "whether the option SWAP_BANK exchanges the banks",
+                open_point=_unsettled_swap(m),
                 direction=Direction.AGAINST,
                 compares=True,
             )
@@ -116,6 +114,14 @@ def check_banks(m: Measured) -> tuple[Finding, ...]:
         out.append(Finding("no-bank-displacement", "No content of the good board stands one bank from its place.",
                            compares=True))
     return tuple(out)
+
+
+def _unsettled_swap(m: Measured) -> str:
+    swapped = m.suspect.options.value("SWAP_BANK")
+    if swapped == 1:
+        return ""
+    return ("the banks are exchanged although the option SWAP_BANK is not set" if swapped == 0 else
+            "whether the option SWAP_BANK exchanges the banks")
 
 
 def exchanged_regions(m: Measured) -> tuple[AddressRange, ...]:
@@ -131,10 +137,16 @@ def erased_holes(m: Measured) -> tuple[AddressRange, ...]:
     if exchanged_regions(m):
         return ()
     size = m.chip.flash.sector_size
-    explained = merged(s.slot.range for s in m.suspect.slots if s.state.value in ("empty", "interrupted"))
+    explained = merged((*(s.slot.range for s in m.suspect.slots if s.state.value in ("empty", "interrupted")),
+                        # What stands elsewhere was moved, not erased.
+                        *m.canonical(r.reference_range for r in m.placement.strong if r.displacement)))
     return tuple(a.range for a in m.comparison.of(AreaState.ERASED)
                  if a.range.start % size == 0 and a.range.stop % size == 0 and a.differing_bytes >= 32
-                 and not any(e.covers(m.canonical([a.range])[0]) for e in explained))
+                 and not _mostly(m.canonical([a.range])[0], explained))
+
+
+def _mostly(hole: AddressRange, ranges: tuple[AddressRange, ...]) -> bool:
+    return 2 * sum(hole.intersection(r).size for r in ranges) >= hole.size
 
 
 def worked_on_mirrors(m: Measured) -> tuple[AddressRange, ...]:

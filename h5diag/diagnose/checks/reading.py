@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from h5diag.compare import AreaState
-from h5diag.diagnose.facts import Measured
+from h5diag.diagnose.facts import BoardFacts, Measured
 from h5diag.diagnose.reads import ReadPattern
 from h5diag.diagnose.records import SpeedPoint
 from h5diag.diagnose.wording import count_text, ranges_text, size_text
@@ -141,9 +141,23 @@ def check_sweep(m: Measured) -> tuple[Finding, ...]:
 
 def check_views(m: Measured) -> tuple[Finding, ...]:
     """Were good and suspect read in one and the same known way?"""
-    if not m.has_good or not m.suspect.dump.size or m.comparable:
+    if not m.has_good or not m.suspect.dump.size:
         return ()
     g, s = m.good.board, m.suspect.board
+    for facts in (m.good, m.suspect):
+        if facts.access is Access.NONSECURE and facts.hidden and not facts.masked and _shows(facts, m):
+            return (
+                Finding(
+                    "views-not-comparable",
+                    f"{facts.board.name} is said to be read with non-secure accesses, and"
+                    " shows content of sectors that its own option bytes make secure: one of the two is not so.",
+                    hint=True,
+                    asks="read-the-same-way",
+                    open_point=f"{facts.board.name} was not read the way it is said to be",
+                ),
+            )
+    if m.comparable:
+        return ()
     if Access.UNKNOWN in (g.access, s.access):
         unknown = [b.name for b in (g, s) if b.access is Access.UNKNOWN]
         # Where nothing deviates and no sector is blank, the way of reading cannot have hidden anything.
@@ -221,6 +235,13 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
             Finding("no-unexpected-zeros", "No area reads zero where the good board has content.", compares=True)
         )
     return tuple(out)
+
+
+def _shows(facts: BoardFacts, m: Measured) -> bool:
+    """Tell whether a dump holds content in the ranges that its reader should not be shown."""
+    shift = m.chip.flash.secure_base - m.chip.flash.base
+    return any(s.data.any() for h in facts.hidden for by in (0, shift)
+               for s in facts.dump.segments_in(h.start + by, h.stop + by))
 
 
 def _blank_sectors(m: Measured) -> bool:
