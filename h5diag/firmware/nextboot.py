@@ -69,7 +69,7 @@ def acceptable(image: ExaminedImage, *, download: bool) -> Check:
 
 
 def predict(primary: SlotContent, secondary: SlotContent, mode: Mode, loader: Loader, program_unit: int) -> NextBoot:
-    """Return what the next boot does with the two slots of one image."""
+    """Return what the next boot does with the two slots of one image; `program_unit` of the flash in bytes."""
     if mode is Mode.SWAP:
         special = _swap(primary, secondary, loader, program_unit)
         if special.action is not Action.STAY:

@@ -61,6 +61,11 @@ def chip_with_flash(size: int) -> Chip:
     """Return the default chip when its flash has `size` bytes (or `size` is 0), else the first H5 that has.
 
     A size that no chip file knows gives the default chip with two equal banks of that size in all, named so.
+
+    Raises
+    ------
+    InputError
+        When no STM32H5 can have that size: not two banks of whole sectors, or above 16 MB.
     """
     for name in (DEFAULT_CHIP, *chip_names()):
         chip = load_chip(name)

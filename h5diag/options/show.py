@@ -18,7 +18,7 @@ _BELIEF = {Belief.READ: " ", Belief.MASKED: "~", Belief.IMPOSSIBLE: "?", Belief.
 
 
 def options_text(options: OptionBytes, *, chip: str, checks: Sequence[OptionCheck] = (), source: str = "") -> str:
-    """Return the settings of one board."""
+    """Return the settings of one board, under the name `source` when there is one; `chip` is a sentence about it."""
     state = options.product_state
     if not state.startswith(options.chip.state_option):
         state = f"{options.chip.state_option} {state}"
@@ -107,7 +107,7 @@ def value_text(value: int | Unknown) -> str:
 
 
 def log_text(log: Log, remarks: Sequence[Remark], *, chip: str, source: str = "") -> str:
-    """Return what was found in a log."""
+    """Return what was found in a log, under the name `source` when there is one; `chip` is a sentence about it."""
     head = f"{source}: {log.kind.value}" if source else log.kind.value
     if log.kind is LogKind.UNKNOWN and not remarks:
         return f"{head}\nnothing in it is known as text of STM32CubeProgrammer"
