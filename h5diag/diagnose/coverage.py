@@ -29,9 +29,9 @@ def coverage(m: Measured) -> list[Finding]:
         out.append(
             Finding(
                 "too-little-compared",
-                f"Only {size_text(compared)} of content could be compared: nothing follows.",
+                f"Only {size_text(compared)} of content can be compared: nothing follows.",
                 asks="read-the-same-way",
-                open_point=f"only {size_text(compared)} of content were compared",
+                open_point=f"there was only {size_text(compared)} of content to compare",
             )
         )
     proven = [i.image.range for i in m.suspect.images if i.verification.hash is Check.VALID]
@@ -97,6 +97,9 @@ def scope_of(m: Measured) -> str:
     hidden = merged((*m.suspect.masked, *m.good.masked))
     if hidden:
         said.append(f"not judged, because the reader was not shown it: {ranges_text(hidden)}")
+    unread = m.comparison.not_compared
+    if _content(m.good.judged, m, within=m.canonical(unread)) if unread else 0:
+        said.append(f"not read on {m.name}: {ranges_text(unread)}")
     if m.suspect.dump.unreadable:
         said.append(f"not readable: {ranges_text(m.suspect.dump.unreadable)}")
     tested = m.suspect.board.flashtest

@@ -10,7 +10,7 @@ from h5diag.diagnose.measure import content_bytes
 from h5diag.diagnose.wording import ranges_text, size_text
 from h5diag.firmware import Check
 from h5diag.layout import ExplanationKind
-from h5diag.memory import AddressRange, merged
+from h5diag.memory import AddressRange, merged, subtracted
 from h5diag.verdict import Direction, Finding
 
 
@@ -39,14 +39,16 @@ def check_placement(m: Measured) -> tuple[Finding, ...]:
     )
     displacement, size = moved.most_common(1)[0] if moved else (0, 0)
     if size >= 1024:
-        where = tuple(r.dump_range for r in m.placement.strong if r.displacement == displacement)
+        pieces = [r for r in m.placement.strong if r.displacement == displacement]
+        where = tuple(r.dump_range for r in pieces)
+        most = size > content_bytes(m.good.judged) / 2
         return (
             Finding(
-                "piece-misplaced",
+                "content-misplaced" if most else "piece-misplaced",
                 f"{size_text(size)} of the good board's content stand 0x{abs(displacement):X}"
                 f" {'above' if displacement > 0 else 'below'} their place ({ranges_text(where)}).",
                 where=where,
-                explains=merged(m.canonical(where)),
+                explains=merged(m.canonical([*where, *(r.reference_range for r in pieces)])),
                 compares=True,
                 direction=Direction.AGAINST,
             ),
@@ -192,7 +194,9 @@ def check_holes(m: Measured) -> tuple[Finding, ...]:
 
 def _touched(m: Measured, mirror: AddressRange) -> bool:
     """Tell whether somebody meant to work on the mirror: its content differs, or a log writes or erases there."""
-    if any(a.range.overlaps(mirror) and a.state is AreaState.DIFFERS for a in m.comparison.areas):
+    moved_here = [r.dump_range for r in m.placement.strong if r.displacement]
+    changed = subtracted((a.range for a in m.comparison.of(AreaState.DIFFERS)), moved_here)
+    if 4 * sum(c.intersection(mirror).size for c in changed) >= mirror.size:
         return True
     wanted = m.canonical([mirror])[0]
     if any(r.overlaps(wanted) for k in m.known for r in m.canonical(k.image.image.ranges)):
