@@ -41,7 +41,8 @@ class Sieve:
         found = [np.empty(0, np.int64)]
         for start, seen in _windows(data):
             if self.windows.size:
-                found.append(np.flatnonzero(np.isin(seen, self.windows)) + start)
+                place = np.searchsorted(self.windows, seen).clip(max=self.windows.size - 1)
+                found.append(np.flatnonzero(self.windows[place] == seen) + start)
         return np.concatenate(found)
 
     def leaks(self, text: str) -> list[tuple[int, int]]:

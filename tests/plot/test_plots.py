@@ -48,7 +48,7 @@ def test_a_lonely_difference_is_marked(defect: BoardDiagnosis) -> None:
     (small,) = lanes(defect.measured)[1].small
     assert small.range.start == 0x08026A40
     assert small.differing_bytes == 2
-    assert any("2 bytes at 0x08026A40" in t for t in texts(plot_memory_map(defect)))
+    assert any("2 bytes differ at 0x08026A40" in t for t in texts(plot_memory_map(defect)))
 
 
 def test_the_map_names_slots_and_what_became_of_them(founding: BoardDiagnosis) -> None:
