@@ -11,7 +11,7 @@ from h5diag.locate.fill import content_bytes, fill_blocks
 from h5diag.locate.free import Free
 from h5diag.locate.placement import Placement, Transform
 from h5diag.locate.regions import Found, displacements_of, regions_of, unexplained
-from h5diag.locate.search import DENSE_LIMIT, LONG, POSSIBLE, SURE, Search, Span
+from h5diag.locate.search import DENSE_LIMIT, LONG, SURE, Search, Span
 from h5diag.locate.settle import settle
 from h5diag.locate.sides import Side, Watch, unknown
 from h5diag.locate.ways import other_ways, stuck_line
@@ -110,7 +110,8 @@ def _find(search: Search, *, transforms: bool, deep: bool) -> tuple[list[Found],
     if free.content() and (deep or not large):
         for i, (_, s) in enumerate(searches):
             low, high = 0.6 + 0.3 * i / len(searches), 0.6 + 0.3 * (i + 1) / len(searches)
-            _dense(s, low, high, max(rate - 2, 1) if large else 0)
+            watch.stage(low, high)
+            s.take_every()
     elif free.content():
         if free.content() < SMALL:
             search.take(search.sampled(4, unused=True), SURE)
@@ -124,16 +125,3 @@ def _find(search: Search, *, transforms: bool, deep: bool) -> tuple[list[Found],
         same = [s for t, s in searches if t is transform]
         found.append(Found(transform, same[0].dump, tuple(span for s in same for span in s.spans)))
     return found, equal, assumptions
-
-
-def _dense(search: Search, low: float, high: float, rate: int) -> None:
-    """Look up every word: at once, or one share of them after the other where they would fill the memory."""
-    search.watch.stage(low, high)
-    if rate == 0:
-        search.take(search.every(), POSSIBLE)
-        return
-    for share in range(1 << rate):
-        if not search.free.content():
-            return
-        search.watch.stage(low + (high - low) * share / (1 << rate), low + (high - low) * (share + 1) / (1 << rate))
-        search.take(search.sampled(rate, share=share), POSSIBLE)

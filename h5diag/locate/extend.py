@@ -77,8 +77,8 @@ class Extender:
             size = min(size, limit - at)
             low = at if forward else -at - size
             a, b = self.reference[r + low:r + low + size], self.dump[d + low:d + low + size]
-            equal = self._equal(a, b)[::turn]
-            alike = self._first(~equal) if size <= JUMP else self._alike(equal)
+            equal = self._equal(a, b)
+            alike = self._alike(equal, forward=forward)
             if alike == size or alike >= JUMP:
                 at += alike
                 behind, best_at = 0, at
@@ -89,7 +89,7 @@ class Extender:
             size = min(size, noisy)
             last = r + at - 1 if forward else r - at
             before = self.reference[last:last + 1] if last >= 0 else a[:0]
-            run = self._worth(a[::turn][:size], equal[:size], before).cumsum(dtype=np.int32)
+            run = self._worth(a[::turn][:size], equal[::turn][:size], before).cumsum(dtype=np.int32)
             top = np.maximum.accumulate(run)
             np.maximum(top, behind, out=top)
             stop = self._first(top - run > DROP)
@@ -107,21 +107,22 @@ class Extender:
         return best_at
 
     @staticmethod
-    def _alike(equal: Flags) -> int:
-        """Return how many flags are true before the first that is not."""
-        for at in range(0, equal.size, 1 << 14):
-            part = equal[at:at + (1 << 14)]
+    def _alike(equal: Flags, *, forward: bool) -> int:
+        """Return how many flags are true before the first that is not, from the front or from the back."""
+        if equal.all():
+            return int(equal.size)
+        if forward:
+            return int(equal.argmin())
+        for stop in range(equal.size, 0, -JUMP):
+            part = equal[max(stop - JUMP, 0):stop]
             if not part.all():
-                return at + int(part.argmin())
+                return int(equal.size - stop + part[::-1].argmin())
         return int(equal.size)
 
     def worth(self, r: int, d: int, size: int) -> npt.NDArray[np.int32]:
         """Return what each of `size` bytes from `r` and `d` on is worth."""
-        return self._worth(self.reference[r:r + size], self.equal(r, d, size), self.reference[:0])
-
-    def equal(self, r: int, d: int, size: int) -> Flags:
-        """Tell which of `size` bytes from `r` and `d` on agree."""
-        return self._equal(self.reference[r:r + size], self.dump[d:d + size])
+        a = self.reference[r:r + size]
+        return self._worth(a, self._equal(a, self.dump[d:d + size]), a[:0])
 
     def _equal(self, a: Bytes, b: Bytes) -> Flags:
         equal: Flags = a == b if self.mask == 0xFF else ((a ^ b) & self.mask) == 0

@@ -23,6 +23,7 @@ CHUNK = 1 << 18
 PERIOD = 48
 """Common multiple of the word periods 1, 2 and 3 that make a block fill, in bytes."""
 
+_ONES = np.array([i.bit_count() for i in range(256)], np.uint8)
 _INSIDE = tuple((lag, int.from_bytes(bytes([1] * (8 - lag) + [0] * lag), sys.byteorder)) for lag in (1, 2, 3))
 
 
@@ -64,6 +65,16 @@ def fill_blocks(data: Bytes, watch: Watch) -> Flags:
         tail = data[whole * BLOCK:]
         fill[whole] = bool((tail == tail[0]).all())
     return fill
+
+
+def alike(x: Bytes, y: Bytes) -> int:
+    """Return how many bytes of two equally long pieces agree, without an array of their size."""
+    return sum(int(np.count_nonzero(x[at:at + CHUNK] == y[at:at + CHUNK])) for at in range(0, x.size, CHUNK))
+
+
+def wrong_bits(x: Bytes, y: Bytes) -> int:
+    """Return in how many bits two equally long pieces disagree."""
+    return sum(int(_ONES[x[at:at + CHUNK] ^ y[at:at + CHUNK]].sum(dtype=np.int64)) for at in range(0, x.size, CHUNK))
 
 
 def content_bytes(blocks: Flags) -> int:

@@ -44,6 +44,14 @@ class Free:
         i = bisect_right(self.starts, position) - 1
         return i if i >= 0 and position < self.stops[i] else -1
 
+    def within(self, start: int, stop: int) -> int:
+        """Return how many bytes of ``[start, stop)`` are free."""
+        i, total = bisect_right(self.stops, start), 0
+        while i < len(self.starts) and self.starts[i] < stop:
+            total += min(self.stops[i], stop) - max(self.starts[i], start)
+            i += 1
+        return total
+
     def take(self, start: int, stop: int) -> None:
         """Remove ``[start, stop)``, which lies in one stretch."""
         i = self.find(start)

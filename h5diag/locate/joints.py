@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from h5diag.locate.fill import edges
+from h5diag.locate.fill import alike, edges
 from h5diag.locate.search import Span
 from h5diag.locate.sides import Side
 from h5diag.memory import Bytes
@@ -73,7 +73,7 @@ def sharpened(s: Span, a: Side, b: Side, dump: Bytes, taken: list[tuple[int, int
     if s.mask != 0xFF or s.size < 32:
         return s
     x, y = a.data[s.reference:s.reference + s.size], dump[s.dump:s.dump + s.size]
-    wrong = float(np.count_nonzero(x != y)) / s.size
+    wrong = 1 - alike(x, y) / s.size
     if wrong == 0:
         return s
     rate = min(max(1 - (1 - wrong) ** 0.125, LEAST_RATE), 0.2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import replace
 
 from h5diag.chip import Chip
@@ -22,13 +22,23 @@ WHOLE = 0.9
 
 
 def named(regions: tuple[Region, ...], reference: Side, dump: Side, chip: Chip) -> tuple[Region, ...]:
-    """Return the regions with ``image`` and ``window-shift`` told apart, and with broken lines in the text."""
+    """Return the regions with ``image`` and ``window-shift`` told apart."""
     out = list(regions)
+    home = [i for i, r in enumerate(regions) if r.displacement == 0]
+    begun = False  # a run of small shifts that begins right behind a piece in place
     for i, r in enumerate(regions):
+        before = regions[i - 1] if i else r
+        begun = 0 < abs(r.displacement) <= SHIFT and i > 0 and _touch(before, r) and (begun or before.displacement == 0)
         if r.explanation.kind in (ExplanationKind.SECTOR_MOVE, ExplanationKind.UNEXPLAINED):
-            out[i] = replace(r, explanation=_image(r, reference, dump, chip) or _window(regions, i) or r.explanation)
-    aliasing = _aliasing(out, chip)
-    return tuple(_told(r, aliasing) for r in out)
+            shifted = _window(regions, i, home) if begun and r.transform is Transform.AS_IS else None
+            out[i] = replace(r, explanation=_image(r, reference, dump, chip) or shifted or r.explanation)
+    return tuple(out)
+
+
+def told(regions: tuple[Region, ...], chip: Chip) -> tuple[Region, ...]:
+    """Return the regions with broken lines and transforms in the text."""
+    aliasing = _aliasing(list(regions), chip)
+    return tuple(_told(r, aliasing) for r in regions)
 
 
 def _image(r: Region, reference: Side, dump: Side, chip: Chip) -> Explanation | None:
@@ -40,19 +50,11 @@ def _image(r: Region, reference: Side, dump: Side, chip: Chip) -> Explanation | 
                        f" 0x{reference.addresses[0]:08X}")
 
 
-def _window(regions: tuple[Region, ...], i: int) -> Explanation | None:
-    """Tell whether words were lost or repeated: a small shift that begins right behind a piece in place."""
+def _window(regions: tuple[Region, ...], i: int, home: list[int]) -> Explanation:
+    """Tell how many words were lost or repeated, and where the pieces are back in step."""
     r = regions[i]
-    if not 0 < abs(r.displacement) <= SHIFT or r.transform is not Transform.AS_IS:
-        return None
-    first = i
-    while first > 0 and regions[first - 1].displacement != 0 and abs(regions[first - 1].displacement) <= SHIFT \
-            and _touch(regions[first - 1], regions[first]):
-        first -= 1
-    if first == 0 or regions[first - 1].displacement != 0 or not _touch(regions[first - 1], regions[first]):
-        return None
     what = "lost" if r.displacement < 0 else "inserted or repeated"
-    after = next((s for s in regions[i + 1:] if s.displacement == 0), None)
+    after = regions[home[k]] if (k := bisect_right(home, i)) < len(home) else None
     back = f", back in step at 0x{after.dump_start:08X}" if after else ""
     return Explanation(ExplanationKind.WINDOW_SHIFT,
                        f"{abs(r.displacement)} bytes {what} at about 0x{r.dump_start:08X} while reading{back}")

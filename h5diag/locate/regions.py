@@ -8,10 +8,11 @@ import numpy as np
 
 from h5diag.chip import Chip
 from h5diag.layout import Layout, explain
-from h5diag.locate.fill import Flags, barriers, content_bytes
+from h5diag.locate.borders import cuts, parts
+from h5diag.locate.fill import Flags, alike, barriers, content_bytes, wrong_bits
 from h5diag.locate.joints import joined_spans, rounded, sharpened
-from h5diag.locate.lines import line_faults
-from h5diag.locate.naming import named
+from h5diag.locate.lines import LEAST_ERRORS, line_faults
+from h5diag.locate.naming import named, told
 from h5diag.locate.placement import Displacement, Region, Transform
 from h5diag.locate.score import TRAINED, Model
 from h5diag.locate.search import Search, Span
@@ -56,7 +57,7 @@ def regions_of(found: list[Found], search: Search, chip: Chip, layout: Layout | 
               if s.size >= 256 and expectation(score, everywhere) < 1e-6}
     scored.sort(key=lambda entry: entry[1].dump)
     taken = [(s.dump, s.dump + s.size) for _, s, _ in scored]
-    out: list[Region] = []
+    out: list[tuple[Region, Found, Span]] = []
     for i, (f, s, score) in enumerate(scored):
         if i & 63 == 0:
             watch.check(i / len(scored))
@@ -69,18 +70,23 @@ def regions_of(found: list[Found], search: Search, chip: Chip, layout: Layout | 
         s = rounded(sharpened(s, a, b, f.data, taken), a, b, f.data, taken, chip.flash.program_unit)
         taken[i] = s.dump, s.dump + s.size
         x, y = a.data[s.reference:s.reference + s.size], f.data[s.dump:s.dump + s.size]
-        equal = int(np.count_nonzero(x == y))
-        errors = 0 if equal == s.size else int(_ONES[x ^ y].sum(dtype=np.int64))
+        equal = alike(x, y)
+        errors = 0 if equal == s.size else wrong_bits(x, y)
         start, there = b.address(s.dump), a.address(s.reference)
-        out.append(Region(there, start, s.size, moved, equal, errors, round(score, 1), expected,
+        region = Region(there, start, s.size, moved, equal, errors, round(score, 1), expected,
                           is_weak(score, s.size, cells, ground), f.transform,
                           layout.explain(there, start, s.size) if layout else explain(chip, there, start, s.size),
-                          line_faults(x, y, there) if errors else ()))
-    out.sort(key=lambda r: r.dump_start)
-    return named(tuple(out), a, b, chip)
-
-
-_ONES = np.array([i.bit_count() for i in range(256)], np.uint8)
+                          line_faults(x, y, there) if errors >= LEAST_ERRORS else ())
+        out.append((region, f, s))
+    out.sort(key=lambda entry: entry[0].dump_start)
+    regions = named(tuple(r for r, _, _ in out), a, b, chip)
+    if layout is not None:
+        cut: list[Region] = []
+        for r, (_, f, s) in zip(regions, out, strict=True):
+            at = cuts(s, layout, a, b)
+            cut += parts(r, s, f.data, at, layout, a, model, as_is=f.transform is Transform.AS_IS) if at else [r]
+        regions = tuple(cut)
+    return told(regions, chip)
 
 
 def _slot_displacements(layout: Layout | None) -> set[int]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from itertools import product
-from math import ceil
 
 import numpy as np
 
 from h5diag.locate.diagonals import NO_CANDIDATES, Candidates, candidates, together
 from h5diag.locate.extend import QUARTER, Extender, weights
-from h5diag.locate.fill import BLOCK, Flags, Numbers, edges, words
+from h5diag.locate.fill import BLOCK, Flags, Numbers, content_bytes, edges, words
 from h5diag.locate.free import Free
-from h5diag.locate.seeds import NO_MASK, Keys, among, join, sample, table
+from h5diag.locate.seeds import NO_MASK, WORD, Keys, among, join, sample, table
 from h5diag.locate.sides import Side, Watch
 from h5diag.memory import Bytes
 
@@ -26,6 +25,10 @@ DENSE_LIMIT = 8 << 20
 
 DEFERRED = 4096
 """Bytes below which a piece with errors may be deferred."""
+
+ALL_STARTS, STRIDE = 4 << 20, 4
+AT_ONCE = 4 << 20
+"""Words looked up in one pass over the reference."""
 
 SORTED_AT_ONCE = 1 << 20
 """Keys above which those without a partner are put aside before the sort."""
@@ -66,15 +69,11 @@ class Search:
     deferring: bool = False
     spans: list[Span] = field(default_factory=list)
     extender: Extender = field(init=False)
-    alike: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.extender = Extender(self.reference, self.dump,
                                  weights(self.reference, self.dump, self.reference_fill, self.dump_fill, self.mask),
                                  self.watch, self.mask)
-        # Of no more than so many equal bytes no block is worth following.
-        gain, loss = int(self.extender.weights.gain.max()), self.extender.weights.mismatch
-        self.alike = max(1, ceil((POSSIBLE - BLOCK * loss) / (gain - loss)))
 
     @property
     def reference(self) -> Bytes:
@@ -181,9 +180,7 @@ class Search:
 
     def _first_alike(self, diagonal: int, low: int, high: int, *, forward: bool) -> int:
         """Return a free position of equal content on a diagonal, the one next to where a piece ended; or -1."""
-        equal = self.extender.equal(low + diagonal, low, high - low)
-        if np.add.reduceat(equal, np.arange(0, equal.size, BLOCK), dtype=np.int32).max() < self.alike \
-                and equal.size % BLOCK == 0:
+        if self.free.within(low, high) < WORD:
             return -1
         worth = self.extender.worth(low + diagonal, low, high - low)
         sums = np.add.reduceat(worth, np.arange(0, worth.size, BLOCK))
@@ -263,29 +260,39 @@ class Search:
             blocks[-(-s.reference // BLOCK):(s.reference + s.size) // BLOCK] = False
         return blocks
 
-    def sampled(self, rate: int, *, share: int = 0, unused: bool = False) -> Candidates:
+    def sampled(self, rate: int, *, unused: bool = False) -> Candidates:
         """Return candidates from words that the content itself selects, one in ``2**rate``.
 
-        `share` says which of the ``2**rate`` shares. With `unused` only content of the reference that no span holds
-        is looked at.
+        With `unused` only content of the reference that no span holds is looked at.
         """
-        dump = sample(self.dump, self.todo(), rate, self.watch, share=share, mask=self.word_mask)
+        dump = sample(self.dump, self.todo(), rate, self.watch, mask=self.word_mask)
+        return self._joined(dump, self.unused() if unused else ~self.reference_fill, rate)
+
+    def take_every(self) -> None:
+        """Take pieces from every word of what is left of the dump; where that is much, group by group.
+
+        Of more than `ALL_STARTS` bytes only words that start at a multiple of `STRIDE` are looked up. A piece of 32
+        bytes holds seven of them, wherever it stands.
+        """
+        todo = self.todo()
+        stride = 1 if content_bytes(todo) <= ALL_STARTS else STRIDE
+        blocks, step = np.flatnonzero(todo), AT_ONCE * stride // BLOCK
+        low, high = self.watch.low, self.watch.high
+        for at in range(0, blocks.size, step):
+            part = np.zeros(todo.size, np.bool_)
+            part[blocks[at:at + step]] = True
+            part &= self.todo()
+            share = (high - low) / blocks.size
+            self.watch.stage(low + share * at, low + share * min(at + step, blocks.size))
+            dump = sample(self.dump, part, 0, self.watch, mask=self.word_mask, stride=stride)
+            self.take(self._joined(dump, ~self.reference_fill, 0), POSSIBLE)
+
+    def _joined(self, dump: Keys, blocks: Flags, rate: int) -> Candidates:
         if not dump.size:
             return NO_CANDIDATES
-        blocks = self.unused() if unused else ~self.reference_fill
-        return self._joined(dump, sample(self.reference, blocks, rate, self.watch, share=share, mask=self.word_mask,
-                                         known=table(dump, self.watch)), rate)
-
-    def _joined(self, dump: Keys, reference: Keys, rate: int) -> Candidates:
+        reference = sample(self.reference, blocks, rate, self.watch, mask=self.word_mask,
+                           known=table(dump, self.watch))
         if reference.size + dump.size > SORTED_AT_ONCE:
             dump = among(dump, table(reference, self.watch), self.watch)
         pairs = join(reference, dump, max(self.reference.size, self.dump.size), self.watch)
         return candidates(pairs, rate, self.reference.size, self.watch)
-
-    def every(self) -> Candidates:
-        """Return candidates from every word of the dump."""
-        dump = sample(self.dump, self.todo(), 0, self.watch, mask=self.word_mask)
-        if not dump.size:
-            return NO_CANDIDATES
-        return self._joined(dump, sample(self.reference, ~self.reference_fill, 0, self.watch, mask=self.word_mask,
-                                         known=table(dump, self.watch)), 0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.locate.fast import Kernel, kernel
+from h5diag.locate.fast import Kernel, kernel, shifted
 from h5diag.locate.fill import BLOCK, Flags, Numbers
 from h5diag.locate.sides import Watch
 from h5diag.memory import Bytes
@@ -21,8 +21,11 @@ _HASH32 = np.uint32(0x9E3779B1)
 _LOW = np.uint64(0x7F7F7F7F7F7F7F7F)
 NO_MASK = (1 << 64) - 1
 
-AT_ONCE = 1 << 19
+AT_ONCE = 1 << 17
 """Keys worked on between two looks at whether to stop."""
+
+PACKED_FROM = 22
+"""Tables of more than two to this power of entries are packed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,8 +50,8 @@ class Pairs:
     unique: Flags
 
 
-def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, share: int = 0,
-           mask: int = NO_MASK, known: Table | None = None) -> Keys:
+def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, mask: int = NO_MASK, known: Table | None = None,
+           stride: int = 1) -> Keys:
     """Return the words of `data` that the content itself selects, one in ``2**rate``.
 
     Parameters
@@ -59,17 +62,17 @@ def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, share: int = 
         Blocks of `BLOCK` bytes in which a word may start.
     rate
         0 takes every word.
-    share
-        Which of the ``2**rate`` shares of all words is taken; together they are every word.
     mask
         Bits of each word that count.
     known
         With it, only words that may be in this table (see `table`) are taken.
+    stride
+        Where every word is taken without a table: only those at a multiple of this, at most `WORD`.
     """
     n = data.size
     pick = kernel()
     if pick is not None:
-        return _compiled(pick, data, blocks, rate, share, watch, mask, known)
+        return _compiled(pick, data, blocks, rate, watch, mask, known, stride)
     hashes: list[Words] = []
     positions: list[Numbers] = []
     buffer = np.zeros(CHUNK // 8 + 3, np.uint64)
@@ -85,12 +88,14 @@ def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, share: int = 
         raw[size:] = 0
         if mask != NO_MASK:
             buffer &= np.uint64(mask)
-        where = _selected(buffer, shifted, min(CHUNK, n - WORD + 1 - at), rate, share, known)
+        where = _selected(buffer, shifted, min(CHUNK, n - WORD + 1 - at), rate, known, stride)
         where = where[part[where >> 6]]
         value = _gather(buffer, where)
         if known is not None and rate:
             hit = known.hits(value * _HASH)
             where, value = where[hit], value[hit]
+        if not where.size:
+            continue
         plain = ~_low_complexity(value)
         hashes.append(value[plain] * _HASH)
         positions.append(where[plain] + at)
@@ -99,29 +104,28 @@ def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, share: int = 
     return Keys(np.concatenate(hashes), np.concatenate(positions))
 
 
-def _compiled(pick: Kernel, data: Bytes, blocks: Flags, rate: int, share: int, watch: Watch, mask: int,
-              known: Table | None) -> Keys:
+def _compiled(pick: Kernel, data: Bytes, blocks: Flags, rate: int, watch: Watch, mask: int,
+              known: Table | None, stride: int) -> Keys:
     step = 1 << 20
     hashes, positions = np.empty(step, np.uint64), np.empty(step, np.int64)
     out: list[Keys] = []
-    none = np.zeros(1, np.bool_)
-    first, second, bits = (known.first, known.second, known.bits) if known is not None else (none, none, 0)
+    none = np.zeros(1, np.uint8)
+    known = known if known is not None else Table(none, none, 0, packed=False)
     limit = np.uint64((1 << 32) - (1 << 32 - rate)) if rate else np.uint64(0)
-    turn = np.uint64(share << 32 - rate)
     last = data.size - WORD + 1
+    views = shifted(data)
     for at in range(0, last, step):
         watch.check(at / data.size)
-        count = pick(data, blocks, at, min(at + step, last), limit, turn, np.uint64(mask), first, second, bits,
-                     hashes, positions)
+        count = pick(*views, blocks, at, min(at + step, last), limit, stride, np.uint64(mask),
+                     known.first, known.second, known.bits, known.packed, hashes, positions)
         out.append(Keys(hashes[:count].copy(), positions[:count].copy()))
     out.append(Keys(hashes[:0], positions[:0]))
     return Keys(np.concatenate([k.hashes for k in out]), np.concatenate([k.positions for k in out]))
 
 
-def _selected(buffer: Words, shifted: Words, count: int, rate: int, share: int,
-              known: Table | None) -> Numbers:
+def _selected(buffer: Words, shifted: Words, count: int, rate: int, known: Table | None, stride: int) -> Numbers:
     if known is None and rate == 0:
-        return np.arange(count)
+        return np.arange(0, count, stride)
     found: list[Numbers] = []
     raw = buffer.view(np.uint8)
     if known is not None and rate == 0:
@@ -131,17 +135,14 @@ def _selected(buffer: Words, shifted: Words, count: int, rate: int, share: int,
             view = buffer if phase == 0 else shifted
             found.append(known.hits(view * _HASH) * WORD + phase)
     else:
-        # A quarter of the memory traffic of whole words: four bytes select, eight are the key. The share 0 never
-        # holds 00000000 or FFFFFFFF, so fill costs nothing there.
-        limit, turn = np.uint32((1 << 32) - (1 << 32 - rate)), np.uint32(share << 32 - rate)
+        # A quarter of the memory traffic of whole words: four bytes select, eight are the key. 00000000 and FFFFFFFF
+        # are never selected, so fill costs nothing here.
+        limit = np.uint32((1 << 32) - (1 << 32 - rate))
         for phase in range(4):
             if phase:
                 shifted[:-1].view(np.uint8)[:] = raw[phase:phase + shifted.nbytes - 8]
             view = (buffer if phase == 0 else shifted).view(np.uint32)
-            product = view * _HASH32
-            if share:
-                product += turn
-            found.append(np.flatnonzero(product >= limit) * 4 + phase)
+            found.append(np.flatnonzero(view * _HASH32 >= limit) * 4 + phase)
     where = np.concatenate(found)
     return where[where < count]
 
@@ -166,16 +167,26 @@ def _zero_bytes(value: Words) -> npt.NDArray[np.integer]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """Which keys there are: two tables by different bits of the hash, each true where a key is."""
+    """Which keys there are: two tables by different bits of the hash, each true where a key is.
 
-    first: Flags
-    second: Flags
+    A flag is a byte, or a bit where that keeps a large table in the processor's cache (`packed`).
+    """
+
+    first: npt.NDArray[np.uint8]
+    second: npt.NDArray[np.uint8]
     bits: int
+    packed: bool
 
     def hits(self, hashes: Words) -> Numbers:
         """Return the indices of the hashes that may be there; about one stranger in hundreds passes."""
-        hit = np.flatnonzero(self.first[hashes >> np.uint64(64 - self.bits)])
-        return hit[self.second[_middle(hashes[hit], self.bits)]]
+        hit = self._true(self.first, hashes >> np.uint64(64 - self.bits))
+        return hit[self._true(self.second, _middle(hashes[hit], self.bits))]
+
+    def _true(self, flags: npt.NDArray[np.uint8], index: Words) -> Numbers:
+        i = index.view(np.int64)
+        if not self.packed:
+            return np.flatnonzero(flags.take(i))
+        return np.flatnonzero((flags.take(i >> 3) >> (i.astype(np.uint8) & np.uint8(7))) & np.uint8(1))
 
 
 def _middle(hashes: Words, bits: int) -> Words:
@@ -183,15 +194,21 @@ def _middle(hashes: Words, bits: int) -> Words:
 
 
 def table(keys: Keys, watch: Watch) -> Table:
-    """Return the table of some keys, with at least four entries for each."""
-    bits = min(max(int(keys.size).bit_length() + 4, 14), 24)
-    first, second = np.zeros(1 << bits, np.bool_), np.zeros(1 << bits, np.bool_)
+    """Return the table of some keys, with at least eight entries for each."""
+    bits = min(max(int(keys.size).bit_length() + 4, 14), 25)
+    packed = bits > PACKED_FROM
+    first, second = (_flags(keys, bits, watch, middle=m) for m in (False, True))
+    return Table(np.packbits(first, bitorder="little") if packed else first,
+                 np.packbits(second, bitorder="little") if packed else second, bits, packed)
+
+
+def _flags(keys: Keys, bits: int, watch: Watch, *, middle: bool) -> npt.NDArray[np.uint8]:
+    flags = np.zeros(1 << bits, np.uint8)
     for at in range(0, keys.size, AT_ONCE):
         watch.pause()
         part = keys.hashes[at:at + AT_ONCE]
-        first[part >> np.uint64(64 - bits)] = True
-        second[_middle(part, bits)] = True
-    return Table(first, second, bits)
+        flags[_middle(part, bits) if middle else part >> np.uint64(64 - bits)] = 1
+    return flags
 
 
 def among(keys: Keys, known: Table, watch: Watch) -> Keys:
@@ -217,20 +234,21 @@ def join(reference: Keys, dump: Keys, size: int, watch: Watch, *, most: int = 16
         Keys that occur more often in the reference, or make more than 256 pairs, are left out: a table
         that repeats a thousand times says nothing about where it belongs.
     """
-    parts = max(reference.size + dump.size - 1, 0) // AT_ONCE
+    parts = max(reference.size + dump.size - 1, 0) // (4 * AT_ONCE)
     if not parts:
         return _join(reference, dump, size, most)
     bits = np.uint64(64 - parts.bit_length())
     pairs = []
     for number in range(1 << parts.bit_length()):
-        some = []
-        for keys in (reference, dump):
-            watch.pause()
-            chosen = keys.hashes >> bits == number
-            some.append(Keys(keys.hashes[chosen], keys.positions[chosen]))
-        watch.pause()
-        pairs.append(_join(*some, size, most))
+        r, d = (_part(keys, bits, number, watch) for keys in (reference, dump))
+        pairs.append(_join(r, d, size, most))
     return Pairs(*(np.concatenate([getattr(p, name) for p in pairs]) for name in ("reference", "dump", "unique")))
+
+
+def _part(keys: Keys, bits: np.uint64, number: int, watch: Watch) -> Keys:
+    watch.pause()
+    chosen = keys.hashes >> bits == number
+    return Keys(keys.hashes[chosen], keys.positions[chosen])
 
 
 def _join(reference: Keys, dump: Keys, size: int, most: int) -> Pairs:

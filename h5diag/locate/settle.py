@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 
-import numpy as np
-
+from h5diag.locate.fill import alike
 from h5diag.locate.search import Search, Span
 
 NEAR = 16
@@ -27,8 +26,8 @@ def settle(search: Search) -> None:
         grown = _grown(search, order, large, forward=True)
         grown = _grown(search, order, grown, forward=False)
         if grown != large:
-            order.remove(large)
-            insort(order, grown, key=_start)
+            # It swallowed up to its new start: no other piece begins between there and the old one.
+            order[bisect_left(order, grown.dump, key=_start)] = grown
     search.spans[:] = order
 
 
@@ -75,4 +74,4 @@ def _grown(search: Search, order: list[Span], large: Span, *, forward: bool) -> 
 
 def _equal(search: Search, s: Span) -> int:
     x = search.reference[s.reference:s.reference + s.size]
-    return int(np.count_nonzero(x == search.dump[s.dump:s.dump + s.size]))
+    return alike(x, search.dump[s.dump:s.dump + s.size])

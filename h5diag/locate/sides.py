@@ -88,18 +88,18 @@ class Watch:
 
     def __init__(self, progress: Progress | None, cancel: Cancel | None) -> None:
         self._progress, self._cancel, self._done = progress, cancel, 0.0
-        self._low, self._high = 0.0, 1.0
+        self.low, self.high = 0.0, 1.0  # of the stage
         self._asked = perf_counter()
 
     def stage(self, low: float, high: float) -> None:
         """Let `check` count from `low` to `high` from now on."""
-        self._low, self._high = low, high
+        self.low, self.high = low, high
         self.check(0.0)
 
     def check(self, fraction: float) -> None:
         """Report `fraction` of the stage; raise `Cancelled` when asked to stop."""
         self._ask()
-        done = self._low + (self._high - self._low) * min(max(fraction, 0.0), 1.0)
+        done = self.low + (self.high - self.low) * min(max(fraction, 0.0), 1.0)
         if self._progress is not None and done > self._done:
             self._done = done
             self._progress(done)

@@ -82,7 +82,7 @@ class Ground:
 
 def expectation(score: float, cells: float) -> float:
     """Return the nominal expectation under the most cautious of the fits."""
-    return max(f.expectation(score, cells) for f in fits())
+    return float(2.0 ** min(max(f.log2_k - f.slope * score for f in fits()) + log2(max(cells, 1.0)), 200.0))
 
 
 def is_weak(score: float, size: int, cells: float, ground: Ground) -> bool:

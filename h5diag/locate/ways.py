@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from h5diag.locate.diagonals import Candidates
+from h5diag.locate.fill import alike
 from h5diag.locate.free import Free
 from h5diag.locate.lines import line_faults
 from h5diag.locate.placement import Transform
@@ -112,7 +113,7 @@ def _stuck_mask(search: Search) -> int:
 
 def _identity(search: Search, s: Span) -> float:
     x, y = search.reference[s.reference:s.reference + s.size], search.dump[s.dump:s.dump + s.size]
-    return float(np.count_nonzero(x == y)) / s.size
+    return alike(x, y) / s.size
 
 
 def _give_back(search: Search, spans: list[Span]) -> None:
