@@ -110,7 +110,8 @@ def _draw_lane(ax: Axes, axis: CondensedAxis, lane: Lane, shown: tuple[AddressRa
         return
     for a, place in zip(lane.small, places, strict=True):
         late = float(axis.place(place)) > 0.75 * axis.places[-1]
-        ax.annotate(f"{count_text(a.differing_bytes, 'byte')} differ at 0x{a.range.start:08X}", (place, y + _LANE / 2 + 0.1),
+        words = f"{count_text(a.differing_bytes, 'byte')} differ at 0x{a.range.start:08X}"
+        ax.annotate(words, (place, y + _LANE / 2 + 0.1),
                     (-8 if late else 8, 3), textcoords="offset points", fontsize=9, color=_ALARM, fontweight="bold",
                     ha="right" if late else "left")
 

@@ -136,7 +136,7 @@ def _spans(view: MemoryImage, grain: int, masked: Iterable[AddressRange], differ
 
 
 def _looks(data: Bytes, start: int, grain: int, differing: Sequence[AddressRange]) -> list[Span]:
-    """Classify a stretch grain by grain; a grain differs when at least a quarter of it does."""
+    """Classify a stretch grain by grain: fill with few other bytes is fill, a quarter that differs differs."""
     edges = np.unique(np.concatenate(([start], np.arange(start - start % grain + grain, start + data.size, grain))))
     cuts = edges - start
     sizes = np.diff([*cuts, data.size])
@@ -146,7 +146,7 @@ def _looks(data: Bytes, start: int, grain: int, differing: Sequence[AddressRange
     for r in differing:
         flags[max(0, r.start - start):max(0, r.stop - start)] = 1
     apart = np.add.reduceat(flags, cuts) * 4 >= sizes
-    kinds = np.where(filled == 0, 1, np.where(lit == 0, 2, np.where(apart, 3, 0)))
+    kinds = np.where(filled * 64 <= sizes, 1, np.where(lit * 64 <= sizes, 2, np.where(apart, 3, 0)))
     looks = (Look.CONTENT, Look.ERASED, Look.ZERO, Look.DIFFERS)
     return [Span(AddressRange(int(a), int(a + n)), looks[int(k)]) for a, n, k in zip(edges, sizes, kinds, strict=True)]
 
