@@ -143,8 +143,11 @@ class FlashTestResult:
         else:
             head = "no sector could be tested"
         lines = [head + (f"; {untested} not tested: nothing is said about them" if untested and good + bad else "")]
-        lines.append("the contents are back and verified" if self.restored else
-                     "THE CONTENTS ARE NOT ALL BACK: the folder keeps them, see --restore")
+        if not self.erase_cycles:
+            lines.append("nothing was erased")
+        else:
+            lines.append("the contents are back and verified" if self.restored else
+                         "THE CONTENTS ARE NOT ALL BACK: the folder keeps them, see --restore")
         for s in self.sectors:
             if s.verdict != "good":
                 lines.append(f"0x{s.start:08X}  {s.verdict:9}{s.reason}".rstrip())

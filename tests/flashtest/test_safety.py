@@ -158,6 +158,7 @@ def test_write_protection_is_no_fault(tmp_path):
     assert kinds(result) == {"protected"}
     assert result.conditions.wrp == (RANGE,)
     assert untouched(chip)
+    assert "nothing was erased" in result.text()
 
 
 def test_protection_that_the_registers_did_not_tell(tmp_path, monkeypatch):
