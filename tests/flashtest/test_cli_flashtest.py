@@ -1,6 +1,7 @@
 """The command: exit statuses, its JSON, a kill with the chip in another process, and its result as evidence."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -116,6 +117,8 @@ def test_unplug_then_restore(capsys, tmp_path):
     assert np.array_equal(soak.flash_of(state), original)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_kills_at_random_moments():
     """A sample; the whole is benchmarks/soak_flashtest.py --kills 200."""
     rows = []
