@@ -75,6 +75,8 @@ class Evidence:
         Chip that the sidecar names, or empty.
     mode, access
         Connect mode and access that the sidecar names, or ``unknown``.
+    start
+        First address of a dump, -1 for anything else.
     """
 
     path: Path
@@ -86,6 +88,7 @@ class Evidence:
     chip: str = ""
     mode: str = "unknown"
     access: str = "unknown"
+    start: int = -1
 
 
 _SIGNATURES = ((b"PK\x03\x04", "an archive; unpack it first"), (b"\x1f\x8b", "an archive; unpack it first"),
@@ -261,7 +264,7 @@ def _dump(path: Path, name: Name, what: str, image: MemoryImage | None = None) -
         return Evidence(path, role, what, name)
     origin = image.origin
     return Evidence(path, role, what, name, chip="" if origin.chip == "unknown" else origin.chip, mode=origin.mode,
-                    access=origin.access.value)
+                    access=origin.access.value, start=image.span.start)
 
 
 def _with_base(found: Evidence, kind: Kind, beside: bool) -> Evidence:

@@ -195,4 +195,10 @@ def _has(board: BoardFiles, access: str, mode: str) -> Has:
     ways = {access or e.access for e in dumps} | {mode or e.mode for e in dumps}
     logs = len(board.of(Role.LOG)) + sum(e.also_log for e in board.of(Role.OPTIONS))
     return Has(len(dumps), len(board.of(Role.OPTIONS)), logs, len(board.of(Role.REGISTERS)) + len(board.of(Role.INFO)),
-               len(board.of(Role.UART)), "unknown" not in ways)
+               len(board.of(Role.UART)), "unknown" not in ways or _both_aliases(board, mode))
+
+
+def _both_aliases(board: BoardFiles, mode: str) -> bool:
+    """Tell whether a board was read in a known mode through both aliases, as the capture script does."""
+    dumps = board.of(Role.DUMP)
+    return all((mode or e.mode) != "unknown" for e in dumps) and {0x08, 0x0C} <= {e.start >> 24 for e in dumps}
