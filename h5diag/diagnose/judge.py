@@ -107,7 +107,7 @@ def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
         "reset-and-watch": bool(b.uart),
         "flash-test": b.flashtest.given,
         "repeat-flash-test": "flash-test-fails-short-of-proof" not in made,
-        "program-again": "only-fell" not in made,
+        "program-again": not made & {"only-fell", "ecc-error"},
         "restore": True,
         "check-the-part": "identity-disagrees" not in made,
     }

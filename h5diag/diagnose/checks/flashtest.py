@@ -34,6 +34,19 @@ def check_flash_test(m: Measured) -> tuple[Finding, ...]:
     if not t.restored:
         out.append(Finding("flash-test-not-restored", "The flash test did not put the contents back.", asks="restore",
                            open_point="the flash test left the flash without its contents"))
+    backup = [f for s in t.sectors if s.verdict == "untested" for f in s.faults if f.kind == "ecc-uncorrected"]
+    if backup:
+        places = ", ".join(f"0x{f.address:08X}" for f in backup[:4])
+        out.append(
+            Finding(
+                "ecc-error",
+                f"While the flash test made its backup, the ECC failed at {places}; such a sector is"
+                " not tested, since no copy of it could be trusted.",
+                asks="program-again",
+                alternatives=("a write cut by a reset", "programmed twice without an erase", "a weak cell"),
+                open_point=f"an ECC error at {places}: torn write, double programming or weak cells",
+            )
+        )
     tested = [s for s in t.sectors if s.verdict != "untested"]
     if not tested:
         return (*out, Finding("flash-test-nothing", "The flash test could test no sector of its range."))
