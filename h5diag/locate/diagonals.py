@@ -67,14 +67,17 @@ def candidates(pairs: Pairs, rate: int, reference_size: int, watch: Watch) -> Ca
     """
     if not pairs.dump.size:
         return NO_CANDIDATES
+    watch.pause()
     key = ((pairs.dump - pairs.reference + reference_size) << 33) | (pairs.dump << 1) | pairs.unique
     watch.pause()
     key.sort()
     watch.pause()
     diagonal, dump = key >> 33, key >> 1 & 0xFFFFFFFF
+    watch.pause()
     new = (diagonal[1:] != diagonal[:-1]) | (dump[1:] - dump[:-1] > 256 << rate)
     first = np.flatnonzero(np.concatenate([[True], new]))
     last = np.append(first[1:], key.size) - 1
+    watch.pause()
     watch.pause()
     count = last - first + 1
     span = dump[last] - dump[first] + WORD

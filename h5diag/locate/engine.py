@@ -74,7 +74,7 @@ def locate(reference: MemoryImage, dump: MemoryImage, *, layout: Layout | None =
     regions = regions_of(found, search, chip, layout, watch)
     result = Placement(
         regions=regions, displacements=displacements_of(regions),
-        **unexplained(a, b, a_fill, b_fill, regions, equal),
+        **unexplained(a, b, a_fill, b_fill, regions, equal, watch),
         reference_unknown=unknown(reference), dump_unknown=unknown(dump), assumptions=assumptions)
     watch.check(1.0)
     return result

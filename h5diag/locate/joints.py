@@ -9,7 +9,7 @@ import numpy as np
 
 from h5diag.locate.fill import alike, edges
 from h5diag.locate.search import Span
-from h5diag.locate.sides import Side
+from h5diag.locate.sides import Side, Watch
 from h5diag.memory import Bytes
 
 JOINED = 64
@@ -31,13 +31,14 @@ REACH = 64
 """An end moves by at most so many bytes."""
 
 
-def joined_spans(spans: tuple[Span, ...], a: Side, b: Side, dump: Bytes) -> list[Span]:
+def joined_spans(spans: tuple[Span, ...], a: Side, b: Side, dump: Bytes, watch: Watch) -> list[Span]:
     """Join neighbours on one diagonal over short gaps and over equal bytes of a short period.
 
     A vector table is full of the same handler: between two pieces that is content, on its own it is padding.
     """
     out: list[Span] = []
     for s in sorted(spans, key=lambda s: s.dump):
+        watch.pause()
         last = out[-1] if out else None
         if last is not None and s.reference - s.dump == last.reference - last.dump \
                 and a.segment(s.reference) == a.segment(last.reference) and b.segment(s.dump) == b.segment(last.dump):

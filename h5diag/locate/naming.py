@@ -70,9 +70,13 @@ def _aliasing(regions: list[Region], chip: Chip) -> dict[int, str]:
     total = sum(r.equal_bytes for r in regions if not r.weak)
     in_place = merged(r.reference_range for r in regions if r.displacement == 0)
     starts = [p.start for p in in_place]
+    by: dict[int, list[Region]] = {}
+    for r in regions:
+        if not r.weak:
+            by.setdefault(r.displacement, []).append(r)
     for bit in range(4, 26):
         for sign in (1, -1):
-            moved = [r for r in regions if r.displacement == sign << bit and not r.weak]
+            moved = by.get(sign << bit, [])
             if not moved or sum(r.equal_bytes for r in moved) < total // 8:
                 continue
             # Content that is shown twice: also where it belongs.

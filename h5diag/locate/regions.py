@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from h5diag.chip import Chip
 from h5diag.layout import Layout, explain
 from h5diag.locate.borders import cuts, parts
@@ -19,6 +17,8 @@ from h5diag.locate.search import Search, Span
 from h5diag.locate.sides import Side, Watch
 from h5diag.locate.significance import LEAST, SHOWN, Ground, expectation, is_weak
 from h5diag.memory import AddressRange, Bytes, merged, subtracted
+
+SCORED_AT_ONCE = 256
 
 PLAIN = 1 << 12
 """When every piece has so many bytes a coarse model tells enough."""
@@ -40,16 +40,21 @@ def regions_of(found: list[Found], search: Search, chip: Chip, layout: Layout | 
     if not any(f.spans for f in found):
         return ()
     ground = Ground(content_bytes(~search.reference_fill), content_bytes(~search.dump_fill), chip.flash.sector_size)
-    joined = [(f, joined_spans(f.spans, a, b, f.data)) for f in found]
+    joined = [(f, joined_spans(f.spans, a, b, f.data, watch)) for f in found]
     plain = min(s.size for _, spans in joined for s in spans) >= PLAIN
     model = Model(a.data, b.data, search.reference_fill, search.dump_fill, TRAINED // 8 if plain else TRAINED)
     scored: list[tuple[Found, Span, float]] = []
     for f, spans in joined:
         for mask in {s.mask for s in spans}:
             group = [s for s in spans if s.mask == mask]
-            scores = model.score(a.data, f.data, [(s.reference, s.dump, s.size) for s in group],
-                                 as_is=f.transform is Transform.AS_IS, mask=mask)
-            scored += [(f, s, float(v)) for s, v in zip(group, scores, strict=True)]
+            # Equal parts, so that each is scored as finely as the whole group would be.
+            step = -(-len(group) // max(1, -(-len(group) // SCORED_AT_ONCE)))
+            for at in range(0, len(group), step):
+                watch.pause()
+                some = group[at:at + step]
+                scores = model.score(a.data, f.data, [(s.reference, s.dump, s.size) for s in some],
+                                     as_is=f.transform is Transform.AS_IS, mask=mask)
+                scored += [(f, s, float(v)) for s, v in zip(some, scores, strict=True)]
     known = {0, chip.flash.bank_size, -chip.flash.bank_size, *_slot_displacements(layout)}
     displacement = {id(s): b.canonical_address(s.dump) - a.canonical_address(s.reference) for _, s, _ in scored}
     everywhere = float(ground.reference) * ground.dump
@@ -59,7 +64,7 @@ def regions_of(found: list[Found], search: Search, chip: Chip, layout: Layout | 
     taken = [(s.dump, s.dump + s.size) for _, s, _ in scored]
     out: list[tuple[Region, Found, Span]] = []
     for i, (f, s, score) in enumerate(scored):
-        if i & 63 == 0:
+        if i & 7 == 0:
             watch.check(i / len(scored))
         moved = displacement[id(s)]
         here = b.canonical_address(s.dump)
@@ -83,8 +88,9 @@ def regions_of(found: list[Found], search: Search, chip: Chip, layout: Layout | 
     if layout is not None:
         cut: list[Region] = []
         for r, (_, f, s) in zip(regions, out, strict=True):
-            at = cuts(s, layout, a, b)
-            cut += parts(r, s, f.data, at, layout, a, model, as_is=f.transform is Transform.AS_IS) if at else [r]
+            watch.pause()
+            where = cuts(s, layout, a, b)
+            cut += parts(r, s, f.data, where, layout, a, model, as_is=f.transform is Transform.AS_IS) if where else [r]
         regions = tuple(cut)
     return told(regions, chip)
 
@@ -106,15 +112,18 @@ def displacements_of(regions: tuple[Region, ...]) -> tuple[Displacement, ...]:
 
 
 def unexplained(a: Side, b: Side, a_fill: Flags, b_fill: Flags, regions: tuple[Region, ...],
-                equal: tuple[Span, ...]) -> dict[str, tuple[AddressRange, ...]]:
+                equal: tuple[Span, ...], watch: Watch) -> dict[str, tuple[AddressRange, ...]]:
     """Return fill and unexplained content of both sides, named as in `Placement`."""
     out: dict[str, tuple[AddressRange, ...]] = {}
     for name, side, fill, taken in (("reference", a, a_fill, [r.reference_range for r in regions if not r.weak]),
                                     ("dump", b, b_fill, [r.dump_range for r in regions if not r.weak])):
+        watch.pause()
         first, last = barriers(side, fill)
         padding = merged(x for p, q in zip(first.tolist(), last.tolist(), strict=True) for x in side.ranges(p, q))
+        watch.pause()
         # Equal in place but too plain to be a piece of evidence: explained all the same.
         plain = [x for s in equal for x in side.ranges(getattr(s, name), getattr(s, name) + s.size)]
+        watch.pause()
         whole = side.ranges(0, side.size)
         out[f"{name}_fill"] = padding
         out[f"{name}_rest"] = subtracted(whole, [*padding, *taken, *plain])

@@ -101,7 +101,7 @@ def sample(data: Bytes, blocks: Flags, rate: int, watch: Watch, *, mask: int = N
         positions.append(where[plain] + at)
     if not hashes:
         return Keys(np.empty(0, np.uint64), np.empty(0, np.int64))
-    return Keys(np.concatenate(hashes), np.concatenate(positions))
+    return _whole(hashes, positions, watch)
 
 
 def _compiled(pick: Kernel, data: Bytes, blocks: Flags, rate: int, watch: Watch, mask: int,
@@ -120,7 +120,14 @@ def _compiled(pick: Kernel, data: Bytes, blocks: Flags, rate: int, watch: Watch,
                      known.first, known.second, known.bits, known.packed, hashes, positions)
         out.append(Keys(hashes[:count].copy(), positions[:count].copy()))
     out.append(Keys(hashes[:0], positions[:0]))
-    return Keys(np.concatenate([k.hashes for k in out]), np.concatenate([k.positions for k in out]))
+    return _whole([k.hashes for k in out], [k.positions for k in out], watch)
+
+
+def _whole(hashes: list[Words], positions: list[Numbers], watch: Watch) -> Keys:
+    watch.pause()
+    whole = np.concatenate(hashes)
+    watch.pause()
+    return Keys(whole, np.concatenate(positions))
 
 
 def _selected(buffer: Words, shifted: Words, count: int, rate: int, known: Table | None, stride: int) -> Numbers:
@@ -196,10 +203,8 @@ def _middle(hashes: Words, bits: int) -> Words:
 def table(keys: Keys, watch: Watch) -> Table:
     """Return the table of some keys, with at least eight entries for each."""
     bits = min(max(int(keys.size).bit_length() + 4, 14), 25)
-    packed = bits > PACKED_FROM
     first, second = (_flags(keys, bits, watch, middle=m) for m in (False, True))
-    return Table(np.packbits(first, bitorder="little") if packed else first,
-                 np.packbits(second, bitorder="little") if packed else second, bits, packed)
+    return Table(first, second, bits, bits > PACKED_FROM)
 
 
 def _flags(keys: Keys, bits: int, watch: Watch, *, middle: bool) -> npt.NDArray[np.uint8]:
@@ -208,7 +213,7 @@ def _flags(keys: Keys, bits: int, watch: Watch, *, middle: bool) -> npt.NDArray[
         watch.pause()
         part = keys.hashes[at:at + AT_ONCE]
         flags[_middle(part, bits) if middle else part >> np.uint64(64 - bits)] = 1
-    return flags
+    return np.packbits(flags, bitorder="little") if bits > PACKED_FROM else flags
 
 
 def among(keys: Keys, known: Table, watch: Watch) -> Keys:

@@ -23,6 +23,7 @@ def settle(search: Search) -> None:
     for large in sorted(search.spans, key=lambda s: -s.size):
         if large not in order[bisect_left(order, large.dump, key=_start):][:1]:
             continue  # swallowed by now
+        search.watch.pause()
         grown = _grown(search, order, large, forward=True)
         grown = _grown(search, order, grown, forward=False)
         if grown != large:

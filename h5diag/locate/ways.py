@@ -84,7 +84,7 @@ def stuck_line(search: Search) -> list[tuple[Transform, Search]]:
 
 
 def _search(search: Search, transform: Transform, mask: int) -> Search:
-    return Search(search.reference_side, search.dump_side, transformed(search.dump_side, transform),
+    return Search(search.reference_side, search.dump_side, transformed(search.dump_side, transform, search.watch),
                   search.reference_fill, search.dump_fill, search.free, search.watch, mask)
 
 
