@@ -233,3 +233,14 @@ def test_an_assumed_chip_supports_no_alias(tmp_path, capsys):
         assert document["regions"][0]["displacement"] == 0
         assert document["chip_assumed"] is assumed
         assert ("assumed" in err) is assumed
+
+
+def test_what_the_good_boards_reader_was_not_shown_is_not_compared(capsys):
+    argv = ["compare", str(FOUNDING / "suspect-1.hex"), str(FOUNDING / "good.hex"), "--chip", "h563", "--json"]
+    assert main(argv) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert main([*argv, "--access-good", "nonsecure", "--options-good", str(FOUNDING / "suspect-ob.txt")]) == 0
+    known = json.loads(capsys.readouterr().out)
+    assert known["differing_bytes"] < plain["differing_bytes"]
+    assert [0x0C018000, 0x0C01E000] in known["not_compared"] or not known["not_compared"]
+    assert all(a["start"] >= 0x0C01E000 for a in known["areas"])

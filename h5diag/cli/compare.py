@@ -18,13 +18,15 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--layout", metavar="L", help="preset or flash_layout.h: names the slots")
     parser.add_argument("--options-good", metavar="F", help="option listing of the good board")
     parser.add_argument("--options-suspect", metavar="F", help="option listing of the suspect: shows what is masked")
+    parser.add_argument("--access-good", choices=("secure", "nonsecure"), help="how GOOD was read, likewise")
     parser.add_argument("--access", choices=("secure", "nonsecure"), help="how SUSPECT was read, where no sidecar says")
 
 
 def _run(options: Namespace) -> Result:
     from h5diag.compare import AreaState, compare
     from h5diag.cubeprog import parse_listing
-    from h5diag.diagnose.measure import hidden_ranges
+    from h5diag.diagnose.facts import without
+    from h5diag.diagnose.measure import hidden_ranges, masked_ranges
     from h5diag.diagnose.wording import count_text, range_text, size_text
     from h5diag.errors import InputError
     from h5diag.files import read_image, read_text
@@ -51,8 +53,13 @@ def _run(options: Namespace) -> Result:
         # The sidecar's access alone is evidence too: whole sectors of zeros are what a non-secure reader gets.
         return (chip.flash_range,) if image.origin.access is Access.NONSECURE else ()
 
+    if options.access_good:
+        good = good.with_origin(replace(good.origin, access=Access(options.access_good)))
     if options.access:
         suspect = suspect.with_origin(replace(suspect.origin, access=Access(options.access)))
+    # What the good board's reader was not shown can be compared with nothing.
+    blind = masked_ranges(good, hidden(good, listed(options.options_good)), chip)
+    good = without(good, blind, chip.flash.secure_base - chip.flash.base)
     result = compare(good, suspect, chip, masks=hidden(suspect, listed(options.options_suspect)))
     document = {
         "chip": chip.name,

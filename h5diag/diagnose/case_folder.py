@@ -5,7 +5,9 @@ A key that is left out means "not known"; a file that is named but absent or unr
 
 from __future__ import annotations
 
+import stat
 import tomllib
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +17,21 @@ from h5diag.diagnose.case import UNKNOWN, Board, Case, Dump, KnownImage, Text
 from h5diag.diagnose.records import FlashTest, Identity, Sweep, parse_flashtest, parse_identity, parse_sweep
 from h5diag.errors import InputError
 from h5diag.files import decode_text, read_image
+from h5diag.files.sidecar import sidecar_path
 from h5diag.memory import Access, MemoryImage
 
 MOST_TEXT = 16 << 20
-"""No listing or log is longer than this many bytes."""
+"""No listing, log or record is longer than this many bytes."""
+
+MOST_TOML = 1 << 20
+"""No case.toml is longer than this many bytes."""
+
+LONGEST_NAME = 200
+"""Characters that are kept of a title or a name."""
+
+_MODES = {"hotplug": "hotplug", "attach": "hotplug", "underreset": "under-reset", "ur": "under-reset",
+          "normal": "normal", "halt": "normal", UNKNOWN: UNKNOWN}
+"""Ways of connecting, by the words of several tools without blanks and hyphens."""
 
 
 def load_case(folder: str | Path) -> Case:
@@ -31,19 +44,52 @@ def load_case(folder: str | Path) -> Case:
         unreadable or outside the folder.
     """
     path = Path(folder)
-    if path.name == "case.toml" and path.is_file():
+    if path.name == "case.toml" and _kind_of(path) == "a file":
         path = path.parent
-    if not path.is_dir():
-        raise InputError("no such case folder", source=str(folder), advice="h5diag case makes one from your files")
+    if _kind_of(path) != "a folder":
+        raise InputError("no such case folder", source=_shown(str(folder)),
+                         advice="h5diag case makes one from your files")
     toml = path / "case.toml"
-    if not toml.is_file():
+    if not (kind := _kind_of(toml)):
         raise InputError("there is no case.toml in it", source=str(folder),
                          advice=f"h5diag case {folder} makes one from the files there")
+    if kind != "a file":
+        raise InputError(f"is {kind}", source=str(toml), advice="it has to be a text file")
+    if not toml.resolve().is_relative_to(path.resolve()):
+        raise InputError("is a link that leaves the case folder", source=str(toml), advice="copy it into the folder")
     try:
-        table = tomllib.loads(toml.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise InputError(f"not readable as TOML: {error}", source=str(toml)) from None
+        if toml.stat().st_size > MOST_TOML:
+            raise InputError(f"is longer than {MOST_TOML >> 20} MiB, so no case.toml", source=str(toml))
+        table = tomllib.loads(toml.read_bytes().decode("utf-8"))
+    except (ValueError, OSError) as error:  # not TOML, not UTF-8, a number of thousands of digits
+        raise InputError(f"not readable as TOML: {_shown(str(error))}", source=str(toml)) from None
+    except RecursionError:
+        raise InputError("not readable as TOML: nested too deeply", source=str(toml)) from None
     return _Reader(path, str(toml)).case(table)
+
+
+def _kind_of(path: Path) -> str:
+    """Return what stands at a path, links followed; empty when nothing does or the name is none."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return ""
+    if stat.S_ISREG(mode):
+        return "a file"
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
+def _plain(text: str) -> str:
+    """Return a stranger's text without characters that steer a terminal or the direction of writing."""
+    return "".join(c if c.isprintable() else " " if unicodedata.category(c) == "Zs" else "?" for c in text)
+
+
+def _shown(text: str) -> str:
+    """Return a plain text of a title's length at most."""
+    text = text if len(text) <= LONGEST_NAME else text[:LONGEST_NAME - 3] + "..."
+    return _plain(text)
 
 
 _BOARD_KEYS = ("name", "dumps", "later", "base", "access", "mode", "after_da", "resets_since_flash", "tool", "options",
@@ -90,8 +136,8 @@ class _Reader:
         try:
             access = Access(word.lower())
         except ValueError:
-            raise self.wrong(f"{where}.access", f"is {word!r}; it is secure, nonsecure or unknown") from None
-        mode = self.text(table, "mode", UNKNOWN, where + ".")
+            raise self.wrong(f"{where}.access", f"is '{word}'; it is secure, nonsecure or unknown") from None
+        mode = self.mode(table, where)
 
         def dumps(key: str) -> tuple[Dump, ...]:
             return tuple(Dump(f, self.image(f, f"{where}.{key}", base, access, mode))
@@ -107,12 +153,12 @@ class _Reader:
             told = {d.image.access for d in reads}
             access = told.pop() if len(told) == 1 else Access.UNKNOWN
         if mode == UNKNOWN and reads:
-            modes = {d.image.origin.mode for d in reads}
+            modes = {_MODES.get(_letters(d.image.origin.mode), UNKNOWN) for d in reads}
             mode = modes.pop() if len(modes) == 1 else UNKNOWN
         return Board(
             name=self.text(table, "name", name, where + "."), dumps=reads, later=dumps("later"), access=access,
-            mode=mode, after_da=self.word(table, "after_da"),
-            resets_since_flash=self.word(table, "resets_since_flash"), tool=self.word(table, "tool"),
+            mode=mode, after_da=self.after_da(table, where), resets_since_flash=self.resets(table, where),
+            tool=self.text(table, "tool", UNKNOWN, where + ".").lower(),
             marking=self.text(table, "marking", "", where + "."),
             options=self.optional_text(table, "options", where + "."),
             log=self.optional_text(table, "log", where + "."), uart=self.optional_text(table, "uart", where + "."),
@@ -121,7 +167,7 @@ class _Reader:
             flashtest=record("flashtest", parse_flashtest, FlashTest()))
 
     def image(self, name: str, where: str, base: int | None, access: Access, mode: str) -> MemoryImage:
-        image = read_image(self.file(name, where), base=base)
+        image = self.memory(name, where, base)
         origin = image.origin
         if access is not Access.UNKNOWN:
             origin = replace(origin, access=access)
@@ -137,28 +183,51 @@ class _Reader:
         base = table.get("base")
         if base is not None and type(base) is not int:
             raise self.wrong(where + "base", "is not an address")
-        return KnownImage(str(table["file"]), read_image(self.file(table["file"], where + "file"), base=base))
+        return KnownImage(str(table["file"]), self.memory(table["file"], where + "file", base))
+
+    def memory(self, name: object, where: str, base: int | None) -> MemoryImage:
+        path = self.file(name, where)
+        beside = sidecar_path(path)
+        try:
+            if beside.is_symlink() and not beside.resolve().is_relative_to(self.folder):
+                raise InputError("is a link that leaves the case folder", source=str(beside),
+                                 advice="copy the dump's sidecar into the folder")
+            return read_image(path, base=base)
+        except (OSError, RuntimeError) as error:  # a link in a circle, a name at the system's limit of length
+            raise self.wrong(where, f"names '{_shown(path.name)}', which cannot be read ({_why(error)})") from None
 
     def layout(self, name: str) -> str:
-        inside = self.folder / name
-        return str(self.file(name, "layout")) if name and (inside.is_file() or name.endswith(".h")) else name
+        return str(self.file(name, "layout")) if name.endswith(".h") or _kind_of(self.folder / name) == "a file" \
+            else name
 
     def file(self, name: object, where: str) -> Path:
         if not isinstance(name, str) or not name or "\0" in name:
             raise self.wrong(where, "is not a file name")
-        path = (self.folder / name).resolve()
+        shown = _shown(name)
+        if _plain(name) != name.replace("\u00a0", " ").replace("\u202f", " "):
+            raise self.wrong(where, f"names '{shown}', which holds control characters", "rename the file")
+        try:
+            path = (self.folder / name).resolve()
+        except (OSError, RuntimeError) as error:
+            raise self.wrong(where, f"names '{shown}', which cannot be followed ({_why(error)})",
+                             "copy the file itself into the case folder") from None
         if not path.is_relative_to(self.folder):
-            raise self.wrong(where, f"names {name!r}, which lies outside the case folder", "copy it into the folder")
-        if not path.is_file():
-            raise InputError(f"{where} names it, and it is not there", source=str(self.folder / name),
+            raise self.wrong(where, f"names '{shown}', which lies outside the case folder", "copy it into the folder")
+        kind = _kind_of(path)
+        if not kind:
+            raise InputError(f"{where} names it, and it is not there", source=str(self.folder / shown),
                              advice="copy it into the case folder or take the key out")
+        if kind != "a file":
+            raise InputError(f"{where} names it, and it is {kind}", source=str(self.folder / shown),
+                             advice="name a file with the evidence")
         return path
 
     def text_file(self, name: object, where: str) -> Text:
         path = self.file(name, where)
         try:
             if path.stat().st_size > MOST_TEXT:
-                raise InputError(f"is {path.stat().st_size} bytes long, too long for a text", source=str(path))
+                raise InputError(f"is too large ({path.stat().st_size} bytes; {MOST_TEXT >> 20} MiB at most)",
+                                 source=str(path), advice="keep the part that matters")
             return Text(str(name), decode_text(path.read_bytes()))
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror})", source=str(path)) from None
@@ -174,11 +243,25 @@ class _Reader:
         value = table.get(key, default)
         if not isinstance(value, str):
             raise self.wrong(where + key, "is not a text")
-        return value
+        return _shown(value)
 
-    def word(self, table: dict[str, Any], key: str) -> str:
-        value = table.get(key, UNKNOWN)
-        return str(value).lower() if isinstance(value, str | int | bool) else UNKNOWN
+    def mode(self, table: dict[str, Any], where: str) -> str:
+        word = self.text(table, "mode", UNKNOWN, where + ".")
+        if (mode := _MODES.get(_letters(word))) is None:
+            raise self.wrong(f"{where}.mode", f"is '{word}'; it is hotplug, under-reset, normal or unknown")
+        return mode
+
+    def after_da(self, table: dict[str, Any], where: str) -> str:
+        value = table.get("after_da", UNKNOWN)
+        if not isinstance(value, bool) and value != UNKNOWN:
+            raise self.wrong(f"{where}.after_da", 'is none of true, false and "unknown"')
+        return str(value).lower()
+
+    def resets(self, table: dict[str, Any], where: str) -> str:
+        value = table.get("resets_since_flash", UNKNOWN)
+        if value != UNKNOWN and (type(value) is not int or not 0 <= value < 1 << 31):
+            raise self.wrong(f"{where}.resets_since_flash", 'is neither a number of resets (0, 1, ...) nor "unknown"')
+        return str(value)
 
     def table(self, table: dict[str, Any], key: str) -> dict[str, Any]:
         value = table.get(key, {})
@@ -199,4 +282,12 @@ class _Reader:
         return value
 
     def wrong(self, key: str, problem: str, advice: str = "") -> InputError:
-        return InputError(f"{key} {problem}", source=self.source, advice=advice)
+        return InputError(f"{_shown(key)} {problem}", source=self.source, advice=advice)
+
+
+def _letters(word: str) -> str:
+    return word.lower().replace("-", "").replace("_", "").replace(" ", "")
+
+
+def _why(error: Exception) -> str:
+    return error.strerror or "" if isinstance(error, OSError) else "its links run in a circle"

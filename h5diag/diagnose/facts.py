@@ -63,12 +63,12 @@ class BoardFacts:
     @property
     def trusted(self) -> MemoryImage:
         """The dump without the places where repeated reads disagree: they say nothing about the flash."""
-        return _without(self.dump, self.reads.ranges, 0) if self.reads.ranges else self.dump
+        return without(self.dump, self.reads.ranges, 0) if self.reads.ranges else self.dump
 
     @property
     def judged(self) -> MemoryImage:
         """What can be judged: trusted, and without the sectors that its reader was not shown."""
-        return _without(self.trusted, self.masked, self._alias)
+        return without(self.trusted, self.masked, self._alias)
 
     @property
     def _alias(self) -> int:
@@ -167,7 +167,7 @@ class Measured:
         return g.board.mode == s.board.mode != "unknown" and g.both_aliases and s.both_aliases
 
 
-def _without(dump: MemoryImage, holes: Sequence[AddressRange], alias: int) -> MemoryImage:
+def without(dump: MemoryImage, holes: Sequence[AddressRange], alias: int) -> MemoryImage:
     """Return the dump without these canonical ranges, in either alias."""
     if not holes:
         return dump

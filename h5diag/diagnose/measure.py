@@ -69,7 +69,7 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
     """Return the measurements of each suspect of the case, in its order."""
     logs = {id(b): parse_log("\n".join((b.log.text, b.options.text))) for b in (*case.suspects, case.good)}
     chip, assumed = choose_chip(case, [logs[id(b)] for b in (*case.suspects, case.good)])
-    layouts = (load_layout(case.layout, chip if not assumed else None),) if case.layout else ()
+    layouts = (_layout(case, chip, assumed),) if case.layout else ()
     if layouts and assumed:
         chip = layouts[0].chip
     provisioning = tuple(parse_log(t.text) for t in case.provisioning)
@@ -80,6 +80,15 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
         suspect = _board(board, case, chip, layouts, logs[id(board)])
         out.append(_against(case, chip, assumed, layouts, good, suspect, provisioning, step, cancel))
     return tuple(out)
+
+
+def _layout(case: Case, chip: Chip, assumed: bool) -> Layout:
+    try:
+        return load_layout(case.layout, chip if not assumed else None)
+    except InputError as error:
+        at = ", ".join(part for part in (error.source, error.place) if part)
+        told = f"layout {at}: {error.problem}" if at else error.problem
+        raise InputError(told, source=str(case.folder / "case.toml"), advice=error.advice) from None
 
 
 def _part(progress: Progress, number: int, count: int) -> Progress:
@@ -108,7 +117,7 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
     dump = reads[0] if reads else MemoryImage()
     options = _options(board, chip)
     hidden = hidden_ranges(options, board.access, chip)
-    masked = _zero_sectors(dump, hidden, chip)
+    masked = masked_ranges(dump, hidden, chip)
     images: tuple[ExaminedImage, ...] = ()
     slots: tuple[SlotState, ...] = ()
     if dump.size:
@@ -170,7 +179,7 @@ def whole_reads(dumps: Sequence[Dump]) -> tuple[MemoryImage, ...]:
     return tuple(reads)
 
 
-def _zero_sectors(dump: MemoryImage, hidden: Sequence[AddressRange], chip: Chip) -> tuple[AddressRange, ...]:
+def masked_ranges(dump: MemoryImage, hidden: Sequence[AddressRange], chip: Chip) -> tuple[AddressRange, ...]:
     """Return the parts of `hidden` that the dump holds, where it holds nothing but zeros there.
 
     The rule knows no exceptions inside a range: one that shows content anywhere is shown to this reader, and zeros

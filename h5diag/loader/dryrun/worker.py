@@ -1,6 +1,7 @@
 """The worker process: one JSON request on standard input, one JSON answer on standard output, and nothing else.
 
-The emulator is licensed under the GPL (version 2); it is imported here and nowhere else, in a process of its own.
+The emulator is licensed under the GPL (version 2) and is no dependency of this project; a dry run imports it here, in
+a process of its own.
 """
 
 from __future__ import annotations
