@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,31 @@ def test_a_header_in_swap_mode_has_a_scratch_area():
 def test_a_bad_header_names_the_macro(old, new, named):
     with pytest.raises(InputError, match=named):
         parse_flash_layout(HEADER.replace(old, new))
+
+
+SIZE = "FLASH_AREA_BL2_SIZE"
+HOSTILE = {
+    "shift": f"#define {SIZE} (1<<100000000000)\n",
+    "computed shift": f"#define {SIZE} (1<<(1000000*1000000))\n",
+    "doubling": "".join(f"#define A{i} A{i - 1} + A{i - 1}\n" for i in range(1, 40)) + f"#define {SIZE} (A39)\n",
+    "doubling arguments": f"#define F(x) x x x x\n#define {SIZE} " + "F(" * 60 + "1" + ")" * 60 + "\n",
+    "pasting": f"#define D(x) x##x\n#define E(x) D(x)\n#define {SIZE} " + "E(" * 40 + "1" + ")" * 40 + "\n",
+    "growing arguments": "#define F(x) " + "x " * 480 + "\n#define G(x) F(F(F(x)))\nG(G(1))\n",
+    "dear conditions": "#define X " + "1+" * 480 + "1\n" + "#if X\n#endif\n" * 7000,
+    "open comments": "/*\n" * 40000,
+    "escaped quotes": ('"' + '\\"' * 480 + "\n") * 130,
+    "one long line": f"#define {SIZE} " + "(" * 20000 + "1" + ")" * 20000,
+    "deep macros": "".join(f"#define A{i} A{i + 1}\n" for i in range(5000)) + f"#define {SIZE} A0\n",
+    "too long": "#define A 1\n" * 20000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_header_ends_soon_and_is_named(name):
+    begun = time.thread_time()
+    with pytest.raises(InputError, match=r"mine\.h.*(macro FLASH_AREA_BL2_SIZE|flash_layout\.h|not closed)"):
+        parse_flash_layout(HOSTILE[name], source="mine.h")
+    assert time.thread_time() - begun < 3
 
 
 def test_slots_that_overlap_or_leave_the_flash_are_refused():

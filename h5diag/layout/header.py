@@ -6,14 +6,17 @@ Only the text itself is read: an ``#include`` is passed over, and nothing of it 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from typing import Any
 
 from h5diag.chip import Chip
 from h5diag.errors import InputError
+from h5diag.layout.bounded import TooMuch, bounded_preprocessor
 from h5diag.layout.presets import area_slot, chip_with_flash
 from h5diag.layout.slots import Layout, Mode, Role, Security, Slot
 from h5diag.memory import AddressRange
+
+MOST_CHARACTERS = 128 << 10
+LONGEST_LINE = 1000
+"""Characters of a header, and of a line with its continuations; ST's headers stay well below."""
 
 
 def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip | None = None) -> Layout:
@@ -69,34 +72,17 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
         secure = AddressRange(base, base + secure_stop if chip.trustzone else base)
         return Layout(source, chip, Mode.OVERWRITE if overwrite else Mode.SWAP, tuple(slots), secure, hidden, source)
     except ValueError as error:
-        raise InputError(str(error), source=source, advice="check --chip against FLASH_TOTAL_SIZE") from None
+        raise InputError(str(error), source=source, advice="check the chip against FLASH_TOTAL_SIZE") from None
 
 
 def _values(text: str, names: list[str], source: str) -> tuple[set[str], dict[str, int]]:
     """Return the macros that are defined at the end of `text`, and the values of those in `names`."""
-    from pcpp import OutputDirective, Preprocessor  # builds its parser tables: slow to import
+    from pcpp import OutputDirective  # builds its parser tables: slow to import
 
-    problems: list[InputError] = []
-    unknown: list[str] = []
-
-    class Evaluator(Preprocessor):  # type: ignore[misc]
-        def include(self, tokens: Any, original_line: Any = None) -> Iterator[Any]:
-            return iter(())
-
-        def on_error(self, file: str, line: int, message: str) -> None:
-            problems.append(InputError(message, source=source, place=f"line {line}"))
-
-        def on_directive_unknown(self, directive: Any, toks: Any, ifpassthru: bool, precedingtoks: Any) -> bool:
-            if directive.value == "error":
-                self.on_error(source, directive.lineno, "#error " + "".join(t.value for t in toks).strip())
-            return True  # #warning and the like say nothing about the slots
-
-        def on_unknown_macro_in_expr(self, ident: str) -> int:
-            unknown.append(ident)
-            return 0  # as C says for #if
-
-    values = {}
-    preprocessor = Evaluator()
+    _check_size(text, source)
+    preprocessor = bounded_preprocessor(source)
+    problems, unknown = preprocessor.problems, preprocessor.unknown
+    values, name = {}, ""
     try:
         preprocessor.parse(text, source)
         preprocessor.write(io.StringIO())
@@ -109,7 +95,30 @@ def _values(text: str, names: list[str], source: str) -> tuple[set[str], dict[st
                 what = f"uses {unknown[0]}, which is not defined" if unknown else "is not a number"
                 raise InputError(f"macro {name} {what}", source=source, advice="define it in this header")
             values[name] = number
+    except TooMuch as stop:
+        what = f"macro {name}" if name else "it"
+        raise InputError(f"{what} expands to more than any flash_layout.h does", source=source,
+                         place=f"line {stop.line}" if stop.line and not name else "",
+                         advice="give the boot loader's own header") from None
     except (ValueError, TypeError, IndexError, KeyError, AttributeError, RecursionError, SyntaxError, ArithmeticError,
             OutputDirective) as error:
-        raise InputError(f"the preprocessor cannot read it ({type(error).__name__})", source=source) from None
+        what = f"macro {name} cannot be evaluated" if name else "the preprocessor cannot read it"
+        raise InputError(f"{what} ({type(error).__name__})", source=source) from None
     return set(preprocessor.macros), values
+
+
+def _check_size(text: str, source: str) -> None:
+    """Refuse what would keep the preprocessor's expressions busy; no real header comes near."""
+    if len(text) > MOST_CHARACTERS:
+        raise InputError(f"is longer than {MOST_CHARACTERS >> 10} KiB, so no flash_layout.h", source=source)
+    joined, first = 0, 1
+    for number, line in enumerate(text.splitlines(), 1):
+        joined += len(line)
+        if joined > LONGEST_LINE:
+            raise InputError(f"a line of more than {LONGEST_LINE} characters, so no flash_layout.h", source=source,
+                             place=f"line {first}")
+        if not line.endswith("\\"):
+            joined, first = 0, number + 1
+    if text.count("/*", text.rfind("*/") + 1) > 50:
+        raise InputError("comments are begun and not closed", source=source,
+                         place=f"line {1 + text.count(chr(10), 0, text.rfind('/*'))}")
