@@ -12,6 +12,7 @@ import pytest
 
 from h5diag.cli import build_parser, commands, main
 from h5diag.data import data_folder
+from h5diag.diagnose import load_case
 
 FOUNDING = data_folder() / "founding"
 CONTRACT = {
@@ -110,6 +111,22 @@ BAD_CASES = {
     "info is no object": ('[suspect]\ninfo = "list.json"', "object"),
     "odd flash test": ('[suspect]\nflashtest = "odd.json"', "verdict"),
     "no key": ('[keys]\nverify = ["notes.txt"]\n[suspect]\ndumps = ["good.hex"]', "notes.txt"),
+    "nested too deeply": ("a = " + "[" * 100_000, "nested too deeply"),
+    "nested and closed": ("a = " + "[" * 100_000 + "]" * 100_000, "nested too deeply"),
+    "number of many digits": ("a = " + "9" * 5000, "TOML"),
+    "far too long": ("#" + "x" * (2 << 20), "longer than"),
+    "name too long": ('[suspect]\ndumps = ["' + "a" * 5000 + '"]', "aaa..."),
+    "a folder for a file": ('[suspect]\ndumps = ["sub"]', "it is a folder"),
+    "link in a circle": ('[suspect]\ndumps = ["circle.hex"]', "circle"),
+    "control characters in a name": ('[suspect]\ndumps = ["a\\nb\\u001b[31m"]', "control characters"),
+    "odd mode": ('[suspect]\nmode = "foo"', "hotplug, under-reset, normal or unknown"),
+    "resets below zero": ("[suspect]\nresets_since_flash = -4", "number of resets"),
+    "resets in words": ('[suspect]\nresets_since_flash = "many"', "number of resets"),
+    "resets as truth": ("[suspect]\nresets_since_flash = true", "number of resets"),
+    "after_da in words": ('[suspect]\nafter_da = "no"', "true, false"),
+    "tool is a number": ("[suspect]\ntool = 5", "not a text"),
+    "layout of another chip": ('chip = "stm32h503rb"\nlayout = "oemirot-2m-overwrite"', "case.toml"),
+    "layout of no name": ('layout = "mine"', "case.toml"),
     "NUL in a name": ('[suspect]\ndumps = ["a\\u0000b"]', "file name"),
 }
 
@@ -124,10 +141,13 @@ def test_a_bad_case_is_one_line_and_status_2(name, tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("hello\n")
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "odd.json").write_text('{"sectors": [{"start": 0, "verdict": "fine"}]}')
+    (tmp_path / "sub").mkdir()
+    os.symlink("circle.hex", tmp_path / "circle.hex")
     assert main(["diagnose", str(tmp_path)]) == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert err.count("\n") == 1
+    assert len(err) < 900
     assert said in err
 
 
@@ -137,6 +157,54 @@ def test_a_link_that_leaves_the_folder_is_refused(tmp_path, capsys):
     os.symlink(FOUNDING / "good.hex", tmp_path / "case" / "link.hex")
     assert main(["diagnose", str(tmp_path / "case")]) == 2
     assert "outside" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["case.toml", "good.hex.map.json"])
+def test_the_case_file_and_the_sidecars_stay_in_the_folder_too(name, tmp_path, capsys):
+    case = tmp_path / "case"
+    case.mkdir()
+    shutil.copy(FOUNDING / "good.hex", case)
+    (tmp_path / "case.toml").write_text("")
+    (tmp_path / "good.hex.map.json").write_text('{"access": "secure"}')
+    if name != "case.toml":
+        (case / "case.toml").write_text('[suspect]\ndumps = ["good.hex"]')
+    os.symlink(tmp_path / name, case / name)
+    assert main(["diagnose", str(case)]) == 2
+    err = capsys.readouterr().err
+    assert "leaves the case folder" in err
+    assert name in err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes in folders")
+def test_a_pipe_is_called_a_pipe_and_never_waited_for(tmp_path, capsys):
+    (tmp_path / "case.toml").write_text('[suspect]\ndumps = ["good.hex"]')
+    os.mkfifo(tmp_path / "good.hex")
+    assert main(["diagnose", str(tmp_path)]) == 2
+    assert "it is a pipe" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("written", "mode"), [
+    ("hot plug", "hotplug"), ("HOT-PLUG", "hotplug"), ("attach", "hotplug"), ("halt", "normal"),
+    ("Normal", "normal"), ("under reset", "under-reset"), ("UR", "under-reset"), ("unknown", "unknown"),
+])
+def test_ways_of_connecting_have_one_name_each(written, mode, tmp_path):
+    (tmp_path / "case.toml").write_text(f'[suspect]\nmode = "{written}"\nresets_since_flash = "unknown"')
+    assert load_case(tmp_path).suspects[0].mode == mode
+
+
+def test_titles_and_names_come_out_plain_and_short(tmp_path, capsys):
+    (tmp_path / "case.toml").write_text(
+        'title = "\\u202eevil\\u2028x\\u0085y\\u001b[31m\\u0000' + "A" * 1000 + '"\n'
+        '[[suspects]]\nname = "a\\u001b[2J\\r\\n=1"\n[[suspects]]\nname = "b\\u202ec"', "utf-8")
+    case = load_case(tmp_path)
+    assert case.title.startswith("?evil?x?y?[31m?AAA")
+    assert len(case.title) == 200
+    assert [b.name for b in case.suspects] == ["a?[2J??=1", "b?c"]
+    assert main(["diagnose", str(tmp_path), "--csv", str(tmp_path / "out.csv")]) == 0
+    assert all(c.isprintable() or c == "\n" for c in capsys.readouterr().out)
+    rows = (tmp_path / "out.csv").read_bytes().decode("utf-8")
+    assert all(c.isprintable() or c == "\n" for c in rows)
+    assert rows.count("\n") == 3
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_the_work(tmp_path, capsys):

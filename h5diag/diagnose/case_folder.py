@@ -214,6 +214,8 @@ class _Reader:
         if not path.is_relative_to(self.folder):
             raise self.wrong(where, f"names '{shown}', which lies outside the case folder", "copy it into the folder")
         kind = _kind_of(path)
+        if not kind and len(name) > LONGEST_NAME:
+            raise self.wrong(where, f"names '{shown}', and no such file is there", "shorten the name")
         if not kind:
             raise InputError(f"{where} names it, and it is not there", source=str(self.folder / shown),
                              advice="copy it into the case folder or take the key out")
