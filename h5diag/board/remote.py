@@ -23,7 +23,12 @@ class _Socket(ClientSocket):  # type: ignore[misc]
 
     def connect(self) -> None:
         self._buffer.clear()
-        super().connect()
+        try:
+            super().connect()
+        except OSError as error:
+            host, port = self._address
+            # The number stays: it tells the causes apart.
+            raise type(error)(error.errno, f"{host}:{port}: {error.strerror or error}") from None
 
     def readline(self) -> bytearray:
         deadline = time.monotonic() + SILENCE_S

@@ -191,7 +191,7 @@ def test_a_refused_and_a_silent_and_a_foreign_server(monkeypatch):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    with pytest.raises(ProbeError, match="listens"):
+    with pytest.raises(ProbeError, match=f"localhost:{port}.*listens"):
         connect(f"remote:localhost:{port}")
     monkeypatch.setattr("h5diag.board.remote.SILENCE_S", 0.3)
     for answer, says in ((b"", "gone"), (b"SSH-2.0\r\n", "gone"), (None, "gone")):
