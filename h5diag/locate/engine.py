@@ -45,8 +45,8 @@ def locate(reference: MemoryImage, dump: MemoryImage, *, layout: Layout | None =
     transforms
         Also look for inverted, byte-swapped, halfword-swapped and bit-reversed content.
     deep
-        Look up every byte position however large the images are. Without it, above 8 MB of content, words are
-        sampled and a piece below about 200 bytes may be missed.
+        Look up words throughout however large the images are. Without it, above 8 MB of content, words are
+        sampled and a piece below about 900 bytes at 64 MB may be missed.
     progress, cancel
         Told the fraction done; asked every few milliseconds whether to stop.
 

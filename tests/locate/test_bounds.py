@@ -172,42 +172,6 @@ def test_deep_finds_a_header_group_by_group(shift, monkeypatch):
     assert found.displacement == d - r
 
 
-@pytest.mark.parametrize("kind", ["strange", "shifted", "small-pieces"])
-def test_never_long_without_a_look_at_cancel(kind):
-    a = code(16 << 20, 10)
-    dump = {"strange": lambda: np.random.default_rng(1).integers(0, 256, a.size, dtype=np.uint8),
-            "shifted": lambda: np.roll(a, 3),
-            "small-pieces": lambda: a[:a.size // 1024 * 1024].reshape(-1, 1024)[
-                np.random.default_rng(2).permutation(a.size // 1024)].ravel()}[kind]()
-    # Time of this thread: waiting for a loaded machine does not count.
-    last, longest = time.thread_time(), 0.0
-
-    def cancel():
-        nonlocal last, longest
-        longest = max(longest, time.thread_time() - last)
-        last = time.thread_time()
-        return False
-
-    locate(image_of(a), image_of(dump), deep=kind == "strange", transforms=True, cancel=cancel)
-    longest = max(longest, time.thread_time() - last)
-    assert longest < 0.2
-
-
-@pytest.mark.parametrize("shift", [0, 1, 2, 7])
-def test_deep_finds_a_header_group_by_group(shift, monkeypatch):
-    monkeypatch.setattr(search, "ALL_STARTS", 1 << 18)
-    monkeypatch.setattr(search, "AT_ONCE", 1 << 16)
-    rng = np.random.default_rng(16)
-    reference, dump = code(9 << 20, 16), rng.integers(0, 256, 1 << 20, dtype=np.uint8)
-    piece = np.frombuffer(bytes.fromhex("3db8f3960000000000040000104c03000400000002030000") + bytes(8), np.uint8)
-    r, d = 0x418000 + shift, 0xBE000 + shift
-    reference[r:r + piece.size] = dump[d:d + piece.size] = piece
-    p = locate(image_of(reference), image_of(dump), deep=True)
-    (found,) = p.regions
-    assert abs(found.dump_start - BASE - d) <= 8
-    assert found.displacement == d - r
-
-
 def test_same_twice():
     data, other = code(1 << 17, 12), code(1 << 17, 13)
     other[5000:9000] = data[1000:5000]

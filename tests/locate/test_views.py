@@ -82,34 +82,6 @@ def test_a_piece_across_a_slot_border_is_cut_there():
     assert {e["displacement"]: e["bytes"] for e in d["displacements"]} == total
 
 
-def test_a_piece_across_a_slot_border_is_cut_there():
-    border = next(s.range.start for s in LAYOUT.slots if s.name == "non-secure secondary") - BASE
-    source = next(s.range.start for s in LAYOUT.slots if s.name == "non-secure primary") - BASE
-    good, suspect = (np.full(1 << 21, 0xFF, np.uint8) for _ in range(2))
-    good[source - 16:source + 32] = suspect[border - 16:border + 32] = code(48, 77)
-    good[0x1000:0x9000] = suspect[0x1000:0x9000] = code(0x8000, 78)
-    suspect[border + 20] ^= 0x10
-    a, b = image_of(good), image_of(suspect)
-    (whole,) = [r for r in locate(a, b).regions if r.displacement]
-    p = locate(a, b, layout=LAYOUT)
-    low, high = [r for r in p.regions if r.displacement]
-    assert (low.dump_start, low.size, high.dump_start, high.size) == (BASE + border - 16, 16, BASE + border, 32)
-    assert "'secure secondary'" in low.explanation.text
-    assert "'non-secure secondary'" in high.explanation.text
-    assert (low.bit_errors, high.bit_errors) == (0, 1)
-    assert low.equal_bytes + high.equal_bytes == whole.equal_bytes == 47
-    assert not low.weak
-    assert not high.weak
-    starts = sorted({x for s in LAYOUT.slots for x in (s.range.start, s.range.stop)})
-    for r in p.regions:
-        assert not any(r.dump_start < x < r.dump_range.stop for x in starts)
-    d = document(p)
-    total = {}
-    for r in d["regions"]:
-        total[r["displacement"]] = total.get(r["displacement"], 0) + r["equal_bytes"]
-    assert {e["displacement"]: e["bytes"] for e in d["displacements"]} == total
-
-
 @pytest.mark.parametrize(("change", "state"), [
     (lambda w: w | (1 << 19), LineState.STUCK_AT_1), (lambda w: w & ~np.uint32(1 << 19), LineState.STUCK_AT_0),
     (lambda w: w ^ (1 << 19), LineState.INVERTED)])
