@@ -82,7 +82,8 @@ def predict(primary: SlotContent, secondary: SlotContent, mode: Mode, loader: Lo
                             f" {cleared}; then {_start(primary).text}")
         how = "swaps the slots" if mode is Mode.SWAP else \
             f"erases the primary slot, copies the image into it, verifies the copy and erases {cleared}"
-        sure = "" if verdict is Check.VALID else " (if key, hash and security counter are right: not checked here)"
+        sure = _trust(secondary.at_start[0]) if verdict is Check.VALID else \
+            " (if key, hash and security counter are right: not checked here)"
         return NextBoot(Action.INSTALL, f"the boot loader {how}{sure}")
     if secondary.trailer.magic is Magic.UNREAD and secondary.at_start:
         return NextBoot(Action.UNKNOWN, "the secondary slot's trailer is not in the dump")
@@ -101,7 +102,7 @@ def _swap(primary: SlotContent, secondary: SlotContent, loader: Loader, unit: in
     if magic_accepted(s, loader, unit) and secondary.at_start \
             and acceptable(secondary.at_start[0], download=True) is not Check.INVALID:
         kind = "for good" if s.image_ok is TrailerFlag.SET else "for a test: it must confirm itself or is swapped back"
-        return NextBoot(Action.INSTALL, f"the boot loader swaps the slots, {kind}")
+        return NextBoot(Action.INSTALL, f"the boot loader swaps the slots{_trust(secondary.at_start[0])}, {kind}")
     return NextBoot(Action.STAY, "")
 
 
@@ -113,8 +114,16 @@ def _start(primary: SlotContent) -> NextBoot:
                         " stops")
     match acceptable(primary.at_start[0], download=False):
         case Check.VALID:
-            return NextBoot(Action.START, "the boot loader starts the image in the primary slot")
+            return NextBoot(Action.START, "the boot loader starts the image in the primary slot"
+                            f"{_trust(primary.at_start[0])}")
         case Check.INVALID:
             return NextBoot(Action.STAY, "the boot loader finds no valid image to start: ST's goes to the ROM boot"
                             " loader or stops")
     return NextBoot(Action.UNKNOWN, "the image in the primary slot could not be checked")
+
+
+def _trust(image: ExaminedImage) -> str:
+    """Return the condition that another signer's image is under; empty when a given key made its signature."""
+    v = image.verification
+    return " if it trusts the key that signed it (none of those given)" \
+        if v.signature is Check.INVALID and v.other_signer else ""

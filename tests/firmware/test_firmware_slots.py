@@ -451,6 +451,15 @@ def test_signature_by_another_key(images: Images, layout: Layout, workshop: Work
     s = states(board((PRIMARY, images.init)), layout, verify_keys=other)["secure primary"]
     assert s.state is State.INSTALLED
     assert "another key" in s.reason
+    assert s.next_boot.action is Action.START
+    assert "if it trusts the key that signed it" in s.next_boot.text
+    own = [load_verify_key(workshop.public("ecdsa-p256"))]
+    sure = states(board((PRIMARY, images.init), (SECONDARY, images.newer)), layout, verify_keys=own)
+    assert "trusts" not in sure["secure primary"].next_boot.text
+    plain = workshop.sign("--pad", payload=PAYLOAD, key="ecdsa-p256", header=0x400, version="9.0.0")
+    waits = states(board((PRIMARY, images.init), (SECONDARY, plain)), layout, verify_keys=other)
+    assert waits["secure primary"].next_boot.action is Action.INSTALL
+    assert "if it trusts the key that signed it" in waits["secure primary"].next_boot.text
     unsigned = workshop.sign(payload=PAYLOAD, header=0x400)
     s = states(board((PRIMARY, unsigned)), layout, verify_keys=other)["secure primary"]
     assert s.state is State.DIFFERS
