@@ -23,13 +23,14 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> Result:
+    from h5diag.cli.options_report import read_tool_text
     from h5diag.compare import AreaState, compare
     from h5diag.cubeprog import parse_listing
     from h5diag.diagnose.facts import without
     from h5diag.diagnose.measure import hidden_ranges, masked_ranges
     from h5diag.diagnose.wording import count_text, range_text, size_text
     from h5diag.errors import InputError
-    from h5diag.files import read_image, read_text
+    from h5diag.files import read_image
     from h5diag.memory import Access, AddressRange, MemoryImage
     from h5diag.options import OptionBytes, decode_listing
 
@@ -41,7 +42,7 @@ def _run(options: Namespace) -> Result:
     def listed(name: str | None) -> tuple[OptionBytes, ...]:
         if not name:
             return ()
-        found = decode_listing(parse_listing(read_text(name)), chip)
+        found = decode_listing(parse_listing(read_tool_text(name)), chip)
         if not found.settings:
             raise InputError("not one option line is in it", source=name,
                              advice="give what 'STM32_Programmer_CLI -ob displ' prints")

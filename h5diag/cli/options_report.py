@@ -8,6 +8,7 @@ from pathlib import Path
 
 from h5diag.cli.command import Result
 from h5diag.cubeprog import Banner, Discovery, LogKind, Version, parse_log, parse_registers
+from h5diag.errors import InputError
 from h5diag.files import read_text
 from h5diag.layout import Layout, load_layout
 from h5diag.options import (
@@ -30,11 +31,39 @@ from h5diag.options import (
 )
 from h5diag.options.show import diff_text, log_text, options_text
 
+MOST_BYTES = 8 << 20
+"""No text that the tool prints is longer; this much is read in a few seconds."""
+
+
+def read_tool_text(path: str) -> str:
+    """Return the text of a listing or log; InputError when it is no file of text, empty, or too large for one."""
+    try:
+        size = Path(path).stat().st_size
+    except (OSError, ValueError):
+        size = 0  # reading it says what is wrong
+    if size > MOST_BYTES:
+        raise InputError(f"is too large for a text of the tool ({size} bytes, {MOST_BYTES >> 20} MiB at most)",
+                         source=path, advice="cut out the part that matters")
+    return read_text(path)
+
+
+def read_board(path: str, chip: str) -> tuple[OptionBytes, ChipChoice]:
+    """Return the options in a file, and the chip they were read as; InputError when there are none."""
+    text = read_tool_text(path)
+    try:
+        return read_options(text, chip, path)
+    except InputError as error:
+        if not error.source or not (banners := parse_log(text).banners):
+            raise
+        raise InputError("it ends before the options begin: there is a connection's banner and not one option line",
+                         source=path, place=f"after line {banners[-1].line}" if banners[-1].line else "",
+                         advice="save the whole output of 'STM32_Programmer_CLI ... -ob displ'") from None
+
 
 def run_options(arguments: Namespace) -> Result:
     """Explain the option bytes of one board, or of two side by side."""
     paths = [arguments.listing, *([arguments.other] if arguments.other else [])]
-    boards = [read_options(read_text(path), arguments.chip, path) for path in paths]
+    boards = [read_board(path, arguments.chip) for path in paths]
     first, choice = boards[0]
     layout = _layout(arguments.layout, choice)
     checks = check_options(first, layout) if layout else ()
@@ -100,7 +129,7 @@ def _diff_document(diff: OptionDiff) -> list[dict[str, object]]:
 
 def run_log(arguments: Namespace) -> Result:
     """Explain a text of the tool."""
-    text = read_text(arguments.file)
+    text = read_tool_text(arguments.file)
     log = parse_log(text)
     loader = _loader_document(text) if log.loader_lines or "flash loader" in text.lower() else None
     choice = choose_chip(log.banner, log.listing, arguments.chip)

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from h5diag.cubeprog.text import Line, lines
 
+MOST = 1000
+"""Options that are kept of one text; no chip has a tenth of that."""
+
 _BANK = re.compile(r"OPTION\s{1,8}BYTES?\s{1,8}BANK\s{0,8}:\s{0,8}(\d{1,3})", re.I)
 _FIELD = re.compile(r"(?<![\w.])([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}:\s{0,40}0x([0-9A-Fa-f]{1,16})(?![0-9A-Za-z_])")
 _STUB = re.compile(r"^\s{0,40}([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}(?::\s{0,40}(?:0x?[0-9A-Fa-f]{0,16})?)?\s*$")
@@ -139,7 +142,16 @@ def _made(runs: list[list[RawOption]], stub: str, last: int, ends_open: bool) ->
             warnings.append(f"{f.name} is printed twice: 0x{old.value:X} (line {old.line}) and 0x{f.value:X} "
                             f"(line {f.line}); the later one is used")
         seen[f.name.upper()] = f
-    return Listing(tuple(seen.values()), stub, last, warnings=tuple(warnings))
+    if len(warnings) > MOST:
+        warnings[MOST:] = ["more options are printed twice and are not listed"]
+    return Listing(_most(seen, warnings), stub, last, warnings=tuple(warnings))
+
+
+def _most(fields: dict[str, RawOption], warnings: list[str]) -> tuple[RawOption, ...]:
+    if len(fields) > MOST:
+        warnings.append(f"the text holds {len(fields)} different options, more than any chip has: the first {MOST} "
+                        "are used")
+    return tuple(fields.values())[:MOST]
 
 
 def _parse_export(text: str) -> Listing:
@@ -160,5 +172,6 @@ def _parse_export(text: str) -> Listing:
     cut = "" if "}" in text[end:] else " ".join(text[end:end + 60].split()).strip(", ")
     if not fields:
         return Listing()
-    return Listing(tuple(fields.values()), cut or ("" if "}" in text[end:] else "end of the text"), number,
-                   int(device[1], 0) if device else -1, int(size[1]) if size else 0)
+    warnings: list[str] = []
+    return Listing(_most(fields, warnings), cut or ("" if "}" in text[end:] else "end of the text"), number,
+                   int(device[1], 0) if device else -1, int(size[1]) if size else 0, tuple(warnings))

@@ -17,6 +17,9 @@ LINE_LIMIT = 2000
 SHORTEST = 4
 """Characters below which a line says nothing; skipping them keeps a megabyte of odd text quick."""
 
+LARGE = 256 << 10
+"""Characters from which a text is looked at first: reading less is quick whatever it is."""
+
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|[@-Z\\-_])")
 _TAG = re.compile(r"</?(?:br|p|div|span|pre|code|li|ul|ol|b|i|em|strong|blockquote|font|tr|td|a)\b[^<>\n]{0,200}>",
                   re.I)
@@ -25,6 +28,7 @@ _REDRAW = re.compile(r"[\r\x0b\x0c\x85\u2028\u2029]")
 _QUOTE = re.compile(r"^(?:\s{0,8}[>|])+ ?")
 _TIME = re.compile(r"^\s{0,8}(\d{1,2}:\d\d:\d\d(?:[:.,]\d{3})?)(?:\s{0,4}:\s|\s{1,4})(.*)$")
 _HEX = re.compile(r"0x([0-9A-Fa-f]{1,8})\b")
+_ODD = re.compile(r"[\x01-\x07\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 _GONE = (0x200B, 0x200C, 0x200D, 0xFEFF, 0x00AD)
 _SPACES = (0x00A0, 0x202F, 0x2007, *(c for c in range(32) if c not in (9, 10, 11, 12, 13)))
 _CHARACTERS: dict[int, str] = dict.fromkeys(_GONE, "") | dict.fromkeys(_SPACES, " ") | dict.fromkeys(
@@ -60,8 +64,10 @@ def lines(text: str) -> tuple[Line, ...]:
     """Return the lines of `SHORTEST` characters and more, without quote marks of a forum, the time stamp apart.
 
     A carriage return ends a line too: a progress bar that was redrawn gives one line per redraw. The last text is
-    kept, since several parsers ask for the same one.
+    kept, since several parsers ask for the same one. A large text that does not begin like one has none.
     """
+    if len(text) > LARGE and is_binary(text):
+        return ()
     out: list[Line] = []
     for number, whole in enumerate(clean(text).split("\n"), 1):
         if len(whole) < SHORTEST:
@@ -76,8 +82,19 @@ def lines(text: str) -> tuple[Line, ...]:
             if m:
                 out.append(Line(number, m[2], m[2].lower(), m[1]))
             else:
-                out.append(Line(number, raw, raw.lower()))
+                low = raw.lower()
+                out.append(Line(number, raw, raw if low == raw else low))
     return tuple(out)
+
+
+def is_binary(text: str) -> bool:
+    """Tell whether the begin of `text` is memory content or noise: a fifth is no text, or most of it is NUL.
+
+    Progress bars arrive mangled, so that single odd characters say nothing.
+    """
+    head = text[:LARGE]
+    odd = len(_ODD.findall(head))
+    return odd * 5 > len(head) or head.count("\0") * 2 > len(head)
 
 
 def hex_number(text: str) -> int:

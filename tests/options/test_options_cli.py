@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import pytest
 from cubeprog_texts import (
@@ -215,3 +216,38 @@ def test_log_of_single_words(run):
     dead = document(run, "log", WORDS.replace("80400020", "FFFFFFFF"))
     assert any("ECCDETR read all ones" in r for r in dead["remarks"])
     assert not any("two bits wrong" in r for r in dead["remarks"])
+
+
+def test_a_listing_cut_in_the_banner_says_so(run):
+    status, _, err = run("options", BANNER)
+    assert status == 2
+    assert "ends before the options begin" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["options", "log"])
+def test_a_text_too_large_is_refused_unread(command, tmp_path, capsys):
+    path = tmp_path / "huge.txt"
+    with path.open("wb") as f:
+        f.truncate(1 << 36)
+    assert main([command, str(path)]) == 2
+    assert "too large" in capsys.readouterr().err
+
+
+def test_noise_is_no_text_and_soon_known(run):
+    noise = os.urandom(4 << 20)
+    begun = time.thread_time()
+    assert run("options", noise)[0] == 2
+    assert document(run, "log", noise)["kind"] == "unknown"
+    assert document(run, "log", bytes(4 << 20) + b"\n1")["kind"] == "unknown"
+    assert time.thread_time() - begun < 6
+
+
+def test_a_hundred_thousand_options_take_their_time_once(run):
+    many = h5_listing() + "".join(f"  OPT{i} : 0x1 (x)\n" for i in range(100_000))
+    begun = time.thread_time()
+    d = document(run, "options", many)
+    assert time.thread_time() - begun < 6
+    assert len(d["options"]) == 1000
+    assert "PRODUCT_STATE" in d["options"]
+    assert any("more than any chip" in w for w in d["warnings"])
