@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from h5diag.cli import build_parser, commands, main
+from h5diag.cli.command import Result
 from h5diag.data import data_folder
 from h5diag.diagnose import load_case
 
@@ -205,6 +206,25 @@ def test_titles_and_names_come_out_plain_and_short(tmp_path, capsys):
     rows = (tmp_path / "out.csv").read_bytes().decode("utf-8")
     assert all(c.isprintable() or c == "\n" for c in rows)
     assert rows.count("\n") == 3
+
+
+def test_a_text_of_which_nothing_is_understood_is_told(tmp_path, capsys):
+    (tmp_path / "case.toml").write_text('[good]\noptions = "ob.txt"\n[suspect]\noptions = "noise.txt"\nlog = "x.txt"')
+    shutil.copy(FOUNDING / "good-ob.txt", tmp_path / "ob.txt")
+    (tmp_path / "noise.txt").write_bytes(bytes(i * i * 7 >> 3 & 0xFF for i in range(5000)))
+    (tmp_path / "x.txt").write_text("hello\n")
+    assert main(["diagnose", str(tmp_path), "--json"]) == 0
+    remarks = json.loads(capsys.readouterr().out)["input_remarks"]
+    assert [r.split(":")[0] for r in remarks] == ["noise.txt (suspect)", "x.txt (suspect)"]
+    assert main(["diagnose", str(tmp_path)]) == 0
+    assert "Not understood" in capsys.readouterr().out
+    assert main(["diagnose", str(FOUNDING), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["input_remarks"] == []
+
+
+def test_what_steers_a_terminal_is_never_printed():
+    text = "a\x1b[31m\0\u202eb\u2028\u0085\rc\u00a0d\r\ne\n\tf \u00fc \u2588"
+    assert Result({}, text).text == "a?[31m??b???c d\r\ne\n\tf \u00fc \u2588"
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_the_work(tmp_path, capsys):

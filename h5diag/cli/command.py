@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
@@ -11,6 +12,9 @@ from dataclasses import dataclass
 from textwrap import fill
 
 from h5diag.memory import Progress
+
+_PARTS = re.compile(r"[ -~]+|\r\n|.", re.S)
+_SPACES = "\u00a0\u2007\u2009\u200a\u202f\u3000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +26,8 @@ class Result:
     document
         Plain dicts, lists, strings, numbers, booleans and None; addresses and sizes as integers.
     text
-        The same for a person: the answer first, aligned, addresses in hex. No trailing line end.
+        The same for a person: the answer first, aligned, addresses in hex. No trailing line end. Texts of strangers
+        may be in it: what steers a terminal, or the direction of writing, becomes a question mark.
     status
         Exit status; 0 whatever the verdict.
     """
@@ -30,6 +35,11 @@ class Result:
     document: Mapping[str, object]
     text: str
     status: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "text", "".join(
+            part if part.isprintable() or part in ("\n", "\r\n", "\t") else " " if part in _SPACES else "?"
+            for part in _PARTS.findall(self.text)))
 
 
 @dataclass(frozen=True, slots=True)

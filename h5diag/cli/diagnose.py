@@ -67,6 +67,8 @@ def _result(diagnosis: Diagnosis, report: Path | None, *, redact: bool = False, 
 
     document = diagnosis_document(diagnosis)
     text = diagnosis_text(diagnosis, verbose=verbose)
+    if document["input_remarks"]:
+        text += "\n\n" + _list("Not understood", document["input_remarks"])
     if report:
         from h5diag.report import write_report
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from h5diag.cubeprog import LogKind, parse_listing, parse_log
+from h5diag.diagnose.case import Case
 from h5diag.diagnose.diagnosis import BoardDiagnosis, Diagnosis
 from h5diag.verdict import Finding, Hypothesis, NextTest
 
@@ -16,7 +18,20 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         "boards": [{"name": b.name, **_board(b)} for b in diagnosis.boards],
         "across": [_finding(f) for f in diagnosis.across],
         "chip": first.measured.chip.name, "chip_assumed": first.measured.chip_assumed,
+        "input_remarks": list(input_remarks(diagnosis.case)),
     }
+
+
+def input_remarks(case: Case) -> tuple[str, ...]:
+    """Return a sentence for each listing and log of the case of which nothing is understood."""
+    out: list[str] = []
+    for board in (case.good, *case.suspects):
+        if board.options and not parse_listing(board.options.text):
+            out.append(f"{board.options.name} ({board.name}): not one option line is in it, so it tells nothing.")
+        if board.log and parse_log(board.log.text).kind is LogKind.UNKNOWN:
+            out.append(f"{board.log.name} ({board.name}): nothing in it is known as text of STM32CubeProgrammer,"
+                       " so it tells nothing.")
+    return tuple(out)
 
 
 def _board(b: BoardDiagnosis) -> dict[str, Any]:
