@@ -179,7 +179,7 @@ def hostile_case(folder: Path) -> Path:
         f"title = '{HOSTILE}'\nchip = 'stm32h563zi'\nlayout = 'oemirot-2m-overwrite'\n"
         f"[good]\nname = 'good {HOSTILE}'\ndumps = ['good.hex']\naccess = 'secure'\noptions = 'good-ob.txt'\n"
         f"log = 'good-log.txt'\ntool = '{HOSTILE}'\n"
-        f"[suspect]\nname = 'bad {HOSTILE}'\ndumps = ['suspect-1.hex']\naccess = 'nonsecure'\nmode = '{HOSTILE}'\n"
+        f"[suspect]\nname = 'bad {HOSTILE}'\ndumps = ['suspect-1.hex']\naccess = 'nonsecure'\nmode = 'hotplug'\n"
         f"options = 'suspect-ob.txt'\nlog = 'suspect-log.txt'\nmarking = '{HOSTILE}'\n"
         f"[provisioning]\npackage = '{HOSTILE}'\n", encoding="utf-8")
     return case
