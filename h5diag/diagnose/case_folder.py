@@ -140,7 +140,7 @@ class _Reader:
         mode = self.mode(table, where)
 
         def dumps(key: str) -> tuple[Dump, ...]:
-            return tuple(Dump(f, self.image(f, f"{where}.{key}", base, access, mode))
+            return tuple(Dump(_plain(f), self.image(f, f"{where}.{key}", base, access, mode))
                          for f in self.names(table, key))
 
         def record(key: str, parse: Callable[[str, str], Any], empty: Any) -> Any:
@@ -183,7 +183,7 @@ class _Reader:
         base = table.get("base")
         if base is not None and type(base) is not int:
             raise self.wrong(where + "base", "is not an address")
-        return KnownImage(str(table["file"]), self.memory(table["file"], where + "file", base))
+        return KnownImage(_plain(str(table["file"])), self.memory(table["file"], where + "file", base))
 
     def memory(self, name: object, where: str, base: int | None) -> MemoryImage:
         path = self.file(name, where)
@@ -204,8 +204,6 @@ class _Reader:
         if not isinstance(name, str) or not name or "\0" in name:
             raise self.wrong(where, "is not a file name")
         shown = _shown(name)
-        if _plain(name) != name.replace("\u00a0", " ").replace("\u202f", " "):
-            raise self.wrong(where, f"names '{shown}', which holds control characters", "rename the file")
         try:
             path = (self.folder / name).resolve()
         except (OSError, RuntimeError) as error:
@@ -230,7 +228,7 @@ class _Reader:
             if path.stat().st_size > MOST_TEXT:
                 raise InputError(f"is too large ({path.stat().st_size} bytes; {MOST_TEXT >> 20} MiB at most)",
                                  source=str(path), advice="keep the part that matters")
-            return Text(str(name), decode_text(path.read_bytes()))
+            return Text(_plain(str(name)), decode_text(path.read_bytes()))
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror})", source=str(path)) from None
 
@@ -245,7 +243,7 @@ class _Reader:
         value = table.get(key, default)
         if not isinstance(value, str):
             raise self.wrong(where + key, "is not a text")
-        return _shown(value)
+        return _shown(value) if key not in ("chip", "layout") else value
 
     def mode(self, table: dict[str, Any], where: str) -> str:
         word = self.text(table, "mode", UNKNOWN, where + ".")

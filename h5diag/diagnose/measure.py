@@ -106,7 +106,7 @@ def _against(case: Case, chip: Chip, assumed: bool, layouts: tuple[Layout, ...],
     later = NO_COMPARISON
     if suspect.board.later and suspect.dump.size:
         later = compare(suspect.trusted, whole_reads(suspect.board.later)[-1], chip)
-    known = tuple(_known(i, case.folder / i.name, suspect, chip, layout, cancel) for i in case.images
+    known = tuple(_known(i, Path(i.image.origin.source), suspect, chip, layout, cancel) for i in case.images
                   if suspect.dump.size)
     return Measured(case, chip, assumed, layouts, good, suspect, comparison, placement, later, known, provisioning,
                     _loader(case, suspect), _stages(case, layouts, suspect))
