@@ -19,7 +19,7 @@ def _arguments(parser: ArgumentParser) -> None:
                         help="address of a .bin REFERENCE's first byte")
     parser.add_argument("--transforms", action="store_true",
                         help="also look for inverted, byte-swapped, halfword-swapped and bit-reversed content")
-    parser.add_argument("--deep", action="store_true", help="look at every byte of images above 8 MB (slow)")
+    parser.add_argument("--deep", action="store_true", help="look at every byte of images above 8 MB (takes seconds)")
 
 
 def _run(options: Namespace) -> Result:
