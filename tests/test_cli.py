@@ -114,6 +114,7 @@ BAD_CASES = {
     "no key": ('[keys]\nverify = ["notes.txt"]\n[suspect]\ndumps = ["good.hex"]', "notes.txt"),
     "nested too deeply": ("a = " + "[" * 100_000, "nested too deeply"),
     "nested and closed": ("a = " + "[" * 100_000 + "]" * 100_000, "nested too deeply"),
+    "key of many parts": (".".join(["a"] * 100_000) + " = 1", "line 1: more than 500 dots"),
     "number of many digits": ("a = " + "9" * 5000, "TOML"),
     "far too long": ("#" + "x" * (2 << 20), "longer than"),
     "name too long": ('[suspect]\ndumps = ["' + "a" * 5000 + '"]', "aaa..."),

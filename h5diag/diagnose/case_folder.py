@@ -26,6 +26,9 @@ MOST_TEXT = 16 << 20
 MOST_TOML = 1 << 20
 """No case.toml is longer than this many bytes."""
 
+MOST_DOTS = 500
+"""Dots in a line of case.toml."""
+
 LONGEST_NAME = 200
 """Characters that are kept of a title or a name."""
 
@@ -60,7 +63,13 @@ def load_case(folder: str | Path) -> Case:
     try:
         if toml.stat().st_size > MOST_TOML:
             raise InputError(f"is longer than {MOST_TOML >> 20} MiB, so no case.toml", source=str(toml))
-        table = tomllib.loads(toml.read_bytes().decode("utf-8"))
+        text = toml.read_bytes().decode("utf-8")
+        # A key of many parts costs the reader the square of their number.
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.count(".") > MOST_DOTS:
+                raise InputError(f"more than {MOST_DOTS} dots in a line", source=str(toml), place=f"line {number}",
+                                 advice="write a list over several lines")
+        table = tomllib.loads(text)
     except (ValueError, OSError) as error:  # not TOML, not UTF-8, a number of thousands of digits
         raise InputError(f"not readable as TOML: {_shown(str(error))}", source=str(toml)) from None
     except RecursionError:
