@@ -200,3 +200,9 @@ def test_the_exchange_type_keeps_gaps(tmp_path):
                          Segment(0x0C00_0000, np.arange(9, dtype=np.uint8))))
     assert from_intelhex(to_intelhex(image)) == image
     assert to_intelhex(MemoryImage()).segments() == []
+
+
+def test_a_name_too_long_for_a_sidecar_is_read_without_one(tmp_path):
+    path = tmp_path / ("n" * 246 + ".bin")
+    path.write_bytes(b"content of a dump")
+    assert read_image(path, base=0x08000000).size == 17

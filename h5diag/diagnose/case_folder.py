@@ -20,7 +20,7 @@ from h5diag.files import decode_text, read_image
 from h5diag.files.sidecar import sidecar_path
 from h5diag.memory import Access, MemoryImage
 
-MOST_TEXT = 16 << 20
+MOST_TEXT = 8 << 20
 """No listing, log or record is longer than this many bytes."""
 
 MOST_TOML = 1 << 20

@@ -96,7 +96,10 @@ def read_sidecar(path: str | os.PathLike[str]) -> Sidecar:
         When the sidecar is there and cannot be used.
     """
     beside = sidecar_path(path)
-    if not beside.is_file():
+    try:
+        if not beside.is_file():
+            return Sidecar()
+    except OSError:  # a name so long that none with the sidecar's ending can exist
         return Sidecar()
     try:
         if beside.stat().st_size > MOST_BYTES:
