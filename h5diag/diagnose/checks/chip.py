@@ -196,9 +196,14 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
         out.append(Finding("state-half-open", f"The product state is {state.name}: {state.what}.",
                            direction=Direction.AGAINST))
         if "does not run" in state.what:
-            out.append(Finding("state-does-not-boot", f"In product state {state.name} the user's firmware, boot loader"
-                               " included, does not run: nothing can be installed before the provisioning is finished.",
-                               direction=Direction.AGAINST))
+            out.append(
+                Finding(
+                    "state-does-not-boot",
+                    f"In product state {state.name} the user's firmware, boot loader"
+                    " included, does not run: nothing can be installed yet. The provisioning was broken off on the way: its log says where.",
+                    direction=Direction.AGAINST,
+                )
+            )
     lifecycle = m.suspect.log.discovery.lifecycle.upper()
     if any(word in lifecycle for word in ("CLOSED", "LOCKED")) and not out_has(out, "state-closed"):
         out.append(Finding("lifecycle-closed", f"Debug authentication reports the life cycle {lifecycle}: without"
