@@ -200,7 +200,8 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
                 Finding(
                     "state-does-not-boot",
                     f"In product state {state.name} the user's firmware, boot loader"
-                    " included, does not run: nothing can be installed yet. The provisioning was broken off on the way: its log says where.",
+                    " included, does not run: nothing can be installed yet. The provisioning was broken off on the"
+                    " way: its log says where.",
                     direction=Direction.AGAINST,
                 )
             )
