@@ -11,11 +11,11 @@ import statistics
 import time
 import tracemalloc
 
-from h5diag.acquire import DumpPlan, dump
-from h5diag.board import Board, connect
 from h5diag.memory import AddressRange
-from h5diag.virtual import VirtualChip
-from h5diag.virtual.server import ChipServer
+from h5diag.probe.acquire import DumpPlan, dump
+from h5diag.probe.board import Board, connect
+from h5diag.sim.virtual import VirtualChip
+from h5diag.sim.virtual.server import ChipServer
 
 FLASH = AddressRange(0x08000000, 0x08200000)
 
@@ -24,9 +24,11 @@ def measure(board: Board, rounds: int) -> dict[str, float]:
     """Return rates in MB/s, the dump's share of the bare rate, and its peak of memory in times of the dump."""
     bare, one, two = [], [], []
     for _ in range(rounds):
-        for seconds, work in ((bare, lambda: board.read_words(FLASH.start, FLASH.size // 4)),
-                              (one, lambda: dump(board, DumpPlan(FLASH, passes=1))),
-                              (two, lambda: dump(board, DumpPlan(FLASH)))):
+        for seconds, work in (
+            (bare, lambda: board.read_words(FLASH.start, FLASH.size // 4)),
+            (one, lambda: dump(board, DumpPlan(FLASH, passes=1))),
+            (two, lambda: dump(board, DumpPlan(FLASH))),
+        ):
             begun = time.perf_counter()
             work()
             seconds.append(time.perf_counter() - begun)
@@ -35,9 +37,13 @@ def measure(board: Board, rounds: int) -> dict[str, float]:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     rate = [2 / statistics.median(s) for s in (bare, one, two)]
-    return {"bare_mb_s": rate[0], "one_pass_mb_s": rate[1], "two_passes_mb_s": rate[2],
-            "one_pass_of_bare": statistics.median(b / o for b, o in zip(bare, one, strict=True)),
-            "peak_of_dump": peak / FLASH.size}
+    return {
+        "bare_mb_s": rate[0],
+        "one_pass_mb_s": rate[1],
+        "two_passes_mb_s": rate[2],
+        "one_pass_of_bare": statistics.median(b / o for b, o in zip(bare, one, strict=True)),
+        "peak_of_dump": peak / FLASH.size,
+    }
 
 
 def main() -> None:

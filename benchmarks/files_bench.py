@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from h5diag.files import read_image, write_image
+from h5diag.evidence.files import read_image, write_image
 from h5diag.memory import MemoryImage
 
 BASE = 0x9000_0000  # external flash: 64 MB do not fit anywhere else
@@ -59,16 +59,34 @@ def main() -> None:
             for suffix in ("hex", "srec"):
                 begun = time.monotonic()
                 path = write_image(image, Path(folder) / f"{mib}.{suffix}")
-                rows.append({"what": f"write {suffix}", "reader": "h5diag", "mib": mib,
-                             "seconds": time.monotonic() - begun, "times_data": 0.0})
+                rows.append(
+                    {
+                        "what": f"write {suffix}",
+                        "reader": "h5diag",
+                        "mib": mib,
+                        "seconds": time.monotonic() - begun,
+                        "times_data": 0.0,
+                    }
+                )
                 for reader in readers:
                     if reader == "intelhex" and suffix != "hex":
                         continue
-                    out = subprocess.run([sys.executable, __file__, "--measure", reader, str(path)], check=True,
-                                         capture_output=True, text=True).stdout
+                    out = subprocess.run(
+                        [sys.executable, __file__, "--measure", reader, str(path)],
+                        check=True,
+                        capture_output=True,
+                        text=True,
+                    ).stdout
                     found = json.loads(out)
-                    rows.append({"what": f"read {suffix}", "reader": reader, "mib": mib, "seconds": found["seconds"],
-                                 "times_data": found["bytes"] / (mib << 20)})
+                    rows.append(
+                        {
+                            "what": f"read {suffix}",
+                            "reader": reader,
+                            "mib": mib,
+                            "seconds": found["seconds"],
+                            "times_data": found["bytes"] / (mib << 20),
+                        }
+                    )
     if options.json:
         print(json.dumps(rows))
         return

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from imgtool.main import imgtool
 
-from h5diag.firmware import Check, examine_images, find_images, load_verify_key
 from h5diag.layout import load_layout
+from h5diag.measure.firmware import Check, examine_images, find_images, load_verify_key
 from h5diag.memory import MemoryImage
 
 SIZE = 2 << 20
@@ -41,8 +41,24 @@ def make_dump(folder: Path, kind: str) -> tuple[MemoryImage, Path]:
     dump = bytearray()
     for i in range(8):
         (folder / "body.bin").write_bytes(np.random.default_rng(i).integers(0, 64, SLOT - 0x2000, np.uint8).tobytes())
-        run("sign", "-k", str(key), "-v", f"1.0.{i}", "-H", "0x400", "--pad-header", "-S", hex(SLOT), "--align", "8",
-            "--overwrite-only", "--pad", str(folder / "body.bin"), str(folder / "image.bin"))
+        run(
+            "sign",
+            "-k",
+            str(key),
+            "-v",
+            f"1.0.{i}",
+            "-H",
+            "0x400",
+            "--pad-header",
+            "-S",
+            hex(SLOT),
+            "--align",
+            "8",
+            "--overwrite-only",
+            "--pad",
+            str(folder / "body.bin"),
+            str(folder / "image.bin"),
+        )
         dump += (folder / "image.bin").read_bytes()
     return MemoryImage.from_bytes(bytes(dump), 0x08000000), public
 
@@ -80,7 +96,7 @@ def main() -> None:
             results[f"{kind} ratio"] = work / once
     hostile = np.frombuffer(np.random.default_rng(options.seed).bytes(SIZE), np.uint8).copy()
     for at in range(0, SIZE - 32, 20):
-        hostile[at:at + 4] = (0x3D, 0xB8, 0xF3, 0x96)
+        hostile[at : at + 4] = (0x3D, 0xB8, 0xF3, 0x96)
     layout = load_layout("oemirot-2m-overwrite")
     image = MemoryImage.from_bytes(hostile, 0x08000000)
     results["100,000 false magics, find (ms)"] = best(lambda: find_images(image), 3) * 1e3

@@ -19,11 +19,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from h5diag.board import Mode, Permissions, connect
-from h5diag.flashtest import Level, TestPlan, Way, flash_test
 from h5diag.memory import AddressRange
-from h5diag.virtual import VirtualChip, VirtualProbe, parse_items
-from h5diag.virtual.engine import available
+from h5diag.probe.board import Mode, Permissions, connect
+from h5diag.probe.flashtest import Level, TestPlan, Way, flash_test
+from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_items
+from h5diag.sim.virtual.engine import available
 
 SECTOR = AddressRange(0x08040000, 0x08042000)
 LEAST = 2 + 3 * SECTOR.size // 4
@@ -44,9 +44,12 @@ class Counting(VirtualProbe):
 
 def count(plan: TestPlan) -> tuple[int, int, float, Way]:
     probe = Counting(VirtualChip(parse_items(())))
-    with tempfile.TemporaryDirectory() as folder, \
-            connect("virtual", probe=probe, mode=Mode.HALT,
-                    permissions=Permissions(erase=(plan.range,), halt=True, ram=True)) as board:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        connect(
+            "virtual", probe=probe, mode=Mode.HALT, permissions=Permissions(erase=(plan.range,), halt=True, ram=True)
+        ) as board,
+    ):
         result = flash_test(board, plan, folder + "/t")
     return probe.commands, probe.transfers, probe.simulated_time_s, result.way
 
@@ -56,9 +59,16 @@ def per_step(plan: TestPlan) -> dict[str, Any]:
     once, twice = (count(replace(plan, rounds=r)) for r in (1, 2))
     steps = len(plan.steps) // plan.rounds
     commands, transfers, seconds = ((b - a) / steps for a, b in zip(once[:3], twice[:3], strict=True))
-    return {"way": once[3].value, "burst": plan.burst, "level": plan.level.value, "commands": round(commands, 1),
-            "transfers": round(transfers, 1), "bytes": round(4 * transfers), "ratio": round(transfers / LEAST, 3),
-            "seconds_at_4_MHz": round(seconds, 4)}
+    return {
+        "way": once[3].value,
+        "burst": plan.burst,
+        "level": plan.level.value,
+        "commands": round(commands, 1),
+        "transfers": round(transfers, 1),
+        "bytes": round(4 * transfers),
+        "ratio": round(transfers / LEAST, 3),
+        "seconds_at_4_MHz": round(seconds, 4),
+    }
 
 
 def main() -> None:
@@ -74,8 +84,10 @@ def main() -> None:
     print("| level | way | burst | commands | transfers | bytes | of the least | s at 4 MHz |")
     print("|---|---|---|---|---|---|---|---|")
     for r in rows:
-        print(f"| {r['level']} | {r['way']} | {r['burst'] if r['way'] == 'registers' else '-'} | {r['commands']:g} | "
-              f"{r['transfers']:g} | {r['bytes']} | {r['ratio']} | {r['seconds_at_4_MHz']} |")
+        print(
+            f"| {r['level']} | {r['way']} | {r['burst'] if r['way'] == 'registers' else '-'} | {r['commands']:g} | "
+            f"{r['transfers']:g} | {r['bytes']} | {r['ratio']} | {r['seconds_at_4_MHz']} |"
+        )
     if o.json:
         Path(o.json).write_text(json.dumps({"least": LEAST, "rows": rows}, indent=2) + "\n")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from locate_workloads import WORKLOADS, marks
 
-from h5diag.locate import locate
+from h5diag.measure.locate import locate
 from h5diag.memory import MemoryImage
 
 BASE = 0x08000000
@@ -42,19 +42,24 @@ def main() -> None:
         all_marks, counts, named = [], [], set()
         for seed in options.seeds.split(","):
             w = WORKLOADS[name](int(seed))
-            p = locate(MemoryImage.from_bytes(w.reference, BASE), MemoryImage.from_bytes(w.dump, BASE),
-                       transforms=w.transform != "as-is")
+            p = locate(
+                MemoryImage.from_bytes(w.reference, BASE),
+                MemoryImage.from_bytes(w.dump, BASE),
+                transforms=w.transform != "as-is",
+            )
             found = [(r.reference_start - BASE, r.dump_start - BASE, r.size) for r in p.strong]
             all_marks.append(marks(w, found))
             counts.append((len(p.strong), len(p.weak)))
             named |= {r.transform.value for r in p.strong} | {str(line) for r in p.strong for line in r.lines}
         named -= {"as-is"}
         worst = min(all_marks, key=lambda m: int(m.pieces.split("/")[0]) - int(m.pieces.split("/")[1]))
-        rows.append(f"| {name} | {min(m.recall for m in all_marks):.5f} |"
-                    f" {min(m.recall_equal for m in all_marks):.5f} |"
-                    f" {min(m.precision for m in all_marks):.4f} | {worst.pieces} |"
-                    f" {max(m.edges[1] for m in all_marks):.0f} | {max(c[0] for c in counts)} |"
-                    f" {max(c[1] for c in counts)} | {', '.join(sorted(named))} |")
+        rows.append(
+            f"| {name} | {min(m.recall for m in all_marks):.5f} |"
+            f" {min(m.recall_equal for m in all_marks):.5f} |"
+            f" {min(m.precision for m in all_marks):.4f} | {worst.pieces} |"
+            f" {max(m.edges[1] for m in all_marks):.0f} | {max(c[0] for c in counts)} |"
+            f" {max(c[1] for c in counts)} | {', '.join(sorted(named))} |"
+        )
         print(rows[-1], flush=True)
     if options.write:
         seeds = options.seeds.replace(",", ", ")

@@ -31,8 +31,8 @@ import numpy as np
 from locate_workloads import WORKLOADS, Workload, firmware, header, marks, w4
 from scipy.signal import fftconvolve
 
-import h5diag.locate.fast as fast
-from h5diag.locate import Placement, locate, warm_up
+import h5diag.measure.locate.fast as fast
+from h5diag.measure.locate import Placement, locate, warm_up
 from h5diag.memory import MemoryImage
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -40,10 +40,20 @@ BASE = 0x08000000
 SLOW = 60.0
 
 # workload, our way, peer, at most so many times its time (the targets)
-TARGETS = [("W1", "numpy", "xdelta3", 2.5), ("W1", "numpy", "hdiffpatch", 1 / 4), ("W1", "numpy", "bsdiff", 1 / 8),
-           ("W2b", "numpy", "hdiffpatch", 1 / 3), ("W3", "numpy", "hdiffpatch", 1.0), ("W3", "numpy", "bsdiff", 1 / 5),
-           ("W4", "numpy", "xdelta3", 1.9), ("W4", "numpy", "hdiffpatch", 1 / 3), ("W4", "numpy", "bsdiff", 1 / 15),
-           ("W3", "fast", "xdelta3", 4.0), ("W3", "fast", "hdiffpatch", 1 / 2), ("W4", "fast", "xdelta3", 0.8)]
+TARGETS = [
+    ("W1", "numpy", "xdelta3", 2.5),
+    ("W1", "numpy", "hdiffpatch", 1 / 4),
+    ("W1", "numpy", "bsdiff", 1 / 8),
+    ("W2b", "numpy", "hdiffpatch", 1 / 3),
+    ("W3", "numpy", "hdiffpatch", 1.0),
+    ("W3", "numpy", "bsdiff", 1 / 5),
+    ("W4", "numpy", "xdelta3", 1.9),
+    ("W4", "numpy", "hdiffpatch", 1 / 3),
+    ("W4", "numpy", "bsdiff", 1 / 15),
+    ("W3", "fast", "xdelta3", 4.0),
+    ("W3", "fast", "hdiffpatch", 1 / 2),
+    ("W4", "fast", "xdelta3", 0.8),
+]
 
 
 def clock(work: Callable[[], object]) -> float:
@@ -61,8 +71,11 @@ def compiled_pass() -> tuple[fast.Kernel, ...]:
 
 def ours(w: Workload, *, compiled: bool) -> Placement:
     fast._warm[:] = compiled_pass() if compiled else []
-    return locate(MemoryImage.from_bytes(w.reference, BASE), MemoryImage.from_bytes(w.dump, BASE),
-                  transforms=w.transform != "as-is")
+    return locate(
+        MemoryImage.from_bytes(w.reference, BASE),
+        MemoryImage.from_bytes(w.dump, BASE),
+        transforms=w.transform != "as-is",
+    )
 
 
 def xdelta3(folder: Path) -> None:
@@ -84,8 +97,10 @@ def limited(code: str, folder: Path, limit: float) -> float:
         return float("inf")
 
 
-ROWS = ("import difflib; r, d = ([v[i:i + 16] for i in range(0, len(v), 16)] for v in (open('r', 'rb').read(), "
-        "open('d', 'rb').read())); difflib.SequenceMatcher(None, r, d, autojunk=False).get_matching_blocks()")
+ROWS = (
+    "import difflib; r, d = ([v[i:i + 16] for i in range(0, len(v), 16)] for v in (open('r', 'rb').read(), "
+    "open('d', 'rb').read())); difflib.SequenceMatcher(None, r, d, autojunk=False).get_matching_blocks()"
+)
 BSDIFF = "import bsdiff4; bsdiff4.file_diff('r', 'd', 'b')"
 
 
@@ -105,9 +120,12 @@ def measure(w: Workload, folder: Path, runs: int, *, all_peers: bool) -> dict[st
     large = w.dump.size > 8 << 20
     times: dict[str, list[float]] = {}
     jobs: dict[str, Callable[[], object]] = {
-        "numpy": lambda: ours(w, compiled=False), "fast": lambda: ours(w, compiled=True),
-        "xdelta3": lambda: xdelta3(folder), "hdiffpatch": lambda: hdiffpatch.diff(r, d),
-        "copy": lambda: w.dump.copy()}
+        "numpy": lambda: ours(w, compiled=False),
+        "fast": lambda: ours(w, compiled=True),
+        "xdelta3": lambda: xdelta3(folder),
+        "hdiffpatch": lambda: hdiffpatch.diff(r, d),
+        "copy": lambda: w.dump.copy(),
+    }
     if all_peers and not large:
         jobs |= {"bsdiff": lambda: bsdiff4.diff(r, d), "fftconvolve": lambda: correlation(w)}
     if not all_peers and w.dump.size > 16 << 20:
@@ -137,15 +155,19 @@ def main() -> None:
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     compiled_pass()
-    lines = ["| W | numpy ms | fast ms | xdelta3 ms | HDiffPatch ms | bsdiff ms | fftconvolve ms | difflib rows s |"
-             " times a copy | recall | equal | precision | pieces | ends p50/p95 | peak MB |", "|---" * 15 + "|"]
+    lines = [
+        "| W | numpy ms | fast ms | xdelta3 ms | HDiffPatch ms | bsdiff ms | fftconvolve ms | difflib rows s |"
+        " times a copy | recall | equal | precision | pieces | ends p50/p95 | peak MB |",
+        "|---" * 15 + "|",
+    ]
     seen: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for which in options.workloads.split(","):
             w = WORKLOADS[which](options.seed)
-            m = marks(w, [(r.reference_start - BASE, r.dump_start - BASE, r.size)
-                          for r in ours(w, compiled=False).strong])
+            m = marks(
+                w, [(r.reference_start - BASE, r.dump_start - BASE, r.size) for r in ours(w, compiled=False).strong]
+            )
             t = seen[which] = measure(w, folder, options.runs, all_peers=True)
             spawn = multiprocessing.get_context("spawn")
             queue = spawn.Queue()
@@ -154,9 +176,18 @@ def main() -> None:
             memory = queue.get() / 2**20
             child.join()
             order = ("numpy", "fast", "xdelta3", "hdiffpatch", "bsdiff", "fftconvolve")
-            cells = [which, *(_ms(t.get(k)) for k in order),
-                     _s(t.get("difflib")), f"{t['numpy'] / t['copy']:.0f}", f"{m.recall:.5f}", f"{m.recall_equal:.5f}",
-                     f"{m.precision:.4f}", m.pieces, f"{m.edges[0]:.0f}/{m.edges[1]:.0f}", f"{memory:.0f}"]
+            cells = [
+                which,
+                *(_ms(t.get(k)) for k in order),
+                _s(t.get("difflib")),
+                f"{t['numpy'] / t['copy']:.0f}",
+                f"{m.recall:.5f}",
+                f"{m.recall_equal:.5f}",
+                f"{m.precision:.4f}",
+                m.pieces,
+                f"{m.edges[0]:.0f}/{m.edges[1]:.0f}",
+                f"{memory:.0f}",
+            ]
             lines.append("| " + " | ".join(cells) + " |")
             print(lines[-1], flush=True)
         verdicts = ["| W | ours | peer | at most | measured | |", "|---|---|---|---|---|---|"]
@@ -166,22 +197,34 @@ def main() -> None:
                 ratio = seen[which][way] / min(seen[which][peer], SLOW)
                 killed = seen[which][peer] == float("inf")
                 verdict = "met" if ratio <= most else "undecided" if killed else "**missed**"
-                verdicts.append(f"| {which} | {way} | {peer}{f' (killed after {SLOW:.0f} s)' if killed else ''} |"
-                                f" {most:.3g} | {'below ' if killed else ''}{ratio:.3g} | {verdict} |")
+                verdicts.append(
+                    f"| {which} | {way} | {peer}{f' (killed after {SLOW:.0f} s)' if killed else ''} |"
+                    f" {most:.3g} | {'below ' if killed else ''}{ratio:.3g} | {verdict} |"
+                )
         print("\n".join(verdicts))
-        deep = ["| deep, 64 MB | 32-byte header | other regions | s | CPU s | longest wait for a cancel s |",
-                "|---|---|---|---|---|---|", *(deep_header(options.seed, compiled=c) for c in (False, True))]
+        deep = [
+            "| deep, 64 MB | 32-byte header | other regions | s | CPU s | longest wait for a cancel s |",
+            "|---|---|---|---|---|---|",
+            *(deep_header(options.seed, compiled=c) for c in (False, True)),
+        ]
         print("\n".join(deep), flush=True)
         growth = {} if options.no_growth else _growth(folder, options.seed)
     if options.write:
         load = os.getloadavg()[1]
-        text = (f"{len(seen)} workloads, seed {options.seed}, median of {options.runs} rounds, load of the machine"
-                f" {load:.1f} on {os.cpu_count()} cores: under load only the ratios mean anything.\n\n")
+        text = (
+            f"{len(seen)} workloads, seed {options.seed}, median of {options.runs} rounds, load of the machine"
+            f" {load:.1f} on {os.cpu_count()} cores: under load only the ratios mean anything.\n\n"
+        )
         (DOCS / "locate-benchmark.md").write_text(
             "# Measured against the peers\n\nWritten by `benchmarks/locate_bench.py`; what it measures and how is said"
-            " at its top. " + text + "\n".join(lines) + "\n\n## Targets: our time over the peer's\n\n"
-            + "\n".join(verdicts) + "\n\n## A header in 64 MB\n\nIn random bytes, so that all of both sides is"
-            " looked up; `--deep`.\n\n" + "\n".join(deep) + "\n")
+            " at its top. "
+            + text
+            + "\n".join(lines)
+            + "\n\n## Targets: our time over the peer's\n\n"
+            + "\n".join(verdicts)
+            + "\n\n## A header in 64 MB\n\nIn random bytes, so that all of both sides is"
+            " looked up; `--deep`.\n\n" + "\n".join(deep) + "\n"
+        )
         if growth:
             (DOCS / "locate-growth.json").write_text(json.dumps(growth) + "\n")
             _curve(growth)
@@ -193,7 +236,7 @@ def deep_header(seed: int, *, compiled: bool) -> str:
     reference = np.resize(np.concatenate([firmware(n) for n in ("cc1", "thumb-cxx", "u-boot-qemu_arm64")]), 64 << 20)
     dump = rng.integers(0, 256, reference.size, dtype=np.uint8)
     r, d = 0x2018000, int(rng.integers(0, 8000)) * 0x2000
-    reference[r:r + 32] = dump[d:d + 32] = header(rng)
+    reference[r : r + 32] = dump[d : d + 32] = header(rng)
     asked, longest = time.perf_counter(), 0.0
 
     def cancel() -> bool:
@@ -207,8 +250,10 @@ def deep_header(seed: int, *, compiled: bool) -> str:
     p = locate(MemoryImage.from_bytes(reference, BASE), MemoryImage.from_bytes(dump, BASE), deep=True, cancel=cancel)
     used, took = time.process_time() - used, time.perf_counter() - begun
     found = any(g.dump_start == BASE + d and g.displacement == d - r for g in p.strong)
-    return (f"| {'fast' if compiled else 'numpy'} | {'found' if found else '**not found**'} | {len(p.strong) - found} |"
-            f" {took:.1f} | {used:.1f} | {longest:.2f} |")
+    return (
+        f"| {'fast' if compiled else 'numpy'} | {'found' if found else '**not found**'} | {len(p.strong) - found} |"
+        f" {took:.1f} | {used:.1f} | {longest:.2f} |"
+    )
 
 
 def _ms(value: float | None) -> str:
@@ -236,17 +281,25 @@ def _curve(growth: dict[str, list[tuple[int, float]]]) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    looks = {"numpy": ("h5diag (numpy)", "#0072B2", "o", "-"), "fast": ("h5diag (fast extra)", "#56B4E9", "s", "-"),
-             "xdelta3": ("xdelta3 + printdelta", "#D55E00", "^", "--"),
-             "hdiffpatch": ("HDiffPatch", "#009E73", "v", "--"),
-             "copy": ("one memory copy", "#8C8C8C", "x", ":")}
+    looks = {
+        "numpy": ("h5diag (numpy)", "#0072B2", "o", "-"),
+        "fast": ("h5diag (fast extra)", "#56B4E9", "s", "-"),
+        "xdelta3": ("xdelta3 + printdelta", "#D55E00", "^", "--"),
+        "hdiffpatch": ("HDiffPatch", "#009E73", "v", "--"),
+        "copy": ("one memory copy", "#8C8C8C", "x", ":"),
+    }
     fig, ax = plt.subplots(figsize=(8, 5), layout="constrained")
     for name, (label, colour, marker, line) in looks.items():
         if name in growth:
             sizes, values = zip(*growth[name], strict=True)
             ax.plot(sizes, np.array(values) * 1e3, line, marker=marker, color=colour, label=label)
-    ax.set(xscale="log", yscale="log", xlabel="size of reference and dump (MB each), workload W4",
-           ylabel="time (ms)", title="Growth from 2 to 64 MB")
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="size of reference and dump (MB each), workload W4",
+        ylabel="time (ms)",
+        title="Growth from 2 to 64 MB",
+    )
     ax.set_xticks([2, 4, 8, 16, 32, 64], ["2", "4", "8", "16", "32", "64"])
     ax.minorticks_off()
     ax.grid(alpha=0.3, which="both")

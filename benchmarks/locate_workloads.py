@@ -30,10 +30,14 @@ Bytes = npt.NDArray[np.uint8]
 BENCH = Path(__file__).resolve().parent.parent / ".bench"
 NEWLIB = "usr/lib/arm-none-eabi/newlib"
 PACKAGES = {
-    "libnewlib-arm-none-eabi": [f"{NEWLIB}/{core}/{lib}.a" for core in (
-        "thumb/v8-m.main+fp/softfp", "arm/v5te/hard", "thumb/v6-m/nofp") for lib in ("libc", "libm")],
-    "libstdc++-arm-none-eabi-newlib": [f"{NEWLIB}/{core}/libstdc++.a" for core in (
-        "thumb/v8-m.main+fp/softfp", "arm/v5te/hard", "thumb/v6-m/nofp")],
+    "libnewlib-arm-none-eabi": [
+        f"{NEWLIB}/{core}/{lib}.a"
+        for core in ("thumb/v8-m.main+fp/softfp", "arm/v5te/hard", "thumb/v6-m/nofp")
+        for lib in ("libc", "libm")
+    ],
+    "libstdc++-arm-none-eabi-newlib": [
+        f"{NEWLIB}/{core}/libstdc++.a" for core in ("thumb/v8-m.main+fp/softfp", "arm/v5te/hard", "thumb/v6-m/nofp")
+    ],
     "binutils-arm-none-eabi": ["usr/bin/arm-none-eabi-ld", "usr/bin/arm-none-eabi-objcopy"],
     "gcc-arm-none-eabi": ["usr/lib/gcc/arm-none-eabi/12.2.1/cc1", "usr/lib/gcc/arm-none-eabi/12.2.1/lto1"],
     "u-boot-qemu": ["usr/lib/u-boot/"],
@@ -60,8 +64,9 @@ def fetch(package: str) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     wanted = tuple(PACKAGES[package])
-    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(next(debs.glob(f"{package}_*.deb")))],
-                          stdout=subprocess.PIPE) as tar:
+    with subprocess.Popen(
+        ["dpkg-deb", "--fsys-tarfile", str(next(debs.glob(f"{package}_*.deb")))], stdout=subprocess.PIPE
+    ) as tar:
         assert tar.stdout is not None
         with tarfile.open(fileobj=tar.stdout, mode="r|") as members:
             for member in members:
@@ -77,15 +82,56 @@ def _linked(core: str, *libraries: str) -> Bytes:
     if not out.exists():
         out.parent.mkdir(exist_ok=True)
         tools = fetch("binutils-arm-none-eabi") / "usr/bin"
-        archives = [str(fetch("libstdc++-arm-none-eabi-newlib" if "stdc" in lib else "libnewlib-arm-none-eabi")
-                        / NEWLIB / core / f"{lib}.a") for lib in libraries]
+        archives = [
+            str(
+                fetch("libstdc++-arm-none-eabi-newlib" if "stdc" in lib else "libnewlib-arm-none-eabi")
+                / NEWLIB
+                / core
+                / f"{lib}.a"
+            )
+            for lib in libraries
+        ]
         elf = out.with_suffix(".elf")
-        subprocess.run([str(tools / "arm-none-eabi-ld"), "--whole-archive", *archives, "-z", "muldefs", "-Ttext",
-                        "0x08000000", "--unresolved-symbols=ignore-all", "-e", "0", "-S",
-                        "--defsym", "__dso_handle=0", "-o", str(elf)],
-                       check=True, capture_output=True)
-        subprocess.run([str(tools / "arm-none-eabi-objcopy"), "-O", "binary", "--gap-fill", "0x00", "-j", ".text",
-                        "-j", ".rodata", "-j", ".data", str(elf), str(out)], check=True, capture_output=True)
+        subprocess.run(
+            [
+                str(tools / "arm-none-eabi-ld"),
+                "--whole-archive",
+                *archives,
+                "-z",
+                "muldefs",
+                "-Ttext",
+                "0x08000000",
+                "--unresolved-symbols=ignore-all",
+                "-e",
+                "0",
+                "-S",
+                "--defsym",
+                "__dso_handle=0",
+                "-o",
+                str(elf),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        subprocess.run(
+            [
+                str(tools / "arm-none-eabi-objcopy"),
+                "-O",
+                "binary",
+                "--gap-fill",
+                "0x00",
+                "-j",
+                ".text",
+                "-j",
+                ".rodata",
+                "-j",
+                ".data",
+                str(elf),
+                str(out),
+            ],
+            check=True,
+            capture_output=True,
+        )
         elf.unlink()
     return np.fromfile(out, np.uint8)
 
@@ -163,16 +209,16 @@ class Workload:
 def board(size: int = 2 << 20) -> Bytes:
     """Return the flash of a working board: 2 MB of Armv8-M code, with FF at the end of each half."""
     out = np.full(size, 0xFF, np.uint8)
-    first = np.concatenate([firmware("thumb-c"), firmware("thumb-m")])[:900 << 10]
-    second = firmware("thumb-cxx")[:1000 << 10]
-    out[:first.size] = first
-    out[1 << 20:(1 << 20) + second.size] = second
+    first = np.concatenate([firmware("thumb-c"), firmware("thumb-m")])[: 900 << 10]
+    second = firmware("thumb-cxx")[: 1000 << 10]
+    out[: first.size] = first
+    out[1 << 20 : (1 << 20) + second.size] = second
     return out
 
 
 def image() -> Bytes:
     """Return an image of 640 KB."""
-    return np.concatenate([firmware("thumb-c"), firmware("thumb-cxx")])[:640 << 10]
+    return np.concatenate([firmware("thumb-c"), firmware("thumb-cxx")])[: 640 << 10]
 
 
 def flipped(data: Bytes, share: float, rng: np.random.Generator) -> Bytes:
@@ -181,14 +227,19 @@ def flipped(data: Bytes, share: float, rng: np.random.Generator) -> Bytes:
     return data ^ np.packbits(flips, axis=1).ravel()
 
 
-def _w2(name: str, seed: int, change: Callable[[Bytes, np.random.Generator], Bytes], transform: str = "as-is",
-        aligned: bool = False) -> Workload:
+def _w2(
+    name: str,
+    seed: int,
+    change: Callable[[Bytes, np.random.Generator], Bytes],
+    transform: str = "as-is",
+    aligned: bool = False,
+) -> Workload:
     rng = np.random.default_rng(seed)
     reference = image()
     at = int(rng.integers(0, (2 << 20) - reference.size))
     at &= ~0xFFF if aligned else ~3
     dump = np.full(2 << 20, 0xFF, np.uint8)
-    dump[at:at + reference.size] = change(reference, rng)
+    dump[at : at + reference.size] = change(reference, rng)
     return Workload(name, reference, dump, (Piece(0, at, reference.size),), transform)
 
 
@@ -211,7 +262,7 @@ def _w3(seed: int) -> Workload:
     for k in rng.permutation(40):
         for s in runs[k]:
             if int(s) not in holes:
-                dump[at:at + sector] = reference[s * sector:(s + 1) * sector]
+                dump[at : at + sector] = reference[s * sector : (s + 1) * sector]
                 last = pieces[-1] if pieces else None
                 if last and last.dump + last.size == at and last.reference + last.size == s * sector:
                     pieces[-1] = Piece(last.reference, last.dump, last.size + sector)
@@ -231,20 +282,30 @@ def _w3u(seed: int) -> Workload:
     for k, size in enumerate(np.geomspace(300, 48 << 10, 40).astype(int)):
         at = k * slot + int(rng.integers(0, slot - size))
         r = int(rng.integers(0, reference.size - size))
-        while np.count_nonzero(np.diff(reference[r:r + size])) < size // 2:
+        while np.count_nonzero(np.diff(reference[r : r + size])) < size // 2:
             r = int(rng.integers(0, reference.size - size))
-        dump[at:at + size] = flipped(reference[r:r + size], 0.001, rng)
+        dump[at : at + size] = flipped(reference[r : r + size], 0.001, rng)
         pieces.append(Piece(r, at, int(size)))
     return Workload("W3u", reference, dump, tuple(pieces))
 
 
 @cache
 def _nor(size: int) -> Bytes:
-    parts = [firmware(n) for n in ("cc1", "thumb-cxx", "u-boot-qemu_arm64", "lto1", "u-boot-qemu-x86_64", "arm-cxx",
-                                   "u-boot-qemu-riscv64")]
+    parts = [
+        firmware(n)
+        for n in (
+            "cc1",
+            "thumb-cxx",
+            "u-boot-qemu_arm64",
+            "lto1",
+            "u-boot-qemu-x86_64",
+            "arm-cxx",
+            "u-boot-qemu-riscv64",
+        )
+    ]
     whole = np.concatenate(parts)
     out = np.full(size, 0xFF, np.uint8)
-    out[:min(size, whole.size)] = whole[:size]
+    out[: min(size, whole.size)] = whole[:size]
     return out
 
 
@@ -262,15 +323,15 @@ def w4(seed: int, size: int = 64 << 20) -> Workload:
     for run, p in zip(runs, role, strict=True):
         if 0.42 <= p < 0.85:
             a, n = int(run[0]) * page, run.size * page
-            dump[a:a + n] = reference[a:a + n]
+            dump[a : a + n] = reference[a : a + n]
             pieces.append(Piece(a, a, n))
     for run, home in zip(moved, rng.permutation(homes), strict=True):
         a, n = int(run[0]) * page, run.size * page
         at = int(home) * page
-        room = np.flatnonzero(dump[at:at + n:page] != 0xFF)
+        room = np.flatnonzero(dump[at : at + n : page] != 0xFF)
         n = min(n, int(room[0]) * page if room.size else n, size - at)
-        if n and (dump[at:at + n] == 0xFF).all():
-            dump[at:at + n] = reference[a:a + n]
+        if n and (dump[at : at + n] == 0xFF).all():
+            dump[at : at + n] = reference[a : a + n]
             pieces.append(Piece(a, at, n))
     return Workload("W4", reference, dump, tuple(pieces))
 
@@ -288,11 +349,11 @@ def _w5(seed: int) -> Workload:
     reference[0x18000:0x1E000] = 0
     reference[0x18000:0x18020] = header(rng)
     body = firmware("micropython")[:0x5C00]
-    reference[0x18400:0x18400 + body.size] = body
+    reference[0x18400 : 0x18400 + body.size] = body
     dump = np.full(reference.size, 0xFF, np.uint8)
     dump[0xBE000:0xBE020] = reference[0x18000:0x18020]
     dump[0xBE020:0xBE400] = 0
-    dump[0xBE400:0xBE400 + (1 << 20)] = rng.integers(0, 256, 1 << 20, dtype=np.uint8)
+    dump[0xBE400 : 0xBE400 + (1 << 20)] = rng.integers(0, 256, 1 << 20, dtype=np.uint8)
     return Workload("W5", reference, dump, (Piece(0x18000, 0xBE000, 0x20),))
 
 
@@ -303,7 +364,7 @@ def _w6(seed: int) -> Workload:
     for _ in range(2):
         side = np.zeros(2 << 20, np.uint8)
         for at in rng.choice(np.arange(0, side.size, 64), 5000, replace=False):
-            side[at:at + 64] = tables[rng.integers(12)]
+            side[at : at + 64] = tables[rng.integers(12)]
         out.append(side)
     reference, dump = out
     source, pieces = firmware("thumb-cxx"), []
@@ -311,9 +372,9 @@ def _w6(seed: int) -> Workload:
         r = k * (400 << 10) + int(rng.integers(0, 300 << 10))
         d = ((k + 2) % 5) * (400 << 10) + int(rng.integers(0, 300 << 10))
         s = int(rng.integers(0, source.size - size))
-        while np.count_nonzero(np.diff(source[s:s + size])) < 0.7 * size:
+        while np.count_nonzero(np.diff(source[s : s + size])) < 0.7 * size:
             s = int(rng.integers(0, source.size - size))
-        reference[r:r + size] = dump[d:d + size] = source[s:s + size]
+        reference[r : r + size] = dump[d : d + size] = source[s : s + size]
         pieces.append(Piece(r, d, size))
     return Workload("W6", reference, dump, tuple(pieces))
 
@@ -323,8 +384,12 @@ def _w7(seed: int) -> Workload:
     reference = board()
     where = np.arange(reference.size) & ~(1 << line)
     step = 1 << line
-    return Workload("W7", reference, reference[where], tuple(
-        Piece(k * step & ~step, k * step, step) for k in range(reference.size // step)))
+    return Workload(
+        "W7",
+        reference,
+        reference[where],
+        tuple(Piece(k * step & ~step, k * step, step) for k in range(reference.size // step)),
+    )
 
 
 def _w8(seed: int) -> Workload:
@@ -343,7 +408,13 @@ WORKLOADS: dict[str, Callable[[int], Workload]] = {
     "W2e": lambda seed: _w2("W2e", seed, lambda d, rng: ~d, "inverted"),
     "W2f": lambda seed: _w2("W2f", seed, lambda d, rng: d.view(">u4").astype("<u4").view(np.uint8), "byteswap32"),
     "W2g": lambda seed: _w2("W2g", seed, _inverted_line),
-    "W3": _w3, "W3u": _w3u, "W4": w4, "W5": _w5, "W6": _w6, "W7": _w7, "W8": _w8,
+    "W3": _w3,
+    "W3u": _w3u,
+    "W4": w4,
+    "W5": _w5,
+    "W6": _w6,
+    "W7": _w7,
+    "W8": _w8,
 }
 
 
@@ -367,7 +438,7 @@ def informative(data: Bytes) -> npt.NDArray[np.bool_]:
     out = np.zeros(data.size, np.bool_)
     same = data[1:] == data[:-1]
     for k in range(1, 5):
-        out[k:] |= ~same[:data.size - k] if k == 1 else data[k:] != data[:-k]
+        out[k:] |= ~same[: data.size - k] if k == 1 else data[k:] != data[:-k]
     return out
 
 
@@ -377,31 +448,41 @@ def marks(w: Workload, found: list[tuple[int, int, int]]) -> Marks:
     far = np.iinfo(np.int64).min
     truth, mine = np.full(n, far), np.full(n, far)
     for p in w.pieces:
-        truth[p.dump:p.dump + p.size] = p.dump - p.reference
+        truth[p.dump : p.dump + p.size] = p.dump - p.reference
     for r, d, size in found:
-        mine[d:d + size] = d - r
+        mine[d : d + size] = d - r
     source, count = np.zeros(n, np.uint8), np.zeros(n, np.bool_)
     for p in w.pieces:
-        source[p.dump:p.dump + p.size] = w.reference[p.reference:p.reference + p.size]
-        count[p.dump:p.dump + p.size] = informative(w.reference[p.reference:p.reference + p.size])
+        source[p.dump : p.dump + p.size] = w.reference[p.reference : p.reference + p.size]
+        count[p.dump : p.dump + p.size] = informative(w.reference[p.reference : p.reference + p.size])
     said = mine != far
     right = count & (mine == truth)
     value, tells = np.zeros(n, np.uint8), np.zeros(n, np.bool_)
     for r, d, size in found:
-        value[d:d + size] = w.reference[r:r + size]
-        tells[d:d + size] = informative(w.reference[r:r + size])
+        value[d : d + size] = w.reference[r : r + size]
+        tells[d : d + size] = informative(w.reference[r : r + size])
     equal = right | (count & said & (value == source))
     reported = said & tells
     good = reported & (mine == truth)
-    covered = sum(1 for p in w.pieces if (lambda c, m: c.sum() == 0 or (c & m).sum() >= 0.9 * c.sum())(
-        count[p.dump:p.dump + p.size], equal[p.dump:p.dump + p.size]))
+    covered = sum(
+        1
+        for p in w.pieces
+        if (lambda c, m: c.sum() == 0 or (c & m).sum() >= 0.9 * c.sum())(
+            count[p.dump : p.dump + p.size], equal[p.dump : p.dump + p.size]
+        )
+    )
     errors = []
     for p in w.pieces:
-        hits = [(d, d + s) for r, d, s in found if d - r == p.dump - p.reference and d < p.dump + p.size
-                and d + s > p.dump]
+        hits = [
+            (d, d + s) for r, d, s in found if d - r == p.dump - p.reference and d < p.dump + p.size and d + s > p.dump
+        ]
         if hits:
             errors += [min(abs(min(hits)[0] - p.dump), 64), min(abs(max(h[1] for h in hits) - p.dump - p.size), 64)]
     edge = np.array(errors or [64])
-    return Marks(float(right.sum() / max(count.sum(), 1)), float(equal.sum() / max(count.sum(), 1)),
-                 float(good.sum() / max(reported.sum(), 1)), f"{covered}/{len(w.pieces)}",
-                 (float(np.median(edge)), float(np.percentile(edge, 95))))
+    return Marks(
+        float(right.sum() / max(count.sum(), 1)),
+        float(equal.sum() / max(count.sum(), 1)),
+        float(good.sum() / max(reported.sum(), 1)),
+        f"{covered}/{len(w.pieces)}",
+        (float(np.median(edge)), float(np.percentile(edge, 95))),
+    )

@@ -25,10 +25,10 @@ from pathlib import Path
 
 import numpy as np
 
-from h5diag.board import Mode, Permissions, connect
-from h5diag.flashtest import FlashTestResult, Level, TestPlan, Way, flash_test
 from h5diag.memory import AddressRange
-from h5diag.virtual import VirtualChip, VirtualProbe, parse_items
+from h5diag.probe.board import Mode, Permissions, connect
+from h5diag.probe.flashtest import FlashTestResult, Level, TestPlan, Way, flash_test
+from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_items
 
 ROOT = Path(__file__).resolve().parents[1]
 SECTOR, BASE, SECTORS, UNIT = 0x2000, 0x08000000, 256, 16
@@ -67,6 +67,7 @@ def stuck(value: int) -> Maker:
     def make(rng: random.Random, s: int) -> Injected:
         word = s + 4 * rng.randrange(SECTOR // 4)
         return one(at(word, word + 4, "stuck-bit", bit=rng.randrange(32), value=value), s, f"stuck-at-{value}")
+
     return make
 
 
@@ -76,6 +77,7 @@ def cells(count: int) -> Maker:
         bits = rng.sample(range(128), count)
         items = "+".join(at(q, q + UNIT, "cell-stuck", bit=b, value=rng.randrange(2)) for b in bits)
         return one(items, s, "ecc-corrected" if count == 1 else "ecc-uncorrected")
+
     return make
 
 
@@ -144,17 +146,26 @@ def protected(rng: random.Random, s: int) -> Injected:
 
 
 CLASSES: dict[str, Maker] = {
-    "stuck-at-0 (data path)": stuck(0), "stuck-at-1 (data path)": stuck(1), "one cell of a quad-word": cells(1),
-    "two cells of a quad-word": cells(2), "sector does not erase": dead(1), "programming ignored": dead(2),
-    "dead sector": dead(3), "address line within a sector": alias_inside, "address line between sectors": alias_sectors,
-    "coupling, 1 to 8 quad-words": coupling, "unstable cells": unstable,
+    "stuck-at-0 (data path)": stuck(0),
+    "stuck-at-1 (data path)": stuck(1),
+    "one cell of a quad-word": cells(1),
+    "two cells of a quad-word": cells(2),
+    "sector does not erase": dead(1),
+    "programming ignored": dead(2),
+    "dead sector": dead(3),
+    "address line within a sector": alias_inside,
+    "address line between sectors": alias_sectors,
+    "coupling, 1 to 8 quad-words": coupling,
+    "unstable cells": unstable,
     "slow sector": lambda rng, s: one(at(s, s + SECTOR, "slow-sector"), s, "slow-erase"),
-    "bit that does not rise": transition, "quad-word that ignores programming": silent_quad,
+    "bit that does not rise": transition,
+    "quad-word that ignores programming": silent_quad,
     "write-protected group": protected,
     "no read (bus fault)": lambda rng, s: one(at(quad(rng, s), s + SECTOR, "bus-fault"), s),
 }
-PAIRED = [c for c in CLASSES if c not in ("no read (bus fault)", "address line between sectors",
-                                          "write-protected group")]
+PAIRED = [
+    c for c in CLASSES if c not in ("no read (bus fault)", "address line between sectors", "write-protected group")
+]
 LINK = ("bus-fault-sporadic", "zero-chunk", "drop-word", "zero-chunk,above=2000000", "drop-word,above=2000000")
 
 
@@ -184,8 +195,13 @@ def run_one(seed: int, i: int, sound: int) -> dict[str, object]:
     faults = inject(name, rng, sectors)
     items = "+".join(f.item for f in faults if f.item)
     link = rng.choice(LINK) if "bad link" in name else ""
-    setup = parse_items([f"seed={rng.randrange(1 << 30)}", f"link={rng.choice(('dap', 'memory'))}",
-                         *(x for x in (*items.split("+"), link) if x)])
+    setup = parse_items(
+        [
+            f"seed={rng.randrange(1 << 30)}",
+            f"link={rng.choice(('dap', 'memory'))}",
+            *(x for x in (*items.split("+"), link) if x),
+        ]
+    )
     chip = VirtualChip(setup)
     where = AddressRange(start, start + count * SECTOR)
     fill(chip, rng, where)
@@ -195,8 +211,12 @@ def run_one(seed: int, i: int, sound: int) -> dict[str, object]:
     folder = tempfile.mkdtemp()
     begun = time.perf_counter()
     try:
-        with connect("virtual", probe=VirtualProbe(chip, setup.link), mode=Mode.HALT,
-                     permissions=Permissions(erase=(where,), halt=True)) as board:
+        with connect(
+            "virtual",
+            probe=VirtualProbe(chip, setup.link),
+            mode=Mode.HALT,
+            permissions=Permissions(erase=(where,), halt=True),
+        ) as board:
             plan = TestPlan(where, Level.STANDARD, way=Way.REGISTERS, burst=SECTOR)
             result = flash_test(board, plan, folder + "/test")
     finally:
@@ -204,13 +224,24 @@ def run_one(seed: int, i: int, sound: int) -> dict[str, object]:
     same = before == chip.state.data
     inside = slice(where.start - BASE, where.stop - BASE)
     operations = chip.flash.operations
-    outside = [o for o in operations if o.kind in ("erase", "program") and not
-               where.covers(AddressRange(o.address, o.address + o.size))]
-    return {"i": i, "class": name, "items": items or link, "seconds": round(time.perf_counter() - begun, 2),
-            **judged(faults, result), "restored": result.restored, "same": bool(same[inside].all()),
-            "outside_same": bool(same[:inside.start].all() and same[inside.stop:].all()),
-            "outside_writes": len(outside), "option_writes": sum(o.kind.startswith("option") for o in operations),
-            "reports": [[f"{s.start:08X}", s.verdict, s.reason] for s in result.sectors if s.verdict != "good"]}
+    outside = [
+        o
+        for o in operations
+        if o.kind in ("erase", "program") and not where.covers(AddressRange(o.address, o.address + o.size))
+    ]
+    return {
+        "i": i,
+        "class": name,
+        "items": items or link,
+        "seconds": round(time.perf_counter() - begun, 2),
+        **judged(faults, result),
+        "restored": result.restored,
+        "same": bool(same[inside].all()),
+        "outside_same": bool(same[: inside.start].all() and same[inside.stop :].all()),
+        "outside_writes": len(outside),
+        "option_writes": sum(o.kind.startswith("option") for o in operations),
+        "reports": [[f"{s.start:08X}", s.verdict, s.reason] for s in result.sectors if s.verdict != "good"],
+    }
 
 
 def fill(chip: VirtualChip, rng: random.Random, where: AddressRange) -> None:
@@ -219,8 +250,8 @@ def fill(chip: VirtualChip, rng: random.Random, where: AddressRange) -> None:
         at0, n = start - BASE, rng.choice((0, SECTOR, rng.randrange(0, SECTOR, UNIT)))
         data = np.full(SECTOR, 0xFF, np.uint8)
         data[:n] = np.random.default_rng(rng.randrange(1 << 30)).integers(0, 256, n)
-        chip.state.data[at0:at0 + SECTOR] = data
-        chip.state.marks[at0 // UNIT:(at0 + SECTOR) // UNIT] = (data.reshape(-1, UNIT) != 0xFF).any(axis=1)
+        chip.state.data[at0 : at0 + SECTOR] = data
+        chip.state.marks[at0 // UNIT : (at0 + SECTOR) // UNIT] = (data.reshape(-1, UNIT) != 0xFF).any(axis=1)
 
 
 def judged(faults: list[Injected], result: FlashTestResult) -> dict[str, object]:
@@ -233,10 +264,21 @@ def judged(faults: list[Injected], result: FlashTestResult) -> dict[str, object]
         named.append(bool(kinds & f.kinds) if f.kinds else any(s.verdict == "untested" for s in hits))
     own = {s for f in faults for s in f.sectors}
     false = [s.start for s in result.sectors if s.verdict == "bad" and s.start not in own]
-    wrong = [s.start for s in result.sectors if s.verdict == "bad" and s.start in own
-             and not {x.kind for x in s.faults} <= {k for f in faults if s.start in f.sectors for k in f.kinds}]
-    return {"found": all(found), "named": all(named), "false_alarms": len(false), "other_names": len(wrong),
-            "untested": result.counted("untested"), "bad": result.counted("bad")}
+    wrong = [
+        s.start
+        for s in result.sectors
+        if s.verdict == "bad"
+        and s.start in own
+        and not {x.kind for x in s.faults} <= {k for f in faults if s.start in f.sectors for k in f.kinds}
+    ]
+    return {
+        "found": all(found),
+        "named": all(named),
+        "false_alarms": len(false),
+        "other_names": len(wrong),
+        "untested": result.counted("untested"),
+        "bad": result.counted("bad"),
+    }
 
 
 # ---------------------------------------------------------------------------------------------------- kills
@@ -244,8 +286,8 @@ def kill_runs(seed: int, wanted: list[int], write: Callable[[dict[str, object]],
     """Kill the client at random moments while another process serves the chip, restore, compare the kept flash."""
     if not wanted:
         return
-    from h5diag.cli import main
-    from h5diag.virtual.server import ChipServer, serve_until_signal
+    from h5diag.app.cli import main
+    from h5diag.sim.virtual.server import ChipServer, serve_until_signal
 
     folder = Path(tempfile.mkdtemp())
     state = folder / "chip.state"
@@ -272,11 +314,21 @@ def kill_runs(seed: int, wanted: list[int], write: Callable[[dict[str, object]],
             os.kill(pid, signal.SIGKILL)
             killed = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
             dirty = not np.array_equal(flash_of(state), original)
-            code = client(main, ["flashtest", "--probe", probe, "--restore", str(where)], folder) if where.exists() \
-                else 0
+            code = (
+                client(main, ["flashtest", "--probe", probe, "--restore", str(where)], folder) if where.exists() else 0
+            )
             now = flash_of(state)
-            write({"i": i, "class": "kill", "delay": round(delay, 3), "killed": killed, "dirty": dirty,
-                   "status": code, "same": bool(np.array_equal(now, original))})
+            write(
+                {
+                    "i": i,
+                    "class": "kill",
+                    "delay": round(delay, 3),
+                    "killed": killed,
+                    "dirty": dirty,
+                    "status": code,
+                    "same": bool(np.array_equal(now, original)),
+                }
+            )
             shutil.rmtree(where, ignore_errors=True)
     finally:
         os.kill(server, signal.SIGTERM)
@@ -286,8 +338,22 @@ def kill_runs(seed: int, wanted: list[int], write: Callable[[dict[str, object]],
 
 def test_arguments(probe: str, folder: Path, first: int) -> list[str]:
     start = BASE + first * SECTOR
-    return ["flashtest", "--probe", probe, "--range", f"0x{start:X}:0x{start + 2 * SECTOR:X}", "--allow-erase", "--out",
-            str(folder), "--level", "quick", "--burst", "1024", "--way", "registers"]
+    return [
+        "flashtest",
+        "--probe",
+        probe,
+        "--range",
+        f"0x{start:X}:0x{start + 2 * SECTOR:X}",
+        "--allow-erase",
+        "--out",
+        str(folder),
+        "--level",
+        "quick",
+        "--burst",
+        "1024",
+        "--way",
+        "registers",
+    ]
 
 
 def client(main: Callable[[list[str]], int], arguments: list[str], folder: Path, *, wait: bool = True) -> int:
@@ -301,7 +367,7 @@ def client(main: Callable[[list[str]], int], arguments: list[str], folder: Path,
 
 
 def flash_of(state: Path) -> np.ndarray:
-    return np.fromfile(state, np.uint8)[8192:8192 + SECTORS * SECTOR]
+    return np.fromfile(state, np.uint8)[8192 : 8192 + SECTORS * SECTOR]
 
 
 # ---------------------------------------------------------------------------------------------------- tables
@@ -310,30 +376,42 @@ def tables(lines: list[dict]) -> str:
     for name in (*CLASSES, "pair of faults"):
         rows = [r for r in lines if r["class"] == name]
         if rows:
-            out.append(f"| {name} | {len(rows)} | {sum(r['found'] for r in rows)} | {sum(r['named'] for r in rows)} | "
-                       f"{sum(r['false_alarms'] for r in rows)} |")
+            out.append(
+                f"| {name} | {len(rows)} | {sum(r['found'] for r in rows)} | {sum(r['named'] for r in rows)} | "
+                f"{sum(r['false_alarms'] for r in rows)} |"
+            )
     faulty = [r for r in lines if r["class"] in CLASSES or r["class"] == "pair of faults"]
     if faulty:
-        out.append(f"| **all** | {len(faulty)} | {sum(r['found'] for r in faulty)} | {sum(r['named'] for r in faulty)}"
-                   f" | {sum(r['false_alarms'] for r in faulty)} |")
+        out.append(
+            f"| **all** | {len(faulty)} | {sum(r['found'] for r in faulty)} | {sum(r['named'] for r in faulty)}"
+            f" | {sum(r['false_alarms'] for r in faulty)} |"
+        )
     tested = [r for r in lines if r["class"] != "kill"]
-    out += ["", "| no fault of the chip | runs | with a sector called bad | with a sector left untested |",
-            "|---|---|---|---|"]
+    out += [
+        "",
+        "| no fault of the chip | runs | with a sector called bad | with a sector left untested |",
+        "|---|---|---|---|",
+    ]
     for name in ("sound", "sound chip, bad link"):
         rows = [r for r in lines if r["class"] == name]
         if rows:
-            out.append(f"| {name} | {len(rows)} | {sum(r['bad'] > 0 for r in rows)} | "
-                       f"{sum(r['untested'] > 0 for r in rows)} |")
+            out.append(
+                f"| {name} | {len(rows)} | {sum(r['bad'] > 0 for r in rows)} | {sum(r['untested'] > 0 for r in rows)} |"
+            )
     kills = [r for r in lines if r["class"] == "kill"]
-    out += ["", "| safety | |", "|---|---|",
-            f"| erases and programs outside of the range, over {len(tested)} runs | "
-            f"{sum(r['outside_writes'] for r in tested)} |",
-            f"| writes to option registers | {sum(r['option_writes'] for r in tested)} |",
-            f"| runs after which something outside of the range had changed | "
-            f"{sum(not r['outside_same'] for r in tested)} |",
-            f"| kills (SIGKILL at a random moment) | {len(kills)} |",
-            f"| of these while the flash differed from the original | {sum(r['dirty'] for r in kills)} |",
-            f"| flash equal to the original after `--restore` | {sum(r['same'] for r in kills)} |"]
+    out += [
+        "",
+        "| safety | |",
+        "|---|---|",
+        f"| erases and programs outside of the range, over {len(tested)} runs | "
+        f"{sum(r['outside_writes'] for r in tested)} |",
+        f"| writes to option registers | {sum(r['option_writes'] for r in tested)} |",
+        f"| runs after which something outside of the range had changed | "
+        f"{sum(not r['outside_same'] for r in tested)} |",
+        f"| kills (SIGKILL at a random moment) | {len(kills)} |",
+        f"| of these while the flash differed from the original | {sum(r['dirty'] for r in kills)} |",
+        f"| flash equal to the original after `--restore` | {sum(r['same'] for r in kills)} |",
+    ]
     return "\n".join(out) + "\n"
 
 
@@ -346,8 +424,9 @@ def write_tables(lines: list[dict], seed: int) -> None:
     begin, end = "<!-- soak begins -->\n", "<!-- soak ends -->"
     head, _, rest = text.partition(begin)
     _, _, tail = rest.partition(end)
-    doc.write_text(f"{head}{begin}Seed {seed}, made by `benchmarks/soak_flashtest.py`.\n\n{tables(lines)}{end}{tail}",
-                   "utf-8")
+    doc.write_text(
+        f"{head}{begin}Seed {seed}, made by `benchmarks/soak_flashtest.py`.\n\n{tables(lines)}{end}{tail}", "utf-8"
+    )
 
 
 def main() -> int:
@@ -390,8 +469,11 @@ def main() -> int:
     if of == 1:
         write_tables(lines, o.seed)
     bad = [r for r in lines if r["class"] == "kill" and not r["same"]]
-    bad += [r for r in lines if r["class"] != "kill" and (not r["found"] or r["false_alarms"] or r["outside_writes"]
-                                                          or r["option_writes"])]
+    bad += [
+        r
+        for r in lines
+        if r["class"] != "kill" and (not r["found"] or r["false_alarms"] or r["outside_writes"] or r["option_writes"])
+    ]
     return 1 if bad else 0
 
 

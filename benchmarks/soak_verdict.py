@@ -18,13 +18,14 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "judge"))
 
 from corpus.edited import make_edited  # noqa: E402
 from corpus.generate import make_case  # noqa: E402
 from corpus.score import score  # noqa: E402
 
-from h5diag.diagnose import diagnose, load_case  # noqa: E402
+from h5diag.case import load_case  # noqa: E402
+from h5diag.judge import diagnose  # noqa: E402
 
 MAKERS = {"generated": make_case, "edited": make_edited}
 
@@ -35,10 +36,20 @@ def run(name: str, seed: int) -> dict[str, Any]:
         begun = time.perf_counter()
         s = score(diagnose(load_case(folder)), truth)
         seconds = time.perf_counter() - begun
-    return {"seed": seed, "kind": truth.kind, "causes": list(truth.causes), "sufficient": truth.sufficient,
-            "verdict": s.verdict, "verdicts": list(truth.verdicts), "first": s.first, "confidence": s.confidence,
-            "right_first": s.right_first, "right_status": s.right_status, "right_verdict": s.right_verdict,
-            "seconds": round(seconds, 3)}
+    return {
+        "seed": seed,
+        "kind": truth.kind,
+        "causes": list(truth.causes),
+        "sufficient": truth.sufficient,
+        "verdict": s.verdict,
+        "verdicts": list(truth.verdicts),
+        "first": s.first,
+        "confidence": s.confidence,
+        "right_first": s.right_first,
+        "right_status": s.right_status,
+        "right_verdict": s.right_verdict,
+        "seconds": round(seconds, 3),
+    }
 
 
 def collect(name: str, runs: int, seed: int) -> list[dict[str, Any]]:
@@ -68,7 +79,9 @@ def table(name: str, rows: list[dict[str, Any]]) -> list[str]:
     thin = [r for r in rows if not r["sufficient"]]
     false_faulty = [r for r in rows if r["verdict"] == "faulty" and "flash-defect" not in r["causes"]]
     lines = [
-        f"| {name} | |", "|---|---|", f"| cases | {len(rows)} |",
+        f"| {name} | |",
+        "|---|---|",
+        f"| cases | {len(rows)} |",
         f"| right cause first, evidence suffices | {percent(sum(r['right_first'] for r in enough), len(enough))} |",
         f"| both causes in the first two, mixtures | {percent(sum(r['right_first'] for r in mixed), len(mixed))} |",
         f"| right status of the true causes | {percent(sum(r['right_status'] for r in rows), len(rows))} |",
@@ -78,7 +91,9 @@ def table(name: str, rows: list[dict[str, Any]]) -> list[str]:
         f"| evidence cut: right verdict | {percent(sum(r['right_verdict'] for r in thin), len(thin))} |",
         f"| `faulty` without a flash defect | {len(false_faulty)} |",
         f"| seconds a case, median and longest | {sorted(r['seconds'] for r in rows)[len(rows) // 2]:.2f},"
-        f" {max(r['seconds'] for r in rows):.2f} |", ""]
+        f" {max(r['seconds'] for r in rows):.2f} |",
+        "",
+    ]
     wrong = [r for r in rows if not (r["right_first"] and r["right_status"] and r["right_verdict"])]
     if wrong:
         lines += [f"What went wrong ({len(wrong)}):", ""]
@@ -126,13 +141,19 @@ def draw(rows: list[dict[str, Any]]) -> None:
     figure, ax = plt.subplots(figsize=(7, 4.5), layout="constrained")
     x = sorted(bins)
     y = [bins[b][True] / sum(bins[b].values()) for b in x]
-    ax.plot([-20, 35], [1 / (1 + 10 ** 2), 1 / (1 + 10 ** -3.5)], alpha=0)
+    ax.plot([-20, 35], [1 / (1 + 10**2), 1 / (1 + 10**-3.5)], alpha=0)
     sure = np.linspace(-20, 35, 100)
     ax.plot(sure, 1 / (1 + 10 ** (-sure / 10)), "--", color="grey", label="what the decibans claim")
     ax.plot([b + 2.5 for b in x], y, "o-", color="#0072B2", label="how often the strongest hypothesis was true")
     for b, share_right in zip(x, y, strict=True):
-        ax.annotate(str(sum(bins[b].values())), (b + 2.5, share_right), textcoords="offset points", xytext=(0, 8),
-                    ha="center", fontsize=8)
+        ax.annotate(
+            str(sum(bins[b].values())),
+            (b + 2.5, share_right),
+            textcoords="offset points",
+            xytext=(0, 8),
+            ha="center",
+            fontsize=8,
+        )
     ax.set_xlabel("score of the strongest hypothesis, decibans")
     ax.set_ylabel("share of cases")
     ax.set_ylim(0, 1.12)
@@ -151,7 +172,7 @@ def main() -> None:
     text = [
         "# How the verdict scores",
         "",
-        "Written by `make soak` (`benchmarks/soak_verdict.py`). The generator (`tests/corpus`) makes files only and"
+        "Written by `make soak` (`benchmarks/soak_verdict.py`). The generator (`tests/judge/corpus`) makes files only and"
         " knows nothing of the diagnosis. This is no blind score: weights and checks were tuned on other seeds of the"
         " same generator, and after results had been seen the generator was mended where its scenes were wrong, cases"
         " cut down to no visible deviation were allowed to come out `sound`, and `evidence.toml` was changed in one"

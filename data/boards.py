@@ -15,8 +15,8 @@ IMAGES = Path(__file__).resolve().parent / "images"
 BASE, SECURE_BASE, FLASH_SIZE, SECTOR = 0x08000000, 0x0C000000, 0x200000, 0x2000
 S_PRIMARY, NS_PRIMARY, S_SECONDARY, NS_SECONDARY, SLOTS_END = 0x18000, 0x1E000, 0xBE000, 0xC4000, 0x164000
 S_SLOT, NS_SLOT, HEADER = 0x6000, 0xA0000, 0x400
-SECURE_SECTORS = range(0x0F)           # SECWM1 0..0xE
-HIDDEN_SECTORS = range(0x0C)           # HDP1 0..0xB
+SECURE_SECTORS = range(0x0F)  # SECWM1 0..0xE
+HIDDEN_SECTORS = range(0x0C)  # HDP1 0..0xB
 
 # What the dumps of an OEMiROT board hold, as flash offsets: the boot area, the secure primary slot and the head of
 # the non-secure one; its trailer, the secure secondary slot and the head of the non-secure one; the last trailer.
@@ -41,18 +41,18 @@ class Board:
         """Program every record of `hexfile`, whichever alias its addresses use."""
         for start, stop in hexfile.segments():
             offset = start - (SECURE_BASE if start >= SECURE_BASE else BASE)
-            self.cells[offset:offset + stop - start] = hexfile.tobinstr(start=start, size=stop - start)
+            self.cells[offset : offset + stop - start] = hexfile.tobinstr(start=start, size=stop - start)
 
     def program_at(self, offset: int, data: bytes) -> None:
         """Program `data` at a flash offset."""
-        self.cells[offset:offset + len(data)] = data
+        self.cells[offset : offset + len(data)] = data
 
     def install(self, primary: int, secondary: int, size: int, plain: bytes) -> None:
         """Do what the boot loader does: copy the slot with its body decrypted, then erase the download slot."""
-        slot = self.cells[secondary:secondary + size]
-        slot[HEADER:HEADER + len(plain)] = plain
-        self.cells[primary:primary + size] = slot
-        self.cells[secondary:secondary + size] = b"\xff" * size
+        slot = self.cells[secondary : secondary + size]
+        slot[HEADER : HEADER + len(plain)] = plain
+        self.cells[primary : primary + size] = slot
+        self.cells[secondary : secondary + size] = b"\xff" * size
 
     def read(self, ranges: tuple[tuple[int, int], ...], access: str, base: int = SECURE_BASE) -> IntelHex:
         """Return what accesses with this attribute see; ``all`` is a secure reader that first sets every SECBB bit."""
@@ -63,7 +63,7 @@ class Board:
                 allowed = access == "all" or (access == "secure") == (sector in self.secure)
                 if sector in self.hidden or not allowed:
                     a, b = max(start, sector * SECTOR), min(stop, (sector + 1) * SECTOR)
-                    data[a - start:b - start] = bytes(b - a)
+                    data[a - start : b - start] = bytes(b - a)
             seen.puts(base + start, bytes(data))
         return seen
 

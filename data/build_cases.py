@@ -56,7 +56,9 @@ def founding(out: Path) -> None:
     write(out / "suspect-log.txt", SUSPECT_BANNER)
     write(out / "good-ob.txt", listing(OEMIROT, GOOD_BANNER))
     write(out / "suspect-ob.txt", listing(PROVISIONING, SUSPECT_BANNER))
-    write(out / "case.toml", f'''\
+    write(
+        out / "case.toml",
+        f"""\
 title = "OEMiROT image not where it should be"
 {OEMIROT_HEAD}
 [good]
@@ -82,13 +84,23 @@ marking = "STM32H563ZIT6"
 
 [provisioning]
 package = "1.3.0"
-''')
-    expected(out, "sound", "install-pending", supported=("install-pending", "masked-read"),
-             excluded=("dump-corrupted", "options-not-applied", "bank-swapped"),
-             not_judged=[[BASE, BASE + NS_PRIMARY]],
-             good={"secure primary": "installed", "secure secondary": "empty"},
-             suspect={"secure secondary": "install-pending", "non-secure secondary": "install-pending",
-                      "non-secure primary": "empty"}, open_points=[])
+""",
+    )
+    expected(
+        out,
+        "sound",
+        "install-pending",
+        supported=("install-pending", "masked-read"),
+        excluded=("dump-corrupted", "options-not-applied", "bank-swapped"),
+        not_judged=[[BASE, BASE + NS_PRIMARY]],
+        good={"secure primary": "installed", "secure secondary": "empty"},
+        suspect={
+            "secure secondary": "install-pending",
+            "non-secure secondary": "install-pending",
+            "non-secure primary": "empty",
+        },
+        open_points=[],
+    )
 
 
 def founding_as_posted(out: Path) -> None:
@@ -101,7 +113,9 @@ def founding_as_posted(out: Path) -> None:
     write(out / "suspect-log.txt", suspect_log)
     write(out / "good-ob.txt", listing(OEMIROT, good_log))
     write(out / "suspect-ob.txt", listing(PROVISIONING, suspect_log))
-    write(out / "case.toml", f'''\
+    write(
+        out / "case.toml",
+        f"""\
 title = "OEMiROT image not where it should be, as posted"
 {OEMIROT_HEAD}
 [good]
@@ -115,11 +129,18 @@ name = "custom board 1"
 dumps = ["suspect.hex"]
 options = "suspect-ob.txt"
 log = "suspect-log.txt"
-''')
-    expected(out, "undecided", "install-pending", possible=("masked-read",),
-             good={"secure primary": "installed", "secure secondary": "empty"},
-             suspect={"secure secondary": "install-pending"}, open_points=["read", "zeros", "SFSP"],
-             says=("not shown faulty: do not replace the chip yet",))
+""",
+    )
+    expected(
+        out,
+        "undecided",
+        "install-pending",
+        possible=("masked-read",),
+        good={"secure primary": "installed", "secure secondary": "empty"},
+        suspect={"secure secondary": "install-pending"},
+        open_points=["read", "zeros", "SFSP"],
+        says=("not shown faulty: do not replace the chip yet",),
+    )
 
 
 def founding_no_magic(out: Path) -> None:
@@ -132,7 +153,9 @@ def founding_no_magic(out: Path) -> None:
     write(out / "suspect-log.txt", log)
     write(out / "good-ob.txt", listing(OEMIROT, GOOD_BANNER))
     write(out / "suspect-ob.txt", listing(PROVISIONED, log))
-    write(out / "case.toml", f'''\
+    write(
+        out / "case.toml",
+        f"""\
 title = "OEMiROT image in the download slot, never taken"
 {OEMIROT_HEAD}
 [good]
@@ -158,16 +181,26 @@ marking = "STM32H563ZIT6"
 
 [provisioning]
 package = "1.3.0"
-''')
-    expected(out, "sound", "install-pending", supported=("install-pending", "masked-read"),
-             excluded=("dump-corrupted", "options-not-applied", "bank-swapped"),
-             not_judged=[[BASE + 0x10000, BASE + NS_PRIMARY]],
-             good={"secure primary": "installed", "secure secondary": "empty"},
-             suspect={"secure secondary": "never-taken", "non-secure secondary": "never-taken",
-                      "non-secure primary": "empty"}, open_points=[])
+""",
+    )
+    expected(
+        out,
+        "sound",
+        "install-pending",
+        supported=("install-pending", "masked-read"),
+        excluded=("dump-corrupted", "options-not-applied", "bank-swapped"),
+        not_judged=[[BASE + 0x10000, BASE + NS_PRIMARY]],
+        good={"secure primary": "installed", "secure secondary": "empty"},
+        suspect={
+            "secure secondary": "never-taken",
+            "non-secure secondary": "never-taken",
+            "non-secure primary": "empty",
+        },
+        open_points=[],
+    )
 
 
-DEFECT = 0x26A40                                     # a quad-word of the stand-alone product's tables
+DEFECT = 0x26A40  # a quad-word of the stand-alone product's tables
 DEFECT_BITS = ((DEFECT + 0x3, 5), (DEFECT + 0xC, 1))  # two cells of it that cannot be 1
 
 
@@ -187,12 +220,28 @@ def defect(out: Path) -> None:
     write_json(out / "info.json", identity(PLAIN))
     rounds = [1, 2, 3, 4]
     faults: list[dict[str, object]] = [
-        {"kind": "ecc-uncorrected", "address": BASE + DEFECT, "bit": None, "rounds": rounds,
-         "detail": "ECCDETR names this quad-word after every pattern that sets both cells"}]
-    faults += [{"kind": "stuck-at-0", "address": BASE + offset, "bit": bit, "rounds": rounds,
-                "detail": "reads 0 after erase and after every pattern"} for offset, bit in DEFECT_BITS]
+        {
+            "kind": "ecc-uncorrected",
+            "address": BASE + DEFECT,
+            "bit": None,
+            "rounds": rounds,
+            "detail": "ECCDETR names this quad-word after every pattern that sets both cells",
+        }
+    ]
+    faults += [
+        {
+            "kind": "stuck-at-0",
+            "address": BASE + offset,
+            "bit": bit,
+            "rounds": rounds,
+            "detail": "reads 0 after erase and after every pattern",
+        }
+        for offset, bit in DEFECT_BITS
+    ]
     write_json(out / "flashtest.json", flash_test((0x24000, 0x28000), 0xC3, {DEFECT: faults}))
-    write(out / "case.toml", '''\
+    write(
+        out / "case.toml",
+        """\
 title = "One quad-word of the tables reads wrong on one board"
 chip = "stm32h563zi"
 
@@ -218,10 +267,17 @@ log = "suspect-log.txt"
 info = "info.json"
 flashtest = "flashtest.json"
 marking = "STM32H563ZIT6"
-''')
-    expected(out, "faulty", "flash-defect", supported=("flash-defect",),
-             excluded=("dump-corrupted", "masked-read", "bank-swapped", "wrong-part"),
-             differs=[BASE + a for a, _ in DEFECT_BITS], open_points=[])
+""",
+    )
+    expected(
+        out,
+        "faulty",
+        "flash-defect",
+        supported=("flash-defect",),
+        excluded=("dump-corrupted", "masked-read", "bank-swapped", "wrong-part"),
+        differs=[BASE + a for a, _ in DEFECT_BITS],
+        open_points=[],
+    )
 
 
 def sound(out: Path) -> None:
@@ -237,7 +293,9 @@ def sound(out: Path) -> None:
     write(out / "suspect-ob.txt", listing(OEMIROT, log))
     write_json(out / "info.json", identity(OEMIROT))
     write_json(out / "flashtest.json", flash_test((NS_SECONDARY, NS_SECONDARY + 4 * SECTOR), 0xB4, {}))
-    write(out / "case.toml", f'''\
+    write(
+        out / "case.toml",
+        f"""\
 title = "A board that only needed another cable"
 {OEMIROT_HEAD}
 [good]
@@ -265,19 +323,37 @@ marking = "STM32H563ZIT6"
 
 [provisioning]
 package = "1.4.0"
-''')
-    expected(out, "sound", "", excluded=("dump-corrupted", "install-pending", "options-not-applied", "bank-swapped"),
-             good={"secure primary": "installed", "secure secondary": "empty"},
-             suspect={"secure primary": "installed", "non-secure primary": "installed", "secure secondary": "empty",
-                      "non-secure secondary": "empty"}, open_points=[])
+""",
+    )
+    expected(
+        out,
+        "sound",
+        "",
+        excluded=("dump-corrupted", "install-pending", "options-not-applied", "bank-swapped"),
+        good={"secure primary": "installed", "secure secondary": "empty"},
+        suspect={
+            "secure primary": "installed",
+            "non-secure primary": "installed",
+            "secure secondary": "empty",
+            "non-secure secondary": "empty",
+        },
+        open_points=[],
+    )
 
 
 def identity(options: Mapping[str, int]) -> dict[str, object]:
     """Return what ``h5diag info --json`` says of a rev X part with clean ECC and operation status registers."""
-    return {"chip": "stm32h563zi", "dev_id": 0x484, "rev_id": 0x1007, "uid": "003A002D3433510A33363934",
-            "flash_kib": 2048, "product_state": options["PRODUCT_STATE"], "tzen": options["TZEN"],
-            "options": {name: {"value": value} for name, value in options.items()},
-            "registers": {"ecccorr": 0, "eccdetr": 0, "opsr": 0, "hdpl": 1}}
+    return {
+        "chip": "stm32h563zi",
+        "dev_id": 0x484,
+        "rev_id": 0x1007,
+        "uid": "003A002D3433510A33363934",
+        "flash_kib": 2048,
+        "product_state": options["PRODUCT_STATE"],
+        "tzen": options["TZEN"],
+        "options": {name: {"value": value} for name, value in options.items()},
+        "registers": {"ecccorr": 0, "eccdetr": 0, "opsr": 0, "hdpl": 1},
+    }
 
 
 def flash_test(tested: tuple[int, int], tzen: int, faults: Mapping[int, list[dict[str, object]]]) -> dict[str, object]:
@@ -285,22 +361,53 @@ def flash_test(tested: tuple[int, int], tzen: int, faults: Mapping[int, list[dic
     sectors: list[dict[str, object]] = []
     for start in range(*tested, SECTOR):
         found = [f for offset, fs in faults.items() if offset // SECTOR == start // SECTOR for f in fs]
-        sectors.append({"start": BASE + start, "verdict": "bad" if found else "good", "erase_s": 0.0021,
-                        "program_s": 0.059, "faults": found})
-    return {"range": [BASE + tested[0], BASE + tested[1]], "restored": True,
-            "conditions": {"tzen": tzen, "product_state": 0xED, "wrp": [0xFFFFFFFF, 0xFFFFFFFF] if tzen == 0xC3
-                           else [0xFFFFFFF8, 0xFFFFFFFF], "rev_id": 0x1007, "voltage_mv": 3280,
-                           "swd_hz": [1_000_000, 8_000_000], "rounds": 4, "power_cycles": 1},
-            "sectors": sectors, "faults": sum(len(fs) for fs in faults.values())}
+        sectors.append(
+            {
+                "start": BASE + start,
+                "verdict": "bad" if found else "good",
+                "erase_s": 0.0021,
+                "program_s": 0.059,
+                "faults": found,
+            }
+        )
+    return {
+        "range": [BASE + tested[0], BASE + tested[1]],
+        "restored": True,
+        "conditions": {
+            "tzen": tzen,
+            "product_state": 0xED,
+            "wrp": [0xFFFFFFFF, 0xFFFFFFFF] if tzen == 0xC3 else [0xFFFFFFF8, 0xFFFFFFFF],
+            "rev_id": 0x1007,
+            "voltage_mv": 3280,
+            "swd_hz": [1_000_000, 8_000_000],
+            "rounds": 4,
+            "power_cycles": 1,
+        },
+        "sectors": sectors,
+        "faults": sum(len(fs) for fs in faults.values()),
+    }
 
 
-def expected(out: Path, verdict: str, first: str, *, supported: tuple[str, ...] = (), possible: tuple[str, ...] = (),
-             excluded: tuple[str, ...] = (), **rest: object) -> None:
+def expected(
+    out: Path,
+    verdict: str,
+    first: str,
+    *,
+    supported: tuple[str, ...] = (),
+    possible: tuple[str, ...] = (),
+    excluded: tuple[str, ...] = (),
+    **rest: object,
+) -> None:
     """Write ``expected.json``, which the tests hold the diagnosis against; `open_points` has a word of each point."""
-    hypotheses = {**dict.fromkeys(supported, "supported"), **dict.fromkeys(possible, "possible"),
-                  **dict.fromkeys(excluded, "excluded")}
-    write_json(out / "expected.json", {"verdict": verdict, "first": first, "supported": list(supported),
-                                       "hypotheses": hypotheses, **rest})
+    hypotheses = {
+        **dict.fromkeys(supported, "supported"),
+        **dict.fromkeys(possible, "possible"),
+        **dict.fromkeys(excluded, "excluded"),
+    }
+    write_json(
+        out / "expected.json",
+        {"verdict": verdict, "first": first, "supported": list(supported), "hypotheses": hypotheses, **rest},
+    )
 
 
 def write(path: Path, text: str) -> None:
@@ -320,8 +427,11 @@ def write_hex(path: Path, hexfile: IntelHex) -> None:
 
 
 CASES: Mapping[str, Callable[[Path], None]] = {
-    "founding": founding, "founding-as-posted": founding_as_posted, "founding-no-magic": founding_no_magic,
-    "defect": defect, "sound": sound,
+    "founding": founding,
+    "founding-as-posted": founding_as_posted,
+    "founding-no-magic": founding_no_magic,
+    "defect": defect,
+    "sound": sound,
 }
 
 

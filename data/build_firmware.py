@@ -28,18 +28,32 @@ KEYS = HERE / "keys"
 COMPILER = "arm-none-eabi-gcc"
 
 HEADER_SIZE = 0x400
-SECURE_BASE = 0x0C018400          # body of the secure primary slot
-SECURE_CODE_END = 0x0C019C90      # where code and constants end on the founding case's good board
-SECURE_BODY_SIZE = 0x4C10         # up to and with the two entry veneers at slot offset 0x5000
+SECURE_BASE = 0x0C018400  # body of the secure primary slot
+SECURE_CODE_END = 0x0C019C90  # where code and constants end on the founding case's good board
+SECURE_BODY_SIZE = 0x4C10  # up to and with the two entry veneers at slot offset 0x5000
 NONSECURE_BASE = 0x0801E400
 BOOT_BASE = 0x0C000000
 TABLES_BASE = 0x08024000
 TABLES_SIZE = 0x3000
 
 COMMON = ("start.c", "board.c", "text.c", "crc32.c")
-FLAGS = ("-mcpu=cortex-m33", "-mthumb", "-Os", "-std=c11", "-Wall", "-Wextra", "-Werror", "-ffreestanding",
-         "-ffunction-sections", "-fno-tree-loop-distribute-patterns", "-nostdlib", "-Wl,--gc-sections",
-         "-Wl,--build-id=none", f"-I{FIRMWARE / 'common'}", f"-L{FIRMWARE / 'ld'}")
+FLAGS = (
+    "-mcpu=cortex-m33",
+    "-mthumb",
+    "-Os",
+    "-std=c11",
+    "-Wall",
+    "-Wextra",
+    "-Werror",
+    "-ffreestanding",
+    "-ffunction-sections",
+    "-fno-tree-loop-distribute-patterns",
+    "-nostdlib",
+    "-Wl,--gc-sections",
+    "-Wl,--build-id=none",
+    f"-I{FIRMWARE / 'common'}",
+    f"-L{FIRMWARE / 'ld'}",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +95,30 @@ def compile_firmware(out: Path) -> None:
             raise SystemExit("the secure image does not end with its two entry veneers")
         (out / "secure.bin").write_bytes(body[:SECURE_BODY_SIZE])
 
-        elf = _link(work / "nonsecure.elf", "nonsecure.ld", [],
-                    [*_common("flash.c"), FIRMWARE / "nonsecure" / "main.c", implib])
+        elf = _link(
+            work / "nonsecure.elf", "nonsecure.ld", [], [*_common("flash.c"), FIRMWARE / "nonsecure" / "main.c", implib]
+        )
         (out / "nonsecure.bin").write_bytes(_linear(elf, NONSECURE_BASE))
-        elf = _link(work / "boot.elf", "boot.ld", ["-DSECURE_BUILD"],
-                    [*_common("sha256.c", "flash.c"), FIRMWARE / "boot" / "main.c"])
+        elf = _link(
+            work / "boot.elf",
+            "boot.ld",
+            ["-DSECURE_BUILD"],
+            [*_common("sha256.c", "flash.c"), FIRMWARE / "boot" / "main.c"],
+        )
         (out / "boot.bin").write_bytes(_linear(elf, BOOT_BASE))
 
         _write_tables(work / "tables.c")
-        elf = _link(work / "standalone.elf", "standalone.ld",
-                    ["-DSTANDALONE", f"-I{FIRMWARE / 'standalone'}"],
-                    [*_common("flash.c"), FIRMWARE / "nonsecure" / "main.c",
-                     FIRMWARE / "standalone" / "alone.c", work / "tables.c"])
+        elf = _link(
+            work / "standalone.elf",
+            "standalone.ld",
+            ["-DSTANDALONE", f"-I{FIRMWARE / 'standalone'}"],
+            [
+                *_common("flash.c"),
+                FIRMWARE / "nonsecure" / "main.c",
+                FIRMWARE / "standalone" / "alone.c",
+                work / "tables.c",
+            ],
+        )
         _write_hex(_loaded(elf), out / "standalone.hex")
 
 
@@ -102,9 +128,26 @@ def sign(plain: Path, out: Path) -> None:
     for image in SIGNED:
         with tempfile.TemporaryDirectory() as name:
             padded = Path(name) / "padded.bin"
-            command = [imgtool, "sign", "--key", KEYS / "sign-p256.pem", "--encrypt", KEYS / "encrypt-p256-pub.pem",
-                       "--header-size", hex(HEADER_SIZE), "--pad-header", "--slot-size", hex(image.slot_size),
-                       "--align", "8", "--version", "1.2.0", "--security-counter", "auto", "--pad"]
+            command = [
+                imgtool,
+                "sign",
+                "--key",
+                KEYS / "sign-p256.pem",
+                "--encrypt",
+                KEYS / "encrypt-p256-pub.pem",
+                "--header-size",
+                hex(HEADER_SIZE),
+                "--pad-header",
+                "--slot-size",
+                hex(image.slot_size),
+                "--align",
+                "8",
+                "--version",
+                "1.2.0",
+                "--security-counter",
+                "auto",
+                "--pad",
+            ]
             command += ["--confirm", "--clear"] if image.init else ["--overwrite-only"]
             subprocess.run([str(c) for c in [*command, plain / image.body, padded]], check=True, capture_output=True)
             data = padded.read_bytes()
@@ -165,21 +208,27 @@ def _write_hex(hexfile: IntelHex, path: Path) -> None:
 
 def _write_curve(path: Path, points: int) -> None:
     values = [16 + i * (points + 3 * i) * 220 // (4 * points * points) + i * i * 37 % 11 for i in range(points)]
-    rows = "\n".join("    " + " ".join(f"{v}," for v in values[i:i + 16]) for i in range(0, points, 16))
-    path.write_text("/* Response of the temperature sensor, measured on one board. */\n#include <stdint.h>\n"
-                    "extern const uint8_t sensor_curve[];\nextern const uint16_t sensor_curve_size;\n"
-                    '__attribute__((section(".curve"))) const uint8_t sensor_curve[] = {\n' + rows +
-                    f"\n}};\nconst uint16_t sensor_curve_size = {points};\n")
+    rows = "\n".join("    " + " ".join(f"{v}," for v in values[i : i + 16]) for i in range(0, points, 16))
+    path.write_text(
+        "/* Response of the temperature sensor, measured on one board. */\n#include <stdint.h>\n"
+        "extern const uint8_t sensor_curve[];\nextern const uint16_t sensor_curve_size;\n"
+        '__attribute__((section(".curve"))) const uint8_t sensor_curve[] = {\n'
+        + rows
+        + f"\n}};\nconst uint16_t sensor_curve_size = {points};\n"
+    )
 
 
 def _write_tables(path: Path) -> None:
     calibration = [i * i // 700 + 3 * i - 4000 + i * 7919 % 23 for i in range(4096)]
     shape = (0x3C, 0x66, 0xC3, 0x81, 0xFF, 0x18, 0x7E, 0x00)
     glyphs = [shape[(i % 8 * (i // 8 % 5 + 1) + i // 8) % 8] ^ (i // 8 * 37 >> 1) & 0x5A for i in range(4096)]
-    text = "#include \"tables.h\"\n"
+    text = '#include "tables.h"\n'
     for kind, name, values in (("int16_t", "calibration", calibration), ("uint8_t", "glyphs", glyphs)):
-        text += (f'__attribute__((section(".tables.{name}"))) const {kind} {name}[4096] = {{\n'
-                 + ",\n".join("    " + ", ".join(map(str, values[i:i + 16])) for i in range(0, 4096, 16)) + "\n};\n")
+        text += (
+            f'__attribute__((section(".tables.{name}"))) const {kind} {name}[4096] = {{\n'
+            + ",\n".join("    " + ", ".join(map(str, values[i : i + 16])) for i in range(0, 4096, 16))
+            + "\n};\n"
+        )
     path.write_text(text)
 
 

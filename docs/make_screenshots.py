@@ -14,12 +14,13 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from h5diag.data import data_folder  # noqa: E402
-from h5diag.diagnose import diagnose, load_case  # noqa: E402
-from h5diag.plot import plot_memory_map, save_png  # noqa: E402
-from h5diag.report import write_report  # noqa: E402
-from tests.browser.conftest import CHROMIUM, start_lab  # noqa: E402
-from tests.browser.support import open_notebook, run_all, wait_until_run  # noqa: E402
+from h5diag.case import load_case  # noqa: E402
+from h5diag.case.samples import data_folder  # noqa: E402
+from h5diag.judge import diagnose  # noqa: E402
+from h5diag.show.plots import plot_memory_map, save_png  # noqa: E402
+from h5diag.show.report import write_report  # noqa: E402
+from tests.app.browser.conftest import CHROMIUM, start_lab  # noqa: E402
+from tests.app.browser.support import open_notebook, run_all, wait_until_run  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 

@@ -2,6 +2,6 @@
 
 import sys
 
-from h5diag.cli import main
+from h5diag.app.cli import main
 
 sys.exit(main())

@@ -1,11 +1,11 @@
 """What can go wrong, one tree.
 
-    H5DiagError
-    ├── InputError          a file, text or value from the user cannot be used      (exit status 2)
-    ├── ProbeError          the link to the chip; says nothing about the chip       (exit status 3)
-    ├── TargetError         the chip answered wrongly; becomes a finding
-    ├── PermissionRefused   the caller did not allow what was asked for             (exit status 4)
-    └── Cancelled           the person asked to stop
+H5DiagError
+├── InputError          a file, text or value from the user cannot be used      (exit status 2)
+├── ProbeError          the link to the chip; says nothing about the chip       (exit status 3)
+├── TargetError         the chip answered wrongly; becomes a finding
+├── PermissionRefused   the caller did not allow what was asked for             (exit status 4)
+└── Cancelled           the person asked to stop
 """
 
 from __future__ import annotations

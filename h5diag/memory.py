@@ -18,8 +18,17 @@ import numpy.typing as npt
 from h5diag.ranges import ADDRESS_LIMIT, AddressRange, merged, subtracted
 
 __all__ = [
-    "ADDRESS_LIMIT", "Access", "AddressRange", "Bytes", "Cancel", "MemoryImage", "Origin", "Progress", "Segment",
-    "merged", "subtracted",
+    "ADDRESS_LIMIT",
+    "Access",
+    "AddressRange",
+    "Bytes",
+    "Cancel",
+    "MemoryImage",
+    "Origin",
+    "Progress",
+    "Segment",
+    "merged",
+    "subtracted",
 ]
 
 Bytes = npt.NDArray[np.uint8]
@@ -153,8 +162,9 @@ class MemoryImage:
                 raise ValueError(f"{hole} is both readable and unreadable")
 
     @classmethod
-    def from_bytes(cls, data: bytes | bytearray | memoryview | Bytes, start: int, *,
-                   origin: Origin | None = None) -> MemoryImage:
+    def from_bytes(
+        cls, data: bytes | bytearray | memoryview | Bytes, start: int, *, origin: Origin | None = None
+    ) -> MemoryImage:
         """Return an image of one segment (none when `data` is empty) at address `start`."""
         array = data if isinstance(data, np.ndarray) else np.frombuffer(bytes(data), dtype=np.uint8)
         segments = (Segment(start, array),) if array.size else ()
@@ -204,15 +214,15 @@ class MemoryImage:
             first = start if i < 0 else self.segments[i].stop
             raise KeyError(f"no byte known at 0x{first:08X}")
         s = self.segments[i]
-        return s.data[start - s.start:stop - s.start]
+        return s.data[start - s.start : stop - s.start]
 
     def read_filled(self, start: int, stop: int, fill: int = 0xFF) -> tuple[Bytes, npt.NDArray[np.bool_]]:
         """Return the bytes ``[start, stop)`` with `fill` where unknown, and the mask of the known ones."""
         data = np.full(stop - start, fill, np.uint8)
         known = np.zeros(stop - start, np.bool_)
         for s in self.segments_in(start, stop):
-            data[s.start - start:s.stop - start] = s.data
-            known[s.start - start:s.stop - start] = True
+            data[s.start - start : s.stop - start] = s.data
+            known[s.start - start : s.stop - start] = True
         return data, known
 
     def segments_in(self, start: int, stop: int) -> Iterator[Segment]:
@@ -223,7 +233,7 @@ class MemoryImage:
                 return
             a, b = max(start, s.start), min(stop, s.stop)
             if a < b:
-                yield s if (a, b) == (s.start, s.stop) else Segment(a, s.data[a - s.start:b - s.start])
+                yield s if (a, b) == (s.start, s.stop) else Segment(a, s.data[a - s.start : b - s.start])
 
     def gaps(self, start: int, stop: int) -> tuple[AddressRange, ...]:
         """Return the parts of ``[start, stop)`` without known bytes, the unreadable ones included."""
@@ -232,15 +242,21 @@ class MemoryImage:
     def crop(self, start: int, stop: int) -> MemoryImage:
         """Return what lies in ``[start, stop)``, with the same origin."""
         window = AddressRange(start, stop)
-        return MemoryImage(tuple(self.segments_in(start, stop)),
-                           tuple(r.intersection(window) for r in self.unreadable),
-                           tuple(r.intersection(window) for r in self.unstable), self.origin)
+        return MemoryImage(
+            tuple(self.segments_in(start, stop)),
+            tuple(r.intersection(window) for r in self.unreadable),
+            tuple(r.intersection(window) for r in self.unstable),
+            self.origin,
+        )
 
     def shifted(self, displacement: int) -> MemoryImage:
         """Return the same bytes `displacement` bytes higher."""
-        return MemoryImage(tuple(Segment(s.start + displacement, s.data) for s in self.segments),
-                           tuple(r.shifted(displacement) for r in self.unreadable),
-                           tuple(r.shifted(displacement) for r in self.unstable), self.origin)
+        return MemoryImage(
+            tuple(Segment(s.start + displacement, s.data) for s in self.segments),
+            tuple(r.shifted(displacement) for r in self.unreadable),
+            tuple(r.shifted(displacement) for r in self.unstable),
+            self.origin,
+        )
 
     def with_origin(self, origin: Origin) -> MemoryImage:
         """Return the same bytes with another origin."""
@@ -257,8 +273,9 @@ class MemoryImage:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, MemoryImage):
             return NotImplemented
-        return (self.segments == other.segments and self.unreadable == other.unreadable
-                and self.unstable == other.unstable)
+        return (
+            self.segments == other.segments and self.unreadable == other.unreadable and self.unstable == other.unstable
+        )
 
     def __hash__(self) -> int:
         return hash((self.segments, self.unreadable, self.unstable))
@@ -277,5 +294,4 @@ def _joined(segments: Iterable[Segment]) -> tuple[Segment, ...]:
             groups[-1].append(s)
         else:
             groups.append([s])
-    return tuple(g[0] if len(g) == 1 else Segment(g[0].start, np.concatenate([s.data for s in g]))
-                 for g in groups)
+    return tuple(g[0] if len(g) == 1 else Segment(g[0].start, np.concatenate([s.data for s in g])) for g in groups)

@@ -155,11 +155,17 @@ OPTION BYTES BANK: 1
      WRP2B_PEND   : 0x0  (0x8040000)
 """
 
-U5_LISTING = (L5_LISTING.replace("0x472", "0x482").replace("Rev B", "--").replace("512 KBytes (default)", "2 MBytes")
-              .replace("     DB256        : 0x1 (contiguous)\n",
-                       "     SRAM3_ECC    : 0x1 (off)\n     SRAM_RST     : 0x1 (kept)\n")
-              .replace("     DBANK  ", "     DUALBANK").replace("SRAM2_PE ", "SRAM2_ECC")
-              .replace("     WRP1B_PSTRT", "     UNLOCK_1A    : 0x1 (free)\n     WRP1B_PSTRT"))
+U5_LISTING = (
+    L5_LISTING.replace("0x472", "0x482")
+    .replace("Rev B", "--")
+    .replace("512 KBytes (default)", "2 MBytes")
+    .replace(
+        "     DB256        : 0x1 (contiguous)\n", "     SRAM3_ECC    : 0x1 (off)\n     SRAM_RST     : 0x1 (kept)\n"
+    )
+    .replace("     DBANK  ", "     DUALBANK")
+    .replace("SRAM2_PE ", "SRAM2_ECC")
+    .replace("     WRP1B_PSTRT", "     UNLOCK_1A    : 0x1 (free)\n     WRP1B_PSTRT")
+)
 
 EXPORT = """{
  "deviceId": 1156,
@@ -198,16 +204,38 @@ REGISTERS_MDW = """\
 
 def write(file, address, *, size="20.15 KB", verified=True, mismatch=None, error=""):
     """What one download prints."""
-    out = ["", "", "Memory Programming ...", f"Opening and parsing file: {file}", "", "",
-           f"  File          : {file}", f"  Size          : {size}", f"  Address       : 0x{address:08X}", "", "",
-           "Erasing memory corresponding to segment 0:", "Erasing internal memory sectors [95 97]",
-           "Download in Progress:", "[====================] 100%", "", "File download complete",
-           "Time elapsed during download operation: 00:00:00.512", "", "", "Verifying ...", "", ""]
+    out = [
+        "",
+        "",
+        "Memory Programming ...",
+        f"Opening and parsing file: {file}",
+        "",
+        "",
+        f"  File          : {file}",
+        f"  Size          : {size}",
+        f"  Address       : 0x{address:08X}",
+        "",
+        "",
+        "Erasing memory corresponding to segment 0:",
+        "Erasing internal memory sectors [95 97]",
+        "Download in Progress:",
+        "[====================] 100%",
+        "",
+        "File download complete",
+        "Time elapsed during download operation: 00:00:00.512",
+        "",
+        "",
+        "Verifying ...",
+        "",
+        "",
+    ]
     if error:
         out = [*out[:14], f"Error: {error}"]
     elif mismatch is not None:
-        out += [f"Error: Data mismatch found at address 0x{mismatch:08X} (byte = 0xFF instead of 0x7F)",
-                "Error: Download verification failed"]
+        out += [
+            f"Error: Data mismatch found at address 0x{mismatch:08X} (byte = 0xFF instead of 0x7F)",
+            "Error: Download verification failed",
+        ]
     elif verified:
         out += ["Download verified successfully"]
     else:
@@ -218,15 +246,29 @@ def write(file, address, *, size="20.15 KB", verified=True, mismatch=None, error
 def provisioning_log(*, images="init", boot=True, failed_boot=False):
     """An ob_flash_programming.log look-alike."""
     primary = images == "init"
-    out = ["Set TZEN = 1\n", BANNER, "Warning: Option Byte: tzen, value: 0xB4, was not modified.\n",
-           "Remove Protection and erase All\n", BANNER, "MASS ERASE ...\n\nMass erase successfully achieved\n",
-           "Application images programming in download slots\n", BANNER,
-           write(f"../../Appli/Binary/rot_tz_s_app_{images}_sign.hex", 0x08018000 if primary else 0x080BE000), BANNER,
-           write(f"../../Appli/Binary/rot_tz_ns_app_{images}_sign.hex", 0x0801E000 if primary else 0x080C4000)]
+    out = [
+        "Set TZEN = 1\n",
+        BANNER,
+        "Warning: Option Byte: tzen, value: 0xB4, was not modified.\n",
+        "Remove Protection and erase All\n",
+        BANNER,
+        "MASS ERASE ...\n\nMass erase successfully achieved\n",
+        "Application images programming in download slots\n",
+        BANNER,
+        write(f"../../Appli/Binary/rot_tz_s_app_{images}_sign.hex", 0x08018000 if primary else 0x080BE000),
+        BANNER,
+        write(f"../../Appli/Binary/rot_tz_ns_app_{images}_sign.hex", 0x0801E000 if primary else 0x080C4000),
+    ]
     if boot:
-        out += ["Write OEMiROT_Boot\n", BANNER,
-                write("/opt/cube/OEMiROT_Boot/Binary/OEMiROT_Boot.bin", 0x0C000000,
-                      error="failed to download Segment[0]" if failed_boot else "")]
+        out += [
+            "Write OEMiROT_Boot\n",
+            BANNER,
+            write(
+                "/opt/cube/OEMiROT_Boot/Binary/OEMiROT_Boot.bin",
+                0x0C000000,
+                error="failed to download Segment[0]" if failed_boot else "",
+            ),
+        ]
     out += ["Configure Option Bytes\n", BANNER, "Option Bytes successfully programmed\n", "Programming success\n"]
     return "".join(out)
 
@@ -294,13 +336,17 @@ def gui(text, ms=False):
 
 def ansi(text):
     """Colours, carriage returns and a progress bar that was redrawn."""
-    coloured = "".join(f"\x1b[1;33m{line}\x1b[0m\r\n" if i % 2 else line + "\r\n"
-                       for i, line in enumerate(text.splitlines()))
-    return coloured.replace("[==================================================] 100%",
-                            "\r[=====     ] 50%\r\u2588\u2588\u2588\u2588 100%")
+    coloured = "".join(
+        f"\x1b[1;33m{line}\x1b[0m\r\n" if i % 2 else line + "\r\n" for i, line in enumerate(text.splitlines())
+    )
+    return coloured.replace(
+        "[==================================================] 100%", "\r[=====     ] 50%\r\u2588\u2588\u2588\u2588 100%"
+    )
 
 
 def forum(text):
     """Pasted into a forum: columns lost, quote marks, HTML entities and tags, hard spaces."""
-    return "".join("&gt; " + " ".join(line.split()).replace(" : ", " :\u00a0").replace("<", "&lt;") + "<br>\n"
-                   for line in text.splitlines())
+    return "".join(
+        "&gt; " + " ".join(line.split()).replace(" : ", " :\u00a0").replace("<", "&lt;") + "<br>\n"
+        for line in text.splitlines()
+    )

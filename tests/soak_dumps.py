@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from h5diag.acquire import Dump, DumpPlan, dump
-from h5diag.board import Board, connect
 from h5diag.memory import AddressRange
-from h5diag.virtual import FaultKind
+from h5diag.probe.acquire import Dump, DumpPlan, dump
+from h5diag.probe.board import Board, connect
+from h5diag.sim.virtual import FaultKind
 
 BLOCK = 1024
 INDEPENDENT = ("zero-chunk", "drop-word", "bus-fault-sporadic", "unstable")
@@ -100,20 +100,33 @@ def one_run(number: int, seed: int) -> Outcome:
         done = dump(board, DumpPlan(where, chunk=0x4000))
         chip = board._session.probe.chip
         at = where.start - 0x08000000
-        truth = chip.state.data[at:at + where.size]
+        truth = chip.state.data[at : at + where.size]
         wrong: set[int] = set()
         for r in done.agreed:
-            bad = np.flatnonzero(done.image.read(r.start, r.stop) != truth[r.start - where.start:r.stop - where.start])
+            bad = np.flatnonzero(
+                done.image.read(r.start, r.stop) != truth[r.start - where.start : r.stop - where.start]
+            )
             wrong |= {int(b) for b in (bad + r.start - where.start) // BLOCK}
         really = {f.range for f in chip.setup.faults if f.kind is FaultKind.BUS_FAULT}
         bits = chip.flash.cells._unstable.offsets + 0x08000000
         unflagged = sum(not any(int(b) in r for r in done.image.unstable) for b in set(bits.tolist()))
         words = (done.wording, *done.image.origin.remarks)
         return Outcome(
-            number, " + ".join(sorted(i.partition("@")[0] + (" repeating" if "repeat=1" in i else "") for i in items)),
-            link, done.passes, where.size // BLOCK, len(done.image.unstable), len(done.image.unreadable),
-            len(set(done.image.unreadable) ^ really), len(wrong), 0.0 if repeat else expectation(board, done, where),
-            repeat, any("verified" in w.lower() for w in words), unflagged, len(set(bits.tolist())))
+            number,
+            " + ".join(sorted(i.partition("@")[0] + (" repeating" if "repeat=1" in i else "") for i in items)),
+            link,
+            done.passes,
+            where.size // BLOCK,
+            len(done.image.unstable),
+            len(done.image.unreadable),
+            len(set(done.image.unreadable) ^ really),
+            len(wrong),
+            0.0 if repeat else expectation(board, done, where),
+            repeat,
+            any("verified" in w.lower() for w in words),
+            unflagged,
+            len(set(bits.tolist())),
+        )
 
 
 def check(outcomes: list[Outcome]) -> list[str]:
@@ -134,25 +147,32 @@ def table(outcomes: list[Outcome], seed: int) -> str:
     """Return the results as Markdown."""
     free = [o for o in outcomes if not o.repeatable]
     lines = [
-        "# Randomized faulty dumps", "",
+        "# Randomized faulty dumps",
+        "",
         f"`python tests/soak_dumps.py --runs {len(outcomes)} --seed {seed}`: ranges of 4 to 16 KB, at DP/AP level and",
         "through the accelerated memory interface. A block is 1 KB; *agreed and wrong* counts blocks that came wrong",
-        "in the same way in every pass. The expectation follows from the faults' own rates and the passes made.", "",
+        "in the same way in every pass. The expectation follows from the faults' own rates and the passes made.",
+        "",
         f"Faults that are independent between passes: {len(free)} runs, {sum(o.blocks for o in free)} blocks,",
         f"**{sum(o.wrong for o in free)} agreed and wrong, {sum(o.expected for o in free):.2f} expected by chance**; "
-        f"{sum(o.unflagged_bits for o in free)} of {sum(o.unstable_bits for o in free)} unstable bits not flagged.", "",
+        f"{sum(o.unflagged_bits for o in free)} of {sum(o.unstable_bits for o in free)} unstable bits not flagged.",
+        "",
         "Faults that repeat look like data: the map says `agrees in N passes`, never more. Their wrong blocks are",
-        "listed here to show what repeated reading cannot find.", "",
+        "listed here to show what repeated reading cannot find.",
+        "",
         "| faults | runs | passes | blocks | disputed ranges | agreed and wrong | expected by chance |",
-        "|---|---|---|---|---|---|---|"]
+        "|---|---|---|---|---|---|---|",
+    ]
     for repeat in (False, True):
         for kinds in sorted({o.kinds for o in outcomes if o.repeatable == repeat}):
             rows = [o for o in outcomes if o.kinds == kinds and o.repeatable == repeat]
             passes = sorted(o.passes for o in rows)
             chance = "repeats" if repeat else f"{sum(o.expected for o in rows):.3f}"
-            lines.append(f"| {kinds} | {len(rows)} | {passes[0]} to {passes[-1]}, median {passes[len(rows) // 2]} | "
-                         f"{sum(o.blocks for o in rows)} | {sum(o.disputed for o in rows)} | "
-                         f"{sum(o.wrong for o in rows)} | {chance} |")
+            lines.append(
+                f"| {kinds} | {len(rows)} | {passes[0]} to {passes[-1]}, median {passes[len(rows) // 2]} | "
+                f"{sum(o.blocks for o in rows)} | {sum(o.disputed for o in rows)} | "
+                f"{sum(o.wrong for o in rows)} | {chance} |"
+            )
     return "\n".join(lines) + "\n"
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent / "firmware"))
+sys.path.insert(0, str(Path(__file__).parent / "measure" / "firmware"))
 
 from imgtool_images import SIGNING, Workshop
 
-from h5diag.firmware import find_images, load_verify_key, verify_image
+from h5diag.measure.firmware import find_images, load_verify_key, verify_image
 from h5diag.memory import MemoryImage
 
 
@@ -32,17 +32,24 @@ def make(workshop: Workshop, rng: np.random.Generator) -> tuple[bytes, str]:
         options += ["-c", "--encrypt-keylen", str(rng.choice([128, 256]))]
     else:
         encrypt = ""
-    for chance, words in ((3, ["-s", str(rng.integers(1 << 32))]), (4, ["-d", "(1, 1.2.3+4)"]), (4, ["--pad"]),
-                          (5, ["--non-bootable"]), (5, ["--custom-tlv", "0xa1", "0x" + rng.bytes(8).hex()]),
-                          (6, ["--public-key-format", "full"]), (6, ["--boot-record", "App"])):
+    for chance, words in (
+        (3, ["-s", str(rng.integers(1 << 32))]),
+        (4, ["-d", "(1, 1.2.3+4)"]),
+        (4, ["--pad"]),
+        (5, ["--non-bootable"]),
+        (5, ["--custom-tlv", "0xa1", "0x" + rng.bytes(8).hex()]),
+        (6, ["--public-key-format", "full"]),
+        (6, ["--boot-record", "App"]),
+    ):
         if not rng.integers(chance):
             options += words
     if key == "ed25519" and not rng.integers(3):
         options += ["--pure"]
     size = int(rng.integers(1, 3000))
     payload = rng.integers(0, int(rng.choice([4, 60, 256])), size, np.uint8).tobytes()
-    return workshop.sign(*options, "-M", "2", payload=payload, key=key, encrypt=encrypt,
-                         header=int(rng.choice([32, 64, 512]))), key
+    return workshop.sign(
+        *options, "-M", "2", payload=payload, key=key, encrypt=encrypt, header=int(rng.choice([32, 64, 512]))
+    ), key
 
 
 def damage(image: bytes, rng: np.random.Generator) -> bytes:
@@ -60,7 +67,7 @@ def damage(image: bytes, rng: np.random.Generator) -> bytes:
             case 2:
                 del data[at:]
             case _:
-                data[at:at + 2] = int(rng.choice([0, 0xFFFF, 0x6907, 0x6908, 0x10, 0x25])).to_bytes(2, "little")
+                data[at : at + 2] = int(rng.choice([0, 0xFFFF, 0x6907, 0x6908, 0x10, 0x25])).to_bytes(2, "little")
         if not data:
             break
     return bytes(data)
@@ -91,8 +98,10 @@ def main() -> int:
                 done += 1
                 if disagreement(workshop, damaged, asked):
                     Path("soak_images-failure.bin").write_bytes(damaged)
-                    print(f"soak_images: disagreement at run {done}, seed {options.seed}, key {asked!r}:"
-                          " soak_images-failure.bin")
+                    print(
+                        f"soak_images: disagreement at run {done}, seed {options.seed}, key {asked!r}:"
+                        " soak_images-failure.bin"
+                    )
                     return 1
     print(f"soak_images: {done} images, seed {options.seed}, {time.monotonic() - begun:.0f} s, no disagreement")
     return 0

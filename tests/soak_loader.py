@@ -13,12 +13,12 @@ import time
 from pathlib import Path
 
 from h5diag.errors import InputError
-from h5diag.loader.dryrun.run import dry_run
-from h5diag.loader.elf import parse_loader
-from h5diag.loader.explain import explain
-from h5diag.loader.lint import lint
-from h5diag.loader.placement import family
-from h5diag.loader.vb3 import decode_log, parse_log
+from h5diag.measure.loader.elf import parse_loader
+from h5diag.measure.loader.explain import explain
+from h5diag.measure.loader.lint import lint
+from h5diag.measure.loader.placement import family
+from h5diag.measure.loader.vb3 import decode_log, parse_log
+from h5diag.sim.dryrun.run import dry_run
 
 LOADERS = Path(__file__).resolve().parents[1] / "data" / "loaders"
 LONGEST_S = 20.0
@@ -35,10 +35,10 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
             case 1:
                 out[at] = rng.randrange(256)
             case 2:
-                out[at:at + 4] = rng.choice((b"\xff" * 4, bytes(4), b"\x00\x00\x00\x80", b"\x04\x00\x00\x20"))
+                out[at : at + 4] = rng.choice((b"\xff" * 4, bytes(4), b"\x00\x00\x00\x80", b"\x04\x00\x00\x20"))
             case 3:
-                out[at:at + 16] = rng.randbytes(16)
-    return bytes(out[:rng.randrange(len(out))]) if rng.random() < 0.1 else bytes(out)
+                out[at : at + 16] = rng.randbytes(16)
+    return bytes(out[: rng.randrange(len(out))]) if rng.random() < 0.1 else bytes(out)
 
 
 def one(data: bytes, name: str, trustzone: str) -> str:

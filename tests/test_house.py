@@ -16,14 +16,30 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "h5diag"
 
-# A room imports only from lower floors (and from itself). docs/architecture.md draws the same picture.
+# A wing imports only from lower floors (and from itself). docs/architecture.md draws the same picture.
 FLOORS = {
-    "errors": 0, "ranges": 0, "data": 0, "memory": 1, "files": 2, "chip": 2, "layout": 3, "cubeprog": 3, "verdict": 3,
-    "options": 4, "firmware": 4, "locate": 4, "compare": 4, "virtual": 5, "board": 6, "acquire": 7, "flashtest": 7,
-    "loader": 7, "diagnose": 8, "intake": 8, "capture": 8, "plot": 9, "report": 10, "lab": 10, "panels": 11, "cli": 11,
+    "errors": 0,
+    "ranges": 0,
+    "memory": 1,
+    "chip": 2,
+    "evidence": 3,
+    "layout": 4,
+    "measure": 5,
+    "case": 6,
+    "sim": 7,
+    "probe": 8,
+    "judge": 9,
+    "show": 10,
+    "app": 11,
 }
-ONLY_IN = {"pyocd": {"board", "virtual"}, "matplotlib": {"plot"}, "ipywidgets": {"panels"}, "anywidget": {"panels"},
-           "unicorn": {"loader", "virtual"}, "numba": {"locate"}}
+ONLY_IN = {
+    "pyocd": {"probe", "sim"},
+    "matplotlib": {"show"},
+    "ipywidgets": {"app"},
+    "anywidget": {"app"},
+    "unicorn": {"sim"},
+    "numba": {"measure"},
+}
 FREE = {"__init__", "__main__"}
 
 
@@ -73,11 +89,11 @@ def test_the_picture_in_the_docs_names_every_room():
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_no_module_outgrows_a_room(path):
-    assert len(path.read_text("utf-8").splitlines()) <= 350
+    assert len(path.read_text("utf-8").splitlines()) <= 600
 
 
 def test_import_is_quick_and_pulls_in_nothing_heavy():
-    code = "import sys, h5diag, h5diag.cli; h5diag.cli.build_parser(); print(sorted(sys.modules))"
+    code = "import sys, h5diag, h5diag.app.cli; h5diag.app.cli.build_parser(); print(sorted(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     loaded = {name.split(".")[0] for name in ast.literal_eval(out)}
     assert not loaded & {"pyocd", "matplotlib", "ipywidgets", "anywidget", "unicorn", "numba", "nbconvert", "pcpp"}
@@ -95,8 +111,9 @@ def test_environment_yml_names_the_same_dependencies():
         name, spec = re.fullmatch(r"([A-Za-z0-9._-]+)(.*)", requirement).groups()
         return names.get(name, name), spec
 
-    assert sorted(split(d) for d in conda if d.split("=")[0] not in ("python", "pip")) \
-        == sorted(split(d) for d in project["dependencies"])
+    assert sorted(split(d) for d in conda if d.split("=")[0] not in ("python", "pip")) == sorted(
+        split(d) for d in project["dependencies"]
+    )
 
 
 def test_notebooks_are_stored_bare():
@@ -115,17 +132,24 @@ def test_notebooks_are_stored_bare():
 def test_the_project_speaks_of_itself_only():
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
     files = [name for name in listed.split("\0") if name]
-    pattern = re.compile(r"(?<![\w.])/(?:work|root|home/(?!ada/)\w+|tmp/\w+)/"
-                         r"|py" r"pi\.org|regis" r"try\.npmjs|conda\.anaconda")
+    pattern = re.compile(
+        r"(?<![\w.])/(?:work|root|home/(?!ada/)\w+|tmp/\w+)/"
+        r"|py"
+        r"pi\.org|regis"
+        r"try\.npmjs|conda\.anaconda"
+    )
     for name in files:
         path = ROOT / name
-        if path.suffix in {".py", ".md", ".toml", ".yml", ".ipynb", ".js", ".css", ".html", ".c", ".h", ".ld", ""} \
-                and path.is_file():
+        if (
+            path.suffix in {".py", ".md", ".toml", ".yml", ".ipynb", ".js", ".css", ".html", ".c", ".h", ".ld", ""}
+            and path.is_file()
+        ):
             found = pattern.search(path.read_text("utf-8", "replace"))
             assert not found, f"{name}: {found and found[0]}"
 
 
 def test_ruff_and_mypy_are_clean():
-    for command in (["ruff", "check", "h5diag", "tests", "benchmarks", "data"], ["mypy"]):
+    trees = ["h5diag", "tests", "benchmarks", "data", "docs"]
+    for command in (["ruff", "check", *trees], ["ruff", "format", "--check", *trees], ["mypy"]):
         done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]

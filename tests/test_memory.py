@@ -153,8 +153,12 @@ def test_impossible_segments(data):
 
 def test_crop_keeps_what_is_known_about_the_read():
     origin = Origin("a.bin", "bin", Access.SECURE, "hotplug")
-    image = MemoryImage((Segment(BASE, np.zeros(16, np.uint8)),), (AddressRange(BASE + 16, BASE + 32),),
-                        (AddressRange(BASE + 4, BASE + 8),), origin)
+    image = MemoryImage(
+        (Segment(BASE, np.zeros(16, np.uint8)),),
+        (AddressRange(BASE + 16, BASE + 32),),
+        (AddressRange(BASE + 4, BASE + 8),),
+        origin,
+    )
     part = image.crop(BASE + 6, BASE + 20)
     assert part.ranges == (AddressRange(BASE + 6, BASE + 16),)
     assert part.unreadable == (AddressRange(BASE + 16, BASE + 20),)

@@ -1,6 +1,6 @@
 """What the manuals say about a chip, as data: geometry, aliases, identity, registers, option bytes.
 
-Each chip is one TOML file in ``h5diag/chips``; files whose name begins with ``_`` hold what a family shares
+Each chip is one TOML file in ``h5diag/chip/chips``; files whose name begins with ``_`` hold what a family shares
 and are named by ``inherits``. The loader is strict: an unknown key, a wrong type or a missing ``ref`` is an
 error, so that a typing slip in a fact file never becomes a silent default.
 

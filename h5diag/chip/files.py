@@ -24,9 +24,10 @@ _IDENTITY = ("name", "id", "tag", "register", "code")
 
 def chip_names() -> tuple[str, ...]:
     """Return the names of all chip files, sorted."""
-    files = resources.files("h5diag").joinpath("chips").iterdir()
-    return tuple(sorted(f.name.removesuffix(".toml") for f in files
-                        if f.name.endswith(".toml") and not f.name.startswith("_")))
+    files = resources.files("h5diag").joinpath("chip", "chips").iterdir()
+    return tuple(
+        sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml") and not f.name.startswith("_"))
+    )
 
 
 def load_chip(name: str = DEFAULT_CHIP) -> Chip:
@@ -69,7 +70,7 @@ def find_chips(dev_id: int, flash_kib: int = 0) -> tuple[Chip, ...]:
 
 @lru_cache(maxsize=64)
 def _load(name: str) -> Chip:
-    folder = resources.files("h5diag").joinpath("chips")
+    folder = resources.files("h5diag").joinpath("chip", "chips")
     return parse_chip(name, lambda file: folder.joinpath(file + ".toml").read_text("utf-8"))
 
 
@@ -137,8 +138,11 @@ def _strict_table(kind: type, value: Any, where: str) -> Any:
     fields = {f.name: f for f in dataclasses.fields(kind)}
     if unknown := sorted(set(value) - set(fields)):
         raise InputError(f"unknown key {unknown[0]!r}", source=where)
-    missing = [n for n, f in fields.items() if n not in value
-               and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+    missing = [
+        n
+        for n, f in fields.items()
+        if n not in value and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
     if missing:
         raise InputError(f"missing key {missing[0]!r}", source=where)
     label = str(value.get("name", value.get("id", "")))

@@ -174,8 +174,9 @@ class Chip:
         stride = self.flash.bank_size if area.bank_stride < 0 else area.bank_stride
         address = base + r.get("BK_ECC", value) * stride + (r.get("ADDR_ECC", value) - area.offset) * area.step
         # The arithmetic of small areas may leave the address space when a register was read as garbage.
-        return EccLocation(kind, area.name, max(0, address),
-                           area.step if area.step > 1 else self.flash.program_unit, area.hint)
+        return EccLocation(
+            kind, area.name, max(0, address), area.step if area.step > 1 else self.flash.program_unit, area.hint
+        )
 
     def _ecc_area(self, names: set[str], r: Register, value: int) -> EccArea:
         for area in self.ecc:
@@ -201,6 +202,11 @@ class Chip:
 @lru_cache(maxsize=64)
 def _sectors(flash: Flash) -> tuple[Sector, ...]:
     per_bank = flash.bank_size // flash.sector_size
-    return tuple(Sector(1 + i // per_bank, i % per_bank,
-                        AddressRange(flash.base + i * flash.sector_size, flash.base + (i + 1) * flash.sector_size))
-                 for i in range(flash.size // flash.sector_size))
+    return tuple(
+        Sector(
+            1 + i // per_bank,
+            i % per_bank,
+            AddressRange(flash.base + i * flash.sector_size, flash.base + (i + 1) * flash.sector_size),
+        )
+        for i in range(flash.size // flash.sector_size)
+    )

@@ -9,15 +9,26 @@ from pathlib import Path
 
 from h5diag.chip import Chip
 from h5diag.errors import InputError
-from h5diag.files import read_text
+from h5diag.evidence.files import read_text
 from h5diag.layout.displacement import Explanation, ExplanationKind, explain
 from h5diag.layout.header import parse_flash_layout
 from h5diag.layout.presets import preset, preset_names
 from h5diag.layout.slots import NO_SLOT, Layout, Mode, Role, Security, Slot
 
 __all__ = [
-    "NO_SLOT", "Explanation", "ExplanationKind", "Layout", "Mode", "Role", "Security", "Slot", "explain",
-    "load_layout", "parse_flash_layout", "preset", "preset_names",
+    "NO_SLOT",
+    "Explanation",
+    "ExplanationKind",
+    "Layout",
+    "Mode",
+    "Role",
+    "Security",
+    "Slot",
+    "explain",
+    "load_layout",
+    "parse_flash_layout",
+    "preset",
+    "preset_names",
 ]
 
 _PRESETS = "oemirot-{2m,1m}-{overwrite,swap}[-1image][-data1|-data2]"

@@ -35,8 +35,9 @@ class Explanation:
     text: str
 
 
-def explain(chip: Chip, reference_start: int, dump_start: int, size: int = 1, *,
-            slots: Sequence[Slot] = ()) -> Explanation:
+def explain(
+    chip: Chip, reference_start: int, dump_start: int, size: int = 1, *, slots: Sequence[Slot] = ()
+) -> Explanation:
     """Name the displacement of a piece of `size` bytes.
 
     Parameters
@@ -60,24 +61,32 @@ def explain(chip: Chip, reference_start: int, dump_start: int, size: int = 1, *,
     if displacement == 0:
         if reference_start == dump_start:
             return Explanation(ExplanationKind.IN_PLACE, "where it should be")
-        return Explanation(ExplanationKind.ALIAS, f"the same cells seen through the other alias"
-                           f" (0x{reference_start:08X} and 0x{dump_start:08X})")
+        return Explanation(
+            ExplanationKind.ALIAS,
+            f"the same cells seen through the other alias (0x{reference_start:08X} and 0x{dump_start:08X})",
+        )
     moved = f"0x{abs(displacement):X} {'above' if displacement > 0 else 'below'} its place"
     source, target = _slot(slots, there), _slot(slots, here)
     # A piece may run over a slot's end when neighbours moved together; the offset in the slot decides.
     if source and target and source is not target and there - source.range.start == here - target.range.start:
         whose = "its own image" if source.image == target.image else "another image"
-        return Explanation(ExplanationKind.SLOT, f"from slot '{source.name}' (0x{source.range.start:08X}) to slot"
-                           f" '{target.name}' (0x{target.range.start:08X}) of {whose}, {moved}")
+        return Explanation(
+            ExplanationKind.SLOT,
+            f"from slot '{source.name}' (0x{source.range.start:08X}) to slot"
+            f" '{target.name}' (0x{target.range.start:08X}) of {whose}, {moved}",
+        )
     flash = chip.flash
-    in_flash = chip.flash_range.covers(AddressRange(there, there + size)) \
-        and chip.flash_range.covers(AddressRange(here, here + size))
+    in_flash = chip.flash_range.covers(AddressRange(there, there + size)) and chip.flash_range.covers(
+        AddressRange(here, here + size)
+    )
     if in_flash and abs(displacement) == flash.bank_size:
         return Explanation(ExplanationKind.BANK, f"the same offset in the other bank, {moved}")
     if in_flash and displacement % flash.sector_size == 0:
         count = abs(displacement) // flash.sector_size
-        return Explanation(ExplanationKind.SECTOR_MOVE,
-                           f"{count} whole sector{'s' if count > 1 else ''} of {flash.sector_size // 1024} KB, {moved}")
+        return Explanation(
+            ExplanationKind.SECTOR_MOVE,
+            f"{count} whole sector{'s' if count > 1 else ''} of {flash.sector_size // 1024} KB, {moved}",
+        )
     return Explanation(ExplanationKind.UNEXPLAINED, f"{moved}: no slot, bank or sector explains it")
 
 

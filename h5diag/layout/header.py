@@ -37,16 +37,25 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
     InputError
         Naming the macro that is missing or cannot be evaluated, or the line of the header that is wrong.
     """
-    names = ["FLASH_AREA_BL2_OFFSET", "FLASH_AREA_BL2_SIZE", "FLASH_AREA_SCRATCH_SIZE", "FLASH_S_PARTITION_SIZE",
-             "FLASH_TOTAL_SIZE", "MCUBOOT_APP_IMAGE_NUMBER", "FLASH_AREA_SCRATCH_OFFSET", "FLASH_BL2_HDP_END"]
+    names = [
+        "FLASH_AREA_BL2_OFFSET",
+        "FLASH_AREA_BL2_SIZE",
+        "FLASH_AREA_SCRATCH_SIZE",
+        "FLASH_S_PARTITION_SIZE",
+        "FLASH_TOTAL_SIZE",
+        "MCUBOOT_APP_IMAGE_NUMBER",
+        "FLASH_AREA_SCRATCH_OFFSET",
+        "FLASH_BL2_HDP_END",
+    ]
     names += [f"FLASH_AREA_{i}_{what}" for i in range(8) for what in ("OFFSET", "SIZE")]
     defined, values = _values(text, names, source)
 
     def value(name: str, default: int = -1) -> int:
         number = values.get(name, default)
         if number < 0 and name not in values:
-            raise InputError(f"macro {name} is not defined", source=source,
-                             advice="is this the boot loader's flash_layout.h?")
+            raise InputError(
+                f"macro {name} is not defined", source=source, advice="is this the boot loader's flash_layout.h?"
+            )
         if not 0 <= number < 1 << 32:
             raise InputError(f"macro {name} = {number:#x} does not fit 32 bits", source=source)
         return number
@@ -61,9 +70,16 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
     primary = value("FLASH_AREA_0_OFFSET")
     secure_stop = primary + value("FLASH_S_PARTITION_SIZE", value("FLASH_AREA_0_SIZE"))
     try:
-        slots = [Slot("boot", -1, Role.BOOT, Security.SECURE, AddressRange(base + boot, base + boot + boot_size)),
-                 Slot("scratch", -1, Role.SCRATCH, Security.SECURE,
-                      AddressRange(base + scratch, base + scratch + scratch_size))]
+        slots = [
+            Slot("boot", -1, Role.BOOT, Security.SECURE, AddressRange(base + boot, base + boot + boot_size)),
+            Slot(
+                "scratch",
+                -1,
+                Role.SCRATCH,
+                Security.SECURE,
+                AddressRange(base + scratch, base + scratch + scratch_size),
+            ),
+        ]
         for i in range(8):
             offset, size = value(f"FLASH_AREA_{i}_OFFSET", 0), value(f"FLASH_AREA_{i}_SIZE", 0)
             if size:
@@ -97,11 +113,23 @@ def _values(text: str, names: list[str], source: str) -> tuple[set[str], dict[st
             values[name] = number
     except TooMuch as stop:
         what = f"macro {name}" if name else "it"
-        raise InputError(f"{what} expands to more than any flash_layout.h does", source=source,
-                         place=f"line {stop.line}" if stop.line and not name else "",
-                         advice="give the boot loader's own header") from None
-    except (ValueError, TypeError, IndexError, KeyError, AttributeError, RecursionError, SyntaxError, ArithmeticError,
-            OutputDirective) as error:
+        raise InputError(
+            f"{what} expands to more than any flash_layout.h does",
+            source=source,
+            place=f"line {stop.line}" if stop.line and not name else "",
+            advice="give the boot loader's own header",
+        ) from None
+    except (
+        ValueError,
+        TypeError,
+        IndexError,
+        KeyError,
+        AttributeError,
+        RecursionError,
+        SyntaxError,
+        ArithmeticError,
+        OutputDirective,
+    ) as error:
         what = f"macro {name} cannot be evaluated" if name else "the preprocessor cannot read it"
         raise InputError(f"{what} ({type(error).__name__})", source=source) from None
     return set(preprocessor.macros), values
@@ -115,10 +143,16 @@ def _check_size(text: str, source: str) -> None:
     for number, line in enumerate(text.splitlines(), 1):
         joined += len(line)
         if joined > LONGEST_LINE:
-            raise InputError(f"a line of more than {LONGEST_LINE} characters, so no flash_layout.h", source=source,
-                             place=f"line {first}")
+            raise InputError(
+                f"a line of more than {LONGEST_LINE} characters, so no flash_layout.h",
+                source=source,
+                place=f"line {first}",
+            )
         if not line.endswith("\\"):
             joined, first = 0, number + 1
     if text.count("/*", text.rfind("*/") + 1) > 50:
-        raise InputError("comments are begun and not closed", source=source,
-                         place=f"line {1 + text.count(chr(10), 0, text.rfind('/*'))}")
+        raise InputError(
+            "comments are begun and not closed",
+            source=source,
+            place=f"line {1 + text.count(chr(10), 0, text.rfind('/*'))}",
+        )

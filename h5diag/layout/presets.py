@@ -27,8 +27,12 @@ FLASH_SIZE = {"2m": 0x200000, "1m": 0x100000}
 
 def preset_names() -> tuple[str, ...]:
     """Return the names of all presets."""
-    return tuple(f"oemirot-{size}-{mode}{images}{data}" for size, mode, images, data in product(
-        NONSECURE_SIZE, ("overwrite", "swap"), ("", "-1image"), ("", "-data1", "-data2")))
+    return tuple(
+        f"oemirot-{size}-{mode}{images}{data}"
+        for size, mode, images, data in product(
+            NONSECURE_SIZE, ("overwrite", "swap"), ("", "-1image"), ("", "-data1", "-data2")
+        )
+    )
 
 
 def preset(name: str, chip: Chip | None = None) -> Layout:
@@ -43,16 +47,30 @@ def preset(name: str, chip: Chip | None = None) -> Layout:
     s_data, ns_data = sector * (data >= 1), sector * (data >= 2)
     begin = BOOT_SIZE + (SCRATCH_SIZE if mode is Mode.SWAP else 0)
     areas = compose(
-        begin=begin, one_image=one, secure=SECURE_SIZE, nonsecure=NONSECURE_SIZE[size], secure_data=s_data,
-        nonsecure_data=ns_data)
+        begin=begin,
+        one_image=one,
+        secure=SECURE_SIZE,
+        nonsecure=NONSECURE_SIZE[size],
+        secure_data=s_data,
+        nonsecure_data=ns_data,
+    )
     base = chip.flash.base
-    slots = [Slot("boot", -1, Role.BOOT, Security.SECURE, AddressRange(base, base + BOOT_SIZE)),
-             Slot("scratch", -1, Role.SCRATCH, Security.SECURE, AddressRange(base + BOOT_SIZE, base + begin))]
+    slots = [
+        Slot("boot", -1, Role.BOOT, Security.SECURE, AddressRange(base, base + BOOT_SIZE)),
+        Slot("scratch", -1, Role.SCRATCH, Security.SECURE, AddressRange(base + BOOT_SIZE, base + begin)),
+    ]
     slots += [area_slot(i, start, length, base, one) for i, (start, length) in areas.items() if length]
     secure_stop = areas[0][0] + SECURE_SIZE
     try:
-        return Layout(name, chip, mode, tuple(slots), AddressRange(base, base + secure_stop),
-                      AddressRange(base, base + begin), REF)
+        return Layout(
+            name,
+            chip,
+            mode,
+            tuple(slots),
+            AddressRange(base, base + secure_stop),
+            AddressRange(base, base + begin),
+            REF,
+        )
     except ValueError as error:
         raise InputError(f"the layout does not fit the chip: {error}", source=name) from None
 
@@ -78,11 +96,16 @@ def chip_with_flash(size: int) -> Chip:
     return replace(chip, name=f"stm32h5-{size // 1024}k", title=f"an STM32H5 with {size // 1024} KB", flash=flash)
 
 
-def compose(*, begin: int, one_image: bool, secure: int, nonsecure: int, secure_data: int,
-            nonsecure_data: int) -> dict[int, tuple[int, int]]:
+def compose(
+    *, begin: int, one_image: bool, secure: int, nonsecure: int, secure_data: int, nonsecure_data: int
+) -> dict[int, tuple[int, int]]:
     """Return offset and size of each flash area, by its number in ST's header; size 0 = not there."""
-    sizes = {4: secure_data, 0: secure + nonsecure if one_image else secure, 1: 0 if one_image else nonsecure,
-             5: nonsecure_data}
+    sizes = {
+        4: secure_data,
+        0: secure + nonsecure if one_image else secure,
+        1: 0 if one_image else nonsecure,
+        5: nonsecure_data,
+    }
     sizes |= {2: sizes[0], 3: sizes[1], 6: secure_data, 7: nonsecure_data}
     areas, at = {}, begin
     for number in (4, 0, 1, 5, 2, 3, 6, 7):

@@ -114,8 +114,9 @@ class Layout:
                 raise ValueError(f"slots {a.name!r} ({a.range}) and {b.name!r} ({b.range}) overlap")
         for s in slots:
             if not self.chip.flash_range.covers(s.range):
-                raise ValueError(f"slot {s.name!r} ({s.range}) leaves the flash of {self.chip.name}"
-                                 f" ({self.chip.flash_range})")
+                raise ValueError(
+                    f"slot {s.name!r} ({s.range}) leaves the flash of {self.chip.name} ({self.chip.flash_range})"
+                )
 
     def slot_at(self, address: int) -> Slot:
         """Return the slot that holds `address` (either alias), or `NO_SLOT`."""

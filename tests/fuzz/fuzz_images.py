@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 
 from h5diag.errors import InputError
-from h5diag.firmware import (
+from h5diag.layout import load_layout
+from h5diag.measure.firmware import (
     Check,
     DecryptKey,
     VerifyKey,
@@ -30,7 +31,6 @@ from h5diag.firmware import (
     parse_verify_key,
     slot_states,
 )
-from h5diag.layout import load_layout
 from h5diag.memory import MemoryImage
 
 LAYOUTS = tuple(load_layout(n) for n in ("oemirot-2m-overwrite", "oemirot-2m-swap"))
@@ -38,12 +38,16 @@ BASES = (0x08000000, 0x08018000, 0x0C018000, 0x080BE000, 0x0C028000)
 
 
 def pem(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey) -> bytes:
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-                             serialization.NoEncryption())
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
-PEMS = (pem(ec.derive_private_key(12345, ec.SECP256R1())), pem(ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))),
-        pem(x25519.X25519PrivateKey.from_private_bytes(bytes(32))))
+PEMS = (
+    pem(ec.derive_private_key(12345, ec.SECP256R1())),
+    pem(ed25519.Ed25519PrivateKey.from_private_bytes(bytes(32))),
+    pem(x25519.X25519PrivateKey.from_private_bytes(bytes(32))),
+)
 VERIFY: tuple[VerifyKey, ...] = tuple(parse_verify_key(p) for p in PEMS[:2])
 DECRYPT: tuple[DecryptKey, ...] = (parse_decrypt_key(PEMS[0]), parse_decrypt_key(PEMS[2]), parse_decrypt_key(bytes(16)))
 
@@ -54,9 +58,18 @@ def seed_image(flags: int = 4, magic: int = 0x96F3B83D) -> bytes:
     protected = struct.pack("<HH", 0x6908, len(protected) + 4) + protected
     header = struct.pack("<IIHHIIBBHII", magic, 0, 64, len(protected), 256, flags, 1, 2, 3, 4, 0)
     signed = header + b"\xff" * 32 + bytes(range(256)) + protected
-    records = b"".join(struct.pack("<HH", kind, len(value)) + value for kind, value in (
-        (0x10, hashlib.sha256(signed).digest()), (0x01, VERIFY[0].hashes[0]), (0x22, b"\x30\x46" + bytes(70)),
-        (0x24, bytes(64)), (0x32, b"\x04" + bytes(112)), (0x33, bytes(80)), (0x31, bytes(24))))
+    records = b"".join(
+        struct.pack("<HH", kind, len(value)) + value
+        for kind, value in (
+            (0x10, hashlib.sha256(signed).digest()),
+            (0x01, VERIFY[0].hashes[0]),
+            (0x22, b"\x30\x46" + bytes(70)),
+            (0x24, bytes(64)),
+            (0x32, b"\x04" + bytes(112)),
+            (0x33, bytes(80)),
+            (0x31, bytes(24)),
+        )
+    )
     image = signed + struct.pack("<HH", 0x6907, len(records) + 4) + records
     return image + b"\xff" * (-len(image) % 16 + 64) + bytes.fromhex("77c295f360d2ef7f3552500f2cb67980")
 
@@ -79,7 +92,7 @@ def one(data: bytes) -> None:
     for i in images:
         if i.verification.hash is Check.VALID and i.verification.decrypted_hash is not Check.VALID:
             start = i.image.address - memory.span.start
-            signed = bytearray(data[start:start + i.image.tlvs.hashed_size])
+            signed = bytearray(data[start : start + i.image.tlvs.hashed_size])
             if any("primary-only" in r for r in i.verification.remarks):
                 signed[16] &= ~4
             digests = {hashlib.new(a, signed).digest() for a in ("sha256", "sha384", "sha512")}
@@ -95,19 +108,19 @@ def mutated(seed: int, runs: int) -> Iterator[bytes]:
             at = int(rng.integers(len(data) + 1))
             match int(rng.integers(6)):
                 case 0:
-                    data[at:at + 1] = rng.bytes(1)
+                    data[at : at + 1] = rng.bytes(1)
                 case 1:
                     word = int(rng.choice([0, 1, 0xFFFF, 0xFFFFFFFF, 0x80000000, 0x69076908]))
-                    data[at:at + 4] = word.to_bytes(4, "little")
+                    data[at : at + 4] = word.to_bytes(4, "little")
                 case 2:
                     del data[at:]
                 case 3:
-                    data[at:at] = data[:int(rng.integers(len(data) + 1))]
+                    data[at:at] = data[: int(rng.integers(len(data) + 1))]
                 case 4:
                     data[at:at] = rng.bytes(int(rng.integers(40)))
                 case _:
                     data = data[:at] + bytearray(SEEDS[int(rng.integers(len(SEEDS)))])
-            data = data[:1 << 16]
+            data = data[: 1 << 16]
         yield bytes(data)
 
 

@@ -18,10 +18,10 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 import cubeprog_texts as texts
 
 from h5diag.chip import load_chip
-from h5diag.cubeprog import parse_listing, parse_log, parse_registers
-from h5diag.files import decode_text
+from h5diag.evidence.files import decode_text
+from h5diag.evidence.texts import parse_listing, parse_log, parse_registers
 from h5diag.layout import load_layout
-from h5diag.options import (
+from h5diag.measure.options import (
     check_options,
     choose_chip,
     compare_options,
@@ -31,18 +31,55 @@ from h5diag.options import (
     read_provisioning,
     summary,
 )
-from h5diag.options.show import diff_text, log_text, options_text
+from h5diag.measure.options.show import diff_text, log_text, options_text
 
 LAYOUT = load_layout("oemirot-2m-overwrite")
 GOOD = decode_listing(parse_listing(texts.h5_listing()), load_chip())
-SEEDS = tuple(t.encode() for t in (
-    texts.h5_listing(), texts.provisioning_listing(), texts.L5_LISTING, texts.U5_LISTING, texts.EXPORT,
-    texts.REGISTERS_COLUMNS, texts.REGISTERS_MDW, texts.DISCOVERY, texts.DISCOVERY_FAILED, texts.UART, texts.USB,
-    texts.provisioning_log(), texts.provisioning_log(images="enc", failed_boot=True), texts.gui(texts.h5_listing()),
-    texts.ansi(texts.h5_listing()), texts.forum(texts.BANNER + texts.DISCOVERY)))
-WORDS = (b"\x1b[31m", b"&lt;", b"<br>", b"0x", b":", b"(", b")", b"\r", b"\n", b" : ", b"\xff\xfe", b"\x00", b"> ",
-         b"0xFFFFFFFFFFFFFFFF", b"Error: ", b"OPTION BYTES BANK: 3\n", b"bitNameToValue", b"discovery: ", b"-ob A=1 ",
-         b"10:22:33:444 : ", b"%s{0}${x}", "\u202e\u2219\u2028".encode())
+SEEDS = tuple(
+    t.encode()
+    for t in (
+        texts.h5_listing(),
+        texts.provisioning_listing(),
+        texts.L5_LISTING,
+        texts.U5_LISTING,
+        texts.EXPORT,
+        texts.REGISTERS_COLUMNS,
+        texts.REGISTERS_MDW,
+        texts.DISCOVERY,
+        texts.DISCOVERY_FAILED,
+        texts.UART,
+        texts.USB,
+        texts.provisioning_log(),
+        texts.provisioning_log(images="enc", failed_boot=True),
+        texts.gui(texts.h5_listing()),
+        texts.ansi(texts.h5_listing()),
+        texts.forum(texts.BANNER + texts.DISCOVERY),
+    )
+)
+WORDS = (
+    b"\x1b[31m",
+    b"&lt;",
+    b"<br>",
+    b"0x",
+    b":",
+    b"(",
+    b")",
+    b"\r",
+    b"\n",
+    b" : ",
+    b"\xff\xfe",
+    b"\x00",
+    b"> ",
+    b"0xFFFFFFFFFFFFFFFF",
+    b"Error: ",
+    b"OPTION BYTES BANK: 3\n",
+    b"bitNameToValue",
+    b"discovery: ",
+    b"-ob A=1 ",
+    b"10:22:33:444 : ",
+    b"%s{0}${x}",
+    "\u202e\u2219\u2028".encode(),
+)
 FREE_S, PER_MEGABYTE_S = 0.5, 1.0
 
 
@@ -74,19 +111,19 @@ def mutated(seed: int, runs: int) -> Iterator[bytes]:
             at = rng.randrange(len(data) + 1)
             match rng.randrange(6):
                 case 0:
-                    data[at:at + 1] = rng.randbytes(1)
+                    data[at : at + 1] = rng.randbytes(1)
                 case 1:
-                    data[at:at + rng.randrange(4)] = rng.choice(WORDS)
+                    data[at : at + rng.randrange(4)] = rng.choice(WORDS)
                 case 2:
                     del data[at:]
                 case 3:
                     data[at:at] = rng.choice(WORDS) * rng.choice((2, 50, 2000))
                 case 4:
-                    del data[at:at + rng.randrange(200)]
+                    del data[at : at + rng.randrange(200)]
                 case _:
                     other = rng.choice(SEEDS)
-                    data[at:] = other[rng.randrange(len(other)):]
-            data = data[:1 << 17]
+                    data[at:] = other[rng.randrange(len(other)) :]
+            data = data[: 1 << 17]
         yield bytes(data)
 
 

@@ -39,11 +39,29 @@ def build(name: str, folder: Path) -> Path:
     load = 0x08010000 if "LOAD_IN_FLASH" in switches else address
     fpu = ("-mfloat-abi=hard", "-mfpu=fpv5-sp-d16") if "BAD_FLOAT" in switches else ("-mfloat-abi=soft",)
     out = folder / f"{name}.stldr"
-    subprocess.run(["arm-none-eabi-gcc", "-mcpu=cortex-m33", "-mthumb", *fpu, "-Os", "-std=c11", "-Wall", "-Wextra",
-                    "-ffreestanding", "-fno-common", "-nostdlib", f"-D{chip}", *(f"-D{s}" for s in switches),
-                    f"-Wl,-T,{HERE / 'loader.ld'},-z,max-page-size=4,--no-warn-rwx-segments,--strip-debug",
-                    f"-Wl,--defsym=LINK_ADDRESS={address:#x},--defsym=LOAD_ADDRESS={load:#x},--build-id=none",
-                    "-o", str(out), str(HERE / "loader.c")], check=True)
+    subprocess.run(
+        [
+            "arm-none-eabi-gcc",
+            "-mcpu=cortex-m33",
+            "-mthumb",
+            *fpu,
+            "-Os",
+            "-std=c11",
+            "-Wall",
+            "-Wextra",
+            "-ffreestanding",
+            "-fno-common",
+            "-nostdlib",
+            f"-D{chip}",
+            *(f"-D{s}" for s in switches),
+            f"-Wl,-T,{HERE / 'loader.ld'},-z,max-page-size=4,--no-warn-rwx-segments,--strip-debug",
+            f"-Wl,--defsym=LINK_ADDRESS={address:#x},--defsym=LOAD_ADDRESS={load:#x},--build-id=none",
+            "-o",
+            str(out),
+            str(HERE / "loader.c"),
+        ],
+        check=True,
+    )
     out.chmod(0o644)
     return out
 

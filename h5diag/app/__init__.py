@@ -1,0 +1,1 @@
+"""What talks to people: command line, panels, lab."""

@@ -1,0 +1,365 @@
+"""``h5diag probes``, ``info``, ``dump`` and ``virtual``: the commands that talk to a chip, or are one."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from h5diag.app.cli.command import Command, Result, address_range, number, progress_bar
+from h5diag.errors import InputError
+from h5diag.memory import Access, AddressRange
+
+if TYPE_CHECKING:
+    from h5diag.probe.acquire import Dump, DumpPlan
+    from h5diag.probe.board import Board, CoreState, Identification
+
+_ACCESS = {"auto": Access.UNKNOWN, "secure": Access.SECURE, "nonsecure": Access.NONSECURE}
+
+
+def _hertz(text: str) -> int:
+    units = {"khz": 1_000, "mhz": 1_000_000, "hz": 1, "k": 1_000, "m": 1_000_000}
+    word = text.strip().lower().replace("_", "")
+    unit = next((u for u in units if word.endswith(u)), "")
+    try:
+        value = int(float(word.removesuffix(unit)) * units.get(unit, 1))
+    except (ValueError, OverflowError):
+        raise ArgumentTypeError(f"{text!r} is not a speed; write 4000000, 4M or 4MHz") from None
+    if not 1_000 <= value <= 100_000_000:
+        raise ArgumentTypeError(f"{text!r} is no SWD speed; use 1k to 100M")
+    return value
+
+
+def _link_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--probe",
+        default="auto",
+        metavar="P",
+        help="auto, the begin of a probe's id, remote:HOST:PORT, virtual[:ITEM+ITEM], replay:FILE",
+    )
+    parser.add_argument(
+        "--connect",
+        choices=("attach", "halt", "under-reset"),
+        default="attach",
+        help="attach (default): no reset, no halt; halt: stops the core; under-reset: resets the chip",
+    )
+    parser.add_argument("--speed", type=_hertz, default=0, metavar="HZ", help="SWD speed (default 4M)")
+    parser.add_argument(
+        "--access",
+        choices=tuple(_ACCESS),
+        default="auto",
+        help="security attribute of reads (default: by the alias, 0x0C.. secure, 0x08.. non-secure)",
+    )
+    parser.add_argument("--chip", default="", metavar="NAME", help="chip file (default stm32h563zi)")
+    parser.add_argument("--record", default="", metavar="FILE", help="record the session, so that it can be replayed")
+
+
+def _connect(options: Namespace) -> Board:
+    from h5diag.chip import load_chip
+    from h5diag.probe.board import DEFAULT_HZ, Mode, connect
+
+    chip = load_chip(options.chip) if options.chip else load_chip()
+    return connect(
+        options.probe,
+        mode=Mode(options.connect),
+        frequency_hz=options.speed or DEFAULT_HZ,
+        access=_ACCESS[options.access],
+        chip=chip,
+        record=options.record,
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- probes
+def _probes(options: Namespace) -> Result:
+    from h5diag.probe.board import list_probes
+
+    found = list_probes()
+    rows = [{"id": p.unique_id, "description": p.description} for p in found]
+    text = "\n".join(f"{p.unique_id}  {p.description}" for p in found) or "no debug probe is plugged in"
+    return Result({"probes": rows}, text)
+
+
+# ---------------------------------------------------------------------------------------------------- info
+def _info_arguments(parser: ArgumentParser) -> None:
+    _link_arguments(parser)
+    parser.add_argument("--layout", default="", metavar="L", help="names slots: a preset or a flash_layout.h")
+    parser.add_argument("--elf", default="", metavar="FILE", help="names functions, an error handler for example")
+    parser.add_argument(
+        "--halt",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="allow the core to be halted this long when it gives no samples while it runs",
+    )
+
+
+def _info(options: Namespace) -> Result:
+    from h5diag.layout import load_layout
+    from h5diag.probe.board import Permissions, core_state, identify, read_symbols
+
+    layout = load_layout(options.layout) if options.layout else None
+    symbols = read_symbols(options.elf) if options.elf else ()
+    with _connect(options) as board:
+        if options.halt > 0:
+            board.permissions = Permissions(halt=True)
+        who = identify(board)
+        core = core_state(board, halt_s=options.halt, layout=layout, symbols=symbols)
+        return Result(_info_document(board, who, core), _info_text(board, who, core))
+
+
+def _info_document(board: Board, who: Identification, core: CoreState) -> dict[str, object]:
+    chip, codes = board.chip, {o.name: o.value for o in who.options}
+    registers = {n.lower(): v for n, v in who.registers if n != "HDPL"}
+    if core.hdp_level >= 0:
+        registers["hdpl"] = core.hdp_level
+    return {
+        "chip": who.chip,
+        "dev_id": who.dev_id,
+        "rev_id": who.rev_id,
+        "revision": who.revision,
+        "uid": who.uid,
+        "flash_kib": who.flash_kib,
+        "package": who.package,
+        "product_state": codes.get(chip.state_option),
+        "product_state_text": who.product_state,
+        "tzen": codes.get("TZEN"),
+        "trustzone": who.trustzone,
+        "options": {o.name: {"value": o.value, "text": o.meaning, "meaning": o.meaning} for o in who.options},
+        "registers": registers,
+        "errata": list(who.errata),
+        "remarks": list(who.remarks),
+        "probe": board.probe_id,
+        "connect": board.mode.value,
+        "access": board.access.value,
+        "swd_hz": board.frequency_hz,
+        "core": {
+            "state": core.state,
+            "samples": [{"pc": s.address, "place": s.place} for s in core.samples],
+            "vtor": core.vtor,
+            "resets": list(core.resets),
+            "halted_s": core.halted_s,
+            "faults": dict(core.faults),
+        },
+    }
+
+
+def _info_text(board: Board, who: Identification, core: CoreState) -> str:
+    size = f"{who.flash_kib} KB flash" if who.flash_kib else "flash size not told"
+    lines = [
+        f"{who.chip}, DEV_ID 0x{who.dev_id:03X}, revision {who.revision} (0x{who.rev_id:04X}), {size}, {who.package}",
+        f"{'UID':16}{who.uid}",
+        f"{'product state':16}{who.product_state}, TrustZone {who.trustzone}",
+        f"{'read':16}{board.access.value}, {board.mode.value}, {board.frequency_hz / 1e6:g} MHz, {board.probe_id}",
+        f"{'core':16}{core.state}, vector table 0x{core.vtor:08X}, HDP level "
+        + (str(core.hdp_level) if core.hdp_level >= 0 else "unknown"),
+        f"{'is at':16}" + ("; ".join(core.places) or "no samples: the core does not tell while it runs (see --halt)"),
+        f"{'reset by':16}" + (", ".join(core.resets) or "no flag set"),
+    ]
+    if core.faults:
+        lines.append(f"{'fault registers':16}" + ", ".join(f"{n} 0x{v:08X}" for n, v in core.faults))
+    for name, value in who.registers:
+        if not name.endswith("_CUR") and name != "HDPL":
+            lines.append(f"{name:16}0x{value:08X}{_flash_error(board, name, value)}")
+    if who.options:
+        lines += ["", "options"]
+        lines += [f"  {o.name:16}0x{o.value:X}{'  ' + o.meaning if o.meaning else ''}" for o in who.options]
+    lines += [f"known limit     {e}" for e in who.errata] + [f"remark          {r}" for r in who.remarks]
+    return "\n".join(lines)
+
+
+def _flash_error(board: Board, name: str, value: int) -> str:
+    if name in ("ECCCORR", "ECCDETR") and board.chip.ecc_location(name, value).size:
+        place = board.chip.ecc_location(name, value)
+        return f"  {place.kind.value} error at 0x{place.address:08X}"
+    if name == "OPSR" and value:
+        cut = board.chip.interruption(value)
+        return f"  a reset cut a {cut.operation} at 0x{cut.address:08X}"
+    return ""
+
+
+# ---------------------------------------------------------------------------------------------------- dump
+def _dump_arguments(parser: ArgumentParser) -> None:
+    _link_arguments(parser)
+    parser.add_argument("--out", default="", metavar="FILE", help=".bin, .hex, .srec or .elf; FILE.map.json beside it")
+    parser.add_argument(
+        "--range",
+        type=address_range,
+        default=None,
+        metavar="A:B",
+        help="addresses, B not included (default: the whole user flash, 0x08..)",
+    )
+    parser.add_argument("--passes", type=number, default=2, metavar="N", help="read everything N times at least")
+    parser.add_argument("--resume", action="store_true", help="go on with a dump that was interrupted")
+    parser.add_argument("--sweep", action="store_true", help="compare link speeds afterwards")
+    parser.add_argument("--both", action="store_true", help="dump the other alias of the flash too, to FILE-secure")
+    parser.add_argument("--chunk", type=number, default=0x8000, metavar="BYTES", help="bytes per read, 16 to 64 KB")
+    parser.add_argument("--plan", action="store_true", help="touch nothing, tell time and limits")
+
+
+def _plans(options: Namespace) -> list[tuple[DumpPlan, str]]:
+    from h5diag.chip import load_chip
+    from h5diag.probe.acquire import DumpPlan
+
+    chip = load_chip(options.chip) if options.chip else load_chip()
+    where = AddressRange(*options.range) if options.range else chip.flash_range
+    access = _ACCESS[options.access]
+    plans = [(DumpPlan(where, passes=options.passes, chunk=options.chunk, access=access), options.out)]
+    if options.both:
+        if chip.canonical(where.start) not in chip.flash_range or chip.canonical(where.start) != where.start:
+            raise InputError(f"--both needs a range in 0x{chip.flash.base:08X}.., not {where}")
+        out = Path(options.out)
+        secure = AddressRange(chip.secure_alias(where.start), chip.secure_alias(where.start) + where.size)
+        other = str(out.with_name(out.stem + "-secure" + out.suffix)) if options.out else ""
+        plans = [
+            (replace(plans[0][0], access=Access.NONSECURE), options.out),
+            (replace(plans[0][0], range=secure, access=Access.SECURE), other),
+        ]
+    return plans
+
+
+def _dump(options: Namespace) -> Result:
+    from h5diag.probe.acquire import dump, sweep
+
+    plans = _plans(options)
+    if options.plan:
+        return _plan_result(plans, options)
+    if not options.out:
+        raise InputError("no file to write", advice="name one with --out, or use --plan")
+    documents, texts = [], []
+    with _connect(options) as board:
+        for plan, path in plans:
+            with progress_bar("dump") as progress:
+                done = dump(board, plan, path=path, resume=options.resume, progress=progress)
+            if options.sweep:
+                with progress_bar("sweep") as progress:
+                    done = replace(done, sweep=sweep(board, done, progress=progress))
+            documents.append(_dump_document(done, plan))
+            texts.append(_dump_text(done))
+    return Result(documents[0] | ({"secure": documents[1]} if len(documents) > 1 else {}), "\n\n".join(texts))
+
+
+def _dump_document(done: Dump, plan: DumpPlan) -> dict[str, object]:
+    image, origin = done.image, done.image.origin
+    document: dict[str, object] = {
+        "bytes": image.size,
+        "unreadable": [[r.start, r.stop] for r in image.unreadable],
+        "unstable": [[r.start, r.stop] for r in image.unstable],
+        "passes": done.passes,
+        "sha256": done.sha256,
+        "range": [plan.range.start, plan.range.stop],
+        "path": str(done.path),
+        "map": f"{done.path}.map.json",
+        "access": origin.access.value,
+        "chip": origin.chip,
+        "uid": done.uid,
+        "mode": origin.mode,
+        "time": origin.time,
+        "swd_hz": done.swd_hz,
+        "agrees": done.wording,
+        "expected_coincidence": done.coincidence,
+        "remarks": list(origin.remarks),
+    }
+    if done.sweep:
+        document["sweep"] = [{"swd_hz": p.swd_hz, "bytes": p.bytes, "disagreeing": p.disagreeing} for p in done.sweep]
+    return document
+
+
+def _dump_text(done: Dump) -> str:
+    image, origin = done.image, done.image.origin
+    lines = [f"{done.path}: {done.wording}"]
+    for ranges, word in ((image.unreadable, "unreadable"), (image.unstable, "unstable")):
+        if ranges:
+            lines.append(f"{sum(r.size for r in ranges)} bytes {word}:")
+            lines += [f"  {r}" for r in ranges[:20]] + ([f"  and {len(ranges) - 20} more"] if len(ranges) > 20 else [])
+    if image.unstable:
+        lines.append("where reads disagree the majority stands in the file; try a lower --speed or --sweep")
+    lines.append(f"read {origin.access.value}, {origin.mode}, {done.swd_hz / 1e6:g} MHz, chip {origin.chip} {done.uid}")
+    if done.coincidence:
+        lines.append(f"chance: {done.coincidence:.2g} blocks of 1 KB may be wrong alike in every pass")
+    lines += [f"  {p.swd_hz / 1e6:6g} MHz  {p.disagreeing} of {p.bytes} bytes disagree" for p in done.sweep]
+    lines += [f"remark  {r}" for r in origin.remarks if " = 0x" not in r and r != done.wording]
+    return "\n".join([*lines, f"sha256 {done.sha256 or 'none: nothing could be read'}"])
+
+
+def _plan_result(plans: list[tuple[DumpPlan, str]], options: Namespace) -> Result:
+    from h5diag.probe.board import DEFAULT_HZ, REASONS, Mode
+
+    speed = options.speed or DEFAULT_HZ
+    minutes = sum(p.seconds(speed) for p, _ in plans) / 60
+    mode = Mode(options.connect)
+    reason = dict(REASONS)[mode]
+    cannot = [
+        "hidden (HDP) sectors and those of the other security attribute read as zeros",
+        "errors of the chip that repeat in every pass look like data",
+    ]
+    lost = ["nothing"] if mode is not Mode.UNDER_RESET else ["what the program holds in RAM"]
+    total = sum(p.range.size * p.passes for p, _ in plans)
+    document = {
+        "minutes": minutes,
+        "erase_cycles": 0,
+        "lost": lost,
+        "cannot_be_tested": cannot,
+        "bytes": total,
+        "connect": mode.value,
+        "connect_does": reason,
+        "ranges": [[p.range.start, p.range.stop] for p, _ in plans],
+        "passes": options.passes,
+    }
+    text = "\n".join(
+        [
+            f"about {minutes:.1f} minutes at {speed / 1e6:g} MHz for {total} bytes; erases nothing",
+            *(f"range   {p.range}" for p, _ in plans),
+            f"connect {mode.value}: {reason}",
+            f"lost    {', '.join(lost)}",
+            *(f"limit   {c}" for c in cannot),
+        ]
+    )
+    return Result(document, text)
+
+
+# ---------------------------------------------------------------------------------------------------- virtual
+def _virtual_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--port", type=number, default=5555, metavar="N", help="TCP port, 0 for a free one")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="ITEM",
+        help="board=..., seed=N, state=FILE or FAULT[@START-STOP][,key=value]...; may be repeated",
+    )
+
+
+def _virtual(options: Namespace) -> Result:
+    from h5diag.sim.virtual import VirtualChip, parse_items
+    from h5diag.sim.virtual.server import ChipServer, serve_until_signal
+
+    if not 0 <= options.port < 65536:
+        raise InputError(f"{options.port} is no TCP port", advice="use 0 to 65535")
+    setup = parse_items(options.fault)
+    with ChipServer(VirtualChip(setup), options.port) as server:
+        name = f"remote:localhost:{server.port}"
+
+        def announce() -> None:
+            stream = sys.stderr if options.json else sys.stdout
+            stream.write(f"serving a virtual STM32H563 as {name}; end with Ctrl-C\n")
+            stream.flush()
+
+        reason = serve_until_signal(server, announce)
+    return Result({"port": server.port, "probe": name, "faults": [str(f) for f in setup.faults], "ended": reason}, "")
+
+
+COMMANDS = (
+    Command("probes", "list the debug probes that are plugged in", run=_probes),
+    Command(
+        "info", "identify the connected chip: identity, state, options, and where its core is", _info_arguments, _info
+    ),
+    Command(
+        "dump",
+        "read memory to a file, several times, with a map of what could not be read or disagreed",
+        _dump_arguments,
+        _dump,
+    ),
+    Command("virtual", "serve a virtual STM32H563 over TCP to any pyOCD client", _virtual_arguments, _virtual),
+)

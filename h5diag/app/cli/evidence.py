@@ -1,0 +1,197 @@
+"""``h5diag case`` and ``h5diag capture``: getting evidence in."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from h5diag.app.cli.command import Command, Result
+
+if TYPE_CHECKING:
+    from h5diag.case.intake import BoardFiles, Sorted
+
+_MODES = ("hotplug", "under-reset", "normal")
+
+
+def _case_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="DIR or FILE",
+        help="folders and files in any mixture: dumps, images, option listings, logs, flash_layout.h, "
+        "keys, results of h5diag, an external loader",
+    )
+    parser.add_argument("--out", metavar="DIR", help="the case folder to make (default h5diag-case, then -2, -3 ...)")
+    parser.add_argument(
+        "--good",
+        nargs="+",
+        metavar="FILE",
+        default=[],
+        help="files or folders of a board that works; they decide for all files named alike",
+    )
+    parser.add_argument("--suspect", nargs="+", metavar="FILE", default=[], help="the same for a board in question")
+    parser.add_argument("--title", metavar="TEXT", default="", help="what the case is about")
+    parser.add_argument("--chip", metavar="C", default="", help="chip file or family word")
+    parser.add_argument("--layout", metavar="L", default="", help="a preset's name or a flash_layout.h")
+    parser.add_argument("--marking", metavar="TEXT", default="", help="what is printed on the suspect part")
+    parser.add_argument("--package", metavar="VERSION", default="", help="version of the vendor's firmware package")
+    for side in ("good", "suspect"):
+        parser.add_argument(
+            f"--{side}-access", choices=("secure", "nonsecure"), default="", help=f"how the {side} board was read"
+        )
+        parser.add_argument(f"--{side}-mode", choices=_MODES, default="", help=f"how the {side} board was connected")
+
+
+def _case(options: Namespace) -> Result:
+    from pathlib import Path
+
+    from h5diag.case.intake import Told, new_folder, sort_evidence, write_case
+    from h5diag.chip import load_chip
+    from h5diag.errors import InputError
+    from h5diag.layout import load_layout
+
+    if not options.files and not options.suspect:
+        raise InputError(
+            "no file was named that may be of the suspect board" if options.good else "no file was named",
+            advice="put the folder or the files first: h5diag case DIR --good FILE...",
+        )
+    chip = load_chip(options.chip) if options.chip else None
+    files, layout = list(options.files), options.layout
+    if layout:
+        load_layout(layout, chip)  # a name that is none must be said now, not when the case is read
+        if Path(layout).is_file():
+            files.append(layout)
+            layout = ""
+    folder = new_folder(options.out)
+    told = Told(
+        options.title,
+        chip.name if chip else "",
+        layout,
+        options.marking,
+        options.package,
+        options.good_access,
+        options.suspect_access,
+        options.good_mode,
+        options.suspect_mode,
+    )
+    found = sort_evidence(
+        files,
+        good=options.good,
+        suspect=options.suspect,
+        told=told,
+        ask=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
+    )
+    write_case(found.content, folder)
+    return Result(_document(found, str(folder)), _text(found, str(folder)))
+
+
+def _ask(question: str, answers: Sequence[str]) -> int:
+    sys.stderr.write(question + "\n")
+    for number, answer in enumerate(answers, 1):
+        sys.stderr.write(f"  {number}  {answer}\n")
+    while True:
+        sys.stderr.write(f"1 to {len(answers)}, or Enter if you do not know: ")
+        sys.stderr.flush()
+        line = sys.stdin.readline().strip()
+        if not line:
+            return -1
+        if line.isdecimal() and 1 <= int(line) <= len(answers):
+            return int(line) - 1
+
+
+def _board(board: BoardFiles) -> dict[str, object]:
+    return {
+        "name": board.name,
+        "files": [{"file": e.path.name, "kind": e.role.value, "what": e.what} for e in board.files],
+    }
+
+
+def _document(found: Sorted, folder: str) -> dict[str, object]:
+    return {
+        "case": folder,
+        "missing": [{"what": m.what, "board": m.board, "decides": m.decides, "how": m.how} for m in found.missing],
+        "good": _board(found.boards.good) if found.boards.good.files else None,
+        "suspects": [_board(b) for b in found.boards.suspects],
+        "undecided": [_board(b) for b in found.boards.undecided],
+        "undecided_files": [str(e.path) for e in found.boards.loose],
+        "others": [{"file": e.path.name, "kind": e.role.value, "what": e.what} for e in found.content.rest],
+        "unused": [{"file": str(e.path), "what": e.what} for e in found.unused],
+        "remarks": list(found.remarks),
+    }
+
+
+def _text(found: Sorted, folder: str) -> str:
+    boards = [
+        *([("good board", found.boards.good)] if found.boards.good.files else []),
+        *(("suspect board", b) for b in found.boards.suspects),
+        *(("good or suspect? not known", b) for b in found.boards.undecided),
+    ]
+    width = max((len(e.path.name) for _, b in boards for e in b.files), default=0)
+    width = (
+        max(width, *(len(e.path.name) for e in (*found.content.rest, *found.unused)), 0)
+        if (found.content.rest or found.unused)
+        else width
+    )
+    lines = [f"case folder: {folder}"]
+    for what, board in boards:
+        lines += ["", f"{what}: {board.name}"]
+        lines += [f"  {e.path.name:<{width}}  {e.what}" for e in board.files]
+    if found.content.rest:
+        lines += ["", "for the whole case"]
+        lines += [f"  {e.path.name:<{width}}  {e.what}" for e in found.content.rest]
+    if found.unused:
+        lines += ["", "not used"]
+        lines += [f"  {e.path.name:<{width}}  {e.what}" for e in found.unused]
+    if found.remarks:
+        lines += ["", "remarks", *(f"  {r}" for r in found.remarks)]
+    if found.missing:
+        lines += ["", "missing, and what it would decide"]
+        for m in found.missing:
+            lines += [f"  {m.what}", f"    decides: {m.decides}", f"    how:     {m.how}"]
+    lines += ["", f"next: h5diag diagnose {folder}"]
+    return "\n".join(lines)
+
+
+def _capture_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--print", choices=("sh", "bat"), required=True, dest="shell", help="for which command line the script is"
+    )
+    parser.add_argument("--chip", metavar="C", default="", help="chip file or family word (default stm32h563zi)")
+    parser.add_argument(
+        "--layout", metavar="L", default="", help="a preset's name or a flash_layout.h: only its slots are read"
+    )
+
+
+def _capture(options: Namespace) -> Result:
+    from h5diag.case.capture import Shell, capture_script, capture_steps
+    from h5diag.chip import load_chip
+    from h5diag.layout import load_layout
+
+    chip = load_chip(options.chip) if options.chip else None
+    layout = load_layout(options.layout, chip) if options.layout else None
+    chip = chip or (layout.chip if layout else load_chip())
+    script = capture_script(Shell(options.shell), chip, layout)
+    steps = capture_steps(chip, layout)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(newline="")  # the script's line ends are its own; no system may translate them
+    document = {
+        "shell": options.shell,
+        "chip": chip.name,
+        "layout": layout.name if layout else "none",
+        "steps": [s.what for s in steps],
+        "script": script,
+    }
+    return Result(document, script.removesuffix("\n"))
+
+
+COMMANDS = (
+    Command(
+        "capture",
+        "print a read-only STM32CubeProgrammer script that collects evidence of a board",
+        _capture_arguments,
+        _capture,
+    ),
+    Command("case", "sort evidence files into a case folder and say what is missing", _case_arguments, _case),
+)

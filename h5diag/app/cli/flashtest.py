@@ -1,0 +1,266 @@
+"""``h5diag flashtest``: the destructive test of the flash, its plan, and the restore after an interruption."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from h5diag.app.cli.board import _ACCESS, _hertz
+from h5diag.app.cli.command import Command, Result, address_range, number, progress_bar
+from h5diag.errors import InputError, PermissionRefused
+from h5diag.memory import AddressRange
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from h5diag.chip import Chip
+    from h5diag.probe.board import Board
+    from h5diag.probe.flashtest import Survey, TestPlan
+
+
+def _speeds(text: str) -> tuple[int, ...]:
+    return tuple(_hertz(word) for word in text.split(",") if word.strip())
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds") from None
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--probe",
+        default="auto",
+        metavar="P",
+        help="auto, the begin of a probe's id, remote:HOST:PORT, virtual[:ITEM+ITEM]",
+    )
+    parser.add_argument(
+        "--range",
+        type=address_range,
+        default=None,
+        metavar="A:B",
+        help="whole sectors of the user flash, B not included",
+    )
+    parser.add_argument(
+        "--allow-erase",
+        action="store_true",
+        help="permission to erase exactly this range; the contents are put back at the end",
+    )
+    parser.add_argument("--out", default="", metavar="DIR", help="private folder for backup, journal and result")
+    parser.add_argument("--restore", default="", metavar="DIR", help="put back what an interrupted test left")
+    parser.add_argument("--plan", action="store_true", help="touch nothing: tell minutes, wear, losses and limits")
+    parser.add_argument(
+        "--level",
+        choices=("quick", "standard", "full"),
+        default="standard",
+        help="quick: one pattern; standard: every pair of cells; full: all patterns",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=number,
+        default=2,
+        metavar="N",
+        help="full rounds; two at two speeds are needed to call a chip faulty",
+    )
+    parser.add_argument(
+        "--speeds", type=_speeds, default=(), metavar="HZ,HZ", help="link speeds of the rounds in turn (default 4M,1M)"
+    )
+    parser.add_argument("--wait", type=_seconds, default=0.0, metavar="S", help="seconds between write and read")
+    parser.add_argument(
+        "--no-power-cycle",
+        action="store_true",
+        help="do not ask for the supply to be turned off and on between the rounds",
+    )
+    parser.add_argument(
+        "--way",
+        choices=("auto", "algorithm", "registers"),
+        default="auto",
+        help="by code in SRAM or by register accesses alone (default: code if the core runs it)",
+    )
+    parser.add_argument(
+        "--burst",
+        type=number,
+        default=16,
+        metavar="BYTES",
+        help="bytes between two looks at the busy flag when programming by registers",
+    )
+    parser.add_argument(
+        "--access",
+        choices=tuple(_ACCESS),
+        default="auto",
+        help="side of the flash (default: secure when TrustZone is on)",
+    )
+    parser.add_argument("--chip", default="", metavar="NAME", help="chip file (default stm32h563zi)")
+
+
+def _chip(options: Namespace) -> Chip:
+    from h5diag.chip import load_chip
+
+    return load_chip(options.chip) if options.chip else load_chip()
+
+
+def _plan(options: Namespace, chip: Chip) -> TestPlan:
+    from h5diag.probe.flashtest import SPEEDS_HZ, Level, TestPlan, Way
+
+    if options.range is None:
+        raise InputError("no range to test", advice="name whole sectors with --range START:STOP")
+    start, stop = options.range
+    canonical = chip.canonical(start)
+    where = AddressRange(canonical, canonical + stop - start)
+    plan = TestPlan(
+        where,
+        Level(options.level),
+        options.rounds,
+        options.speeds or SPEEDS_HZ,
+        wait_s=options.wait,
+        power_cycles=not options.no_power_cycle,
+        way=Way(options.way),
+        burst=options.burst,
+    )
+    plan.check(chip)
+    return plan
+
+
+def _run(options: Namespace) -> Result:
+    chip = _chip(options)
+    if options.restore:
+        return _restore(options, chip)
+    plan = _plan(options, chip)
+    if options.plan:
+        return _planned(plan, chip)
+    if not options.allow_erase:
+        raise PermissionRefused(
+            f"the flash test erases {plan.range} and puts its contents back",
+            advice="read --plan first, then say --allow-erase",
+        )
+    if not options.out:
+        raise InputError("no folder for the backup", advice="name a new one with --out DIR")
+    from h5diag.probe.flashtest import flash_test
+
+    def show(found: Survey) -> None:
+        sys.stderr.write("\n".join(_before(plan, chip, found)) + "\n")
+
+    with _connected(options, plan.range, plan.speeds_hz[0], chip) as board, progress_bar("flash test") as progress:
+        result = flash_test(
+            board,
+            plan,
+            options.out,
+            access=_ACCESS[options.access],
+            power=_power_switch(),
+            tell=_tell,
+            show=show,
+            progress=progress,
+        )
+    document = result.document() | {"folder": str(Path(options.out))}
+    return Result(document, result.text())
+
+
+def _connected(options: Namespace, where: AddressRange, speed: int, chip: Chip) -> Board:
+    from h5diag.probe.board import Mode, Permissions, connect
+
+    permissions = Permissions(erase=(where,), ram=True, halt=True)
+    return connect(options.probe, mode=Mode.HALT, frequency_hz=speed, permissions=permissions, chip=chip)
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"h5diag flashtest: {text}\n")
+
+
+def _power_switch() -> Callable[[], None] | None:
+    """Return what asks the person for a power cycle; None when nobody sits there."""
+    if not sys.stdin or not sys.stdin.isatty():
+        return None
+
+    def ask() -> None:
+        sys.stderr.write("\nTurn the supply of the board off, wait a few seconds, turn it on, then press Enter. ")
+        sys.stderr.flush()
+        sys.stdin.readline()
+
+    return ask
+
+
+def _before(plan: TestPlan, chip: Chip, found: Survey) -> list[str]:
+    from h5diag.probe.flashtest import LOST, rated_cycles
+
+    lines = [
+        f"flash test of {plan.range}: about {plan.minutes(chip):.1f} minutes, {plan.erase_cycles} erase cycles of"
+        f" each sector (rated: {rated_cycles(chip)[0]})"
+    ]
+    lines += [f"lost      {text}" for text in (*LOST, *found.warnings)]
+    lines += [f"untested  0x{o.start:08X}  {o.reason}" for o in found.obstacles]
+    return lines
+
+
+def _planned(plan: TestPlan, chip: Chip) -> Result:
+    from h5diag.probe.flashtest import CANNOT, LOST, rated_cycles
+
+    rated, told = rated_cycles(chip)
+    minutes = plan.minutes(chip)
+    patterns = list(dict.fromkeys(s.pattern for s in plan.steps))
+    document = {
+        "minutes": minutes,
+        "erase_cycles": plan.erase_cycles,
+        "rated_cycles": rated,
+        "lost": list(LOST),
+        "cannot_be_tested": list(CANNOT),
+        "range": [plan.range.start, plan.range.stop],
+        "sectors": plan.range.size // chip.flash.sector_size,
+        "level": plan.level.value,
+        "rounds": plan.rounds,
+        "swd_hz": list(plan.speeds_hz),
+        "patterns": patterns,
+    }
+    text = "\n".join(
+        [
+            f"about {minutes:.1f} minutes for {plan.range}; nothing is touched now",
+            f"wear    {plan.erase_cycles} erase cycles of each sector, rated for {rated} ({told})",
+            f"does    {plan.rounds} rounds at {', '.join(f'{s / 1e6:g}' for s in plan.speeds_hz)} MHz: "
+            + ", ".join(patterns),
+            *(f"lost    {t}" for t in LOST),
+            *(f"limit   {t}" for t in CANNOT),
+        ]
+    )
+    return Result(document, text)
+
+
+def _restore(options: Namespace, chip: Chip) -> Result:
+    from h5diag.probe.flashtest import SPEEDS_HZ, Folder, Restored, restore
+
+    folder = Folder(options.restore)
+    done = Restored()
+    if folder.begun:
+        # The folder's journal is the permission for exactly its own range.
+        with (
+            _connected(options, folder.manifest().range, (options.speeds or SPEEDS_HZ)[0], chip) as board,
+            progress_bar("restore") as progress,
+        ):
+            done = restore(board, options.restore, progress=progress)
+    document = {
+        "restored": done.ok,
+        "sectors": done.sectors,
+        "written": list(done.written),
+        "failed": list(done.failed),
+    }
+    if not folder.begun:
+        text = "there is no backup in this folder: nothing was erased, nothing is to be put back"
+    elif done.ok:
+        text = f"the contents are back: {done.sectors} sectors compared, {len(done.written)} written again"
+    else:
+        text = "\n".join(
+            [
+                f"{len(done.failed)} sectors do not take their contents back; the folder keeps them",
+                *(f"  0x{a:08X}" for a in done.failed),
+            ]
+        )
+    return Result(document, text)
+
+
+COMMANDS = (
+    Command(
+        "flashtest", "prove or clear the flash: back up, erase, fill, verify, restore (destructive)", _arguments, _run
+    ),
+)

@@ -1,0 +1,53 @@
+"""``h5diag lab`` and ``h5diag app``."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, Namespace
+
+from h5diag.app.cli.command import Command, Result, number
+
+
+def _arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--dir", metavar="DIR", default="h5diag-work", help="where notebooks and sample data go")
+    parser.add_argument("--no-browser", action="store_true", help="start the server only and print its address")
+    parser.add_argument("--copy-only", action="store_true", help="copy the files and start nothing")
+
+
+def _app_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--dir", metavar="DIR", default="h5diag-work", help="where notebooks and sample data go")
+    parser.add_argument("--port", type=number, default=8866, help="TCP port on loopback")
+    parser.add_argument("--no-browser", action="store_true", help="start the server only and print its address")
+
+
+def _lab(options: Namespace) -> Result:
+    from h5diag.app.lab import copy_out, lab_command, run
+
+    copied = copy_out(options.dir)
+    text = f"{len(copied.written)} files copied to {copied.folder}, {len(copied.kept)} were there and stay as they are"
+    document = {
+        "dir": str(copied.folder),
+        "written": list(copied.written),
+        "kept": list(copied.kept),
+        "first": str(copied.first),
+    }
+    if options.copy_only:
+        return Result(document, text)
+    sys.stderr.write(text + "\n")
+    return Result(document, "", 1 if run(lab_command(copied, browser=not options.no_browser), copied.folder) else 0)
+
+
+def _app(options: Namespace) -> Result:
+    from h5diag.app.lab import app_command, copy_out, require_voila, run
+
+    require_voila()
+    copied = copy_out(options.dir)
+    command = app_command(copied, port=options.port, browser=not options.no_browser)
+    sys.stderr.write(f"serving {copied.first} on http://127.0.0.1:{options.port}/ (Ctrl-C ends it)\n")
+    return Result({"dir": str(copied.folder), "port": options.port}, "", 1 if run(command, copied.folder) else 0)
+
+
+COMMANDS = (
+    Command("lab", "notebooks and sample data copied to a folder, JupyterLab opened there", _arguments, _lab),
+    Command("app", "the first notebook as a page on loopback (extra 'app')", _app_arguments, _app),
+)

@@ -1,0 +1,128 @@
+"""Notebooks and sample data copied to a folder of the user's own, and a notebook server started there."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from h5diag.case.samples import data_folder, notebook_folder
+from h5diag.errors import InputError
+
+FIRST = "01_is_this_chip_faulty.ipynb"
+SETTINGS = Path(__file__).resolve().parent / "lab_settings"
+_NOT_COPIED = ("__pycache__", ".ipynb_checkpoints", "*.pyc", "build_*.py")
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What was done: files written and files left alone because they were there, relative to `folder`."""
+
+    folder: Path
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+
+    @property
+    def first(self) -> Path:
+        """The notebook to begin with."""
+        return self.folder / FIRST
+
+
+def copy_out(folder: str | Path) -> Copied:
+    """Copy notebooks and sample data to a folder; nothing that is there is overwritten.
+
+    Raises
+    ------
+    InputError
+        When the folder cannot be made or written.
+    """
+    folder = Path(folder)
+    written: list[str] = []
+    kept: list[str] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _copy(notebook_folder(), folder, folder, written, kept)
+        _copy(data_folder(), folder / "data", folder, written, kept)
+    except OSError as error:
+        raise InputError(
+            f"cannot be written ({error.strerror})",
+            source=str(error.filename or folder),
+            advice="give another folder with --dir",
+        ) from None
+    return Copied(folder, tuple(written), tuple(kept))
+
+
+def _copy(source: Path, target: Path, top: Path, written: list[str], kept: list[str]) -> None:
+    ignored = shutil.ignore_patterns(*_NOT_COPIED)
+    entries = sorted(p.name for p in source.iterdir())
+    skipped = ignored(str(source), entries)
+    target.mkdir(exist_ok=True)
+    for name in entries:
+        if name in skipped:
+            continue
+        here, there = source / name, target / name
+        if here.is_dir():
+            _copy(here, there, top, written, kept)
+        elif there.exists():
+            kept.append(str(there.relative_to(top)))
+        else:
+            shutil.copyfile(here, there)
+            written.append(str(there.relative_to(top)))
+
+
+def lab_command(copied: Copied, *, browser: bool = True, extra: Sequence[str] = ()) -> list[str]:
+    """Return the command line that starts JupyterLab on the first notebook, on loopback only."""
+    command = [
+        sys.executable,
+        "-m",
+        "jupyterlab",
+        copied.first.name,
+        f"--LabApp.app_settings_dir={SETTINGS}",
+        "--ServerApp.ip=127.0.0.1",
+    ]
+    return [*command, *([] if browser else ["--no-browser"]), *extra]
+
+
+def require_voila() -> None:
+    """Raise InputError, with what to do, when the extra `app` is not installed."""
+    if importlib.util.find_spec("voila") is None:
+        raise InputError("the page needs voila, which is not installed", advice="pip install 'h5diag[app]'")
+
+
+def app_command(copied: Copied, *, port: int, browser: bool = True) -> list[str]:
+    """Return the command line that serves the first notebook as a page, on loopback only."""
+    command = [
+        sys.executable,
+        "-m",
+        "voila",
+        copied.first.name,
+        "--Voila.ip=127.0.0.1",
+        f"--port={port}",
+        "--theme=light",
+        "--show_tracebacks=True",
+    ]
+    return [*command, *([] if browser else ["--no-browser"])]
+
+
+def run(command: Sequence[str], folder: Path) -> int:
+    """Run a server in a folder until it ends, or until Ctrl-C or a request to end; it never outlives this process."""
+
+    def ended(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, ended)
+    process = subprocess.Popen(list(command), cwd=folder)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if process.poll() is None:
+            process.terminate()
+            process.wait()

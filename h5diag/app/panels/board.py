@@ -1,0 +1,262 @@
+"""Connect to a board and dump it: who holds the probe, live progress, a map that fills as it reads."""
+
+from __future__ import annotations
+
+import atexit
+from collections import deque
+from html import escape
+
+import ipywidgets as widgets
+import traitlets
+
+from h5diag.app.panels.parts import INK, SHADE, SOFT, JobBar, alert_html, table_html
+from h5diag.app.panels.work import Job
+from h5diag.errors import InputError, ProbeError
+from h5diag.memory import AddressRange, Cancel, Progress
+from h5diag.probe.acquire import Dump, DumpPlan, dump
+from h5diag.probe.board import (
+    REASONS,
+    Board,
+    CoreState,
+    Identification,
+    Mode,
+    Permissions,
+    connect,
+    core_state,
+    identify,
+    list_probes,
+)
+
+LOOKS = {
+    "unread": ("·", "not read yet", "#999999"),
+    "read": ("■", "read", "#0072B2"),
+    "disputed": ("≠", "reads disagree", "#E69F00"),
+    "unreadable": ("✗", "unreadable", "#D55E00"),
+}
+"""Sign, word and colour of each state of a chunk: nobody has to see the colour."""
+
+_held: dict[str, BoardModel] = {}
+
+
+class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
+    """A board of this notebook. `board`, `who`, `core` and `result` hold one value or none.
+
+    Connecting again is harmless: the same probe stays as it is, another panel of this notebook lets it go first.
+    """
+
+    probe = traitlets.Unicode("virtual")
+    mode = traitlets.Enum([m.value for m in Mode], default_value=Mode.ATTACH.value)
+    board = traitlets.Tuple()
+    who = traitlets.Tuple()
+    core = traitlets.Tuple()
+    result = traitlets.Tuple()
+    areas = traitlets.Tuple(help="(start, stop, state) of every chunk of the dump under way or done")
+
+    def __init__(self, **traits: object) -> None:
+        super().__init__(**traits)
+        self.connecting, self.dumping = Job(), Job()
+        self._news: deque[tuple[AddressRange, str]] = deque()
+        self.dumping.observe(lambda _: self._take_news(), ["fraction", "running"])
+
+    @property
+    def connected(self) -> bool:
+        """Whether a board is there and was not closed."""
+        return bool(self.board) and not self.board[0].closed
+
+    def connect(self) -> None:
+        """Connect, or only look again when this very probe is connected already."""
+        name, mode = self.probe.strip() or "auto", Mode(self.mode)
+        mine = self.board[0] if self.connected and (self.board[0].name, self.board[0].mode) == (name, mode) else None
+        if mine is None:
+            self.close()
+            other = _held.get(name)
+            if other is not None and other is not self:
+                other.close()
+
+        def work(progress: Progress, cancel: Cancel) -> tuple[Board, Identification, CoreState]:
+            board = mine or connect(name, mode=mode, permissions=Permissions())
+            try:
+                return board, identify(board), core_state(board)
+            except BaseException:
+                board.close()
+                raise
+
+        self.connecting.start(work, self._connected, doing="connecting")
+
+    def _connected(self, found: tuple[Board, Identification, CoreState]) -> None:
+        self.board, self.who, self.core = (found[0],), (found[1],), (found[2],)
+        _held[found[0].name] = self
+
+    def close(self) -> None:
+        """Let the probe go; the dump under way, if any, is stopped."""
+        self.dumping.cancel()
+        for board in self.board:
+            board.close()
+            if _held.get(board.name) is self:
+                del _held[board.name]
+        self.board = self.who = self.core = ()
+
+    def dump(self, plan: DumpPlan, path: str = "", *, resume: bool = False) -> None:
+        """Dump from the connected board, into a file when `path` names one."""
+        if not self.connected:
+            raise ProbeError("no board is connected", advice="press Connect first")
+        board = self.board[0]
+        self._news.clear()
+        self.result = ()
+        self.areas = tuple((c.start, c.stop, "unread") for c in plan.chunks)
+
+        def work(progress: Progress, cancel: Cancel) -> Dump:
+            return dump(
+                board,
+                plan,
+                path=path,
+                resume=resume,
+                progress=progress,
+                cancel=cancel,
+                watch=lambda where, state: self._news.append((where, state)),
+            )
+
+        self.dumping.start(work, lambda done: self.set_trait("result", (done,)), doing="reading")
+
+    def _take_news(self) -> None:
+        """Bring what the reading thread told into the trait, on the event loop."""
+        if not self._news:
+            return
+        states = {(start, stop): state for start, stop, state in self.areas}
+        while self._news:
+            where, state = self._news.popleft()
+            for start, stop in states:
+                if where.overlaps(AddressRange(start, stop)):
+                    worse = {states[start, stop], state}
+                    states[start, stop] = next(s for s in ("unreadable", "disputed", "read") if s in worse)
+        self.areas = tuple((*where, state) for where, state in states.items())
+
+
+def _let_go() -> None:
+    for model in list(_held.values()):
+        model.close()
+
+
+atexit.register(_let_go)
+
+
+def areas_html(areas: tuple[tuple[int, int, str], ...]) -> str:
+    """Return the map: a sign per chunk, with address and state as its title, and a legend."""
+    if not areas:
+        return ""
+    cells = "".join(
+        f"<span title='0x{a:08X}..0x{b:08X} {LOOKS[s][1]}' style='color:{LOOKS[s][2]}'>{LOOKS[s][0]}</span>"
+        for a, b, s in areas
+    )
+    legend = ", ".join(f"{sign} {word}" for sign, word, _ in LOOKS.values())
+    counts = ", ".join(f"{sum(1 for a in areas if a[2] == s)} {word}" for s, (_, word, _) in LOOKS.items())
+    return (
+        f"<div role='img' aria-label='{escape(counts)}' style='font:16px/1.1 monospace;word-break:break-all;"
+        f"max-width:70ch;background:{SHADE};padding:4px'>{cells}</div><div style='color:{SOFT}'>{legend}</div>"
+    )
+
+
+def board_html(board: Board, who: Identification, core: CoreState) -> str:
+    """Return who the chip is, every text escaped."""
+    rows = [
+        ["chip", f"{who.chip}, DEV_ID 0x{who.dev_id:03X}, revision {who.revision}, {who.package}"],
+        ["UID", who.uid],
+        ["flash", f"{who.flash_kib} KB" if who.flash_kib else "size not told"],
+        ["state", f"{who.product_state}, TrustZone {who.trustzone}"],
+        ["read", f"{board.access.value}, {board.mode.value}, {board.frequency_hz // 1000} kHz"],
+        ["held by", f"this notebook, through {board.probe_id}"],
+        ["core", f"{core.state}, at {'; '.join(core.places) or 'no samples'}, HDP level {core.hdp_level}"],
+        ["resets", ", ".join(core.resets) or "no flag set"],
+        *(["remark", r] for r in (*who.remarks, *who.errata)),
+    ]
+    return table_html("Connected", ["", ""], rows, "h5-board")
+
+
+def dump_html(done: Dump) -> str:
+    """Return what a dump brought, every text escaped."""
+    image = done.image
+    rows = [
+        ["bytes", done.wording],
+        ["unreadable", "; ".join(map(str, image.unreadable[:12])) or "nothing"],
+        ["unstable", "; ".join(map(str, image.unstable[:12])) or "nothing"],
+        ["read", f"{image.access.value}, {done.swd_hz // 1000} kHz, chip {image.origin.chip} {done.uid}"],
+    ]
+    if done.path.name:
+        rows += [["file", f"{done.path} and {done.path.name}.map.json"], ["SHA-256", done.sha256]]
+    return table_html("Dump", ["", ""], rows, "h5-dump")
+
+
+class BoardPanel(widgets.VBox):  # type: ignore[misc]
+    """Connect, identify and dump. Thin over a `BoardModel`.
+
+    Parameters
+    ----------
+    probe
+        Name of the probe to begin with.
+    path
+        File that a dump goes to; empty keeps it in memory.
+    plan
+        What to dump.
+    """
+
+    def __init__(self, probe: str = "virtual", *, plan: DumpPlan, path: str = "") -> None:
+        self.model, self.plan = BoardModel(probe=probe), plan
+        wide = widgets.Layout(width="48em")
+        self.probe = widgets.Combobox(
+            value=probe, options=[probe, "auto", "virtual"], description="probe", ensure_option=False, layout=wide
+        )
+        self.mode = widgets.Dropdown(options=[m.value for m in Mode], value=self.model.mode, description="connect")
+        self.reason = widgets.HTML()
+        self.path = widgets.Text(value=path, description="file", layout=wide, placeholder="empty: only in memory")
+        self.resume = widgets.Checkbox(value=False, description="go on with an interrupted dump")
+        self.connect_bar = JobBar(self.model.connecting, "Connect")
+        self.release = widgets.Button(description="Let go", tooltip="Close the probe, so that others can use it")
+        self.dump_bar = JobBar(self.model.dumping, "Dump")
+        self.board, self.map, self.result = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        super().__init__(
+            [
+                widgets.HBox([self.probe, self.mode]),
+                self.reason,
+                widgets.HBox([self.connect_bar, self.release]),
+                self.board,
+                widgets.HBox([self.path, self.resume]),
+                self.dump_bar,
+                self.map,
+                self.result,
+            ]
+        )
+        traitlets.link((self.model, "probe"), (self.probe, "value"))
+        traitlets.link((self.model, "mode"), (self.mode, "value"))
+        self.connect_bar.run.on_click(lambda _: self.model.connect())
+        self.release.on_click(lambda _: self.model.close())
+        self.dump_bar.run.on_click(lambda _: self._dump())
+        self.model.observe(lambda _: self._show(), ["board", "who", "core", "areas", "result", "mode"])
+        self._find_probes()
+        self._show()
+
+    def _find_probes(self) -> None:
+        try:
+            found = [p.unique_id for p in list_probes()]
+        except ProbeError:
+            found = []
+        self.probe.options = list(dict.fromkeys([self.probe.value, *found, "auto", "virtual"]))
+
+    def _dump(self) -> None:
+        try:
+            self.model.dump(self.plan, self.path.value.strip(), resume=self.resume.value)
+        except (ProbeError, InputError) as error:
+            self.dump_bar.alert.value = alert_html(str(error))
+
+    def _show(self) -> None:
+        model = self.model
+        reason = dict(REASONS)[Mode(model.mode)]
+        self.reason.value = f"<div style='color:{SOFT}'>{escape(model.mode)}: {escape(reason)}</div>"
+        seen = model.connected and model.who and model.core
+        self.board.value = (
+            board_html(model.board[0], model.who[0], model.core[0])
+            if seen
+            else f"<div style='color:{INK}'>not connected: nobody of this notebook holds a probe</div>"
+        )
+        self.release.disabled = not model.connected
+        self.map.value = areas_html(model.areas)
+        self.result.value = dump_html(model.result[0]) if model.result else ""

@@ -1,0 +1,104 @@
+"""A hex view of two dumps: the page asks for the rows that it shows, so that size does not matter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from h5diag.errors import InputError
+from h5diag.memory import MemoryImage
+from h5diag.show.plots.pages import HexPages
+
+_HERE = Path(__file__).resolve().parent
+
+
+class HexView(anywidget.AnyWidget):  # type: ignore[misc]
+    """Two dumps side by side; `address` is the row that is marked, set it to jump there.
+
+    Keys: ``n`` and ``p`` next and previous difference, ``/`` search, ``g`` go to an address, arrows, page keys.
+
+    Parameters
+    ----------
+    pages
+        What to show.
+    """
+
+    _esm = _HERE / "hexview.js"
+    _css = _HERE / "hexview.css"
+
+    address = traitlets.Int(-1).tag(sync=True)
+    blocks = traitlets.List().tag(sync=True)
+    marks = traitlets.List().tag(sync=True)
+    names = traitlets.List().tag(sync=True)
+    both = traitlets.Bool(False).tag(sync=True)
+    version = traitlets.Int(0).tag(sync=True)
+    message = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(self, pages: HexPages | None = None) -> None:
+        super().__init__()
+        self.pages = HexPages(MemoryImage())
+        self.on_msg(self._asked)
+        if pages is not None:
+            self.show(pages)
+
+    def show(self, pages: HexPages) -> None:
+        """Show other dumps; what was shown before is gone."""
+        self.pages = pages
+        with self.hold_sync():
+            self.blocks = [[b.start, b.rows] for b in pages.blocks]
+            self.marks = [[address, text] for address, text in pages.marks]
+            self.names = list(pages.names)
+            self.both = bool(pages.right.size)
+            self.message = ""
+            self.address = pages.blocks[0].start if pages.blocks else -1
+            self.version += 1
+
+    def jump(self, address: int) -> None:
+        """Mark the row of an address and scroll there; an address that no dump holds is said."""
+        if any(address in r for r in (*self.pages.left.ranges, *self.pages.right.ranges)):
+            self.message, self.address = "", int(address)
+        else:
+            self.message = f"0x{address:08X} is in none of the dumps"
+
+    def next_difference(self, *, backward: bool = False) -> None:
+        """Jump to the next difference."""
+        found = self.pages.difference_after(self.address, backward=backward)
+        if found is None:
+            where = "before" if backward else "after"
+            self.message = f"no difference {where} 0x{max(self.address, 0):08X}"
+        else:
+            self.jump(found.start)
+
+    def search(self, query: str) -> None:
+        """Jump to the next place that holds some bytes or a text."""
+        try:
+            found = self.pages.find(query, self.address)
+        except InputError as error:
+            self.message = str(error)
+            return
+        if found is None:
+            self.message = f"not found: {query[:60]}"
+        else:
+            self.jump(found.start)
+
+    def _asked(self, _: object, asked: dict[str, Any], __: object) -> None:
+        match asked.get("kind"):
+            case "page":
+                start, rows = int(asked["start"]), min(int(asked["rows"]), 512)
+                left, right, flags = self.pages.page(start, rows)
+                self.send(
+                    {"kind": "page", "start": start, "rows": rows, "version": self.version},
+                    buffers=[left, right, flags],
+                )
+            case "difference":
+                self.next_difference(backward=bool(asked.get("backward")))
+            case "search":
+                self.search(str(asked.get("query", "")))
+            case "goto":
+                try:
+                    self.jump(int(str(asked.get("query", "")), 16))
+                except ValueError:
+                    self.message = "an address is hex, such as 0x0C0BE000"

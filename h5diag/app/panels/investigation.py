@@ -1,0 +1,233 @@
+"""The whole path on one page: evidence, verdict, pictures, hex view, write-up."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import ipywidgets as widgets
+import traitlets
+
+from h5diag.app.panels.evidence import EvidenceModel, EvidencePanel, Loaded, Source, remarks_html
+from h5diag.app.panels.hexview import HexView
+from h5diag.app.panels.locate import LocateModel, LocatePanel
+from h5diag.app.panels.options import OptionsPanel
+from h5diag.app.panels.parts import JobBar, status_html
+from h5diag.app.panels.slots import SlotMap
+from h5diag.app.panels.verdict import findings_html, slots_html, verdict_html, weighing_html
+from h5diag.app.panels.work import Job
+from h5diag.case.samples import data_folder
+from h5diag.judge import BoardDiagnosis, Diagnosis, diagnose
+from h5diag.layout import preset_names
+from h5diag.measure.firmware import examine_firmware
+from h5diag.memory import Cancel, Progress
+from h5diag.show.plots import plot_bits, plot_memory_map
+from h5diag.show.plots.live import follow, live
+from h5diag.show.plots.locate import plot_dots
+from h5diag.show.plots.pages import pages_of
+from h5diag.show.report import fragment_html, write_report
+
+WAITING = "Choose the evidence and press Run."
+
+
+class InvestigationModel(traitlets.HasTraits):  # type: ignore[misc]
+    """The evidence, the work, and what came of it.
+
+    `result` is (Loaded, Diagnosis) or empty: it is emptied as soon as the evidence changes. `board` is the index of
+    the board that is shown.
+    """
+
+    result = traitlets.Tuple()
+    board = traitlets.Int(0)
+
+    def __init__(self, case: str = "") -> None:
+        super().__init__()
+        self.evidence, self.job = EvidenceModel(), Job()
+        if case:
+            bundled = data_folder() / case
+            inside = "/" not in case and "\\" not in case and (bundled / "case.toml").is_file()
+            self.evidence.kind = "bundled" if inside else "folder"
+            setattr(self.evidence, self.evidence.kind, str(bundled) if inside else case)
+        self.evidence.on_change(self._changed)
+
+    @property
+    def diagnosis(self) -> Diagnosis | None:
+        """The diagnosis, None before there is one."""
+        return self.result[1] if self.result else None
+
+    @property
+    def shown(self) -> BoardDiagnosis | None:
+        """The board that is shown, None before there is a diagnosis."""
+        return self.result[1].boards[self.board] if self.result else None
+
+    def run(self) -> None:
+        """Load the evidence and diagnose it, off the event loop."""
+        source = self.evidence.source
+
+        def work(progress: Progress, cancel: Cancel) -> tuple[Loaded, Diagnosis]:
+            return _diagnosed(source, progress, cancel)
+
+        self.job.start(work, self._came, doing="reading and comparing")
+
+    def _came(self, result: tuple[Loaded, Diagnosis]) -> None:
+        self.board = 0
+        self.result = result
+
+    def _changed(self) -> None:
+        self.job.forget()
+        self.result = ()
+
+
+def _diagnosed(source: Source, progress: Progress, cancel: Cancel) -> tuple[Loaded, Diagnosis]:
+    loaded = source.load()
+    return loaded, diagnose(loaded.case, progress=progress, cancel=cancel)
+
+
+class Investigation(widgets.VBox):  # type: ignore[misc]
+    """Is this chip faulty? Evidence in, verdict out, with pictures that lead to the bytes.
+
+    Parameters
+    ----------
+    case
+        Name of a bundled case or path of a case folder to begin with.
+    """
+
+    def __init__(self, case: str = "") -> None:
+        self.model = InvestigationModel(case)
+        self.evidence = EvidencePanel(self.model.evidence)
+        self.bar = JobBar(self.model.job, "Run the diagnosis")
+        self.boards = widgets.Dropdown(options=[("", 0)], description="Board", layout=widgets.Layout(display="none"))
+        self.remarks, self.verdict = widgets.HTML(), widgets.HTML()
+        self.map, self.bits, self.dots = widgets.Box(), widgets.Box(), widgets.Box()
+        self.axes: tuple[Any, ...] = ()
+        self.hex = HexView()
+        self.slots, self.findings, self.weighing = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.locate, self.options, self.slot_map = widgets.Box(), widgets.Box(), widgets.Box()
+        self.details = widgets.Tab(
+            [
+                widgets.VBox([self.map, self.bits, self.dots]),
+                self.hex,
+                widgets.VBox([self.slots, self.slot_map]),
+                self.locate,
+                self.options,
+                self.findings,
+                self.weighing,
+            ],
+            titles=["Pictures", "Bytes", "Slots", "Displaced pieces", "Options", "Findings", "Weighing"],
+        )
+        self.writing = Job()
+        self.write_bar = JobBar(self.writing, "Save the write-up")
+        self.target = widgets.Text("h5diag-write-up.html", description="File", continuous_update=False)
+        self.redact = widgets.Checkbox(
+            description="redacted: no firmware bytes, ids, paths or keys",
+            indent=False,
+            layout=widgets.Layout(width="auto"),
+        )
+        self.write_up = widgets.VBox([widgets.HBox([self.target, self.redact]), self.write_bar])
+        self.below = widgets.VBox([self.verdict, self.details, self.write_up])
+        super().__init__([self.evidence, self.bar, self.boards, self.remarks, self.below])
+        self.bar.run.on_click(lambda _: self.model.run())
+        self.write_bar.run.on_click(lambda _: self.save())
+        widgets.link((self.model, "board"), (self.boards, "value"))
+        self.details.observe(lambda _: self._open(), "selected_index")
+        self.model.observe(lambda _: self._came(), "result")
+        self.model.observe(lambda _: self._show(), "board")
+        self._came()
+
+    async def run(self) -> Diagnosis:
+        """Press Run, wait, and return the diagnosis; an error is raised, for notebooks that run by themselves."""
+        self.bar.run.click()
+        if self.model.job.task is not None:
+            await asyncio.wait([self.model.job.task])
+        if self.model.diagnosis is None:
+            raise RuntimeError(self.model.job.problem or "stopped")
+        return self.model.diagnosis
+
+    def jump(self, address: int) -> None:
+        """Show the bytes at an address of either alias."""
+        board = self.model.shown
+        if board is not None:
+            self.hex.jump(board.measured.chip.canonical(address))
+            self.details.selected_index = 1
+
+    def save(self) -> None:
+        """Write the write-up to the file named."""
+        diagnosis, path, redact = self.model.diagnosis, Path(self.target.value), self.redact.value
+        if diagnosis is not None:
+            self.writing.start(
+                lambda progress, cancel: write_report(diagnosis, path, redact=redact),
+                lambda written: None,
+                doing=f"writing {path.name}",
+            )
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Add a static picture of the result, for an exported notebook that has no kernel."""
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if bundle and self.model.diagnosis is not None:
+            bundle["text/html"] = fragment_html(self.model.diagnosis)
+        return bundle
+
+    def _came(self) -> None:
+        """Offer the boards of a new result, or of none, before the first of them is shown."""
+        names = [b.name for b in self.model.diagnosis.boards] if self.model.diagnosis else []
+        self.boards.options = [(name, n) for n, name in enumerate(names)] or [("", 0)]
+        self.boards.layout.display = "" if len(names) > 1 else "none"
+        self._show()
+
+    def _show(self) -> None:
+        for box in (self.map, self.bits, self.dots, self.locate, self.options, self.slot_map):
+            _emptied(box)
+        board = self.model.shown
+        if board is None:
+            self.below.children = (self.verdict,)
+            self.remarks.value, self.verdict.value = "", status_html(WAITING)
+            self.writing.forget()
+            return
+        loaded, _ = self.model.result
+        self.remarks.value = remarks_html(loaded)
+        self.verdict.value = verdict_html(board)
+        self.slots.value = slots_html(board)
+        self.findings.value, self.weighing.value = findings_html(board), weighing_html(board)
+        m = board.measured
+        self.hex.show(pages_of(m))
+        self._draw(board)
+        self._open()
+        self.below.children = (self.verdict, self.details, self.write_up)
+
+    def _draw(self, board: BoardDiagnosis) -> None:
+        """Draw the live plots; where pieces were found, a zoom of the map and one of the dot plot move each other."""
+        first = plot_memory_map(board)
+        self.axes = (first,)
+        self.map.children = (live(first, on_click=lambda x, _: self.jump(int(x))),)
+        self.bits.children = (live(plot_bits(board)),)
+        m = board.measured
+        if m.placement.regions:
+            second, piece = plot_dots(m.placement), m.placement.regions[0].reference_start
+            alias = piece - m.chip.canonical(piece)
+            follow(first, second, lambda x: x + alias, lambda x: x - alias)
+            self.axes = (first, second)
+            self.dots.children = (live(second, on_click=lambda _, y: self.jump(int(y))),)
+
+    def _open(self) -> None:
+        """Build what a tab holds when it is opened for the first time."""
+        board, title = self.model.shown, self.details.get_title(self.details.selected_index or 0)
+        if board is None:
+            return
+        m = board.measured
+        layout = m.layouts[0] if m.layouts else None
+        if title == "Displaced pieces" and not self.locate.children:
+            model = LocateModel(layout=layout, reference=m.good.judged, dump=m.suspect.judged)
+            self.locate.children = (LocatePanel(model, self.jump),)
+        elif title == "Options" and not self.options.children:
+            texts = [b.options.text or b.log.text for b in (m.good.board, m.suspect.board)]
+            known = layout.name if layout and layout.name in preset_names() else ""
+            self.options.children = (OptionsPanel(*texts, layout=known),)
+        elif title == "Slots" and layout and not self.slot_map.children:
+            self.slot_map.children = (SlotMap(examine_firmware(m.suspect.dump, m.chip, layout=layout)),)
+
+
+def _emptied(box: widgets.Box) -> None:
+    for child in box.children:
+        child.close()
+    box.children = ()

@@ -1,0 +1,122 @@
+"""Long work off the event loop: one job at a time, with progress, cancel, and errors that say what to do next."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import traitlets
+
+from h5diag.errors import Cancelled, H5DiagError
+from h5diag.memory import Cancel, Progress
+
+Work = Callable[[Progress, Cancel], Any]
+"""Runs in a thread; it touches no widget and no trait."""
+
+_EVERY_S = 0.05
+
+
+class Job(traitlets.HasTraits):  # type: ignore[misc]
+    """The state of a piece of work.
+
+    `problem` is one line that says what went wrong and what to do; `detail` is a traceback, only for what nobody
+    expected. `status` says in words how it stands.
+    """
+
+    running = traitlets.Bool(False)
+    fraction = traitlets.Float(0.0)
+    status = traitlets.Unicode("")
+    problem = traitlets.Unicode("")
+    detail = traitlets.Unicode("")
+
+    def __init__(self, **traits: Any) -> None:
+        super().__init__(**traits)
+        self._stop = threading.Event()
+        self._turn = 0
+        self.task: asyncio.Task[None] | None = None
+
+    def start(self, work: Work, then: Callable[[Any], None], *, doing: str = "working") -> None:
+        """Run `work` in a thread and give its result to `then` on the event loop.
+
+        Nothing happens while a job runs. Without an event loop (a plain script) the work is done at once.
+        """
+        if self.running:
+            return
+        self._stop = threading.Event()
+        self._turn += 1
+        self.problem = self.detail = ""
+        self.fraction, self.status, self.running = 0.0, f"{doing} …", True
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._finish(*_tried(work, self._show, self._stop.is_set), then, self._turn)
+            return
+        self.task = loop.create_task(self._run(work, then, self._turn, self._stop))
+
+    def cancel(self) -> None:
+        """Ask the work to stop; it ends at the next place where it looks."""
+        if self.running:
+            self._stop.set()
+            self.status = "stopping …"
+
+    def forget(self) -> None:
+        """Stop the work, if any, and drop its result whenever it comes; clear what was said."""
+        self._stop.set()
+        self._turn += 1
+        self.running, self.fraction = False, 0.0
+        self.status = self.problem = self.detail = ""
+
+    async def _run(self, work: Work, then: Callable[[Any], None], turn: int, stop: threading.Event) -> None:
+        loop, shown = asyncio.get_running_loop(), 0.0
+
+        def progress(fraction: float) -> None:
+            nonlocal shown
+            if time.monotonic() - shown >= _EVERY_S:
+                shown = time.monotonic()
+                loop.call_soon_threadsafe(self._show, fraction, turn)
+
+        outcome = await asyncio.to_thread(_tried, work, progress, stop.is_set)
+        self._finish(*outcome, then, turn)
+
+    def _show(self, fraction: float, turn: int = -1) -> None:
+        if turn in (-1, self._turn):
+            self.fraction = min(max(float(fraction), 0.0), 1.0)
+
+    def _finish(self, result: Any, error: BaseException | None, then: Callable[[Any], None], turn: int) -> None:
+        if turn != self._turn:
+            return  # the evidence has changed meanwhile: this result is about something else
+        if error is None:
+            try:
+                then(result)
+            except Exception as failed:
+                error = failed
+        self.running = False
+        if error is None:
+            self.fraction, self.status = 1.0, "done"
+        elif isinstance(error, Cancelled):
+            self.status = "stopped by you; nothing was changed"
+        else:
+            self.status = ""
+            self.problem, self.detail = problem_of(error)
+
+
+def problem_of(error: BaseException) -> tuple[str, str]:
+    """Return what to tell about an error: a line, and a traceback when nobody expected it."""
+    if isinstance(error, H5DiagError):
+        return str(error), ""
+    text = (
+        f"{type(error).__name__}: {error}. This is a fault of h5diag, not of the board: please report it with"
+        " the text under 'details'."
+    )
+    return text, "".join(traceback.format_exception(error))
+
+
+def _tried(work: Work, progress: Progress, cancel: Cancel) -> tuple[Any, BaseException | None]:
+    try:
+        return work(progress, cancel), None
+    except Exception as error:
+        return None, error

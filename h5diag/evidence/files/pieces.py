@@ -1,0 +1,117 @@
+"""Pieces of memory collected in any order, then joined; an overlap is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from h5diag.errors import InputError
+from h5diag.memory import AddressRange, Bytes, Segment
+
+MOST_BYTES = 512 << 20
+"""More bytes than this are in no file of a microcontroller; a larger claim is an error, not an allocation."""
+
+MOST_SEGMENTS = 1 << 20
+"""More separate pieces than this are no memory content."""
+
+Ints = npt.NDArray[np.int64]
+
+
+class Overlap(Exception):
+    """Two pieces hold the byte at `address`; a signal inside this package, never seen outside."""
+
+    def __init__(self, address: int) -> None:
+        self.address = address
+        super().__init__(f"0x{address:08X}")
+
+
+class Pieces:
+    """Collects bytes at addresses; costs the bytes plus a few numbers per consecutive run.
+
+    Parameters
+    ----------
+    source
+        The file, for errors.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._starts: list[Ints] = []
+        self._counts: list[Ints] = []
+        self._data: list[Bytes] = []
+        self._bytes = self._runs = 0
+
+    def add(self, addresses: Ints, counts: Ints, data: Bytes) -> None:
+        """Take pieces in file order: `data` holds ``counts[i]`` bytes for ``addresses[i]``, one after the other."""
+        filled = counts > 0
+        addresses, counts = addresses[filled], counts[filled]
+        if not addresses.size:
+            return
+        first = np.ones(addresses.size, np.bool_)
+        first[1:] = addresses[1:] != addresses[:-1] + counts[:-1]
+        at = np.flatnonzero(first)
+        self._starts.append(addresses[at])
+        self._counts.append(np.add.reduceat(counts, at))
+        self._data.append(data)
+        self._bytes += int(data.size)
+        self._runs += int(at.size)
+        self._check()
+
+    def put(self, address: int, data: Bytes) -> None:
+        """Take one piece."""
+        self.add(np.array([address], np.int64), np.array([data.size], np.int64), data)
+
+    def _check(self) -> None:
+        if self._bytes > MOST_BYTES:
+            raise InputError(
+                f"holds more than {MOST_BYTES >> 20} MiB, more than any microcontroller", source=self._source
+            )
+        if self._runs > MOST_SEGMENTS:
+            raise InputError(
+                f"holds more than {MOST_SEGMENTS} separate pieces, which is no memory content", source=self._source
+            )
+
+    def segments(self) -> tuple[Segment, ...]:
+        """Return the pieces sorted and joined.
+
+        Raises
+        ------
+        Overlap
+            When a byte was given twice.
+        """
+        if not self._starts:
+            return ()
+        starts, counts = np.concatenate(self._starts), np.concatenate(self._counts)
+        order = np.argsort(starts, kind="stable")
+        s, e = starts[order], (starts + counts)[order]
+        twice = s[1:] < np.maximum.accumulate(e)[:-1]
+        if twice.any():
+            raise Overlap(int(s[1:][twice][0]))
+        views = [
+            block[a : a + n]
+            for block, run in zip(self._data, self._counts, strict=True)
+            for a, n in zip((np.cumsum(run) - run).tolist(), run.tolist(), strict=True)
+        ]
+        return tuple(Segment(int(starts[i]), views[i]) for i in order)
+
+
+def without(segments: tuple[Segment, ...], holes: tuple[AddressRange, ...]) -> tuple[Segment, ...]:
+    """Return the segments less the bytes in `holes`, which are sorted and disjoint."""
+    if not holes:
+        return segments
+    out: list[Segment] = []
+    i = 0
+    for s in sorted(segments, key=lambda s: s.start):
+        at = s.start
+        while i < len(holes) and holes[i].stop <= at:
+            i += 1
+        while i < len(holes) and holes[i].start < s.stop:
+            if holes[i].start > at:
+                out.append(Segment(at, s.data[at - s.start : holes[i].start - s.start]))
+            at = holes[i].stop
+            if at >= s.stop:
+                break  # the hole may go on into the next segment
+            i += 1
+        if at < s.stop:
+            out.append(Segment(at, s.data[at - s.start :]))
+    return tuple(out)

@@ -1,0 +1,124 @@
+"""UF2 containers, read only: 512-byte blocks that each carry an address.
+
+Source: Microsoft, USB Flashing Format (UF2), https://github.com/microsoft/uf2, README.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from h5diag.errors import InputError
+from h5diag.evidence.files.pieces import MOST_BYTES, Overlap, Pieces
+from h5diag.memory import Segment
+
+_BLOCK = np.dtype(
+    [
+        ("magic0", "<u4"),
+        ("magic1", "<u4"),
+        ("flags", "<u4"),
+        ("address", "<u4"),
+        ("size", "<u4"),
+        ("number", "<u4"),
+        ("count", "<u4"),
+        ("family", "<u4"),
+        ("data", "u1", (476,)),
+        ("magic2", "<u4"),
+    ]
+)
+_MAGICS = (0x0A324655, 0x9E5D5157, 0x0AB16F30)
+_NOT_MAIN_FLASH, _FILE_CONTAINER, _FAMILY = 0x1, 0x1000, 0x2000
+
+
+def read_uf2(path: Path) -> tuple[Segment, ...]:
+    """Return the bytes of a UF2 file that go to the main flash.
+
+    Raises
+    ------
+    InputError
+        With the offset or the block, when the file is cut short, blocks are missing, repeated or damaged, or
+        the file is for several chip families at once.
+    """
+    size = path.stat().st_size
+    if size > 2 * MOST_BYTES:
+        raise InputError(
+            f"is larger than {2 * MOST_BYTES >> 20} MiB, too large for any microcontroller", source=str(path)
+        )
+    if size % _BLOCK.itemsize:
+        raise InputError(
+            f"ends inside a block: {size} bytes are no multiple of {_BLOCK.itemsize}",
+            source=str(path),
+            place=f"offset 0x{size // 512 * 512:X}",
+            advice="the file was cut short; copy it again",
+        )
+    blocks = np.fromfile(path, _BLOCK)
+
+    def refuse(bad: np.ndarray, problem: str, advice: str = "") -> None:
+        if bad.any():
+            i = int(np.argmax(bad))
+            raise InputError(problem, source=str(path), place=f"block {i}, offset 0x{i * 512:X}", advice=advice)
+
+    good = (blocks["magic0"] == _MAGICS[0]) & (blocks["magic1"] == _MAGICS[1]) & (blocks["magic2"] == _MAGICS[2])
+    refuse(~good, "a magic number of the block is wrong", "the file is damaged; copy it again")
+    refuse(blocks["flags"] & _FILE_CONTAINER != 0, "holds files, not memory")
+    refuse(blocks["size"] > 476, "the block says that it holds more than 476 bytes")
+    refuse(blocks["count"] != blocks["count"][0], "the block says another number of blocks than the first")
+    _one_family(blocks, path)
+    _complete(blocks, path)
+    main = blocks[(blocks["flags"] & _NOT_MAIN_FLASH == 0) & (blocks["size"] > 0)]
+    sizes, addresses = main["size"].astype(np.int64), main["address"].astype(np.int64)
+    over = addresses + sizes > 1 << 32
+    if over.any():
+        i = int(np.argmax(over))
+        raise InputError(
+            f"the data at 0x{addresses[i]:08X} run past 4 GiB", source=str(path), place=f"block {main['number'][i]}"
+        )
+    pieces = Pieces(str(path))
+    pieces.add(addresses, sizes, main["data"][np.arange(476) < sizes[:, None]])
+    try:
+        return pieces.segments()
+    except Overlap as overlap:
+        raise InputError(f"two blocks hold the byte at 0x{overlap.address:08X}", source=str(path)) from None
+
+
+def _one_family(blocks: np.ndarray, path: Path) -> None:
+    """A file for several chips holds several contents for the same addresses; taking all would mix them."""
+    tagged = blocks["flags"] & _FAMILY != 0
+    families = np.unique(np.where(tagged, blocks["family"], 0))
+    if families.size > 1:
+        names = ", ".join(f"0x{f:08X}" if f else "none" for f in families[:4])
+        raise InputError(
+            f"is for {families.size} chip families ({names}{', ...' if families.size > 4 else ''})",
+            source=str(path),
+            advice="take the file of your chip's family alone",
+        )
+
+
+def _complete(blocks: np.ndarray, path: Path) -> None:
+    """Every number from 0 to count - 1 stands once, in any order."""
+    numbers, counts = np.unique(blocks["number"], return_counts=True)
+    total = int(blocks["count"][0])
+    if (counts > 1).any():
+        raise InputError(
+            f"block number {numbers[np.argmax(counts > 1)]} stands twice",
+            source=str(path),
+            advice="the file is damaged or two files were joined",
+        )
+    if int(numbers[-1]) >= total:
+        raise InputError(
+            f"block number {numbers[-1]} does not fit the announced {total} blocks",
+            source=str(path),
+            advice="the file is damaged; copy it again",
+        )
+    if numbers.size < total:
+        absent = (
+            int(np.argmax(numbers != np.arange(numbers.size)))
+            if (numbers != np.arange(numbers.size)).any()
+            else numbers.size
+        )
+        raise InputError(
+            f"{total - numbers.size} of {total} blocks are missing, the first is number {absent}",
+            source=str(path),
+            advice="the file was cut short; copy it again",
+        )

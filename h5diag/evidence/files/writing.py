@@ -1,0 +1,105 @@
+"""Writing a memory file and its sidecar."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from h5diag.errors import InputError
+from h5diag.evidence.files.elf import MOST_HEADERS, write_elf
+from h5diag.evidence.files.intel_hex import LIMIT, write_intel_hex
+from h5diag.evidence.files.kind import SUFFIXES, Kind
+from h5diag.evidence.files.pieces import MOST_BYTES
+from h5diag.evidence.files.s_record import write_s_record
+from h5diag.evidence.files.sidecar import Sidecar, file_sha256, sidecar_path, write_sidecar
+from h5diag.memory import MemoryImage, subtracted
+
+_WRITERS = {Kind.HEX: write_intel_hex, Kind.SREC: write_s_record, Kind.ELF: write_elf}
+_FILL = 0xFF
+
+
+def write_image(image: MemoryImage, path: str | os.PathLike[str], *, sidecar: Sidecar | None = None) -> Path:
+    """Write an image so that `read_image` gives it back, and return its path.
+
+    Beside the file a sidecar is written when the image knows more than the format holds: the base of a binary,
+    unreadable or unstable ranges, access, mode, chip, time or remarks. A binary holds 0xFF where nothing is
+    known, and its sidecar says so. An older file and sidecar of the same name are replaced.
+
+    Parameters
+    ----------
+    image
+        What to write.
+    path
+        The suffix chooses the format: ``.bin``, ``.hex``, ``.srec``/``.s19``/``.mot``, ``.elf``/``.axf``.
+    sidecar
+        More knowledge for the sidecar (see `Sidecar.of`); None takes what the image's origin holds.
+
+    Raises
+    ------
+    InputError
+        When the format cannot hold the image, or the file cannot be written.
+    """
+    path = Path(path)
+    kind = SUFFIXES.get(path.suffix.lower(), Kind.TEXT)
+    if kind not in (Kind.BIN, *_WRITERS):
+        raise InputError(
+            f"memory cannot be written as {path.suffix or 'a file without suffix'}",
+            source=str(path),
+            advice="use .bin, .hex, .srec or .elf",
+        )
+    span = image.span
+    if kind is Kind.BIN and span.size > MOST_BYTES:
+        raise InputError(
+            f"the image spans {span.size} bytes, too far apart for a binary file",
+            source=str(path),
+            advice="use .hex or .elf, which hold the pieces alone",
+        )
+    if kind is Kind.BIN and not image.segments:
+        raise InputError("there is no byte to write into a binary file", source=str(path), advice="use .hex")
+    if kind in (Kind.HEX, Kind.SREC) and span.stop > LIMIT:
+        raise InputError(
+            f"0x{span.stop - 1:X} is past 4 GiB, which {kind.value} cannot hold", source=str(path), advice="use .elf"
+        )
+    if kind is Kind.ELF and len(image.segments) >= MOST_HEADERS:
+        raise InputError(
+            f"{len(image.segments)} separate pieces are more than an ELF file can hold",
+            source=str(path),
+            advice="use .hex",
+        )
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as stream:
+            _WRITERS.get(kind, _write_binary)(image, stream)
+        os.replace(part, path)
+        known = sidecar or Sidecar.of(image)
+        if sidecar is not None or kind is Kind.BIN or known != Sidecar(base=known.base, unread=known.unread):
+            write_sidecar(path, _completed(known, image, file_sha256(path)))
+        else:
+            sidecar_path(path).unlink(missing_ok=True)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"cannot be written ({error.strerror or error})", source=str(path)) from None
+    return path
+
+
+def _completed(given: Sidecar, image: MemoryImage, sha256: str) -> Sidecar:
+    """The image decides about its bytes; what it does not hold may be more than the gaps between its pieces."""
+    own = Sidecar.of(image)
+    unread = subtracted(given.unread + own.unread, image.ranges + image.unreadable)
+    return replace(given, base=own.base, holes=own.holes, unstable=own.unstable, unread=unread, sha256=sha256)
+
+
+def _write_binary(image: MemoryImage, stream: BinaryIO) -> None:
+    at = image.span.start
+    for s in image.segments:
+        gap = s.start - at
+        while gap:
+            n = min(gap, 1 << 20)
+            stream.write(np.full(n, _FILL, np.uint8).data)
+            gap -= n
+        stream.write(s.data.data)
+        at = s.stop

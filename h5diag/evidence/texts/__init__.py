@@ -1,0 +1,50 @@
+"""What STM32CubeProgrammer prints, as raw names and values.
+
+Pure parsers: text in, value out. They accept what people paste (colours, time stamps, lost columns, quote marks, HTML
+entities, half a listing), keep what they do not know, interpret nothing and never fail; a text of which nothing is
+understood gives an empty value.
+"""
+
+from __future__ import annotations
+
+from h5diag.evidence.texts.banner import Banner, parse_banners
+from h5diag.evidence.texts.discovery import Discovery, parse_discovery
+from h5diag.evidence.texts.listing import Listing, RawOption, parse_listing
+from h5diag.evidence.texts.log import Log, LogKind, parse_log
+from h5diag.evidence.texts.messages import MEANINGS, Message, parse_messages
+from h5diag.evidence.texts.programming import Check, OptionWrite, Programming, Write, parse_programming
+from h5diag.evidence.texts.registers import RawRegister, parse_registers
+from h5diag.evidence.texts.romloader import RomSession, parse_rom_sessions
+from h5diag.evidence.texts.text import Line, clean, lines, printable
+from h5diag.evidence.texts.versions import Version, parse_version
+
+__all__ = [
+    "MEANINGS",
+    "Banner",
+    "Check",
+    "Discovery",
+    "Line",
+    "Listing",
+    "Log",
+    "LogKind",
+    "Message",
+    "OptionWrite",
+    "Programming",
+    "RawOption",
+    "RawRegister",
+    "RomSession",
+    "Version",
+    "Write",
+    "clean",
+    "lines",
+    "parse_banners",
+    "parse_discovery",
+    "parse_listing",
+    "parse_log",
+    "parse_messages",
+    "parse_programming",
+    "parse_registers",
+    "parse_rom_sessions",
+    "parse_version",
+    "printable",
+]

@@ -1,0 +1,188 @@
+"""Option bytes as STM32CubeProgrammer prints or exports them: raw names and values, in the order of the text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from h5diag.evidence.texts.text import Line, lines
+
+MOST = 1000
+"""Options that are kept of one text; no chip has a tenth of that."""
+
+_BANK = re.compile(r"OPTION\s{1,8}BYTES?\s{1,8}BANK\s{0,8}:\s{0,8}(\d{1,3})", re.I)
+_FIELD = re.compile(r"(?<![\w.])([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}:\s{0,40}0x([0-9A-Fa-f]{1,16})(?![0-9A-Za-z_])")
+_STUB = re.compile(r"^\s{0,40}([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}(?::\s{0,40}(?:0x?[0-9A-Fa-f]{0,16})?)?\s*$")
+_FLASH = re.compile(r'"flash_kib"\s{0,20}:\s{0,20}(\d{1,6})')
+_EXPORT = re.compile(r'"([A-Za-z][A-Za-z0-9_]{1,39})"\s{0,20}:\s{0,20}(-?\d{1,20})(?=\s{0,20}[,}\]\n\r])')
+_OWN = re.compile(
+    r'"([A-Za-z][A-Za-z0-9_]{1,39})"\s{0,20}:\s{0,20}\{\s{0,20}"value"\s{0,20}:\s{0,20}(-?\d{1,20})'
+    r"(?=\s{0,20}[,}\]\n\r])"
+)
+_NOT_OPTIONS = frozenset({"bank", "address", "size", "file", "value", "data", "sn", "id", "error", "found"})
+_DEVICE = re.compile(r'"(?:deviceId|dev_id)"\s{0,20}:\s{0,20}"?(0x[0-9A-Fa-f]{1,8}|\d{1,10})')
+
+
+@dataclass(frozen=True, slots=True)
+class RawOption:
+    """An option as printed: `text` is what stood in parentheses, `bank` the tool's own bank number, -1 if none."""
+
+    name: str
+    value: int
+    text: str = ""
+    bank: int = -1
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The options of one board.
+
+    Parameters
+    ----------
+    fields
+        In the order of the text; a name stands once, with its last value.
+    cut
+        What is left of a line that the text breaks off in; empty when it ends at a line's end.
+    last_line
+        Number of the last line that was understood.
+    device_id, flash_kib
+        From an export or document, else -1 and 0.
+    warnings
+        What was odd, a sentence each.
+    """
+
+    fields: tuple[RawOption, ...] = ()
+    cut: str = ""
+    last_line: int = 0
+    device_id: int = -1
+    flash_kib: int = 0
+    warnings: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.fields)
+
+    def get(self, name: str) -> RawOption:
+        """Return the option printed under `name`, in any case; KeyError when there is none."""
+        for field in self.fields:
+            if field.name.upper() == name.upper():
+                return field
+        raise KeyError(name)
+
+
+def parse_listing(text: str) -> Listing:
+    """Return the options in a listing, a GUI export or an ``info`` document; empty when there is not one option line.
+
+    When the text holds several listings, as a log does that reads before and after a change, the last one counts.
+    """
+    if '"' in text and (export := _parse_export(text)):
+        return export
+    return listing_of(lines(text), ends_open=not text.endswith(("\n", "\r")))
+
+
+def listing_of(clean: Iterable[Line], *, ends_open: bool = False) -> Listing:
+    """Return the options in these lines; `ends_open` says that the text does not end with a line end."""
+    runs: list[list[RawOption]] = [[]]
+    bank, stub = -1, ""
+    last = 0
+    headed = False
+    for line in clean:
+        stub = ""
+        if ":" not in line.text:
+            stub = line.text.strip() if headed else ""
+            continue
+        if "bank" in line.low and (m := _BANK.search(line.text)):
+            number = int(m[1])
+            if runs[-1] and number <= bank:
+                runs.append([])
+            bank, last, headed = number, line.number, True
+            rest = line.text[m.end() :]
+        else:
+            rest = line.text
+        found = _fields(rest, bank, line.number, headed)
+        if found:
+            runs[-1] += found
+            last = line.number
+        elif headed and _STUB.match(rest):
+            stub = rest.strip()
+    return _made([r for r in runs if r], stub if ends_open else "", last, ends_open)
+
+
+def _fields(text: str, bank: int, number: int, headed: bool) -> list[RawOption]:
+    if "0x" not in text:
+        return []
+    out: list[RawOption] = []
+    matches = [m for m in _FIELD.finditer(text) if m[1].lower() not in _NOT_OPTIONS]
+    for i, m in enumerate(matches):
+        if not headed and not ("_" in m[1] or sum(c.isupper() for c in m[1]) >= 3):
+            continue
+        if len(matches) == 1 and text[: m.start()].strip(" \t-*#"):
+            # Words before the name: a sentence or a banner's line, not a field of a listing.
+            continue
+        tail = text[m.end() : matches[i + 1].start() if i + 1 < len(matches) else len(text)]
+        left, right = tail.find("("), tail.rfind(")")
+        words = tail[left + 1 : right if right > left else None].strip() if left >= 0 else ""
+        out.append(RawOption(m[1], int(m[2], 16), words, bank, number))
+    return out
+
+
+def _made(runs: list[list[RawOption]], stub: str, last: int, ends_open: bool) -> Listing:
+    if not runs:
+        return Listing()
+    warnings: list[str] = []
+    fields = runs[-1]
+    if len(runs) > 1:
+        warnings.append(f"the text holds {len(runs)} listings: the last one, from line {fields[0].line}, is used")
+    if ends_open and not stub and not fields[-1].text and (fields[-1].bank >= 0 or any(f.text for f in fields)):
+        # The break may lie between two digits: half a number is worse than none.
+        stub, fields = f"{fields[-1].name}: 0x{fields[-1].value:X}", fields[:-1]
+    seen: dict[str, RawOption] = {}
+    for f in fields:
+        old = seen.pop(f.name.upper(), None)
+        if old is not None and old.value != f.value:
+            warnings.append(
+                f"{f.name} is printed twice: 0x{old.value:X} (line {old.line}) and 0x{f.value:X} "
+                f"(line {f.line}); the later one is used"
+            )
+        seen[f.name.upper()] = f
+    if len(warnings) > MOST:
+        warnings[MOST:] = ["more options are printed twice and are not listed"]
+    return Listing(_most(seen, warnings), stub, last, warnings=tuple(warnings))
+
+
+def _most(fields: dict[str, RawOption], warnings: list[str]) -> tuple[RawOption, ...]:
+    if len(fields) > MOST:
+        warnings.append(
+            f"the text holds {len(fields)} different options, more than any chip has: the first {MOST} are used"
+        )
+    return tuple(fields.values())[:MOST]
+
+
+def _parse_export(text: str) -> Listing:
+    """Return the options of a GUI export, whose numbers are signed and decimal, or of this project's own JSON."""
+    start, pattern = text.find("bitNameToValue"), _EXPORT
+    if start < 0:
+        start, pattern = text.find('"options"'), _OWN
+    if start < 0:
+        return Listing()
+    device, size = _DEVICE.search(text), _FLASH.search(text)
+    fields: dict[str, RawOption] = {}
+    end = start
+    number = 1 + text.count("\n", 0, start)
+    for m in pattern.finditer(text, start):
+        number += text.count("\n", end, m.start())
+        fields[m[1].upper()] = RawOption(m[1], int(m[2]) & 0xFFFFFFFF, "", -1, number)
+        end = m.end()
+    cut = "" if "}" in text[end:] else " ".join(text[end : end + 60].split()).strip(", ")
+    if not fields:
+        return Listing()
+    warnings: list[str] = []
+    return Listing(
+        _most(fields, warnings),
+        cut or ("" if "}" in text[end:] else "end of the text"),
+        number,
+        int(device[1], 0) if device else -1,
+        int(size[1]) if size else 0,
+        tuple(warnings),
+    )

@@ -1,0 +1,158 @@
+"""Several boards: what they share, who is the odd one out, the same fault at the same place or scattered ones."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis, deviations
+from h5diag.judge.verdict import Direction, Finding, Status
+from h5diag.judge.wording import count_text, ranges_text, size_text
+from h5diag.memory import AddressRange, MemoryImage, merged
+
+
+def across_boards(boards: Sequence[BoardDiagnosis]) -> tuple[Finding, ...]:
+    """Return findings about two or more suspects held against each other; none for one board."""
+    if len(boards) < 2:
+        return ()
+    out = list(_shared_causes(boards))
+    if boards[0].measured.has_good:
+        out += _same_place(boards)
+    else:
+        out += _odd_one_out(boards)
+    return tuple(out)
+
+
+def _shared_causes(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
+    counts = Counter(h.id for b in boards for h in b.verdict.of(Status.SUPPORTED))
+    texts = {h.id: h.cause.text for b in boards for h in b.verdict.hypotheses}
+    out = []
+    for id, count in counts.most_common():
+        names = ", ".join(b.name for b in boards if b.verdict.hypothesis(id).status is Status.SUPPORTED)
+        who = "All boards" if count == len(boards) else f"{count} of {len(boards)} boards ({names})"
+        out.append(Finding(f"shared-{id}", f"{who}: {texts[id]}."))
+    return out
+
+
+def _same_place(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
+    """Say whether boards deviate from the good one at the same addresses, with the same bytes."""
+    by_board = {b.name: deviations(b.measured) for b in boards}
+    deviating = {name: r for name, r in by_board.items() if r}
+    if len(deviating) < 2:
+        return []
+    common: tuple[AddressRange, ...] = next(iter(deviating.values()))
+    for ranges in list(deviating.values())[1:]:
+        common = merged(x for a in common for b in ranges if (x := a.intersection(b)).size)
+    everywhere = len(deviating) == len(boards)
+    if common:
+        same = _same_bytes([b for b in boards if b.name in deviating], common)
+        what = "with the same bytes" if same else "with different bytes"
+        return [
+            Finding(
+                "same-fault-every-board",
+                f"{count_text(len(deviating), 'board')} of {len(boards)} deviate from the"
+                f" good one at the same places ({ranges_text(common)}), {what}. Cells do not fail alike on several"
+                " chips: look at the image, the tool or the design.",
+                where=common,
+                direction=Direction.AGAINST if same and everywhere else Direction.NEITHER,
+            )
+        ]
+    return [
+        Finding(
+            "scattered-faults",
+            f"{count_text(len(deviating), 'board')} of {len(boards)} deviate from the good one,"
+            " each at other places: no common image or tool explains that; look at each board.",
+        )
+    ]
+
+
+def _same_bytes(boards: Sequence[BoardDiagnosis], places: Sequence[AddressRange]) -> bool:
+    rows = [[_read(b.measured.suspect.dump, r, b) for r in places] for b in boards]
+    return all(row == rows[0] for row in rows[1:])
+
+
+def _read(dump: MemoryImage, r: AddressRange, board: BoardDiagnosis) -> bytes:
+    flash = board.measured.chip.flash
+    for shift in (0, flash.secure_base - flash.base):
+        if dump.covers(r.start + shift, r.stop + shift):
+            return dump.read(r.start + shift, r.stop + shift).tobytes()
+    return b""
+
+
+def _odd_one_out(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
+    """Without a reference: hold each board against what most of the others hold."""
+    dumps = [b.measured.suspect.judged for b in boards]
+    common = list(dumps[0].ranges)
+    for d in dumps[1:]:
+        common = [x for a in common for b in d.ranges if (x := a.intersection(b)).size]
+    if not common or len(boards) < 3:
+        return []
+    odd: Counter[str] = Counter()
+    places: dict[str, list[AddressRange]] = {b.name: [] for b in boards}
+    total = 0
+    for r in common:
+        rows = np.stack([d.read(r.start, r.stop) for d in dumps])
+        total += r.size
+        majority = np.sort(rows, axis=0)[len(rows) // 2]
+        for b, row in zip(boards, rows, strict=True):
+            wrong = np.flatnonzero(row != majority)
+            odd[b.name] += int(wrong.size)
+            if wrong.size:
+                places[b.name].append(AddressRange(r.start + int(wrong[0]), r.start + int(wrong[-1]) + 1))
+    differing = [(name, n) for name, n in odd.most_common() if n]
+    if not differing:
+        return [Finding("lot-agrees", f"All {len(boards)} boards hold the same {size_text(total)}.")]
+    name, n = differing[0]
+    if len(differing) == 1 or n > 4 * differing[1][1]:
+        return [
+            Finding(
+                "odd-one-out",
+                f"{name} is the odd one out: {count_text(n, 'byte')} differ from what the other"
+                f" boards agree on ({ranges_text(places[name])}).",
+                where=tuple(places[name]),
+            )
+        ]
+    listed = ", ".join(f"{name} {count_text(n, 'byte')}" for name, n in differing)
+    return [Finding("lot-differs", f"Several boards differ from the majority: {listed}.")]
+
+
+def boards_csv(diagnosis: Diagnosis) -> str:
+    """Return one row a board: verdict, supported causes, deviating bytes, next test."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        [
+            "board",
+            "verdict",
+            "supported",
+            "open_points",
+            "compared_bytes",
+            "differing_bytes",
+            "bits_fallen",
+            "bits_risen",
+            "not_judged_bytes",
+            "next_test",
+        ]
+    )
+    for b in diagnosis.boards:
+        c = b.measured.comparison
+        name = b.name if b.name[:1] not in "=+-@" else "'" + b.name  # a sheet must not run a board's name
+        writer.writerow(
+            [
+                name,
+                b.verdict.word.value,
+                " ".join(h.id for h in b.verdict.of(Status.SUPPORTED)),
+                len(b.verdict.open_points),
+                c.compared_bytes,
+                c.differing_bytes,
+                c.fallen,
+                c.risen,
+                sum(r.size for r in b.measured.suspect.masked),
+                b.next_test.id,
+            ]
+        )
+    return out.getvalue()

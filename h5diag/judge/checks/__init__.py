@@ -1,0 +1,74 @@
+"""All checks, in the order in which they are shown: the reading path first, the chip last.
+
+A check is ``check_x(measured) -> findings``: it reads measurements, opens no file and no probe, and says nothing
+when it has nothing to go by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from h5diag.judge.checks.chip import (
+    check_ecc,
+    check_identity,
+    check_locked,
+    check_revision,
+    check_supply,
+    check_system_area,
+)
+from h5diag.judge.checks.content import check_build, check_later, check_mixed, check_padding, check_size
+from h5diag.judge.checks.flashtest import check_flash_test
+from h5diag.judge.checks.loader import check_loader_placement, check_loader_used
+from h5diag.judge.checks.options import (
+    check_options_against_good,
+    check_provisioned_options,
+    check_provisioning_logs,
+    check_write_protection,
+)
+from h5diag.judge.checks.placement import check_banks, check_holes, check_placement
+from h5diag.judge.checks.reading import check_reads, check_sweep, check_transport_marks, check_views, check_zeros
+from h5diag.judge.checks.slots import (
+    check_header_displaced,
+    check_install,
+    check_other_firmware,
+    check_slot_damage,
+    check_stage,
+)
+from h5diag.judge.facts import Measured
+from h5diag.judge.verdict import Finding
+
+Check = Callable[[Measured], tuple[Finding, ...]]
+
+CHECKS: tuple[Check, ...] = (
+    check_reads,
+    check_transport_marks,
+    check_sweep,
+    check_views,
+    check_zeros,
+    check_install,
+    check_stage,
+    check_header_displaced,
+    check_other_firmware,
+    check_slot_damage,
+    check_provisioned_options,
+    check_options_against_good,
+    check_write_protection,
+    check_provisioning_logs,
+    check_placement,
+    check_mixed,
+    check_padding,
+    check_build,
+    check_banks,
+    check_holes,
+    check_size,
+    check_later,
+    check_locked,
+    check_identity,
+    check_ecc,
+    check_revision,
+    check_supply,
+    check_system_area,
+    check_flash_test,
+    check_loader_used,
+    check_loader_placement,
+)

@@ -1,0 +1,1 @@
+"""Values to measurements, without side effects: options, firmware, locate, compare, repeats, loader."""

@@ -1,0 +1,291 @@
+"""A build against a dump: where it is, whether all of it is there, and how it differs.
+
+The build may be signed or not. Places that are tried: its own addresses in both aliases, the images of the dump
+(a build of an application belongs behind the image header), and wherever pieces of it are found.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from h5diag.layout import NO_SLOT, Layout, Slot
+from h5diag.measure.firmware.content import ExaminedImage
+from h5diag.measure.firmware.elfmap import NO_ELF, ElfMap
+from h5diag.measure.firmware.search import BootImage, find_images
+from h5diag.measure.firmware.tlv import HASH_TYPES
+from h5diag.memory import AddressRange, MemoryImage
+
+ANCHOR = 32
+ANCHORS = 48
+MOST_DIFFERENCES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Bytes of a build that the dump holds otherwise.
+
+    Parameters
+    ----------
+    range
+        Where, in the dump's view, from the first to behind the last differing byte.
+    build_start
+        The first byte's address in the build.
+    count
+        How many bytes differ.
+    erased
+        How many of them are 0xFF in the dump.
+    section, symbol, offset
+        Names from the ELF file (empty without one) and the first byte's offset in the symbol.
+    """
+
+    range: AddressRange
+    build_start: int
+    count: int
+    erased: int
+    section: str = ""
+    symbol: str = ""
+    offset: int = 0
+
+    def __str__(self) -> str:
+        where = f"at 0x{self.range.start:08X}"
+        if self.section:
+            where = f"in {self.section}" + (f", in {self.symbol}+0x{self.offset:X}" if self.symbol else f", {where}")
+        kind = " (erased here)" if self.erased == self.count else ""
+        return f"{self.count} byte{'s' if self.count != 1 else ''} differ{'s' if self.count == 1 else ''} {where}{kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A place where a build, or most of it, stands in a dump.
+
+    Parameters
+    ----------
+    address
+        Of the build's first byte, in the dump's view.
+    slot
+        The slot there, `NO_SLOT` without a layout.
+    displacement
+        `address` minus the build's own address, both canonical when a layout gives the chip.
+    size
+        Bytes of the build.
+    compared
+        How many of them the dump holds; the rest is not there to compare.
+    differing
+        How many of those differ.
+    differences
+        Where, grouped by section and symbol when an ELF file names them; at most `MOST_DIFFERENCES`.
+    same_image
+        Whether both are the same signed image by their hash records, whatever the bodies look like (one may be
+        encrypted and the other not).
+    """
+
+    address: int
+    slot: Slot
+    displacement: int
+    size: int
+    compared: int
+    differing: int
+    differences: tuple[Difference, ...]
+    same_image: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether every byte is there and equal."""
+        return self.compared == self.size and not self.differing
+
+    def __str__(self) -> str:
+        at = f"at 0x{self.address:08X}" + (f" (slot '{self.slot}')" if self.slot else "")
+        if self.displacement:
+            sign = "above" if self.displacement > 0 else "below"
+            at += f", 0x{abs(self.displacement):X} {sign} its own address"
+        if self.whole:
+            return f"all {self.size} bytes are there {at}"
+        if self.same_image:
+            return (
+                f"the same image by its hash record {at}; {self.differing} bytes differ, as between two signing"
+                " runs or between the encrypted and the plain form"
+            )
+        missing = self.size - self.compared
+        rest = f", {missing} bytes are not in the dump" if missing else ""
+        return f"{self.differing} of {self.compared} bytes differ {at}{rest}"
+
+
+def compare_build(
+    dump: MemoryImage,
+    build: MemoryImage,
+    *,
+    layout: Layout | None = None,
+    images: Sequence[ExaminedImage] = (),
+    names: ElfMap = NO_ELF,
+) -> tuple[Match, ...]:
+    """Return the places where a build stands in a dump, the best first; empty when it is nowhere.
+
+    Parameters
+    ----------
+    dump
+        The dump; with encrypted images opened (`open_images`) their plain content is compared.
+    build
+        What was built, at its own addresses.
+    layout
+        Names slots and knows the flash aliases.
+    images
+        What `examine_images` found in the dump.
+    names
+        Sections and symbols of the build.
+    """
+    if not build.size:
+        return ()
+    signed = [i for i in find_images(build) if i.complete]
+    own = build.segments[0].start
+    counts = {d: _equal(dump, build, d) for d in _displacements(dump, build, layout, images, signed)}
+    matches: list[Match] = []
+    taken: list[AddressRange] = []
+    for d, (equal, compared, telling) in sorted(counts.items(), key=lambda kv: (-kv[1][0], abs(kv[0]))):
+        same = _same_image(signed, images, d)
+        span = AddressRange(own + d, build.span.stop + d) if own + d >= 0 else AddressRange(0, 0)
+        # Zeros and 0xFF agree everywhere: the other bytes decide whether this is the build at all.
+        if (equal * 2 < compared or equal * 4 < build.size or telling < 0.5) and not same:
+            continue
+        if any(span.overlaps(t) for t in taken):
+            continue
+        taken.append(span)
+        found, differing = _differences(dump, build, d, names)
+        slot = layout.slot_at(own + d) if layout else NO_SLOT
+        moved = layout.chip.canonical(own + d) - layout.chip.canonical(own) if layout else d
+        matches.append(Match(own + d, slot, moved, build.size, compared, differing, found, same))
+    return tuple(matches)
+
+
+def _displacements(
+    dump: MemoryImage,
+    build: MemoryImage,
+    layout: Layout | None,
+    images: Sequence[ExaminedImage],
+    signed: Sequence[BootImage],
+) -> set[int]:
+    own = build.segments[0].start
+    tried = {0}
+    if layout:
+        alias = layout.chip.flash.secure_base - layout.chip.flash.base
+        tried |= {alias, -alias}
+    for i in images:
+        tried |= {i.image.address - s.address for s in signed} if signed else {i.image.body.start - own}
+    return tried | _anchored(dump, build)
+
+
+def _anchored(dump: MemoryImage, build: MemoryImage) -> set[int]:
+    """Return the displacements at which telling pieces of the build are found."""
+    votes: Counter[int] = Counter()
+    contents = [(s.start, s.data.tobytes()) for s in dump.segments]
+    for segment in build.segments:
+        step = max(ANCHOR, segment.data.size * len(build.segments) // ANCHORS)
+        for at in range(0, segment.data.size - ANCHOR + 1, step):
+            piece = segment.data[at : at + ANCHOR].tobytes()
+            if len(set(piece)) < 8:
+                continue
+            for start, content in contents:
+                hit = content.find(piece)
+                for _ in range(4):
+                    if hit < 0:
+                        break
+                    votes[start + hit - segment.start - at] += 1
+                    hit = content.find(piece, hit + 1)
+    return {d for d, n in votes.most_common(16) if n >= 2}
+
+
+def _pairs(
+    dump: MemoryImage, build: MemoryImage, displacement: int
+) -> list[tuple[int, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
+    """Return (build address, bytes of the build, bytes of the dump) for all bytes that both hold."""
+    out = []
+    for segment in build.segments:
+        start, stop = segment.start + displacement, segment.stop + displacement
+        if start < 0:
+            continue
+        for s in dump.segments_in(start, stop):
+            at = s.start - start
+            out.append((segment.start + at, segment.data[at : at + s.data.size], s.data))
+    return out
+
+
+def _equal(dump: MemoryImage, build: MemoryImage, displacement: int) -> tuple[int, int, float]:
+    """Return how many bytes are equal and compared, and the equal fraction of those that are not 0x00 or 0xFF."""
+    equal = compared = telling = told = 0
+    for _, a, b in _pairs(dump, build, displacement):
+        same, plain = a == b, (a != 0) & (a != 0xFF)
+        equal += int(same.sum())
+        compared += int(a.size)
+        telling += int(plain.sum())
+        told += int((same & plain).sum())
+    return equal, compared, told / telling if telling else 1.0
+
+
+def _differences(
+    dump: MemoryImage, build: MemoryImage, displacement: int, names: ElfMap
+) -> tuple[tuple[Difference, ...], int]:
+    """Return the differing bytes grouped by section and symbol, or in runs with gaps below 16 without names."""
+    total = 0
+    groups: dict[tuple[str, str, int], list[Difference]] = {}
+    for start, a, b in _pairs(dump, build, displacement):
+        offsets = np.flatnonzero(a != b)
+        total += int(offsets.size)
+        for run in _runs(offsets):
+            for piece in _by_name(run, start, names):
+                first, last = start + int(piece[0]), start + int(piece[-1])
+                section = names.section_at(first)
+                symbol, offset = names.symbol_at(first)
+                where = AddressRange(first + displacement, last + 1 + displacement)
+                key = (section, symbol, -1 if symbol else first)
+                d = Difference(where, first, int(piece.size), int((b[piece] == 0xFF).sum()), section, symbol, offset)
+                groups.setdefault(key, []).append(d)
+                if len(groups) >= MOST_DIFFERENCES:
+                    return _joined(groups), _total(dump, build, displacement)
+    return _joined(groups), total
+
+
+def _total(dump: MemoryImage, build: MemoryImage, displacement: int) -> int:
+    equal, compared, _ = _equal(dump, build, displacement)
+    return compared - equal
+
+
+def _runs(offsets: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+    if not offsets.size:
+        return []
+    return np.split(offsets, np.flatnonzero(np.diff(offsets) > 16) + 1)
+
+
+def _by_name(run: npt.NDArray[np.int64], start: int, names: ElfMap) -> list[npt.NDArray[np.int64]]:
+    """Cut a run where its bytes belong to another section or symbol."""
+    if not names.sections or run.size > 1 << 16:
+        return [run]
+    labels = [(names.section_at(start + o), names.symbol_at(start + o)[0]) for o in run.tolist()]
+    cuts = [i for i in range(1, len(labels)) if labels[i] != labels[i - 1]]
+    return np.split(run, cuts)
+
+
+def _joined(groups: dict[tuple[str, str, int], list[Difference]]) -> tuple[Difference, ...]:
+    out = []
+    for parts in groups.values():
+        first = parts[0]
+        out.append(
+            Difference(
+                AddressRange(first.range.start, parts[-1].range.stop),
+                first.build_start,
+                sum(p.count for p in parts),
+                sum(p.erased for p in parts),
+                first.section,
+                first.symbol,
+                first.offset,
+            )
+        )
+    return tuple(sorted(out, key=lambda d: d.range))
+
+
+def _same_image(signed: Sequence[BootImage], images: Sequence[ExaminedImage], displacement: int) -> bool:
+    digests = {(s.address + displacement, r.value) for s in signed for r in s.tlvs.plain if r.type in HASH_TYPES}
+    return any((i.image.address, i.verification.digest) in digests for i in images)

@@ -1,0 +1,298 @@
+"""What stands in a slot of a dump: read once, judged elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from h5diag.layout import NO_SLOT, Layout, Mode, Slot
+from h5diag.measure.firmware.keys import DecryptKey, VerifyKey
+from h5diag.measure.firmware.search import BootImage, find_images
+from h5diag.measure.firmware.signature import Check
+from h5diag.measure.firmware.trailer import (
+    ALIGNED_MAGIC_TAIL,
+    CLASSIC_MAGIC,
+    MAGIC_SIZE,
+    MOST_STATUS,
+    READ_SIZE,
+    UNREAD_TRAILER,
+    Magic,
+    Trailer,
+    parse_magic,
+    parse_trailer,
+)
+from h5diag.measure.firmware.verify import Verification, verify_image
+from h5diag.measure.firmware.words import find_word
+from h5diag.memory import AddressRange, Bytes, MemoryImage, merged
+
+MOST_SLOT = 4 << 20
+"""Bytes behind an image in which its trailer is looked for when no layout tells."""
+
+
+class Fill(Enum):
+    """What the known bytes of a slot are, taken together."""
+
+    UNREAD = "unread"
+    ERASED = "erased"
+    ZERO = "zero"
+    CONTENT = "content"
+
+
+@dataclass(frozen=True, slots=True)
+class ExaminedImage:
+    """An image of a dump with everything that can be said of it alone.
+
+    Parameters
+    ----------
+    image
+        As found.
+    slot
+        The slot that its first byte lies in; `NO_SLOT` without a layout or outside all slots.
+    at_start
+        Whether it begins where the slot begins, which is the only place a boot loader looks at.
+    verification
+        Hash and signature.
+    trailer
+        The slot's trailer; without a slot, of the next magic behind the image.
+    written
+        Addresses from the body's first byte to behind the last one that is not 0xFF, within the image.
+    zero_sectors
+        Whole sectors of zeros that it touches, which a mask makes and an encrypted body never has.
+    """
+
+    image: BootImage
+    slot: Slot
+    at_start: bool
+    verification: Verification
+    trailer: Trailer
+    written: AddressRange
+    zero_sectors: tuple[AddressRange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SlotContent:
+    """What stands in a slot.
+
+    Parameters
+    ----------
+    slot
+        The slot.
+    address
+        Of its first byte in the dump's view.
+    fill
+        Of all its known bytes.
+    unread
+        Parts that the dump does not hold.
+    images
+        Those whose first byte lies in it, in address order.
+    trailer
+        At its end.
+    zeros
+        Runs of zeros behind the image that begin or end inside a sector, so that no mask makes them.
+    first_sector
+        What its first sector holds.
+    """
+
+    slot: Slot
+    address: int
+    fill: Fill
+    unread: tuple[AddressRange, ...]
+    images: tuple[ExaminedImage, ...]
+    trailer: Trailer
+    zeros: tuple[AddressRange, ...]
+    first_sector: Fill
+
+    @property
+    def stop(self) -> int:
+        """Address after the slot in the dump's view."""
+        return self.address + self.slot.range.size
+
+    @property
+    def at_start(self) -> tuple[ExaminedImage, ...]:
+        """The image at the slot's first byte, if there is one."""
+        return tuple(i for i in self.images if i.at_start)
+
+
+NO_CONTENT = SlotContent(NO_SLOT, 0, Fill.UNREAD, (), (), UNREAD_TRAILER, (), Fill.UNREAD)
+
+
+def examine_images(
+    memory: MemoryImage,
+    *,
+    layout: Layout | None = None,
+    verify_keys: Sequence[VerifyKey] = (),
+    decrypt_keys: Sequence[DecryptKey] = (),
+    program_unit: int = 16,
+) -> tuple[ExaminedImage, ...]:
+    """Find and verify all images of a dump.
+
+    Parameters
+    ----------
+    memory
+        The dump.
+    layout
+        Names the slots; without it no image has one.
+    verify_keys, decrypt_keys
+        Keys to check with.
+    program_unit
+        Of the flash, in bytes; the layout's chip knows better.
+    """
+    starts = [v for s in layout.image_slots for v in views(layout, s)] if layout else []
+    found = find_images(memory, starts=starts)
+    return tuple(_examined(memory, i, found, layout, verify_keys, decrypt_keys, program_unit) for i in found)
+
+
+def views(layout: Layout, slot: Slot) -> tuple[int, ...]:
+    """Return the addresses by which a slot may stand in a dump: canonical, and through the secure alias."""
+    start = slot.range.start
+    return tuple(dict.fromkeys((start, layout.chip.secure_alias(start))))
+
+
+def read_slot(memory: MemoryImage, layout: Layout, slot: Slot, images: Sequence[ExaminedImage]) -> SlotContent:
+    """Return what stands in `slot`; of two views in one dump the one that holds more than zeros."""
+    best = NO_CONTENT
+    for address in views(layout, slot):
+        found = _content(memory, layout, slot, address, images)
+        if best is NO_CONTENT or _worth(found) > _worth(best):
+            best = found
+    return best
+
+
+def _worth(content: SlotContent) -> tuple[int, int]:
+    order = (Fill.UNREAD, Fill.ZERO, Fill.ERASED, Fill.CONTENT)
+    return order.index(content.fill), -sum(r.size for r in content.unread)
+
+
+def _content(
+    memory: MemoryImage, layout: Layout, slot: Slot, address: int, images: Sequence[ExaminedImage]
+) -> SlotContent:
+    stop = address + slot.range.size
+    unit, sector = layout.chip.flash.program_unit, layout.chip.flash.sector_size
+    inside = tuple(i for i in images if address <= i.image.address < stop)
+    end = max((min(i.image.range.stop, stop - MAGIC_SIZE) for i in inside), default=address)
+    return SlotContent(
+        slot,
+        address,
+        _fill(memory, address, stop),
+        memory.gaps(address, stop),
+        inside,
+        _trailer(memory, end, stop, unit, layout.mode is Mode.SWAP),
+        _odd_zeros(memory, end, stop, sector),
+        _fill(memory, address, min(stop, address + sector)),
+    )
+
+
+def _fill(memory: MemoryImage, start: int, stop: int) -> Fill:
+    kinds = set()
+    for s in memory.segments_in(start, stop):
+        low, high = int(s.data.min()), int(s.data.max())
+        kinds.add(Fill.ERASED if low == 0xFF else Fill.ZERO if high == 0 else Fill.CONTENT)
+    if not kinds:
+        return Fill.UNREAD
+    return kinds.pop() if len(kinds) == 1 else Fill.CONTENT
+
+
+def _trailer(memory: MemoryImage, start: int, stop: int, unit: int, swap: bool) -> Trailer:
+    """Return the trailer before `stop`, from the bytes behind `start` that are known without a gap."""
+    size = READ_SIZE + (MOST_STATUS * 32 if swap else 0)
+    for s in memory.segments_in(max(start, stop - size), stop):
+        if s.stop == stop:
+            return parse_trailer(s.data.tobytes(), program_unit=unit)
+    return UNREAD_TRAILER
+
+
+def _odd_zeros(memory: MemoryImage, start: int, stop: int, sector: int, least: int = 64) -> tuple[AddressRange, ...]:
+    """Return runs of `least` zeros and more that end behind `start` and whose ends are not both a sector's edge."""
+    runs: list[AddressRange] = []
+    for s in memory.segments_in(start // sector * sector, stop):
+        zero = np.flatnonzero(np.diff(np.concatenate(([False], s.data == 0, [False])).astype(np.int8)))
+        for a, b in zero.reshape(-1, 2).tolist():
+            if b - a >= least and s.start + b > start and ((s.start + a) % sector or (s.start + b) % sector):
+                runs.append(AddressRange(s.start + a, s.start + b))
+                if len(runs) == 16:
+                    return tuple(runs)
+    return tuple(runs)
+
+
+def _examined(
+    memory: MemoryImage,
+    image: BootImage,
+    found: Sequence[BootImage],
+    layout: Layout | None,
+    verify_keys: Sequence[VerifyKey],
+    decrypt_keys: Sequence[DecryptKey],
+    unit: int,
+) -> ExaminedImage:
+    slot = layout.slot_at(image.address) if layout else NO_SLOT
+    length = min(image.size, image.available)
+    data = memory.read(image.address, image.address + length)
+    verification = verify_image(image, memoryview(data), verify_keys, decrypt_keys)  # type: ignore[arg-type]
+    if layout and slot:
+        unit = layout.chip.flash.program_unit
+        offset = layout.chip.canonical(image.address) - slot.range.start
+        start = image.address - offset
+        stop = start + slot.range.size
+        behind = min(image.range.stop, stop - MAGIC_SIZE)
+        trailer = _trailer(memory, behind, stop, unit, layout.mode is Mode.SWAP)
+        at_start = offset == 0
+    else:
+        following = min((i.address for i in found if i.address >= image.range.stop), default=1 << 64)
+        trailer, at_start = _next_trailer(memory, image, following, unit), False
+    body = data[image.header.header_size :]
+    written = AddressRange(image.body.start, image.body.start)
+    zeros: tuple[AddressRange, ...] = ()
+    if verification.hash is Check.VALID:
+        written = image.body
+    elif body.size:
+        last = _last_written(body)
+        written = AddressRange(image.body.start, image.body.start + last)
+        sector = layout.chip.flash.sector_size if layout else 0x2000
+        zeros = _zero_sectors(memory, AddressRange(image.address, image.range.stop + 4), sector)
+    return ExaminedImage(image, slot, at_start, verification, trailer, written, zeros)
+
+
+def _last_written(data: Bytes) -> int:
+    """Return the offset behind the last byte that is not 0xFF."""
+    block = 1 << 16
+    for stop in range(data.size, 0, -block):
+        start = max(0, stop - block)
+        hits = np.flatnonzero(data[start:stop] != 0xFF)
+        if hits.size:
+            return start + int(hits[-1]) + 1
+    return 0
+
+
+def _zero_sectors(memory: MemoryImage, image: AddressRange, sector: int) -> tuple[AddressRange, ...]:
+    """Return runs of whole sectors of zeros that an image touches."""
+    found: list[AddressRange] = []
+    for s in memory.segments_in(image.start // sector * sector, min(-(-image.stop // sector) * sector, 1 << 62)):
+        first = -(-s.start // sector) * sector
+        count = max(0, (s.stop - first) // sector)
+        rows = s.data[first - s.start : first - s.start + count * sector].reshape(count, sector)
+        found += [
+            AddressRange(first + i * sector, first + (i + 1) * sector)
+            for i in np.flatnonzero(~rows.any(axis=1)).tolist()
+        ]
+    return merged(found)
+
+
+def _next_trailer(memory: MemoryImage, image: BootImage, following: int, unit: int) -> Trailer:
+    """Return the trailer that the next magic behind an image ends, up to the next image."""
+    # A slot is a multiple of the program unit, so its end lies a multiple of 4 behind the image's start.
+    start = image.address + (image.size + 3) // 4 * 4
+    # Slots often stand side by side: then the next image tells where this one ends.
+    if start + MAGIC_SIZE < following < start + MOST_SLOT and memory.covers(image.range.stop, following):
+        tail = memory.read(max(image.range.stop, following - READ_SIZE), following).tobytes()
+        if parse_magic(tail[-MAGIC_SIZE:])[0] in (Magic.CLASSIC, Magic.ALIGNED):
+            return parse_trailer(tail, program_unit=unit)
+    for s in memory.segments_in(start, min(following, start + MOST_SLOT)):
+        classic = find_word(s.data, int.from_bytes(CLASSIC_MAGIC[:4], "little"), step=4) + MAGIC_SIZE
+        aligned = find_word(s.data, int.from_bytes(ALIGNED_MAGIC_TAIL[2:6], "little"), step=4) + MAGIC_SIZE - 4
+        for end in np.sort(np.concatenate([classic, aligned]))[:16].tolist():
+            tail = s.data[max(0, end - READ_SIZE) : end].tobytes()
+            if end <= s.data.size and parse_magic(tail[-MAGIC_SIZE:])[0] in (Magic.CLASSIC, Magic.ALIGNED):
+                return parse_trailer(tail, program_unit=unit)
+    return UNREAD_TRAILER

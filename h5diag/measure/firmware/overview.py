@@ -1,0 +1,148 @@
+"""Everything that can be said of the firmware in a dump, from one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from h5diag.chip import Chip
+from h5diag.layout import Layout
+from h5diag.measure.firmware.against import Match, compare_build
+from h5diag.measure.firmware.content import ExaminedImage, examine_images
+from h5diag.measure.firmware.elfmap import NO_ELF, ElfMap
+from h5diag.measure.firmware.judge import State
+from h5diag.measure.firmware.keys import DecryptKey, VerifyKey
+from h5diag.measure.firmware.nextboot import Loader
+from h5diag.measure.firmware.opened import open_images
+from h5diag.measure.firmware.slots import SlotState, image_state, slot_states
+from h5diag.measure.firmware.vectors import Link, explain_link, find_vector_tables
+from h5diag.memory import MemoryImage
+
+MOST_TABLES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What was built: a name for it, its bytes, and the names in its ELF file if it is one."""
+
+    name: str
+    image: MemoryImage
+    names: ElfMap = NO_ELF
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedImage:
+    """An image with its state and the reason."""
+
+    examined: ExaminedImage
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """A build and the places where it stands, the best first."""
+
+    build: Build
+    matches: tuple[Match, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What a dump holds: its images, the states of the slots, the builds found, the vector tables."""
+
+    images: tuple[JudgedImage, ...]
+    slots: tuple[SlotState, ...]
+    builds: tuple[BuildResult, ...]
+    links: tuple[Link, ...]
+
+
+def examine_firmware(
+    memory: MemoryImage,
+    chip: Chip,
+    *,
+    layout: Layout | None = None,
+    loader: Loader = Loader.ST,
+    verify_keys: Sequence[VerifyKey] = (),
+    decrypt_keys: Sequence[DecryptKey] = (),
+    builds: Sequence[Build] = (),
+) -> Overview:
+    """Examine a dump or an image file.
+
+    Parameters
+    ----------
+    memory
+        The dump.
+    chip
+        Gives flash, RAM and program unit; the layout's own chip when there is a layout.
+    layout
+        Where the slots are; without it no slot is named and no slot state given.
+    loader
+        Whose boot loader the board runs.
+    verify_keys, decrypt_keys
+        Keys to check with.
+    builds
+        What should be in the dump.
+    """
+    examined = examine_images(
+        memory, layout=layout, verify_keys=verify_keys, decrypt_keys=decrypt_keys, program_unit=chip.flash.program_unit
+    )
+    states = (
+        slot_states(
+            memory,
+            layout,
+            loader=loader,
+            builds=[b.image for b in builds],
+            decrypt_keys=decrypt_keys,
+            examined=examined,
+        )
+        if layout
+        else ()
+    )
+    judged = (JudgedImage(i, *image_state(i, states)) for i in examined)
+    opened = open_images(memory, examined, decrypt_keys)
+    found = tuple(BuildResult(b, _matches(memory, opened, b, layout, examined)) for b in builds)
+    tables = find_vector_tables(opened, chip, most=MOST_TABLES)
+    bodies = {i.image.body.start: i.image.body.size for i in examined}
+    links = (explain_link(t, chip, layout, body_size=bodies.get(t.address, 0)) for t in tables)
+    return Overview(tuple(judged), states, found, tuple(links))
+
+
+def _matches(
+    memory: MemoryImage, opened: MemoryImage, build: Build, layout: Layout | None, images: Sequence[ExaminedImage]
+) -> tuple[Match, ...]:
+    """Compare with the dump as it is and with its bodies decrypted; of two answers for a place the better one."""
+    best: dict[int, Match] = {}
+    for dump in (memory,) if opened is memory else (memory, opened):
+        for m in compare_build(dump, build.image, layout=layout, images=images, names=build.names):
+            if m.address not in best or m.differing < best[m.address].differing:
+                best[m.address] = m
+    return tuple(sorted(best.values(), key=lambda m: (m.differing, -m.compared)))
+
+
+def slot_facts(s: SlotState) -> tuple[tuple[str, str], ...]:
+    """Return what is known of a slot as pairs of a label and a sentence, the most important first."""
+    trailer = s.content.trailer
+    facts = [("state", f"{s.state.value}: {s.reason}"), ("next boot", s.next_boot.text)]
+    facts += [("open point", point) for point in s.open_points]
+    for i in s.content.images:
+        v, header = i.verification, i.image.header
+        facts += [
+            (
+                "image",
+                f"version {header.version} at 0x{i.image.address:08X}, header {header.header_size} bytes,"
+                f" body {header.body_size} bytes",
+            ),
+            ("body", f"looks {v.body.kind.value}: {v.body.why}"),
+            ("hash", f"{v.hash.value}: {v.hash_reason}"),
+            ("signature", f"{v.signature.value}: {v.signature_reason}"),
+        ]
+        facts += [("flags", ", ".join(header.flag_names))] if header.flags else []
+        facts += [("problem", p) for p in i.image.problems] + [("note", r) for r in v.remarks]
+    facts.append(
+        (
+            "trailer",
+            f"magic {trailer.magic.value}, image_ok {trailer.image_ok.value}, copy_done {trailer.copy_done.value}",
+        )
+    )
+    return tuple(facts)

@@ -1,0 +1,183 @@
+"""Vector tables of Cortex-M: plausible ones, where they were linked and where they stand.
+
+Source: Armv8-M architecture reference manual, vector table (stack pointer, reset, then fifteen system
+exceptions; bit 0 of a handler's address is the Thumb bit). RAM and flash areas come from the chip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from h5diag.chip import Chip
+from h5diag.layout import NO_SLOT, Layout, Security, Slot
+from h5diag.memory import AddressRange, MemoryImage
+
+ENTRIES = 16
+ALIGNMENT = 0x80
+"""VTOR keeps bits 31 to 7."""
+CODE_RAM = ((0x20000000, 0x20200000), (0x30000000, 0x30200000), (0x0A000000, 0x0A200000), (0x0E000000, 0x0E200000))
+"""Where a stack may begin on STM32H5, L5 and U5 when the chip file names no RAM."""
+
+
+class World(Enum):
+    """The security state that a table was linked for."""
+
+    SECURE = "secure"
+    NONSECURE = "nonsecure"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class VectorTable:
+    """A plausible vector table.
+
+    Parameters
+    ----------
+    address
+        Of its first entry in the dump's view; -1 in `NO_TABLE`.
+    stack
+        Initial stack pointer.
+    reset
+        Address of the reset handler, Thumb bit cleared.
+    handlers
+        The distinct handlers of the first sixteen entries, Thumb bits cleared, ascending.
+    world
+        Secure when reset lies in the secure alias of the flash.
+    linked
+        Lowest address that the handlers prove to be code, rounded down to the sector.
+    """
+
+    address: int
+    stack: int
+    reset: int
+    handlers: tuple[int, ...]
+    world: World
+    linked: int
+
+    def __bool__(self) -> bool:
+        return self.address >= 0
+
+
+_MISMATCHED = ((Security.SECURE, World.NONSECURE), (Security.NONSECURE, World.SECURE))
+NO_TABLE = VectorTable(-1, 0, 0, (), World.UNKNOWN, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Whether a table stands where it was linked to stand; `slot` is the one that its reset handler lies in."""
+
+    table: VectorTable
+    slot: Slot
+    displacement: int
+    text: str
+
+
+def vector_table_at(memory: MemoryImage, address: int, chip: Chip) -> VectorTable:
+    """Return the vector table at `address`, or `NO_TABLE` (false) when the bytes there are none."""
+    if not memory.covers(address, address + ENTRIES * 4):
+        return NO_TABLE
+    words = np.frombuffer(memory.read(address, address + ENTRIES * 4).tobytes(), "<u4")
+    return _table(words, address, chip) if _plausible(words[None, :], chip)[0] else NO_TABLE
+
+
+def find_vector_tables(memory: MemoryImage, chip: Chip, *, most: int = 256) -> tuple[VectorTable, ...]:
+    """Return the plausible vector tables of a dump, in address order, at most `most`.
+
+    A table counts when the stack lies in RAM and is 8-byte aligned, reset, NMI and HardFault are odd addresses
+    in the flash, the reserved entries are zero or equal to handlers, and it stands at a multiple of 128 bytes.
+    """
+    found: list[VectorTable] = []
+    for s in memory.segments:
+        first = -(-s.start // ALIGNMENT) * ALIGNMENT
+        count = (s.stop - first - ENTRIES * 4) // ALIGNMENT + 1
+        if count <= 0:
+            continue
+        offsets = first - s.start + np.arange(count, dtype=np.int64) * ALIGNMENT
+        # Most places fall at the first word already, and reading one word of each is quick.
+        stacks = s.data[offsets[:, None] + np.arange(4)].view("<u4")[:, 0]
+        offsets = offsets[_in_ranges(stacks, _rams(chip), at_end=True)]
+        rows = s.data[offsets[:, None] + np.arange(ENTRIES * 4)].view("<u4")
+        for i in np.flatnonzero(_plausible(rows, chip)).tolist():
+            found.append(_table(rows[i], s.start + int(offsets[i]), chip))
+            if len(found) == most:
+                return tuple(found)
+    return tuple(found)
+
+
+def explain_link(table: VectorTable, chip: Chip, layout: Layout | None = None, *, body_size: int = 0) -> Link:
+    """Tell whether a table stands where it was linked.
+
+    Parameters
+    ----------
+    table
+        The table.
+    chip, layout
+        Without a layout the answer rests on whether its handlers lie behind it and is weaker.
+    body_size
+        Size of the image body that it begins, 0 when it begins none: reset must lie in the body.
+    """
+    here, there = chip.canonical(table.address), chip.canonical(table.reset)
+    slot = layout.slot_at(table.reset) if layout else NO_SLOT
+    own = layout.slot_at(table.address) if layout else NO_SLOT
+    if slot and own:
+        displacement = own.range.start - slot.range.start
+        text = (
+            f"stands in the slot it is linked for ('{slot}')"
+            if slot is own
+            else f"linked for slot '{slot}', stands in slot '{own}'"
+        )
+        if body_size and not here - displacement <= there < here - displacement + body_size:
+            text += "; its reset handler lies outside the image's body"
+        if (slot.security, table.world) in _MISMATCHED:
+            text += f"; linked {table.world.value} for a slot that is not"
+        return Link(table, slot, displacement, text)
+    sector = chip.flash.sector_size
+    if here // sector * sector <= there:
+        return Link(table, slot, 0, "its handlers lie behind it: it may stand where it was linked")
+    displacement = here // sector * sector - there // sector * sector
+    return Link(table, slot, displacement, f"its reset handler 0x{table.reset:08X} lies below it: linked elsewhere")
+
+
+def _plausible(words: npt.NDArray[np.uint32], chip: Chip) -> npt.NDArray[np.bool_]:
+    """Return for each row of sixteen words whether it is a vector table."""
+    stack = words[:, 0]
+    ok: npt.NDArray[np.bool_] = (stack & 7) == 0
+    ok &= _in_ranges(stack, _rams(chip), at_end=True)
+    flash = _flashes(chip)
+    for i in (1, 2, 3):
+        ok &= (words[:, i] & 1).astype(bool) & _in_ranges(words[:, i], flash)
+    for i in range(4, ENTRIES):
+        ok &= (words[:, i] == 0) | ((words[:, i] & 1).astype(bool) & _in_ranges(words[:, i], flash))
+    return ok
+
+
+def _in_ranges(
+    words: npt.NDArray[np.uint32], ranges: tuple[AddressRange, ...], *, at_end: bool = False
+) -> npt.NDArray[np.bool_]:
+    wide = words.astype(np.int64)
+    hit = np.zeros(words.shape, np.bool_)
+    for r in ranges:
+        hit |= ((wide > r.start) & (wide <= r.stop)) if at_end else ((wide >= r.start) & (wide < r.stop))
+    return hit
+
+
+def _flashes(chip: Chip) -> tuple[AddressRange, ...]:
+    f = chip.flash
+    return tuple(AddressRange(b, b + f.size) for b in dict.fromkeys((f.base, f.secure_base)))
+
+
+def _rams(chip: Chip) -> tuple[AddressRange, ...]:
+    named = [AddressRange(b, b + r.size) for r in chip.regions if r.kind == "ram" for b in (r.base, r.secure_base) if b]
+    return tuple(named) or tuple(AddressRange(a, b) for a, b in CODE_RAM)
+
+
+def _table(words: npt.NDArray[np.uint32], address: int, chip: Chip) -> VectorTable:
+    handlers = tuple(sorted({int(w) & ~1 for w in words[1:] if w}))
+    reset, sector = int(words[1]) & ~1, chip.flash.sector_size
+    secure = chip.flash.secure_base != chip.flash.base and chip.canonical(reset) != reset
+    world = World.SECURE if secure else World.NONSECURE if chip.trustzone else World.UNKNOWN
+    return VectorTable(address, int(words[0]), reset, handlers, world, handlers[0] // sector * sector)

@@ -1,0 +1,307 @@
+"""A verbosity-3 log in plain words: was the loader used, was it downloaded, what did it answer, what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from h5diag.measure.loader.calls import ABSENT, LoaderCall, Outcome, Side, find_calls, is_external
+from h5diag.measure.loader.cause import Situation, likely_cause
+from h5diag.measure.loader.elf import LoaderFile
+from h5diag.measure.loader.placement import family_of_device, ram_plan
+from h5diag.measure.loader.vb3 import DRY_RUN_MARK, LoaderLog, MemoryAccess, MessageKind, OpaqueLine, RegisterAccess
+
+_UNKNOWN_CAUSE = (
+    "Likely causes: it is linked at another address than base + 4, or its image is larger than the RAM "
+    "region the programmer uses. Check with 'h5diag loader lint FILE --log LOG'."
+)
+_FITTING_CAUSE = (
+    "This file is linked where this programmer puts loaders, and its size fits: was it the one that was "
+    "used? Check its description with 'h5diag loader lint FILE --log LOG'."
+)
+
+
+class Downloaded(Enum):
+    """Whether the loader's image reached the RAM."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class Story(Enum):
+    """What happened, in one word for programs."""
+
+    WORKED = "worked"
+    NOT_DOWNLOADED = "not-downloaded"
+    BYPASSED = "bypassed"
+    FAULTED = "faulted"
+    REFUSED = "returned-0"
+    HUNG = "no-result"
+    ODD_RESULT = "odd-result"
+    NOT_LOADED = "file-refused"
+    INTERNAL_ONLY = "internal-only"
+    NOT_VERBOSE = "not-verbose"
+    NO_LOG = "no-log"
+    NO_CALL = "no-call"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a log says. `base` is the programmer's base or `ABSENT`; `version` and `family` are empty when not told."""
+
+    story: Story
+    calls: tuple[LoaderCall, ...]
+    downloaded: Downloaded
+    conclusion: str
+    remarks: tuple[str, ...]
+    base: int = ABSENT
+    version: str = ""
+    family: str = ""
+
+
+def log_version(log: LoaderLog) -> str:
+    """Return the tool's version that the log names, or empty."""
+    return next((m.detail for m in log.messages(MessageKind.VERSION)), "")
+
+
+def log_base(log: LoaderLog) -> int:
+    """Return the base by which the programmer places a loader, or `ABSENT` when the log does not show it.
+
+    What it did with its own loader for internal flash does not count.
+    """
+    calls = find_calls(log)
+    for call in calls:
+        if call.side is not Side.INTERNAL and (base := max(call.download.breakpoint, call.download.base)) != ABSENT:
+            return base
+    if calls:
+        return ABSENT
+    # A preparation without a call: the excerpt ends there, or the programmer gave up.
+    return next((e.value for e in log.events if isinstance(e, RegisterAccess) and e.prepared and e.index == 15), ABSENT)
+
+
+def explain(
+    log: LoaderLog, loader: LoaderFile | None = None, *, family: str = "", trustzone: str = "unknown"
+) -> Explanation:
+    """Return what a log says of an external loader.
+
+    Parameters
+    ----------
+    log
+        As `parse_log` returns it.
+    loader
+        The loader's ELF file: names the calls, and is checked against base and image size of the log.
+    family
+        ``h5``, ``l5``, ``u5``; empty takes it from the log's device ID.
+    trustzone
+        ``on``, ``off`` or ``unknown``.
+    """
+    calls = find_calls(log, loader)
+    own = tuple(c for c in calls if c.side is not Side.INTERNAL)
+    devices = log.messages(MessageKind.DEVICE_ID)
+    family = family or (family_of_device(devices[0].value) if devices else "")
+    base, version = log_base(log), log_version(log)
+    story = _story(log, calls, own)
+    downloaded = {
+        Story.NOT_DOWNLOADED: Downloaded.NO,
+        Story.BYPASSED: Downloaded.NO,
+        Story.NOT_LOADED: Downloaded.NO,
+    }.get(story, Downloaded.YES if own else Downloaded.UNKNOWN)
+    conclusion = _CONCLUSIONS[story](own or calls, log)
+    remarks = [*_base_remarks(base, version, loader, own), *_call_remarks(own), *_log_remarks(log, story)]
+    if story is Story.NOT_DOWNLOADED:
+        if cause := likely_cause(Situation(own, base, family, trustzone, version, loader)):
+            conclusion += f" Likely cause: {cause}."
+        else:
+            remarks.append(_FITTING_CAUSE if loader is not None and base != ABSENT else _UNKNOWN_CAUSE)
+    return Explanation(story, own or calls, downloaded, conclusion, tuple(remarks), base, version, family)
+
+
+def _story(log: LoaderLog, calls: tuple[LoaderCall, ...], own: tuple[LoaderCall, ...]) -> Story:
+    outcomes = {c.outcome for c in own}
+    for outcome, story in (
+        (Outcome.NOT_DOWNLOADED, Story.NOT_DOWNLOADED),
+        (Outcome.FAULT, Story.FAULTED),
+        (Outcome.ZERO, Story.REFUSED),
+        (Outcome.NO_RESULT, Story.HUNG),
+        (Outcome.ODD, Story.ODD_RESULT),
+        (Outcome.OK, Story.WORKED),
+    ):
+        if outcome in outcomes:
+            return story
+    if log.messages(MessageKind.LOADER_REFUSED):
+        return Story.NOT_LOADED
+    if bypassing(log):
+        return Story.BYPASSED
+    if calls:
+        return Story.INTERNAL_ONLY
+    if log.is_verbose:
+        return Story.NO_CALL
+    return Story.NOT_VERBOSE if log.recognised else Story.NO_LOG
+
+
+def bypassing(log: LoaderLog) -> tuple[int, ...]:
+    """Return the line numbers of direct accesses to external memory in a log without a single `Init` call."""
+    if log.messages(MessageKind.INIT) or not log.is_verbose:
+        return ()
+    direct = tuple(e.line for e in log.events if isinstance(e, MemoryAccess) and is_external(e.address))
+    if direct:
+        return direct
+    # A loader was chosen, work was reported as done, and nothing was ever called.
+    done = log.messages(MessageKind.SUCCESS)
+    return (done[0].line,) if done and log.messages(MessageKind.LOADER) and not find_calls(log) else ()
+
+
+def _not_downloaded(calls: tuple[LoaderCall, ...], log: LoaderLog) -> str:
+    c = next(c for c in calls if c.outcome is Outcome.NOT_DOWNLOADED)
+    zero = [name for name, value in (("SP", c.sp), ("LR", c.lr), ("MSP", c.msp)) if value == 0]
+    proof = "no 0xBE00 breakpoint and no image is written before the call"
+    if zero:
+        proof += f", and {', '.join(zero[:-1]) + ' and ' if zero[1:] else ''}{zero[-1]} {'are' if zero[1:] else 'is'} 0"
+    text = f"The loader was never downloaded to the chip; the log proves it (line {c.line}): {proof}."
+    if c.result == 0:
+        text += f" The R0 = 0 that was read back is not a return value: {c.function or 'the function'} never ran."
+    return text
+
+
+def _faulted(calls: tuple[LoaderCall, ...], log: LoaderLog) -> str:
+    c = next(c for c in calls if c.outcome is Outcome.FAULT)
+    return (
+        f"The loader was downloaded, and {_name(c)} (line {c.line}) ended in a {c.exception} (xPSR "
+        f"0x{c.xpsr:08X}); R0 says nothing then."
+    )
+
+
+def _refused(calls: tuple[LoaderCall, ...], log: LoaderLog) -> str:
+    c = next(c for c in calls if c.outcome is Outcome.ZERO)
+    return (
+        f"The loader was downloaded and ran, and {_name(c)} (line {c.line}) reported failure by returning "
+        f"{c.result:#x}."
+    )
+
+
+def _hung(calls: tuple[LoaderCall, ...], log: LoaderLog) -> str:
+    c = next(c for c in calls if c.outcome is Outcome.NO_RESULT)
+    return (
+        f"The loader was downloaded, and {_name(c)} (line {c.line}) was started; the log shows no result: "
+        "it hung, ran into the programmer's time limit, or the log ends here."
+    )
+
+
+def _odd(calls: tuple[LoaderCall, ...], log: LoaderLog) -> str:
+    c = next(c for c in calls if c.outcome is Outcome.ODD)
+    return (
+        f"The loader was downloaded, and {_name(c)} (line {c.line}) returned 0x{c.result:08X}, which is neither "
+        "1 (done) nor 0 (failed); look at what it returns when its driver fails."
+    )
+
+
+def _bypassed(calls: tuple[LoaderCall, ...], log: LoaderLog) -> str:
+    line = bypassing(log)[0]
+    return (
+        f"The external loader was bypassed: the log holds no 'Init flashloader...', and external memory was "
+        f"accessed or reported as done without it (line {line}). What was read is not the memory's content."
+    )
+
+
+_CONCLUSIONS: dict[Story, Callable[[tuple[LoaderCall, ...], LoaderLog], str]] = {
+    Story.NOT_DOWNLOADED: _not_downloaded,
+    Story.FAULTED: _faulted,
+    Story.REFUSED: _refused,
+    Story.HUNG: _hung,
+    Story.ODD_RESULT: _odd,
+    Story.BYPASSED: _bypassed,
+    Story.WORKED: lambda calls, log: f"The loader was downloaded, and every call in the log succeeded ({len(calls)}).",
+    Story.NOT_LOADED: lambda calls, log: (
+        f"The programmer refused the loader's file: {log.messages(MessageKind.LOADER_REFUSED)[0].text}"
+    ),
+    Story.INTERNAL_ONLY: lambda calls, log: (
+        "Only the programmer's own loader for internal flash was called; the log says nothing of an external loader."
+    ),
+    Story.NO_CALL: lambda calls, log: "No loader was called in this log, and no external memory was accessed.",
+    Story.NOT_VERBOSE: lambda calls, log: (
+        "The log does not show register and memory accesses, so nothing can be told "
+        "of the loader: repeat the operation with -vb 3."
+    ),
+    Story.NO_LOG: lambda calls, log: (
+        "No line of this text is known from a log of STM32CubeProgrammer: give the "
+        "output of STM32_Programmer_CLI -vb 3."
+    ),
+}
+
+
+def _base_remarks(base: int, version: str, loader: LoaderFile | None, own: tuple[LoaderCall, ...]) -> list[str]:
+    out: list[str] = []
+    if base != ABSENT:
+        out.append(
+            f"This programmer{' (v' + version + ')' if version else ''} places loaders at 0x{base:08X}: "
+            f"they must be linked at 0x{base + 4:08X}."
+        )
+    if loader is not None and own and not any(c.pc & ~1 == f.value & ~1 for c in own for f in loader.functions):
+        out.append(
+            f"The log calls 0x{own[0].pc:08X}, which is no function of this file: the log was made with another "
+            "build of it."
+        )
+    shown = next((c.download.image_size for c in own if c.download.image_size), 0)
+    if loader is not None and shown and abs(shown - len(loader.image)) > 4:
+        stored, taken = len(loader.image), loader.memory_stop - loader.link_address
+        out.append(
+            f"The log shows an image of 0x{shown:X} bytes, this file has 0x{stored:X}"
+            + (", so the size downloaded is that in memory." if abs(shown - taken) <= 4 else ": another file was used.")
+        )
+    return out
+
+
+def _call_remarks(own: tuple[LoaderCall, ...]) -> list[str]:
+    out: list[str] = []
+    for c in own:
+        d = c.download
+        if d.done and d.image_size and (d.breakpoint != ABSENT or d.base != ABSENT):
+            plan = ram_plan(d.breakpoint if d.breakpoint != ABSENT else d.base, d.image_size)
+            if c.msp not in (ABSENT, plan.stack_pointer):
+                out.append(
+                    f"Line {c.line}: MSP is 0x{c.msp:08X}; known traces put it at 0x{plan.stack_pointer:08X} "
+                    f"for an image of 0x{d.image_size:X} bytes."
+                )
+            else:
+                out.append(
+                    f"The image has 0x{d.image_size:X} bytes and gets a stack of {0x400 - 4} bytes, "
+                    f"up to 0x{plan.stack_pointer:08X}; _estack of the linker script is not used."
+                )
+            break
+    if any(c.outcome is Outcome.ODD for c in own) and any(c.outcome is not Outcome.ODD for c in own):
+        odd = next(c for c in own if c.outcome is Outcome.ODD)
+        out.append(f"Line {odd.line}: {_name(odd)} returned 0x{odd.result:08X}, neither 1 nor 0.")
+    if any(not c.downloaded for c in own) and any(c.downloaded for c in own):
+        out.append(f"{sum(c.downloaded for c in own)} other calls in the log were made with an image downloaded.")
+    return out
+
+
+def _log_remarks(log: LoaderLog, story: Story) -> list[str]:
+    out: list[str] = []
+    if any(isinstance(e, OpaqueLine) and e.text.startswith(DRY_RUN_MARK) for e in log.events[:3]):
+        out.append("This is the log of a dry run on an emulated core, not of a chip.")
+    errors, done = log.messages(MessageKind.ERROR, MessageKind.LOADER_REFUSED), log.messages(MessageKind.SUCCESS)
+    if errors:
+        out.append(f"The programmer says (line {errors[0].line}): {errors[0].text}")
+    if done and story not in (Story.WORKED, Story.NO_CALL, Story.INTERNAL_ONLY):
+        out.append(f"Its '{done[0].text}' (line {done[0].line}) proves nothing here.")
+    if story is Story.BYPASSED:
+        given = log.messages(MessageKind.LOADER)
+        out.append(
+            f"The loader was given (line {given[0].line}). Known cause: StorageInfo shares its segment with "
+            "code; check with 'h5diag loader lint FILE'."
+            if given
+            else "The log does not show that a loader was given with -el."
+        )
+    if story in (Story.FAULTED, Story.REFUSED, Story.HUNG):
+        out.append(
+            "Next: 'h5diag loader lint FILE --log LOG', then 'h5diag loader run FILE' to see it run on an "
+            "emulated core."
+        )
+    return out
+
+
+def _name(call: LoaderCall) -> str:
+    return call.function or f"the function at 0x{call.pc:08X}"

@@ -1,0 +1,23 @@
+"""Find where the pieces of a known image landed in a flash dump."""
+
+from h5diag.measure.locate.bits import BitLines, compare_bits
+from h5diag.measure.locate.correlation import Correlation, Mark, correlate
+from h5diag.measure.locate.engine import locate
+from h5diag.measure.locate.fast import warm_up
+from h5diag.measure.locate.placement import Displacement, LineFault, LineState, Placement, Region, Transform
+
+__all__ = [
+    "BitLines",
+    "Correlation",
+    "Displacement",
+    "LineFault",
+    "LineState",
+    "Mark",
+    "Placement",
+    "Region",
+    "Transform",
+    "compare_bits",
+    "correlate",
+    "locate",
+    "warm_up",
+]

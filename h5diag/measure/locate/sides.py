@@ -1,0 +1,121 @@
+"""Both images as flat byte arrays that remember the addresses, and the stop for a person who waits."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import pairwise
+from time import perf_counter
+
+import numpy as np
+
+from h5diag.chip import Chip
+from h5diag.errors import Cancelled
+from h5diag.memory import AddressRange, Bytes, Cancel, MemoryImage, Progress, merged
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """The known bytes of an image one after the other.
+
+    Parameters
+    ----------
+    data
+        ``uint8 (n,)``; the image's own array when it has one segment.
+    starts
+        Position in `data` of each segment's first byte, then ``n``.
+    addresses
+        Address of each segment's first byte as the image has it.
+    canonical
+        The same in canonical addresses.
+    """
+
+    data: Bytes
+    starts: tuple[int, ...]
+    addresses: tuple[int, ...]
+    canonical: tuple[int, ...]
+
+    @classmethod
+    def of(cls, image: MemoryImage, chip: Chip) -> Side:
+        """Return the flat side of `image`; a segment across an alias border is cut there."""
+        parts: list[Bytes] = []
+        addresses: list[int] = []
+        for s in image.segments:
+            borders = (chip.flash.secure_base, chip.flash.secure_base + chip.flash.size)
+            cuts = [s.start, *sorted(b for b in borders if s.start < b < s.stop), s.stop]
+            for a, b in pairwise(cuts):
+                parts.append(s.data[a - s.start : b - s.start])
+                addresses.append(a)
+        starts = [0]
+        for p in parts:
+            starts.append(starts[-1] + p.size)
+        data = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint8), *parts])
+        return cls(data, tuple(starts), tuple(addresses), tuple(chip.canonical(a) for a in addresses))
+
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+        return int(self.data.size)
+
+    def segment(self, position: int) -> int:
+        """Return the number of the segment that holds a position."""
+        return bisect_right(self.starts, position) - 1
+
+    def address(self, position: int) -> int:
+        """Return the image's own address of a position."""
+        i = self.segment(position)
+        return self.addresses[i] + position - self.starts[i]
+
+    def canonical_address(self, position: int) -> int:
+        """Return the canonical address of a position."""
+        i = self.segment(position)
+        return self.canonical[i] + position - self.starts[i]
+
+    def ranges(self, start: int, stop: int) -> list[AddressRange]:
+        """Return the address ranges of the positions ``[start, stop)``."""
+        out = []
+        for i in range(self.segment(start), len(self.addresses)):
+            a, b = max(start, self.starts[i]), min(stop, self.starts[i + 1])
+            if a >= b:
+                break
+            address = self.addresses[i] + a - self.starts[i]
+            out.append(AddressRange(address, address + b - a))
+        return out
+
+
+class Watch:
+    """Passes on progress, which never goes back, and raises `Cancelled` as soon as the person asks."""
+
+    def __init__(self, progress: Progress | None, cancel: Cancel | None) -> None:
+        self._progress, self._cancel, self._done = progress, cancel, 0.0
+        self.low, self.high = 0.0, 1.0  # of the stage
+        self._asked = perf_counter()
+
+    def stage(self, low: float, high: float) -> None:
+        """Let `check` count from `low` to `high` from now on."""
+        self.low, self.high = low, high
+        self.check(0.0)
+
+    def check(self, fraction: float) -> None:
+        """Report `fraction` of the stage; raise `Cancelled` when asked to stop."""
+        self._ask()
+        done = self.low + (self.high - self.low) * min(max(fraction, 0.0), 1.0)
+        if self._progress is not None and done > self._done:
+            self._done = done
+            self._progress(done)
+
+    def pause(self) -> None:
+        """Raise `Cancelled` when asked to stop; asks every few milliseconds only, however often it is called."""
+        if self._cancel is not None and perf_counter() - self._asked > 0.005:
+            self._ask()
+            self._asked = perf_counter()
+
+    def _ask(self) -> None:
+        if self._cancel is not None and self._cancel():
+            raise Cancelled("the search for displaced pieces was stopped")
+
+
+def unknown(image: MemoryImage) -> tuple[AddressRange, ...]:
+    """Return the gaps between the image's segments and its unreadable ranges."""
+    gaps = [AddressRange(a.stop, b.start) for a, b in pairwise(image.ranges)]
+    return merged([*gaps, *image.unreadable])

@@ -1,0 +1,245 @@
+"""From a listing or a register dump to named, explained settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from h5diag.chip import Chip, Option
+from h5diag.evidence.texts import Listing, RawOption, RawRegister, printable
+from h5diag.measure.options.areas import decode_areas
+from h5diag.measure.options.meaning import area_meaning, value_meaning
+from h5diag.measure.options.settings import UNKNOWN, Belief, Extent, OptionBytes, RegisterValue, Setting, Unknown
+
+
+def decode_listing(listing: Listing, chip: Chip) -> OptionBytes:
+    """Return the settings of a listing; an unknown name is kept and marked so.
+
+    Parameters
+    ----------
+    listing
+        From `h5diag.evidence.texts.parse_listing`.
+    chip
+        The chip that it is read as.
+    """
+    warnings = list(listing.warnings)
+    if listing.device_id >= 0 and listing.device_id & chip.identity.dev_id_mask != chip.identity.dev_id:
+        warnings.insert(
+            0,
+            f"the export is of a chip with DEV_ID 0x{listing.device_id:03X}, read here as "
+            f"{chip.title} (0x{chip.identity.dev_id:03X})",
+        )
+    made = _made(listing.fields, chip, warnings)
+    return replace(made, warnings=(*_ending(listing, made), *made.warnings))
+
+
+def decode_registers(raw: Iterable[RawRegister], chip: Chip) -> OptionBytes:
+    """Return the settings of a register dump, by address (either alias) or by register name.
+
+    The registers in force (``_CUR``) count; a pending change (``_PRG`` differs) is a warning.
+    """
+    values: dict[str, RegisterValue] = {}
+    warnings: list[str] = []
+    strange = 0
+    for r in raw:
+        found = _register(r, chip)
+        if isinstance(found, Unknown):
+            strange += 1
+            continue
+        old = values.get(found.name)
+        if old and old.value != found.value:
+            warnings.append(_twice(old, found))
+        # The secure alias sees what the other one may not; a zero never replaces a value.
+        if not old or found.value or not old.value:
+            values[found.name] = found
+    if strange:
+        warnings.append(f"{strange} words are at no address of the FLASH registers of {chip.title} and are left out")
+    for name, v in values.items():
+        twin = values.get(name.removesuffix("_CUR") + "_PRG") if name.endswith("_CUR") else None
+        if twin and twin.value != v.value:
+            warnings.append(
+                f"{name} is 0x{v.value:08X} but {twin.name} is 0x{twin.value:08X}: an option change was "
+                "prepared and is not in force"
+            )
+    first = chip.option(chip.state_option).register
+    dead = first in values and not values[first].value
+    if dead:
+        warnings.insert(
+            0,
+            f"{first} reads 0: the core was held in reset, or the registers were not clocked; read "
+            "again before concluding anything",
+        )
+    fields = [
+        RawOption(o.name, chip.register(o.register).get(o.field, values[o.register].value))
+        for o in chip.options
+        if o.register in values and not dead
+    ]
+    made = _made(fields, chip, warnings)
+    return replace(made, registers=tuple(values.values()))
+
+
+def _made(fields: Sequence[RawOption], chip: Chip, warnings: list[str]) -> OptionBytes:
+    for mode in chip.flash_modes:
+        for f in fields:
+            if _named(chip, f.name) == mode.option:
+                chip = chip.in_mode(mode.option, f.value)
+    raw = {_named(chip, f.name): f.value for f in fields}
+    masked = _masked(chip, raw)
+    settings = []
+    for f in fields:
+        name = _named(chip, f.name)
+        try:
+            option = chip.option(name)
+        except KeyError:
+            nobody = Option(f.name, "", "", "number", "unknown option", "")
+            settings.append(
+                Setting(
+                    printable(f.name, 60),
+                    f.value,
+                    printable(f.text),
+                    "unknown: not in the chip file, kept as printed",
+                    Belief.UNNAMED,
+                    nobody,
+                    f.line,
+                )
+            )
+            continue
+        belief = Belief.MASKED if name in masked else _belief(chip, option, f.value)
+        settings.append(
+            Setting(
+                option.name,
+                f.value,
+                printable(f.text),
+                value_meaning(chip, option, f.value, belief),
+                belief,
+                option,
+                f.line,
+            )
+        )
+    known = {s.name: s for s in settings if s.known}
+    unnamed = [s.name for s in settings if not s.known]
+    wrong = [s for s in settings if s.belief is Belief.IMPOSSIBLE]
+    if chip.state_option in {s.name for s in wrong}:
+        warnings.insert(
+            0,
+            f"{chip.state_option} 0x{known[chip.state_option].value:X} is no state: the read was "
+            "garbage (it happens in hot plug and in reset); read again",
+        )
+    warnings += [
+        f"{s.name} 0x{s.value:X} is not a value it can have: believe nothing that rests on it"
+        for s in wrong
+        if s.name != chip.state_option
+    ]
+    if masked:
+        warnings.append(
+            f"{', '.join(sorted(masked))} read zero because a debugger may not see them in this state: "
+            "nothing follows from these zeros"
+        )
+    if unnamed:
+        warnings.append(
+            f"not in the file of {chip.title}, kept as printed: {', '.join(unnamed[:12])}"
+            + (f" and {len(unnamed) - 12} more" if len(unnamed) > 12 else "")
+        )
+    if len(unnamed) > len(known):
+        warnings.insert(0, f"most names are none of {chip.title}: is it another family? Try --chip")
+
+    def value(name: str) -> int | Unknown:
+        s = known.get(name)
+        return s.value if s is not None and s.belief is Belief.READ else UNKNOWN
+
+    areas, odd = decode_areas(chip, value)
+    warnings += odd
+    for i, s in enumerate(settings):
+        of = [a for a in areas if s.name in (a.area.groups, a.area.end) and a.extent is not Extent.UNKNOWN]
+        if of:
+            settings[i] = replace(s, follows="; ".join(area_meaning(chip, a) for a in of))
+    if value("SWAP_BANK") == 1:
+        warnings.append(
+            "SWAP_BANK is 1: the ranges here are those of the physical banks; on the bus the two halves are exchanged"
+        )
+    return OptionBytes(chip, tuple(settings), areas, tuple(warnings))
+
+
+def _named(chip: Chip, name: str) -> str:
+    try:
+        return chip.option(name).name
+    except KeyError:
+        return name
+
+
+def _belief(chip: Chip, option: Option, value: int) -> Belief:
+    width = chip.register(option.register).field(option.field).width
+    if option.kind == "groups":
+        # The tool prints all 32 bits whatever the number of groups.
+        width = 32
+    if value >> width:
+        return Belief.IMPOSSIBLE
+    if option.kind == "byte" and option.values and not option.meaning(value):
+        # An RDP level other than the named ones is level 1.
+        if option.name == chip.state_option and any(s.otherwise for s in chip.states):
+            return Belief.READ
+        return Belief.IMPOSSIBLE
+    return Belief.READ
+
+
+def _masked(chip: Chip, raw: dict[str, int]) -> set[str]:
+    """Return the options that read zero because the reader may not see them.
+
+    A register of the secure side reads as zero to a non-secure reader, so all of its options are zero together. That is
+    certain when one of them cannot be zero, and likely when the state hides the secure side.
+    """
+    try:
+        hides = chip.state(raw[chip.state_option]).masks_secure
+    except KeyError:
+        hides = True
+    out: set[str] = set()
+    registers = {o.register for o in chip.options if o.secure}
+    for register in registers:
+        members = [o for o in chip.options if o.register == register and o.name in raw]
+        if not members or any(raw[o.name] for o in members):
+            continue
+        cannot = any(o.kind == "byte" and o.values and not o.meaning(0) for o in members)
+        if cannot or hides:
+            out |= {o.name for o in members if o.secure}
+    return out
+
+
+def _ending(listing: Listing, made: OptionBytes) -> list[str]:
+    """Say where a listing that was cut short ends; nothing when it reaches its last area."""
+    read = {s.name for s in made.settings}
+    wanted = [n for a in made.chip.areas for n in (a.start, a.end, a.groups) if n]
+    missing = [n for n in dict.fromkeys([made.chip.state_option, *wanted]) if n not in read]
+    out = []
+    if listing.fields and (missing or listing.cut):
+        last = listing.fields[-1]
+        where = f"ends at line {listing.last_line}, after {printable(last.name, 60)}"
+        if listing.cut:
+            where += f', in the middle of "{printable(listing.cut, 60)}"'
+        out.append(
+            f"the listing {where}: what follows is not known"
+            + (f" (not seen: {', '.join(missing[:6])}{' ...' if len(missing) > 6 else ''})" if missing else "")
+        )
+    return out
+
+
+def _register(r: RawRegister, chip: Chip) -> RegisterValue | Unknown:
+    if r.address >= 0:
+        for base, secure in ((chip.flash_registers, False), (chip.flash_registers_secure, True)):
+            for reg in chip.registers:
+                if base and r.address == base + reg.offset:
+                    return RegisterValue(reg.name, r.value, secure)
+        return UNKNOWN
+    names = {reg.name for reg in chip.registers}
+    for name in (r.name, r.name.removeprefix("FLASH_"), r.name + "_CUR", r.name.removeprefix("FLASH_") + "_CUR"):
+        if name in names:
+            return RegisterValue(name, r.value)
+    return UNKNOWN
+
+
+def _twice(old: RegisterValue, new: RegisterValue) -> str:
+    if old.secure != new.secure:
+        return (
+            f"{old.name} reads 0x{old.value:08X} and 0x{new.value:08X} through the two aliases: one reader may "
+            "not see it all"
+        )
+    return f"{old.name} was read twice, as 0x{old.value:08X} and 0x{new.value:08X}"

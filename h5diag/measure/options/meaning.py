@@ -1,0 +1,131 @@
+"""Sentences about settings, for a person who reads them at night."""
+
+from __future__ import annotations
+
+from h5diag.chip import Chip, Option
+from h5diag.measure.options.areas import bank_range
+from h5diag.measure.options.settings import AreaSetting, Belief, Extent, OptionBytes, Unknown
+from h5diag.memory import AddressRange
+
+
+def value_meaning(chip: Chip, option: Option, value: int, belief: Belief) -> str:
+    """Return what this value of the option means, in one sentence without a full stop."""
+    if belief is Belief.MASKED:
+        return f"{option.what}: reads zero to this reader, so not known"
+    if belief is Belief.IMPOSSIBLE:
+        return f"{option.what}: 0x{value:X} is no value it can have"
+    return f"{option.what}: {_short(chip, option, value)}"
+
+
+def _short(chip: Chip, option: Option, value: int) -> str:
+    match option.kind:
+        case "byte" | "flag":
+            text = option.meaning(value)
+            if not text and option.name == chip.state_option:
+                text = next((s.name for s in chip.states if s.otherwise), "")
+            return text or f"0x{value:X}"
+        case "address":
+            return f"0x{value << option.address_shift:08X}"
+        case "sector":
+            bank = bank_range(chip, option.bank)
+            start = bank.start + value * chip.flash.sector_size
+            where = f"0x{start:08X}" if start < bank.stop else "beyond the bank"
+            return f"{unit(chip)} {value}, {where}"
+        case "groups":
+            count = bank_range(chip, option.bank).size // (
+                chip.flash.sector_size * max(1, chip.flash.wrp_group_sectors)
+            )
+            groups = [i for i in range(count) if not value >> i & 1]
+            return f"groups {spans(groups)} protected" if groups else "nothing protected"
+    return f"0x{value:X}" if value > 9 else str(value)
+
+
+def unit(chip: Chip) -> str:
+    """Return the chip's own word for an erase unit."""
+    return "sector" if chip.family == "h5" else "page"
+
+
+def spans(numbers: list[int]) -> str:
+    """Return sorted numbers as text: ``0 to 2, 7``."""
+    out: list[list[int]] = []
+    for n in numbers:
+        if out and out[-1][1] == n - 1:
+            out[-1][1] = n
+        else:
+            out.append([n, n])
+    return ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in out)
+
+
+_NONE = {
+    "secure": "no secure area",
+    "hidden": "no hidden area",
+    "write-protected": "nothing write-protected",
+    "high-cycle": "no high-cycle data area",
+}
+
+
+def area_meaning(chip: Chip, setting: AreaSetting) -> str:
+    """Return a sentence about an area: where it is and what follows for somebody who reads the flash."""
+    area = setting.area
+    if setting.extent is Extent.UNKNOWN:
+        return f"{area.name}: not known"
+    if setting.extent is Extent.EMPTY:
+        return f"{_NONE.get(area.kind, area.name)} in bank {area.bank} ({area.name})"
+    return "; ".join(_range_meaning(chip, area.kind, area.name, r) for r in setting.ranges)
+
+
+def _range_meaning(chip: Chip, kind: str, name: str, r: AddressRange) -> str:
+    first, last = chip.sector_at(r.start), chip.sector_at(r.stop - 1)
+    many = first.index != last.index
+    head = f"{unit(chip)}s {first.index} to {last.index} are" if many else f"{unit(chip)} {first.index} is"
+    where = f"0x{r.start:08X} to 0x{r.stop - 1:08X}"
+    match kind:
+        case "secure":
+            secure = f"0x{chip.secure_alias(r.start):08X} to 0x{chip.secure_alias(r.stop - 1):08X}"
+            text = f"{head} secure: {secure}; a non-secure read of them returns zeros"
+        case "hidden":
+            text = f"{head} hidden once the boot code hands over: {where}; a later read is expected to give zeros"
+        case "write-protected":
+            text = f"{head} write-protected: {where}; they keep their content whatever a tool says"
+        case "high-cycle":
+            text = (
+                f"{head} in the high-cycle data area: {where} holds no code then; what a read there returns is "
+                "not confirmed"
+            )
+        case _:
+            text = f"{head}: {where}"
+    return f"{text} ({name}, bank {first.bank})"
+
+
+def summary(options: OptionBytes) -> tuple[str, ...]:
+    """Return what matters first, a sentence each: state, TrustZone, areas, boot."""
+    chip = options.chip
+    out = []
+    state = options.state
+    if isinstance(state, Unknown):
+        out.append(f"{chip.state_option}: not known")
+    else:
+        title = state.name if state.name.startswith(chip.state_option) else f"{chip.state_option}: {state.name}"
+        out.append(f"{title}; {state.what}")
+    if chip.trustzone:
+        tz = options.trustzone
+        out.append("TrustZone: not known" if isinstance(tz, Unknown) else f"TrustZone: {'on' if tz else 'off'}")
+    unknown = [a.area.name for a in options.areas if a.extent is Extent.UNKNOWN]
+    if unknown:
+        out.append(f"not known: {', '.join(unknown)}")
+    # What is empty needs a line only when everything of its kind is.
+    for kind, word in (
+        ("secure", "secure areas"),
+        ("hidden", "hidden areas"),
+        ("write-protected", "write protection"),
+        ("high-cycle", "high-cycle data area"),
+    ):
+        areas = [a for a in options.areas if a.area.kind == kind]
+        if not areas:
+            continue
+        if all(a.extent is Extent.EMPTY for a in areas):
+            out.append(f"{word}: none")
+            continue
+        out += [area_meaning(chip, a) for a in areas if a.extent is Extent.SET]
+    out += [s.meaning for s in options.settings if s.option.kind == "address" or s.name in ("SWAP_BANK", "BOOT_UBE")]
+    return tuple(out)

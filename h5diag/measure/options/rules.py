@@ -1,0 +1,236 @@
+"""What a boot loader expects of the option bytes, and whether a board has it.
+
+OEMiROT compares these options with its own table before it looks at any slot; with one that differs it stops (a
+development build) or resets for ever (a release build), and leaves the slots as they are. Source: STM32CubeH5,
+OEMiROT_Boot, LL_SECU_CheckStaticProtections, and ROT_Provisioning/OEMiROT, ob_flash_programming.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from h5diag.chip import Chip
+from h5diag.layout import Layout, Role
+from h5diag.measure.options.areas import bank_range
+from h5diag.measure.options.meaning import value_meaning
+from h5diag.measure.options.settings import Belief, Extent, OptionBytes, Unknown
+from h5diag.memory import AddressRange
+
+
+class Agreement(Enum):
+    """How an option stands to what is expected of it."""
+
+    AGREES = "agrees"
+    OLDER_PACKAGE = "older-package"
+    DIFFERS = "differs"
+    NOT_KNOWN = "not-known"
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """A value that the boot loader wants.
+
+    `older` are values that the same script of an earlier package (STM32CubeH5 v1.0.0) set legitimately.
+    """
+
+    name: str
+    value: int
+    why: str
+    older: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OptionCheck:
+    """An expectation met or not. `found` means nothing when `agreement` is NOT_KNOWN."""
+
+    name: str
+    agreement: Agreement
+    expected: int
+    found: int
+    text: str
+
+
+def expectations(layout: Layout) -> tuple[Expectation, ...]:
+    """Return what OEMiROT of this layout expects, as far as the chip has such options."""
+    chip, sector = layout.chip, layout.chip.flash.sector_size
+    boot = next((s.range for s in layout.slots if s.role is Role.BOOT), AddressRange(0, 0))
+    out = [
+        Expectation("TZEN", chip.tzen_on, "the boot code is secure code"),
+        Expectation("SWAP_BANK", 0, "the boot code lies in bank 1"),
+        Expectation("BOOT_UBE", 0xB4, "otherwise the chip starts its own secure boot instead"),
+        Expectation("SECBOOT_LOCK", 0xB4, "the boot address must not be changed"),
+        Expectation("SRAM2_RST", 0, "secrets in SRAM2 are erased at reset"),
+        Expectation("SRAM2_ECC", 0, "SRAM2 is used with error correction"),
+    ]
+    if boot.size:
+        shift = chip.option("SECBOOTADD").address_shift if _has(chip, "SECBOOTADD") else 8
+        out.append(Expectation("SECBOOTADD", chip.secure_alias(boot.start) >> shift, "the chip starts there"))
+        out += _sectors(chip, "SECWM1", layout.secure_range, sector, "boot code and secure primary slot", (0xB,))
+        out += _sectors(chip, "HDP1", layout.hidden_range, sector, "the boot code hides itself when it leaves", (0x7,))
+        group = sector * max(1, chip.flash.wrp_group_sectors)
+        bits = sum(1 << i for i in range((boot.size + group - 1) // group))
+        start = (boot.start - chip.flash.base) // group
+        out.append(
+            Expectation("WRPSGn1", 0xFFFFFFFF & ~(bits << start), "the boot code cannot be overwritten", (0xFFFFFFFC,))
+        )
+    return tuple(e for e in out if _has(chip, e.name))
+
+
+def check_options(options: OptionBytes, layout: Layout) -> tuple[OptionCheck, ...]:
+    """Compare a board with what the boot loader of `layout` expects; those that differ come first.
+
+    A board of another family than the layout's is not compared: the result is empty.
+    """
+    if options.chip.family != layout.chip.family:
+        return ()
+    out = [_check(options, e) for e in expectations(layout) if _has(options.chip, e.name)]
+    out += _second_bank(options)
+    out += _product_state(options)
+    out += _edata(options, layout)
+    order = (Agreement.DIFFERS, Agreement.OLDER_PACKAGE, Agreement.NOT_KNOWN, Agreement.AGREES)
+    return tuple(sorted(out, key=lambda c: order.index(c.agreement)))
+
+
+def _has(chip: Chip, name: str) -> bool:
+    return any(o.name == name for o in chip.options)
+
+
+def _sectors(
+    chip: Chip, area: str, r: AddressRange, sector: int, why: str, older: tuple[int, ...]
+) -> list[Expectation]:
+    if not r.size:
+        return []
+    first, last = (r.start - chip.flash.base) // sector, (r.stop - 1 - chip.flash.base) // sector
+    return [Expectation(f"{area}_STRT", first, why), Expectation(f"{area}_END", last, why, older)]
+
+
+def _check(options: OptionBytes, e: Expectation) -> OptionCheck:
+    chip = options.chip
+    found = options.value(e.name)
+    wanted = value_meaning(chip, chip.option(e.name), e.value, Belief.READ).rpartition(": ")[2]
+    if isinstance(found, Unknown):
+        return OptionCheck(
+            e.name,
+            Agreement.NOT_KNOWN,
+            e.value,
+            0,
+            f"{e.name} is not known on this board; 0x{e.value:X} ({wanted}) is expected: {e.why}",
+        )
+    if _same(options, e.name, found, e.value):
+        return OptionCheck(e.name, Agreement.AGREES, e.value, found, f"{e.name} is 0x{found:X} as expected")
+    if found in e.older:
+        return OptionCheck(
+            e.name,
+            Agreement.OLDER_PACKAGE,
+            e.value,
+            found,
+            f"{e.name} is 0x{found:X}, what package v1.0.0 set; the present one expects "
+            f"0x{e.value:X}: right only with the boot code of that package",
+        )
+    return OptionCheck(
+        e.name,
+        Agreement.DIFFERS,
+        e.value,
+        found,
+        f"{e.name} is 0x{found:X}, 0x{e.value:X} ({wanted}) is expected: {e.why}; OEMiROT stops at "
+        "its start-up check and touches no slot",
+    )
+
+
+def _same(options: OptionBytes, name: str, found: int, wanted: int) -> bool:
+    option = options.chip.option(name)
+    if option.kind != "groups":
+        return found == wanted
+    group = options.chip.flash.sector_size * max(1, options.chip.flash.wrp_group_sectors)
+    mask = (1 << bank_range(options.chip, option.bank).size // group) - 1
+    return found & mask == wanted & mask
+
+
+def _second_bank(options: OptionBytes) -> list[OptionCheck]:
+    for a in options.areas:
+        if a.area.name != "SECWM2" or not a.area.start:
+            continue
+        first, last = options.value(a.area.start), options.value(a.area.end)
+        if isinstance(first, Unknown) or isinstance(last, Unknown):
+            return [OptionCheck("SECWM2", Agreement.NOT_KNOWN, 0, 0, "SECWM2 is not known here; none is expected")]
+        if a.extent is Extent.SET:
+            return [
+                OptionCheck(
+                    a.area.start,
+                    Agreement.DIFFERS,
+                    0x7F,
+                    first,
+                    f"SECWM2 makes sectors {first} to {last} of bank 2 secure, none is expected: "
+                    "OEMiROT stops at its start-up check and touches no slot",
+                )
+            ]
+        return [OptionCheck("SECWM2", Agreement.AGREES, 0, 0, "SECWM2 is empty as expected")]
+    return []
+
+
+def _product_state(options: OptionBytes) -> list[OptionCheck]:
+    state = options.state
+    if isinstance(state, Unknown) or options.chip.state_option != "PRODUCT_STATE":
+        return []
+    if state.name == "Provisioning":
+        return [
+            OptionCheck(
+                "PRODUCT_STATE",
+                Agreement.DIFFERS,
+                0xED,
+                state.value,
+                "PRODUCT_STATE is Provisioning: the user's firmware does not run, so nothing is "
+                "installed; the provisioning was not finished",
+            )
+        ]
+    if "egression" in state.name:
+        return [
+            OptionCheck(
+                "PRODUCT_STATE",
+                Agreement.DIFFERS,
+                0xED,
+                state.value,
+                f"PRODUCT_STATE is {state.name}: a transition was interrupted",
+            )
+        ]
+    if state.name in ("Closed", "Locked"):
+        return [
+            OptionCheck(
+                "PRODUCT_STATE",
+                Agreement.AGREES,
+                state.value,
+                state.value,
+                f"PRODUCT_STATE is {state.name}, enough for every build",
+            )
+        ]
+    return [
+        OptionCheck(
+            "PRODUCT_STATE",
+            Agreement.AGREES,
+            state.value,
+            state.value,
+            f"PRODUCT_STATE is {state.name}: enough for a development build of the boot code; a "
+            "release build wants Closed and otherwise resets for ever",
+        )
+    ]
+
+
+def _edata(options: OptionBytes, layout: Layout) -> list[OptionCheck]:
+    out = []
+    for a in options.areas:
+        for r in a.ranges if a.area.kind == "high-cycle" else ():
+            hit = [s.name for s in layout.slots if s.range.overlaps(r)]
+            if hit:
+                value = options.value(a.area.end)
+                out.append(
+                    OptionCheck(
+                        a.area.end,
+                        Agreement.DIFFERS,
+                        0,
+                        0 if isinstance(value, Unknown) else value,
+                        f"the high-cycle data area takes {r} away from {', '.join(hit)}: the slot "
+                        "cannot be written or read there as code",
+                    )
+                )
+    return out

@@ -1,0 +1,160 @@
+"""Do repeated reads of one board agree, and if not, in which pattern do they disagree?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import reduce
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from h5diag.memory import AddressRange, MemoryImage
+
+CHUNK = 64
+"""A clone ST-LINK zeroed chunks of this many bytes (stlink-org/stlink issue 373)."""
+
+_JOIN = 64
+
+
+class ReadPattern(Enum):
+    """How repeated reads relate."""
+
+    SINGLE = "one read only"
+    AGREE = "they agree"
+    CHUNKS = "whole 64-byte chunks are zero in one read and not in another"
+    SHIFT = "words are shifted inside a read window"
+    FIXED_BITS = "the same bits disagree again and again"
+    LONE_BITS = "lone bits of a word disagree, in three reads or more"
+    BITS = "single bits disagree"
+    OTHER = "they disagree"
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What repeated reads have in common.
+
+    Parameters
+    ----------
+    pattern
+        The pattern; the most telling one where several occur.
+    reads
+        Number of reads.
+    common_bytes
+        Bytes that all reads hold.
+    ranges
+        Stretches with disagreement, joined over short gaps, addresses of the dumps' view.
+    disagreeing_bytes, disagreeing_bits
+        How many bytes, and bits, are not the same in all reads.
+    chunks
+        Stretches that are such a chunk.
+    """
+
+    pattern: ReadPattern
+    reads: int
+    common_bytes: int
+    ranges: tuple[AddressRange, ...] = ()
+    disagreeing_bytes: int = 0
+    disagreeing_bits: int = 0
+    chunks: int = 0
+
+
+def compare_reads(images: Sequence[MemoryImage]) -> Agreement:
+    """Hold repeated reads of one board against each other.
+
+    Parameters
+    ----------
+    images
+        Reads in the order in which they were made; only what all of them hold is compared.
+    """
+    if len(images) < 2:
+        return Agreement(ReadPattern.SINGLE, len(images), sum(i.size for i in images))
+    ranges: list[AddressRange] = []
+    common = bad_bytes = bad_bits = chunks = shifts = fixed = words = 0
+    for area in _common(images):
+        rows = np.stack([i.read(area.start, area.stop) for i in images])
+        common += area.size
+        varying = np.bitwise_or.reduce(rows ^ rows[0], axis=0)
+        bad_bytes += int(np.count_nonzero(varying))
+        bad_bits += int(np.bitwise_count(varying).sum(dtype=np.int64))
+        fixed += _recurring(rows)
+        words += int(np.unique((area.start + np.flatnonzero(varying)) // 4).size)
+        for a, b in _runs(varying != 0):
+            ranges.append(AddressRange(area.start + a, area.start + b))
+            chunks += _is_chunk(rows, a, b, area.start)
+            shifts += _is_shift(rows, a, b)
+    if not bad_bytes:
+        return Agreement(ReadPattern.AGREE if common else ReadPattern.SINGLE, len(images) if common else 1, common)
+    single_bits = bad_bits <= 1.5 * bad_bytes and bad_bytes < common / 50
+    pattern = (
+        ReadPattern.SHIFT
+        if shifts
+        else ReadPattern.CHUNKS
+        if chunks
+        else ReadPattern.FIXED_BITS
+        if single_bits and fixed > bad_bits / 4
+        else ReadPattern.LONE_BITS
+        if len(images) > 2 and bad_bits == words <= common // 10000 + 8
+        else ReadPattern.BITS
+        if single_bits
+        else ReadPattern.OTHER
+    )
+    return Agreement(pattern, len(images), common, tuple(ranges), bad_bytes, bad_bits, chunks)
+
+
+def _common(images: Sequence[MemoryImage]) -> list[AddressRange]:
+    def both(a: list[AddressRange], b: Sequence[AddressRange]) -> list[AddressRange]:
+        return [s for x in a for y in b if (s := x.intersection(y)).size]
+
+    return reduce(lambda found, image: both(found, image.ranges), images[1:], list(images[0].ranges))
+
+
+def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Return the flagged stretches, joined over gaps of less than `_JOIN`."""
+    at = np.flatnonzero(flags)
+    if not at.size:
+        return []
+    cuts = np.flatnonzero(np.diff(at) > _JOIN)
+    return list(zip(at[[0, *(cuts + 1)]].tolist(), (at[[*cuts, at.size - 1]] + 1).tolist(), strict=True))
+
+
+def _is_chunk(rows: npt.NDArray[np.uint8], a: int, b: int, base: int) -> bool:
+    """Tell whether a read has an aligned chunk of zeros in the run where another has content."""
+    first = a - (base + a) % CHUNK
+    for at in range(max(first, 0), b, CHUNK):
+        block = rows[:, at : at + CHUNK]
+        zero = ~block.any(axis=1)
+        if block.shape[1] == CHUNK and zero.any() and (np.count_nonzero(block, axis=1) > CHUNK // 4).any():
+            return True
+    return False
+
+
+def _is_shift(rows: npt.NDArray[np.uint8], a: int, b: int) -> bool:
+    """Tell whether one read's bytes in the run are another's, some words further on."""
+    if b - a < 24:
+        return False
+    size = rows.shape[1]
+    for x, y in combinations(range(len(rows)), 2):
+        for d in range(4, 68, 4):
+            for one, other in ((rows[x], rows[y]), (rows[y], rows[x])):
+                stop = min(b, size - d)
+                part, moved = one[a:stop], other[a + d : stop + d]
+                # A run of one value agrees with itself at any shift and tells nothing.
+                if part.size >= 24 and np.unique(part).size > 8 and np.count_nonzero(part == moved) > 0.8 * part.size:
+                    return True
+    return False
+
+
+def _recurring(rows: npt.NDArray[np.uint8]) -> int:
+    """Count bits that disagree in two pairs of reads that have no read in common."""
+    if len(rows) < 4:
+        return 0
+    half = len(rows) // 2
+    first, second = rows[:half], rows[half : 2 * half]
+    return int(
+        np.bitwise_count(
+            np.bitwise_or.reduce(first ^ first[0], axis=0) & np.bitwise_or.reduce(second ^ second[0], axis=0)
+        ).sum(dtype=np.int64)
+    )

@@ -1,8 +1,0 @@
-"""Plots that answer a question at a glance. matplotlib lives here alone; nothing here computes a result."""
-
-from h5diag.plot.bits import plot_bits
-from h5diag.plot.causes import plot_causes
-from h5diag.plot.memory_map import plot_memory_map
-from h5diag.plot.picture import Picture, picture, save_png
-
-__all__ = ["Picture", "picture", "plot_bits", "plot_causes", "plot_memory_map", "save_png"]

@@ -1,0 +1,65 @@
+"""What a dump is to read, and what it will cost: no probe is touched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from h5diag.errors import InputError
+from h5diag.memory import Access, AddressRange
+from h5diag.sim.virtual.clock import WORD_CLOCKS
+
+CHUNK = 0x8000
+LEAST_CHUNK, MOST_CHUNK = 0x4000, 0x10000
+_EFFICIENCY = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class DumpPlan:
+    """What to read and how often.
+
+    Parameters
+    ----------
+    range
+        Bus addresses; widened to whole words.
+    passes
+        How often everything is read at least; two are needed to notice anything.
+    most_passes
+        Passes are added while new disagreements show, up to this many.
+    chunk
+        Bytes per read, 16 to 64 KB.
+    access
+        Security attribute; `Access.UNKNOWN` follows the alias: 0x0C.. secure, 0x08.. non-secure.
+    """
+
+    range: AddressRange
+    passes: int = 2
+    most_passes: int = 12
+    chunk: int = CHUNK
+    access: Access = Access.UNKNOWN
+
+    def __post_init__(self) -> None:
+        if not LEAST_CHUNK <= self.chunk <= MOST_CHUNK or self.chunk % 1024:
+            raise InputError(f"a chunk of {self.chunk} bytes", advice="use 16 to 64 KB, in whole KB")
+        if not 1 <= self.passes <= 100:
+            raise InputError(f"{self.passes} passes", advice="use 1 to 100")
+        if not self.range.size or self.range.stop > 1 << 32:
+            raise InputError(f"nothing to read in {self.range}", advice="name START:STOP below 4 GiB")
+        if self.range.size > 64 << 20:
+            raise InputError(f"{self.range} is {self.range.size >> 20} MB", advice="read at most 64 MB at once")
+        words = AddressRange(self.range.start & ~3, self.range.stop + 3 & ~3)
+        object.__setattr__(self, "range", words)
+        object.__setattr__(self, "most_passes", max(self.passes, self.most_passes))
+
+    @property
+    def chunks(self) -> tuple[AddressRange, ...]:
+        """The chunks in address order, cut at multiples of the chunk size."""
+        out, at = [], self.range.start
+        while at < self.range.stop:
+            stop = min(self.range.stop, (at // self.chunk + 1) * self.chunk)
+            out.append(AddressRange(at, stop))
+            at = stop
+        return tuple(out)
+
+    def seconds(self, frequency_hz: int) -> float:
+        """Return about how long the passes take at a link speed: the wire's limit, and what probes get of it."""
+        return self.passes * self.range.size / 4 * WORD_CLOCKS / frequency_hz / _EFFICIENCY

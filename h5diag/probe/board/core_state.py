@@ -1,0 +1,243 @@
+"""Where the core is and how it got there: samples of the program counter, vector table, resets and faults.
+
+Nothing is halted unless a time for it is given.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from elftools.common.exceptions import ELFError
+from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
+
+from h5diag.chip import Chip
+from h5diag.errors import InputError, TargetError
+from h5diag.layout import NO_SLOT, Layout
+from h5diag.memory import AddressRange
+from h5diag.probe.board.board import Board
+from h5diag.probe.board.link import Mode
+
+RCC_RSR = 0x44020CF4
+"""Reset status of the STM32H5 (CM RCC_TypeDef.RSR)."""
+
+_RESETS = (
+    (26, "reset pin"),
+    (27, "brown-out or power-on"),
+    (28, "software"),
+    (29, "independent watchdog"),
+    (30, "window watchdog"),
+    (31, "low-power entry"),
+)
+_PCSR, _VTOR, _DHCSR = 0xE000101C, 0xE000ED08, 0xE000EDF0
+_FAULTS = (
+    ("CFSR", 0xE000ED28),
+    ("HFSR", 0xE000ED2C),
+    ("DFSR", 0xE000ED30),
+    ("MMFAR", 0xE000ED34),
+    ("BFAR", 0xE000ED38),
+    ("SFSR", 0xE000EDE4),
+    ("SFAR", 0xE000EDE8),
+)
+_NO_SAMPLE = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A function of an ELF: name and code."""
+
+    name: str
+    range: AddressRange
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A program counter and the name of where it points."""
+
+    address: int
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class CoreState:
+    """What the core does.
+
+    Parameters
+    ----------
+    samples
+        Program counters, in the order taken; empty when the core gives none without being halted.
+    state
+        ``running``, ``halted``, ``sleeping``, ``locked up`` or ``in reset``.
+    vtor
+        Vector table address.
+    hdp_level
+        0 to 3, or -1 when it is no known code.
+    resets
+        Causes of the resets since the flags were cleared.
+    faults
+        Fault status and address registers that are not zero.
+    halted_s
+        How long the core was halted for this.
+    """
+
+    samples: tuple[Sample, ...]
+    state: str
+    vtor: int
+    hdp_level: int
+    resets: tuple[str, ...]
+    faults: tuple[tuple[str, int], ...]
+    halted_s: float = 0.0
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The different places, most often seen first."""
+        names = [s.place for s in self.samples]
+        return tuple(sorted(dict.fromkeys(names), key=lambda n: -names.count(n)))
+
+
+def read_symbols(path: str | Path) -> tuple[Symbol, ...]:
+    """Return the functions of an ELF, by address.
+
+    Raises
+    ------
+    InputError
+        When the file is no ELF or holds no function symbol.
+    """
+    out = []
+    try:
+        with Path(path).open("rb") as stream:
+            for section in ELFFile(stream).iter_sections():
+                if isinstance(section, SymbolTableSection):
+                    for s in section.iter_symbols():
+                        if s["st_info"]["type"] == "STT_FUNC" and s["st_value"]:
+                            start = s["st_value"] & ~1
+                            out.append(Symbol(s.name, AddressRange(start, start + max(2, s["st_size"]))))
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", source=str(path)) from None
+    except (ELFError, ValueError, KeyError, UnicodeDecodeError) as error:
+        raise InputError(f"is no ELF that can be used ({error})", source=str(path)) from None
+    if not out:
+        raise InputError("holds no function symbols", source=str(path), advice="give the ELF before stripping")
+    return tuple(sorted(out, key=lambda s: s.range))
+
+
+def core_state(
+    board: Board,
+    *,
+    samples: int = 16,
+    halt_s: float = 0.0,
+    layout: Layout | None = None,
+    symbols: Iterable[Symbol] = (),
+) -> CoreState:
+    """Look where the core is.
+
+    Parameters
+    ----------
+    board
+        A connected chip.
+    samples
+        How many program counters to take.
+    halt_s
+        How long the core may be halted in all, for cores that give no sample while they run; 0 never halts. Needs the
+        permission `halt` on a board that was attached to.
+    layout, symbols
+        Name slots and functions.
+
+    Raises
+    ------
+    PermissionRefused
+        When halting was asked for and not allowed.
+    ProbeError
+        When the link fails.
+    """
+    named = {a.name: a.address for a in board.chip.addresses}
+    with board.locked():
+        counters = [c for c in (_word(board, _PCSR) for _ in range(samples)) if c not in (0, _NO_SAMPLE)]
+        status = _word(board, _DHCSR)
+        halted = 0.0
+        if not counters and status & 1 << 17:
+            counters = [board.read_core_register("pc")]
+        elif not counters and halt_s > 0:
+            counters, halted = _halted_samples(board, samples, halt_s)
+        flags = _word(board, RCC_RSR)
+        level = hdp_level(board.chip, _word(board, named["SBS_HDPLSR"]))
+        faults = tuple((n, v) for n, a in _FAULTS if (v := _word(board, a)))
+        vtor = _word(board, _VTOR)
+    known = tuple(symbols)
+    return CoreState(
+        tuple(Sample(c, place_of(board.chip, c, layout, known)) for c in counters),
+        _state(status),
+        vtor,
+        level,
+        tuple(text for bit, text in _RESETS if flags >> bit & 1),
+        faults,
+        halted,
+    )
+
+
+def _halted_samples(board: Board, samples: int, halt_s: float) -> tuple[list[int], float]:
+    if board.mode is Mode.ATTACH:
+        board.permissions.require("halt")
+    spent, out = 0.0, list[int]()
+    while len(out) < samples and spent < halt_s:
+        begun = time.monotonic()
+        board.halt()
+        out.append(board.read_core_register("pc"))
+        board.resume()
+        spent += time.monotonic() - begun
+    return out, spent
+
+
+def _word(board: Board, address: int) -> int:
+    try:
+        return board.read_word(address)
+    except TargetError:
+        return 0
+
+
+def _state(dhcsr: int) -> str:
+    for bit, text in ((19, "locked up"), (17, "halted"), (18, "sleeping")):
+        if dhcsr >> bit & 1:
+            return text
+    return "running"
+
+
+def hdp_level(chip: Chip, value: int) -> int:
+    """Return the HDP level that the status register's value stands for, -1 when it is no known code."""
+    for a in chip.addresses:
+        if a.name == "SBS_HDPLSR":
+            for m in a.values:
+                if m.value == value & 0xFF:
+                    return int(m.text.rpartition(" ")[2])
+    return -1
+
+
+def place_of(chip: Chip, address: int, layout: Layout | None = None, symbols: tuple[Symbol, ...] = ()) -> str:
+    """Return a name for where a program counter points: function, slot, or region of the chip."""
+    parts = []
+    for s in symbols:
+        if address in s.range or chip.canonical(address) in AddressRange(
+            chip.canonical(s.range.start), chip.canonical(s.range.start) + s.range.size
+        ):
+            parts.append(s.name)
+            break
+    canonical = chip.canonical(address)
+    slot = layout.slot_at(canonical) if layout is not None else NO_SLOT
+    if slot:
+        parts.append(slot.name)
+    elif canonical in chip.flash_range:
+        parts.append("user flash")
+    else:
+        parts.append(_region(chip, address))
+    return ", ".join(parts)
+
+
+def _region(chip: Chip, address: int) -> str:
+    try:
+        region = chip.region_at(address)
+    except KeyError:
+        return "nowhere known"
+    return {"system": "ROM boot loader or RSS (system flash)", "ram": region.name}.get(region.kind, region.name)

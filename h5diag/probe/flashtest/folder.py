@@ -1,0 +1,241 @@
+"""The private folder of a test: the backup, what it is of, and a journal of what was done.
+
+Nothing is erased before backup and manifest are on the disk, flushed, and read back equal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from h5diag.errors import InputError
+from h5diag.memory import AddressRange, Bytes
+
+_KIND = "h5diag flash test 1"
+_MOST = 64 << 20
+NOTE = """This folder belongs to a flash test of h5diag. backup.bin is what the flash held before: firmware as the chip
+runs it, decrypted, with whatever keys and serial numbers were in it. Keep it private, keep it until the test says that
+the contents are back, and then delete it. To put the contents back after an interruption:
+
+    h5diag flashtest --probe P --restore DIR
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What the backup is of.
+
+    Parameters
+    ----------
+    chip, dev_id, uid
+        Which chip; a restore goes to no other one.
+    start, stop
+        The range of the test, canonical. `backup.bin` holds these bytes, zeros for sectors that are not tested.
+    access
+        ``secure`` or ``nonsecure``.
+    plan
+        Key of the plan.
+    sectors
+        Canonical addresses of the sectors that may be erased.
+    sha256
+        Of `backup.bin`.
+    """
+
+    chip: str
+    dev_id: int
+    uid: str
+    start: int
+    stop: int
+    access: str
+    plan: str
+    sectors: tuple[int, ...]
+    sha256: str
+
+    @property
+    def range(self) -> AddressRange:
+        """The range of the test."""
+        return AddressRange(self.start, self.stop)
+
+
+class Folder:
+    """The folder of one test.
+
+    Parameters
+    ----------
+    path
+        The directory; made with mode 0700 when `make` is true.
+
+    Raises
+    ------
+    InputError
+        When it cannot be made or is not one of a flash test.
+    """
+
+    def __init__(self, path: str | Path, *, make: bool = False) -> None:
+        self.path = Path(path)
+        if make:
+            try:
+                self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if set(os.listdir(self.path)) - {
+                    "README.txt",
+                    "backup.bin",
+                    "manifest.json",
+                    "journal.jsonl",
+                    "backup.bin.new",
+                    "manifest.json.new",
+                    "result.json",
+                }:
+                    raise InputError("holds other files", source=str(path), advice="name a new folder for the test")
+                self.path.chmod(0o700)
+                (self.path / "README.txt").write_text(NOTE)
+            except OSError as error:
+                raise InputError(f"cannot be written ({error.strerror})", source=str(path)) from None
+        elif not self.path.is_dir():
+            raise InputError("no folder of a flash test", source=str(path), advice="name what --out named")
+
+    # ------------------------------------------------------------------------------------------------ backup
+    def keep_backup(self, manifest: Manifest, data: Bytes) -> Manifest:
+        """Write backup and manifest so that they survive a power cut, and return the manifest as written.
+
+        Raises
+        ------
+        InputError
+            When the disk does not take it, or what is read back differs.
+        """
+        manifest = replace(manifest, sha256=_sha256(data))
+        # The manifest goes first and comes last: while there is none, nothing was erased.
+        for name in ("manifest.json", "journal.jsonl", "result.json"):
+            (self.path / name).unlink(missing_ok=True)
+            _sync_folder(self.path)
+        self._write("backup.bin", data.tobytes())
+        self._write("manifest.json", json.dumps({"kind": _KIND} | asdict(manifest)).encode())
+        if self.manifest() != manifest or not np.array_equal(self.backup(manifest), data):
+            raise InputError(
+                "the backup on the disk is not what was read",
+                source=str(self.path),
+                advice="the disk cannot be trusted; nothing was erased",
+            )
+        return manifest
+
+    def _write(self, name: str, content: bytes) -> None:
+        new = self.path / (name + ".new")
+        try:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            new.replace(self.path / name)
+            _sync_folder(self.path)
+        except OSError as error:
+            raise InputError(
+                f"cannot be written ({error.strerror})",
+                source=str(self.path / name),
+                advice="make room; nothing was erased",
+            ) from None
+
+    def keep_result(self, document: Mapping[str, Any]) -> None:
+        """Write the result beside the backup."""
+        self._write("result.json", (json.dumps(document, indent=2) + "\n").encode())
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a backup; without one nothing was erased."""
+        return (self.path / "manifest.json").exists()
+
+    def manifest(self) -> Manifest:
+        """Return the manifest; InputError when it is damaged."""
+        path = self.path / "manifest.json"
+        try:
+            raw = path.read_bytes()[: 1 << 20]
+            top: dict[str, Any] = json.loads(raw)
+            if top.pop("kind") != _KIND:
+                raise ValueError
+            made = Manifest(**top | {"sectors": tuple(top["sectors"])})
+            numbers = (made.start, made.stop, made.dev_id, *made.sectors)
+            if not all(type(n) is int for n in numbers) or not made.range.size or made.range.size > _MOST:
+                raise ValueError
+            return made
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            raise InputError(
+                "not the manifest of a flash test",
+                source=str(path),
+                advice="without it nothing can be put back; keep the folder",
+            ) from None
+
+    def backup(self, manifest: Manifest) -> Bytes:
+        """Return the backup, ``uint8`` over the range; InputError when it is damaged."""
+        path = self.path / "backup.bin"
+        try:
+            data = np.fromfile(path, np.uint8, manifest.range.size + 1)
+        except OSError as error:
+            raise InputError(f"cannot be read ({error.strerror})", source=str(path)) from None
+        if data.size != manifest.range.size or _sha256(data) != manifest.sha256:
+            raise InputError(
+                "the backup is damaged",
+                source=str(path),
+                advice="its check sum differs from the manifest; nothing was written to the chip",
+            )
+        return data
+
+    # ------------------------------------------------------------------------------------------------ journal
+    def note(self, event: str, **facts: Any) -> None:
+        """Append an event and flush it to the disk."""
+        try:
+            with (self.path / "journal.jsonl").open("ab") as stream:
+                # A line that a kill cut short must not swallow this one.
+                stream.write(b"\n" + json.dumps({"event": event} | facts).encode() + b"\n")
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise InputError(
+                f"cannot be written ({error.strerror})",
+                source=str(self.path / "journal.jsonl"),
+                advice="make room, then run with --restore",
+            ) from None
+
+    def events(self) -> Iterator[Mapping[str, Any]]:
+        """Yield the events; a line that a kill cut short is left out."""
+        path = self.path / "journal.jsonl"
+        if not path.exists():
+            return
+        with path.open("rb") as stream:
+            for line in stream:
+                try:
+                    event = json.loads(line)
+                except ValueError:
+                    continue
+                if isinstance(event, dict) and "event" in event:
+                    yield event
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether sectors may hold something else than the backup."""
+        dirty = False
+        for event in self.events():
+            if event["event"] == "erasing":
+                dirty = True
+            elif event["event"] == "restored":
+                dirty = not event.get("ok", False)
+        return dirty
+
+
+def _sha256(data: Bytes) -> str:
+    return hashlib.sha256(np.ascontiguousarray(data).tobytes()).hexdigest()
+
+
+def _sync_folder(path: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

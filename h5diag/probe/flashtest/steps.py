@@ -1,0 +1,212 @@
+"""One step of the test: erase every sector, look, program every sector, look; and what may happen meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from h5diag.chip import Sector
+from h5diag.errors import Cancelled, ProbeError, TargetError
+from h5diag.memory import AddressRange, Bytes, Cancel
+from h5diag.probe.board import Board, own_power_switch
+from h5diag.probe.board.programming import FlashError
+from h5diag.probe.flashtest.observe import Reading, Visit
+from h5diag.probe.flashtest.patterns import ROW, ordered, pattern
+from h5diag.probe.flashtest.plan import Step, TestPlan, Way
+from h5diag.probe.flashtest.programmer import ByRegisters, Programmer
+from h5diag.probe.flashtest.reading import Reader
+from h5diag.probe.flashtest.session import Held
+from h5diag.probe.flashtest.survey import Survey
+
+PowerSwitch = Callable[[], None]
+Tell = Callable[[str], None]
+_MOST_RESETS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A finished step: what was seen, and whether the supply was turned off and on at its end."""
+
+    visits: tuple[Visit, ...]
+    power_cycled: bool
+
+
+@dataclass(slots=True)
+class Stepper:
+    """Makes steps on a held chip.
+
+    Parameters
+    ----------
+    board, plan, survey, held, reader
+        The chip and what is done to it.
+    programmer
+        How to program; replaced by register accesses when core or SRAM fail.
+    power
+        Asks for a power cycle; None when nobody can.
+    tell, cancel
+        As in `flash_test`.
+    remarks
+        Sentences for the result.
+    lost
+        Sectors that are out of the test by now, and why.
+    resets
+        How often the chip was reset meanwhile.
+    """
+
+    board: Board
+    plan: TestPlan
+    survey: Survey
+    held: Held
+    reader: Reader
+    programmer: Programmer
+    power: PowerSwitch | None
+    tell: Tell
+    cancel: Cancel
+    remarks: list[str] = field(default_factory=list)
+    lost: dict[int, str] = field(default_factory=dict)
+    resets: int = 0
+
+    def make(self, step: Step, sectors: list[Sector]) -> Made:
+        """Make one step over all sectors that are not lost yet.
+
+        Raises
+        ------
+        ProbeError
+            When the link fails, or the chip is reset again and again.
+        Cancelled
+            When asked to stop.
+        """
+        self.board.set_frequency(step.speed_hz)
+        chosen = [
+            sectors[i]
+            for i in ordered(len(sectors), step.order, step.number)
+            if sectors[i].range.start not in self.lost
+        ]
+        visits = {s.range.start: Visit(s.range.start, step.number) for s in chosen}
+        self._each(chosen, visits, "erasing", self._erase)
+        self._look(chosen, visits, step, "erased")
+        self._each(chosen, visits, "programming", lambda s, v: self._program(s, v, step))
+        if self.plan.wait_s:
+            time.sleep(self.plan.wait_s)
+        self._look(chosen, visits, step, "programmed")
+        if step.pattern == "address":
+            self._outside(sectors, visits)
+        cycled = step.last_of_round and step.round < self.plan.rounds and self._power_cycle()
+        if cycled:
+            self._look(chosen, visits, step, "again")
+        self.lost |= {v.sector: v.lost for v in visits.values() if v.lost}
+        return Made(tuple(visits.values()), cycled)
+
+    def _each(
+        self, sectors: Iterable[Sector], visits: dict[int, Visit], session: str, act: Callable[[Sector, Visit], Visit]
+    ) -> None:
+        """Do something to each sector in sessions of the programmer; a reset loses the sector it came in."""
+        todo = deque(s for s in sectors if not visits[s.range.start].lost)
+        while todo:
+            try:
+                with getattr(self.programmer, session)():
+                    again = self._some(todo, visits, act)
+            except TargetError as error:
+                if self.programmer.way is Way.REGISTERS:
+                    raise
+                again = False
+                self._fall_back(error)
+            if again:
+                self.resets += 1
+                if self.resets > _MOST_RESETS:
+                    raise ProbeError("the chip is reset again and again", advice="check supply and reset line")
+                self.held.hold()
+
+    def _some(self, todo: deque[Sector], visits: dict[int, Visit], act: Callable[[Sector, Visit], Visit]) -> bool:
+        """Take sectors until none is left or the chip was reset; then return True."""
+        while todo:
+            if self.cancel():
+                raise Cancelled("the flash test was stopped; the contents are back")
+            s = todo.popleft()
+            start = s.range.start
+            try:
+                visits[start] = act(s, visits[start])
+            except FlashError as error:
+                visits[start] = replace(visits[start], flags=error.flags, lost=_refused(error))
+            except TargetError as error:
+                visits[start] = replace(visits[start], lost=f"the bus refused ({error.problem})")
+                if self.programmer.way is Way.ALGORITHM:
+                    raise
+            if self.held.was_reset():
+                visits[start] = replace(visits[start], lost="the chip was reset while it was being tested")
+                return True
+        return False
+
+    def _fall_back(self, error: TargetError) -> None:
+        """Go on without core and SRAM when they fail."""
+        said = f"the algorithm in SRAM failed ({error.cause or error.problem}): on by register accesses alone"
+        self.tell(said)
+        self.remarks.append(said)
+        self.programmer = ByRegisters(self.board, self.survey.access, self.plan.burst)
+        self.held.hold()
+
+    def _erase(self, sector: Sector, visit: Visit) -> Visit:
+        return replace(visit, erase_s=self.programmer.erase(sector))
+
+    def _program(self, sector: Sector, visit: Visit, step: Step) -> Visit:
+        at, data = sector.range.start, self._meant(sector.range, step)
+        rows = data.size // ROW if step.order != "ascending" else 1
+        width = data.size // rows
+        pieces = [(at + i * width, data[i * width : (i + 1) * width]) for i in ordered(rows, step.order, step.number)]
+        return replace(visit, program_s=self.programmer.program(pieces))
+
+    def _meant(self, sector: AddressRange, step: Step) -> Bytes:
+        return pattern(step.pattern, sector.start, sector.size, step.round - 1)
+
+    def _look(self, sectors: Iterable[Sector], visits: dict[int, Visit], step: Step, phase: str) -> None:
+        blank = np.full(self.board.chip.flash.sector_size, self.board.chip.flash.erased, np.uint8)
+        for s in sectors:
+            visit = visits[s.range.start]
+            if visit.lost:
+                continue
+            if self.cancel():
+                raise Cancelled("the flash test was stopped; the contents are back")
+            meant = blank if phase == "erased" else self._meant(s.range, step)
+            reads = 1 if phase == "erased" else self.plan.reads
+            judged = self.reader.compare(s.range, meant, reads, min(self.plan.speeds_hz))
+            changes: dict[str, Reading | str] = {phase: judged.reading, "lost": judged.lost}
+            visits[s.range.start] = replace(visit, **changes)  # type: ignore[arg-type]
+
+    def _outside(self, sectors: list[Sector], visits: dict[int, Visit]) -> None:
+        """Look for a sector's own addresses at the places that one stuck address line would lead to."""
+        chip, tested = self.board.chip, {s.range.start for s in sectors}
+        unit = chip.flash.program_unit
+        for start, visit in visits.items():
+            if visit.lost:
+                continue
+            own, found = pattern("address", start, unit), []
+            line = chip.flash.sector_size
+            while line < chip.flash.size:
+                other = (start - chip.flash.base ^ line) + chip.flash.base
+                line *= 2
+                if other in tested or other not in chip.flash_range:
+                    continue
+                try:
+                    at = self.reader.bus(other)
+                    if np.array_equal(self.board.read(at, at + unit, access=self.survey.access), own):
+                        found.append(other)
+                except TargetError:
+                    continue
+            visits[start] = replace(visit, outside=tuple(found))
+
+    def _power_cycle(self) -> bool:
+        switch = own_power_switch(self.board) or self.power
+        if not self.plan.power_cycles or switch is None:
+            return False
+        self.held.power_cycled(switch)
+        return True
+
+
+def _refused(error: FlashError) -> str:
+    if "WRPERR" in error.flags:
+        return "refused as protected (WRPERR)"
+    return f"the flash controller reported {', '.join(error.flags) or error.problem}"

@@ -1,0 +1,108 @@
+"""Which bits differ, sector by sector: did they rise or fall?"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from h5diag.judge import BoardDiagnosis, Measured
+from h5diag.show.plots import style
+from h5diag.show.plots.spans import bits_by_sector
+
+MOST_NAMED = 24
+
+
+def plot_bits(board: BoardDiagnosis | Measured, *, ax: Axes | None = None) -> Axes:
+    """Draw how many bits rose (0 on the good board, 1 here) and fell in each sector that differs.
+
+    Parameters
+    ----------
+    board
+        The diagnosis of a board, or its measurements alone.
+    ax
+        Where to draw; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+        One column a sector; counts grow by the square root so that two bits still show beside thousands.
+    """
+    m = board.measured if isinstance(board, BoardDiagnosis) else board
+    rows = bits_by_sector(m)
+    if ax is None:
+        ax = style.new_axes(11.5, 3.6)
+    style.tidy(ax, "Which bits differ, by sector")
+    if not rows:
+        ax.set_axis_off()
+        ax.text(
+            0.5, 0.5, "no bit differs where the boards were compared", ha="center", va="center", transform=ax.transAxes
+        )
+        return ax
+    at = list(range(len(rows)))
+    risen, fallen = [r[1] for r in rows], [-r[2] for r in rows]
+    bars = [
+        ax.bar(
+            at,
+            risen,
+            width=0.72,
+            facecolor=style.SKY,
+            edgecolor=style.BLUE,
+            hatch="///",
+            label="rose: 0 on the good board, 1 here (as erasing does)",
+        ),
+        ax.bar(
+            at,
+            fallen,
+            width=0.72,
+            facecolor="#F6B48F",
+            edgecolor=style.VERMILION,
+            hatch="\\\\\\",
+            label="fell: 1 on the good board, 0 here (as programming does)",
+        ),
+    ]
+    ax.set_yscale("function", functions=(_root, _square))
+    high = max(max(risen), -min(fallen), 4)
+    ax.set_ylim(-1.35 * high if min(fallen) else -0.2 * high, 1.35 * high if max(risen) else 0.2 * high)
+    if len(rows) <= MOST_NAMED:
+        for x, up, down in zip(at, risen, fallen, strict=True):
+            for value, side in ((up, "bottom"), (down, "top")):
+                if value:
+                    ax.annotate(
+                        f"{abs(value):,}",
+                        (x, value),
+                        (0, 2 if value > 0 else -2),
+                        ha="center",
+                        va=side,
+                        textcoords="offset points",
+                        fontsize=8.5,
+                    )
+    ax.set_xlim(-0.6, max(len(rows), 6) - 0.4)
+    step = -(-len(rows) // MOST_NAMED)
+    ax.set_xticks(
+        at[::step],
+        [style.hex_text(r[0].start) for r in rows[::step]],
+        rotation=55,
+        ha="right",
+        rotation_mode="anchor",
+        family="monospace",
+    )
+    ax.axhline(0, color=style.INK, linewidth=0.9)
+    ax.yaxis.set_major_locator(MaxNLocator(5))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):,.0f}"))
+    ax.set_ylabel("bits (square-root scale)", fontsize=9)
+    ax.set_xlabel(
+        f"sector, {m.chip.flash.sector_size // 1024} KB each, by its first address; masked sectors are left out",
+        fontsize=8.5,
+    )
+    style.legend_below(ax, bars, columns=2)
+    return ax
+
+
+def _root(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    return np.sign(values) * np.sqrt(np.abs(values))
+
+
+def _square(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    return np.sign(values) * np.square(values)

@@ -1,0 +1,147 @@
+"""Two views of a flash test: which sector failed with which kind of fault, and at which bit."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from h5diag.probe.flashtest import NO_BIT, FlashTestResult
+from h5diag.show.plots import style
+
+LOOKS = {
+    "good": style.Look("#CFE8DD", "", style.GREEN, "good: nothing found"),
+    "bad": style.Look("#F6B48F", "xxx", style.VERMILION, "bad: fails here"),
+    "untested": style.Look("#E4E4E4", "///", style.GREY, "not tested: nothing is said"),
+}
+_COLUMNS, MOST_NAMED = 32, 24
+_BITS = 32
+
+
+def plot_sectors(result: FlashTestResult, *, ax: Axes | None = None) -> Axes:
+    """Draw every sector of the range by its verdict, and a row of marks for each kind of fault that was found.
+
+    Parameters
+    ----------
+    result
+        Of a flash test.
+    ax
+        Where to draw; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+        One column a sector (for long ranges each column is several, shown as the worst of them), one row a kind.
+    """
+    per = -(-len(result.sectors) // (4 * _COLUMNS))
+    columns = [result.sectors[i : i + per] for i in range(0, len(result.sectors), per)]
+    kinds = list(dict.fromkeys(f.kind for f in result.faults))
+    if ax is None:
+        ax = style.new_axes(11.0, 2.4 + 0.4 * len(kinds))
+    style.tidy(ax, "The flash test, sector by sector")
+    order = ("bad", "untested", "good")
+    for x, group in enumerate(columns):
+        verdict = min((s.verdict for s in group), key=order.index)
+        look = LOOKS[verdict]
+        ax.add_patch(
+            Rectangle(
+                (x + 0.04, 0.1), 0.92, 0.8, facecolor=look.face, edgecolor=look.line, hatch=look.hatch, linewidth=0.8
+            )
+        )
+        for row, kind in enumerate(kinds, 1):
+            n = sum(f.kind == kind for s in group for f in s.faults)
+            if n:
+                ax.add_patch(
+                    Rectangle(
+                        (x + 0.04, row + 0.1),
+                        0.92,
+                        0.8,
+                        facecolor=LOOKS[verdict].face,
+                        edgecolor=LOOKS[verdict].line,
+                        linewidth=0.8,
+                    )
+                )
+                if len(columns) <= MOST_NAMED:
+                    ax.text(x + 0.5, row + 0.5, str(n), ha="center", va="center", fontsize=8.5, color=style.INK)
+    ax.set_xlim(0, max(len(columns), 4))
+    ax.set_ylim(len(kinds) + 1, 0)
+    ax.set_yticks([i + 0.5 for i in range(len(kinds) + 1)], ["verdict", *kinds])
+    step = -(-len(columns) // 16)
+    ax.set_xticks(
+        [i + 0.5 for i in range(0, len(columns), step)],
+        [style.hex_text(columns[i][0].start) for i in range(0, len(columns), step)],
+        rotation=55,
+        ha="right",
+        rotation_mode="anchor",
+        family="monospace",
+    )
+    kib = result.chip.flash.sector_size // 1024
+    ax.set_xlabel(
+        f"sector, {kib} KB each" + (f"; {per} in a column" if per > 1 else "") + ", by its first address", fontsize=8.5
+    )
+    handles = [
+        Patch(facecolor=k.face, edgecolor=k.line, hatch=k.hatch, label=k.label)
+        for v, k in LOOKS.items()
+        if result.counted(v)
+    ]
+    style.legend_below(ax, handles, columns=3)
+    return ax
+
+
+def plot_fault_bits(result: FlashTestResult, *, ax: Axes | None = None) -> Axes:
+    """Draw how many faults sit at each bit of the 32-bit word: a line of the data path shows as one high bar.
+
+    Parameters
+    ----------
+    result
+        Of a flash test.
+    ax
+        Where to draw; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+        Bits 31 to 0 from left to right; faults whose bit is not known (below the ECC, whole sectors) are counted in
+        the title.
+    """
+    if ax is None:
+        ax = style.new_axes(9.0, 2.8)
+    known = [f for f in result.faults if f.bit != NO_BIT]
+    without = len(result.faults) - len(known)
+    style.tidy(ax, "Faults by bit of the word" + (f" ({without} more have no known bit)" if without else ""))
+    if not known:
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "no fault with a known bit", ha="center", va="center", transform=ax.transAxes)
+        return ax
+    falls, rises = [0] * _BITS, [0] * _BITS
+    for f in known:
+        (rises if f.kind == "stuck-at-1" else falls)[f.bit] += 1
+    at = list(range(_BITS))
+    bars = [
+        ax.bar(
+            at,
+            falls,
+            width=0.8,
+            facecolor="#F6B48F",
+            edgecolor=style.VERMILION,
+            hatch="\\\\\\",
+            label="other kinds of fault",
+        ),
+        ax.bar(
+            at,
+            rises,
+            width=0.8,
+            bottom=falls,
+            facecolor=style.SKY,
+            edgecolor=style.BLUE,
+            hatch="///",
+            label="stuck-at-1",
+        ),
+    ]
+    ax.set_xlim(_BITS - 0.4, -0.6)
+    ax.set_xticks(range(0, _BITS, 4))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("bit of the word (0 is the lowest)", fontsize=8.5)
+    ax.set_ylabel("faults", fontsize=9)
+    style.legend_below(ax, bars, columns=2)
+    return ax

@@ -1,0 +1,242 @@
+"""Where the pieces landed: match fraction against displacement, a dot plot, and the data lines."""
+
+from __future__ import annotations
+
+from textwrap import fill
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
+
+from h5diag.measure.locate import BitLines, Correlation, LineState, Placement
+from h5diag.show.plots import style
+
+BINS = 600
+"""Columns of the background; the peak of each is drawn."""
+
+NAMED = 10
+"""Meaningful displacements that get their name written, the ones nearest to zero."""
+
+KINDS = (
+    ("in-place", style.BLUE, "o"),
+    ("alias", style.SKY, "s"),
+    ("slot", style.VERMILION, "D"),
+    ("bank", style.PURPLE, "^"),
+    ("image", style.GREEN, "v"),
+    ("window-shift", style.YELLOW, "P"),
+    ("sector-move", style.ORANGE, "X"),
+    ("unexplained", style.BLACK, "d"),
+)
+
+
+def plot_correlation(result: Correlation, *, ax: Axes | None = None) -> Axes:
+    """Draw the match fraction against displacement over the whole range, the winner with its meaning.
+
+    Parameters
+    ----------
+    result
+        Of `h5diag.measure.locate.correlate`.
+    ax
+        Where to draw; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+        The fraction on a logarithmic scale; dashed lines where a displacement has a meaning of its own.
+    """
+    if ax is None:
+        ax = style.new_axes(11.5, 4.4)
+    title = "How much of the dump agrees with the reference, by displacement"
+    if result.found:
+        title += "\n" + fill(f"{style.hex_text(result.winner, 1)}: {style.plain(result.winner_text, 200)}", 95)
+    style.tidy(ax, title)
+    low, high = result.span
+    width = max(high - low, 1)
+    least = 0.5 / max(result.keys, 1)
+    near = [m for m in result.marks if low <= m.displacement <= high]
+    lines = [ax.axvline(m.displacement, color=style.GREY, linestyle=(0, (4, 3)), linewidth=0.9, zorder=1) for m in near]
+    for m in sorted(near, key=lambda m: abs(m.displacement))[:NAMED]:
+        ax.annotate(
+            f"{style.plain(m.name, 40)}, {style.hex_text(m.displacement, 1)}",
+            (m.displacement, 0.985),
+            (-2, 0),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            rotation=90,
+            fontsize=7.5,
+            ha="right",
+            va="top",
+            color=style.INK,
+            zorder=4,
+            bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
+        )
+    handles: list[Artist] = []
+    if result.displacements.size:
+        column = np.clip((result.displacements - low) * BINS // width, 0, BINS - 1)
+        peak = np.zeros(BINS)
+        np.maximum.at(peak, column, result.fraction)
+        shown = np.flatnonzero(peak)
+        at = low + (shown + 0.5) * width / BINS
+        handles.append(
+            ax.vlines(
+                at,
+                least,
+                peak[shown],
+                color=style.SKY,
+                linewidth=1.4,
+                zorder=2,
+                label=f"best displacement in each of {BINS} columns",
+            )
+        )
+    if result.found:
+        here = np.flatnonzero(result.displacements == result.winner)
+        value = max(float(result.fraction[here[0]]) if here.size else least, least)
+        handles.append(
+            ax.plot(
+                result.winner, value, "D", color=style.VERMILION, markersize=8, zorder=5, label="most agreeing bytes"
+            )[0]
+        )
+        ax.annotate(
+            f"{100 * value:.3g} %",
+            (result.winner, value),
+            (10, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+            color=style.VERMILION,
+            fontweight="bold",
+            zorder=6,
+            bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
+        )
+    else:
+        ax.text(0.5, 0.5, "no displacement stands out", transform=ax.transAxes, ha="center")
+    ax.set_yscale("log")
+    ax.set_ylim(least, 2.0)
+    ax.set_xlim(low - 0.01 * width, high + 0.01 * width)
+    ax.xaxis.set_major_locator(_hex_locator(width))
+    style.hex_axis(ax, digits=1)
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    ax.set_xlabel("displacement: where it is minus where it should be (bytes)", fontsize=9)
+    ax.set_ylabel("share of the dump's content that agrees", fontsize=9)
+    if lines:
+        lines[0].set_label("displacement with a meaning (in place, bank, slot)")
+        handles.append(lines[0])
+    if handles:
+        style.legend_below(ax, handles, columns=3)
+    return ax
+
+
+def _hex_locator(width: int) -> MultipleLocator:
+    """Return ticks at round hex numbers, at most eight of them."""
+    return MultipleLocator(1 << max((width // 8).bit_length(), 2))
+
+
+def plot_dots(placement: Placement, *, ax: Axes | None = None) -> Axes:
+    """Draw each region as a line from reference address to dump address; what is in place lies on the diagonal.
+
+    Parameters
+    ----------
+    placement
+        Of `h5diag.measure.locate.locate`.
+    ax
+        Where to draw; a new figure when left out.
+    """
+    if ax is None:
+        ax = style.new_axes(8.5, 7.0)
+    style.tidy(ax, "Which piece of the reference is where in the dump")
+    handles = []
+    for kind, colour, marker in KINDS:
+        some = [r for r in placement.regions if r.explanation.kind.value == kind]
+        for r in some:
+            drawn = ax.plot(
+                [r.reference_start, r.reference_range.stop],
+                [r.dump_start, r.dump_range.stop],
+                color=colour,
+                linewidth=2.2,
+                linestyle=":" if r.weak else "-",
+                marker=marker,
+                markersize=5,
+                markevery=[0],
+                label=kind,
+            )
+            if r is some[0]:
+                handles.append(drawn[0])
+    if not placement.regions:
+        ax.text(0.5, 0.5, "no piece of the reference was found", transform=ax.transAxes, ha="center")
+        ax.set_axis_off()
+        return ax
+    first = min(r.reference_start for r in placement.regions), min(r.dump_start for r in placement.regions)
+    last = max(r.reference_range.stop for r in placement.regions), max(r.dump_range.stop for r in placement.regions)
+    for set_limits, a, b in ((ax.set_xlim, first[0], last[0]), (ax.set_ylim, first[1], last[1])):
+        margin = max((b - a) // 40, 16)
+        set_limits(a - margin, b + margin)
+    ax.xaxis.set_major_locator(_hex_locator(last[0] - first[0]))
+    ax.yaxis.set_major_locator(_hex_locator(last[1] - first[1]))
+    style.hex_axis(ax, "x")
+    style.hex_axis(ax, "y")
+    ax.tick_params(axis="x", rotation=25)
+    ax.grid(alpha=0.25)
+    ax.set_xlabel("address in the reference (bytes)", fontsize=9)
+    ax.set_ylabel("address in the dump (bytes)", fontsize=9)
+    style.legend_below(ax, handles, columns=4)
+    return ax
+
+
+def plot_bit_lines(result: BitLines, *, ax: Axes | None = None) -> Axes:
+    """Draw the share of wrong bits of each data line on one displacement.
+
+    Parameters
+    ----------
+    result
+        Of `h5diag.measure.locate.compare_bits`.
+    ax
+        Where to draw; a new figure when left out.
+    """
+    if ax is None:
+        ax = style.new_axes(11.0, 3.8)
+    style.tidy(ax, f"Wrong bits by data line at displacement {style.hex_text(result.displacement, 1)}")
+    c = result.counts
+    line = np.arange(c.width)
+    bars = [
+        ax.bar(
+            line - 0.2,
+            c.fell / np.maximum(c.ones, 1),
+            width=0.4,
+            facecolor="#F6B48F",
+            edgecolor=style.VERMILION,
+            hatch="\\\\\\",
+            label="fell: share of the ones that read 0",
+        ),
+        ax.bar(
+            line + 0.2,
+            c.rose / np.maximum(c.zeros, 1),
+            width=0.4,
+            facecolor=style.SKY,
+            edgecolor=style.BLUE,
+            hatch="///",
+            label="rose: share of the zeros that read 1",
+        ),
+    ]
+    for fault in result.faults:
+        lanes = [k for k in range(c.width) if k % fault.width == fault.line]
+        for k in lanes:
+            ax.annotate(
+                fault.state.value if fault.state is not LineState.INVERTED else "inverted",
+                (k, 1.02),
+                (0, 0),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=8.5,
+                fontweight="bold",
+                color=style.VERMILION,
+            )
+    ax.set_ylim(0, 1.15)
+    ax.set_xlim(-0.7, c.width - 0.3)
+    ax.set_xticks(line, [f"D{k}" for k in line], fontsize=7.5)
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set_xlabel(f"data line of a 32-bit word; {result.compared:,} bytes of content compared", fontsize=9)
+    ax.set_ylabel("share of wrong bits", fontsize=9)
+    style.legend_below(ax, bars, columns=2)
+    return ax

@@ -1,0 +1,289 @@
+"""Both dumps over the flash, slots named: where is what, and where do the boards differ?"""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import NullLocator
+
+from h5diag.judge import BoardDiagnosis, Measured
+from h5diag.judge.wording import count_text, size_text
+from h5diag.layout import Slot
+from h5diag.measure.firmware import State
+from h5diag.measure.locate import Region
+from h5diag.memory import AddressRange, merged, subtracted
+from h5diag.show.plots import style
+from h5diag.show.plots.condensed import CondensedAxis, chosen_ticks, condensed_axis
+from h5diag.show.plots.spans import Lane, Look, lanes, shown_ranges
+
+LOOKS = {
+    Look.CONTENT: style.Look(style.SKY, "", style.BLUE, "content"),
+    Look.DIFFERS: style.Look("#F6B48F", "///", style.VERMILION, "differs from the good board"),
+    Look.ERASED: style.Look(style.PAPER, "...", "#B5B5B5", "erased (0xFF)"),
+    Look.ZERO: style.Look(style.YELLOW, "xx", style.BLACK, "zero"),
+    Look.MASKED: style.Look("#C9C9C9", "\\\\\\", "#6B6B6B", "zeros: the reader is not shown what is there"),
+    Look.UNREADABLE: style.Look("#3A3A3A", "++", "#E0E0E0", "unreadable"),
+}
+_INSIDE = {
+    Look.MASKED: "not shown",
+    Look.ZERO: "zero",
+    Look.ERASED: "erased",
+    Look.DIFFERS: "differs",
+    Look.UNREADABLE: "unreadable",
+    Look.CONTENT: "",
+}
+_LANE, _STEP = 0.62, 1.25
+_ROLE = {True: "good", False: "suspect"}
+_ALARM = "#8A3B00"
+
+
+def plot_memory_map(board: BoardDiagnosis | Measured, *, ax: Axes | None = None) -> Axes:
+    """Draw the good dump above the suspect's, with the slots of the layout and what became of them.
+
+    Parameters
+    ----------
+    board
+        The diagnosis of a board, or its measurements alone.
+    ax
+        Where to draw; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+        Its x coordinates are canonical addresses, so that a click tells one; the axis is not to scale.
+    """
+    m = board.measured if isinstance(board, BoardDiagnosis) else board
+    rows = lanes(m)
+    if ax is None:
+        ax = style.new_axes(11.5, 2.2 + 1.05 * max(1, len(rows)))
+    style.tidy(ax, "What each dump holds")
+    if not rows:
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "no dump was given", ha="center", va="center", transform=ax.transAxes)
+        return ax
+    shown, slots = shown_ranges(rows), m.layouts[0].slots if m.layouts else ()
+    ends = [e for s in slots for e in (s.range.start, s.range.stop)]
+    edges = [e for lane in rows for s in lane.spans for e in (s.range.start, s.range.stop)]
+    axis = condensed_axis(shown, [*ends, *edges])
+    axis.apply(ax)
+    top = (len(rows) - 1) * _STEP
+    for n, lane in enumerate(rows):
+        _draw_lane(ax, axis, lane, shown, top - n * _STEP)
+        _draw_gaps(ax, axis, top - n * _STEP)
+        _draw_states(ax, axis, m, lane, top - n * _STEP)
+    _draw_slots(ax, axis, slots, shown, top + 0.72)
+    _draw_moves(ax, m, rows, top)
+    ax.set_ylim(-0.72, top + (1.2 if slots else 0.55))
+    names = [f"{style.plain(lane.name, 24)}\n{_ROLE[lane.good]}, read at 0x{lane.view >> 24:02X}…" for lane in rows]
+    ax.set_yticks([top - n * _STEP for n in range(len(rows))], names)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    wanted = [
+        e
+        for e in (shown[0].start, *ends, *(e for r in shown for e in (r.start, r.stop)), *edges)
+        if any(r.start <= e <= r.stop for r in shown)
+    ]
+    ticks = chosen_ticks(axis, wanted)
+    ax.set_xticks(
+        ticks, [style.hex_text(t) for t in ticks], rotation=55, ha="right", rotation_mode="anchor", family="monospace"
+    )
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.format_coord = lambda x, y: style.hex_text(x)  # type: ignore[method-assign]
+    ax.set_xlabel("address of the cell (0x08… alias); not to scale, what nobody read is cut out", fontsize=8.5)
+    used = [look for look in LOOKS if any(s.look is look for lane in rows for s in lane.spans)]
+    patches = [
+        Patch(facecolor=LOOKS[k].face, hatch=LOOKS[k].hatch, edgecolor=LOOKS[k].line, label=LOOKS[k].label)
+        for k in used
+    ]
+    style.legend_below(ax, patches, columns=3 if len(used) > 4 else 4)
+    return ax
+
+
+def _draw_lane(ax: Axes, axis: CondensedAxis, lane: Lane, shown: tuple[AddressRange, ...], y: float) -> None:
+    for missing in subtracted(shown, [s.range for s in lane.spans]):
+        ax.add_patch(
+            Rectangle(
+                (missing.start, y - _LANE / 2),
+                missing.size,
+                _LANE,
+                facecolor="none",
+                edgecolor=style.GREY,
+                linestyle=(0, (2, 3)),
+                linewidth=0.7,
+            )
+        )
+        if axis.width(missing) > 0.06:
+            ax.text(
+                _middle(axis, missing),
+                y,
+                f"{size_text(missing.size)}\nnot read",
+                ha="center",
+                va="center",
+                fontsize=7.5,
+                color="#555555",
+            )
+    for span in lane.spans:
+        look = LOOKS[span.look]
+        ax.add_patch(
+            Rectangle(
+                (span.range.start, y - _LANE / 2),
+                span.range.size,
+                _LANE,
+                facecolor=look.face,
+                edgecolor=look.line,
+                hatch=look.hatch,
+                linewidth=0.6,
+            )
+        )
+        words = _INSIDE[span.look]
+        share = axis.width(span.range)
+        if words and share > 0.055:
+            text = f"{size_text(span.range.size)} {words}" if share > 0.09 else words
+            ax.text(
+                _middle(axis, span.range),
+                y,
+                text,
+                ha="center",
+                va="center",
+                fontsize=9,
+                bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.6, "alpha": 0.92},
+            )
+    places = [a.range.start + a.range.size / 2 for a in lane.small]
+    ax.scatter(places, [y + _LANE / 2 + 0.07] * len(places), marker="v", s=46, color=style.VERMILION, zorder=5)
+    if any(s.look is Look.DIFFERS for s in lane.spans) or len(places) > 3:
+        return
+    for a, place in zip(lane.small, places, strict=True):
+        late = float(axis.place(place)) > 0.75 * axis.places[-1]
+        words = f"{count_text(a.differing_bytes, 'byte')} differ at 0x{a.range.start:08X}"
+        ax.annotate(
+            words,
+            (place, y + _LANE / 2 + 0.1),
+            (-8 if late else 8, 3),
+            textcoords="offset points",
+            fontsize=9,
+            color=_ALARM,
+            fontweight="bold",
+            ha="right" if late else "left",
+        )
+
+
+_STATE_WORDS = {
+    State.INSTALLED: "installed",
+    State.INSTALL_PENDING: "waits for installation",
+    State.EMPTY: "empty",
+    State.NEVER_TAKEN: "not marked for installation",
+    State.REVERTED: "reverted",
+    State.DIFFERS: "other content",
+    State.INTERRUPTED: "interrupted",
+    State.BODY_ERASED: "header, body erased",
+    State.WRONG_SLOT: "another slot's image",
+}
+
+
+def _draw_states(ax: Axes, axis: CondensedAxis, m: Measured, lane: Lane, y: float) -> None:
+    """Write under a lane what became of each slot that it shows."""
+    for s in (m.good if lane.good else m.suspect).slots:
+        words = _STATE_WORDS.get(s.state)
+        seen = [p.range.intersection(s.slot.range) for p in lane.spans if p.range.overlaps(s.slot.range)]
+        if words and seen and m.chip.canonical(s.content.address) == s.slot.range.start:
+            whole = max(merged(seen), key=axis.width)
+            quiet = s.state in (State.INSTALLED, State.EMPTY)
+            ax.text(
+                _middle(axis, whole),
+                y - _LANE / 2 - 0.05,
+                words,
+                ha="center",
+                va="top",
+                fontsize=9,
+                fontweight="normal" if quiet else "bold",
+                color=style.INK if quiet else _ALARM,
+                zorder=7,
+                bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 0.6, "alpha": 0.9},
+            )
+
+
+def _draw_slots(
+    ax: Axes, axis: CondensedAxis, slots: tuple[Slot, ...], shown: tuple[AddressRange, ...], y: float
+) -> None:
+    for s in slots:
+        seen = [r.intersection(s.range) for r in shown if r.overlaps(s.range)]
+        if not seen:
+            continue
+        whole = AddressRange(max(s.range.start, axis.breaks[0]), min(s.range.stop, axis.breaks[-1]))
+        ax.add_patch(
+            Rectangle((whole.start, y - 0.2), whole.size, 0.4, facecolor=style.PALE, edgecolor=style.INK, linewidth=0.8)
+        )
+        share = axis.width(whole)
+        if share > 0.04:
+            name = s.name if share > 0.013 * len(s.name) else s.name.replace(" ", "\n")
+            ax.text(_middle(axis, whole), y, name, ha="center", va="center", fontsize=9 if "\n" not in name else 7.5)
+
+
+def _draw_gaps(ax: Axes, axis: CondensedAxis, y: float) -> None:
+    for gap in axis.gaps:
+        ax.add_patch(
+            Rectangle(
+                (gap.start, y - _LANE / 2),
+                gap.size,
+                _LANE,
+                facecolor="none",
+                edgecolor=style.GREY,
+                linestyle=(0, (2, 3)),
+                linewidth=0.7,
+            )
+        )
+        ax.text(
+            _middle(axis, gap),
+            y,
+            f"{size_text(gap.size)}\nnot read",
+            ha="center",
+            va="center",
+            fontsize=7,
+            color="#555555",
+            rotation=90,
+        )
+
+
+def _draw_moves(ax: Axes, m: Measured, rows: tuple[Lane, ...], top: float) -> None:
+    """Draw an arrow from where a displaced piece should stand to where it does, one for each pair of slots."""
+    if len(rows) != 2 or not rows[0].good or rows[1].good:
+        return
+    drawn: list[Region] = []
+    layout = m.layouts[0] if m.layouts else None
+    for r in sorted((r for r in m.placement.strong if r.displacement), key=lambda r: r.reference_start):
+        pair = [(x.displacement, layout.slot_at(x.reference_start).name if layout else "") for x in (r, *drawn)]
+        if pair[0] in pair[1:] or len(drawn) == 3:
+            continue
+        drawn.append(r)
+        start, stop = m.chip.canonical(r.reference_start), m.chip.canonical(r.dump_start)
+        ax.annotate(
+            "",
+            (stop, top - _STEP + _LANE / 2),
+            (start, top - _LANE / 2),
+            zorder=6,
+            arrowprops={
+                "arrowstyle": "-|>",
+                "color": style.PURPLE,
+                "lw": 2.2,
+                "shrinkA": 0,
+                "shrinkB": 0,
+                "connectionstyle": "arc3,rad=0",
+            },
+        )
+    if drawn:
+        same = sum(d.bytes for d in m.placement.displacements if d.displacement == drawn[0].displacement)
+        ax.text(
+            0.995,
+            1.0,
+            f"arrow: the same bytes ({size_text(same)}), displaced by {style.hex_text(drawn[0].displacement, 0)}",
+            transform=ax.transAxes,
+            ha="right",
+            va="bottom",
+            fontsize=9,
+            color="#8F3D6B",
+            fontweight="bold",
+        )
+
+
+def _middle(axis: CondensedAxis, r: AddressRange) -> float:
+    return float(axis.address(axis.place([r.start, r.stop]).mean()))

@@ -1,0 +1,113 @@
+"""The slot map: what became of each slot, and what the next boot will do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch, Rectangle
+
+from h5diag.layout import Role
+from h5diag.measure.firmware import Action, SlotState, State
+from h5diag.show.plots import style
+
+LOOKS = {
+    State.EMPTY: style.Look(style.PAPER, "...", "#B5B5B5", "empty"),
+    State.INSTALLED: style.Look("#BFE3D6", "", style.GREEN, "installed"),
+    State.INSTALL_PENDING: style.Look("#CFE6F7", "//", style.BLUE, "waits to be installed"),
+    State.NEVER_TAKEN: style.Look("#F7E3B5", "\\\\", "#8A5A00", "never taken"),
+    State.REVERTED: style.Look("#EBD3E1", "--", style.PURPLE, "reverted"),
+    State.INTERRUPTED: style.Look("#F6C9B0", "xx", style.VERMILION, "interrupted"),
+    State.BODY_ERASED: style.Look("#F6C9B0", "oo", style.VERMILION, "header, body erased"),
+    State.DIFFERS: style.Look("#F6C9B0", "++", style.VERMILION, "differs"),
+    State.WRONG_SLOT: style.Look("#F6C9B0", "||", style.VERMILION, "wrong slot"),
+    State.UNKNOWN: style.Look("#E4E4E4", "", style.GREY, "cannot be told"),
+}
+"""Face, hatch and words of each state; the hatch tells them apart without colour."""
+
+_COLUMN = {Role.PRIMARY: 0, Role.SECONDARY: 1}
+_WIDTH, _HEIGHT = 0.86, 0.74
+
+
+def plot_slots(states: Sequence[SlotState], *, selected: str = "", ax: Axes | None = None) -> Axes:
+    """Draw the slots, one row for each image, primary left and secondary right.
+
+    Parameters
+    ----------
+    states
+        As `slot_states` returns them.
+    selected
+        Name of a slot that gets a thick frame; none when empty.
+    ax
+        Where to draw; a new figure when left out.
+    """
+    rows = list(dict.fromkeys(s.slot.image for s in states))
+    if ax is None:
+        ax = style.new_axes(10.5, 1.2 + 1.25 * max(1, len(rows)))
+    style.tidy(ax, "What became of each slot")
+    ax.set_axis_off()
+    if not states:
+        ax.text(0.5, 0.5, "no slot is known: a layout is needed", ha="center", va="center", transform=ax.transAxes)
+        return ax
+    ax.set_xlim(-0.5, 1.5)
+    ax.set_ylim(-0.5, len(rows) - 0.5)
+    ax.invert_yaxis()
+    for s in states:
+        _draw(ax, s, rows.index(s.slot.image), thick=s.slot.name == selected)
+    for row, image in enumerate(rows):
+        if any(s.next_boot.action is Action.INSTALL and s.slot.image == image for s in states):
+            ax.annotate(
+                "",
+                (_WIDTH / 2, row),
+                (1 - _WIDTH / 2, row),
+                zorder=5,
+                arrowprops={"arrowstyle": "-|>", "color": style.BLUE, "lw": 2.4, "shrinkA": 0, "shrinkB": 0},
+            )
+    used = list(dict.fromkeys(s.state for s in states))
+    handles: list[Any] = [
+        Patch(facecolor=LOOKS[k].face, hatch=LOOKS[k].hatch, edgecolor=LOOKS[k].line, label=LOOKS[k].label)
+        for k in used
+    ]
+    style.legend_below(ax, handles, columns=5)
+    return ax
+
+
+def _draw(ax: Axes, s: SlotState, row: int, *, thick: bool) -> None:
+    look, x = LOOKS[s.state], _COLUMN[s.slot.role]
+    ax.add_patch(
+        Rectangle(
+            (x - _WIDTH / 2, row - _HEIGHT / 2),
+            _WIDTH,
+            _HEIGHT,
+            facecolor=look.face,
+            edgecolor=look.line,
+            hatch=look.hatch,
+            linewidth=0.9,
+        )
+    )
+    ax.add_patch(
+        Rectangle(
+            (x - _WIDTH / 2, row - _HEIGHT / 2),
+            _WIDTH,
+            _HEIGHT,
+            facecolor="none",
+            edgecolor=style.INK,
+            linewidth=3.2 if thick else 0.9,
+        )
+    )
+    paper = {"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.8, "alpha": 0.92}
+    ax.text(x, row - 0.2, s.slot.name, ha="center", va="center", fontsize=10.5, fontweight="bold", bbox=paper)
+    stop = s.slot.range.stop
+    ax.text(
+        x,
+        row + 0.02,
+        f"{style.hex_text(s.slot.range.start)} to {style.hex_text(stop)}",
+        ha="center",
+        va="center",
+        fontsize=8.5,
+        family="monospace",
+        bbox=paper,
+    )
+    version = f", {s.content.at_start[0].image.header.version}" if s.content.at_start else ""
+    ax.text(x, row + 0.23, f"{look.label}{version}", ha="center", va="center", fontsize=9.5, bbox=paper)

@@ -1,0 +1,79 @@
+"""The look that all plots share: colours that colour-blind people tell apart, hatches as a second channel, hex axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.container import Container
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+# Okabe and Ito, "Color Universal Design" (2008); every colour comes with a hatch or a marker of its own.
+BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
+YELLOW, BLUE, VERMILION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
+PAPER, INK, PALE = "#FFFFFF", "#1A1A1A", "#F4F4F4"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How one kind of thing is drawn: face colour, hatch, colour of the hatch, and its name in the legend."""
+
+    face: str
+    hatch: str
+    line: str
+    label: str
+
+
+def new_axes(width: float = 11.0, height: float = 4.0) -> Axes:
+    """Return the axes of a new figure of that size in inches; no global state of matplotlib is touched."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
+    return figure.add_subplot(facecolor=PAPER)
+
+
+def hex_axis(ax: Axes, which: str = "x", *, digits: int = 8) -> None:
+    """Write the numbers of an axis as hex, and in the toolbar too."""
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_formatter(FuncFormatter(lambda value, _: hex_text(value, digits)))
+
+
+def hex_text(value: float, digits: int = 8) -> str:
+    """Return an address in hex."""
+    number = round(value)
+    return f"-0x{-number:0{digits}X}" if number < 0 else f"0x{number:0{digits}X}"
+
+
+def tidy(ax: Axes, title: str) -> None:
+    """Give a plot its title and take away the lines that say nothing."""
+    ax.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    ax.tick_params(labelsize=8.5, colors=INK)
+
+
+def plain(text: str, most: int = 60) -> str:
+    """Return a stranger's text fit for a plot: one line, and no dollar sign that would start a formula."""
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    line = line if len(line) <= most else line[: most - 1] + "…"
+    return line.replace("$", r"\$")
+
+
+def legend_below(ax: Axes, handles: Sequence[Artist | Container], *, columns: int) -> None:
+    """Put the legend under the plot, where it covers nothing."""
+    figure = ax.get_figure(root=True)
+    shown: Any = list(handles)
+    if figure is None or len(figure.axes) > 1:
+        ax.legend(handles=shown, fontsize=8.5, ncols=columns, frameon=False)
+        return
+    figure.legend(
+        handles=shown,
+        loc="outside lower left",
+        ncols=min(columns, len(handles)),
+        frameon=False,
+        fontsize=9,
+        handlelength=2.6,
+        handleheight=1.3,
+    )

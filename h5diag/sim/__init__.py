@@ -1,0 +1,1 @@
+"""A chip that is not there: virtual chip, dry run, recordings."""

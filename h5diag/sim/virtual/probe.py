@@ -1,0 +1,241 @@
+"""The virtual chip behind pyOCD's `DebugProbe`, at DP/AP level or with an accelerated memory interface."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from pyocd.core import exceptions
+from pyocd.core.memory_interface import MemoryInterface
+from pyocd.probe.debug_probe import DebugProbe
+
+from h5diag.sim.virtual.bus import BusFault
+from h5diag.sim.virtual.chip import VirtualChip
+from h5diag.sim.virtual.dp_ap import Wire
+from h5diag.sim.virtual.path import Unplugged
+
+
+class VirtualProbe(DebugProbe):  # type: ignore[misc]
+    """A probe at the other end of which a `VirtualChip` sits.
+
+    Parameters
+    ----------
+    chip
+        The chip; several probes may share one.
+    link
+        ``dap`` or ``memory``, as `Setup.link`.
+    unique_id
+        What the probe calls itself.
+    """
+
+    def __init__(self, chip: VirtualChip, link: str = "dap", unique_id: str = "virtual") -> None:
+        super().__init__()
+        self.chip = chip
+        self.wire = Wire(chip)
+        self._accelerated = link == "memory"
+        self._id = unique_id
+        self._open = self._connected = False
+
+    vendor_name = "h5diag"
+    product_name = "virtual STM32H563"
+    supported_wire_protocols = (DebugProbe.Protocol.DEFAULT, DebugProbe.Protocol.SWD)
+
+    @property
+    def unique_id(self) -> str:
+        """Name of this probe."""
+        return self._id
+
+    @property
+    def wire_protocol(self) -> DebugProbe.Protocol | None:
+        """SWD once connected."""
+        return DebugProbe.Protocol.SWD if self._connected else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether `open` was called."""
+        return self._open
+
+    @property
+    def capabilities(self) -> set[DebugProbe.Capability]:
+        """SWJ sequences and banked DP registers, as a CMSIS-DAP probe has them."""
+        return {DebugProbe.Capability.SWJ_SEQUENCE, DebugProbe.Capability.BANKED_DP_REGISTERS}
+
+    @property
+    def simulated_time_s(self) -> float:
+        """Simulated seconds since the chip was powered."""
+        return self.chip.clock.now_s
+
+    @property
+    def supply_mv(self) -> int:
+        """Supply of the chip in millivolts, as an ST-LINK measures it."""
+        return 3300
+
+    def power_cycle(self) -> None:
+        """Turn the supply of the chip off and on."""
+        with self.chip.lock:
+            self.chip.power_cycle()
+
+    @contextmanager
+    def _link(self, words: int) -> Iterator[None]:
+        """Let time pass, one access at a time, and turn what goes wrong into pyOCD's errors."""
+        if not self._open:
+            raise exceptions.ProbeError("the virtual probe is not open")
+        with self.chip.lock:
+            self.chip.clock.pass_command(words)
+            try:
+                if not self.chip.path.plugged:
+                    raise Unplugged
+                yield
+            except Unplugged:
+                raise exceptions.ProbeDisconnected("the virtual probe was unplugged") from None
+            except BusFault as fault:
+                raise exceptions.TransferFaultError("virtual bus", fault_address=fault.address, length=4) from None
+
+    # ------------------------------------------------------------------------------------------------ connection
+    def open(self) -> None:
+        """Take the probe; a cable that was pulled is back."""
+        self.chip.path.replug()
+        self._open = True
+
+    def close(self) -> None:
+        """Let the probe go."""
+        self._open = self._connected = False
+        self.chip.keep()
+
+    def connect(self, protocol: DebugProbe.Protocol | None = None) -> None:
+        """Begin to drive SWD."""
+        self._connected = True
+
+    def disconnect(self) -> None:
+        """Stop driving SWD."""
+        self._connected = False
+
+    def swj_sequence(self, length: int, bits: int) -> None:
+        """Take a line sequence; the virtual DP speaks SWD already."""
+
+    def set_clock(self, frequency: float) -> None:
+        """Set the SWD clock in Hz; time passes by it."""
+        self.chip.clock.frequency_hz = float(frequency)
+
+    def reset(self) -> None:
+        """Pulse NRST."""
+        with self._link(0):
+            self.chip.hold_reset(True)
+            self.chip.hold_reset(False)
+
+    def assert_reset(self, asserted: bool) -> None:
+        """Drive NRST low or let it go."""
+        with self._link(0):
+            self.chip.hold_reset(asserted)
+
+    def is_reset_asserted(self) -> bool:
+        """Tell whether NRST is low."""
+        return self.chip.bus.in_reset
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    # ------------------------------------------------------------------------------------------------ DP and AP
+    def read_dp(self, addr: int, now: bool = True) -> Any:
+        """Read a DP register."""
+        with self._link(1):
+            value = self.wire.read_dp(addr)
+        return value if now else lambda: value
+
+    def write_dp(self, addr: int, data: int) -> None:
+        """Write a DP register."""
+        with self._link(1):
+            self.wire.write_dp(addr, data)
+
+    def read_ap(self, addr: int, now: bool = True) -> Any:
+        """Read an AP register."""
+        return self._deferred(lambda: self.wire.read_ap(addr), 1, now)
+
+    def write_ap(self, addr: int, data: int) -> None:
+        """Write an AP register."""
+        with self._link(1):
+            self.wire.write_ap(addr, data)
+
+    def read_ap_multiple(self, addr: int, count: int = 1, now: bool = True) -> Any:
+        """Read an AP register `count` times."""
+        return self._deferred(lambda: self.wire.read_words(addr, count), count, now)
+
+    def write_ap_multiple(self, addr: int, values: Sequence[int]) -> None:
+        """Write an AP register with each value."""
+        with self._link(len(values)):
+            self.wire.write_words(addr, list(values))
+
+    def _deferred(self, access: Callable[[], Any], words: int, now: bool) -> Any:
+        try:
+            with self._link(words):
+                value = access()
+        except exceptions.TransferError as error:
+            if now:
+                raise
+            late = error
+
+            def fail() -> None:
+                raise late
+
+            return fail
+        return value if now else lambda: value
+
+    def get_memory_interface_for_ap(self, ap_address: Any) -> MemoryInterface | None:
+        """Return the accelerated interface of the core's port, when this probe has one."""
+        return _Memory(self) if self._accelerated and ap_address.apsel == 1 else None
+
+
+class _Memory(MemoryInterface):  # type: ignore[misc]
+    """Whole reads and writes, as ST-LINK has them; the attribute comes with the CSW of each call."""
+
+    def __init__(self, probe: VirtualProbe) -> None:
+        self._probe = probe
+
+    def _secure(self, attrs: dict[str, Any]) -> bool:
+        chip = self._probe.chip
+        if not chip.core_port_open:
+            raise BusFault(0)
+        return chip.secure_debug and not attrs.get("csw", 0) >> 30 & 1
+
+    def _read(self, addr: int, size: int, attrs: dict[str, Any]) -> np.ndarray[Any, Any]:
+        with self._probe._link(-(-size // 4)):
+            return self._probe.chip.read(addr & 0xFFFFFFFF, size, self._secure(attrs))
+
+    def _write(self, addr: int, data: bytes, attrs: dict[str, Any]) -> None:
+        with self._probe._link(-(-len(data) // 4)):
+            self._probe.chip.write(addr & 0xFFFFFFFF, data, self._secure(attrs))
+
+    def write_memory(self, addr: int, data: int, transfer_size: int = 32, **attrs: Any) -> None:
+        """Write one value of 8, 16 or 32 bits."""
+        self._write(addr, data.to_bytes(transfer_size // 8, "little"), attrs)
+
+    def read_memory(self, addr: int, transfer_size: int = 32, now: bool = True, **attrs: Any) -> Any:
+        """Read one value of 8, 16 or 32 bits."""
+        value = int.from_bytes(self._read(addr, transfer_size // 8, attrs).tobytes(), "little")
+        return value if now else lambda: value
+
+    def write_memory_block32(self, addr: int, data: Sequence[int], **attrs: Any) -> None:
+        """Write words."""
+        words = np.array(data, "<u4")
+        for i in range(0, words.size, 256):
+            self._write(addr + 4 * i, words[i : i + 256].tobytes(), attrs)
+
+    def read_memory_block32(self, addr: int, size: int, **attrs: Any) -> list[int]:
+        """Read words."""
+        return self._read(addr, size * 4, attrs).view("<u4").tolist()  # type: ignore[no-any-return]
+
+    def write_memory_block8(self, addr: int, data: Sequence[int], **attrs: Any) -> None:
+        """Write bytes."""
+        raw, at = bytes(data), 0
+        while at < len(raw):
+            size = 4 if not (addr + at) % 4 and len(raw) - at >= 4 else 1
+            self._write(addr + at, raw[at : at + size], attrs)
+            at += size
+
+    def read_memory_block8(self, addr: int, size: int, **attrs: Any) -> list[int]:
+        """Read bytes."""
+        first = addr & ~3
+        data = self._read(first, (addr + size + 3 & ~3) - first, attrs)
+        return data[addr - first :][:size].tolist()  # type: ignore[no-any-return]

@@ -1,9 +1,0 @@
-"""A whole STM32H563 behind pyOCD's `DebugProbe`, with faults on request; sessions recorded and replayed."""
-
-from __future__ import annotations
-
-from h5diag.virtual.chip import VirtualChip
-from h5diag.virtual.faults import ANYWHERE, Fault, FaultKind, Setup, parse_items, parse_probe
-from h5diag.virtual.probe import VirtualProbe
-
-__all__ = ["ANYWHERE", "Fault", "FaultKind", "Setup", "VirtualChip", "VirtualProbe", "parse_items", "parse_probe"]

@@ -1,0 +1,104 @@
+"""Every notebook runs from top to bottom without a board; notebook 01 is clicked through as a person would."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from h5diag.case.samples import data_folder, notebook_folder
+
+BOOKS = sorted(notebook_folder().glob("*.ipynb"))
+
+CLICKS = """
+import asyncio
+panel.model.evidence.kind = "folder"
+panel.model.evidence.folder = "no/such/folder"
+panel.bar.run.click()
+await panel.model.job.task
+assert "role='alert'" in panel.bar.alert.value, panel.bar.alert.value
+panel.model.evidence.kind = "bundled"
+panel.evidence.bundled.value = dict(panel.evidence.bundled.options)["BUNDLED"]
+assert panel.model.result == ()
+panel.bar.run.click()
+await asyncio.wait([panel.model.job.task])
+assert panel.model.job.problem == "", panel.model.job.problem + panel.model.job.detail
+print("CLICKED:", panel.model.shown.verdict.summary)
+panel.jump(0x08026A40)
+assert panel.hex.address == 0x08026A40
+panel.details.selected_index = 3
+panel.locate.children[0].bar.run.click()
+await panel.locate.children[0].model.job.task
+assert panel.locate.children[0].model.result[0].regions
+panel.locate.children[0].clicked(0.0)
+for index in range(7):
+    panel.details.selected_index = index
+assert "options differ" in panel.options.children[0].table.value or panel.options.children[0].model.result
+panel.target.value = "clicked.html"
+panel.write_bar.run.click()
+await panel.writing.task
+assert panel.writing.problem == "", panel.writing.problem
+"""
+
+
+def executed(book: nbformat.NotebookNode, folder: Path, monkeypatch: pytest.MonkeyPatch) -> nbformat.NotebookNode:
+    monkeypatch.setenv("IPYTHONDIR", str(folder / ".ipython"))
+    monkeypatch.setenv("MPLBACKEND", os.environ.get("MPLBACKEND", "agg"))
+    NotebookClient(book, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    return book
+
+
+def printed(book: nbformat.NotebookNode) -> str:
+    return "".join(o.get("text", "") for c in book.cells if c.cell_type == "code" for o in c.outputs
+                   if o.output_type == "stream" and o.name == "stdout")
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
+def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    book = executed(nbformat.read(path, 4), tmp_path, monkeypatch)
+    for cell in book.cells:
+        for output in cell.get("outputs", ()):
+            assert output.output_type != "error", cell.source
+            if output.output_type == "stream" and output.name == "stderr":
+                assert "Traceback" not in output.text, cell.source
+    if path.stem.startswith("01"):
+        assert "Nothing here points to a faulty chip" in printed(book)
+        assert "install-pending        supported" in printed(book)
+        assert "Removed from this copy" in (tmp_path / "h5diag-write-up.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
+def test_a_notebook_says_what_it_is_for(path: Path) -> None:
+    book = nbformat.read(path, 4)
+    nbformat.validate(book)
+    first = book.cells[0]
+    assert first.cell_type == "markdown"
+    assert first.source.startswith("# ")
+    everything = "\n".join(c.source for c in book.cells if c.cell_type == "markdown")
+    assert re.search(r"you need", everything, re.IGNORECASE)
+    assert re.search(r"you will know", everything, re.IGNORECASE)
+    assert re.search(r"your own|own (board|hardware)", book.cells[-1].source, re.IGNORECASE), book.cells[-1].source
+
+
+def test_notebook_01_clicked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tomllib
+
+    title = tomllib.loads((data_folder() / "defect" / "case.toml").read_text("utf-8"))["title"]
+    book = nbformat.read(notebook_folder() / "01_is_this_chip_faulty.ipynb", 4)
+    book.cells.append(nbformat.v4.new_code_cell(CLICKS.replace("BUNDLED", title)))
+    executed(book, tmp_path, monkeypatch)
+    assert "CLICKED: The chip's flash is faulty" in printed(book)
+    assert (tmp_path / "clicked.html").stat().st_size > 50_000
+
+
+def test_notebook_01_takes_a_case_as_parameter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As papermill does it: a cell behind the one that is tagged `parameters`."""
+    book = nbformat.read(notebook_folder() / "01_is_this_chip_faulty.ipynb", 4)
+    (index,) = [i for i, c in enumerate(book.cells) if "parameters" in c.metadata.get("tags", ())]
+    book.cells.insert(index + 1, nbformat.v4.new_code_cell(f"case = {str(data_folder() / 'founding-as-posted')!r}"))
+    executed(book, tmp_path, monkeypatch)
+    assert re.search(r"do not replace (it|the chip) yet", printed(book))

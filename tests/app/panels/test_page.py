@@ -1,0 +1,255 @@
+"""The page without a kernel, and the ten bugs that must not get through."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from h5diag.app.panels import Investigation, evidence, hexview, investigation, parts, verdict, work
+from h5diag.case import load_case
+from h5diag.case.samples import data_folder
+from h5diag.judge import diagnose
+from tests.app.panels import checks
+
+Patch = pytest.MonkeyPatch
+
+
+@pytest.mark.parametrize("check", checks.CHECKS, ids=lambda c: c.__name__)
+def test_the_page(check: Callable[[Path], object], tmp_path: Path) -> None:
+    asyncio.run(check(tmp_path))
+
+
+def wrong_score(patch: Patch) -> None:
+    real = investigation.weighing_html
+    patch.setattr(investigation, "weighing_html", lambda board: real(board).replace(">+", ">-", 1))
+
+
+def handler_raises(patch: Patch) -> None:
+    def run(self: object) -> None:
+        raise ValueError("broken")
+
+    patch.setattr(investigation.InvestigationModel, "run", run)
+
+
+def error_box_hidden(patch: Patch) -> None:
+    real = parts.JobBar._show
+
+    def show(self: parts.JobBar) -> None:
+        real(self)
+        self.alert.layout.display = "none"
+
+    patch.setattr(parts.JobBar, "_show", show)
+
+
+def event_loop_blocked(patch: Patch) -> None:
+    async def at_once(function, *arguments):
+        return function(*arguments)
+
+    patch.setattr(work.asyncio, "to_thread", at_once)
+
+
+def observer_raises(patch: Patch) -> None:
+    real = investigation.Investigation._show
+
+    def show(self: Investigation) -> None:
+        if self.model.result:
+            raise KeyError("broken")
+        real(self)
+
+    patch.setattr(investigation.Investigation, "_show", show)
+
+
+def cancel_ignored(patch: Patch) -> None:
+    patch.setattr(work.Job, "cancel", lambda self: None)
+
+
+def stale_after_reload(patch: Patch) -> None:
+    patch.setattr(investigation.InvestigationModel, "_changed", lambda self: None)
+
+
+def late_result_shown(patch: Patch) -> None:
+    def forget(self: work.Job) -> None:
+        self._stop.set()
+        self.running = False
+
+    patch.setattr(work.Job, "forget", forget)
+    patch.setattr(work.Job, "cancel", lambda self: None)
+    patch.setattr(investigation, "diagnose", lambda case, *, progress, cancel: diagnose(case))
+
+
+def wrong_slot_label(patch: Patch) -> None:
+    real = investigation.slots_html
+
+    def swapped(board):
+        return real(board).replace("secondary", "?").replace("primary", "secondary").replace("?", "primary")
+
+    patch.setattr(investigation, "slots_html", swapped)
+
+
+def unescaped_text(patch: Patch) -> None:
+    for module in (parts, verdict):
+        patch.setattr(module, "escape", lambda text, quote=True: str(text))
+
+
+def wrong_jump(patch: Patch) -> None:
+    real = hexview.HexView.jump
+    patch.setattr(hexview.HexView, "jump", lambda self, address: real(self, address + 0x10))
+
+
+BUGS = (
+    (wrong_score, checks.check_scores),
+    (handler_raises, checks.check_answer),
+    (error_box_hidden, checks.check_errors),
+    (event_loop_blocked, checks.check_loop_is_free),
+    (observer_raises, checks.check_answer),
+    (cancel_ignored, checks.check_cancel),
+    (stale_after_reload, checks.check_nothing_stale),
+    (late_result_shown, checks.check_nothing_stale),
+    (wrong_slot_label, checks.check_slots),
+    (unescaped_text, checks.check_escaped),
+    (wrong_jump, checks.check_jump),
+)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(("bug", "check"), BUGS, ids=lambda x: x.__name__)
+def test_a_planted_bug_is_caught(bug, check, monkeypatch: Patch, tmp_path: Path) -> None:
+    bug(monkeypatch)
+    with pytest.raises((AssertionError, KeyError, ValueError, TimeoutError)):
+        asyncio.run(check(tmp_path))
+
+
+def test_many_boards_can_be_chosen(tmp_path: Path) -> None:
+    case = tmp_path / "many"
+    case.mkdir()
+    names = ["good.hex", "suspect-1.hex"]
+    for name in names:
+        (case / name).write_bytes((data_folder() / "founding" / name).read_bytes())
+    (case / "case.toml").write_text(
+        "chip = 'stm32h563zi'\nlayout = 'oemirot-2m-overwrite'\n[good]\nname = 'g'\ndumps = ['good.hex']\n"
+        "[[suspects]]\nname = 'first'\ndumps = ['suspect-1.hex']\n[[suspects]]\nname = 'second'\n"
+        "dumps = ['good.hex']\n",
+        encoding="utf-8",
+    )
+
+    async def go() -> None:
+        panel = Investigation(str(case))
+        await checks.pressed(panel)
+        assert [n for n, _ in panel.boards.options] == [b.name for b in diagnose(load_case(case)).boards]
+        panel.boards.value = 1
+        assert panel.model.board == 1
+        assert panel.boards.options[1][0] in panel.verdict.value
+        panel.model.evidence.kind = "bundled"
+        await checks.pressed(panel)
+        assert panel.model.board == 0
+
+    asyncio.run(go())
+
+
+def test_dropped_files_make_a_case(tmp_path: Path) -> None:
+    def uploads(*names: str) -> tuple[evidence.Upload, ...]:
+        return tuple(evidence.Upload(n, (data_folder() / "defect" / n).read_bytes()) for n in names)
+
+    async def go() -> None:
+        panel = Investigation()
+        model = panel.model.evidence
+        model.kind = "own"
+        await checks.pressed(panel)
+        assert "no evidence" in panel.bar.alert.value
+        model.good_files = uploads("good.hex")
+        model.good_text = (data_folder() / "defect" / "good-ob.txt").read_text("utf-8")
+        model.suspect_files = uploads("suspect-1.hex", "suspect-ob.txt", "flashtest.json")
+        model.good_access = model.suspect_access = "secure"
+        assert panel.evidence.suspect_zone.files[0].startswith("suspect-1.hex")
+        await checks.pressed(panel)
+        assert panel.model.result, panel.model.job.problem
+        measured = panel.model.result[1].first.measured
+        assert measured.good.dump.size
+        assert measured.good.options.settings
+        assert measured.suspect.board.flashtest.given
+        panel.evidence.clear.click()
+        assert model.good_files == ()
+        assert panel.model.result == ()
+
+    asyncio.run(go())
+
+
+def test_a_zoom_of_one_plot_moves_the_other() -> None:
+    async def go() -> None:
+        panel = Investigation("founding")
+        await checks.pressed(panel)
+        map_axes, dots = panel.axes
+        map_axes.set_xlim(0x08018000, 0x0801E000)
+        assert dots.get_xlim() == (0x0C018000, 0x0C01E000)
+        dots.set_xlim(0x0C01D000, 0x0C01F000)
+        assert map_axes.get_xlim() == (0x0801D000, 0x0801F000)
+
+    asyncio.run(go())
+
+
+def test_each_tab_is_filled_when_it_is_opened() -> None:
+    async def go() -> None:
+        panel = Investigation("founding")
+        await checks.pressed(panel)
+        assert panel.options.children == ()
+        for index in range(len(panel.details.children)):
+            panel.details.selected_index = index
+        assert panel.options.children[0].model.result
+        assert "secure secondary" in panel.slot_map.children[0].buttons
+        search = panel.locate.children[0]
+        search.bar.run.click()
+        await asyncio.wait([search.model.job.task], timeout=checks.PATIENCE_S)
+        assert "0xA6000" in search.answer.value
+        search.clicked(0xA6000)
+        assert panel.hex.address in (0x080BE000, 0x080C3010, 0x080C3FF0, 0x080C5550)
+        search.transforms.value = True
+        assert search.model.result == ()
+        panel.model.evidence.kind = "folder"
+        assert panel.options.children == panel.locate.children == panel.slot_map.children == ()
+
+    asyncio.run(go())
+
+
+def test_the_write_up_is_saved_by_one_button(tmp_path: Path) -> None:
+    async def go() -> None:
+        panel = Investigation("founding")
+        await checks.pressed(panel)
+        panel.target.value, panel.redact.value = str(tmp_path / "out.html"), True
+        panel.write_bar.run.click()
+        await asyncio.wait([panel.writing.task], timeout=checks.PATIENCE_S)
+        assert "Removed from this copy" in (tmp_path / "out.html").read_text("utf-8")
+        panel.target.value = str(tmp_path / "nowhere" / "out.html")
+        panel.write_bar.run.click()
+        await asyncio.wait([panel.writing.task], timeout=checks.PATIENCE_S)
+        assert "role='alert'" in panel.write_bar.alert.value
+
+    asyncio.run(go())
+
+
+def test_an_exported_page_has_a_static_picture() -> None:
+    async def go() -> None:
+        panel = Investigation("founding")
+        before = panel._repr_mimebundle_()
+        await checks.pressed(panel)
+        after = panel._repr_mimebundle_()
+        assert "text/html" not in before
+        assert "data:image/svg+xml;base64," in after["text/html"]
+        assert "<script" not in after["text/html"]
+
+    asyncio.run(go())
+
+
+def test_names_of_dropped_files_stay_in_their_folder() -> None:
+    from h5diag.app.panels.dropzone import bare_name
+
+    assert [bare_name(n) for n in ("../../etc/passwd", "C:\\x\\dump.bin", "..", "a\x00b.hex", "x" * 400, "")] == [
+        "passwd",
+        "dump.bin",
+        "file",
+        "a_b.hex",
+        "x" * 120,
+        "file",
+    ]

@@ -1,0 +1,581 @@
+"""Evidence as people drop it: told by content, sorted by board, laid into a case that loads."""
+
+import io
+import json
+import os
+import shutil
+import struct
+import tomllib
+from pathlib import Path, PurePath
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from h5diag.app.cli import evidence as cli
+from h5diag.app.cli import main
+from h5diag.case.folder import load_case
+from h5diag.case.intake import Role, Side, Told, parse_name, sort_evidence, tell, write_case
+from h5diag.case.intake.folder import quoted
+from h5diag.errors import InputError
+from h5diag.evidence.files import Sidecar, read_image, write_image, write_sidecar
+from h5diag.memory import MemoryImage
+
+DATA = Path(__file__).resolve().parents[2] / "data"
+BANNER = (
+    "      -----\n          STM32CubeProgrammer v2.21.0\n      -----\n\nST-LINK SN  : 0011\nVoltage     : 3.29V\n"
+    "Connect mode: Hot Plug\nDevice ID   : 0x484\nRevision ID : Rev X\n"
+)
+LISTING = (
+    "OPTION BYTES BANK: 0\n\n   Product state:\n\n     PRODUCT_STATE: 0xED (Open)\n     SWAP_BANK    : 0x0 (x)\n"
+    "     TZEN         : 0xB4 (x)\n     SECWM1_STRT  : 0x0  (0x8000000)\n"
+)
+PROVISIONING = (
+    BANNER + "\nErasing memory corresponding to segment 0:\nOpening and parsing file: OEMiROT_Boot.bin\n"
+    "  File          : OEMiROT_Boot.bin\n  Size          : 96 KB\n  Address       : 0x0C000000\n"
+    "File download complete\nDownload verified successfully\n"
+    "-- provisioning the OBKeys, product_state\n"
+)
+PROGRAMMING = PROVISIONING.replace("product_state", "").replace("OBKeys", "").replace("OEMiROT_Boot", "a")
+UART = "[INF] Starting bootloader\n[INF] Swap type: none\n[ERR] Unable to find bootable image\n"
+LAYOUT = "#define FLASH_AREA_0_OFFSET (0x18000)\n#define FLASH_AREA_0_SIZE (0x6000)\n"
+LAYOUT += "#define FLASH_AREA_2_OFFSET (0xBE000)\n"
+FLASHTEST = {"range": [0, 1], "restored": True, "conditions": {}, "sectors": [], "faults": 0}
+INFO = {"chip": "stm32h563zi", "dev_id": 0x484, "rev_id": 0x1007, "uid": "00", "registers": {"eccdetr": 0}}
+EXPORT = {"deviceId": 1156, "bitNameToValue": {"PRODUCT_STATE": 23, "TZEN": 180, "SWAP_BANK": 0}}
+
+
+def pem(kind):
+    return f"-----BEGIN {kind} KEY-----\nAAAA\n-----END {kind} KEY-----\n"
+
+
+def signed(body=200):
+    header = struct.pack("<IIHHIIBBHII", 0x96F3B83D, 0, 0x400, 0, body, 0, 1, 0, 0, 0, 0)
+    return header.ljust(0x400, b"\xff") + bytes(range(200)) * (body // 200) + b"\x07\x69" + bytes(30)
+
+
+def dump_hex(path, start=0x0800_0000, size=0x4000, seed=0):
+    data = np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
+    return write_image(MemoryImage.from_bytes(data, start), path)
+
+
+def role(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return tell(path, parse_name(PurePath(name))).role
+
+
+# What a file is -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("x.txt", BANNER, Role.LOG),
+        ("x.txt", BANNER + LISTING, Role.OPTIONS),
+        ("x.log", LISTING, Role.OPTIONS),
+        ("x.json", json.dumps(EXPORT), Role.OPTIONS),
+        ("x.json", json.dumps(FLASHTEST), Role.FLASHTEST),
+        ("x.json", json.dumps({"sweep": []}), Role.SWEEP),
+        ("x.json", json.dumps(INFO), Role.INFO),
+        ("x.json", "{", Role.NONE),
+        ("x.json", '{"verdict": "sound"}', Role.NONE),
+        ("x.log", PROVISIONING, Role.PROVISIONING),
+        ("boot.txt", UART, Role.UART),
+        ("x.h", LAYOUT, Role.LAYOUT),
+        ("x.h", "#define X 1\n", Role.NONE),
+        ("provisioning.sh", "#!/bin/sh\n" + PROVISIONING, Role.NONE),
+        ("p.txt", "@echo off\n" + PROVISIONING, Role.NONE),
+        ("boot_hal.c", UART, Role.NONE),
+        ("x.txt", "/* */\n#include <a.h>\n" + UART, Role.NONE),
+        ("x.xml", BANNER, Role.NONE),
+        ("OEMiRoT_Data.obk", bytes(range(256)), Role.NONE),
+        ("x.pem", pem("PUBLIC"), Role.VERIFY_KEY),
+        ("x.pem", pem("EC PRIVATE"), Role.DECRYPT_KEY),
+        ("OEMiRoT_Authentication_S.pem", pem("PRIVATE"), Role.VERIFY_KEY),
+        ("OEMiRoT_Encryption.pem", pem("PRIVATE"), Role.DECRYPT_KEY),
+        ("OEMiRoT_Encryption_pub.pem", pem("PUBLIC"), Role.NONE),
+        ("x.pem", "-----BEGIN CERTIFICATE-----\n", Role.NONE),
+        ("x.txt", "0x08018000 : 96F3B83D 00000000\n", Role.DUMP),
+        ("x.txt", "0x40022104 : 00000000\n", Role.REGISTERS),
+        ("x.txt", BANNER + "0x40022100 : 00000000 00000000\n0x08FFF800 : 00320041\n", Role.REGISTERS),
+        ("x.txt", BANNER + "0x08018000 : 96F3B83D 00000000\n", Role.DUMP),
+        ("x.txt", "OPSR = 0x00000000\n", Role.REGISTERS),
+        ("x.txt", "Dear all,\nplease find attached.\n", Role.NONE),
+        ("x.bin", bytes(0x4000), Role.DUMP),
+        ("x", bytes(0x4000), Role.DUMP),
+        ("x.bin", bytes(1001), Role.IMAGE),
+        ("x.bin", signed(), Role.IMAGE),
+        ("suspect.bin", signed(), Role.DUMP),
+        ("dump.bin", signed(), Role.DUMP),
+        ("x.obk", bytes(range(96)), Role.NONE),
+        ("x.zip", b"PK\x03\x04" + bytes(60), Role.NONE),
+        ("x.png", b"\x89PNG\r\n\x1a\n" + bytes(60), Role.NONE),
+        ("later.bin", bytes(0x4000), Role.LATER),
+        ("x.log", "  w ap 1 @0x20000000 0x00000004 bytes Data 0xBE00\n" * 4 + "Init flashloader\n", Role.LOADER_LOG),
+        ("x.txt", ("\ufeff" + BANNER).encode("utf-16-le"), Role.LOG),
+        ("good.txt", PROGRAMMING, Role.LOG),
+        ("x.txt", PROGRAMMING, Role.PROVISIONING),
+    ],
+)
+def test_role(tmp_path, name, content, expected):
+    assert role(tmp_path, name, content) is expected
+
+
+def test_memory_files_by_place_and_name(tmp_path):
+    def of(path):
+        return tell(path, parse_name(PurePath(path.name))).role
+
+    image = np.frombuffer(signed(), np.uint8)
+    assert of(write_image(MemoryImage.from_bytes(image, 0x080B_E000), tmp_path / "app_enc_sign.hex")) is Role.IMAGE
+    assert of(write_image(MemoryImage.from_bytes(image, 0x0C0B_E000), tmp_path / "slot.hex")) is Role.DUMP
+    assert of(write_image(MemoryImage.from_bytes(image, 0x080B_E000), tmp_path / "app.elf")) is Role.IMAGE
+    assert of(dump_hex(tmp_path / "a.srec")) is Role.DUMP
+    path = write_image(MemoryImage.from_bytes(image, 0x0801_8000), tmp_path / "read.bin")
+    assert of(path) is Role.DUMP
+
+
+def test_an_external_loader(tmp_path):
+    path = tmp_path / "quadspi.stldr"
+    shutil.copyfile(write_image(MemoryImage.from_bytes(bytes(200), 0), tmp_path / "a.elf"), path)
+    assert tell(path, parse_name(PurePath(path.name))).role is Role.LOADER
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.hex", ":10000000", "cut short"),
+        ("a.bin", b"", "is empty"),
+        ("good.txt", b"", "is empty"),
+        ("a.elf", b"\x7fELF" + bytes(8), "damaged"),
+        ("a.txt", "0x08000000 : 0011GG22 00\n0x08000010 : 00112233 xx\n", "line 2"),
+    ],
+)
+def test_damaged_evidence_is_one_line_and_nothing_is_written(tmp_path, capsys, name, content, words):
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert main(["case", str(folder), "--out", str(tmp_path / "case")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert words in error
+    assert str(folder / name) in error
+    assert not (tmp_path / "case").exists()
+
+
+# What a name says -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "board"),
+    [
+        ("good.hex", Side.GOOD, ""),
+        ("suspect-1.hex", Side.SUSPECT, ""),
+        ("bad_board_dump2.bin", Side.SUSPECT, "board"),
+        ("nucleo-ob.txt", Side.UNTOLD, "nucleo"),
+        ("dump.bin", Side.UNTOLD, ""),
+        ("ob.txt", Side.UNTOLD, ""),
+        ("good/dump.hex", Side.GOOD, ""),
+        ("Custom Board 2/ob displ.txt", Side.UNTOLD, "custom board 2"),
+        ("customA_OptionBytes.log", Side.UNTOLD, "custom a"),
+        ("board1-dump-3.hex", Side.UNTOLD, "board 1"),
+        ("suspect-dump-0C000000-1.bin", Side.SUSPECT, ""),
+        ("good-vs-bad.txt", Side.UNTOLD, "vs"),
+        ("WorkingBoard.hex", Side.GOOD, "board"),
+        ("nucleo/good.hex", Side.GOOD, "nucleo"),
+    ],
+)
+def test_name(name, side, board):
+    found = parse_name(PurePath(name))
+    assert (found.side, found.board) == (side, board)
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [
+        ("dump-0x0C018000.bin", 0x0C01_8000),
+        ("suspect_08000000_2.bin", 0x0800_0000),
+        ("0c000000.bin", 0x0C00_0000),
+        ("20241108.bin", -1),
+        ("dump.bin", -1),
+        ("0x080000001.bin", -1),
+    ],
+)
+def test_address_in_a_name(name, address):
+    assert parse_name(PurePath(name)).address == address
+
+
+# Boards ---------------------------------------------------------------------------------------------------------
+
+
+def sorted_names(paths, **kwargs):
+    found = sort_evidence(paths, **kwargs)
+    return (
+        [e.path.name for e in found.boards.good.files],
+        {b.name: [e.path.name for e in b.files] for b in found.boards.suspects},
+        {b.name: [e.path.name for e in b.files] for b in found.boards.undecided},
+    )
+
+
+def drop(tmp_path, *names):
+    folder = tmp_path / "drop"
+    for i, name in enumerate(names):
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".hex":
+            dump_hex(path, seed=i)
+        elif path.suffix == ".json":
+            path.write_text(json.dumps(FLASHTEST))
+        else:
+            path.write_text(BANNER + LISTING if "ob" in path.stem else BANNER)
+    return folder
+
+
+def test_two_boards_by_name(tmp_path):
+    folder = drop(tmp_path, "good.hex", "good-ob.txt", "suspect-1.hex", "suspect-2.hex", "suspect-log.txt")
+    assert sorted_names([folder]) == (
+        ["good-ob.txt", "good.hex"],
+        {"suspect": ["suspect-1.hex", "suspect-2.hex", "suspect-log.txt"]},
+        {},
+    )
+
+
+def test_two_boards_by_folder(tmp_path):
+    folder = drop(tmp_path, "good/dump.hex", "good/ob.txt", "bad/dump.hex", "bad/ob.txt")
+    good, suspects, undecided = sorted_names([folder])
+    assert (good, undecided) == (["dump.hex", "ob.txt"], {})
+    assert suspects == {"suspect": ["dump.hex", "ob.txt"]}
+    assert sorted_names([folder / "good/dump.hex", folder / "bad/dump.hex"])[1] == {"suspect": ["dump.hex"]}
+
+
+def test_one_board_is_the_suspect(tmp_path):
+    folder = drop(tmp_path, "dump1.hex", "dump2.hex", "ob.txt", "flashtest.json")
+    assert sorted_names([folder]) == ([], {"suspect": ["dump1.hex", "dump2.hex", "flashtest.json", "ob.txt"]}, {})
+
+
+def test_the_other_side_follows(tmp_path):
+    folder = drop(tmp_path, "nucleo.hex", "nucleo-ob.txt", "suspect.hex")
+    good, suspects, _ = sorted_names([folder])
+    assert (good, suspects) == (["nucleo-ob.txt", "nucleo.hex"], {"suspect": ["suspect.hex"]})
+    folder = drop(tmp_path / "2", "good.hex", "board1.hex", "board2.hex")
+    assert set(sorted_names([folder])[1]) == {"board 1", "board 2"}
+
+
+def test_where_names_cannot_tell_it_asks_or_says_so(tmp_path):
+    folder = drop(tmp_path, "nucleo.hex", "nucleo-ob.txt", "custom.hex", "custom-ob.txt")
+    assert sorted_names([folder]) == (
+        [],
+        {},
+        {"custom": ["custom-ob.txt", "custom.hex"], "nucleo": ["nucleo-ob.txt", "nucleo.hex"]},
+    )
+    asked = []
+
+    def ask(question, answers):
+        asked.append((question, answers))
+        return 1
+
+    good, suspects, undecided = sorted_names([folder], ask=ask)
+    assert (good, undecided) == (["nucleo-ob.txt", "nucleo.hex"], {})
+    assert suspects == {"custom": ["custom-ob.txt", "custom.hex"]}
+    assert len(asked) == 1
+    assert "good" in asked[0][0]
+    assert "nucleo-ob.txt" in asked[0][1][1]
+    assert set(sorted_names([folder], ask=lambda q, a: -1)[2]) == {"custom", "nucleo"}
+    by_option = sorted_names([folder], good=[folder / "nucleo.hex"])
+    assert by_option[0] == ["nucleo-ob.txt", "nucleo.hex"], "the option decides for all files of that name"
+    assert set(by_option[1]) == {"custom"}
+    assert sorted_names([folder], suspect=[folder / "custom-ob.txt"])[0] == ["nucleo-ob.txt", "nucleo.hex"]
+
+
+def test_files_without_a_board(tmp_path):
+    folder = drop(tmp_path, "good.hex", "good-log.txt", "suspect.hex", "log.txt", "ob.txt", "flashtest.json")
+    found = sort_evidence([folder])
+    assert [e.path.name for e in found.boards.suspects[0].files] == ["flashtest.json", "log.txt", "suspect.hex"]
+    assert [e.path.name for e in found.boards.loose] == ["ob.txt"]
+    assert any("ob.txt" in r and "left out" in r for r in found.remarks)
+
+
+def test_a_text_with_a_name_of_its_own_is_no_board(tmp_path):
+    folder = drop(tmp_path, "image_dump.hex", "cubeprog_output.log", "list_of_ob.txt")
+    assert sorted_names([folder])[1:] == ({"image": ["cubeprog_output.log", "image_dump.hex", "list_of_ob.txt"]}, {})
+    folder = drop(tmp_path / "2", "good.hex", "good-log.txt", "suspect.hex", "cubeprog_output.log", "x_ob.txt")
+    found = sort_evidence([folder])
+    assert [e.path.name for e in found.boards.suspects[0].files] == ["cubeprog_output.log", "suspect.hex"]
+    assert [e.path.name for e in found.boards.loose] == ["x_ob.txt"]
+    folder = drop(tmp_path / "3", "nucleo_ob.txt", "custom_ob.txt")
+    assert set(sorted_names([folder])[2]) == {"nucleo", "custom"}
+
+
+def test_a_build_beside_dumps_of_both_boards_is_an_image(tmp_path):
+    folder = drop(tmp_path, "good.hex", "suspect.hex", "app.hex")
+    found = sort_evidence([folder])
+    assert [e.path.name for e in found.content.of(Role.IMAGE)] == ["app.hex"]
+
+
+# The folder -----------------------------------------------------------------------------------------------------
+
+
+def test_everything_lands_where_the_contract_says(tmp_path, capsys):
+    folder = drop(
+        tmp_path,
+        "good.hex",
+        "good-ob.txt",
+        "good-log.txt",
+        "suspect-1.hex",
+        "suspect-2.hex",
+        "suspect-later.hex",
+        "suspect-ob.txt",
+        "flashtest.json",
+    )
+    (folder / "info.json").write_text(json.dumps(INFO))
+    (folder / "sweep.json").write_text(json.dumps({"sweep": []}))
+    (folder / "boot.txt").write_text(UART)
+    (folder / "regs.txt").write_text("0x40022104 : 00000000\n")
+    (folder / "prov.log").write_text(PROVISIONING)
+    (folder / "flash_layout.h").write_text(LAYOUT)
+    (folder / "pub.pem").write_text(pem("PUBLIC"))
+    (folder / "enc.pem").write_text(pem("PRIVATE"))
+    write_image(MemoryImage.from_bytes(np.frombuffer(signed(), np.uint8), 0x080B_E000), folder / "app_sign.hex")
+    shutil.copyfile(write_image(MemoryImage.from_bytes(bytes(200), 0), tmp_path / "a.elf"), folder / "q.stldr")
+    (folder / "vb3.txt").write_text("Init flashloader\n" + "  r ap 1 @0x20000000 0x00000004 bytes Data 0x0\n" * 4)
+    (folder / ".hidden").write_bytes(b"\x00")
+    (folder / "readme.md").write_text("hello")
+    out = tmp_path / "case"
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    assert (
+        main(
+            [
+                "case",
+                str(folder),
+                "--out",
+                str(out),
+                "--json",
+                "--package",
+                "1.3.0",
+                "--marking",
+                "STM32H563ZIT6",
+                "--suspect-access",
+                "nonsecure",
+                "--suspect-mode",
+                "hotplug",
+                "--title",
+                'a "title"\\',
+            ]
+        )
+        == 0
+    )
+    document = json.loads(capsys.readouterr().out)
+    assert document["case"] == str(out)
+    assert document["undecided"] == document["undecided_files"] == []
+    assert [u["file"] for u in document["unused"]] == [str(folder / "readme.md")]
+    assert tomllib.loads((out / "case.toml").read_text("utf-8")) == {
+        "title": 'a "title"\\',
+        "layout": "flash_layout.h",
+        "good": {"name": "good", "dumps": ["good.hex"], "options": "good-ob.txt", "log": "good-log.txt"},
+        "suspect": {
+            "name": "suspect",
+            "dumps": ["suspect-1.hex", "suspect-2.hex"],
+            "later": ["suspect-later.hex"],
+            "access": "nonsecure",
+            "mode": "hotplug",
+            "marking": "STM32H563ZIT6",
+            "options": "suspect-ob.txt",
+            "log": "suspect-ob.txt",
+            "info": "info.json",
+            "sweep": "sweep.json",
+            "flashtest": "flashtest.json",
+            "uart": "boot.txt",
+            "registers": "regs.txt",
+        },
+        "provisioning": {"package": "1.3.0", "logs": ["prov.log"]},
+        "images": [{"file": "app_sign.hex"}],
+        "loader": {"file": "q.stldr", "log": "vb3.txt"},
+        "keys": {"verify": ["pub.pem"], "decrypt": ["enc.pem"]},
+    }
+    case = load_case(out)
+    assert [d.name for d in case.suspects[0].dumps] == ["suspect-1.hex", "suspect-2.hex"]
+    assert case.good.known
+    assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+    assert (out / "enc.pem").stat().st_mode & 0o077 == 0
+    missing = {m["what"] for m in document["missing"]}
+    assert "the flash layout" not in missing
+    assert any("good board was read" in m for m in missing)
+
+
+@pytest.mark.parametrize("case", sorted(p.parent.name for p in DATA.glob("*/case.toml")))
+def test_the_bundled_cases_sort_themselves(tmp_path, capsys, case):
+    assert main(["case", str(DATA / case), "--out", str(tmp_path / "c"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["undecided_files"] == []
+    own, remade = (tomllib.loads((f / "case.toml").read_text("utf-8")) for f in (DATA / case, tmp_path / "c"))
+    for side in ("good", "suspect"):
+        for key in ("dumps", "options", "log", "info", "flashtest", "uart", "registers", "later", "sweep"):
+            assert remade.get(side, {}).get(key) == own.get(side, {}).get(key), (side, key)
+    load_case(tmp_path / "c")
+
+
+def test_the_same_name_twice(tmp_path):
+    folder = drop(tmp_path, "good/dump.hex", "suspect/dump.hex", "suspect/case.TOML.hex")
+    out = tmp_path / "case"
+    write_case(sort_evidence([folder]).content, out)
+    case = load_case(out)
+    assert case.good.dumps[0].image == read_image(folder / "good/dump.hex")
+    assert {d.image.sha256() for d in case.suspects[0].dumps} == {
+        read_image(folder / "suspect" / n).sha256() for n in ("dump.hex", "case.TOML.hex")
+    }
+
+
+AWKWARD = [
+    'a "quoted" name.hex',
+    "back\\slash.hex",
+    "new\nline.hex",
+    "Zürich Ω.hex",
+    "tab\there.hex",
+    "del\x7f.hex",
+    " .hex",
+    "x" * 240 + ".hex",
+    "nul.hex",
+    "a#b=[c].hex",
+    "\u202eodd.hex",
+]
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_awkward_names(tmp_path, name):
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    dump_hex(tmp_path / "a.hex")
+    shutil.copyfile(tmp_path / "a.hex", folder / name)
+    out = tmp_path / "case"
+    write_case(sort_evidence([folder], told=Told(title=name)).content, out)
+    case = load_case(out)
+    plain = "".join(c if c.isprintable() else "?" for c in name)
+    assert case.title == (plain if len(name) <= 200 else plain[:197] + "...")
+    assert case.suspects[0].dumps[0].image == read_image(folder / name)
+
+
+def test_a_name_that_is_no_text(tmp_path, capsys):
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    dump_hex(tmp_path / "a.hex")
+    shutil.copyfile(tmp_path / "a.hex", os.fsencode(folder) + b"/bad\xff\xfename.hex")
+    assert main(["case", str(folder), "--out", str(tmp_path / "case")]) == 0
+    assert len(load_case(tmp_path / "case").suspects[0].dumps) == 1
+    capsys.readouterr()
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30))
+def test_quoting(text):
+    assert tomllib.loads(f"x = {quoted(text)}") == {"x": text}
+
+
+def test_bases_of_binaries(tmp_path):
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    for name in ("suspect-0x0C000000.bin", "suspect-plain.bin", "suspect-known.bin"):
+        (folder / name).write_bytes(bytes(0x2000))
+    write_sidecar(folder / "suspect-known.bin", Sidecar(base=0x080B_E000, mode="hotplug", chip="stm32h563zi"))
+    found = sort_evidence([folder])
+    out = tmp_path / "case"
+    write_case(found.content, out)
+    case = load_case(out)
+    starts = {d.name: d.image.span.start for d in (*case.suspects[0].dumps,)}
+    assert starts == {
+        "suspect-0x0C000000.bin": 0x0C00_0000,
+        "suspect-plain.bin": 0x0800_0000,
+        "suspect-known.bin": 0x080B_E000,
+    }
+    assert case.chip == "stm32h563zi"
+    assert any("suspect-plain.bin" in r and "assumed" in r for r in found.remarks)
+    assert any("0x0C000000" in r and "taken from its name" in r for r in found.remarks)
+    assert not (folder / "suspect-0x0C000000.bin.map.json").exists()
+
+
+def test_nothing_is_ever_written_over(tmp_path, capsys, monkeypatch):
+    folder = drop(tmp_path, "good.hex")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    assert main(["case", str(folder), "--out", str(tmp_path / "full")]) == 2
+    assert "not empty" in capsys.readouterr().err
+    assert (tmp_path / "full" / "mine.txt").read_text() == "mine"
+    monkeypatch.chdir(tmp_path)
+    for expected in ("h5diag-case", "h5diag-case-2", "h5diag-case-3"):
+        assert main(["case", str(folder), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["case"] == expected
+    monkeypatch.chdir(folder)
+    for _ in range(2):  # a case folder made inside the dropped folder is not dropped with it
+        assert main(["case", ".", "--json"]) == 0
+        assert len(json.loads(capsys.readouterr().out)["good"]["files"]) == 1
+
+
+def test_several_files_for_one_key_are_said(tmp_path):
+    folder = drop(tmp_path, "good.hex", "suspect-board1-ob.txt", "bad board 2-ob.txt", "suspect-board1.hex")
+    found = sort_evidence([folder])
+    write_case(found.content, tmp_path / "case")
+    assert sorted(len(b.files) for b in found.boards.suspects) == [1, 2], "names that count boards keep them apart"
+    assert len(load_case(tmp_path / "case").suspects) == 2
+    folder = drop(tmp_path / "2", "suspect.hex", "suspect-ob.txt", "suspect-ob2.txt")
+    found = sort_evidence([folder])
+    write_case(found.content, tmp_path / "case2")
+    assert any("left out: suspect-ob2.txt" in r for r in found.remarks)
+
+
+def test_what_is_missing_names_what_it_decides(tmp_path):
+    found = sort_evidence([drop(tmp_path, "suspect.hex")])
+    wants = {m.what: m for m in found.missing}
+    for words in (
+        "a dump of a board that works",
+        "a second read of the suspect board",
+        "the option listing of the suspect board",
+        "the connection banner of the suspect board",
+        "the flash layout",
+        "the files that were to be flashed",
+    ):
+        assert wants[words].decides
+        assert wants[words].how
+    assert all(not m.how.startswith("h5diag flashtest --probe") for m in found.missing)
+
+
+def test_bad_usage(tmp_path, capsys):
+    for arguments in (
+        [],
+        [str(tmp_path / "none")],
+        [str(tmp_path)],
+        ["--good", str(tmp_path / "none.hex")],
+        [str(tmp_path), "--good", str(tmp_path / "none.hex")],
+        [str(tmp_path), "--layout", "nonsense"],
+        [str(tmp_path), "--chip", "z80"],
+    ):
+        assert main(["case", *arguments]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_too_many_files(tmp_path, monkeypatch):
+    folder = drop(tmp_path, *(f"dump{i}.hex" for i in range(5)))
+    monkeypatch.setattr("h5diag.case.intake.sorting.MOST_FILES", 4)
+    with pytest.raises(InputError, match="more than 4 files"):
+        sort_evidence([folder])
+
+
+def test_the_question_on_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("x\n9\n2\n"))
+    assert cli._ask("Which?", ["a", "b"]) == 1
+    shown = capsys.readouterr().err
+    assert "  2  b" in shown
+    assert shown.count("1 to 2") == 3
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert cli._ask("Which?", ["a", "b"]) == -1
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    assert cli._ask("Which?", ["a", "b"]) == -1
+
+
+def test_the_text_for_a_person(tmp_path, capsys):
+    folder = drop(tmp_path, "nucleo.hex", "custom.hex", "custom-ob.txt")
+    assert main(["case", str(folder), "--out", str(tmp_path / "case")]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"case folder: {tmp_path / 'case'}\n")
+    assert "good or suspect? not known: custom" in out
+    assert "--good FILE" in out
+    assert out.rstrip().endswith(f"next: h5diag diagnose {tmp_path / 'case'}")
+    case = load_case(tmp_path / "case")
+    assert {b.name for b in case.suspects} == {"custom", "nucleo"}

@@ -1,0 +1,124 @@
+"""In-place comparison: states, masks, views, bit directions."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from h5diag.chip import load_chip
+from h5diag.measure.compare import AreaState, bit_positions, compare
+from h5diag.memory import AddressRange, MemoryImage, Segment
+
+CHIP = load_chip("stm32h563zi")
+NS, S = 0x08000000, 0x0C000000
+CODE = np.random.default_rng(7).integers(1, 255, 0x8000, dtype=np.uint8)
+
+
+def image(data: np.ndarray, start: int = NS) -> MemoryImage:
+    return MemoryImage((Segment(start, data.copy()),))
+
+
+def states(result) -> list[tuple[str, int, int]]:
+    return [(a.state.value, a.range.start, a.range.size) for a in result.areas]
+
+
+def test_equal_dumps_are_one_equal_area():
+    result = compare(image(CODE), image(CODE), CHIP)
+    assert states(result) == [("equal", NS, 0x8000)]
+    assert (result.differing_bytes, result.risen, result.fallen, result.compared_bytes) == (0, 0, 0, 0x8000)
+
+
+def test_one_flipped_bit_is_one_quad_word_and_its_direction():
+    bad = CODE.copy()
+    bad[0x1234] ^= 0x01
+    result = compare(image(CODE), image(bad), CHIP)
+    assert states(result) == [("equal", NS, 0x1230), ("differs", NS + 0x1230, 16), ("equal", NS + 0x1240, 0x6DC0)]
+    assert result.differing_bytes == 1
+    assert result.risen + result.fallen == 1
+    assert result.risen == int(bad[0x1234] & 1)
+    where = np.argwhere(bit_positions(image(CODE), image(bad), result, CHIP))
+    assert where.tolist() == [[result.risen, (0x1234 % 16) * 8]]
+
+
+def test_an_erased_sector_is_one_area_even_where_good_holds_ff():
+    good, bad = CODE.copy(), CODE.copy()
+    good[0x2100:0x2200] = 0xFF
+    bad[0x2000:0x4000] = 0xFF
+    result = compare(image(good), image(bad), CHIP)
+    assert states(result)[1] == ("erased", NS + 0x2000, 0x2000)
+    assert result.differing_bytes == 0x2000 - 0x100
+    assert result.fallen == 0
+
+
+def test_zeros_on_sector_edges_are_mask_like_and_others_are_not():
+    bad = CODE.copy()
+    bad[0x2000:0x4000] = 0
+    bad[0x5000:0x5800] = 0
+    zeros = compare(image(CODE), image(bad), CHIP).of(AreaState.ZERO)
+    assert [(a.range.start - NS, a.range.size, a.mask_like) for a in zeros] == [
+        (0x2000, 0x2000, True),
+        (0x5000, 0x800, False),
+    ]
+
+
+def test_masked_needs_evidence_and_does_not_count():
+    bad = CODE.copy()
+    bad[:0x4000] = 0
+    result = compare(image(CODE, S), image(bad, S), CHIP, masks=[AddressRange(NS, NS + 0x2000)])
+    assert states(result)[:2] == [("masked", S, 0x2000), ("zero", S + 0x2000, 0x2000)]
+    assert result.differing_bytes == 0x2000
+
+
+def test_a_mask_hides_nothing_that_is_not_zero():
+    bad = CODE.copy()
+    bad[5] ^= 0x80
+    result = compare(image(CODE), image(bad), CHIP, masks=[AddressRange(NS, NS + 0x2000)])
+    assert not result.of(AreaState.MASKED)
+    assert result.differing_bytes == 1
+
+
+def test_unreadable_and_unread_are_not_different():
+    suspect = MemoryImage((Segment(NS, CODE[:0x1000].copy()),), unreadable=(AddressRange(NS + 0x1000, NS + 0x1400),))
+    result = compare(image(CODE), suspect, CHIP)
+    assert states(result) == [("equal", NS, 0x1000), ("unreadable", NS + 0x1000, 0x400)]
+    assert result.not_compared == (AddressRange(NS + 0x1400, NS + 0x8000),)
+    assert result.differing_bytes == 0
+
+
+def test_the_other_alias_names_the_same_cells_and_is_said():
+    result = compare(image(CODE, S), image(CODE, NS), CHIP)
+    assert states(result) == [("equal", NS, 0x8000)]
+    assert not result.same_view
+
+
+def test_views_are_held_against_their_own_kind_first():
+    zeros = np.zeros_like(CODE)
+    good = MemoryImage((Segment(NS, zeros), Segment(S, CODE)))
+    suspect = MemoryImage((Segment(NS, zeros), Segment(S, CODE)))
+    assert compare(good, suspect, CHIP).differing_bytes == 0
+
+
+def test_ram_is_compared_too():
+    good, bad = image(CODE[:64], 0x20000000), image(CODE[:64] ^ 1, 0x20000000)
+    assert compare(good, bad, CHIP).differing_bytes == 64
+
+
+def test_nothing_in_common_is_a_result():
+    result = compare(image(CODE), MemoryImage(), CHIP)
+    assert result.areas == ()
+    assert result.compared_bytes == 0
+
+
+@given(st.integers(0, 0x7FFF), st.integers(1, 64), st.integers(0, 255), st.integers(0, 15))
+def test_the_sums_are_those_of_the_bytes(at, length, value, skew):
+    bad = CODE.copy()
+    bad[at : at + length] = value
+    good, suspect = image(CODE[skew:], NS + skew), image(bad[skew:], NS + skew)
+    result = compare(good, suspect, CHIP)
+    a, b = CODE[skew:], bad[skew:]
+    assert result.differing_bytes == np.count_nonzero(a != b)
+    assert result.fallen == np.bitwise_count(a & ~b).sum()
+    assert result.risen == np.bitwise_count(b & ~a).sum()
+    assert sum(area.range.size for area in result.areas) == a.size
+    assert bit_positions(good, suspect, result, CHIP).sum() == result.fallen + result.risen

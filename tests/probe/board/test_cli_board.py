@@ -1,0 +1,141 @@
+"""The commands, as another program sees them."""
+
+import json
+
+import pytest
+
+from h5diag.app.cli import main
+from h5diag.evidence.files import read_image, read_sidecar
+
+R = "0x08040000:0x08048000"
+
+
+def run(capsys, *arguments):
+    status = main(list(arguments))
+    out = capsys.readouterr()
+    return status, out.out, out.err
+
+
+def test_info(capsys):
+    status, out, _ = run(capsys, "info", "--probe", "virtual:board=founding", "--json")
+    table = json.loads(out)
+    assert status == 0
+    named = {"chip", "dev_id", "rev_id", "uid", "flash_kib", "product_state", "tzen", "options", "registers"}
+    assert named <= set(table)
+    assert (table["chip"], table["dev_id"], table["product_state"], table["tzen"]) == ("stm32h563zi", 0x484, 0x17, 0xB4)
+    assert {"ecccorr", "eccdetr", "opsr", "hdpl"} <= set(table["registers"])
+    assert table["options"]["SECWM1_END"]["value"] == 0xE
+    status, out, _ = run(capsys, "info", "--probe", "virtual", "--layout", "oemirot-2m-overwrite")
+    assert status == 0
+    assert out.splitlines()[0].startswith("stm32h563zi, DEV_ID 0x484")
+    assert "Open, TrustZone off" in out
+
+
+def test_the_info_of_the_defect_case_is_read_by_diagnose(capsys):
+    from h5diag.case.records import parse_identity
+
+    _, out, _ = run(capsys, "info", "--probe", "virtual:board=defect", "--json")
+    who = parse_identity(out, "info.json")
+    assert (who.given, who.tzen, who.product_state, who.register("hdpl")) == (True, 0xC3, 0xED, 1)
+
+
+def test_dump(capsys, tmp_path):
+    path = tmp_path / "a.bin"
+    items = "virtual:unstable@0x08040000-0x08040040+bus-fault@0x08041000-0x08041008+seed=3"
+    status, out, err = run(capsys, "dump", "--probe", items, "--out", str(path), "--range", R, "--json")
+    table = json.loads(out)
+    assert (status, err) == (0, "")
+    assert table["unreadable"] == [[0x08041000, 0x08041008]]
+    assert table["unstable"]
+    assert all(0x08040000 <= a < b <= 0x08040040 for a, b in table["unstable"])
+    assert table["bytes"] == 0x8000 - 8
+    assert table["passes"] >= 2
+    assert table["sha256"] == read_sidecar(path).sha256
+    image = read_image(path)
+    assert (image.size, [[r.start, r.stop] for r in image.unreadable]) == (0x8000 - 8, table["unreadable"])
+
+
+def test_dump_for_a_person_and_the_sweep(capsys, tmp_path):
+    path = tmp_path / "a.hex"
+    common = ("dump", "--probe", "virtual", "--out", str(path), "--range", R, "--sweep")
+    status, out, _ = run(capsys, *common, "--passes", "3")
+    assert status == 0
+    assert "agrees in 3 passes" in out
+    assert "verified" not in out
+    assert "0.5 MHz  0 of 32768" in out
+    status, out, _ = run(capsys, *common, "--json")
+    from h5diag.case.records import parse_sweep
+
+    assert len(parse_sweep(out, "sweep.json").points) == 6
+
+
+def test_both_aliases_are_two_dumps(capsys, tmp_path):
+    path = tmp_path / "a.bin"
+    status, out, _ = run(capsys, "dump", "--probe", "virtual", "--out", str(path), "--range", R, "--both", "--json")
+    table = json.loads(out)
+    assert status == 0
+    assert (table["access"], table["secure"]["access"]) == ("nonsecure", "secure")
+    other = read_image(tmp_path / "a-secure.bin")
+    assert other.span.start == 0x0C040000
+    assert (
+        run(capsys, "dump", "--probe", "virtual", "--out", str(path), "--range", "0x0C000000:0x0C001000", "--both")[0]
+        == 2
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("info", "--probe", "virtual:locked-port"), 3),
+        (("dump", "--probe", "virtual:locked-port", "--out", "a.bin"), 3),
+        (("dump", "--probe", "virtual:unplug,after=5000", "--out", "a.bin"), 3),
+        (("info", "--probe", "auto"), 3),
+        (("info", "--probe", "remote:localhost:1"), 3),
+        (("info", "--probe", "virtual:nonsense"), 2),
+        (("info", "--probe", "virtual", "--chip", "z80"), 2),
+        (("info", "--probe", "virtual", "--speed", "fast"), 2),
+        (("dump", "--probe", "virtual"), 2),
+        (("dump", "--probe", "virtual", "--out", "a.bin", "--range", "5:5"), 2),
+        (("dump", "--probe", "virtual", "--out", "a.bin", "--passes", "0"), 2),
+        (("dump", "--probe", "virtual", "--out", "a.xyz", "--range", R), 2),
+        (("dump", "--probe", "virtual", "--out", "none/a.bin", "--range", R), 2),
+        (("virtual", "--fault", "nonsense"), 2),
+        (("virtual", "--port", "70000"), 2),
+        (("dump", "--probe", "virtual:board=founding", "--out", "a.bin", "--access", "secure"), 4),
+    ],
+)
+def test_exit_statuses_and_one_clear_line(capsys, tmp_path, monkeypatch, arguments, status):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("h5diag.probe.board.probes._found", list)
+    got, out, err = run(capsys, *arguments)
+    assert (got, out) == (status, "")
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    if status in (2, 4):
+        assert not list(tmp_path.iterdir())
+
+
+def test_a_plan_touches_nothing(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("h5diag.probe.board.connect", lambda *a, **k: pytest.fail("touched the probe"))
+    status, out, _ = run(capsys, "dump", "--probe", "auto", "--plan", "--json")
+    table = json.loads(out)
+    assert (status, table["erase_cycles"], table["lost"]) == (0, 0, ["nothing"])
+    assert table["minutes"] > 0
+    status, out, _ = run(capsys, "dump", "--probe", "auto", "--plan", "--connect", "under-reset")
+    assert "resets the chip" in out
+    assert not list(tmp_path.iterdir())
+
+
+def test_probes(capsys, monkeypatch):
+    monkeypatch.setattr("h5diag.probe.board.probes._found", list)
+    assert run(capsys, "probes", "--json")[1].split() == ["{", '"probes":', "[]", "}"]
+
+
+def test_record_and_replay(capsys, tmp_path):
+    tape = str(tmp_path / "s.jsonl")
+    first = run(capsys, "info", "--probe", "virtual", "--record", tape, "--json")
+    again = run(capsys, "info", "--probe", f"replay:{tape}", "--json")
+    assert (first[0], again[0]) == (0, 0)
+    a, b = json.loads(first[1]), json.loads(again[1])
+    assert a == b

@@ -1,0 +1,80 @@
+"""What the hex view shows, against the plain truth."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from h5diag.errors import InputError
+from h5diag.memory import MemoryImage, Segment
+from h5diag.show.plots.pages import ROW, HexPages, parse_query
+
+
+def image(*pieces: tuple[int, bytes]) -> MemoryImage:
+    return MemoryImage(tuple(Segment(a, np.frombuffer(b, np.uint8)) for a, b in pieces))
+
+
+def test_rows_of_sparse_dumps() -> None:
+    pages = HexPages(image((0x08000004, b"a" * 20)), image((0x08000100, b"b" * 16)))
+    assert [(b.start, b.rows) for b in pages.blocks] == [(0x08000000, 2), (0x08000100, 1)]
+    left, _, flags = pages.page(0x08000000, 2)
+    assert left[4:24] == b"a" * 20
+    assert list(flags[:5]) == [0, 0, 0, 0, 1]
+    assert list(pages.page(0x08000100, 1)[2]) == [2] * 16
+
+
+@given(st.binary(min_size=1, max_size=300), st.data())
+def test_each_difference_is_met_once_in_either_direction(content: bytes, data) -> None:
+    changed = bytearray(content)
+    places = data.draw(st.sets(st.integers(0, len(content) - 1), max_size=8))
+    for p in places:
+        changed[p] ^= 0xFF
+    pages = HexPages(image((0x100, content)), image((0x100, bytes(changed))))
+    forward, at = [], 0
+    while (found := pages.difference_after(at)) is not None:
+        forward.append(found)
+        at = found.start
+    back, at = [], 1 << 20
+    while (found := pages.difference_after(at, backward=True)) is not None:
+        back.append(found)
+        at = found.start
+    assert forward == back[::-1]
+    assert all(any(p + 0x100 in r for r in forward) for p in places)
+    assert all(b.start - a.stop >= ROW for a, b in pairwise(forward))
+    flags = b"".join(pages.page(b.start, b.rows)[2] for b in pages.blocks)
+    assert sum(f & 4 > 0 for f in flags) == len(places)
+
+
+def test_search_in_either_dump_and_round() -> None:
+    pages = HexPages(image((0x100, b"..needle..."), (0x900, b"needle")), image((0x100, b"...........")))
+    first = pages.find("needle", 0)
+    assert first is not None
+    assert first.start == 0x102
+    second = pages.find("6E 65 65 64 6c 65", first.start)
+    assert second is not None
+    assert second.start == 0x900
+    third = pages.find("needle", second.start)
+    assert third is not None
+    assert third.start == 0x102
+    assert pages.find("nowhere", 0) is None
+
+
+def test_what_a_search_means() -> None:
+    assert parse_query("3D B8 f3 96") == b"\x3d\xb8\xf3\x96"
+    assert parse_query("0x3D,0xB8") == b"\x3d\xb8"
+    assert parse_query('"beef"') == b"beef"
+    assert parse_query("boot") == b"boot"
+    with pytest.raises(InputError):
+        parse_query("  ")
+
+
+def test_large_dumps_stay_cheap() -> None:
+    content = np.zeros(64 << 20, np.uint8)
+    pages = HexPages(MemoryImage.from_bytes(content, 0x08000000), MemoryImage.from_bytes(content, 0x08000000))
+    assert pages.differences == ()
+    assert pages.blocks[0].rows == 4 << 20
+    assert len(pages.page(0x0A000000, 64)[0]) == 1024

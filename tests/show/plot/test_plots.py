@@ -1,0 +1,137 @@
+"""The plots show what was measured: read back from the axes, not from the picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from h5diag.case import load_case
+from h5diag.case.samples import data_folder
+from h5diag.judge import BoardDiagnosis, diagnose
+from h5diag.memory import AddressRange
+from h5diag.show.plots import picture, plot_bits, plot_causes, plot_memory_map, save_png
+from h5diag.show.plots.condensed import condensed_axis
+from h5diag.show.plots.spans import Look, bits_by_sector, lanes
+from h5diag.show.plots.style import plain
+
+
+@pytest.fixture(scope="module")
+def founding() -> BoardDiagnosis:
+    return diagnose(load_case(data_folder() / "founding")).first
+
+
+@pytest.fixture(scope="module")
+def defect() -> BoardDiagnosis:
+    return diagnose(load_case(data_folder() / "defect")).first
+
+
+def texts(ax) -> list[str]:
+    return [t.get_text() for t in ax.texts]
+
+
+def test_the_lanes_cover_the_dumps_exactly(founding: BoardDiagnosis) -> None:
+    m = founding.measured
+    good, suspect = lanes(m)
+    assert (good.name, good.good, suspect.name, suspect.good) == ("nucleo", True, "custom board 1", False)
+    for lane, dump in ((good, m.good.dump), (suspect, m.suspect.dump)):
+        assert sum(s.range.size for s in lane.spans) == dump.size
+        assert all(a.range.stop <= b.range.start for a, b in zip(lane.spans, lane.spans[1:], strict=False))
+    masked = [s.range for s in suspect.spans if s.look is Look.MASKED]
+    assert masked == [AddressRange(0x08000000, 0x0801E000)]
+    assert any(s.look is Look.DIFFERS and 0x080C0000 in s.range for s in suspect.spans)
+
+
+def test_a_lonely_difference_is_marked(defect: BoardDiagnosis) -> None:
+    (small,) = lanes(defect.measured)[1].small
+    assert small.range.start == 0x08026A40
+    assert small.differing_bytes == 2
+    assert any("2 bytes differ at 0x08026A40" in t for t in texts(plot_memory_map(defect)))
+
+
+def test_the_map_names_slots_and_what_became_of_them(founding: BoardDiagnosis) -> None:
+    ax = plot_memory_map(founding)
+    said = texts(ax)
+    assert "secure primary" in said
+    assert "secure secondary" in said
+    assert "installed" in said
+    assert said.count("waits for installation") == 2
+    assert any("not shown" in t for t in said)
+    labels = [t.get_text() for t in ax.get_xticklabels()]
+    assert all(t.startswith("0x") for t in labels)
+    assert {"0x08018000", "0x080BE000"} <= set(labels)
+    hatches = {p.get_hatch() for p in ax.patches if p.get_hatch()}
+    assert len(hatches) >= 4
+
+
+def test_a_slot_of_24_kb_is_seen_in_2_mb(founding: BoardDiagnosis) -> None:
+    ax = plot_memory_map(founding)
+    left, right = ax.get_xaxis_transform().transform([(0x080BE000, 0), (0x080C4000, 0)])[:, 0]
+    low, high = ax.get_xaxis_transform().transform([(x, 0) for x in ax.get_xlim()])[:, 0]
+    assert (right - left) / (high - low) > 0.1
+
+
+def test_a_place_on_the_map_is_its_address(founding: BoardDiagnosis) -> None:
+    ax = plot_memory_map(founding)
+    for address in (0x08000000, 0x0801E000, 0x080BE000, 0x08163F80):
+        pixel = ax.transData.transform((address, 0.0))
+        assert abs(ax.transData.inverted().transform(pixel)[0] - address) < 1
+    assert ax.format_coord(0x080BE000, 0.0) == "0x080BE000"
+
+
+@given(st.lists(st.tuples(st.integers(0, 1 << 21), st.integers(1, 1 << 18)), min_size=1, max_size=12))
+def test_the_condensed_axis_goes_both_ways(pieces) -> None:
+    shown = [AddressRange(0x08000000 + a, 0x08000000 + a + n) for a, n in pieces]
+    axis = condensed_axis(shown, [e for r in shown for e in (r.start, r.stop)])
+    places = np.array(axis.places)
+    assert (np.diff(places) > 0).all()
+    points = np.unique(np.concatenate([[r.start, r.start + r.size // 2, r.stop - 1] for r in shown]))
+    assert np.abs(axis.address(axis.place(points)) - points).max() < 0.5
+    assert (np.diff(axis.place(points)) > 0).all()
+
+
+def test_bits_by_sector_add_up(founding: BoardDiagnosis, defect: BoardDiagnosis) -> None:
+    for board in (founding, defect):
+        rows, c = bits_by_sector(board.measured), board.measured.comparison
+        assert sum(r[1] for r in rows) == c.risen
+        assert sum(r[2] for r in rows) == c.fallen
+        ax = plot_bits(board)
+        heights = sorted(round(abs(p.get_height())) for p in ax.patches if p.get_height())
+        assert heights == sorted(n for r in rows for n in r[1:] if n)
+
+
+def test_causes_of_many_boards(founding: BoardDiagnosis, defect: BoardDiagnosis) -> None:
+    ax = plot_causes([founding, defect])
+    labels = [t.get_text() for t in ax.get_yticklabels()]
+    assert set(labels) == {h.id for h in founding.verdict.hypotheses}
+    assert texts(ax).count("S") == sum(
+        h.status.value == "supported" for b in (founding, defect) for h in b.verdict.hypotheses
+    )
+
+
+def test_pictures_are_the_same_twice_and_hold_no_text(founding: BoardDiagnosis, tmp_path: Path) -> None:
+    first, again = (picture(plot_memory_map(founding), name="map", alt="words & <tags>") for _ in range(2))
+    assert first == again
+    assert b"nucleo" not in first.data
+    assert b"<text" not in first.data
+    assert "words &amp; &lt;tags&gt;" in first._repr_html_()
+    pixels = picture(plot_bits(founding), name="bits", alt="x", pixels=True)
+    assert pixels.data.startswith(b"\x89PNG")
+    assert b"matplotlib" not in pixels.data
+    save_png(plot_bits(founding), tmp_path / "b.png")
+    assert (tmp_path / "b.png").stat().st_size > 10_000
+
+
+def test_a_strangers_name_is_no_formula() -> None:
+    assert plain("cost $5$\nand\x07 more") == r"cost \$5\$ and? more"
+    assert len(plain("x" * 500)) == 60
+
+
+def test_a_board_without_a_dump_is_drawn_too(tmp_path: Path) -> None:
+    (tmp_path / "case.toml").write_text("[suspect]\nname = 'nothing'\n", encoding="utf-8")
+    board = diagnose(load_case(tmp_path)).first
+    assert "no dump was given" in texts(plot_memory_map(board))
+    assert "no bit differs where the boards were compared" in texts(plot_bits(board))
