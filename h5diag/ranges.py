@@ -51,7 +51,8 @@ class AddressRange:
         return AddressRange(self.start + displacement, self.stop + displacement)
 
     def __str__(self) -> str:
-        return f"0x{self.start:08X}..0x{self.stop:08X}"
+        """Return the range as manuals print it, the last address included: ``0x08000000 to 0x0801DFFF``."""
+        return f"0x{self.start:08X} to 0x{max(self.start, self.stop - 1):08X}"
 
 
 def merged(ranges: Iterable[AddressRange]) -> tuple[AddressRange, ...]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis, deviations
 from h5diag.judge.verdict import Direction, Finding, Status
-from h5diag.judge.wording import count_text, ranges_text, size_text
 from h5diag.memory import AddressRange, MemoryImage, merged
+from h5diag.text import count_text, ranges_text, size_text
 
 
 def across_boards(boards: Sequence[BoardDiagnosis]) -> tuple[Finding, ...]:

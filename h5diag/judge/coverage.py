@@ -8,9 +8,9 @@ import numpy as np
 
 from h5diag.judge.facts import Measured
 from h5diag.judge.verdict import Finding
-from h5diag.judge.wording import ranges_text, size_text
 from h5diag.measure.firmware import Check
 from h5diag.memory import AddressRange, MemoryImage, merged, subtracted
+from h5diag.text import ranges_text, size_text
 
 LEAST_CONTENT = 64
 """A comparison of fewer bytes of content (neither 0x00 nor 0xFF) than this says nothing."""

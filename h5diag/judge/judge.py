@@ -15,8 +15,8 @@ from h5diag.judge.install_tree import why_not_installed
 from h5diag.judge.measure import measure
 from h5diag.judge.verdict import Direction, Finding, NextTest, VerdictWord, choose_next_test, rank_tests, weigh
 from h5diag.judge.verdict.next_test import known_tests
-from h5diag.judge.wording import ranges_text, size_text
 from h5diag.memory import Cancel, Progress, merged, subtracted
+from h5diag.text import ranges_text, size_text
 
 _WORST = (VerdictWord.FAULTY, VerdictWord.SUSPECT, VerdictWord.UNDECIDED, VerdictWord.SOUND)
 

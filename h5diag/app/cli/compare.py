@@ -29,10 +29,10 @@ def _run(options: Namespace) -> Result:
     from h5diag.evidence.texts import parse_listing
     from h5diag.judge.facts import without
     from h5diag.judge.measure import hidden_ranges, masked_ranges
-    from h5diag.judge.wording import count_text, range_text, size_text
     from h5diag.measure.compare import AreaState, compare
     from h5diag.measure.options import OptionBytes, decode_listing
     from h5diag.memory import Access, AddressRange, MemoryImage
+    from h5diag.text import count_text, range_text, size_text
 
     good = read_image(options.good, base=options.reference_base)
     suspect = read_image(options.suspect, base=options.base)

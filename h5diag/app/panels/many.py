@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from h5diag.app.panels.parts import table_html
 from h5diag.judge import BoardDiagnosis
 from h5diag.judge.verdict import Status
-from h5diag.judge.wording import size_text
 from h5diag.show.report.write_up import BADGES
+from h5diag.text import size_text
 
 
 def boards_html(boards: Sequence[BoardDiagnosis]) -> str:

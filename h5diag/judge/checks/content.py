@@ -10,9 +10,9 @@ import numpy.typing as npt
 from h5diag.judge.checks.placement import worked_on_mirrors
 from h5diag.judge.facts import Measured
 from h5diag.judge.verdict import Direction, Finding, Number
-from h5diag.judge.wording import count_text, range_text, ranges_text, size_text
 from h5diag.measure.compare import AreaState, Comparison, bit_positions
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged
+from h5diag.text import count_text, range_text, ranges_text, size_text
 
 _FEW_BITS = 16
 """Fewer bits that all fell could be chance: 16 of 16 happens once in 65536 times."""

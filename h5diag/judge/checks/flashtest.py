@@ -8,10 +8,10 @@ from h5diag.case.records import NOT_TOLD, Fault, FlashTest
 from h5diag.judge.checks.chip import SUPPLY_MV
 from h5diag.judge.facts import Measured
 from h5diag.judge.verdict import Direction, Finding, Number
-from h5diag.judge.wording import count_text, range_text
 from h5diag.measure.options import Unknown
 from h5diag.measure.repeats import ReadPattern
 from h5diag.memory import AddressRange, merged, subtracted
+from h5diag.text import count_text, range_text
 
 HARD = frozenset(
     {

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from h5diag.judge.checks.slots import waiting_slots
 from h5diag.judge.facts import Measured
 from h5diag.judge.verdict import Direction, Finding
-from h5diag.judge.wording import count_text, ranges_text
 from h5diag.measure.options import Agreement, OptionCheck, Weight, check_options, compare_options
 from h5diag.memory import AddressRange, subtracted
+from h5diag.text import count_text, ranges_text
 
 
 def check_provisioned_options(m: Measured) -> tuple[Finding, ...]:

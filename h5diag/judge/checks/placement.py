@@ -7,11 +7,11 @@ from collections import Counter
 from h5diag.judge.facts import KnownFact, Measured
 from h5diag.judge.measure import content_bytes
 from h5diag.judge.verdict import Direction, Finding
-from h5diag.judge.wording import ranges_text, size_text
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.firmware import Check
 from h5diag.memory import AddressRange, merged, subtracted
+from h5diag.text import ranges_text, size_text
 
 
 def check_placement(m: Measured) -> tuple[Finding, ...]:

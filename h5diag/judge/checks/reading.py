@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from h5diag.case.records import SpeedPoint
 from h5diag.judge.facts import BoardFacts, Measured
 from h5diag.judge.verdict import Direction, Finding, Number
-from h5diag.judge.wording import count_text, ranges_text, size_text
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.repeats import ReadPattern
 from h5diag.memory import Access, AddressRange, merged
+from h5diag.text import count_text, ranges_text, size_text
 
 
 def check_reads(m: Measured) -> tuple[Finding, ...]:

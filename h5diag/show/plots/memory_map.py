@@ -7,7 +7,6 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import NullLocator
 
 from h5diag.judge import BoardDiagnosis, Measured
-from h5diag.judge.wording import count_text, size_text
 from h5diag.layout import Slot
 from h5diag.measure.firmware import State
 from h5diag.measure.locate import Region
@@ -15,6 +14,7 @@ from h5diag.memory import AddressRange, merged, subtracted
 from h5diag.show.plots import style
 from h5diag.show.plots.condensed import CondensedAxis, chosen_ticks, condensed_axis
 from h5diag.show.plots.spans import Lane, Look, lanes, shown_ranges
+from h5diag.text import count_text, size_text
 
 LOOKS = {
     Look.CONTENT: style.Look(style.SKY, "", style.BLUE, "content"),

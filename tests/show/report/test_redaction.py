@@ -196,7 +196,7 @@ def test_addresses_sizes_hashes_and_statistics_stay(case: Path, documents: tuple
         plain = unescape(text)
         assert "0x0C0BE000" in plain
         assert digest in plain
-        assert "120 KB" in plain
+        assert "120 KiB" in plain
         assert "Removed from this copy" in plain
         assert "install-pending" in plain
 

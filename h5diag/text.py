@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from h5diag.memory import AddressRange
+from h5diag.ranges import AddressRange
 
 
 def size_text(count: int) -> str:
-    """Return a number of bytes as a person reads it: ``32 bytes``, ``24 KB``, ``1.5 MB``."""
+    """Return a number of bytes as a person reads it: ``32 bytes``, ``24 KiB``, ``1.5 MiB``."""
     if count < 1024:
         return f"{count} byte{'s' if count != 1 else ''}"
     if count < 1 << 20:
-        return f"{count / 1024:.4g} KB"
-    return f"{count / (1 << 20):.4g} MB"
+        return f"{count / 1024:.4g} KiB"
+    return f"{count / (1 << 20):.4g} MiB"
 
 
 def range_text(r: AddressRange) -> str:
     """Return a range with its last address included, as manuals print it: ``0x08000000 to 0x0801DFFF``."""
-    return f"0x{r.start:08X} to 0x{max(r.start, r.stop - 1):08X}"
+    return str(r)
 
 
 def ranges_text(ranges: Sequence[AddressRange], most: int = 3) -> str:
