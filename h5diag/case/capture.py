@@ -144,7 +144,7 @@ def _about(chip: Chip, steps: tuple[Step, ...]) -> tuple[str, ...]:
     return (
         f"Collects what h5diag wants to know of one board with an {chip.title}.",
         "Read only: hot plug, no reset, no erase, no write, no option is set, no authentication.",
-        f"It reads {size // 1024} KB and takes some minutes. Do not reset or unplug the board before it ends.",
+        f"It reads {size // 1024} KiB and takes some minutes. Do not reset or unplug the board before it ends.",
         "Run it once with the name good for a board that works and once with the name suspect.",
         "Each step stands alone: where the chip refuses one, the others still tell something.",
     )

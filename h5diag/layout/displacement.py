@@ -85,7 +85,7 @@ def explain(
         count = abs(displacement) // flash.sector_size
         return Explanation(
             ExplanationKind.SECTOR_MOVE,
-            f"{count} whole sector{'s' if count > 1 else ''} of {flash.sector_size // 1024} KB, {moved}",
+            f"{count} whole sector{'s' if count > 1 else ''} of {flash.sector_size // 1024} KiB, {moved}",
         )
     return Explanation(ExplanationKind.UNEXPLAINED, f"{moved}: no slot, bank or sector explains it")
 

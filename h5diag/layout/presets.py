@@ -93,7 +93,7 @@ def chip_with_flash(size: int) -> Chip:
     if size % (2 * chip.flash.sector_size) or not 0 < size <= 1 << 24:
         raise InputError(f"a flash of {size:#x} bytes is none of an STM32H5", advice="name the chip with --chip")
     flash = replace(chip.flash, size=size, bank_size=size // 2, ref="flash_layout.h")
-    return replace(chip, name=f"stm32h5-{size // 1024}k", title=f"an STM32H5 with {size // 1024} KB", flash=flash)
+    return replace(chip, name=f"stm32h5-{size // 1024}k", title=f"an STM32H5 with {size // 1024} KiB", flash=flash)
 
 
 def compose(

@@ -145,7 +145,7 @@ class TestPlan:
         if self.range.start % size or self.range.stop % size:
             a, b = self.range.start // size * size, -(-self.range.stop // size) * size
             raise InputError(
-                f"{self.range} is not of whole sectors ({size // 1024} KB)",
+                f"{self.range} is not of whole sectors ({size // 1024} KiB)",
                 advice=f"the sectors that hold it are 0x{a:08X}:0x{b:08X}",
             )
 

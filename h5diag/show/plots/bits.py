@@ -93,7 +93,7 @@ def plot_bits(board: BoardDiagnosis | Measured, *, ax: Axes | None = None) -> Ax
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):,.0f}"))
     ax.set_ylabel("bits (square-root scale)", fontsize=9)
     ax.set_xlabel(
-        f"sector, {m.chip.flash.sector_size // 1024} KB each, by its first address; masked sectors are left out",
+        f"sector, {m.chip.flash.sector_size // 1024} KiB each, by its first address; masked sectors are left out",
         fontsize=8.5,
     )
     style.legend_below(ax, bars, columns=2)

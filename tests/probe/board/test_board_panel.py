@@ -73,7 +73,7 @@ def test_a_dump_fills_the_map(panel):
     for state in set(states):
         assert LOOKS[state][0] in panel.map.value
     assert "agrees in" in panel.result.value
-    assert "0x08048000..0x08048004" in panel.result.value
+    assert "0x08048000 to 0x08048003" in panel.result.value
 
 
 def test_on_an_event_loop_progress_comes_and_cancel_works(panel, tmp_path):

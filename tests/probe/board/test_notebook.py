@@ -15,7 +15,7 @@ def test_the_notebook_runs(tmp_path):
     NotebookClient(book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = "\n".join(str(o) for c in book.cells if c.cell_type == "code" for o in c.outputs)
     assert "stm32h563zi, DEV_ID 0x484" in shown
-    assert "0x08044000..0x08044008" in shown
+    assert "0x08044000 to 0x08044007" in shown
     assert "agrees in" in shown
     assert " 24.0 MHz" in shown
     assert "BoardPanel" in shown

@@ -48,7 +48,7 @@ def panel_for(tmp_path, probe="virtual:link=memory"):
 
 def test_the_danger_is_plain(tmp_path):
     text = danger_html(panel_for(tmp_path).model)
-    for word in ("erases", "0x08040000..0x08044000", "decrypted", "Not tested", "minutes", "erase cycles"):
+    for word in ("erases", "0x08040000 to 0x08043FFF", "decrypted", "Not tested", "minutes", "erase cycles"):
         assert word in text
 
 
