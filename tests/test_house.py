@@ -20,6 +20,7 @@ PACKAGE = ROOT / "h5diag"
 FLOORS = {
     "errors": 0,
     "ranges": 0,
+    "limits": 0,
     "text": 1,
     "memory": 1,
     "chip": 2,
