@@ -53,7 +53,7 @@ $(VENV)/.fuzz-installed: $(VENV)/.test-installed
 
 # The flash algorithm that runs in the chip's SRAM, from its source (needs gcc-arm-none-eabi 12.2).
 algo:
-	sh h5diag/probe/board/algorithm/build.sh && chmod 644 h5diag/probe/board/algorithm/flash_algorithm.bin
+	sh h5diag/probe/flashtest/algorithm/build.sh && chmod 644 h5diag/probe/flashtest/algorithm/flash_algorithm.bin
 
 clean:
 	rm -rf $(VENV) h5diag-demo $(ARTEFACTS) .bench

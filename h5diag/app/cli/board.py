@@ -333,7 +333,7 @@ def _virtual_arguments(parser: ArgumentParser) -> None:
 
 def _virtual(options: Namespace) -> Result:
     from h5diag.sim.virtual import VirtualChip, parse_items
-    from h5diag.sim.virtual.server import ChipServer, serve_until_signal
+    from h5diag.sim.virtual.probe import ChipServer, serve_until_signal
 
     if not 0 <= options.port < 65536:
         raise InputError(f"{options.port} is no TCP port", advice="use 0 to 65535")
