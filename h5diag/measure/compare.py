@@ -13,6 +13,7 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
+from h5diag.answer import Answer
 from h5diag.chip import Chip
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, subtracted
 
@@ -55,7 +56,7 @@ class Area:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Answer):
     """The areas of a comparison, in address order, and the sums over those that really differ.
 
     Parameters

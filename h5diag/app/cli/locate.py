@@ -29,7 +29,7 @@ def _arguments(parser: ArgumentParser) -> None:
 def _run(options: Namespace) -> Result:
     from h5diag.evidence.files import read_image
     from h5diag.measure.locate import locate
-    from h5diag.measure.locate.report import document, on_assumption, text
+    from h5diag.measure.locate.placement import on_assumption
 
     reference = read_image(options.reference, base=options.reference_base)
     dump = read_image(options.dump, base=options.base)
@@ -48,7 +48,7 @@ def _run(options: Namespace) -> Result:
         )
     if chosen.assumed:
         placement = on_assumption(placement, chosen.chip)
-    return Result(document(placement) | {"chip": chosen.chip.name, "chip_assumed": chosen.assumed}, text(placement))
+    return Result(placement.to_dict() | {"chip": chosen.chip.name, "chip_assumed": chosen.assumed}, str(placement))
 
 
 COMMANDS = (Command("locate", "find where pieces of a known image landed in a dump", _arguments, _run),)

@@ -22,10 +22,10 @@ from h5diag.judge import BoardDiagnosis, Diagnosis, diagnose
 from h5diag.layout import preset_names
 from h5diag.measure.firmware import examine_firmware
 from h5diag.memory import Cancel, Progress
+from h5diag.show.pages import pages_of
 from h5diag.show.plots import plot_bits, plot_memory_map
 from h5diag.show.plots.live import follow, live
 from h5diag.show.plots.locate import plot_dots
-from h5diag.show.plots.pages import pages_of
 from h5diag.show.report import fragment_html, write_report
 
 WAITING = "Choose the evidence and press Run."

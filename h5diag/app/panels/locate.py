@@ -12,8 +12,8 @@ from h5diag.app.panels.parts import JobBar, status_html, table_html
 from h5diag.app.panels.work import Job
 from h5diag.layout import Layout
 from h5diag.measure.locate import Correlation, Placement, correlate, locate
-from h5diag.measure.locate.report import headline
 from h5diag.memory import Cancel, MemoryImage, Progress
+from h5diag.show.locate import headline
 from h5diag.show.plots.live import live
 from h5diag.show.plots.locate import plot_correlation
 from h5diag.show.report.write_up import region_rows

@@ -12,6 +12,7 @@ from math import ceil, log2
 import numpy as np
 import numpy.typing as npt
 
+from h5diag.answer import Answer
 from h5diag.chip import Chip, load_chip
 from h5diag.layout import Layout
 from h5diag.measure.locate.fill import Flags, Numbers, content_bytes, fill_blocks
@@ -33,7 +34,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Correlation:
+class Correlation(Answer):
     """The match fraction of a dump against displacement.
 
     Parameters

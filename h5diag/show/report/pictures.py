@@ -9,10 +9,10 @@ from typing import Any
 
 from h5diag.judge import BoardDiagnosis
 from h5diag.measure.locate import correlate
-from h5diag.measure.locate.report import headline
+from h5diag.show.locate import headline
 from h5diag.show.plots import Picture, picture, plot_bits, plot_memory_map, save_png
 from h5diag.show.plots.locate import plot_correlation, plot_dots
-from h5diag.show.plots.spans import Look, lanes
+from h5diag.show.spans import Look, lanes
 from h5diag.text import count_text, size_text
 
 
