@@ -51,9 +51,9 @@ class Board:
     log: Text = field(default_factory=Text)
     uart: Text = field(default_factory=Text)
     registers: Text = field(default_factory=Text)
-    identity: Identity = field(default_factory=Identity)
-    sweep: Sweep = field(default_factory=Sweep)
-    flashtest: FlashTest = field(default_factory=FlashTest)
+    identity: Identity | None = None
+    sweep: Sweep | None = None
+    flashtest: FlashTest | None = None
 
     @property
     def known(self) -> bool:

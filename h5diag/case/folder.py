@@ -11,10 +11,10 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from h5diag.case.case import UNKNOWN, Board, Case, Dump, KnownImage, Text
-from h5diag.case.records import FlashTest, Identity, Sweep, parse_flashtest, parse_identity, parse_sweep
+from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
 from h5diag.errors import InputError
 from h5diag.evidence.files import decode_text, read_image
 from h5diag.evidence.files.sidecar import sidecar_path
@@ -116,6 +116,7 @@ def _shown(text: str) -> str:
     return _plain(text)
 
 
+_R = TypeVar("_R")
 _BOARD_KEYS = (
     "name",
     "dumps",
@@ -194,9 +195,9 @@ class _Reader:
                 Dump(_plain(f), self.image(f, f"{where}.{key}", base, access, mode)) for f in self.names(table, key)
             )
 
-        def record(key: str, parse: Callable[[str, str], Any], empty: Any) -> Any:
+        def record(key: str, parse: Callable[[str, str], _R]) -> _R | None:
             text = self.optional_text(table, key, where + ".")
-            return parse(text.text, str(self.folder / text.name)) if text else empty
+            return parse(text.text, str(self.folder / text.name)) if text else None
 
         reads = dumps("dumps")
         if access is Access.UNKNOWN and reads:
@@ -220,9 +221,9 @@ class _Reader:
             log=self.optional_text(table, "log", where + "."),
             uart=self.optional_text(table, "uart", where + "."),
             registers=self.optional_text(table, "registers", where + "."),
-            identity=record("info", parse_identity, Identity()),
-            sweep=record("sweep", parse_sweep, Sweep()),
-            flashtest=record("flashtest", parse_flashtest, FlashTest()),
+            identity=record("info", parse_identity),
+            sweep=record("sweep", parse_sweep),
+            flashtest=record("flashtest", parse_flashtest),
         )
 
     def image(self, name: str, where: str, base: int | None, access: Access, mode: str) -> MemoryImage:

@@ -109,7 +109,7 @@ def scope_of(m: Measured) -> str:
     tested = m.suspect.board.flashtest
     said.append(
         "cells were tested by a flash test"
-        if tested.given
+        if tested is not None
         else "contents only: no cell was erased or programmed to test it"
     )
     if m.chip_assumed:

@@ -64,7 +64,8 @@ def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
         "settles": {f.asks for f in findings if f.open_point and f.asks},
     }
     next_test = choose_next_test(verdict, **known)
-    if m.suspect.board.flashtest.given and not m.suspect.board.flashtest.restored:
+    tested = m.suspect.board.flashtest
+    if tested is not None and tested.restored is False:
         next_test = next(t for t in known_tests() if t.id == "restore")  # nothing comes before the user's own flash
     more = tuple(_filled(t, m) for t in rank_tests(verdict, **known)[1:4])
     return BoardDiagnosis(m, tuple(findings), verdict, _filled(next_test, m), more, branches)
@@ -101,18 +102,18 @@ def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
         "file-bases": bool(m.known),
         "give-layout": bool(m.layouts) or "options-differ" not in made,
         "read-options": bool(m.suspect.options.settings),
-        "read-registers": b.identity.given or bool(b.registers),
+        "read-registers": b.identity is not None or bool(b.registers),
         "read-the-same-way": m.comparable or bool(m.suspect.masked) or not m.has_good,
         "read-again": m.suspect.reads.reads > 1,
-        "speed-sweep": bool(b.sweep.points),
+        "speed-sweep": b.sweep is not None and bool(b.sweep.sweep),
         "read-marking": bool(b.marking),
         "read-later": bool(b.later),
         "system-words": bool(m.good.log.banner and m.suspect.log.banner) or not m.has_good,
-        "sample-the-core": b.identity.given,
+        "sample-the-core": b.identity is not None,
         "loader-log": bool(m.case.loader_log) or not m.case.has_loader,
         "known-good": m.has_good or bool(m.known),
         "reset-and-watch": bool(b.uart),
-        "flash-test": b.flashtest.given,
+        "flash-test": b.flashtest is not None,
         "repeat-flash-test": "flash-test-fails-short-of-proof" not in made,
         "program-again": not made & {"only-fell", "ecc-error"},
         "restore": True,

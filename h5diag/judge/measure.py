@@ -53,7 +53,7 @@ def choose_chip(case: Case, logs: Sequence[Log]) -> tuple[Chip, bool]:
             raise error.at(str(case.folder / "case.toml")) from None
     boards = (*case.suspects, case.good)
     told = [(log.banner.dev_id, log.banner.flash_kib) for log in logs]
-    told += [(b.identity.dev_id, b.identity.flash_kib) for b in boards if b.identity.given]
+    told += [(b.identity.dev_id or 0, b.identity.flash_kib or 0) for b in boards if b.identity is not None]
     for dev_id, flash_kib in told:
         for name in (DEFAULT_CHIP, *chip_names()):
             chip = load_chip(name)
@@ -161,7 +161,8 @@ def _options(board: Board, chip: Chip) -> OptionBytes:
         if listing.fields:
             return decode_listing(listing, chip)
     raw = [*parse_registers(board.registers.text)]
-    raw += [RawRegister(value, name=name.upper()) for name, value in board.identity.registers if value >= 0]
+    read = board.identity.registers if board.identity is not None else {}
+    raw += [RawRegister(value, name=name.upper()) for name, value in read.items() if value is not None]
     return decode_registers(raw, chip)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from h5diag.case.case import Board
-from h5diag.case.records import NOT_TOLD
+from h5diag.case.records import Identity
 from h5diag.chip import EccKind, ProductState
 from h5diag.evidence.texts import parse_registers
 from h5diag.judge.facts import BoardFacts, Measured
@@ -22,10 +22,10 @@ _KIB = {"B": 128, "C": 256, "E": 512, "G": 1024, "I": 2048, "J": 4096}
 
 def check_identity(m: Measured) -> tuple[Finding, ...]:
     """Does the chip say that it is the part printed on it?"""
-    board, identity = m.suspect.board, m.suspect.board.identity
+    board, identity = m.suspect.board, m.suspect.board.identity or Identity()
     part = _PART.search(re.sub(r"[\s-]", "", board.marking))
-    dev_id = identity.dev_id if identity.dev_id != NOT_TOLD else m.suspect.log.banner.dev_id
-    kib = identity.flash_kib if identity.flash_kib > 0 else m.suspect.log.banner.flash_kib
+    dev_id = identity.dev_id or m.suspect.log.banner.dev_id
+    kib = identity.flash_kib or m.suspect.log.banner.flash_kib
     if dev_id > 0 and dev_id != m.chip.identity.dev_id and not m.chip_assumed:
         return (
             Finding(
@@ -146,7 +146,8 @@ def check_ecc(m: Measured) -> tuple[Finding, ...]:
 
 def registers(board: Board, m: Measured) -> dict[str, int]:
     """Return the values of registers that a board's evidence holds, by name in lower case."""
-    values = {n: v for n, v in board.identity.registers if v != NOT_TOLD}
+    read = board.identity.registers if board.identity is not None else {}
+    values = {n: v for n, v in read.items() if v is not None}
     names = {r.offset: r.name.lower() for r in m.chip.registers}
     for raw in parse_registers(board.registers.text):
         name = raw.name.lower()
@@ -160,11 +161,12 @@ def registers(board: Board, m: Measured) -> dict[str, int]:
 
 def check_revision(m: Measured) -> tuple[Finding, ...]:
     """Is this silicon revision known for something that looks like this?"""
-    rev = m.suspect.board.identity.rev_id
+    identity = m.suspect.board.identity
+    rev = identity.rev_id if identity is not None else None
     letter = re.search(r"rev(?:ision)?\s*([A-Z])\b", m.suspect.log.banner.revision, re.IGNORECASE)
-    if rev == NOT_TOLD and letter:
-        rev = next((r.id for r in m.chip.revisions if r.letter.upper() == letter[1].upper()), NOT_TOLD)
-    if rev == NOT_TOLD:
+    if rev is None and letter:
+        rev = next((r.id for r in m.chip.revisions if r.letter.upper() == letter[1].upper()), None)
+    if rev is None:
         return ()
     name = next(
         (f"revision {r.letter} (0x{rev:04X})" for r in m.chip.revisions if r.id == rev), f"revision 0x{rev:04X}"

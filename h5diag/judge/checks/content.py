@@ -216,11 +216,9 @@ def check_size(m: Measured) -> tuple[Finding, ...]:
     """Do tool, layout and chip agree on the size of the flash?"""
     wanted = m.chip.flash.size // 1024
     banner = m.suspect.log.banner
-    told = [
-        (n, k)
-        for n, k in (("the programmer", banner.flash_kib), ("the chip", m.suspect.board.identity.flash_kib))
-        if k > 0
-    ]
+    identity = m.suspect.board.identity
+    said = identity.flash_kib if identity is not None else None
+    told = [(n, k) for n, k in (("the programmer", banner.flash_kib), ("the chip", said or 0)) if k > 0]
     out = []
     for who, kib in told:
         if kib != wanted and not m.chip_assumed:

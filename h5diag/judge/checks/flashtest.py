@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from h5diag.case.records import NOT_TOLD, Fault, FlashTest
+from h5diag.case.records import Fault, FlashTest, Identity
 from h5diag.judge.checks.chip import SUPPLY_MV
 from h5diag.judge.facts import Measured
 from h5diag.judge.verdict import Direction, Finding, Number
 from h5diag.measure.options import Unknown
 from h5diag.measure.repeats import ReadPattern
 from h5diag.memory import AddressRange, merged, subtracted
-from h5diag.text import count_text, range_text
+from h5diag.text import count_text, range_text, size_text
 
 HARD = frozenset(
     {
@@ -32,6 +32,8 @@ NOT_THE_CHIP = frozenset({"protected", "controller-error"})
 
 PROVING_ROUNDS = 2
 PROVING_SPEEDS = 2
+THOROUGH = ("standard", "full")
+"""Levels that show every cell both values and every neighbour."""
 APART = 1.5
 """Two link speeds count as two when one is at least so many times the other."""
 
@@ -39,10 +41,10 @@ APART = 1.5
 def check_flash_test(m: Measured) -> tuple[Finding, ...]:
     """Do the same cells fail in every round, with everything else excluded?"""
     t = m.suspect.board.flashtest
-    if not t.given:
+    if t is None:
         return ()
     out = list(_protected(t))
-    if not t.restored:
+    if t.restored is False:
         out.append(
             Finding(
                 "flash-test-not-restored",
@@ -100,16 +102,22 @@ def check_flash_test(m: Measured) -> tuple[Finding, ...]:
 
 
 def _clean(m: Measured, t: FlashTest, tested: int) -> Finding:
-    """Return the finding of a test without a fault; only a thorough one at the right place clears the chip."""
+    """Return the finding of a test without a fault; only a thorough one at the right place clears the chip.
+
+    The quick level programs each cell to one value, and a record that does not tell its level may be of it.
+    """
     size = m.chip.flash.sector_size
     covered = merged(m.canonical(AddressRange(s.start, s.start + size) for s in t.sectors if s.verdict == "good"))
     outside = subtracted(m.canonical(a.range for a in m.comparison.counted), covered)
-    thorough = t.conditions.rounds >= PROVING_ROUNDS and not outside
+    everything = covered == (m.chip.flash_range,) or bool(m.comparison.counted)
+    level = t.level in THOROUGH and (t.conditions.rounds or 0) >= PROVING_ROUNDS
+    thorough = level and not outside and everything
     return Finding(
         "flash-test-clean" if thorough else "flash-test-clean-in-part",
-        f"The flash test passed in all {count_text(tested, 'sector')} that it tested ({tested * size // 1024} KB of"
-        f" {range_text(t.range)}).",
+        f"The flash test (level {t.level or 'not told'}) passed in all {count_text(tested, 'sector')} that it tested"
+        f" ({size_text(tested * size)} of {range_text(t.range)}).",
         direction=Direction.AGAINST,
+        hint=not thorough,
         limits="Says nothing about sectors that it did not test.",
     )
 
@@ -173,27 +181,30 @@ def _weighed(m: Measured, t: FlashTest, hard: list[Fault]) -> Finding:
 def _missing(m: Measured, t: FlashTest, rounds: int) -> list[str]:
     """Return what keeps repeated failures from being proof, one phrase each."""
     c, out = t.conditions, []
-    if rounds < PROVING_ROUNDS or c.rounds < PROVING_ROUNDS:
+    if rounds < PROVING_ROUNDS or (c.rounds or 0) < PROVING_ROUNDS:
         out.append(f"no place failed in {PROVING_ROUNDS} full rounds")
     speeds = [hz for hz in c.swd_hz if hz > 0]
     if len(set(speeds)) < PROVING_SPEEDS or max(speeds) < APART * min(speeds):
         out.append(f"it ran at fewer than {PROVING_SPEEDS} link speeds that differ")
     out += _contradictions(m, t)
-    if c.power_cycles < 1:
+    if c.second_path is None:
+        out.append("no second way of reading agreed, so a link that errs at fixed places is not excluded")
+    if not c.power_cycles or c.power_cycles < 1:
         out.append("there was no power cycle between the rounds")
-    if c.voltage_mv == NOT_TOLD:
+    if c.voltage_mv is None:
         out.append("the supply was not measured")
     elif not SUPPLY_MV[0] <= c.voltage_mv <= SUPPLY_MV[1]:
         out.append(f"the supply was {c.voltage_mv} mV")
-    if not c.wrp_told:
+    if c.wrp is None:
         out.append("write protection was not recorded")
     elif _protected_there(m, t):
         out.append("sectors of the range are write-protected")
-    if not c.tzen or not c.product_state:
+    if c.tzen is None or c.product_state is None:
         out.append("TrustZone and product state were not recorded")
-    elif c.product_state not in ("0xed", "open", "237"):
-        out.append(f"the product state was {c.product_state}")
-    if c.rev_id == NOT_TOLD:
+    elif c.product_state not in (0xED, "open"):
+        state = c.product_state
+        out.append(f"the product state was {hex(state) if isinstance(state, int) else state}")
+    if c.rev_id is None:
         out.append("the silicon revision was not recorded")
     elif c.rev_id not in {r.id for r in m.chip.revisions}:
         out.append(f"the silicon revision 0x{c.rev_id:04X} is none that is known")
@@ -201,7 +212,7 @@ def _missing(m: Measured, t: FlashTest, rounds: int) -> list[str]:
         out.append("a known limit of this silicon revision concerns flash reads")
     if m.suspect.reads.pattern in (ReadPattern.CHUNKS, ReadPattern.SHIFT, ReadPattern.OTHER):
         out.append("repeated dumps of this board disagree, so the reading path is not trusted")
-    points = m.suspect.board.sweep.points
+    points = m.suspect.board.sweep.sweep if m.suspect.board.sweep is not None else ()
     if points and points[0].disagreeing == 0 and any(p.disagreeing > 0 for p in points):
         out.append("reads of this board depend on the link speed")
     if any(e.about == "board-wiring" for e in m.suspect.log.messages):
@@ -224,13 +235,16 @@ def _contradictions(m: Measured, t: FlashTest) -> list[str]:
     if any(s.verdict == "good" and any(f.kind in HARD for f in s.faults) for s in t.sectors):
         out.append("the result calls a sector good and lists faults in it")
     listed = sum(len(s.faults) for s in t.sectors)
-    if t.fault_count not in (NOT_TOLD, listed):
+    if t.fault_count not in (None, listed):
         out.append(f"the result counts {t.fault_count} faults and lists {listed}")
     for name, told in (("TZEN", c.tzen), (m.chip.state_option, c.product_state)):
         listing = m.suspect.options.value(name)
-        if not isinstance(listing, Unknown) and told.startswith("0x") and int(told, 16) != listing:
-            out.append(f"the test ran with {name} {told}, the board's option bytes say 0x{listing:x}: another board's?")
-    if NOT_TOLD not in (c.rev_id, m.suspect.board.identity.rev_id) and c.rev_id != m.suspect.board.identity.rev_id:
+        if not isinstance(listing, Unknown) and isinstance(told, int) and told != listing:
+            out.append(
+                f"the test ran with {name} 0x{told:x}, the board's option bytes say 0x{listing:x}: another board's?"
+            )
+    identity = m.suspect.board.identity or Identity()
+    if None not in (c.rev_id, identity.rev_id) and c.rev_id != identity.rev_id:
         out.append("the test names another silicon revision than the board")
     return out
 
@@ -251,4 +265,4 @@ def _protected_there(m: Measured, t: FlashTest) -> bool:
     told = len(c.wrp_registers)
     if told and any(b.start >= flash.base + told * flash.bank_size for b in m.canonical(bad)):
         return True  # the register of that bank was not recorded
-    return c.wrp_flag or any(p.overlaps(b) for p in m.canonical(protected) for b in m.canonical(bad))
+    return c.wrp is True or any(p.overlaps(b) for p in m.canonical(protected) for b in m.canonical(bad))

@@ -165,7 +165,7 @@ def check_transport_marks(m: Measured) -> tuple[Finding, ...]:
 
 def check_sweep(m: Measured) -> tuple[Finding, ...]:
     """Do errors depend on the link speed?"""
-    points = m.suspect.board.sweep.points
+    points = m.suspect.board.sweep.sweep if m.suspect.board.sweep is not None else ()
     if len(points) < 2:
         return ()
     bad = [p for p in points if p.disagreeing > 0]

@@ -132,6 +132,8 @@ def test_without_the_access_no_cause_rests_on_zeros(edited):
 CONDITIONS = {
     "one round": lambda c: c.update(rounds=1),
     "one speed": lambda c: c.update(swd_hz=[4_000_000]),
+    "no second reading path": lambda c: c.update(second_path=None),
+    "second reading path not recorded": lambda c: c.pop("second_path"),
     "no power cycle": lambda c: c.update(power_cycles=0),
     "supply out of range": lambda c: c.update(voltage_mv=1600),
     "supply not measured": lambda c: c.pop("voltage_mv"),
