@@ -9,9 +9,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from h5diag.memory import Progress
+if TYPE_CHECKING:
+    from h5diag.memory import Progress
 
 _PARTS = re.compile(r"[ -~]+|\r\n|.", re.S)
 _SPACES = "\u00a0\u2007\u2009\u200a\u202f\u3000"
@@ -81,6 +82,12 @@ def plain_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
+
+
+def keep_line_ends() -> None:
+    """Let what is written keep its own line ends: a script for another system is printed as it is."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(newline="")
 
 
 @contextmanager

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from html import escape
 from textwrap import wrap
 from typing import Any
+
+from h5diag.show.printing import clean
 
 MOST_HTML = 30_000
 """Bytes of a result's HTML: what a notebook can hold many times over."""
@@ -367,6 +369,22 @@ def short_text(s: Sheet) -> str:
     head = _cut(f"{s.name}: {s.headline}" if s.name else s.headline, 700)
     titles = _cut(", ".join(x.title for x in s.sections if x.title), 200)
     return (head + (f"\n[{titles}]" if titles else "")).encode("utf-8")[:MOST_SHORT].decode("utf-8", "ignore")
+
+
+def cleaned(s: Sheet, by: Callable[[str], str] = clean) -> Sheet:
+    """Return the same sheet with every text in it passed through a function; by default nothing steers a terminal."""
+    changed: Sheet = _mapped(s, by)
+    return changed
+
+
+def _mapped(value: Any, by: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return by(value)
+    if isinstance(value, tuple):
+        return tuple(_mapped(v, by) for v in value)
+    if is_dataclass(value) and not isinstance(value, type) and not isinstance(value, Strip):
+        return replace(value, **{f.name: _mapped(getattr(value, f.name), by) for f in fields(value)})
+    return value
 
 
 def joined(sheets: Sequence[Sheet], headline: str = "") -> Sheet:

@@ -11,9 +11,9 @@ import sys
 import pytest
 
 from h5diag.app.cli import build_parser, commands, main
-from h5diag.app.cli.command import Result
 from h5diag.case import load_case
 from h5diag.case.samples import data_folder
+from h5diag.show import printing, sheet
 
 FOUNDING = data_folder() / "founding"
 CONTRACT = {
@@ -236,7 +236,55 @@ def test_a_text_of_which_nothing_is_understood_is_told(tmp_path, capsys):
 
 def test_what_steers_a_terminal_is_never_printed():
     text = "a\x1b[31m\0\u202eb\u2028\u0085\rc\u00a0d\r\ne\n\tf \u00fc \u2588"
-    assert Result({}, text).text == "a?[31m??b???c d\r\ne\n\tf \u00fc \u2588"
+    clean = "a?[31m??b???c d\r\ne\n\tf \u00fc \u2588"
+    assert printing.clean(text) == clean
+    whole = sheet.sheet(text, sheet.section(text, text, sheet.bullets([text]), sheet.table(text, [[text]])))
+    assert text not in repr(sheet.cleaned(whole))
+    assert repr(sheet.cleaned(whole)).count(repr(clean)) == 6
+
+
+def test_an_unknown_option_points_at_the_help_of_its_own_command(capsys):
+    for argv, prog in (
+        (["locate", "a", "b", "--bogus"], "h5diag locate"),
+        (["loader", "lint", "x", "--bogus"], "h5diag loader lint"),
+        (["loader"], "h5diag loader"),
+    ):
+        assert main(argv) == 2
+        assert f"see '{prog} --help'" in capsys.readouterr().err
+
+
+def test_help_has_examples_that_can_be_parsed_and_exit_statuses(capsys):
+    assert main(["help"]) == 0
+    assert "exit status" in capsys.readouterr().out
+    assert main(["help", "loader", "lint"]) == 0
+    assert "usage: h5diag loader lint" in capsys.readouterr().out
+    assert main(["help", "nonsense"]) == 2
+    for line in [e for c in (*commands(), *(g for c in commands() for g in c.commands)) for e in c.examples]:
+        words = line.split(" #")[0].split(" > ")[0].split()
+        assert words[0] == "h5diag"
+        build_parser().parse_args(words[1:])
+
+
+def test_every_command_has_an_example():
+    for command in commands():
+        for c in command.commands or (command,):
+            assert c.examples, c.name
+
+
+def test_quiet_leaves_out_remarks_and_keeps_errors(capsys, tmp_path):
+    (tmp_path / "a.bin").write_bytes(bytes(range(256)) * 16)
+    path = str(tmp_path / "a.bin")
+    assert main(["compare", path, path]) == 0
+    assert "assumed" in capsys.readouterr().err
+    assert main(["compare", path, path, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["compare", path, "no-such-file", "-q"]) == 2
+    assert "no-such-file" in capsys.readouterr().err
+
+
+def test_completion_is_printed_for_a_shell(capsys):
+    assert main(["--print-completion", "bash"]) == 0
+    assert "complete" in capsys.readouterr().out
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_the_work(tmp_path, capsys):

@@ -113,4 +113,12 @@ def _run(options: Namespace) -> Result:
     return Result(document, "\n".join(lines))
 
 
-COMMANDS = (Command("compare", "what differs in place between a good and a suspect dump", _arguments, _run),)
+COMMANDS = (
+    Command(
+        "compare",
+        "what differs in place between a good and a suspect dump",
+        _arguments,
+        _run,
+        examples=("h5diag compare good.hex suspect.hex --options-suspect suspect-ob.txt",),
+    ),
+)

@@ -150,6 +150,18 @@ def _list(title: str, items: Iterable[str]) -> str:
 
 
 COMMANDS = (
-    Command("demo", "the founding case, on bundled data: verdict, write-up and plots", _demo_arguments, _demo),
-    Command("diagnose", "a case folder to a verdict with its evidence and the cheapest next test", _arguments, _run),
+    Command(
+        "demo",
+        "the founding case, on bundled data: verdict, write-up and plots",
+        _demo_arguments,
+        _demo,
+        examples=("h5diag demo --out h5diag-demo",),
+    ),
+    Command(
+        "diagnose",
+        "a case folder to a verdict with its evidence and the cheapest next test",
+        _arguments,
+        _run,
+        examples=("h5diag diagnose h5diag-case", "h5diag diagnose h5diag-case --report write-up.html --redact"),
+    ),
 )

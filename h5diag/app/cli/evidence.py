@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from h5diag.app.cli.command import Command, Result
+from h5diag.show import printing
 
 if TYPE_CHECKING:
     from h5diag.case.intake import BoardFiles, Sorted
@@ -81,20 +81,16 @@ def _case(options: Namespace) -> Result:
         good=options.good,
         suspect=options.suspect,
         told=told,
-        ask=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
+        ask=_ask if printing.somebody_there() else None,
     )
     write_case(found.content, folder)
     return Result(_document(found, str(folder)), _text(found, str(folder)))
 
 
 def _ask(question: str, answers: Sequence[str]) -> int:
-    sys.stderr.write(question + "\n")
-    for number, answer in enumerate(answers, 1):
-        sys.stderr.write(f"  {number}  {answer}\n")
+    printing.error("\n".join([question, *(f"  {number}  {answer}" for number, answer in enumerate(answers, 1))]))
     while True:
-        sys.stderr.write(f"1 to {len(answers)}, or Enter if you do not know: ")
-        sys.stderr.flush()
-        line = sys.stdin.readline().strip()
+        line = printing.ask(f"1 to {len(answers)}, or Enter if you do not know: ")
         if not line:
             return -1
         if line.isdecimal() and 1 <= int(line) <= len(answers):
@@ -174,8 +170,7 @@ def _capture(options: Namespace) -> Result:
     chip = chip or (layout.chip if layout else load_chip())
     script = capture_script(Shell(options.shell), chip, layout)
     steps = capture_steps(chip, layout)
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(newline="")  # the script's line ends are its own; no system may translate them
+    printing.keep_line_ends()
     document = {
         "shell": options.shell,
         "chip": chip.name,
@@ -192,6 +187,19 @@ COMMANDS = (
         "print a read-only STM32CubeProgrammer script that collects evidence of a board",
         _capture_arguments,
         _capture,
+        examples=(
+            "h5diag capture --print sh --layout oemirot-2m-overwrite > capture.sh",
+            "h5diag capture --print bat > capture.bat",
+        ),
     ),
-    Command("case", "sort evidence files into a case folder and say what is missing", _case_arguments, _case),
+    Command(
+        "case",
+        "sort evidence files into a case folder and say what is missing",
+        _case_arguments,
+        _case,
+        examples=(
+            "h5diag case my-files/",
+            "h5diag case suspect-1.hex suspect-ob.txt --good good.hex good-ob.txt --layout flash_layout.h",
+        ),
+    ),
 )

@@ -315,4 +315,12 @@ def _image_lines(judged: JudgedImage) -> list[str]:
     return lines + [f"    problem    {p}" for p in i.image.problems] + [f"    note       {r}" for r in v.remarks]
 
 
-COMMANDS = (Command("image", "boot-loader images in a file or dump: genuine, and installed?", _arguments, _run),)
+COMMANDS = (
+    Command(
+        "image",
+        "boot-loader images in a file or dump: genuine, and installed?",
+        _arguments,
+        _run,
+        examples=("h5diag image dump.hex --layout oemirot-2m-overwrite --verify-key sign-pub.pem",),
+    ),
+)

@@ -51,4 +51,15 @@ def _run(options: Namespace) -> Result:
     return Result(placement.to_dict() | {"chip": chosen.chip.name, "chip_assumed": chosen.assumed}, str(placement))
 
 
-COMMANDS = (Command("locate", "find where pieces of a known image landed in a dump", _arguments, _run),)
+COMMANDS = (
+    Command(
+        "locate",
+        "find where pieces of a known image landed in a dump",
+        _arguments,
+        _run,
+        examples=(
+            "h5diag locate good.hex suspect.hex --layout flash_layout.h",
+            "h5diag locate app.bin dump.bin --base 0x08000000 --reference-base 0x0C018000",
+        ),
+    ),
+)
