@@ -7,7 +7,9 @@ from typing import Any
 from h5diag.case.case import Case
 from h5diag.evidence.texts import LogKind, parse_listing, parse_log
 from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis
-from h5diag.judge.verdict import Finding, Hypothesis, NextTest
+from h5diag.judge.findings import Finding
+from h5diag.judge.next_test import NextTest
+from h5diag.judge.weighing import Hypothesis
 
 
 def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:

@@ -93,7 +93,7 @@ def diagnosis_text(diagnosis: Diagnosis, *, verbose: bool = False) -> str:
 
 
 def _board(board: BoardDiagnosis, *, named: bool, verbose: bool) -> list[str]:
-    from h5diag.judge.verdict import Status
+    from h5diag.judge import Status
 
     verdict = board.verdict
     head = f"{board.name}: {verdict.summary}" if named else verdict.summary

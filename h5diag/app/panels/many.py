@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from h5diag.app.panels.parts import table_html
-from h5diag.judge import BoardDiagnosis
-from h5diag.judge.verdict import Status
+from h5diag.judge import BoardDiagnosis, Status
 from h5diag.show.report.write_up import BADGES
 from h5diag.text import size_text
 

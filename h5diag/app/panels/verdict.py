@@ -5,8 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from h5diag.app.panels.parts import EDGES, INK, LINE, MARKS, SHADE, SOFT, table_html
-from h5diag.judge import BoardDiagnosis
-from h5diag.judge.verdict import Hypothesis, Status
+from h5diag.judge import BoardDiagnosis, Hypothesis, Status
 from h5diag.show.report.write_up import BADGES, slot_rows
 
 

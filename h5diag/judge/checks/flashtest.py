@@ -6,8 +6,8 @@ from collections import defaultdict
 
 from h5diag.case.records import Fault, FlashTest, Identity
 from h5diag.judge.checks.chip import SUPPLY_MV
-from h5diag.judge.facts import Measured
-from h5diag.judge.verdict import Direction, Finding, Number
+from h5diag.judge.findings import Finding, found
+from h5diag.judge.measured import Measured
 from h5diag.measure.options import Unknown
 from h5diag.measure.repeats import ReadPattern
 from h5diag.memory import AddressRange, merged, subtracted
@@ -45,39 +45,21 @@ def check_flash_test(m: Measured) -> tuple[Finding, ...]:
         return ()
     out = list(_protected(t))
     if t.restored is False:
-        out.append(
-            Finding(
-                "flash-test-not-restored",
-                "The flash test did not put the contents back.",
-                asks="restore",
-                open_point="the flash test left the flash without its contents",
-            )
-        )
+        out.append(found("flash-test-not-restored"))
     backup = [f for s in t.sectors if s.verdict == "untested" for f in s.faults if f.kind == "ecc-uncorrected"]
     if backup:
-        places = ", ".join(f"0x{f.address:08X}" for f in backup[:4])
-        out.append(
-            Finding(
-                "ecc-error",
-                f"While the flash test made its backup, the ECC failed at {places}; such a sector is"
-                " not tested, since no copy of it could be trusted.",
-                asks="program-again",
-                alternatives=("a write cut by a reset", "programmed twice without an erase", "a weak cell"),
-                open_point=f"an ECC error at {places}: torn write, double programming or weak cells",
-            )
-        )
+        out.append(found("ecc-at-backup", places=", ".join(f"0x{f.address:08X}" for f in backup[:4])))
     tested = [s for s in t.sectors if s.verdict != "untested"]
     if not tested:
-        return (*out, Finding("flash-test-nothing", "The flash test could test no sector of its range."))
+        return (*out, found("flash-test-nothing"))
     unstable = [f for s in tested for f in s.faults if f.kind == "unstable"]
     if unstable:
         out.append(
-            Finding(
+            found(
                 "flash-test-unstable",
-                f"{count_text(len(unstable), 'cell')} read now 0, now 1 at fixed places"
-                f" (first at 0x{unstable[0].address:08X}).",
-                direction=Direction.CHIP,
                 where=tuple(AddressRange(f.address, f.address + 1) for f in unstable),
+                count=len(unstable),
+                first=unstable[0].address,
             )
         )
     hard = [f for s in tested for f in s.faults if f.kind in HARD]
@@ -87,15 +69,7 @@ def check_flash_test(m: Measured) -> tuple[Finding, ...]:
     if any(f.kind not in NOT_THE_CHIP | {"unstable"} for s in tested for f in s.faults) or any(
         not s.faults for s in bad
     ):
-        out.append(
-            Finding(
-                "flash-test-fails-short-of-proof",
-                f"{count_text(max(1, len(bad)), 'sector')} of the flash test"
-                " behaved oddly without failing to erase or program.",
-                direction=Direction.CHIP,
-                asks="repeat-flash-test",
-            )
-        )
+        out.append(found("flash-test-odd", count=max(1, len(bad))))
     elif not bad:
         out.append(_clean(m, t, len(tested)))
     return tuple(out)
@@ -112,13 +86,13 @@ def _clean(m: Measured, t: FlashTest, tested: int) -> Finding:
     everything = covered == (m.chip.flash_range,) or bool(m.comparison.counted)
     level = t.level in THOROUGH and (t.conditions.rounds or 0) >= PROVING_ROUNDS
     thorough = level and not outside and everything
-    return Finding(
+    return found(
         "flash-test-clean" if thorough else "flash-test-clean-in-part",
-        f"The flash test (level {t.level or 'not told'}) passed in all {count_text(tested, 'sector')} that it tested"
-        f" ({size_text(tested * size)} of {range_text(t.range)}).",
-        direction=Direction.AGAINST,
-        hint=not thorough,
-        limits="Says nothing about sectors that it did not test.",
+        level=t.level or "not told",
+        count=tested,
+        all=m.chip.flash.size // size,
+        size=size_text(tested * size),
+        range=range_text(t.range),
     )
 
 
@@ -126,14 +100,7 @@ def _protected(t: FlashTest) -> tuple[Finding, ...]:
     protected = [f for s in t.sectors for f in s.faults if f.kind == "protected"]
     if not protected:
         return ()
-    return (
-        Finding(
-            "write-protected-sectors-failed",
-            f"{count_text(len(protected), 'sector')} refused because of write"
-            f" protection (first at 0x{protected[0].address:08X}).",
-            direction=Direction.AGAINST,
-        ),
-    )
+    return (found("write-protected-sectors-failed", count=len(protected), first=protected[0].address),)
 
 
 def _weighed(m: Measured, t: FlashTest, hard: list[Fault]) -> Finding:
@@ -151,30 +118,17 @@ def _weighed(m: Measured, t: FlashTest, hard: list[Fault]) -> Finding:
         f"{count_text(len(rounds), 'quad-word')} {fails} to erase or program ({kinds}{first}); the one at"
         f" 0x{place:08X} in {count_text(most, 'round')}"
     )
-    numbers = (Number("faults", len(hard)), Number("rounds", most), Number("speeds", len(set(t.conditions.swd_hz))))
-    where = tuple(AddressRange(p, p + unit) for p in sorted(rounds))
-    # A range test accounts for what reads wrong in the sectors that it found bad, and nowhere else.
-    explains = tuple(AddressRange(s.start, s.start + m.chip.flash.sector_size) for s in t.sectors if s.verdict == "bad")
-    if missing:
-        return Finding(
-            "flash-test-fails-short-of-proof",
-            f"{said}. Not proved, because {'; '.join(missing)}.",
-            asks="repeat-flash-test",
-            numbers=numbers,
-            where=where,
-            direction=Direction.CHIP,
-            explains=m.canonical(explains),
-        )
-    return Finding(
-        "flash-test-proves",
-        f"{said}, at {len(set(t.conditions.swd_hz))} link speeds and across a power cycle, with"
-        " supply, protection and transport excluded.",
-        numbers=numbers,
-        where=where,
-        direction=Direction.CHIP,
-        explains=m.canonical(explains),
-        compares=True,
-        limits=f"Speaks of {range_text(t.range)} only.",
+    return found(
+        "flash-test-fails-short-of-proof" if missing else "flash-test-proves",
+        where=tuple(AddressRange(p, p + unit) for p in sorted(rounds)),
+        # A range test accounts for what reads wrong in the sectors that it found bad, and nowhere else.
+        explains=m.canonical(
+            AddressRange(s.start, s.start + m.chip.flash.sector_size) for s in t.sectors if s.verdict == "bad"
+        ),
+        said=said,
+        missing="; ".join(missing),
+        speeds=len(set(t.conditions.swd_hz)),
+        range=range_text(t.range),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from h5diag.judge.verdict import Status
+from h5diag.judge import Status
 from h5diag.show.plots import Picture
 from h5diag.show.report.write_up import NOT_STATED, WriteUp
 

@@ -14,8 +14,7 @@ import numpy as np
 
 from h5diag import __version__
 from h5diag.case import Board, Case
-from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis, Measured
-from h5diag.judge.verdict import Finding, VerdictWord
+from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis, Finding, Measured, VerdictWord
 from h5diag.measure.locate import Placement, Region
 from h5diag.measure.options import Setting, Weight, compare_options
 from h5diag.memory import Access

@@ -9,8 +9,7 @@ import pytest
 
 from h5diag.case import load_case
 from h5diag.case.samples import data_folder
-from h5diag.judge import diagnose
-from h5diag.judge.verdict import VerdictWord
+from h5diag.judge import VerdictWord, diagnose
 
 CASES = sorted(p.parent.name for p in data_folder().glob("*/expected.json"))
 
@@ -64,6 +63,7 @@ SWAPS = {
         [ACCESS],
         {
             "views-not-comparable",
+            "views-differ",
             "zeros-are-the-mask",
             "zeros-look-like-a-mask",
             "download-pending",
@@ -76,6 +76,7 @@ SWAPS = {
         [('options = "suspect-ob.txt"\n', "")],
         {
             "views-not-comparable",
+            "views-differ",
             "zeros-are-the-mask",
             "zeros-look-like-a-mask",
             "zeros-on-sector-edges",

@@ -13,8 +13,7 @@ import pytest
 from h5diag.case import load_case
 from h5diag.case.samples import data_folder
 from h5diag.evidence.files import write_image
-from h5diag.judge import diagnose
-from h5diag.judge.verdict import VerdictWord
+from h5diag.judge import VerdictWord, diagnose
 from h5diag.memory import MemoryImage, Segment
 
 BASE = 0x08000000

@@ -9,7 +9,7 @@ from enum import IntEnum
 from functools import lru_cache
 from importlib import resources
 
-from h5diag.judge.verdict.weighing import Status, Verdict, VerdictWord
+from h5diag.judge.weighing import Status, Verdict, VerdictWord
 
 
 class TestClass(IntEnum):
@@ -86,7 +86,7 @@ PROVED = NextTest(
 @lru_cache(maxsize=1)
 def known_tests() -> tuple[NextTest, ...]:
     """Return all tests of ``next_tests.toml``, mildest and cheapest first."""
-    raw = tomllib.loads(resources.files("h5diag").joinpath("judge", "verdict", "next_tests.toml").read_text("utf-8"))
+    raw = tomllib.loads(resources.files("h5diag").joinpath("judge", "next_tests.toml").read_text("utf-8"))
     words = {k.word: k for k in TestClass}
     tests = [
         NextTest(

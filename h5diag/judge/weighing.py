@@ -1,4 +1,4 @@
-"""Weighing: findings move hypotheses by decibans, as ``table.toml`` says.
+"""Weighing: findings move hypotheses by decibans, as ``findings.toml`` and ``causes.toml`` say.
 
 Each hypothesis is judged on its own, since two causes may both be true. It begins at a prior and every finding
 adds its weight of evidence, ten times the decimal logarithm of the likelihood ratio: +10 makes a cause ten times
@@ -15,7 +15,7 @@ from enum import Enum
 from functools import lru_cache
 from importlib import resources
 
-from h5diag.judge.verdict.findings import Direction, Finding
+from h5diag.judge.findings import Direction, Finding, rows
 
 
 class Status(Enum):
@@ -41,7 +41,8 @@ class Cause:
     """A row of the table: a hypothesis before any evidence.
 
     `prior` is in decibans. `plain` explains the cause to somebody who does not know boot loaders.
-    `sign_of_chip` marks causes that lie in the chip's own cells.
+    `sign_of_chip` marks causes that lie in the chip's own cells. `proof` are the findings without which it is never
+    `supported`, whatever else adds up.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Cause:
     prior: int
     plain: str
     sign_of_chip: bool
+    proof: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,32 +116,35 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The weighing table as loaded: lines in decibans, causes, and the weights by finding."""
+    """The causes and the lines between the statuses, in decibans, as loaded."""
 
     supported_at: int
     excluded_at: int
     against: int
     causes: tuple[Cause, ...]
-    weights: dict[str, dict[str, int]]
 
 
 @lru_cache(maxsize=1)
 def load_table() -> Table:
-    """Return the weighing table; ValueError when a rule names a hypothesis that is not there."""
-    raw = tomllib.loads(resources.files("h5diag").joinpath("judge", "verdict", "table.toml").read_text("utf-8"))
-    rows = tuple(
-        Cause(id, str(row["text"]), int(row["prior"]), str(row["plain"]), bool(row.get("chip", False)))
-        for id, row in raw["causes"].items()
+    """Return ``causes.toml``; ValueError when a finding moves a cause that is not there."""
+    raw = tomllib.loads(resources.files("h5diag").joinpath("judge", "causes.toml").read_text("utf-8"))
+    lines = raw.pop("lines")
+    causes = tuple(
+        Cause(
+            id,
+            str(row["text"]),
+            int(row["prior"]),
+            str(row["plain"]),
+            bool(row.get("chip", False)),
+            tuple(row.get("proof", ())),
+        )
+        for id, row in raw.items()
     )
-    known = {c.id for c in rows}
-    weights: dict[str, dict[str, int]] = {}
-    for finding, moves in raw["findings"].items():
-        if unknown := sorted(set(moves) - known):
-            raise ValueError(f"table.toml: finding {finding} moves {unknown[0]}, which is no hypothesis")
-        weights[finding] = {cause: int(v) for cause, v in moves.items()}
-    return Table(
-        int(raw["lines"]["supported"]), int(raw["lines"]["excluded"]), int(raw["lines"]["against"]), rows, weights
-    )
+    known = {c.id for c in causes}
+    for id, row in rows().items():
+        if unknown := sorted(set(row.moves) - known):
+            raise ValueError(f"findings.toml: {id} moves {unknown[0]}, which is no cause")
+    return Table(int(lines["supported"]), int(lines["excluded"]), int(lines["against"]), causes)
 
 
 def causes() -> tuple[Cause, ...]:
@@ -177,7 +182,7 @@ _RANK = {Status.SUPPORTED: 0, Status.POSSIBLE: 1, Status.NOT_TESTED: 2, Status.E
 def _judge(cause: Cause, findings: Sequence[Finding], table: Table) -> Hypothesis:
     moves: dict[str, Move] = {}
     for f in findings:
-        weight = table.weights.get(f.id, {}).get(cause.id, 0)
+        weight = rows()[f.id].moves.get(cause.id, 0) if f.id in rows() else 0
         if weight and (f.id not in moves or (moves[f.id].hint and not f.hint)):
             moves[f.id] = Move(f.id, f.claim, weight, f.hint)
     solid = cause.prior + sum(m.decibans for m in moves.values() if not m.hint)
@@ -187,6 +192,8 @@ def _judge(cause: Cause, findings: Sequence[Finding], table: Table) -> Hypothesi
         score = min(score, table.supported_at - 1)
     elif hints < 0 and solid > table.excluded_at:
         score = max(score, table.excluded_at + 1)
+    if cause.proof and not any(id in moves for id in cause.proof):
+        score = min(score, table.supported_at - 1)
     if not moves:
         status = Status.NOT_TESTED
     elif score >= table.supported_at:
