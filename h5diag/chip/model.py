@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from h5diag.chip.ecc import EccArea, EccKind, EccLocation, Interruption
+from msgspec.structs import replace
+
 from h5diag.chip.facts import (
     Address,
     Area,
+    EccArea,
+    EccKind,
+    EccLocation,
     Erratum,
+    Fact,
     Flag,
     Flash,
     FlashMode,
     Identity,
+    Interruption,
     Key,
     Meaning,
     Option,
     Package,
     ProductState,
     Region,
+    Register,
     Revision,
     Sector,
     Source,
 )
-from h5diag.chip.registers import Register
 from h5diag.memory import AddressRange
 
 
-@dataclass(frozen=True, slots=True)
-class Chip:
+class Chip(Fact):
     """A chip as its manuals describe it.
 
     `words` are the family words by which ``--chip`` finds it too, `parts` patterns of the marking
