@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARTEFACTS ?= artefacts
 FUZZ_RUNS ?= 20000
 
-.PHONY: demo lab test lint bench soak fuzz screenshots algo clean
+.PHONY: index demo lab test lint bench soak fuzz screenshots algo clean
 
 demo: $(VENV)/.installed
 	$(BIN)/h5diag demo --out h5diag-demo
@@ -15,6 +15,9 @@ lab: $(VENV)/.installed
 
 test: $(VENV)/.test-installed
 	$(BIN)/pytest -n auto --dist worksteal
+
+index: $(VENV)/.installed
+	$(BIN)/python -c "from h5diag.chip.files import write_index; write_index()"
 
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check h5diag tests benchmarks data

@@ -17,7 +17,7 @@ _RDP_1 = "read protection: a debugger reaches no flash"
 _REF = "PDB"
 
 
-class Bank(Fact):
+class Bank(Fact, frozen=True):
     """A bank: its base and its sectors as (count, size)."""
 
     base: int
@@ -29,7 +29,7 @@ class Bank(Fact):
         return sum(count * size for count, size in self.sectors)
 
 
-class Geometry(Fact):
+class Geometry(Fact, frozen=True):
     """Banks of the user flash; `when` says of which configuration, empty for all."""
 
     size: int
@@ -37,7 +37,7 @@ class Geometry(Fact):
     when: str = ""
 
 
-class Place(Fact):
+class Place(Fact, frozen=True):
     """Where an option stands: `bits` are its lowest bit and its width; an address is value * scale + offset."""
 
     name: str
@@ -49,7 +49,7 @@ class Place(Fact):
     values: tuple[int, ...] = ()
 
 
-class Entry(Fact):
+class Entry(Fact, frozen=True):
     """A device as its file has it."""
 
     dev_id: int
@@ -67,7 +67,7 @@ class Entry(Fact):
     options: tuple[Place, ...] = ()
 
 
-class Series(Fact):
+class Series(Fact, frozen=True):
     """A file of devices."""
 
     series: str

@@ -22,14 +22,14 @@ class Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row of a fact file: an unknown key or a wrong type is an error when it is read."""
 
 
-class Source(Fact):
+class Source(Fact, frozen=True):
     """A document behind the facts: `tag` is what the first word of a ``ref`` names."""
 
     tag: str
     title: str
 
 
-class Flash(Fact):
+class Flash(Fact, frozen=True):
     """Geometry of the user flash.
 
     `secure_base` equals `base` on a chip without TrustZone. `erased` is the value of an erased byte.
@@ -49,7 +49,7 @@ class Flash(Fact):
     endurance_cycles: int = 0
 
 
-class FlashMode(Fact):
+class FlashMode(Fact, frozen=True):
     """Another geometry that an option value selects, such as one bank of larger pages on the L5."""
 
     option: str
@@ -59,7 +59,7 @@ class FlashMode(Fact):
     ref: str
 
 
-class Region(Fact):
+class Region(Fact, frozen=True):
     """A named area of the memory map. `kind` is ``ram``, ``system``, ``otp``, ``keys``, ``data`` or ``identity``.
 
     `secure_base` is 0 when the area has no secure alias.
@@ -73,7 +73,7 @@ class Region(Fact):
     secure_base: int = 0
 
 
-class Identity(Fact):
+class Identity(Fact, frozen=True):
     """Where a chip says what it is. Addresses are bus addresses of the CPU's view.
 
     `core_ap` is the access port of the core's debugger, `system_ap` the one that stays reachable when it is closed.
@@ -91,14 +91,14 @@ class Identity(Fact):
     system_ap: int = 0
 
 
-class Meaning(Fact):
+class Meaning(Fact, frozen=True):
     """What one value of an option or a field means."""
 
     value: int
     text: str
 
 
-class Address(Fact):
+class Address(Fact, frozen=True):
     """A register or word worth reading outside of the FLASH interface. `hint` marks what one report alone says."""
 
     name: str
@@ -109,7 +109,7 @@ class Address(Fact):
     hint: bool = False
 
 
-class Revision(Fact):
+class Revision(Fact, frozen=True):
     """A silicon revision: REV_ID and the letter printed on the part. `hint` marks what one report alone says."""
 
     id: int
@@ -118,14 +118,14 @@ class Revision(Fact):
     hint: bool = False
 
 
-class Package(Fact):
+class Package(Fact, frozen=True):
     """A package by the code in the package word."""
 
     code: int
     title: str
 
 
-class Key(Fact):
+class Key(Fact, frozen=True):
     """The words that unlock a key register, in their order; a wrong one locks it until the next reset."""
 
     register: str
@@ -133,7 +133,7 @@ class Key(Fact):
     ref: str
 
 
-class ProductState(Fact):
+class ProductState(Fact, frozen=True):
     """A product state or RDP level.
 
     `titles` are other spellings that tools print. `debug` is ``full``, ``nonsecure``, ``none`` or ``unknown``: what a
@@ -152,7 +152,7 @@ class ProductState(Fact):
     hint: bool = False
 
 
-class Option(Fact):
+class Option(Fact, frozen=True):
     """An option byte field as STM32CubeProgrammer names it.
 
     `kind` says how the number is read: ``byte`` (one of `values`), ``flag``, ``sector`` (bank-relative sector
@@ -180,7 +180,7 @@ class Option(Fact):
         return next((m.text for m in self.values if m.value == value), "")
 
 
-class Area(Fact):
+class Area(Fact, frozen=True):
     """An area of the flash that options describe, bank-relative, in sectors.
 
     Parameters
@@ -210,7 +210,7 @@ class Area(Fact):
     enable: str = ""
 
 
-class Flag(Fact):
+class Flag(Fact, frozen=True):
     """An error flag of the FLASH status registers: its likely cause and whether it points at the chip."""
 
     name: str
@@ -219,7 +219,7 @@ class Flag(Fact):
     ref: str
 
 
-class Erratum(Fact):
+class Erratum(Fact, frozen=True):
     """A known limit of the silicon (`kind` ``silicon``) or defect of a tool (``tool``).
 
     `revisions` are REV_IDs, `versions` tool versions; empty means all. `hint` marks what rests on one
@@ -284,7 +284,7 @@ class Field(NamedTuple):
         return register & ~self.mask | value << self.lsb
 
 
-class Register(Fact):
+class Register(Fact, frozen=True):
     """A 32-bit register of the FLASH interface; `offset` counts from its base."""
 
     name: str
@@ -311,7 +311,7 @@ class EccKind(Enum):
     DOUBLE = "double"
 
 
-class EccArea(Fact):
+class EccArea(Fact, frozen=True):
     """How a failing address is told from an ECC register, for one area of the flash.
 
     Parameters

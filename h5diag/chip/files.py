@@ -29,7 +29,7 @@ _IDENTITY = ("name", "id", "tag", "register", "code")
 """The keys by which an entry of a list meets the inherited one, the first that the entry has."""
 
 
-class Part(Fact):
+class Part(Fact, frozen=True):
     """What the index knows of a chip file."""
 
     name: str
@@ -41,7 +41,7 @@ class Part(Fact):
     parts: tuple[str, ...] = ()
 
 
-class Device(Fact):
+class Device(Fact, frozen=True):
     """An STM32 by its DEV_ID, as the vendor's programmer names it.
 
     `name` is what the programmer prints as device name, empty when nobody here knows the DEV_ID; `options` are the
@@ -60,7 +60,7 @@ class Device(Fact):
         return f"0x{self.dev_id:03X} ({self.name})" if self.name else f"0x{self.dev_id:03X}, which no list here knows"
 
 
-class Index(Fact):
+class Index(Fact, frozen=True):
     """What there is: chip files, sorted by name, and devices, sorted by DEV_ID."""
 
     parts: tuple[Part, ...]
@@ -145,7 +145,7 @@ def parse_chip(name: str, read: Callable[[str], str]) -> Chip:
         try:
             row["fields"] = [Field.parse(text) for text in row.get("fields", ())]
         except (TypeError, ValueError) as error:
-            raise InputError(str(error), source=name, place=f"registers {row.get('name')}") from None
+            raise InputError(str(error), source=name, place=f"registers {row.get('name')} .fields") from None
     return strict({"name": name, **table}, Chip, name)
 
 
@@ -210,6 +210,12 @@ def make_index() -> str:
     parts = tuple(
         Part(c.name, c.title, c.identity.dev_id, c.flash.size // 1024, c.family, c.words, c.parts) for c in chips
     )
+    # What a chip file calls an option, and other spellings of it, counts as the device's too.
+    spelt: dict[int, dict[str, None]] = {}
+    for c in chips:
+        spelt.setdefault(c.identity.dev_id, {}).update(
+            dict.fromkeys(n for o in c.options for n in (o.name, *o.aliases))
+        )
     devices = []
     for file in sorted(f.name for f in folder.joinpath("devices").iterdir() if f.name.endswith(".toml")):
         table = device_series(file.removesuffix(".toml"))
@@ -219,7 +225,7 @@ def make_index() -> str:
                 d["name"],
                 table["series"],
                 tuple(d["traits"]),
-                tuple(o["name"] for o in d.get("options", ())),
+                tuple(dict.fromkeys((*(o["name"] for o in d.get("options", ())), *spelt.get(d["dev_id"], ())))),
             )
             for d in table["device"]
         ]

@@ -33,7 +33,7 @@ from h5diag.chip.facts import (
 from h5diag.memory import AddressRange
 
 
-class Chip(Fact):
+class Chip(Fact, frozen=True):
     """A chip as its manuals describe it.
 
     `words` are the family words by which ``--chip`` finds it too, `parts` patterns of the marking
@@ -70,6 +70,9 @@ class Chip(Fact):
     options: tuple[Option, ...] = ()
     areas: tuple[Area, ...] = ()
     errata: tuple[Erratum, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Chip({self.name!r})"
 
     @property
     def flash_range(self) -> AddressRange:

@@ -21,7 +21,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         **_board(first),
         "boards": [{"name": b.name, **_board(b)} for b in diagnosis.boards],
         "across": [_finding(f) for f in diagnosis.across],
-        "chip": first.measured.chip.name,
+        **first.measured.choice.to_dict(),
         "chip_assumed": first.measured.chip_assumed,
         "input_remarks": list(input_remarks(diagnosis.case)),
     }

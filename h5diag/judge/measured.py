@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from h5diag.case.case import Board, Case, Dump, KnownImage
-from h5diag.chip import DEFAULT_CHIP, Chip, chip_names, load_chip
+from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
 from h5diag.errors import InputError
-from h5diag.evidence.texts import Log, RawRegister, parse_listing, parse_log, parse_registers
+from h5diag.evidence.texts import Log, RawRegister, chip_of, parse_listing, parse_log, parse_registers
 from h5diag.layout import Layout, load_layout
 from h5diag.measure.compare import Comparison, compare
 from h5diag.measure.firmware import (
@@ -138,8 +138,7 @@ class Measured:
     """Everything that was measured about one suspect of a case."""
 
     case: Case
-    chip: Chip
-    chip_assumed: bool
+    choice: ChipChoice
     layouts: tuple[Layout, ...]
     good: BoardFacts
     suspect: BoardFacts
@@ -150,6 +149,16 @@ class Measured:
     provisioning: tuple[Log, ...]
     loader: LoaderFacts
     stages: tuple[StageReport, ...]
+
+    @property
+    def chip(self) -> Chip:
+        """The chip that everything was read as."""
+        return self.choice.read_as
+
+    @property
+    def chip_assumed(self) -> bool:
+        """Tell whether nothing names the chip."""
+        return self.choice.assumed
 
     @property
     def name(self) -> str:
@@ -199,50 +208,39 @@ def without(dump: MemoryImage, holes: Sequence[AddressRange], alias: int) -> Mem
 NO_COMPARISON = Comparison((), (), True)
 
 
-def choose_chip(case: Case, logs: Sequence[Log]) -> tuple[Chip, bool]:
-    """Return the chip of the case, and whether it is a mere assumption.
-
-    Taken from ``case.toml``, else from a banner's DEV_ID and flash size, a board's identity, or a dump's sidecar.
-    """
-    if case.chip:
-        try:
-            return load_chip(case.chip), False
-        except InputError as error:
-            raise error.at(str(case.folder / "case.toml")) from None
+def choose(case: Case, logs: Sequence[Log]) -> tuple[ChipChoice, Layout | None]:
+    """Return the chip of the case and its layout; a layout names the chip when nothing else does."""
     boards = (*case.suspects, case.good)
-    told = [(log.banner.dev_id, log.banner.flash_kib) for log in logs]
-    told += [(b.identity.dev_id or 0, b.identity.flash_kib or 0) for b in boards if b.identity is not None]
-    for dev_id, flash_kib in told:
-        for name in (DEFAULT_CHIP, *chip_names()):
-            chip = load_chip(name)
-            if dev_id == chip.identity.dev_id and chip.flash.size == flash_kib * 1024:
-                return chip, False
-    for dump in (d for b in boards for d in b.dumps):
-        if dump.image.origin.chip in chip_names():
-            return load_chip(dump.image.origin.chip), False
-    return load_chip(), True
+    source = str(case.folder / "case.toml")
+    identity = next((b.identity for b in boards if b.identity is not None and b.identity.dev_id), None)
+    sidecars = [d.image.origin.chip for b in boards for d in b.dumps]
+    marking = next((b.marking for b in boards if b.marking), "")
+    try:
+        choice = chip_of(logs, given=case.chip, identity=identity, sidecars=sidecars, marking=marking)
+    except InputError as error:
+        raise error.at(source) from None
+    layout = _layout(case, None if choice.assumed else choice.read_as) if case.layout else None
+    return (choose_chip(layout=layout) if choice.assumed and layout else choice), layout
 
 
 def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | None = None) -> tuple[Measured, ...]:
     """Return the measurements of each suspect of the case, in its order."""
     logs = {id(b): parse_log("\n".join((b.log.text, b.options.text))) for b in (*case.suspects, case.good)}
-    chip, assumed = choose_chip(case, [logs[id(b)] for b in (*case.suspects, case.good)])
-    layouts = (_layout(case, chip, assumed),) if case.layout else ()
-    if layouts and assumed:
-        chip = layouts[0].chip
+    choice, layout = choose(case, [logs[id(b)] for b in (*case.suspects, case.good)])
+    chip, layouts = choice.read_as, (layout,) if layout else ()
     provisioning = tuple(parse_log(t.text) for t in case.provisioning)
     good = _board(case.good, case, chip, layouts, logs[id(case.good)])
     out = []
     for number, board in enumerate(case.suspects):
         step = _part(progress, number, len(case.suspects)) if progress else None
         suspect = _board(board, case, chip, layouts, logs[id(board)])
-        out.append(_against(case, chip, assumed, layouts, good, suspect, provisioning, step, cancel))
+        out.append(_against(case, choice, layouts, good, suspect, provisioning, step, cancel))
     return tuple(out)
 
 
-def _layout(case: Case, chip: Chip, assumed: bool) -> Layout:
+def _layout(case: Case, chip: Chip | None) -> Layout:
     try:
-        return load_layout(case.layout, chip if not assumed else None)
+        return load_layout(case.layout, chip)
     except InputError as error:
         at = ", ".join(part for part in (error.source, error.place) if part)
         told = f"layout {at}: {error.problem}" if at else error.problem
@@ -255,8 +253,7 @@ def _part(progress: Progress, number: int, count: int) -> Progress:
 
 def _against(
     case: Case,
-    chip: Chip,
-    assumed: bool,
+    choice: ChipChoice,
     layouts: tuple[Layout, ...],
     good: BoardFacts,
     suspect: BoardFacts,
@@ -264,7 +261,7 @@ def _against(
     progress: Progress | None,
     cancel: Cancel | None,
 ) -> Measured:
-    layout = layouts[0] if layouts else None
+    chip, layout = choice.read_as, layouts[0] if layouts else None
     comparison, placement = NO_COMPARISON, Placement()
     if good.dump.size and suspect.dump.size:
         comparison = compare(good.judged, suspect.trusted, chip, masks=suspect.masked)
@@ -277,8 +274,7 @@ def _against(
     )
     return Measured(
         case,
-        chip,
-        assumed,
+        choice,
         layouts,
         good,
         suspect,

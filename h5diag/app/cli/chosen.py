@@ -1,4 +1,4 @@
-"""Which chip a command is about: named, of the layout, of a dump's sidecar, or assumed and said so."""
+"""Which chip and layout a command on images is about."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from h5diag.chip import Chip
+    from h5diag.chip import Chip, ChipChoice
     from h5diag.layout import Layout
     from h5diag.memory import MemoryImage
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The chip, the layout (a tuple of none or one), and whether the chip is a mere assumption."""
+    """The chip, how it is known, and the layout if there is one."""
 
-    chip: Chip
-    layouts: tuple[Layout, ...]
-    assumed: bool
+    choice: ChipChoice
+    layout: Layout | None
+
+    @property
+    def chip(self) -> Chip:
+        """The chip."""
+        return self.choice.read_as
 
 
 def chosen_chip(name: str | None, layout_name: str | None, images: Sequence[MemoryImage] = ()) -> Chosen:
     """Return the chip and the layout of a command; an assumption is printed to standard error."""
-    from h5diag.chip import chip_names, load_chip
+    from h5diag.chip import choose_chip
     from h5diag.layout import load_layout
 
-    named = load_chip(name) if name else None
-    told = next((i.origin.chip for i in images if i.origin.chip in chip_names()), "")
-    if named is None and told:
-        named = load_chip(told)
-    if layout_name:
-        layout = load_layout(layout_name, named)
-        return Chosen(layout.chip, (layout,), assumed=False)
-    if named:
-        return Chosen(named, (), assumed=False)
-    chip = load_chip()
-    sys.stderr.write(f"h5diag: the chip is assumed to be {chip.name}; name it with --chip\n")
-    return Chosen(chip, (), assumed=True)
+    sidecars = [i.origin.chip for i in images]
+    choice = choose_chip(given=name or "", sidecars=sidecars)
+    layout = load_layout(layout_name, None if choice.assumed else choice.chip) if layout_name else None
+    if layout is not None and choice.assumed:
+        choice = choose_chip(layout=layout)
+    if choice.assumed:
+        sys.stderr.write(f"h5diag: {choice.text}\n")
+    return Chosen(choice, layout)

@@ -36,7 +36,7 @@ def _run(options: Namespace) -> Result:
     good = read_image(options.good, base=options.reference_base)
     suspect = read_image(options.suspect, base=options.base)
     chosen = chosen_chip(options.chip, options.layout, (suspect, good))
-    chip, layout = chosen.chip, chosen.layouts[0] if chosen.layouts else None
+    chip, layout = chosen.chip, chosen.layout
 
     def listed(name: str | None) -> tuple[OptionBytes, ...]:
         if not name:
@@ -63,7 +63,7 @@ def _run(options: Namespace) -> Result:
     good = without(good, blind, chip.flash.secure_base - chip.flash.base)
     result = compare(good, suspect, chip, masks=hidden(suspect, listed(options.options_suspect)))
     document = {
-        "chip": chip.name,
+        **chosen.choice.to_dict(),
         "areas": [
             {
                 "start": a.range.start,
@@ -84,7 +84,7 @@ def _run(options: Namespace) -> Result:
         "compared_bytes": result.compared_bytes,
         "not_compared": [[r.start, r.stop] for r in result.not_compared],
         "same_view": result.same_view,
-        "chip_assumed": chosen.assumed,
+        "chip_assumed": chosen.choice.assumed,
     }
     lines = []
     if not result.areas:

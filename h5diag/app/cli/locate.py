@@ -40,15 +40,16 @@ def _run(options: Namespace) -> Result:
         placement = locate(
             reference,
             dump,
-            layout=chosen.layouts[0] if chosen.layouts else None,
+            layout=chosen.layout,
             chip=chosen.chip,
             transforms=options.transforms,
             deep=options.deep,
             progress=show,
         )
-    if chosen.assumed:
+    if chosen.choice.assumed:
         placement = on_assumption(placement, chosen.chip)
-    return Result(placement.to_dict() | {"chip": chosen.chip.name, "chip_assumed": chosen.assumed}, str(placement))
+    choice = chosen.choice
+    return Result(placement.to_dict() | choice.to_dict() | {"chip_assumed": choice.assumed}, str(placement))
 
 
 COMMANDS = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from h5diag.measure.options.decode import decode_listing, decode_registers
 from h5diag.measure.options.diff import Difference, OptionDiff, Weight, compare_options
-from h5diag.measure.options.identify import Basis, ChipChoice, choose_chip
 from h5diag.measure.options.meaning import area_meaning, summary
 from h5diag.measure.options.provisioning import Generation, Placed, Provisioning, Step, read_provisioning
 from h5diag.measure.options.remarks import Remark, explain_log
@@ -26,9 +25,7 @@ __all__ = [
     "UNKNOWN",
     "Agreement",
     "AreaSetting",
-    "Basis",
     "Belief",
-    "ChipChoice",
     "Difference",
     "Expectation",
     "Extent",
@@ -48,7 +45,6 @@ __all__ = [
     "Weight",
     "area_meaning",
     "check_options",
-    "choose_chip",
     "compare_options",
     "decode_listing",
     "decode_registers",

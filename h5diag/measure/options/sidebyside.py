@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from h5diag.chip import ChipChoice
 from h5diag.errors import InputError
-from h5diag.evidence.texts import Banner, lines, parse_banners, parse_listing, parse_registers
+from h5diag.evidence.texts import chip_of, parse_listing, parse_log, parse_registers
 from h5diag.layout import Layout
 from h5diag.measure.options.decode import decode_listing, decode_registers
 from h5diag.measure.options.diff import OptionDiff, Weight, compare_options
-from h5diag.measure.options.identify import ChipChoice, choose_chip
 from h5diag.measure.options.rules import OptionCheck, check_options
 from h5diag.measure.options.settings import UNKNOWN, Belief, OptionBytes, Unknown
 
@@ -70,12 +70,11 @@ def read_options(text: str, chip: str = "", source: str = "") -> tuple[OptionByt
         When there is not one option line in it, or `chip` names none.
     """
     listing = parse_listing(text)
-    banner = next(iter(parse_banners(lines(text))), Banner())
-    choice = choose_chip(banner, listing, chip)
-    options = decode_listing(listing, choice.chip)
+    choice = chip_of([replace(parse_log(text), listing=listing)], given=chip)
+    options = decode_listing(listing, choice.read_as)
     if options.settings and (any(s.known for s in options.settings) or "OPTION BYTES BANK" in text.upper()):
         return options, choice
-    options = decode_registers(parse_registers(text), choice.chip)
+    options = decode_registers(parse_registers(text), choice.read_as)
     if options.registers:
         return options, choice
     raise InputError(

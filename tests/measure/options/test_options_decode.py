@@ -15,15 +15,13 @@ from cubeprog_texts import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5diag.chip import chip_names, load_chip
-from h5diag.evidence.texts import Listing, RawOption, RawRegister, parse_listing, parse_log, parse_registers
+from h5diag.chip import KnownBy, chip_names, load_chip
+from h5diag.evidence.texts import Listing, RawOption, RawRegister, chip_of, parse_listing, parse_log, parse_registers
 from h5diag.measure.options import (
     UNKNOWN,
-    Basis,
     Belief,
     Extent,
     OptionBytes,
-    choose_chip,
     decode_listing,
     decode_registers,
     summary,
@@ -274,9 +272,9 @@ def test_registers_by_name_and_elsewhere():
 @pytest.mark.parametrize(
     ("text", "chip", "basis"),
     [
-        (h5_listing(), "stm32h563zi", Basis.LOG),
-        (h5_listing(banner=BANNER.replace("2 MBytes", "1 MBytes")), "stm32h563zg", Basis.LOG),
-        (h5_listing(banner=BANNER.replace("STM32H56x/573", "STM32H573")), "stm32h573ii", Basis.LOG),
+        (h5_listing(), "stm32h563zi", KnownBy.DEV_ID),
+        (h5_listing(banner=BANNER.replace("2 MBytes", "1 MBytes")), "stm32h563zg", KnownBy.DEV_ID),
+        (h5_listing(banner=BANNER.replace("STM32H56x/573", "STM32H573")), "stm32h573ii", KnownBy.DEV_ID),
         (
             h5_listing(
                 banner=BANNER.replace("0x484", "0x478")
@@ -284,21 +282,21 @@ def test_registers_by_name_and_elsewhere():
                 .replace("STM32H56x/573", "STM32H533/523")
             ),
             "stm32h523cc",
-            Basis.LOG,
+            KnownBy.DEV_ID,
         ),
-        (h5_listing(banner="", upload=UPLOAD), "stm32h563zi", Basis.NAMES),
-        (L5_LISTING, "stm32l552ze", Basis.LOG),
-        (L5_LISTING.replace("Device ID   : 0x472\n", ""), "stm32l552ze", Basis.NAMES),
-        (U5_LISTING, "stm32u575zi", Basis.LOG),
-        (U5_LISTING.replace("Device ID   : 0x482\n", ""), "stm32u575zi", Basis.NAMES),
-        (EXPORT, "stm32h563zi", Basis.LOG),
-        ("TZEN : 0xB4\n", "stm32h563zi", Basis.ASSUMED),
-        (BANNER.replace("0x484", "0x999"), "stm32h563zi", Basis.ASSUMED),
+        (h5_listing(banner="", upload=UPLOAD), "stm32h563zi", KnownBy.OPTION_NAMES),
+        (L5_LISTING, "stm32l552ze", KnownBy.DEV_ID),
+        (L5_LISTING.replace("Device ID   : 0x472\n", ""), "stm32l552ze", KnownBy.OPTION_NAMES),
+        (U5_LISTING, "stm32u575zi", KnownBy.DEV_ID),
+        (U5_LISTING.replace("Device ID   : 0x482\n", ""), "stm32u575zi", KnownBy.OPTION_NAMES),
+        (EXPORT, "stm32h563zi", KnownBy.DEV_ID),
+        ("TZEN : 0xB4\n", "stm32h563zi", KnownBy.ASSUMED),
+        (BANNER.replace("0x484", "0x999").replace("STM32H56x/573", "--"), None, KnownBy.DEV_ID),
     ],
 )
 def test_which_chip(text, chip, basis):
-    choice = choose_chip(parse_log(text).banner, parse_listing(text))
-    assert (choice.chip.name, choice.basis) == (chip, basis)
+    choice = chip_of([parse_log(text)])
+    assert (choice.chip.name if choice.chip else None, choice.known_by) == (chip, basis)
     assert choice.text
 
 
