@@ -42,13 +42,14 @@ TEXT = Limit("a text that a tool or a board printed", 8 << 20, _CUT)
 RECORD = Limit("a result of h5diag", 16 << 20, "write it again with --json and nothing else in the file")
 """Flash test, sweep, identity, sidecar: a flash test that lists every cell of a bank stays under 4 MiB."""
 
-CASE_TOML = Limit("a case.toml", 1 << 20, "a case.toml names its files, it does not hold them")
+CASE_TOML = Limit("a case.toml", 256 << 10, "a case.toml names its files, it does not hold them")
 LAYOUT = Limit("a flash layout", 1 << 20, "give the flash_layout.h, not the project")
 PROGRAM = Limit("a program for a microcontroller", 64 << 20, "strip its debug sections")
 """ELF files with debug information; a loader's is far smaller."""
 
 KEY = Limit("a key or certificate", 1 << 16, "give the PEM, DER or raw key alone")
 SCRIPT = Limit("a script", 1 << 20, _CUT)
+SIDECAR = Limit("a dump's sidecar", 16 << 20, "delete it if the dump was not written by h5diag")
 RECORDING = Limit("a recording of a probe", 64 << 20, "record a shorter session")
 
 FOLDER_FILES = 1000

@@ -24,6 +24,7 @@ FLOORS = {
     "limits": 0,
     "text": 1,
     "memory": 1,
+    "tables": 1,
     "chip": 2,
     "evidence": 3,
     "layout": 4,

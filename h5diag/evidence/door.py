@@ -37,6 +37,9 @@ class EvidenceFile:
         Of the bytes that were read.
     data
         The bytes.
+    inside
+        The folder that it had to lie in, None when the person named the file; what belongs to it (a sidecar) must
+        lie there too.
     """
 
     name: str
@@ -44,15 +47,23 @@ class EvidenceFile:
     size: int
     sha256: str
     data: bytes = field(repr=False, compare=False)
+    inside: Path | None = None
 
 
-def read_evidence(path: str | os.PathLike[str], *, limit: Limit, inside: Path | None = None) -> EvidenceFile:
+Source = str | os.PathLike[str] | EvidenceFile
+"""What readers of evidence take: a path, or a file that was opened already."""
+
+
+def read_evidence(
+    path: Source, *, limit: Limit, inside: Path | None = None, may_be_empty: bool = False
+) -> EvidenceFile:
     """Return a stranger's file, read once and whole.
 
     Parameters
     ----------
     path
-        A regular file that is not empty.
+        A regular file that is not empty unless it `may_be_empty`. One that was opened already is returned as it is,
+        held against `limit`.
     limit
         The most that is taken of its kind, from `h5diag.limits`.
     inside
@@ -63,6 +74,10 @@ def read_evidence(path: str | os.PathLike[str], *, limit: Limit, inside: Path | 
     InputError
         Naming the file and what to do, when it is anything else, is larger than `limit`, or cannot be read.
     """
+    if isinstance(path, EvidenceFile):
+        if path.size > limit.size:
+            raise _too_large(str(path.path), limit, path.size)
+        return path
     path = Path(path)
     source = str(path)
     try:
@@ -88,9 +103,9 @@ def read_evidence(path: str | os.PathLike[str], *, limit: Limit, inside: Path | 
         raise InputError("is no file name", source=source) from None
     if len(data) > limit.size:
         raise _too_large(source, limit, len(data))
-    if not data:
+    if not data and not may_be_empty:
         raise InputError("is empty", source=source, advice="read or copy it again")
-    return EvidenceFile(path.name, path, len(data), hashlib.sha256(data).hexdigest(), data)
+    return EvidenceFile(path.name, path, len(data), hashlib.sha256(data).hexdigest(), data, inside)
 
 
 def is_evidence(path: str | os.PathLike[str]) -> bool:
@@ -220,7 +235,7 @@ def _whole(stream: object, most: int, expected: int) -> bytes:
 
 def _too_large(source: str, limit: Limit, size: int) -> InputError:
     return InputError(
-        f"is too large for {limit.what} ({size_text(size)}; {size_text(limit.size)} at most)",
+        f"is too large for {limit.what} ({size:,} bytes; {size_text(limit.size)} at most)",
         source=source,
         advice=limit.advice,
     )

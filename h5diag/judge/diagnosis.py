@@ -171,7 +171,7 @@ def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
         "read-later": bool(b.later),
         "system-words": bool(m.good.log.banner and m.suspect.log.banner) or not m.has_good,
         "sample-the-core": b.identity is not None,
-        "loader-log": bool(m.case.loader_log) or not m.case.has_loader,
+        "loader-log": m.case.loader_log is not None or m.case.loader is None,
         "known-good": m.has_good or bool(m.known),
         "reset-and-watch": bool(b.uart),
         "flash-test": b.flashtest is not None,
@@ -180,9 +180,9 @@ def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
         "restore": True,
         "check-the-part": "identity-disagrees" not in made,
     }
-    if (m.case.has_loader or m.case.loader_log) and not m.suspect.board.known:
+    if (m.case.loader or m.case.loader_log) and not m.suspect.board.known:
         # A case about an external loader alone: tests of the chip's own flash would answer nothing that was asked.
-        done |= {t.id: t.id != "loader-log" or bool(m.case.loader_log) for t in known_tests()}
+        done |= {t.id: t.id != "loader-log" or m.case.loader_log is not None for t in known_tests()}
     return tuple(k for k, v in done.items() if v)
 
 

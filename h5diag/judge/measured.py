@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from pathlib import Path
 
 import numpy as np
 
@@ -189,7 +188,7 @@ class Measured:
         g, s = self.good, self.suspect
         if Access.UNKNOWN not in (g.access, s.access):
             return g.access is s.access
-        return g.board.mode == s.board.mode != "unknown" and g.both_aliases and s.both_aliases
+        return g.board.mode == s.board.mode is not None and g.both_aliases and s.both_aliases
 
 
 def without(dump: MemoryImage, holes: Sequence[AddressRange], alias: int) -> MemoryImage:
@@ -216,7 +215,7 @@ def choose(case: Case, logs: Sequence[Log]) -> tuple[ChipChoice, Layout | None]:
     sidecars = [d.image.origin.chip for b in boards for d in b.dumps]
     marking = next((b.marking for b in boards if b.marking), "")
     try:
-        choice = chip_of(logs, given=case.chip, identity=identity, sidecars=sidecars, marking=marking)
+        choice = chip_of(logs, given=case.chip or "", identity=identity, sidecars=sidecars, marking=marking)
     except InputError as error:
         raise error.at(source) from None
     layout = _layout(case, None if choice.assumed else choice.read_as) if case.layout else None
@@ -225,7 +224,7 @@ def choose(case: Case, logs: Sequence[Log]) -> tuple[ChipChoice, Layout | None]:
 
 def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | None = None) -> tuple[Measured, ...]:
     """Return the measurements of each suspect of the case, in its order."""
-    logs = {id(b): parse_log("\n".join((b.log.text, b.options.text))) for b in (*case.suspects, case.good)}
+    logs = {id(b): parse_log("\n".join(t.text for t in (b.log, b.options) if t)) for b in (*case.suspects, case.good)}
     choice, layout = choose(case, [logs[id(b)] for b in (*case.suspects, case.good)])
     chip, layouts = choice.read_as, (layout,) if layout else ()
     provisioning = tuple(parse_log(t.text) for t in case.provisioning)
@@ -240,7 +239,7 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
 
 def _layout(case: Case, chip: Chip | None) -> Layout:
     try:
-        return load_layout(case.layout, chip)
+        return load_layout(case.layout or "", chip)
     except InputError as error:
         at = ", ".join(part for part in (error.source, error.place) if part)
         told = f"layout {at}: {error.problem}" if at else error.problem
@@ -269,9 +268,7 @@ def _against(
     later = NO_COMPARISON
     if suspect.board.later and suspect.dump.size:
         later = compare(suspect.trusted, whole_reads(suspect.board.later)[-1], chip)
-    known = tuple(
-        _known(i, Path(i.image.origin.source), suspect, chip, layout, cancel) for i in case.images if suspect.dump.size
-    )
+    known = tuple(_known(i, suspect, chip, layout, cancel) for i in case.images if suspect.dump.size)
     return Measured(
         case,
         choice,
@@ -291,6 +288,7 @@ def _against(
 def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log) -> BoardFacts:
     reads = whole_reads(board.dumps)
     dump = reads[0] if reads else MemoryImage()
+    uart = parse_log(board.uart.text if board.uart else "")
     options = _options(board, chip)
     hidden = hidden_ranges(options, board.access, chip)
     masked = masked_ranges(dump, hidden, chip)
@@ -303,18 +301,16 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
         images = examine_images(dump, layout=layout, verify_keys=verify, decrypt_keys=decrypt)
         if layout:
             slots = slot_states(dump, layout, examined=images)
-    return BoardFacts(
-        board, dump, options, log, parse_log(board.uart.text), compare_reads(reads), hidden, masked, images, slots
-    )
+    return BoardFacts(board, dump, options, log, uart, compare_reads(reads), hidden, masked, images, slots)
 
 
 def _options(board: Board, chip: Chip) -> OptionBytes:
     """Return a board's option bytes: from its listing, else its log, else the registers that were read."""
-    for text in (board.options.text, board.log.text):
-        listing = parse_listing(text)
+    for text in filter(None, (board.options, board.log)):
+        listing = parse_listing(text.text)
         if listing.fields:
             return decode_listing(listing, chip)
-    raw = [*parse_registers(board.registers.text)]
+    raw = [*parse_registers(board.registers.text)] if board.registers else []
     read = board.identity.registers if board.identity is not None else {}
     raw += [RawRegister(value, name=name.upper()) for name, value in read.items() if value is not None]
     return decode_registers(raw, chip)
@@ -378,7 +374,7 @@ def masked_ranges(dump: MemoryImage, hidden: Sequence[AddressRange], chip: Chip)
 
 
 def _known(
-    image: KnownImage, path: Path, suspect: BoardFacts, chip: Chip, layout: Layout | None, cancel: Cancel | None
+    image: KnownImage, suspect: BoardFacts, chip: Chip, layout: Layout | None, cancel: Cancel | None
 ) -> KnownFact:
     comparison = compare(image.image, suspect.trusted, chip, masks=suspect.masked)
     seen = comparison.compared_bytes
@@ -388,7 +384,7 @@ def _known(
         elsewhere = locate(image.image, suspect.judged, layout=layout, cancel=cancel)
     matches: tuple[Match, ...] = ()
     if equal < image.image.size:
-        names = read_elf_map(path) if image.image.origin.kind == "elf" else NO_ELF
+        names = read_elf_map(image.file) if image.image.origin.kind == "elf" else NO_ELF
         matches = compare_build(suspect.judged, image.image, layout=layout, images=suspect.images, names=names)
     return KnownFact(image, comparison, seen, equal, elsewhere, matches)
 
@@ -399,15 +395,14 @@ def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardFacts) -> tup
     if not layouts or not files or not suspect.dump.size:
         return ()
     keys = [load_decrypt_key(p) for p in case.decrypt_keys]
-    package = "" if case.package == "unknown" else case.package
     try:
-        return (recognise_stage(suspect.judged, layouts[0], files, decrypt_keys=keys, package=package),)
+        return (recognise_stage(suspect.judged, layouts[0], files, decrypt_keys=keys, package=case.package or ""),)
     except InputError:
         return ()  # a file that is no slot's: the placement check says so
 
 
 def _loader(case: Case, suspect: BoardFacts) -> LoaderFacts:
-    file = read_loader(case.loader) if case.has_loader else None
+    file = read_loader(case.loader) if case.loader else None
     log = parse_loader_log(case.loader_log.text, case.loader_log.name) if case.loader_log else None
     nothing = LoaderSign(Answer.UNKNOWN, "There is no external loader in this case.")
     if file is None and log is None:

@@ -33,6 +33,15 @@ def test_a_file_at_its_limit_is_taken_and_one_byte_more_is_not(tmp_path):
         read_evidence(tmp_path / "a", limit=SMALL)
 
 
+def test_a_file_that_was_opened_is_not_opened_again(tmp_path):
+    (tmp_path / "a").write_bytes(bytes(100))
+    found = read_evidence(tmp_path / "a", limit=TEXT)
+    (tmp_path / "a").unlink()
+    assert read_evidence(found, limit=SMALL) is found
+    with pytest.raises(InputError, match="too large"):
+        read_evidence(found, limit=Limit("a tiny thing", 99, ""))
+
+
 def test_a_file_that_lies_about_its_size_is_still_bounded():
     # The system invents this file: it says that it has no bytes, and holds some.
     path = Path("/proc/self/maps")

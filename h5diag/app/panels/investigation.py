@@ -220,7 +220,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
             model = LocateModel(layout=layout, reference=m.good.judged, dump=m.suspect.judged)
             self.locate.children = (LocatePanel(model, self.jump),)
         elif title == "Options" and not self.options.children:
-            texts = [b.options.text or b.log.text for b in (m.good.board, m.suspect.board)]
+            texts = [t.text if (t := b.options or b.log) else "" for b in (m.good.board, m.suspect.board)]
             known = layout.name if layout and layout.name in preset_names() else ""
             self.options.children = (OptionsPanel(*texts, layout=known),)
         elif title == "Slots" and layout and not self.slot_map.children:

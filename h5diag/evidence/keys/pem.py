@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 
 from h5diag.errors import InputError
-from h5diag.evidence.door import read_evidence
+from h5diag.evidence.door import Source, read_evidence
 from h5diag.limits import KEY
 
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
@@ -108,14 +108,16 @@ def fingerprints(public: object) -> tuple[str, str]:
     return hashlib.sha256(encoded).hexdigest(), hashlib.sha256(xy).hexdigest() if xy else ""
 
 
-def load_verify_key(path: str | Path) -> VerifyKey:
+def load_verify_key(path: Source) -> VerifyKey:
     """Read a public (or private) key file in PEM or DER form; InputError names the file and never shows its content."""
-    return parse_verify_key(read_evidence(path, limit=KEY).data, source=str(path))
+    file = read_evidence(path, limit=KEY)
+    return parse_verify_key(file.data, source=str(file.path))
 
 
-def load_decrypt_key(path: str | Path) -> DecryptKey:
+def load_decrypt_key(path: Source) -> DecryptKey:
     """Read a private key file in PEM form, or a base64 or raw AES key-wrap key; errors as `load_verify_key`."""
-    return parse_decrypt_key(read_evidence(path, limit=KEY).data, source=str(path))
+    file = read_evidence(path, limit=KEY)
+    return parse_decrypt_key(file.data, source=str(file.path))
 
 
 def parse_verify_key(pem: bytes, *, source: str = "key") -> VerifyKey:

@@ -24,7 +24,9 @@ _KIB = {"B": 128, "C": 256, "E": 512, "G": 1024, "I": 2048, "J": 4096}
 def check_identity(m: Measured) -> tuple[Finding, ...]:
     """Does the chip say that it is the part printed on it?"""
     board, identity = m.suspect.board, m.suspect.board.identity or Identity()
-    part = _PART.search(re.sub(r"[\s-]", "", board.marking))
+    marking = (board.marking or "").strip()
+    marking = (board.marking or "").strip()
+    part = _PART.search(re.sub(r"[\s-]", "", marking))
     dev_id = identity.dev_id or m.suspect.log.banner.dev_id
     kib = identity.flash_kib or m.suspect.log.banner.flash_kib
     if dev_id > 0 and dev_id != m.chip.identity.dev_id and not m.chip_assumed:
@@ -36,13 +38,13 @@ def check_identity(m: Measured) -> tuple[Finding, ...]:
     family = "stm32" + part[1].lower()
     said = []
     if not m.chip_assumed and not m.chip.name.startswith(family):
-        said.append(f"the marking {board.marking.strip()} is no {m.chip.title}")
+        said.append(f"the marking {marking} is no {m.chip.title}")
     if kib > 0 and marked and kib != marked:
         said.append(f"the marking promises {marked} KB of flash, the chip says {kib} KB")
     if said:
         unread = dev_id <= 0 and kib <= 0
         return (found("identity-unknown" if unread else "identity-disagrees", text="; ".join(said)),)
-    return (found("identity-agrees", marking=board.marking.strip()),) if dev_id > 0 or kib > 0 else ()
+    return (found("identity-agrees", marking=marking),) if dev_id > 0 or kib > 0 else ()
 
 
 def check_ecc(m: Measured) -> tuple[Finding, ...]:
@@ -90,7 +92,7 @@ def registers(board: Board, m: Measured) -> dict[str, int]:
     read = board.identity.registers if board.identity is not None else {}
     values = {n: v for n, v in read.items() if v is not None}
     names = {r.offset: r.name.lower() for r in m.chip.registers}
-    for raw in parse_registers(board.registers.text):
+    for raw in parse_registers(board.registers.text) if board.registers else ():
         name = raw.name.lower()
         for base in (m.chip.flash_registers, m.chip.flash_registers_secure):
             if raw.address >= 0 and raw.address - base in names:
@@ -181,7 +183,7 @@ def check_system_area(m: Measured) -> tuple[Finding, ...]:
             out.append(
                 found("version-unreadable", settled=explained, what=title, text=mine.text, remark=mine.remark, why=why)
             )
-            if theirs.readable and m.comparable and m.suspect.board.mode == m.good.board.mode != "unknown":
+            if theirs.readable and m.comparable and m.suspect.board.mode == m.good.board.mode is not None:
                 out.append(found("system-area-hidden", good=m.good.board.name, what=title, text=theirs.text))
         elif mine.readable and theirs.readable and mine.parts != theirs.parts:
             out.append(
@@ -196,7 +198,7 @@ def check_system_area(m: Measured) -> tuple[Finding, ...]:
 
 def _system_hidden(facts: BoardFacts) -> bool:
     """Tell whether access, mode and state together say that the reader is not shown ST's secure area."""
-    return facts.access is Access.NONSECURE and facts.board.mode != "unknown" and _state(facts).masks_secure
+    return facts.access is Access.NONSECURE and facts.board.mode is not None and _state(facts).masks_secure
 
 
 _NO_STATE = ProductState(-1, "unknown", "unknown", "", "")

@@ -41,7 +41,7 @@ def check_provisioned_options(m: Measured) -> tuple[Finding, ...]:
 
 def _older_package(m: Measured, results: Sequence[OptionCheck]) -> bool:
     """Tell whether values of the vendor's first package are legitimate here: all of them together, or none."""
-    version = re.match(r"v?(\d+)\.(\d+)", m.case.package)
+    version = re.match(r"v?(\d+)\.(\d+)", m.case.package or "")
     if version and (int(version[1]), int(version[2])) > (1, 0):
         return False
     changed = [c for c in results if c.name in ("SECWM1_END", "HDP1_END", "WRPSGn1")]

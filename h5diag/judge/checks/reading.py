@@ -142,7 +142,7 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
         secure = m.suspect.options.secure_ranges
         fits = bool(secure) and all(_covered(m, r.start, secure) and _covered(m, r.stop - 1, secure) for r in edges)
         # Both aliases of the cells zero in a known mode, and just the watermark: no other reading is left.
-        settled = fits and m.suspect.both_aliases and m.suspect.board.mode != "unknown"
+        settled = fits and m.suspect.both_aliases and m.suspect.board.mode is not None
         id = (
             "zeros-fit-the-watermarks"
             if settled

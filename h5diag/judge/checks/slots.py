@@ -281,7 +281,7 @@ def why_not_installed(m: Measured, findings: Sequence[Finding]) -> tuple[Branch,
             "The board was never reset with BOOT0 low since it was flashed, so the boot loader never started.",
             "meter",
         )
-        if m.suspect.board.resets_since_flash in ("unknown", "0")
+        if not m.suspect.board.resets_since_flash
         else Branch(
             "never-reset",
             "The boot loader never started.",

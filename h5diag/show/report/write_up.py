@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 
@@ -127,7 +124,7 @@ def gather(diagnosis: Diagnosis) -> WriteUp:
         ("numpy", np.__version__),
         ("chip file", first.chip.name + (" (assumed)" if first.chip_assumed else "")),
         ("layout", first.layouts[0].name if first.layouts else "none given"),
-        ("vendor's firmware package", case.package),
+        ("vendor's firmware package", case.package or "not known"),
     )
     return WriteUp(
         diagnosis,
@@ -139,63 +136,22 @@ def gather(diagnosis: Diagnosis) -> WriteUp:
 
 
 def _evidence(case: Case) -> tuple[EvidenceFile, ...]:
-    rows: list[EvidenceFile] = []
-
-    def add(board: str, kind: str, name: str, how: str) -> None:
-        if name:
-            rows.append(_file(case.folder, board, kind, name, how))
-
-    for board in (case.good, *case.suspects):
-        how = _how(board)
-        for d in board.dumps:
-            add(board.name, "dump", d.name, f"{size_text(d.image.size)} of memory, {how}")
-        for d in board.later:
-            add(board.name, "later dump", d.name, f"{size_text(d.image.size)} of memory, {how}")
-        for kind, text in (
-            ("option bytes", board.options),
-            ("programmer's text", board.log),
-            ("boot loader's text", board.uart),
-            ("registers", board.registers),
-        ):
-            add(board.name, kind, text.name, "as printed")
-        for kind, name in _records(case, board):
-            add(board.name, kind, name, "as another command wrote it")
-    for i in case.images:
-        add("", "image that was to be flashed", i.name, size_text(i.image.size))
-    for t in case.provisioning:
-        add("", "provisioning log", t.name, "as printed")
-    if case.has_loader:
-        add("", "external loader", case.loader.name, "")
-    add("", "external loader's log", case.loader_log.name, "as printed")
+    how = {b.name: _how(b) for b in (case.good, *case.suspects)}
+    sizes = {(b.name, d.name): d.image.size for b in (case.good, *case.suspects) for d in (*b.dumps, *b.later)}
+    sizes |= {("", i.name): i.image.size for i in case.images}
+    rows = []
+    for f in case.files:
+        board, size = f.board or "", sizes.get((f.board or "", f.name))
+        memory = f"{size_text(size)} of memory" if size is not None else ""
+        note = ", ".join(t for t in (memory, how.get(board, "") if memory else "") if t)
+        rows.append(EvidenceFile(board, f.kind, f.name, f.size, f.sha256, note))
     return tuple(rows)
-
-
-def _records(case: Case, board: Board) -> tuple[tuple[str, str], ...]:
-    """Return kind and name of the files that a board's value no longer names, out of ``case.toml``."""
-    try:
-        table = tomllib.loads((case.folder / "case.toml").read_text("utf-8"))
-    except (OSError, ValueError):
-        return ()
-    rows = [table.get("good", {})] if board is case.good else table.get("suspects", [table.get("suspect", {})])
-    place = 0 if board is case.good else case.suspects.index(board)
-    row = rows[place] if place < len(rows) else {}
-    kinds = (("info", "identity"), ("sweep", "agreement by link speed"), ("flashtest", "flash test"))
-    return tuple((kind, str(row[key])) for key, kind in kinds if row.get(key))
 
 
 def _how(board: Board) -> str:
     access = "access unknown" if board.access is Access.UNKNOWN else f"{board.access.value} accesses"
-    mode = "connect mode unknown" if board.mode == "unknown" else f"connect mode {board.mode}"
-    tool = "" if board.tool == "unknown" else f", {board.tool}"
-    return f"{access}, {mode}{tool}"
-
-
-def _file(folder: Path, board: str, kind: str, name: str, how: str) -> EvidenceFile:
-    try:
-        data = (folder / name).read_bytes()
-    except OSError:
-        return EvidenceFile(board, kind, name, -1, "", how)
-    return EvidenceFile(board, kind, name, len(data), hashlib.sha256(data).hexdigest(), how)
+    mode = f"connect mode {board.mode or 'unknown'}"
+    return f"{access}, {mode}" + (f", {board.tool}" if board.tool else "")
 
 
 def _part(b: BoardDiagnosis) -> BoardPart:
