@@ -169,7 +169,7 @@ def test_dropped_files_make_a_case(tmp_path: Path) -> None:
         measured = panel.model.result[1].first.measured
         assert measured.good.dump.size
         assert measured.good.options.settings
-        assert measured.suspect.board.flashtest.given
+        assert measured.suspect.board.flashtest is not None
         panel.evidence.clear.click()
         assert model.good_files == ()
         assert panel.model.result == ()
