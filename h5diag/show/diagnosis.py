@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from h5diag import __version__
-from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis, Measured
-from h5diag.judge.document import diagnosis_document
-from h5diag.judge.verdict import Finding, Hypothesis, Status, VerdictWord
+from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis, Finding, Hypothesis, Measured, Status, VerdictWord
+from h5diag.judge.document import diagnosis_document, input_remarks
 from h5diag.measure.options import Setting, Weight, compare_options
 from h5diag.show.answers import View
-from h5diag.show.locate import comparison_headline, correlation_words, headline, pieces
+from h5diag.show.locate import MANY_PIECES, comparison_headline, headline, pieces
 from h5diag.show.sheet import Figure, Section, Sheet, Strip, Table, bullets, joined, section, sheet, table
 from h5diag.show.spans import Look, lanes, strip_svg
 from h5diag.text import count_text, range_text, size_text
@@ -37,8 +36,6 @@ MARKS = {
     Weight.MINOR: "minor",
     Weight.ARTEFACT: "not comparable",
 }
-MANY_PIECES = 10
-"""From so many pieces on a dot plot says something that a table does not."""
 
 
 def diagnosis_sheet(d: Diagnosis) -> Sheet:
@@ -46,9 +43,16 @@ def diagnosis_sheet(d: Diagnosis) -> Sheet:
     boards = [board_sheet(b, named=len(d.boards) > 1, number=n) for n, b in enumerate(d.boards)]
     whole = joined(boards)
     across = section("Across the boards", bullets(f.claim for f in d.across))
+    strange = section("Not understood", bullets(input_remarks(d.case)))
     return Sheet(
         whole.headline,
-        (*([across] if across else []), *whole.sections, evidence_section(d), made_section(d)),
+        (
+            *([across] if across else []),
+            *whole.sections,
+            *([strange] if strange else []),
+            evidence_section(d),
+            made_section(d),
+        ),
         whole.tone,
         whole.badge,
         whole.name,
@@ -91,9 +95,7 @@ def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sh
             table("finding|claim|points|numbers and places", (_finding(f) for f in b.findings), most=200),
             folded=True,
         ),
-        section(
-            "Weighing, in decibans: +10 makes a cause ten times more likely", weighing_table(b), folded=True
-        ),
+        section("Weighing, in decibans: +10 makes a cause ten times more likely", weighing_table(b), folded=True),
         tone=tone,
         badge=badge,
         name=b.name if named else "",
@@ -206,7 +208,7 @@ def _value(setting: Setting | None) -> str:
 
 def evidence_section(d: Diagnosis) -> Section:
     """Return the files that a diagnosis rests on, as they were when they were read."""
-    rows = [(f.board or "", f.kind, f.name, str(f.size), f.sha256) for f in d.case.files]
+    rows = [(f.board or "", f.kind, f.name, str(f.size), f.sha256) for f in getattr(d.case, "files", ())]
     return Section("Evidence", (table("board|what|file|size|SHA-256", rows, most=500),), folded=True)
 
 
@@ -286,13 +288,30 @@ def _plot(b: BoardDiagnosis, **options: Any) -> Any:
 
 
 def _frame_document(b: BoardDiagnosis) -> dict[str, Any]:
-    m = b.measured
-    one = Diagnosis(m.case, (b,))
-    return diagnosis_document(one)
+    return diagnosis_document(Diagnosis(b.measured.case, (b,)))
 
 
 VIEWS = {
     Diagnosis: View(diagnosis_sheet, diagnosis_document, lambda d, **options: _plot(d.first, **options), "hypotheses"),
     BoardDiagnosis: View(board_sheet, _frame_document, _plot, "hypotheses"),
 }
-__all__ = ["BADGES", "VIEWS", "board_sheet", "correlation_words", "diagnosis_sheet", "figures"]
+
+
+def boards_table(boards: Sequence[BoardDiagnosis]) -> Table:
+    """Return many boards, one row each: the answer, what stands out, what to do next."""
+    return table(
+        "board|case|answer|supported|differs|bits rose / fell|next",
+        (
+            (
+                b.name,
+                b.measured.case.title,
+                BADGES[b.verdict.word][1],
+                ", ".join(h.id for h in b.verdict.of(Status.SUPPORTED)) or "nothing",
+                f"{size_text((c := b.measured.comparison).differing_bytes)} of {size_text(c.compared_bytes)}",
+                f"{c.risen:,} / {c.fallen:,}",
+                b.next_test.instruction,
+            )
+            for b in boards
+        ),
+        most=500,
+    )

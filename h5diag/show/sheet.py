@@ -278,45 +278,56 @@ def _section_html(x: Section, rows: int, letters: int) -> str:
     return f"<div style='margin:8px 0 2px'><b>{title}</b></div>{body}"
 
 
-def part_html(part: Part, *, rows: int = 200, letters: int = 4000) -> str:
-    """Return a part of a sheet as HTML, every text escaped."""
+def part_html(part: Part, *, rows: int = 200, letters: int = 4000, caption: str = "", page: bool = False) -> str:
+    """Return a part of a sheet as HTML, every text escaped.
+
+    On a `page` the looks are the stylesheet's; elsewhere they are written into the elements, for any theme.
+    """
+    look = (lambda style: "") if page else (lambda style: f' style="{style}"')
     match part:
         case str():
-            return f"<div style='margin:2px 0'>{escape(_cut(part, letters))}</div>"
+            return f"<p{look('margin:2px 0')}>{escape(_cut(part, letters))}</p>"
         case Bullets(items=items):
             lines = "".join(f"<li>{escape(_cut(i, letters))}</li>" for i in items[:rows])
             more = f"<li>and {len(items) - rows} more</li>" if len(items) > rows else ""
-            return f"<ul style='margin:2px 0 6px;padding-left:1.6em'>{lines}{more}</ul>" if rows else ""
+            return f"<ul{look('margin:2px 0 6px;padding-left:1.6em')}>{lines}{more}</ul>" if rows else ""
         case Facts(pairs=pairs):
-            return part_html(Table(("", ""), pairs, most=len(pairs)), rows=rows, letters=letters)
+            whole = Table(("", ""), pairs, most=len(pairs))
+            return part_html(whole, rows=rows, letters=letters, caption=caption, page=page)
         case Table():
-            return _table_html(part, min(rows, part.most), letters) if rows else ""
+            return _table_html(part, min(rows, part.most), letters, part.caption or caption, page) if rows else ""
         case Block(text=text):
-            return f"<pre style='white-space:pre-wrap;margin:2px 0;{_SHADE};color:inherit'>{escape(_cut(text, letters))}</pre>"
+            return f"<pre{look(f'white-space:pre-wrap;margin:2px 0;{_SHADE};color:inherit')}>{escape(_cut(text, letters))}</pre>"
         case Strip(svg=svg, alt=alt):
-            return f"<div role='img' aria-label=\"{escape(alt)}\">{svg}</div>"
+            return f'<div role="img" aria-label="{escape(alt)}">{svg}</div>'
     return ""
 
 
-def _table_html(t: Table, most: int, letters: int) -> str:
+def _table_html(t: Table, most: int, letters: int, caption: str, page: bool) -> str:
     numeric = [_numeric([r[i] for r in t.rows]) for i in range(len(t.heads))]
-    head = "".join(f"<th scope='col' style='{_CELL};{_SHADE}'>{escape(h)}</th>" for h in t.heads)
+    cell, mono = ("", ' class="num"') if page else (f' style="{_CELL}"', f' style="{_CELL};{_MONO}"')
+    differs = ' class="differs"' if page else ' style="background:rgba(230,159,0,.18)"'
+    head = "".join(f'<th scope="col"{cell}>{escape(h)}</th>' for h in t.heads)
     lines = []
     for n, row in enumerate(t.rows[:most]):
         cells = [
-            f"<{'th scope=row' if not i else 'td'} style='{_CELL}{';' + _MONO if numeric[i] else ''}'>"
-            f"{escape(_cut(c, letters))}</{'th' if not i else 'td'}>"
+            f"<{name}{mono if numeric[i] else cell}>{escape(_cut(c, letters))}</{name[:2]}>"
             for i, c in enumerate(row)
+            for name in (['th scope="row"'] if not i else ["td"])
         ]
-        lines.append(
-            f"<tr{f' style={chr(39)}background:rgba(230,159,0,.18){chr(39)}' if n in t.marked else ''}>{''.join(cells)}</tr>"
-        )
-    caption = f"<caption style='text-align:left;opacity:.75'>{escape(t.caption)}</caption>" if t.caption else ""
-    more = f"<div style='opacity:.75'>and {len(t.rows) - most} more</div>" if len(t.rows) > most else ""
+        lines.append(f"<tr{differs if n in t.marked else ''}>{''.join(cells)}</tr>")
+    if len(t.rows) > most:
+        lines.append(f'<tr><td{cell} colspan="{len(t.heads)}">and {len(t.rows) - most} more</td></tr>')
+    look = "" if page else ' style="border-collapse:collapse;margin:2px 0 6px;font-size:1em"'
     return (
-        "<div style='overflow-x:auto'><table style='border-collapse:collapse;margin:2px 0 6px;font-size:1em'>"
-        f"{caption}{f'<thead><tr>{head}</tr></thead>' if any(t.heads) else ''}<tbody>{''.join(lines)}</tbody></table>"
-        f"{more}</div>"
+        f'<div class="h5-wide"{"" if page else " style=" + chr(34) + "overflow-x:auto" + chr(34)}><table{look}>'
+        + (
+            f"<caption{'' if page else ' style=' + chr(34) + 'text-align:left;opacity:.75' + chr(34)}>{escape(caption)}</caption>"
+            if caption
+            else ""
+        )
+        + (f"<thead><tr>{head}</tr></thead>" if any(t.heads) else "")
+        + f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
 
 
@@ -325,15 +336,15 @@ def _cut(text: str, most: int) -> str:
 
 
 # ------------------------------------------------------------------------------------------------ markdown
-def markdown(s: Sheet, *, level: int = 2) -> str:
-    """Return the sheet as Markdown in which a stranger's text stays text; pictures are left to the caller."""
+def markdown(s: Sheet, *, level: int = 2, figure: Callable[[Figure], str] = lambda f: "") -> str:
+    """Return the sheet as Markdown in which a stranger's text stays text; `figure` writes a picture and names it."""
     head = f"**{plain_markdown(s.headline)}**"
     if s.name or s.badge:
         head = f"{'#' * level} {plain_markdown(': '.join(t for t in (s.name, s.badge) if t))}\n\n{head}"
     out = [head]
     for x in s.sections:
         if x.only in ("", "markdown"):
-            body = [t for p in x.parts if (t := part_markdown(p))]
+            body = [t for p in x.parts if (t := figure(p) if isinstance(p, Figure) else part_markdown(p))]
             if body:
                 out += [*([f"{'#' * (level + 1)} {plain_markdown(x.title)}"] if x.title else []), *body]
     return "\n\n".join(out) + "\n"
@@ -382,7 +393,9 @@ def _mapped(value: Any, by: Callable[[str], str]) -> Any:
         return by(value)
     if isinstance(value, tuple):
         return tuple(_mapped(v, by) for v in value)
-    if is_dataclass(value) and not isinstance(value, type) and not isinstance(value, Strip):
+    if isinstance(value, Strip):
+        return replace(value, alt=by(value.alt))
+    if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{f.name: _mapped(getattr(value, f.name), by) for f in fields(value)})
     return value
 
