@@ -208,7 +208,7 @@ def _value(setting: Setting | None) -> str:
 
 def evidence_section(d: Diagnosis) -> Section:
     """Return the files that a diagnosis rests on, as they were when they were read."""
-    rows = [(f.board or "", f.kind, f.name, str(f.size), f.sha256) for f in getattr(d.case, "files", ())]
+    rows = [(f.board or "", f.kind, f.name, str(f.size), f.sha256) for f in d.case.files]
     return Section("Evidence", (table("board|what|file|size|SHA-256", rows, most=500),), folded=True)
 
 

@@ -283,7 +283,10 @@ def part_html(part: Part, *, rows: int = 200, letters: int = 4000, caption: str 
 
     On a `page` the looks are the stylesheet's; elsewhere they are written into the elements, for any theme.
     """
-    look = (lambda style: "") if page else (lambda style: f' style="{style}"')
+
+    def look(style: str) -> str:
+        return "" if page else f' style="{style}"'
+
     match part:
         case str():
             return f"<p{look('margin:2px 0')}>{escape(_cut(part, letters))}</p>"

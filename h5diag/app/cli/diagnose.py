@@ -78,7 +78,7 @@ def _result(diagnosis: Diagnosis, report: Path | None, *, redact: bool = False, 
         from h5diag.show.report import write_report
 
         document["report"] = str(write_report(diagnosis, report, redact=redact, plots=plots))
-        more.append(section("Write-up", document["report"]))
+        more.append(section("", f"Write-up: {document['report']}"))
     return Result(document, replace(sheet, sections=(*sheet.sections, *(s for s in more if s))))
 
 
