@@ -95,9 +95,13 @@ def find_parts(name: str) -> tuple[Part, ...]:
     wanted = name.strip().lower()
     parts = index().parts
     for found in (
-        [p for p in parts if p.name == wanted],
+        [p for p in parts if wanted in (p.name, p.name.removeprefix("stm32"))],
         [p for p in parts if wanted in p.words],
-        [p for p in parts if any(fnmatchcase(wanted, pattern + "*") for pattern in p.parts)],
+        [
+            p
+            for p in parts
+            if any(fnmatchcase(w, pattern + "*") for w in (wanted, "stm32" + wanted) for pattern in p.parts)
+        ],
     ):
         if found:
             return in_order(found)

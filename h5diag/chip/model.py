@@ -85,6 +85,10 @@ class Chip(Fact, frozen=True):
         starts = range(self.flash.base, self.flash_range.stop, self.flash.bank_size)
         return tuple(AddressRange(s, s + self.flash.bank_size) for s in starts)
 
+    def bank_range(self, bank: int) -> AddressRange:
+        """Return the physical bank (1 or 2), canonical; the whole flash when it is one bank."""
+        return self.banks[bank - 1] if bank <= len(self.banks) else self.flash_range
+
     def canonical(self, address: int) -> int:
         """Return the 0x08.. address of a flash cell named by either alias; other addresses unchanged."""
         offset = address - self.flash.secure_base

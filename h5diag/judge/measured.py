@@ -32,7 +32,7 @@ from h5diag.measure.loader.elf import read_loader
 from h5diag.measure.loader.signs import Answer, LoaderSign, loader_bypassed, loader_mislinked
 from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
 from h5diag.measure.locate import Placement, locate
-from h5diag.measure.options import OptionBytes, Unknown, decode_listing, decode_registers
+from h5diag.measure.options import OptionBytes, decode_listing, decode_registers, hidden_ranges, masked_ranges
 from h5diag.measure.repeats import Agreement, compare_reads
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress, Segment, merged, subtracted
 
@@ -316,22 +316,6 @@ def _options(board: Board, chip: Chip) -> OptionBytes:
     return decode_registers(raw, chip)
 
 
-def hidden_ranges(options: OptionBytes, access: Access, chip: Chip) -> tuple[AddressRange, ...]:
-    """Return the canonical ranges of which a reader with that access gets zeros instead of content.
-
-    A non-secure read of a secure sector, and a secure read of a non-secure one, returns 0x00 without a fault
-    (measured on a NUCLEO-H563ZI, public test note of the m33mu project). Without option bytes, or with an unknown
-    access, nothing is known to be hidden.
-    """
-    if not options or not options.trustzone:
-        return ()
-    if access is Access.NONSECURE:
-        return merged((*options.secure_ranges, *options.hdp_ranges))
-    if access is Access.SECURE:
-        return subtracted((chip.flash_range,), options.secure_ranges)
-    return ()
-
-
 def whole_reads(dumps: Sequence[Dump]) -> tuple[MemoryImage, ...]:
     """Return the dumps joined into whole reads: files of different places (or aliases) belong to one read.
 
@@ -354,23 +338,6 @@ def whole_reads(dumps: Sequence[Dump]) -> tuple[MemoryImage, ...]:
         else:
             reads.append(image)
     return tuple(reads)
-
-
-def masked_ranges(dump: MemoryImage, hidden: Sequence[AddressRange], chip: Chip) -> tuple[AddressRange, ...]:
-    """Return the parts of `hidden` that the dump holds, where it holds nothing but zeros there.
-
-    The rule knows no exceptions inside a range: one that shows content anywhere is shown to this reader, and zeros
-    in it are content (a gap that the linker filled).
-    """
-    found: list[AddressRange] = []
-    alias = chip.flash.secure_base - chip.flash.base
-    for area in hidden:
-        parts = [
-            s for shift in dict.fromkeys((0, alias)) for s in dump.segments_in(area.start + shift, area.stop + shift)
-        ]
-        if not any(s.data.any() for s in parts):
-            found += (AddressRange(chip.canonical(s.start), chip.canonical(s.start) + s.data.size) for s in parts)
-    return merged(found)
 
 
 def _known(
@@ -408,7 +375,7 @@ def _loader(case: Case, suspect: BoardFacts) -> LoaderFacts:
     if file is None and log is None:
         return LoaderFacts(nothing, nothing)
     zone = suspect.options.trustzone
-    word = "unknown" if isinstance(zone, Unknown) else "on" if zone else "off"
+    word = "unknown" if zone is None else "on" if zone else "off"
     family = load_chip(case.chip).family if case.chip else ""
     return LoaderFacts(
         loader_bypassed(log) if log else nothing, loader_mislinked(file, log, family=family, trustzone=word)

@@ -164,7 +164,9 @@ def _info_text(board: Board, who: Identification, core: CoreState) -> str:
             lines.append(f"{name:16}0x{value:08X}{_flash_error(board, name, value)}")
     if who.options:
         lines += ["", "options"]
-        lines += [f"  {o.name:16}0x{o.value:X}{'  ' + o.meaning if o.meaning else ''}" for o in who.options]
+        for o in who.options:
+            value = "not known" if o.value is None else f"0x{o.value:X}"
+            lines.append(f"  {o.name:16}{value}{'  ' + o.meaning if o.meaning else ''}")
     lines += [f"known limit     {e}" for e in who.errata] + [f"remark          {r}" for r in who.remarks]
     return "\n".join(lines)
 

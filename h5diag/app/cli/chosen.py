@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from h5diag.show.printing import remark
 
 if TYPE_CHECKING:
     from h5diag.chip import Chip, ChipChoice
@@ -37,5 +38,5 @@ def chosen_chip(name: str | None, layout_name: str | None, images: Sequence[Memo
     if layout is not None and choice.assumed:
         choice = choose_chip(layout=layout)
     if choice.assumed:
-        sys.stderr.write(f"h5diag: {choice.text}\n")
+        remark(f"h5diag: {choice.text}")
     return Chosen(choice, layout)

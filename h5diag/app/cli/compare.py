@@ -27,9 +27,9 @@ def _run(options: Namespace) -> Result:
     from h5diag.errors import InputError
     from h5diag.evidence.files import read_image
     from h5diag.evidence.texts import parse_listing
-    from h5diag.judge.measured import hidden_ranges, masked_ranges, without
+    from h5diag.judge.measured import without
     from h5diag.measure.compare import AreaState, compare
-    from h5diag.measure.options import OptionBytes, decode_listing
+    from h5diag.measure.options import OptionBytes, decode_listing, hidden_ranges, masked_ranges
     from h5diag.memory import Access, AddressRange, MemoryImage
     from h5diag.text import count_text, range_text, size_text
 

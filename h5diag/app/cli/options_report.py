@@ -17,7 +17,6 @@ from h5diag.measure.options import (
     OptionBytes,
     OptionCheck,
     OptionDiff,
-    Unknown,
     check_options,
     compare_options,
     decode_listing,
@@ -107,7 +106,7 @@ def _options_document(options: OptionBytes, choice: ChipChoice) -> dict[str, obj
     return {
         **choice.to_dict(),
         "product_state": options.product_state,
-        "tzen": None if isinstance(options.trustzone, Unknown) else options.trustzone,
+        "tzen": options.trustzone,
         "options": {
             s.name: {
                 "value": s.value,
@@ -145,7 +144,7 @@ def _diff_document(diff: OptionDiff) -> list[dict[str, object]]:
     return [
         {
             "name": d.name,
-            "values": [None if isinstance(v, Unknown) else v for v in d.values],
+            "values": list(d.values),
             "meaning": d.meaning,
             "comparable": d.comparable,
             "weight": d.weight.value,

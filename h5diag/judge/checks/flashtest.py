@@ -8,7 +8,6 @@ from h5diag.case.records import Fault, FlashTest, Identity
 from h5diag.judge.checks.chip import SUPPLY_MV
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
-from h5diag.measure.options import Unknown
 from h5diag.measure.repeats import ReadPattern
 from h5diag.memory import AddressRange, merged, subtracted
 from h5diag.text import count_text, range_text, size_text
@@ -193,7 +192,7 @@ def _contradictions(m: Measured, t: FlashTest) -> list[str]:
         out.append(f"the result counts {t.fault_count} faults and lists {listed}")
     for name, told in (("TZEN", c.tzen), (m.chip.state_option, c.product_state)):
         listing = m.suspect.options.value(name)
-        if not isinstance(listing, Unknown) and isinstance(told, int) and told != listing:
+        if listing is not None and isinstance(told, int) and told != listing:
             out.append(
                 f"the test ran with {name} 0x{told:x}, the board's option bytes say 0x{listing:x}: another board's?"
             )

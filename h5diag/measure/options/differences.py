@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
+from h5diag.chip import ChipChoice
+from h5diag.errors import InputError
+from h5diag.evidence.texts import chip_of, parse_listing, parse_log, parse_registers
+from h5diag.layout import Layout
+from h5diag.measure.options.decode import decode_listing, decode_registers
 from h5diag.measure.options.meaning import unit, value_meaning
-from h5diag.measure.options.settings import UNKNOWN, Belief, Extent, OptionBytes, Setting, Unknown
+from h5diag.measure.options.rules import OptionCheck, check_options
+from h5diag.measure.options.settings import Belief, Extent, OptionBytes, Setting
 from h5diag.memory import AddressRange, subtracted
 
 
@@ -30,7 +36,7 @@ class Difference:
     name
         As in the chip file.
     values
-        As printed, one for each board, `UNKNOWN` where it was not printed.
+        As printed, one for each board, `None` where it was not printed.
     meaning
         What the difference is and what it does to the symptoms.
     comparable
@@ -40,7 +46,7 @@ class Difference:
     """
 
     name: str
-    values: tuple[int | Unknown, ...]
+    values: tuple[int | None, ...]
     meaning: str
     comparable: bool
     weight: Weight
@@ -81,7 +87,7 @@ def compare_options(boards: Sequence[OptionBytes], names: Sequence[str] = ()) ->
     seen: dict[str, None] = dict.fromkeys(s.name for b in boards for s in b.settings)
     for name in seen:
         rows = tuple(_setting(b, name) for b in boards)
-        values = tuple(UNKNOWN if isinstance(r, Unknown) else r.value for r in rows)
+        values = tuple(None if r is None else r.value for r in rows)
         if len(set(values)) > 1:
             out.append(_difference(name, rows, values, boards, called))
     order = tuple(Weight)
@@ -94,18 +100,18 @@ _DECIDES = frozenset({"TZEN", "SWAP_BANK", "BOOT_UBE", "SECBOOTADD", "SECBOOTADD
 _CHECKED = frozenset({"SECBOOT_LOCK", "SRAM2_RST", "SRAM2_ECC", "NSBOOTADD", "NSBOOTADD0"})
 
 
-def _setting(board: OptionBytes, name: str) -> Setting | Unknown:
-    return next((s for s in board.settings if s.name == name), UNKNOWN)
+def _setting(board: OptionBytes, name: str) -> Setting | None:
+    return next((s for s in board.settings if s.name == name), None)
 
 
 def _difference(
     name: str,
-    rows: Sequence[Setting | Unknown],
-    values: tuple[int | Unknown, ...],
+    rows: Sequence[Setting | None],
+    values: tuple[int | None, ...],
     boards: Sequence[OptionBytes],
     called: Sequence[str],
 ) -> Difference:
-    missing = [called[i] for i, r in enumerate(rows) if isinstance(r, Unknown)]
+    missing = [called[i] for i, r in enumerate(rows) if r is None]
     masked = [i for i, r in enumerate(rows) if isinstance(r, Setting) and r.belief is Belief.MASKED]
     garbage = [called[i] for i, r in enumerate(rows) if isinstance(r, Setting) and r.belief is Belief.IMPOSSIBLE]
     if masked:
@@ -180,7 +186,7 @@ def _state_consequence(boards: Sequence[OptionBytes], called: Sequence[str]) -> 
     limited = []
     for board, who in zip(boards, called, strict=True):
         state = board.state
-        if not isinstance(state, Unknown) and state.debug != "full":
+        if state is not None and state.debug != "full":
             limited.append(f"{who} ({state.name})")
     return (
         f". On {', '.join(limited)} a debugger does not see the secure side: zeros in its dump and in options "
@@ -236,3 +242,118 @@ def _warnings(boards: Sequence[OptionBytes], called: Sequence[str]) -> tuple[str
     if len({b.chip.name for b in boards}) > 1:
         out.append("the boards carry different chips: " + ", ".join(b.chip.title for b in boards))
     return tuple(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An option across the boards. `values` as printed, `None` where it was not; `beliefs` likewise."""
+
+    name: str
+    values: tuple[int | None, ...]
+    beliefs: tuple[Belief | None, ...]
+    weight: Weight
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Boards beside each other.
+
+    Parameters
+    ----------
+    names
+        What the boards are called.
+    boards, choices
+        Their options, and the chip each was read as.
+    checks
+        For each board what the boot loader would say; empty without a layout.
+    diff
+        What differs; without differences for a single board.
+    rows
+        Every option, those that matter most first.
+    """
+
+    names: tuple[str, ...]
+    boards: tuple[OptionBytes, ...]
+    choices: tuple[ChipChoice, ...]
+    checks: tuple[tuple[OptionCheck, ...], ...]
+    diff: OptionDiff
+    rows: tuple[Row, ...]
+
+
+def read_options(text: str, chip: str = "", source: str = "") -> tuple[OptionBytes, ChipChoice]:
+    """Return the options in a listing, a GUI export or a register dump, and the chip they were read as.
+
+    Parameters
+    ----------
+    text
+        Anything that was pasted or saved.
+    chip
+        Chip file or family word; empty takes it from the text.
+    source
+        Name for error messages.
+
+    Raises
+    ------
+    InputError
+        When there is not one option line in it, or `chip` names none.
+    """
+    listing = parse_listing(text)
+    choice = chip_of([replace(parse_log(text), listing=listing)], given=chip)
+    options = decode_listing(listing, choice.read_as)
+    if options.settings and (any(s.known for s in options.settings) or "OPTION BYTES BANK" in text.upper()):
+        return options, choice
+    options = decode_registers(parse_registers(text), choice.read_as)
+    if options.registers:
+        return options, choice
+    raise InputError(
+        "not one option line is in it",
+        source=source,
+        advice="give what 'STM32_Programmer_CLI -ob displ' prints, a GUI export, or address : value lines",
+    )
+
+
+def side_by_side(texts: Sequence[tuple[str, str]], *, chip: str = "", layout: Layout | None = None) -> SideBySide:
+    """Return the table of one or more boards.
+
+    Parameters
+    ----------
+    texts
+        Name and text of each board, the good one first.
+    chip
+        Chip file or family word for all of them; empty takes it from each text.
+    layout
+        What the boot loader expects; without it nothing is checked.
+
+    Raises
+    ------
+    InputError
+        When one of the texts holds no option line; it names the board.
+    """
+    names = tuple(name for name, _ in texts)
+    read = tuple(read_options(text, chip, name) for name, text in texts)
+    boards, choices = tuple(o for o, _ in read), tuple(c for _, c in read)
+    checks = tuple(check_options(b, layout) for b in boards) if layout else ()
+    diff = compare_options(boards, names) if len(boards) > 1 else OptionDiff(())
+    return SideBySide(names, boards, choices, checks, diff, _rows(boards, diff))
+
+
+def _rows(boards: Sequence[OptionBytes], diff: OptionDiff) -> tuple[Row, ...]:
+    differing = {d.name: d for d in diff.differences}
+    out = [_row(d.name, boards, d.weight, d.meaning) for d in diff.differences]
+    for name in dict.fromkeys(s.name for b in boards for s in b.settings):
+        if name not in differing:
+            first = next(s for b in boards for s in b.settings if s.name == name)
+            out.append(_row(name, boards, Weight.SAME, first.sentence))
+    return tuple(out)
+
+
+def _row(name: str, boards: Sequence[OptionBytes], weight: Weight, meaning: str) -> Row:
+    found = [next((s for s in b.settings if s.name == name), None) for b in boards]
+    return Row(
+        name,
+        tuple(None if s is None else s.value for s in found),
+        tuple(None if s is None else s.belief for s in found),
+        weight,
+        meaning,
+    )
