@@ -244,7 +244,8 @@ def _stirot(payload: bytes, problems: list[str]) -> StirotFields | None:
         problems.append(f"{len(payload)} bytes of payload are too few for a STiROT configuration (256)")
         return None
     words = struct.unpack_from("<11I", payload, 0x24)
-    f = StirotFields(*payload[0x20:0x24], *words, payload[0xF4])
+    values = (*payload[0x20:0x24], *words, payload[0xF4])
+    f = StirotFields(*values)
     for name, value, legal in (
         ("number of images", f.images, (1, 2)),
         ("clock", f.clock, (0, 1, 2)),
