@@ -30,7 +30,7 @@ class Limit:
 
 _CUT = "cut out the part that matters"
 
-MEMORY = Limit("memory content of a microcontroller", 512 << 20, "give the part that matters")
+MEMORY = Limit("memory content of a microcontroller", 256 << 20, "give the part that matters")
 """Dumps and images of any format: the largest external memories are 64 MiB, 180 MiB as Intel HEX."""
 
 VIEW = Limit("memory shown as text", 64 << 20, _CUT)

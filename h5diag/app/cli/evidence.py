@@ -21,7 +21,7 @@ def _case_arguments(parser: ArgumentParser) -> None:
         nargs="*",
         metavar="DIR or FILE",
         help="folders and files in any mixture: dumps, images, option listings, logs, flash_layout.h, "
-        "keys, results of h5diag, an external loader",
+        "keys, results of h5diag, an external loader; a case folder first: the others are added to it",
     )
     parser.add_argument("--out", metavar="DIR", help="the case folder to make (default h5diag-case, then -2, -3 ...)")
     parser.add_argument(
@@ -47,9 +47,10 @@ def _case_arguments(parser: ArgumentParser) -> None:
 def _case(options: Namespace) -> Result:
     from pathlib import Path
 
-    from h5diag.case.intake import Told, new_folder, sort_evidence, write_case
+    from h5diag.case.intake import Details, new_folder, sort_evidence, write_case
     from h5diag.chip import load_chip
     from h5diag.errors import InputError
+    from h5diag.evidence.door import is_evidence
     from h5diag.layout import load_layout
 
     if not options.files and not options.suspect:
@@ -64,8 +65,10 @@ def _case(options: Namespace) -> Result:
         if Path(layout).is_file():
             files.append(layout)
             layout = ""
-    folder = new_folder(options.out)
-    told = Told(
+    into = options.out or (files[0] if files else "")
+    into = into if into and is_evidence(Path(into, "case.toml")) else None
+    folder = Path(into) if into else new_folder(options.out)
+    details = Details(
         options.title,
         chip.name if chip else "",
         layout,
@@ -80,10 +83,11 @@ def _case(options: Namespace) -> Result:
         files,
         good=options.good,
         suspect=options.suspect,
-        told=told,
+        details=details,
         ask=_ask if printing.somebody_there() else None,
+        into=into,
     )
-    write_case(found.content, folder)
+    found = write_case(found, folder)
     return Result(_document(found, str(folder)), _text(found, str(folder)))
 
 
@@ -112,7 +116,7 @@ def _document(found: Sorted, folder: str) -> dict[str, object]:
         "suspects": [_board(b) for b in found.boards.suspects],
         "undecided": [_board(b) for b in found.boards.undecided],
         "undecided_files": [str(e.path) for e in found.boards.loose],
-        "others": [{"file": e.path.name, "kind": e.role.value, "what": e.what} for e in found.content.rest],
+        "others": [{"file": e.path.name, "kind": e.role.value, "what": e.what} for e in found.rest],
         "unused": [{"file": str(e.path), "what": e.what} for e in found.unused],
         "remarks": list(found.remarks),
     }
@@ -126,17 +130,17 @@ def _text(found: Sorted, folder: str) -> str:
     ]
     width = max((len(e.path.name) for _, b in boards for e in b.files), default=0)
     width = (
-        max(width, *(len(e.path.name) for e in (*found.content.rest, *found.unused)), 0)
-        if (found.content.rest or found.unused)
+        max(width, *(len(e.path.name) for e in (*found.rest, *found.unused)), 0)
+        if (found.rest or found.unused)
         else width
     )
     lines = [f"case folder: {folder}"]
     for what, board in boards:
         lines += ["", f"{what}: {board.name}"]
         lines += [f"  {e.path.name:<{width}}  {e.what}" for e in board.files]
-    if found.content.rest:
+    if found.rest:
         lines += ["", "for the whole case"]
-        lines += [f"  {e.path.name:<{width}}  {e.what}" for e in found.content.rest]
+        lines += [f"  {e.path.name:<{width}}  {e.what}" for e in found.rest]
     if found.unused:
         lines += ["", "not used"]
         lines += [f"  {e.path.name:<{width}}  {e.what}" for e in found.unused]
