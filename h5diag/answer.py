@@ -27,27 +27,28 @@ class Answer:
             cls.__repr__ = Answer.__repr__  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
-        return str(_views().short(self))
+        return str(views().short(self))
 
     def __str__(self) -> str:
-        return str(_views().text(self))
+        return str(views().text(self))
 
     def _repr_html_(self) -> str:
-        return str(_views().html(self))
+        return str(views().html(self))
 
     def plot(self, **options: Any) -> Any:
         """Return a `Picture` of it; InputError where there is nothing to draw."""
-        return _views().plot(self, **options)
+        return views().plot(self, **options)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document of the command line as plain dicts, lists, strings and numbers."""
-        document: dict[str, Any] = _views().document(self)
+        document: dict[str, Any] = views().document(self)
         return document
 
     def to_frame(self) -> Any:
         """Return its main table as a ``pandas.DataFrame``; InputError where there is none, or no pandas."""
-        return _views().frame(self)
+        return views().frame(self)
 
 
-def _views() -> Any:
-    return import_module(VIEWS)
+def views(module: str = VIEWS) -> Any:
+    """Return a module of ``show/``, imported when somebody looks."""
+    return import_module(module)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from h5diag.answer import Answer, views
 from h5diag.case.case import Case
 from h5diag.judge.checks import CHECKS
 from h5diag.judge.checks.slots import Branch, why_not_installed
@@ -21,7 +23,7 @@ from h5diag.text import ranges_text, size_text
 
 
 @dataclass(frozen=True, slots=True)
-class BoardDiagnosis:
+class BoardDiagnosis(Answer):
     """What was found about one suspect.
 
     Parameters
@@ -54,7 +56,7 @@ class BoardDiagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Answer):
     """The diagnosis of a case: that of each board, the gravest one first."""
 
     case: Case
@@ -70,6 +72,11 @@ class Diagnosis:
     def verdict(self) -> Verdict:
         """The case's verdict: that of the gravest board."""
         return self.first.verdict
+
+    def write_up(self, path: str | Path, *, redact: bool = False) -> Path:
+        """Write it to one ``.html`` or ``.md`` file for a colleague; with `redact` no firmware, id, path or key."""
+        written: Path = views("h5diag.show.report").write_report(self, path, redact=redact)
+        return written
 
 
 def deviations(m: Measured) -> tuple[AddressRange, ...]:

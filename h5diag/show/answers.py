@@ -19,6 +19,8 @@ TOPICS = {
     "Placement": "locate",
     "Correlation": "locate",
     "Comparison": "locate",
+    "Diagnosis": "diagnosis",
+    "BoardDiagnosis": "diagnosis",
 }
 """Name of a result's class, and the module of this wing that shows it."""
 

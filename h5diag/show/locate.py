@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from h5diag.chip import ChipChoice
 from h5diag.measure.compare import Area, AreaState, Comparison
 from h5diag.measure.locate import Correlation, Placement, Region
 from h5diag.memory import AddressRange
@@ -20,10 +21,16 @@ MANY_PIECES = 10
 """From so many pieces on a dot plot says more than bands between two strips."""
 
 
+def chosen(choice: ChipChoice | None) -> dict[str, Any]:
+    """Return the keys of a document that name the chip and how it is known; none when nobody asked."""
+    return {} if choice is None else {**choice.to_dict(), "chip_assumed": choice.assumed}
+
+
 # ------------------------------------------------------------------------------------------------ placement
 def placement_document(placement: Placement) -> dict[str, Any]:
     """Return the placement in the terms of ``h5diag locate --json``."""
     return {
+        **chosen(placement.choice),
         "regions": [_region(r) for r in placement.regions],
         "displacements": [{"displacement": d.displacement, "bytes": d.bytes} for d in placement.displacements],
         "unexplained": {"reference": _pairs(placement.reference_rest), "dump": _pairs(placement.dump_rest)},
@@ -158,6 +165,7 @@ def correlation_words(c: Correlation) -> str:
 def _correlation_document(c: Correlation) -> dict[str, Any]:
     best = sorted(range(c.displacements.size), key=lambda i: -c.fraction[i])[:MANY]
     return {
+        **chosen(c.choice),
         "winner": c.winner if c.found else None,
         "winner_text": c.winner_text,
         "span": list(c.span),
@@ -201,12 +209,14 @@ def _area(a: Area, c: Comparison) -> dict[str, Any]:
         "state": a.state.value,
         **(counts if a.differing_bytes else {}),
         **({"mask_like": True} if a.mask_like else {}),
+        **({"slot": str(c.layout.slot_at(a.range.start))} if c.layout else {}),
     }
 
 
 def comparison_document(c: Comparison) -> dict[str, Any]:
     """Return the comparison in the terms of ``h5diag compare --json``."""
     return {
+        **chosen(c.choice),
         "areas": [_area(a, c) for a in c.areas],
         "bits": {"risen": c.risen, "fallen": c.fallen},
         "differing_bytes": c.differing_bytes,
@@ -240,12 +250,13 @@ def _comparison_sheet(c: Comparison) -> Sheet:
         section(
             "Areas that are not equal",
             table(
-                "addresses|size|state|",
+                "addresses|size|state|slot|",
                 (
                     (
                         range_text(a.range),
                         size_text(a.range.size),
                         a.state.value,
+                        str(c.layout.slot_at(a.range.start)) if c.layout else "",
                         "on sector edges, like a mask" if a.mask_like else "",
                     )
                     for a in seen

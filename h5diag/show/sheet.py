@@ -240,17 +240,25 @@ _SHADE = "background:rgba(128,128,128,.10)"
 
 
 def html(s: Sheet, *, most: int = MOST_HTML) -> str:
-    """Return the sheet as a piece of HTML for a notebook: no script, no request, any theme, `most` bytes at most."""
-    for rows, letters, tail in ((40, 4000, True), (15, 600, True), (6, 300, True), (3, 160, True), (0, 160, False)):
-        text = _html(s, rows, letters, tail)
-        if len(text.encode("utf-8")) <= most:
-            return text
-    return _html(Sheet(s.headline[:400], (), s.tone, s.badge[:80], s.name[:80]), 0, 160, tail=False)
+    """Return the sheet as a piece of HTML for a notebook: no script, no request, any theme, `most` bytes at most.
+
+    What does not fit goes in this order: folded sections from the last one on, long tables and texts, the rest.
+    """
+    kept = [x for x in s.sections if x.only in ("", "html")]
+    for rows, letters in ((40, 4000), (15, 600), (6, 300), (3, 160)):
+        while True:
+            text = _html(s, kept, rows, letters)
+            last = next((i for i in reversed(range(len(kept))) if kept[i].folded), None)
+            if len(text.encode("utf-8")) <= most:
+                return text
+            if last is None:
+                break
+            del kept[last]
+    return _html(replace(s, headline=s.headline[:400], badge=s.badge[:80], name=s.name[:80]), [], 0, 160)
 
 
-def _html(s: Sheet, rows: int, letters: int, tail: bool) -> str:
-    parts = [x for x in s.sections if x.only in ("", "html") and (tail or any(isinstance(p, Strip) for p in x.parts))]
-    body = "".join(_section_html(x, rows, letters) for x in parts)
+def _html(s: Sheet, sections: Sequence[Section], rows: int, letters: int) -> str:
+    body = "".join(_section_html(x, rows, letters) for x in sections)
     return (
         "<section class='h5-sheet' style='max-width:72rem;line-height:1.4;font-size:13px;color:inherit'>"
         f"{headline_html(s)}{body}</section>"

@@ -10,7 +10,7 @@ from typing import Any
 
 from h5diag.answer import Answer
 from h5diag.show.answers import view_of
-from h5diag.show.printing import progress_bar
+from h5diag.show.printing import progress_bar, remark
 from h5diag.show.sheet import Sheet
 
 __all__ = ["Command", "Result", "address_range", "number", "progress_bar", "result_of", "wrapped"]
@@ -37,8 +37,13 @@ class Result:
 
 
 def result_of(answer: Answer, *, status: int = 0, **more: Any) -> Result:
-    """Return what a command prints of a result of the library; `more` goes into the document."""
-    view = view_of(answer)
+    """Return what a command prints of a result of the library; `more` goes into the document.
+
+    A chip that is only assumed is said on standard error.
+    """
+    view, choice = view_of(answer), getattr(answer, "choice", None)
+    if choice is not None and choice.assumed:
+        remark(f"h5diag: {choice.text}")
     return Result(view.document(answer) | more, view.sheet(answer), status)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from h5diag.app.cli.chosen import chosen_chip
 from h5diag.app.cli.command import Command, Result, number
 
 if TYPE_CHECKING:
@@ -63,6 +62,7 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> Result:
+    from h5diag.app.front import subject_of
     from h5diag.errors import InputError
     from h5diag.evidence.files import read_image
     from h5diag.measure.firmware import (
@@ -77,7 +77,7 @@ def _run(options: Namespace) -> Result:
     if options.flashed and not options.layout:
         raise InputError("--flashed needs to know the slots", advice="add --layout (oemirot-2m-overwrite, ...)")
     memory = read_image(options.file, base=options.base)
-    chosen = chosen_chip(options.chip, options.layout, (memory,))
+    chosen = subject_of(options.chip, options.layout, (memory,))
     known, layout = chosen.chip, chosen.layout
     verify_keys = [load_verify_key(k) for k in options.verify_key]
     decrypt_keys = [load_decrypt_key(k) for k in options.decrypt_key]

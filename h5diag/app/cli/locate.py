@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 
-from h5diag.app.cli.chosen import chosen_chip
-from h5diag.app.cli.command import Command, Result, number, progress_bar
+from h5diag.app.cli.command import Command, Result, number, progress_bar, result_of
+from h5diag.show.printing import remark
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -27,29 +26,23 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> Result:
-    from h5diag.evidence.files import read_image
-    from h5diag.measure.locate import locate
-    from h5diag.measure.locate.placement import on_assumption
+    from h5diag.app.front import locate, read_memory
 
-    reference = read_image(options.reference, base=options.reference_base)
-    dump = read_image(options.dump, base=options.base)
-    for remark in (*reference.origin.remarks, *dump.origin.remarks):
-        sys.stderr.write(f"h5diag locate: {remark}\n")
-    chosen = chosen_chip(options.chip, options.layout, (dump, reference))
+    reference = read_memory(options.reference, base=options.reference_base)
+    dump = read_memory(options.dump, base=options.base)
+    for text in (*reference.origin.remarks, *dump.origin.remarks):
+        remark(f"h5diag locate: {text}")
     with progress_bar("locate") as show:
-        placement = locate(
+        found = locate(
             reference,
             dump,
-            layout=chosen.layout,
-            chip=chosen.chip,
+            layout=options.layout,
+            chip=options.chip,
             transforms=options.transforms,
             deep=options.deep,
             progress=show,
         )
-    if chosen.choice.assumed:
-        placement = on_assumption(placement, chosen.chip)
-    choice = chosen.choice
-    return Result(placement.to_dict() | choice.to_dict() | {"chip_assumed": choice.assumed}, str(placement))
+    return result_of(found)
 
 
 COMMANDS = (

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.answer import Answer
-from h5diag.chip import Chip, load_chip
+from h5diag.chip import Chip, ChipChoice, load_chip
 from h5diag.layout import Layout
 from h5diag.measure.locate.fill import Flags, Numbers, content_bytes, fill_blocks
 from h5diag.measure.locate.placement import Placement
@@ -56,6 +56,8 @@ class Correlation(Answer):
         In place, other bank and slots.
     keys
         How many words of the dump were sampled.
+    choice
+        The chip and how it is known; None when nobody asked.
     """
 
     displacements: Numbers
@@ -66,6 +68,7 @@ class Correlation(Answer):
     found: bool
     marks: tuple[Mark, ...]
     keys: int
+    choice: ChipChoice | None = None
 
 
 def correlate(

@@ -87,6 +87,7 @@ def locate(
         reference_unknown=unknown(reference),
         dump_unknown=unknown(dump),
         assumptions=assumptions,
+        choice=None,
     )
     watch.check(1.0)
     return result

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from h5diag.answer import Answer
-from h5diag.chip import Chip
+from h5diag.chip import Chip, ChipChoice
 from h5diag.layout import Explanation, ExplanationKind
 from h5diag.memory import AddressRange
 
@@ -137,6 +137,8 @@ class Placement(Answer):
         Gaps between and unreadable ranges beside the known bytes: unknown, not different.
     assumptions
         What was taken for granted or not searched, one sentence each.
+    choice
+        The chip and how it is known; None when nobody asked.
     """
 
     regions: tuple[Region, ...] = ()
@@ -148,6 +150,7 @@ class Placement(Answer):
     reference_unknown: tuple[AddressRange, ...] = ()
     dump_unknown: tuple[AddressRange, ...] = ()
     assumptions: tuple[str, ...] = field(default=())
+    choice: ChipChoice | None = field(default=None, compare=False)
 
     @property
     def strong(self) -> tuple[Region, ...]:
