@@ -190,8 +190,9 @@ def compare(
     access_good, access
         How each was read, ``secure`` or ``nonsecure``, where no sidecar says.
     """
-    from h5diag.judge.measured import hidden_ranges, masked_ranges, without
+    from h5diag.judge.measured import without
     from h5diag.measure.compare import compare as held_against
+    from h5diag.measure.options import hidden_ranges, masked_ranges
 
     a, b = read_memory(good, base=reference_base), read_memory(suspect, base=base)
     about = subject_of(chip, layout, (b, a))

@@ -165,8 +165,8 @@ def _info_text(board: Board, who: Identification, core: CoreState) -> str:
     if who.options:
         lines += ["", "options"]
         for o in who.options:
-            value = "not known" if o.value is None else f"0x{o.value:X}"
-            lines.append(f"  {o.name:16}{value}{'  ' + o.meaning if o.meaning else ''}")
+            shown = "not known" if o.value is None else f"0x{o.value:X}"
+            lines.append(f"  {o.name:16}{shown}{'  ' + o.meaning if o.meaning else ''}")
     lines += [f"known limit     {e}" for e in who.errata] + [f"remark          {r}" for r in who.remarks]
     return "\n".join(lines)
 
