@@ -234,17 +234,21 @@ def test_a_sweep_shows_a_link_that_fails_when_fast():
 
 
 @pytest.mark.parametrize("link", LINKS)
-def test_one_pass_keeps_up_with_a_bare_read_and_memory_stays_small(link):
+def test_one_pass_reads_each_word_once_and_memory_stays_small(link):
     with connect(f"virtual:link={link}") as board:
-        ratios = []
-        for _ in range(7):
-            begun = time.perf_counter()
-            board._ap.read_memory_block32(FLASH.start, FLASH.size // 4)
-            bare = time.perf_counter() - begun
-            begun = time.perf_counter()
-            dump(board, DumpPlan(FLASH, passes=1))
-            ratios.append(bare / (time.perf_counter() - begun))
-        assert max(ratios) >= 0.8  # the benchmark gives the median; here a loaded machine must not fail the suite
+        read, asked = board._ap.read_memory_block32, []
+
+        def counted(address, count, **attributes):
+            asked.append((address, count))
+            return read(address, count, **attributes)
+
+        board._ap.read_memory_block32 = counted
+        dump(board, DumpPlan(FLASH, passes=1))
+        in_flash = [(a, n) for a, n in asked if FLASH.start <= a < FLASH.stop]
+        # How fast that is stands in the benchmark.
+        assert sum(n for _, n in in_flash) == FLASH.size // 4
+        assert len(in_flash) <= 2 * FLASH.size // 0x1000
+        board._ap.read_memory_block32 = read
         tracemalloc.start()
         dump(board, DumpPlan(FLASH))
         peak = tracemalloc.get_traced_memory()[1]
