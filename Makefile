@@ -5,19 +5,20 @@ BIN    := $(VENV)/bin
 ARTEFACTS ?= artefacts
 FUZZ_RUNS ?= 20000
 
-.PHONY: index demo lab test lint bench soak fuzz screenshots algo clean
+.PHONY: demo kernel lab test lint bench soak fuzz screenshots algo clean
 
 demo: $(VENV)/.installed
 	$(BIN)/h5diag demo --out h5diag-demo
+
+# The search's kernel beside its source, for a checkout that is used without being installed.
+kernel:
+	$(PYTHON) hatch_build.py
 
 lab: $(VENV)/.installed
 	$(BIN)/h5diag lab
 
 test: $(VENV)/.test-installed
 	$(BIN)/pytest -n auto --dist worksteal
-
-index: $(VENV)/.installed
-	$(BIN)/python -c "from h5diag.chip.files import write_index; write_index()"
 
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check h5diag tests benchmarks data
@@ -56,7 +57,7 @@ $(VENV)/.fuzz-installed: $(VENV)/.test-installed
 
 # The flash algorithm that runs in the chip's SRAM, from its source (needs gcc-arm-none-eabi 12.2).
 algo:
-	sh h5diag/probe/flashtest/algorithm/build.sh && chmod 644 h5diag/probe/flashtest/algorithm/flash_algorithm.bin
+	sh h5diag/probe/board/algorithm/build.sh && chmod 644 h5diag/probe/board/algorithm/flash_algorithm.bin
 
 clean:
-	rm -rf $(VENV) h5diag-demo $(ARTEFACTS) .bench
+	rm -rf $(VENV) h5diag-demo $(ARTEFACTS) .bench h5diag/measure/locate/_kernel.*

@@ -121,9 +121,9 @@ def main() -> None:
                 f'ref = "segments of at least {FROM:.0f} bits between {names}"',
             ]
         (ROOT / "h5diag/measure/locate/calibration.toml").write_text("\n".join(text) + "\n")
-        from h5diag.measure.locate import significance
+        from h5diag.measure.locate import score
 
-        significance.fits.cache_clear()
+        score.fits.cache_clear()
     held, false = [], 0
     for a, b in HELD_OUT:
         placed, cells = _placed(a, b, every=False)

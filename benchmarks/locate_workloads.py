@@ -80,7 +80,7 @@ def fetch(package: str) -> Path:
 def _linked(core: str, *libraries: str) -> Bytes:
     out = BENCH / "images" / (core.replace("/", "-") + "-" + "-".join(libraries) + ".bin")
     if not out.exists():
-        out.parent.mkdir(exist_ok=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
         tools = fetch("binutils-arm-none-eabi") / "usr/bin"
         archives = [
             str(

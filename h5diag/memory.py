@@ -15,7 +15,6 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.answer import Answer
 from h5diag.ranges import ADDRESS_LIMIT, AddressRange, merged, subtracted
 
 __all__ = [
@@ -126,7 +125,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MemoryImage(Answer):
+class MemoryImage:
     """Sparse memory content with its gaps, its unreadable and its unstable ranges.
 
     Parameters

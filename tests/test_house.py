@@ -18,13 +18,10 @@ PACKAGE = ROOT / "h5diag"
 
 # A wing imports only from lower floors (and from itself). docs/architecture.md draws the same picture.
 FLOORS = {
-    "answer": 0,
     "errors": 0,
     "ranges": 0,
-    "limits": 0,
     "text": 1,
     "memory": 1,
-    "tables": 1,
     "chip": 2,
     "evidence": 3,
     "layout": 4,
@@ -42,8 +39,6 @@ ONLY_IN = {
     "ipywidgets": {"app"},
     "anywidget": {"app"},
     "unicorn": {"sim"},
-    "numba": {"measure"},
-    "tree_sitter": {"sim"},
 }
 FREE = {"__init__", "__main__"}
 
@@ -101,7 +96,7 @@ def test_import_is_quick_and_pulls_in_nothing_heavy():
     code = "import sys, h5diag, h5diag.app.cli; h5diag.app.cli.build_parser(); print(sorted(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     loaded = {name.split(".")[0] for name in ast.literal_eval(out)}
-    assert not loaded & {"pyocd", "matplotlib", "ipywidgets", "anywidget", "unicorn", "numba", "nbconvert", "pcpp"}
+    assert not loaded & {"pyocd", "matplotlib", "ipywidgets", "anywidget", "unicorn", "nbconvert", "pcpp"}
 
 
 def test_environment_yml_names_the_same_dependencies():
@@ -111,14 +106,13 @@ def test_environment_yml_names_the_same_dependencies():
     assert "python=3.11" in conda
     assert environment["dependencies"][-1] == {"pip": ["-e ."]}
     names = {"matplotlib-base": "matplotlib"}
-    by_pip = {"tree-sitter", "tree-sitter-bash"}
 
     def split(requirement: str) -> tuple[str, str]:
         name, spec = re.fullmatch(r"([A-Za-z0-9._-]+)(.*)", requirement).groups()
         return names.get(name, name), spec
 
     assert sorted(split(d) for d in conda if d.split("=")[0] not in ("python", "pip")) == sorted(
-        split(d) for d in project["dependencies"] if split(d)[0] not in by_pip
+        split(d) for d in project["dependencies"]
     )
 
 

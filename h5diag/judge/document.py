@@ -7,9 +7,7 @@ from typing import Any
 from h5diag.case.case import Case
 from h5diag.evidence.texts import LogKind, parse_listing, parse_log
 from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis
-from h5diag.judge.findings import Finding
-from h5diag.judge.next_test import NextTest
-from h5diag.judge.weighing import Hypothesis
+from h5diag.judge.verdict import Finding, Hypothesis, NextTest
 
 
 def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -21,7 +19,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         **_board(first),
         "boards": [{"name": b.name, **_board(b)} for b in diagnosis.boards],
         "across": [_finding(f) for f in diagnosis.across],
-        **first.measured.choice.to_dict(),
+        "chip": first.measured.chip.name,
         "chip_assumed": first.measured.chip_assumed,
         "input_remarks": list(input_remarks(diagnosis.case)),
     }

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from h5diag.case.case import Board
-from h5diag.case.records import Identity
+from h5diag.case.records import NOT_TOLD
 from h5diag.chip import EccKind, ProductState
 from h5diag.evidence.texts import parse_registers
-from h5diag.judge.findings import Finding, found
-from h5diag.judge.measured import BoardFacts, Measured
+from h5diag.judge.facts import BoardFacts, Measured
+from h5diag.judge.verdict import Direction, Finding, Number
 from h5diag.memory import Access, AddressRange
 
 SUPPLY_MV = (1710, 3600)
@@ -23,28 +22,53 @@ _KIB = {"B": 128, "C": 256, "E": 512, "G": 1024, "I": 2048, "J": 4096}
 
 def check_identity(m: Measured) -> tuple[Finding, ...]:
     """Does the chip say that it is the part printed on it?"""
-    board, identity = m.suspect.board, m.suspect.board.identity or Identity()
-    marking = (board.marking or "").strip()
-    marking = (board.marking or "").strip()
-    part = _PART.search(re.sub(r"[\s-]", "", marking))
-    dev_id = identity.dev_id or m.suspect.log.banner.dev_id
-    kib = identity.flash_kib or m.suspect.log.banner.flash_kib
+    board, identity = m.suspect.board, m.suspect.board.identity
+    part = _PART.search(re.sub(r"[\s-]", "", board.marking))
+    dev_id = identity.dev_id if identity.dev_id != NOT_TOLD else m.suspect.log.banner.dev_id
+    kib = identity.flash_kib if identity.flash_kib > 0 else m.suspect.log.banner.flash_kib
     if dev_id > 0 and dev_id != m.chip.identity.dev_id and not m.chip_assumed:
-        text = f"the chip answers DEV_ID 0x{dev_id:03X}, {m.chip.title} has 0x{m.chip.identity.dev_id:03X}"
-        return (found("identity-disagrees", text=text),)
+        return (
+            Finding(
+                "identity-disagrees",
+                f"The chip answers DEV_ID 0x{dev_id:03X}; {m.chip.title} has 0x{m.chip.identity.dev_id:03X}.",
+                direction=Direction.NEITHER,
+                asks="check-the-part",
+                open_point="whether the right part is fitted",
+                alternatives=("another part is fitted", "the case names the wrong chip"),
+            ),
+        )
     if not part:
         return ()
     marked = _KIB.get(part[3].upper(), 0)
     family = "stm32" + part[1].lower()
     said = []
     if not m.chip_assumed and not m.chip.name.startswith(family):
-        said.append(f"the marking {marking} is no {m.chip.title}")
+        said.append(f"the marking {board.marking.strip()} is no {m.chip.title}")
     if kib > 0 and marked and kib != marked:
         said.append(f"the marking promises {marked} KB of flash, the chip says {kib} KB")
+    if said and dev_id <= 0 and kib <= 0:
+        return (
+            Finding(
+                "identity-unknown",
+                f"{'; '.join(said)[0].upper()}{'; '.join(said)[1:]}, and the chip's own identity was not read.",
+                hint=True,
+                asks="sample-the-core",
+                open_point="marking and named chip disagree",
+            ),
+        )
     if said:
-        unread = dev_id <= 0 and kib <= 0
-        return (found("identity-unknown" if unread else "identity-disagrees", text="; ".join(said)),)
-    return (found("identity-agrees", marking=marking),) if dev_id > 0 or kib > 0 else ()
+        return (
+            Finding(
+                "identity-disagrees",
+                f"{'; '.join(said)[0].upper()}{'; '.join(said)[1:]}.",
+                asks="check-the-part",
+                open_point="whether the right part is fitted",
+                alternatives=("another part is fitted", "the marking was read wrongly"),
+            ),
+        )
+    if dev_id > 0 or kib > 0:
+        return (Finding("identity-agrees", f"What the chip says of itself fits its marking {board.marking.strip()}."),)
+    return ()
 
 
 def check_ecc(m: Measured) -> tuple[Finding, ...]:
@@ -71,28 +95,60 @@ def check_ecc(m: Measured) -> tuple[Finding, ...]:
         and double
         and any(abs(a - address) <= m.chip.flash.sector_size for _, a, _, _ in double for _, address in torn)
     ):
-        return (found("ecc-torn", where=where, explains=where, operation=torn[0][0], cut=torn[0][1], at=double[0][1]),)
+        return (
+            Finding(
+                "ecc-torn",
+                f"The chip remembers a {torn[0][0]} that a reset cut short at 0x{torn[0][1]:08X}, and"
+                f" an uncorrectable ECC error at 0x{double[0][1]:08X}: a torn write. Erasing that sector cures it.",
+                where=where,
+                direction=Direction.AGAINST,
+                explains=where,
+            ),
+        )
     if torn:
-        return (found("operation-cut", operation=torn[0][0], cut=torn[0][1]),)
+        return (
+            Finding(
+                "operation-cut",
+                f"The chip remembers a {torn[0][0]} that a reset cut short (OPSR), at 0x{torn[0][1]:08X}.",
+                direction=Direction.AGAINST,
+            ),
+            Finding(
+                "ecc-error",
+                "An operation was cut by a reset, so a quad-word there may be half written.",
+                alternatives=("it was repeated since",),
+            ),
+        )
     if errors:
-        area, address, _, kind = (double or errors)[0]
-        return (found("ecc-error", where=where, kind=kind.value, area=area, at=address),)
+        kinds = "uncorrectable" if double else "corrected"
+        area, address, size, _ = (double or errors)[0]
+        return (
+            Finding(
+                "ecc-error",
+                f"The chip saw a {kinds} ECC error in the {area} area at 0x{address:08X} (the first one only is kept).",
+                where=where,
+                numbers=(Number("size", size, "bytes"),),
+                alternatives=("a write cut by a reset", "programmed twice without an erase", "a weak cell"),
+                asks="power-cycle-and-read",
+                open_point=f"an ECC error at 0x{address:08X}: torn write, double programming or a weak cell",
+            ),
+        )
     return (
-        found(
+        Finding(
             "ecc-clean",
+            f"{', '.join(n.upper() for n in known)} report no ECC error and no cut operation."
+            if "opsr" in known
+            else f"{', '.join(n.upper() for n in known)} report no ECC error.",
             hint="opsr" not in known,
-            names=", ".join(n.upper() for n in known),
-            cut=" and no cut operation" if "opsr" in known else "",
+            direction=Direction.AGAINST,
         ),
     )
 
 
 def registers(board: Board, m: Measured) -> dict[str, int]:
     """Return the values of registers that a board's evidence holds, by name in lower case."""
-    read = board.identity.registers if board.identity is not None else {}
-    values = {n: v for n, v in read.items() if v is not None}
+    values = {n: v for n, v in board.identity.registers if v != NOT_TOLD}
     names = {r.offset: r.name.lower() for r in m.chip.registers}
-    for raw in parse_registers(board.registers.text) if board.registers else ():
+    for raw in parse_registers(board.registers.text):
         name = raw.name.lower()
         for base in (m.chip.flash_registers, m.chip.flash_registers_secure):
             if raw.address >= 0 and raw.address - base in names:
@@ -104,20 +160,25 @@ def registers(board: Board, m: Measured) -> dict[str, int]:
 
 def check_revision(m: Measured) -> tuple[Finding, ...]:
     """Is this silicon revision known for something that looks like this?"""
-    identity = m.suspect.board.identity
-    rev = identity.rev_id if identity is not None else None
+    rev = m.suspect.board.identity.rev_id
     letter = re.search(r"rev(?:ision)?\s*([A-Z])\b", m.suspect.log.banner.revision, re.IGNORECASE)
-    if rev is None and letter:
-        rev = next((r.id for r in m.chip.revisions if r.letter.upper() == letter[1].upper()), None)
-    if rev is None:
+    if rev == NOT_TOLD and letter:
+        rev = next((r.id for r in m.chip.revisions if r.letter.upper() == letter[1].upper()), NOT_TOLD)
+    if rev == NOT_TOLD:
         return ()
     name = next(
         (f"revision {r.letter} (0x{rev:04X})" for r in m.chip.revisions if r.id == rev), f"revision 0x{rev:04X}"
     )
     hits = [e for e in m.chip.errata if e.kind == "silicon" and rev in e.revisions]
     if not hits:
-        return (found("revision-free", revision=name),)
-    return (found("revision-affected", revision=name, effect=hits[0].effect, ref=hits[0].ref),)
+        return (
+            Finding(
+                "revision-free",
+                f"The chip is {name}; no known limit of that revision alters what a debugger reads from its flash.",
+                limits="The errata sheet itself was not available.",
+            ),
+        )
+    return (Finding("revision-affected", f"The chip is {name}: {hits[0].effect} ({hits[0].ref}).", hint=True),)
 
 
 def check_supply(m: Measured) -> tuple[Finding, ...]:
@@ -125,13 +186,33 @@ def check_supply(m: Measured) -> tuple[Finding, ...]:
     out = []
     mv = m.suspect.log.banner.voltage_mv
     if mv > 0 and not SUPPLY_MV[0] <= mv <= SUPPLY_MV[1]:
-        out.append(found("low-voltage", volts=mv / 1000, low=SUPPLY_MV[0] / 1000, high=SUPPLY_MV[1] / 1000))
+        out.append(
+            Finding(
+                "low-voltage",
+                f"The probe measured {mv / 1000:.2f} V at the target, outside"
+                f" {SUPPLY_MV[0] / 1000:.2f} to {SUPPLY_MV[1] / 1000:.2f} V.",
+                direction=Direction.AGAINST,
+                numbers=(Number("supply", mv, "mV"),),
+            )
+        )
     wiring = [e for e in m.suspect.log.messages if e.about == "board-wiring"]
     if wiring:
-        out.append(found("wiring-log", text=wiring[0].text, meaning=wiring[0].meaning))
+        out.append(
+            Finding(
+                "wiring-log",
+                f"The programmer complained: {wiring[0].text} ({wiring[0].meaning}).",
+                direction=Direction.AGAINST,
+            )
+        )
     rom = [s for log in (m.suspect.log, m.suspect.uart) for s in log.rom_sessions if s.answered]
     if rom:
-        out.append(found("rom-loader-answers"))
+        out.append(
+            Finding(
+                "rom-loader-answers",
+                "The ROM boot loader answered: with BOOT0 low that means that the boot code"
+                " ran and found nothing to start; with BOOT0 high it means nothing.",
+            )
+        )
     return tuple(out)
 
 
@@ -140,25 +221,46 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
     state = _state(m.suspect)
     refused = [e for e in m.suspect.log.messages if e.about == "debug-locked"]
     out = []
-    said: dict[str, Any] = {
-        "option": m.chip.state_option,
-        "value": state.value,
-        "state": state.name,
-        "what": state.what,
-    }
     if state.debug == "none" and not state.hint:
-        out.append(found("state-closed", **said))
+        out.append(
+            Finding("state-closed", f"The product state is {state.name}: {state.what}.", direction=Direction.AGAINST)
+        )
     elif m.suspect.dump.size or m.suspect.options.settings:
-        out.append(found("memory-was-read"))
+        out.append(
+            Finding("memory-was-read", "Memory or option bytes could be read, so the port is open at least in part.")
+        )
     if state.debug == "nonsecure":
-        out.append(found("state-half-open", **said))
+        out.append(
+            Finding("state-half-open", f"The product state is {state.name}: {state.what}.", direction=Direction.AGAINST)
+        )
         if "does not run" in state.what:
-            out.append(found("state-does-not-boot", state=state.name))
+            out.append(
+                Finding(
+                    "state-does-not-boot",
+                    f"In product state {state.name} the user's firmware, boot loader"
+                    " included, does not run: nothing can be installed yet. The provisioning was broken off on the"
+                    " way: its log says where.",
+                    direction=Direction.AGAINST,
+                )
+            )
     lifecycle = m.suspect.log.discovery.lifecycle.upper()
     if any(word in lifecycle for word in ("CLOSED", "LOCKED")) and not out_has(out, "state-closed"):
-        out.append(found("lifecycle-closed", lifecycle=lifecycle))
+        out.append(
+            Finding(
+                "lifecycle-closed",
+                f"Debug authentication reports the life cycle {lifecycle}: without"
+                " authentication at least the secure side is closed. That is protection, not a fault.",
+                direction=Direction.AGAINST,
+            )
+        )
     if refused and not m.suspect.dump.size:
-        out.append(found("port-refused", text=refused[0].text, meaning=refused[0].meaning))
+        out.append(
+            Finding(
+                "port-refused",
+                f"The programmer was refused: {refused[0].text} ({refused[0].meaning}).",
+                direction=Direction.AGAINST,
+            )
+        )
     return tuple(out)
 
 
@@ -181,24 +283,44 @@ def check_system_area(m: Measured) -> tuple[Finding, ...]:
             elif alike:
                 why = f" {m.good.board.name} shows no proper version either."
             out.append(
-                found("version-unreadable", settled=explained, what=title, text=mine.text, remark=mine.remark, why=why)
+                Finding(
+                    "version-unreadable",
+                    f"The {title} version reads {mine.text}: {mine.remark}.{why}",
+                    hint=True,
+                    asks="system-words",
+                    open_point="" if explained else f"the {title} version reads {mine.text}, which is no version",
+                    alternatives=("read in a state or mode that hides ST's area", "an older tool"),
+                )
             )
-            if theirs.readable and m.comparable and m.suspect.board.mode == m.good.board.mode is not None:
-                out.append(found("system-area-hidden", good=m.good.board.name, what=title, text=theirs.text))
+            if theirs.readable and m.comparable and m.suspect.board.mode == m.good.board.mode != "unknown":
+                out.append(
+                    Finding(
+                        "system-area-differs",
+                        f"{m.good.board.name}, read in the same way, shows a proper {title} version ({theirs.text}).",
+                        hint=True,
+                    )
+                )
         elif mine.readable and theirs.readable and mine.parts != theirs.parts:
             out.append(
-                found("system-area-differs", what=title, text=mine.text, good=m.good.board.name, other=theirs.text)
+                Finding(
+                    "system-area-differs",
+                    f"The {title} version is {mine.text}, on {m.good.board.name}"
+                    f" {theirs.text}: another generation of ST's own code.",
+                    hint=True,
+                )
             )
         elif mine.readable and theirs.readable:
-            out.append(found("system-area-agrees", what=title, text=mine.text))
-    if out_has(out, "system-area-differs") or out_has(out, "system-area-hidden"):
+            out.append(
+                Finding("system-area-agrees", f"The {title} version is the good board's ({mine.text}).", hint=True)
+            )
+    if out_has(out, "system-area-differs"):
         out = [f for f in out if f.id != "system-area-agrees"]
     return tuple(out)
 
 
 def _system_hidden(facts: BoardFacts) -> bool:
     """Tell whether access, mode and state together say that the reader is not shown ST's secure area."""
-    return facts.access is Access.NONSECURE and facts.board.mode is not None and _state(facts).masks_secure
+    return facts.access is Access.NONSECURE and facts.board.mode != "unknown" and _state(facts).masks_secure
 
 
 _NO_STATE = ProductState(-1, "unknown", "unknown", "", "")

@@ -2,9 +2,8 @@
 
 from h5diag.measure.locate.bits import BitLines, compare_bits
 from h5diag.measure.locate.correlation import Correlation, Mark, correlate
-from h5diag.measure.locate.engine import locate
-from h5diag.measure.locate.fast import warm_up
 from h5diag.measure.locate.placement import Displacement, LineFault, LineState, Placement, Region, Transform
+from h5diag.measure.locate.search import Prepared, locate, prepare
 
 __all__ = [
     "BitLines",
@@ -14,10 +13,11 @@ __all__ = [
     "LineState",
     "Mark",
     "Placement",
+    "Prepared",
     "Region",
     "Transform",
     "compare_bits",
     "correlate",
     "locate",
-    "warm_up",
+    "prepare",
 ]

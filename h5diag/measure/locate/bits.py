@@ -1,4 +1,4 @@
-"""Agreement bit by bit on one displacement: a stuck or inverted data line shows at once."""
+"""Agreement bit by bit: a data line that is stuck or inverted shows at once."""
 
 from __future__ import annotations
 
@@ -8,10 +8,97 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.chip import Chip, load_chip
-from h5diag.measure.locate.lines import LineCounts, count_lines, faults_of
-from h5diag.measure.locate.placement import LineFault
+from h5diag.measure.locate.placement import LineFault, LineState
 from h5diag.measure.locate.sides import Side
-from h5diag.memory import MemoryImage
+from h5diag.memory import Bytes, MemoryImage
+
+WIDTHS = (8, 16, 32)
+LEAST_ERRORS = 16
+LOOKED_AT, WINDOW = 1 << 16, 256
+"""Of a longer piece an even sample of windows is looked at, about so many bytes in all."""
+
+SHARE = 0.9
+"""One line must hold this share of a piece's bit errors to be blamed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LineCounts:
+    """Bits by line of a bus word of ``len(ones)`` lines, ``int64``.
+
+    `ones` and `zeros` are how often the reference has a 1 or 0 there, `fell` how many of the ones read 0 and
+    `rose` how many of the zeros read 1.
+    """
+
+    ones: npt.NDArray[np.int64]
+    zeros: npt.NDArray[np.int64]
+    fell: npt.NDArray[np.int64]
+    rose: npt.NDArray[np.int64]
+
+    @property
+    def width(self) -> int:
+        """Lines of the bus word."""
+        return int(self.ones.size)
+
+    @property
+    def errors(self) -> npt.NDArray[np.int64]:
+        """Wrong bits of each line."""
+        return self.fell + self.rose
+
+
+def count_lines(reference: Bytes, dump: Bytes, address: int, width: int = 32) -> LineCounts:
+    """Count the bits of two equally long pieces by data line.
+
+    Parameters
+    ----------
+    reference, dump
+        The same piece on both sides, at most a few MB.
+    address
+        Of the first byte; it decides which line of the bus word a bit is.
+    width
+        Lines of the bus word, a multiple of 8.
+    """
+    lanes = width // 8
+    out = np.zeros((4, width), np.int64)
+    for lane in range(lanes):
+        x, y = reference[(lane - address) % lanes :: lanes], dump[(lane - address) % lanes :: lanes]
+        for row, value in enumerate((x, ~x, x & ~y, ~x & y)):
+            histogram = np.bincount(value, minlength=256)
+            out[row, lane * 8 : lane * 8 + 8] = histogram @ _BITS
+    return LineCounts(*out)
+
+
+_BITS = (np.arange(256)[:, None] >> np.arange(8)) & 1
+
+
+def line_faults(reference: Bytes, dump: Bytes, address: int) -> tuple[LineFault, ...]:
+    """Return the data line that explains nearly all bit errors of a piece, if there is one."""
+    if reference.size > LOOKED_AT:
+        step = reference.size // LOOKED_AT
+        rows = reference.size // WINDOW
+        reference, dump = (v[: rows * WINDOW].reshape(rows, WINDOW)[::step].ravel() for v in (reference, dump))
+    return faults_of(count_lines(reference, dump, address))
+
+
+def faults_of(counts: LineCounts) -> tuple[LineFault, ...]:
+    """Return the data line that holds nearly all errors of 32 counted lines, if there is one."""
+    total = int(counts.errors.sum())
+    if total < LEAST_ERRORS:
+        return ()
+    for width in WIDTHS:
+        folded = [rows.reshape(-1, width).sum(axis=0) for rows in (counts.ones, counts.zeros, counts.fell, counts.rose)]
+        ones, zeros, fell, rose = (v.astype(np.float64) for v in folded)
+        line = int((fell + rose).argmax())
+        if (fell + rose)[line] < SHARE * total:
+            continue
+        low = fell[line] >= SHARE * ones[line] and ones[line] > 0
+        high = rose[line] >= SHARE * zeros[line] and zeros[line] > 0
+        if low and high:
+            return (LineFault(line, width, LineState.INVERTED),)
+        if low and rose[line] <= (1 - SHARE) * zeros[line]:
+            return (LineFault(line, width, LineState.STUCK_AT_0),)
+        if high and fell[line] <= (1 - SHARE) * ones[line]:
+            return (LineFault(line, width, LineState.STUCK_AT_1),)
+    return ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,17 +12,19 @@ from math import ceil, log2
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.answer import Answer
-from h5diag.chip import Chip, ChipChoice, load_chip
+from h5diag.chip import Chip, load_chip
 from h5diag.layout import Layout
-from h5diag.measure.locate.fill import Flags, Numbers, content_bytes, fill_blocks
+from h5diag.measure.locate.kernel import engine
+from h5diag.measure.locate.pieces import MOST_COPIES, WORD
 from h5diag.measure.locate.placement import Placement
-from h5diag.measure.locate.seeds import join, sample
-from h5diag.measure.locate.sides import Side, Watch
-from h5diag.memory import Cancel, MemoryImage, Progress
+from h5diag.measure.locate.sides import BLOCK, Flags, Numbers, Side, Watch, content_bytes
+from h5diag.memory import Bytes, Cancel, MemoryImage, Progress
 
 MOST_KEYS = 1 << 18
 """Words sampled on either side, at most about so many."""
+
+AT_ONCE = 1 << 18
+"""Bytes worked on between two looks at whether to stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Correlation(Answer):
+class Correlation:
     """The match fraction of a dump against displacement.
 
     Parameters
@@ -56,8 +58,6 @@ class Correlation(Answer):
         In place, other bank and slots.
     keys
         How many words of the dump were sampled.
-    choice
-        The chip and how it is known; None when nobody asked.
     """
 
     displacements: Numbers
@@ -68,7 +68,6 @@ class Correlation(Answer):
     found: bool
     marks: tuple[Mark, ...]
     keys: int
-    choice: ChipChoice | None = None
 
 
 def correlate(
@@ -98,7 +97,7 @@ def correlate(
     watch = Watch(progress, cancel)
     a, b = Side.of(reference, chip), Side.of(dump, chip)
     watch.stage(0.0, 0.3)
-    a_blocks, b_blocks = ~fill_blocks(a.data, watch), ~fill_blocks(b.data, watch)
+    a_blocks, b_blocks = ~engine().fill(a.data, watch), ~engine().fill(b.data, watch)
     rate = max(0, ceil(log2(max(content_bytes(a_blocks), content_bytes(b_blocks), 1) / MOST_KEYS)))
     displacements, count, keys = _counted(a, b, a_blocks, b_blocks, rate, watch)
     best = placement.displacements[0] if placement.displacements else None
@@ -124,16 +123,36 @@ def _counted(
     a: Side, b: Side, a_blocks: Flags, b_blocks: Flags, rate: int, watch: Watch
 ) -> tuple[Numbers, npt.NDArray[np.float64], int]:
     watch.stage(0.3, 0.6)
-    reference = sample(a.data, a_blocks, rate, watch)
+    value, where = _sampled(a.data, a_blocks, rate, watch)
     watch.stage(0.6, 0.9)
-    dump = sample(b.data, b_blocks, rate, watch)
-    if not reference.size or not dump.size:
-        return np.empty(0, np.int64), np.empty(0), int(dump.size)
-    pairs = join(reference, dump, max(a.size, b.size), watch)
-    moved = _canonical(b, pairs.dump) - _canonical(a, pairs.reference)
+    asked, at = _sampled(b.data, b_blocks, rate, watch)
+    order = value.argsort()
+    value, where = value[order], where[order]
+    low = np.searchsorted(value, asked, "left")
+    count = np.searchsorted(value, asked, "right") - low
+    count[count > MOST_COPIES] = 0
     # A word that occurs n times in the reference speaks for n displacements: each time in full.
-    values, count = np.unique(moved, return_counts=True)
-    return values, count.astype(np.float64), int(dump.size)
+    within = np.arange(int(count.sum())) - np.repeat(count.cumsum() - count, count)
+    moved = _canonical(b, np.repeat(at, count)) - _canonical(a, where[np.repeat(low, count) + within])
+    values, times = np.unique(moved, return_counts=True)
+    return values, times.astype(np.float64), int(asked.size)
+
+
+def _sampled(data: Bytes, blocks: Flags, rate: int, watch: Watch) -> tuple[npt.NDArray[np.uint64], Numbers]:
+    """Return the words that their own content selects, one in ``2**rate``, and where they stand."""
+    values, places = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
+    for at in range(0, data.size - WORD + 1, AT_ONCE):
+        watch.check(at / data.size)
+        part = data[at : at + AT_ONCE + WORD]
+        for phase in range(min(WORD, part.size - WORD + 1)):
+            whole = part[phase : phase + (part.size - phase) // WORD * WORD]
+            value = np.frombuffer(whole.tobytes(), "<u8") * np.uint64(0x9E3779B97F4A7C15)
+            chosen = np.flatnonzero(value >> np.uint64(64 - rate) == np.uint64(1)) if rate else np.arange(value.size)
+            position = chosen * WORD + phase + at
+            keep = blocks[position // BLOCK] & (position < at + AT_ONCE)
+            values.append(value[chosen[keep]])
+            places.append(position[keep])
+    return np.concatenate(values), np.concatenate(places)
 
 
 def _canonical(side: Side, positions: Numbers) -> Numbers:

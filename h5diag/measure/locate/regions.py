@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from h5diag.chip import Chip
-from h5diag.layout import Layout, explain
-from h5diag.measure.locate.borders import cuts, parts
-from h5diag.measure.locate.fill import Flags, alike, barriers, content_bytes, wrong_bits
-from h5diag.measure.locate.joints import joined_spans, rounded, sharpened
-from h5diag.measure.locate.lines import LEAST_ERRORS, line_faults
-from h5diag.measure.locate.naming import named, told
-from h5diag.measure.locate.placement import Displacement, Region, Transform
-from h5diag.measure.locate.score import TRAINED, Model
-from h5diag.measure.locate.search import Search, Span
-from h5diag.measure.locate.sides import Side, Watch
-from h5diag.measure.locate.significance import LEAST, SHOWN, Ground, expectation, is_weak
+from h5diag.layout import ExplanationKind, Layout, explain
+from h5diag.measure.locate.bits import LEAST_ERRORS, line_faults
+from h5diag.measure.locate.kernel import engine
+from h5diag.measure.locate.meaning import named, told
+from h5diag.measure.locate.pieces import Pair, Pieces, Span
+from h5diag.measure.locate.placement import Displacement, Placement, Region, Transform
+from h5diag.measure.locate.score import LEAST, SHOWN, TRAINED, Ground, Model, expectation, is_weak
+from h5diag.measure.locate.sides import Flags, Numbers, Side, Watch, barriers, content_bytes, edges
 from h5diag.memory import AddressRange, Bytes, merged, subtracted
 
 SCORED_AT_ONCE = 256
@@ -23,91 +24,190 @@ SCORED_AT_ONCE = 256
 PLAIN = 1 << 12
 """When every piece has so many bytes a coarse model tells enough."""
 
+JOINED = 64
+"""Pieces on one diagonal with at most so many bytes between them are one region."""
+
+JOINED_ALIKE = 1 << 16
+"""So are pieces with at most so many equal bytes of a short period, but not of one value, between them."""
+
+JOINED_SIMILAR, SIMILAR, PLAIN_RUN = 4096, 0.5, 256
+"""So are pieces with so many bytes between them of which that share agrees, without a longer run of one value."""
+
+NOISY = 0.03
+"""Share of differing bytes from which an end may also move outwards."""
+
+LEAST_RATE = 0.0005
+"""Share of wrong bits that is taken at least."""
+
+REACH = 64
+"""An end moves by at most so many bytes."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
     """Spans of one way to read the dump."""
 
     transform: Transform
-    data: Bytes
-    spans: tuple[Span, ...]
+    pair: Pair
+    spans: list[Span]
 
 
-def regions_of(
-    found: list[Found], search: Search, chip: Chip, layout: Layout | None, watch: Watch
-) -> tuple[Region, ...]:
-    """Return the scored, judged and named regions of all spans, by dump address."""
-    a, b = search.reference_side, search.dump_side
-    if not any(f.spans for f in found):
-        return ()
-    ground = Ground(content_bytes(~search.reference_fill), content_bytes(~search.dump_fill), chip.flash.sector_size)
-    joined = [(f, joined_spans(f.spans, a, b, f.data, watch)) for f in found]
-    plain = min(s.size for _, spans in joined for s in spans) >= PLAIN
-    model = Model(a.data, b.data, search.reference_fill, search.dump_fill, TRAINED // 8 if plain else TRAINED)
-    scored: list[tuple[Found, Span, float]] = []
-    for f, spans in joined:
-        for mask in {s.mask for s in spans}:
-            group = [s for s in spans if s.mask == mask]
-            # Equal parts, so that each is scored as finely as the whole group would be.
-            step = -(-len(group) // max(1, -(-len(group) // SCORED_AT_ONCE)))
-            for at in range(0, len(group), step):
-                watch.pause()
-                some = group[at : at + step]
-                scores = model.score(
-                    a.data,
-                    f.data,
-                    [(s.reference, s.dump, s.size) for s in some],
-                    as_is=f.transform is Transform.AS_IS,
-                    mask=mask,
-                )
-                scored += [(f, s, float(v)) for s, v in zip(some, scores, strict=True)]
-    known = {0, chip.flash.bank_size, -chip.flash.bank_size, *_slot_displacements(layout)}
-    displacement = {id(s): b.canonical_address(s.dump) - a.canonical_address(s.reference) for _, s, _ in scored}
-    everywhere = float(ground.reference) * ground.dump
-    known |= {displacement[id(s)] for _, s, score in scored if s.size >= 256 and expectation(score, everywhere) < 1e-6}
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """A span that is reported, with the judgement on it as a whole."""
+
+    found: Found
+    span: Span
+    score: float
+    expected: float
+    weak: bool
+
+
+def place(
+    found: list[Found],
+    a: Side,
+    b: Side,
+    a_fill: Flags,
+    b_fill: Flags,
+    equal: Pieces,
+    chip: Chip,
+    layout: Layout | None,
+    watch: Watch,
+) -> Placement:
+    """Return the placement that the spans of all readings make.
+
+    Parameters
+    ----------
+    found
+        Spans of each reading of the dump.
+    a, b, a_fill, b_fill
+        The sides, and which of their blocks are fill.
+    equal
+        What is equal in place, fill and plain tables among it.
+    chip, layout
+        Name the displacements.
+    watch
+        Told the fraction done; asked whether to stop.
+    """
+    found = [replace(f, spans=joined_spans(f.spans, f.pair, watch)) for f in found]
+    found = [f for f in found if f.spans]
+    regions: tuple[Region, ...] = ()
+    if found:
+        plain = min(s.size for f in found for s in f.spans) >= PLAIN
+        model = Model(a.data, b.data, a_fill, b_fill, TRAINED // 8 if plain else TRAINED)
+        ground = Ground(content_bytes(~a_fill), content_bytes(~b_fill), chip.flash.sector_size)
+        judged = _judged(found, model, ground, chip, layout, watch)
+        regions = _regions(judged, model, chip, layout, watch)
+    strong = [r for r in regions if not r.weak]
+    a_fill_ranges, a_rest = _left(a, a_fill, [r.reference_range for r in strong], equal.reference, equal.size, watch)
+    b_fill_ranges, b_rest = _left(b, b_fill, [r.dump_range for r in strong], equal.dump, equal.size, watch)
+    return Placement(
+        regions=regions,
+        displacements=_displacements(regions),
+        reference_rest=a_rest,
+        dump_rest=b_rest,
+        reference_fill=a_fill_ranges,
+        dump_fill=b_fill_ranges,
+    )
+
+
+def _scores(f: Found, model: Model, watch: Watch) -> list[float]:
+    out = [0.0] * len(f.spans)
+    for mask in {s.mask for s in f.spans}:
+        group = [i for i, s in enumerate(f.spans) if s.mask == mask]
+        # Equal parts, so that each is scored as finely as the whole group would be.
+        step = -(-len(group) // max(1, -(-len(group) // SCORED_AT_ONCE)))
+        for at in range(0, len(group), step):
+            watch.pause()
+            some = [f.spans[i] for i in group[at : at + step]]
+            spans = [(s.reference, s.dump, s.size) for s in some]
+            as_is = f.transform is Transform.AS_IS
+            scores = model.score(f.pair.reference, f.pair.dump, spans, as_is=as_is, mask=mask)
+            for i, score in zip(group[at : at + step], scores.tolist(), strict=True):
+                out[i] = score
+    return out
+
+
+def _judged(
+    found: list[Found], model: Model, ground: Ground, chip: Chip, layout: Layout | None, watch: Watch
+) -> list[_Judged]:
+    """Return the spans that are no chance, or hardly any, with their ends set to the byte."""
+    a, b = found[0].pair.a, found[0].pair.b
+    scored = [(f, s, score) for f in found for s, score in zip(f.spans, _scores(f, model, watch), strict=True)]
     scored.sort(key=lambda entry: entry[1].dump)
+    moves = [b.canonical_address(s.dump) - a.canonical_address(s.reference) for _, s, _ in scored]
+    known = {0, chip.flash.bank_size, -chip.flash.bank_size, *_slot_displacements(layout)}
+    everywhere = float(ground.reference) * ground.dump
+    known |= {
+        moved
+        for moved, (_, s, score) in zip(moves, scored, strict=True)
+        if s.size >= 256 and expectation(score, everywhere) < 1e-6
+    }
     taken = [(s.dump, s.dump + s.size) for _, s, _ in scored]
-    out: list[tuple[Region, Found, Span]] = []
-    for i, (f, s, score) in enumerate(scored):
+    out = []
+    for i, ((f, s, score), moved) in enumerate(zip(scored, moves, strict=True)):
         if i & 7 == 0:
             watch.check(i / len(scored))
-        moved = displacement[id(s)]
-        here = b.canonical_address(s.dump)
-        cells = ground.cells(moved, here - chip.flash.base, moved in known)
+        cells = ground.cells(moved, b.canonical_address(s.dump) - chip.flash.base, moved in known)
         expected = expectation(score, cells)
         if score < LEAST or expected > SHOWN:
             continue
-        s = rounded(sharpened(s, a, b, f.data, taken), a, b, f.data, taken, chip.flash.program_unit)
+        s = rounded(sharpened(s, f.pair, taken), f.pair, taken, chip.flash.program_unit)
         taken[i] = s.dump, s.dump + s.size
-        x, y = a.data[s.reference : s.reference + s.size], f.data[s.dump : s.dump + s.size]
-        equal = alike(x, y)
-        errors = 0 if equal == s.size else wrong_bits(x, y)
+        out.append(_Judged(f, s, score, expected, is_weak(score, s.size, cells, ground)))
+    return out
+
+
+def _regions(
+    judged: list[_Judged], model: Model, chip: Chip, layout: Layout | None, watch: Watch
+) -> tuple[Region, ...]:
+    """Return the named regions; a piece that crosses from slot to slot is cut at the border."""
+    if not judged:
+        return ()
+    a, b = judged[0].found.pair.a, judged[0].found.pair.b
+    out: list[Region] = []
+    for j, (equal, errors) in zip(judged, _tallies(judged), strict=True):
+        s, f = j.span, j.found
         start, there = b.address(s.dump), a.address(s.reference)
-        region = Region(
-            there,
-            start,
-            s.size,
-            moved,
-            equal,
-            errors,
-            round(score, 1),
-            expected,
-            is_weak(score, s.size, cells, ground),
-            f.transform,
-            layout.explain(there, start, s.size) if layout else explain(chip, there, start, s.size),
-            line_faults(x, y, there) if errors >= LEAST_ERRORS else (),
+        x, y = f.pair.reference[s.reference : s.reference + s.size], f.pair.dump[s.dump : s.dump + s.size]
+        out.append(
+            Region(
+                reference_start=there,
+                dump_start=start,
+                size=s.size,
+                displacement=b.canonical_address(s.dump) - a.canonical_address(s.reference),
+                equal_bytes=equal,
+                bit_errors=errors,
+                score_bits=round(j.score, 1),
+                expectation=j.expected,
+                weak=j.weak,
+                transform=f.transform,
+                explanation=layout.explain(there, start, s.size) if layout else explain(chip, there, start, s.size),
+                lines=line_faults(x, y, there) if errors >= LEAST_ERRORS else (),
+            )
         )
-        out.append((region, f, s))
-    out.sort(key=lambda entry: entry[0].dump_start)
-    regions = named(tuple(r for r, _, _ in out), a, b, chip)
+    order = sorted(range(len(out)), key=lambda i: out[i].dump_start)
+    regions = named(tuple(out[i] for i in order), a, b, chip)
     if layout is not None:
         cut: list[Region] = []
-        for r, (_, f, s) in zip(regions, out, strict=True):
+        for r, i in zip(regions, order, strict=True):
             watch.pause()
-            where = cuts(s, layout, a, b)
-            cut += parts(r, s, f.data, where, layout, a, model, as_is=f.transform is Transform.AS_IS) if where else [r]
+            where = _borders(judged[i].span, layout, a, b)
+            cut += _parts(r, judged[i], where, layout, model) if where else [r]
         regions = tuple(cut)
     return told(regions, chip)
+
+
+def _tallies(judged: list[_Judged]) -> list[tuple[int, int]]:
+    """Return equal bytes and wrong bits of each span."""
+    out = [(0, 0)] * len(judged)
+    for f in {id(j.found): j.found for j in judged}.values():
+        mine = [i for i, j in enumerate(judged) if j.found is f]
+        rows = [(judged[i].span.reference, judged[i].span.dump, judged[i].span.size) for i in mine]
+        equal, wrong = engine().tally(replace(f.pair, mask=0xFF), Pieces.of(*np.array(rows, np.int64).T.copy()))
+        for i, same, errors in zip(mine, equal.tolist(), wrong.tolist(), strict=True):
+            out[i] = same, errors
+    return out
 
 
 def _slot_displacements(layout: Layout | None) -> set[int]:
@@ -117,7 +217,51 @@ def _slot_displacements(layout: Layout | None) -> set[int]:
     return {x - y for x in starts for y in starts}
 
 
-def displacements_of(regions: tuple[Region, ...]) -> tuple[Displacement, ...]:
+WHOLE_PIECE = (ExplanationKind.IMAGE, ExplanationKind.WINDOW_SHIFT)
+"""What is said of a piece as a whole is said of each of its parts."""
+
+
+def _borders(s: Span, layout: Layout, a: Side, b: Side) -> list[int]:
+    """Return after how many bytes of a piece a slot begins or ends, on either side, in order."""
+    borders = sorted({x for slot in layout.slots for x in (slot.range.start, slot.range.stop)})
+    out: set[int] = set()
+    for start in (a.canonical_address(s.reference), b.canonical_address(s.dump)):
+        out |= {x - start for x in borders[bisect_right(borders, start) : bisect_left(borders, start + s.size)]}
+    return sorted(out)
+
+
+def _parts(r: Region, j: _Judged, at: list[int], layout: Layout, model: Model) -> list[Region]:
+    """Return the parts of a region, cut after so many bytes.
+
+    Each has its own bytes, errors and score; whether it could be chance is judged on the whole piece.
+    """
+    pair, s = j.found.pair, j.span
+    spans = [(s.reference + low, s.dump + low, high - low) for low, high in zip([0, *at], [*at, s.size], strict=True)]
+    scores = [
+        float(model.score(pair.reference, pair.dump, [x], as_is=r.transform is Transform.AS_IS, mask=s.mask)[0])
+        for x in spans
+    ]
+    equal, wrong = engine().tally(replace(pair, mask=0xFF), Pieces.of(*np.array(spans, np.int64).T.copy()))
+    out = []
+    for (_, there, size), score, same, errors in zip(spans, scores, equal.tolist(), wrong.tolist(), strict=True):
+        start, target = r.reference_start + there - s.dump, r.dump_start + there - s.dump
+        out.append(
+            replace(
+                r,
+                reference_start=start,
+                dump_start=target,
+                size=size,
+                equal_bytes=same,
+                bit_errors=errors,
+                score_bits=round(score, 1),
+                lines=r.lines if errors else (),
+                explanation=r.explanation if r.explanation.kind in WHOLE_PIECE else layout.explain(start, target, size),
+            )
+        )
+    return out
+
+
+def _displacements(regions: Iterable[Region]) -> tuple[Displacement, ...]:
     """Return the bytes of the strong regions that agree, but for a broken data line, by displacement."""
     total: dict[int, int] = {}
     for r in regions:
@@ -126,23 +270,117 @@ def displacements_of(regions: tuple[Region, ...]) -> tuple[Displacement, ...]:
     return tuple(Displacement(d, n) for d, n in sorted(total.items(), key=lambda e: (-e[1], abs(e[0]))))
 
 
-def unexplained(
-    a: Side, b: Side, a_fill: Flags, b_fill: Flags, regions: tuple[Region, ...], equal: tuple[Span, ...], watch: Watch
-) -> dict[str, tuple[AddressRange, ...]]:
-    """Return fill and unexplained content of both sides, named as in `Placement`."""
-    out: dict[str, tuple[AddressRange, ...]] = {}
-    for name, side, fill, taken in (
-        ("reference", a, a_fill, [r.reference_range for r in regions if not r.weak]),
-        ("dump", b, b_fill, [r.dump_range for r in regions if not r.weak]),
-    ):
+def _left(
+    side: Side, fill: Flags, taken: list[AddressRange], plain: Numbers, size: Numbers, watch: Watch
+) -> tuple[tuple[AddressRange, ...], tuple[AddressRange, ...]]:
+    """Return fill and unexplained content of a side; what is equal in place, if too plain for evidence, is explained."""
+    watch.pause()
+    first, last = barriers(side, fill)
+    padding = merged(x for p, q in zip(first.tolist(), last.tolist(), strict=True) for x in side.ranges(p, q))
+    watch.pause()
+    same = [x for p, q in zip(plain.tolist(), (plain + size).tolist(), strict=True) for x in side.ranges(p, q)]
+    watch.pause()
+    return padding, subtracted(side.ranges(0, side.size), [*padding, *taken, *same])
+
+
+def joined_spans(spans: list[Span], pair: Pair, watch: Watch) -> list[Span]:
+    """Join neighbours on one diagonal over short gaps and over equal bytes of a short period.
+
+    A vector table is full of the same handler: between two pieces that is content, on its own it is padding.
+    """
+    a, b = pair.a, pair.b
+    out: list[Span] = []
+    for s in sorted(spans, key=lambda s: s.dump):
         watch.pause()
-        first, last = barriers(side, fill)
-        padding = merged(x for p, q in zip(first.tolist(), last.tolist(), strict=True) for x in side.ranges(p, q))
-        watch.pause()
-        # Equal in place but too plain to be a piece of evidence: explained all the same.
-        plain = [x for s in equal for x in side.ranges(getattr(s, name), getattr(s, name) + s.size)]
-        watch.pause()
-        whole = side.ranges(0, side.size)
-        out[f"{name}_fill"] = padding
-        out[f"{name}_rest"] = subtracted(whole, [*padding, *taken, *plain])
+        last = out[-1] if out else None
+        if (
+            last is not None
+            and s.reference - s.dump == last.reference - last.dump
+            and a.segment(s.reference) == a.segment(last.reference)
+            and b.segment(s.dump) == b.segment(last.dump)
+        ):
+            # A piece that a masked line left whole continues one where the line shows.
+            mask = last.mask & s.mask
+            x = a.data[last.reference + last.size : s.reference]
+            y = pair.dump[last.dump + last.size : s.dump]
+            if x.size <= JOINED or _one_piece(x, y, mask):
+                out[-1] = replace(last, size=s.dump + s.size - last.dump, mask=mask)
+                continue
+        out.append(s)
     return out
+
+
+def _one_piece(x: Bytes, y: Bytes, mask: int) -> bool:
+    if x.size > JOINED_ALIKE or (x == x[0]).all():
+        return False
+    equal = np.count_nonzero(((x ^ y) & mask) == 0)
+    if equal == x.size:
+        return True
+    if x.size > JOINED_SIMILAR or equal < SIMILAR * x.size:
+        return False
+    first, last = edges(x[1:] == x[:-1])
+    return int((last - first).max(initial=0)) < PLAIN_RUN
+
+
+def sharpened(s: Span, pair: Pair, taken: list[tuple[int, int]]) -> Span:
+    """Set the ends of a piece with errors where the number of wrong bits turns from few to many.
+
+    Under bit errors a differing byte mostly differs in one bit; unrelated bytes differ in four. How common errors
+    are is taken from the whole piece: in an intact piece a few equal bytes behind a wrong one are chance.
+    """
+    if s.mask != 0xFF or s.size < 32:
+        return s
+    reference, dump = pair.reference, pair.dump
+    x, y = reference[s.reference : s.reference + s.size], dump[s.dump : s.dump + s.size]
+    wrong = int(np.count_nonzero(x != y)) / s.size
+    if wrong == 0:
+        return s
+    rate = min(max(1 - (1 - wrong) ** 0.125, LEAST_RATE), 0.2)
+    bits = np.arange(9)
+    worth = 8 + bits * np.log2(rate) + (8 - bits) * np.log2(1 - rate)
+    worth[0] = 2.0  # equal bytes are common among unrelated code as well
+    room_before, room_after = _room(s, pair.a, pair.b, taken)
+    inside = min(REACH, s.size // 2)
+    before, after = max(0, min(room_before, REACH)), max(0, min(room_after, REACH))
+    r, d = s.reference + s.size - inside, s.dump + s.size - inside
+    tail = worth[_WRONG[reference[r : r + inside + after] ^ dump[d : d + inside + after]]].cumsum()
+    r, d = s.reference - before, s.dump - before
+    head = worth[_WRONG[reference[r : r + inside + before] ^ dump[d : d + inside + before]]][::-1].cumsum()
+    grow_after, grow_before = int(tail.argmax()) + 1 - inside, int(head.argmax()) + 1 - inside
+    if wrong < NOISY:
+        grow_after, grow_before = min(grow_after, 0), min(grow_before, 0)
+    return replace(
+        s, reference=s.reference - grow_before, dump=s.dump - grow_before, size=s.size + grow_before + grow_after
+    )
+
+
+_WRONG = np.array([i.bit_count() for i in range(256)], np.intp)
+
+
+def _room(s: Span, a: Side, b: Side, taken: list[tuple[int, int]]) -> tuple[int, int]:
+    """Return how many bytes a piece may grow at its start and at its end."""
+    i = bisect_right(taken, (s.dump + s.size // 2, b.size)) - 1
+    x, y = b.segment(s.dump), a.segment(s.reference)
+    following = taken[i + 1][0] if i + 1 < len(taken) else b.size
+    return (
+        min(s.dump - max(taken[i - 1][1] if i else 0, b.starts[x]), s.reference - a.starts[y]),
+        min(min(following, b.starts[x + 1]) - s.dump - s.size, a.starts[y + 1] - s.reference - s.size),
+    )
+
+
+def rounded(s: Span, pair: Pair, taken: list[tuple[int, int]], unit: int) -> Span:
+    """Round a piece out to whole program units where the bytes agree: its last zeros belong to it."""
+    a, b, dump = pair.a, pair.b, pair.dump
+    if (b.canonical_address(s.dump) - a.canonical_address(s.reference)) % unit:
+        return s
+    room_before, room_after = _room(s, a, b, taken)
+    before = b.address(s.dump) % unit
+    after = -(b.address(s.dump) + s.size) % unit
+    if before > room_before or not np.array_equal(
+        a.data[s.reference - before : s.reference], dump[s.dump - before : s.dump]
+    ):
+        before = 0
+    r, d = s.reference + s.size, s.dump + s.size
+    if after > room_after or not np.array_equal(a.data[r : r + after], dump[d : d + after]):
+        after = 0
+    return replace(s, reference=s.reference - before, dump=s.dump - before, size=s.size + before + after)

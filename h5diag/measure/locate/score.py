@@ -1,14 +1,23 @@
-"""How surprising a piece is: bits under an order-2 byte model of the pair, and a nominal expectation."""
+"""How surprising a piece is: bits under an order-2 byte model of the pair, and how many hits as good chance would show.
+
+The expectation is nominal: it was fitted on pairs of unrelated firmware and holds for content like theirs. The fit is
+data, ``calibration.toml``, made by ``benchmarks/locate_calibrate.py``.
+"""
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from math import log2
 
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.measure.locate.fill import BLOCK, Flags, Numbers, repeats
+from h5diag.measure.locate.kernel import engine
+from h5diag.measure.locate.sides import BLOCK, Flags, Numbers
 from h5diag.memory import Bytes
 
 MISMATCH = 3.3
@@ -25,36 +34,31 @@ GROUP = 4
 WINDOW, WINDOWS = 256, 16
 """A longer piece is scored on so many windows of so many bytes, and the sum is scaled."""
 
+STRONG = 1e-3
+"""A region with a larger expectation than this is weak."""
+
+SHOWN = 10.0
+"""A region with a larger expectation than this is not reported at all."""
+
+LEAST = 45.0
+"""Nor is one that scores fewer bits than this, wherever it stands."""
+
+CERTAIN = 400.0
+"""From this score on a piece may be anything but verbatim: no unrelated pair reached it."""
+
+RICH = 5.0
+"""Below `CERTAIN` a piece at a place of no meaning needs so many bits in each byte."""
+
 Floats = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sampled:
-    """The trained bytes of a side: trigrams in any order and, for each group of blocks, whether it was taken."""
-
-    trigrams: npt.NDArray[np.uint32]
-    groups: Flags
-
-
-def _sampled(data: Bytes, fill: Flags, trained: int) -> Sampled:
+def _sampled(data: Bytes, fill: Flags, trained: int) -> Flags:
+    """Return for each group of blocks whether it is counted."""
     size = BLOCK * GROUP
-    count = data.size // size
-    content = ~fill[: count * GROUP].reshape(count, GROUP).all(axis=1)
-    chosen = np.flatnonzero(content)
-    chosen = chosen[:: max(1, -(-chosen.size * size // trained))]
-    groups = np.zeros(count + 1, np.bool_)
-    groups[chosen] = True
-    rows = data[: count * size].reshape(count, size)[chosen].astype(np.uint32)
-    trigrams = _packed(rows)
-    if count == 0 and data.size > 2:
-        groups[0] = True
-        trigrams = _packed(data.astype(np.uint32)[None])
-    return Sampled(trigrams, groups)
-
-
-def _packed(rows: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    packed = rows[:, :-2] << 16 | rows[:, 1:-1] << 8 | rows[:, 2:]
-    return packed.ravel().astype(np.uint32, copy=False)
+    out = np.zeros(data.size // size, np.bool_)
+    content = np.flatnonzero(~fill[: out.size * GROUP].reshape(-1, GROUP).all(axis=1))
+    out[content[:: max(1, -(-content.size * size // trained))]] = True
+    return out
 
 
 class Model:
@@ -63,34 +67,30 @@ class Model:
     def __init__(
         self, reference: Bytes, dump: Bytes, reference_fill: Flags, dump_fill: Flags, trained: int = TRAINED
     ) -> None:
-        self._reference = _sampled(reference, reference_fill, trained)
-        self._dump = _sampled(dump, dump_fill, trained)
-        trigrams = np.concatenate([self._reference.trigrams, self._dump.trigrams])
-        trigrams.sort()
-        self._trigrams = trigrams
-        last = trigrams & 0xFFFF
-        self._pairs = np.bincount(last, minlength=1 << 16).astype(np.float64)
-        self._context2 = np.bincount(trigrams >> 8, minlength=1 << 16).astype(np.float64)
-        self._context1 = self._pairs.reshape(256, 256).sum(axis=1)
-        single = self._pairs.reshape(256, 256).sum(axis=0) + 1
-        self._single = single / single.sum()
+        self._groups = [_sampled(*side, trained) for side in ((reference, reference_fill), (dump, dump_fill))]
+        sides = list(zip((reference, dump), self._groups, strict=True))
+        self._width = BLOCK * GROUP
+        if not any(groups.any() for groups in self._groups):
+            # Images of less than a group, or of hardly any content: all of them.
+            self._width = max(min(reference.size, dump.size, self._width), 3)
+            sides = [(d, np.ones(d.size // self._width, np.bool_)) for d in (reference, dump)]
+            self._groups = [groups for _, groups in sides]
+        self._counts = engine().count(sides, self._width)
+        self._pairs, self._contexts = (x.astype(np.float64) for x in (self._counts.pairs, self._counts.contexts))
+        table = self._pairs.reshape(256, 256)
+        self._before = table.sum(axis=1)
+        self._single = (table.sum(axis=0) + 1) / (table.sum() + 256)
 
     def surprisal(self, before: npt.NDArray[np.uint32], value: npt.NDArray[np.uint32], own: Floats) -> Floats:
         """Return the bits of each byte `value` after the two bytes `before` (first byte high).
 
         `own` is how many of the counted occurrences are the asker's own.
         """
-        trigram = before << 8 | value
-        order = trigram.argsort()
-        ordered = trigram[order]
-        count = np.empty(trigram.size)
-        count[order] = np.searchsorted(self._trigrams, ordered, "right") - np.searchsorted(
-            self._trigrams, ordered, "left"
-        )
+        count = engine().asked(self._counts, (before << 8 | value).astype(np.uint32)).astype(np.float64)
         own = np.minimum(own, count)
         one = before & 0xFF
-        p1 = (self._pairs[one << 8 | value] - own + PRIOR * self._single[value]) / (self._context1[one] - own + PRIOR)
-        p2 = (count - own + PRIOR * p1) / (self._context2[before] - own + PRIOR)
+        p1 = (self._pairs[one << 8 | value] - own + PRIOR * self._single[value]) / (self._before[one] - own + PRIOR)
+        p2 = (count - own + PRIOR * p1) / (self._contexts[before] - own + PRIOR)
         bits: Floats = np.minimum(-np.log2(p2), CEILING)
         return bits
 
@@ -113,17 +113,22 @@ class Model:
         a = reference[r].astype(np.uint32)
         equal = ((reference[r] ^ dump[d]) & mask) == 0
         two = reference[np.maximum(r - 2, 0)].astype(np.uint32) << 8 | reference[np.maximum(r - 1, 0)]
-        own = self._reference.groups[np.minimum(r // (BLOCK * GROUP), self._reference.groups.size - 1)].astype(float)
+        own = self._counted(0, r).astype(float)
         if as_is:
-            mine = self._dump.groups[np.minimum(d // (BLOCK * GROUP), self._dump.groups.size - 1)]
-            own += mine & (reference[r] == dump[d])
+            own += self._counted(1, d) & (reference[r] == dump[d])
         fresh = equal & ~repeats(reference[r])
         bits = np.zeros(r.size)
-        bits[fresh] = self.surprisal(two[fresh].astype(np.uint32), a[fresh], own[fresh])
+        bits[fresh] = self.surprisal(np.ascontiguousarray(two[fresh]), a[fresh], own[fresh])
         bits[~equal] = -MISMATCH
         if mask != 0xFF:
             bits[equal] *= mask.bit_count() / 8
         return np.bincount(owner, bits, minlength=len(spans)) * scale
+
+    def _counted(self, side: int, positions: Numbers) -> Flags:
+        """Return whether the bytes at positions were counted."""
+        groups = np.append(self._groups[side], False)
+        out: Flags = groups[np.minimum(positions // self._width, groups.size - 1)]
+        return out
 
 
 def _windows(spans: Sequence[tuple[int, int, int]]) -> tuple[Numbers, Numbers, Numbers, Floats]:
@@ -143,3 +148,86 @@ def _windows(spans: Sequence[tuple[int, int, int]]) -> tuple[Numbers, Numbers, N
         d_parts.append(d + offset)
         owner.append(np.full(offset.size, i))
     return np.concatenate(r_parts), np.concatenate(d_parts), np.concatenate(owner), scale
+
+
+def repeats(data: Bytes) -> Flags:
+    """Return for each byte whether the ones before it foretell it with a period of at most 8 bytes.
+
+    The first bytes of a run do not count as repeats, the later ones do.
+    """
+    out = np.zeros(data.size, np.bool_)
+    out[1:] = data[1:] == data[:-1]
+    for period in (2, 3, 4, 5, 6, 7, 8):
+        if data.size <= 2 * period:
+            break
+        same = data[period:] == data[:-period]
+        run = same[period - 1 :].copy()
+        for k in range(1, period):
+            run &= same[period - 1 - k : same.size - k]
+        out[2 * period - 1 :] |= run
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Expectation ``2**(log2_k - slope * score) * cells``, fitted on the pairs of one instruction set."""
+
+    isa: str
+    slope: float
+    log2_k: float
+    pairs: int
+    log2_cells: float
+    ref: str
+
+    def expectation(self, score: float, cells: float) -> float:
+        """Return the nominal number of chance hits of at least `score` bits in `cells` comparisons."""
+        return float(2.0 ** min(self.log2_k - self.slope * score + log2(max(cells, 1.0)), 200.0))
+
+
+@lru_cache(maxsize=1)
+def fits() -> tuple[Fit, ...]:
+    """Return the fits of all instruction sets."""
+    text = resources.files("h5diag.measure.locate").joinpath("calibration.toml").read_text("utf-8")
+    return tuple(Fit(**table) for table in tomllib.loads(text)["fit"])
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the comparison ran over.
+
+    `reference` and `dump` are bytes of content on either side, `sector` is the erase unit.
+    """
+
+    reference: int
+    dump: int
+    sector: int
+
+    def cells(self, displacement: int, dump_offset: int, known: bool) -> float:
+        """Return among how many places a hit like this one is the best.
+
+        A hit where flash content is moved on purpose competes with few places: on a displacement that is
+        `known` (in place, a bank, a slot, or one that a long piece proves already), moved by whole sectors, or,
+        narrower still, from the start of a sector to the start of a sector.
+        """
+        everywhere = float(self.reference) * self.dump
+        classes = [everywhere]
+        if known:
+            classes.append(float(min(self.reference, self.dump)))
+        if displacement % self.sector == 0:
+            classes.append(everywhere / self.sector)
+            if dump_offset % self.sector == 0:
+                classes.append(max(everywhere / self.sector / self.sector, 1.0))
+        return min(classes) * len(classes)
+
+
+def expectation(score: float, cells: float) -> float:
+    """Return the nominal expectation under the most cautious of the fits."""
+    return float(2.0 ** min(max(f.log2_k - f.slope * score for f in fits()) + log2(max(cells, 1.0)), 200.0))
+
+
+def is_weak(score: float, size: int, cells: float, ground: Ground) -> bool:
+    """Tell whether a hit could be chance."""
+    if expectation(score, cells) > STRONG:
+        return True
+    structured = cells < float(ground.reference) * ground.dump
+    return not structured and score < CERTAIN and score / size < RICH

@@ -1,324 +1,387 @@
-"""The stages that find pieces: equal in place, equal pages, sampled seeds, every seed."""
+"""The search from two images to a placement: in place, whole pages, every word; as the dump stands and changed."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
-from itertools import product
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from h5diag.measure.locate.diagonals import NO_CANDIDATES, Candidates, candidates, together
-from h5diag.measure.locate.extend import QUARTER, Extender, weights
-from h5diag.measure.locate.fill import BLOCK, Flags, Numbers, content_bytes, edges, words
-from h5diag.measure.locate.free import Free
-from h5diag.measure.locate.seeds import NO_MASK, WORD, Keys, among, join, sample, table
-from h5diag.measure.locate.sides import Side, Watch
-from h5diag.memory import Bytes
+from h5diag.chip import Chip, load_chip
+from h5diag.layout import Layout
+from h5diag.measure.locate.bits import line_faults
+from h5diag.measure.locate.kernel import engine
+from h5diag.measure.locate.pieces import QUARTER, Free, Pair, Pieces, Span, Words, weights
+from h5diag.measure.locate.placement import Placement, Transform
+from h5diag.measure.locate.regions import Found, place
+from h5diag.measure.locate.sides import (
+    BLOCK,
+    Flags,
+    Numbers,
+    Side,
+    Watch,
+    content_bytes,
+    edges,
+    transformed,
+    unknown,
+)
+from h5diag.memory import Cancel, MemoryImage, Progress
 
 PAGE = 4096
 LONG = 1024
-"""Bytes from which a run of equal blocks in place is taken before anything else."""
+"""Bytes from which a piece in place, or of equal pages, is taken before every word is looked up."""
+
+DENSE, SPARSE = 4, 16
+"""Every so many bytes a word of the reference is known, up to `DENSE_LIMIT` bytes of content, and above."""
 
 DENSE_LIMIT = 8 << 20
-"""Bytes of content up to which every word is looked up; above, only on request."""
-
-DEFERRED = 4096
-"""Bytes below which a piece with errors may be deferred."""
-
-ALL_STARTS, STRIDE = 4 << 20, 4
-AT_ONCE = 4 << 20
-"""Words looked up in one pass over the reference."""
-
-SORTED_AT_ONCE = 1 << 20
-"""Keys above which those without a partner are put aside before the sort."""
-
-FOLLOWED, FOLLOWED_OVER, AHEAD = 256, 1 << 16, 4096
-"""A piece of so many bytes is followed over fill of at most so many, and over so many bytes of anything else."""
+GAP = 256
+"""A word that occurs more than once is followed when another equal word stands so many bytes before, at most."""
 
 SURE, POSSIBLE = 70 * QUARTER, 40 * QUARTER
-"""Score from which a piece is taken from sampled seeds, and from all seeds."""
+"""Score of a piece that speaks for a way of reading, and of any piece."""
+
+PROVEN = 64 * QUARTER
+"""What a displacement counts, on which a long piece stands already, when pieces compete."""
+
+WORTH_A_WAY, WORTH_A_SHARE = 512, 64
+"""Bytes left unexplained, and their least share of the dump's content, from which other readings are tried."""
+
+PROBES, PROBE_BLOCKS = 64, 16
+"""Another reading is tried on so many windows of so many blocks."""
+
+ENOUGH = 1024
+"""A reading is followed when the windows lead to pieces of so many bytes."""
+
+POOR = 0.1
+"""Share of wrong bits from which a piece in plain reading must compete with the other readings."""
+
+LOOKED_AT = 1 << 16
+"""Bytes of found pieces among which a stuck line is looked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A piece in flat positions, found with `mask` on every byte."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A reference made ready once, to be looked for in many dumps.
 
-    reference: int
-    dump: int
-    size: int
-    mask: int = 0xFF
-
-
-@dataclass(slots=True)
-class Search:
-    """One search of a dump for a reference, as the dump stands or transformed.
-
-    `dump` may differ from ``dump_side.data`` by a transform; `free` is shared between searches. While `deferring`,
-    short pieces with errors are left to the look-up of every word, which knows whether an exact copy is elsewhere.
+    Parameters
+    ----------
+    image
+        The reference.
+    chip
+        Whose aliases its addresses were folded by.
+    side, fill
+        Its flat bytes, and which blocks of them are fill.
     """
 
-    reference_side: Side
-    dump_side: Side
-    dump: Bytes
-    reference_fill: Flags
-    dump_fill: Flags
-    free: Free
-    watch: Watch
-    mask: int = 0xFF
-    deferring: bool = False
-    spans: list[Span] = field(default_factory=list)
-    extender: Extender = field(init=False)
+    image: MemoryImage
+    chip: Chip
+    side: Side
+    fill: Flags
+    _words: dict[tuple[int, int], Words] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.extender = Extender(
-            self.reference,
-            self.dump,
-            weights(self.reference, self.dump, self.reference_fill, self.dump_fill, self.mask),
-            self.watch,
-            self.mask,
-        )
+    def words(self, stride: int, mask: int, watch: Watch) -> Words:
+        """Return the index of its words; only plain ones are kept, broken lines are rare."""
+        known = self._words.get((stride, mask))
+        if known is None:
+            known = engine().words(self.side.data, ~self.fill, stride, mask, watch)
+            if mask == (1 << 64) - 1:
+                self._words[stride, mask] = known
+        return known
 
-    @property
-    def reference(self) -> Bytes:
-        """The reference's flat bytes."""
-        return self.reference_side.data
 
-    @property
-    def word_mask(self) -> int:
-        """The mask on each byte, on a whole word."""
-        return NO_MASK if self.mask == 0xFF else int.from_bytes(bytes([self.mask] * 8), "little")
+def prepare(
+    reference: MemoryImage,
+    *,
+    chip: Chip | None = None,
+    layout: Layout | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Prepared:
+    """Make a reference ready to be looked for in many dumps.
 
-    def todo(self) -> Flags:
-        """Return the blocks of the dump that still hold something to explain."""
-        return self.free.blocks(self.dump.size, self.dump_fill)
+    Parameters
+    ----------
+    reference
+        What is known to be good.
+    chip, layout
+        As they will be given to `locate`.
+    progress, cancel
+        Told the fraction done; asked every few milliseconds whether to stop.
+    """
+    chip = layout.chip if layout is not None else chip if chip is not None else load_chip()
+    side = Side.of(reference, chip)
+    return Prepared(reference, chip, side, engine().fill(side.data, Watch(progress, cancel)))
 
-    def take(self, found: Candidates, least: int) -> None:
-        """Turn candidates into spans, the best covered first; `least` is the score a span must have."""
-        order = np.argsort(-found.coverage, kind="stable")
-        at, step = 0, 256
-        while at < order.size:
-            self.watch.check(at / order.size)
-            some = found.where(order[at : at + step])
-            at, step = at + step, min(step * 2, 4096)
-            low, high, inside = self.free.bounds(some.dump)
-            some = some.where(inside)
-            if not some.size:
-                continue
-            low, high = self._within_reference(some, low[inside], high[inside])
-            before, after, score, is_open = self.extender.many(some.reference, some.dump, low, high)
-            good = (score >= least) | is_open
-            keep = np.flatnonzero(good)
-            # The longest first, as they come; among those that ended the best copy wins, not the first.
-            keep = keep[np.argsort(np.where(is_open[keep], -(1 << 40), -score[keep]), kind="stable")]
-            for k, (r, d, back, on, open_) in enumerate(
-                zip(
-                    some.reference[keep].tolist(),
-                    some.dump[keep].tolist(),
-                    before[keep].tolist(),
-                    after[keep].tolist(),
-                    is_open[keep].tolist(),
-                    strict=True,
+
+def locate(
+    reference: MemoryImage | Prepared,
+    dump: MemoryImage,
+    *,
+    layout: Layout | None = None,
+    chip: Chip | None = None,
+    transforms: bool = False,
+    deep: bool = False,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Placement:
+    """Find where the pieces of a reference landed in a dump.
+
+    Parameters
+    ----------
+    reference
+        What is known to be good: an image, or the dump of a board that works; or what `prepare` made of it.
+    dump
+        Where to look.
+    layout
+        Names slots; without it no displacement is called ``slot``.
+    chip
+        Gives aliases, banks and sectors; the layout's own, or the default chip.
+    transforms
+        Look for inverted, byte-swapped, halfword-swapped and bit-reversed content however little is unexplained, and
+        in images above 8 MB. Without it these readings are tried where much is unexplained, or poorly explained.
+    deep
+        Look up words throughout however large the images are. Without it, above 8 MB of content, a piece below about
+        40 bytes may be missed.
+    progress, cancel
+        Told the fraction done; asked every few milliseconds whether to stop.
+
+    Returns
+    -------
+    Placement
+        Gaps and unreadable ranges never match and are reported as unknown; fill is never matched.
+
+    Raises
+    ------
+    Cancelled
+        When `cancel` says so.
+    """
+    chip = layout.chip if layout is not None else chip if chip is not None else load_chip()
+    watch = Watch(progress, cancel)
+    watch.stage(0.0, 0.05)
+    if not isinstance(reference, Prepared) or reference.chip is not chip:
+        image = reference.image if isinstance(reference, Prepared) else reference
+        reference = prepare(image, chip=chip, cancel=cancel)
+    b = Side.of(dump, chip)
+    watch.stage(0.05, 0.1)
+    search = _Search(reference, b, engine().fill(b.data, watch), watch, deep=deep)
+    found, equal = search.run(transforms=transforms)
+    watch.stage(0.9, 1.0)
+    placement = place(found, reference.side, b, reference.fill, search.dump_fill, equal, chip, layout, watch)
+    result = replace(
+        placement,
+        reference_unknown=unknown(reference.image),
+        dump_unknown=unknown(dump),
+        assumptions=search.assumptions,
+    )
+    watch.check(1.0)
+    return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Reading:
+    """One way to read the dump, with the candidates found in it."""
+
+    transform: Transform
+    pair: Pair
+    pieces: Pieces
+
+
+class _Search:
+    """One search: the free stretches of the dump, and the pieces taken out of them."""
+
+    def __init__(self, reference: Prepared, side: Side, fill: Flags, watch: Watch, *, deep: bool) -> None:
+        self.reference, self.side, self.dump_fill, self.watch = reference, side, fill, watch
+        self.free = Free.of(side, fill)
+        self.content = content_bytes(~fill)
+        self.large = max(content_bytes(~reference.fill), self.content) > DENSE_LIMIT
+        self.deep = deep
+        self.stride = SPARSE if self.large and not deep else DENSE
+        self.plain = self._pair(Transform.AS_IS, 0xFF)
+        self.taken: list[tuple[_Reading, Pieces]] = []
+        self.assumptions: tuple[str, ...] = ()
+
+    def _pair(self, transform: Transform, mask: int) -> Pair:
+        a, data = self.reference.side, transformed(self.side, transform, self.watch)
+        gain, mismatch = weights(a.data, data, self.reference.fill, self.dump_fill, mask)
+        return Pair(a, self.side, data, self.free, gain, mismatch, mask)
+
+    def run(self, *, transforms: bool) -> tuple[list[Found], Pieces]:
+        """Return the pieces of each reading of the dump, and what is equal in place however plain."""
+        self.watch.stage(0.1, 0.2)
+        plain = _Reading(Transform.AS_IS, self.plain, Pieces.empty())
+        long, equal = self._in_place()
+        self._take(plain, engine().extend(self.plain, long, SURE))
+        if self.free.content():
+            pages = engine().extend(self.plain, self._pages(), SURE)
+            same, _ = engine().tally(self.plain, pages)
+            self._take(plain, pages.where((pages.size >= LONG) & (same >= (1 - POOR) * pages.size)))
+        if self.free.content():
+            self.watch.stage(0.2, 0.5)
+            readings = [replace(plain, pieces=self._scan(self.plain))]
+            self.watch.stage(0.5, 0.85)
+            readings += self._other_readings(readings[0], transforms=transforms)
+            self._compete(readings)
+            if self.large and not self.deep:
+                self.assumptions = (
+                    f"above 8 MB of content one word in {SPARSE} of the reference was sampled: a piece below about 40"
+                    " bytes may be missed, and broken data lines were not looked for (--deep does both)",
                 )
-            ):
-                if k & 7 == 0:
-                    self.watch.check(at / order.size)
-                i = self.free.find(d)
-                if i < 0:
-                    continue
-                a, b = self.limits(r, d, i)
-                if open_ or d - back < a or d + on > b:
-                    back = self.extender.reach_back(r, d, d - a)
-                    on = self.extender.reach(r, d, b - d)
-                self._accept(r, d, back, on, least)
+        found: dict[tuple[Transform, int], Found] = {}
+        for reading, pieces in self.taken:
+            entry = found.setdefault((reading.transform, reading.pair.mask), Found(reading.transform, reading.pair, []))
+            columns = (pieces.reference.tolist(), pieces.dump.tolist(), pieces.size.tolist())
+            entry.spans.extend(Span(r, d, n, reading.pair.mask) for r, d, n in zip(*columns, strict=True))
+        return list(found.values()), equal
 
-    def _within_reference(self, some: Candidates, low: Numbers, high: Numbers) -> tuple[Numbers, Numbers]:
-        starts = np.array(self.reference_side.starts, np.int64)
-        i = np.searchsorted(starts, some.reference, "right") - 1
-        return (
-            np.maximum(low, some.dump - (some.reference - starts[i])),
-            np.minimum(high, some.dump + (starts[i + 1] - some.reference)),
-        )
+    def _take(self, reading: _Reading, pieces: Pieces) -> None:
+        """Take pieces, the largest first."""
+        if pieces.count:
+            order = np.argsort(-pieces.size, kind="stable")
+            self.taken.append((reading, engine().claim(reading.pair, pieces.where(order), POSSIBLE)))
 
-    def limits(self, r: int, d: int, stretch: int) -> tuple[int, int]:
-        """Return between which dump positions a piece through `r` and `d` may lie, in a free stretch."""
-        i = self.reference_side.segment(r)
-        starts = self.reference_side.starts
-        return (
-            max(self.free.starts[stretch], d - (r - starts[i])),
-            min(self.free.stops[stretch], d + (starts[i + 1] - r)),
-        )
+    def _compete(self, readings: list[_Reading]) -> None:
+        """Take the pieces of all readings, the best first; on a proven displacement a piece counts more."""
+        long = [p.where(p.size >= LONG) for _, p in self.taken]
+        proven = np.unique(np.concatenate([np.empty(0, np.int64), *(p.dump - p.reference for p in long)]))
+        worth = [r.pieces.score + PROVEN * np.isin(r.pieces.dump - r.pieces.reference, proven) for r in readings]
+        order = np.argsort(-np.concatenate(worth), kind="stable")
+        which = np.repeat(np.arange(len(readings)), [r.pieces.count for r in readings])[order]
+        number = np.concatenate([np.arange(r.pieces.count) for r in readings])[order]
+        change = np.flatnonzero(np.diff(which)) + 1
+        for part in np.split(np.arange(order.size), change):
+            self.watch.pause()
+            if part.size:
+                reading = readings[int(which[part[0]])]
+                wanted = reading.pieces.where(number[part])
+                self.taken.append((reading, engine().claim(reading.pair, wanted, POSSIBLE)))
 
-    def _accept(self, r: int, d: int, back: int, on: int, least: int) -> None:
-        size = back + on
-        if size < 8:
-            return
-        if (
-            self.deferring
-            and size < DEFERRED
-            and not np.array_equal(self.reference[r - back : r + on], self.dump[d - back : d + on])
-        ):
-            return
-        if size < 512 and int(self.extender.worth(r - back, d - back, size).sum()) < least:
-            return
-        self.free.take(d - back, d + on)
-        self.spans.append(Span(r - back, d - back, size, self.mask))
-        if size >= FOLLOWED:
-            self._follow(r - d, d + on, forward=True)
-            self._follow(r - d, d - back, forward=False)
+    def _scan(self, pair: Pair) -> Pieces:
+        words = self.reference.words(self.stride, pair.word_mask, self.watch)
+        return engine().scan(pair, words, self.free.blocks(self.dump_fill), GAP, POSSIBLE, self.watch)
 
-    def _follow(self, diagonal: int, at: int, *, forward: bool) -> None:
-        """Go on behind whatever ended a piece, on the same diagonal, as long as content agrees soon again."""
-        free = self.free
-        while True:
-            if free.find(at if forward else at - 1) < 0:
-                i = bisect_left(free.starts, at) if forward else bisect_right(free.stops, at) - 1
-                if not 0 <= i < len(free.starts):
-                    return
-                edge = free.starts[i] if forward else free.stops[i]
-                if abs(edge - at) > FOLLOWED_OVER:
-                    return
-                at = edge
-            low, high = (at, at + AHEAD) if forward else (at - AHEAD, at)
-            low, high = max(low, 0, -diagonal), min(high, self.dump.size, self.reference.size - diagonal)
-            if high - low < 16:
-                return
-            d = self._first_alike(diagonal, low, high, forward=forward)
-            i = free.find(d)
-            if i < 0:
-                return
-            a, b = self.limits(d + diagonal, d, i)
-            start = d - self.extender.reach_back(d + diagonal, d, d - a)
-            stop = d + self.extender.reach(d + diagonal, d, b - d)
-            if stop - start < 8:
-                return
-            free.take(start, stop)
-            self.spans.append(Span(start + diagonal, start, stop - start, self.mask))
-            at = stop if forward else start
+    def _other_readings(self, plain: _Reading, *, transforms: bool) -> list[_Reading]:
+        """Return the readings that explain what the plain one leaves or explains poorly."""
+        out: list[_Reading] = []
+        lines = self.deep or not self.large
+        mask = self._stuck_mask(plain) if lines else 0xFF
+        if mask != 0xFF:
+            pair = self._pair(Transform.AS_IS, mask)
+            out.append(_Reading(Transform.AS_IS, pair, self._scan(pair)))
+        todo = self._unexplained([plain, *out])
+        left = content_bytes(todo)
+        enough = max(WORTH_A_WAY, 0 if transforms else self.content // WORTH_A_SHARE)
+        if left < enough or (self.large and not (transforms or self.deep)):
+            return out
+        self._whole = Free.of(self.reference.side, self.reference.fill)
+        ways: list[tuple[Transform, int]] = [(t, 0xFF) for t in Transform if t is not Transform.AS_IS]
+        ways += [(Transform.AS_IS, 0xFF ^ 1 << line) for line in range(8) if lines and mask == 0xFF]
+        # A sample makes common words look rare, in plain reading as well: only what beats that speaks for a reading.
+        common = self._rate(self.plain, todo)
+        if common > PROBES * PROBE_BLOCKS * BLOCK:
+            return out
+        rated = [(self._rate(self._pair(t, m), todo), -i) for i, (t, m) in enumerate(ways)]
+        for rate, i in sorted(rated, reverse=True)[:3]:
+            if rate >= max(ENOUGH, 2 * common):
+                pair = self._pair(*ways[-i])
+                out.append(_Reading(ways[-i][0], pair, self._scan(pair)))
+        return out
 
-    def _first_alike(self, diagonal: int, low: int, high: int, *, forward: bool) -> int:
-        """Return a free position of equal content on a diagonal, the one next to where a piece ended; or -1."""
-        if self.free.within(low, high) < WORD:
-            return -1
-        worth = self.extender.worth(low + diagonal, low, high - low)
-        sums = np.add.reduceat(worth, np.arange(0, worth.size, BLOCK))
-        good = np.flatnonzero(sums >= POSSIBLE).tolist()
-        for block in good if forward else reversed(good):
-            at = block * BLOCK + int(worth[block * BLOCK : block * BLOCK + BLOCK].argmax())
-            if self.free.find(low + at) >= 0:
-                return low + at
-        return -1
+    def _unexplained(self, readings: list[_Reading]) -> Flags:
+        """Return the free blocks that no piece with few wrong bits touches."""
+        change = np.zeros(self.dump_fill.size + 1, np.int32)
+        for r in readings:
+            good = _good(r.pair, r.pieces)
+            np.add.at(change, good.dump // BLOCK, 1)
+            np.add.at(change, -(-(good.dump + good.size) // BLOCK), -1)
+        out: Flags = (change.cumsum()[:-1] == 0) & self.free.blocks(self.dump_fill)
+        return out
 
-    def in_place(self) -> tuple[Candidates, tuple[Span, ...]]:
-        """Return the runs of equal blocks at equal addresses: those with content, and all."""
-        parts: list[Candidates] = []
-        equal: list[Span] = []
-        a, b = self.reference_side, self.dump_side
+    def _rate(self, pair: Pair, todo: Flags) -> int:
+        """Return to how many bytes an even sample of the blocks `todo` leads, when read in another way."""
+        some = np.flatnonzero(todo)[::PROBE_BLOCKS]
+        some = some[:: max(1, -(-some.size // PROBES))]
+        chosen = np.zeros(todo.size, np.bool_)
+        chosen[np.minimum(some[:, None] + np.arange(PROBE_BLOCKS), todo.size - 1).ravel()] = True
+        words = engine().words(pair.dump, chosen & todo, DENSE, pair.word_mask, self.watch)
+        # The sides change places: the sample is small, so that the reference needs no index of its own.
+        a, fill = self.reference.side, self.reference.fill
+        turned = Pair(replace(self.side, data=pair.dump), a, a.data, self._whole, pair.gain, pair.mismatch, pair.mask)
+        return int(_good(turned, engine().scan(turned, words, ~fill, GAP, SURE, self.watch)).size.sum())
+
+    def _stuck_mask(self, reading: _Reading) -> int:
+        """Return the mask without the data line that explains the errors of the pieces found, or 0xFF."""
+        pieces = reading.pieces.where(np.argsort(-reading.pieces.size, kind="stable"))
+        same, _ = engine().tally(reading.pair, pieces)
+        pieces = pieces.where(same < pieces.size)
+        pieces = pieces.where(slice(int(np.searchsorted(pieces.size.cumsum(), LOOKED_AT)) + 1))
+        xs, ys = [np.empty(0, np.uint8)], [np.empty(0, np.uint8)]
+        for r, d, size in zip(pieces.reference.tolist(), pieces.dump.tolist(), pieces.size.tolist(), strict=True):
+            # From a multiple of four on, so that the bytes of a bus word stay where they are.
+            skip = -self.side.canonical_address(d) % 4
+            whole = max(size - skip, 0) & ~3
+            xs.append(reading.pair.reference[r + skip : r + skip + whole])
+            ys.append(reading.pair.dump[d + skip : d + skip + whole])
+        faults = line_faults(np.concatenate(xs), np.concatenate(ys), 0)
+        return 0xFF ^ 1 << faults[0].line % 8 if faults else 0xFF
+
+    def _in_place(self) -> tuple[Pieces, Pieces]:
+        """Return the long runs of equal content at equal addresses, and all equal runs, fill among them."""
+        a, b, long, equal = self.reference.side, self.side, [Pieces.empty()], [Pieces.empty()]
+        at, to = np.array(a.canonical, np.int64), np.array(b.canonical, np.int64)
+        low = np.maximum(at[:, None], to[None, :])
+        high = np.minimum((at + np.diff(a.starts))[:, None], (to + np.diff(b.starts))[None, :])
         # The same view first: what is in place in one alias is an alias of itself in the other.
-        views = product(range(len(a.addresses)), range(len(b.addresses)))
-        for i, j in sorted(
-            views, key=lambda v: a.addresses[v[0]] - a.canonical[v[0]] != b.addresses[v[1]] - b.canonical[v[1]]
-        ):
-            low = max(a.canonical[i], b.canonical[j])
-            high = min(a.canonical[i] + a.starts[i + 1] - a.starts[i], b.canonical[j] + b.starts[j + 1] - b.starts[j])
-            if high - low < BLOCK:
-                continue
-            r, d = a.starts[i] + low - a.canonical[i], b.starts[j] + low - b.canonical[j]
+        views = [
+            (a.addresses[i] - a.canonical[i] != b.addresses[j] - b.canonical[j], i, j)
+            for i, j in np.argwhere(high - low >= BLOCK).tolist()
+        ]
+        for _, i, j in sorted(views):
+            r, d = a.starts[i] + int(low[i, j]) - a.canonical[i], b.starts[j] + int(low[i, j]) - b.canonical[j]
             skip = -d % BLOCK
-            r, d, size = r + skip, d + skip, (high - low - skip) // BLOCK * BLOCK
+            size = int(high[i, j] - low[i, j] - skip) // BLOCK * BLOCK
             if size <= 0:
                 continue
-            same = np.zeros(size // BLOCK, np.bool_)
-            for at in range(0, size, 1 << 18):
-                self.watch.check(at / size)
-                stop = min(at + (1 << 18), size)
-                packed = (words(self.reference[r + at : r + stop]) == words(self.dump[d + at : d + stop])).view(
-                    np.uint64
-                )
-                same[at // BLOCK : stop // BLOCK] = packed == np.uint64(0x0101010101010101)
-            first, last = edges(same)
-            equal += [
-                Span(r + p * BLOCK, d + p * BLOCK, (q - p) * BLOCK)
-                for p, q in zip(first.tolist(), last.tolist(), strict=True)
-            ]
-            first, last = edges(same & ~self.dump_fill[d // BLOCK : d // BLOCK + same.size])
-            middle = (first + last) // 2 * BLOCK
-            parts.append(Candidates(r + middle, d + middle, (last - first) * BLOCK))
-        return together(parts), tuple(equal)
+            r, d = r + skip, d + skip
+            same = engine().equal(a.data[r : r + size], b.data[d : d + size], self.watch)
+            for flags, out in ((same, equal), (same & ~self.dump_fill[d // BLOCK : d // BLOCK + same.size], long)):
+                first, last = (x * BLOCK for x in edges(flags))
+                out.append(Pieces.of(r + first, d + first, last - first))
+        runs = Pieces.joined(long)
+        return runs.where(runs.size >= LONG), Pieces.joined(equal)
 
-    def pages(self) -> Candidates:
+    def _pages(self) -> Pieces:
         """Return the pages whose first block occurs once as a page's first block on either side."""
-        firsts = []
-        for side, data, fill in (
-            (self.reference_side, self.reference, self.reference_fill),
-            (self.dump_side, self.dump, self.dump_fill),
-        ):
+        firsts: list[tuple[Numbers, Numbers]] = []
+        for side, fill in ((self.reference.side, self.reference.fill), (self.side, self.dump_fill)):
             at = [
                 np.arange(start + -canonical % PAGE, stop - BLOCK + 1, PAGE)
                 for start, stop, canonical in zip(side.starts, side.starts[1:], side.canonical, strict=False)
             ]
             where = np.concatenate([np.empty(0, np.int64), *at])
-            where = where[~fill[where // BLOCK]] if where.size else where
-            if data is self.dump:
-                where = where[self.free.bounds(where)[2]]
-            content = data[where[:, None] + np.arange(BLOCK)].view(np.uint64)
+            where = where[~fill[where // BLOCK]]
+            if side is self.side:
+                i = np.searchsorted(self.free.start, where, "right") - 1
+                where = where[(i >= 0) & (where + BLOCK <= np.append(self.free.stop, 0)[i])]
+            content = side.data[where[:, None] + np.arange(BLOCK)].view(np.uint64)
             odd = np.arange(1, 2 * content.shape[1], 2, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-            firsts.append((where, (content * odd).sum(axis=1, dtype=np.uint64)))
-        (r, rh), (d, dh) = firsts
-        rv, ri, rc = np.unique(rh, return_index=True, return_counts=True)
-        dv, di, dc = np.unique(dh, return_index=True, return_counts=True)
+            value, index, count = np.unique(
+                (content * odd).sum(axis=1, dtype=np.uint64), return_index=True, return_counts=True
+            )
+            firsts.append((value[count == 1], where[index[count == 1]]))
+        (rv, r), (dv, d) = firsts
         _, x, y = np.intersect1d(rv, dv, assume_unique=True, return_indices=True)
-        once = (rc[x] == 1) & (dc[y] == 1)
-        r, d = r[ri[x[once]]], d[di[y[once]]]
-        order = d.argsort()
+        r, d = r[x], d[y]
+        step = np.arange(BLOCK)
+        same = (self.reference.side.data[r[:, None] + step] == self.side.data[d[:, None] + step]).all(axis=1)
+        order = np.flatnonzero(same)[np.argsort(d[same])]
         r, d = r[order], d[order]
-        same = (self.reference[r[:, None] + np.arange(BLOCK)] == self.dump[d[:, None] + np.arange(BLOCK)]).all(axis=1)
-        r, d = r[same], d[same]
-        # Pages in a row are one candidate.
-        first = np.flatnonzero(np.concatenate([[True], (np.diff(d) != PAGE) | (np.diff(r) != PAGE)])[: d.size])
-        count = np.diff(np.append(first, d.size))
-        middle = first + count // 2
-        return Candidates(r[middle], d[middle], count * PAGE)
+        # Of pages in a row the first is enough.
+        first = np.ones(d.size, np.bool_)
+        first[1:] = (np.diff(d) != PAGE) | (np.diff(r) != PAGE)
+        return Pieces.of(r[first], d[first], np.full(int(first.sum()), BLOCK))
 
-    def unused(self) -> Flags:
-        """Return the blocks of the reference with content that is in no span yet."""
-        blocks = ~self.reference_fill
-        for s in self.spans:
-            blocks[-(-s.reference // BLOCK) : (s.reference + s.size) // BLOCK] = False
-        return blocks
 
-    def sampled(self, rate: int, *, unused: bool = False) -> Candidates:
-        """Return candidates from words that the content itself selects, one in ``2**rate``.
-
-        With `unused` only content of the reference that no span holds is looked at.
-        """
-        dump = sample(self.dump, self.todo(), rate, self.watch, mask=self.word_mask)
-        return self._joined(dump, self.unused() if unused else ~self.reference_fill, rate)
-
-    def take_every(self) -> None:
-        """Take pieces from every word of what is left of the dump; where that is much, group by group.
-
-        Of more than `ALL_STARTS` bytes only words that start at a multiple of `STRIDE` are looked up. A piece of 32
-        bytes holds seven of them, wherever it stands.
-        """
-        todo = self.todo()
-        stride = 1 if content_bytes(todo) <= ALL_STARTS else STRIDE
-        blocks, step = np.flatnonzero(todo), AT_ONCE * stride // BLOCK
-        low, high = self.watch.low, self.watch.high
-        for at in range(0, blocks.size, step):
-            part = np.zeros(todo.size, np.bool_)
-            part[blocks[at : at + step]] = True
-            part &= self.todo()
-            share = (high - low) / blocks.size
-            self.watch.stage(low + share * at, low + share * min(at + step, blocks.size))
-            dump = sample(self.dump, part, 0, self.watch, mask=self.word_mask, stride=stride)
-            self.take(self._joined(dump, ~self.reference_fill, 0), POSSIBLE)
-
-    def _joined(self, dump: Keys, blocks: Flags, rate: int) -> Candidates:
-        if not dump.size:
-            return NO_CANDIDATES
-        reference = sample(self.reference, blocks, rate, self.watch, mask=self.word_mask, known=table(dump, self.watch))
-        if reference.size + dump.size > SORTED_AT_ONCE:
-            dump = among(dump, table(reference, self.watch), self.watch)
-        pairs = join(reference, dump, max(self.reference.size, self.dump.size), self.watch)
-        return candidates(pairs, rate, self.reference.size, self.watch)
+def _good(pair: Pair, pieces: Pieces) -> Pieces:
+    """Return the pieces that speak for their reading: they score enough and few of their bits are wrong."""
+    _, wrong = engine().tally(pair, pieces)
+    return pieces.where((pieces.score >= SURE) & (wrong < POOR * 8 * pieces.size))

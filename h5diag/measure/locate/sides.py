@@ -8,10 +8,24 @@ from itertools import pairwise
 from time import perf_counter
 
 import numpy as np
+import numpy.typing as npt
 
 from h5diag.chip import Chip
 from h5diag.errors import Cancelled
+from h5diag.measure.locate.placement import Transform
 from h5diag.memory import AddressRange, Bytes, Cancel, MemoryImage, Progress, merged
+
+Flags = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.int64]
+
+BLOCK = 64
+"""Fill is told block by block, in bytes."""
+
+BARRIER = 4
+"""So many blocks of fill in a row end a piece; shorter runs may lie inside one."""
+
+PERIOD = 48
+"""Common multiple of the periods of 8, 16 and 24 bytes that make a block fill."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,3 +133,82 @@ def unknown(image: MemoryImage) -> tuple[AddressRange, ...]:
     """Return the gaps between the image's segments and its unreadable ranges."""
     gaps = [AddressRange(a.stop, b.start) for a, b in pairwise(image.ranges)]
     return merged([*gaps, *image.unreadable])
+
+
+def content_bytes(blocks: Flags) -> int:
+    """Return the bytes of the blocks that are true."""
+    return int(np.count_nonzero(blocks)) * BLOCK
+
+
+def edges(flags: Flags) -> tuple[Numbers, Numbers]:
+    """Return first and after-last index of each run of true flags."""
+    padded = np.zeros(flags.size + 2, np.int8)
+    padded[1:-1] = flags
+    change = np.flatnonzero(padded[1:] != padded[:-1])
+    return change[::2], change[1::2]
+
+
+def barriers(side: Side, fill: Flags) -> tuple[Numbers, Numbers]:
+    """Return start and stop position of each fill run of at least `BARRIER` blocks, to the byte."""
+    first, last = edges(fill)
+    long = last - first >= BARRIER
+    # Touching the end of the data counts as well: there is nothing behind it to bridge to.
+    first, last = first[long], last[long]
+    start, stop = first * BLOCK, np.minimum(last * BLOCK, side.size)
+    if not start.size:
+        return start, stop
+    data, n = side.data, side.size
+    step = np.arange(1, BLOCK + 1)
+    before = start[:, None] - step
+    same = (before >= 0) & (data[np.maximum(before, 0)] == data[np.maximum(before, 0) + PERIOD])
+    start = start - np.cumprod(same, axis=1).sum(axis=1)
+    after = stop[:, None] + step - 1
+    same = (after < n) & (data[np.minimum(after, n - 1)] == data[np.minimum(after, n - 1) - PERIOD])
+    stop = stop + np.cumprod(same, axis=1).sum(axis=1)
+    return start, stop
+
+
+_REVERSED = np.array([int(f"{b:08b}"[::-1], 2) for b in range(256)], np.uint8)
+
+_INVERTED = ~np.arange(256, dtype=np.uint8)
+
+AT_ONCE = 1 << 20
+"""Bytes changed between two looks at whether to stop."""
+
+_UNIT = {
+    Transform.BYTESWAP16: (2, (1, 0)),
+    Transform.BYTESWAP32: (4, (3, 2, 1, 0)),
+    Transform.HALFWORDSWAP: (4, (2, 3, 0, 1)),
+}
+
+
+def transformed(side: Side, transform: Transform, watch: Watch) -> Bytes:
+    """Return the flat bytes of `side` changed by `transform`, each at its own position.
+
+    Words are taken at their addresses; bytes of a word that is not wholly in a segment stay as they are.
+    """
+    out = np.empty(side.size if transform is not Transform.AS_IS else 0, np.uint8)
+    match transform:
+        case Transform.AS_IS:
+            return side.data
+        case Transform.INVERTED | Transform.BITREVERSED:
+            table = _INVERTED if transform is Transform.INVERTED else _REVERSED
+            for at in range(0, side.size, AT_ONCE):
+                watch.pause()
+                table.take(side.data[at : at + AT_ONCE], out=out[at : at + AT_ONCE], mode="clip")
+            return out
+    unit, order = _UNIT[transform]
+    for at in range(0, side.size, AT_ONCE):
+        watch.pause()
+        out[at : at + AT_ONCE] = side.data[at : at + AT_ONCE]
+    for i, address in enumerate(side.addresses):
+        start = side.starts[i] + -address % unit
+        stop = start + (side.starts[i + 1] - start) // unit * unit
+        if stop > start:
+            rows = side.data[start:stop].reshape(-1, unit)
+            target = out[start:stop].reshape(-1, unit)
+            for at in range(0, len(rows), AT_ONCE // unit):
+                watch.pause()
+                for to, source in enumerate(order):
+                    target[at : at + AT_ONCE // unit, to] = rows[at : at + AT_ONCE // unit, source]
+    return out

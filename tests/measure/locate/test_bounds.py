@@ -1,8 +1,5 @@
 """Odd inputs, gaps, time, cancel and progress."""
 
-import threading
-import time
-
 import numpy as np
 import pytest
 
@@ -55,11 +52,10 @@ def test_tiny_identical_images(size):
         assert [r.size for r in p.regions] == [size]
 
 
-def test_zeros_against_zeros_is_quick():
+def test_zeros_against_zeros_look_up_nothing(monkeypatch):
     zeros = np.zeros(64 << 20, np.uint8)
-    begun = time.thread_time()
+    monkeypatch.setattr(search._Search, "_scan", lambda *_: pytest.fail("fill was looked up"))
     p = locate(image_of(zeros), image_of(zeros))
-    assert time.thread_time() - begun < 2
     assert p.regions == ()
     assert p.dump_fill == (AddressRange(BASE, BASE + zeros.size),)
 
@@ -120,30 +116,22 @@ def test_progress_never_goes_back():
     assert len(seen) > 5
 
 
-def test_cancel_answers_at_once():
+@pytest.mark.parametrize("after", [0, 3, 20, 60])
+def test_cancel_stops_at_the_look_that_says_so(after):
     a, b = code(8 << 20, 10), code(8 << 20, 11)
-    asked = threading.Event()
-    late = []
+    looks = []
 
     def cancel():
-        if asked.is_set():
-            late.append(time.perf_counter())
-            return True
-        return False
+        looks.append(len(looks))
+        return len(looks) > after
 
-    def for_long():
-        for _ in range(100):
-            locate(image_of(a), image_of(b), transforms=True, deep=True, cancel=cancel)
-
-    threading.Timer(0.3, asked.set).start()
-    begun = time.perf_counter()
     with pytest.raises(Cancelled):
-        for_long()
-    assert late[0] - begun < 0.3 + 1.5  # 0.2 s, and room for a loaded machine
+        locate(image_of(a), image_of(b), transforms=True, deep=True, cancel=cancel)
+    assert len(looks) == after + 1
 
 
 @pytest.mark.parametrize("kind", ["strange", "shifted", "small-pieces"])
-def test_never_long_without_a_look_at_cancel(kind):
+def test_every_megabyte_looks_at_cancel(kind):
     a = code(16 << 20, 10)
     dump = {
         "strange": lambda: np.random.default_rng(1).integers(0, 256, a.size, dtype=np.uint8),
@@ -152,25 +140,18 @@ def test_never_long_without_a_look_at_cancel(kind):
             a[: a.size // 1024 * 1024].reshape(-1, 1024)[np.random.default_rng(2).permutation(a.size // 1024)].ravel()
         ),
     }[kind]()
-    # Time of this thread: waiting for a loaded machine does not count.
-    last, longest = time.thread_time(), 0.0
+    looks = []
 
     def cancel():
-        nonlocal last, longest
-        longest = max(longest, time.thread_time() - last)
-        last = time.thread_time()
+        looks.append(0)
         return False
 
     locate(image_of(a), image_of(dump), deep=kind == "strange", transforms=True, cancel=cancel)
-    longest = max(longest, time.thread_time() - last)
-    # A busy machine inflates processor time too: the benchmark measures against the 0.2 s that are promised.
-    assert longest < 0.5
+    assert len(looks) >= 16
 
 
 @pytest.mark.parametrize("shift", [0, 1, 2, 7])
-def test_deep_finds_a_header_group_by_group(shift, monkeypatch):
-    monkeypatch.setattr(search, "ALL_STARTS", 1 << 18)
-    monkeypatch.setattr(search, "AT_ONCE", 1 << 16)
+def test_deep_finds_a_header_among_noise(shift):
     rng = np.random.default_rng(16)
     reference, dump = code(9 << 20, 16), rng.integers(0, 256, 1 << 20, dtype=np.uint8)
     piece = np.frombuffer(bytes.fromhex("3db8f3960000000000040000104c03000400000002030000") + bytes(8), np.uint8)

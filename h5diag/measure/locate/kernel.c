@@ -1,0 +1,435 @@
+/* The hot core of locate: fill scan, index of words, look-up, extension with errors, claims, tallies.
+ *
+ * plain.py says the same in numpy, shorter and slower; the tests hold the two against each other. All memory belongs
+ * to the caller and every size comes with it; a function answers -1 when what it was given does not fit together.
+ * Nothing is allocated, nothing is kept between calls, so calls may run on several threads at once.
+ *
+ * Positions are flat: 0 .. size of a side. A diagonal is a reference position minus a dump position. A block is 64
+ * bytes. Scores are quarter bits.
+ */
+#include <stdint.h>
+#include <string.h>
+
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
+enum { ABI = 1, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021 };
+#define NONE UINT32_MAX
+#define MULTIPLIER 0x9E3779B97F4A7C15ull
+
+/* Two sides, what is still free of the dump, and what bytes are worth. As in kernel.py. */
+typedef struct {
+    const uint8_t *reference;
+    int64_t reference_size;
+    const uint8_t *dump;
+    int64_t dump_size;
+    const int64_t *cuts; /* borders of the reference's segments, 0 first and reference_size last */
+    int64_t cut_count;
+    int64_t *free_start; /* sorted, disjoint stretches of the dump */
+    int64_t *free_stop;
+    int64_t free_count;
+    int64_t free_room;
+    const int32_t *gain; /* of an equal byte, by its value */
+    int32_t mismatch;    /* of a differing byte, negative */
+    int32_t drop;        /* an extension ends this much below its best */
+    uint32_t mask;       /* bits of a byte that count */
+    int32_t reserved;
+} sides;
+
+/* Words of the reference at every stride-th position, in chains by hash. */
+typedef struct {
+    uint32_t *head;   /* 1 << bits: number of the first word of a chain */
+    uint32_t *next;   /* by number = position / stride */
+    uint8_t *filter;  /* one bit for each value of bits + 4 bits of the hash */
+    int64_t count;    /* length of next */
+    int64_t stride;
+    int64_t bits;
+    uint64_t mask;    /* bits of a word that count */
+} words;
+
+/* Found pieces, column by column. */
+typedef struct {
+    int64_t *reference;
+    int64_t *dump;
+    int64_t *size;
+    int64_t *score;
+    int64_t count;
+    int64_t room;
+} pieces;
+
+/* What is known of a diagonal that was met lately. */
+typedef struct {
+    int64_t diagonal;
+    int64_t until; /* an extension reached so far */
+    int64_t last;  /* last equal word */
+} lately;
+
+EXPORT int64_t h5_abi(void) { return ABI; }
+
+static uint64_t word_at(const uint8_t *p) {
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    v = __builtin_bswap64(v);
+#endif
+    return v;
+}
+
+static int ones(uint64_t v) {
+    v -= (v >> 1) & 0x5555555555555555ull;
+    v = (v & 0x3333333333333333ull) + ((v >> 2) & 0x3333333333333333ull);
+    return (int)((((v + (v >> 4)) & 0x0F0F0F0F0F0F0F0Full) * 0x0101010101010101ull) >> 56);
+}
+
+static int zero_bytes(uint64_t v) {
+    const uint64_t low = 0x7F7F7F7F7F7F7F7Full;
+    return ones(~(((v & low) + low) | v | low));
+}
+
+/* Words of period 1, 2 or 4 and those of mostly 00 or FF say nothing about where content belongs. */
+static int says_nothing(uint64_t v) {
+    return v == ((v << 32) | (v >> 32)) || zero_bytes(v) >= 6 || zero_bytes(~v) >= 6;
+}
+
+/* ---- fill and equality, block by block --------------------------------------------------------------------- */
+
+/* Tell for each block whether it repeats itself with a period of at most 24 bytes. */
+EXPORT int64_t h5_fill(const uint8_t *data, int64_t size, uint8_t *fill, int64_t count) {
+    if (size < 0 || count != (size + BLOCK - 1) / BLOCK) return -1;
+    for (int64_t b = 0; b < size / BLOCK; b++) {
+        const uint8_t *p = data + b * BLOCK;
+        uint8_t found = 0;
+        for (int lag = 8; lag <= 24 && !found; lag += 8) found = memcmp(p, p + lag, (size_t)(BLOCK - lag)) == 0;
+        fill[b] = found;
+    }
+    if (size % BLOCK) {
+        const uint8_t *p = data + size / BLOCK * BLOCK;
+        fill[count - 1] = size % BLOCK == 1 || memcmp(p, p + 1, (size_t)(size % BLOCK - 1)) == 0;
+    }
+    return 0;
+}
+
+/* Tell for each whole block whether both hold the same. */
+EXPORT int64_t h5_equal(const uint8_t *a, const uint8_t *b, int64_t size, uint8_t *same, int64_t count) {
+    if (size < 0 || count != size / BLOCK) return -1;
+    for (int64_t i = 0; i < count; i++) same[i] = memcmp(a + i * BLOCK, b + i * BLOCK, BLOCK) == 0;
+    return 0;
+}
+
+/* ---- extension ---------------------------------------------------------------------------------------------- */
+
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* What the bytes at r and d are worth; `turn` is where the predecessor is not: 1 forward, -1 backward. */
+static int32_t worth(const sides *s, int64_t r, int64_t d, int64_t turn) {
+    uint8_t a = s->reference[r];
+    if ((a ^ s->dump[d]) & s->mask) return s->mismatch;
+    /* Fill can neither score nor bridge: an equal byte that repeats its predecessor costs a quarter bit. */
+    int64_t before = r - turn;
+    if (before >= 0 && before < s->reference_size && s->reference[before] == a) return -1;
+    return s->gain[a & s->mask];
+}
+
+/* Return how many bytes from r and d on, in one direction, belong to the piece; adds what they are worth. */
+static int64_t reach(const sides *s, int64_t r, int64_t d, int64_t limit, int64_t turn, int64_t *score) {
+    int64_t run = 0, best = 0, length = 0;
+    for (int64_t i = 0; i < limit; i++, r += turn, d += turn) {
+        run += worth(s, r, d, turn);
+        if (run > best) {
+            best = run;
+            length = i + 1;
+        } else if (best - run > s->drop) {
+            break;
+        }
+    }
+    *score += best;
+    return length;
+}
+
+/* Return the number of the last of `count` sorted values that is not above `x`, -1 if none. */
+static int64_t last_not_above(const int64_t *values, int64_t count, int64_t x) {
+    int64_t low = 0, high = count;
+    while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (values[middle] <= x) low = middle + 1;
+        else high = middle;
+    }
+    return low - 1;
+}
+
+/* Extend an equal core within its free stretch and its segment; 0 when it does not lie in them. */
+static int extended(const sides *s, int64_t r, int64_t d, int64_t core, int64_t out[4]) {
+    if (r < 0 || d < 0 || core < 0 || r + core > s->reference_size || d + core > s->dump_size) return 0;
+    int64_t f = last_not_above(s->free_start, s->free_count, d);
+    int64_t c = last_not_above(s->cuts, s->cut_count - 1, r);
+    if (f < 0 || c < 0 || d + core > s->free_stop[f] || r + core > s->cuts[c + 1]) return 0;
+    int64_t score = 0;
+    int64_t from = core > BLOCK ? core : 0; /* a long core is equal, it need not be weighed */
+    int64_t before = reach(s, r - 1, d - 1, smaller(d - s->free_start[f], r - s->cuts[c]), -1, &score);
+    int64_t after = reach(s, r + from, d + from, smaller(s->free_stop[f] - d, s->cuts[c + 1] - r) - from, 1, &score);
+    out[0] = r - before;
+    out[1] = d - before;
+    out[2] = before + from + after;
+    out[3] = score + from * 8;
+    return out[2] > 0;
+}
+
+static void put(pieces *p, const int64_t piece[4]) {
+    p->reference[p->count] = piece[0];
+    p->dump[p->count] = piece[1];
+    p->size[p->count] = piece[2];
+    p->score[p->count++] = piece[3];
+}
+
+static int sound(const sides *s) {
+    if (s->reference_size < 0 || s->dump_size < 0 || s->cut_count < 1 || s->cuts[0] != 0) return 0;
+    if (s->cuts[s->cut_count - 1] != s->reference_size || s->free_count < 0 || s->free_count > s->free_room) return 0;
+    for (int64_t i = 0, at = 0; i < s->free_count; i++) {
+        if (s->free_start[i] < at || s->free_stop[i] <= s->free_start[i]) return 0;
+        at = s->free_stop[i];
+    }
+    return s->free_count == 0 || s->free_stop[s->free_count - 1] <= s->dump_size;
+}
+
+/* Extend equal cores; those that score at least `least` are put into `found`. */
+EXPORT int64_t h5_extend(const sides *s, const pieces *cores, int64_t least, pieces *found) {
+    if (!sound(s) || cores->count > found->room) return -1;
+    found->count = 0;
+    for (int64_t i = 0; i < cores->count; i++) {
+        int64_t piece[4];
+        if (extended(s, cores->reference[i], cores->dump[i], cores->size[i], piece) && piece[3] >= least)
+            put(found, piece);
+    }
+    return found->count;
+}
+
+/* ---- words ---------------------------------------------------------------------------------------------------- */
+
+static void set_bit(uint8_t *bits, uint64_t i) { bits[i >> 3] |= (uint8_t)(1u << (i & 7)); }
+static int has_bit(const uint8_t *bits, uint64_t i) { return bits[i >> 3] >> (i & 7) & 1; }
+
+/* Put the words that start in `[from, to)` and in a block that counts before those in the index. */
+EXPORT int64_t h5_index(const uint8_t *data, int64_t size, const uint8_t *blocks, int64_t block_count,
+                        const words *w, int64_t from, int64_t to) {
+    if (from < 0 || w->stride < 1 || block_count != (size + BLOCK - 1) / BLOCK) return -1;
+    if (w->bits < 8 || w->bits > 32 || w->count < (size + w->stride - 1) / w->stride) return -1;
+    to = smaller(to, size - WORD + 1);
+    for (int64_t at = (to + w->stride - 1) / w->stride * w->stride - w->stride; at >= from; at -= w->stride) {
+        if (!blocks[at / BLOCK]) {
+            at = (at / BLOCK * BLOCK + w->stride - 1) / w->stride * w->stride;
+            continue;
+        }
+        uint64_t value = word_at(data + at) & w->mask;
+        if (says_nothing(value)) continue;
+        uint64_t hash = value * MULTIPLIER;
+        int64_t number = at / w->stride;
+        w->next[number] = w->head[hash >> (64 - w->bits)];
+        w->head[hash >> (64 - w->bits)] = (uint32_t)number;
+        set_bit(w->filter, hash >> (60 - w->bits));
+    }
+    return 0;
+}
+
+/* Write where the reference holds a word; at most MOST_COPIES + 1 places. */
+static int places(const sides *s, const words *w, uint64_t value, uint64_t hash, int64_t out[MOST_COPIES + 1]) {
+    int count = 0;
+    int64_t steps = 0;
+    for (uint32_t n = w->head[hash >> (64 - w->bits)]; n != NONE && steps < w->count; n = w->next[n], steps++) {
+        int64_t r = (int64_t)n * w->stride;
+        if ((int64_t)n >= w->count || r + WORD > s->reference_size) return 0;
+        if ((word_at(s->reference + r) & w->mask) != value) continue;
+        out[count++] = r;
+        if (count > MOST_COPIES) break;
+    }
+    return count;
+}
+
+/* Look up every word of the dump that starts in `[from, to)` and in a block that counts, and extend the equal ones.
+ *
+ * A word that occurs more than MOST_COPIES times says nothing about where it belongs. One that occurs several times
+ * is followed when another equal word lies on its diagonal, at most `gap` before. Returns the position to go on from;
+ * less than `to` when `found` is full.
+ */
+EXPORT int64_t h5_scan(const sides *s, const words *w, const uint8_t *blocks, int64_t block_count, lately *seen,
+                       int64_t seen_bits, int64_t gap, int64_t least, int64_t from, int64_t to, pieces *found) {
+    if (!sound(s) || from < 0 || block_count != (s->dump_size + BLOCK - 1) / BLOCK) return -1;
+    if (w->bits < 8 || w->bits > 32 || w->stride < 1 || seen_bits < 1 || seen_bits > 30) return -1;
+    if (found->room < MOST_COPIES) return -1;
+    found->count = 0;
+    const int64_t asked = to;
+    to = smaller(to, s->dump_size - WORD + 1);
+    const int shift = (int)(60 - w->bits);
+    uint64_t common[COMMON] = {0}; /* words that occur too often, as met lately */
+    for (int64_t d = from; d < to; d++) {
+        if (!blocks[d / BLOCK]) {
+            d = d / BLOCK * BLOCK + BLOCK - 1;
+            continue;
+        }
+        uint64_t value = word_at(s->dump + d) & w->mask;
+        uint64_t hash = value * MULTIPLIER;
+        if (!has_bit(w->filter, hash >> shift)) continue;
+        uint64_t *often = common + hash % COMMON;
+        if (*often == value) continue;
+        int64_t where[MOST_COPIES + 1];
+        int count = places(s, w, value, hash, where);
+        if (count > MOST_COPIES) {
+            *often = value; /* never 0, which says nothing */
+            continue;
+        }
+        if (found->room - found->count < count) return d;
+        for (int i = 0; i < count; i++) {
+            int64_t diagonal = where[i] - d;
+            lately *entry = seen + (((uint64_t)diagonal * MULTIPLIER) >> (64 - seen_bits));
+            int near = entry->diagonal == diagonal && d - entry->last <= gap;
+            if (entry->diagonal != diagonal) entry->until = -1;
+            entry->diagonal = diagonal;
+            entry->last = d;
+            if (d < entry->until || !(count == 1 || near)) continue;
+            int64_t piece[4];
+            if (!extended(s, where[i], d, WORD, piece)) continue;
+            entry->until = piece[1] + piece[2];
+            if (piece[3] >= least) put(found, piece);
+        }
+    }
+    return larger(asked, from);
+}
+
+/* ---- claims --------------------------------------------------------------------------------------------------- */
+
+/* Take a part out of a free stretch. */
+static void take(sides *s, int64_t f, int64_t start, int64_t stop) {
+    int64_t left = s->free_start[f], right = s->free_stop[f];
+    int64_t parts = (start > left) + (stop < right);
+    size_t behind = (size_t)(s->free_count - f - 1) * sizeof(int64_t);
+    memmove(s->free_start + f + parts, s->free_start + f + 1, behind);
+    memmove(s->free_stop + f + parts, s->free_stop + f + 1, behind);
+    if (start > left) {
+        s->free_start[f] = left;
+        s->free_stop[f++] = start;
+    }
+    if (stop < right) {
+        s->free_start[f] = stop;
+        s->free_stop[f] = right;
+    }
+    s->free_count += parts - 1;
+}
+
+/* Narrow a piece to the part of it that is worth most. */
+static void best_part(const sides *s, int64_t piece[4]) {
+    int64_t run = 0, begin = 0, best = 0, from = 0, to = 0;
+    for (int64_t i = 0; i < piece[2]; i++) {
+        run += worth(s, piece[0] + i, piece[1] + i, 1);
+        if (run <= 0) {
+            run = 0;
+            begin = i + 1;
+        } else if (run > best) {
+            best = run;
+            from = begin;
+            to = i + 1;
+        }
+    }
+    piece[0] += from;
+    piece[1] += from;
+    piece[2] = to - from;
+    piece[3] = best;
+}
+
+/* Take pieces in their order out of what is free. Of one that is free in part the best part of each stretch is taken,
+ * when that still scores `least`. Returns the piece to go on with; less than the count when room ran out.
+ */
+EXPORT int64_t h5_claim(sides *s, const pieces *wanted, int64_t first, int64_t least, pieces *claimed) {
+    if (!sound(s) || first < 0) return -1;
+    claimed->count = 0;
+    for (int64_t k = first; k < wanted->count; k++) {
+        int64_t r = wanted->reference[k], d = wanted->dump[k], stop = d + wanted->size[k];
+        if (r < 0 || d < 0 || stop <= d || stop > s->dump_size || r + wanted->size[k] > s->reference_size) return -1;
+        int64_t f = larger(last_not_above(s->free_start, s->free_count, d), 0);
+        int64_t last = last_not_above(s->free_start, s->free_count, stop - 1);
+        int64_t touched = last - f + 1;
+        if (claimed->room - claimed->count < touched || s->free_room - s->free_count < touched) return k;
+        /* Backward, so that taking a part does not move the stretches that are still to come. */
+        for (int64_t i = last; i >= f; i--) {
+            int64_t a = larger(d, s->free_start[i]), b = smaller(stop, s->free_stop[i]);
+            if (a >= b) continue;
+            int64_t piece[4] = {r + a - d, a, b - a, wanted->score[k]};
+            if (b - a < stop - d) best_part(s, piece);
+            if (piece[2] < WORD || piece[3] < least) continue;
+            take(s, i, piece[1], piece[1] + piece[2]);
+            put(claimed, piece);
+        }
+    }
+    return wanted->count;
+}
+
+/* ---- tallies -------------------------------------------------------------------------------------------------- */
+
+/* Count the equal bytes and the wrong bits of pieces, as far as the mask lets bits count. */
+EXPORT int64_t h5_tally(const sides *s, const pieces *p, int64_t *equal, int64_t *wrong, int64_t room) {
+    if (p->count > room) return -1;
+    const uint64_t counted = s->mask * 0x0101010101010101ull;
+    for (int64_t k = 0; k < p->count; k++) {
+        int64_t r = p->reference[k], d = p->dump[k], size = p->size[k], same = 0, bits = 0, i = 0;
+        if (r < 0 || d < 0 || size < 0 || r + size > s->reference_size || d + size > s->dump_size) return -1;
+        for (; i + WORD <= size; i += WORD) {
+            uint64_t changed = word_at(s->reference + r + i) ^ word_at(s->dump + d + i);
+            changed &= counted;
+            same += changed ? zero_bytes(changed) : WORD;
+            bits += changed ? ones(changed) : 0;
+        }
+        for (; i < size; i++) {
+            uint8_t changed = (uint8_t)((s->reference[r + i] ^ s->dump[d + i]) & s->mask);
+            same += !changed;
+            bits += ones(changed);
+        }
+        equal[k] = same;
+        wrong[k] = bits;
+    }
+    return 0;
+}
+
+/* ---- byte statistics ------------------------------------------------------------------------------------------ */
+
+static uint32_t *place_of(uint32_t *table, int64_t bits, uint32_t trigram) {
+    uint64_t i = (trigram + 1) * MULTIPLIER >> (64 - bits);
+    while (table[2 * i] && table[2 * i] != trigram + 1) i = (i + 1) & ((1ull << bits) - 1);
+    return table + 2 * i;
+}
+
+/* Count pairs and trigrams of bytes in the groups of `width` bytes that are chosen. `table` holds (trigram + 1, count)
+ * of 1 << bits trigrams, `used` how many there are; at most half of it is filled, further trigrams are left out.
+ */
+EXPORT int64_t h5_count(const uint8_t *data, int64_t size, const uint8_t *groups, int64_t group_count, int64_t width,
+                        int64_t *pairs, int64_t *contexts, uint32_t *table, int64_t bits, int64_t *used) {
+    if (width < 3 || bits < 4 || bits > 30 || group_count < 0 || group_count * width > size) return -1;
+    for (int64_t g = 0; g < group_count; g++) {
+        if (!groups[g]) continue;
+        const uint8_t *p = data + g * width;
+        for (int64_t i = 2; i < width; i++) {
+            uint32_t trigram = (uint32_t)p[i - 2] << 16 | (uint32_t)p[i - 1] << 8 | p[i];
+            pairs[trigram & 0xFFFF]++;
+            contexts[trigram >> 8]++;
+            uint32_t *entry = place_of(table, bits, trigram);
+            if (!entry[0]) {
+                if (*used >= 1ll << (bits - 1)) continue;
+                entry[0] = trigram + 1;
+                ++*used;
+            }
+            entry[1]++;
+        }
+    }
+    return 0;
+}
+
+/* Write how often each of some trigrams was counted. */
+EXPORT int64_t h5_asked(const uint32_t *trigrams, int64_t count, uint32_t *table, int64_t bits, int64_t *out) {
+    if (count < 0 || bits < 4 || bits > 30) return -1;
+    for (int64_t i = 0; i < count; i++) {
+        if (trigrams[i] >> 24) return -1;
+        out[i] = place_of(table, bits, trigrams[i])[1];
+    }
+    return 0;
+}

@@ -1,0 +1,214 @@
+"""The values that the search passes around: two sides held against each other, and the pieces they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from h5diag.measure.locate.sides import BLOCK, Flags, Numbers, Side, Watch, barriers
+from h5diag.memory import Bytes
+
+WORD = 8
+QUARTER = 4
+"""Scores are counted in quarter bits."""
+
+DROP = 80 * QUARTER
+"""An extension ends where its score stays this much below its best: about 24 differing bytes in a row."""
+
+ERROR_RATE = 0.1
+SHORTEST = 16
+"""Stretches below this many bytes are not searched any more."""
+
+MOST_COPIES = 16
+"""A word that occurs more often in the reference says nothing about where it belongs."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """Pieces column by column: positions on both sides, size, and score in quarter bits; ``int64`` each."""
+
+    reference: Numbers
+    dump: Numbers
+    size: Numbers
+    score: Numbers
+
+    @classmethod
+    def of(cls, reference: Numbers, dump: Numbers, size: Numbers) -> Pieces:
+        """Return pieces without a score yet."""
+        return cls(reference, dump, size, np.zeros(dump.size, np.int64))
+
+    @classmethod
+    def empty(cls, room: int = 0) -> Pieces:
+        """Return columns of `room` zeros."""
+        return cls(*(np.zeros(room, np.int64) for _ in range(4)))
+
+    @classmethod
+    def joined(cls, parts: list[Pieces]) -> Pieces:
+        """Return all pieces of the parts."""
+        columns = [(p.reference, p.dump, p.size, p.score) for p in (*parts, cls.empty())]
+        return cls(*(np.concatenate(c) for c in zip(*columns, strict=True)))
+
+    @property
+    def count(self) -> int:
+        """Number of pieces."""
+        return int(self.dump.size)
+
+    def where(self, chosen: Numbers | Flags | slice) -> Pieces:
+        """Return the chosen ones, in that order."""
+        columns = (self.reference, self.dump, self.size, self.score)
+        return Pieces(*(np.ascontiguousarray(c[chosen]) for c in columns))
+
+
+@dataclass(slots=True, eq=False)
+class Free:
+    """Sorted, disjoint stretches of the dump that belong to no piece yet; a piece never leaves its stretch."""
+
+    start: Numbers
+    stop: Numbers
+
+    @classmethod
+    def of(cls, side: Side, fill: Flags) -> Free:
+        """Return what lies between the barriers of fill, cut at the borders of the segments."""
+        first, last = barriers(side, fill)
+        borders = np.array(side.starts, np.int64)
+        begin = np.unique(np.concatenate([borders, last]))
+        barrier = np.searchsorted(first, begin, "right") - 1
+        inside = (barrier >= 0) & (begin < np.append(last, 0)[barrier])
+        begin = begin[~inside & (begin < side.size)]
+        ends = np.unique(np.concatenate([borders, first]))
+        return cls(begin, ends[np.searchsorted(ends, begin, "right")])
+
+    def worth_searching(self) -> Flags:
+        """Return which stretches have at least `SHORTEST` bytes."""
+        return self.stop - self.start >= SHORTEST
+
+    def content(self) -> int:
+        """Return how many bytes are worth searching."""
+        return int((self.stop - self.start)[self.worth_searching()].sum())
+
+    def blocks(self, fill: Flags) -> Flags:
+        """Return the blocks without fill that touch a stretch worth searching."""
+        change = np.zeros(fill.size + 1, np.int32)
+        long = self.worth_searching()
+        np.add.at(change, self.start[long] // BLOCK, 1)
+        np.add.at(change, (self.stop[long] - 1) // BLOCK + 1, -1)
+        out: Flags = (change.cumsum()[:-1] > 0) & ~fill
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A piece in flat positions, found with `mask` on every byte."""
+
+    reference: int
+    dump: int
+    size: int
+    mask: int = 0xFF
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pair:
+    """A reference and a dump, as it stands or changed, with what their bytes are worth.
+
+    Parameters
+    ----------
+    a, b
+        The reference's and the dump's side.
+    dump
+        The dump's flat bytes, perhaps changed by a transform.
+    free
+        What of the dump is free; shared between the pairs of one search.
+    gain, mismatch
+        What an equal byte is worth by its value, ``int32 (256,)``, and what a differing one costs (negative).
+    mask
+        Bits of each byte that count: 0xFF, or all but a data line that is known to be wrong.
+    """
+
+    a: Side
+    b: Side
+    dump: Bytes
+    free: Free
+    gain: npt.NDArray[np.int32]
+    mismatch: int
+    mask: int = 0xFF
+
+    @property
+    def reference(self) -> Bytes:
+        """The reference's flat bytes."""
+        return self.a.data
+
+    @property
+    def word_mask(self) -> int:
+        """The mask on each byte, on a whole word."""
+        return int.from_bytes(bytes([self.mask] * WORD), "little")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Words:
+    """Where a side holds which word, at every `stride`-th position; `tables` are the search's own."""
+
+    stride: int
+    mask: int
+    tables: tuple[npt.NDArray[np.generic], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """How often pairs and contexts of two bytes occur, ``int64 (65536,)``, and trigrams, in the engine's own way."""
+
+    pairs: Numbers
+    contexts: Numbers
+    trigrams: npt.NDArray[np.uint32]
+
+
+class Engine(Protocol):
+    """What the compiled kernel and the plain search both do, with equal results."""
+
+    name: str
+
+    def fill(self, data: Bytes, watch: Watch) -> Flags:
+        """Return for each block whether it repeats itself with a period of at most 24 bytes."""
+
+    def equal(self, a: Bytes, b: Bytes, watch: Watch) -> Flags:
+        """Return for each whole block of two equally long pieces whether both hold the same."""
+
+    def words(self, data: Bytes, blocks: Flags, stride: int, mask: int, watch: Watch) -> Words:
+        """Return the words that start at a multiple of `stride` and in a block that counts."""
+
+    def scan(self, pair: Pair, words: Words, blocks: Flags, gap: int, least: int, watch: Watch) -> Pieces:
+        """Return the extended pieces around each word of the dump's chosen blocks that the reference holds too."""
+
+    def extend(self, pair: Pair, cores: Pieces, least: int) -> Pieces:
+        """Return the equal cores extended to either side, those that score at least `least`."""
+
+    def claim(self, pair: Pair, wanted: Pieces, least: int) -> Pieces:
+        """Take pieces in their order out of what is free, and return what was got."""
+
+    def tally(self, pair: Pair, pieces: Pieces) -> tuple[Numbers, Numbers]:
+        """Return the equal bytes and the wrong bits of each piece, as far as the mask lets bits count."""
+
+    def count(self, sides: list[tuple[Bytes, Flags]], width: int) -> Counts:
+        """Count the bytes of the chosen groups of `width` bytes."""
+
+    def asked(self, counts: Counts, trigrams: npt.NDArray[np.uint32]) -> Numbers:
+        """Return how often each trigram was counted, the first byte high."""
+
+
+def weights(
+    reference: Bytes, dump: Bytes, reference_fill: Flags, dump_fill: Flags, mask: int
+) -> tuple[npt.NDArray[np.int32], int]:
+    """Return log-odds against the byte frequencies of both sides' content, from an even sample of blocks."""
+    counts = np.ones(256)
+    for data, fill in ((reference, reference_fill), (dump, dump_fill)):
+        blocks = np.flatnonzero(~fill[: data.size // BLOCK])
+        blocks = blocks[:: max(1, blocks.size // 1024)]
+        if blocks.size:
+            rows = data[: data.size // BLOCK * BLOCK].reshape(-1, BLOCK)[blocks]
+            counts += np.bincount(rows.ravel() & mask, minlength=256)
+    share = counts / counts.sum()
+    gain = np.log2((1 - ERROR_RATE) / share)
+    mismatch = np.log2(ERROR_RATE / (1 - min((share**2).sum(), 0.9)))
+    return np.clip(np.round(gain * QUARTER), 1, 48).astype(np.int32), round(float(mismatch) * QUARTER)

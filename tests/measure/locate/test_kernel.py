@@ -1,0 +1,232 @@
+"""The compiled kernel and the plain search say the same, and the kernel refuses what does not fit together."""
+
+import ctypes
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from h5diag.measure.locate import kernel, locate, prepare, regions, score, search
+from h5diag.measure.locate.kernel import LIBRARY, Kernel, _pieces, _sides, _words
+from h5diag.measure.locate.pieces import DROP, Free, Pair, Pieces, weights
+from h5diag.measure.locate.plain import Plain
+from h5diag.measure.locate.sides import Side, Watch
+
+from .conftest import board, code, image_of
+from .soak_locate import any_image
+
+WATCH = Watch(None, None)
+PLAIN = Plain()
+WORD_MASK = (1 << 64) - 1
+
+pytestmark = pytest.mark.skipif(not LIBRARY.exists(), reason="no compiler: there is no kernel to test")
+
+
+@pytest.fixture(scope="module")
+def c():
+    return Kernel(LIBRARY)
+
+
+@pytest.fixture
+def use_plain(monkeypatch):
+    """Let the whole search run without the kernel from now on."""
+
+    def switch():
+        for module in (search, regions, score):
+            monkeypatch.setattr(module, "engine", Plain)
+
+    return switch
+
+
+def mixed(rng, size):
+    """Return fill, periods, noise, code and zeros, mixed."""
+    parts = []
+    while sum(p.size for p in parts) < size:
+        n = int(rng.integers(1, 700))
+        parts.append(
+            [
+                lambda n: np.full(n, rng.integers(0, 256), np.uint8),
+                lambda n: np.resize(rng.integers(0, 256, rng.integers(1, 30), dtype=np.uint8), n),
+                lambda n: rng.integers(0, 256, n, dtype=np.uint8),
+                lambda n: code(4096, 5)[:n],
+            ][rng.integers(4)](n)
+        )
+    return np.concatenate(parts)[:size]
+
+
+def pair_of(rng, mask=0xFF):
+    a = mixed(rng, int(rng.integers(100, 20_000)))
+    pieces = [mixed(rng, int(rng.integers(10, 3000)))]
+    for _ in range(rng.integers(1, 8)):
+        n = int(rng.integers(8, min(a.size, 3000)))
+        at = int(rng.integers(0, a.size - n + 1))
+        piece = a[at : at + n].copy()
+        piece[rng.integers(0, n, rng.integers(0, 1 + n // 20))] ^= np.uint8(1 << rng.integers(8))
+        pieces += [piece, mixed(rng, int(rng.integers(1, 300)))]
+    b = np.concatenate(pieces)
+    cut = int(rng.integers(1, a.size))
+    side = Side(a, (0, cut, a.size), (0x08000000, 0x08100000), (0x08000000, 0x08100000))
+    other = Side(b, (0, b.size), (0x08000000,), (0x08000000,))
+    fills = [PLAIN.fill(x, WATCH) for x in (a, b)]
+    return Pair(side, other, b, Free.of(other, fills[1]), *weights(a, b, *fills, mask), mask), fills
+
+
+def columns(p):
+    return [x.tolist() for x in (p.reference, p.dump, p.size, p.score)]
+
+
+def rows(p):
+    return sorted(zip(*columns(p), strict=True))
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_same_fill_and_equality(c, seed):
+    rng = np.random.default_rng(seed)
+    data = mixed(rng, int(rng.integers(0, 9000)))
+    assert np.array_equal(c.fill(data, WATCH), PLAIN.fill(data, WATCH))
+    other = data.copy()
+    if other.size:
+        other[rng.integers(0, other.size, 5)] ^= 1
+    assert np.array_equal(c.equal(data, other, WATCH), PLAIN.equal(data, other, WATCH))
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 1 << 32), st.sampled_from([0xFF, 0xFE, 0x7F, 0xEF]), st.sampled_from([1, 4, 16]))
+def test_same_pieces(seed, mask, stride):
+    c, rng = Kernel(LIBRARY), np.random.default_rng(seed)
+    pair, (a_fill, b_fill) = pair_of(rng, mask)
+    found = []
+    for engine in (c, PLAIN):
+        words = engine.words(pair.reference, ~a_fill, stride, pair.word_mask, WATCH)
+        found.append(engine.scan(pair, words, ~b_fill, 256, 160, WATCH))
+    assert rows(found[0]) == rows(found[1])
+    cores = found[0].where(slice(None, None, 2))
+    assert columns(c.extend(pair, cores, 0)) == columns(PLAIN.extend(pair, cores, 0))
+    order = np.argsort(-found[0].score, kind="stable")
+    got = []
+    for engine in (c, PLAIN):
+        mine = Pair(pair.a, pair.b, pair.dump, Free(pair.free.start, pair.free.stop), pair.gain, pair.mismatch, mask)
+        got.append((columns(engine.claim(mine, found[0].where(order), 160)), mine.free))
+    assert got[0][0] == got[1][0]
+    assert np.array_equal(got[0][1].start, got[1][1].start)
+    assert np.array_equal(got[0][1].stop, got[1][1].stop)
+    for x, y in zip(c.tally(pair, found[0]), PLAIN.tally(pair, found[0]), strict=True):
+        assert np.array_equal(x, y)
+
+
+@pytest.mark.parametrize("width", [3, 17, 256])
+def test_same_counts(c, width):
+    rng = np.random.default_rng(width)
+    sides = [(d := mixed(rng, 9000), rng.random(d.size // width) < 0.6) for _ in range(2)]
+    one, two = (e.count(sides, width) for e in (c, PLAIN))
+    assert np.array_equal(one.pairs, two.pairs)
+    assert np.array_equal(one.contexts, two.contexts)
+    asked = rng.integers(0, 1 << 24, 3000).astype(np.uint32)
+    some = np.concatenate([asked, sides[0][0][:300].astype(np.uint32)])
+    assert np.array_equal(c.asked(one, some), PLAIN.asked(two, some))
+
+
+def test_pieces_are_true(c):
+    """Not only the same: an exact piece is exactly there, and the score is the sum of its bytes."""
+    a, b = code(4096, 60), code(4096, 61)
+    b[1000:1200] = a[501:701]
+    side, other = (Side(x, (0, x.size), (0,), (0,)) for x in (a, b))
+    pair = Pair(side, other, b, Free(np.array([0]), np.array([4096])), np.full(256, 20, np.int32), -13)
+    words = c.words(a, np.ones(64, np.bool_), 4, WORD_MASK, WATCH)
+    found = c.scan(pair, words, np.ones(64, np.bool_), 256, 160, WATCH)
+    (i,) = np.flatnonzero(found.dump - found.reference == 499)
+    start, size = int(found.dump[i]), int(found.size[i])
+    assert start <= 1000
+    assert start + size >= 1200
+    x, y = a[start - 499 : start - 499 + size], b[start : start + size]
+    assert found.score[i] <= 20 * int((x == y).sum()) - 13 * int((x != y).sum())
+    assert found.score[i] > 20 * 150
+    assert DROP == 320
+
+
+def test_same_placement_without_the_kernel(use_plain):
+    a = board(41)
+    b = board(42)
+    b[70_001:90_000] = a[1000:20_999]
+    b[150_000:150_200] = a[200_000:200_200]
+    images = [(image_of(a), image_of(b))]
+    rng = np.random.default_rng(3)
+    images += [(any_image(rng), any_image(rng)) for _ in range(15)]
+    with_kernel = [locate(x, y, transforms=True) for x, y in images]
+    use_plain()
+    assert [locate(x, y, transforms=True) for x, y in images] == with_kernel
+    assert with_kernel[0].strong
+
+
+def test_without_a_library_the_plain_search_serves_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernel, "LIBRARY", tmp_path / "none.so")
+    kernel.engine.cache_clear()
+    assert isinstance(kernel.engine(), Plain)
+    assert "numpy" in kernel.remark()
+    (tmp_path / "none.so").write_bytes(b"no library")
+    kernel.engine.cache_clear()
+    assert isinstance(kernel.engine(), Plain)
+    monkeypatch.undo()
+    kernel.engine.cache_clear()
+    assert isinstance(kernel.engine(), Kernel)
+    assert kernel.remark() is None
+
+
+def test_a_library_of_another_version_is_not_used(monkeypatch):
+    monkeypatch.setattr(kernel, "ABI", 99)
+    with pytest.raises(OSError, match="version"):
+        Kernel(LIBRARY)
+
+
+def test_what_does_not_fit_together_is_refused(c):
+    data = code(1000, 1)
+    with pytest.raises(AssertionError):
+        c._call("fill", data, data.size, np.zeros(3, np.bool_), 3)
+    with pytest.raises(AssertionError):
+        c._call("equal", data, data, data.size, np.zeros(99, np.bool_), 99)
+    pair, (a_fill, _) = pair_of(np.random.default_rng(1))
+    beyond = Pieces.of(np.array([0]), np.array([pair.dump.size - 4]), np.array([8]))
+    with pytest.raises(AssertionError):
+        c.tally(pair, beyond)
+    with pytest.raises(AssertionError):
+        c.claim(pair, beyond, 0)
+    assert c.extend(pair, beyond, 0).count == 0
+    words = c.words(pair.reference, ~a_fill, 4, WORD_MASK, WATCH)
+    with _sides(pair) as s:
+        short = np.zeros(1, np.bool_)
+        found = _pieces(Pieces.empty(64), 0)
+        given = (ctypes.byref(s), ctypes.byref(_words(words)), short, 1, np.zeros((8, 3), np.int64), 3, 256, 0, 0, 9999)
+        with pytest.raises(AssertionError):
+            c._call("scan", *given, ctypes.byref(found))
+    with pytest.raises(AssertionError, match="whole"):
+        c._call("fill", data[::2], 500, np.zeros(8, np.bool_), 8)
+    torn = Pair(pair.a, pair.b, pair.dump, Free(np.array([5, 3]), np.array([9, 7])), pair.gain, pair.mismatch)
+    with pytest.raises(AssertionError):
+        c.extend(torn, beyond, 0)
+
+
+def test_room_runs_out_and_nothing_is_lost(c, monkeypatch):
+    """More pieces than one call has room for: the rest comes with the next."""
+    rng = np.random.default_rng(5)
+    a = rng.integers(0, 256, 1 << 17, dtype=np.uint8)
+    b = a.reshape(-1, 32)[rng.permutation(a.size // 32)].ravel()
+    side, other = (Side(x, (0, x.size), (0,), (0,)) for x in (a, b))
+    pair = Pair(side, other, b, Free(np.array([0]), np.array([b.size])), np.full(256, 28, np.int32), -13)
+    every = np.ones(a.size // 64, np.bool_)
+    words = c.words(a, every, 4, WORD_MASK, WATCH)
+    whole = c.scan(pair, words, every, 256, 160, WATCH)
+    empty = Pieces.empty
+    monkeypatch.setattr(Pieces, "empty", lambda room=0: empty(min(room, 64)))
+    assert rows(c.scan(pair, words, every, 256, 160, WATCH)) == rows(whole)
+    assert whole.count > 3000
+
+
+def test_prepared_once_used_often():
+    good = board(50)
+    ready = prepare(image_of(good))
+    for seed in range(3):
+        dump = board(60 + seed)
+        dump[0x5000:0x9000] = good[0x8000:0xC000]
+        assert locate(ready, image_of(dump)) == locate(image_of(good), image_of(dump))
+    assert len(ready._words) == 1
