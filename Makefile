@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARTEFACTS ?= artefacts
 FUZZ_RUNS ?= 20000
 
-.PHONY: demo kernel lab test lint bench soak fuzz screenshots algo clean
+.PHONY: index demo kernel lab test lint bench soak fuzz screenshots algo clean
 
 demo: $(VENV)/.installed
 	$(BIN)/h5diag demo --out h5diag-demo
@@ -19,6 +19,9 @@ lab: $(VENV)/.installed
 
 test: $(VENV)/.test-installed
 	$(BIN)/pytest -n auto --dist worksteal
+
+index: $(VENV)/.installed
+	$(BIN)/python -c "from h5diag.chip.files import write_index; write_index()"
 
 lint: $(VENV)/.test-installed
 	$(BIN)/ruff check h5diag tests benchmarks data
@@ -57,7 +60,7 @@ $(VENV)/.fuzz-installed: $(VENV)/.test-installed
 
 # The flash algorithm that runs in the chip's SRAM, from its source (needs gcc-arm-none-eabi 12.2).
 algo:
-	sh h5diag/probe/board/algorithm/build.sh && chmod 644 h5diag/probe/board/algorithm/flash_algorithm.bin
+	sh h5diag/probe/flashtest/algorithm/build.sh && chmod 644 h5diag/probe/flashtest/algorithm/flash_algorithm.bin
 
 clean:
 	rm -rf $(VENV) h5diag-demo $(ARTEFACTS) .bench h5diag/measure/locate/_kernel.*

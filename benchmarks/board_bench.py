@@ -15,7 +15,7 @@ from h5diag.memory import AddressRange
 from h5diag.probe.acquire import DumpPlan, dump
 from h5diag.probe.board import Board, connect
 from h5diag.sim.virtual import VirtualChip
-from h5diag.sim.virtual.server import ChipServer
+from h5diag.sim.virtual.probe import ChipServer
 
 FLASH = AddressRange(0x08000000, 0x08200000)
 

@@ -287,7 +287,7 @@ def kill_runs(seed: int, wanted: list[int], write: Callable[[dict[str, object]],
     if not wanted:
         return
     from h5diag.app.cli import main
-    from h5diag.sim.virtual.server import ChipServer, serve_until_signal
+    from h5diag.sim.virtual.probe import ChipServer, serve_until_signal
 
     folder = Path(tempfile.mkdtemp())
     state = folder / "chip.state"

@@ -371,6 +371,7 @@ def flash_test(tested: tuple[int, int], tzen: int, faults: Mapping[int, list[dic
             }
         )
     return {
+        "level": "standard",
         "range": [BASE + tested[0], BASE + tested[1]],
         "restored": True,
         "conditions": {
@@ -382,6 +383,7 @@ def flash_test(tested: tuple[int, int], tzen: int, faults: Mapping[int, list[dic
             "swd_hz": [1_000_000, 8_000_000],
             "rounds": 4,
             "power_cycles": 1,
+            "second_path": "core-checksum",
         },
         "sectors": sectors,
         "faults": sum(len(fs) for fs in faults.values()),

@@ -1,3 +1,60 @@
-"""Is this STM32 faulty? Evidence from dumps, option bytes, images and logs, weighed into a verdict."""
+"""Is this STM32 faulty? Evidence from dumps, option bytes, images and logs, weighed into a verdict.
 
-__version__ = "0.1.0"
+>>> import h5diag as h5
+>>> h5.locate("good.hex", "suspect.hex").plot()                   # doctest: +SKIP
+>>> h5.diagnose("h5diag-case").write_up("report.html")            # doctest: +SKIP
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from h5diag import errors as errors
+    from h5diag.app.front import capture_script as capture_script
+    from h5diag.app.front import compare as compare
+    from h5diag.app.front import correlate as correlate
+    from h5diag.app.front import diagnose as diagnose
+    from h5diag.app.front import locate as locate
+    from h5diag.app.front import read_memory as read_memory
+    from h5diag.app.front import sort_evidence as sort_evidence
+    from h5diag.app.front import write_memory as write_memory
+    from h5diag.case import load_case as load_case
+    from h5diag.chip import load_chip as load_chip
+    from h5diag.layout import load_layout as load_layout
+    from h5diag.measure.loader.elf import read_loader as read_loader
+    from h5diag.memory import AddressRange as AddressRange
+    from h5diag.memory import MemoryImage as MemoryImage
+    from h5diag.probe.board import connect as connect
+    from h5diag.probe.board import list_probes as probes
+
+__version__ = "0.2.0"
+
+_HOMES = {
+    "app.front": "read_memory write_memory locate correlate compare sort_evidence diagnose capture_script",
+    "layout": "load_layout",
+    "chip": "load_chip",
+    "case": "load_case",
+    "probe.board": "connect list_probes",
+    "measure.loader.elf": "read_loader",
+    "memory": "MemoryImage AddressRange",
+}
+_PLACES = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = [
+    *(name for name in _PLACES if name != "list_probes"),
+    "probes",
+    "errors",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("h5diag.errors")
+    own = "list_probes" if name == "probes" else name
+    if name == "list_probes" or own not in _PLACES:
+        raise AttributeError(f"module 'h5diag' has no attribute {name!r}")
+    return getattr(import_module(f"h5diag.{_PLACES[own]}"), own)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -15,6 +15,7 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
+from h5diag.answer import Answer
 from h5diag.ranges import ADDRESS_LIMIT, AddressRange, merged, subtracted
 
 __all__ = [
@@ -125,7 +126,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class MemoryImage:
+class MemoryImage(Answer):
     """Sparse memory content with its gaps, its unreadable and its unstable ranges.
 
     Parameters

@@ -1,4 +1,7 @@
-"""The evidence of an investigation as values: a `Case` carries it and nothing else."""
+"""The evidence of an investigation as values: a `Case` carries it and nothing else.
+
+None is how "not given" is said, everywhere.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from h5diag.case.records import FlashTest, Identity, Sweep
+from h5diag.evidence.door import EvidenceFile
 from h5diag.memory import Access, MemoryImage
 
-UNKNOWN = "unknown"
+
+@dataclass(frozen=True, slots=True)
+class CaseFile:
+    """A file of evidence as it was read, for a list of what a diagnosis rests on.
+
+    `kind` says what it is, for a person; `board` is None for a file of the whole case.
+    """
+
+    board: str | None
+    kind: str
+    name: str
+    size: int
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text file: its name and what it says; false when none was given."""
+    """What text files say: their names, joined by commas, and their texts, one after the other."""
 
-    name: str = ""
-    text: str = ""
-
-    def __bool__(self) -> bool:
-        return bool(self.name)
+    name: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,39 +47,46 @@ class Dump:
 class Board:
     """What is known of one board.
 
-    `dumps` are repeated reads of one moment, `later` reads of a later one. `access` and `mode` say how it was
-    read. `marking` is what is printed on the part. Records that were not given are those of an empty file.
+    `dumps` are repeated reads of one moment, `later` reads of a later one. `access` and `mode` (hotplug,
+    under-reset, normal) say how it was read, `after_da` whether after a debug authentication, `marking` what is
+    printed on the part.
     """
 
     name: str
     dumps: tuple[Dump, ...] = ()
     later: tuple[Dump, ...] = ()
     access: Access = Access.UNKNOWN
-    mode: str = UNKNOWN
-    after_da: str = UNKNOWN
-    resets_since_flash: str = UNKNOWN
-    tool: str = UNKNOWN
-    marking: str = ""
-    options: Text = field(default_factory=Text)
-    log: Text = field(default_factory=Text)
-    uart: Text = field(default_factory=Text)
-    registers: Text = field(default_factory=Text)
-    identity: Identity = field(default_factory=Identity)
-    sweep: Sweep = field(default_factory=Sweep)
-    flashtest: FlashTest = field(default_factory=FlashTest)
+    mode: str | None = None
+    after_da: bool | None = None
+    resets_since_flash: int | None = None
+    tool: str | None = None
+    marking: str | None = None
+    options: Text | None = None
+    log: Text | None = None
+    uart: Text | None = None
+    registers: Text | None = None
+    identity: Identity | None = None
+    sweep: Sweep | None = None
+    flashtest: FlashTest | None = None
 
     @property
     def known(self) -> bool:
         """Tell whether anything at all was given."""
         return self != Board(self.name)
 
+    @property
+    def texts(self) -> tuple[Text, ...]:
+        """Everything that was printed about it: listing, log, boot log, registers."""
+        return tuple(t for t in (self.options, self.log, self.uart, self.registers) if t)
+
 
 @dataclass(frozen=True, slots=True)
 class KnownImage:
-    """A file that was to be flashed."""
+    """A file that was to be flashed: its name, its content, and the file itself."""
 
     name: str
     image: MemoryImage
+    file: EvidenceFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +99,12 @@ class Case:
         What it is about.
     folder
         Where it lies.
-    chip, layout
-        As written in ``case.toml``; empty when left out. A layout that is a file is the file's path.
+    chip
+        As written in ``case.toml``.
+    layout
+        A preset's name, or the file that was opened.
+    boot_loader, boot_mode
+        Whose rules hold, as written; None leaves it to the evidence.
     good
         The board that works; `Board.known` is false when there is none.
     suspects
@@ -88,30 +112,30 @@ class Case:
     images
         Files that were to be flashed.
     package
-        Version of the vendor's firmware package, ``unknown`` when left out.
+        Version of the vendor's firmware package.
     provisioning
         Logs of the provisioning.
     loader, loader_log
-        Path of an external loader's file (a missing loader is an empty path) and its log.
+        An external loader's file and its log.
     verify_keys, decrypt_keys
-        Paths of key files. The keys themselves are read where they are used and kept nowhere.
+        Key files as opened; `repr` shows none of their bytes.
+    files
+        Every file that was read, ``case.toml`` first.
     """
 
     title: str
     folder: Path
-    chip: str = ""
-    layout: str = ""
+    chip: str | None = None
+    layout: str | EvidenceFile | None = None
+    boot_loader: str | None = None
+    boot_mode: str | None = None
     good: Board = field(default_factory=lambda: Board("good"))
     suspects: tuple[Board, ...] = (Board("suspect"),)
     images: tuple[KnownImage, ...] = ()
-    package: str = UNKNOWN
+    package: str | None = None
     provisioning: tuple[Text, ...] = ()
-    loader: Path = Path()
-    loader_log: Text = field(default_factory=Text)
-    verify_keys: tuple[Path, ...] = ()
-    decrypt_keys: tuple[Path, ...] = ()
-
-    @property
-    def has_loader(self) -> bool:
-        """Tell whether an external loader's file was given."""
-        return self.loader != Path()
+    loader: EvidenceFile | None = None
+    loader_log: Text | None = None
+    verify_keys: tuple[EvidenceFile, ...] = ()
+    decrypt_keys: tuple[EvidenceFile, ...] = ()
+    files: tuple[CaseFile, ...] = ()

@@ -1,33 +1,28 @@
 """A case folder: ``case.toml`` and the evidence files that it names, all inside the folder.
 
-A key that is left out means "not known"; a file that is named but absent or unreadable is an error of the case.
+A key that is left out means "not known"; a file that is named but absent or unreadable is an error of the case. The
+classes here are what stands in ``case.toml``: the same ones read it and write it.
 """
 
 from __future__ import annotations
 
-import stat
-import tomllib
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypeVar
 
-from h5diag.case.case import UNKNOWN, Board, Case, Dump, KnownImage, Text
-from h5diag.case.records import FlashTest, Identity, Sweep, parse_flashtest, parse_identity, parse_sweep
+import msgspec
+
+from h5diag.case.case import Board, Case, CaseFile, Dump, KnownImage, Text
+from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
 from h5diag.errors import InputError
+from h5diag.evidence.door import EvidenceFile, is_evidence, read_evidence
 from h5diag.evidence.files import decode_text, read_image
 from h5diag.evidence.files.sidecar import sidecar_path
+from h5diag.limits import CASE_TOML, KEY, LAYOUT, MEMORY, NUMBER_DIGITS, PROGRAM, RECORD, SIDECAR, TEXT, Limit
 from h5diag.memory import Access, MemoryImage
-
-MOST_TEXT = 8 << 20
-"""No listing, log or record is longer than this many bytes."""
-
-MOST_TOML = 1 << 20
-"""No case.toml is longer than this many bytes."""
-
-MOST_DOTS = 500
-"""Dots in a line of case.toml."""
+from h5diag.tables import line_of, parse_toml
 
 LONGEST_NAME = 200
 """Characters that are kept of a title or a name."""
@@ -39,13 +34,84 @@ _MODES = {
     "ur": "under-reset",
     "normal": "normal",
     "halt": "normal",
-    UNKNOWN: UNKNOWN,
 }
 """Ways of connecting, by the words of several tools without blanks and hyphens."""
 
+T = TypeVar("T")
+
+
+class BoardTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """``[good]``, ``[suspect]`` or one of ``[[suspects]]``. Texts may be several files of one kind."""
+
+    name: str | None = None
+    dumps: list[str] = []
+    later: list[str] = []
+    base: int | str | None = None
+    access: str | None = None
+    mode: str | None = None
+    after_da: bool | Literal["unknown"] | None = None
+    resets_since_flash: int | Literal["unknown"] | None = None
+    tool: str | None = None
+    marking: str | None = None
+    options: str | list[str] = []
+    log: str | list[str] = []
+    uart: str | list[str] = []
+    registers: str | list[str] = []
+    info: str | None = None
+    sweep: str | None = None
+    flashtest: str | None = None
+
+
+class ImageTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """One of ``[[images]]``."""
+
+    file: str
+    base: int | str | None = None
+
+
+class ProvisioningTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """``[provisioning]``."""
+
+    package: str | None = None
+    logs: list[str] = []
+
+
+class LoaderTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """``[loader]``: the external loader."""
+
+    file: str | None = None
+    log: str | None = None
+
+
+class KeysTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """``[keys]``."""
+
+    verify: list[str] = []
+    decrypt: list[str] = []
+
+
+class CaseTable(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A whole ``case.toml``."""
+
+    title: str | None = None
+    chip: str | None = None
+    layout: str | None = None
+    boot_loader: Literal["st", "upstream"] | None = None
+    boot_mode: (
+        Literal["overwrite", "swap-scratch", "swap-move", "swap-offset", "direct-xip", "direct-xip-revert", "ram-load"]
+        | None
+    ) = None
+    good: BoardTable | None = None
+    suspect: BoardTable | None = None
+    suspects: list[BoardTable] = []
+    provisioning: ProvisioningTable | None = None
+    images: list[ImageTable] = []
+    loader: LoaderTable | None = None
+    keys: KeysTable | None = None
+
 
 def load_case(folder: str | Path) -> Case:
-    """Return the case in `folder`.
+    """Return the case in `folder`; each of its files is opened once.
 
     Raises
     ------
@@ -54,55 +120,34 @@ def load_case(folder: str | Path) -> Case:
         unreadable or outside the folder.
     """
     path = Path(folder)
-    if path.name == "case.toml" and _kind_of(path) == "a file":
+    if path.name == "case.toml" and is_evidence(path):
         path = path.parent
-    if _kind_of(path) != "a folder":
+    table, file = read_table(path)
+    return _Reader(path, file).case(table)
+
+
+def read_table(folder: Path) -> tuple[CaseTable, EvidenceFile]:
+    """Return what a folder's ``case.toml`` says, and the file; InputError as `load_case`."""
+    try:
+        if not folder.is_dir():
+            raise InputError(
+                "no such case folder", source=_shown(str(folder)), advice="h5diag case makes one from your files"
+            )
+        names = {p.name for p in folder.iterdir()}
+    except (OSError, ValueError) as error:
         raise InputError(
-            "no such case folder", source=_shown(str(folder)), advice="h5diag case makes one from your files"
-        )
-    toml = path / "case.toml"
-    if not (kind := _kind_of(toml)):
+            f"the case folder cannot be read ({getattr(error, 'strerror', '') or 'no name of a folder'})",
+            source=_shown(str(folder)),
+        ) from None
+    toml = folder / "case.toml"
+    if "case.toml" not in names:
         raise InputError(
             "there is no case.toml in it",
             source=str(folder),
             advice=f"h5diag case {folder} makes one from the files there",
         )
-    if kind != "a file":
-        raise InputError(f"is {kind}", source=str(toml), advice="it has to be a text file")
-    if not toml.resolve().is_relative_to(path.resolve()):
-        raise InputError("is a link that leaves the case folder", source=str(toml), advice="copy it into the folder")
-    try:
-        if toml.stat().st_size > MOST_TOML:
-            raise InputError(f"is longer than {MOST_TOML >> 20} MiB, so no case.toml", source=str(toml))
-        text = toml.read_bytes().decode("utf-8")
-        # A key of many parts costs the reader the square of their number.
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.count(".") > MOST_DOTS:
-                raise InputError(
-                    f"more than {MOST_DOTS} dots in a line",
-                    source=str(toml),
-                    place=f"line {number}",
-                    advice="write a list over several lines",
-                )
-        table = tomllib.loads(text)
-    except (ValueError, OSError) as error:  # not TOML, not UTF-8, a number of thousands of digits
-        raise InputError(f"not readable as TOML: {_shown(str(error))}", source=str(toml)) from None
-    except RecursionError:
-        raise InputError("not readable as TOML: nested too deeply", source=str(toml)) from None
-    return _Reader(path, str(toml)).case(table)
-
-
-def _kind_of(path: Path) -> str:
-    """Return what stands at a path, links followed; empty when nothing does or the name is none."""
-    try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):
-        return ""
-    if stat.S_ISREG(mode):
-        return "a file"
-    if stat.S_ISDIR(mode):
-        return "a folder"
-    return "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
+    file = read_evidence(toml, limit=CASE_TOML, inside=folder, may_be_empty=True)
+    return parse_toml(file.data, CaseTable, str(toml)), file
 
 
 def _plain(text: str) -> str:
@@ -116,253 +161,171 @@ def _shown(text: str) -> str:
     return _plain(text)
 
 
-_BOARD_KEYS = (
-    "name",
-    "dumps",
-    "later",
-    "base",
-    "access",
-    "mode",
-    "after_da",
-    "resets_since_flash",
-    "tool",
-    "options",
-    "log",
-    "info",
-    "sweep",
-    "flashtest",
-    "marking",
-    "uart",
-    "registers",
-)
-
-
 class _Reader:
-    """Reads one case.toml; every refusal names the key."""
+    """Opens what one case.toml names; every refusal names the key."""
 
-    def __init__(self, folder: Path, source: str) -> None:
-        self.folder, self.source = folder.resolve(), source
+    def __init__(self, folder: Path, toml: EvidenceFile) -> None:
+        self.folder, self.source, self.toml = folder.resolve(), str(toml.path), decode_text(toml.data)
+        self.files = [CaseFile(None, "the case", toml.name, toml.size, toml.sha256)]
 
-    def case(self, table: dict[str, Any]) -> Case:
-        self.only_keys(
-            table,
-            ("title", "chip", "layout", "good", "suspect", "suspects", "provisioning", "images", "loader", "keys"),
-            "",
-        )
-        one, many = self.table(table, "suspect"), self.tables(table, "suspects")
-        if "suspect" in table and "suspects" in table:
+    def case(self, table: CaseTable) -> Case:
+        if table.suspect and table.suspects:
             raise self.wrong("suspect", "stands beside [[suspects]]: use one of the two")
+        good = self.board(table.good or BoardTable(), "good", "good")
+        many = table.suspects
         suspects = tuple(self.board(b, f"suspects[{i}]", f"suspect {i + 1}") for i, b in enumerate(many)) or (
-            self.board(one, "suspect", "suspect"),
+            self.board(table.suspect or BoardTable(), "suspect", "suspect"),
         )
         if len({b.name for b in suspects}) < len(suspects):
             raise self.wrong("suspects", "two boards have the same name")
-        provisioning, loader, keys = (self.table(table, k) for k in ("provisioning", "loader", "keys"))
-        self.only_keys(provisioning, ("package", "logs"), "provisioning.")
-        self.only_keys(loader, ("file", "log"), "loader.")
-        self.only_keys(keys, ("verify", "decrypt"), "keys.")
-        return Case(
-            title=self.text(table, "title", "untitled"),
+        provisioning, keys = table.provisioning or ProvisioningTable(), table.keys or KeysTable()
+        loader = table.loader or LoaderTable()
+        case = Case(
+            title=_shown(table.title if table.title is not None else "untitled"),
             folder=self.folder,
-            chip=self.text(table, "chip"),
-            layout=self.layout(self.text(table, "layout")),
-            good=self.board(self.table(table, "good"), "good", "good"),
+            chip=table.chip or None,
+            layout=self.layout(table.layout) if table.layout else None,
+            boot_loader=table.boot_loader,
+            boot_mode=table.boot_mode,
+            good=good,
             suspects=suspects,
-            images=tuple(self.known_image(i, n) for n, i in enumerate(self.tables(table, "images"))),
-            package=self.text(provisioning, "package", UNKNOWN, "provisioning."),
-            provisioning=tuple(self.text_file(f, "provisioning.logs") for f in self.names(provisioning, "logs")),
-            loader=self.file(loader["file"], "loader.file") if "file" in loader else Path(),
-            loader_log=self.optional_text(loader, "log", "loader."),
-            verify_keys=tuple(self.file(f, "keys.verify") for f in self.names(keys, "verify")),
-            decrypt_keys=tuple(self.file(f, "keys.decrypt") for f in self.names(keys, "decrypt")),
+            images=tuple(self.known_image(image, n) for n, image in enumerate(table.images)),
+            package=_shown(provisioning.package) if provisioning.package else None,
+            provisioning=tuple(
+                self.text([name], "provisioning.logs", "provisioning log") for name in provisioning.logs
+            ),
+            loader=self.open(loader.file, "loader.file", PROGRAM, "external loader") if loader.file else None,
+            loader_log=self.text([loader.log], "loader.log", "external loader's log") if loader.log else None,
+            verify_keys=tuple(self.open(f, "keys.verify", KEY, "key") for f in keys.verify),
+            decrypt_keys=tuple(self.open(f, "keys.decrypt", KEY, "key") for f in keys.decrypt),
         )
+        return replace(case, files=tuple(self.files))
 
-    def board(self, table: dict[str, Any], where: str, name: str) -> Board:
-        self.only_keys(table, _BOARD_KEYS, where + ".")
-        base = table.get("base")
-        if base is not None and (type(base) is not int or base < 0):
-            raise self.wrong(f"{where}.base", "is not an address")
-        word = self.text(table, "access", UNKNOWN, where + ".")
-        try:
-            access = Access(word.lower())
-        except ValueError:
-            raise self.wrong(f"{where}.access", f"is '{word}'; it is secure, nonsecure or unknown") from None
-        mode = self.mode(table, where)
+    def board(self, table: BoardTable, where: str, usual: str) -> Board:
+        name = _shown(table.name) if table.name is not None else usual
+        access, mode = self.access(table, where), self.mode(table, where)
+        base = self.address(table.base, f"{where}.base")
 
-        def dumps(key: str) -> tuple[Dump, ...]:
-            return tuple(
-                Dump(_plain(f), self.image(f, f"{where}.{key}", base, access, mode)) for f in self.names(table, key)
+        def dumps(key: str, kind: str, names: list[str]) -> tuple[Dump, ...]:
+            return tuple(Dump(_plain(f), self.dump(f, f"{where}.{key}", kind, name, base, access, mode)) for f in names)
+
+        def text(key: str, kind: str, names: str | list[str]) -> Text | None:
+            return (
+                self.text([names] if isinstance(names, str) else names, f"{where}.{key}", kind, name) if names else None
             )
 
-        def record(key: str, parse: Callable[[str, str], Any], empty: Any) -> Any:
-            text = self.optional_text(table, key, where + ".")
-            return parse(text.text, str(self.folder / text.name)) if text else empty
+        def record(key: str, kind: str, file: str | None, parse: Callable[[str, str], T]) -> T | None:
+            if not file:
+                return None
+            opened = self.open(file, f"{where}.{key}", RECORD, kind, name)
+            return parse(decode_text(opened.data), str(opened.path))
 
-        reads = dumps("dumps")
-        if access is Access.UNKNOWN and reads:
-            # The sidecar of a dump says how it was read; the case only overrides it.
-            told = {d.image.access for d in reads}
-            access = told.pop() if len(told) == 1 else Access.UNKNOWN
-        if mode == UNKNOWN and reads:
-            modes = {_MODES.get(_letters(d.image.origin.mode), UNKNOWN) for d in reads}
-            mode = modes.pop() if len(modes) == 1 else UNKNOWN
+        resets = table.resets_since_flash
+        if isinstance(resets, int) and not 0 <= resets < 1 << 31:
+            raise self.wrong(f"{where}.resets_since_flash", "is no number of resets (0, 1, ...)")
+        reads = dumps("dumps", "dump", table.dumps)
+        # The sidecar of a dump says how it was read; the case only overrides it.
+        if access is Access.UNKNOWN and len(told := {d.image.access for d in reads}) == 1:
+            access = told.pop()
+        if mode is None and len(modes := {_MODES.get(_letters(str(d.image.origin.mode))) for d in reads}) == 1:
+            mode = modes.pop()
         return Board(
-            name=self.text(table, "name", name, where + "."),
+            name=name,
             dumps=reads,
-            later=dumps("later"),
+            later=dumps("later", "later dump", table.later),
             access=access,
             mode=mode,
-            after_da=self.after_da(table, where),
-            resets_since_flash=self.resets(table, where),
-            tool=self.text(table, "tool", UNKNOWN, where + ".").lower(),
-            marking=self.text(table, "marking", "", where + "."),
-            options=self.optional_text(table, "options", where + "."),
-            log=self.optional_text(table, "log", where + "."),
-            uart=self.optional_text(table, "uart", where + "."),
-            registers=self.optional_text(table, "registers", where + "."),
-            identity=record("info", parse_identity, Identity()),
-            sweep=record("sweep", parse_sweep, Sweep()),
-            flashtest=record("flashtest", parse_flashtest, FlashTest()),
+            after_da=table.after_da if isinstance(table.after_da, bool) else None,
+            resets_since_flash=resets if isinstance(resets, int) else None,
+            tool=_known(table.tool),
+            marking=_known(table.marking),
+            options=text("options", "option bytes", table.options),
+            log=text("log", "programmer's text", table.log),
+            uart=text("uart", "boot loader's text", table.uart),
+            registers=text("registers", "registers", table.registers),
+            identity=record("info", "identity", table.info, parse_identity),
+            sweep=record("sweep", "agreement by link speed", table.sweep, parse_sweep),
+            flashtest=record("flashtest", "flash test", table.flashtest, parse_flashtest),
         )
 
-    def image(self, name: str, where: str, base: int | None, access: Access, mode: str) -> MemoryImage:
-        image = self.memory(name, where, base)
+    def address(self, value: int | str | None, where: str) -> int | None:
+        """Take 0x08000000 also in quotation marks."""
+        try:
+            number = int(value, 0) if isinstance(value, str) and len(value) <= NUMBER_DIGITS else value
+        except ValueError:
+            number = value
+        if number is not None and not (isinstance(number, int) and 0 <= number < 1 << 32):
+            raise self.wrong(where, "is not an address")
+        return number
+
+    def access(self, table: BoardTable, where: str) -> Access:
+        try:
+            return Access((table.access or Access.UNKNOWN.value).lower())
+        except ValueError:
+            raise self.wrong(
+                f"{where}.access", f"is '{_shown(str(table.access))}'; it is secure, nonsecure or unknown"
+            ) from None
+
+    def mode(self, table: BoardTable, where: str) -> str | None:
+        word = _letters(table.mode or "unknown")
+        if word != "unknown" and word not in _MODES:
+            raise self.wrong(
+                f"{where}.mode", f"is '{_shown(str(table.mode))}'; it is hotplug, under-reset, normal or unknown"
+            )
+        return _MODES.get(word)
+
+    def dump(
+        self, name: str, where: str, kind: str, board: str, base: int | None, access: Access, mode: str | None
+    ) -> MemoryImage:
+        image = self.memory(self.open(name, where, MEMORY, kind, board), board, base)
         origin = image.origin
         if access is not Access.UNKNOWN:
             origin = replace(origin, access=access)
-        if mode != UNKNOWN:
-            origin = replace(origin, mode=mode)
-        return image.with_origin(origin)
+        return image.with_origin(replace(origin, mode=mode) if mode else origin)
 
-    def known_image(self, table: dict[str, Any], number: int) -> KnownImage:
-        where = f"images[{number}]."
-        self.only_keys(table, ("file", "base"), where)
-        if "file" not in table:
-            raise self.wrong(where + "file", "is missing")
-        base = table.get("base")
-        if base is not None and type(base) is not int:
-            raise self.wrong(where + "base", "is not an address")
-        return KnownImage(_plain(str(table["file"])), self.memory(table["file"], where + "file", base))
+    def known_image(self, table: ImageTable, number: int) -> KnownImage:
+        file = self.open(table.file, f"images[{number}].file", MEMORY, "image that was to be flashed")
+        base = self.address(table.base, f"images[{number}].base")
+        return KnownImage(_plain(table.file), self.memory(file, None, base), file)
 
-    def memory(self, name: object, where: str, base: int | None) -> MemoryImage:
-        path = self.file(name, where)
-        beside = sidecar_path(path)
+    def memory(self, file: EvidenceFile, board: str | None, base: int | None) -> MemoryImage:
+        beside = sidecar_path(file.path)
+        if is_evidence(beside):
+            opened = read_evidence(beside, limit=SIDECAR, inside=self.folder)
+            self.files.append(CaseFile(board, "sidecar", opened.name, opened.size, opened.sha256))
+        return read_image(file, base=base)
+
+    def layout(self, name: str) -> str | EvidenceFile:
         try:
-            if beside.is_symlink() and not beside.resolve().is_relative_to(self.folder):
-                raise InputError(
-                    "is a link that leaves the case folder",
-                    source=str(beside),
-                    advice="copy the dump's sidecar into the folder",
-                )
-            return read_image(path, base=base)
-        except (OSError, RuntimeError) as error:  # a link in a circle, a name at the system's limit of length
-            raise self.wrong(where, f"names '{_shown(path.name)}', which cannot be read ({_why(error)})") from None
+            is_file = Path(name).suffix in (".h", ".toml", ".yml", ".yaml", ".dts") or (self.folder / name).is_file()
+        except (OSError, ValueError):
+            return name
+        return self.open(name, "layout", LAYOUT, "flash layout") if is_file else name
 
-    def layout(self, name: str) -> str:
-        return (
-            str(self.file(name, "layout")) if name.endswith(".h") or _kind_of(self.folder / name) == "a file" else name
-        )
+    def text(self, names: Sequence[str], where: str, kind: str, board: str | None = None) -> Text:
+        texts = [decode_text(self.open(name, where, TEXT, kind, board).data) for name in names]
+        return Text(", ".join(map(_plain, names)), "\n".join(texts))
 
-    def file(self, name: object, where: str) -> Path:
-        if not isinstance(name, str) or not name or "\0" in name:
+    def open(self, name: str, where: str, limit: Limit, kind: str, board: str | None = None) -> EvidenceFile:
+        if not name or "\0" in name:
             raise self.wrong(where, "is not a file name")
-        shown = _shown(name)
         try:
-            path = (self.folder / name).resolve()
-        except (OSError, RuntimeError) as error:
-            raise self.wrong(
-                where,
-                f"names '{shown}', which cannot be followed ({_why(error)})",
-                "copy the file itself into the case folder",
-            ) from None
-        if not path.is_relative_to(self.folder):
-            raise self.wrong(where, f"names '{shown}', which lies outside the case folder", "copy it into the folder")
-        kind = _kind_of(path)
-        if not kind and len(name) > LONGEST_NAME:
-            raise self.wrong(where, f"names '{shown}', and no such file is there", "shorten the name")
-        if not kind:
-            raise InputError(
-                f"{where} names it, and it is not there",
-                source=str(self.folder / shown),
-                advice="copy it into the case folder or take the key out",
-            )
-        if kind != "a file":
-            raise InputError(
-                f"{where} names it, and it is {kind}",
-                source=str(self.folder / shown),
-                advice="name a file with the evidence",
-            )
-        return path
-
-    def text_file(self, name: object, where: str) -> Text:
-        path = self.file(name, where)
-        try:
-            if path.stat().st_size > MOST_TEXT:
-                raise InputError(
-                    f"is too large ({path.stat().st_size} bytes; {MOST_TEXT >> 20} MiB at most)",
-                    source=str(path),
-                    advice="keep the part that matters",
-                )
-            return Text(_plain(str(name)), decode_text(path.read_bytes()))
-        except OSError as error:
-            raise InputError(f"cannot be read ({error.strerror})", source=str(path)) from None
-
-    def optional_text(self, table: dict[str, Any], key: str, where: str) -> Text:
-        return self.text_file(table[key], where + key) if key in table else Text()
-
-    def only_keys(self, table: dict[str, Any], known: Iterable[str], where: str) -> None:
-        if unknown := sorted(set(table) - set(known)):
-            raise self.wrong(where + unknown[0], "is no key of a case", "known here: " + ", ".join(known))
-
-    def text(self, table: dict[str, Any], key: str, default: str = "", where: str = "") -> str:
-        value = table.get(key, default)
-        if not isinstance(value, str):
-            raise self.wrong(where + key, "is not a text")
-        return _shown(value) if key not in ("chip", "layout") else value
-
-    def mode(self, table: dict[str, Any], where: str) -> str:
-        word = self.text(table, "mode", UNKNOWN, where + ".")
-        if (mode := _MODES.get(_letters(word))) is None:
-            raise self.wrong(f"{where}.mode", f"is '{word}'; it is hotplug, under-reset, normal or unknown")
-        return mode
-
-    def after_da(self, table: dict[str, Any], where: str) -> str:
-        value = table.get("after_da", UNKNOWN)
-        if not isinstance(value, bool) and value != UNKNOWN:
-            raise self.wrong(f"{where}.after_da", 'is none of true, false and "unknown"')
-        return str(value).lower()
-
-    def resets(self, table: dict[str, Any], where: str) -> str:
-        value = table.get("resets_since_flash", UNKNOWN)
-        if value != UNKNOWN and (type(value) is not int or not 0 <= value < 1 << 31):
-            raise self.wrong(f"{where}.resets_since_flash", 'is neither a number of resets (0, 1, ...) nor "unknown"')
-        return str(value)
-
-    def table(self, table: dict[str, Any], key: str) -> dict[str, Any]:
-        value = table.get(key, {})
-        if not isinstance(value, dict):
-            raise self.wrong(key, "is not a table")
-        return value
-
-    def tables(self, table: dict[str, Any], key: str) -> list[dict[str, Any]]:
-        value = table.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
-            raise self.wrong(key, "is not an array of tables")
-        return value
-
-    def names(self, table: dict[str, Any], key: str) -> list[str]:
-        value = table.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
-            raise self.wrong(key, "is not a list of file names")
-        return value
+            file = read_evidence(self.folder / name, limit=limit, inside=self.folder)
+        except InputError as error:
+            advice = error.advice or "copy it into the case folder or take the key out"
+            raise self.wrong(where, f"names '{_shown(name)}': {error.problem}", advice) from None
+        self.files.append(CaseFile(board, kind, _plain(name), file.size, file.sha256))
+        return file
 
     def wrong(self, key: str, problem: str, advice: str = "") -> InputError:
-        return InputError(f"{_shown(key)} {problem}", source=self.source, advice=advice)
+        line = line_of(self.toml, key)
+        place = f"line {line}" if line else ""
+        return InputError(f"{_shown(key)} {problem}", source=self.source, place=place, advice=advice)
+
+
+def _known(text: str | None) -> str | None:
+    return _shown(text) if text and text.strip().lower() != "unknown" else None
 
 
 def _letters(word: str) -> str:
     return word.lower().replace("-", "").replace("_", "").replace(" ", "")
-
-
-def _why(error: Exception) -> str:
-    return error.strerror or "" if isinstance(error, OSError) else "its links run in a circle"

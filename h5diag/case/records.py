@@ -1,304 +1,409 @@
-"""JSON that other commands wrote (`info`, `dump --sweep`, `flashtest`), read back as values.
+"""What `info`, `dump --sweep` and `flashtest` wrote with ``--json``: one class for each, which writes it and reads it.
 
-Another program may have written the file, so every number is checked, a missing one is "not told", and nothing
-beyond the contract is relied on.
+Another program may have written the file, so numbers may be hexadecimal text and a code may be an object with a
+``value``; everything is checked, and what a file does not say is None. Keys beyond these are left alone.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeVar
+
+import msgspec
 
 from h5diag.errors import InputError
 from h5diag.memory import AddressRange
+from h5diag.text import count_text
 
-NOT_TOLD = -1
-"""Stands for a number that the file does not give."""
+_HEX = re.compile(r"[+-]?0[xX][0-9a-fA-F_]+")
+_OFF = ("", "none", "off", "no")
 
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """What ``h5diag info --json`` wrote. `registers` are (name, value) pairs in lower case."""
-
-    given: bool = False
-    chip: str = ""
-    dev_id: int = NOT_TOLD
-    rev_id: int = NOT_TOLD
-    flash_kib: int = NOT_TOLD
-    product_state: int = NOT_TOLD
-    tzen: int = NOT_TOLD
-    registers: tuple[tuple[str, int], ...] = ()
-
-    def register(self, name: str) -> int:
-        """Return the value of a register, `NOT_TOLD` when it was not read."""
-        return dict(self.registers).get(name.lower(), NOT_TOLD)
+Verdict = Literal["good", "bad", "untested"]
+SecondPath = Literal["core-checksum", "burst", "single-word", "other-probe"]
+"""The second way of reading that agreed with the first: by it alone a link that errs at fixed places is excluded."""
 
 
-@dataclass(frozen=True, slots=True)
-class SpeedPoint:
-    """How the reads at one link speed agreed: bytes read and bytes that disagreed."""
+class OptionValue(msgspec.Struct, frozen=True):
+    """An option byte as the chip holds it: number, and meaning where one is known."""
+
+    value: int | None = None
+    text: str = ""
+    meaning: str = ""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A program counter and the name of where it points."""
+
+    pc: int
+    place: str = ""
+
+
+class CoreState(msgspec.Struct, frozen=True):
+    """What the core does.
+
+    Parameters
+    ----------
+    state
+        ``running``, ``halted``, ``sleeping``, ``locked up`` or ``in reset``.
+    samples
+        Program counters in the order taken; empty when the core gives none without being halted.
+    vtor
+        Vector table address.
+    resets
+        Causes of the resets since the flags were cleared.
+    faults
+        Fault status and address registers that are not zero.
+    halted_s
+        How long the core was halted for this.
+    """
+
+    state: str = ""
+    samples: tuple[Place, ...] = ()
+    vtor: int | None = None
+    resets: tuple[str, ...] = ()
+    faults: dict[str, int] = {}
+    halted_s: float = 0.0
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The different places, most often seen first."""
+        names = [s.place for s in self.samples]
+        return tuple(sorted(dict.fromkeys(names), key=lambda n: -names.count(n)))
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who a chip says it is, and over which link it said so.
+
+    Parameters
+    ----------
+    chip
+        Name of the chip file; None when DEV_ID is another chip's.
+    dev_id, rev_id, revision
+        Out of DBGMCU_IDCODE, and the letter of the silicon revision.
+    uid
+        96 bits as 24 hex digits, last word first as debug authentication prints it.
+    flash_kib, package
+        As the chip says.
+    product_state, tzen
+        Codes of the option bytes; the texts beside them are for a person.
+    options
+        By the programmer's names; empty when they could not be believed.
+    registers
+        By name in lower case: ``ecccorr``, ``eccdetr``, ``opsr``, ``hdpl`` (the level, 0 to 3), every option register.
+    errata, remarks
+        Sentences.
+    probe, probe_firmware, connect, access
+        The link.
+    swd_hz, swd_asked_hz, supply_mv
+        Its true speed and the one asked for, and the supply that the probe measures.
+    core
+        Where the core is.
+    """
+
+    chip: str | None = None
+    dev_id: int | None = None
+    rev_id: int | None = None
+    revision: str | None = None
+    uid: str | None = None
+    flash_kib: int | None = None
+    package: str | None = None
+    product_state: int | None = None
+    product_state_text: str | None = None
+    tzen: int | None = None
+    trustzone: str | None = None
+    options: dict[str, OptionValue] = {}
+    registers: dict[str, int | None] = {}
+    errata: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    probe: str | None = None
+    probe_firmware: str | None = None
+    connect: str | None = None
+    access: str | None = None
+    swd_hz: int | None = None
+    swd_asked_hz: int | None = None
+    supply_mv: int | None = None
+    core: CoreState | None = None
+
+
+class SpeedPoint(msgspec.Struct, frozen=True):
+    """How the reads at one link speed agreed: bytes read, and bytes that disagreed with the majority or failed."""
 
     swd_hz: int
     bytes: int
     disagreeing: int
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """What ``h5diag dump --sweep --json`` wrote, slowest first; empty when not given."""
+class Sweep(msgspec.Struct, frozen=True):
+    """Agreement by link speed, slowest first; one point for each true speed."""
 
-    points: tuple[SpeedPoint, ...] = ()
+    sweep: tuple[SpeedPoint, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A fault of the flash test. `bit` is -1 when not known; `rounds` counts the rounds that showed it."""
+class Fault(msgspec.Struct, frozen=True):
+    """A fault of the flash test.
+
+    Parameters
+    ----------
+    kind
+        As in the contract: ``stuck-at-0``, ``dead-sector`` and so on.
+    address
+        Canonical: of the 32-bit word when `bit` is known, else of the quad-word, word or sector concerned.
+    bit
+        0 to 31 within the word at `address`.
+    detail
+        What was seen, in words.
+    rounds, swd_hz
+        In how many rounds and at which link speeds it showed.
+    seen, chances
+        Readings that showed it, of those that could.
+    level
+        Where it sits: in a cell below the ECC, in the data path behind it, in a sector.
+    """
 
     kind: str
     address: int
-    bit: int
-    rounds: int
+    bit: int | None = None
     detail: str = ""
+    rounds: int = 1
+    swd_hz: tuple[int, ...] = ()
+    seen: int | None = None
+    chances: int | None = None
+    level: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SectorTest:
-    """A sector of the flash test; `verdict` is ``good``, ``bad`` or ``untested``; times in seconds, -1 not told."""
+class SectorTest(msgspec.Struct, frozen=True):
+    """A sector: ``good``, ``bad`` or ``untested`` (then `reason` tells why); times are medians in seconds."""
 
     start: int
-    verdict: str
-    erase_s: float
-    program_s: float
-    faults: tuple[Fault, ...]
+    verdict: Verdict
+    reason: str = ""
+    erase_s: float | None = None
+    program_s: float | None = None
+    faults: tuple[Fault, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """Under what the flash test ran. `NOT_TOLD` (or an empty tuple) where the file says nothing.
+class Conditions(msgspec.Struct, frozen=True):
+    """Under what a flash test ran.
 
-    Write protection may be told as the registers of the banks (a bit 0 = a protected group), as ranges, or as a flag.
+    `wrp` is a list of ranges or of the banks' registers (a bit 0 = a protected group); `tzen` and `product_state` are
+    codes, a word only where a stranger's file has one.
     """
 
-    tzen: str = ""
-    product_state: str = ""
-    wrp_told: bool = False
-    wrp_registers: tuple[int, ...] = ()
-    wrp_ranges: tuple[AddressRange, ...] = ()
-    wrp_flag: bool = False
-    rev_id: int = NOT_TOLD
-    voltage_mv: int = NOT_TOLD
+    tzen: int | str | None = None
+    product_state: int | str | None = None
+    wrp: tuple[int | tuple[int, int], ...] | bool | None = None
+    rev_id: int | None = None
+    voltage_mv: int | None = None
     swd_hz: tuple[int, ...] = ()
-    rounds: int = NOT_TOLD
-    power_cycles: int = NOT_TOLD
+    rounds: int | None = None
+    power_cycles: int | None = None
+    second_path: SecondPath | None = None
+
+    @property
+    def wrp_ranges(self) -> tuple[AddressRange, ...]:
+        """The protected ranges, where the file gives ranges."""
+        rows = self.wrp if isinstance(self.wrp, tuple) else ()
+        return tuple(AddressRange(*r) for r in rows if isinstance(r, tuple))
+
+    @property
+    def wrp_registers(self) -> tuple[int, ...]:
+        """The protection registers of the banks, where the file gives registers."""
+        return tuple(r for r in self.wrp if isinstance(r, int)) if isinstance(self.wrp, tuple) else ()
 
 
-@dataclass(frozen=True, slots=True)
-class FlashTest:
-    """What ``h5diag flashtest --json`` wrote; `given` is false when there was none.
+class FlashTest(msgspec.Struct, frozen=True):
+    """The result of a flash test.
 
-    `restored` is false only where the file says so; `fault_count` is the number of faults that it claims.
+    Parameters
+    ----------
+    bounds
+        First address of the tested range and the one after it.
+    restored
+        Whether every sector reads as before.
+    conditions, sectors
+        Under what it ran, and what each sector showed, in address order.
+    fault_count
+        How many faults the file claims to list.
+    chip, sector_size
+        What was tested.
+    level, patterns, way, access
+        How thorough, with what, programmed by what, from which side.
+    erase_cycles, rated_cycles
+        Erase cycles that each tested sector was given at most, and what it is rated for.
+    outside
+        What changed in the flash outside of the range meanwhile.
+    remarks
+        Sentences for a person.
+    folder
+        Where backup and journal are.
     """
 
-    given: bool = False
-    range: AddressRange = field(default_factory=lambda: AddressRange(0, 0))
-    restored: bool = False
-    conditions: Conditions = field(default_factory=Conditions)
+    bounds: tuple[int, int] = msgspec.field(name="range", default=(0, 0))
+    restored: bool | None = None
+    conditions: Conditions = Conditions()
     sectors: tuple[SectorTest, ...] = ()
-    fault_count: int = NOT_TOLD
+    fault_count: int | None = msgspec.field(name="faults", default=None)
+    chip: str | None = None
+    sector_size: int | None = None
+    level: Literal["quick", "standard", "full"] | None = None
+    patterns: tuple[str, ...] = ()
+    way: str | None = None
+    access: str | None = None
+    erase_cycles: int | None = None
+    rated_cycles: int | None = None
+    outside: tuple[tuple[int, int], ...] = ()
+    remarks: tuple[str, ...] = ()
+    folder: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.bounds[0] <= self.bounds[1] <= 1 << 32:
+            raise ValueError("range is not a range")
+        for s in self.sectors:
+            for address in (s.start, *(f.address for f in s.faults)):
+                if not 0 <= address < 1 << 32:
+                    raise ValueError(f"{address} is not an address")
+
+    @property
+    def range(self) -> AddressRange:
+        """The tested range."""
+        return AddressRange(*self.bounds)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """All faults in address order."""
+        return tuple(f for s in self.sectors for f in s.faults)
+
+    def counted(self, verdict: str) -> int:
+        """Return how many sectors have this verdict."""
+        return sum(s.verdict == verdict for s in self.sectors)
+
+    @property
+    def headline(self) -> str:
+        """The answer in one line: what was found, where, and what was not tested."""
+        good, bad, untested = (self.counted(v) for v in ("good", "bad", "untested"))
+        if bad:
+            head = f"{bad} of {count_text(len(self.sectors), 'sector')} fail"
+        elif good:
+            how = " by the quick test, which excludes nothing" if self.level == "quick" else ""
+            head = f"no fault in {good} of {count_text(len(self.sectors), 'sector')} of {self.range}{how}"
+        else:
+            head = "no sector could be tested"
+        return head + (f"; {untested} not tested: nothing is said about them" if untested and good + bad else "")
+
+
+R = TypeVar("R", Identity, Sweep, FlashTest)
+
+
+def to_document(record: msgspec.Struct) -> dict[str, Any]:
+    """Return the JSON document of a record as plain values."""
+    document: dict[str, Any] = msgspec.to_builtins(record)
+    return document
 
 
 def parse_identity(text: str, source: str) -> Identity:
     """Return what an ``info --json`` file says; InputError names the key that is wrong."""
-    doc = _Doc(text, source)
-    state, tzen = (doc.code(doc.top.get(k), k) for k in ("product_state", "tzen"))
-    registers = doc.mapping(doc.top.get("registers", {}), "registers")
-    return Identity(
-        True,
-        str(doc.top.get("chip", "")),
-        doc.number(doc.top.get("dev_id"), "dev_id"),
-        doc.number(doc.top.get("rev_id"), "rev_id"),
-        doc.number(doc.top.get("flash_kib"), "flash_kib"),
-        state,
-        tzen,
-        tuple((str(k).lower(), doc.register(v, f"registers.{k}")) for k, v in registers.items()),
-    )
+    top = _document(text, source)
+    for key in ("product_state", "tzen"):
+        code = _code(top.get(key))
+        top[key] = code if isinstance(code, int) else None  # a word (``Open``) is for a person
+    options = top.get("options")
+    if isinstance(options, dict):
+        top["options"] = {k: v if isinstance(v, dict) else {"value": _number_or_none(v)} for k, v in options.items()}
+    registers = top.get("registers", {})
+    if isinstance(registers, dict):
+        top["registers"] = {str(k).lower(): v for k, v in registers.items()}
+    identity = _record(Identity, top, source)
+    for name, value in identity.registers.items():
+        if value is not None and not 0 <= value < 1 << 32:
+            raise InputError(f"registers.{name} does not fit 32 bits", source=source)
+    return identity
 
 
 def parse_sweep(text: str, source: str) -> Sweep:
     """Return what a ``dump --sweep --json`` file says; InputError names the key that is wrong."""
-    doc = _Doc(text, source)
-    rows = doc.items(doc.top.get("sweep", doc.top.get("speeds", [])), "sweep")
-    points = []
-    for i, row in enumerate(rows):
-        row = doc.mapping(row, f"sweep[{i}]")
-        speed = doc.number(row.get("swd_hz", row.get("hz")), f"sweep[{i}].swd_hz")
-        read = doc.number(row.get("bytes"), f"sweep[{i}].bytes")
-        bad = doc.number(row.get("disagreeing", row.get("disagreeing_bytes")), f"sweep[{i}].disagreeing")
-        points.append(SpeedPoint(speed, read, bad))
-    return Sweep(tuple(sorted(points, key=lambda p: p.swd_hz)))
+    top = _document(text, source)
+    rows = top.get("sweep", top.get("speeds", []))
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict):
+            row.setdefault("swd_hz", row.get("hz"))
+            row.setdefault("disagreeing", row.get("disagreeing_bytes"))
+    found = _record(Sweep, {"sweep": rows}, source)
+    return Sweep(tuple(sorted(found.sweep, key=lambda p: p.swd_hz)))
 
 
 def parse_flashtest(text: str, source: str) -> FlashTest:
     """Return what a ``flashtest --json`` file says; InputError names the key that is wrong."""
-    doc = _Doc(text, source)
-    pair = doc.items(doc.top.get("range", [0, 0]), "range")
-    if len(pair) != 2:
-        raise doc.wrong("range", "is not a pair of addresses")
-    start, stop = (doc.number(v, "range") for v in pair)
-    if not 0 <= start <= stop <= 1 << 32:
-        raise doc.wrong("range", "is not a range")
-    restored, count = doc.top.get("restored"), doc.top.get("faults")
-    if restored is not None and not isinstance(restored, bool):
-        raise doc.wrong("restored", "is neither true nor false")
-    raw = doc.mapping(doc.top.get("conditions", {}), "conditions")
-    wrp = raw.get("wrp")
-    conditions = Conditions(
-        _word(raw.get("tzen")),
-        _word(raw.get("product_state")),
-        wrp is not None,
-        *doc.protection(wrp),
-        doc.number(raw.get("rev_id"), "conditions.rev_id"),
-        doc.number(raw.get("voltage_mv"), "conditions.voltage_mv"),
-        tuple(doc.number(v, "conditions.swd_hz") for v in _listed(raw.get("swd_hz"))),
-        doc.number(raw.get("rounds"), "conditions.rounds"),
-        doc.number(raw.get("power_cycles"), "conditions.power_cycles"),
-    )
-    sectors = []
-    for i, row in enumerate(doc.items(doc.top.get("sectors", []), "sectors")):
-        row = doc.mapping(row, f"sectors[{i}]")
-        verdict = row.get("verdict")
-        if verdict not in ("good", "bad", "untested"):
-            raise doc.wrong(f"sectors[{i}].verdict", f"is {verdict!r}; it is good, bad or untested")
-        faults = tuple(
-            doc.fault(f, f"sectors[{i}].faults[{j}]", conditions.rounds)
-            for j, f in enumerate(doc.items(row.get("faults", []), f"sectors[{i}].faults"))
-        )
-        sectors.append(
-            SectorTest(
-                doc.address(row.get("start"), f"sectors[{i}].start"),
-                verdict,
-                _seconds(row.get("erase_s")),
-                _seconds(row.get("program_s")),
-                faults,
-            )
-        )
-    return FlashTest(
-        True,
-        AddressRange(start, stop),
-        restored is not False,
-        conditions,
-        tuple(sectors),
-        NOT_TOLD if count is None else doc.number(count, "faults"),
-    )
+    top = _document(text, source)
+    conditions = top.get("conditions", {})
+    if isinstance(conditions, dict):
+        for key in ("tzen", "product_state"):
+            conditions[key] = _code(conditions.get(key))
+        wrp = conditions.get("wrp")
+        rows = list(wrp.values()) if isinstance(wrp, dict) else wrp if isinstance(wrp, list) else [wrp]
+        if wrp is not None and all(isinstance(r, bool) for r in rows):
+            conditions["wrp"] = any(rows)
+        elif wrp is not None:
+            conditions["wrp"] = [r for r in rows if not (isinstance(r, str) and r.strip().lower() in _OFF)]
+        if isinstance(conditions.get("swd_hz"), int):
+            conditions["swd_hz"] = [conditions["swd_hz"]]
+        conditions["swd_hz"] = conditions.get("swd_hz") or []
+        made = conditions.get("rounds")
+        sectors = top.get("sectors", [])
+        for sector in sectors if isinstance(sectors, list) else ():
+            for fault in sector.get("faults", []) if isinstance(sector, dict) else ():
+                if isinstance(fault, dict):
+                    fault["rounds"] = _rounds(fault.get("rounds", 1), max(made if isinstance(made, int) else 0, 0))
+    return _record(FlashTest, top, source)
 
 
-class _Doc:
-    def __init__(self, text: str, source: str) -> None:
-        self.source = source
-        try:
-            top = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            place = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-            raise InputError(
-                "is not JSON", source=source, place=place, advice="write it with --json and nothing else in the file"
-            ) from None
-        self.top = self.mapping(top, "document")
-
-    def mapping(self, value: Any, key: str) -> Mapping[str, Any]:
-        if not isinstance(value, dict):
-            raise self.wrong(key, "is not an object")
-        return value
-
-    def items(self, value: Any, key: str) -> list[Any]:
-        if not isinstance(value, list):
-            raise self.wrong(key, "is not a list")
-        return value
-
-    def number(self, value: Any, key: str) -> int:
-        if value is None:
-            return NOT_TOLD
-        if isinstance(value, str):
-            try:
-                return int(value, 0)
-            except ValueError:
-                raise self.wrong(key, f"is {value[:40]!r}, not a number") from None
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        if type(value) is not int:
-            raise self.wrong(key, "is not a whole number")
-        return value
-
-    def code(self, value: Any, key: str) -> int:
-        """Return a byte code that may be written as a number or as an object with a ``value``."""
-        if isinstance(value, dict):
-            value = value.get("value")
-        if isinstance(value, bool):
-            return 0xB4 if value else 0xC3
-        try:
-            return self.number(value, key)
-        except InputError:
-            return NOT_TOLD  # a word (``Open``) is for a person; the code is what is relied on
-
-    def fault(self, value: Any, key: str, rounds_made: int) -> Fault:
-        row = self.mapping(value, key)
-        told = [self.number(r, key + ".rounds") for r in row["rounds"]] if isinstance(row.get("rounds"), list) else []
-        count = self.number(row.get("rounds", 1), key + ".rounds") if not told else 0
-        # A round that the test did not make is no round in which anything failed.
-        possible = max(rounds_made, 0)
-        seen = len({r for r in told if 1 <= r <= possible}) if told else count if 0 < count <= possible else 0
-        return Fault(
-            str(row.get("kind", "")),
-            self.address(row.get("address"), key + ".address"),
-            self.number(row.get("bit"), key + ".bit"),
-            seen,
-            str(row.get("detail", "")),
-        )
-
-    def address(self, value: Any, key: str) -> int:
-        number = self.number(value, key)
-        if not 0 <= number < 1 << 32:
-            raise self.wrong(key, "is not an address" if value is not None else "is missing")
-        return number
-
-    def register(self, value: Any, key: str) -> int:
-        number = self.number(value, key)
-        if value is not None and not 0 <= number < 1 << 32:
-            raise self.wrong(key, "does not fit 32 bits")
-        return number
-
-    def protection(self, wrp: Any) -> tuple[tuple[int, ...], tuple[AddressRange, ...], bool]:
-        """Return registers, ranges and the flag out of the ways in which write protection is written."""
-        rows = [wrp] if isinstance(wrp, int | str) and not isinstance(wrp, bool) else _listed(wrp)
-        if isinstance(wrp, dict):
-            rows = list(wrp.values())
-        if any(isinstance(r, list) for r in rows):
-            pairs = [self.items(r, "conditions.wrp") for r in rows]
-            try:
-                return (), tuple(AddressRange(*(self.number(v, "conditions.wrp") for v in p)) for p in pairs), False
-            except (TypeError, ValueError):
-                raise self.wrong("conditions.wrp", "is no list of ranges") from None
-        if all(isinstance(r, bool) for r in rows):
-            return (), (), any(rows)
-        words = [r for r in rows if not (isinstance(r, str) and r.strip().lower() in ("", "none", "off", "no"))]
-        return tuple(self.number(r, "conditions.wrp") for r in words), (), False
-
-    def wrong(self, key: str, problem: str) -> InputError:
-        return InputError(f"{key} {problem}", source=self.source)
+def _rounds(value: Any, possible: int) -> Any:
+    """Return in how many rounds a fault showed; a round that the test did not make is none."""
+    if isinstance(value, list):
+        return len({r for r in value if isinstance(r, int) and 1 <= r <= possible})
+    return value if not isinstance(value, int) or 0 < value <= possible else 0
 
 
-def _seconds(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float(NOT_TOLD)
+def _document(text: str, source: str) -> dict[str, Any]:
+    try:
+        top = _plain(json.loads(text))
+    except (json.JSONDecodeError, RecursionError) as error:
+        place = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        advice = "write it with --json and nothing else in the file"
+        raise InputError("is not JSON", source=source, place=place, advice=advice) from None
+    if not isinstance(top, dict):
+        raise InputError("document is not an object", source=source)
+    return top
 
 
-def _word(value: Any) -> str:
-    if value is None:
-        return ""
+def _plain(value: Any) -> Any:
+    """Return the value with hexadecimal texts and whole floats as numbers, however deep."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return int(value, 16) if isinstance(value, str) and len(value) < 20 and _HEX.fullmatch(value) else value
+
+
+def _code(value: Any) -> int | str | None:
+    """Return a byte code that may be written as a number, a flag, or an object with a ``value``."""
+    value = value.get("value") if isinstance(value, Mapping) else value
     if isinstance(value, bool):
-        return "0xb4" if value else "0xc3"
-    return hex(value) if isinstance(value, int) else str(value).strip().lower()
+        return 0xB4 if value else 0xC3
+    if isinstance(value, str):
+        return int(value) if value.strip().isdecimal() and len(value) < 12 else value.strip().lower()
+    return value if isinstance(value, int) else None
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [] if value is None else [value]
+def _number_or_none(value: Any) -> int | None:
+    return value if type(value) is int else None
+
+
+def _record(kind: type[R], top: Mapping[str, Any], source: str) -> R:
+    try:
+        return msgspec.convert(top, kind, strict=False)
+    except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `")
+        key = path.rstrip("`").removeprefix("$").removeprefix(".") or "the document"
+        raise InputError(f"{key}: {problem[0].lower()}{problem[1:]}", source=source) from None

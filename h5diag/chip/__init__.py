@@ -2,7 +2,8 @@
 
 Each chip is one TOML file in ``h5diag/chip/chips``; files whose name begins with ``_`` hold what a family shares
 and are named by ``inherits``. The loader is strict: an unknown key, a wrong type or a missing ``ref`` is an
-error, so that a typing slip in a fact file never becomes a silent default.
+error, so that a typing slip in a fact file never becomes a silent default. ``devices`` holds what the vendor's
+programmer knows of every STM32: a device without a chip file is named and its texts are read, nothing more.
 
 Another family is another file. It names what it shares with a base file by ``inherits``; tables and entries of the
 same name are laid over the inherited ones, and ``[without]`` drops what the part does not have. What differs in kind
@@ -12,34 +13,42 @@ is data as well: `Area` tells which options describe a protected area and how, `
 
 from __future__ import annotations
 
-from h5diag.chip.ecc import EccArea, EccKind, EccLocation, Interruption
+from h5diag.chip.choose import ChipChoice, KnownBy, choose_chip
+from h5diag.chip.devices import describe
 from h5diag.chip.facts import (
     Address,
     Area,
+    EccArea,
+    EccKind,
+    EccLocation,
     Erratum,
+    Field,
     Flag,
     Flash,
     FlashMode,
     Identity,
+    Interruption,
     Key,
     Meaning,
     Option,
     Package,
     ProductState,
     Region,
+    Register,
     Revision,
     Sector,
     Source,
 )
-from h5diag.chip.files import DEFAULT_CHIP, chip_names, find_chips, load_chip, parse_chip
+from h5diag.chip.files import DEFAULT_CHIP, Device, chip_names, find_device, load_chip, parse_chip
 from h5diag.chip.model import Chip
-from h5diag.chip.registers import Field, Register
 
 __all__ = [
     "DEFAULT_CHIP",
     "Address",
     "Area",
     "Chip",
+    "ChipChoice",
+    "Device",
     "EccArea",
     "EccKind",
     "EccLocation",
@@ -51,6 +60,7 @@ __all__ = [
     "Identity",
     "Interruption",
     "Key",
+    "KnownBy",
     "Meaning",
     "Option",
     "Package",
@@ -61,7 +71,9 @@ __all__ = [
     "Sector",
     "Source",
     "chip_names",
-    "find_chips",
+    "choose_chip",
+    "describe",
+    "find_device",
     "load_chip",
     "parse_chip",
 ]

@@ -1,22 +1,35 @@
-"""The rows a fact file is made of. Addresses are bus addresses, sizes are bytes."""
+"""The rows a fact file is made of. Addresses are bus addresses, sizes are bytes.
+
+Registers and their fields are written as the manual prints them: ``STRT[6:0]``, ``BSY[0]``. Where an ECC error or an
+interrupted operation was follows from rows too (`EccArea`), since the arithmetic differs by area and by line.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
 
 from h5diag.memory import AddressRange
 
+_FIELD = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\[(\d+)(?::(\d+))?\]")
 
-@dataclass(frozen=True, slots=True)
-class Source:
+
+class Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A row of a fact file: an unknown key or a wrong type is an error when it is read."""
+
+
+class Source(Fact, frozen=True):
     """A document behind the facts: `tag` is what the first word of a ``ref`` names."""
 
     tag: str
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class Flash:
+class Flash(Fact, frozen=True):
     """Geometry of the user flash.
 
     `secure_base` equals `base` on a chip without TrustZone. `erased` is the value of an erased byte.
@@ -36,8 +49,7 @@ class Flash:
     endurance_cycles: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FlashMode:
+class FlashMode(Fact, frozen=True):
     """Another geometry that an option value selects, such as one bank of larger pages on the L5."""
 
     option: str
@@ -47,8 +59,7 @@ class FlashMode:
     ref: str
 
 
-@dataclass(frozen=True, slots=True)
-class Region:
+class Region(Fact, frozen=True):
     """A named area of the memory map. `kind` is ``ram``, ``system``, ``otp``, ``keys``, ``data`` or ``identity``.
 
     `secure_base` is 0 when the area has no secure alias.
@@ -62,8 +73,7 @@ class Region:
     secure_base: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Fact, frozen=True):
     """Where a chip says what it is. Addresses are bus addresses of the CPU's view.
 
     `core_ap` is the access port of the core's debugger, `system_ap` the one that stays reachable when it is closed.
@@ -81,16 +91,14 @@ class Identity:
     system_ap: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
+class Meaning(Fact, frozen=True):
     """What one value of an option or a field means."""
 
     value: int
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Fact, frozen=True):
     """A register or word worth reading outside of the FLASH interface. `hint` marks what one report alone says."""
 
     name: str
@@ -101,8 +109,7 @@ class Address:
     hint: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(Fact, frozen=True):
     """A silicon revision: REV_ID and the letter printed on the part. `hint` marks what one report alone says."""
 
     id: int
@@ -111,16 +118,14 @@ class Revision:
     hint: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(Fact, frozen=True):
     """A package by the code in the package word."""
 
     code: int
     title: str
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(Fact, frozen=True):
     """The words that unlock a key register, in their order; a wrong one locks it until the next reset."""
 
     register: str
@@ -128,8 +133,7 @@ class Key:
     ref: str
 
 
-@dataclass(frozen=True, slots=True)
-class ProductState:
+class ProductState(Fact, frozen=True):
     """A product state or RDP level.
 
     `titles` are other spellings that tools print. `debug` is ``full``, ``nonsecure``, ``none`` or ``unknown``: what a
@@ -148,13 +152,12 @@ class ProductState:
     hint: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(Fact, frozen=True):
     """An option byte field as STM32CubeProgrammer names it.
 
     `kind` says how the number is read: ``byte`` (one of `values`), ``flag``, ``sector`` (bank-relative sector
     number), ``address`` (see `address_shift`), ``groups`` (one bit per write-protection group, 0 = protected)
-    or ``number``. `secure` marks options that read zero to a non-secure reader. `factory` is -1 when not confirmed.
+    or ``number``. `secure` marks options that read zero to a non-secure reader. `factory` is None when not confirmed.
     `follows` says what follows from it for somebody who reads the flash.
     """
 
@@ -165,7 +168,7 @@ class Option:
     what: str
     ref: str
     values: tuple[Meaning, ...] = ()
-    factory: int = -1
+    factory: int | None = None
     secure: bool = False
     bank: int = 0
     address_shift: int = 0
@@ -177,8 +180,7 @@ class Option:
         return next((m.text for m in self.values if m.value == value), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Area:
+class Area(Fact, frozen=True):
     """An area of the flash that options describe, bank-relative, in sectors.
 
     Parameters
@@ -208,8 +210,7 @@ class Area:
     enable: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Flag:
+class Flag(Fact, frozen=True):
     """An error flag of the FLASH status registers: its likely cause and whether it points at the chip."""
 
     name: str
@@ -218,8 +219,7 @@ class Flag:
     ref: str
 
 
-@dataclass(frozen=True, slots=True)
-class Erratum:
+class Erratum(Fact, frozen=True):
     """A known limit of the silicon (`kind` ``silicon``) or defect of a tool (``tool``).
 
     `revisions` are REV_IDs, `versions` tool versions; empty means all. `hint` marks what rests on one
@@ -242,3 +242,132 @@ class Sector:
     bank: int
     index: int
     range: AddressRange
+
+
+class Field(NamedTuple):
+    """Bits ``[lsb, lsb + width)`` of a register, named as in the manual."""
+
+    name: str
+    lsb: int
+    width: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> Field:
+        """Return the field written as ``NAME[bit]`` or ``NAME[msb:lsb]``, both inclusive.
+
+        Raises
+        ------
+        ValueError
+            When the text is of another form or the bits do not fit into 32.
+        """
+        m = _FIELD.fullmatch(text)
+        if not m:
+            raise ValueError(f"not a field: {text!r}")
+        msb, lsb = int(m[2]), int(m[3] or m[2])
+        if not 0 <= lsb <= msb <= 31:
+            raise ValueError(f"not bits of a 32-bit register: {text!r}")
+        return cls(m[1], lsb, msb - lsb + 1)
+
+    @property
+    def mask(self) -> int:
+        """The field's bits within the register."""
+        return ((1 << self.width) - 1) << self.lsb
+
+    def get(self, register: int) -> int:
+        """Return the field's value out of a register value."""
+        return register >> self.lsb & (1 << self.width) - 1
+
+    def put(self, register: int, value: int) -> int:
+        """Return the register value with this field set to `value`; ValueError when it does not fit."""
+        if not 0 <= value < 1 << self.width:
+            raise ValueError(f"{value:#x} does not fit into {self.name}, {self.width} bits wide")
+        return register & ~self.mask | value << self.lsb
+
+
+class Register(Fact, frozen=True):
+    """A 32-bit register of the FLASH interface; `offset` counts from its base."""
+
+    name: str
+    offset: int
+    fields: tuple[Field, ...] = ()
+
+    def field(self, name: str) -> Field:
+        """Return the field called `name`; KeyError when there is none."""
+        for f in self.fields:
+            if f.name == name:
+                return f
+        raise KeyError(f"{self.name} has no field {name}")
+
+    def get(self, name: str, value: int) -> int:
+        """Return field `name` out of the register's value; KeyError when there is no such field."""
+        return self.field(name).get(value)
+
+
+class EccKind(Enum):
+    """What an ECC register reports."""
+
+    NONE = "none"
+    CORRECTED = "corrected"
+    DOUBLE = "double"
+
+
+class EccArea(Fact, frozen=True):
+    """How a failing address is told from an ECC register, for one area of the flash.
+
+    Parameters
+    ----------
+    name
+        ``user``, ``keys``, ``data``, ``system`` or ``otp``.
+    flag
+        Field of the ECC register that is set for this area; empty for the user flash, which sets none.
+    region
+        Name of the region where the area begins; empty for the user flash.
+    step
+        Bytes per unit of ADDR_ECC.
+    offset
+        Value of ADDR_ECC at the begin of the area.
+    bank_stride
+        Bytes from the begin of the area in bank 1 to its begin in bank 2; -1 for the size of a bank,
+        0 when the area is not divided.
+    hint
+        True when the arithmetic was inferred and not confirmed.
+    """
+
+    name: str
+    flag: str
+    step: int
+    ref: str
+    region: str = ""
+    offset: int = 0
+    bank_stride: int = 0
+    hint: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EccLocation:
+    """The first ECC error that an ECC register holds; later ones are not recorded until it is cleared.
+
+    `address` is the canonical bus address of the `size` bytes concerned; it means nothing when `kind` is NONE.
+    `hint` marks an address whose arithmetic is not confirmed for this chip.
+    """
+
+    kind: EccKind
+    area: str = ""
+    address: int = 0
+    size: int = 0
+    hint: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """A flash operation that a reset cut short, as the operation status register (OPSR) tells it.
+
+    `code` is CODE_OP (0 = none), `operation` what it means, `area` as in `EccArea.name`, `address` the canonical
+    bus address as far as ADDR_OP gives it (inferred to count bytes: `hint`).
+    """
+
+    code: int
+    operation: str
+    area: str = ""
+    address: int = 0
+    hint: bool = True

@@ -1,37 +1,91 @@
-"""The strict loader of chip files."""
+"""The strict readers of chip files and of the index over them.
+
+A chip file is a TOML file in ``chips``; one whose name begins with ``_`` holds what a family shares and is named by
+``inherits``. What the vendor's programmer knows of every STM32 stands in ``devices``, a file per series. The index
+(``index.json``) is made of both by ``make index`` and holds what is needed to find the right file
+without reading them all; a test keeps it true.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
-import types
-import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
+
+from h5diag.chip.facts import Fact, Field
 from h5diag.chip.model import Chip
-from h5diag.chip.registers import Field
 from h5diag.errors import InputError
 
 DEFAULT_CHIP = "stm32h563zi"
+
+T = TypeVar("T")
 
 _IDENTITY = ("name", "id", "tag", "register", "code")
 """The keys by which an entry of a list meets the inherited one, the first that the entry has."""
 
 
+class Part(Fact, frozen=True):
+    """What the index knows of a chip file."""
+
+    name: str
+    title: str
+    dev_id: int
+    flash_kib: int
+    family: str
+    words: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+
+
+class Device(Fact, frozen=True):
+    """An STM32 by its DEV_ID, as the vendor's programmer names it.
+
+    `name` is what the programmer prints as device name, empty when nobody here knows the DEV_ID; `options` are the
+    names of its options as it prints them, `traits` what they tell (``trustzone``, ``product-state``, ``rdp``, ...).
+    """
+
+    dev_id: int
+    name: str = ""
+    series: str = ""
+    traits: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """Return a name for a person."""
+        return f"0x{self.dev_id:03X} ({self.name})" if self.name else f"0x{self.dev_id:03X}, which no list here knows"
+
+
+class Index(Fact, frozen=True):
+    """What there is: chip files, sorted by name, and devices, sorted by DEV_ID."""
+
+    parts: tuple[Part, ...]
+    devices: tuple[Device, ...]
+
+
+def _text(*path: str) -> str:
+    return resources.files("h5diag").joinpath("chip", *path).read_text("utf-8")
+
+
+@lru_cache(maxsize=1)
+def index() -> Index:
+    """Return the index of chip files and devices."""
+    return msgspec.json.decode(_text("index.json"), type=Index)
+
+
 def chip_names() -> tuple[str, ...]:
     """Return the names of all chip files, sorted."""
-    files = resources.files("h5diag").joinpath("chip", "chips").iterdir()
-    return tuple(
-        sorted(f.name.removesuffix(".toml") for f in files if f.name.endswith(".toml") and not f.name.startswith("_"))
-    )
+    return tuple(p.name for p in index().parts)
 
 
-def load_chip(name: str = DEFAULT_CHIP) -> Chip:
-    """Return the chip of a file's name, a family word (``h563``, ``h5``, ...) or a marking (``STM32H563ZIT6``).
+def find_parts(name: str) -> tuple[Part, ...]:
+    """Return the parts meant by a file's name, a family word (``h563``, ``h5``, ...) or a marking (``STM32H563ZIT6``).
+
+    The part that is taken when nothing else is known comes first.
 
     Raises
     ------
@@ -39,42 +93,45 @@ def load_chip(name: str = DEFAULT_CHIP) -> Chip:
         When no file answers to the name; the advice lists those that there are.
     """
     wanted = name.strip().lower()
-    names = chip_names()
-    if wanted in names:
-        return _load(wanted)
-    # The default comes first, then the larger flash: a family word alone does not tell the size.
-    chips = sorted((_load(n) for n in names), key=lambda c: (c.name != DEFAULT_CHIP, -c.flash.size, c.name))
-    for chip in chips:
-        if wanted in chip.words:
-            return chip
-    for chip in chips:
-        if any(fnmatchcase(wanted, part + "*") for part in chip.parts):
-            return chip
-    raise InputError(f"no chip is called {name!r}", advice="known: " + ", ".join(names))
+    parts = index().parts
+    for found in (
+        [p for p in parts if wanted in (p.name, p.name.removeprefix("stm32"))],
+        [p for p in parts if wanted in p.words],
+        [
+            p
+            for p in parts
+            if any(fnmatchcase(w, pattern + "*") for w in (wanted, "stm32" + wanted) for pattern in p.parts)
+        ],
+    ):
+        if found:
+            return in_order(found)
+    raise InputError(f"no chip is called {name!r}", advice="known: " + ", ".join(chip_names()))
 
 
-def find_chips(dev_id: int, flash_kib: int = 0) -> tuple[Chip, ...]:
-    """Return the chips with this DEV_ID, the default one and the larger first; empty when none is known.
+def in_order(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Return parts with the one first that is taken when nothing tells them apart: the usual board's, the largest."""
+    return tuple(
+        sorted(parts, key=lambda p: (p.name != DEFAULT_CHIP, "h563" not in p.name, -p.flash_kib, p.name[6:9], p.name))
+    )
 
-    Parameters
-    ----------
-    dev_id
-        DEV_ID, bits above 11 are ignored. It does not tell the parts of a line from each other.
-    flash_kib
-        Size of the user flash; 0 when not known. Chips of another size are left out unless none is left.
-    """
-    chips = [c for c in map(_load, chip_names()) if dev_id & c.identity.dev_id_mask == c.identity.dev_id]
-    fitting = [c for c in chips if c.flash.size == flash_kib * 1024] or chips
-    return tuple(sorted(fitting, key=lambda c: (c.name != DEFAULT_CHIP, "h563" not in c.name, -c.flash.size, c.name)))
+
+def load_chip(name: str = DEFAULT_CHIP) -> Chip:
+    """Return the chip of a file's name, a family word or a marking; InputError when there is none (`find_parts`)."""
+    return _load(find_parts(name)[0].name)
+
+
+def find_device(dev_id: int) -> Device:
+    """Return the device of a DEV_ID (bits above 11 are ignored); without a name when no list here knows it."""
+    wanted = dev_id & 0xFFF
+    return next((d for d in index().devices if d.dev_id == wanted), Device(wanted))
 
 
 @lru_cache(maxsize=64)
 def _load(name: str) -> Chip:
-    folder = resources.files("h5diag").joinpath("chip", "chips")
-    return parse_chip(name, lambda file: folder.joinpath(file + ".toml").read_text("utf-8"))
+    return parse_chip(name, lambda file: _text("chips", file + ".toml"))
 
 
-def parse_chip(name: str, read: typing.Callable[[str], str]) -> Chip:
+def parse_chip(name: str, read: Callable[[str], str]) -> Chip:
     """Return the chip `name` out of TOML text; `read` gives the text of a file by its name without ``.toml``.
 
     Raises
@@ -88,8 +145,35 @@ def parse_chip(name: str, read: typing.Callable[[str], str]) -> Chip:
         table = _overlaid(base, table)
     for key, gone in table.pop("without", {}).items():
         table[key] = [entry for entry in table.get(key, []) if _identity(entry) not in gone]
-    chip: Chip = _strict(Chip, {"name": name, **table}, name)
-    return chip
+    for row in table.get("registers", ()):
+        try:
+            row["fields"] = [Field.parse(text) for text in row.get("fields", ())]
+        except (TypeError, ValueError) as error:
+            raise InputError(str(error), source=name, place=f"registers {row.get('name')} .fields") from None
+    return strict({"name": name, **table}, Chip, name)
+
+
+def strict(table: Mapping[str, Any], kind: type[T], source: str) -> T:
+    """Return the facts of a table as `kind`; InputError with the path to the key otherwise."""
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        problem, _, place = str(error).partition(" - at ")
+        raise InputError(problem, source=source, place=_place(table, place.strip("`"))) from None
+
+
+def _place(table: Mapping[str, Any], path: str) -> str:
+    """Say which entry of a list is meant by its name: ``options[3].kind`` becomes ``options[3] TZEN .kind``."""
+    at: Any = table
+    out = []
+    for step in path.removeprefix("$").replace("[", ".[").strip(".").split("."):
+        if step.startswith("[") and isinstance(at, list) and step[1:-1].isdecimal():
+            at = at[int(step[1:-1])]
+            out.append(f"{step} {_identity(at)}" if isinstance(at, Mapping) and _identity(at) else step)
+        elif step:
+            at = at.get(step) if isinstance(at, Mapping) else None
+            out.append(f".{step}" if out else step)
+    return "".join(out)
 
 
 def _identity(entry: Mapping[str, Any]) -> object:
@@ -113,38 +197,48 @@ def _overlaid(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
     return out
 
 
-def _strict(kind: Any, value: Any, where: str) -> Any:
-    """Return `value` out of TOML as the annotated type `kind`; InputError names the place otherwise."""
-    if kind is Field:
-        try:
-            return Field.parse(value)
-        except (TypeError, ValueError) as error:
-            raise InputError(str(error), source=where) from None
-    if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _strict_table(kind, value, where)
-    if typing.get_origin(kind) is tuple:
-        if not isinstance(value, list):
-            raise InputError(f"a list is expected, not {value!r}", source=where)
-        return tuple(_strict(typing.get_args(kind)[0], v, f"{where}[{i}]") for i, v in enumerate(value))
-    if isinstance(kind, types.UnionType) or type(value) is not kind:
-        raise InputError(f"{kind} is expected, not {value!r}", source=where)
-    return value
+def device_series(series: str) -> dict[str, Any]:
+    """Return the table of a series of devices (``STM32H7``) as its file has it."""
+    return tomllib.loads(_text("devices", series.lower() + ".toml"))
 
 
-def _strict_table(kind: type, value: Any, where: str) -> Any:
-    if not isinstance(value, Mapping):
-        raise InputError(f"a table is expected, not {value!r}", source=where)
-    hints = typing.get_type_hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}
-    if unknown := sorted(set(value) - set(fields)):
-        raise InputError(f"unknown key {unknown[0]!r}", source=where)
-    missing = [
-        n
-        for n, f in fields.items()
-        if n not in value and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-    ]
-    if missing:
-        raise InputError(f"missing key {missing[0]!r}", source=where)
-    label = str(value.get("name", value.get("id", "")))
-    prefix = f"{where}.{label}." if label and kind is not Chip else f"{where}."
-    return kind(**{k: _strict(hints[k], v, prefix + k) for k, v in value.items()})
+def make_index() -> str:
+    """Return the text of ``index.json`` as the files here make it."""
+    folder = resources.files("h5diag").joinpath("chip")
+    names = sorted(
+        f.name.removesuffix(".toml")
+        for f in folder.joinpath("chips").iterdir()
+        if f.name.endswith(".toml") and not f.name.startswith("_")
+    )
+    chips = [parse_chip(n, lambda file: _text("chips", file + ".toml")) for n in names]
+    parts = tuple(
+        Part(c.name, c.title, c.identity.dev_id, c.flash.size // 1024, c.family, c.words, c.parts) for c in chips
+    )
+    # What a chip file calls an option, and other spellings of it, counts as the device's too.
+    spelt: dict[int, dict[str, None]] = {}
+    for c in chips:
+        spelt.setdefault(c.identity.dev_id, {}).update(
+            dict.fromkeys(n for o in c.options for n in (o.name, *o.aliases))
+        )
+    devices = []
+    for file in sorted(f.name for f in folder.joinpath("devices").iterdir() if f.name.endswith(".toml")):
+        table = device_series(file.removesuffix(".toml"))
+        devices += [
+            Device(
+                d["dev_id"],
+                d["name"],
+                table["series"],
+                tuple(d["traits"]),
+                tuple(dict.fromkeys((*(o["name"] for o in d.get("options", ())), *spelt.get(d["dev_id"], ())))),
+            )
+            for d in table["device"]
+        ]
+    # A variant of a device stands behind it, so that the first one found is the usual one.
+    found = Index(parts, tuple(sorted(devices, key=lambda d: d.dev_id)))
+    return msgspec.json.format(msgspec.json.encode(found), indent=0).decode() + "\n"
+
+
+def write_index() -> None:
+    """Write ``index.json`` beside the files; ``make index`` does it after a chip file was added or changed."""
+    with resources.as_file(resources.files("h5diag").joinpath("chip", "index.json")) as path:
+        path.write_text(make_index(), "utf-8")

@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from h5diag.chip.ecc import EccArea, EccKind, EccLocation, Interruption
+from msgspec.structs import replace
+
 from h5diag.chip.facts import (
     Address,
     Area,
+    EccArea,
+    EccKind,
+    EccLocation,
     Erratum,
+    Fact,
     Flag,
     Flash,
     FlashMode,
     Identity,
+    Interruption,
     Key,
     Meaning,
     Option,
     Package,
     ProductState,
     Region,
+    Register,
     Revision,
     Sector,
     Source,
 )
-from h5diag.chip.registers import Register
 from h5diag.memory import AddressRange
 
 
-@dataclass(frozen=True, slots=True)
-class Chip:
+class Chip(Fact, frozen=True):
     """A chip as its manuals describe it.
 
     `words` are the family words by which ``--chip`` finds it too, `parts` patterns of the marking
@@ -67,6 +71,9 @@ class Chip:
     areas: tuple[Area, ...] = ()
     errata: tuple[Erratum, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Chip({self.name!r})"
+
     @property
     def flash_range(self) -> AddressRange:
         """The user flash at its canonical (non-secure) addresses."""
@@ -77,6 +84,10 @@ class Chip:
         """The banks in address order, canonical."""
         starts = range(self.flash.base, self.flash_range.stop, self.flash.bank_size)
         return tuple(AddressRange(s, s + self.flash.bank_size) for s in starts)
+
+    def bank_range(self, bank: int) -> AddressRange:
+        """Return the physical bank (1 or 2), canonical; the whole flash when it is one bank."""
+        return self.banks[bank - 1] if bank <= len(self.banks) else self.flash_range
 
     def canonical(self, address: int) -> int:
         """Return the 0x08.. address of a flash cell named by either alias; other addresses unchanged."""

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis, deviations
-from h5diag.judge.verdict import Direction, Finding, Status
+from h5diag.judge.findings import Finding, found
+from h5diag.judge.weighing import Status
 from h5diag.memory import AddressRange, MemoryImage, merged
-from h5diag.text import count_text, ranges_text, size_text
+from h5diag.text import count_text
 
 
 def across_boards(boards: Sequence[BoardDiagnosis]) -> tuple[Finding, ...]:
@@ -34,7 +35,7 @@ def _shared_causes(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
     for id, count in counts.most_common():
         names = ", ".join(b.name for b in boards if b.verdict.hypothesis(id).status is Status.SUPPORTED)
         who = "All boards" if count == len(boards) else f"{count} of {len(boards)} boards ({names})"
-        out.append(Finding(f"shared-{id}", f"{who}: {texts[id]}."))
+        out.append(found("shared-cause", who=who, text=texts[id]))
     return out
 
 
@@ -50,24 +51,16 @@ def _same_place(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
     everywhere = len(deviating) == len(boards)
     if common:
         same = _same_bytes([b for b in boards if b.name in deviating], common)
-        what = "with the same bytes" if same else "with different bytes"
         return [
-            Finding(
-                "same-fault-every-board",
-                f"{count_text(len(deviating), 'board')} of {len(boards)} deviate from the"
-                f" good one at the same places ({ranges_text(common)}), {what}. Cells do not fail alike on several"
-                " chips: look at the image, the tool or the design.",
+            found(
+                "same-fault-every-board" if same and everywhere else "same-places-some-boards",
                 where=common,
-                direction=Direction.AGAINST if same and everywhere else Direction.NEITHER,
+                count=len(deviating),
+                all=len(boards),
+                what="with the same bytes" if same else "with different bytes",
             )
         ]
-    return [
-        Finding(
-            "scattered-faults",
-            f"{count_text(len(deviating), 'board')} of {len(boards)} deviate from the good one,"
-            " each at other places: no common image or tool explains that; look at each board.",
-        )
-    ]
+    return [found("scattered-faults", count=len(deviating), all=len(boards))]
 
 
 def _same_bytes(boards: Sequence[BoardDiagnosis], places: Sequence[AddressRange]) -> bool:
@@ -105,19 +98,11 @@ def _odd_one_out(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
                 places[b.name].append(AddressRange(r.start + int(wrong[0]), r.start + int(wrong[-1]) + 1))
     differing = [(name, n) for name, n in odd.most_common() if n]
     if not differing:
-        return [Finding("lot-agrees", f"All {len(boards)} boards hold the same {size_text(total)}.")]
+        return [found("lot-agrees", all=len(boards), size=total)]
     name, n = differing[0]
     if len(differing) == 1 or n > 4 * differing[1][1]:
-        return [
-            Finding(
-                "odd-one-out",
-                f"{name} is the odd one out: {count_text(n, 'byte')} differ from what the other"
-                f" boards agree on ({ranges_text(places[name])}).",
-                where=tuple(places[name]),
-            )
-        ]
-    listed = ", ".join(f"{name} {count_text(n, 'byte')}" for name, n in differing)
-    return [Finding("lot-differs", f"Several boards differ from the majority: {listed}.")]
+        return [found("odd-one-out", where=places[name], name=name, bytes=n)]
+    return [found("lot-differs", text=", ".join(f"{name} {count_text(n, 'byte')}" for name, n in differing))]
 
 
 def boards_csv(diagnosis: Diagnosis) -> str:

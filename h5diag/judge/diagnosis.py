@@ -1,18 +1,29 @@
-"""A diagnosis as a value: of each board its findings, its verdict and the tests to do next."""
+"""Run all checks on a case, weigh what they find, choose the next test: a diagnosis as a value."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from h5diag.answer import Answer, views
 from h5diag.case.case import Case
-from h5diag.judge.facts import Measured
-from h5diag.judge.install_tree import Branch
-from h5diag.judge.verdict import Finding, NextTest, Verdict
-from h5diag.memory import AddressRange, merged
+from h5diag.judge.checks import CHECKS
+from h5diag.judge.checks.slots import Branch, why_not_installed
+from h5diag.judge.findings import Finding, found
+from h5diag.judge.measured import Measured, measure
+from h5diag.judge.next_test import NextTest, choose_next_test, known_tests, rank_tests
+from h5diag.judge.weighing import Verdict, VerdictWord, weigh
+from h5diag.measure.firmware import Check
+from h5diag.memory import AddressRange, Cancel, MemoryImage, Progress, merged, subtracted
+from h5diag.text import ranges_text, size_text
 
 
 @dataclass(frozen=True, slots=True)
-class BoardDiagnosis:
+class BoardDiagnosis(Answer):
     """What was found about one suspect.
 
     Parameters
@@ -45,7 +56,7 @@ class BoardDiagnosis:
 
 
 @dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(Answer):
     """The diagnosis of a case: that of each board, the gravest one first."""
 
     case: Case
@@ -62,6 +73,11 @@ class Diagnosis:
         """The case's verdict: that of the gravest board."""
         return self.first.verdict
 
+    def write_up(self, path: str | Path, *, redact: bool = False) -> Path:
+        """Write it to one ``.html`` or ``.md`` file for a colleague; with `redact` no firmware, id, path or key."""
+        written: Path = views("h5diag.show.report").write_report(self, path, redact=redact)
+        return written
+
 
 def deviations(m: Measured) -> tuple[AddressRange, ...]:
     """Return the canonical ranges in which the suspect deviates from the good dump or from a known image.
@@ -76,3 +92,214 @@ def deviations(m: Measured) -> tuple[AddressRange, ...]:
         elif k.seen_bytes:
             ranges += k.image.image.ranges
     return merged(m.canonical(ranges))
+
+
+_WORST = (VerdictWord.FAULTY, VerdictWord.SUSPECT, VerdictWord.UNDECIDED, VerdictWord.SOUND)
+
+
+def diagnose(case: Case, *, progress: Progress | None = None, cancel: Cancel | None = None) -> Diagnosis:
+    """Run all checks that the evidence allows and weigh what they find.
+
+    Parameters
+    ----------
+    case
+        The evidence.
+    progress, cancel
+        For work that takes more than a moment.
+
+    Returns
+    -------
+    Diagnosis
+        One entry a suspect; the gravest verdict first, else in the order of the case.
+
+    Raises
+    ------
+    InputError
+        When the case names a chip, a layout or a key that cannot be used.
+    Cancelled
+        When `cancel` said so.
+    """
+    measured = measure(case, progress=progress, cancel=cancel)
+    boards = [_judge(m, ()) for m in measured]
+    from h5diag.judge.across import across_boards  # it reads diagnoses
+
+    across = across_boards(boards)
+    if shared := tuple(f for f in across if f.id == "same-fault-every-board"):
+        boards = [_judge(m, shared) for m in measured]
+    return Diagnosis(case, tuple(sorted(boards, key=lambda b: _WORST.index(b.verdict.word))), across)
+
+
+def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
+    findings = list(shared)
+    findings += [replace(f, board=m.name) for check in CHECKS for f in check(m)]
+    findings += _unexplained(m, findings) + coverage(m)
+    verdict = weigh(findings, scope=scope_of(m))
+    branches = why_not_installed(m, findings)
+    known: dict[str, Any] = {
+        "done": _done(m, findings),
+        "captured": _captured(m),
+        "asked": [b.test for b in branches if b.test and b.open],
+        "settles": {f.asks for f in findings if f.open_point and f.asks},
+    }
+    next_test = choose_next_test(verdict, **known)
+    tested = m.suspect.board.flashtest
+    if tested is not None and tested.restored is False:
+        next_test = next(t for t in known_tests() if t.id == "restore")  # nothing comes before the user's own flash
+    more = tuple(_filled(t, m) for t in rank_tests(verdict, **known)[1:4])
+    return BoardDiagnosis(m, tuple(findings), verdict, _filled(next_test, m), more, branches)
+
+
+def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
+    """Return a finding for what deviates and no other finding accounts for."""
+    rest = subtracted(deviations(m), merged(r for f in findings for r in f.explains))
+    if not rest or any(
+        f.open_point
+        and any(w.overlaps(r) for w in m.canonical(f.where) for r in rest)
+        and subtracted(rest, m.canonical(f.where)) == ()
+        for f in findings
+    ):
+        return []
+    return [found("unexplained-difference", where=rest, bytes=sum(r.size for r in rest))]
+
+
+def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
+    """Return the ids of tests whose outcome the evidence holds, or that have no place in this case."""
+    b, made = m.suspect.board, {f.id for f in findings}
+    done = {
+        "programming-log": bool(m.provisioning) or not m.layouts,
+        "file-bases": bool(m.known),
+        "give-layout": bool(m.layouts) or "options-differ" not in made,
+        "read-options": bool(m.suspect.options.settings),
+        "read-registers": b.identity is not None or bool(b.registers),
+        "read-the-same-way": m.comparable or bool(m.suspect.masked) or not m.has_good,
+        "read-again": m.suspect.reads.reads > 1,
+        "speed-sweep": b.sweep is not None and bool(b.sweep.sweep),
+        "read-marking": bool(b.marking),
+        "read-later": bool(b.later),
+        "system-words": bool(m.good.log.banner and m.suspect.log.banner) or not m.has_good,
+        "sample-the-core": b.identity is not None,
+        "loader-log": m.case.loader_log is not None or m.case.loader is None,
+        "known-good": m.has_good or bool(m.known),
+        "reset-and-watch": bool(b.uart),
+        "flash-test": b.flashtest is not None,
+        "repeat-flash-test": not made & {"flash-test-fails-short-of-proof", "flash-test-odd"},
+        "program-again": not made & {"only-fell", "ecc-error", "ecc-at-backup"},
+        "restore": True,
+        "check-the-part": "identity-disagrees" not in made,
+    }
+    if (m.case.loader or m.case.loader_log) and not m.suspect.board.known:
+        # A case about an external loader alone: tests of the chip's own flash would answer nothing that was asked.
+        done |= {t.id: t.id != "loader-log" or m.case.loader_log is not None for t in known_tests()}
+    return tuple(k for k, v in done.items() if v)
+
+
+def _captured(m: Measured) -> tuple[str, ...]:
+    """Return which evidence is safe in files, so that a test may change the board's state."""
+    words = ["options"] if m.suspect.options.settings else []
+    dump, slots = m.suspect.dump, [s.range for lay in m.layouts for s in lay.image_slots]
+    alias = m.chip.flash.secure_base - m.chip.flash.base
+
+    def held(start: int, stop: int) -> bool:
+        return any(dump.covers(start + a, stop + a) for a in (0, alias))
+
+    unit = m.chip.flash.program_unit
+    if slots and all(held(s.start, s.start + 0x20) for s in slots):
+        words.append("slots")
+    if slots and all(held(s.stop - unit, s.stop) for s in slots):
+        words.append("trailers")
+    if not slots and dump.size:
+        words += ["slots", "trailers"]
+    return tuple(words)
+
+
+def _filled(test: NextTest, m: Measured) -> NextTest:
+    """Fill the case's addresses into the instruction."""
+    chip_fault = next(iter(deviations(m)), m.chip.flash_range)
+    size = m.chip.flash.sector_size
+    start, stop = chip_fault.start - chip_fault.start % size, -(-chip_fault.stop // size) * size
+    text = test.instruction.replace("{start}", f"0x{start:08X}").replace("{stop}", f"0x{stop:08X}")
+    return replace(test, instruction=text)
+
+
+LEAST_CONTENT = 64
+"""A comparison of fewer bytes of content (neither 0x00 nor 0xFF) than this says nothing."""
+
+
+def coverage(m: Measured) -> list[Finding]:
+    """Return findings about content that was held against nothing."""
+    if not m.compared:
+        return []
+    seen = merged(
+        m.canonical([*(a.range for a in m.comparison.areas), *(a.range for k in m.known for a in k.comparison.areas)])
+    )
+    out = []
+    images = [m.suspect.judged, m.good.judged, *(k.image.image for k in m.known)]
+    compared = max(_content(i, m, within=seen) for i in images)
+    if compared < LEAST_CONTENT:
+        out.append(found("too-little-compared", size=compared))
+    proven = [i.image.range for i in m.suspect.images if i.verification.hash is Check.VALID]
+    waiting = [s.slot.range for s in m.suspect.slots if s.content.at_start]
+    covered = merged((*seen, *m.canonical([*proven, *waiting]), *m.suspect.masked))
+    total, rest = _content(m.suspect.judged, m), _content(m.suspect.judged, m, without=covered)
+    if rest > total / 2:
+        out.append(found("mostly-uncompared", rest=rest, size=total))
+    if m.has_good:
+        shown = merged((*m.canonical(m.suspect.dump.ranges), *m.suspect.masked))
+        total, rest = _content(m.good.judged, m), _content(m.good.judged, m, without=shown)
+        if rest > total / 2:
+            out.append(found("mostly-unread", rest=rest, size=total, name=m.name))
+    return out
+
+
+def _content(
+    image: MemoryImage, m: Measured, *, within: Sequence[AddressRange] = (), without: Iterable[AddressRange] = ()
+) -> int:
+    """Count cells of an image that hold neither 0x00 nor the erased value; each cell once, whatever its alias."""
+    count = 0
+    done: tuple[AddressRange, ...] = merged(without)
+    for s in image.segments:
+        start = m.chip.canonical(s.start)
+        here: tuple[AddressRange, ...] = (AddressRange(start, start + s.data.size),)
+        if within:
+            here = tuple(x for r in here for w in within if (x := r.intersection(w)).size)
+        content = (s.data != m.chip.flash.erased) & (s.data != 0)
+        for r in subtracted(here, done):
+            count += int(np.count_nonzero(content[r.start - start : r.stop - start]))
+        done = merged((*done, *here))
+    return count
+
+
+def _cells(ranges: Iterable[AddressRange], m: Measured) -> int:
+    """Return how many cells these ranges name, each once."""
+    return sum(r.size for r in merged(m.canonical(ranges)))
+
+
+def scope_of(m: Measured) -> str:
+    """Return what was judged and what was not, in words."""
+    said = []
+    judged = [a.range for a in m.comparison.areas if a.state.value not in ("masked", "unreadable")]
+    if judged:
+        said.append(
+            f"{size_text(_cells(judged, m))} of {m.name} were compared with {m.good.board.name}"
+            f" ({m.chip.title} has {size_text(m.chip.flash.size)} of flash)"
+        )
+    said += [f"{size_text(k.seen_bytes)} with {k.image.name}" for k in m.known if k.seen_bytes]
+    if not said:
+        said.append("nothing could be compared with a good dump or a known image")
+    hidden = merged((*m.suspect.masked, *m.good.masked))
+    if hidden:
+        said.append(f"not judged, because the reader was not shown it: {ranges_text(hidden)}")
+    unread = m.comparison.not_compared
+    if _content(m.good.judged, m, within=m.canonical(unread)) if unread else 0:
+        said.append(f"not read on {m.name}: {ranges_text(unread)}")
+    if m.suspect.dump.unreadable:
+        said.append(f"not readable: {ranges_text(m.suspect.dump.unreadable)}")
+    tested = m.suspect.board.flashtest
+    said.append(
+        "cells were tested by a flash test"
+        if tested is not None
+        else "contents only: no cell was erased or programmed to test it"
+    )
+    if m.chip_assumed:
+        said.append(f"the chip is an assumption ({m.chip.name})")
+    return "; ".join(said) + "."

@@ -7,7 +7,9 @@ from typing import Any
 from h5diag.case.case import Case
 from h5diag.evidence.texts import LogKind, parse_listing, parse_log
 from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis
-from h5diag.judge.verdict import Finding, Hypothesis, NextTest
+from h5diag.judge.findings import Finding
+from h5diag.judge.next_test import NextTest
+from h5diag.judge.weighing import Hypothesis
 
 
 def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -19,7 +21,7 @@ def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
         **_board(first),
         "boards": [{"name": b.name, **_board(b)} for b in diagnosis.boards],
         "across": [_finding(f) for f in diagnosis.across],
-        "chip": first.measured.chip.name,
+        **first.measured.choice.to_dict(),
         "chip_assumed": first.measured.chip_assumed,
         "input_remarks": list(input_remarks(diagnosis.case)),
     }

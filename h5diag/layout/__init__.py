@@ -9,11 +9,13 @@ from pathlib import Path
 
 from h5diag.chip import Chip
 from h5diag.errors import InputError
-from h5diag.evidence.files import read_text
+from h5diag.evidence.door import EvidenceFile, read_evidence
+from h5diag.evidence.files import decode_text
 from h5diag.layout.displacement import Explanation, ExplanationKind, explain
 from h5diag.layout.header import parse_flash_layout
 from h5diag.layout.presets import preset, preset_names
 from h5diag.layout.slots import NO_SLOT, Layout, Mode, Role, Security, Slot
+from h5diag.limits import LAYOUT
 
 __all__ = [
     "NO_SLOT",
@@ -34,13 +36,13 @@ __all__ = [
 _PRESETS = "oemirot-{2m,1m}-{overwrite,swap}[-1image][-data1|-data2]"
 
 
-def load_layout(name: str | Path, chip: Chip | None = None) -> Layout:
+def load_layout(name: str | Path | EvidenceFile, chip: Chip | None = None) -> Layout:
     """Return the preset called `name`, or the layout of the ``flash_layout.h`` at that path.
 
     Parameters
     ----------
     name
-        A preset's name or a path.
+        A preset's name, a path, or a file that was opened already.
     chip
         The chip that it is for; by default the preset's own, and for a header the chip of its flash size.
 
@@ -49,14 +51,14 @@ def load_layout(name: str | Path, chip: Chip | None = None) -> Layout:
     InputError
         When it is neither, or the header cannot be evaluated (the message names the macro).
     """
+    if isinstance(name, EvidenceFile):
+        return parse_flash_layout(decode_text(name.data), source=str(name.path), chip=chip)
     text = str(name)
     if text in preset_names():
         return preset(text, chip)
     path = Path(name)
     if path.is_file():
-        if path.stat().st_size > 1 << 20:
-            raise InputError("larger than 1 MB, so no flash_layout.h", source=text)
-        return parse_flash_layout(read_text(path), source=text, chip=chip)
+        return load_layout(read_evidence(path, limit=LAYOUT), chip)
     if path.is_dir():
         raise InputError("is a folder", source=text, advice="give the flash_layout.h in it")
     if path.suffix or "/" in text or "\\" in text:

@@ -9,8 +9,9 @@ Inc/flash_layout.h`` (areas 4, 0, 1, 5, 2, 3, 6, 7 follow each other from the en
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
+
+from msgspec.structs import replace
 
 from h5diag.chip import DEFAULT_CHIP, Chip, chip_names, load_chip
 from h5diag.errors import InputError

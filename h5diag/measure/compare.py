@@ -7,13 +7,15 @@ that only one of them has is held against the other alias of the same cells, and
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.chip import Chip
+from h5diag.answer import Answer
+from h5diag.chip import Chip, ChipChoice
+from h5diag.layout import Layout
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, subtracted
 
 
@@ -55,7 +57,7 @@ class Area:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Answer):
     """The areas of a comparison, in address order, and the sums over those that really differ.
 
     Parameters
@@ -66,11 +68,17 @@ class Comparison:
         Ranges of the good dump that the suspect's dump does not hold (not read, not unreadable).
     same_view
         False where one alias of the good dump had to be held against the other alias of the suspect's.
+    choice
+        The chip and how it is known; None when nobody asked.
+    layout
+        Names the slots of the areas; None when there is none.
     """
 
     areas: tuple[Area, ...]
     not_compared: tuple[AddressRange, ...]
     same_view: bool
+    choice: ChipChoice | None = field(default=None, compare=False)
+    layout: Layout | None = field(default=None, compare=False)
 
     @property
     def counted(self) -> tuple[Area, ...]:

@@ -11,9 +11,9 @@ import sys
 import pytest
 
 from h5diag.app.cli import build_parser, commands, main
-from h5diag.app.cli.command import Result
 from h5diag.case import load_case
 from h5diag.case.samples import data_folder
+from h5diag.show import printing, sheet
 
 FOUNDING = data_folder() / "founding"
 CONTRACT = {
@@ -102,7 +102,7 @@ BAD_CASES = {
     "absolute path outside": ('[suspect]\noptions = "/etc/hostname"', "outside"),
     "not a list": ('[suspect]\ndumps = "good.hex"', "list"),
     "bad access": ('[suspect]\naccess = "open"', "secure, nonsecure or unknown"),
-    "bad base": ('[suspect]\nbase = "0x0"', "address"),
+    "bad base": ('[suspect]\nbase = "here"', "line 2: suspect.base is not an address"),
     "unknown chip": ('chip = "stm32f407"\n', "stm32f407"),
     "unknown layout": ('layout = "mine"\n', "mine"),
     "both forms": ("[suspect]\n[[suspects]]", "suspects"),
@@ -116,16 +116,16 @@ BAD_CASES = {
     "nested and closed": ("a = " + "[" * 100_000 + "]" * 100_000, "nested too deeply"),
     "key of many parts": (".".join(["a"] * 100_000) + " = 1", "line 1: more than 500 dots"),
     "number of many digits": ("a = " + "9" * 5000, "TOML"),
-    "far too long": ("#" + "x" * (2 << 20), "longer than"),
+    "far too long": ("#" + "x" * (2 << 20), "too large"),
     "name too long": ('[suspect]\ndumps = ["' + "a" * 5000 + '"]', "aaa..."),
-    "a folder for a file": ('[suspect]\ndumps = ["sub"]', "it is a folder"),
+    "a folder for a file": ('[suspect]\ndumps = ["sub"]', "is a folder"),
     "link in a circle": ('[suspect]\ndumps = ["circle.hex"]', "circle"),
     "control characters in a name": ('[suspect]\ndumps = ["a\\nb\\u001b[31m"]', "a?b?[31m"),
     "odd mode": ('[suspect]\nmode = "foo"', "hotplug, under-reset, normal or unknown"),
     "resets below zero": ("[suspect]\nresets_since_flash = -4", "number of resets"),
-    "resets in words": ('[suspect]\nresets_since_flash = "many"', "number of resets"),
-    "resets as truth": ("[suspect]\nresets_since_flash = true", "number of resets"),
-    "after_da in words": ('[suspect]\nafter_da = "no"', "true, false"),
+    "resets in words": ('[suspect]\nresets_since_flash = "many"', "is 'many'; it is a whole number or unknown"),
+    "resets as truth": ("[suspect]\nresets_since_flash = true", "is true or false, not a whole number"),
+    "after_da in words": ('[suspect]\nafter_da = "no"', "is 'no'; it is true, false or unknown"),
     "tool is a number": ("[suspect]\ntool = 5", "not a text"),
     "layout of another chip": ('chip = "stm32h503rb"\nlayout = "oemirot-2m-overwrite"', "case.toml"),
     "layout of no name": ('layout = "mine"', "case.toml"),
@@ -158,7 +158,7 @@ def test_a_link_that_leaves_the_folder_is_refused(tmp_path, capsys):
     (tmp_path / "case" / "case.toml").write_text('[suspect]\ndumps = ["link.hex"]')
     os.symlink(FOUNDING / "good.hex", tmp_path / "case" / "link.hex")
     assert main(["diagnose", str(tmp_path / "case")]) == 2
-    assert "outside" in capsys.readouterr().err
+    assert "leaves the case folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["case.toml", "good.hex.map.json"])
@@ -182,7 +182,7 @@ def test_a_pipe_is_called_a_pipe_and_never_waited_for(tmp_path, capsys):
     (tmp_path / "case.toml").write_text('[suspect]\ndumps = ["good.hex"]')
     os.mkfifo(tmp_path / "good.hex")
     assert main(["diagnose", str(tmp_path)]) == 2
-    assert "it is a pipe" in capsys.readouterr().err
+    assert "is a pipe" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_pipe_is_called_a_pipe_and_never_waited_for(tmp_path, capsys):
         ("Normal", "normal"),
         ("under reset", "under-reset"),
         ("UR", "under-reset"),
-        ("unknown", "unknown"),
+        ("unknown", None),
     ],
 )
 def test_ways_of_connecting_have_one_name_each(written, mode, tmp_path):
@@ -236,7 +236,55 @@ def test_a_text_of_which_nothing_is_understood_is_told(tmp_path, capsys):
 
 def test_what_steers_a_terminal_is_never_printed():
     text = "a\x1b[31m\0\u202eb\u2028\u0085\rc\u00a0d\r\ne\n\tf \u00fc \u2588"
-    assert Result({}, text).text == "a?[31m??b???c d\r\ne\n\tf \u00fc \u2588"
+    clean = "a?[31m??b???c d\r\ne\n\tf \u00fc \u2588"
+    assert printing.clean(text) == clean
+    whole = sheet.sheet(text, sheet.section(text, text, sheet.bullets([text]), sheet.table(text, [[text]])))
+    assert text not in repr(sheet.cleaned(whole))
+    assert repr(sheet.cleaned(whole)).count(repr(clean)) == 6
+
+
+def test_an_unknown_option_points_at_the_help_of_its_own_command(capsys):
+    for argv, prog in (
+        (["locate", "a", "b", "--bogus"], "h5diag locate"),
+        (["loader", "lint", "x", "--bogus"], "h5diag loader lint"),
+        (["loader"], "h5diag loader"),
+    ):
+        assert main(argv) == 2
+        assert f"see '{prog} --help'" in capsys.readouterr().err
+
+
+def test_help_has_examples_that_can_be_parsed_and_exit_statuses(capsys):
+    assert main(["help"]) == 0
+    assert "exit status" in capsys.readouterr().out
+    assert main(["help", "loader", "lint"]) == 0
+    assert "usage: h5diag loader lint" in capsys.readouterr().out
+    assert main(["help", "nonsense"]) == 2
+    for line in [e for c in (*commands(), *(g for c in commands() for g in c.commands)) for e in c.examples]:
+        words = line.split(" #")[0].split(" > ")[0].split()
+        assert words[0] == "h5diag"
+        build_parser().parse_args(words[1:])
+
+
+def test_every_command_has_an_example():
+    for command in commands():
+        for c in command.commands or (command,):
+            assert c.examples, c.name
+
+
+def test_quiet_leaves_out_remarks_and_keeps_errors(capsys, tmp_path):
+    (tmp_path / "a.bin").write_bytes(bytes(range(256)) * 16)
+    path = str(tmp_path / "a.bin")
+    assert main(["compare", path, path]) == 0
+    assert "assumed" in capsys.readouterr().err
+    assert main(["compare", path, path, "--quiet"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(["compare", path, "no-such-file", "-q"]) == 2
+    assert "no-such-file" in capsys.readouterr().err
+
+
+def test_completion_is_printed_for_a_shell(capsys):
+    assert main(["--print-completion", "bash"]) == 0
+    assert "complete" in capsys.readouterr().out
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_the_work(tmp_path, capsys):

@@ -10,16 +10,15 @@ from pathlib import Path, PurePath
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from h5diag.app.cli import evidence as cli
 from h5diag.app.cli import main
 from h5diag.case.folder import load_case
-from h5diag.case.intake import Role, Side, Told, parse_name, sort_evidence, tell, write_case
-from h5diag.case.intake.folder import quoted
+from h5diag.case.intake import Details, Role, Side, parse_name, sort_evidence, tell, write_case
 from h5diag.errors import InputError
+from h5diag.evidence.door import read_evidence
 from h5diag.evidence.files import Sidecar, read_image, write_image, write_sidecar
+from h5diag.limits import MEMORY
 from h5diag.memory import MemoryImage
 
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -63,7 +62,7 @@ def dump_hex(path, start=0x0800_0000, size=0x4000, seed=0):
 def role(tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return tell(path, parse_name(PurePath(name))).role
+    return tell(read_evidence(path, limit=MEMORY), parse_name(PurePath(name))).role
 
 
 # What a file is -------------------------------------------------------------------------------------------------
@@ -125,7 +124,7 @@ def test_role(tmp_path, name, content, expected):
 
 def test_memory_files_by_place_and_name(tmp_path):
     def of(path):
-        return tell(path, parse_name(PurePath(path.name))).role
+        return tell(read_evidence(path, limit=MEMORY), parse_name(PurePath(path.name))).role
 
     image = np.frombuffer(signed(), np.uint8)
     assert of(write_image(MemoryImage.from_bytes(image, 0x080B_E000), tmp_path / "app_enc_sign.hex")) is Role.IMAGE
@@ -139,7 +138,8 @@ def test_memory_files_by_place_and_name(tmp_path):
 def test_an_external_loader(tmp_path):
     path = tmp_path / "quadspi.stldr"
     shutil.copyfile(write_image(MemoryImage.from_bytes(bytes(200), 0), tmp_path / "a.elf"), path)
-    assert tell(path, parse_name(PurePath(path.name))).role is Role.LOADER
+    file = read_evidence(path, limit=MEMORY)
+    assert tell(file, parse_name(PurePath(path.name))).role is Role.LOADER
 
 
 @pytest.mark.parametrize(
@@ -173,15 +173,15 @@ def test_damaged_evidence_is_one_line_and_nothing_is_written(tmp_path, capsys, n
         ("good.hex", Side.GOOD, ""),
         ("suspect-1.hex", Side.SUSPECT, ""),
         ("bad_board_dump2.bin", Side.SUSPECT, "board"),
-        ("nucleo-ob.txt", Side.UNTOLD, "nucleo"),
-        ("dump.bin", Side.UNTOLD, ""),
-        ("ob.txt", Side.UNTOLD, ""),
+        ("nucleo-ob.txt", None, "nucleo"),
+        ("dump.bin", None, ""),
+        ("ob.txt", None, ""),
         ("good/dump.hex", Side.GOOD, ""),
-        ("Custom Board 2/ob displ.txt", Side.UNTOLD, "custom board 2"),
-        ("customA_OptionBytes.log", Side.UNTOLD, "custom a"),
-        ("board1-dump-3.hex", Side.UNTOLD, "board 1"),
+        ("Custom Board 2/ob displ.txt", None, "custom board 2"),
+        ("customA_OptionBytes.log", None, "custom a"),
+        ("board1-dump-3.hex", None, "board 1"),
         ("suspect-dump-0C000000-1.bin", Side.SUSPECT, ""),
-        ("good-vs-bad.txt", Side.UNTOLD, "vs"),
+        ("good-vs-bad.txt", None, "vs"),
         ("WorkingBoard.hex", Side.GOOD, "board"),
         ("nucleo/good.hex", Side.GOOD, "nucleo"),
     ],
@@ -197,9 +197,16 @@ def test_name(name, side, board):
         ("dump-0x0C018000.bin", 0x0C01_8000),
         ("suspect_08000000_2.bin", 0x0800_0000),
         ("0c000000.bin", 0x0C00_0000),
-        ("20241108.bin", -1),
-        ("dump.bin", -1),
-        ("0x080000001.bin", -1),
+        ("qspi_0x90000000.bin", 0x9000_0000),
+        ("sram-20000000.bin", 0x2000_0000),
+        ("edata.09000000.bin", 0x0900_0000),
+        ("ext_0xA0000.bin", 0x000A_0000),
+        ("board-24010400.bin", 0x2401_0400),
+        ("serial_34FF6A06.bin", None),
+        ("report-20250130.bin", None),
+        ("20241108.bin", None),
+        ("dump.bin", None),
+        ("0x080000001.bin", None),
     ],
 )
 def test_address_in_a_name(name, address):
@@ -310,7 +317,170 @@ def test_a_text_with_a_name_of_its_own_is_no_board(tmp_path):
 def test_a_build_beside_dumps_of_both_boards_is_an_image(tmp_path):
     folder = drop(tmp_path, "good.hex", "suspect.hex", "app.hex")
     found = sort_evidence([folder])
-    assert [e.path.name for e in found.content.of(Role.IMAGE)] == ["app.hex"]
+    assert [e.path.name for e in found.of(Role.IMAGE)] == ["app.hex"]
+
+
+def roles(folder, **kwargs):
+    found = sort_evidence([folder], **kwargs)
+    boards = (found.boards.good, *found.suspects)
+    return {e.path.name: e.role for b in boards for e in b.files} | {e.path.name: e.role for e in found.rest}
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (("unit_after_update.hex", "fw_1.hex"), {"unit_after_update.hex": Role.DUMP, "fw_1.hex": Role.IMAGE}),
+        (("dump.hex", "dump_later.hex"), {"dump.hex": Role.DUMP, "dump_later.hex": Role.LATER}),
+        (("assets.hex", "ext_0x70000000.hex"), {"assets.hex": Role.IMAGE, "ext_0x70000000.hex": Role.DUMP}),
+        (("nucleo.hex", "custom_dump.hex"), {"nucleo.hex": Role.DUMP, "custom_dump.hex": Role.DUMP}),
+    ],
+)
+def test_what_was_read_and_what_was_made(tmp_path, names, wanted):
+    assert roles(drop(tmp_path, *names)) == wanted
+
+
+def test_letters_and_repeats_count_reads_not_boards(tmp_path):
+    for number, names in enumerate((("dump_a.hex", "dump_b.hex"), ("return.hex", "return_again.hex"))):
+        found = sort_evidence([drop(tmp_path / str(number), *names)])
+        assert [[e.path.name for e in b.files] for b in found.boards.suspects] == [sorted(names)]
+
+
+def test_two_logs_may_be_of_one_board_and_two_listings_are_not(tmp_path):
+    folder = drop(tmp_path, "cube.log", "notes.log", "dump.hex")
+    found = sort_evidence([folder])
+    assert [len(b.files) for b in found.suspects] == [3]
+    write_case(found, tmp_path / "case")
+    table = tomllib.loads((tmp_path / "case" / "case.toml").read_text())
+    assert table["suspect"]["log"] == ["cube.log", "notes.log"]
+    assert load_case(tmp_path / "case").suspects[0].log.name == "cube.log, notes.log"
+
+
+# Adding to a case -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A case folder with words of its owner's in it."""
+    folder = drop(tmp_path, "good.hex", "good-ob.txt", "suspect.hex")
+    write_case(sort_evidence([folder]), tmp_path / "case")
+    toml = tmp_path / "case" / "case.toml"
+    text = toml.read_text().replace("[suspect]", '[suspect]  # the one from the field\nmarking = "STM32H573"')
+    toml.write_text("# typed by hand\n" + text)
+    return tmp_path / "case"
+
+
+def test_files_are_added_and_what_was_typed_stays(begun, tmp_path, capsys):
+    folder = drop(tmp_path / "2", "suspect-2.hex", "suspect-log.txt", "flashtest.json")
+    before = {p.name: p.read_bytes() for p in begun.iterdir() if p.name != "case.toml"}
+    files = [str(folder / n) for n in ("suspect-2.hex", "suspect-log.txt", "flashtest.json")]
+    assert main(["case", str(begun), *files, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["case"] == str(begun)
+    text = (begun / "case.toml").read_text()
+    assert text.startswith("# typed by hand\n")
+    assert "[suspect]  # the one from the field" in text
+    table = tomllib.loads(text)
+    assert table["suspect"] == {
+        "marking": "STM32H573",
+        "name": "suspect",
+        "dumps": ["suspect.hex", "suspect-2.hex"],
+        "log": "suspect-log.txt",
+        "flashtest": "flashtest.json",
+    }
+    assert {n: (begun / n).read_bytes() for n in before} == before
+    load_case(begun)
+    assert main(["case", str(begun), *files]) == 0, "the same file again is another file: it gets a name of its own"
+    assert len(tomllib.loads((begun / "case.toml").read_text())["suspect"]["dumps"]) == 3
+    capsys.readouterr()
+
+
+def test_a_file_that_lies_in_the_case_already_is_named_and_not_copied(begun, tmp_path, capsys):
+    dump_hex(begun / "suspect-later.hex", seed=7)
+    names = set(os.listdir(begun))
+    assert main(["case", str(begun)]) == 0
+    assert set(os.listdir(begun)) == names
+    assert tomllib.loads((begun / "case.toml").read_text())["suspect"]["later"] == ["suspect-later.hex"]
+    text = (begun / "case.toml").read_text()
+    assert main(["case", str(begun)]) == 0, "nothing new"
+    assert (begun / "case.toml").read_text() == text
+    capsys.readouterr()
+
+
+def test_whose_an_added_file_is(begun, tmp_path):
+    folder = drop(tmp_path / "2", "ob.txt", "x.hex", "log.txt")
+    found = sort_evidence([folder / "ob.txt"], into=begun)
+    assert any("ob.txt is taken for suspect's" in r for r in found.remarks), "the good board has a listing"
+    toml = begun / "case.toml"
+    toml.write_text(toml.read_text().replace('log = "good-ob.txt"\n', ""))
+    found = sort_evidence([folder / "log.txt"], into=begun)
+    assert [e.path.name for e in found.boards.loose] == ["log.txt"], "both boards lack a log"
+    found = sort_evidence([folder / "log.txt"], into=begun, ask=lambda q, names: names.index("good"))
+    assert found.boards.good.files[-1].path.name == "log.txt"
+    found = sort_evidence([folder / "log.txt"], good=[folder / "log.txt"], into=begun)
+    assert found.boards.good.files[-1].path.name == "log.txt"
+
+
+def test_a_second_suspect_makes_a_list_of_them(tmp_path):
+    folder = drop(tmp_path, "good.hex", "board 1/suspect.hex")
+    write_case(sort_evidence([folder]), tmp_path / "case")
+    toml = tmp_path / "case" / "case.toml"
+    toml.write_text(toml.read_text().replace("[suspect]", "[[suspects]]") + '\n[[suspects]]\nname = "board 2"\n')
+    more = drop(tmp_path / "3", "board 2/dump.hex")
+    write_case(sort_evidence([more], into=tmp_path / "case"), tmp_path / "case")
+    rows = tomllib.loads(toml.read_text())["suspects"]
+    assert [len(r.get("dumps", [])) for r in rows] == [1, 1]
+
+
+def test_a_newer_result_takes_the_place_and_the_older_one_stays(begun, tmp_path):
+    for i in range(2):
+        (tmp_path / str(i)).mkdir()
+        (tmp_path / str(i) / "flashtest.json").write_text(json.dumps(FLASHTEST | {"faults": i}))
+        found = write_case(sort_evidence([tmp_path / str(i) / "flashtest.json"], into=begun), begun)
+    assert tomllib.loads((begun / "case.toml").read_text())["suspect"]["flashtest"] == "1-flashtest.json"
+    assert any("flashtest.json stays in the folder unused" in r for r in found.remarks)
+    assert json.loads((begun / "flashtest.json").read_text())["faults"] == 0
+
+
+def test_a_copy_that_fails_leaves_the_case_as_it_was(begun, tmp_path, monkeypatch):
+    folder = drop(tmp_path / "2", "suspect-2.hex", "suspect-3.hex")
+    found = sort_evidence([folder / "suspect-2.hex", folder / "suspect-3.hex"], into=begun)
+    before = {p.name: p.read_bytes() for p in begun.iterdir()}
+    (folder / "suspect-3.hex").unlink()
+    with pytest.raises(InputError, match="no such file"):
+        write_case(found, begun)
+    assert {p.name: p.read_bytes() for p in begun.iterdir()} == before
+
+
+# Strangers' files -----------------------------------------------------------------------------------------------
+
+
+def test_one_file_that_cannot_be_read_does_not_hide_the_others(tmp_path, capsys):
+    folder = drop(tmp_path, "good.hex", "suspect.hex")
+    (folder / "cut.hex").write_text(":10000000\n")
+    (folder / "empty-log.txt").touch()
+    assert main(["case", str(folder), "--out", str(tmp_path / "case"), "--json"]) == 0
+    unused = {Path(u["file"]).name: u["what"] for u in json.loads(capsys.readouterr().out)["unused"]}
+    assert unused == {
+        "cut.hex": "cannot be used: line 1: the Intel HEX record is cut short",
+        "empty-log.txt": "cannot be used: is empty",
+    }
+
+
+def test_a_link_out_of_the_dropped_folder_is_not_copied(tmp_path, capsys):
+    folder = drop(tmp_path, "good.hex", "suspect.hex")
+    (tmp_path / "id.pem").write_text(pem("PRIVATE"))
+    (folder / "key.pem").symlink_to(tmp_path / "id.pem")
+    assert main(["case", str(folder), "--out", str(tmp_path / "case"), "--json"]) == 0
+    out = capsys.readouterr().out
+    assert "leaves the case folder" in out
+    assert not any("PRIVATE" in p.read_text("latin-1") for p in (tmp_path / "case").iterdir())
+
+
+def test_a_pipe_among_the_files_does_not_hang(tmp_path, capsys):
+    folder = drop(tmp_path, "good.hex", "suspect.hex")
+    os.mkfifo(folder / "suspect-log.txt")
+    assert main(["case", str(folder), "--out", str(tmp_path / "case")]) == 0
+    assert "cannot be used: is a pipe" in capsys.readouterr().out
 
 
 # The folder -----------------------------------------------------------------------------------------------------
@@ -417,7 +587,7 @@ def test_the_bundled_cases_sort_themselves(tmp_path, capsys, case):
 def test_the_same_name_twice(tmp_path):
     folder = drop(tmp_path, "good/dump.hex", "suspect/dump.hex", "suspect/case.TOML.hex")
     out = tmp_path / "case"
-    write_case(sort_evidence([folder]).content, out)
+    write_case(sort_evidence([folder]), out)
     case = load_case(out)
     assert case.good.dumps[0].image == read_image(folder / "good/dump.hex")
     assert {d.image.sha256() for d in case.suspects[0].dumps} == {
@@ -447,7 +617,7 @@ def test_awkward_names(tmp_path, name):
     dump_hex(tmp_path / "a.hex")
     shutil.copyfile(tmp_path / "a.hex", folder / name)
     out = tmp_path / "case"
-    write_case(sort_evidence([folder], told=Told(title=name)).content, out)
+    write_case(sort_evidence([folder], details=Details(title=name)), out)
     case = load_case(out)
     plain = "".join(c if c.isprintable() else "?" for c in name)
     assert case.title == (plain if len(name) <= 200 else plain[:197] + "...")
@@ -464,11 +634,6 @@ def test_a_name_that_is_no_text(tmp_path, capsys):
     capsys.readouterr()
 
 
-@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=30))
-def test_quoting(text):
-    assert tomllib.loads(f"x = {quoted(text)}") == {"x": text}
-
-
 def test_bases_of_binaries(tmp_path):
     folder = tmp_path / "drop"
     folder.mkdir()
@@ -477,7 +642,7 @@ def test_bases_of_binaries(tmp_path):
     write_sidecar(folder / "suspect-known.bin", Sidecar(base=0x080B_E000, mode="hotplug", chip="stm32h563zi"))
     found = sort_evidence([folder])
     out = tmp_path / "case"
-    write_case(found.content, out)
+    write_case(found, out)
     case = load_case(out)
     starts = {d.name: d.image.span.start for d in (*case.suspects[0].dumps,)}
     assert starts == {
@@ -511,12 +676,12 @@ def test_nothing_is_ever_written_over(tmp_path, capsys, monkeypatch):
 def test_several_files_for_one_key_are_said(tmp_path):
     folder = drop(tmp_path, "good.hex", "suspect-board1-ob.txt", "bad board 2-ob.txt", "suspect-board1.hex")
     found = sort_evidence([folder])
-    write_case(found.content, tmp_path / "case")
+    write_case(found, tmp_path / "case")
     assert sorted(len(b.files) for b in found.boards.suspects) == [1, 2], "names that count boards keep them apart"
     assert len(load_case(tmp_path / "case").suspects) == 2
     folder = drop(tmp_path / "2", "suspect.hex", "suspect-ob.txt", "suspect-ob2.txt")
     found = sort_evidence([folder])
-    write_case(found.content, tmp_path / "case2")
+    found = write_case(found, tmp_path / "case2")
     assert any("left out: suspect-ob2.txt" in r for r in found.remarks)
 
 
@@ -552,7 +717,7 @@ def test_bad_usage(tmp_path, capsys):
 
 def test_too_many_files(tmp_path, monkeypatch):
     folder = drop(tmp_path, *(f"dump{i}.hex" for i in range(5)))
-    monkeypatch.setattr("h5diag.case.intake.sorting.MOST_FILES", 4)
+    monkeypatch.setattr("h5diag.evidence.door.FOLDER_FILES", 4)
     with pytest.raises(InputError, match="more than 4 files"):
         sort_evidence([folder])
 

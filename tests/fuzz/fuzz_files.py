@@ -20,7 +20,9 @@ import numpy as np
 
 from h5diag.case.intake import parse_name, tell
 from h5diag.errors import InputError
+from h5diag.evidence.door import read_evidence
 from h5diag.evidence.files import parse_memory_text, read_image, sidecar_path, write_image
+from h5diag.limits import MEMORY
 from h5diag.memory import AddressRange, MemoryImage, Segment
 
 FOLDER = Path(tempfile.mkdtemp(prefix="h5diag-fuzz-"))
@@ -91,7 +93,7 @@ def one(data: bytes) -> None:
             assert image.size <= max(64 << 20, 4 * len(data))
     beside.unlink()
     with contextlib.suppress(InputError):
-        tell(path, parse_name(PurePath(path.name)))
+        tell(read_evidence(path, limit=MEMORY), parse_name(PurePath(path.name)))
     with contextlib.suppress(InputError):
         parse_memory_text(data.decode("latin-1"))
 

@@ -19,11 +19,10 @@ import cubeprog_texts as texts
 
 from h5diag.chip import load_chip
 from h5diag.evidence.files import decode_text
-from h5diag.evidence.texts import parse_listing, parse_log, parse_registers
+from h5diag.evidence.texts import chip_of, parse_listing, parse_log, parse_registers
 from h5diag.layout import load_layout
 from h5diag.measure.options import (
     check_options,
-    choose_chip,
     compare_options,
     decode_listing,
     decode_registers,
@@ -89,14 +88,14 @@ def one(data: bytes) -> None:
     text = decode_text(data)
     log = parse_log(text)
     listing = parse_listing(text)
-    choice = choose_chip(log.banner, listing)
-    boards = [decode_listing(listing, choice.chip), decode_registers(parse_registers(text), choice.chip)]
-    shown = [log_text(log, explain_log(log, choice.chip, LAYOUT), chip=choice.text)]
+    choice = chip_of([log])
+    boards = [decode_listing(listing, choice.read_as), decode_registers(parse_registers(text), choice.read_as)]
+    shown = [log_text(log, explain_log(log, choice.read_as, LAYOUT), chip=choice.text)]
     for board in boards:
         summary(board)
         shown.append(options_text(board, chip=choice.text, checks=check_options(board, LAYOUT)))
         shown.append(diff_text(compare_options([GOOD, board]), ["good", "other"]))
-    read_provisioning(log.programming, choice.chip, LAYOUT)
+    read_provisioning(log.programming, choice.read_as, LAYOUT)
     took = time.process_time() - begun
     assert took < FREE_S + PER_MEGABYTE_S * len(data) / 1e6, f"{took:.1f} s for {len(data)} bytes"
     assert all(c.isprintable() or c == "\n" for part in shown for c in part), "an unprintable character is shown"

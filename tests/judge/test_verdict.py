@@ -7,9 +7,10 @@ import re
 
 import pytest
 
-from h5diag.judge.verdict import Direction, Finding, Status, TestClass, VerdictWord, causes, choose_next_test, weigh
-from h5diag.judge.verdict.next_test import NOTHING, known_tests
-from h5diag.judge.verdict.weighing import load_table
+from h5diag.judge import Direction, Finding, Status, TestClass, VerdictWord, causes, choose_next_test, weigh
+from h5diag.judge.findings import rows
+from h5diag.judge.next_test import NOTHING, known_tests
+from h5diag.judge.weighing import load_table
 
 IDS = """install-pending masked-read debug-locked options-not-applied bank-swapped wrong-bank-erase
 wrong-size-assumption wrong-placement not-erased padding dump-corrupted loader-bypassed loader-mislinked
@@ -35,7 +36,7 @@ def test_without_evidence_nothing_is_tested_and_nothing_decided():
 def test_every_hypothesis_can_be_supported_and_excluded_or_says_why_not():
     table = load_table()
     for cause in table.causes:
-        weights = [moves[cause.id] for moves in table.weights.values() if cause.id in moves]
+        weights = [row.moves[cause.id] for row in rows().values() if cause.id in row.moves]
         # A user-flash test says nothing about the vendor's area, so that cause stays possible at the most.
         reach = cause.prior + sum(w for w in weights if w > 0)
         assert (reach >= table.supported_at) is (cause.id != "system-flash"), cause.id
@@ -49,12 +50,11 @@ def test_a_finding_counts_once_however_often_it_is_made():
 
 def test_the_order_of_findings_does_not_matter():
     three = [finding("reads-agree", compares=True), finding("download-pending"), finding("low-voltage")]
-    assert len({weigh(order) for order in itertools.permutations(three)}) <= 6
     words = {tuple((h.id, h.score) for h in weigh(order).hypotheses) for order in itertools.permutations(three)}
     assert len(words) == 1
 
 
-@pytest.mark.parametrize("id", sorted(load_table().weights))
+@pytest.mark.parametrize("id", sorted(rows()))
 def test_no_hint_ever_decides(id):
     verdict = weigh([finding(id, hint=True, direction=Direction.NEITHER)])
     assert not verdict.of(Status.SUPPORTED)
@@ -62,13 +62,13 @@ def test_no_hint_ever_decides(id):
 
 
 def test_all_hints_together_do_not_decide():
-    verdict = weigh([finding(id, hint=True) for id in load_table().weights])
+    verdict = weigh([finding(id, hint=True) for id in rows()])
     assert not verdict.of(Status.SUPPORTED)
     assert not verdict.of(Status.EXCLUDED)
 
 
 def test_only_the_proof_makes_faulty():
-    everything_but = [finding(id) for id in load_table().weights if id != "flash-test-proves"]
+    everything_but = [finding(id) for id in rows() if id != "flash-test-proves"]
     assert weigh(everything_but).word is not VerdictWord.FAULTY
     assert weigh([finding("flash-test-proves", direction=Direction.CHIP)]).word is VerdictWord.FAULTY
 

@@ -1,21 +1,21 @@
 """The command line: a thin layer, one library call per command.
 
-``--json`` prints exactly one document on standard output; remarks go to standard error. Exit status: 0 it ran,
-2 bad usage or unreadable input, 3 the probe or link failed, 4 refused for lack of permission.
+``--json`` prints exactly one document on standard output; remarks go to standard error.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from h5diag import __version__
-from h5diag.app.cli.command import Command
+from h5diag.app.cli.command import Command, Result
 from h5diag.errors import Cancelled, H5DiagError, InputError, PermissionRefused, ProbeError
+from h5diag.show import printing, sheet
 
 GROUPS: tuple[str, ...] = (
     "diagnose",
@@ -31,12 +31,25 @@ GROUPS: tuple[str, ...] = (
 )
 """Modules of this package that hold a tuple ``COMMANDS``, in the order of the help text."""
 
+EXITS = (
+    (0, "it ran, whatever the verdict"),
+    (1, "a fault of h5diag, or the chip answered wrongly"),
+    (2, "bad usage or unreadable input: one line says which file, where in it, and what to do"),
+    (3, "the probe or the link failed"),
+    (4, "refused for lack of permission"),
+)
+"""Exit statuses and their meaning, for every command."""
+
 
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong in one line; argparse alone would print the usage over several."""
-        sys.stderr.write(f"{self.prog}: {message}; see '{self.prog} --help'\n")
+        printing.error(f"{self.prog}: {message}; see '{self.prog} --help'")
         raise SystemExit(2)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            printing.write(message)
 
 
 def commands() -> tuple[Command, ...]:
@@ -46,31 +59,89 @@ def commands() -> tuple[Command, ...]:
 
 def build_parser() -> ArgumentParser:
     """Return the parser of the whole command line."""
-    parser = _Parser(prog="h5diag", description="Is this STM32 faulty? Evidence, weighed.", allow_abbrev=False)
+    parser = _Parser(
+        prog="h5diag",
+        description="Is this STM32 faulty? Evidence, weighed.",
+        allow_abbrev=False,
+        formatter_class=RawDescriptionHelpFormatter,
+        epilog=_epilog(
+            ("h5diag demo", "h5diag case my-files/", "h5diag diagnose h5diag-case --report write-up.html"),
+            "'h5diag help COMMAND' and 'h5diag COMMAND --help' say more of one command.",
+        ),
+    )
     parser.add_argument("--version", action="version", version=f"h5diag {__version__}")
-    _add(parser, commands())
+    parser.add_argument("--print-completion", choices=("bash", "zsh", "tcsh"), help="print a completion script")
+    _add(
+        parser,
+        (
+            *commands(),
+            Command("help", "explain a command", _help_arguments, _help, examples=("h5diag help loader lint",)),
+        ),
+    )
     return parser
 
 
 def _add(parser: ArgumentParser, group: Sequence[Command]) -> None:
-    sub = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    sub = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
     for command in group:
-        p = sub.add_parser(command.name, help=command.help, description=command.help, allow_abbrev=False)
+        p = sub.add_parser(
+            command.name,
+            help=command.help,
+            description=command.help,
+            allow_abbrev=False,
+            formatter_class=RawDescriptionHelpFormatter,
+            epilog=_epilog(command.examples, command.exits),
+        )
+        p.set_defaults(h5diag_parser=p)
         if command.commands:
             _add(p, command.commands)
             continue
         command.arguments(p)
         p.add_argument("--json", action="store_true", help="print one JSON document instead of text")
-        p.set_defaults(h5diag_command=command, h5diag_prog=p.prog)
+        p.add_argument("-q", "--quiet", action="store_true", help="no remarks and no progress bar")
+        p.set_defaults(h5diag_command=command)
+
+
+def _epilog(examples: Sequence[str], exits: str) -> str:
+    lines = ["examples:", *(f"  {e}" for e in examples), ""] if examples else []
+    lines += ["exit status:", *(f"  {code}  {meaning}" for code, meaning in EXITS)]
+    return "\n".join([*lines, *(["", exits] if exits else [])])
+
+
+def _help_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar="COMMAND", help="a command, as 'locate' or 'loader lint'")
+
+
+def _help(options: Namespace) -> Result:
+    parser = build_parser()
+    for word in options.words:
+        below = subparsers(parser)
+        if word not in below:
+            raise InputError(f"there is no command {word!r}", advice=f"one of {', '.join(below) or 'none'}")
+        parser = below[word]
+    return Result({"help": parser.format_help()}, parser.format_help().rstrip())
+
+
+def subparsers(parser: ArgumentParser) -> dict[str, ArgumentParser]:
+    """Return the commands below a parser by their names."""
+    actions: list[Action] = parser._actions
+    found = next((a for a in actions if isinstance(a, _SubParsersAction)), None)
+    return dict(found.choices) if found else {}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal without UTF-8 must not end in a traceback
+    printing.plain_streams()
     try:
-        options = build_parser().parse_args(argv)
+        parser = build_parser()
+        options, unknown = parser.parse_known_args(argv)
+        if options.print_completion:
+            return _completion(parser, options.print_completion)
+        own = getattr(options, "h5diag_parser", parser)
+        if unknown:
+            own.error(f"unknown option or argument: {' '.join(unknown)}")
+        if not hasattr(options, "h5diag_command"):
+            own.error("which command?")
         return _run(options)
     except SystemExit as stop:
         return int(stop.code or 0)
@@ -79,22 +150,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _completion(parser: ArgumentParser, shell: str) -> int:
+    shtab = import_module("shtab")
+    printing.write(shtab.complete(parser, shell=shell) + "\n")
+    return 0
+
+
 def _run(options: Namespace) -> int:
     command: Command = options.h5diag_command
+    prog = options.h5diag_parser.prog
+    printing.be_quiet(options.quiet)
     try:
         result = command.run(options)
     except H5DiagError as error:
-        sys.stderr.write(f"{options.h5diag_prog}: {error}\n")
+        printing.error(f"{prog}: {error}")
         return _status(error)
     except KeyboardInterrupt:
-        sys.stderr.write(f"{options.h5diag_prog}: stopped\n")
+        printing.error(f"{prog}: stopped")
         return 130
     if options.json:
-        sys.stdout.write(json.dumps(result.document, indent=2, allow_nan=False) + "\n")
-    elif result.text:
-        sys.stdout.write(result.text + "\n")
-    sys.stdout.flush()
+        printing.write(json.dumps(result.document, indent=2, allow_nan=False) + "\n")
+    elif text := _text(result.text, verbose=getattr(options, "verbose", False)):
+        printing.write(text + "\n")
     return result.status
+
+
+def _text(text: str | sheet.Sheet, *, verbose: bool) -> str:
+    if isinstance(text, str):
+        return printing.clean(text)
+    return sheet.terminal(sheet.cleaned(text), printing.width(), colour=printing.coloured(), folded=verbose)
 
 
 def _status(error: H5DiagError) -> int:

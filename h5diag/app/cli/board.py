@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from h5diag.app.cli.command import Command, Result, address_range, number, progress_bar
 from h5diag.errors import InputError
 from h5diag.memory import Access, AddressRange
+from h5diag.show import printing
 
 if TYPE_CHECKING:
     from h5diag.probe.acquire import Dump, DumpPlan
@@ -164,7 +164,9 @@ def _info_text(board: Board, who: Identification, core: CoreState) -> str:
             lines.append(f"{name:16}0x{value:08X}{_flash_error(board, name, value)}")
     if who.options:
         lines += ["", "options"]
-        lines += [f"  {o.name:16}0x{o.value:X}{'  ' + o.meaning if o.meaning else ''}" for o in who.options]
+        for o in who.options:
+            shown = "not known" if o.value is None else f"0x{o.value:X}"
+            lines.append(f"  {o.name:16}{shown}{'  ' + o.meaning if o.meaning else ''}")
     lines += [f"known limit     {e}" for e in who.errata] + [f"remark          {r}" for r in who.remarks]
     return "\n".join(lines)
 
@@ -333,7 +335,7 @@ def _virtual_arguments(parser: ArgumentParser) -> None:
 
 def _virtual(options: Namespace) -> Result:
     from h5diag.sim.virtual import VirtualChip, parse_items
-    from h5diag.sim.virtual.server import ChipServer, serve_until_signal
+    from h5diag.sim.virtual.probe import ChipServer, serve_until_signal
 
     if not 0 <= options.port < 65536:
         raise InputError(f"{options.port} is no TCP port", advice="use 0 to 65535")
@@ -342,24 +344,37 @@ def _virtual(options: Namespace) -> Result:
         name = f"remote:localhost:{server.port}"
 
         def announce() -> None:
-            stream = sys.stderr if options.json else sys.stdout
-            stream.write(f"serving a virtual STM32H563 as {name}; end with Ctrl-C\n")
-            stream.flush()
+            say = printing.remark if options.json else lambda text: printing.write(text + "\n")
+            say(f"serving a virtual STM32H563 as {name}; end with Ctrl-C")
 
         reason = serve_until_signal(server, announce)
     return Result({"port": server.port, "probe": name, "faults": [str(f) for f in setup.faults], "ended": reason}, "")
 
 
 COMMANDS = (
-    Command("probes", "list the debug probes that are plugged in", run=_probes),
+    Command("probes", "list the debug probes that are plugged in", run=_probes, examples=("h5diag probes",)),
     Command(
-        "info", "identify the connected chip: identity, state, options, and where its core is", _info_arguments, _info
+        "info",
+        "identify the connected chip: identity, state, options, and where its core is",
+        _info_arguments,
+        _info,
+        examples=("h5diag info --probe auto", "h5diag info --probe virtual:board=founding --json"),
     ),
     Command(
         "dump",
         "read memory to a file, several times, with a map of what could not be read or disagreed",
         _dump_arguments,
         _dump,
+        examples=(
+            "h5diag dump --probe auto --out board.bin",
+            "h5diag dump --probe auto --range 0x0C000000:0x0C200000 --out secure.hex --resume",
+        ),
     ),
-    Command("virtual", "serve a virtual STM32H563 over TCP to any pyOCD client", _virtual_arguments, _virtual),
+    Command(
+        "virtual",
+        "serve a virtual STM32H563 over TCP to any pyOCD client",
+        _virtual_arguments,
+        _virtual,
+        examples=("h5diag virtual --port 5555 --fault board=founding",),
+    ),
 )

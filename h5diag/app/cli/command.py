@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
-import sys
-import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from textwrap import fill
+from typing import Any
 
-from h5diag.memory import Progress
+from h5diag.answer import Answer
+from h5diag.show.answers import view_of
+from h5diag.show.printing import progress_bar, remark
+from h5diag.show.sheet import Sheet
 
-_PARTS = re.compile(r"[ -~]+|\r\n|.", re.S)
-_SPACES = "\u00a0\u2007\u2009\u200a\u202f\u3000"
+__all__ = ["Command", "Result", "address_range", "number", "progress_bar", "result_of", "wrapped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,25 +25,26 @@ class Result:
     document
         Plain dicts, lists, strings, numbers, booleans and None; addresses and sizes as integers.
     text
-        The same for a person: the answer first, aligned, addresses in hex. No trailing line end. Texts of strangers
-        may be in it: what steers a terminal, or the direction of writing, becomes a question mark.
+        The same for a person: a sheet, or a text without trailing line end. Texts of strangers may be in it: the
+        frame prints nothing of them that steers a terminal.
     status
         Exit status; 0 whatever the verdict.
     """
 
     document: Mapping[str, object]
-    text: str
+    text: str | Sheet
     status: int = 0
 
-    def __post_init__(self) -> None:
-        object.__setattr__(
-            self,
-            "text",
-            "".join(
-                part if part.isprintable() or part in ("\n", "\r\n", "\t") else " " if part in _SPACES else "?"
-                for part in _PARTS.findall(self.text)
-            ),
-        )
+
+def result_of(answer: Answer, *, status: int = 0, **more: Any) -> Result:
+    """Return what a command prints of a result of the library; `more` goes into the document.
+
+    A chip that is only assumed is said on standard error.
+    """
+    view, choice = view_of(answer), getattr(answer, "choice", None)
+    if choice is not None and choice.assumed:
+        remark(f"h5diag: {choice.text}")
+    return Result(view.document(answer) | more, view.sheet(answer), status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,15 @@ class Command:
     help
         One line that says what it does.
     arguments
-        Adds the command's own arguments to its parser. ``--json`` is there already.
+        Adds the command's own arguments to its parser. ``--json`` and ``--quiet`` are there already.
     run
         Does the work. Heavy rooms are imported inside it, so that ``h5diag --help`` stays quick.
     commands
         Sub-commands; then `run` is never called.
+    examples
+        Lines that can be typed as they are, shown by ``--help``.
+    exits
+        What an exit status means for this command beyond the usual.
     """
 
     name: str
@@ -70,6 +74,8 @@ class Command:
     arguments: Callable[[ArgumentParser], None] = lambda parser: None
     run: Callable[[Namespace], Result] = lambda options: Result({}, "")
     commands: tuple[Command, ...] = ()
+    examples: tuple[str, ...] = ()
+    exits: str = ""
 
 
 def wrapped(text: str, first: str = "", rest: str | None = None) -> str:
@@ -101,23 +107,3 @@ def address_range(text: str) -> tuple[int, int]:
     if a >= b or a < 0:
         raise ArgumentTypeError(f"{text!r} is an empty range; STOP must be above START")
     return a, b
-
-
-@contextmanager
-def progress_bar(label: str) -> Iterator[Progress]:
-    """Give a `Progress` that draws a bar on standard error after a second, on a terminal only."""
-    begun, drawn = time.monotonic(), False
-
-    def show(fraction: float) -> None:
-        nonlocal drawn
-        if sys.stderr.isatty() and (drawn or time.monotonic() - begun > 1.0):
-            drawn = True
-            done = round(30 * min(max(fraction, 0.0), 1.0))
-            sys.stderr.write(f"\r{label} [{'#' * done}{'.' * (30 - done)}] {fraction:4.0%}")
-            sys.stderr.flush()
-
-    try:
-        yield show
-    finally:
-        if drawn:
-            sys.stderr.write("\n")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from h5diag.app.cli.command import Command, Result
+from h5diag.show import printing
 
 if TYPE_CHECKING:
     from h5diag.case.intake import BoardFiles, Sorted
@@ -21,7 +21,7 @@ def _case_arguments(parser: ArgumentParser) -> None:
         nargs="*",
         metavar="DIR or FILE",
         help="folders and files in any mixture: dumps, images, option listings, logs, flash_layout.h, "
-        "keys, results of h5diag, an external loader",
+        "keys, results of h5diag, an external loader; a case folder first: the others are added to it",
     )
     parser.add_argument("--out", metavar="DIR", help="the case folder to make (default h5diag-case, then -2, -3 ...)")
     parser.add_argument(
@@ -47,9 +47,10 @@ def _case_arguments(parser: ArgumentParser) -> None:
 def _case(options: Namespace) -> Result:
     from pathlib import Path
 
-    from h5diag.case.intake import Told, new_folder, sort_evidence, write_case
+    from h5diag.case.intake import Details, new_folder, sort_evidence, write_case
     from h5diag.chip import load_chip
     from h5diag.errors import InputError
+    from h5diag.evidence.door import is_evidence
     from h5diag.layout import load_layout
 
     if not options.files and not options.suspect:
@@ -64,8 +65,10 @@ def _case(options: Namespace) -> Result:
         if Path(layout).is_file():
             files.append(layout)
             layout = ""
-    folder = new_folder(options.out)
-    told = Told(
+    into = options.out or (files[0] if files else "")
+    into = into if into and is_evidence(Path(into, "case.toml")) else None
+    folder = Path(into) if into else new_folder(options.out)
+    details = Details(
         options.title,
         chip.name if chip else "",
         layout,
@@ -80,21 +83,18 @@ def _case(options: Namespace) -> Result:
         files,
         good=options.good,
         suspect=options.suspect,
-        told=told,
-        ask=_ask if sys.stdin.isatty() and sys.stderr.isatty() else None,
+        details=details,
+        ask=_ask if printing.somebody_there() else None,
+        into=into,
     )
-    write_case(found.content, folder)
+    found = write_case(found, folder)
     return Result(_document(found, str(folder)), _text(found, str(folder)))
 
 
 def _ask(question: str, answers: Sequence[str]) -> int:
-    sys.stderr.write(question + "\n")
-    for number, answer in enumerate(answers, 1):
-        sys.stderr.write(f"  {number}  {answer}\n")
+    printing.error("\n".join([question, *(f"  {number}  {answer}" for number, answer in enumerate(answers, 1))]))
     while True:
-        sys.stderr.write(f"1 to {len(answers)}, or Enter if you do not know: ")
-        sys.stderr.flush()
-        line = sys.stdin.readline().strip()
+        line = printing.ask(f"1 to {len(answers)}, or Enter if you do not know: ")
         if not line:
             return -1
         if line.isdecimal() and 1 <= int(line) <= len(answers):
@@ -116,7 +116,7 @@ def _document(found: Sorted, folder: str) -> dict[str, object]:
         "suspects": [_board(b) for b in found.boards.suspects],
         "undecided": [_board(b) for b in found.boards.undecided],
         "undecided_files": [str(e.path) for e in found.boards.loose],
-        "others": [{"file": e.path.name, "kind": e.role.value, "what": e.what} for e in found.content.rest],
+        "others": [{"file": e.path.name, "kind": e.role.value, "what": e.what} for e in found.rest],
         "unused": [{"file": str(e.path), "what": e.what} for e in found.unused],
         "remarks": list(found.remarks),
     }
@@ -130,17 +130,17 @@ def _text(found: Sorted, folder: str) -> str:
     ]
     width = max((len(e.path.name) for _, b in boards for e in b.files), default=0)
     width = (
-        max(width, *(len(e.path.name) for e in (*found.content.rest, *found.unused)), 0)
-        if (found.content.rest or found.unused)
+        max(width, *(len(e.path.name) for e in (*found.rest, *found.unused)), 0)
+        if (found.rest or found.unused)
         else width
     )
     lines = [f"case folder: {folder}"]
     for what, board in boards:
         lines += ["", f"{what}: {board.name}"]
         lines += [f"  {e.path.name:<{width}}  {e.what}" for e in board.files]
-    if found.content.rest:
+    if found.rest:
         lines += ["", "for the whole case"]
-        lines += [f"  {e.path.name:<{width}}  {e.what}" for e in found.content.rest]
+        lines += [f"  {e.path.name:<{width}}  {e.what}" for e in found.rest]
     if found.unused:
         lines += ["", "not used"]
         lines += [f"  {e.path.name:<{width}}  {e.what}" for e in found.unused]
@@ -174,8 +174,7 @@ def _capture(options: Namespace) -> Result:
     chip = chip or (layout.chip if layout else load_chip())
     script = capture_script(Shell(options.shell), chip, layout)
     steps = capture_steps(chip, layout)
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(newline="")  # the script's line ends are its own; no system may translate them
+    printing.keep_line_ends()
     document = {
         "shell": options.shell,
         "chip": chip.name,
@@ -192,6 +191,19 @@ COMMANDS = (
         "print a read-only STM32CubeProgrammer script that collects evidence of a board",
         _capture_arguments,
         _capture,
+        examples=(
+            "h5diag capture --print sh --layout oemirot-2m-overwrite > capture.sh",
+            "h5diag capture --print bat > capture.bat",
+        ),
     ),
-    Command("case", "sort evidence files into a case folder and say what is missing", _case_arguments, _case),
+    Command(
+        "case",
+        "sort evidence files into a case folder and say what is missing",
+        _case_arguments,
+        _case,
+        examples=(
+            "h5diag case my-files/",
+            "h5diag case suspect-1.hex suspect-ob.txt --good good.hex good-ob.txt --layout flash_layout.h",
+        ),
+    ),
 )

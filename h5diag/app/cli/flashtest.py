@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from h5diag.app.cli.board import _ACCESS, _hertz
 from h5diag.app.cli.command import Command, Result, address_range, number, progress_bar
 from h5diag.errors import InputError, PermissionRefused
 from h5diag.memory import AddressRange
+from h5diag.show import printing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +142,7 @@ def _run(options: Namespace) -> Result:
     from h5diag.probe.flashtest import flash_test
 
     def show(found: Survey) -> None:
-        sys.stderr.write("\n".join(_before(plan, chip, found)) + "\n")
+        printing.error("\n".join(_before(plan, chip, found)))
 
     with _connected(options, plan.range, plan.speeds_hz[0], chip) as board, progress_bar("flash test") as progress:
         result = flash_test(
@@ -167,18 +167,16 @@ def _connected(options: Namespace, where: AddressRange, speed: int, chip: Chip) 
 
 
 def _tell(text: str) -> None:
-    sys.stderr.write(f"h5diag flashtest: {text}\n")
+    printing.remark(f"h5diag flashtest: {text}")
 
 
 def _power_switch() -> Callable[[], None] | None:
     """Return what asks the person for a power cycle; None when nobody sits there."""
-    if not sys.stdin or not sys.stdin.isatty():
+    if not printing.somebody_there():
         return None
 
     def ask() -> None:
-        sys.stderr.write("\nTurn the supply of the board off, wait a few seconds, turn it on, then press Enter. ")
-        sys.stderr.flush()
-        sys.stdin.readline()
+        printing.ask("\nTurn the supply of the board off, wait a few seconds, turn it on, then press Enter. ")
 
     return ask
 
@@ -261,6 +259,14 @@ def _restore(options: Namespace, chip: Chip) -> Result:
 
 COMMANDS = (
     Command(
-        "flashtest", "prove or clear the flash: back up, erase, fill, verify, restore (destructive)", _arguments, _run
+        "flashtest",
+        "prove or clear the flash: back up, erase, fill, verify, restore (destructive)",
+        _arguments,
+        _run,
+        examples=(
+            "h5diag flashtest --plan --range 0x08040000:0x08048000",
+            "h5diag flashtest --probe auto --range 0x08040000:0x08048000 --allow-erase --out private-folder",
+            "h5diag flashtest --probe auto --restore private-folder",
+        ),
     ),
 )

@@ -62,10 +62,9 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> Result:
-    from h5diag.chip import DEFAULT_CHIP, load_chip
+    from h5diag.app.front import subject_of
     from h5diag.errors import InputError
     from h5diag.evidence.files import read_image
-    from h5diag.layout import load_layout
     from h5diag.measure.firmware import (
         Build,
         Loader,
@@ -77,18 +76,17 @@ def _run(options: Namespace) -> Result:
 
     if options.flashed and not options.layout:
         raise InputError("--flashed needs to know the slots", advice="add --layout (oemirot-2m-overwrite, ...)")
-    chip = load_chip(options.chip) if options.chip else None
-    layout = load_layout(options.layout, chip) if options.layout else None
+    memory = read_image(options.file, base=options.base)
+    chosen = subject_of(options.chip, options.layout, (memory,))
+    known, layout = chosen.chip, chosen.layout
     verify_keys = [load_verify_key(k) for k in options.verify_key]
     decrypt_keys = [load_decrypt_key(k) for k in options.decrypt_key]
-    memory = read_image(options.file, base=options.base)
-    known = layout.chip if layout else chip or load_chip(DEFAULT_CHIP)
     remarks = list(memory.origin.remarks)
     if layout and options.base is None and _is_one_image(memory):
         layout = None
         remarks.append("the file is one image and its address was assumed: give --base to place it in the layout")
-    if not chip and not options.layout:
-        remarks.append(f"chip {known.title} assumed; --chip names another")
+    if chosen.choice.assumed:
+        remarks.append(chosen.choice.text)
     loader = Loader(options.loader)
     overview = examine_firmware(
         memory,
@@ -115,6 +113,7 @@ def _run(options: Namespace) -> Result:
             ),
         )
     document: dict[str, object] = {
+        **chosen.choice.to_dict(),
         "images": [_image(i) for i in overview.images],
         "slots": [_slot(s) for s in overview.slots],
         "builds": [{"file": b.build.name, "matches": [_match(m) for m in b.matches]} for b in overview.builds],
@@ -315,4 +314,12 @@ def _image_lines(judged: JudgedImage) -> list[str]:
     return lines + [f"    problem    {p}" for p in i.image.problems] + [f"    note       {r}" for r in v.remarks]
 
 
-COMMANDS = (Command("image", "boot-loader images in a file or dump: genuine, and installed?", _arguments, _run),)
+COMMANDS = (
+    Command(
+        "image",
+        "boot-loader images in a file or dump: genuine, and installed?",
+        _arguments,
+        _run,
+        examples=("h5diag image dump.hex --layout oemirot-2m-overwrite --verify-key sign-pub.pem",),
+    ),
+)

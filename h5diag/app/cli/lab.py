@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 
 from h5diag.app.cli.command import Command, Result, number
+from h5diag.show import printing
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def _lab(options: Namespace) -> Result:
     }
     if options.copy_only:
         return Result(document, text)
-    sys.stderr.write(text + "\n")
+    printing.remark(text)
     return Result(document, "", 1 if run(lab_command(copied, browser=not options.no_browser), copied.folder) else 0)
 
 
@@ -43,11 +43,19 @@ def _app(options: Namespace) -> Result:
     require_voila()
     copied = copy_out(options.dir)
     command = app_command(copied, port=options.port, browser=not options.no_browser)
-    sys.stderr.write(f"serving {copied.first} on http://127.0.0.1:{options.port}/ (Ctrl-C ends it)\n")
+    printing.remark(f"serving {copied.first} on http://127.0.0.1:{options.port}/ (Ctrl-C ends it)")
     return Result({"dir": str(copied.folder), "port": options.port}, "", 1 if run(command, copied.folder) else 0)
 
 
 COMMANDS = (
-    Command("lab", "notebooks and sample data copied to a folder, JupyterLab opened there", _arguments, _lab),
-    Command("app", "the first notebook as a page on loopback (extra 'app')", _app_arguments, _app),
+    Command(
+        "lab",
+        "notebooks and sample data copied to a folder, JupyterLab opened there",
+        _arguments,
+        _lab,
+        examples=("h5diag lab", "h5diag lab --dir notebooks --copy-only"),
+    ),
+    Command(
+        "app", "the first notebook as a page on loopback (extra 'app')", _app_arguments, _app, examples=("h5diag app",)
+    ),
 )

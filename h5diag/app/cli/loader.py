@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from h5diag.app.cli.command import Command, Result, wrapped
+from h5diag.show import printing
 
 if TYPE_CHECKING:
     from h5diag.measure.loader.calls import LoaderCall
@@ -234,7 +234,7 @@ def _family(options: Namespace, log: LoaderLog | None) -> Family:
         return family(options.chip)
     told = explain(log).family if log is not None else ""
     if not told:
-        sys.stderr.write(f"h5diag loader: no chip was named; {DEFAULT_CHIP} is assumed (say --chip)\n")
+        printing.remark(f"h5diag loader: no chip was named; {DEFAULT_CHIP} is assumed (say --chip)")
     return family(told or DEFAULT_CHIP)
 
 
@@ -243,9 +243,27 @@ COMMANDS = (
         "loader",
         "external loaders: lint the file, explain the log, run it dry",
         commands=(
-            Command("lint", "check an external loader's ELF file", _lint_arguments, _lint),
-            Command("explain", "say in plain words what a verbosity-3 log shows", _explain_arguments, _explain),
-            Command("run", "run a loader on an emulated core (needs the extra 'dryrun')", _run_arguments, _run),
+            Command(
+                "lint",
+                "check an external loader's ELF file",
+                _lint_arguments,
+                _lint,
+                examples=("h5diag loader lint my.stldr --chip h5 --tz on",),
+            ),
+            Command(
+                "explain",
+                "say in plain words what a verbosity-3 log shows",
+                _explain_arguments,
+                _explain,
+                examples=("h5diag loader explain vb3.txt --elf my.stldr",),
+            ),
+            Command(
+                "run",
+                "run a loader on an emulated core (needs the extra 'dryrun')",
+                _run_arguments,
+                _run,
+                examples=("h5diag loader run my.stldr --chip l5 --tz on --trace mine.txt",),
+            ),
         ),
     ),
 )

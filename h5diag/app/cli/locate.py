@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser, Namespace
 
-from h5diag.app.cli.chosen import chosen_chip
-from h5diag.app.cli.command import Command, Result, number, progress_bar
+from h5diag.app.cli.command import Command, Result, number, progress_bar, result_of
+from h5diag.show.printing import remark
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -27,29 +26,35 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> Result:
-    from h5diag.evidence.files import read_image
-    from h5diag.measure.locate import locate
+    from h5diag.app.front import locate, read_memory
     from h5diag.measure.locate.kernel import remark as kernel_remark
-    from h5diag.measure.locate.report import document, on_assumption, text
 
-    reference = read_image(options.reference, base=options.reference_base)
-    dump = read_image(options.dump, base=options.base)
-    for remark in filter(None, (*reference.origin.remarks, *dump.origin.remarks, kernel_remark())):
-        sys.stderr.write(f"h5diag locate: {remark}\n")
-    chosen = chosen_chip(options.chip, options.layout, (dump, reference))
+    reference = read_memory(options.reference, base=options.reference_base)
+    dump = read_memory(options.dump, base=options.base)
+    for text in filter(None, (*reference.origin.remarks, *dump.origin.remarks, kernel_remark())):
+        remark(f"h5diag locate: {text}")
     with progress_bar("locate") as show:
-        placement = locate(
+        found = locate(
             reference,
             dump,
-            layout=chosen.layouts[0] if chosen.layouts else None,
-            chip=chosen.chip,
+            layout=options.layout,
+            chip=options.chip,
             transforms=options.transforms,
             deep=options.deep,
             progress=show,
         )
-    if chosen.assumed:
-        placement = on_assumption(placement, chosen.chip)
-    return Result(document(placement) | {"chip": chosen.chip.name, "chip_assumed": chosen.assumed}, text(placement))
+    return result_of(found)
 
 
-COMMANDS = (Command("locate", "find where pieces of a known image landed in a dump", _arguments, _run),)
+COMMANDS = (
+    Command(
+        "locate",
+        "find where pieces of a known image landed in a dump",
+        _arguments,
+        _run,
+        examples=(
+            "h5diag locate good.hex suspect.hex --layout flash_layout.h",
+            "h5diag locate app.bin dump.bin --base 0x08000000 --reference-base 0x0C018000",
+        ),
+    ),
+)

@@ -39,6 +39,18 @@ def _log_arguments(parser: ArgumentParser) -> None:
 
 
 COMMANDS = (
-    Command("options", "explain option bytes, and what differs from another board", _options_arguments, _run_options),
-    Command("log", "explain anything that STM32CubeProgrammer printed", _log_arguments, _run_log),
+    Command(
+        "options",
+        "explain option bytes, and what differs from another board",
+        _options_arguments,
+        _run_options,
+        examples=("h5diag options suspect-ob.txt good-ob.txt --layout flash_layout.h",),
+    ),
+    Command(
+        "log",
+        "explain anything that STM32CubeProgrammer printed",
+        _log_arguments,
+        _run_log,
+        examples=("h5diag log programmer-output.txt",),
+    ),
 )

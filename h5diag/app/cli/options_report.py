@@ -7,20 +7,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from h5diag.app.cli.command import Result
+from h5diag.chip import ChipChoice, KnownBy
 from h5diag.errors import InputError
 from h5diag.evidence.files import read_text
-from h5diag.evidence.texts import Banner, Discovery, LogKind, Version, parse_log, parse_registers
+from h5diag.evidence.texts import Banner, Discovery, Version, chip_of, parse_log, parse_registers
 from h5diag.layout import Layout, load_layout
 from h5diag.measure.options import (
-    Basis,
-    ChipChoice,
     Extent,
     OptionBytes,
     OptionCheck,
     OptionDiff,
-    Unknown,
     check_options,
-    choose_chip,
     compare_options,
     decode_listing,
     explain_log,
@@ -77,7 +74,7 @@ def run_options(arguments: Namespace) -> Result:
     document: dict[str, object] = {**_options_document(first, choice), "file": paths[0]}
     if layout:
         document["checks"] = [_check_document(c) for c in checks]
-    text = options_text(first, chip=choice.text or choice.chip.title, checks=checks, source=names[0])
+    text = options_text(first, chip=choice.text, checks=checks, source=names[0])
     if len(boards) > 1:
         other, other_choice = boards[1]
         diff = compare_options([first, other], names)
@@ -88,7 +85,7 @@ def run_options(arguments: Namespace) -> Result:
         if layout:
             second["checks"] = [_check_document(c) for c in checks]
         document["other"] = second
-        rest = options_text(other, chip=other_choice.text or other_choice.chip.title, checks=checks, source=names[1])
+        rest = options_text(other, chip=other_choice.text, checks=checks, source=names[1])
         text = f"{diff_text(diff, names)}\n\n{text}\n\n{rest}"
     return Result(document, text)
 
@@ -102,16 +99,14 @@ def _names(paths: list[str]) -> list[str]:
 def _layout(name: str, choice: ChipChoice) -> Layout | None:
     if not name:
         return None
-    return load_layout(name, choice.chip if choice.basis in (Basis.GIVEN, Basis.LOG) else None)
+    return load_layout(name, choice.chip if choice.known_by in (KnownBy.GIVEN, KnownBy.DEV_ID) else None)
 
 
 def _options_document(options: OptionBytes, choice: ChipChoice) -> dict[str, object]:
     return {
-        "chip": options.chip.name,
-        "chip_basis": choice.basis.value,
-        "chip_text": choice.text,
+        **choice.to_dict(),
         "product_state": options.product_state,
-        "tzen": None if isinstance(options.trustzone, Unknown) else options.trustzone,
+        "tzen": options.trustzone,
         "options": {
             s.name: {
                 "value": s.value,
@@ -149,7 +144,7 @@ def _diff_document(diff: OptionDiff) -> list[dict[str, object]]:
     return [
         {
             "name": d.name,
-            "values": [None if isinstance(v, Unknown) else v for v in d.values],
+            "values": list(d.values),
             "meaning": d.meaning,
             "comparable": d.comparable,
             "weight": d.weight.value,
@@ -163,15 +158,16 @@ def run_log(arguments: Namespace) -> Result:
     text = read_tool_text(arguments.file)
     log = parse_log(text)
     loader = _loader_document(text) if log.loader_lines or "flash loader" in text.lower() else None
-    choice = choose_chip(log.banner, log.listing, arguments.chip)
+    choice = chip_of([log], given=arguments.chip)
+    chip = choice.read_as
     layout = _layout(arguments.layout, choice)
     words = parse_registers(text)
-    remarks = explain_log(log, choice.chip, layout) + explain_words(words, choice.chip)
-    options = decode_listing(log.listing, choice.chip)
-    provisioning = read_provisioning(log.programming, choice.chip, layout)
+    remarks = explain_log(log, chip, layout) + explain_words(words, chip)
+    options = decode_listing(log.listing, chip)
+    provisioning = read_provisioning(log.programming, chip, layout)
     document: dict[str, object] = {
         "kind": log.kind.value,
-        "chip": choice.chip.name if choice.basis is not Basis.ASSUMED else None,
+        **choice.to_dict(),
         "banner": _banner_document(log.banner) if log.banner else None,
         "banners": len(log.banners),
         "discovery": _discovery_document(log.discovery) if log.discovery else None,
@@ -195,14 +191,13 @@ def run_log(arguments: Namespace) -> Result:
         "package": provisioning.generation.name.lower(),
         "option_changes": [asdict(o) for o in log.programming.options],
         "rom_sessions": [asdict(s) for s in log.rom_sessions],
-        "registers": [{"name": name, "value": value} for name, value in known_words(words, choice.chip)],
+        "registers": [{"name": name, "value": value} for name, value in known_words(words, chip)],
         "loader": loader,
         "remarks": [*(r.text for r in remarks), *([str(loader["conclusion"])] if loader else [])],
     }
-    if log.kind is LogKind.UNKNOWN:
-        document["chip"] = None
-    chip = choice.text or choice.chip.title
-    shown = log_text(log, remarks, chip=chip, source=Path(arguments.file).name)
+    if choice.assumed:
+        document["chip"] = None  # nothing in a text is read as an assumed chip's
+    shown = log_text(log, remarks, chip=choice.text, source=Path(arguments.file).name)
     if loader:
         shown += f"\n\nexternal loader: {loader['conclusion']} (more: h5diag loader explain)"
     return Result(document, shown)

@@ -14,7 +14,7 @@ import traitlets
 from h5diag.app.panels.dropzone import DropZone, Upload
 from h5diag.app.panels.parts import status_html
 from h5diag.case import Case, load_case
-from h5diag.case.intake import Told, sort_evidence, write_case
+from h5diag.case.intake import Details, sort_evidence, write_case
 from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
 from h5diag.layout import preset_names
@@ -66,9 +66,9 @@ class Source:
             )
         top = Path(tempfile.mkdtemp(prefix="h5diag-case-"))
         sides = [_written(top / name, board) for name, board in (("good", self.good), ("suspect", self.suspect))]
-        told = Told(layout=self.layout, good_access=self.good.access, suspect_access=self.suspect.access)
-        found = sort_evidence([*sides[0], *sides[1]], good=sides[0], suspect=sides[1], told=told)
-        write_case(found.content, top / "case")
+        details = Details(layout=self.layout, good_access=self.good.access, suspect_access=self.suspect.access)
+        found = sort_evidence([*sides[0], *sides[1]], good=sides[0], suspect=sides[1], details=details)
+        found = write_case(found, top / "case")
         missing = tuple(f"{m.what}{f' ({m.board})' if m.board else ''}: {m.how}" for m in found.missing)
         return Loaded(load_case(top / "case"), found.remarks, missing)
 

@@ -10,7 +10,7 @@ import traitlets
 
 from h5diag.errors import InputError
 from h5diag.memory import MemoryImage
-from h5diag.show.plots.pages import HexPages
+from h5diag.show.pages import HexPages
 
 _HERE = Path(__file__).resolve().parent
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,19 @@ from h5diag.app.panels.locate import LocateModel, LocatePanel
 from h5diag.app.panels.options import OptionsPanel
 from h5diag.app.panels.parts import JobBar, status_html
 from h5diag.app.panels.slots import SlotMap
-from h5diag.app.panels.verdict import findings_html, slots_html, verdict_html, weighing_html
 from h5diag.app.panels.work import Job
 from h5diag.case.samples import data_folder
 from h5diag.judge import BoardDiagnosis, Diagnosis, diagnose
 from h5diag.layout import preset_names
 from h5diag.measure.firmware import examine_firmware
 from h5diag.memory import Cancel, Progress
+from h5diag.show.diagnosis import board_sheet, slots_table, weighing_table
+from h5diag.show.pages import pages_of
 from h5diag.show.plots import plot_bits, plot_memory_map
 from h5diag.show.plots.live import follow, live
 from h5diag.show.plots.locate import plot_dots
-from h5diag.show.plots.pages import pages_of
 from h5diag.show.report import fragment_html, write_report
+from h5diag.show.sheet import html, part_html
 
 WAITING = "Choose the evidence and press Run."
 
@@ -186,9 +188,13 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
             return
         loaded, _ = self.model.result
         self.remarks.value = remarks_html(loaded)
-        self.verdict.value = verdict_html(board)
-        self.slots.value = slots_html(board)
-        self.findings.value, self.weighing.value = findings_html(board), weighing_html(board)
+        s = board_sheet(board)
+        self.verdict.value = html(replace(s, sections=tuple(x for x in s.sections if not x.folded)))
+        self.slots.value = part_html(slots_table(board.measured), caption="Slots of the boot loader")
+        self.findings.value = "".join(part_html(p) for x in s.sections if x.title == "Findings" for p in x.parts)
+        self.weighing.value = part_html(
+            weighing_table(board), caption="All causes, in decibans: +10 makes a cause ten times more likely"
+        )
         m = board.measured
         self.hex.show(pages_of(m))
         self._draw(board)
@@ -220,7 +226,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
             model = LocateModel(layout=layout, reference=m.good.judged, dump=m.suspect.judged)
             self.locate.children = (LocatePanel(model, self.jump),)
         elif title == "Options" and not self.options.children:
-            texts = [b.options.text or b.log.text for b in (m.good.board, m.suspect.board)]
+            texts = [t.text if (t := b.options or b.log) else "" for b in (m.good.board, m.suspect.board)]
             known = layout.name if layout and layout.name in preset_names() else ""
             self.options.children = (OptionsPanel(*texts, layout=known),)
         elif title == "Slots" and layout and not self.slot_map.children:

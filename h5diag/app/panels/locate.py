@@ -8,15 +8,15 @@ from typing import Any
 import ipywidgets as widgets
 import traitlets
 
-from h5diag.app.panels.parts import JobBar, status_html, table_html
+from h5diag.app.panels.parts import JobBar, status_html
 from h5diag.app.panels.work import Job
 from h5diag.layout import Layout
 from h5diag.measure.locate import Correlation, Placement, correlate, locate
-from h5diag.measure.locate.report import headline
 from h5diag.memory import Cancel, MemoryImage, Progress
+from h5diag.show.locate import headline, pieces
 from h5diag.show.plots.live import live
 from h5diag.show.plots.locate import plot_correlation
-from h5diag.show.report.write_up import region_rows
+from h5diag.show.sheet import part_html
 
 Jump = Callable[[int], None]
 
@@ -93,10 +93,4 @@ class LocatePanel(widgets.VBox):  # type: ignore[misc]
         found, correlation = self.model.result
         self.answer.value = status_html(headline(found))
         self.plot.children = (live(plot_correlation(correlation), on_click=lambda x, _: self.clicked(x)),)
-        rows = [[r.reference, r.dump, r.displacement, r.equal, r.score, r.meaning] for r in region_rows(found)]
-        self.table.value = table_html(
-            "Pieces found, the clearest first",
-            ["should be at", "is at", "displacement", "equal bytes", "score (bits)", "what it means"],
-            rows,
-            "h5-regions",
-        )
+        self.table.value = part_html(pieces(found), caption="Pieces found")

@@ -133,7 +133,7 @@ def options_html(result: SideBySide) -> str:
     for i, (name, board) in enumerate(zip(result.names, result.boards, strict=True)):
         choice = result.choices[i]
         out.append(f"<h4 style='margin:10px 0 2px'>{escape(name)}: {escape(board.product_state)}</h4>")
-        out.append(f"<div>read as {escape(choice.text or choice.chip.title)}</div>")
+        out.append(f"<div>read as {escape(choice.text)}</div>")
         out += _warnings(board.warnings)
         out.append("<ul style='margin:2px 0 6px'>" + "".join(f"<li>{escape(s)}</li>" for s in summary(board)) + "</ul>")
         out += _checks(result, i)

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from h5diag.case.intake.boards import Ask, BoardFiles, Boards
-from h5diag.case.intake.evidence import Evidence, Role, tell
-from h5diag.case.intake.folder import Content, Told, new_folder, write_case
+from h5diag.case.intake.kinds import Evidence, Name, Role, Side, parse_name, tell
 from h5diag.case.intake.missing import Missing
-from h5diag.case.intake.names import Name, Side, parse_name
-from h5diag.case.intake.sorting import Sorted, sort_evidence
+from h5diag.case.intake.sorting import Ask, BoardFiles, Boards, Details, Sorted, sort_evidence
+from h5diag.case.intake.writing import new_folder, write_case
 
 __all__ = [
     "Ask",
     "BoardFiles",
     "Boards",
-    "Content",
+    "Details",
     "Evidence",
     "Missing",
     "Name",
     "Role",
     "Side",
     "Sorted",
-    "Told",
     "new_folder",
     "parse_name",
     "sort_evidence",

@@ -1,59 +1,133 @@
-"""From dropped files to a case: gather, tell, group, and say what is missing."""
+"""From dropped files to a case: gather, tell, group by board, and say what is missing."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from h5diag.case.intake.boards import Ask, BoardFiles, Boards, sort_boards
-from h5diag.case.intake.evidence import BASE_TOLD, BOARD_ROLES, Evidence, Role, tell
-from h5diag.case.intake.folder import Content, Told
+from h5diag.case.folder import BoardTable, CaseTable, read_table
+from h5diag.case.intake.kinds import BOARD_ROLES, Evidence, Role, Side, parse_name, tell
 from h5diag.case.intake.missing import Has, Missing, missing_of_board, missing_of_case
-from h5diag.case.intake.names import UNKNOWN_BASE, Side, parse_name
 from h5diag.errors import InputError
+from h5diag.evidence.door import is_evidence, read_evidence, walk_evidence
 from h5diag.evidence.files import sidecar_path
+from h5diag.limits import FOLDER_FILES, MEMORY
+from h5diag.memory import Access
 
-MOST_FILES = 1000
-MOST_BYTES = 2 << 30
+Ask = Callable[[str, Sequence[str]], int]
+"""Asked a question with the possible answers; returns the index of the answer, -1 for "I do not know"."""
+
+_OF_SUSPECTS = frozenset({Role.INFO, Role.SWEEP, Role.FLASHTEST, Role.UART, Role.REGISTERS, Role.LATER})
+"""Roles that one collects of the board in question; without another word they are its own."""
+
+_SEVERAL = frozenset({Role.LOG, Role.UART, Role.REGISTERS})
+"""Texts of which a board may well have several."""
+
+Paths = Iterable[str | os.PathLike[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What the person says beside the files; empty where nothing was said."""
+
+    title: str = ""
+    chip: str = ""
+    layout: str = ""
+    marking: str = ""
+    package: str = ""
+    good_access: str = ""
+    suspect_access: str = ""
+    good_mode: str = ""
+    suspect_mode: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardFiles:
+    """The files of one board. `name` is for a person; `side` is None when nobody could say."""
+
+    name: str
+    side: Side | None
+    files: tuple[Evidence, ...] = ()
+
+    def of(self, role: Role) -> tuple[Evidence, ...]:
+        """Return the files of one role, by name."""
+        return tuple(e for e in self.files if e.role is role)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({', '.join(e.path.name for e in self.files)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Boards:
+    """All boards.
+
+    Parameters
+    ----------
+    good, suspects
+        Sorted as far as it could be told; `good` has no files when there is none.
+    undecided
+        Boards of which nobody could say whether they are good. They are treated as suspects.
+    loose
+        Files of which it could not be told to which board they belong.
+    """
+
+    good: BoardFiles = field(default_factory=lambda: BoardFiles("good", Side.GOOD))
+    suspects: tuple[BoardFiles, ...] = ()
+    undecided: tuple[BoardFiles, ...] = ()
+    loose: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """Dropped files, sorted.
+    """Dropped files, sorted; nothing is written yet.
 
     Parameters
     ----------
-    content
-        What goes into the case folder.
+    details
+        What the person said, with what the files themselves tell where nothing was said.
     boards
-        As far as it could be told; `Boards.undecided` are boards of which nobody could say whether they are good.
+        As far as it could be told.
+    rest
+        Evidence that belongs to no board.
     unused
-        Files that are no evidence.
+        Files that are no evidence or cannot be read; `Evidence.what` says why.
     missing
         What would let more be decided.
+    remarks
+        What was assumed or left out, one sentence each.
+    existing
+        What the case folder said before, when files are added to one.
     """
 
-    content: Content
+    details: Details
     boards: Boards
+    rest: tuple[Evidence, ...]
     unused: tuple[Evidence, ...]
-    missing: tuple[Missing, ...]
+    missing: tuple[Missing, ...] = ()
+    remarks: tuple[str, ...] = ()
+    existing: CaseTable | None = None
 
     @property
-    def remarks(self) -> tuple[str, ...]:
-        """What was assumed or left out, one sentence each."""
-        return tuple(dict.fromkeys(self.content.remarks))
+    def suspects(self) -> tuple[BoardFiles, ...]:
+        """The boards in question, those of which nobody could say so included."""
+        return (*self.boards.suspects, *self.boards.undecided)
+
+    def of(self, role: Role) -> tuple[Evidence, ...]:
+        """Return the files that belong to no board and have this role."""
+        return tuple(e for e in self.rest if e.role is role)
 
 
 def sort_evidence(
-    paths: Sequence[str | os.PathLike[str]],
+    paths: Paths,
     *,
-    good: Iterable[str | os.PathLike[str]] = (),
-    suspect: Iterable[str | os.PathLike[str]] = (),
-    told: Told | None = None,
+    good: Paths = (),
+    suspect: Paths = (),
+    details: Details | None = None,
     ask: Ask | None = None,
+    into: str | os.PathLike[str] | None = None,
 ) -> Sorted:
     """Tell what each file is and which board it belongs to; nothing is written.
 
@@ -63,112 +137,108 @@ def sort_evidence(
         Folders (searched through) and files.
     good, suspect
         Files that the person says belong to a board that works, or to one in question.
-    told
-        What the person told beside the files.
+    details
+        What the person says beside the files.
     ask
-        Asked which board is the good one where names cannot tell; None never asks.
+        Asks the person, where names cannot tell; None never asks.
+    into
+        A case folder to which the files are added; what it names keeps its place.
 
     Raises
     ------
     InputError
-        When a file is missing, unreadable or damaged, or no file is evidence.
+        When a path is missing, or no file is evidence. One file among others that cannot be read is no error: it is
+        in `Sorted.unused` with the reason.
     """
-    told = told or Told()
+    paths, details = list(paths), details or Details()
+    table = read_table(Path(into))[0] if into is not None else None
+    before = _boards_of(table, Path(into)) if table is not None and into is not None else Boards()
+    known = {e.path.resolve() for b in (before.good, *before.suspects) for e in b.files}
+    if table is not None and into is not None:
+        known |= {(Path(into) / name).resolve() for name in _others(table)}
     good_files, suspect_files = _existing(good), _existing(suspect)
-    files = _gathered([*paths, *good_files, *suspect_files])
-    everything = [tell(path, parse_name(shown)) for path, shown in files]
+    everything, count = _told([*paths, *good_files, *suspect_files], known)
     unused = tuple(e for e in everything if e.role is Role.NONE)
-    evidence = [e for e in everything if e.role is not Role.NONE]
-    if not evidence:
+    found = [e for e in everything if e.role is not Role.NONE]
+    if not found and table is None:
         first = f" ({unused[0].path.name}: {unused[0].what})" if unused else ""
         raise InputError(
-            f"no evidence among {len(files)} files{first}",
-            source=", ".join(map(str, paths[:3])),
+            f"no evidence among {count} files{first}",
+            source=str(unused[0].path if len(unused) == 1 else ", ".join(map(str, paths[:3]))),
             advice="give dumps, option listings or logs of a board",
         )
-    evidence = [_image_after_all(e, evidence) for e in evidence]
-    boards = sort_boards(evidence, good=good_files, suspect=suspect_files, ask=ask)
-    remarks = list(boards.remarks)
-    remarks += [f"{e.path.name} names no board and both may own it; left out" for e in boards.loose]
+    told = [_with_side(e, good_files, suspect_files) for e in found]
+    old = [replace(e, name=replace(e.name, side=b.side)) for b in (before.good, *before.suspects) for e in b.files]
+    told = [_image_after_all(e, [*told, *old]) for e in told]
+    remarks: list[str] = []
+    boards = _added(before, told, remarks, ask) if table is not None else sort_boards(told, remarks, ask)
+    remarks += [f"{e.path.name}: which board it belongs to could not be told; left out" for e in boards.loose]
     if boards.undecided:
         remarks.append(
             "which board is the good one could not be told; all are taken for suspects: "
             + "; ".join(map(str, boards.undecided))
             + ". Say it with --good FILE"
         )
-    suspects = (*boards.suspects, *boards.undecided)
-    remarks += _assumptions((boards.good, *suspects))
-    if any(e.role is Role.DECRYPT_KEY for e in evidence):
+    remarks += [text for e in told if (text := _assumption(e))]
+    if any(e.role is Role.DECRYPT_KEY for e in told):
         remarks.append("a private key is copied into the case folder; keep the folder to yourself")
     remarks += [
         f"{given}/case.toml was not read; the new case tells only what the files themselves tell"
         for given in map(Path, paths)
-        if (given / "case.toml").is_file()
+        if is_evidence(given / "case.toml") and (into is None or given.resolve() != Path(into).resolve())
     ]
-    chips = sorted({e.chip for e in evidence if e.chip})
-    told = replace(told, chip=told.chip or (chips[0] if len(chips) == 1 else ""), title=told.title or _title(boards))
+    chips = sorted({e.chip for e in told if e.chip})
+    details = replace(details, chip=details.chip or (chips[0] if len(chips) == 1 else ""))
+    if table is None:
+        details = replace(details, title=details.title or _title(boards))
     rest = tuple(
         sorted(
-            (e for e in evidence if e.role not in BOARD_ROLES),
+            (e for e in told if e.role not in BOARD_ROLES),
             key=lambda e: (e.role.value, e.path.name != "flash_layout.h", str(e.path)),
         )
     )
-    content = Content(told, boards.good, suspects, rest, remarks)
-    return Sorted(content, boards, unused, _missing(content))
+    result = Sorted(details, boards, rest, unused, (), tuple(dict.fromkeys(remarks)), table)
+    return replace(result, missing=_missing(result))
 
 
-def _image_after_all(e: Evidence, everything: Sequence[Evidence]) -> Evidence:
-    """Where both boards have dumps that say so, a memory file that says nothing was made, not read."""
-    sides = {o.name.side for o in everything if o.role is Role.DUMP}
-    if (
-        e.role is Role.DUMP
-        and e.what != "a memory view"
-        and not e.name.side
-        and not e.name.says_dump
-        and sides >= {Side.GOOD, Side.SUSPECT}
-        and not sidecar_path(e.path).is_file()
-    ):
-        return replace(e, role=Role.IMAGE, what="a program file, since both boards have dumps")
-    return e
+# Files ----------------------------------------------------------------------------------------------------------
 
 
-def _existing(paths: Iterable[str | os.PathLike[str]]) -> set[Path]:
+def _existing(paths: Paths) -> set[Path]:
     """Return the files, folders searched through, as absolute paths."""
-    return {path.resolve() for path, _ in _gathered(list(paths))}
+    return {path.resolve() for path, _, _ in _gathered(list(paths))}
 
 
-def _gathered(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path]]:
-    """Return each file once with the path that its name is told from, in the order of the names."""
-    found: dict[Path, tuple[Path, Path]] = {}
-    size = 0
-    for given in map(Path, paths):
-        if given.is_dir():
-            pairs = [(p, p.relative_to(given)) for p in islice(_inside(given), MOST_FILES + 1)]
-        else:
-            pairs = [(given, _telling(given, paths))]
-        for path, shown in pairs:
-            if path.name == "case.toml" or _is_attached(path):
-                continue
-            if path.resolve() not in found:
-                size += path.stat().st_size if path.exists() else 0
-            found.setdefault(path.resolve(), (path, shown))
-            if len(found) > MOST_FILES or len(pairs) > MOST_FILES or size > MOST_BYTES:
-                raise InputError(
-                    f"more than {MOST_FILES} files or {MOST_BYTES >> 30} GiB are no evidence of a case",
-                    source=str(given),
-                    advice="name the files that matter",
-                )
-    return sorted(found.values(), key=lambda pair: str(pair[1]))
-
-
-def _inside(folder: Path) -> Iterator[Path]:
-    """Yield the files in a folder, without hidden ones and without other case folders that lie in it."""
-    for at, folders, files in os.walk(folder):
-        if "case.toml" in files and Path(at) != folder:
-            folders.clear()
+def _told(paths: Sequence[str | os.PathLike[str]], known: Collection[Path]) -> tuple[list[Evidence], int]:
+    """Return what each file is that is not known yet, and how many there were; one that cannot be read says why."""
+    out, count = [], 0
+    for path, shown, inside in _gathered(paths):
+        if path.resolve() in known:
             continue
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        yield from (Path(at, f) for f in sorted(files) if not f.startswith(".") and Path(at, f).is_file())
+        count += 1
+        name = parse_name(shown)
+        try:
+            out.append(tell(read_evidence(path, limit=MEMORY, inside=inside), name))
+        except InputError as error:
+            if error.problem == "there is no such file":
+                raise
+            at = f"{error.place}: " if error.place else ""
+            out.append(Evidence(path, Role.NONE, f"cannot be used: {at}{error.problem}", name, inside))
+    return out, count
+
+
+def _gathered(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path, Path | None]]:
+    """Return each file once with the path that its name is told from and the folder it may not leave, by name."""
+    found: dict[Path, tuple[Path, Path, Path | None]] = {}
+    for given in map(Path, paths):
+        folder = given.is_dir()
+        for path in walk_evidence(given) if folder else (given,):
+            shown = path.relative_to(given) if folder else _telling(given, paths)
+            if path.name != "case.toml" and not _is_attached(path):
+                found.setdefault(path.absolute(), (path, shown, given if folder else None))
+        if len(found) > FOLDER_FILES:
+            raise InputError(f"more than {FOLDER_FILES} files", source=str(given), advice="name the files that matter")
+    return sorted(found.values(), key=lambda row: str(row[1]))
 
 
 def _telling(path: Path, paths: Sequence[str | os.PathLike[str]]) -> Path:
@@ -179,50 +249,278 @@ def _telling(path: Path, paths: Sequence[str | os.PathLike[str]]) -> Path:
 
 def _is_attached(path: Path) -> bool:
     dump = path.with_name(path.name.removesuffix(".map.json"))
-    return path.name.endswith(".map.json") and dump.is_file() and sidecar_path(dump) == path
+    return path.name.endswith(".map.json") and is_evidence(dump) and sidecar_path(dump) == path
 
 
-def _assumptions(boards: Iterable[BoardFiles]) -> list[str]:
-    out = []
-    for board in boards:
-        for e in board.files:
-            if e.assumed_base == UNKNOWN_BASE:
-                out.append(
-                    f"{e.path.name} does not say where it was read; 0x08000000 will be assumed. Put the address "
-                    f"into its name, as in {e.path.stem}-0x0C000000{e.path.suffix}"
-                )
-            elif e.assumed_base != BASE_TOLD:
-                out.append(f"the base address 0x{e.assumed_base:08X} of {e.path.name} is taken from its name")
-    return out
+def _with_side(e: Evidence, good: Collection[Path], suspect: Collection[Path]) -> Evidence:
+    path = e.path.resolve()
+    side = Side.GOOD if path in good else Side.SUSPECT if path in suspect else e.name.side
+    return replace(e, name=replace(e.name, side=side))
+
+
+def _image_after_all(e: Evidence, everything: Sequence[Evidence]) -> Evidence:
+    """A memory file whose name says nothing was made, not read, where the others say that they were read."""
+    dumps = [o for o in everything if o.role in (Role.DUMP, Role.LATER)]
+    says_nothing = not (e.name.side or e.name.says_dump or e.name.later or is_evidence(sidecar_path(e.path)))
+    if e.role is not Role.DUMP or e.what == "a memory view" or not says_nothing:
+        return e
+    if {o.name.side for o in dumps} >= {Side.GOOD, Side.SUSPECT}:
+        return replace(e, role=Role.IMAGE, what="a program file, since both boards have dumps")
+    read = [o for o in dumps if o.name.says_dump or o.name.later or o.name.address is not None]
+    if e.name.address is None and not e.name.counted and read and not any(o.name.side for o in dumps):
+        return replace(e, role=Role.IMAGE, what=f"a program file, since {read[0].path.name} says that it was read")
+    return e
+
+
+def _assumption(e: Evidence) -> str:
+    if not e.needs_base or e.role not in (Role.DUMP, Role.LATER):
+        return ""
+    if e.name.address is not None:
+        return f"the base address 0x{e.name.address:08X} of {e.path.name} is taken from its name"
+    return (
+        f"{e.path.name} does not say where it was read; 0x08000000 will be assumed. Put the address "
+        f"into its name, as in {e.path.stem}-0x0C000000{e.path.suffix}"
+    )
+
+
+# Boards ---------------------------------------------------------------------------------------------------------
+
+_Groups = dict[str, tuple[Side | None, list[Evidence]]]
+
+
+def sort_boards(files: Sequence[Evidence], remarks: list[str], ask: Ask | None = None) -> Boards:
+    """Group the files that belong to boards; what was concluded from names alone is added to `remarks`."""
+    groups = _groups([e for e in files if e.role in BOARD_ROLES])
+    loose: tuple[Evidence, ...] = ()
+    # A file that names no board belongs to the one board that lacks its kind, not to a board of its own.
+    if "" in groups and groups[""][0] is None and len(groups) > 1:
+        groups, loose = _placed(groups, remarks)
+    sides = {label: side for label, (side, _) in groups.items()}
+    if None in sides.values():
+        _conclude(groups, sides, remarks, ask)
+    boards: list[BoardFiles] = []
+    for key, (_, found) in groups.items():
+        name, used = _board_name(key, sides[key], found), {b.name for b in boards}
+        name = next(n for n in (name, *(f"{name} ({i})" for i in range(2, len(used) + 3))) if n not in used)
+        boards.append(
+            BoardFiles(name, sides[key], tuple(sorted(map(_dump_first(found), found), key=lambda e: str(e.path))))
+        )
+    goods = [b for b in boards if b.side is Side.GOOD]
+    if len(goods) > 1:
+        others = ", ".join(b.name for b in goods[1:])
+        remarks.append(f"several boards are called good: {others} counts together with {goods[0].name}")
+    return Boards(
+        BoardFiles(goods[0].name if goods else "good", Side.GOOD, tuple(e for b in goods for e in b.files)),
+        tuple(b for b in boards if b.side is Side.SUSPECT),
+        tuple(b for b in boards if b.side is None),
+        loose,
+    )
+
+
+def _dump_first(files: Sequence[Evidence]) -> Callable[[Evidence], Evidence]:
+    """A read that calls itself a later one is later than nothing where it is the only one."""
+    lone = not any(e.role is Role.DUMP for e in files)
+    return lambda e: replace(e, role=Role.DUMP) if lone and e.role is Role.LATER else e
+
+
+def _groups(files: Sequence[Evidence]) -> _Groups:
+    """Files called good are one board, and so are those called suspect, unless their names count boards.
+
+    A file that says neither goes with the files of the same label.
+    """
+    keys: dict[str, tuple[str, Side]] = {}
+    for e in files:
+        if e.name.side:
+            keys.setdefault(e.name.board, (f"{e.name.side.value} {e.name.number}".strip(), e.name.side))
+    found: _Groups = {}
+    for e in sorted(files, key=lambda e: str(e.path)):
+        key, side = e.name.board, e.name.side
+        if side:
+            key = f"{side.value} {e.name.number}".strip()
+        elif key in keys and key:
+            key, side = keys[key]
+        found.setdefault(key, (side, []))[1].append(e)
+    return _without_strays(found)
+
+
+def _without_strays(groups: _Groups) -> _Groups:
+    """A single text with a label of its own (``cubeprog_output.log``) is no board; its label is dropped.
+
+    Without boards called good or suspect, two listings are of two boards; two logs may well be of one.
+    """
+    sided = any(side for side, _ in groups.values())
+    strays = {
+        k: f[0].role
+        for k, (side, f) in groups.items()
+        if k and not side and len(f) == 1 and f[0].role not in (Role.DUMP, Role.LATER)
+    }
+    kinds = Counter(strays.values())
+    moved = [k for k, role in strays.items() if sided or kinds[role] == 1 or role in _SEVERAL]
+    kept = {k: group for k, group in groups.items() if k and k not in moved}
+    nameless = [e for k, (_, f) in groups.items() if not k or k in moved for e in f]
+    if not sided and len(kept) == 1:
+        ((label, (side, f)),) = kept.items()
+        return {label: (side, f + nameless)}
+    return kept | ({"": (None, nameless)} if nameless else {})
+
+
+def _board_name(key: str, side: Side | None, files: Sequence[Evidence]) -> str:
+    """A label that all files share tells more than the side alone."""
+    labels = {e.name.board for e in files}
+    return (labels.pop() if len(labels) == 1 else "") or key or (side.value if side else "board")
+
+
+def _placed(groups: _Groups, remarks: list[str]) -> tuple[_Groups, tuple[Evidence, ...]]:
+    """Give each file without any label to the only board that has none of its kind."""
+    rest = {k: v for k, v in groups.items() if k}
+    loose: list[Evidence] = []
+    suspects = [k for k, (s, _) in rest.items() if s is Side.SUSPECT]
+    if any(e.role in (Role.DUMP, Role.LATER) for e in groups[""][1]) and not suspects:
+        return groups, ()
+    for e in groups[""][1]:
+        lacking = [k for k, (_, found) in rest.items() if not any(f.role is e.role for f in found)]
+        if e.role in _OF_SUSPECTS and len(suspects) == 1:
+            lacking = suspects
+        if len(lacking) == 1:
+            rest[lacking[0]][1].append(e)
+            remarks.append(f"{e.path.name} names no board and is taken for {lacking[0]}'s")
+        else:
+            loose.append(e)
+    return rest, tuple(loose)
+
+
+def _conclude(groups: _Groups, sides: dict[str, Side | None], remarks: list[str], ask: Ask | None) -> None:
+    """Fill in the sides that are not told: by elimination, else by asking, else not at all."""
+    untold = [label for label, side in sides.items() if side is None]
+    if len(groups) == 1:
+        sides[untold[0]] = Side.SUSPECT
+        remarks.append("only one board was given; it is taken for the suspect one")
+    elif Side.GOOD in sides.values():
+        sides.update(dict.fromkeys(untold, Side.SUSPECT))
+        names = ", ".join(label or "unnamed" for label in untold)
+        remarks.append(f"every board not called good is taken for a suspect one: {names}")
+    elif Side.SUSPECT in sides.values() and len(untold) == 1:
+        sides[untold[0]] = Side.GOOD
+        remarks.append(
+            f"{untold[0] or 'the unnamed board'} is taken for the good board, since the other is called suspect"
+        )
+    elif ask is not None:
+        answers = [f"{label or 'unnamed'}: " + ", ".join(e.path.name for e in groups[label][1]) for label in untold]
+        chosen = ask("Which board is the good one?", answers)
+        if 0 <= chosen < len(untold):
+            sides.update({u: Side.GOOD if i == chosen else Side.SUSPECT for i, u in enumerate(untold)})
+
+
+# Adding to a case -----------------------------------------------------------------------------------------------
+
+
+def _boards_of(table: CaseTable, folder: Path) -> Boards:
+    """Return the boards of a case with the files that they have already."""
+    many = [(b, b.name or f"suspect {i}") for i, b in enumerate(table.suspects, 1)]
+    one = table.suspect
+    if not many and one is not None:
+        many = [(one, one.name or "suspect")]
+    good = table.good
+    return Boards(
+        _board_of(good, good.name or "good", Side.GOOD, folder) if good else BoardFiles("good", Side.GOOD),
+        tuple(_board_of(b, name, Side.SUSPECT, folder) for b, name in many),
+    )
+
+
+def _board_of(table: BoardTable, name: str, side: Side, folder: Path) -> BoardFiles:
+    files = []
+    for role in BOARD_ROLES:
+        names = getattr(table, role.value)
+        for file in [names] if isinstance(names, str) else names or ():
+            mode = table.mode or ("known" if is_evidence(sidecar_path(folder / file)) else None)
+            told = parse_name(Path(file))
+            files.append(Evidence(folder / file, role, "in the case already", told, folder, mode=mode))
+    return BoardFiles(name, side, tuple(files))
+
+
+def _others(table: CaseTable) -> list[str]:
+    """Return the files of a case that belong to no board."""
+    names = [table.layout, *(i.file for i in table.images)]
+    if table.loader:
+        names += [table.loader.file, table.loader.log]
+    if table.keys:
+        names += [*table.keys.verify, *table.keys.decrypt]
+    return [n for n in (*names, *(table.provisioning.logs if table.provisioning else ())) if n]
+
+
+def _added(before: Boards, new: Sequence[Evidence], remarks: list[str], ask: Ask | None) -> Boards:
+    """Return the boards of a case with each new file given to one of them."""
+    boards = [before.good, *before.suspects]
+    if not before.suspects:
+        boards.append(BoardFiles("suspect", Side.SUSPECT))
+    loose = []
+    for e in new:
+        if e.role not in BOARD_ROLES:
+            continue
+        at = _owner(e, boards)
+        if at is None and ask is not None:
+            chosen = ask(f"Which board does {e.path.name} belong to?", [b.name for b in boards])
+            at = chosen if 0 <= chosen < len(boards) else None
+        if at is None:
+            loose.append(e)
+            continue
+        if not e.name.side:
+            remarks.append(f"{e.path.name} is taken for {boards[at].name}'s")
+        boards[at] = replace(boards[at], files=(*boards[at].files, e))
+    return Boards(boards[0], tuple(b for b in boards[1:] if b.files), (), tuple(loose))
+
+
+def _owner(e: Evidence, boards: Sequence[BoardFiles]) -> int | None:
+    """Return whose a file is: by the side and the label of its name, else the only board that may lack it."""
+    suspects = range(1, len(boards))
+    if e.name.side is Side.GOOD:
+        return 0
+    labelled = [
+        i
+        for i, b in enumerate(boards)
+        if e.name.board and e.name.board in (parse_name(Path(b.name)).board, *(f.name.board for f in b.files))
+    ]
+    if len(labelled) == 1:
+        return labelled[0]
+    if e.name.side is Side.SUSPECT or e.role in _OF_SUSPECTS or not boards[0].files:
+        return 1 if len(suspects) == 1 else None
+    lacking = [i for i, b in enumerate(boards) if not b.of(e.role)]
+    return lacking[0] if len(lacking) == 1 else None
+
+
+# What is missing ------------------------------------------------------------------------------------------------
 
 
 def _title(boards: Boards) -> str:
     names = [b.name for b in (*boards.suspects, *boards.undecided)]
     suspects = ", ".join(n for n in names if n not in ("suspect", "board")) or "a suspect board"
-    if not boards.good.files:
-        return suspects[0].upper() + suspects[1:]
-    good = boards.good.name if boards.good.name != "good" else "a good one"
-    return f"{suspects[0].upper()}{suspects[1:]} against {good}"
+    against = (
+        "" if not boards.good.files else f" against {boards.good.name if boards.good.name != 'good' else 'a good one'}"
+    )
+    return suspects[0].upper() + suspects[1:] + against
 
 
-def _missing(content: Content) -> tuple[Missing, ...]:
-    told = content.told
+def _missing(found: Sorted) -> tuple[Missing, ...]:
+    details, table = found.details, found.existing or CaseTable()
     out: list[Missing] = []
-    for board in content.suspects or (BoardFiles("suspect", Side.SUSPECT, ()),):
-        out += missing_of_board(board.name, _has(board, told.suspect_access, told.suspect_mode), good=False)
-    out += missing_of_board(content.good.name, _has(content.good, told.good_access, told.good_mode), good=True)
+    for board in found.suspects or (BoardFiles("suspect", Side.SUSPECT),):
+        out += missing_of_board(board.name, _has(board, details.suspect_access, details.suspect_mode), good=False)
+    good = found.boards.good
+    out += missing_of_board(good.name, _has(good, details.good_access, details.good_mode), good=True)
     out += missing_of_case(
-        layout=bool(told.layout or content.of(Role.LAYOUT)),
-        images=bool(content.of(Role.IMAGE)),
-        provisioning=bool(content.of(Role.PROVISIONING)),
-        flashtest=any(b.of(Role.FLASHTEST) for b in content.suspects),
+        layout=bool(details.layout or table.layout or found.of(Role.LAYOUT)),
+        images=bool(table.images or found.of(Role.IMAGE)),
+        provisioning=bool((table.provisioning and table.provisioning.logs) or found.of(Role.PROVISIONING)),
+        flashtest=any(b.of(Role.FLASHTEST) for b in found.suspects),
     )
     return tuple(out)
 
 
 def _has(board: BoardFiles, access: str, mode: str) -> Has:
     dumps = board.of(Role.DUMP)
-    ways = {access or e.access for e in dumps} | {mode or e.mode for e in dumps}
+    read_known = all(
+        (mode or e.mode) and (access or e.access is not Access.UNKNOWN or e.mode == "known") for e in dumps
+    )
     logs = len(board.of(Role.LOG)) + sum(e.also_log for e in board.of(Role.OPTIONS))
     return Has(
         len(dumps),
@@ -230,11 +528,10 @@ def _has(board: BoardFiles, access: str, mode: str) -> Has:
         logs,
         len(board.of(Role.REGISTERS)) + len(board.of(Role.INFO)),
         len(board.of(Role.UART)),
-        "unknown" not in ways or _both_aliases(board, mode),
+        read_known or _both_aliases(dumps, mode),
     )
 
 
-def _both_aliases(board: BoardFiles, mode: str) -> bool:
+def _both_aliases(dumps: Sequence[Evidence], mode: str) -> bool:
     """Tell whether a board was read in a known mode through both aliases, as the capture script does."""
-    dumps = board.of(Role.DUMP)
-    return all((mode or e.mode) != "unknown" for e in dumps) and {0x08, 0x0C} <= {e.start >> 24 for e in dumps}
+    return all(mode or e.mode for e in dumps) and {0x08, 0x0C} <= {(e.start or 0) >> 24 for e in dumps}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from h5diag.errors import InputError
+from h5diag.evidence.door import EvidenceFile, Source
 from h5diag.evidence.files.elf import read_elf
 from h5diag.evidence.files.intel_hex import read_intel_hex
 from h5diag.evidence.files.kind import Kind, read_head, tell_kind
@@ -25,7 +26,7 @@ DEFAULT_BASE = 0x0800_0000
 _READERS = {Kind.HEX: read_intel_hex, Kind.SREC: read_s_record, Kind.ELF: read_elf, Kind.UF2: read_uf2}
 
 
-def read_image(path: str | os.PathLike[str], *, base: int | None = None) -> MemoryImage:
+def read_image(path: Source, *, base: int | None = None) -> MemoryImage:
     """Return the memory that a file holds.
 
     Parameters
@@ -48,7 +49,7 @@ def read_image(path: str | os.PathLike[str], *, base: int | None = None) -> Memo
     InputError
         With the line or offset, when the file cannot be used. Memory stays within a few times the data.
     """
-    path = Path(path)
+    path = path.path if isinstance(path, EvidenceFile) else Path(path)
     kind = tell_kind(path)
     sidecar = read_sidecar(path)
     remarks = list(sidecar.remarks)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from h5diag.evidence.texts.banner import Banner, parse_banners
 from h5diag.evidence.texts.discovery import Discovery, parse_discovery
 from h5diag.evidence.texts.listing import Listing, RawOption, parse_listing
-from h5diag.evidence.texts.log import Log, LogKind, parse_log
+from h5diag.evidence.texts.log import Log, LogKind, chip_of, parse_log
 from h5diag.evidence.texts.messages import MEANINGS, Message, parse_messages
 from h5diag.evidence.texts.programming import Check, OptionWrite, Programming, Write, parse_programming
 from h5diag.evidence.texts.registers import RawRegister, parse_registers
@@ -35,6 +35,7 @@ __all__ = [
     "RomSession",
     "Version",
     "Write",
+    "chip_of",
     "clean",
     "lines",
     "parse_banners",

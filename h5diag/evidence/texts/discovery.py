@@ -58,6 +58,11 @@ class Discovery:
         return tuple(int(w, 16) for w in reversed(words[1:]))
 
     @property
+    def dev_id(self) -> int:
+        """DEV_ID of the target, -1 when none was printed."""
+        return hex_number(self.target_id)
+
+    @property
     def failed(self) -> bool:
         """Tell whether the answers cannot be a chip's: no target id, or no vendor."""
         target = hex_number(self.target_id)

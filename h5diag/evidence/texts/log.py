@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from h5diag.chip import ChipChoice, choose_chip
+from h5diag.chip.choose import Identified, LaidOut
 from h5diag.evidence.texts.banner import Banner, parse_banners
 from h5diag.evidence.texts.discovery import Discovery, parse_discovery
 from h5diag.evidence.texts.listing import Listing, listing_of, parse_listing
@@ -65,6 +67,23 @@ class Log:
         return self.banners[0] if self.banners else Banner()
 
     @property
+    def dev_ids(self) -> tuple[int, ...]:
+        """Every DEV_ID that the text names, the fullest connection's first."""
+        return tuple(
+            i for i in (*(b.dev_id for b in self.banners), self.listing.device_id, self.discovery.dev_id) if i > 0
+        )
+
+    @property
+    def flash_kib(self) -> int | None:
+        """Flash size in KiB as read; None when it was not, or is a tool's default."""
+        return next((k for k in (*(b.flash_kib for b in self.banners), self.listing.flash_kib) if k), None)
+
+    @property
+    def device_name(self) -> str:
+        """What the tool calls the device."""
+        return next((b.device_name for b in self.banners if b.device_name), "")
+
+    @property
     def errors(self) -> tuple[Message, ...]:
         """The messages that are errors."""
         return tuple(m for m in self.messages if m.severity == "error")
@@ -96,6 +115,29 @@ def parse_log(text: str) -> Log:
     kind = _kind(telling, banners, listing, discovery, programming, rom, messages, verbose)
     asked = any("uploading option bytes" in line.low for line in clean)
     return Log(kind, banners, listing, discovery, programming, rom, messages, claims, verbose, asked)
+
+
+def chip_of(
+    logs: Sequence[Log],
+    *,
+    given: str = "",
+    identity: Identified | None = None,
+    sidecars: Iterable[str] = (),
+    layout: LaidOut | None = None,
+    marking: str = "",
+) -> ChipChoice:
+    """Return the chip that these texts (the most telling first) and what else there is name; see `choose_chip`."""
+    return choose_chip(
+        given=given,
+        identity=identity,
+        dev_ids=[i for log in logs for i in log.dev_ids],
+        option_names=next((names for log in logs if (names := [f.name for f in log.listing.fields])), ()),
+        sidecars=sidecars,
+        layout=layout,
+        flash_kib=next((kib for log in logs if (kib := log.flash_kib)), None),
+        marking=marking,
+        device_name=next((name for log in logs if (name := log.device_name)), ""),
+    )
 
 
 def _telling(text: str) -> bool:

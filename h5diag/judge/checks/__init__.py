@@ -18,8 +18,8 @@ from h5diag.judge.checks.chip import (
 )
 from h5diag.judge.checks.content import check_build, check_later, check_mixed, check_padding, check_size
 from h5diag.judge.checks.flashtest import check_flash_test
-from h5diag.judge.checks.loader import check_loader_placement, check_loader_used
 from h5diag.judge.checks.options import (
+    check_loader,
     check_options_against_good,
     check_provisioned_options,
     check_provisioning_logs,
@@ -34,8 +34,8 @@ from h5diag.judge.checks.slots import (
     check_slot_damage,
     check_stage,
 )
-from h5diag.judge.facts import Measured
-from h5diag.judge.verdict import Finding
+from h5diag.judge.findings import Finding
+from h5diag.judge.measured import Measured
 
 Check = Callable[[Measured], tuple[Finding, ...]]
 
@@ -69,6 +69,5 @@ CHECKS: tuple[Check, ...] = (
     check_supply,
     check_system_area,
     check_flash_test,
-    check_loader_used,
-    check_loader_placement,
+    check_loader,
 )

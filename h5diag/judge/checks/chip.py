@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from h5diag.case.case import Board
-from h5diag.case.records import NOT_TOLD
+from h5diag.case.records import Identity
 from h5diag.chip import EccKind, ProductState
 from h5diag.evidence.texts import parse_registers
-from h5diag.judge.facts import BoardFacts, Measured
-from h5diag.judge.verdict import Direction, Finding, Number
+from h5diag.judge.findings import Finding, found
+from h5diag.judge.measured import BoardFacts, Measured
 from h5diag.memory import Access, AddressRange
 
 SUPPLY_MV = (1710, 3600)
@@ -22,53 +23,28 @@ _KIB = {"B": 128, "C": 256, "E": 512, "G": 1024, "I": 2048, "J": 4096}
 
 def check_identity(m: Measured) -> tuple[Finding, ...]:
     """Does the chip say that it is the part printed on it?"""
-    board, identity = m.suspect.board, m.suspect.board.identity
-    part = _PART.search(re.sub(r"[\s-]", "", board.marking))
-    dev_id = identity.dev_id if identity.dev_id != NOT_TOLD else m.suspect.log.banner.dev_id
-    kib = identity.flash_kib if identity.flash_kib > 0 else m.suspect.log.banner.flash_kib
+    board, identity = m.suspect.board, m.suspect.board.identity or Identity()
+    marking = (board.marking or "").strip()
+    marking = (board.marking or "").strip()
+    part = _PART.search(re.sub(r"[\s-]", "", marking))
+    dev_id = identity.dev_id or m.suspect.log.banner.dev_id
+    kib = identity.flash_kib or m.suspect.log.banner.flash_kib
     if dev_id > 0 and dev_id != m.chip.identity.dev_id and not m.chip_assumed:
-        return (
-            Finding(
-                "identity-disagrees",
-                f"The chip answers DEV_ID 0x{dev_id:03X}; {m.chip.title} has 0x{m.chip.identity.dev_id:03X}.",
-                direction=Direction.NEITHER,
-                asks="check-the-part",
-                open_point="whether the right part is fitted",
-                alternatives=("another part is fitted", "the case names the wrong chip"),
-            ),
-        )
+        text = f"the chip answers DEV_ID 0x{dev_id:03X}, {m.chip.title} has 0x{m.chip.identity.dev_id:03X}"
+        return (found("identity-disagrees", text=text),)
     if not part:
         return ()
     marked = _KIB.get(part[3].upper(), 0)
     family = "stm32" + part[1].lower()
     said = []
     if not m.chip_assumed and not m.chip.name.startswith(family):
-        said.append(f"the marking {board.marking.strip()} is no {m.chip.title}")
+        said.append(f"the marking {marking} is no {m.chip.title}")
     if kib > 0 and marked and kib != marked:
         said.append(f"the marking promises {marked} KB of flash, the chip says {kib} KB")
-    if said and dev_id <= 0 and kib <= 0:
-        return (
-            Finding(
-                "identity-unknown",
-                f"{'; '.join(said)[0].upper()}{'; '.join(said)[1:]}, and the chip's own identity was not read.",
-                hint=True,
-                asks="sample-the-core",
-                open_point="marking and named chip disagree",
-            ),
-        )
     if said:
-        return (
-            Finding(
-                "identity-disagrees",
-                f"{'; '.join(said)[0].upper()}{'; '.join(said)[1:]}.",
-                asks="check-the-part",
-                open_point="whether the right part is fitted",
-                alternatives=("another part is fitted", "the marking was read wrongly"),
-            ),
-        )
-    if dev_id > 0 or kib > 0:
-        return (Finding("identity-agrees", f"What the chip says of itself fits its marking {board.marking.strip()}."),)
-    return ()
+        unread = dev_id <= 0 and kib <= 0
+        return (found("identity-unknown" if unread else "identity-disagrees", text="; ".join(said)),)
+    return (found("identity-agrees", marking=marking),) if dev_id > 0 or kib > 0 else ()
 
 
 def check_ecc(m: Measured) -> tuple[Finding, ...]:
@@ -95,60 +71,28 @@ def check_ecc(m: Measured) -> tuple[Finding, ...]:
         and double
         and any(abs(a - address) <= m.chip.flash.sector_size for _, a, _, _ in double for _, address in torn)
     ):
-        return (
-            Finding(
-                "ecc-torn",
-                f"The chip remembers a {torn[0][0]} that a reset cut short at 0x{torn[0][1]:08X}, and"
-                f" an uncorrectable ECC error at 0x{double[0][1]:08X}: a torn write. Erasing that sector cures it.",
-                where=where,
-                direction=Direction.AGAINST,
-                explains=where,
-            ),
-        )
+        return (found("ecc-torn", where=where, explains=where, operation=torn[0][0], cut=torn[0][1], at=double[0][1]),)
     if torn:
-        return (
-            Finding(
-                "operation-cut",
-                f"The chip remembers a {torn[0][0]} that a reset cut short (OPSR), at 0x{torn[0][1]:08X}.",
-                direction=Direction.AGAINST,
-            ),
-            Finding(
-                "ecc-error",
-                "An operation was cut by a reset, so a quad-word there may be half written.",
-                alternatives=("it was repeated since",),
-            ),
-        )
+        return (found("operation-cut", operation=torn[0][0], cut=torn[0][1]),)
     if errors:
-        kinds = "uncorrectable" if double else "corrected"
-        area, address, size, _ = (double or errors)[0]
-        return (
-            Finding(
-                "ecc-error",
-                f"The chip saw a {kinds} ECC error in the {area} area at 0x{address:08X} (the first one only is kept).",
-                where=where,
-                numbers=(Number("size", size, "bytes"),),
-                alternatives=("a write cut by a reset", "programmed twice without an erase", "a weak cell"),
-                asks="power-cycle-and-read",
-                open_point=f"an ECC error at 0x{address:08X}: torn write, double programming or a weak cell",
-            ),
-        )
+        area, address, _, kind = (double or errors)[0]
+        return (found("ecc-error", where=where, kind=kind.value, area=area, at=address),)
     return (
-        Finding(
+        found(
             "ecc-clean",
-            f"{', '.join(n.upper() for n in known)} report no ECC error and no cut operation."
-            if "opsr" in known
-            else f"{', '.join(n.upper() for n in known)} report no ECC error.",
             hint="opsr" not in known,
-            direction=Direction.AGAINST,
+            names=", ".join(n.upper() for n in known),
+            cut=" and no cut operation" if "opsr" in known else "",
         ),
     )
 
 
 def registers(board: Board, m: Measured) -> dict[str, int]:
     """Return the values of registers that a board's evidence holds, by name in lower case."""
-    values = {n: v for n, v in board.identity.registers if v != NOT_TOLD}
+    read = board.identity.registers if board.identity is not None else {}
+    values = {n: v for n, v in read.items() if v is not None}
     names = {r.offset: r.name.lower() for r in m.chip.registers}
-    for raw in parse_registers(board.registers.text):
+    for raw in parse_registers(board.registers.text) if board.registers else ():
         name = raw.name.lower()
         for base in (m.chip.flash_registers, m.chip.flash_registers_secure):
             if raw.address >= 0 and raw.address - base in names:
@@ -160,25 +104,20 @@ def registers(board: Board, m: Measured) -> dict[str, int]:
 
 def check_revision(m: Measured) -> tuple[Finding, ...]:
     """Is this silicon revision known for something that looks like this?"""
-    rev = m.suspect.board.identity.rev_id
+    identity = m.suspect.board.identity
+    rev = identity.rev_id if identity is not None else None
     letter = re.search(r"rev(?:ision)?\s*([A-Z])\b", m.suspect.log.banner.revision, re.IGNORECASE)
-    if rev == NOT_TOLD and letter:
-        rev = next((r.id for r in m.chip.revisions if r.letter.upper() == letter[1].upper()), NOT_TOLD)
-    if rev == NOT_TOLD:
+    if rev is None and letter:
+        rev = next((r.id for r in m.chip.revisions if r.letter.upper() == letter[1].upper()), None)
+    if rev is None:
         return ()
     name = next(
         (f"revision {r.letter} (0x{rev:04X})" for r in m.chip.revisions if r.id == rev), f"revision 0x{rev:04X}"
     )
     hits = [e for e in m.chip.errata if e.kind == "silicon" and rev in e.revisions]
     if not hits:
-        return (
-            Finding(
-                "revision-free",
-                f"The chip is {name}; no known limit of that revision alters what a debugger reads from its flash.",
-                limits="The errata sheet itself was not available.",
-            ),
-        )
-    return (Finding("revision-affected", f"The chip is {name}: {hits[0].effect} ({hits[0].ref}).", hint=True),)
+        return (found("revision-free", revision=name),)
+    return (found("revision-affected", revision=name, effect=hits[0].effect, ref=hits[0].ref),)
 
 
 def check_supply(m: Measured) -> tuple[Finding, ...]:
@@ -186,33 +125,13 @@ def check_supply(m: Measured) -> tuple[Finding, ...]:
     out = []
     mv = m.suspect.log.banner.voltage_mv
     if mv > 0 and not SUPPLY_MV[0] <= mv <= SUPPLY_MV[1]:
-        out.append(
-            Finding(
-                "low-voltage",
-                f"The probe measured {mv / 1000:.2f} V at the target, outside"
-                f" {SUPPLY_MV[0] / 1000:.2f} to {SUPPLY_MV[1] / 1000:.2f} V.",
-                direction=Direction.AGAINST,
-                numbers=(Number("supply", mv, "mV"),),
-            )
-        )
+        out.append(found("low-voltage", volts=mv / 1000, low=SUPPLY_MV[0] / 1000, high=SUPPLY_MV[1] / 1000))
     wiring = [e for e in m.suspect.log.messages if e.about == "board-wiring"]
     if wiring:
-        out.append(
-            Finding(
-                "wiring-log",
-                f"The programmer complained: {wiring[0].text} ({wiring[0].meaning}).",
-                direction=Direction.AGAINST,
-            )
-        )
+        out.append(found("wiring-log", text=wiring[0].text, meaning=wiring[0].meaning))
     rom = [s for log in (m.suspect.log, m.suspect.uart) for s in log.rom_sessions if s.answered]
     if rom:
-        out.append(
-            Finding(
-                "rom-loader-answers",
-                "The ROM boot loader answered: with BOOT0 low that means that the boot code"
-                " ran and found nothing to start; with BOOT0 high it means nothing.",
-            )
-        )
+        out.append(found("rom-loader-answers"))
     return tuple(out)
 
 
@@ -221,46 +140,25 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
     state = _state(m.suspect)
     refused = [e for e in m.suspect.log.messages if e.about == "debug-locked"]
     out = []
+    said: dict[str, Any] = {
+        "option": m.chip.state_option,
+        "value": state.value,
+        "state": state.name,
+        "what": state.what,
+    }
     if state.debug == "none" and not state.hint:
-        out.append(
-            Finding("state-closed", f"The product state is {state.name}: {state.what}.", direction=Direction.AGAINST)
-        )
+        out.append(found("state-closed", **said))
     elif m.suspect.dump.size or m.suspect.options.settings:
-        out.append(
-            Finding("memory-was-read", "Memory or option bytes could be read, so the port is open at least in part.")
-        )
+        out.append(found("memory-was-read"))
     if state.debug == "nonsecure":
-        out.append(
-            Finding("state-half-open", f"The product state is {state.name}: {state.what}.", direction=Direction.AGAINST)
-        )
+        out.append(found("state-half-open", **said))
         if "does not run" in state.what:
-            out.append(
-                Finding(
-                    "state-does-not-boot",
-                    f"In product state {state.name} the user's firmware, boot loader"
-                    " included, does not run: nothing can be installed yet. The provisioning was broken off on the"
-                    " way: its log says where.",
-                    direction=Direction.AGAINST,
-                )
-            )
+            out.append(found("state-does-not-boot", state=state.name))
     lifecycle = m.suspect.log.discovery.lifecycle.upper()
     if any(word in lifecycle for word in ("CLOSED", "LOCKED")) and not out_has(out, "state-closed"):
-        out.append(
-            Finding(
-                "lifecycle-closed",
-                f"Debug authentication reports the life cycle {lifecycle}: without"
-                " authentication at least the secure side is closed. That is protection, not a fault.",
-                direction=Direction.AGAINST,
-            )
-        )
+        out.append(found("lifecycle-closed", lifecycle=lifecycle))
     if refused and not m.suspect.dump.size:
-        out.append(
-            Finding(
-                "port-refused",
-                f"The programmer was refused: {refused[0].text} ({refused[0].meaning}).",
-                direction=Direction.AGAINST,
-            )
-        )
+        out.append(found("port-refused", text=refused[0].text, meaning=refused[0].meaning))
     return tuple(out)
 
 
@@ -283,44 +181,24 @@ def check_system_area(m: Measured) -> tuple[Finding, ...]:
             elif alike:
                 why = f" {m.good.board.name} shows no proper version either."
             out.append(
-                Finding(
-                    "version-unreadable",
-                    f"The {title} version reads {mine.text}: {mine.remark}.{why}",
-                    hint=True,
-                    asks="system-words",
-                    open_point="" if explained else f"the {title} version reads {mine.text}, which is no version",
-                    alternatives=("read in a state or mode that hides ST's area", "an older tool"),
-                )
+                found("version-unreadable", settled=explained, what=title, text=mine.text, remark=mine.remark, why=why)
             )
-            if theirs.readable and m.comparable and m.suspect.board.mode == m.good.board.mode != "unknown":
-                out.append(
-                    Finding(
-                        "system-area-differs",
-                        f"{m.good.board.name}, read in the same way, shows a proper {title} version ({theirs.text}).",
-                        hint=True,
-                    )
-                )
+            if theirs.readable and m.comparable and m.suspect.board.mode == m.good.board.mode is not None:
+                out.append(found("system-area-hidden", good=m.good.board.name, what=title, text=theirs.text))
         elif mine.readable and theirs.readable and mine.parts != theirs.parts:
             out.append(
-                Finding(
-                    "system-area-differs",
-                    f"The {title} version is {mine.text}, on {m.good.board.name}"
-                    f" {theirs.text}: another generation of ST's own code.",
-                    hint=True,
-                )
+                found("system-area-differs", what=title, text=mine.text, good=m.good.board.name, other=theirs.text)
             )
         elif mine.readable and theirs.readable:
-            out.append(
-                Finding("system-area-agrees", f"The {title} version is the good board's ({mine.text}).", hint=True)
-            )
-    if out_has(out, "system-area-differs"):
+            out.append(found("system-area-agrees", what=title, text=mine.text))
+    if out_has(out, "system-area-differs") or out_has(out, "system-area-hidden"):
         out = [f for f in out if f.id != "system-area-agrees"]
     return tuple(out)
 
 
 def _system_hidden(facts: BoardFacts) -> bool:
     """Tell whether access, mode and state together say that the reader is not shown ST's secure area."""
-    return facts.access is Access.NONSECURE and facts.board.mode != "unknown" and _state(facts).masks_secure
+    return facts.access is Access.NONSECURE and facts.board.mode is not None and _state(facts).masks_secure
 
 
 _NO_STATE = ProductState(-1, "unknown", "unknown", "", "")

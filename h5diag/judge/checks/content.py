@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.judge.checks.placement import worked_on_mirrors
-from h5diag.judge.facts import Measured
-from h5diag.judge.verdict import Direction, Finding, Number
+from h5diag.judge.findings import Finding, found
+from h5diag.judge.measured import Measured
 from h5diag.measure.compare import AreaState, Comparison, bit_positions
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged
-from h5diag.text import count_text, range_text, ranges_text, size_text
+from h5diag.text import count_text
 
 _FEW_BITS = 16
 """Fewer bits that all fell could be chance: 16 of 16 happens once in 65536 times."""
@@ -35,50 +35,13 @@ def check_mixed(m: Measured) -> tuple[Finding, ...]:
             lanes = bit_positions(reference, m.suspect.dump, comparison, m.chip)
     if not any(c.compared_bytes for _, c, _ in pairs):
         return ()
-    numbers = (Number("fallen", fell, "bits"), Number("risen", rose, "bits"))
     if rose == 0 and fell >= _FEW_BITS:
         if _one_line(lanes):
-            return (
-                Finding(
-                    "one-line-fell",
-                    f"All {fell} bits that differ from {source} fell, and nearly all of them on"
-                    " one data line: a stuck line, in the reading path or in the chip, not old content.",
-                    numbers=numbers,
-                    where=tuple(where),
-                    compares=True,
-                    open_point="one data line reads low",
-                ),
-            )
-        return (
-            Finding(
-                "only-fell",
-                f"{count_text(fell, 'bit')} are 0 that should be 1 against {source}, and none the other"
-                f" way round ({ranges_text(where)}): programmed over content that was not erased.",
-                numbers=numbers,
-                where=tuple(where),
-                direction=Direction.AGAINST,
-                compares=True,
-                explains=merged(m.canonical(where)),
-                alternatives=("an erase that does not work there leaves the same picture",),
-                asks="program-again",
-                open_point=f"whether {ranges_text(where)} can be erased: a failing erase looks like a forgotten one",
-            ),
-        )
+            return (found("one-line-fell", where=where, bits=fell, reference=source),)
+        return (found("only-fell", where=where, explains=merged(m.canonical(where)), bits=fell, reference=source),)
     if rose + fell >= _FEW_BITS and rose > 0:
-        return (
-            Finding(
-                "bits-rose",
-                f"Of the bits that differ from {source}, {rose} rose and {fell} fell: programming over"
-                " old content can only make bits fall.",
-                numbers=numbers,
-                compares=True,
-            ),
-        )
-    if fell + rose == 0:
-        return (
-            Finding("nothing-mixed", "Nothing that was compared is a mixture of old and new content.", compares=True),
-        )
-    return ()
+        return (found("bits-rose", reference=source, risen=rose, fallen=fell),)
+    return (found("nothing-mixed"),) if fell + rose == 0 else ()
 
 
 def _directions(
@@ -122,15 +85,13 @@ def _old_under_new(m: Measured, reference: MemoryImage, comparison: Comparison, 
                 total += mixed.size
                 where.append(area.range)
         if total and same == total and fell >= _FEW_BITS:
-            return Finding(
+            return found(
                 "old-under-new",
-                f"{size_text(total)} are exactly the bits that are 1 in both {name} and"
-                f" {other_name} ({ranges_text(merged(where))}): the one was programmed over the other without"
-                " an erase.",
                 where=merged(where),
-                direction=Direction.AGAINST,
-                compares=True,
                 explains=merged(m.canonical(where)),
+                size=total,
+                reference=name,
+                other=other_name,
             )
     return None
 
@@ -156,21 +117,8 @@ def check_padding(m: Measured) -> tuple[Finding, ...]:
             (pads if _is_padding(reference, m, area.range, unit) else others).append(area.range)
     if pads:
         limits = "" if not others else f"{count_text(len(others), 'other area')} differ as well."
-        return (
-            Finding(
-                "only-padding",
-                f"{count_text(len(pads), 'quad-word')} differ only in the fill behind the last byte of"
-                f" an image ({ranges_text(pads)}): harmless.",
-                where=tuple(pads),
-                explains=merged(m.canonical(pads)),
-                direction=Direction.AGAINST,
-                limits=limits,
-                compares=True,
-            ),
-        )
-    if any(c.compared_bytes for _, c in pairs):
-        return (Finding("no-padding-difference", "No difference is mere fill of a last quad-word.", compares=True),)
-    return ()
+        return (found("only-padding", where=pads, explains=merged(m.canonical(pads)), count=len(pads), others=limits),)
+    return (found("no-padding-difference"),) if any(c.compared_bytes for _, c in pairs) else ()
 
 
 def _is_padding(reference: MemoryImage, m: Measured, area: AddressRange, unit: int) -> bool:
@@ -200,13 +148,13 @@ def check_build(m: Measured) -> tuple[Finding, ...]:
         for match in k.matches[:1]:
             if match.whole or match.same_image or k.comparison.differing_bytes == 0:
                 continue
-            places = "; ".join(str(d) for d in match.differences[:3])
             out.append(
-                Finding(
+                found(
                     "build-differs",
-                    f"{k.image.name}: {match}. {places}.",
-                    compares=True,
                     where=tuple(d.range for d in match.differences[:8]),
+                    file=k.image.name,
+                    match=match,
+                    places="; ".join(str(d) for d in match.differences[:3]),
                 )
             )
     return tuple(out)
@@ -216,41 +164,28 @@ def check_size(m: Measured) -> tuple[Finding, ...]:
     """Do tool, layout and chip agree on the size of the flash?"""
     wanted = m.chip.flash.size // 1024
     banner = m.suspect.log.banner
-    told = [
-        (n, k)
-        for n, k in (("the programmer", banner.flash_kib), ("the chip", m.suspect.board.identity.flash_kib))
-        if k > 0
-    ]
-    out = []
+    identity = m.suspect.board.identity
+    said = identity.flash_kib if identity is not None else None
+    told = [(n, k) for n, k in (("the programmer", banner.flash_kib), ("the chip", said or 0)) if k > 0]
     for who, kib in told:
         if kib != wanted and not m.chip_assumed:
-            out.append(
-                Finding(
+            return (
+                found(
                     "size-disagrees",
-                    f"By {who} the flash has {kib} KB, by the chosen chip ({m.chip.name})"
-                    f" {wanted} KB: bank 2 begins at 0x{m.chip.flash.base + kib * 512:08X}, not at"
-                    f" 0x{m.chip.flash.base + m.chip.flash.bank_size:08X}.",
-                    direction=Direction.AGAINST,
-                )
+                    who=who,
+                    kib=kib,
+                    chip=m.chip.name,
+                    wanted=wanted,
+                    bank=m.chip.flash.base + kib * 512,
+                    assumed=m.chip.flash.base + m.chip.flash.bank_size,
+                ),
             )
-    if out:
-        return tuple(out[:1])
     repeat = _repeats(m.suspect.dump, m)
     if repeat.size:
-        out.append(
-            Finding(
-                "content-repeats",
-                f"{range_text(repeat)} repeats the content half a flash below: a wrapped"
-                " address, in the tool or on an address line.",
-                where=(repeat,),
-                open_point="content repeats at half of the flash size",
-            )
-        )
-    elif told:
-        out.append(Finding("size-agrees", f"{told[0][1]} KB of flash by {told[0][0]}, as the chip should have."))
-    elif banner and banner.flash_size_assumed:
-        out.append(Finding("size-unread", "The programmer could not read the flash size and took its default."))
-    return tuple(out)
+        return (found("content-repeats", where=(repeat,)),)
+    if told:
+        return (found("size-agrees", kib=told[0][1], who=told[0][0]),)
+    return (found("size-unread"),) if banner and banner.flash_size_assumed else ()
 
 
 def _repeats(dump: MemoryImage, m: Measured) -> AddressRange:
@@ -270,17 +205,13 @@ def check_later(m: Measured) -> tuple[Finding, ...]:
         return ()
     changed = [a.range for a in m.later.counted]
     if not changed:
-        return (
-            Finding("unchanged-later", f"{size_text(m.later.compared_bytes)} read at a later moment are unchanged."),
-        )
+        return (found("unchanged-later", size=m.later.compared_bytes),)
     return (
-        Finding(
+        found(
             "changed-later",
-            f"{count_text(m.later.differing_bytes, 'byte')} changed between two moments"
-            f" ({ranges_text(changed)}): something on the board writes there.",
-            where=tuple(changed),
+            where=changed,
             explains=merged(m.canonical(_whole_sectors(changed, m))),
-            direction=Direction.AGAINST,
+            bytes=m.later.differing_bytes,
         ),
     )
 

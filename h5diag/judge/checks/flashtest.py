@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from h5diag.case.records import NOT_TOLD, Fault, FlashTest
+from h5diag.case.records import Fault, FlashTest, Identity
 from h5diag.judge.checks.chip import SUPPLY_MV
-from h5diag.judge.facts import Measured
-from h5diag.judge.verdict import Direction, Finding, Number
-from h5diag.measure.options import Unknown
+from h5diag.judge.findings import Finding, found
+from h5diag.judge.measured import Measured
 from h5diag.measure.repeats import ReadPattern
 from h5diag.memory import AddressRange, merged, subtracted
-from h5diag.text import count_text, range_text
+from h5diag.text import count_text, range_text, size_text
 
 HARD = frozenset(
     {
@@ -32,6 +31,8 @@ NOT_THE_CHIP = frozenset({"protected", "controller-error"})
 
 PROVING_ROUNDS = 2
 PROVING_SPEEDS = 2
+THOROUGH = ("standard", "full")
+"""Levels that show every cell both values and every neighbour."""
 APART = 1.5
 """Two link speeds count as two when one is at least so many times the other."""
 
@@ -39,43 +40,25 @@ APART = 1.5
 def check_flash_test(m: Measured) -> tuple[Finding, ...]:
     """Do the same cells fail in every round, with everything else excluded?"""
     t = m.suspect.board.flashtest
-    if not t.given:
+    if t is None:
         return ()
     out = list(_protected(t))
-    if not t.restored:
-        out.append(
-            Finding(
-                "flash-test-not-restored",
-                "The flash test did not put the contents back.",
-                asks="restore",
-                open_point="the flash test left the flash without its contents",
-            )
-        )
+    if t.restored is False:
+        out.append(found("flash-test-not-restored"))
     backup = [f for s in t.sectors if s.verdict == "untested" for f in s.faults if f.kind == "ecc-uncorrected"]
     if backup:
-        places = ", ".join(f"0x{f.address:08X}" for f in backup[:4])
-        out.append(
-            Finding(
-                "ecc-error",
-                f"While the flash test made its backup, the ECC failed at {places}; such a sector is"
-                " not tested, since no copy of it could be trusted.",
-                asks="program-again",
-                alternatives=("a write cut by a reset", "programmed twice without an erase", "a weak cell"),
-                open_point=f"an ECC error at {places}: torn write, double programming or weak cells",
-            )
-        )
+        out.append(found("ecc-at-backup", places=", ".join(f"0x{f.address:08X}" for f in backup[:4])))
     tested = [s for s in t.sectors if s.verdict != "untested"]
     if not tested:
-        return (*out, Finding("flash-test-nothing", "The flash test could test no sector of its range."))
+        return (*out, found("flash-test-nothing"))
     unstable = [f for s in tested for f in s.faults if f.kind == "unstable"]
     if unstable:
         out.append(
-            Finding(
+            found(
                 "flash-test-unstable",
-                f"{count_text(len(unstable), 'cell')} read now 0, now 1 at fixed places"
-                f" (first at 0x{unstable[0].address:08X}).",
-                direction=Direction.CHIP,
                 where=tuple(AddressRange(f.address, f.address + 1) for f in unstable),
+                count=len(unstable),
+                first=unstable[0].address,
             )
         )
     hard = [f for s in tested for f in s.faults if f.kind in HARD]
@@ -85,32 +68,30 @@ def check_flash_test(m: Measured) -> tuple[Finding, ...]:
     if any(f.kind not in NOT_THE_CHIP | {"unstable"} for s in tested for f in s.faults) or any(
         not s.faults for s in bad
     ):
-        out.append(
-            Finding(
-                "flash-test-fails-short-of-proof",
-                f"{count_text(max(1, len(bad)), 'sector')} of the flash test"
-                " behaved oddly without failing to erase or program.",
-                direction=Direction.CHIP,
-                asks="repeat-flash-test",
-            )
-        )
+        out.append(found("flash-test-odd", count=max(1, len(bad))))
     elif not bad:
         out.append(_clean(m, t, len(tested)))
     return tuple(out)
 
 
 def _clean(m: Measured, t: FlashTest, tested: int) -> Finding:
-    """Return the finding of a test without a fault; only a thorough one at the right place clears the chip."""
+    """Return the finding of a test without a fault; only a thorough one at the right place clears the chip.
+
+    The quick level programs each cell to one value, and a record that does not tell its level may be of it.
+    """
     size = m.chip.flash.sector_size
     covered = merged(m.canonical(AddressRange(s.start, s.start + size) for s in t.sectors if s.verdict == "good"))
     outside = subtracted(m.canonical(a.range for a in m.comparison.counted), covered)
-    thorough = t.conditions.rounds >= PROVING_ROUNDS and not outside
-    return Finding(
+    everything = covered == (m.chip.flash_range,) or bool(m.comparison.counted)
+    level = t.level in THOROUGH and (t.conditions.rounds or 0) >= PROVING_ROUNDS
+    thorough = level and not outside and everything
+    return found(
         "flash-test-clean" if thorough else "flash-test-clean-in-part",
-        f"The flash test passed in all {count_text(tested, 'sector')} that it tested ({tested * size // 1024} KB of"
-        f" {range_text(t.range)}).",
-        direction=Direction.AGAINST,
-        limits="Says nothing about sectors that it did not test.",
+        level=t.level or "not told",
+        count=tested,
+        all=m.chip.flash.size // size,
+        size=size_text(tested * size),
+        range=range_text(t.range),
     )
 
 
@@ -118,14 +99,7 @@ def _protected(t: FlashTest) -> tuple[Finding, ...]:
     protected = [f for s in t.sectors for f in s.faults if f.kind == "protected"]
     if not protected:
         return ()
-    return (
-        Finding(
-            "write-protected-sectors-failed",
-            f"{count_text(len(protected), 'sector')} refused because of write"
-            f" protection (first at 0x{protected[0].address:08X}).",
-            direction=Direction.AGAINST,
-        ),
-    )
+    return (found("write-protected-sectors-failed", count=len(protected), first=protected[0].address),)
 
 
 def _weighed(m: Measured, t: FlashTest, hard: list[Fault]) -> Finding:
@@ -143,57 +117,47 @@ def _weighed(m: Measured, t: FlashTest, hard: list[Fault]) -> Finding:
         f"{count_text(len(rounds), 'quad-word')} {fails} to erase or program ({kinds}{first}); the one at"
         f" 0x{place:08X} in {count_text(most, 'round')}"
     )
-    numbers = (Number("faults", len(hard)), Number("rounds", most), Number("speeds", len(set(t.conditions.swd_hz))))
-    where = tuple(AddressRange(p, p + unit) for p in sorted(rounds))
-    # A range test accounts for what reads wrong in the sectors that it found bad, and nowhere else.
-    explains = tuple(AddressRange(s.start, s.start + m.chip.flash.sector_size) for s in t.sectors if s.verdict == "bad")
-    if missing:
-        return Finding(
-            "flash-test-fails-short-of-proof",
-            f"{said}. Not proved, because {'; '.join(missing)}.",
-            asks="repeat-flash-test",
-            numbers=numbers,
-            where=where,
-            direction=Direction.CHIP,
-            explains=m.canonical(explains),
-        )
-    return Finding(
-        "flash-test-proves",
-        f"{said}, at {len(set(t.conditions.swd_hz))} link speeds and across a power cycle, with"
-        " supply, protection and transport excluded.",
-        numbers=numbers,
-        where=where,
-        direction=Direction.CHIP,
-        explains=m.canonical(explains),
-        compares=True,
-        limits=f"Speaks of {range_text(t.range)} only.",
+    return found(
+        "flash-test-fails-short-of-proof" if missing else "flash-test-proves",
+        where=tuple(AddressRange(p, p + unit) for p in sorted(rounds)),
+        # A range test accounts for what reads wrong in the sectors that it found bad, and nowhere else.
+        explains=m.canonical(
+            AddressRange(s.start, s.start + m.chip.flash.sector_size) for s in t.sectors if s.verdict == "bad"
+        ),
+        said=said,
+        missing="; ".join(missing),
+        speeds=len(set(t.conditions.swd_hz)),
+        range=range_text(t.range),
     )
 
 
 def _missing(m: Measured, t: FlashTest, rounds: int) -> list[str]:
     """Return what keeps repeated failures from being proof, one phrase each."""
     c, out = t.conditions, []
-    if rounds < PROVING_ROUNDS or c.rounds < PROVING_ROUNDS:
+    if rounds < PROVING_ROUNDS or (c.rounds or 0) < PROVING_ROUNDS:
         out.append(f"no place failed in {PROVING_ROUNDS} full rounds")
     speeds = [hz for hz in c.swd_hz if hz > 0]
     if len(set(speeds)) < PROVING_SPEEDS or max(speeds) < APART * min(speeds):
         out.append(f"it ran at fewer than {PROVING_SPEEDS} link speeds that differ")
     out += _contradictions(m, t)
-    if c.power_cycles < 1:
+    if c.second_path is None:
+        out.append("no second way of reading agreed, so a link that errs at fixed places is not excluded")
+    if not c.power_cycles or c.power_cycles < 1:
         out.append("there was no power cycle between the rounds")
-    if c.voltage_mv == NOT_TOLD:
+    if c.voltage_mv is None:
         out.append("the supply was not measured")
     elif not SUPPLY_MV[0] <= c.voltage_mv <= SUPPLY_MV[1]:
         out.append(f"the supply was {c.voltage_mv} mV")
-    if not c.wrp_told:
+    if c.wrp is None:
         out.append("write protection was not recorded")
     elif _protected_there(m, t):
         out.append("sectors of the range are write-protected")
-    if not c.tzen or not c.product_state:
+    if c.tzen is None or c.product_state is None:
         out.append("TrustZone and product state were not recorded")
-    elif c.product_state not in ("0xed", "open", "237"):
-        out.append(f"the product state was {c.product_state}")
-    if c.rev_id == NOT_TOLD:
+    elif c.product_state not in (0xED, "open"):
+        state = c.product_state
+        out.append(f"the product state was {hex(state) if isinstance(state, int) else state}")
+    if c.rev_id is None:
         out.append("the silicon revision was not recorded")
     elif c.rev_id not in {r.id for r in m.chip.revisions}:
         out.append(f"the silicon revision 0x{c.rev_id:04X} is none that is known")
@@ -201,7 +165,7 @@ def _missing(m: Measured, t: FlashTest, rounds: int) -> list[str]:
         out.append("a known limit of this silicon revision concerns flash reads")
     if m.suspect.reads.pattern in (ReadPattern.CHUNKS, ReadPattern.SHIFT, ReadPattern.OTHER):
         out.append("repeated dumps of this board disagree, so the reading path is not trusted")
-    points = m.suspect.board.sweep.points
+    points = m.suspect.board.sweep.sweep if m.suspect.board.sweep is not None else ()
     if points and points[0].disagreeing == 0 and any(p.disagreeing > 0 for p in points):
         out.append("reads of this board depend on the link speed")
     if any(e.about == "board-wiring" for e in m.suspect.log.messages):
@@ -224,13 +188,16 @@ def _contradictions(m: Measured, t: FlashTest) -> list[str]:
     if any(s.verdict == "good" and any(f.kind in HARD for f in s.faults) for s in t.sectors):
         out.append("the result calls a sector good and lists faults in it")
     listed = sum(len(s.faults) for s in t.sectors)
-    if t.fault_count not in (NOT_TOLD, listed):
+    if t.fault_count not in (None, listed):
         out.append(f"the result counts {t.fault_count} faults and lists {listed}")
     for name, told in (("TZEN", c.tzen), (m.chip.state_option, c.product_state)):
         listing = m.suspect.options.value(name)
-        if not isinstance(listing, Unknown) and told.startswith("0x") and int(told, 16) != listing:
-            out.append(f"the test ran with {name} {told}, the board's option bytes say 0x{listing:x}: another board's?")
-    if NOT_TOLD not in (c.rev_id, m.suspect.board.identity.rev_id) and c.rev_id != m.suspect.board.identity.rev_id:
+        if listing is not None and isinstance(told, int) and told != listing:
+            out.append(
+                f"the test ran with {name} 0x{told:x}, the board's option bytes say 0x{listing:x}: another board's?"
+            )
+    identity = m.suspect.board.identity or Identity()
+    if None not in (c.rev_id, identity.rev_id) and c.rev_id != identity.rev_id:
         out.append("the test names another silicon revision than the board")
     return out
 
@@ -251,4 +218,4 @@ def _protected_there(m: Measured, t: FlashTest) -> bool:
     told = len(c.wrp_registers)
     if told and any(b.start >= flash.base + told * flash.bank_size for b in m.canonical(bad)):
         return True  # the register of that bank was not recorded
-    return c.wrp_flag or any(p.overlaps(b) for p in m.canonical(protected) for b in m.canonical(bad))
+    return c.wrp is True or any(p.overlaps(b) for p in m.canonical(protected) for b in m.canonical(bad))

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 
-from h5diag.judge.facts import KnownFact, Measured
-from h5diag.judge.measure import content_bytes
-from h5diag.judge.verdict import Direction, Finding
+from h5diag.judge.findings import Finding, found
+from h5diag.judge.measured import KnownFact, Measured, content_bytes
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.firmware import Check
 from h5diag.memory import AddressRange, merged, subtracted
-from h5diag.text import ranges_text, size_text
 
 
 def check_placement(m: Measured) -> tuple[Finding, ...]:
     """Does a whole file, or a whole boot-loader image, stand where no slot is?"""
-    out = []
     whole = [f for f in (_misplaced(m, k) for k in m.known) if f]
     if whole:
         return tuple(whole)
@@ -25,21 +22,19 @@ def check_placement(m: Measured) -> tuple[Finding, ...]:
         for i in m.suspect.images
         if m.layouts and i.image.complete and not i.at_start and i.verification.hash is Check.VALID
     ]
-    for i in stray:
-        place = f"in slot '{i.slot}', not at its start" if i.slot else "in no slot of the layout"
-        out.append(
-            Finding(
-                "file-misplaced",
-                f"A complete, valid image (version {i.image.header.version}) stands at"
-                f" 0x{i.image.address:08X}, {place}: the boot loader never looks there.",
+    if stray:
+        return tuple(
+            found(
+                "image-in-no-slot",
                 where=(i.image.range,),
                 explains=merged(m.canonical([i.image.range])),
-                direction=Direction.AGAINST,
                 compares=m.has_good,
+                version=i.image.header.version,
+                at=i.image.address,
+                place=f"in slot '{i.slot}', not at its start" if i.slot else "in no slot of the layout",
             )
+            for i in stray
         )
-    if out:
-        return tuple(out)
     kinds = (ExplanationKind.UNEXPLAINED, ExplanationKind.SECTOR_MOVE, ExplanationKind.IMAGE)
     moved = Counter(
         {
@@ -53,108 +48,65 @@ def check_placement(m: Measured) -> tuple[Finding, ...]:
         where = tuple(r.dump_range for r in pieces)
         most = size > content_bytes(m.good.judged) / 2
         return (
-            Finding(
+            found(
                 "content-misplaced" if most else "piece-misplaced",
-                f"{size_text(size)} of the good board's content stand 0x{abs(displacement):X}"
-                f" {'above' if displacement > 0 else 'below'} their place ({ranges_text(where)}).",
                 where=where,
                 explains=merged(m.canonical([*where, *(r.reference_range for r in pieces)])),
-                compares=True,
-                direction=Direction.AGAINST,
+                size=size,
+                distance=abs(displacement),
+                way="above" if displacement > 0 else "below",
             ),
         )
     if m.known and all(k.equal_bytes == k.seen_bytes > 0 for k in m.known):
-        names = ", ".join(k.image.name for k in m.known)
-        return (
-            Finding(
-                "files-in-place",
-                f"Every given file stands where it belongs, byte for byte ({names}).",
-                compares=True,
-                direction=Direction.AGAINST,
-            ),
-        )
-    if m.comparison.compared_bytes:
-        return (
-            Finding(
-                "nothing-misplaced", "No larger piece of the good board's content stands elsewhere.", compares=True
-            ),
-        )
-    return ()
+        return (found("files-in-place", names=", ".join(k.image.name for k in m.known)),)
+    return (found("nothing-misplaced"),) if m.comparison.compared_bytes else ()
 
 
 def _misplaced(m: Measured, k: KnownFact) -> Finding | None:
-    found = Counter({d.displacement: d.bytes for d in k.elsewhere.displacements if d.displacement})
-    if not found:
+    counts = Counter({d.displacement: d.bytes for d in k.elsewhere.displacements if d.displacement})
+    if not counts:
         return None
-    displacement, size = found.most_common(1)[0]
-    informative = max(1, content_bytes(k.image.image))
-    if size < 0.9 * informative:
+    displacement, size = counts.most_common(1)[0]
+    if size < 0.9 * max(1, content_bytes(k.image.image)):
         return None
-    regions = [r for r in k.elsewhere.strong if r.displacement == displacement]
     start = k.image.image.span.start + displacement
     slot = next((s for lay in m.layouts for s in lay.slots if s.range.start == m.chip.canonical(start)), None)
-    where = tuple(r.dump_range for r in regions)
-    target = f"at the start of slot '{slot}', which is not its own" if slot else "where no slot begins"
-    return Finding(
+    where = tuple(r.dump_range for r in k.elsewhere.strong if r.displacement == displacement)
+    return found(
         "file-in-another-slot" if slot else "file-misplaced",
-        f"{k.image.name} is on the chip whole, but at 0x{start:08X} instead of"
-        f" 0x{k.image.image.span.start:08X}: {target}.",
         where=where,
         explains=merged([*m.canonical(where), *m.canonical(k.image.image.ranges)]),
-        direction=Direction.AGAINST,
-        compares=True,
+        file=k.image.name,
+        at=start,
+        wanted=k.image.image.span.start,
+        slot=slot,
     )
 
 
 def check_banks(m: Measured) -> tuple[Finding, ...]:
     """Are the two halves of the flash exchanged?"""
     out = []
-    if m.suspect.options:
-        swapped = m.suspect.options.value("SWAP_BANK")
-        if swapped == 1:
-            out.append(
-                Finding(
-                    "swap-bank-set",
-                    "The option SWAP_BANK is set: what is bank 2 stands at the addresses of bank 1 and the reverse.",
-                    direction=Direction.AGAINST,
-                )
-            )
-        elif swapped == 0:
-            out.append(Finding("swap-bank-clear", "The option SWAP_BANK is not set."))
+    swapped = m.suspect.options.value("SWAP_BANK") if m.suspect.options else None
+    if swapped in (0, 1):
+        out.append(found("swap-bank-set" if swapped else "swap-bank-clear"))
     where = exchanged_regions(m)
-    size = sum(r.size for r in where)
     if where:
         out.append(
-            Finding(
+            found(
                 "banks-exchanged",
-                f"{size_text(size)} of the good board's content stand exactly one bank (0x"
-                f"{m.chip.flash.bank_size:X}) from their place ({ranges_text(where)}).",
                 where=where,
-                explains=() if m.suspect.options.value("SWAP_BANK") == 0 else (m.chip.flash_range,),
-                asks="read-options",
-                open_point=_unsettled_swap(m),
-                direction=Direction.AGAINST,
-                compares=True,
+                explains=() if swapped == 0 else (m.chip.flash_range,),
+                settled=swapped == 1,
+                size=sum(r.size for r in where),
+                bank=m.chip.flash.bank_size,
+                unsettled="the banks are exchanged although the option SWAP_BANK is not set"
+                if swapped == 0
+                else "whether the option SWAP_BANK exchanges the banks",
             )
         )
     elif m.comparison.compared_bytes:
-        out.append(
-            Finding(
-                "no-bank-displacement", "No content of the good board stands one bank from its place.", compares=True
-            )
-        )
+        out.append(found("no-bank-displacement"))
     return tuple(out)
-
-
-def _unsettled_swap(m: Measured) -> str:
-    swapped = m.suspect.options.value("SWAP_BANK")
-    if swapped == 1:
-        return ""
-    return (
-        "the banks are exchanged although the option SWAP_BANK is not set"
-        if swapped == 0
-        else "whether the option SWAP_BANK exchanges the banks"
-    )
 
 
 def exchanged_regions(m: Measured) -> tuple[AddressRange, ...]:
@@ -207,30 +159,18 @@ def check_holes(m: Measured) -> tuple[Finding, ...]:
         return ()
     holes, touched = erased_holes(m), worked_on_mirrors(m)
     if not holes:
-        return (Finding("no-erased-holes", "No sector is erased where the good board has content.", compares=True),)
+        return (found("no-erased-holes"),)
     explains = merged(m.canonical(holes))
     if touched:
         return (
-            Finding(
+            found(
                 "mirror-hole",
-                f"{ranges_text(holes)} is erased where the good board has content, and the sector of the"
-                f" same number in the other bank ({ranges_text(touched)}) is the one that was worked on.",
-                where=tuple(holes),
+                where=holes,
                 explains=merged([*explains, *m.canonical(touched)]),
-                direction=Direction.AGAINST,
-                compares=True,
+                touched=touched,
             ),
         )
-    return (
-        Finding(
-            "erased-holes",
-            f"{ranges_text(holes)} is erased where the good board has content.",
-            where=tuple(holes),
-            compares=True,
-            alternatives=("never programmed on this board", "erased by a tool or the firmware"),
-            open_point=f"{ranges_text(holes)} erased, and nothing says by what",
-        ),
-    )
+    return (found("erased-holes", where=holes),)
 
 
 def _touched(m: Measured, mirror: AddressRange) -> bool:

@@ -5,113 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from h5diag.case.records import SpeedPoint
-from h5diag.judge.facts import BoardFacts, Measured
-from h5diag.judge.verdict import Direction, Finding, Number
+from h5diag.judge.findings import Finding, found
+from h5diag.judge.measured import BoardFacts, Measured
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.repeats import ReadPattern
 from h5diag.memory import Access, AddressRange, merged
-from h5diag.text import count_text, ranges_text, size_text
 
 
 def check_reads(m: Measured) -> tuple[Finding, ...]:
     """Do repeated reads of the suspect agree?"""
     a = m.suspect.reads
-    numbers = (
-        Number("reads", a.reads),
-        Number("disagreeing", a.disagreeing_bytes, "bytes"),
-        Number("compared", a.common_bytes, "bytes"),
-    )
-    where, text = a.ranges, ranges_text(a.ranges)
-    much = f"{count_text(a.disagreeing_bytes, 'byte')} of {size_text(a.common_bytes)} differ between {a.reads} reads"
-    explains = merged(m.canonical(a.ranges))
-    match a.pattern:
-        case ReadPattern.SINGLE:
-            return ()
-        case ReadPattern.AGREE:
-            return (
-                Finding(
-                    "reads-agree",
-                    f"{a.reads} reads of {size_text(a.common_bytes)} agree in every byte.",
-                    numbers=numbers,
-                    limits="Says nothing about an error that is the same in every read.",
-                ),
-            )
-        case ReadPattern.CHUNKS:
-            return (
-                Finding(
-                    "reads-disagree-chunks",
-                    f"{much}: whole 64-byte chunks are zero in one read and filled in"
-                    f" another ({text}). Known from clone ST-LINK firmware; flash does not do that.",
-                    numbers=numbers,
-                    where=where,
-                    direction=Direction.AGAINST,
-                    explains=explains,
-                ),
-            )
-        case ReadPattern.SHIFT:
-            return (
-                Finding(
-                    "reads-disagree-shift",
-                    f"{much}: from one point on words are shifted and back in step later"
-                    f" ({text}). Words were lost on the way, not in the flash.",
-                    numbers=numbers,
-                    where=where,
-                    direction=Direction.AGAINST,
-                    explains=explains,
-                ),
-            )
-        case ReadPattern.FIXED_BITS:
-            return (
-                Finding(
-                    "reads-disagree-fixed-bits",
-                    f"{much}, and the same {count_text(a.disagreeing_bits, 'bit')} disagree again and again ({text}).",
-                    numbers=numbers,
-                    where=where,
-                    direction=Direction.CHIP,
-                    explains=explains,
-                    alternatives=("a weak supply of the board", "a link at the edge of its speed"),
-                ),
-            )
-        case ReadPattern.LONE_BITS:
-            return (
-                Finding(
-                    "reads-disagree-single-bits",
-                    f"{much}, in one lone bit of a word each ({text}). The debug link"
-                    " guards every word with a parity bit, so it does not do that unseen: the cells do, or a"
-                    " supply that makes them doubtful.",
-                    numbers=numbers,
-                    where=where,
-                    direction=Direction.CHIP,
-                    explains=explains,
-                    alternatives=("a weak supply of the board",),
-                    asks="speed-sweep",
-                    limits="Parity by the debug interface specification (ADIv5, SWD data phase).",
-                ),
-            )
-        case ReadPattern.BITS:
-            return (
-                Finding(
-                    "reads-disagree-bits",
-                    f"{much}, in single bits ({text}).",
-                    numbers=numbers,
-                    where=where,
-                    asks="speed-sweep",
-                    open_point="single bits differ from read to read: the link or the cells",
-                    alternatives=("a link at the edge of its speed", "weak cells"),
-                    explains=explains,
-                ),
-            )
+    id = {
+        ReadPattern.AGREE: "reads-agree",
+        ReadPattern.CHUNKS: "reads-disagree-chunks",
+        ReadPattern.SHIFT: "reads-disagree-shift",
+        ReadPattern.FIXED_BITS: "reads-disagree-fixed-bits",
+        ReadPattern.LONE_BITS: "reads-disagree-single-bits",
+        ReadPattern.BITS: "reads-disagree-bits",
+        ReadPattern.OTHER: "reads-disagree",
+    }.get(a.pattern)
+    if id is None:
+        return ()
     return (
-        Finding(
-            "reads-disagree",
-            f"{much} ({text}).",
-            numbers=numbers,
-            where=where,
-            explains=explains,
-            alternatives=("the firmware wrote between the reads", "a link at the edge of its speed"),
-            asks="read-again",
-            open_point="two reads of the same board differ in no known pattern",
+        found(
+            id,
+            where=a.ranges,
+            explains=merged(m.canonical(a.ranges)),
+            reads=a.reads,
+            size=a.common_bytes,
+            bytes=a.disagreeing_bytes,
+            bits=a.disagreeing_bits,
         ),
     )
 
@@ -125,18 +49,14 @@ def check_transport_marks(m: Measured) -> tuple[Finding, ...]:
         if r.explanation.kind is ExplanationKind.WINDOW_SHIFT and r.displacement % 4 == 0 and r.size >= 16
     ]
     if shifts:
-        first = shifts[0]
         where = tuple(r.dump_range for r in shifts)
         return (
-            Finding(
+            found(
                 "window-shift",
-                f"{first.explanation.text}: {count_text(len(shifts), 'piece')} of the good dump"
-                f" stand a few words off ({ranges_text(where)}). That is how a read window looks that lost"
-                " words; flash cells do not move.",
                 where=where,
-                direction=Direction.AGAINST,
                 explains=merged(m.canonical(where)),
-                compares=True,
+                text=shifts[0].explanation.text,
+                pieces=len(shifts),
             ),
         )
     chunks = [
@@ -146,56 +66,36 @@ def check_transport_marks(m: Measured) -> tuple[Finding, ...]:
     ]
     if chunks:
         return (
-            Finding(
+            found(
                 "zero-chunks",
-                f"{count_text(len(chunks), 'aligned 64-byte chunk')} read zero where the good"
-                f" board has content ({ranges_text(chunks)}): clone probes drop such chunks, and a second read"
-                " shows them.",
-                where=tuple(chunks),
+                where=chunks,
                 hint=m.suspect.reads.pattern is not ReadPattern.SINGLE,
-                compares=True,
-                asks="read-again",
-                open_point="chunks of 64 zeros, seen in a single read" if m.suspect.reads.reads < 2 else "",
+                settled=m.suspect.reads.reads > 1,
+                chunks=len(chunks),
             ),
         )
-    if m.comparison.compared_bytes:
-        return (Finding("no-transport-damage", "The dump shows no shifted window and no zeroed chunk.", compares=True),)
-    return ()
+    return (found("no-transport-damage"),) if m.comparison.compared_bytes else ()
 
 
 def check_sweep(m: Measured) -> tuple[Finding, ...]:
     """Do errors depend on the link speed?"""
-    points = m.suspect.board.sweep.points
+    points = m.suspect.board.sweep.sweep if m.suspect.board.sweep is not None else ()
     if len(points) < 2:
         return ()
     bad = [p for p in points if p.disagreeing > 0]
-    numbers = tuple(Number(f"{p.swd_hz} Hz", p.disagreeing, "bytes") for p in points)
     if not bad:
-        return (
-            Finding(
-                "speed-independent",
-                f"Reads agree at every speed from {_mhz(points[0])} to {_mhz(points[-1])}.",
-                numbers=numbers,
-            ),
-        )
+        return (found("speed-independent", slow=_mhz(points[0]), fast=_mhz(points[-1])),)
     if points[0].disagreeing == 0:
         return (
-            Finding(
+            found(
                 "speed-dependent",
-                f"Reads agree at {_mhz(points[0])} and disagree from {_mhz(bad[0])} on"
-                f" ({count_text(bad[-1].disagreeing, 'byte')} at {_mhz(bad[-1])}): wiring, not cells.",
-                numbers=numbers,
-                direction=Direction.AGAINST,
+                slow=_mhz(points[0]),
+                fast=_mhz(bad[0]),
+                bytes=bad[-1].disagreeing,
+                top=_mhz(bad[-1]),
             ),
         )
-    return (
-        Finding(
-            "speed-independent",
-            f"Reads disagree at every speed, {_mhz(points[0])} included.",
-            numbers=numbers,
-            alternatives=("cells", "supply"),
-        ),
-    )
+    return (found("speed-always-bad", slow=_mhz(points[0])),)
 
 
 def check_views(m: Measured) -> tuple[Finding, ...]:
@@ -205,43 +105,17 @@ def check_views(m: Measured) -> tuple[Finding, ...]:
     g, s = m.good.board, m.suspect.board
     for facts in (m.good, m.suspect):
         if facts.access is Access.NONSECURE and facts.hidden and not facts.masked and _shows(facts, m):
-            return (
-                Finding(
-                    "views-not-comparable",
-                    f"{facts.board.name} is said to be read with non-secure accesses, and"
-                    " shows content of sectors that its own option bytes make secure: one of the two is not so.",
-                    hint=True,
-                    asks="read-the-same-way",
-                    open_point=f"{facts.board.name} was not read the way it is said to be",
-                ),
-            )
+            return (found("views-contradicted", name=facts.board.name),)
     if m.comparable:
         return ()
     if Access.UNKNOWN in (g.access, s.access):
         unknown = [b.name for b in (g, s) if b.access is Access.UNKNOWN]
-        # Where nothing deviates and no sector is blank, the way of reading cannot have hidden anything.
-        matters = m.comparison.counted or not m.suspect.options.settings or _blank_sectors(m)
-        return (
-            Finding(
-                "views-not-comparable",
-                f"Nobody noted how {' and '.join(unknown)} was read (secure or"
-                " non-secure, which connect mode), so zeros in one dump and content in the other need not be"
-                " a difference of the boards.",
-                hint=True,
-                asks="read-the-same-way",
-                open_point="how the dumps were read is unknown" if matters else "",
-            ),
-        )
+        # The way of reading can only have hidden what reads as zeros; where none are in question, nothing hangs on it.
+        matters = any(a.mask_like for a in m.comparison.of(AreaState.ZERO)) or _blank_sectors(m)
+        return (found("views-not-comparable", settled=not matters, names=" and ".join(unknown)),)
     if m.suspect.masked or m.good.masked:
         return ()  # each board's own option bytes say what its reader was shown
-    return (
-        Finding(
-            "views-not-comparable",
-            f"{g.name} was read with {_word(g.access)} and {s.name} with"
-            f" {_word(s.access)} accesses: zeros in either may be what the reader was not shown.",
-            hint=True,
-        ),
-    )
+    return (found("views-differ", good=g.name, name=s.name, good_way=_word(g.access), way=_word(s.access)),)
 
 
 def check_zeros(m: Measured) -> tuple[Finding, ...]:
@@ -251,34 +125,24 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
     masked, access = m.suspect.masked, m.suspect.access
     out = []
     if masked:
-        size = sum(r.size for r in masked)
         out.append(
-            Finding(
+            found(
                 "zeros-are-the-mask",
-                f"{size_text(size)} read zero at {ranges_text(masked)}: exactly sectors that the"
-                f" option bytes make {'secure' if access is Access.NONSECURE else 'non-secure'}, and the dump was read with"
-                f" {_word(access)} accesses. The chip answers such reads with 0x00. What is there was not seen and is not"
-                " judged.",
                 where=masked,
-                direction=Direction.AGAINST,
                 explains=masked,
-                numbers=(Number("masked", size, "bytes"),),
+                size=sum(r.size for r in masked),
+                kind="secure" if access is Access.NONSECURE else "non-secure",
+                way=_word(access),
             )
         )
     zeros = [a for a in m.comparison.of(AreaState.ZERO) if not _covered(m, a.range.start, masked)]
     edges = [a.range for a in zeros if a.mask_like]
     inside = [a.range for a in zeros if not a.mask_like and a.differing_bytes >= 16]
     if edges:
-        where = ranges_text(edges)
         secure = m.suspect.options.secure_ranges
         fits = bool(secure) and all(_covered(m, r.start, secure) and _covered(m, r.stop - 1, secure) for r in edges)
-        said = (
-            "They are the sectors that the option bytes make secure; a non-secure reader gets zeros there. "
-            if fits
-            else ""
-        )
         # Both aliases of the cells zero in a known mode, and just the watermark: no other reading is left.
-        settled = fits and m.suspect.both_aliases and m.suspect.board.mode != "unknown"
+        settled = fits and m.suspect.both_aliases and m.suspect.board.mode is not None
         id = (
             "zeros-fit-the-watermarks"
             if settled
@@ -287,36 +151,21 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
             else "zeros-on-sector-edges"
         )
         out.append(
-            Finding(
+            found(
                 id,
-                f"{size_text(sum(r.size for r in edges))} read zero where the good board has content, and"
-                f" the zeros begin and end on sector edges ({where}). {said}Erased flash reads 0xFF.",
-                where=tuple(edges),
-                compares=True,
-                direction=Direction.AGAINST,
-                alternatives=("the reader was not entitled to these sectors", "programmed with zeros"),
+                where=edges,
                 explains=merged(m.canonical(edges)) if settled else (),
-                asks="read-the-same-way",
-                open_point="" if settled else f"zeros at {where}: masked or real, the way of reading decides",
+                size=sum(r.size for r in edges),
+                reference=m.good.board.name,
+                fits="They are the sectors that the option bytes make secure; a non-secure reader gets zeros there. "
+                if fits
+                else "",
             )
         )
     if inside:
-        out.append(
-            Finding(
-                "zeros-inside-a-sector",
-                f"{count_text(len(inside), 'run')} of zeros begin or end inside a"
-                f" sector, which no mask does ({ranges_text(inside)}).",
-                where=tuple(inside),
-                compares=True,
-                alternatives=("programmed zeros", "a chunk lost while reading"),
-                asks="read-again",
-                open_point=f"zeros at {ranges_text(inside)} that no mask explains",
-            )
-        )
+        out.append(found("zeros-inside-a-sector", where=inside, runs=len(inside)))
     if not masked and not zeros and m.comparison.compared_bytes:
-        out.append(
-            Finding("no-unexpected-zeros", "No area reads zero where the good board has content.", compares=True)
-        )
+        out.append(found("no-unexpected-zeros", reference=m.good.board.name))
     return tuple(out)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from h5diag.judge.facts import BoardFacts, Measured
-from h5diag.judge.verdict import Direction, Finding
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from h5diag.judge.findings import Finding, found
+from h5diag.judge.measured import BoardFacts, Measured
 from h5diag.layout import ExplanationKind, Role, Slot
 from h5diag.measure.firmware import Magic, SlotState, Stage, State
 
@@ -20,7 +23,7 @@ def check_install(m: Measured) -> tuple[Finding, ...]:
         for s in m.suspect.slots
         if s.slot.role is Role.SECONDARY
     ]
-    waiting = [(s, p) for s, p in pairs if s.state in _WAITING and not _held_already(s, p)]
+    waiting = [(s, p) for s, p in pairs if s.state in _WAITING and not _installed_already(s, p)]
     if waiting:
         return (_waiting(m, waiting),)
     wrong = [
@@ -28,55 +31,27 @@ def check_install(m: Measured) -> tuple[Finding, ...]:
         for s, p in pairs
         if s.state is State.WRONG_SLOT and s.content.at_start and p and p.state in (State.EMPTY, State.UNKNOWN)
     ]
-    if wrong:
-        s, p = wrong[0]
-        return (
-            Finding(
-                "download-of-the-wrong-kind",
-                f"'{s.slot.name}' at 0x{s.content.address:08X} holds {s.reason}. Nothing"
-                f" is installed in '{p.slot.name if p else 'its primary slot'}'.",
-                where=(s.slot.range,),
-                explains=tuple(x.slot.range for pair in wrong for x in pair if x),
-                direction=Direction.AGAINST,
-                compares=m.has_good,
-                limits="The file that was flashed is the thing to look at.",
-            ),
-        )
     half = [(s, p) for s, p in pairs if _half_seen(m, s) and p and p.state is State.EMPTY]
-    if half:
-        s, p = half[0]
+    if wrong or half:
+        s, p = (wrong or half)[0]
         return (
-            Finding(
-                "download-half-seen",
-                f"'{s.slot.name}' at 0x{s.content.address:08X} begins with an image header and"
-                f" ends with the trailer magic; part of the image lies where the reads disagree. '{p.slot.name}' is"
-                " erased. The boot loader has not installed it.",
+            found(
+                "download-of-the-wrong-kind" if wrong else "download-half-seen",
                 where=(s.slot.range,),
-                explains=tuple(x.slot.range for pair in half for x in pair if x),
-                direction=Direction.AGAINST,
+                explains=tuple(x.slot.range for pair in wrong or half for x in pair if x),
                 compares=m.has_good,
+                slot=s.slot.name,
+                at=s.content.address,
+                reason=s.reason,
+                primary=p.slot.name if p else "its primary slot",
             ),
         )
     known = [(s, p) for s, p in pairs if s.state is not State.UNKNOWN]
     installed = [p for s, p in known if p and p.state is State.INSTALLED]
     if installed and all(s.state in (State.EMPTY, State.INSTALLED, State.INSTALL_PENDING) for s, p in known):
         names = " and ".join(f"'{p.slot.name}' ({p.reason})" for p in installed)
-        return (
-            Finding(
-                "download-empty-installed",
-                f"The boot loader's work is done: {names}; the download slot holds nothing that waits.",
-                direction=Direction.AGAINST,
-            ),
-        )
-    if known and all(s.state is State.EMPTY for s, _ in known):
-        return (
-            Finding(
-                "download-empty",
-                "The download slot is erased: nothing waits to be installed (an image that ST's"
-                " loader rejects is erased too).",
-            ),
-        )
-    return ()
+        return (found("download-empty-installed", text=names),)
+    return (found("download-empty"),) if known and all(s.state is State.EMPTY for s, _ in known) else ()
 
 
 def _half_seen(m: Measured, s: SlotState) -> bool:
@@ -88,7 +63,7 @@ def _half_seen(m: Measured, s: SlotState) -> bool:
     )
 
 
-def _held_already(secondary: SlotState, primary: SlotState | None) -> bool:
+def _installed_already(secondary: SlotState, primary: SlotState | None) -> bool:
     """Tell whether the primary slot holds the same image, so that nothing is missing."""
     if (
         not primary
@@ -129,15 +104,13 @@ def _waiting(m: Measured, waiting: list[tuple[SlotState, SlotState | None]]) -> 
         if open_pair or not hidden
         else "download-waits-primary-hidden"
     )
-    same = _same_as_good(m, waiting)
-    return Finding(
+    return found(
         id,
-        ". ".join(t[0].upper() + t[1:] for t in said) + f".{same} The boot loader has not installed it.",
         where=tuple(s.content.at_start[0].image.range for s, _ in waiting),
-        direction=Direction.AGAINST,
-        explains=tuple(explains),
+        explains=explains,
         compares=m.has_good,
-        limits="Why it was not installed is another question: see the next test.",
+        text=". ".join(t[0].upper() + t[1:] for t in said) + ".",
+        same=_same_as_good(m, waiting),
     )
 
 
@@ -197,15 +170,7 @@ def check_stage(m: Measured) -> tuple[Finding, ...]:
         )
         if not best.agrees:
             id = "at-no-stage"
-        out.append(
-            Finding(
-                id,
-                f"By the given files, {said[0].lower() + said[1:]}.{remarks}",
-                explains=agreeing,
-                compares=True,
-                direction=Direction.AGAINST if best.agrees else Direction.NEITHER,
-            )
-        )
+        out.append(found(id, explains=agreeing, compares=True, text=f"{said[0].lower()}{said[1:]}.{remarks}"))
     return tuple(out)
 
 
@@ -219,15 +184,15 @@ def check_header_displaced(m: Measured) -> tuple[Finding, ...]:
         source, target = m.layouts[0].slot_at(r.reference_start), m.layouts[0].slot_at(r.dump_start)
         if (source.role, target.role) == (Role.PRIMARY, Role.SECONDARY) and source.image == target.image:
             return (
-                Finding(
+                found(
                     "header-at-download-slot",
-                    f"{r.size} bytes of the good board's '{source.name}' (0x"
-                    f"{r.reference_start:08X}) stand at 0x{r.dump_start:08X}, in '{target.name}':"
-                    f" displacement 0x{abs(r.displacement):X}, which is the distance of the two slots."
-                    " In an encrypted download only the header reads the same.",
                     where=(r.dump_range,),
-                    direction=Direction.AGAINST,
-                    compares=True,
+                    size=r.size,
+                    source=source.name,
+                    from_=r.reference_start,
+                    at=r.dump_start,
+                    target=target.name,
+                    distance=abs(r.displacement),
                 ),
             )
     return ()
@@ -239,23 +204,9 @@ def check_other_firmware(m: Measured) -> tuple[Finding, ...]:
     for s in m.suspect.slots:
         g = next((g for g in m.good.slots if g.slot.name == s.slot.name), None)
         if s.state is State.INSTALLED and g and _digest(s) and _digest(s) != _digest(g):
-            out.append(
-                Finding(
-                    "other-firmware",
-                    f"'{s.slot.name}' holds another image than the good board's, and it is whole: {s.reason}.",
-                    explains=(s.slot.range,),
-                    compares=True,
-                )
-            )
+            out.append(found("other-firmware", explains=(s.slot.range,), slot=s.slot.name, reason=s.reason))
         elif s.state is State.INSTALLED and g and g.state is State.INSTALLED:
-            out.append(
-                Finding(
-                    "same-firmware",
-                    f"'{s.slot.name}' holds the same image as the good board's: {s.reason}.",
-                    compares=True,
-                    direction=Direction.AGAINST,
-                )
-            )
+            out.append(found("same-firmware", slot=s.slot.name, reason=s.reason))
     return tuple(out)
 
 
@@ -264,24 +215,12 @@ def check_slot_damage(m: Measured) -> tuple[Finding, ...]:
     out = []
     for s in m.suspect.slots:
         if s.state in (State.DIFFERS, State.BODY_ERASED) and not _half_seen(m, s):
-            out.append(
-                Finding(
-                    "image-damaged",
-                    f"'{s.slot.name}': {s.reason}.",
-                    where=(s.slot.range,),
-                    open_point=f"the image in '{s.slot.name}' is not as it was signed: {s.reason}",
-                )
-            )
-        for point in s.open_points:
-            if not any(s.slot.range.overlaps(r) for r in m.suspect.masked):
-                out.append(
-                    Finding(
-                        "slot-open-point",
-                        f"'{s.slot.name}': {point}.",
-                        where=s.content.zeros,
-                        open_point=f"'{s.slot.name}': {point}",
-                    )
-                )
+            out.append(found("image-damaged", where=(s.slot.range,), slot=s.slot.name, reason=s.reason))
+        if not any(s.slot.range.overlaps(r) for r in m.suspect.masked):
+            out += [
+                found("slot-open-point", where=s.content.zeros, slot=s.slot.name, point=point)
+                for point in s.open_points
+            ]
     return tuple(out)
 
 
@@ -292,3 +231,130 @@ def waiting_slots(facts: BoardFacts) -> tuple[Slot, ...]:
 
 def _digest(s: SlotState) -> bytes:
     return s.content.at_start[0].verification.digest if s.content.at_start else b""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A reason why the boot loader did not install.
+
+    Parameters
+    ----------
+    id
+        Stable word.
+    text
+        The reason in one sentence.
+    found
+        What the evidence says about it; empty when nothing does.
+    holds
+        True when the evidence shows that it is so.
+    open
+        True when the evidence does not decide it.
+    test
+        Id of the read-only test that would; empty when decided.
+    """
+
+    id: str
+    text: str
+    found: str
+    holds: bool
+    open: bool
+    test: str
+
+
+def why_not_installed(m: Measured, findings: Sequence[Finding]) -> tuple[Branch, ...]:
+    """Return the branches of the tree for a suspect in whose download slot an image waits, those that hold first."""
+    if not waiting_slots(m.suspect):
+        return ()
+    by_id = {f.id: f for f in findings}
+    out = [
+        _state(by_id),
+        _boot_code(m, by_id),
+        _options(m, by_id),
+        _magic(m),
+        _undecided(
+            "keys",
+            "The keys that the boot loader decrypts and verifies with (OBK) were never provisioned.",
+            "programming-log",
+        ),
+        _undecided(
+            "never-reset",
+            "The board was never reset with BOOT0 low since it was flashed, so the boot loader never started.",
+            "meter",
+        )
+        if not m.suspect.board.resets_since_flash
+        else Branch(
+            "never-reset",
+            "The boot loader never started.",
+            f"reset {m.suspect.board.resets_since_flash} times since it was flashed",
+            False,
+            False,
+            "",
+        ),
+        _dependency(m),
+        _undecided(
+            "boot-fails", "The boot loader starts and fails (panic, error loop, ROM services).", "sample-the-core"
+        ),
+    ]
+    return tuple(sorted(out, key=lambda b: (not b.holds, not b.open)))
+
+
+def _undecided(id: str, text: str, test: str) -> Branch:
+    return Branch(id, text, "", False, True, test)
+
+
+def _decided(id: str, text: str, finding: Finding, holds: bool) -> Branch:
+    return Branch(id, text, finding.claim, holds, False, "")
+
+
+def _state(by_id: dict[str, Finding]) -> Branch:
+    text = "The product state does not let user firmware, the boot loader included, run."
+    if f := by_id.get("state-does-not-boot"):
+        return _decided("state", text, f, True)
+    known = by_id.get("options-as-provisioned") or by_id.get("options-differ-from-provisioning")
+    return _decided("state", text, known, False) if known else _undecided("state", text, "read-options")
+
+
+def _boot_code(m: Measured, by_id: dict[str, Finding]) -> Branch:
+    text = "The boot loader itself is not on the chip."
+    if f := by_id.get("boot-not-written"):
+        return _decided("boot-absent", text, f, True)
+    boot = next((s.range for s in m.layouts[0].slots if s.role is Role.BOOT), None) if m.layouts else None
+    if boot is None:
+        return _undecided("boot-absent", text, "programming-log")
+    alias = m.chip.flash.secure_base - m.chip.flash.base
+    for base in (boot.start, boot.start + alias):
+        if m.suspect.judged.covers(base, base + 0x400):
+            head = m.suspect.judged.read(base, base + 0x400)
+            erased = bool((head == m.chip.flash.erased).all())
+            said = "is erased" if erased else "holds code"
+            return Branch("boot-absent", text, f"0x{base:08X} {said}", erased, False, "")
+    return Branch("boot-absent", text, "the reader was not shown the boot area", False, True, "programming-log")
+
+
+def _options(m: Measured, by_id: dict[str, Finding]) -> Branch:
+    text = "The boot loader's start-up check of the option bytes fails."
+    for id, holds in (("options-differ-from-provisioning", True), ("options-as-provisioned", False)):
+        if f := by_id.get(id):
+            return _decided("options", text, f, holds)
+    return _undecided("options", text, "read-options")
+
+
+def _magic(m: Measured) -> Branch:
+    text = "The download is not marked for installation (no trailer magic that this boot loader accepts)."
+    never = [s for s in m.suspect.slots if s.state is State.NEVER_TAKEN]
+    said = never[0].reason if never else "the trailer magic is there"
+    return Branch("no-magic", text, said, bool(never), False, "")
+
+
+def _dependency(m: Measured) -> Branch:
+    text = "The image demands a version of the other image that is not there."
+    tlvs = [
+        t
+        for s in m.suspect.slots
+        if s.slot in waiting_slots(m.suspect) and s.content.at_start
+        for t in s.content.at_start[0].image.tlvs.protected
+        if t.type == 0x40
+    ]
+    if not tlvs:
+        return Branch("dependency", text, "the image demands none", False, False, "")
+    return _undecided("dependency", text, "file-bases")

@@ -6,12 +6,7 @@ what became of each slot and what the next boot will do.
 
 from __future__ import annotations
 
-from h5diag.measure.firmware.against import Difference, Match, compare_build
-from h5diag.measure.firmware.body import BodyKind, BodyLook, look_at_body
-from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent, examine_images
-from h5diag.measure.firmware.elfmap import NO_ELF, ElfMap, read_elf_map
-from h5diag.measure.firmware.judge import State
-from h5diag.measure.firmware.keys import (
+from h5diag.evidence.keys import (
     DecryptKey,
     KeyKind,
     VerifyKey,
@@ -20,6 +15,11 @@ from h5diag.measure.firmware.keys import (
     parse_decrypt_key,
     parse_verify_key,
 )
+from h5diag.measure.firmware.against import Difference, Match, compare_build
+from h5diag.measure.firmware.body import BodyKind, BodyLook, look_at_body
+from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent, examine_images
+from h5diag.measure.firmware.elfmap import NO_ELF, ElfMap, read_elf_map
+from h5diag.measure.firmware.judge import State
 from h5diag.measure.firmware.mcuboot import Flag, Header, HeaderMagic, Version, parse_header
 from h5diag.measure.firmware.nextboot import Action, Loader, NextBoot
 from h5diag.measure.firmware.opened import open_images

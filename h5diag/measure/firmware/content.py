@@ -8,8 +8,8 @@ from enum import Enum
 
 import numpy as np
 
+from h5diag.evidence.keys import DecryptKey, VerifyKey
 from h5diag.layout import NO_SLOT, Layout, Mode, Slot
-from h5diag.measure.firmware.keys import DecryptKey, VerifyKey
 from h5diag.measure.firmware.search import BootImage, find_images
 from h5diag.measure.firmware.signature import Check
 from h5diag.measure.firmware.trailer import (

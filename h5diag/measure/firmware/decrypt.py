@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
-from h5diag.measure.firmware.keys import DecryptKey, KeyKind
+from h5diag.evidence.keys import DecryptKey, KeyKind
 from h5diag.measure.firmware.tlv import Tlv, TlvType
 
 INFO = b"MCUBoot_ECIES_v1"

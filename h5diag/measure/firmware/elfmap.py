@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
 
 from elftools.elf.elffile import ELFFile
 
 from h5diag.errors import InputError
+from h5diag.evidence.door import Source, read_evidence
 from h5diag.evidence.files.elf import ELF_ERRORS
+from h5diag.limits import PROGRAM
 from h5diag.memory import AddressRange
 
 MOST_SYMBOLS = 1 << 20
@@ -44,31 +46,29 @@ class ElfMap:
 NO_ELF = ElfMap()
 
 
-def read_elf_map(path: str | Path) -> ElfMap:
+def read_elf_map(path: Source) -> ElfMap:
     """Return the names in an ELF file; InputError when it is none or is damaged."""
+    file = read_evidence(path, limit=PROGRAM)
     try:
-        with Path(path).open("rb") as stream:
-            elf = ELFFile(stream)
-            loads = [
-                (h["p_vaddr"], h["p_vaddr"] + h["p_filesz"], h["p_paddr"] - h["p_vaddr"])
-                for h in (s.header for s in elf.iter_segments())
-                if h["p_type"] == "PT_LOAD" and h["p_filesz"]
-            ]
-            sections, symbols = [], []
-            for section in elf.iter_sections():
-                if section["sh_flags"] & 2 and section["sh_type"] != "SHT_NOBITS" and section["sh_size"]:
-                    sections.append(_named(section.name, section["sh_addr"], section["sh_size"], loads))
-            table = elf.get_section_by_name(".symtab")
-            if table is not None and table.num_symbols() <= MOST_SYMBOLS:
-                for symbol in table.iter_symbols():
-                    kind, address = symbol["st_info"]["type"], symbol["st_value"]
-                    if kind in ("STT_FUNC", "STT_OBJECT") and symbol["st_size"]:
-                        address -= address & 1 if kind == "STT_FUNC" else 0
-                        symbols.append(_named(symbol.name, address, symbol["st_size"], loads))
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})", source=str(path)) from None
+        elf = ELFFile(BytesIO(file.data))
+        loads = [
+            (h["p_vaddr"], h["p_vaddr"] + h["p_filesz"], h["p_paddr"] - h["p_vaddr"])
+            for h in (s.header for s in elf.iter_segments())
+            if h["p_type"] == "PT_LOAD" and h["p_filesz"]
+        ]
+        sections, symbols = [], []
+        for section in elf.iter_sections():
+            if section["sh_flags"] & 2 and section["sh_type"] != "SHT_NOBITS" and section["sh_size"]:
+                sections.append(_named(section.name, section["sh_addr"], section["sh_size"], loads))
+        table = elf.get_section_by_name(".symtab")
+        if table is not None and table.num_symbols() <= MOST_SYMBOLS:
+            for symbol in table.iter_symbols():
+                kind, address = symbol["st_info"]["type"], symbol["st_value"]
+                if kind in ("STT_FUNC", "STT_OBJECT") and symbol["st_size"]:
+                    address -= address & 1 if kind == "STT_FUNC" else 0
+                    symbols.append(_named(symbol.name, address, symbol["st_size"], loads))
     except ELF_ERRORS:
-        raise InputError("no readable ELF file", source=str(path), advice="build or copy it again") from None
+        raise InputError("no readable ELF file", source=str(file.path), advice="build or copy it again") from None
     return ElfMap(tuple(sorted(sections)), tuple(sorted(symbols)))
 
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from h5diag.evidence.keys import DecryptKey
 from h5diag.measure.firmware.content import ExaminedImage
-from h5diag.measure.firmware.keys import DecryptKey
 from h5diag.measure.firmware.signature import Check
 from h5diag.measure.firmware.verify import open_body
 from h5diag.memory import AddressRange, MemoryImage, Segment, subtracted

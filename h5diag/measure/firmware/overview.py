@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from h5diag.chip import Chip
+from h5diag.evidence.keys import DecryptKey, VerifyKey
 from h5diag.layout import Layout
 from h5diag.measure.firmware.against import Match, compare_build
 from h5diag.measure.firmware.content import ExaminedImage, examine_images
 from h5diag.measure.firmware.elfmap import NO_ELF, ElfMap
 from h5diag.measure.firmware.judge import State
-from h5diag.measure.firmware.keys import DecryptKey, VerifyKey
 from h5diag.measure.firmware.nextboot import Loader
 from h5diag.measure.firmware.opened import open_images
 from h5diag.measure.firmware.slots import SlotState, image_state, slot_states

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
-from h5diag.measure.firmware.keys import KeyKind, VerifyKey
+from h5diag.evidence.keys import KeyKind, VerifyKey
 from h5diag.measure.firmware.tlv import HASH_TYPES, SIGNATURE_TYPES, Tlv, TlvType
 
 Buffer = bytes | memoryview

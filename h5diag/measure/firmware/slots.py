@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from h5diag.evidence.keys import DecryptKey, VerifyKey
 from h5diag.layout import Layout, Role, Slot
 from h5diag.measure.firmware.body import BodyKind
 from h5diag.measure.firmware.content import NO_CONTENT, ExaminedImage, SlotContent, examine_images, read_slot
 from h5diag.measure.firmware.judge import Judged, Place, State, damage_of, judge_slot
-from h5diag.measure.firmware.keys import DecryptKey, VerifyKey
 from h5diag.measure.firmware.nextboot import Action, Loader, NextBoot, magic_accepted, predict
 from h5diag.measure.firmware.opened import open_images
 from h5diag.measure.firmware.search import find_images

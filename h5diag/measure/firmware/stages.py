@@ -15,9 +15,9 @@ from enum import Enum
 import numpy as np
 
 from h5diag.errors import InputError
+from h5diag.evidence.keys import DecryptKey
 from h5diag.layout import NO_SLOT, Layout, Mode, Role, Slot
 from h5diag.measure.firmware.content import views
-from h5diag.measure.firmware.keys import DecryptKey
 from h5diag.measure.firmware.nextboot import Loader
 from h5diag.measure.firmware.search import find_images
 from h5diag.measure.firmware.trailer import CLASSIC_MAGIC, Magic, parse_magic

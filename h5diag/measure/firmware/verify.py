@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from h5diag.evidence.keys import DecryptKey, VerifyKey
 from h5diag.measure.firmware.body import BodyKind, BodyLook, look_at_body
 from h5diag.measure.firmware.decrypt import decrypt_body, unwrap_image_key
-from h5diag.measure.firmware.keys import DecryptKey, VerifyKey
 from h5diag.measure.firmware.mcuboot import Flag
 from h5diag.measure.firmware.search import BootImage
 from h5diag.measure.firmware.signature import Buffer, Check, Recorded, Signed, check_signature, names_other_key

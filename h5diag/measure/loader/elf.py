@@ -5,14 +5,12 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 from h5diag.errors import InputError
+from h5diag.evidence.door import Source, read_evidence
+from h5diag.limits import PROGRAM
 from h5diag.ranges import AddressRange
-
-LARGEST_FILE = 32 << 20
-"""Bytes of a loader file that are read at most; published loaders have up to 1.7 MB."""
 
 ENTRY_POINTS = ("Init", "Write", "Read", "SectorErase", "MassErase", "Verify", "CheckSum")
 """Functions by which a programmer calls a loader. Source: UM2237 and ST's loader examples."""
@@ -146,20 +144,16 @@ class LoaderFile:
         return f"{best.name}+0x{offset:X}" if offset else best.name
 
 
-def read_loader(path: str | Path) -> LoaderFile:
+def read_loader(path: Source) -> LoaderFile:
     """Return the loader held in an ELF file.
 
     Raises
     ------
     InputError
-        When the file cannot be read, is larger than `LARGEST_FILE`, or is no 32-bit little-endian Arm executable.
+        When the file cannot be read, is larger than `h5diag.limits.PROGRAM`, or is no 32-bit little-endian Arm executable.
     """
-    try:
-        with open(path, "rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})", source=str(path)) from None
-    return parse_loader(data, str(path))
+    file = read_evidence(path, limit=PROGRAM)
+    return parse_loader(file.data, str(file.path))
 
 
 def parse_loader(data: bytes, source: str = "loader") -> LoaderFile:
@@ -205,8 +199,6 @@ def parse_loader(data: bytes, source: str = "loader") -> LoaderFile:
 
 
 def _checked_header(data: bytes, source: str) -> tuple[int, int, tuple[str, ...]]:
-    if len(data) > LARGEST_FILE:
-        raise InputError(f"is larger than {LARGEST_FILE >> 20} MiB", source=source, advice=_ADVICE)
     if not data:
         raise InputError("is empty", source=source, advice=_ADVICE)
     if data[:4] != b"\x7fELF":

@@ -13,13 +13,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
 from h5diag.errors import InputError
+from h5diag.evidence.door import Source, read_evidence
 from h5diag.evidence.files import decode_text
-
-LARGEST_LOG = 16 << 20
-"""Bytes of a log file that are read at most."""
+from h5diag.limits import TEXT
 
 DRY_RUN_MARK = "Dry run on an emulated core"
 """How the log of a dry run begins, so that nobody takes it for that of a chip."""
@@ -178,25 +176,16 @@ def parse_log(text: str, source: str = "") -> LoaderLog:
     return LoaderLog(tuple(_event(number, line) for number, line in _lines(text)), source)
 
 
-def read_log(path: str | Path) -> LoaderLog:
+def read_log(path: Source) -> LoaderLog:
     """Return the events of a log file, UTF-8 or UTF-16 with a byte-order mark.
 
     Raises
     ------
     InputError
-        When the file cannot be read, is empty, is larger than `LARGEST_LOG` or is not text.
+        When the file cannot be read, is empty, is larger than `h5diag.limits.TEXT` or is not text.
     """
-    source = str(path)
-    try:
-        with open(path, "rb") as file:
-            data = file.read(LARGEST_LOG + 1)
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})", source=source) from None
-    if len(data) > LARGEST_LOG:
-        raise InputError(
-            f"is larger than {LARGEST_LOG >> 20} MiB", source=source, advice="cut it down to the operation that failed"
-        )
-    return parse_log(decode_log(data, source), source)
+    file = read_evidence(path, limit=TEXT)
+    return parse_log(decode_log(file.data, str(file.path)), str(file.path))
 
 
 def decode_log(data: bytes, source: str = "") -> str:

@@ -12,7 +12,8 @@ from math import ceil, log2
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.chip import Chip, load_chip
+from h5diag.answer import Answer
+from h5diag.chip import Chip, ChipChoice, load_chip
 from h5diag.layout import Layout
 from h5diag.measure.locate.kernel import engine
 from h5diag.measure.locate.pieces import MOST_COPIES, WORD
@@ -36,7 +37,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Correlation:
+class Correlation(Answer):
     """The match fraction of a dump against displacement.
 
     Parameters
@@ -58,6 +59,8 @@ class Correlation:
         In place, other bank and slots.
     keys
         How many words of the dump were sampled.
+    choice
+        The chip and how it is known; None when nobody asked.
     """
 
     displacements: Numbers
@@ -68,6 +71,7 @@ class Correlation:
     found: bool
     marks: tuple[Mark, ...]
     keys: int
+    choice: ChipChoice | None = None
 
 
 def correlate(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from h5diag.layout import Explanation
+from h5diag.answer import Answer
+from h5diag.chip import Chip, ChipChoice
+from h5diag.layout import Explanation, ExplanationKind
 from h5diag.memory import AddressRange
 
 
@@ -118,7 +120,7 @@ class Displacement:
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(Answer):
     """Where the pieces of a reference stand in a dump.
 
     Parameters
@@ -135,6 +137,8 @@ class Placement:
         Gaps between and unreadable ranges beside the known bytes: unknown, not different.
     assumptions
         What was taken for granted or not searched, one sentence each.
+    choice
+        The chip and how it is known; None when nobody asked.
     """
 
     regions: tuple[Region, ...] = ()
@@ -146,6 +150,7 @@ class Placement:
     reference_unknown: tuple[AddressRange, ...] = ()
     dump_unknown: tuple[AddressRange, ...] = ()
     assumptions: tuple[str, ...] = field(default=())
+    choice: ChipChoice | None = field(default=None, compare=False)
 
     @property
     def strong(self) -> tuple[Region, ...]:
@@ -156,3 +161,21 @@ class Placement:
     def weak(self) -> tuple[Region, ...]:
         """The regions that could be chance."""
         return tuple(r for r in self.regions if r.weak)
+
+
+def on_assumption(placement: Placement, chip: Chip) -> Placement:
+    """Return the placement as far as it stands when the chip is only assumed: nothing is called an alias then.
+
+    That two addresses name the same cells follows from the chip; an assumption does not support it.
+    """
+
+    def plain(r: Region) -> Region:
+        if r.explanation.kind is not ExplanationKind.ALIAS:
+            return r
+        text = f"{r.explanation.text}, if the chip is an {chip.title}: it is assumed, name it to be sure"
+        return replace(r, explanation=Explanation(ExplanationKind.IN_PLACE, text))
+
+    note = f"the chip is assumed to be {chip.name}: banks, aliases and sectors are its"
+    return replace(
+        placement, regions=tuple(plain(r) for r in placement.regions), assumptions=(*placement.assumptions, note)
+    )

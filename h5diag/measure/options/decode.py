@@ -1,15 +1,94 @@
-"""From a listing or a register dump to named, explained settings."""
+"""From a listing or a register dump to named, explained settings and the ranges of flash that they protect."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from h5diag.chip import Chip, Option
+from h5diag.chip import Area, Chip, Option
 from h5diag.evidence.texts import Listing, RawOption, RawRegister, printable
-from h5diag.measure.options.areas import decode_areas
 from h5diag.measure.options.meaning import area_meaning, value_meaning
-from h5diag.measure.options.settings import UNKNOWN, Belief, Extent, OptionBytes, RegisterValue, Setting, Unknown
+from h5diag.measure.options.settings import AreaSetting, Belief, Extent, OptionBytes, RegisterValue, Setting
+from h5diag.memory import AddressRange, merged
+
+Value = Callable[[str], int | None]
+
+
+def decode_areas(chip: Chip, value: Value) -> tuple[tuple[AreaSetting, ...], tuple[str, ...]]:
+    """Return the areas that the options set, and what is odd about them.
+
+    Parameters
+    ----------
+    chip
+        In the geometry that the options select.
+    value
+        Gives the value of an option by its name, or `None`.
+    """
+    out: list[AreaSetting] = []
+    warnings: list[str] = []
+    tzen = value("TZEN") if chip.trustzone else None
+    for area in chip.areas:
+        if area.kind == "secure" and tzen is not None and tzen != chip.tzen_on:
+            out.append(AreaSetting(area, Extent.EMPTY))
+            continue
+        made, odd = _area(chip, area, value)
+        out.append(made)
+        warnings += odd
+    return tuple(out), tuple(warnings)
+
+
+def _area(chip: Chip, area: Area, value: Value) -> tuple[AreaSetting, list[str]]:
+    size, bank = chip.flash.sector_size, chip.bank_range(area.bank)
+    count = bank.size // size
+    if area.enable:
+        on = value(area.enable)
+        if on is None:
+            return AreaSetting(area, Extent.UNKNOWN), []
+        if not on:
+            return AreaSetting(area, Extent.EMPTY), []
+    if area.groups:
+        return _groups(chip, area, value(area.groups), bank), []
+    last = value(area.end)
+    if last is None:
+        return AreaSetting(area, Extent.UNKNOWN), []
+    if not area.start:
+        # The area holds the last sectors of the bank.
+        length = min(last + 1, count)
+        return _set(area, AddressRange(bank.stop - length * size, bank.stop)), []
+    first = value(area.start)
+    if first is None:
+        return AreaSetting(area, Extent.UNKNOWN), []
+    if first > last:
+        return AreaSetting(area, Extent.EMPTY), []
+    odd = []
+    if last >= count:
+        odd.append(
+            f"{area.name} ends with sector {last}, but bank {area.bank} of {chip.title} has {count}: the "
+            "values may be meant for a larger part, or the chip is not the one assumed"
+        )
+    start, stop = min(first, count), min(last + 1, count)
+    return (
+        _set(area, AddressRange(bank.start + start * size, bank.start + stop * size))
+        if start < stop
+        else AreaSetting(area, Extent.EMPTY)
+    ), odd
+
+
+def _groups(chip: Chip, area: Area, bits: int | None, bank: AddressRange) -> AreaSetting:
+    if bits is None:
+        return AreaSetting(area, Extent.UNKNOWN)
+    size = chip.flash.sector_size * chip.flash.wrp_group_sectors
+    groups = [
+        AddressRange(bank.start + i * size, bank.start + (i + 1) * size)
+        for i in range(bank.size // size)
+        if not bits >> i & 1
+    ]
+    ranges = merged(groups)
+    return AreaSetting(area, Extent.SET if ranges else Extent.EMPTY, ranges)
+
+
+def _set(area: Area, r: AddressRange) -> AreaSetting:
+    return AreaSetting(area, Extent.SET, (r,))
 
 
 def decode_listing(listing: Listing, chip: Chip) -> OptionBytes:
@@ -43,7 +122,7 @@ def decode_registers(raw: Iterable[RawRegister], chip: Chip) -> OptionBytes:
     strange = 0
     for r in raw:
         found = _register(r, chip)
-        if isinstance(found, Unknown):
+        if found is None:
             strange += 1
             continue
         old = values.get(found.name)
@@ -143,9 +222,9 @@ def _made(fields: Sequence[RawOption], chip: Chip, warnings: list[str]) -> Optio
     if len(unnamed) > len(known):
         warnings.insert(0, f"most names are none of {chip.title}: is it another family? Try --chip")
 
-    def value(name: str) -> int | Unknown:
+    def value(name: str) -> int | None:
         s = known.get(name)
-        return s.value if s is not None and s.belief is Belief.READ else UNKNOWN
+        return s.value if s is not None and s.belief is Belief.READ else None
 
     areas, odd = decode_areas(chip, value)
     warnings += odd
@@ -222,18 +301,18 @@ def _ending(listing: Listing, made: OptionBytes) -> list[str]:
     return out
 
 
-def _register(r: RawRegister, chip: Chip) -> RegisterValue | Unknown:
+def _register(r: RawRegister, chip: Chip) -> RegisterValue | None:
     if r.address >= 0:
         for base, secure in ((chip.flash_registers, False), (chip.flash_registers_secure, True)):
             for reg in chip.registers:
                 if base and r.address == base + reg.offset:
                     return RegisterValue(reg.name, r.value, secure)
-        return UNKNOWN
+        return None
     names = {reg.name for reg in chip.registers}
     for name in (r.name, r.name.removeprefix("FLASH_"), r.name + "_CUR", r.name.removeprefix("FLASH_") + "_CUR"):
         if name in names:
             return RegisterValue(name, r.value)
-    return UNKNOWN
+    return None
 
 
 def _twice(old: RegisterValue, new: RegisterValue) -> str:

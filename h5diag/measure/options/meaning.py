@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from h5diag.chip import Chip, Option
-from h5diag.measure.options.areas import bank_range
-from h5diag.measure.options.settings import AreaSetting, Belief, Extent, OptionBytes, Unknown
+from h5diag.measure.options.settings import AreaSetting, Belief, Extent, OptionBytes
 from h5diag.memory import AddressRange
 
 
@@ -27,14 +26,12 @@ def _short(chip: Chip, option: Option, value: int) -> str:
         case "address":
             return f"0x{value << option.address_shift:08X}"
         case "sector":
-            bank = bank_range(chip, option.bank)
+            bank = chip.bank_range(option.bank)
             start = bank.start + value * chip.flash.sector_size
             where = f"0x{start:08X}" if start < bank.stop else "beyond the bank"
             return f"{unit(chip)} {value}, {where}"
         case "groups":
-            count = bank_range(chip, option.bank).size // (
-                chip.flash.sector_size * max(1, chip.flash.wrp_group_sectors)
-            )
+            count = chip.bank_range(option.bank).size // (chip.flash.sector_size * max(1, chip.flash.wrp_group_sectors))
             groups = [i for i in range(count) if not value >> i & 1]
             return f"groups {spans(groups)} protected" if groups else "nothing protected"
     return f"0x{value:X}" if value > 9 else str(value)
@@ -102,14 +99,14 @@ def summary(options: OptionBytes) -> tuple[str, ...]:
     chip = options.chip
     out = []
     state = options.state
-    if isinstance(state, Unknown):
+    if state is None:
         out.append(f"{chip.state_option}: not known")
     else:
         title = state.name if state.name.startswith(chip.state_option) else f"{chip.state_option}: {state.name}"
         out.append(f"{title}; {state.what}")
     if chip.trustzone:
         tz = options.trustzone
-        out.append("TrustZone: not known" if isinstance(tz, Unknown) else f"TrustZone: {'on' if tz else 'off'}")
+        out.append("TrustZone: not known" if tz is None else f"TrustZone: {'on' if tz else 'off'}")
     unknown = [a.area.name for a in options.areas if a.extent is Extent.UNKNOWN]
     if unknown:
         out.append(f"not known: {', '.join(unknown)}")

@@ -12,9 +12,8 @@ from enum import Enum
 
 from h5diag.chip import Chip
 from h5diag.layout import Layout, Role
-from h5diag.measure.options.areas import bank_range
 from h5diag.measure.options.meaning import value_meaning
-from h5diag.measure.options.settings import Belief, Extent, OptionBytes, Unknown
+from h5diag.measure.options.settings import Belief, Extent, OptionBytes
 from h5diag.memory import AddressRange
 
 
@@ -109,7 +108,7 @@ def _check(options: OptionBytes, e: Expectation) -> OptionCheck:
     chip = options.chip
     found = options.value(e.name)
     wanted = value_meaning(chip, chip.option(e.name), e.value, Belief.READ).rpartition(": ")[2]
-    if isinstance(found, Unknown):
+    if found is None:
         return OptionCheck(
             e.name,
             Agreement.NOT_KNOWN,
@@ -143,7 +142,7 @@ def _same(options: OptionBytes, name: str, found: int, wanted: int) -> bool:
     if option.kind != "groups":
         return found == wanted
     group = options.chip.flash.sector_size * max(1, options.chip.flash.wrp_group_sectors)
-    mask = (1 << bank_range(options.chip, option.bank).size // group) - 1
+    mask = (1 << options.chip.bank_range(option.bank).size // group) - 1
     return found & mask == wanted & mask
 
 
@@ -152,7 +151,7 @@ def _second_bank(options: OptionBytes) -> list[OptionCheck]:
         if a.area.name != "SECWM2" or not a.area.start:
             continue
         first, last = options.value(a.area.start), options.value(a.area.end)
-        if isinstance(first, Unknown) or isinstance(last, Unknown):
+        if first is None or last is None:
             return [OptionCheck("SECWM2", Agreement.NOT_KNOWN, 0, 0, "SECWM2 is not known here; none is expected")]
         if a.extent is Extent.SET:
             return [
@@ -171,7 +170,7 @@ def _second_bank(options: OptionBytes) -> list[OptionCheck]:
 
 def _product_state(options: OptionBytes) -> list[OptionCheck]:
     state = options.state
-    if isinstance(state, Unknown) or options.chip.state_option != "PRODUCT_STATE":
+    if state is None or options.chip.state_option != "PRODUCT_STATE":
         return []
     if state.name == "Provisioning":
         return [
@@ -228,7 +227,7 @@ def _edata(options: OptionBytes, layout: Layout) -> list[OptionCheck]:
                         a.area.end,
                         Agreement.DIFFERS,
                         0,
-                        0 if isinstance(value, Unknown) else value,
+                        0 if value is None else value,
                         f"the high-cycle data area takes {r} away from {', '.join(hit)}: the slot "
                         "cannot be written or read there as code",
                     )

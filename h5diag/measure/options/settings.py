@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from h5diag.chip import Area, Chip, Option, ProductState
-from h5diag.memory import AddressRange, merged
-
-
-class Unknown(Enum):
-    """Stands where a value was not printed or cannot be believed."""
-
-    UNKNOWN = "unknown"
-
-    def __bool__(self) -> bool:
-        return False
-
-
-UNKNOWN = Unknown.UNKNOWN
-"""The value of an option that nobody knows; false in a condition."""
+from h5diag.memory import Access, AddressRange, MemoryImage, merged, subtracted
 
 
 class Belief(Enum):
@@ -140,47 +128,47 @@ class OptionBytes:
                 return s
         raise KeyError(f"{name} was not read")
 
-    def value(self, name: str) -> int | Unknown:
-        """Return the value of an option, or `UNKNOWN` when it was not read, is masked or is impossible."""
+    def value(self, name: str) -> int | None:
+        """Return the value of an option, or `None` when it was not read, is masked or is impossible."""
         try:
             s = self.setting(name)
         except KeyError:
-            return UNKNOWN
-        return s.value if s.belief in (Belief.READ, Belief.UNNAMED) else UNKNOWN
+            return None
+        return s.value if s.belief in (Belief.READ, Belief.UNNAMED) else None
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.value(name) is not UNKNOWN
+        return isinstance(name, str) and self.value(name) is not None
 
     @property
-    def state(self) -> ProductState | Unknown:
+    def state(self) -> ProductState | None:
         """The product state or RDP level, as the chip file describes it."""
         value = self.value(self.chip.state_option)
-        if isinstance(value, Unknown):
-            return UNKNOWN
+        if value is None:
+            return None
         try:
             return self.chip.state(value)
         except KeyError:
-            return UNKNOWN
+            return None
 
     @property
     def product_state(self) -> str:
         """Name of the product state or RDP level; ``unknown`` when it was not read or is no state."""
         state = self.state
-        return "unknown" if isinstance(state, Unknown) else state.name
+        return "unknown" if state is None else state.name
 
     @property
-    def trustzone(self) -> bool | Unknown:
+    def trustzone(self) -> bool | None:
         """Whether TrustZone is on."""
         if not self.chip.trustzone:
             return False
         value = self.value("TZEN")
-        return UNKNOWN if isinstance(value, Unknown) else value == self.chip.tzen_on
+        return None if value is None else value == self.chip.tzen_on
 
     @property
-    def swapped(self) -> bool | Unknown:
+    def swapped(self) -> bool | None:
         """Whether the banks are exchanged on the bus."""
         value = self.value("SWAP_BANK")
-        return UNKNOWN if isinstance(value, Unknown) else bool(value)
+        return None if value is None else bool(value)
 
     def ranges(self, kind: str) -> tuple[AddressRange, ...]:
         """Return the canonical ranges of all areas of a kind (see `h5diag.chip.Area`), as far as they are known."""
@@ -213,3 +201,36 @@ class OptionBytes:
     def edata_ranges(self) -> tuple[AddressRange, ...]:
         """What has left the code area for the high-cycle data area. Physical banks, canonical."""
         return self.ranges("high-cycle")
+
+
+def hidden_ranges(options: OptionBytes, access: Access, chip: Chip) -> tuple[AddressRange, ...]:
+    """Return the canonical ranges of which a reader with that access gets zeros instead of content.
+
+    A non-secure read of a secure sector, and a secure read of a non-secure one, returns 0x00 without a fault
+    (measured on a NUCLEO-H563ZI, public test note of the m33mu project). Without option bytes, or with an unknown
+    access, nothing is known to be hidden.
+    """
+    if not options or not options.trustzone:
+        return ()
+    if access is Access.NONSECURE:
+        return merged((*options.secure_ranges, *options.hdp_ranges))
+    if access is Access.SECURE:
+        return subtracted((chip.flash_range,), options.secure_ranges)
+    return ()
+
+
+def masked_ranges(dump: MemoryImage, hidden: Sequence[AddressRange], chip: Chip) -> tuple[AddressRange, ...]:
+    """Return the parts of `hidden` that the dump holds, where it holds nothing but zeros there.
+
+    The rule knows no exceptions inside a range: one that shows content anywhere is shown to this reader, and zeros
+    in it are content (a gap that the linker filled).
+    """
+    found: list[AddressRange] = []
+    alias = chip.flash.secure_base - chip.flash.base
+    for area in hidden:
+        parts = [
+            s for shift in dict.fromkeys((0, alias)) for s in dump.segments_in(area.start + shift, area.stop + shift)
+        ]
+        if not any(s.data.any() for s in parts):
+            found += (AddressRange(chip.canonical(s.start), chip.canonical(s.start) + s.data.size) for s in parts)
+    return merged(found)

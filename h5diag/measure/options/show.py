@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from textwrap import wrap
 
 from h5diag.evidence.texts import Log, LogKind, printable
-from h5diag.measure.options.diff import Difference, OptionDiff, Weight
+from h5diag.measure.options.differences import Difference, OptionDiff, Weight
 from h5diag.measure.options.meaning import summary
 from h5diag.measure.options.remarks import Remark
 from h5diag.measure.options.rules import Agreement, OptionCheck
-from h5diag.measure.options.settings import Belief, OptionBytes, Unknown
+from h5diag.measure.options.settings import Belief, OptionBytes
 
 WIDTH = 100
 _MARK = {Weight.DECIDES: "!!", Weight.MATTERS: "! ", Weight.MINOR: "  ", Weight.ARTEFACT: "~ ", Weight.SAME: "= "}
@@ -114,9 +114,9 @@ def _rows(differences: Sequence[Difference], names: Sequence[str]) -> list[str]:
     return out
 
 
-def value_text(value: int | Unknown) -> str:
+def value_text(value: int | None) -> str:
     """Return a value of a difference: hex, or ``not read``."""
-    return "not read" if isinstance(value, Unknown) else f"0x{value:X}"
+    return "not read" if value is None else f"0x{value:X}"
 
 
 def log_text(log: Log, remarks: Sequence[Remark], *, chip: str, source: str = "") -> str:

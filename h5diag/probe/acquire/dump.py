@@ -18,8 +18,7 @@ from h5diag.evidence.files.kind import SUFFIXES
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Origin, Progress, Segment, subtracted
 from h5diag.probe.acquire.journal import Identity, Journal
 from h5diag.probe.acquire.passes import Run, Watch
-from h5diag.probe.acquire.plan import DumpPlan
-from h5diag.probe.acquire.result import Dump
+from h5diag.probe.acquire.plan import Dump, DumpPlan
 from h5diag.probe.acquire.votes import Votes
 from h5diag.probe.board import Board, Identification, identify
 

@@ -4,16 +4,57 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from h5diag.errors import Cancelled
+import numpy as np
+
+from h5diag.errors import Cancelled, TargetError
 from h5diag.memory import Access, AddressRange, Bytes, Cancel, Progress, subtracted
 from h5diag.probe.acquire.journal import Journal
-from h5diag.probe.acquire.plan import DumpPlan
-from h5diag.probe.acquire.reader import Failure, Piece, read_pieces, read_whole
+from h5diag.probe.acquire.plan import Dump, DumpPlan, SpeedPoint
 from h5diag.probe.acquire.votes import Votes
 from h5diag.probe.board import Board
+
+Read = Callable[[int, int], Bytes]
+"""Returns the bytes from start to stop, or raises `TargetError` for the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A readable run: bus address of its first byte, and its bytes."""
+
+    start: int
+    data: Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A word that could not be read."""
+
+    range: AddressRange
+
+
+def read_whole(read: Read, where: AddressRange) -> Piece | None:
+    """Return a range read in one burst, or None when the chip refused it."""
+    try:
+        return Piece(where.start, read(where.start, where.stop))
+    except TargetError:
+        return None
+
+
+def read_pieces(read: Read, where: AddressRange) -> Iterator[Piece | Failure]:
+    """Yield the readable runs and the failing words of a word-aligned range, in address order."""
+    piece = read_whole(read, where)
+    if piece:
+        yield piece
+    elif where.size <= 4:
+        yield Failure(where)
+    else:
+        middle = where.start + (where.size // 2 + 3 & ~3)
+        yield from read_pieces(read, AddressRange(where.start, middle))
+        yield from read_pieces(read, AddressRange(middle, where.stop))
+
 
 Watch = Callable[[AddressRange, str], None]
 """Told each chunk as it is finished, with ``read``, ``disputed`` or ``unreadable``."""
@@ -202,3 +243,61 @@ class Run:
         if time.monotonic() - self._mapped_s > _MAP_EVERY_S:
             self._mapped_s = time.monotonic()
             self.write_map()
+
+
+SPEEDS_HZ = (500_000, 1_000_000, 4_000_000, 8_000_000, 16_000_000, 24_000_000)
+_MOST_BYTES = 0x40000
+
+
+def sweep(
+    board: Board,
+    dumped: Dump,
+    *,
+    speeds_hz: tuple[int, ...] = SPEEDS_HZ,
+    progress: Progress = lambda fraction: None,
+    cancel: Cancel = lambda: False,
+) -> tuple[SpeedPoint, ...]:
+    """Read what was dumped once more at each speed and count the bytes that differ from it or fail.
+
+    At most 256 KB are read per speed, spread over the dump. The speed is put back in the end.
+
+    Raises
+    ------
+    ProbeError
+        When the link fails for good.
+    """
+    areas = _sample(dumped)
+    before = board.frequency_hz
+    out: list[SpeedPoint] = []
+    try:
+        for i, speed in enumerate(sorted(speeds_hz)):
+            board.set_frequency(speed)
+            read, bad = 0, 0
+            for area in areas:
+                if cancel():
+                    return tuple(out)
+                read += area.size
+                bad += _disagreeing(board, dumped, area)
+            out.append(SpeedPoint(speed, read, bad))
+            progress((i + 1) / len(speeds_hz))
+    finally:
+        board.set_frequency(before)
+    return tuple(out)
+
+
+def _disagreeing(board: Board, dumped: Dump, area: AddressRange) -> int:
+    bad = 0
+    for found in read_pieces(lambda a, b: board.read(a, b, access=dumped.image.access), area):
+        if isinstance(found, Piece):
+            bad += int(np.count_nonzero(found.data != dumped.image.read(found.start, found.start + found.data.size)))
+        else:
+            bad += found.range.size
+    return bad
+
+
+def _sample(dumped: Dump) -> list[AddressRange]:
+    chunks = [
+        AddressRange(a, min(r.stop, a + 0x4000)) for r in dumped.image.ranges for a in range(r.start, r.stop, 0x4000)
+    ]
+    step = max(1, -(-sum(c.size for c in chunks) // _MOST_BYTES))
+    return chunks[::step]

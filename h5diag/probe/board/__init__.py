@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from h5diag.probe.board.board import Board, connect
+from h5diag.probe.board.board import Board, connect, own_power_switch, reconnect, supply_mv
 from h5diag.probe.board.core_state import CoreState, Sample, Symbol, core_state, hdp_level, read_symbols
 from h5diag.probe.board.identify import Identification, OptionValue, identify
 from h5diag.probe.board.link import DEFAULT_HZ, REASONS, Mode
 from h5diag.probe.board.permissions import NOTHING, Permissions
-from h5diag.probe.board.power import own_power_switch, reconnect, supply_mv
 from h5diag.probe.board.probes import ProbeEntry, list_probes, open_probe
 
 __all__ = [

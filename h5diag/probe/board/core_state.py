@@ -163,7 +163,7 @@ def core_state(
         elif not counters and halt_s > 0:
             counters, halted = _halted_samples(board, samples, halt_s)
         flags = _word(board, RCC_RSR)
-        level = hdp_level(board.chip, _word(board, named["SBS_HDPLSR"]))
+        level = hdp_level(board.chip, _word(board, named["SBS_HDPLSR"])) if "SBS_HDPLSR" in named else -1
         faults = tuple((n, v) for n, a in _FAULTS if (v := _word(board, a)))
         vtor = _word(board, _VTOR)
     known = tuple(symbols)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from h5diag.chip import Chip
 from h5diag.errors import TargetError
+from h5diag.evidence.texts import RawRegister
+from h5diag.measure.options import Belief, OptionBytes, decode_registers
 from h5diag.memory import Access
 from h5diag.probe.board.board import Board
 
@@ -17,10 +18,10 @@ _FAMILIES_UNKNOWN_SIZE = (0x0000, 0xFFFF)
 
 @dataclass(frozen=True, slots=True)
 class OptionValue:
-    """An option byte as the chip holds it: CubeProgrammer's name, number, and meaning where one is known."""
+    """An option byte by CubeProgrammer's name; None where the chip hides it from this reader."""
 
     name: str
-    value: int
+    value: int | None
     meaning: str
 
 
@@ -72,8 +73,8 @@ class Identification:
         """Return a register by name; KeyError when it was not read."""
         return dict(self.registers)[name]
 
-    def option(self, name: str) -> int:
-        """Return an option by name; KeyError when it was not read."""
+    def option(self, name: str) -> int | None:
+        """Return an option by name, None when it is hidden; KeyError when it was not read."""
         return {o.name: o.value for o in self.options}[name]
 
 
@@ -92,31 +93,29 @@ def identify(board: Board) -> Identification:
     if not known:
         remarks.append(
             f"DEV_ID 0x{dev_id:03X} is not that of {chip.name} (0x{chip.identity.dev_id:03X}): "
-            "addresses and registers may be another chip's"
+            "nothing else was read, since its addresses are another chip's"
         )
     access = Access.SECURE if board.secure_allowed else Access.NONSECURE
-    uid = [_word(board, chip.identity.uid + 4 * i, remarks) for i in range(3)]
-    size = _word(board, chip.identity.flash_size, remarks)
+    uid = [_word(board, chip.identity.uid + 4 * i, remarks) if known else 0 for i in range(3)]
+    size = _word(board, chip.identity.flash_size, remarks) if known else 0
     kib, package = size & 0xFFFF, size >> 16
-    if kib in _FAMILIES_UNKNOWN_SIZE:
+    if kib in _FAMILIES_UNKNOWN_SIZE and known:
         remarks.append(
             "the chip does not tell its flash size: it reads so while the boot code runs; "
             "read again under reset before anything is concluded"
         )
         kib = 0
-    options = _option_registers(board, access, remarks)
-    believed = bool(options)
-    values = dict(options)
-    state, trustzone = UNKNOWN, UNKNOWN
-    if believed:
-        state = chip.state(_value(chip, values, chip.state_option)).name
-        tzen = _value(chip, values, "TZEN")
-        trustzone = "on" if tzen == chip.tzen_on else "off"
-        if trustzone == "on" and access is Access.NONSECURE:
-            remarks.append("secure options (SECBOOTADD, SECBOOT_LOCK) read zero to a non-secure debugger")
-    registers = [(n, _register(board, n, access, remarks)) for n in ("ECCCORR", "ECCDETR", "OPSR")]
+    options = _options(board, access, remarks) if known else None
+    if options and (hidden := [x.name for x in options.settings if x.belief is Belief.MASKED]):
+        remarks.append(f"secure options ({', '.join(hidden)}) read zero to a non-secure debugger: not known")
+    tz = options.trustzone if options else None
+    has = {r.name for r in chip.registers}
+    registers: list[tuple[str, int]] = [
+        (n, _register(board, n, access, remarks)) for n in ("ECCCORR", "ECCDETR", "ECCR", "OPSR") if n in has and known
+    ]
     named = {a.name: a.address for a in chip.addresses}
-    registers.append(("HDPL", _word(board, named["SBS_HDPLSR"], remarks) & 0xFF))
+    if "SBS_HDPLSR" in named:
+        registers.append(("HDPL", _word(board, named["SBS_HDPLSR"], remarks) & 0xFF))
     if "SFSP_VERSION" in named:
         registers.append(("SFSP_VERSION", _word(board, named["SFSP_VERSION"], remarks)))
     revision = next((r.letter for r in chip.revisions if r.id == rev_id), UNKNOWN)
@@ -125,7 +124,7 @@ def identify(board: Board) -> Identification:
         for e in chip.errata
         if e.kind == "silicon" and known and (not e.revisions or rev_id in e.revisions)
     )
-    packages = {p.code: p.title for p in chip.packages}
+    packages = {p.code: p.title for p in chip.packages} if known else {}
     return Identification(
         chip.name if known else UNKNOWN,
         dev_id,
@@ -134,10 +133,12 @@ def identify(board: Board) -> Identification:
         "".join(f"{w:08X}" for w in reversed(uid)) if any(uid) else UNKNOWN,
         kib,
         packages.get(package & 0xFF, UNKNOWN),
-        state,
-        trustzone,
-        _meanings(chip, values),
-        (*registers, *options),
+        options.product_state if options else UNKNOWN,
+        UNKNOWN if tz is None else "on" if tz else "off",
+        tuple(OptionValue(x.name, None if x.belief is Belief.MASKED else x.value, x.meaning) for x in options.settings)
+        if options
+        else (),
+        (*registers, *((r.name, r.value) for r in options.registers)) if options else tuple(registers),
         errata,
         tuple(dict.fromkeys(remarks)),
     )
@@ -172,33 +173,17 @@ def _register(board: Board, name: str, access: Access, remarks: list[str]) -> in
         return 0
 
 
-def _option_registers(board: Board, access: Access, remarks: list[str]) -> tuple[tuple[str, int], ...]:
-    """Return the ``_CUR`` registers, or nothing when the product state never reads as a known code."""
+def _options(board: Board, access: Access, remarks: list[str]) -> OptionBytes | None:
+    """Return the options out of their registers; None when the state never reads as one that there is."""
     chip = board.chip
-    names = [r.name for r in chip.registers if r.name.endswith("_CUR")]
-    where = chip.option(chip.state_option)
-    codes = {s.value for s in chip.states}
+    names = dict.fromkeys(o.register for o in chip.options)
     for attempt in range(_RETRIES):
-        values = tuple((n, _register(board, n, access, remarks)) for n in names)
-        if chip.register(where.register).get(where.field, dict(values)[where.register]) in codes:
-            return values
+        found = decode_registers((RawRegister(_register(board, n, access, remarks), name=n) for n in names), chip)
+        state = found.state
+        if state is not None and (state.value or not state.otherwise):
+            return found
         if attempt == 0:
             remarks.append("option registers read as zero or nonsense at first, as they do under reset")
         time.sleep(_WAIT_S)
     remarks.append("option registers could not be read: the product state is unknown, nothing follows from them")
-    return ()
-
-
-def _value(chip: Chip, registers: dict[str, int], name: str) -> int:
-    option = chip.option(name)
-    return chip.register(option.register).get(option.field, registers[option.register])
-
-
-def _meanings(chip: Chip, registers: dict[str, int]) -> tuple[OptionValue, ...]:
-    out = []
-    for o in chip.options:
-        if o.register in registers:
-            value = _value(chip, registers, o.name)
-            text = next((m.text for m in o.values if m.value == value), "")
-            out.append(OptionValue(o.name, value, text))
-    return tuple(out)
+    return None

@@ -1,4 +1,4 @@
-"""What the caller allows; the default allows nothing.
+"""What the caller allows, and the gate that every write passes; the default allows nothing.
 
 Some things have no permission at all: PRODUCT_STATE, regression, option bytes, OTP, keys and the high-cycle area are
 never written by h5diag.
@@ -6,8 +6,10 @@ never written by h5diag.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from h5diag.chip import Chip
 from h5diag.errors import PermissionRefused
 from h5diag.memory import AddressRange, merged
 
@@ -50,3 +52,78 @@ class Permissions:
 
 NOTHING = Permissions()
 """Allows nothing but reading."""
+
+
+_NEVER = ("OPTCR", "OPTKEYR", "NSOBKKEYR", "SECOBKKEYR", "NSOBKCFGR", "SECOBKCFGR", "HDPEXTR")
+_DEBUG = AddressRange(0xE0000000, 0xE0044000)
+
+
+def permit_write(
+    chip: Chip, permissions: Permissions, wanted: AddressRange, values: Sequence[int], swapped: Callable[[], bool]
+) -> None:
+    """Return when words may be written, raise otherwise.
+
+    Parameters
+    ----------
+    chip, permissions
+        What the addresses mean, and what is allowed.
+    wanted
+        Bus addresses of the words.
+    values
+        The words: a control register that starts an erase needs the permission for what it erases.
+    swapped
+        Tells whether the banks are exchanged; asked only before an erase.
+
+    Raises
+    ------
+    PermissionRefused
+        When it is not allowed; option bytes, OTP, keys, the high-cycle area and anything unknown never are.
+    """
+    start = chip.canonical(wanted.start)
+    if start in chip.flash_range:
+        permissions.require_erase(AddressRange(start, start + wanted.size))
+        return
+    for base in (chip.flash_registers, chip.flash_registers_secure):
+        if 0 <= wanted.start - base < 0x400:
+            for i, value in enumerate(values):
+                _permit_register(chip, permissions, wanted.start - base + 4 * i, value, swapped)
+            return
+    if _DEBUG.covers(wanted):
+        permissions.require("halt")
+        return
+    watchdogs = chip.identity.idcode[0] + 8
+    if AddressRange(watchdogs, watchdogs + 4).covers(wanted):
+        return  # freezing the watchdogs of a halted core changes nothing that outlives the session
+    for r in chip.regions:
+        places = [AddressRange(b, b + r.size) for b in (r.base, r.secure_base) if b and r.kind == "ram"]
+        if any(place.covers(wanted) for place in places):
+            permissions.require("ram")
+            return
+    raise PermissionRefused(f"writing {wanted} is never allowed", advice="h5diag writes flash and SRAM only")
+
+
+def _permit_register(
+    chip: Chip, permissions: Permissions, offset: int, value: int, swapped: Callable[[], bool]
+) -> None:
+    name = next((r.name for r in chip.registers if r.offset == offset), "")
+    if not name or name in _NEVER or name.endswith(("_CUR", "_PRG")):
+        raise PermissionRefused(
+            f"writing {name or 'an unknown FLASH register'} is never allowed",
+            advice="option bytes, keys and OTP are changed with the vendor's tools only",
+        )
+    if not permissions.erase:
+        raise PermissionRefused("writing FLASH registers was not allowed", advice="allow a range to be erased")
+    if name in ("NSCR", "SECCR") and chip.register(name).get("STRT", value):
+        permissions.require_erase(_erased_by(chip, name, value, swapped))
+
+
+def _erased_by(chip: Chip, name: str, value: int, swapped: Callable[[], bool]) -> AddressRange:
+    """Return what a control register's value would erase when it starts: a sector, a bank, or everything."""
+    r, size = chip.register(name), chip.flash.sector_size
+    if r.get("MER", value) or not (r.get("SER", value) or r.get("BER", value)):
+        return chip.flash_range
+    bank = chip.banks[r.get("BKSEL", value) ^ swapped()]  # BKSEL names the physical bank
+    if r.get("BER", value):
+        return bank
+    start = bank.start + r.get("SNB", value) * size
+    return AddressRange(start, start + size)

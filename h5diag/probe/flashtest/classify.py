@@ -8,13 +8,18 @@ from statistics import median
 import numpy as np
 
 from h5diag.chip import Chip
-from h5diag.probe.flashtest.backup import Backup
-from h5diag.probe.flashtest.evidence import SectorEvidence, gather
-from h5diag.probe.flashtest.models import fault_models
-from h5diag.probe.flashtest.observe import Reading, Visit
 from h5diag.probe.flashtest.plan import TestPlan
+from h5diag.probe.flashtest.reading import Backup, Reading, Visit
 from h5diag.probe.flashtest.result import NO_BIT, FoundFault, SectorResult
-from h5diag.probe.flashtest.signs import find_aliases, find_bits, find_ignored, whole_sector
+from h5diag.probe.flashtest.signs import (
+    SectorEvidence,
+    fault_models,
+    find_aliases,
+    find_bits,
+    find_ignored,
+    gather,
+    whole_sector,
+)
 from h5diag.probe.flashtest.survey import Obstacle, sectors_of
 
 _TWICE = 2

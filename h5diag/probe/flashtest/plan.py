@@ -9,7 +9,7 @@ from h5diag.chip import Chip
 from h5diag.errors import InputError
 from h5diag.memory import AddressRange
 from h5diag.probe.flashtest.patterns import ORDERS, PAIRS
-from h5diag.sim.virtual.clock import WORD_CLOCKS
+from h5diag.sim.virtual.flash_controller import WORD_CLOCKS
 
 SPEEDS_HZ = (4_000_000, 1_000_000)
 """Link speeds of the rounds in turn: a fault of the chip shows at both, one of the link rarely does."""

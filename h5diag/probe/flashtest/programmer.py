@@ -1,21 +1,276 @@
-"""The two ways to erase and program: our code in the chip's SRAM, or register accesses alone."""
+"""The two ways to erase and program: our code in the chip's SRAM, or register accesses alone.
+
+Register accesses are slower, but need neither core nor SRAM. The code is position-independent and begins with four
+branches of four bytes: Init, UnInit, EraseSector, ProgramPage; source and build script stand beside the blob.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import resources
 from typing import Any, Protocol
 
-from h5diag.chip import Sector
-from h5diag.errors import TargetError
+import numpy as np
+from pyocd.core.memory_map import FlashRegion
+from pyocd.flash.flash import Flash
+
+from h5diag.chip import Chip, Register, Sector
+from h5diag.errors import ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes
 from h5diag.probe.board import Board
-from h5diag.probe.board.algorithm import make_flash
-from h5diag.probe.board.programming import DirectFlash, FlashError
 from h5diag.probe.flashtest.plan import TestPlan, Way
 from h5diag.sim.virtual import VirtualProbe
 from h5diag.sim.virtual.engine import UnicornEngine, available
+
+_HEADER = (0xE7FDBE00,)  # bkpt #0, and a branch back to it: where every call returns to
+_STACK = 0x400
+
+
+def code() -> bytes:
+    """Return the blob, padded to whole words."""
+    blob = resources.files(__package__).joinpath("algorithm/flash_algorithm.bin").read_bytes()
+    return blob + bytes(-len(blob) % 4)
+
+
+def describe(ram: AddressRange, page_size: int) -> dict[str, Any]:
+    """Return pyOCD's description of the algorithm, placed at the begin of `ram`.
+
+    Parameters
+    ----------
+    ram
+        SRAM that may be overwritten: code, 1 KB of stack, and two buffers of `page_size` must fit.
+    page_size
+        Bytes programmed by one call; a multiple of 16.
+
+    Raises
+    ------
+    ValueError
+        When `ram` is too small.
+    """
+    blob = code()
+    words = [int.from_bytes(blob[i : i + 4], "little") for i in range(0, len(blob), 4)]
+    start = ram.start
+    entry = start + 4 * len(_HEADER)
+    stack = (entry + len(blob) + _STACK + 7) & ~7
+    buffers = [stack, stack + page_size]
+    if buffers[-1] + page_size > ram.stop:
+        raise ValueError(f"{ram} is too small for the flash algorithm and two pages of {page_size} bytes")
+    return {
+        "load_address": start,
+        "instructions": [*_HEADER, *words],
+        "pc_init": entry + 1,
+        "pc_unInit": entry + 5,
+        "pc_erase_sector": entry + 9,
+        "pc_program_page": entry + 13,
+        "begin_stack": stack,
+        "static_base": stack,
+        "page_buffers": buffers,
+        "min_program_length": 16,
+        "analyzer_supported": False,
+    }
+
+
+def make_flash(target: Any, chip: Chip, ram: AddressRange, *, secure: bool = False, page_size: int = 0x2000) -> Flash:
+    """Return pyOCD's `Flash` for the user flash of `target`, over our algorithm.
+
+    Parameters
+    ----------
+    target
+        pyOCD's target, as `Board.target`.
+    chip
+        Geometry.
+    ram
+        As in `describe`.
+    secure
+        Work through the secure alias and registers.
+    page_size
+        As in `describe`.
+    """
+    base = chip.flash.secure_base if secure else chip.flash.base
+    region = FlashRegion(
+        name="user flash",
+        start=base,
+        length=chip.flash.size,
+        sector_size=chip.flash.sector_size,
+        page_size=page_size,
+        phrase_size=chip.flash.program_unit,
+        erased_byte_value=chip.flash.erased,
+    )
+    flash = Flash(target, describe(ram, page_size))
+    flash.region = region
+    return flash
+
+
+_LIMIT_S = 5.0
+_POLLS = 100_000
+
+
+class FlashError(TargetError):
+    """The FLASH interface refused an operation or reported an error; `flags` are the names of its error bits."""
+
+    def __init__(self, problem: str, flags: tuple[str, ...], *, address: int, size: int) -> None:
+        self.flags = flags
+        super().__init__(problem, address=address, size=size, cause=", ".join(flags))
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long an operation took: seconds on the board's clock, and polls of the busy flag."""
+
+    seconds: float
+    polls: int
+
+
+class DirectFlash:
+    """The FLASH interface of a connected chip. Use `unlocked` around erase and program.
+
+    Parameters
+    ----------
+    board
+        A board whose permissions cover what is going to be changed.
+    access
+        Secure or non-secure registers and accesses; by default the board's own.
+    """
+
+    def __init__(self, board: Board, access: Access = Access.UNKNOWN) -> None:
+        self.board = board
+        self.access = board.access if access is Access.UNKNOWN else access
+        self._side = "SEC" if self.access is Access.SECURE else "NS"
+        chip = board.chip
+        self._cr, self._sr = chip.register(self._side + "CR"), chip.register(self._side + "SR")
+        self._base = chip.flash_registers_secure if self._side == "SEC" else chip.flash_registers
+        self._ccr = chip.register(self._side + "CCR")
+        self._keys = next(k.words for k in chip.keys if k.register == self._side + "KEYR")
+        self._busy = sum(self._sr.field(n).mask for n in ("BSY", "WBNE", "DBNE"))
+        self._errors = tuple(f for f in self._sr.fields if f.name.endswith("ERR"))
+
+    def _get(self, register: Register) -> int:
+        return self.board.read_word(self._base + register.offset, access=self.access)
+
+    def _put(self, register: Register, value: int) -> None:
+        self.board.write_word(self._base + register.offset, value, access=self.access)
+
+    @contextmanager
+    def unlocked(self) -> Iterator[None]:
+        """Hold the board and the unlocked FLASH registers; locks them again, also after an error.
+
+        Raises
+        ------
+        FlashError
+            When the lock does not open: a wrong key was written since the last reset.
+        """
+        lock = self._cr.field("LOCK").mask
+        key = self.board.chip.register(self._side + "KEYR")
+        with self.board.locked():
+            self._wait(0, 0)
+            if self._get(self._cr) & lock:
+                for word in self._keys:
+                    self._put(key, word)
+            if self._get(self._cr) & lock:
+                raise FlashError("the FLASH registers stay locked until the next reset", (), address=0, size=0)
+            self.clear()
+            try:
+                yield
+            finally:
+                self._lock_again(lock)
+
+    def _lock_again(self, lock: int) -> None:
+        try:
+            self._put(self._cr, lock)
+        except (ProbeError, TargetError):
+            return  # the error that led here is the one to tell
+
+    def clear(self) -> None:
+        """Clear the status flags."""
+        self._put(self._ccr, sum(f.mask for f in self._ccr.fields))
+
+    def _wait(self, address: int, size: int) -> int:
+        """Poll until nothing is under way, raise what the status says, and return how often was asked."""
+        begun = self.board.clock_s()
+        for polls in range(1, _POLLS):
+            status = self._get(self._sr)
+            if not status & self._busy:
+                flags = tuple(f.name for f in self._errors if f.get(status))
+                if flags and size:
+                    self.clear()
+                    raise FlashError("the flash reported an error", flags, address=address, size=size)
+                return polls
+            if self.board.clock_s() - begun > _LIMIT_S:
+                break
+        raise FlashError("the flash stays busy", ("BSY",), address=address, size=size)
+
+    def erase(self, sector: Sector) -> Timing:
+        """Erase one sector and return how long it took.
+
+        Raises
+        ------
+        PermissionRefused
+            When the permissions do not cover it.
+        FlashError
+            When the chip refuses.
+        """
+        chip, r = self.board.chip, self._cr
+        self.board.permissions.require_erase(sector.range)
+        swapped = chip.register("OPTCR").get("SWAP_BANK", self._get(chip.register("OPTCR")))
+        bank = (sector.bank - 1) ^ swapped  # BKSEL names the physical bank
+        value = r.field("SNB").put(r.field("BKSEL").put(r.field("SER").mask, bank), sector.index)
+        begun = self.board.clock_s()
+        self._put(r, value)
+        self._put(r, value | r.field("STRT").mask)
+        try:
+            polls = self._wait(sector.range.start, sector.range.size)
+        finally:
+            self._put(r, 0)
+        return Timing(self.board.clock_s() - begun, polls)
+
+    def program(self, address: int, data: Bytes, *, burst: int = 16) -> Timing:
+        """Program whole quad-words; those that are all ones stay unprogrammed.
+
+        Parameters
+        ----------
+        address
+            Where, 16-byte aligned; either alias.
+        data
+            ``uint8``, a multiple of 16 bytes.
+        burst
+            Bytes written between two looks at the busy flag; more than 16 relies on the bus to wait.
+
+        Raises
+        ------
+        ValueError
+            When address or size are not aligned.
+        PermissionRefused, FlashError
+            As in `erase`.
+        """
+        unit = self.board.chip.flash.program_unit
+        if address % unit or data.size % unit or burst % unit or not burst:
+            raise ValueError("only whole aligned quad-words can be programmed")
+        start = self.board.chip.canonical(address)
+        self.board.permissions.require_erase(AddressRange(start, start + data.size))
+        words = np.ascontiguousarray(data).view("<u4")
+        blank = (data.reshape(-1, unit) == self.board.chip.flash.erased).all(axis=1)
+        begun, polls = self.board.clock_s(), 0
+        self._put(self._cr, self._cr.field("PG").mask)
+        try:
+            for run in _runs(~blank, burst // unit):
+                at = run.start * unit
+                self.board.write_words(address + at, words[at // 4 : run.stop * unit // 4], access=self.access)
+                polls += self._wait(address + at, (run.stop - run.start) * unit)
+        finally:
+            self._put(self._cr, 0)
+        return Timing(self.board.clock_s() - begun, polls)
+
+
+def _runs(wanted: np.ndarray[tuple[int], np.dtype[np.bool_]], most: int) -> Iterator[range]:
+    """Yield runs of consecutive True, cut to `most`."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], wanted, [False]]).astype(np.int8)))
+    for a, b in edges.reshape(-1, 2):
+        for at in range(int(a), int(b), most):
+            yield range(at, min(int(b), at + most))
+
 
 _RAM_SIZE, _PAGE = 0x6000, 0x2000
 _DHCSR, _DSCSR, _HALTED, _IN_SECURE = 0xE000EDF0, 0xE000EE08, 1 << 17, 1 << 16
@@ -206,7 +461,7 @@ def _refusal(board: Board, access: Access, ram: AddressRange) -> str:
                 board.write_words(ram.start, [word])
                 if board.read_word(ram.start) != word:
                     return "the SRAM does not hold what is written to it"
-            return "" if _runs(board, ram) else "the core does not run code that is put into SRAM"
+            return "" if _runs_code(board, ram) else "the core does not run code that is put into SRAM"
         finally:
             board.write_words(ram.start, kept)
             with board.locked():
@@ -215,7 +470,7 @@ def _refusal(board: Board, access: Access, ram: AddressRange) -> str:
         return f"core or SRAM do not answer ({error.problem})"
 
 
-def _runs(board: Board, ram: AddressRange) -> bool:
+def _runs_code(board: Board, ram: AddressRange) -> bool:
     with board.locked():
         board.target.write_core_registers_raw(["r0", "pc", "xpsr"], [0, ram.start, 0x01000000])
         board.target.resume()

@@ -2,18 +2,145 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from h5diag.chip import EccKind
-from h5diag.errors import TargetError
-from h5diag.memory import Access, AddressRange, Bytes, subtracted
+from h5diag.errors import Cancelled, PermissionRefused, TargetError
+from h5diag.memory import Access, AddressRange, Bytes, Cancel, Progress, subtracted
 from h5diag.probe.board import Board
-from h5diag.probe.flashtest.observe import NOTHING_WRONG, Reading
+from h5diag.probe.flashtest.patterns import left_behind, ordered
+from h5diag.probe.flashtest.plan import TestPlan
+from h5diag.probe.flashtest.survey import Obstacle, Survey, sectors_of
 
-_TRIES = 5
+NOTHING_WRONG: Bytes = np.empty(0, np.uint8)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Reading:
+    """What repeated reads of a sector brought, against what it should hold.
+
+    Parameters
+    ----------
+    wrong
+        ``uint8``: exclusive or of what was read (alike in every read) and what was meant; empty when nothing differs.
+    corrected, uncorrected
+        Canonical addresses of the quad-words that the ECC registers named.
+    flicker
+        Canonical addresses of the words whose reads disagreed.
+    """
+
+    wrong: Bytes = field(default_factory=lambda: NOTHING_WRONG)
+    corrected: tuple[int, ...] = ()
+    uncorrected: tuple[int, ...] = ()
+    flicker: tuple[int, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Tell whether anything was noticed."""
+        return bool(self.wrong.size or self.corrected or self.uncorrected or self.flicker)
+
+    def document(self) -> dict[str, Any]:
+        """Return plain values for a journal."""
+        packed = base64.b64encode(zlib.compress(self.wrong.tobytes(), 6)).decode() if self.wrong.size else ""
+        return {
+            "wrong": packed,
+            "corrected": list(self.corrected),
+            "uncorrected": list(self.uncorrected),
+            "flicker": list(self.flicker),
+        }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any], size: int) -> Reading:
+        """Return a reading out of a journal; ValueError when it is not one of a sector of `size` bytes."""
+        wrong = NOTHING_WRONG
+        if document["wrong"]:
+            unpacked = zlib.decompressobj().decompress(base64.b64decode(document["wrong"]), size + 1)
+            wrong = np.frombuffer(unpacked, np.uint8)
+            if wrong.size != size:
+                raise ValueError("a reading of another size")
+        corrected, uncorrected, flicker = (
+            tuple(int(a) for a in document[k]) for k in ("corrected", "uncorrected", "flicker")
+        )
+        return cls(wrong, corrected, uncorrected, flicker)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One sector in one step.
+
+    Parameters
+    ----------
+    sector, step
+        Canonical address of the sector, and number of the step.
+    erase_s, program_s
+        How long it took; -1 when it did not come to that.
+    erased, programmed
+        What was read after each.
+    again
+        What was read after the power cycle that followed; like `programmed` when there was none.
+    outside
+        Addresses outside of the range at which this sector's own pattern shows.
+    flags
+        Error flags of the FLASH interface.
+    lost
+        Why nothing follows from this visit; empty when it counts.
+    """
+
+    sector: int
+    step: int
+    erase_s: float = -1.0
+    program_s: float = -1.0
+    erased: Reading = field(default_factory=Reading)
+    programmed: Reading = field(default_factory=Reading)
+    again: Reading = field(default_factory=Reading)
+    outside: tuple[int, ...] = ()
+    flags: tuple[str, ...] = ()
+    lost: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """Return plain values for a journal."""
+        out: dict[str, Any] = {
+            "sector": self.sector,
+            "step": self.step,
+            "erase_s": self.erase_s,
+            "program_s": self.program_s,
+            "outside": list(self.outside),
+            "flags": list(self.flags),
+            "lost": self.lost,
+        }
+        for name in ("erased", "programmed", "again"):
+            reading = getattr(self, name)
+            if reading:
+                out[name] = reading.document()
+        return out
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any], size: int) -> Visit:
+        """Return a visit out of a journal; KeyError, TypeError or ValueError when it is none."""
+        erased, programmed, again = (
+            Reading.of(document[n], size) if n in document else Reading() for n in ("erased", "programmed", "again")
+        )
+        return cls(
+            int(document["sector"]),
+            int(document["step"]),
+            float(document["erase_s"]),
+            float(document["program_s"]),
+            erased,
+            programmed,
+            again,
+            tuple(int(a) for a in document["outside"]),
+            tuple(map(str, document["flags"])),
+            str(document["lost"]),
+        )
+
+
+_READ_TRIES = 5
 _GLITCH_BITS = 4
 _MORE = 2
 
@@ -128,7 +255,7 @@ class Reader:
 
     def _read(self, where: AddressRange, into: npt.NDArray[np.uint8], base: int, bad: list[AddressRange]) -> None:
         """Fill `into`; what the bus refuses is halved down to words, each tried several times."""
-        for _ in range(_TRIES if where.size <= 4 else 1):
+        for _ in range(_READ_TRIES if where.size <= 4 else 1):
             try:
                 start = self.bus(where.start)
                 into[where.start - base : where.stop - base] = self.board.read(
@@ -192,3 +319,97 @@ def few_bits(words: npt.NDArray[np.uint32], moving: npt.NDArray[np.bool_]) -> bo
     spread = np.bitwise_or.reduce(words[:, moving] ^ words[0, moving], axis=0)
     bits = np.unpackbits(np.ascontiguousarray(spread).view(np.uint8)).reshape(-1, 32).sum(axis=1)
     return bool((bits <= _GLITCH_BITS).all())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Backup:
+    """What the range held.
+
+    Parameters
+    ----------
+    data
+        ``uint8`` over the range; zeros where there is no backup.
+    obstacles
+        Sectors without a backup that can be trusted, beside those of the survey.
+    readings
+        What was noticed by the way, by canonical address of the sector.
+    """
+
+    data: Bytes
+    obstacles: tuple[Obstacle, ...]
+    readings: tuple[tuple[int, Reading], ...]
+
+
+def read_backup(
+    reader: Reader,
+    plan: TestPlan,
+    survey: Survey,
+    *,
+    progress: Progress = lambda fraction: None,
+    cancel: Cancel = lambda: False,
+) -> Backup:
+    """Read the range in several passes, at the speeds of the plan and in changing order.
+
+    Raises
+    ------
+    PermissionRefused
+        When a sector holds the pattern of an interrupted test.
+    ProbeError
+        When the link fails.
+    Cancelled
+        When `cancel` says so; nothing was erased.
+    """
+    chip = reader.board.chip
+    barred = {o.start for o in survey.obstacles}
+    sectors = [s.range for s in sectors_of(chip, plan.range) if s.range.start not in barred]
+    looks: dict[int, list[Look]] = {s.start: [] for s in sectors}
+    speed = reader.board.frequency_hz
+    reader.forget_ecc()
+    total, done = len(sectors) * plan.backup_passes, 0
+    for number in range(plan.backup_passes):
+        reader.board.set_frequency(plan.speeds_hz[number % len(plan.speeds_hz)])
+        for i in ordered(len(sectors), "shuffled" if number else "ascending", number):
+            if cancel():
+                raise Cancelled("stopped while the backup was read; nothing was erased")
+            looks[sectors[i].start].append(reader.look(sectors[i]))
+            done += 1
+            progress(done / total)
+    reader.board.set_frequency(speed)
+    data = np.zeros(plan.range.size, np.uint8)
+    obstacles, readings = list[Obstacle](), list[tuple[int, Reading]]()
+    for s in sectors:
+        why, reading = _trusted(s, looks[s.start])
+        if reading:
+            readings.append((s.start, reading))
+        if why:
+            obstacles.append(Obstacle(s.start, why))
+        else:
+            data[s.start - plan.range.start : s.stop - plan.range.start] = looks[s.start][0].data
+    return Backup(data, tuple(obstacles), tuple(readings))
+
+
+def _trusted(sector: AddressRange, looks: list[Look]) -> tuple[str, Reading]:
+    """Return why the reads are no backup (empty when they are one), and what was noticed."""
+    corrected = tuple(sorted({a for lk in looks for a in lk.corrected}))
+    double = tuple(sorted({a for lk in looks for a in lk.uncorrected}))
+    words = np.stack([lk.data.view("<u4") for lk in looks])
+    moves = (words != words[0]).any(axis=0)
+    moving = np.flatnonzero(moves)
+    weak = moving if few_bits(words, moves) else moving[:0]  # whole words that move speak of the link, not of cells
+    reading = Reading(NOTHING_WRONG, corrected, double, tuple(sector.start + 4 * int(i) for i in weak))
+    for lk in looks:
+        if lk.unreadable:
+            return f"cannot be read at 0x{lk.unreadable[0].start:08X}: no backup", Reading(corrected=corrected)
+    if double:
+        return f"fails the ECC at 0x{double[0]:08X}: no backup", reading
+    if moving.size:
+        return f"reads disagree at 0x{sector.start + 4 * int(moving[0]):08X}: no backup", reading
+    if not looks[0].data.any():
+        return "reads as zeros only: it cannot be told from a masked sector, no backup", reading
+    name = left_behind(looks[0].data, sector.start)
+    if name:
+        raise PermissionRefused(
+            f"the sector at 0x{sector.start:08X} holds the pattern '{name}' of an interrupted flash test",
+            advice="put its contents back first: h5diag flashtest --probe P --restore DIR, with that test's folder",
+        )
+    return "", reading

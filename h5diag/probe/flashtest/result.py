@@ -7,7 +7,6 @@ from typing import Any
 
 from h5diag.chip import Chip
 from h5diag.memory import Access, AddressRange
-from h5diag.probe.flashtest.models import fault_models
 from h5diag.probe.flashtest.plan import UNCONFIRMED_ENDURANCE, TestPlan, Way
 
 NO_BIT = -1
@@ -112,6 +111,8 @@ class FlashTestResult:
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document."""
+        from h5diag.probe.flashtest.signs import fault_models
+
         c, models = self.conditions, fault_models()
         sectors = [
             {

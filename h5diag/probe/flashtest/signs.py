@@ -2,14 +2,214 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+
 import numpy as np
 import numpy.typing as npt
 
 from h5diag.memory import AddressRange, Bytes
-from h5diag.probe.flashtest.evidence import Checked, SectorEvidence
-from h5diag.probe.flashtest.models import fault_models
 from h5diag.probe.flashtest.patterns import UNIT, pattern
+from h5diag.probe.flashtest.plan import Step, TestPlan
+from h5diag.probe.flashtest.reading import Reading, Visit
 from h5diag.probe.flashtest.result import NO_BIT, FoundFault
+
+KINDS = (
+    "stuck-at-0",
+    "stuck-at-1",
+    "transition",
+    "alias",
+    "coupling",
+    "dead-sector",
+    "ignored-program",
+    "slow-erase",
+    "unstable",
+    "ecc-corrected",
+    "ecc-uncorrected",
+    "protected",
+    "controller-error",
+)
+"""The kinds by name, as other programs know them."""
+
+_SHARES = ("never", "some", "always", "any")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of fault: name, where it sits, what it makes of its sector (``bad`` or ``untested``), and a sentence."""
+
+    name: str
+    level: str
+    verdict: str
+    means: str
+
+
+@dataclass(frozen=True, slots=True)
+class BitRow:
+    """Signs of one bit, each ``never``, ``some``, ``always`` or ``any``; `before` is ``0``, ``1`` or ``any``."""
+
+    kind: str
+    low_erased: str
+    low_programmed: str
+    high: str
+    before: str
+    detail: str = ""
+
+    def fits(self, low_erased: str, low_programmed: str, high: str, before: str) -> bool:
+        """Tell whether a bit with these signs is of this row; a sign of ``none`` (no chance to show) fits any."""
+        pairs = (
+            (self.low_erased, low_erased),
+            (self.low_programmed, low_programmed),
+            (self.high, high),
+            (self.before, before),
+        )
+        return all(mine in ("any", seen) or seen == "none" for mine, seen in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The whole table."""
+
+    kinds: tuple[Kind, ...]
+    bits: tuple[BitRow, ...]
+    flags: tuple[tuple[str, str], ...]
+    slow_factor: float
+    same_share: float
+    most_faults: int
+
+    def kind(self, name: str) -> Kind:
+        """Return a kind by name; KeyError when there is none."""
+        for k in self.kinds:
+            if k.name == name:
+                return k
+        raise KeyError(name)
+
+    def flag(self, name: str) -> str:
+        """Return what an error flag says."""
+        return dict(self.flags).get(name, "not explained")
+
+
+@lru_cache(maxsize=1)
+def fault_models() -> Models:
+    """Return the table.
+
+    Raises
+    ------
+    ValueError
+        When the file has an unknown kind, key or sign.
+    """
+    table = tomllib.loads(resources.files(__package__).joinpath("faults.toml").read_text("utf-8"))
+    if set(table) != {"kind", "bit", "flags", "limits"}:
+        raise ValueError(f"faults.toml: sections {sorted(table)}")
+    kinds = tuple(Kind(**row) for row in table["kind"])
+    bits = tuple(BitRow(**row) for row in table["bit"])
+    if tuple(k.name for k in kinds) != KINDS or any(k.verdict not in ("bad", "untested") for k in kinds):
+        raise ValueError("faults.toml: the kinds are not those of the contract")
+    for row in bits:
+        signs = (row.low_erased, row.low_programmed, row.high)
+        if row.kind not in KINDS or any(s not in _SHARES for s in signs) or row.before not in ("0", "1", "any"):
+            raise ValueError(f"faults.toml: a bit row of {row.kind} is wrong")
+    return Models(kinds, bits, tuple(table["flags"].items()), **table["limits"])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checked:
+    """One reading with its step.
+
+    Parameters
+    ----------
+    step
+        Which.
+    after_erase
+        Whether the sector should be blank.
+    meant, got
+        ``uint8`` over the sector.
+    corrected, uncorrected, flicker
+        As in `Reading`.
+    """
+
+    step: Step
+    after_erase: bool
+    meant: Bytes
+    got: Bytes
+    corrected: tuple[int, ...]
+    uncorrected: tuple[int, ...]
+    flicker: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SectorEvidence:
+    """All readings of a sector in the order they were made.
+
+    Parameters
+    ----------
+    range
+        The sector, canonical.
+    before
+        What it held before the test.
+    readings
+        In order; two or three for each step.
+    noticed
+        What the reads of the backup showed.
+    outside
+        Steps and addresses outside of the range that held this sector's pattern.
+    """
+
+    range: AddressRange
+    before: Bytes
+    readings: tuple[Checked, ...]
+    noticed: Reading = field(default_factory=Reading)
+    outside: tuple[tuple[Step, int], ...] = ()
+
+    @property
+    def anything(self) -> bool:
+        """Whether anything was noticed at all."""
+        return bool(self.outside or self.noticed) or any(
+            r.corrected or r.uncorrected or r.flicker or r.got is not r.meant for r in self.readings
+        )
+
+    @property
+    def flickered_once(self) -> bool:
+        """Whether a read disagreed somewhere."""
+        return any(r.flicker for r in self.readings)
+
+    def repetition(self, showing: Iterable[Checked]) -> tuple[int, tuple[int, ...], int, int]:
+        """Return rounds, speeds, readings that show something, and readings there are."""
+        steps = [r.step for r in showing]
+        return len({s.round for s in steps}), tuple(sorted({s.speed_hz for s in steps})), len(steps), len(self.readings)
+
+    def trusted(self, reading: Checked) -> npt.NDArray[np.bool_]:
+        """Return which quad-words of a reading count: not those that the ECC gave up."""
+        out = np.ones(self.range.size // UNIT, np.bool_)
+        for a in reading.uncorrected:
+            out[(a - self.range.start) // UNIT] = False
+        for a in reading.flicker:
+            out[(a - self.range.start) // UNIT] = False
+        return out
+
+
+def gather(
+    plan: TestPlan, sector: AddressRange, visits: Iterable[Visit], before: Bytes, noticed: Reading | None
+) -> SectorEvidence:
+    """Return the readings of the visits of one sector, in order."""
+    steps = {s.number: s for s in plan.steps}
+    blank = np.full(sector.size, 0xFF, np.uint8)
+    readings, outside = list[Checked](), list[tuple[Step, int]]()
+    for v in visits:
+        step = steps[v.step]
+        programmed = pattern(step.pattern, sector.start, sector.size, step.round - 1)
+        wanted = [(v.erased, blank, True), (v.programmed, programmed, False)]
+        if v.again or (step.last_of_round and step.round < plan.rounds and plan.power_cycles):
+            wanted.append((v.again, programmed, False))
+        for reading, meant, erased in wanted:
+            got = meant ^ reading.wrong if reading.wrong.size else meant
+            readings.append(Checked(step, erased, meant, got, reading.corrected, reading.uncorrected, reading.flicker))
+        outside += [(step, a) for a in v.outside]
+    return SectorEvidence(sector, before, tuple(readings), noticed or Reading(), tuple(outside))
+
 
 Quads = set[int]
 """Numbers of quad-words within a sector."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from h5diag.chip import Chip, Sector
 from h5diag.errors import InputError, PermissionRefused
 from h5diag.evidence.texts import RawRegister
-from h5diag.measure.options import OptionBytes, Unknown, decode_registers
+from h5diag.measure.options import OptionBytes, decode_registers
 from h5diag.memory import Access, AddressRange, merged
 from h5diag.probe.board import Board, Identification, identify, supply_mv
 from h5diag.probe.flashtest.plan import TestPlan
@@ -163,7 +163,7 @@ def sectors_of(chip: Chip, where: AddressRange) -> tuple[Sector, ...]:
 
 def _known(options: OptionBytes, name: str) -> int:
     value = options.value(name)
-    return -1 if isinstance(value, Unknown) else value
+    return -1 if value is None else value
 
 
 def _obstacles(

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from h5diag.judge import BoardDiagnosis, Measured
 from h5diag.show.plots import style
-from h5diag.show.plots.spans import bits_by_sector
+from h5diag.show.spans import bits_by_sector
 
 MOST_NAMED = 24
 

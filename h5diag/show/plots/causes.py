@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
-from h5diag.judge import BoardDiagnosis
-from h5diag.judge.verdict import Status
+from h5diag.judge import BoardDiagnosis, Status
 from h5diag.show.plots import style
 
 LOOKS = {

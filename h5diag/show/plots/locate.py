@@ -7,10 +7,13 @@ from textwrap import fill
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MultipleLocator, PercentFormatter
+from matplotlib.patches import Polygon, Rectangle
+from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator, PercentFormatter
 
 from h5diag.measure.locate import BitLines, Correlation, LineState, Placement
 from h5diag.show.plots import style
+from h5diag.show.spans import chosen_ticks, condensed_axis
+from h5diag.text import size_text
 
 BINS = 600
 """Columns of the background; the peak of each is drawn."""
@@ -180,6 +183,76 @@ def plot_dots(placement: Placement, *, ax: Axes | None = None) -> Axes:
     ax.set_xlabel("address in the reference (bytes)", fontsize=9)
     ax.set_ylabel("address in the dump (bytes)", fontsize=9)
     style.legend_below(ax, handles, columns=4)
+    return ax
+
+
+def plot_pieces(placement: Placement, *, ax: Axes | None = None) -> Axes:
+    """Draw the pieces of the reference above and where they are in the dump below, a band for each.
+
+    Parameters
+    ----------
+    placement
+        Of `h5diag.measure.locate.locate`.
+    ax
+        Where to draw; a new figure when left out.
+    """
+    if ax is None:
+        ax = style.new_axes(11.0, 3.6)
+    style.tidy(ax, "Where the pieces of the reference are in the dump")
+    ax.set_ylim(-0.35, 2.35)
+    if not placement.regions:
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "no piece of the reference was found", transform=ax.transAxes, ha="center")
+        return ax
+    pairs = [(r, r.reference_range, r.dump_range) for r in placement.regions]
+    ends = [e for _, a, b in pairs for e in (a.start, a.stop, b.start, b.stop)]
+    axis = condensed_axis((x for _, a, b in pairs for x in (a, b)), ends)
+    axis.apply(ax)
+    looks = {kind: (colour, marker) for kind, colour, marker in KINDS}
+    used: dict[str, Artist] = {}
+    for r, above, below in sorted(pairs, key=lambda p: -p[0].size):
+        kind = r.explanation.kind.value
+        colour, marker = looks[kind]
+        band = [(above.start, 1.7), (above.stop, 1.7), (below.stop, 0.3), (below.start, 0.3)]
+        ax.add_patch(Polygon(band, closed=True, facecolor=colour, alpha=0.28, linestyle=":" if r.weak else "-"))
+        for y, where in ((2.0, above), (0.0, below)):
+            ax.add_patch(
+                Rectangle((where.start, y - 0.3), where.size, 0.6, facecolor=colour, edgecolor=style.INK, linewidth=0.6)
+            )
+        middle = [float(axis.address(axis.place([w.start, w.stop]).mean())) for w in (above, below)]
+        (used[kind],) = ax.plot(
+            middle,
+            [2.0, 0.0],
+            linestyle="",
+            marker=marker,
+            color=style.PAPER,
+            label=kind,
+            markeredgecolor=style.INK,
+            markersize=6,
+            markerfacecolor=colour,
+        )
+    for d in placement.displacements[:3]:
+        r = max((r for r in placement.regions if r.displacement == d.displacement), key=lambda r: r.size)
+        x = float(axis.address(axis.place([r.reference_start, r.dump_range.stop]).mean()))
+        ax.annotate(
+            f"{size_text(d.bytes)}, {'in place' if not d.displacement else style.hex_text(d.displacement, 1)}",
+            (x, 1.0),
+            ha="center",
+            va="center",
+            fontsize=9,
+            fontweight="bold" if d.displacement else "normal",
+            bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
+        )
+    ax.set_yticks([2.0, 0.0], ["reference", "dump"])
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+    ticks = chosen_ticks(axis, sorted(set(ends)), apart=0.03)
+    ax.set_xticks(
+        ticks, [style.hex_text(t) for t in ticks], rotation=45, ha="right", rotation_mode="anchor", family="monospace"
+    )
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("address; not to scale, what holds no piece is cut out", fontsize=8.5)
+    style.legend_below(ax, list(used.values()), columns=4)
     return ax
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import NullLocator
 
@@ -12,8 +16,7 @@ from h5diag.measure.firmware import State
 from h5diag.measure.locate import Region
 from h5diag.memory import AddressRange, merged, subtracted
 from h5diag.show.plots import style
-from h5diag.show.plots.condensed import CondensedAxis, chosen_ticks, condensed_axis
-from h5diag.show.plots.spans import Lane, Look, lanes, shown_ranges
+from h5diag.show.spans import CondensedAxis, Lane, Look, Span, chosen_ticks, condensed_axis, lanes, shown_ranges
 from h5diag.text import count_text, size_text
 
 LOOKS = {
@@ -72,31 +75,80 @@ def plot_memory_map(board: BoardDiagnosis | Measured, *, ax: Axes | None = None)
         _draw_gaps(ax, axis, top - n * _STEP)
         _draw_states(ax, axis, m, lane, top - n * _STEP)
     _draw_slots(ax, axis, slots, shown, top + 0.72)
-    _draw_moves(ax, m, rows, top)
+    moved = _draw_moves(ax, m, rows, top)
     ax.set_ylim(-0.72, top + (1.2 if slots else 0.55))
     names = [f"{style.plain(lane.name, 24)}\n{_ROLE[lane.good]}, read at 0x{lane.view >> 24:02X}…" for lane in rows]
     ax.set_yticks([top - n * _STEP for n in range(len(rows))], names)
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
     wanted = [
         e
         for e in (shown[0].start, *ends, *(e for r in shown for e in (r.start, r.stop)), *edges)
         if any(r.start <= e <= r.stop for r in shown)
     ]
+    _address_axis(ax, axis, wanted)
+    ax.set_xlabel("address of the cell (0x08… alias); not to scale, what nobody read is cut out", fontsize=8.5)
+    _legend(ax, [s for lane in rows for s in lane.spans], small=any(lane.small for lane in rows), moved=moved)
+    return ax
+
+
+def plot_spans(
+    rows: Sequence[tuple[str, tuple[Span, ...]]], *, title: str = "What the dump holds", ax: Axes | None = None
+) -> Axes:
+    """Draw dumps as stretches of one look, one above the other over the same addresses.
+
+    Parameters
+    ----------
+    rows
+        Name and stretches of each.
+    title
+        Of the plot.
+    ax
+        Where to draw; a new figure when left out.
+    """
+    if ax is None:
+        ax = style.new_axes(11.0, 1.7 + 0.85 * max(1, len(rows)))
+    style.tidy(ax, title)
+    shown = merged(s.range for _, spans in rows for s in spans)
+    axis = condensed_axis(shown, (e for _, spans in rows for s in spans for e in (s.range.start, s.range.stop)))
+    axis.apply(ax)
+    for n, (name, spans) in enumerate(rows):
+        y = (len(rows) - 1 - n) * _STEP
+        _draw_lane(ax, axis, Lane(name, 0, False, spans), shown, y)
+        _draw_gaps(ax, axis, y)
+    ax.set_ylim(-0.5, (len(rows) - 1) * _STEP + 0.5)
+    ax.set_yticks([(len(rows) - 1 - n) * _STEP for n in range(len(rows))], [style.plain(name, 24) for name, _ in rows])
+    _address_axis(ax, axis, [e for r in shown for e in (r.start, r.stop)])
+    _legend(ax, [s for _, spans in rows for s in spans])
+    return ax
+
+
+def _address_axis(ax: Axes, axis: CondensedAxis, wanted: Sequence[int]) -> None:
     ticks = chosen_ticks(axis, wanted)
     ax.set_xticks(
         ticks, [style.hex_text(t) for t in ticks], rotation=55, ha="right", rotation_mode="anchor", family="monospace"
     )
     ax.xaxis.set_minor_locator(NullLocator())
     ax.format_coord = lambda x, y: style.hex_text(x)  # type: ignore[method-assign]
-    ax.set_xlabel("address of the cell (0x08… alias); not to scale, what nobody read is cut out", fontsize=8.5)
-    used = [look for look in LOOKS if any(s.look is look for lane in rows for s in lane.spans)]
-    patches = [
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+
+
+def _legend(ax: Axes, spans: Sequence[Span], *, small: bool = False, moved: bool = False) -> None:
+    """Name every look that is there, the marker of small differences and the arrow included."""
+    used = [look for look in LOOKS if any(s.look is look for s in spans)]
+    handles: list[Artist] = [
         Patch(facecolor=LOOKS[k].face, hatch=LOOKS[k].hatch, edgecolor=LOOKS[k].line, label=LOOKS[k].label)
         for k in used
     ]
-    style.legend_below(ax, patches, columns=3 if len(used) > 4 else 4)
-    return ax
+    if small:
+        handles.append(_key("v", style.VERMILION, "a few bytes differ"))
+    if moved:
+        handles.append(_key(">", style.PURPLE, "the same bytes at another place"))
+    if handles:
+        style.legend_below(ax, handles, columns=3 if len(handles) > 4 else 4)
+
+
+def _key(marker: str, colour: str, label: str) -> Line2D:
+    return Line2D([], [], linestyle="-" if marker == ">" else "", marker=marker, color=colour, label=label)
 
 
 def _draw_lane(ax: Axes, axis: CondensedAxis, lane: Lane, shown: tuple[AddressRange, ...], y: float) -> None:
@@ -244,10 +296,10 @@ def _draw_gaps(ax: Axes, axis: CondensedAxis, y: float) -> None:
         )
 
 
-def _draw_moves(ax: Axes, m: Measured, rows: tuple[Lane, ...], top: float) -> None:
+def _draw_moves(ax: Axes, m: Measured, rows: tuple[Lane, ...], top: float) -> bool:
     """Draw an arrow from where a displaced piece should stand to where it does, one for each pair of slots."""
     if len(rows) != 2 or not rows[0].good or rows[1].good:
-        return
+        return False
     drawn: list[Region] = []
     layout = m.layouts[0] if m.layouts else None
     for r in sorted((r for r in m.placement.strong if r.displacement), key=lambda r: r.reference_start):
@@ -283,6 +335,7 @@ def _draw_moves(ax: Axes, m: Measured, rows: tuple[Lane, ...], top: float) -> No
             color="#8F3D6B",
             fontweight="bold",
         )
+    return bool(drawn)
 
 
 def _middle(axis: CondensedAxis, r: AddressRange) -> float:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from html import escape
+from importlib import resources
 from pathlib import Path
+from urllib.parse import quote
 
 from h5diag.errors import InputError
 from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis
-from h5diag.show.report.layouts import fragment, html, markdown
-from h5diag.show.report.pictures import Drawing, drawings
+from h5diag.show.diagnosis import board_sheet, evidence_section, figures, made_section
 from h5diag.show.report.redaction import Redactor, make_redactor
-from h5diag.show.report.write_up import gather
+from h5diag.show.sheet import Figure, Section, Sheet, cleaned, html, markdown, part_html, plain_markdown
 
 REMOVED = ("raw firmware bytes", "unique ids and serial numbers", "paths", "names and contents of key files")
+UNCHANGED = "Addresses, sizes, hashes of files and statistics are unchanged."
 
 __all__ = ["REMOVED", "fragment_html", "render_html", "render_markdown", "write_report"]
 
@@ -47,17 +52,14 @@ def write_report(diagnosis: Diagnosis, path: str | Path, *, redact: bool = False
         raise InputError("a write-up is .html or .md", source=str(path))
     try:
         if path.suffix.lower() == ".md":
-            path.write_text(
-                render_markdown(diagnosis, folder=path.parent, prefix=path.stem + "-", redact=redact),
-                encoding="utf-8",
-                newline="\n",
-            )
+            text = render_markdown(diagnosis, folder=path.parent, prefix=path.stem + "-", redact=redact)
         else:
-            path.write_text(render_html(diagnosis, redact=redact), encoding="utf-8", newline="\n")
+            text = render_html(diagnosis, redact=redact)
+        path.write_text(text, encoding="utf-8", newline="\n")
         if plots is not None:
-            for sheet in _sheets(diagnosis, make_redactor(diagnosis.case) if redact else None):
-                for d in sheet:
-                    d.save(plots)
+            for n, board in enumerate(_boards(diagnosis, make_redactor(diagnosis.case) if redact else None)):
+                for f in figures(board, number=n):
+                    _save(f, plots)
     except OSError as error:
         raise InputError(f"cannot be written ({error.strerror})", source=str(path)) from None
     return path
@@ -66,38 +68,124 @@ def write_report(diagnosis: Diagnosis, path: str | Path, *, redact: bool = False
 def render_html(diagnosis: Diagnosis, *, redact: bool = False) -> str:
     """Return the write-up as one HTML document that needs nothing else."""
     redactor = make_redactor(diagnosis.case) if redact else None
-    write_up = gather(diagnosis)
-    pictures = [[d.picture(pixels=redact) for d in sheet] for sheet in _sheets(diagnosis, redactor)]
-    if redactor is None:
-        return html(write_up, pictures, ())
-    return redactor.document(html(redactor.value(write_up), pictures, REMOVED))
-
-
-def fragment_html(diagnosis: Diagnosis) -> str:
-    """Return the answer and the pictures as a piece of HTML for a notebook's output: no script, no request."""
-    return fragment(gather(diagnosis), [[d.picture() for d in sheet] for sheet in _sheets(diagnosis, None)])
+    page = _page(diagnosis, redactor)
+    return redactor.document(page) if redactor else page
 
 
 def render_markdown(diagnosis: Diagnosis, *, folder: Path, prefix: str = "", redact: bool = False) -> str:
     """Return the write-up as Markdown; its plots are written into `folder` as PNG files."""
     redactor = make_redactor(diagnosis.case) if redact else None
-    write_up = gather(diagnosis)
-    pictures = [[(d.save(folder, prefix), d.alt) for d in sheet] for sheet in _sheets(diagnosis, redactor)]
+    by = redactor.text if redactor else _same
+
+    def figure(f: Figure) -> str:
+        return f"![{plain_markdown(f.alt)}]({quote(_save(f, folder, prefix).name)})"
+
+    removed = f"*Removed from this copy: {'; '.join(REMOVED)}. {UNCHANGED}*" if redact else ""
+    parts = [f"# {plain_markdown(by(diagnosis.case.title))}", plain_markdown(by(_question(diagnosis))), removed]
+    parts += [plain_markdown(by(f.claim)) for f in diagnosis.across]
+    parts += [markdown(s, figure=figure) for s in _sheets(diagnosis, redactor)]
+    rest = Sheet("", (evidence_section(diagnosis), made_section(diagnosis)))
+    parts.append(markdown(cleaned(rest, by), level=1).removeprefix("****").strip())
+    text = "\n\n".join(p.strip() for p in [*parts, f"{_now()}"] if p) + "\n"
+    return redactor.document(text) if redactor else text
+
+
+def fragment_html(diagnosis: Diagnosis) -> str:
+    """Return the answer and the pictures as a piece of HTML for a saved notebook: no script, no request."""
+    return "".join(
+        html(board_sheet(b)) + "".join(_picture_html(f, pixels=False) for f in figures(b, number=n))
+        for n, b in enumerate(diagnosis.boards)
+    )
+
+
+def _same(text: str) -> str:
+    return text
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def _question(diagnosis: Diagnosis) -> str:
+    names = ", ".join(b.name for b in diagnosis.boards)
+    return f"Is the chip of {names} faulty, and if not, what else explains what was seen?"
+
+
+def _boards(diagnosis: Diagnosis, redactor: Redactor | None) -> Sequence[BoardDiagnosis]:
+    """Return the boards, with names that may stand in a picture."""
     if redactor is None:
-        return markdown(write_up, pictures, ())
-    return redactor.document(markdown(redactor.value(write_up), pictures, REMOVED))
+        return diagnosis.boards
+    by = redactor.text
+
+    def renamed(facts: BoardFacts) -> BoardFacts:
+        return replace(facts, board=replace(facts.board, name=by(facts.board.name)))
+
+    return [
+        replace(b, measured=replace(b.measured, good=renamed(b.measured.good), suspect=renamed(b.measured.suspect)))
+        for b in diagnosis.boards
+    ]
 
 
-def _sheets(diagnosis: Diagnosis, redactor: Redactor | None) -> list[tuple[Drawing, ...]]:
-    boards = diagnosis.boards if redactor is None else [_renamed(b, redactor) for b in diagnosis.boards]
-    return [drawings(b, number=n) for n, b in enumerate(boards)]
+def _sheets(diagnosis: Diagnosis, redactor: Redactor | None) -> list[Sheet]:
+    by: Callable[[str], str] = redactor.text if redactor else _same
+    boards = _boards(diagnosis, redactor)
+    return [cleaned(board_sheet(b, number=n), by) for n, b in enumerate(boards)]
 
 
-def _renamed(board: BoardDiagnosis, redactor: Redactor) -> BoardDiagnosis:
-    """Return the same diagnosis with names that may stand in a picture."""
+def _page(diagnosis: Diagnosis, redactor: Redactor | None) -> str:
+    by: Callable[[str], str] = redactor.text if redactor else _same
+    title = escape(by(diagnosis.case.title))
+    removed = (
+        f'<p class="removed"><strong>Removed from this copy:</strong> {"; ".join(REMOVED)}. {UNCHANGED}</p>'
+        if redactor
+        else ""
+    )
+    across = "".join(f'<p class="across">{escape(by(f.claim))}</p>' for f in diagnosis.across)
+    boards = "".join(
+        f'<section aria-labelledby="board{n}"><h2 id="board{n}">{escape(s.name)}</h2>'
+        f'<div class="verdict {s.tone}"><p class="badge">{escape(s.badge)}</p>'
+        f'<p class="summary">{escape(s.headline)}</p></div>'
+        f"{''.join(_section(x, 3, pixels=redactor is not None) for x in s.sections)}</section>"
+        for n, s in enumerate(_sheets(diagnosis, redactor), 1)
+    )
+    rest = cleaned(Sheet("", (evidence_section(diagnosis), made_section(diagnosis))), by)
+    css = (resources.files("h5diag") / "show" / "report" / "write_up.css").read_text("utf-8")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
+        'img-src data:">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
+        f"<title>{title}: is the chip faulty?</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n<header>\n"
+        f'<p class="kind">h5diag write-up{", redacted" if redactor else ""} <span class="made">{_now()}</span></p>\n'
+        f'<h1>{title}</h1>\n<p class="question">{escape(by(_question(diagnosis)))}</p>\n{removed}</header>\n'
+        f"{across}{boards}{''.join(_section(x, 2, pixels=False) for x in rest.sections)}\n</main>\n</body>\n</html>\n"
+    )
 
-    def cleaned(facts: BoardFacts) -> BoardFacts:
-        return replace(facts, board=replace(facts.board, name=redactor.text(facts.board.name)))
 
-    m = board.measured
-    return replace(board, measured=replace(m, good=cleaned(m.good), suspect=cleaned(m.suspect)))
+def _section(x: Section, level: int, *, pixels: bool) -> str:
+    if x.only not in ("", "page"):
+        return ""
+    body = "".join(
+        _picture_html(p, pixels=pixels)
+        if isinstance(p, Figure)
+        else part_html(p, rows=500, letters=20_000, caption=x.title, page=True)
+        for p in x.parts
+    )
+    kind = ' class="next"' if x.title.startswith("Next") else ""
+    return f"<div{kind}><h{level}>{escape(x.title)}</h{level}>{body}</div>\n" if x.title else body
+
+
+def _picture_html(f: Figure, *, pixels: bool) -> str:
+    from h5diag.show.plots import picture
+
+    alt = escape(f.alt)
+    url = picture(f.draw(), name=f.name, alt=f.alt, pixels=pixels).data_url
+    return f'<figure><img src="{url}" alt="{alt}"><figcaption>{alt}</figcaption></figure>'
+
+
+def _save(f: Figure, folder: Path, prefix: str = "") -> Path:
+    from h5diag.show.plots import save_png
+
+    path = folder / f"{prefix}{f.name}.png"
+    save_png(f.draw(), path)
+    return path

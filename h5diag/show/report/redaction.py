@@ -17,6 +17,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 from h5diag.case import Case
+from h5diag.evidence.door import EvidenceFile
 from h5diag.memory import MemoryImage
 from h5diag.show.report.sieve import Sieve, make_sieve
 
@@ -70,7 +71,7 @@ def make_redactor(case: Case) -> Redactor:
     boards = (case.good, *case.suspects)
     images: list[MemoryImage] = [d.image for b in boards for d in (*b.dumps, *b.later)]
     images += [i.image for i in case.images]
-    keys = [p for p in (*case.verify_keys, *case.decrypt_keys) if p.is_file()]
+    keys = (*case.verify_keys, *case.decrypt_keys)
     blobs = [s.data for image in images for s in image.segments]
     blobs += [np.frombuffer(k, np.uint8) for k in _key_bytes(keys)]
     secrets = {
@@ -80,8 +81,8 @@ def make_redactor(case: Case) -> Redactor:
     }
     secrets |= {key.name: "[key]" for key in keys}
     for board in boards:
-        for text in (board.log.text, board.options.text, board.uart.text, board.registers.text):
-            secrets |= {m[2].strip(): "[id removed]" for m in _SERIAL.finditer(text)}
+        for text in board.texts:
+            secrets |= {m[2].strip(): "[id removed]" for m in _SERIAL.finditer(text.text)}
     secrets |= dict.fromkeys(_ids(case.folder), "[id removed]")
     ordered = sorted(((s, w) for s, w in secrets.items() if s), key=lambda pair: -len(pair[0]))
     return Redactor(tuple(ordered), make_sieve(blobs))
@@ -110,9 +111,9 @@ def _pairs(value: Any) -> Iterable[tuple[str, Any]]:
             yield from _pairs(inner)
 
 
-def _key_bytes(paths: Iterable[Path]) -> Iterable[bytes]:
-    for path in paths:
-        data = path.read_bytes()
+def _key_bytes(keys: Iterable[EvidenceFile]) -> Iterable[bytes]:
+    for key in keys:
+        data = key.data
         yield data
         try:
             yield base64.b64decode(re.sub(rb"-----[^-]+-----|\s", b"", data), validate=True)

@@ -60,7 +60,7 @@ class Board:
 def factory_options(chip: Chip) -> dict[str, int]:
     """Return the ``_CUR`` registers of a new part: Open, TrustZone off, nothing protected or hidden."""
     values = {r.name: 0 for r in chip.registers if r.name.endswith("_CUR")}
-    settings = {o.name: o.factory for o in chip.options if o.factory >= 0}
+    settings = {o.name: o.factory for o in chip.options if o.factory is not None}
     settings |= {
         "BOOT_UBE": 0xB4,
         "TZEN": 0xC3,

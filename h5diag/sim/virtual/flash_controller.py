@@ -14,7 +14,29 @@ import numpy.typing as npt
 
 from h5diag.chip import Chip
 from h5diag.sim.virtual.cells import Cells, EccEvent
-from h5diag.sim.virtual.clock import Clock
+
+WORD_CLOCKS = 46
+"""SWD clocks of one 32-bit transfer: request, acknowledge, data, parity and turnarounds."""
+
+COMMAND_S = 100e-6
+"""Time that a command to the probe takes over USB before anything happens on the wire."""
+
+
+class Clock:
+    """Simulated seconds since power-up."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.frequency_hz = 1_000_000.0
+
+    def pass_command(self, words: int) -> None:
+        """Let one probe command of `words` transfers pass."""
+        self.now_s += COMMAND_S + words * WORD_CLOCKS / self.frequency_hz
+
+    def wait_until(self, moment_s: float) -> None:
+        """Stand still until `moment_s`."""
+        self.now_s = max(self.now_s, moment_s)
+
 
 ERASE_S, PROGRAM_S, OPTION_S = 2.0e-3, 35e-6, 5e-3
 """Assumed times of a sector erase, a quad-word and an option change; the data sheet was not read."""

@@ -39,7 +39,7 @@ LARGE = """
 import numpy as np
 from h5diag.memory import AddressRange, MemoryImage
 from h5diag.app.panels import HexView
-from h5diag.show.plots.pages import HexPages
+from h5diag.show.pages import HexPages
 
 content = np.random.default_rng(1).integers(0, 256, 64 << 20, dtype=np.uint8)
 changed = content.copy()

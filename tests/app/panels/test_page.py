@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from h5diag.app.panels import Investigation, evidence, hexview, investigation, parts, verdict, work
+from h5diag.app.panels import Investigation, evidence, hexview, investigation, parts, work
 from h5diag.case import load_case
 from h5diag.case.samples import data_folder
 from h5diag.judge import diagnose
+from h5diag.show import sheet
 from tests.app.panels import checks
 
 Patch = pytest.MonkeyPatch
@@ -23,8 +25,13 @@ def test_the_page(check: Callable[[Path], object], tmp_path: Path) -> None:
 
 
 def wrong_score(patch: Patch) -> None:
-    real = investigation.weighing_html
-    patch.setattr(investigation, "weighing_html", lambda board: real(board).replace(">+", ">-", 1))
+    real = investigation.weighing_table
+
+    def wrong(board):
+        first, *rest = real(board).rows
+        return replace(real(board), rows=((*first[:2], first[2].replace("+", "-"), *first[3:]), *rest))
+
+    patch.setattr(investigation, "weighing_table", wrong)
 
 
 def handler_raises(patch: Patch) -> None:
@@ -81,16 +88,17 @@ def late_result_shown(patch: Patch) -> None:
 
 
 def wrong_slot_label(patch: Patch) -> None:
-    real = investigation.slots_html
+    real = investigation.slots_table
 
-    def swapped(board):
-        return real(board).replace("secondary", "?").replace("primary", "secondary").replace("?", "primary")
+    def swapped(m):
+        rows = tuple((r[0].replace("secondary", "?").replace("primary", "secondary"), *r[1:]) for r in real(m).rows)
+        return replace(real(m), rows=rows)
 
-    patch.setattr(investigation, "slots_html", swapped)
+    patch.setattr(investigation, "slots_table", swapped)
 
 
 def unescaped_text(patch: Patch) -> None:
-    for module in (parts, verdict):
+    for module in (parts, sheet):
         patch.setattr(module, "escape", lambda text, quote=True: str(text))
 
 
@@ -169,7 +177,7 @@ def test_dropped_files_make_a_case(tmp_path: Path) -> None:
         measured = panel.model.result[1].first.measured
         assert measured.good.dump.size
         assert measured.good.options.settings
-        assert measured.suspect.board.flashtest.given
+        assert measured.suspect.board.flashtest is not None
         panel.evidence.clear.click()
         assert model.good_files == ()
         assert panel.model.result == ()

@@ -42,6 +42,7 @@ FLASH_TEST_CUTS: Mapping[str, Mapping[str, object]] = {
     "flashtest.cycle": {"power_cycles": 0},
     "flashtest.supply": {"voltage_mv": 1690},
     "flashtest.open": {"wrp": [0, 0]},
+    "flashtest.path": {"second_path": None},
 }
 
 

@@ -15,6 +15,7 @@ def flash_test(scene: Scene, sector: int, faults: list[dict[str, object]], round
         for s in (sector, sector + SECTOR)
     }
     return {
+        "level": "standard",
         "range": [BASE + sector, BASE + sector + 2 * SECTOR],
         "restored": True,
         "conditions": {
@@ -26,6 +27,7 @@ def flash_test(scene: Scene, sector: int, faults: list[dict[str, object]], round
             "swd_hz": [1_000_000, 8_000_000],
             "rounds": rounds,
             "power_cycles": int(scene.rng.integers(1, rounds)),
+            "second_path": "core-checksum",
         },
         "sectors": [
             {"start": BASE + s, "verdict": "bad" if fs else "good", "erase_s": 0.0022, "program_s": 0.06, "faults": fs}

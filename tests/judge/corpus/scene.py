@@ -211,6 +211,7 @@ class Scene:
             "rounds": c["rounds"] >= 2 and again,
             "speeds": len(c["swd_hz"]) >= 2,
             "cycle": c["power_cycles"] >= 1,
+            "path": c["second_path"] is not None,
             "supply": 2700 <= c["voltage_mv"] <= 3600,
             "open": c["tzen"] == 0xC3 and c["product_state"] == 0xED and c["wrp"] == [0xFFFFFFFF] * 2,
         }

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from h5diag.case import load_case
-from h5diag.judge import Diagnosis, diagnose
-from h5diag.judge.verdict import Status
+from h5diag.judge import Diagnosis, Status, diagnose
 
 from .generate import Truth, make_case
 

@@ -11,8 +11,7 @@ from corpus.causes import BY_ID
 from corpus.edited import make_edited
 from corpus.score import Score, score
 from h5diag.case import load_case
-from h5diag.judge import diagnose
-from h5diag.judge.verdict import VerdictWord
+from h5diag.judge import VerdictWord, diagnose
 
 CAUSES = sorted(set(BY_ID) - {"sound"})
 FIRST_SEED = 700_000

@@ -9,8 +9,7 @@ import pytest
 
 from h5diag.case import load_case
 from h5diag.case.samples import data_folder
-from h5diag.judge import diagnose
-from h5diag.judge.verdict import VerdictWord
+from h5diag.judge import VerdictWord, diagnose
 
 CASES = sorted(p.parent.name for p in data_folder().glob("*/expected.json"))
 
@@ -64,6 +63,7 @@ SWAPS = {
         [ACCESS],
         {
             "views-not-comparable",
+            "views-differ",
             "zeros-are-the-mask",
             "zeros-look-like-a-mask",
             "download-pending",
@@ -76,6 +76,7 @@ SWAPS = {
         [('options = "suspect-ob.txt"\n', "")],
         {
             "views-not-comparable",
+            "views-differ",
             "zeros-are-the-mask",
             "zeros-look-like-a-mask",
             "zeros-on-sector-edges",
@@ -132,6 +133,8 @@ def test_without_the_access_no_cause_rests_on_zeros(edited):
 CONDITIONS = {
     "one round": lambda c: c.update(rounds=1),
     "one speed": lambda c: c.update(swd_hz=[4_000_000]),
+    "no second reading path": lambda c: c.update(second_path=None),
+    "second reading path not recorded": lambda c: c.pop("second_path"),
     "no power cycle": lambda c: c.update(power_cycles=0),
     "supply out of range": lambda c: c.update(voltage_mv=1600),
     "supply not measured": lambda c: c.pop("voltage_mv"),

@@ -13,8 +13,7 @@ import pytest
 from h5diag.case import load_case
 from h5diag.case.samples import data_folder
 from h5diag.evidence.files import write_image
-from h5diag.judge import diagnose
-from h5diag.judge.verdict import VerdictWord
+from h5diag.judge import VerdictWord, diagnose
 from h5diag.memory import MemoryImage, Segment
 
 BASE = 0x08000000
@@ -137,3 +136,24 @@ def test_a_quick_clean_test_elsewhere_clears_nothing(edited):
         return json.dumps(test | {"faults": 0}).encode()
 
     assert edited("defect", flashtest=change).verdict.hypothesis("flash-defect").status.value == "possible"
+
+
+CLEAN = {
+    "quick over all": ("quick", 0x08000000, 0x08200000, "possible"),
+    "level not told": (None, 0x08000000, 0x08200000, "possible"),
+    "standard, 16 KiB elsewhere": ("standard", 0x08100000, 0x08104000, "possible"),
+    "standard over all": ("standard", 0x08000000, 0x08200000, "excluded"),
+}
+
+
+@pytest.mark.parametrize("how", CLEAN)
+def test_a_clean_test_excludes_only_what_it_tested_at_a_level_that_can(tmp_path, how):
+    level, start, stop, status = CLEAN[how]
+    sectors = [{"start": a, "verdict": "good", "faults": []} for a in range(start, stop, 0x2000)]
+    conditions = {"rounds": 2, "swd_hz": [1_000_000, 4_000_000], "power_cycles": 1, "second_path": "burst"}
+    record = {"level": level, "range": [start, stop], "restored": True, "conditions": conditions, "sectors": sectors}
+    (tmp_path / "flashtest.json").write_text(json.dumps(record | {"faults": 0}))
+    (tmp_path / "case.toml").write_text('chip = "stm32h563zi"\n[suspect]\nflashtest = "flashtest.json"\n')
+    (board,) = diagnose(load_case(tmp_path)).boards
+    for cause in ("flash-defect", "worn-cells"):
+        assert board.verdict.hypothesis(cause).status.value == status, how

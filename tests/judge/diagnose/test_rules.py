@@ -1,4 +1,4 @@
-"""The house rules of the diagnosis: table and checks belong together, checks read measurements only."""
+"""The house rules of the diagnosis: findings, causes and tests belong together, checks read measurements only."""
 
 from __future__ import annotations
 
@@ -7,38 +7,71 @@ import inspect
 import re
 from pathlib import Path
 
+import pytest
+
 import h5diag.judge.checks as checks
 from h5diag.judge.checks import CHECKS
-from h5diag.judge.verdict.next_test import known_tests
-from h5diag.judge.verdict.weighing import load_table
+from h5diag.judge.findings import found, rows
+from h5diag.judge.next_test import known_tests
+from h5diag.judge.weighing import causes
 
 FOLDER = Path(inspect.getfile(checks)).parent
-SOURCES = [*FOLDER.glob("*.py"), FOLDER.parent / "judge.py", FOLDER.parent / "across.py"]
+SOURCES = [*FOLDER.glob("*.py"), *FOLDER.parent.glob("*.py")]
 
 
-def made() -> set[str]:
-    """Ids of all findings that the checks can make: the string constants that look like one."""
-    found = set()
+def yielded() -> set[str]:
+    """Ids of all findings that the checks can make: the constants that look like one, where they are made."""
+    out = set()
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if (
                 isinstance(node, ast.Constant)
                 and isinstance(node.value, str)
-                and re.fullmatch(r"[a-z0-9-]+", node.value)
+                and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", node.value)
             ):
-                found.add(node.value)
-    return found
+                out.add(node.value)
+    return out
 
 
-def test_every_row_of_the_table_belongs_to_a_finding_that_is_made():
-    assert set(load_table().weights) <= made()
+def called() -> set[str]:
+    """Ids that stand literally in a call of `found`."""
+    out = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "found":
+                out |= {c.value for c in ast.walk(node.args[0]) if isinstance(c, ast.Constant)}
+    return out - {None}
+
+
+def test_every_row_belongs_to_a_finding_that_is_made_and_the_reverse():
+    assert set(rows()) <= yielded()
+    assert {id for id in called() if isinstance(id, str) and "-" in id} <= set(rows())
+
+
+def test_an_id_without_a_row_is_refused():
+    with pytest.raises(KeyError):
+        found("no-such-finding")
 
 
 def test_every_test_that_is_asked_for_exists():
     known = {t.id for t in known_tests()}
-    for path in SOURCES:
-        for asked in re.findall(r'asks="([a-z-]+)"', path.read_text("utf-8")):
-            assert asked in known, (path.name, asked)
+    assert {row.asks for row in rows().values() if row.asks} <= known
+    assert {c for t in known_tests() for c in t.separates} <= {c.id for c in causes()}
+
+
+def test_every_cause_is_moved_and_told_apart_by_something():
+    moved = {cause for row in rows().values() for cause in row.moves}
+    separated = {cause for t in known_tests() for cause in t.separates}
+    for cause in causes():
+        assert cause.id in moved, cause.id
+        assert cause.id in separated, cause.id
+        assert any(row.moves.get(cause.id, 0) > 0 for row in rows().values()), cause.id
+
+
+def test_words_are_sentences_and_weights_have_measure():
+    for id, row in rows().items():
+        assert row.words.rstrip("}")[-1:] in ".t" or row.words.endswith("}"), id
+        assert all(-40 <= v <= 40 and v for v in row.moves.values()), id
 
 
 def test_every_check_stands_in_the_tuple_and_says_what_it_asks():

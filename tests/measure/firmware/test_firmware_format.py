@@ -356,7 +356,7 @@ def test_unfit_decrypt_keys(workshop: Workshop, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.pem"):
         load_decrypt_key(tmp_path / "none.pem")
     (tmp_path / "big").write_bytes(bytes(70000))
-    with pytest.raises(InputError, match="larger"):
+    with pytest.raises(InputError, match="too large"):
         load_verify_key(tmp_path / "big")
 
 

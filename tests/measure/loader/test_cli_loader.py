@@ -95,7 +95,7 @@ def test_run(ask, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("lint", "nowhere.stldr", "--chip", "l5"), "nowhere.stldr: cannot be read"),
+        (("lint", "nowhere.stldr", "--chip", "l5"), "nowhere.stldr: there is no such file"),
         (("lint", FOUNDING, "--chip", "l5"), "is not an ELF file"),
         (("run", FOUNDING, "--chip", "l5"), "is not an ELF file"),
         (("explain", L5), "is not a text"),

@@ -8,7 +8,6 @@ import numpy as np
 
 from h5diag.layout import load_layout
 from h5diag.measure.locate import Transform, compare_bits, correlate, locate
-from h5diag.measure.locate.report import document, text
 from h5diag.memory import MemoryImage, Segment
 
 from .conftest import code
@@ -47,8 +46,8 @@ def checked_pair(rng: np.random.Generator) -> None:
     p = locate(
         a, b, transforms=bool(rng.integers(2)), deep=bool(rng.integers(2)), layout=LAYOUT if rng.integers(2) else None
     )
-    assert text(p)
-    assert len(document(p)["regions"]) == len(p.regions)
+    assert str(p)
+    assert len(p.to_dict()["regions"]) == len(p.regions)
     end = -1
     for r in p.regions:
         assert r.dump_start >= end

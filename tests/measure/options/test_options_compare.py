@@ -18,7 +18,6 @@ from h5diag.chip import load_chip
 from h5diag.evidence.texts import parse_listing, parse_log
 from h5diag.layout import load_layout
 from h5diag.measure.options import (
-    UNKNOWN,
     Agreement,
     Generation,
     Step,
@@ -99,7 +98,7 @@ def test_missing_and_garbage_values_are_not_comparable():
     short = short[: short.index("OPTION BYTES BANK: 8")]
     names = {d.name: d for d in compare_options([board(h5_listing()), board(short)]).differences}
     assert set(names) == {"HDP1_STRT", "HDP1_END", "HDP2_STRT", "HDP2_END"}
-    assert names["HDP1_END"].values == (0xB, UNKNOWN)
+    assert names["HDP1_END"].values == (0xB, None)
     assert not any(d.comparable for d in names.values())
     garbage = compare_options([board(h5_listing()), board(h5_listing({"PRODUCT_STATE": 0x11}))])
     assert not garbage.differences[0].comparable

@@ -15,15 +15,12 @@ from cubeprog_texts import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5diag.chip import chip_names, load_chip
-from h5diag.evidence.texts import Listing, RawOption, RawRegister, parse_listing, parse_log, parse_registers
+from h5diag.chip import KnownBy, chip_names, load_chip
+from h5diag.evidence.texts import Listing, RawOption, RawRegister, chip_of, parse_listing, parse_log, parse_registers
 from h5diag.measure.options import (
-    UNKNOWN,
-    Basis,
     Belief,
     Extent,
     OptionBytes,
-    choose_chip,
     decode_listing,
     decode_registers,
     summary,
@@ -48,7 +45,7 @@ def test_the_founding_board():
     assert o.edata_ranges == ()
     assert o.value("SECWM1_END") == 14
     assert o.value("secwm1_end") == 14
-    assert o.value("NO_SUCH") is UNKNOWN
+    assert o.value("NO_SUCH") is None
     assert "TZEN" in o
     assert "NO_SUCH" not in o
     assert o.warnings == ()
@@ -96,7 +93,7 @@ def test_sectors_beyond_the_bank_are_told():
 def test_provisioning_hides_the_secure_side():
     o = decode_listing(parse_listing(provisioning_listing()), H5)
     assert o.product_state == "Provisioning"
-    assert o.value("SECBOOTADD") is UNKNOWN
+    assert o.value("SECBOOTADD") is None
     assert o.setting("SECBOOTADD").value == 0
     assert {s.name for s in o.settings if s.belief is Belief.MASKED} == {"SECBOOTADD", "SECBOOT_LOCK"}
     assert any("nothing follows from these zeros" in w for w in o.warnings)
@@ -109,14 +106,14 @@ def test_a_real_value_is_believed_in_provisioning():
 
 def test_zero_secure_boot_register_is_masked_even_when_open():
     o = h5({"SECBOOTADD": 0, "SECBOOT_LOCK": 0})
-    assert o.value("SECBOOT_LOCK") is UNKNOWN
+    assert o.value("SECBOOT_LOCK") is None
 
 
 @pytest.mark.parametrize("state", [0x00, 0xFF, 0x12])
 def test_a_state_that_is_none_is_garbage(state):
     o = h5({"PRODUCT_STATE": state})
     assert o.product_state == "unknown"
-    assert o.state is UNKNOWN
+    assert o.state is None
     assert "read again" in o.warnings[0]
 
 
@@ -164,7 +161,7 @@ def test_cut_short_says_where_and_what_is_missing():
     assert "after SECWM1_END" in o.warnings[0]
     assert "not seen: WRPSGn1" in o.warnings[0]
     assert o.extent("write-protected") is Extent.UNKNOWN
-    assert o.value("HDP1_END") is UNKNOWN
+    assert o.value("HDP1_END") is None
     assert o.secure_ranges
 
 
@@ -219,7 +216,7 @@ def test_rdp_levels(rdp, name, masked):
     text = text.replace("SECBOOTADD0  : 0x180000", "SECBOOTADD0  : 0x0")
     o = decode_listing(parse_listing(text), load_chip("l5"))
     assert o.product_state == name
-    assert (o.value("SECBOOTADD0") is UNKNOWN) is masked
+    assert (o.value("SECBOOTADD0") is None) is masked
 
 
 def test_u5():
@@ -274,9 +271,9 @@ def test_registers_by_name_and_elsewhere():
 @pytest.mark.parametrize(
     ("text", "chip", "basis"),
     [
-        (h5_listing(), "stm32h563zi", Basis.LOG),
-        (h5_listing(banner=BANNER.replace("2 MBytes", "1 MBytes")), "stm32h563zg", Basis.LOG),
-        (h5_listing(banner=BANNER.replace("STM32H56x/573", "STM32H573")), "stm32h573ii", Basis.LOG),
+        (h5_listing(), "stm32h563zi", KnownBy.DEV_ID),
+        (h5_listing(banner=BANNER.replace("2 MBytes", "1 MBytes")), "stm32h563zg", KnownBy.DEV_ID),
+        (h5_listing(banner=BANNER.replace("STM32H56x/573", "STM32H573")), "stm32h573ii", KnownBy.DEV_ID),
         (
             h5_listing(
                 banner=BANNER.replace("0x484", "0x478")
@@ -284,21 +281,21 @@ def test_registers_by_name_and_elsewhere():
                 .replace("STM32H56x/573", "STM32H533/523")
             ),
             "stm32h523cc",
-            Basis.LOG,
+            KnownBy.DEV_ID,
         ),
-        (h5_listing(banner="", upload=UPLOAD), "stm32h563zi", Basis.NAMES),
-        (L5_LISTING, "stm32l552ze", Basis.LOG),
-        (L5_LISTING.replace("Device ID   : 0x472\n", ""), "stm32l552ze", Basis.NAMES),
-        (U5_LISTING, "stm32u575zi", Basis.LOG),
-        (U5_LISTING.replace("Device ID   : 0x482\n", ""), "stm32u575zi", Basis.NAMES),
-        (EXPORT, "stm32h563zi", Basis.LOG),
-        ("TZEN : 0xB4\n", "stm32h563zi", Basis.ASSUMED),
-        (BANNER.replace("0x484", "0x999"), "stm32h563zi", Basis.ASSUMED),
+        (h5_listing(banner="", upload=UPLOAD), "stm32h563zi", KnownBy.OPTION_NAMES),
+        (L5_LISTING, "stm32l552ze", KnownBy.DEV_ID),
+        (L5_LISTING.replace("Device ID   : 0x472\n", ""), "stm32l552ze", KnownBy.OPTION_NAMES),
+        (U5_LISTING, "stm32u575zi", KnownBy.DEV_ID),
+        (U5_LISTING.replace("Device ID   : 0x482\n", ""), "stm32u575zi", KnownBy.OPTION_NAMES),
+        (EXPORT, "stm32h563zi", KnownBy.DEV_ID),
+        ("TZEN : 0xB4\n", "stm32h563zi", KnownBy.ASSUMED),
+        (BANNER.replace("0x484", "0x999").replace("STM32H56x/573", "--"), None, KnownBy.DEV_ID),
     ],
 )
 def test_which_chip(text, chip, basis):
-    choice = choose_chip(parse_log(text).banner, parse_listing(text))
-    assert (choice.chip.name, choice.basis) == (chip, basis)
+    choice = chip_of([parse_log(text)])
+    assert (choice.chip.name if choice.chip else None, choice.known_by) == (chip, basis)
     assert choice.text
 
 

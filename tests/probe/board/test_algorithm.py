@@ -8,8 +8,8 @@ import pytest
 
 from h5diag.errors import TargetError
 from h5diag.memory import AddressRange
-from h5diag.probe.board import algorithm
-from h5diag.probe.board.algorithm import make_flash
+from h5diag.probe.flashtest import programmer
+from h5diag.probe.flashtest.programmer import make_flash
 
 from .support import chip_of, writable
 
@@ -110,7 +110,7 @@ def test_the_blob_is_what_the_source_says(tmp_path):
     version = subprocess.run(["arm-none-eabi-gcc", "-dumpfullversion"], capture_output=True, text=True).stdout
     if not version.startswith("12.2"):
         pytest.skip(f"the blob was built with 12.2, not {version.strip()}")
-    folder = resources.files(algorithm)
+    folder = resources.files("h5diag.probe.flashtest") / "algorithm"
     out = tmp_path / "a.bin"
     subprocess.run(["sh", str(folder / "build.sh"), str(out)], check=True)
     assert out.read_bytes() == (folder / "flash_algorithm.bin").read_bytes()
@@ -118,4 +118,4 @@ def test_the_blob_is_what_the_source_says(tmp_path):
 
 def test_a_ram_that_is_too_small():
     with pytest.raises(ValueError, match="too small"):
-        algorithm.describe(AddressRange(0x20000000, 0x20001000), 0x2000)
+        programmer.describe(AddressRange(0x20000000, 0x20001000), 0x2000)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from h5diag.app.cli import main
+from h5diag.chip import chip_names, load_chip
 from h5diag.evidence.files import read_image, read_sidecar
 
 R = "0x08040000:0x08048000"
@@ -139,3 +140,15 @@ def test_record_and_replay(capsys, tmp_path):
     assert (first[0], again[0]) == (0, 0)
     a, b = json.loads(first[1]), json.loads(again[1])
     assert a == b
+
+
+@pytest.mark.parametrize("name", chip_names())
+def test_info_of_every_chip_file_ends_in_words(name, capsys):
+    """The virtual chip is an H563: as any other it says that the DEV_ID is another's, and believes no option."""
+    status, out, err = run(capsys, "info", "--probe", "virtual", "--chip", name, "--json")
+    assert status == 0, err
+    document = json.loads(out)
+    same = load_chip(name).identity.dev_id == 0x484
+    assert (document["chip"] == name) is same
+    assert bool(document["options"]) is same
+    assert any("is not that of" in r for r in document["remarks"]) is not same

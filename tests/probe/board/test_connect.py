@@ -13,7 +13,7 @@ from h5diag.errors import InputError, PermissionRefused, ProbeError, TargetError
 from h5diag.memory import AddressRange
 from h5diag.probe.board import Mode, Permissions, connect, identify, list_probes, open_probe
 from h5diag.probe.board import probes as probes_module
-from h5diag.probe.board.translate import probe_error
+from h5diag.probe.board.link import probe_error
 from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_items
 
 from .support import chip_of
@@ -201,7 +201,7 @@ def test_a_refused_and_a_silent_and_a_foreign_server(monkeypatch):
         port = free.getsockname()[1]
     with pytest.raises(ProbeError, match=f"localhost:{port}.*listens"):
         connect(f"remote:localhost:{port}")
-    monkeypatch.setattr("h5diag.probe.board.remote.SILENCE_S", 0.3)
+    monkeypatch.setattr("h5diag.probe.board.probes.SILENCE_S", 0.3)
     for answer, says in ((b"", "gone"), (b"SSH-2.0\r\n", "gone"), (None, "gone")):
         with socket.create_server(("localhost", 0)) as server:
 

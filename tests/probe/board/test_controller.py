@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from h5diag.memory import Access, AddressRange
-from h5diag.probe.board.programming import DirectFlash, FlashError
+from h5diag.probe.flashtest.programmer import DirectFlash, FlashError
 from h5diag.sim.virtual import VirtualChip, parse_items
 
 from .support import chip_of, writable

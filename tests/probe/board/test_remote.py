@@ -15,7 +15,7 @@ from h5diag.memory import AddressRange
 from h5diag.probe.acquire import DumpPlan, dump
 from h5diag.probe.board import connect, identify
 from h5diag.sim.virtual import VirtualChip, parse_items
-from h5diag.sim.virtual.server import ChipServer
+from h5diag.sim.virtual.probe import ChipServer
 
 from .support import FLASH, SMALL, served
 

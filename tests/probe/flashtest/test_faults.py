@@ -9,7 +9,7 @@ import pytest
 
 from h5diag.memory import AddressRange
 from h5diag.probe.flashtest import KINDS, Level, TestPlan, Way, fault_models, flash_test
-from h5diag.probe.flashtest.models import BitRow
+from h5diag.probe.flashtest.signs import BitRow
 from h5diag.sim.virtual import VirtualProbe
 from h5diag.sim.virtual.engine import available
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from h5diag.errors import InputError
 from h5diag.memory import MemoryImage, Segment
-from h5diag.show.plots.pages import ROW, HexPages, parse_query
+from h5diag.show.pages import ROW, HexPages, parse_query
 
 
 def image(*pieces: tuple[int, bytes]) -> MemoryImage:

@@ -14,9 +14,8 @@ from h5diag.case.samples import data_folder
 from h5diag.judge import BoardDiagnosis, diagnose
 from h5diag.memory import AddressRange
 from h5diag.show.plots import picture, plot_bits, plot_causes, plot_memory_map, save_png
-from h5diag.show.plots.condensed import condensed_axis
-from h5diag.show.plots.spans import Look, bits_by_sector, lanes
 from h5diag.show.plots.style import plain
+from h5diag.show.spans import Look, bits_by_sector, condensed_axis, lanes
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,295 @@
+"""The front door: one call for each thing that the command line does, with plain arguments.
+
+``import h5diag as h5`` gives these names lazily. Wherever memory is taken, a `MemoryImage`, a path, an
+``intelhex.IntelHex`` or bytes will do; wherever a chip or a layout is, its name; wherever a key is, its file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
+from h5diag.errors import InputError
+from h5diag.evidence.files import from_intelhex, read_image, write_image
+from h5diag.layout import Layout, load_layout
+from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Origin, Progress
+
+if TYPE_CHECKING:
+    from h5diag.case import Case
+    from h5diag.judge import Diagnosis
+    from h5diag.measure.compare import Comparison
+    from h5diag.measure.locate import Correlation, Placement
+    from h5diag.measure.options import OptionBytes
+
+Memory = Any
+"""A `MemoryImage`, a path, an ``intelhex.IntelHex``, bytes, or bytes with their address as a pair."""
+
+ChipLike = Chip | str | None
+LayoutLike = Layout | str | os.PathLike[str] | None
+
+
+def read_memory(source: Memory, *, base: int | None = None) -> MemoryImage:
+    """Return memory out of a file, an object of another library, or bytes.
+
+    Parameters
+    ----------
+    source
+        Path of a ``.bin .hex .srec .elf .uf2`` file or a text of lines ``address : words`` (told by content); an
+        ``intelhex.IntelHex``; bytes or an array of ``uint8``; a pair of bytes and their address; a `MemoryImage`.
+    base
+        Bus address of the first byte of a binary or of bytes. A file without one is taken at 0x08000000, with a
+        remark that this was assumed; bytes need it.
+
+    Raises
+    ------
+    InputError
+        With the file and the place in it.
+    """
+    if isinstance(source, MemoryImage):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return read_image(source, base=base)
+    if isinstance(source, tuple) and len(source) == 2:
+        source, base = source
+    if hasattr(source, "tobinarray"):
+        return from_intelhex(source)
+    if base is None:
+        raise InputError("bytes have no address", advice="give base=0x08000000, or wherever they begin")
+    return MemoryImage.from_bytes(source, base, origin=Origin(kind="memory"))
+
+
+def write_memory(memory: Memory, path: str | os.PathLike[str], *, base: int | None = None) -> Path:
+    """Write memory to a ``.bin .hex .srec .elf`` file, told by its ending; InputError when it cannot be."""
+    path = Path(path)
+    write_image(read_memory(memory, base=base), path)
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The chip that a call is about, how it is known, and the layout if there is one."""
+
+    choice: ChipChoice
+    layout: Layout | None
+
+    @property
+    def chip(self) -> Chip:
+        """The chip as which bytes are read."""
+        return self.choice.read_as
+
+
+def subject_of(chip: ChipLike, layout: LayoutLike, images: Sequence[MemoryImage] = ()) -> Subject:
+    """Return the chip and layout of a call: as given, as dumps carry it, of the layout, or assumed."""
+    given = chip.name if isinstance(chip, Chip) else chip or ""
+    choice = choose_chip(given=given, sidecars=[i.origin.chip for i in images])
+    if isinstance(chip, Chip):
+        choice = replace(choice, chip=chip)
+    if layout is not None and not isinstance(layout, Layout):
+        layout = load_layout(os.fspath(layout), None if choice.assumed else choice.chip)
+    if layout is not None and choice.assumed:
+        choice = choose_chip(layout=layout)
+    return Subject(choice, layout)
+
+
+def locate(
+    reference: Memory,
+    dump: Memory,
+    *,
+    layout: LayoutLike = None,
+    chip: ChipLike = None,
+    base: int | None = None,
+    reference_base: int | None = None,
+    transforms: bool = False,
+    deep: bool = False,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Placement:
+    """Return where pieces of a reference landed in a dump.
+
+    Parameters
+    ----------
+    reference, dump
+        What is known to be good, and where to look.
+    layout, chip
+        Name slots, banks and aliases; a chip that is not named is taken from the dumps or assumed.
+    base, reference_base
+        Address of the first byte where a dump or reference has none of its own.
+    transforms
+        Look for inverted, byte-swapped, halfword-swapped and bit-reversed content too.
+    deep
+        Look at every byte of images above 8 MB.
+    progress, cancel
+        Called with the fraction done; asked whether to stop.
+    """
+    from h5diag.measure.locate import locate as search
+    from h5diag.measure.locate.placement import on_assumption
+
+    a, b = read_memory(reference, base=reference_base), read_memory(dump, base=base)
+    about = subject_of(chip, layout, (b, a))
+    found = search(
+        a, b, layout=about.layout, chip=about.chip, transforms=transforms, deep=deep, progress=progress, cancel=cancel
+    )
+    if about.choice.assumed:
+        found = on_assumption(found, about.chip)
+    return replace(found, choice=about.choice)
+
+
+def correlate(
+    reference: Memory,
+    dump: Memory,
+    placement: Placement | None = None,
+    *,
+    layout: LayoutLike = None,
+    chip: ChipLike = None,
+    base: int | None = None,
+    reference_base: int | None = None,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Correlation:
+    """Return how much of a dump agrees with a reference at each displacement.
+
+    Parameters are those of `locate`; `placement` is what `locate` found, looked for when left out.
+    """
+    from h5diag.measure.locate import correlate as count
+
+    a, b = read_memory(reference, base=reference_base), read_memory(dump, base=base)
+    about = subject_of(chip, layout, (b, a))
+    if placement is None:
+        placement = locate(a, b, layout=about.layout, chip=about.chip, progress=progress, cancel=cancel)
+    found = count(a, b, placement, layout=about.layout, chip=about.chip, progress=progress, cancel=cancel)
+    return replace(found, choice=about.choice)
+
+
+def compare(
+    good: Memory,
+    suspect: Memory,
+    *,
+    layout: LayoutLike = None,
+    chip: ChipLike = None,
+    base: int | None = None,
+    reference_base: int | None = None,
+    options_good: str | os.PathLike[str] | None = None,
+    options_suspect: str | os.PathLike[str] | None = None,
+    access_good: str | Access | None = None,
+    access: str | Access | None = None,
+) -> Comparison:
+    """Return what differs in place between a good and a suspect dump.
+
+    Parameters
+    ----------
+    good, suspect
+        A dump of a board that works, or the image that should be there; the dump in question.
+    layout, chip, base, reference_base
+        As for `locate`.
+    options_good, options_suspect
+        Option listings (a path or the text): they tell what a reader was not shown.
+    access_good, access
+        How each was read, ``secure`` or ``nonsecure``, where no sidecar says.
+    """
+    from h5diag.judge.measured import without
+    from h5diag.measure.compare import compare as held_against
+    from h5diag.measure.options import hidden_ranges, masked_ranges
+
+    a, b = read_memory(good, base=reference_base), read_memory(suspect, base=base)
+    about = subject_of(chip, layout, (b, a))
+    known = about.chip
+
+    def read_by(image: MemoryImage, how: str | Access | None) -> MemoryImage:
+        return image.with_origin(replace(image.origin, access=Access(how))) if how else image
+
+    def hidden(image: MemoryImage, listing: str | os.PathLike[str] | None) -> tuple[AddressRange, ...]:
+        if listing is not None:
+            return hidden_ranges(_listed(listing, known), image.origin.access, known)
+        # The sidecar's access alone is evidence too: whole sectors of zeros are what a non-secure reader gets.
+        return (known.flash_range,) if image.origin.access is Access.NONSECURE else ()
+
+    a, b = read_by(a, access_good), read_by(b, access)
+    # What the good board's reader was not shown can be compared with nothing.
+    blind = masked_ranges(a, hidden(a, options_good), known)
+    a = without(a, blind, known.flash.secure_base - known.flash.base)
+    return replace(
+        held_against(a, b, known, masks=hidden(b, options_suspect)), choice=about.choice, layout=about.layout
+    )
+
+
+def _listed(source: str | os.PathLike[str], chip: Chip) -> OptionBytes:
+    from h5diag.evidence.texts import parse_listing
+    from h5diag.measure.options import decode_listing
+
+    found = decode_listing(parse_listing(text_of(source)), chip)
+    if not found.settings:
+        raise InputError(
+            "not one option line is in it",
+            source=name_of(source),
+            advice="give what 'STM32_Programmer_CLI -ob displ' prints",
+        )
+    return found
+
+
+def text_of(source: str | os.PathLike[str]) -> str:
+    """Return a text: the file's at a path, or `source` itself when it has several lines."""
+    from h5diag.evidence.door import read_evidence
+    from h5diag.evidence.files import decode_text
+    from h5diag.limits import TEXT
+
+    if isinstance(source, str) and "\n" in source:
+        return source
+    text = decode_text(read_evidence(source, limit=TEXT).data)
+    if not text.strip():
+        raise InputError("is empty", source=str(source), advice="save or copy it again")
+    return text
+
+
+def name_of(source: str | os.PathLike[str]) -> str:
+    """Return what a text is called: its path, or nothing when it was given itself."""
+    return "" if isinstance(source, str) and "\n" in source else str(source)
+
+
+def diagnose(
+    case: Case | str | os.PathLike[str], *, progress: Progress | None = None, cancel: Cancel | None = None
+) -> Diagnosis:
+    """Return the diagnosis of a case (a folder with ``case.toml``, or a `Case`): run all checks, weigh what they find."""
+    from h5diag.case import load_case
+    from h5diag.judge import diagnose as judge
+
+    return judge(
+        load_case(os.fspath(case)) if isinstance(case, str | os.PathLike) else case, progress=progress, cancel=cancel
+    )
+
+
+def capture_script(shell: str = "sh", *, chip: ChipLike = None, layout: LayoutLike = None) -> str:
+    """Return a read-only STM32CubeProgrammer script, for ``sh`` or ``bat``, that collects evidence of a board."""
+    from h5diag.case.capture import Shell
+    from h5diag.case.capture import capture_script as script
+
+    about = subject_of(chip, layout)
+    return script(Shell(shell), about.chip if about.choice.chip else load_chip(), about.layout)
+
+
+def sort_evidence(
+    files: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    *,
+    good: Iterable[str | os.PathLike[str]] = (),
+    suspect: Iterable[str | os.PathLike[str]] = (),
+    **told: str,
+) -> Any:
+    """Return what each file is and which board it belongs to; ``.write("h5diag-case")`` makes the case folder.
+
+    Parameters
+    ----------
+    files
+        Files and folders, in any mixture.
+    good, suspect
+        Those of a board that works, and of a board in question; they decide for files named alike.
+    told
+        ``title chip layout marking package good_access suspect_access good_mode suspect_mode``, as far as known.
+    """
+    from h5diag.case.intake import Told
+    from h5diag.case.intake import sort_evidence as sort
+
+    paths = [files] if isinstance(files, str | os.PathLike) else list(files)
+    return sort(paths, good=list(good), suspect=list(suspect), told=Told(**told))

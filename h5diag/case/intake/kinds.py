@@ -1,0 +1,405 @@
+"""What a dropped file is, told by its content, and what its name says about whose it is.
+
+Nothing here interprets what a text says about a board: that is the work of the checks.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import pairwise
+from pathlib import Path, PurePath
+from typing import Any
+
+from h5diag.errors import InputError
+from h5diag.evidence.door import EvidenceFile, is_evidence, read_evidence
+from h5diag.evidence.files import Kind, decode_text, is_text, parse_memory_text, read_image, sidecar_path, tell_kind
+from h5diag.evidence.files.kind import SUFFIXES
+from h5diag.evidence.texts import LogKind, parse_log, parse_registers
+from h5diag.limits import TEXT, VIEW
+from h5diag.measure.firmware.mcuboot import parse_header
+from h5diag.measure.loader.elf import read_loader
+from h5diag.memory import Access, MemoryImage
+
+
+class Side(Enum):
+    """Which board a name speaks of."""
+
+    GOOD = "good"
+    SUSPECT = "suspect"
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+GOOD_WORDS = _words("good ok okay works working reference ref golden healthy fine sound")
+SUSPECT_WORDS = _words(
+    "suspect suspected bad faulty broken fail fails failing failed defect defective dead dut problem wrong ng nok"
+)
+LATER_WORDS = _words("later after")
+_DUMP_WORDS = _words("dump dumps read reads readout readback flash mem memory upload")
+_KIND_WORDS = (
+    _DUMP_WORDS
+    | LATER_WORDS
+    | _words(
+        "ob obs option options optionbytes bytes byte displ listing list log logs banner connect connection cli info "
+        "identity sweep speed flashtest test uart boot serial console com tty regs reg register registers out output run "
+        "view secure nonsecure ns s nsec sec pass first second third before fw hex bin txt json capture stm h "
+        "again once more repeat repeated retry copy new last final"
+    )
+)
+_NUMBERED = _words("board pcb unit sample device proto prototype rev no nr nucleo")
+# With 0x in front any address counts. Bare, eight digits are as often a date or a serial number: then it is one of
+# the internal flash, or it ends on a border of 256 bytes, as no date does.
+_ADDRESS = re.compile(
+    r"0x([0-9A-F]{5,8})(?![0-9A-F])|(?:_|-|\.|^)(0[89C][0-9A-F]{6}|[0-9A-F]{6}00)(?![0-9A-F])",
+    re.IGNORECASE,
+)
+_PARTS = re.compile(r"[a-z]+|\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """The parts of a name.
+
+    Parameters
+    ----------
+    side
+        What its words say about the board; None when they do not say, or both.
+    board
+        What is left of the name when side, kind and counting words are gone: the board's label, often empty.
+    number
+        The part of the label that counts boards, such as ``board 2``, often empty.
+    words
+        All words, in lower case.
+    later
+        Whether it says that it was read after the others.
+    says_dump
+        Whether it says that it was read from a chip.
+    counted
+        Whether it names a board by a word for one.
+    address
+        The bus address that it holds, of any region.
+    """
+
+    side: Side | None
+    board: str
+    number: str
+    words: frozenset[str]
+    later: bool
+    says_dump: bool
+    counted: bool
+    address: int | None
+
+
+def parse_name(path: PurePath) -> Name:
+    """Return what the parts of `path`, relative to the folder that was dropped, say."""
+    words: list[str] = []
+    for part in (*path.parts[:-1][:1], path.name.removesuffix(path.suffix)):  # deeper folders name no boards
+        text = _ADDRESS.sub(" ", part.replace("non-secure", "nonsecure"))
+        words += _PARTS.findall(re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower())
+    known = frozenset(words)
+    good, suspect = known & GOOD_WORDS, known & SUSPECT_WORDS
+    label = [
+        w
+        for i, w in enumerate(words)
+        if w not in _KIND_WORDS | GOOD_WORDS | SUSPECT_WORDS and (not w.isdigit() or (i and words[i - 1] in _NUMBERED))
+    ]
+    if all(len(w) == 1 for w in label):
+        label = []  # dump_a and dump_b count reads, and the k of dump_512k is a unit
+    number = [f"{a} {b}" for a, b in pairwise(words) if a in _NUMBERED and b.isdigit()]
+    found = _ADDRESS.search(path.name)
+    return Name(
+        None if bool(good) == bool(suspect) else Side.GOOD if good else Side.SUSPECT,
+        " ".join(dict.fromkeys(label)),
+        " ".join(number),
+        known,
+        bool(known & LATER_WORDS),
+        bool(known & _DUMP_WORDS),
+        bool(known & _NUMBERED),
+        int(found[1] or found[2], 16) if found else None,
+    )
+
+
+class Role(Enum):
+    """What a file is good for; the value is the key of ``case.toml`` that takes it."""
+
+    DUMP = "dumps"
+    LATER = "later"
+    OPTIONS = "options"
+    LOG = "log"
+    UART = "uart"
+    REGISTERS = "registers"
+    INFO = "info"
+    SWEEP = "sweep"
+    FLASHTEST = "flashtest"
+    IMAGE = "images"
+    LAYOUT = "layout"
+    PROVISIONING = "provisioning"
+    LOADER = "loader file"
+    LOADER_LOG = "loader log"
+    VERIFY_KEY = "verify"
+    DECRYPT_KEY = "decrypt"
+    NONE = "none"
+
+
+BOARD_ROLES = (
+    Role.DUMP,
+    Role.LATER,
+    Role.OPTIONS,
+    Role.LOG,
+    Role.UART,
+    Role.REGISTERS,
+    Role.INFO,
+    Role.SWEEP,
+    Role.FLASHTEST,
+)
+"""Roles of files that belong to one board."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A dropped file.
+
+    Parameters
+    ----------
+    path
+        Where it is.
+    role
+        What it is good for.
+    what
+        What it was recognised as, for a person.
+    name
+        Its name's parts.
+    inside
+        The folder that was dropped with it, which it may not leave by a link; None where the file was named.
+    also_log
+        Whether a listing also holds the connection banner, so that it can stand for a missing log.
+    needs_base
+        Whether it is a binary without a sidecar: its base is what its name says, or an assumption.
+    chip, mode
+        As the sidecar names them.
+    access
+        As the sidecar names it.
+    start
+        First address of a dump.
+    """
+
+    path: Path
+    role: Role
+    what: str
+    name: Name
+    inside: Path | None = None
+    also_log: bool = False
+    needs_base: bool = False
+    chip: str | None = None
+    mode: str | None = None
+    access: Access = Access.UNKNOWN
+    start: int | None = None
+
+
+_SIGNATURES = (
+    (b"PK\x03\x04", "an archive; unpack it first"),
+    (b"\x1f\x8b", "an archive; unpack it first"),
+    (b"7z\xbc\xaf", "an archive; unpack it first"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"%PDF", "a PDF document"),
+    (b"MZ", "a Windows program"),
+)
+_DUMP_SUFFIXES = _words(".bin .dump .dmp .img .raw .rom .dat")
+_UART = re.compile(
+    r"\[(?:INF|WRN|ERR|DBG)\]|swap type|jumping to|starting bootloader|boot source:|bootutil|"
+    r"unable to find bootable image|image \d+ (?:upgrade|in the)|hit error",
+    re.IGNORECASE,
+)
+_LAYOUT = re.compile(r"^[ \t]*#[ \t]*define[ \t]+FLASH_AREA_\d{1,3}_(?:OFFSET|SIZE)\b", re.MULTILINE)
+# What a script or a source file says it will do is not what a board said.
+_SOURCE = re.compile(
+    r"\A\s*(?:#!|@echo|echo off|<\?xml|<!doctype|<html|:: )|^[ \t]*#[ \t]*(?:include|define|ifndef)\b",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SOURCE_SUFFIXES = _words(
+    ".c .h .cpp .hpp .s .ld .icf .sct .py .sh .bat .cmd .ps1 .xml .html .htm .md .cmake .toml .yml .yaml .ioc"
+)
+
+
+def tell(file: EvidenceFile, name: Name) -> Evidence:
+    """Return what the file is.
+
+    Raises
+    ------
+    InputError
+        When it is a memory file that is damaged, or too large for what it is.
+    """
+    suffix, head = file.path.suffix.lower(), file.data[: 64 << 10]
+    found = Evidence(file.path, Role.NONE, "", name, file.inside)
+
+    def nothing(what: str) -> Evidence:
+        return replace(found, what=what)
+
+    if file.name.endswith(".map.json"):
+        return nothing("a sidecar without its dump")
+    for signature, what in _SIGNATURES:
+        if head.startswith(signature):
+            return nothing(what)
+    records = SUFFIXES.get(suffix) in (Kind.HEX, Kind.SREC) or head.lstrip()[:1] in (b":", b"S")
+    kind = tell_kind(file.path) if records or not is_text(head) else Kind.TEXT
+    if kind is Kind.TEXT:
+        return _text(file, found)
+    if kind is Kind.ELF:
+        return _elf(file, found)
+    if suffix == ".obk":
+        return nothing("a key file for provisioning, which no check reads")
+    if kind is Kind.BIN and suffix and suffix not in _DUMP_SUFFIXES:
+        return nothing(f"binary content that a name ending in {suffix} does not explain")
+    return _memory(file, found, kind)
+
+
+def _text(file: EvidenceFile, found: Evidence) -> Evidence:
+    def role(role: Role, what: str, *, also_log: bool = False) -> Evidence:
+        return replace(found, role=role, what=what, also_log=also_log)
+
+    text, name, suffix = decode_text(read_evidence(file, limit=VIEW).data), found.name, file.path.suffix.lower()
+    if file.size > TEXT.size:
+        if view := _view(file, found, text):
+            return view
+        read_evidence(file, limit=TEXT)  # raises: too large for anything but memory
+    if "-----BEGIN " in text:
+        return role(*_key(name, text))
+    if text.lstrip()[:1] == "{":
+        return role(*_json(text))
+    if len(_LAYOUT.findall(text)) >= 2:
+        return role(Role.LAYOUT, "a flash_layout.h")
+    if suffix in _SOURCE_SUFFIXES or _SOURCE.search(text[: 1 << 16]):
+        return role(Role.NONE, "a source, script or document, not what a board or tool printed")
+    log = parse_log(text)
+    match log.kind:
+        case LogKind.OPTIONS:
+            return role(Role.OPTIONS, "an option listing", also_log=bool(log.banner))
+        case LogKind.PROVISIONING:
+            return role(Role.PROVISIONING, "a provisioning log")
+        case LogKind.PROGRAMMING:
+            # A run of the programmer on one named board tells about that board first.
+            return role(Role.LOG if name.side else Role.PROVISIONING, "a programming log")
+        case LogKind.VERBOSE:
+            return role(Role.LOADER_LOG if "loader" in text.lower() else Role.LOG, "a verbose log")
+    if not log.banners and len(_UART.findall(text)) >= 2:
+        return role(Role.UART, "a boot loader's messages")
+    if view := _view(file, found, text):
+        return view
+    if log.kind is not LogKind.UNKNOWN:
+        return role(Role.LOG, "a log of the programmer")
+    if _UART.search(text):
+        return role(Role.UART, "a boot loader's messages")
+    return role(Role.NONE, "a text that holds nothing known")
+
+
+def _view(file: EvidenceFile, found: Evidence, text: str) -> Evidence | None:
+    """Memory shown as text is a dump in flash or RAM, and registers anywhere else."""
+    words = parse_registers(text)
+    named = [w for w in words if w.address < 0 and re.search(r"OPSR|ECC\w*R|OPTSR|NSSR|SECWM|HDP", w.name)]
+    elsewhere = [w for w in words if w.address >= 0 and not _holds_content(w.address)]
+    registers = replace(found, role=Role.REGISTERS, what="register values")
+    if elsewhere or (named and not any(w.address >= 0 for w in words)):
+        return registers
+    try:
+        image = parse_memory_text(text, source=str(file.path))
+    except InputError as error:
+        if error.place:
+            raise
+        return None
+    if image.span.start and not _holds_content(image.span.start):
+        return registers
+    return replace(found, role=_dump_role(found.name), what="a memory view", start=image.span.start)
+
+
+def _holds_content(address: int) -> bool:
+    """User flash, its data area, RAM and external memory; identity words, system flash and registers are not."""
+    return (
+        0x0800_0000 <= address < 0x08FF_0000
+        or 0x0900_0000 <= address < 0x0A00_0000
+        or 0x0C00_0000 <= address < 0x0E00_0000
+        or 0x2000_0000 <= address < 0x4000_0000
+        or 0x6000_0000 <= address < 0xA000_0000
+    )
+
+
+def _key(name: Name, text: str) -> tuple[Role, str]:
+    if "PUBLIC KEY-----" in text:
+        if name.words & {"enc", "encrypt", "encryption"}:
+            return Role.NONE, "a public encryption key, which neither verifies nor decrypts"
+        return Role.VERIFY_KEY, "a public key"
+    if "PRIVATE KEY-----" in text:
+        if name.words & {"sign", "signing", "auth", "authentication", "signature"}:
+            return Role.VERIFY_KEY, "a private signing key"
+        return Role.DECRYPT_KEY, "a private key"
+    return Role.NONE, "a PEM file without a key"
+
+
+def _json(text: str) -> tuple[Role, str]:
+    try:
+        table: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        table = {}
+    keys = set(table) if isinstance(table, dict) else set()
+    if "bitNameToValue" in text:
+        return Role.OPTIONS, "an option export"
+    if "sectors" in keys and keys & {"conditions", "faults", "restored"}:
+        return Role.FLASHTEST, "the result of a flash test"
+    if keys & {"sweep", "speeds"}:
+        return Role.SWEEP, "the result of a speed sweep"
+    if "dev_id" in keys or {"uid", "registers"} <= keys:
+        return Role.INFO, "the identity of a chip"
+    return Role.NONE, "JSON of another kind" if keys else "JSON that cannot be read"
+
+
+def _elf(file: EvidenceFile, found: Evidence) -> Evidence:
+    try:
+        loader = file.path.suffix.lower() == ".stldr" or read_loader(file).symbol("StorageInfo") is not None
+    except InputError:
+        loader = False
+    if loader:
+        return replace(found, role=Role.LOADER, what="an external loader")
+    read_image(file)
+    return replace(found, role=Role.IMAGE, what="a linked program")
+
+
+def _memory(file: EvidenceFile, found: Evidence, kind: Kind) -> Evidence:
+    image = read_image(file)
+    if not image.segments:
+        return replace(found, what="a memory file without a byte")
+    name, beside = found.name, is_evidence(sidecar_path(file.path))
+    signed = _starts_signed(image)
+    read_off = beside or bool(name.side) or name.says_dump or image.span.start >> 24 in (0x0C, 0x0D)
+    found = replace(found, needs_base=kind is Kind.BIN and not beside)
+    if signed and not read_off:
+        return replace(found, role=Role.IMAGE, what="a signed image")
+    if kind is Kind.UF2 or (not read_off and image.size % 256 and len(image.segments) == 1):
+        # Somebody who reads a chip reads round sizes; a build ends where its last byte is.
+        return replace(found, role=Role.IMAGE, what="a program file")
+    origin = image.origin
+    return replace(
+        found,
+        role=_dump_role(name),
+        what="a dump of a slot" if signed else "a dump",
+        chip=None if origin.chip == "unknown" else origin.chip,
+        mode=None if origin.mode == "unknown" else origin.mode,
+        access=origin.access,
+        start=image.span.start if not found.needs_base or name.address is None else name.address,
+    )
+
+
+def _starts_signed(image: MemoryImage) -> bool:
+    try:
+        parse_header(image.segments[0].data[:32].tobytes())
+    except InputError:
+        return False
+    return True
+
+
+def _dump_role(name: Name) -> Role:
+    return Role.LATER if name.later else Role.DUMP

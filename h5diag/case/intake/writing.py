@@ -1,0 +1,255 @@
+"""The case folder: copies of the evidence and a ``case.toml`` that names them.
+
+Nothing is ever written over: a file that is added gets a name of its own, and what a person typed into ``case.toml``,
+remarks included, stays as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import tomlkit
+from tomlkit.items import AoT, Table
+
+from h5diag.case.folder import BoardTable, CaseTable, ImageTable, KeysTable, LoaderTable, ProvisioningTable, read_table
+from h5diag.case.intake.kinds import Evidence, Role
+from h5diag.case.intake.sorting import BoardFiles, Sorted
+from h5diag.errors import InputError
+from h5diag.evidence.door import is_evidence, read_evidence, write_whole
+from h5diag.evidence.files import Sidecar, sidecar_path, write_sidecar
+from h5diag.limits import MEMORY, SIDECAR
+
+_MANY = (Role.DUMP, Role.LATER)
+_JOINED = (Role.LOG, Role.UART, Role.REGISTERS)
+"""Texts of which a board may have several."""
+
+_SINGLE = (Role.OPTIONS, Role.INFO, Role.SWEEP, Role.FLASHTEST)
+
+
+def new_folder(wanted: str | None) -> Path:
+    """Return a folder that does not exist yet, or is empty: `wanted`, or ``h5diag-case`` with a number if need be.
+
+    Raises
+    ------
+    InputError
+        When `wanted` is there and holds something.
+    """
+    if wanted is not None:
+        path = Path(wanted)
+        try:
+            used = path.exists() and (not path.is_dir() or any(path.iterdir()))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", "") or "no name of a folder"
+            raise InputError(f"cannot be used as a folder ({reason})", source=wanted) from None
+        if used:
+            raise InputError("is there already and not empty", source=str(path), advice="name a new folder with --out")
+        return path
+    for number in range(1, 10_000):
+        path = Path("h5diag-case" if number == 1 else f"h5diag-case-{number}")
+        if not path.exists():
+            return path
+    raise InputError("ten thousand case folders are there already", advice="name a new folder with --out")
+
+
+def write_case(found: Sorted, folder: Path) -> Sorted:
+    """Copy the files into `folder`, write or mend ``case.toml`` there, and return `found` with what was left out.
+
+    Raises
+    ------
+    InputError
+        When something cannot be copied; every copy is then taken away again.
+    """
+    made, text = not folder.exists(), ""
+    copies = _Copies(folder)
+    remarks: list[str] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        table = CaseTable()
+        if found.existing is not None:
+            table, file = read_table(folder)
+            text = file.data.decode("utf-8-sig")
+        _fill(table, found, copies, remarks)
+        document = tomlkit.parse(text)
+        if table.suspects and "suspect" in document:
+            several = tomlkit.aot()
+            several.append(document.pop("suspect"))
+            document["suspects"] = several
+        _merge(document, msgspec.to_builtins(table))
+        write_whole(folder / "case.toml", tomlkit.dumps(document).lstrip("\n"), new=found.existing is None)
+    except (OSError, InputError) as error:
+        copies.undo()
+        if made:
+            shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, InputError):
+            raise
+        reason = error.strerror or error
+        raise InputError(f"cannot be written ({reason})", source=str(error.filename or folder)) from None
+    return replace(found, remarks=tuple(dict.fromkeys((*found.remarks, *remarks))))
+
+
+def _merge(old: Any, new: dict[str, Any]) -> None:
+    """Bring a TOML document to say `new`, leaving alone what it says already."""
+    for key, value in new.items():
+        there = old.get(key)
+        if isinstance(value, dict):
+            if there is None:
+                old[key] = _spaced()
+            _merge(old[key], value)
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            if not isinstance(there, AoT):
+                old[key] = tomlkit.aot()
+            for number, row in enumerate(value):
+                if number >= len(old[key]):
+                    old[key].append(_spaced())
+                _merge(old[key][number], row)
+        elif there is None or there.unwrap() != value:
+            old[key] = value
+
+
+def _spaced() -> Table:
+    table = tomlkit.table()
+    table.trivia.indent = "\n"
+    return table
+
+
+def _fill(table: CaseTable, found: Sorted, copies: _Copies, remarks: list[str]) -> None:
+    """Write everything that was found into the table; `copies` gives the names."""
+    details = found.details
+    table.title = details.title or table.title
+    table.chip = details.chip or table.chip
+    headers = found.of(Role.LAYOUT)
+    if details.layout or headers:
+        table.layout = details.layout or copies.name(headers[0])
+        _one(headers, "flash_layout.h", remarks)
+    if found.boards.good.files:
+        table.good = _board(table.good, found.boards.good, copies, remarks, details.good_access, details.good_mode)
+    suspects = found.suspects
+    tables: list[BoardTable | None] = [*table.suspects] or [table.suspect]
+    tables += [None] * (len(suspects) - len(tables))
+    filled = [
+        _board(old, board, copies, remarks, details.suspect_access, details.suspect_mode, details.marking)
+        for old, board in zip(tables, suspects, strict=False)
+    ]
+    if len(filled) == 1 and not table.suspects:
+        table.suspect = filled[0]
+    elif filled:
+        table.suspect, table.suspects = None, [*filled]
+    if (logs := found.of(Role.PROVISIONING)) or details.package:
+        table.provisioning = table.provisioning or ProvisioningTable()
+        table.provisioning.package = details.package or table.provisioning.package
+        table.provisioning.logs += map(copies.name, logs)
+    table.images += [ImageTable(copies.name(image)) for image in found.of(Role.IMAGE)]
+    loaders, loader_logs = found.of(Role.LOADER), found.of(Role.LOADER_LOG)
+    if loaders or loader_logs:
+        table.loader = table.loader or LoaderTable()
+        table.loader.file = copies.name(loaders[0]) if loaders else table.loader.file
+        table.loader.log = copies.name(loader_logs[0]) if loader_logs else table.loader.log
+        _one(loaders, "external loader", remarks)
+        _one(loader_logs, "loader log", remarks)
+    verify, decrypt = found.of(Role.VERIFY_KEY), found.of(Role.DECRYPT_KEY)
+    if verify or decrypt:
+        table.keys = table.keys or KeysTable()
+        table.keys.verify += map(copies.name, verify)
+        table.keys.decrypt += map(copies.name, decrypt)
+
+
+def _board(
+    table: BoardTable | None,
+    board: BoardFiles,
+    copies: _Copies,
+    remarks: list[str],
+    access: str,
+    mode: str,
+    marking: str = "",
+) -> BoardTable:
+    """Return the table of a board with its new files; `remarks` take what had to be left out."""
+    old, table = table is not None, table or BoardTable(name=board.name)
+    table.access, table.mode = access or table.access, mode or table.mode
+    table.marking = marking or table.marking
+    new = [e for e in board.files if e.what != "in the case already"]
+    for role in (*_MANY, *_JOINED, *_SINGLE):
+        files = [e for e in new if e.role is role]
+        if role is Role.LOG and not files and not table.log:
+            files = [e for e in new if e.role is Role.OPTIONS and e.also_log][:1]
+        if not files:
+            continue
+        names, there = [copies.name(e) for e in files], getattr(table, role.value)
+        if role in _MANY:
+            there += names
+        elif role in _JOINED:
+            # A listing that stood in for the log gives way to a log.
+            names = [*(n for n in ([there] if isinstance(there, str) else there) if n != table.options), *names]
+            setattr(table, role.value, names if len(names) > 1 else names[0])
+        else:
+            if old and there:
+                remarks.append(f"{role.value} of {board.name} is {names[0]} now; {there} stays in the folder unused")
+            setattr(table, role.value, names[0])
+            _one(files, f"{role.value} of {board.name}", remarks)
+    return table
+
+
+def _one(found: Sequence[Evidence], what: str, remarks: list[str]) -> None:
+    if len(found) > 1:
+        remarks.append(
+            f"only one {what} is used, {found[0].path.name}; left out: " + ", ".join(e.path.name for e in found[1:])
+        )
+
+
+class _Copies:
+    """Copies files into the folder under names that are theirs alone and that every system can hold."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.names: dict[Path, str] = {}
+        self.made: list[Path] = []
+        self.used = {"case.toml"}
+        with contextlib.suppress(OSError):
+            self.used |= {p.name.lower() for p in folder.iterdir()}
+
+    def name(self, e: Evidence) -> str:
+        """Return the name of the copy of `e`, copying it and its sidecar first if that was not done."""
+        path = e.path.resolve()
+        if path.is_relative_to(self.folder.resolve()):
+            self.names.setdefault(e.path, path.relative_to(self.folder.resolve()).as_posix())
+        if e.path not in self.names:
+            self.names[e.path] = name = self._free(e.path)
+            beside, private = sidecar_path(e.path), e.role is Role.DECRYPT_KEY
+            self._write(name, read_evidence(e.path, limit=MEMORY, inside=e.inside).data, private=private)
+            if is_evidence(beside) and e.role in (Role.DUMP, Role.LATER, Role.IMAGE):
+                data = read_evidence(beside, limit=SIDECAR, inside=e.inside).data
+                self._write(sidecar_path(name).name, data)
+        name = self.names[e.path]
+        copied = sidecar_path(self.folder / name)
+        if e.needs_base and e.name.address is not None and not copied.exists():
+            remark = "the base address was taken from the file's name"
+            write_sidecar(self.folder / name, Sidecar(base=e.name.address, remarks=(remark,)))
+            self.made.append(copied)
+            self.used.add(copied.name.lower())
+        return name
+
+    def undo(self) -> None:
+        """Take every copy away again."""
+        for path in self.made:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def _write(self, name: str, data: bytes, *, private: bool = False) -> None:
+        write_whole(self.folder / name, data, private=private, new=True)
+        self.made.append(self.folder / name)
+        self.used.add(name.lower())
+
+    def _free(self, path: Path) -> str:
+        clean = re.sub(r"[^\w.+()=,@ -]", "_", os.fsencode(path.name).decode("utf-8", "replace")).strip(" .") or "file"
+        clean = clean[-200:]
+        parent = re.sub(r"[^\w.+-]", "_", os.fsencode(path.parent.name).decode("utf-8", "replace")).strip(".")[-40:]
+        tries: Iterator[str] = iter((clean, f"{parent}-{clean}" if parent else clean))
+        numbered: Iterable[str] = (f"{i}-{clean}" for i in range(2, 10_000))
+        return next(t for t in (*tries, *numbered) if t.lower() not in self.used)

@@ -1,0 +1,254 @@
+"""Which chip a piece of evidence is of: the one place that chooses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from fnmatch import fnmatchcase
+from typing import Protocol
+
+from h5diag.chip.devices import describe
+from h5diag.chip.files import DEFAULT_CHIP, Device, Part, find_device, find_parts, in_order, index, load_chip
+from h5diag.chip.model import Chip
+from h5diag.errors import InputError
+
+
+class KnownBy(Enum):
+    """What a choice of chip rests on; the first of these that there is decides."""
+
+    GIVEN = "given"
+    IDENTITY = "identity"
+    DEV_ID = "dev-id"
+    OPTION_NAMES = "option-names"
+    SIDECAR = "sidecar"
+    LAYOUT = "layout"
+    ASSUMED = "assumed"
+
+
+class Identified(Protocol):
+    """An identity that a probe read; None (or 0 and less) where it was not."""
+
+    @property
+    def dev_id(self) -> int | None:
+        """DEV_ID."""
+
+    @property
+    def flash_kib(self) -> int | None:
+        """Flash size in KiB."""
+
+
+class LaidOut(Protocol):
+    """Whatever belongs to a chip, as a layout does."""
+
+    @property
+    def chip(self) -> Chip:
+        """The chip that it is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChipChoice:
+    """The chip of some evidence.
+
+    Parameters
+    ----------
+    chip
+        None for a device without a chip file: then nothing is known of its options, errata and addresses.
+    device
+        The device of the DEV_ID; None when no DEV_ID is known.
+    known_by
+        What it rests on.
+    text
+        A sentence about it for a person.
+    """
+
+    chip: Chip | None
+    device: Device | None
+    known_by: KnownBy
+    text: str
+
+    @property
+    def assumed(self) -> bool:
+        """Tell whether nothing names the chip: then it supports and excludes nothing."""
+        return self.known_by is KnownBy.ASSUMED
+
+    @property
+    def read_as(self) -> Chip:
+        """The chip as which bytes and texts are read: without a chip file what the device's data alone tell."""
+        if self.chip is not None:
+            return self.chip
+        return describe(self.device) if self.device is not None else load_chip()
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the keys of every document: ``chip``, ``chip_known_by``, ``chip_text`` and, without chip, ``device``."""
+        out: dict[str, object] = {
+            "chip": self.chip.name if self.chip else None,
+            "chip_known_by": self.known_by.value,
+            "chip_text": self.text,
+        }
+        if self.device is not None:
+            out["device"] = {"dev_id": self.device.dev_id, "name": self.device.name or None}
+        return out
+
+
+def choose_chip(
+    *,
+    given: str = "",
+    identity: Identified | None = None,
+    dev_ids: Iterable[int | None] = (),
+    option_names: Iterable[str] = (),
+    sidecars: Iterable[str] = (),
+    layout: LaidOut | None = None,
+    flash_kib: int | None = None,
+    marking: str = "",
+    device_name: str = "",
+) -> ChipChoice:
+    """Return the chip that the evidence is of.
+
+    What decides is the first of: the name given, the identity that a probe read, a DEV_ID alone, option names that
+    only one family has, a sidecar, a layout; failing all, the default chip is assumed. Flash size, marking and the
+    tool's device name narrow the part within a family, never the family.
+
+    Parameters
+    ----------
+    given
+        Chip file's name, family word or marking; empty when nobody named one.
+    identity
+        What a probe read.
+    dev_ids
+        DEV_IDs of logs, listings and tools, the most telling first; None, 0 and 0xFFF name nothing.
+    option_names
+        Names of option bytes as printed.
+    sidecars
+        Chip names that dumps carry.
+    layout
+        The layout in use.
+    flash_kib
+        Flash size in KiB; None when it was not read. A tool's default is no size.
+    marking, device_name
+        What is printed on the part, and what a tool calls it.
+
+    Raises
+    ------
+    InputError
+        When `given` names no chip.
+    """
+    narrow = _Narrowing(_positive(flash_kib), marking, device_name)
+    if given:
+        found = find_parts(given)
+        wanted = [i for i in map(_dev_id, dev_ids) if i is not None]
+        against = f"; DEV_ID 0x{wanted[0]:03X} was read, which is none of it" if _strange(wanted, found) else ""
+        exact = len(found) == 1
+        chip = load_chip(found[0].name) if exact else narrow.chip([p for p in found if p.dev_id in wanted] or found)
+        return ChipChoice(chip, None, KnownBy.GIVEN, f"{chip.title}, as given{against}")
+    if identity is not None and (read := _dev_id(identity.dev_id)) is not None:
+        own = _Narrowing(_positive(identity.flash_kib) or narrow.flash_kib, marking, device_name)
+        return _of_dev_id(read, own, KnownBy.IDENTITY)
+    known = [i for i in map(_dev_id, dev_ids) if i is not None]
+    if not known and (named := _called(device_name)) is not None:
+        known = [named.dev_id]
+    if known:
+        return _of_dev_id(next((i for i in known if find_device(i).name), known[0]), narrow, KnownBy.DEV_ID)
+    if by_names := _of_names(tuple(option_names), narrow):
+        return by_names
+    for name in sidecars:
+        try:
+            chip = load_chip(name)
+        except InputError:
+            continue
+        return ChipChoice(chip, None, KnownBy.SIDECAR, f"{chip.title}, as noted beside the dump")
+    if layout is not None:
+        return ChipChoice(layout.chip, None, KnownBy.LAYOUT, f"{layout.chip.title}, the layout's")
+    chip = load_chip(DEFAULT_CHIP)
+    return ChipChoice(chip, None, KnownBy.ASSUMED, f"{chip.title} is assumed: nothing names the chip; give --chip")
+
+
+def _dev_id(value: int | None) -> int | None:
+    """Return a DEV_ID that can be one; bits above 11 belong to the revision."""
+    if value is None or value <= 0 or value & 0xFFF in (0, 0xFFF):
+        return None
+    return value & 0xFFF
+
+
+def _positive(value: int | None) -> int | None:
+    return value if value is not None and 0 < value < 0xFFFF else None
+
+
+def _strange(dev_ids: Sequence[int], parts: Sequence[Part]) -> bool:
+    return bool(dev_ids) and all(p.dev_id not in dev_ids for p in parts)
+
+
+def _called(device_name: str) -> Device | None:
+    """Return the device that the tool's device name is exactly that of."""
+    wanted = device_name.strip().upper()
+    return next((d for d in index().devices if d.name.upper() == wanted), None) if wanted else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Narrowing:
+    flash_kib: int | None
+    marking: str
+    device_name: str
+
+    def parts(self, parts: Sequence[Part]) -> tuple[Part, ...]:
+        """Return the parts that size, marking and name leave; each is ignored when it would leave none."""
+        low, name = self.marking.strip().lower(), self.device_name.lower()
+        left = in_order(parts)
+        for fits in (
+            lambda p: self.flash_kib is not None and p.flash_kib == self.flash_kib,
+            lambda p: bool(low) and any(fnmatchcase(low, pattern + "*") for pattern in p.parts),
+            lambda p: bool(name) and (_line(p) in name or f"{_line(p)[:2]}x" in name),
+        ):
+            left = tuple(p for p in left if fits(p)) or left
+        return left
+
+    def chip(self, parts: Sequence[Part]) -> Chip:
+        return load_chip(self.parts(parts)[0].name)
+
+
+def _line(part: Part) -> str:
+    """Return the digits of a part's line as a device name has them (``563``)."""
+    return part.name.removeprefix("stm32")[1:4]
+
+
+def _of_dev_id(dev_id: int, narrow: _Narrowing, by: KnownBy) -> ChipChoice:
+    device = find_device(dev_id)
+    parts = [p for p in index().parts if p.dev_id == dev_id]
+    if not parts:
+        if not device.name:
+            text = f"DEV_ID 0x{dev_id:03X} is in no list here: bytes are compared and texts read, nothing else is known"
+        else:
+            text = f"{device.title}: h5diag compares its bytes and reads its texts, but knows none of its options"
+        return ChipChoice(None, device, by, text)
+    left = narrow.parts(parts)
+    chip = load_chip(left[0].name)
+    size = "" if narrow.flash_kib else ", flash size not read"
+    others = sorted({p.name for p in left} - {chip.name})
+    also = f"; also that of {', '.join(others)}" if others else ""
+    return ChipChoice(chip, device, by, f"{chip.title}, by DEV_ID 0x{dev_id:03X}{size}{also}")
+
+
+def _of_names(names: Sequence[str], narrow: _Narrowing) -> ChipChoice | None:
+    """Return the one family that has all of these option names; None when none or several have them."""
+    wanted = {n.upper() for n in names}
+    # Two names that everybody has (RDP, BOR_LEV) tell nothing; a family shows by what only it has.
+    fitting = [d for d in index().devices if wanted and wanted <= _option_names(d)]
+    if len({d.series for d in fitting}) != 1:
+        return None
+    device = fitting[0]
+    parts = [p for p in index().parts if p.dev_id in {d.dev_id for d in fitting}]
+    if not parts:
+        several = "" if len(fitting) == 1 else f" or {', '.join(d.name for d in fitting[1:4])}"
+        text = f"{device.series} by its option names: h5diag knows none of its options ({device.name}{several})"
+        return ChipChoice(None, device, KnownBy.OPTION_NAMES, text)
+    chip = narrow.chip(parts)
+    return ChipChoice(
+        chip,
+        None,
+        KnownBy.OPTION_NAMES,
+        f"{chip.title}: the option names are those of {device.series} alone, nothing names the part or its size",
+    )
+
+
+def _option_names(device: Device) -> set[str]:
+    return {o.upper() for o in device.options}

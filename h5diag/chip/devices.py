@@ -1,0 +1,171 @@
+"""A device without a chip file, described by the vendor's programmer alone.
+
+What its data base says is little but sure: geometry, where options stand and how wide they are. Nothing is said of what
+they mean beyond the read protection, and nothing at all of errata, registers or a boot loader.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from h5diag.chip.facts import Fact, Field, Flash, Identity, Meaning, Option, ProductState, Register
+from h5diag.chip.files import Device, device_series, strict
+from h5diag.chip.model import Chip
+
+_PAGE = 0x1000
+_RDP_1 = "read protection: a debugger reaches no flash"
+_REF = "PDB"
+
+
+class Bank(Fact, frozen=True):
+    """A bank: its base and its sectors as (count, size)."""
+
+    base: int
+    sectors: tuple[tuple[int, int], ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the bank."""
+        return sum(count * size for count, size in self.sectors)
+
+
+class Geometry(Fact, frozen=True):
+    """Banks of the user flash; `when` says of which configuration, empty for all."""
+
+    size: int
+    banks: tuple[Bank, ...]
+    when: str = ""
+
+
+class Place(Fact, frozen=True):
+    """Where an option stands: `bits` are its lowest bit and its width; an address is value * scale + offset."""
+
+    name: str
+    bank: int
+    at: int
+    bits: tuple[int, int]
+    scale: int = 0
+    offset: int = 0
+    values: tuple[int, ...] = ()
+
+
+class Entry(Fact, frozen=True):
+    """A device as its file has it."""
+
+    dev_id: int
+    name: str
+    cpu: str
+    traits: tuple[str, ...]
+    variant: str = ""
+    erased: int | None = None
+    program_unit: int | None = None
+    flash_size_register: int = 0
+    flash_size_default: int = 0
+    boot_loader_version_at: int = 0
+    sfsp_version_at: int = 0
+    geometry: tuple[Geometry, ...] = ()
+    options: tuple[Place, ...] = ()
+
+
+class Series(Fact, frozen=True):
+    """A file of devices."""
+
+    series: str
+    ref: str
+    device: tuple[Entry, ...]
+
+
+@lru_cache(maxsize=32)
+def load_series(name: str) -> Series:
+    """Return the devices of a series (``STM32H7``)."""
+    return strict(device_series(name), Series, f"devices/{name.lower()}")
+
+
+@lru_cache(maxsize=16)
+def describe(device: Device) -> Chip:
+    """Return the device as a chip of which little is known; one that no list knows has an empty flash."""
+    entries = load_series(device.series).device if device.series else ()
+    entry = next((e for e in entries if e.dev_id == device.dev_id), Entry(device.dev_id, device.title, "", ()))
+    base = min((o.at for o in entry.options if o.at != 0xEFFFFFFF), default=0) & ~(_PAGE - 1)
+    fields: dict[int, list[Field]] = {}
+    for o in entry.options:
+        if o.at - base < _PAGE:
+            fields.setdefault(o.at - base, []).append(Field(o.name, *o.bits))
+    state = next((o.name for o in entry.options if o.name in ("PRODUCT_STATE", "RDP")), "")
+    level = next((o for o in entry.options if o.name == "RDP"), None)
+    return Chip(
+        name=f"0x{device.dev_id:03x}",
+        title=device.title,
+        family=device.series.lower().removeprefix("stm32") or "unknown",
+        words=(),
+        trustzone="trustzone" in entry.traits,
+        flash=_flash(entry),
+        identity=Identity(entry.dev_id, (), 0, entry.flash_size_register, 0, _REF),
+        flash_registers=base,
+        flash_registers_secure=0,
+        state_option=state,
+        registers_ref=_REF,
+        ref=_REF,
+        tzen_on=1,
+        registers=tuple(Register(f"word at 0x{base + at:08X}", at, tuple(of)) for at, of in fields.items()),
+        states=_levels(level) if level else (),
+        options=tuple(_option(o, base) for o in entry.options),
+    )
+
+
+def _flash(entry: Entry) -> Flash:
+    """Return the geometry of the default size; erase units of several sizes count as their smallest."""
+    wanted = [g for g in entry.geometry if g.size == entry.flash_size_default] or list(entry.geometry)
+    if not wanted:
+        return Flash(0x08000000, 0x08000000, 0x2000, 0x2000, 0x2000, 16, 0, _REF)
+    banks = [b for b in wanted[-1].banks if b.base >> 24 == wanted[-1].banks[0].base >> 24]
+    size, bank = sum(b.size for b in banks), banks[0].size
+    secure = 0x0C000000 if "trustzone" in entry.traits else banks[0].base
+    smallest = min(size for b in banks for _, size in b.sectors)
+    return Flash(
+        banks[0].base,
+        secure,
+        size,
+        bank if size % bank == 0 else size,
+        smallest,
+        entry.program_unit or 16,
+        0,
+        _REF,
+        erased=0xFF if entry.erased is None else entry.erased,
+    )
+
+
+def _levels(rdp: Place) -> tuple[ProductState, ...]:
+    if rdp.bits[1] == 1:
+        return (
+            ProductState(0, "RDP off", "full", "no read protection", _REF),
+            ProductState(1, "RDP on", "none", _RDP_1, _REF),
+        )
+    if 0xCC not in rdp.values and 0xABACABAD not in rdp.values:
+        return ()
+    return (
+        ProductState(0xAA, "RDP 0", "full", "no read protection", _REF),
+        ProductState(0xCC, "RDP 2", "none", "read protection for good: no debugging, no way back", _REF),
+        ProductState(0xBB, "RDP 1", "none", _RDP_1, _REF, otherwise=True),
+    )
+
+
+def _option(place: Place, base: int) -> Option:
+    known = place.at - base < _PAGE
+    values: tuple[Meaning, ...] = ()
+    what = "as printed"
+    if place.name == "RDP":
+        what = "read protection"
+        values = tuple(Meaning(s.value, s.name) for s in _levels(place) if not s.otherwise)
+    elif "BOOT" in place.name.upper():
+        what = "where the core starts"
+    return Option(
+        place.name,
+        f"word at 0x{place.at:08X}" if known else "",
+        place.name if known else "",
+        "address" if place.scale and not place.offset and not place.scale & (place.scale - 1) else "number",
+        what,
+        _REF,
+        values=values,
+        address_shift=max(0, place.scale.bit_length() - 1) if not place.offset else 0,
+    )

@@ -1,0 +1,248 @@
+"""The one door for files that strangers wrote: every read of evidence goes through it, and so does every write beside it.
+
+In: regular files only (a pipe would hang, a device never ends), no link that leaves the case folder (it could show a
+private file of the user), never more than the limit of the file's kind. Out: whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from h5diag.errors import InputError
+from h5diag.limits import FOLDER_BYTES, FOLDER_FILES, Limit
+from h5diag.text import size_text
+
+_OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+# O_NONBLOCK: opening a pipe without a writer returns at once, and the look at its kind refuses it.
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFile:
+    """A file as it was read, once.
+
+    Parameters
+    ----------
+    name
+        The last part of its path.
+    path
+        As it was given, for messages.
+    size, sha256
+        Of the bytes that were read.
+    data
+        The bytes.
+    inside
+        The folder that it had to lie in, None when the person named the file; what belongs to it (a sidecar) must
+        lie there too.
+    """
+
+    name: str
+    path: Path
+    size: int
+    sha256: str
+    data: bytes = field(repr=False, compare=False)
+    inside: Path | None = None
+
+
+Source = str | os.PathLike[str] | EvidenceFile
+"""What readers of evidence take: a path, or a file that was opened already."""
+
+
+def read_evidence(
+    path: Source, *, limit: Limit, inside: Path | None = None, may_be_empty: bool = False
+) -> EvidenceFile:
+    """Return a stranger's file, read once and whole.
+
+    Parameters
+    ----------
+    path
+        A regular file that is not empty unless it `may_be_empty`. One that was opened already is returned as it is,
+        held against `limit`.
+    limit
+        The most that is taken of its kind, from `h5diag.limits`.
+    inside
+        The folder that it must lie in once all links are followed; None where the person named the file.
+
+    Raises
+    ------
+    InputError
+        Naming the file and what to do, when it is anything else, is larger than `limit`, or cannot be read.
+    """
+    if isinstance(path, EvidenceFile):
+        if path.size > limit.size:
+            raise _too_large(str(path.path), limit, path.size)
+        return path
+    path = Path(path)
+    source = str(path)
+    try:
+        real = _real(path, inside)
+        if real.is_dir():  # some systems refuse to open a folder before its kind can be seen
+            raise InputError("is a folder", source=source, advice="name a file in it")
+        descriptor = os.open(real, _OPEN | (getattr(os, "O_NOFOLLOW", 0) if inside else 0))
+        with open(descriptor, "rb", buffering=0) as stream:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise InputError(
+                    f"is {_kind(status.st_mode)}, no regular file", source=source, advice="copy it into a file first"
+                )
+            if status.st_size > limit.size:
+                raise _too_large(source, limit, status.st_size)
+            data = _whole(stream, limit.size + 1, status.st_size)
+    except FileNotFoundError:
+        raise InputError("there is no such file", source=source) from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
+        reason = error.strerror if isinstance(error, OSError) else "its links run in a circle"
+        raise InputError(f"cannot be read ({reason or error})", source=source) from None
+    except ValueError:
+        raise InputError("is no file name", source=source) from None
+    if len(data) > limit.size:
+        raise _too_large(source, limit, len(data))
+    if not data and not may_be_empty:
+        raise InputError("is empty", source=source, advice="read or copy it again")
+    return EvidenceFile(path.name, path, len(data), hashlib.sha256(data).hexdigest(), data, inside)
+
+
+def is_evidence(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a regular file stands at `path`, links followed; false for a name that no file can have."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def walk_evidence(folder: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield the files of a folder and of those in it, sorted, hidden ones and other case folders left out.
+
+    Links are not followed into folders; a link to a file is yielded, for `read_evidence` to refuse with its name.
+
+    Raises
+    ------
+    InputError
+        When the folder cannot be listed, or holds more than `FOLDER_FILES` files or `FOLDER_BYTES` bytes.
+    """
+    top, files, size = Path(folder), 0, 0
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"cannot be listed ({error.strerror or error})", source=str(error.filename or top)) from None
+
+    for at, folders, names in os.walk(top, onerror=refuse):
+        if "case.toml" in names and Path(at) != top:
+            folders.clear()
+            continue
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for name in sorted(n for n in names if not n.startswith(".")):
+            path = Path(at, name)
+            with contextlib.suppress(OSError):
+                size += path.lstat().st_size
+            files += 1
+            if files > FOLDER_FILES or size > FOLDER_BYTES:
+                raise InputError(
+                    f"more than {FOLDER_FILES} files or {FOLDER_BYTES >> 30} GiB are no evidence of a case",
+                    source=str(top),
+                    advice="name the files that matter",
+                )
+            yield path
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes | str, *, private: bool = False, new: bool = False) -> Path:
+    """Write a file whole or not at all, and return its path: what stood there before stays until the end.
+
+    Parameters
+    ----------
+    path
+        Where; a text is written as UTF-8 with its line ends as they are.
+    private
+        Readable by the user alone, for keys.
+    new
+        Refuse to replace what is there already.
+
+    Raises
+    ------
+    InputError
+        When it cannot be written; nothing is left beside it.
+    """
+    path = Path(path)
+    part = ""
+    try:
+        if new and path.exists():
+            raise FileExistsError(17, "it is there already", str(path))
+        if path.exists() and not path.is_file():
+            return _to_device(path, data)
+        # A name of its own: two writers at once never share a half of a file.
+        descriptor, part = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
+        with open(descriptor, "wb") as stream:
+            stream.write(_encoded(data))
+            stream.flush()
+            os.fsync(descriptor)  # a rename may reach the disk before the bytes do
+        if not private:
+            Path(part).chmod(_usual_mode(path))
+        Path(part).replace(path)
+    except OSError as error:
+        raise InputError(f"cannot be written ({error.strerror or error})", source=str(path)) from None
+    finally:
+        if part:
+            with contextlib.suppress(OSError):
+                Path(part).unlink()
+    return path
+
+
+def _encoded(data: bytes | str) -> bytes:
+    """A text may carry bytes of a file name that are no UTF-8; they are written as they came."""
+    return data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+
+
+def _to_device(path: Path, data: bytes | str) -> Path:
+    """``/dev/stdout`` and the like take bytes and can be no other file's new name; a folder raises here."""
+    with path.open("wb") as stream:
+        stream.write(_encoded(data))
+    return path
+
+
+def _usual_mode(path: Path) -> int:
+    """What the older file has, or what any new file gets."""
+    with contextlib.suppress(OSError):
+        return stat.S_IMODE(path.stat().st_mode)
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _real(path: Path, inside: Path | None) -> Path:
+    if inside is None:
+        return path
+    real, folder = path.resolve(), inside.resolve()
+    if not real.is_relative_to(folder):
+        what = "is a link that leaves the case folder" if path.is_symlink() else "lies outside the case folder"
+        raise InputError(what, source=str(path), advice="copy the file itself into the folder")
+    return real
+
+
+def _whole(stream: object, most: int, expected: int) -> bytes:
+    """Read to the end or to `most` bytes; a file may be longer than it said (it grows, or a system invents it)."""
+    read = stream.read  # type: ignore[attr-defined]
+    parts, left = [], most
+    while left and (chunk := read(min(left, max(expected + 1, 1 << 16)))):
+        parts.append(chunk)
+        left -= len(chunk)
+    return b"".join(parts)
+
+
+def _too_large(source: str, limit: Limit, size: int) -> InputError:
+    return InputError(
+        f"is too large for {limit.what} ({size:,} bytes; {size_text(limit.size)} at most)",
+        source=source,
+        advice=limit.advice,
+    )
+
+
+def _kind(mode: int) -> str:
+    for test, word in ((stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"), (stat.S_ISDIR, "a folder")):
+        if test(mode):
+            return word
+    return "a device"

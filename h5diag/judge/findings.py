@@ -1,0 +1,210 @@
+"""A finding: one claim out of one measurement, with its numbers, its place and its limits.
+
+A check yields an id, numbers and places; the words, the direction and the weights of that id stand in
+``findings.toml``, where somebody with experience from the field can correct them.
+"""
+
+from __future__ import annotations
+
+import string
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from h5diag.memory import AddressRange
+from h5diag.text import count_text, ranges_text, size_text
+
+
+class Direction(Enum):
+    """Which way a finding points in the question whether the chip is faulty."""
+
+    CHIP = "for a chip fault"
+    AGAINST = "against a chip fault"
+    NEITHER = "neither for nor against a chip fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A measured number with its name and unit (``bytes``, ``bits``, ``mV``, empty for a count)."""
+
+    name: str
+    value: float
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Parameters
+    ----------
+    id
+        Stable word: the row of ``findings.toml``.
+    claim
+        One or two sentences with numbers and addresses.
+    board
+        Name of the board it is about; empty when it is about the case as a whole.
+    numbers
+        The measured numbers behind the claim.
+    where
+        Addresses concerned, as the dump names them.
+    direction
+        For a chip fault, against it, or neither.
+    alternatives
+        What else could explain it, one phrase each.
+    limits
+        What it cannot say.
+    explains
+        Canonical ranges whose deviation from the reference this finding accounts for.
+    open_point
+        What it leaves without explanation; empty when nothing.
+    hint
+        True when it rests on an unconfirmed fact or on one report: it may make a cause possible, never decide.
+    asks
+        Id of the test that would settle its open point; empty when none is known.
+    compares
+        True when it rests on a comparison with a good dump or a known image.
+    """
+
+    id: str
+    claim: str
+    board: str = ""
+    numbers: tuple[Number, ...] = ()
+    where: tuple[AddressRange, ...] = ()
+    direction: Direction = Direction.NEITHER
+    alternatives: tuple[str, ...] = ()
+    limits: str = ""
+    explains: tuple[AddressRange, ...] = ()
+    open_point: str = ""
+    asks: str = ""
+    hint: bool = False
+    compares: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.id or not self.claim:
+            raise ValueError("a finding needs an id and a claim")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What ``findings.toml`` says of an id; `words`, `limits` and `open` are templates."""
+
+    words: str
+    moves: dict[str, int]
+    direction: Direction
+    alternatives: tuple[str, ...]
+    limits: str
+    open: str
+    asks: str
+    hint: bool
+    compares: bool
+
+
+_KEYS = {"words", "moves", "points", "alternatives", "limits", "open", "asks", "hint", "compares"}
+_POINTS = {"chip": Direction.CHIP, "against": Direction.AGAINST, "neither": Direction.NEITHER}
+
+
+@lru_cache(maxsize=1)
+def rows() -> dict[str, Row]:
+    """Return all rows of ``findings.toml`` by id; ValueError for a key that is none."""
+    raw = tomllib.loads(resources.files("h5diag").joinpath("judge", "findings.toml").read_text("utf-8"))
+    out = {}
+    for id, row in raw.items():
+        if unknown := sorted(set(row) - _KEYS):
+            raise ValueError(f"findings.toml: {id}.{unknown[0]} is no key of a finding")
+        out[id] = Row(
+            row["words"],
+            {cause: int(v) for cause, v in row["moves"].items()},
+            _POINTS[row.get("points", "neither")],
+            tuple(row.get("alternatives", ())),
+            row.get("limits", ""),
+            row.get("open", ""),
+            row.get("asks", ""),
+            row.get("hint", False),
+            row.get("compares", False),
+        )
+    return out
+
+
+class _Words(string.Formatter):
+    """Fills templates: ``{n:#byte}`` counts, ``{n:size}``, ``{at:hex}``, ``{d:x}``, ``{where:ranges}``, ``{t:First}``."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        if format_spec.startswith("#"):
+            return count_text(value, *format_spec[1:].split("|"))
+        match format_spec:
+            case "size":
+                return size_text(value)
+            case "hex":
+                return f"0x{value:08X}"
+            case "x":
+                return f"0x{value:X}"
+            case "ranges":
+                return ranges_text(value)
+            case "First":
+                return f"{value[:1].upper()}{value[1:]}"
+        return str(super().format_field(value, format_spec))
+
+
+_WORDS = _Words()
+
+
+def found(
+    id: str,
+    *,
+    where: Iterable[AddressRange] = (),
+    explains: Iterable[AddressRange] = (),
+    settled: bool = False,
+    compares: bool | None = None,
+    hint: bool | None = None,
+    **values: Any,
+) -> Finding:
+    """Return the finding of that row with its words filled in.
+
+    Parameters
+    ----------
+    where, explains
+        As in `Finding`; `where` may stand in the words.
+    settled
+        True when its open point is answered by other evidence.
+    compares, hint
+        Where the evidence at hand decides it, not the row.
+    values
+        What the words name. Whole numbers that are counted or sized there are kept as numbers.
+
+    Raises
+    ------
+    KeyError
+        When there is no such row, or its words name something that was not given.
+    """
+    row, where = rows()[id], tuple(where)
+    values["where"] = where
+    return Finding(
+        id,
+        _WORDS.vformat(row.words, (), values).strip(),
+        numbers=tuple(Number(n, values[n], unit) for n, unit in _units(id) if isinstance(values[n], int | float)),
+        where=where,
+        direction=row.direction,
+        alternatives=row.alternatives,
+        limits=_WORDS.vformat(row.limits, (), values),
+        explains=tuple(explains),
+        open_point="" if settled else _WORDS.vformat(row.open, (), values),
+        asks=row.asks,
+        hint=row.hint if hint is None else hint,
+        compares=row.compares if compares is None else compares,
+    )
+
+
+@lru_cache(maxsize=512)
+def _units(id: str) -> tuple[tuple[str, str], ...]:
+    """Return the names in a row's words that stand for numbers, with their units."""
+    out = {}
+    for _, name, spec, _ in _WORDS.parse(rows()[id].words):
+        if name and name != "where" and spec not in ("hex", "x", "First"):
+            unit = "bytes" if spec == "size" else (spec or "")[1:].split("|")[0] if (spec or "").startswith("#") else ""
+            out[name] = {"byte": "bytes", "bit": "bits"}.get(unit, unit if unit == "bytes" else "")
+    return tuple(out.items())

@@ -1,0 +1,387 @@
+"""What was measured, as values: each measurement is made once here, and the checks only read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import numpy as np
+
+from h5diag.case.case import Board, Case, Dump, KnownImage
+from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
+from h5diag.errors import InputError
+from h5diag.evidence.texts import Log, RawRegister, chip_of, parse_listing, parse_log, parse_registers
+from h5diag.layout import Layout, load_layout
+from h5diag.measure.compare import Comparison, compare
+from h5diag.measure.firmware import (
+    NO_ELF,
+    ExaminedImage,
+    Match,
+    SlotState,
+    StageReport,
+    compare_build,
+    examine_images,
+    load_decrypt_key,
+    load_verify_key,
+    read_elf_map,
+    recognise_stage,
+    slot_states,
+)
+from h5diag.measure.loader.elf import read_loader
+from h5diag.measure.loader.signs import Answer, LoaderSign, loader_bypassed, loader_mislinked
+from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
+from h5diag.measure.locate import Placement, locate
+from h5diag.measure.options import OptionBytes, decode_listing, decode_registers, hidden_ranges, masked_ranges
+from h5diag.measure.repeats import Agreement, compare_reads
+from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress, Segment, merged, subtracted
+
+
+@dataclass(frozen=True, slots=True)
+class BoardFacts:
+    """What follows from one board's evidence alone.
+
+    Parameters
+    ----------
+    board
+        The evidence.
+    dump
+        The first of its dumps; empty when there is none.
+    options
+        Its option bytes; an empty value when there is no listing.
+    log, uart
+        What the programmer's text says, and the boot loader's.
+    reads
+        How its repeated dumps agree.
+    hidden
+        Canonical ranges of which its reader got zeros by rule, shown by option bytes and access.
+    masked
+        The sectors among them that do read zero in the dump.
+    images
+        Boot-loader images in the dump.
+    slots
+        State of each slot; empty without a layout or a dump.
+    """
+
+    board: Board
+    dump: MemoryImage
+    options: OptionBytes
+    log: Log
+    uart: Log
+    reads: Agreement
+    hidden: tuple[AddressRange, ...]
+    masked: tuple[AddressRange, ...]
+    images: tuple[ExaminedImage, ...]
+    slots: tuple[SlotState, ...]
+
+    @property
+    def trusted(self) -> MemoryImage:
+        """The dump without the places where repeated reads disagree: they say nothing about the flash."""
+        return without(self.dump, self.reads.ranges, 0) if self.reads.ranges else self.dump
+
+    @property
+    def judged(self) -> MemoryImage:
+        """What can be judged: trusted, and without the sectors that its reader was not shown."""
+        return without(self.trusted, self.masked, self._alias)
+
+    @property
+    def _alias(self) -> int:
+        return self.options.chip.flash.secure_base - self.options.chip.flash.base
+
+    @property
+    def access(self) -> Access:
+        """How it was read."""
+        return self.board.access
+
+    @property
+    def both_aliases(self) -> bool:
+        """Tell whether the same cells were read through the non-secure and through the secure alias."""
+        shift = self._alias
+        return shift > 0 and any(
+            s.start + shift < r.stop and r.start < s.stop + shift for s in self.dump.ranges for r in self.dump.ranges
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFact:
+    """A known image against the suspect's dump.
+
+    `matches` says where the build stands whole or nearly so, by section and symbol when it is an ELF.
+    `equal_bytes` of `seen_bytes` (those that the dump shows at the image's own place) agree in place. `elsewhere` is
+    the placement of the image in the dump when it is not in place.
+    """
+
+    image: KnownImage
+    comparison: Comparison
+    seen_bytes: int
+    equal_bytes: int
+    elsewhere: Placement
+    matches: tuple[Match, ...]
+
+    @property
+    def in_place(self) -> bool:
+        """Tell whether at least half of what was seen at its own place is its own."""
+        return 0 < self.seen_bytes <= 2 * self.equal_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderFacts:
+    """What the external loader's file and log say: was it passed over, is it linked so that it is never loaded."""
+
+    bypassed: LoaderSign
+    mislinked: LoaderSign
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Everything that was measured about one suspect of a case."""
+
+    case: Case
+    choice: ChipChoice
+    layouts: tuple[Layout, ...]
+    good: BoardFacts
+    suspect: BoardFacts
+    comparison: Comparison
+    placement: Placement
+    later: Comparison
+    known: tuple[KnownFact, ...]
+    provisioning: tuple[Log, ...]
+    loader: LoaderFacts
+    stages: tuple[StageReport, ...]
+
+    @property
+    def chip(self) -> Chip:
+        """The chip that everything was read as."""
+        return self.choice.read_as
+
+    @property
+    def chip_assumed(self) -> bool:
+        """Tell whether nothing names the chip."""
+        return self.choice.assumed
+
+    @property
+    def name(self) -> str:
+        """Name of the suspect."""
+        return self.suspect.board.name
+
+    @property
+    def has_good(self) -> bool:
+        """Tell whether there is a good board's dump to compare with."""
+        return self.good.dump.size > 0
+
+    @property
+    def compared(self) -> bool:
+        """Tell whether bytes of the suspect were held against a good dump or a known image."""
+        return self.comparison.compared_bytes > 0 or any(k.seen_bytes for k in self.known)
+
+    def canonical(self, ranges: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
+        """Return the same cells by their canonical addresses."""
+        return tuple(AddressRange(c := self.chip.canonical(r.start), c + r.size) for r in ranges)
+
+    @property
+    def comparable(self) -> bool:
+        """Tell whether both boards were read in one and the same known way, so that zeros can be compared.
+
+        The same way is the same known access; or, where a tool does not tell its access, the same connect mode
+        through both aliases, as the capture script reads.
+        """
+        g, s = self.good, self.suspect
+        if Access.UNKNOWN not in (g.access, s.access):
+            return g.access is s.access
+        return g.board.mode == s.board.mode is not None and g.both_aliases and s.both_aliases
+
+
+def without(dump: MemoryImage, holes: Sequence[AddressRange], alias: int) -> MemoryImage:
+    """Return the dump without these canonical ranges, in either alias."""
+    if not holes:
+        return dump
+    both = merged((*holes, *(h.shifted(alias) for h in holes)))
+    kept = [
+        Segment(r.start, s.data[r.start - s.start : r.stop - s.start])
+        for s in dump.segments
+        for r in subtracted((s.range,), both)
+    ]
+    return replace(dump, segments=tuple(kept))
+
+
+NO_COMPARISON = Comparison((), (), True)
+
+
+def choose(case: Case, logs: Sequence[Log]) -> tuple[ChipChoice, Layout | None]:
+    """Return the chip of the case and its layout; a layout names the chip when nothing else does."""
+    boards = (*case.suspects, case.good)
+    source = str(case.folder / "case.toml")
+    identity = next((b.identity for b in boards if b.identity is not None and b.identity.dev_id), None)
+    sidecars = [d.image.origin.chip for b in boards for d in b.dumps]
+    marking = next((b.marking for b in boards if b.marking), "")
+    try:
+        choice = chip_of(logs, given=case.chip or "", identity=identity, sidecars=sidecars, marking=marking)
+    except InputError as error:
+        raise error.at(source) from None
+    layout = _layout(case, None if choice.assumed else choice.read_as) if case.layout else None
+    return (choose_chip(layout=layout) if choice.assumed and layout else choice), layout
+
+
+def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | None = None) -> tuple[Measured, ...]:
+    """Return the measurements of each suspect of the case, in its order."""
+    logs = {id(b): parse_log("\n".join(t.text for t in (b.log, b.options) if t)) for b in (*case.suspects, case.good)}
+    choice, layout = choose(case, [logs[id(b)] for b in (*case.suspects, case.good)])
+    chip, layouts = choice.read_as, (layout,) if layout else ()
+    provisioning = tuple(parse_log(t.text) for t in case.provisioning)
+    good = _board(case.good, case, chip, layouts, logs[id(case.good)])
+    out = []
+    for number, board in enumerate(case.suspects):
+        step = _part(progress, number, len(case.suspects)) if progress else None
+        suspect = _board(board, case, chip, layouts, logs[id(board)])
+        out.append(_against(case, choice, layouts, good, suspect, provisioning, step, cancel))
+    return tuple(out)
+
+
+def _layout(case: Case, chip: Chip | None) -> Layout:
+    try:
+        return load_layout(case.layout or "", chip)
+    except InputError as error:
+        at = ", ".join(part for part in (error.source, error.place) if part)
+        told = f"layout {at}: {error.problem}" if at else error.problem
+        raise InputError(told, source=str(case.folder / "case.toml"), advice=error.advice) from None
+
+
+def _part(progress: Progress, number: int, count: int) -> Progress:
+    return lambda fraction: progress((number + fraction) / count)
+
+
+def _against(
+    case: Case,
+    choice: ChipChoice,
+    layouts: tuple[Layout, ...],
+    good: BoardFacts,
+    suspect: BoardFacts,
+    provisioning: tuple[Log, ...],
+    progress: Progress | None,
+    cancel: Cancel | None,
+) -> Measured:
+    chip, layout = choice.read_as, layouts[0] if layouts else None
+    comparison, placement = NO_COMPARISON, Placement()
+    if good.dump.size and suspect.dump.size:
+        comparison = compare(good.judged, suspect.trusted, chip, masks=suspect.masked)
+        placement = locate(good.judged, suspect.judged, layout=layout, progress=progress, cancel=cancel)
+    later = NO_COMPARISON
+    if suspect.board.later and suspect.dump.size:
+        later = compare(suspect.trusted, whole_reads(suspect.board.later)[-1], chip)
+    known = tuple(_known(i, suspect, chip, layout, cancel) for i in case.images if suspect.dump.size)
+    return Measured(
+        case,
+        choice,
+        layouts,
+        good,
+        suspect,
+        comparison,
+        placement,
+        later,
+        known,
+        provisioning,
+        _loader(case, suspect),
+        _stages(case, layouts, suspect),
+    )
+
+
+def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log) -> BoardFacts:
+    reads = whole_reads(board.dumps)
+    dump = reads[0] if reads else MemoryImage()
+    uart = parse_log(board.uart.text if board.uart else "")
+    options = _options(board, chip)
+    hidden = hidden_ranges(options, board.access, chip)
+    masked = masked_ranges(dump, hidden, chip)
+    images: tuple[ExaminedImage, ...] = ()
+    slots: tuple[SlotState, ...] = ()
+    if dump.size:
+        verify = [load_verify_key(p) for p in case.verify_keys]
+        decrypt = [load_decrypt_key(p) for p in case.decrypt_keys]
+        layout = layouts[0] if layouts else None
+        images = examine_images(dump, layout=layout, verify_keys=verify, decrypt_keys=decrypt)
+        if layout:
+            slots = slot_states(dump, layout, examined=images)
+    return BoardFacts(board, dump, options, log, uart, compare_reads(reads), hidden, masked, images, slots)
+
+
+def _options(board: Board, chip: Chip) -> OptionBytes:
+    """Return a board's option bytes: from its listing, else its log, else the registers that were read."""
+    for text in filter(None, (board.options, board.log)):
+        listing = parse_listing(text.text)
+        if listing.fields:
+            return decode_listing(listing, chip)
+    raw = [*parse_registers(board.registers.text)] if board.registers else []
+    read = board.identity.registers if board.identity is not None else {}
+    raw += [RawRegister(value, name=name.upper()) for name, value in read.items() if value is not None]
+    return decode_registers(raw, chip)
+
+
+def whole_reads(dumps: Sequence[Dump]) -> tuple[MemoryImage, ...]:
+    """Return the dumps joined into whole reads: files of different places (or aliases) belong to one read.
+
+    A dump goes into the first read that holds none of its addresses yet; the two aliases of a cell keep their own
+    addresses, so that two views are never mixed.
+    """
+    reads: list[MemoryImage] = []
+    for dump in dumps:
+        image = dump.image
+        held = (*image.ranges, *image.unreadable)
+        for i, read in enumerate(reads):
+            if not any(a.overlaps(b) for a in held for b in (*read.ranges, *read.unreadable)):
+                reads[i] = replace(
+                    read,
+                    segments=read.segments + image.segments,
+                    unreadable=read.unreadable + image.unreadable,
+                    unstable=read.unstable + image.unstable,
+                )
+                break
+        else:
+            reads.append(image)
+    return tuple(reads)
+
+
+def _known(
+    image: KnownImage, suspect: BoardFacts, chip: Chip, layout: Layout | None, cancel: Cancel | None
+) -> KnownFact:
+    comparison = compare(image.image, suspect.trusted, chip, masks=suspect.masked)
+    seen = comparison.compared_bytes
+    equal = seen - comparison.differing_bytes
+    elsewhere = Placement()
+    if equal < 0.99 * image.image.size:
+        elsewhere = locate(image.image, suspect.judged, layout=layout, cancel=cancel)
+    matches: tuple[Match, ...] = ()
+    if equal < image.image.size:
+        names = read_elf_map(image.file) if image.image.origin.kind == "elf" else NO_ELF
+        matches = compare_build(suspect.judged, image.image, layout=layout, images=suspect.images, names=names)
+    return KnownFact(image, comparison, seen, equal, elsewhere, matches)
+
+
+def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardFacts) -> tuple[StageReport, ...]:
+    """Return at which stage of its life the board is, by the files that were to be flashed; empty without them."""
+    files = [i.image for i in case.images if i.image.origin.kind != "elf"]
+    if not layouts or not files or not suspect.dump.size:
+        return ()
+    keys = [load_decrypt_key(p) for p in case.decrypt_keys]
+    try:
+        return (recognise_stage(suspect.judged, layouts[0], files, decrypt_keys=keys, package=case.package or ""),)
+    except InputError:
+        return ()  # a file that is no slot's: the placement check says so
+
+
+def _loader(case: Case, suspect: BoardFacts) -> LoaderFacts:
+    file = read_loader(case.loader) if case.loader else None
+    log = parse_loader_log(case.loader_log.text, case.loader_log.name) if case.loader_log else None
+    nothing = LoaderSign(Answer.UNKNOWN, "There is no external loader in this case.")
+    if file is None and log is None:
+        return LoaderFacts(nothing, nothing)
+    zone = suspect.options.trustzone
+    word = "unknown" if zone is None else "on" if zone else "off"
+    family = load_chip(case.chip).family if case.chip else ""
+    return LoaderFacts(
+        loader_bypassed(log) if log else nothing, loader_mislinked(file, log, family=family, trustzone=word)
+    )
+
+
+def content_bytes(image: MemoryImage) -> int:
+    """Return how many bytes of an image are neither 0x00 nor 0xFF."""
+    return reduce(lambda n, s: n + int(np.count_nonzero((s.data != 0) & (s.data != 0xFF))), image.segments, 0)

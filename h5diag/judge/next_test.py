@@ -1,0 +1,181 @@
+"""The cheapest test that separates what is still possible: read-only before state-changing before destructive."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from importlib import resources
+
+from h5diag.judge.weighing import Status, Verdict, VerdictWord
+
+
+class TestClass(IntEnum):
+    """What a test does to the board, mildest first. An irreversible test is never proposed."""
+
+    __test__ = False  # the name is the field's own; it is no test case
+
+    READ_ONLY = 0
+    CHANGES_STATE = 1
+    DESTRUCTIVE = 2
+
+    @property
+    def word(self) -> str:
+        """The class as it is written."""
+        return ("read-only", "changes-state", "destructive")[self]
+
+
+@dataclass(frozen=True, slots=True)
+class NextTest:
+    """A test as a person would do it.
+
+    Parameters
+    ----------
+    id
+        Stable word.
+    kind
+        What it does to the board.
+    minutes
+        Rough time with everything at hand.
+    buys
+        True when it needs something that is usually not on the bench.
+    needs
+        Evidence that must be captured before (words of `Evidence`), for tests that change the board's state.
+    separates
+        Hypotheses that its outcome moves.
+    tells
+        What either outcome would mean.
+    instruction
+        What to do, with the exact command or menu entry.
+    loses
+        What it may destroy; empty for a read-only test.
+    """
+
+    id: str
+    kind: TestClass
+    minutes: int
+    buys: bool
+    needs: tuple[str, ...]
+    separates: tuple[str, ...]
+    tells: str
+    instruction: str
+    loses: str
+
+
+NOTHING = NextTest(
+    "none", TestClass.READ_ONLY, 0, False, (), (), "everything asked is answered", "No further test is needed.", ""
+)
+"""Stands where nothing is left to separate."""
+
+PROVED = NextTest(
+    "none",
+    TestClass.READ_ONLY,
+    0,
+    False,
+    (),
+    (),
+    "the flash test is proof",
+    "No further test is needed: keep the flash test's result with the part for the claim, and replace the chip.",
+    "",
+)
+"""Stands where the chip is proved to be faulty."""
+
+
+@lru_cache(maxsize=1)
+def known_tests() -> tuple[NextTest, ...]:
+    """Return all tests of ``next_tests.toml``, mildest and cheapest first."""
+    raw = tomllib.loads(resources.files("h5diag").joinpath("judge", "next_tests.toml").read_text("utf-8"))
+    words = {k.word: k for k in TestClass}
+    tests = [
+        NextTest(
+            id,
+            words[row["class"]],
+            int(row["minutes"]),
+            bool(row.get("buys", False)),
+            tuple(row.get("needs", ())),
+            tuple(row["separates"]),
+            str(row["tells"]),
+            str(row["instruction"]),
+            str(row.get("loses", "")),
+        )
+        for id, row in raw["tests"].items()
+    ]
+    return tuple(sorted(tests, key=lambda t: (t.kind, t.buys, t.minutes, t.id)))
+
+
+def choose_next_test(
+    verdict: Verdict,
+    *,
+    done: Collection[str],
+    captured: Collection[str],
+    settles: Collection[str] = (),
+    asked: Sequence[str] = (),
+) -> NextTest:
+    """Return the first of `rank_tests`; `NOTHING` when there is none, `PROVED` when the chip is proved faulty."""
+    if verdict.word is VerdictWord.FAULTY:
+        return PROVED
+    ranked = rank_tests(verdict, done=done, captured=captured, settles=settles, asked=asked)
+    return ranked[0] if ranked else NOTHING
+
+
+def rank_tests(
+    verdict: Verdict,
+    *,
+    done: Collection[str],
+    captured: Collection[str],
+    settles: Collection[str] = (),
+    asked: Sequence[str] = (),
+) -> tuple[NextTest, ...]:
+    """Return the tests that are worth doing, best first.
+
+    Parameters
+    ----------
+    verdict
+        What is known so far.
+    done
+        Ids of tests whose outcome the evidence holds already.
+    captured
+        Words of the evidence at hand (``slots``, ``trailers``, ``options``, ...); a test that changes the state of
+        the board is proposed only when all that it `needs` is captured.
+    settles
+        Ids of the tests that settle an open point; they come first within their class.
+    asked
+        Ids of tests that other findings ask for, most wanted first.
+    """
+    if verdict.word is VerdictWord.FAULTY:
+        return ()
+    wanted = _worth(verdict)
+    tiers: dict[bool, list[tuple[tuple[int, bool, bool, float], NextTest]]] = {True: [], False: []}
+    for test in known_tests():
+        if test.id in done or not set(test.needs) <= set(captured):
+            continue
+        gain = sum(wanted.get(h, 0.0) for h in test.separates)
+        wished = test.id in asked or test.id in settles or any(h in _open(verdict) for h in test.separates)
+        if test.id in asked:
+            gain += 20.0 / (1 + asked.index(test.id))
+        if test.id in settles:
+            gain += 20.0
+        if gain > 0:
+            tiers[wished].append(
+                ((int(test.kind), test.buys, test.id not in settles, -gain / (test.minutes + 2)), test)
+            )
+    # What nobody tested is worth a look only where nothing that is open can be settled.
+    return tuple(test for _, test in sorted(tiers[True] or tiers[False], key=lambda row: row[0]))
+
+
+def _open(verdict: Verdict) -> set[str]:
+    """Return the hypotheses that evidence speaks for without deciding."""
+    return {h.id for h in verdict.hypotheses if h.status is Status.POSSIBLE and h.score > h.cause.prior}
+
+
+def _worth(verdict: Verdict) -> dict[str, float]:
+    """How much it is worth to move each hypothesis: most where it is undecided and likely."""
+    worth = {}
+    for h in verdict.hypotheses:
+        if h.status is Status.POSSIBLE:
+            worth[h.id] = 4.0 + max(0.0, h.score + 12) / 4
+        elif h.status is Status.NOT_TESTED and verdict.word is not VerdictWord.SOUND:
+            worth[h.id] = 1.0 + max(0.0, h.cause.prior + 12) / 12
+    return worth

@@ -1,0 +1,240 @@
+"""Weighing: findings move hypotheses by decibans, as ``findings.toml`` and ``causes.toml`` say.
+
+Each hypothesis is judged on its own, since two causes may both be true. It begins at a prior and every finding
+adds its weight of evidence, ten times the decimal logarithm of the likelihood ratio: +10 makes a cause ten times
+more likely, -10 ten times less. A finding that rests on an unconfirmed fact (`hint`) never decides: what hints
+add is cut so that they cannot lift a cause over the line, nor push it below the other one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from importlib import resources
+
+from h5diag.judge.findings import Direction, Finding, rows
+
+
+class Status(Enum):
+    """How a hypothesis stands."""
+
+    SUPPORTED = "supported"
+    POSSIBLE = "possible"
+    EXCLUDED = "excluded"
+    NOT_TESTED = "not-tested"
+
+
+class VerdictWord(Enum):
+    """The four verdicts; their words for a person are in `Verdict.summary`."""
+
+    SOUND = "sound"
+    UNDECIDED = "undecided"
+    SUSPECT = "suspect"
+    FAULTY = "faulty"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A row of the table: a hypothesis before any evidence.
+
+    `prior` is in decibans. `plain` explains the cause to somebody who does not know boot loaders.
+    `sign_of_chip` marks causes that lie in the chip's own cells. `proof` are the findings without which it is never
+    `supported`, whatever else adds up.
+    """
+
+    id: str
+    text: str
+    prior: int
+    plain: str
+    sign_of_chip: bool
+    proof: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A finding that moved a hypothesis: by how much, and in which words."""
+
+    finding: str
+    text: str
+    decibans: int
+    hint: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """A cause after the weighing. `score` is in decibans; `moves` are strongest first."""
+
+    cause: Cause
+    status: Status
+    score: int
+    moves: tuple[Move, ...]
+
+    @property
+    def id(self) -> str:
+        """The stable id."""
+        return self.cause.id
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What it all comes to.
+
+    Parameters
+    ----------
+    word
+        One of the four; never shown to a person bare.
+    summary
+        The answer in words for a person.
+    scope
+        What was judged and what was not.
+    open_points
+        What nothing explains so far.
+    hypotheses
+        All of them, strongest first.
+    """
+
+    word: VerdictWord
+    summary: str
+    scope: str
+    open_points: tuple[str, ...]
+    hypotheses: tuple[Hypothesis, ...]
+
+    def hypothesis(self, id: str) -> Hypothesis:
+        """Return the hypothesis of that id; KeyError when there is none."""
+        for h in self.hypotheses:
+            if h.id == id:
+                return h
+        raise KeyError(id)
+
+    def of(self, status: Status) -> tuple[Hypothesis, ...]:
+        """Return the hypotheses of one status, strongest first."""
+        return tuple(h for h in self.hypotheses if h.status is status)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The causes and the lines between the statuses, in decibans, as loaded."""
+
+    supported_at: int
+    excluded_at: int
+    against: int
+    causes: tuple[Cause, ...]
+
+
+@lru_cache(maxsize=1)
+def load_table() -> Table:
+    """Return ``causes.toml``; ValueError when a finding moves a cause that is not there."""
+    raw = tomllib.loads(resources.files("h5diag").joinpath("judge", "causes.toml").read_text("utf-8"))
+    lines = raw.pop("lines")
+    causes = tuple(
+        Cause(
+            id,
+            str(row["text"]),
+            int(row["prior"]),
+            str(row["plain"]),
+            bool(row.get("chip", False)),
+            tuple(row.get("proof", ())),
+        )
+        for id, row in raw.items()
+    )
+    known = {c.id for c in causes}
+    for id, row in rows().items():
+        if unknown := sorted(set(row.moves) - known):
+            raise ValueError(f"findings.toml: {id} moves {unknown[0]}, which is no cause")
+    return Table(int(lines["supported"]), int(lines["excluded"]), int(lines["against"]), causes)
+
+
+def causes() -> tuple[Cause, ...]:
+    """Return all causes in the order of the table."""
+    return load_table().causes
+
+
+def weigh(findings: Sequence[Finding], *, scope: str = "") -> Verdict:
+    """Weigh the findings about one board.
+
+    Parameters
+    ----------
+    findings
+        In any order. Two findings of one id move a hypothesis once, by the stronger.
+    scope
+        What was and was not judged, for a person.
+
+    Returns
+    -------
+    Verdict
+        Pure: the same findings give the same verdict.
+    """
+    table = load_table()
+    hypotheses = sorted(
+        (_judge(cause, findings, table) for cause in table.causes), key=lambda h: (_RANK[h.status], -h.score)
+    )
+    open_points = tuple(dict.fromkeys(f.open_point for f in findings if f.open_point))
+    word = _word(findings, hypotheses, open_points)
+    return Verdict(word, _summary(word, hypotheses, open_points), scope, open_points, tuple(hypotheses))
+
+
+_RANK = {Status.SUPPORTED: 0, Status.POSSIBLE: 1, Status.NOT_TESTED: 2, Status.EXCLUDED: 3}
+
+
+def _judge(cause: Cause, findings: Sequence[Finding], table: Table) -> Hypothesis:
+    moves: dict[str, Move] = {}
+    for f in findings:
+        weight = rows()[f.id].moves.get(cause.id, 0) if f.id in rows() else 0
+        if weight and (f.id not in moves or (moves[f.id].hint and not f.hint)):
+            moves[f.id] = Move(f.id, f.claim, weight, f.hint)
+    solid = cause.prior + sum(m.decibans for m in moves.values() if not m.hint)
+    hints = sum(m.decibans for m in moves.values() if m.hint)
+    score = solid + hints
+    if hints > 0 and solid < table.supported_at:
+        score = min(score, table.supported_at - 1)
+    elif hints < 0 and solid > table.excluded_at:
+        score = max(score, table.excluded_at + 1)
+    if cause.proof and not any(id in moves for id in cause.proof):
+        score = min(score, table.supported_at - 1)
+    if not moves:
+        status = Status.NOT_TESTED
+    elif score >= table.supported_at:
+        status = Status.SUPPORTED
+    elif score <= table.excluded_at and score - cause.prior <= table.against:
+        status = Status.EXCLUDED
+    else:
+        status = Status.POSSIBLE
+    return Hypothesis(cause, status, score, tuple(sorted(moves.values(), key=lambda m: -abs(m.decibans))))
+
+
+def _word(findings: Sequence[Finding], hypotheses: Sequence[Hypothesis], open_points: Sequence[str]) -> VerdictWord:
+    by_id = {h.id: h for h in hypotheses}
+    if by_id["flash-defect"].status is Status.SUPPORTED:
+        return VerdictWord.FAULTY
+    chip_supported = any(h.cause.sign_of_chip and h.status is Status.SUPPORTED for h in hypotheses)
+    if chip_supported or any(f.direction is Direction.CHIP for f in findings):
+        return VerdictWord.SUSPECT
+    if not open_points and any(f.compares for f in findings):
+        return VerdictWord.SOUND
+    return VerdictWord.UNDECIDED
+
+
+def _summary(word: VerdictWord, hypotheses: Sequence[Hypothesis], open_points: Sequence[str]) -> str:
+    supported = [h for h in hypotheses if h.status is Status.SUPPORTED]
+    named = "; ".join(h.cause.text for h in supported[:3])
+    if word is VerdictWord.FAULTY:
+        return "The chip's flash is faulty: the same cells failed every time, and everything else was excluded."
+    if word is VerdictWord.SUSPECT:
+        return "The chip shows signs of trouble of its own, short of proof." + (
+            f" What the evidence supports: {named}." if named else ""
+        )
+    if word is VerdictWord.SOUND:
+        instead = f"What the evidence shows instead: {named}." if named else "Everything compared is as it should be."
+        return f"Nothing here points to a faulty chip. {instead}"
+    likely = [h for h in hypotheses if h.status is Status.POSSIBLE and h.score > h.cause.prior]
+    first = supported[0] if supported else likely[0] if likely else None
+    lead = f" Most likely so far: {first.cause.text}." if first else ""
+    rest = (
+        f"{len(open_points)} point{'s' if len(open_points) != 1 else ''} still open."
+        if open_points
+        else "Nothing was compared with a good dump or a known image yet."
+    )
+    return f"Not shown faulty: do not replace the chip yet.{lead} {rest}"

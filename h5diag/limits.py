@@ -1,0 +1,65 @@
+"""How much of a stranger's file is taken: one table, so that two commands never disagree about the same file.
+
+Each limit is many times the largest honest file of its kind, and small enough that the slowest reader of the kind
+answers within seconds on a laptop. A file over its limit is refused before it is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most bytes that a file of one kind may have.
+
+    Parameters
+    ----------
+    what
+        The kind in words, as in "is too large for a text".
+    size
+        Bytes.
+    advice
+        What a person does with a larger one.
+    """
+
+    what: str
+    size: int
+    advice: str
+
+
+_CUT = "cut out the part that matters"
+
+MEMORY = Limit("memory content of a microcontroller", 256 << 20, "give the part that matters")
+"""Dumps and images of any format: the largest external memories are 64 MiB, 180 MiB as Intel HEX."""
+
+VIEW = Limit("memory shown as text", 64 << 20, _CUT)
+"""Lines ``address : words``: a 2 MiB flash takes about 6 MiB."""
+
+TEXT = Limit("a text that a tool or a board printed", 8 << 20, _CUT)
+"""Logs, listings, boot logs: a verbose log of a whole download has about 1 MiB."""
+
+RECORD = Limit("a result of h5diag", 16 << 20, "write it again with --json and nothing else in the file")
+"""Flash test, sweep, identity, sidecar: a flash test that lists every cell of a bank stays under 4 MiB."""
+
+CASE_TOML = Limit("a case.toml", 256 << 10, "a case.toml names its files, it does not hold them")
+LAYOUT = Limit("a flash layout", 1 << 20, "give the flash_layout.h, not the project")
+PROGRAM = Limit("a program for a microcontroller", 64 << 20, "strip its debug sections")
+"""ELF files with debug information; a loader's is far smaller."""
+
+KEY = Limit("a key or certificate", 1 << 16, "give the PEM, DER or raw key alone")
+SCRIPT = Limit("a script", 1 << 20, _CUT)
+SIDECAR = Limit("a dump's sidecar", 16 << 20, "delete it if the dump was not written by h5diag")
+RECORDING = Limit("a recording of a probe", 64 << 20, "record a shorter session")
+
+FOLDER_FILES = 1000
+"""Files that are looked at in one folder; more are no evidence of a case."""
+
+FOLDER_BYTES = 2 << 30
+"""Bytes of all files of one folder together."""
+
+LINE = 4096
+"""Characters of a line that patterns ever see; the rest of a longer one says nothing that a tool prints."""
+
+NUMBER_DIGITS = 40
+"""Digits of a number in a text; Python's own conversion takes quadratic time and raises at 4,300."""

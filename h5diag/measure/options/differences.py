@@ -1,0 +1,359 @@
+"""Two or more boards side by side: what differs, what of it can be compared, and what it does to the symptoms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from h5diag.chip import ChipChoice
+from h5diag.errors import InputError
+from h5diag.evidence.texts import chip_of, parse_listing, parse_log, parse_registers
+from h5diag.layout import Layout
+from h5diag.measure.options.decode import decode_listing, decode_registers
+from h5diag.measure.options.meaning import unit, value_meaning
+from h5diag.measure.options.rules import OptionCheck, check_options
+from h5diag.measure.options.settings import Belief, Extent, OptionBytes, Setting
+from h5diag.memory import AddressRange, subtracted
+
+
+class Weight(Enum):
+    """How much a difference matters to somebody who asks why the flash looks different."""
+
+    DECIDES = "decides"
+    MATTERS = "matters"
+    MINOR = "minor"
+    ARTEFACT = "artefact"
+    SAME = "same"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An option that is not the same on all boards.
+
+    Parameters
+    ----------
+    name
+        As in the chip file.
+    values
+        As printed, one for each board, `None` where it was not printed.
+    meaning
+        What the difference is and what it does to the symptoms.
+    comparable
+        False when a value is an artefact of the board's state, was not printed or is garbage: then nothing follows.
+    weight
+        How much it matters.
+    """
+
+    name: str
+    values: tuple[int | None, ...]
+    meaning: str
+    comparable: bool
+    weight: Weight
+
+
+@dataclass(frozen=True, slots=True)
+class OptionDiff:
+    """The differences, the weightiest first, and warnings on the comparison as a whole."""
+
+    differences: tuple[Difference, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def comparable(self) -> tuple[Difference, ...]:
+        """The differences from which something follows."""
+        return tuple(d for d in self.differences if d.comparable)
+
+
+def compare_options(boards: Sequence[OptionBytes], names: Sequence[str] = ()) -> OptionDiff:
+    """Compare two or more boards.
+
+    Parameters
+    ----------
+    boards
+        The good one first, if there is one.
+    names
+        What to call them; ``first``, ``second``, ... by default.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than two boards.
+    """
+    if len(boards) < 2:
+        raise ValueError("a comparison needs two boards or more")
+    called = tuple(names) or tuple(_ORDINALS[i] if i < len(_ORDINALS) else f"board {i + 1}" for i in range(len(boards)))
+    out = []
+    seen: dict[str, None] = dict.fromkeys(s.name for b in boards for s in b.settings)
+    for name in seen:
+        rows = tuple(_setting(b, name) for b in boards)
+        values = tuple(None if r is None else r.value for r in rows)
+        if len(set(values)) > 1:
+            out.append(_difference(name, rows, values, boards, called))
+    order = tuple(Weight)
+    out.sort(key=lambda d: order.index(d.weight))
+    return OptionDiff(tuple(out), _warnings(boards, called))
+
+
+_ORDINALS = ("first", "second", "third", "fourth", "fifth")
+_DECIDES = frozenset({"TZEN", "SWAP_BANK", "BOOT_UBE", "SECBOOTADD", "SECBOOTADD0", "DBANK", "DUALBANK"})
+_CHECKED = frozenset({"SECBOOT_LOCK", "SRAM2_RST", "SRAM2_ECC", "NSBOOTADD", "NSBOOTADD0"})
+
+
+def _setting(board: OptionBytes, name: str) -> Setting | None:
+    return next((s for s in board.settings if s.name == name), None)
+
+
+def _difference(
+    name: str,
+    rows: Sequence[Setting | None],
+    values: tuple[int | None, ...],
+    boards: Sequence[OptionBytes],
+    called: Sequence[str],
+) -> Difference:
+    missing = [called[i] for i, r in enumerate(rows) if r is None]
+    masked = [i for i, r in enumerate(rows) if isinstance(r, Setting) and r.belief is Belief.MASKED]
+    garbage = [called[i] for i, r in enumerate(rows) if isinstance(r, Setting) and r.belief is Belief.IMPOSSIBLE]
+    if masked:
+        where = ", ".join(f"{called[i]} ({boards[i].product_state})" for i in masked)
+        text = (
+            f"not comparable: it reads zero on {where} because the reader may not see it in that state; nothing "
+            "follows from this difference"
+        )
+        return Difference(name, values, text, False, Weight.ARTEFACT)
+    if garbage:
+        return Difference(
+            name,
+            values,
+            f"not comparable: impossible value on {', '.join(garbage)}, read again",
+            False,
+            Weight.ARTEFACT,
+        )
+    if missing:
+        return Difference(
+            name, values, f"not comparable: not in the listing of {', '.join(missing)}", False, Weight.ARTEFACT
+        )
+    known = tuple(r for r in rows if isinstance(r, Setting))
+    sides = "; ".join(f"{called[i]}: {_what(boards[i], r)}" for i, r in enumerate(known))
+    meaning = sides + _consequence(name, known[0], boards, called)
+    return Difference(name, values, meaning, True, _weight(name, boards))
+
+
+def _what(board: OptionBytes, setting: Setting) -> str:
+    if not setting.known:
+        return f"0x{setting.value:X}"
+    full = value_meaning(board.chip, setting.option, setting.value, setting.belief)
+    return full.removeprefix(setting.option.what).lstrip(": ")
+
+
+def _weight(name: str, boards: Sequence[OptionBytes]) -> Weight:
+    chip = boards[0].chip
+    in_area = {n for a in chip.areas for n in (a.start, a.end, a.groups, a.enable) if n}
+    if name in _DECIDES or name == chip.state_option:
+        return Weight.DECIDES
+    if name in in_area:
+        # A watermark that means the same empty area on all boards decides nothing.
+        kinds = [a for a in chip.areas if name in (a.start, a.end, a.groups, a.enable)]
+        same = all(len({_extent(b, a.name) for b in boards}) == 1 for a in kinds)
+        return Weight.MINOR if same else Weight.DECIDES
+    if name in _CHECKED or any(o.name == name and o.follows for o in chip.options):
+        return Weight.MATTERS
+    return Weight.MINOR
+
+
+def _extent(board: OptionBytes, area: str) -> tuple[Extent, tuple[AddressRange, ...]]:
+    return next(((a.extent, a.ranges) for a in board.areas if a.area.name == area), (Extent.UNKNOWN, ()))
+
+
+def _consequence(name: str, setting: Setting, boards: Sequence[OptionBytes], called: Sequence[str]) -> str:
+    chip = boards[0].chip
+    if name == chip.state_option:
+        return _state_consequence(boards, called)
+    for area in chip.areas:
+        if name in (area.start, area.end, area.groups, area.enable):
+            return _area_consequence(area.name, area.kind, boards, called)
+    if name == "TZEN":
+        return (
+            ". Without TrustZone nothing is secure and both aliases read alike; with it a non-secure read of "
+            "secure flash gives zeros: compare dumps only when read in the same way"
+        )
+    if name == "SWAP_BANK":
+        return ". The halves of one dump are exchanged against the other: what lies in the other bank is in its place"
+    return f". {setting.option.follows[:1].upper()}{setting.option.follows[1:]}" if setting.option.follows else ""
+
+
+def _state_consequence(boards: Sequence[OptionBytes], called: Sequence[str]) -> str:
+    limited = []
+    for board, who in zip(boards, called, strict=True):
+        state = board.state
+        if state is not None and state.debug != "full":
+            limited.append(f"{who} ({state.name})")
+    return (
+        f". On {', '.join(limited)} a debugger does not see the secure side: zeros in its dump and in options "
+        "of the secure side are no content"
+        if limited
+        else ""
+    )
+
+
+_EFFECT = {
+    "secure": "is secure only there: a non-secure read gives zeros on that board and data on the other",
+    "hidden": "is hidden only there: once the boot code has run it reads as zeros there and as data on the other",
+    "write-protected": "is write-protected only there: it keeps its old content on that board whatever a tool says",
+    "high-cycle": "has left the code area only there: code at that place is lost or reads differently on that board",
+}
+
+
+def _area_consequence(area: str, kind: str, boards: Sequence[OptionBytes], called: Sequence[str]) -> str:
+    extents = [_extent(b, area) for b in boards]
+    if any(e is Extent.UNKNOWN for e, _ in extents):
+        return f". {area} is not known on every board"
+    if len(set(extents)) == 1:
+        return f". {area} is the same on all boards all the same: nothing follows"
+    out = []
+    for i, (_, ranges) in enumerate(extents):
+        others = tuple(r for j, (_, rs) in enumerate(extents) if j != i for r in rs)
+        for r in subtracted(ranges, others):
+            chip = boards[i].chip
+            first, last = chip.sector_at(r.start), chip.sector_at(r.stop - 1)
+            many = last != first
+            numbers = f"{unit(chip)}s {first.index} to {last.index}" if many else f"{unit(chip)} {first.index}"
+            out.append(f"{called[i]}: {numbers}, 0x{r.start:08X} to 0x{r.stop - 1:08X}, {_EFFECT[kind]}")
+    return ". " + "; ".join(out) if out else ""
+
+
+def _warnings(boards: Sequence[OptionBytes], called: Sequence[str]) -> tuple[str, ...]:
+    out = []
+    states = {b.product_state for b in boards}
+    if len(states) > 1:
+        out.append(
+            "the boards are in different states ("
+            + ", ".join(f"{w}: {b.product_state}" for b, w in zip(boards, called, strict=True))
+            + "): options of the secure side and zeros in dumps are not comparable"
+        )
+    hidden = [
+        s.name
+        for s in boards[0].settings
+        if s.belief is Belief.MASKED
+        and all(isinstance(r := _setting(b, s.name), Setting) and r.belief is Belief.MASKED for b in boards)
+    ]
+    if hidden:
+        out.append(f"{', '.join(hidden)} read zero on every board because of their state: that is no agreement")
+    if len({b.chip.name for b in boards}) > 1:
+        out.append("the boards carry different chips: " + ", ".join(b.chip.title for b in boards))
+    return tuple(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An option across the boards. `values` as printed, `None` where it was not; `beliefs` likewise."""
+
+    name: str
+    values: tuple[int | None, ...]
+    beliefs: tuple[Belief | None, ...]
+    weight: Weight
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Boards beside each other.
+
+    Parameters
+    ----------
+    names
+        What the boards are called.
+    boards, choices
+        Their options, and the chip each was read as.
+    checks
+        For each board what the boot loader would say; empty without a layout.
+    diff
+        What differs; without differences for a single board.
+    rows
+        Every option, those that matter most first.
+    """
+
+    names: tuple[str, ...]
+    boards: tuple[OptionBytes, ...]
+    choices: tuple[ChipChoice, ...]
+    checks: tuple[tuple[OptionCheck, ...], ...]
+    diff: OptionDiff
+    rows: tuple[Row, ...]
+
+
+def read_options(text: str, chip: str = "", source: str = "") -> tuple[OptionBytes, ChipChoice]:
+    """Return the options in a listing, a GUI export or a register dump, and the chip they were read as.
+
+    Parameters
+    ----------
+    text
+        Anything that was pasted or saved.
+    chip
+        Chip file or family word; empty takes it from the text.
+    source
+        Name for error messages.
+
+    Raises
+    ------
+    InputError
+        When there is not one option line in it, or `chip` names none.
+    """
+    listing = parse_listing(text)
+    choice = chip_of([replace(parse_log(text), listing=listing)], given=chip)
+    options = decode_listing(listing, choice.read_as)
+    if options.settings and (any(s.known for s in options.settings) or "OPTION BYTES BANK" in text.upper()):
+        return options, choice
+    options = decode_registers(parse_registers(text), choice.read_as)
+    if options.registers:
+        return options, choice
+    raise InputError(
+        "not one option line is in it",
+        source=source,
+        advice="give what 'STM32_Programmer_CLI -ob displ' prints, a GUI export, or address : value lines",
+    )
+
+
+def side_by_side(texts: Sequence[tuple[str, str]], *, chip: str = "", layout: Layout | None = None) -> SideBySide:
+    """Return the table of one or more boards.
+
+    Parameters
+    ----------
+    texts
+        Name and text of each board, the good one first.
+    chip
+        Chip file or family word for all of them; empty takes it from each text.
+    layout
+        What the boot loader expects; without it nothing is checked.
+
+    Raises
+    ------
+    InputError
+        When one of the texts holds no option line; it names the board.
+    """
+    names = tuple(name for name, _ in texts)
+    read = tuple(read_options(text, chip, name) for name, text in texts)
+    boards, choices = tuple(o for o, _ in read), tuple(c for _, c in read)
+    checks = tuple(check_options(b, layout) for b in boards) if layout else ()
+    diff = compare_options(boards, names) if len(boards) > 1 else OptionDiff(())
+    return SideBySide(names, boards, choices, checks, diff, _rows(boards, diff))
+
+
+def _rows(boards: Sequence[OptionBytes], diff: OptionDiff) -> tuple[Row, ...]:
+    differing = {d.name: d for d in diff.differences}
+    out = [_row(d.name, boards, d.weight, d.meaning) for d in diff.differences]
+    for name in dict.fromkeys(s.name for b in boards for s in b.settings):
+        if name not in differing:
+            first = next(s for b in boards for s in b.settings if s.name == name)
+            out.append(_row(name, boards, Weight.SAME, first.sentence))
+    return tuple(out)
+
+
+def _row(name: str, boards: Sequence[OptionBytes], weight: Weight, meaning: str) -> Row:
+    found = [next((s for s in b.settings if s.name == name), None) for b in boards]
+    return Row(
+        name,
+        tuple(None if s is None else s.value for s in found),
+        tuple(None if s is None else s.belief for s in found),
+        weight,
+        meaning,
+    )

@@ -1,0 +1,110 @@
+"""What a result looks like: the one table from the classes of results to what shows them.
+
+`h5diag.answer.Answer` looks this module up by name. Each module named here holds ``VIEWS``: class to `View`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from h5diag.errors import InputError
+from h5diag.show import printing, sheet
+from h5diag.show.sheet import Sheet
+
+TOPICS = {
+    "MemoryImage": "memory",
+    "Placement": "locate",
+    "Correlation": "locate",
+    "Comparison": "locate",
+    "Diagnosis": "diagnosis",
+    "BoardDiagnosis": "diagnosis",
+}
+"""Name of a result's class, and the module of this wing that shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How results of one class are shown.
+
+    Parameters
+    ----------
+    sheet
+        Result to sheet, for a person.
+    document
+        Result to plain values: the JSON of the command line.
+    plot
+        Result to `Picture`; None where there is nothing to draw.
+    rows
+        Key of the document whose list is the result's table; empty where it is no table.
+    """
+
+    sheet: Callable[[Any], Sheet]
+    document: Callable[[Any], dict[str, Any]]
+    plot: Callable[..., Any] | None = None
+    rows: str = ""
+
+
+def view_of(result: object) -> View:
+    """Return how a result is shown."""
+    for cls in type(result).__mro__:
+        if topic := TOPICS.get(cls.__name__):
+            views: dict[type, View] = import_module(f"h5diag.show.{topic}").VIEWS
+            if cls in views:
+                return views[cls]
+    raise TypeError(f"{type(result).__name__} has no view")
+
+
+def short(result: object) -> str:
+    """Return the answer of a result, 1 KB at most."""
+    return sheet.short_text(view_of(result).sheet(result))
+
+
+def text(result: object) -> str:
+    """Return a result as text for a terminal, nothing in it steers one."""
+    return printing.clean(sheet.terminal(view_of(result).sheet(result), printing.width()))
+
+
+def html(result: object) -> str:
+    """Return a result as HTML for a notebook, 30 KB at most."""
+    return sheet.html(view_of(result).sheet(result))
+
+
+def document(result: object) -> dict[str, Any]:
+    """Return a result as the command line's JSON document."""
+    return view_of(result).document(result)
+
+
+def plot(result: object, **options: Any) -> Any:
+    """Return the picture of a result.
+
+    Raises
+    ------
+    InputError
+        When there is nothing to draw.
+    """
+    view = view_of(result)
+    if view.plot is None:
+        raise InputError(f"there is no picture of a {type(result).__name__}", advice="print it, or use .to_dict()")
+    return view.plot(result, **options)
+
+
+def frame(result: object) -> Any:
+    """Return the main table of a result as a ``pandas.DataFrame``.
+
+    Raises
+    ------
+    InputError
+        When the result is no table, or pandas is not installed.
+    """
+    view = view_of(result)
+    if not view.rows:
+        raise InputError(f"a {type(result).__name__} is no table", advice="use .to_dict()")
+    try:
+        pandas = import_module("pandas")
+    except ImportError:
+        raise InputError("a table needs pandas, which is not installed", advice="pip install pandas") from None
+    rows = view.document(result)[view.rows]
+    return pandas.json_normalize(rows) if isinstance(rows, list) else pandas.DataFrame.from_dict(rows, orient="index")

@@ -1,0 +1,317 @@
+"""A diagnosis as a sheet: the answer, the next step, the pictures, why, and what else was considered.
+
+The terminal, a notebook and the write-up show the same sheet, each as much of it as fits.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from h5diag import __version__
+from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis, Finding, Hypothesis, Measured, Status, VerdictWord
+from h5diag.judge.document import diagnosis_document, input_remarks
+from h5diag.measure.options import Setting, Weight, compare_options
+from h5diag.show.answers import View
+from h5diag.show.locate import MANY_PIECES, comparison_headline, headline, pieces
+from h5diag.show.sheet import Figure, Section, Sheet, Strip, Table, bullets, joined, section, sheet, table
+from h5diag.show.spans import Look, lanes, strip_svg
+from h5diag.text import count_text, range_text, size_text
+
+NOT_STATED = "not stated"
+BADGES = {
+    VerdictWord.SOUND: ("calm", "no sign of a chip fault"),
+    VerdictWord.UNDECIDED: ("open", "not decided"),
+    VerdictWord.SUSPECT: ("warn", "signs of a chip fault, no proof"),
+    VerdictWord.FAULTY: ("fault", "chip fault proved"),
+}
+"""How a verdict is marked: a tone and a few words. The bare word of the verdict is never shown."""
+
+MARKS = {
+    Weight.DECIDES: "matters a lot",
+    Weight.MATTERS: "matters",
+    Weight.MINOR: "minor",
+    Weight.ARTEFACT: "not comparable",
+}
+
+
+def diagnosis_sheet(d: Diagnosis) -> Sheet:
+    """Return what is said of a case: its first board in full, the others below."""
+    boards = [board_sheet(b, named=len(d.boards) > 1, number=n) for n, b in enumerate(d.boards)]
+    whole = joined(boards)
+    across = section("Across the boards", bullets(f.claim for f in d.across))
+    strange = section("Not understood", bullets(input_remarks(d.case)))
+    return Sheet(
+        whole.headline,
+        (
+            *([across] if across else []),
+            *whole.sections,
+            *([strange] if strange else []),
+            evidence_section(d),
+            made_section(d),
+        ),
+        whole.tone,
+        whole.badge,
+        whole.name,
+    )
+
+
+def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sheet:
+    """Return what is said of one board; `number` tells the pictures of several boards apart."""
+    v, m = b.verdict, b.measured
+    tone, badge = BADGES[v.word]
+    drawn = figures(b, number=number)
+    return sheet(
+        v.summary,
+        section("", _strip(m), only="html"),
+        section("Judged", v.scope),
+        _next(b),
+        section("Pictures", *drawn) if drawn else None,
+        *(_supported(h) for h in v.of(Status.SUPPORTED)),
+        None if v.of(Status.SUPPORTED) else section("What the evidence supports", "No cause is supported so far."),
+        section("Still open", bullets(v.open_points)),
+        section("Why it was not installed", bullets(x.found or x.text for x in b.branches if x.holds), only="terminal"),
+        section(
+            "Why was the image not installed?",
+            table("reason|stands|what was found", (_branch(x) for x in b.branches)),
+            folded=True,
+        ),
+        section("Possible, not shown", bullets(_possible(v.of(Status.POSSIBLE))), only="terminal"),
+        section("Excluded", ", ".join(h.id for h in v.of(Status.EXCLUDED)), only="terminal"),
+        section("Not tested, no evidence was given", ", ".join(h.id for h in v.of(Status.NOT_TESTED)), only="terminal"),
+        section(
+            "What else was considered",
+            table("stands|cause|id|why", (_considered(h) for h in v.hypotheses if h.status is not Status.SUPPORTED)),
+            folded=True,
+        ),
+        section("Slots", slots_table(m), folded=True),
+        section("Displaced pieces", pieces(m.placement, displaced_only=True, most=30), folded=True),
+        section("Option bytes", options_table(m), folded=True),
+        section(
+            "Findings",
+            table("finding|claim|points|numbers and places", (_finding(f) for f in b.findings), most=200),
+            folded=True,
+        ),
+        section("Weighing, in decibans: +10 makes a cause ten times more likely", weighing_table(b), folded=True),
+        tone=tone,
+        badge=badge,
+        name=b.name if named else "",
+    )
+
+
+def _next(b: BoardDiagnosis) -> Section | None:
+    t = b.next_test
+    kind = f" ({t.kind.word}{f', about {t.minutes} min' if t.minutes else ''})" if t.id != "none" else ""
+    return section(
+        f"Next{kind}",
+        t.instruction,
+        f"It tells: {t.tells}" if t.tells else None,
+        f"It may lose: {t.loses}" if t.loses else None,
+        "After that:" if b.more_tests else None,
+        bullets(f"({x.kind.word}) {x.instruction}" for x in b.more_tests),
+    )
+
+
+def _supported(h: Hypothesis) -> Section | None:
+    moves = (f"{m.text}{' (a hint only)' if m.hint else ''}" for m in h.moves if m.decibans > 0)
+    return section(f"Supported: {h.cause.text} ({h.id})", h.cause.plain, bullets(moves))
+
+
+def _possible(hypotheses: Sequence[Hypothesis]) -> Iterable[str]:
+    return (f"{h.id}: {h.cause.text}" for h in hypotheses if h.score > h.cause.prior)
+
+
+def _branch(x: Any) -> tuple[str, ...]:
+    return x.text, "yes" if x.holds else "open" if x.open else "no", x.found or f"ask by: {x.test}"
+
+
+def _considered(h: Hypothesis) -> tuple[str, ...]:
+    return h.status.value.replace("-", " "), h.cause.text, h.id, _listed(m.text for m in h.moves) or "no evidence"
+
+
+def _finding(f: Finding) -> tuple[str, ...]:
+    claim = f.claim + (f" Could also be: {_listed(f.alternatives)}." if f.alternatives else "")
+    numbers = [f"{n.name}: {n.value:g}{' ' + n.unit if n.unit else ''}" for n in f.numbers]
+    where = [range_text(r) for r in f.where[:4]]
+    return (
+        f.id,
+        claim + (f" Limits: {f.limits}" if f.limits else ""),
+        f.direction.value + (" (hint)" if f.hint else ""),
+        _listed([*numbers, *where]),
+    )
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return "; ".join(texts)
+
+
+def weighing_table(b: BoardDiagnosis) -> Table:
+    """Return every cause with its sum and what moved it."""
+    return table(
+        "cause|stands|sum|before|moved by",
+        (
+            (
+                h.id,
+                h.status.value.replace("-", " "),
+                f"{h.score:+d}",
+                f"{h.cause.prior:+d}",
+                _listed(f"{m.decibans:+d} {m.finding}{' (hint)' if m.hint else ''}" for m in h.moves),
+            )
+            for h in b.verdict.hypotheses
+        ),
+    )
+
+
+def slots_table(m: Measured) -> Table:
+    """Return the slots of both boards and what became of them; no row without a layout."""
+
+    def state(facts: BoardFacts, name: str) -> str:
+        return next((s.state.value for s in facts.slots if s.slot.name == name), NOT_STATED)
+
+    def reason(name: str) -> str:
+        return next((s.reason for s in m.suspect.slots if s.slot.name == name), "")
+
+    slots = m.layouts[0].slots if m.layouts else ()
+    return Table(
+        ("slot", "addresses", m.good.board.name, m.name, f"why ({m.name})"),
+        tuple(
+            (s.name, range_text(s.range), state(m.good, s.name), state(m.suspect, s.name), reason(s.name))
+            for s in slots
+        ),
+    )
+
+
+def options_table(m: Measured) -> Table:
+    """Return the option bytes of both boards; those that differ come first and are marked."""
+    good, suspect = m.good.options, m.suspect.options
+    notes = {}
+    if good.settings and suspect.settings:
+        diff = compare_options([good, suspect], [m.good.board.name, m.name])
+        notes = {d.name: f"{MARKS[d.weight]}: {d.meaning}" for d in diff.differences}
+    by_board = [{s.name: s for s in o.settings} for o in (good, suspect)]
+    names = sorted(dict.fromkeys((*by_board[0], *by_board[1])), key=lambda name: name not in notes)
+    rows = []
+    for name in names:
+        g, s = (side.get(name) for side in by_board)
+        known = s or g
+        rows.append((name, _value(g), _value(s), notes.get(name) or (known.meaning if known else "")))
+    heads = ("option", m.good.board.name, m.name, "meaning")
+    return Table(heads, tuple(rows), marked=frozenset(range(len(notes))), most=200)
+
+
+def _value(setting: Setting | None) -> str:
+    return NOT_STATED if setting is None else f"0x{setting.value:X}"
+
+
+def evidence_section(d: Diagnosis) -> Section:
+    """Return the files that a diagnosis rests on, as they were when they were read."""
+    rows = [(f.board or "", f.kind, f.name, str(f.size), f.sha256) for f in d.case.files]
+    return Section("Evidence", (table("board|what|file|size|SHA-256", rows, most=500),), folded=True)
+
+
+def made_section(d: Diagnosis) -> Section:
+    """Return what the diagnosis was made with."""
+    m = d.first.measured
+    made = (
+        ("h5diag", __version__),
+        ("Python", platform.python_version()),
+        ("numpy", np.__version__),
+        ("chip file", m.chip.name + (" (assumed)" if m.chip_assumed else "")),
+        ("layout", m.layouts[0].name if m.layouts else "none given"),
+        ("vendor's firmware package", d.case.package or "not known"),
+    )
+    return Section("Made with", ("; ".join(f"{n} {v}" for n, v in made) + ".",), folded=True)
+
+
+# ------------------------------------------------------------------------------------------------ pictures
+def figures(b: BoardDiagnosis, *, number: int = 0) -> tuple[Figure, ...]:
+    """Return the plots that say something about this board; `number` tells several boards apart."""
+    from h5diag.show.plots import plot_bits, plot_memory_map
+    from h5diag.show.plots.locate import plot_correlation, plot_dots
+
+    m, out, tail = b.measured, [], f"-{number + 1}" if number else ""
+    if lanes(m):
+        out.append(Figure(f"memory-map{tail}", map_words(b), lambda: plot_memory_map(b)))
+    if m.placement.regions:
+        out.append(Figure(f"offsets{tail}", headline(m.placement), lambda: plot_correlation(correlation_of(m))))
+    if len(m.placement.regions) >= MANY_PIECES:
+        words = f"{count_text(len(m.placement.strong), 'piece')} of the good board's dump found in the dump of {b.name}"
+        out.append(Figure(f"dots{tail}", f"{words}, address against address.", lambda: plot_dots(m.placement)))
+    c = m.comparison
+    if c.risen or c.fallen:
+        out.append(
+            Figure(
+                f"bits{tail}",
+                f"{count_text(c.differing_bytes, 'byte')} differ where the boards were"
+                f" compared: {count_text(c.risen, 'bit')} rose and {count_text(c.fallen, 'bit')} fell.",
+                lambda: plot_bits(b),
+            )
+        )
+    return tuple(out)
+
+
+def correlation_of(m: Measured) -> Any:
+    """Return the offset plot's numbers of what was measured."""
+    from h5diag.measure.locate import correlate
+
+    layout = m.layouts[0] if m.layouts else None
+    return correlate(m.good.judged, m.suspect.judged, m.placement, layout=layout, chip=m.chip)
+
+
+def map_words(b: BoardDiagnosis) -> str:
+    """Return what the memory map shows, in a sentence."""
+    said = []
+    for lane in lanes(b.measured):
+        sums: dict[Look, int] = {}
+        for s in lane.spans:
+            sums[s.look] = sums.get(s.look, 0) + s.range.size
+        said.append(
+            f"{lane.name}, read at 0x{lane.view:08X}: "
+            + ", ".join(f"{size_text(n)} {look.value}" for look, n in sums.items())
+        )
+    states = [f"{s.slot.name} {s.state.value}" for s in b.measured.suspect.slots]
+    return ". ".join(said) + (f". Slots of {b.name}: {', '.join(states)}." if states else ".")
+
+
+def _strip(m: Measured) -> Strip | None:
+    rows = lanes(m)
+    return Strip(strip_svg([lane.spans for lane in rows]), comparison_headline(m.comparison)) if rows else None
+
+
+def _plot(b: BoardDiagnosis, **options: Any) -> Any:
+    from h5diag.show.plots import picture, plot_memory_map
+
+    return picture(plot_memory_map(b, **options), name="memory-map", alt=map_words(b))
+
+
+def _frame_document(b: BoardDiagnosis) -> dict[str, Any]:
+    return diagnosis_document(Diagnosis(b.measured.case, (b,)))
+
+
+VIEWS = {
+    Diagnosis: View(diagnosis_sheet, diagnosis_document, lambda d, **options: _plot(d.first, **options), "hypotheses"),
+    BoardDiagnosis: View(board_sheet, _frame_document, _plot, "hypotheses"),
+}
+
+
+def boards_table(boards: Sequence[BoardDiagnosis]) -> Table:
+    """Return many boards, one row each: the answer, what stands out, what to do next."""
+    return table(
+        "board|case|answer|supported|differs|bits rose / fell|next",
+        (
+            (
+                b.name,
+                b.measured.case.title,
+                BADGES[b.verdict.word][1],
+                ", ".join(h.id for h in b.verdict.of(Status.SUPPORTED)) or "nothing",
+                f"{size_text((c := b.measured.comparison).differing_bytes)} of {size_text(c.compared_bytes)}",
+                f"{c.risen:,} / {c.fallen:,}",
+                b.next_test.instruction,
+            )
+            for b in boards
+        ),
+        most=500,
+    )

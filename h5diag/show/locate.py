@@ -1,0 +1,302 @@
+"""Where the pieces landed, and what differs in place: for a person, as JSON, as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from h5diag.chip import ChipChoice
+from h5diag.measure.compare import Area, AreaState, Comparison
+from h5diag.measure.locate import Correlation, Placement, Region
+from h5diag.memory import AddressRange
+from h5diag.show.answers import View
+from h5diag.show.sheet import Section, Sheet, Strip, Table, bullets, section, sheet, table
+from h5diag.show.spans import Look, Span, strip_svg
+from h5diag.text import count_text, range_text, size_text
+
+MANY = 40
+"""Rows of a table for a person; the rest is counted."""
+
+MANY_PIECES = 10
+"""From so many pieces on a dot plot says more than bands between two strips."""
+
+
+def chosen(choice: ChipChoice | None) -> dict[str, Any]:
+    """Return the keys of a document that name the chip and how it is known; none when nobody asked."""
+    return {} if choice is None else {**choice.to_dict(), "chip_assumed": choice.assumed}
+
+
+# ------------------------------------------------------------------------------------------------ placement
+def placement_document(placement: Placement) -> dict[str, Any]:
+    """Return the placement in the terms of ``h5diag locate --json``."""
+    return {
+        **chosen(placement.choice),
+        "regions": [_region(r) for r in placement.regions],
+        "displacements": [{"displacement": d.displacement, "bytes": d.bytes} for d in placement.displacements],
+        "unexplained": {"reference": _pairs(placement.reference_rest), "dump": _pairs(placement.dump_rest)},
+        "unknown": {"reference": _pairs(placement.reference_unknown), "dump": _pairs(placement.dump_unknown)},
+        "assumptions": list(placement.assumptions),
+    }
+
+
+def _region(r: Region) -> dict[str, Any]:
+    return {
+        "reference_start": r.reference_start,
+        "dump_start": r.dump_start,
+        "size": r.size,
+        "displacement": r.displacement,
+        "equal_bytes": r.equal_bytes,
+        "bit_errors": r.bit_errors,
+        "score_bits": r.score_bits,
+        "nominal_expectation": r.expectation,
+        "transform": r.transform.value,
+        "explanation": {"kind": r.explanation.kind.value, "text": r.explanation.text},
+        "lines": [str(line) for line in r.lines],
+        **({"weak": True} if r.weak else {}),
+    }
+
+
+def _pairs(ranges: Iterable[AddressRange]) -> list[list[int]]:
+    return [[r.start, r.stop] for r in ranges]
+
+
+def headline(placement: Placement) -> str:
+    """Return the answer in one sentence."""
+    strong = placement.strong
+    if not strong:
+        weak = len(placement.weak)
+        return "No piece of the reference was found in the dump" + (
+            f"; {count_text(weak, 'short likeness', 'short likenesses')} could be chance." if weak else "."
+        )
+    first = placement.displacements[0]
+    total = sum(d.bytes for d in placement.displacements)
+    best = max((r for r in strong if r.displacement == first.displacement), key=lambda r: r.size)
+    where = "at its place" if first.displacement == 0 else f"displaced by {signed(first.displacement)}"
+    share = (
+        f"{first.bytes:,} of {total:,} found bytes are"
+        if len(placement.displacements) > 1
+        else f"{total:,} bytes were found, all"
+    )
+    return f"{share} {where}: {best.explanation.text}."
+
+
+def signed(value: int) -> str:
+    """Return a displacement: hex with its sign."""
+    return f"{'-' if value < 0 else '+'}0x{abs(value):X}" if value else "0"
+
+
+def pieces(placement: Placement, *, displaced_only: bool = False, most: int = MANY) -> Table:
+    """Return the pieces as a table, the clearest `most` of them in the order of the dump."""
+    regions = [r for r in placement.regions if r.displacement or not displaced_only]
+    clear = sorted(regions, key=lambda r: -r.score_bits)[:MANY]
+    return table(
+        "should be at|is at|size|displacement|equal|score|what it means",
+        (
+            (
+                f"0x{r.reference_start:08X}",
+                f"0x{r.dump_start:08X}",
+                f"{r.size:,}",
+                signed(r.displacement),
+                "all" if r.equal_bytes == r.size else f"{min(100 * r.identity, 99.99):.4g} %",
+                f"{r.score_bits:.0f}",
+                f"{r.explanation.kind.value}: {r.explanation.text}{' (weak: could be chance)' if r.weak else ''}",
+            )
+            for r in sorted(clear, key=lambda r: r.dump_start)
+        ),
+        caption=f"the clearest {MANY} of {len(regions)}" if len(regions) > MANY else "",
+        most=most,
+    )
+
+
+def _placement_sheet(p: Placement) -> Sheet:
+    return sheet(
+        headline(p),
+        section("", _pieces_strip(p), only="html"),
+        section(
+            "Displacements",
+            table("displacement|bytes", ((signed(d.displacement), f"{d.bytes:,}") for d in p.displacements), most=8),
+        ),
+        section("Pieces", pieces(p)),
+        _rest("not found in the dump", p.reference_rest),
+        _rest("in the dump and not in the reference", p.dump_rest),
+        _rest("unknown in the dump (gap or unreadable)", p.dump_unknown),
+        _rest("unknown in the reference (gap or unreadable)", p.reference_unknown),
+        section("Notes", bullets(p.assumptions)),
+    )
+
+
+def _rest(title: str, ranges: tuple[AddressRange, ...]) -> Section | None:
+    total = sum(r.size for r in ranges)
+    large = sorted(sorted(ranges, key=lambda r: -r.size)[:6])
+    rows = [(str(r), f"{r.size:,}") for r in large]
+    more = f"... and {len(ranges) - 6} more" if len(ranges) > 6 else ""
+    return section(f"{total:,} bytes {title}", table("addresses|bytes", rows), more or None)
+
+
+def _pieces_strip(p: Placement) -> Strip | None:
+    clear = sorted(p.strong, key=lambda r: -r.size)[:MANY_PIECES]
+    if not clear:
+        return None
+    rows = [
+        tuple(Span(r, Look.CONTENT) for r in sorted(x.reference_range for x in clear)),
+        tuple(Span(r, Look.CONTENT) for r in sorted(x.dump_range for x in clear)),
+    ]
+    return Strip(strip_svg(rows, [(r.reference_range, r.dump_range) for r in clear]), headline(p))
+
+
+def _plot_placement(p: Placement, **options: Any) -> Any:
+    from h5diag.show.plots.locate import plot_dots, plot_pieces
+    from h5diag.show.plots.picture import picture
+
+    draw = plot_dots if len(p.regions) >= MANY_PIECES else plot_pieces
+    return picture(draw(p, **options), name="pieces", alt=headline(p))
+
+
+# ------------------------------------------------------------------------------------------------ correlation
+def correlation_words(c: Correlation) -> str:
+    """Return what an offset plot says, in a sentence."""
+    if not c.found:
+        return "No displacement stands out: the dump agrees with the reference nowhere more than by chance."
+    share = c.fraction[c.displacements == c.winner]
+    agrees = f"{100 * float(share[0]):.3g} % of the content agrees" if share.size else "the content agrees"
+    return f"Most bytes agree at displacement {signed(c.winner)}, {c.winner_text}: {agrees} there."
+
+
+def _correlation_document(c: Correlation) -> dict[str, Any]:
+    best = sorted(range(c.displacements.size), key=lambda i: -c.fraction[i])[:MANY]
+    return {
+        **chosen(c.choice),
+        "winner": c.winner if c.found else None,
+        "winner_text": c.winner_text,
+        "span": list(c.span),
+        "peaks": [{"displacement": int(c.displacements[i]), "fraction": float(c.fraction[i])} for i in best],
+        "marks": [{"displacement": m.displacement, "name": m.name} for m in c.marks],
+        "samples": c.keys,
+    }
+
+
+def _correlation_sheet(c: Correlation) -> Sheet:
+    names = {m.displacement: m.name for m in c.marks}
+    best = _correlation_document(c)["peaks"][:8]
+    return sheet(
+        correlation_words(c),
+        section(
+            "Peaks",
+            table(
+                "displacement|agrees|known as",
+                (
+                    (signed(p["displacement"]), f"{100 * p['fraction']:.3g} %", names.get(p["displacement"], ""))
+                    for p in best
+                ),
+            ),
+        ),
+    )
+
+
+def _plot_correlation(c: Correlation, **options: Any) -> Any:
+    from h5diag.show.plots.locate import plot_correlation
+    from h5diag.show.plots.picture import picture
+
+    return picture(plot_correlation(c, **options), name="offsets", alt=correlation_words(c))
+
+
+# ------------------------------------------------------------------------------------------------ comparison
+def _area(a: Area, c: Comparison) -> dict[str, Any]:
+    counts = {"differing_bytes": a.differing_bytes, "bits": {"risen": a.risen, "fallen": a.fallen}}
+    return {
+        "start": a.range.start,
+        "size": a.range.size,
+        "state": a.state.value,
+        **(counts if a.differing_bytes else {}),
+        **({"mask_like": True} if a.mask_like else {}),
+        **({"slot": str(c.layout.slot_at(a.range.start))} if c.layout else {}),
+    }
+
+
+def comparison_document(c: Comparison) -> dict[str, Any]:
+    """Return the comparison in the terms of ``h5diag compare --json``."""
+    return {
+        **chosen(c.choice),
+        "areas": [_area(a, c) for a in c.areas],
+        "bits": {"risen": c.risen, "fallen": c.fallen},
+        "differing_bytes": c.differing_bytes,
+        "compared_bytes": c.compared_bytes,
+        "not_compared": _pairs(c.not_compared),
+        "same_view": c.same_view,
+    }
+
+
+def comparison_headline(c: Comparison) -> str:
+    """Return the answer in a sentence or two."""
+    if not c.areas:
+        return "Nothing in common: the two dumps hold no cell that both have."
+    if not c.differing_bytes and not c.of(AreaState.MASKED) and not c.of(AreaState.UNREADABLE):
+        return f"Equal: all {size_text(c.compared_bytes)} that both dumps hold."
+    text = (
+        f"{count_text(c.differing_bytes, 'byte')} of {size_text(c.compared_bytes)} differ;"
+        f" bits fallen (1 to 0): {c.fallen}, risen (0 to 1): {c.risen}."
+    )
+    if c.fallen > 15 and not c.risen:
+        text += " Bits only fell: as when new content is programmed over old without an erase."
+    return text
+
+
+def _comparison_sheet(c: Comparison) -> Sheet:
+    seen = [a for a in c.areas if a.state is not AreaState.EQUAL]
+    return sheet(
+        comparison_headline(c),
+        section("", _areas_strip(c), only="html"),
+        section("", None if c.same_view else "The dumps were read through different aliases: compared cell by cell."),
+        section(
+            "Areas that are not equal",
+            table(
+                "addresses|size|state|slot|",
+                (
+                    (
+                        range_text(a.range),
+                        size_text(a.range.size),
+                        a.state.value,
+                        str(c.layout.slot_at(a.range.start)) if c.layout else "",
+                        "on sector edges, like a mask" if a.mask_like else "",
+                    )
+                    for a in seen
+                ),
+                most=MANY,
+            ),
+        ),
+    )
+
+
+_LOOKS = {
+    AreaState.EQUAL: Look.CONTENT,
+    AreaState.DIFFERS: Look.DIFFERS,
+    AreaState.ERASED: Look.ERASED,
+    AreaState.ZERO: Look.ZERO,
+    AreaState.MASKED: Look.MASKED,
+    AreaState.UNREADABLE: Look.UNREADABLE,
+}
+
+
+def area_spans(c: Comparison) -> tuple[Span, ...]:
+    """Return the areas as stretches, the largest ones when there are many."""
+    large = sorted(c.areas, key=lambda a: (a.state is AreaState.EQUAL, -a.range.size))[:120]
+    return tuple(Span(a.range, _LOOKS[a.state]) for a in sorted(large, key=lambda a: a.range))
+
+
+def _areas_strip(c: Comparison) -> Strip | None:
+    return Strip(strip_svg([area_spans(c)]), comparison_headline(c)) if c.areas else None
+
+
+def _plot_comparison(c: Comparison, **options: Any) -> Any:
+    from h5diag.show.plots.memory_map import plot_spans
+    from h5diag.show.plots.picture import picture
+
+    axes = plot_spans([("suspect", area_spans(c))], title="The suspect against the good dump", **options)
+    return picture(axes, name="areas", alt=comparison_headline(c))
+
+
+VIEWS = {
+    Placement: View(_placement_sheet, placement_document, _plot_placement, "regions"),
+    Correlation: View(_correlation_sheet, _correlation_document, _plot_correlation, "peaks"),
+    Comparison: View(_comparison_sheet, comparison_document, _plot_comparison, "areas"),
+}

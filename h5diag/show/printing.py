@@ -1,0 +1,110 @@
+"""The one way out to a terminal: nothing printed steers it, whatever a stranger's file holds."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from h5diag.memory import Progress
+
+_PARTS = re.compile(r"[ -~]+|\r\n|.", re.S)
+_SPACES = "\u00a0\u2007\u2009\u200a\u202f\u3000"
+_BAR_AFTER_S = 1.0
+"""Work that is done sooner shows no bar."""
+
+_quiet = False
+
+
+def be_quiet(quiet: bool) -> None:
+    """Say whether remarks and bars are left out; errors and results are not."""
+    global _quiet
+    _quiet = quiet
+
+
+def clean(text: str) -> str:
+    """Return a text in which nothing steers a terminal or turns the direction of writing: it becomes ``?``."""
+    return "".join(
+        part if part.isprintable() or part in ("\n", "\r\n", "\t") else " " if part in _SPACES else "?"
+        for part in _PARTS.findall(text)
+    )
+
+
+def write(text: str) -> None:
+    """Write a result to standard output, as it is: `clean` it first unless it is a program's own format."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def remark(text: str) -> None:
+    """Write a line that is no result to standard error, unless it shall be quiet."""
+    if not _quiet:
+        error(text)
+
+
+def error(text: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(clean(text) + "\n")
+    sys.stderr.flush()
+
+
+def ask(question: str) -> str:
+    """Return the line that a person types after a question on standard error; empty at the end of the input."""
+    sys.stderr.write(clean(question))
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
+
+
+def somebody_there() -> bool:
+    """Tell whether a person sits at this terminal."""
+    return bool(sys.stdin and sys.stdin.isatty() and sys.stderr.isatty())
+
+
+def width() -> int:
+    """Return how many columns a text may take: the terminal's, or 100 where there is none."""
+    return max(40, min(shutil.get_terminal_size((100, 24)).columns, 160))
+
+
+def coloured(stream: TextIO | None = None) -> bool:
+    """Tell whether colours may be written (see no-color.org)."""
+    stream = stream or sys.stdout
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and stream.isatty()
+
+
+def plain_streams() -> None:
+    """Let a terminal without UTF-8 get question marks, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def keep_line_ends() -> None:
+    """Let what is written keep its own line ends: a script for another system is printed as it is."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(newline="")
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Progress]:
+    """Give a `Progress` that draws a bar on standard error after a second, on a terminal only."""
+    begun, drawn = time.monotonic(), False
+
+    def show(fraction: float) -> None:
+        nonlocal drawn
+        if not _quiet and sys.stderr.isatty() and (drawn or time.monotonic() - begun > _BAR_AFTER_S):
+            drawn = True
+            done = round(30 * min(max(fraction, 0.0), 1.0))
+            sys.stderr.write(f"\r{label} [{'#' * done}{'.' * (30 - done)}] {fraction:4.0%}")
+            sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        if drawn:
+            sys.stderr.write("\n")

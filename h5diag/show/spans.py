@@ -1,0 +1,321 @@
+"""What a memory map shows: each dump, in each view that it was read by, as stretches of one state.
+
+And the address axis that gives room to what was read: gaps are cut short, long stretches grow slowly. Nothing is
+drawn here but the small strips that a notebook shows of a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from h5diag.judge import BoardFacts, Measured
+from h5diag.measure.compare import Area, AreaState
+from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, subtracted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+MOST_SPANS = 48
+"""A lane with more stretches than this is drawn with a coarser grain."""
+
+FINEST = 256
+
+
+class Look(Enum):
+    """What a stretch of a dump is, as it is drawn."""
+
+    CONTENT = "content"
+    DIFFERS = "differs from the good board"
+    ERASED = "erased (0xFF)"
+    ZERO = "zero"
+    MASKED = "not shown to the reader (zeros)"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one look, canonical addresses."""
+
+    range: AddressRange
+    look: Look
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A dump in one view.
+
+    Parameters
+    ----------
+    name
+        Of the board.
+    view
+        Address of the view's first flash byte, as the reader named it.
+    good
+        Whether it is the board that works.
+    spans
+        In address order, canonical.
+    small
+        Areas that differ and are too small to be a span: they get a marker.
+    """
+
+    name: str
+    view: int
+    good: bool
+    spans: tuple[Span, ...]
+    small: tuple[Area, ...] = ()
+
+
+def lanes(m: Measured) -> tuple[Lane, ...]:
+    """Return the lanes of the good board and of the suspect, the good one first."""
+    out = []
+    for facts, good in ((m.good, True), (m.suspect, False)):
+        for base in dict.fromkeys((m.chip.flash.base, m.chip.flash.secure_base)):
+            if any(
+                r.overlaps(AddressRange(base, base + m.chip.flash.size))
+                for r in (*facts.dump.ranges, *facts.dump.unreadable)
+            ):
+                out.append(_lane(m, facts, base, good))
+    return tuple(out)
+
+
+def shown_ranges(rows: Sequence[Lane]) -> tuple[AddressRange, ...]:
+    """Return what any of the lanes shows, canonical."""
+    return merged(s.range for lane in rows for s in lane.spans)
+
+
+def bits_by_sector(m: Measured) -> tuple[tuple[AddressRange, int, int], ...]:
+    """Return (sector, bits that rose, bits that fell) of every sector with bits that count as different."""
+    size = m.chip.flash.sector_size
+    sums: dict[int, list[int]] = {}
+    for area in m.comparison.counted:
+        cuts = range(area.range.start - area.range.start % size, area.range.stop, size)
+        for at in cuts:
+            part = area.range.intersection(AddressRange(at, at + size))
+            rows = sums.setdefault(m.chip.canonical(at), [0, 0])
+            if part == area.range:
+                risen, fallen = area.risen, area.fallen
+            else:
+                good, suspect = _read(m, m.good.dump, part), _read(m, m.suspect.dump, part)
+                risen, fallen = (
+                    int(np.bitwise_count(x).sum(dtype=np.int64)) for x in (suspect & ~good, good & ~suspect)
+                )
+            rows[0] += risen
+            rows[1] += fallen
+    return tuple((AddressRange(at, at + size), sums[at][0], sums[at][1]) for at in sorted(sums))
+
+
+def _read(m: Measured, dump: MemoryImage, part: AddressRange) -> Bytes:
+    """Return the bytes of a part in whichever alias the dump holds them."""
+    canonical = m.chip.canonical(part.start)
+    for start in (part.start, canonical, m.chip.secure_alias(canonical)):
+        if dump.covers(start, start + part.size):
+            return dump.read(start, start + part.size)
+    return np.empty(0, np.uint8)
+
+
+def _lane(m: Measured, facts: BoardFacts, base: int, good: bool) -> Lane:
+    shift = m.chip.flash.base - base
+    view = facts.dump.crop(base, base + m.chip.flash.size).shifted(shift)
+    inside = AddressRange(base, base + m.chip.flash.size)
+    areas = (
+        ()
+        if good
+        else tuple(
+            replace(a, range=a.range.shifted(shift))
+            for a in m.comparison.of(AreaState.DIFFERS)
+            if inside.covers(a.range)
+        )
+    )
+    differing = merged(a.range for a in areas)
+    spans = spans_of(view, masked=facts.masked, differing=differing)
+    small = tuple(a for a in areas if not any(s.look is Look.DIFFERS and s.range.overlaps(a.range) for s in spans))
+    return Lane(facts.board.name, base, good, spans, small)
+
+
+def spans_of(
+    view: MemoryImage, *, masked: Iterable[AddressRange] = (), differing: Sequence[AddressRange] = ()
+) -> tuple[Span, ...]:
+    """Return a dump as at most `MOST_SPANS` stretches, or as few as its gaps allow."""
+    grain = FINEST
+    while True:
+        spans = _spans(view, grain, masked, differing)
+        if len(spans) <= MOST_SPANS or grain >= max(view.span.size, FINEST):
+            return spans
+        grain *= 2
+
+
+def _spans(
+    view: MemoryImage, grain: int, masked: Iterable[AddressRange], differing: Sequence[AddressRange]
+) -> tuple[Span, ...]:
+    found = [Span(r, Look.UNREADABLE) for r in view.unreadable]
+    hidden = merged(masked)
+    for segment in view.segments:
+        for r in subtracted((segment.range,), hidden):
+            found += _looks(segment.data[r.start - segment.start : r.stop - segment.start], r.start, grain, differing)
+        found += [Span(h.intersection(segment.range), Look.MASKED) for h in hidden if h.overlaps(segment.range)]
+    return _joined(found)
+
+
+def _looks(data: Bytes, start: int, grain: int, differing: Sequence[AddressRange]) -> list[Span]:
+    """Classify a stretch grain by grain: fill with few other bytes is fill, a quarter that differs differs."""
+    edges = np.unique(np.concatenate(([start], np.arange(start - start % grain + grain, start + data.size, grain))))
+    cuts = edges - start
+    sizes = np.diff([*cuts, data.size])
+    filled = np.add.reduceat((data != 0xFF).astype(np.int64), cuts)
+    lit = np.add.reduceat((data != 0x00).astype(np.int64), cuts)
+    flags = np.zeros(data.size, np.int64)
+    for r in differing:
+        flags[max(0, r.start - start) : max(0, r.stop - start)] = 1
+    apart = np.add.reduceat(flags, cuts) * 4 >= sizes
+    kinds = np.where(filled * 64 <= sizes, 1, np.where(lit * 64 <= sizes, 2, np.where(apart, 3, 0)))
+    looks = (Look.CONTENT, Look.ERASED, Look.ZERO, Look.DIFFERS)
+    return [Span(AddressRange(int(a), int(a + n)), looks[int(k)]) for a, n, k in zip(edges, sizes, kinds, strict=True)]
+
+
+def _joined(spans: Iterable[Span]) -> tuple[Span, ...]:
+    out: list[Span] = []
+    for s in sorted(spans, key=lambda s: s.range):
+        if out and out[-1].look is s.look and out[-1].range.stop == s.range.start:
+            out[-1] = Span(AddressRange(out[-1].range.start, s.range.stop), s.look)
+        elif s.range.size:
+            out.append(s)
+    return tuple(out)
+
+
+# ------------------------------------------------------------------------------------------------ the axis
+GAP_WIDTH = 1.6
+_KIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class CondensedAxis:
+    """Addresses against places on the paper, linear between the breaks.
+
+    Parameters
+    ----------
+    breaks
+        Addresses, ascending.
+    places
+        Where they stand on the paper, ascending.
+    gaps
+        Ranges that were cut short because nothing there was read.
+    """
+
+    breaks: tuple[int, ...]
+    places: tuple[float, ...]
+    gaps: tuple[AddressRange, ...]
+
+    def place(self, address: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the place of an address; beyond the ends the last slope goes on."""
+        return _extended(np.asarray(address, float), self.breaks, self.places)
+
+    def address(self, place: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Return the address at a place."""
+        return _extended(np.asarray(place, float), self.places, self.breaks)
+
+    def width(self, r: AddressRange) -> float:
+        """Return the share of the whole width that a range takes, 0 to 1."""
+        a, b = self.place([r.start, r.stop])
+        return float((b - a) / (self.places[-1] - self.places[0]))
+
+    def apply(self, ax: Axes) -> None:
+        """Make it the x axis of a plot: data coordinates stay addresses."""
+        ax.set_xscale("function", functions=(self.place, self.address))
+        ax.set_xlim(self.breaks[0], self.breaks[-1])
+
+
+def condensed_axis(shown: Iterable[AddressRange], edges: Iterable[int]) -> CondensedAxis:
+    """Return the axis for what is shown.
+
+    Parameters
+    ----------
+    shown
+        What was read; everything else becomes a gap.
+    edges
+        Addresses where something begins or ends; between two of them the axis is linear.
+    """
+    kept = merged(shown)
+    if not kept:
+        return CondensedAxis((0, 1), (0.0, 1.0), ())
+    inner = {e for e in edges if any(r.start < e < r.stop for r in kept)}
+    breaks = sorted({*inner, *(r.start for r in kept), *(r.stop for r in kept)})
+    gaps = [AddressRange(a.stop, b.start) for a, b in pairwise(kept)]
+    starts = {g.start for g in gaps}
+    widths = [GAP_WIDTH if a in starts else max(0.5, ((b - a) / _KIB) ** 0.38) for a, b in pairwise(breaks)]
+    places = np.concatenate(([0.0], np.cumsum(widths)))
+    return CondensedAxis(tuple(breaks), tuple(places.tolist()), tuple(gaps))
+
+
+def chosen_ticks(axis: CondensedAxis, wanted: Sequence[int], *, apart: float = 0.021) -> list[int]:
+    """Return those of the wanted addresses, first come first served, that stand far enough from each other."""
+    total = axis.places[-1] - axis.places[0]
+    taken: list[int] = []
+    for address in wanted:
+        here = float(axis.place(address))
+        if axis.breaks[0] <= address <= axis.breaks[-1] and all(
+            abs(here - float(axis.place(t))) >= apart * total for t in taken
+        ):
+            taken.append(address)
+    return sorted(taken)
+
+
+def _extended(x: npt.NDArray[np.float64], xs: Sequence[float], ys: Sequence[float]) -> npt.NDArray[np.float64]:
+    a, b = np.asarray(xs, float), np.asarray(ys, float)
+    out = np.array(np.interp(x, a, b), float)
+    low, high = (b[1] - b[0]) / (a[1] - a[0]), (b[-1] - b[-2]) / (a[-1] - a[-2])
+    out[x < a[0]] = (b[0] + (x - a[0]) * low)[x < a[0]]
+    out[x > a[-1]] = (b[-1] + (x - a[-1]) * high)[x > a[-1]]
+    return out
+
+
+# ------------------------------------------------------------------------------------------------ small strips
+_STRIP = {
+    Look.CONTENT: ("#56B4E9", 1.0),
+    Look.DIFFERS: ("#D55E00", 1.0),
+    Look.ERASED: ("#9a9a9a", 0.12),
+    Look.ZERO: ("#E0C000", 0.45),
+    Look.MASKED: ("#8c8c8c", 0.65),
+    Look.UNREADABLE: ("#303030", 1.0),
+}
+"""Colour and height of a stretch in a strip: the height tells them apart without colour."""
+
+_STRIP_WIDTH, _STRIP_HEIGHT = 760.0, 22.0
+
+
+def strip_svg(rows: Sequence[tuple[Span, ...]], links: Sequence[tuple[AddressRange, AddressRange]] = ()) -> str:
+    """Return rows of stretches over one axis as a small SVG of rectangles; `links` join the first two rows."""
+    axis = condensed_axis((s.range for row in rows for s in row), (e for row in rows for s in row for e in _ends(s)))
+    scale = _STRIP_WIDTH / axis.places[-1]
+    step, out = _STRIP_HEIGHT * 2, []
+    for n, row in enumerate(rows):
+        for s in row:
+            a, b = (float(x) * scale for x in axis.place([s.range.start, s.range.stop]))
+            colour, share = _STRIP[s.look]
+            out.append(_rectangle(a, n * step + _STRIP_HEIGHT * (1 - share), b - a, _STRIP_HEIGHT * share, colour))
+    for above, below in links:
+        x = [float(axis.place(v)) * scale for v in (above.start, above.stop, below.stop, below.start)]
+        out.append(
+            f'<polygon points="{x[0]:.1f},{_STRIP_HEIGHT:.0f} {x[1]:.1f},{_STRIP_HEIGHT:.0f} {x[2]:.1f},{step:.0f} '
+            f'{x[3]:.1f},{step:.0f}" fill="#CC79A7" fill-opacity=".35" stroke="#8F3D6B" stroke-width=".8"/>'
+        )
+    high = step * len(rows) - _STRIP_HEIGHT
+    return (
+        f'<svg viewBox="0 0 {_STRIP_WIDTH:.0f} {high + 1:.0f}" width="100%" style="max-width:{_STRIP_WIDTH:.0f}px" '
+        f'xmlns="http://www.w3.org/2000/svg">{"".join(out)}</svg>'
+    )
+
+
+def _ends(s: Span) -> tuple[int, int]:
+    return s.range.start, s.range.stop
+
+
+def _rectangle(x: float, y: float, width: float, height: float, colour: str) -> str:
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 0.8):.1f}" height="{height:.1f}" fill="{colour}"/>'

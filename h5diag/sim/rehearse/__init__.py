@@ -1,0 +1,66 @@
+"""The rehearsal: a person's own provisioning script against a chip that is not there. Nothing is executed."""
+
+from __future__ import annotations
+
+from h5diag.sim.rehearse.calls import Call, parse_call
+from h5diag.sim.rehearse.chip_state import (
+    CLOSED,
+    FINAL,
+    LOCKED,
+    OFF,
+    ON,
+    OPEN,
+    PROVISIONED,
+    PROVISIONING,
+    STATES,
+    TZ_CLOSED,
+    ChipState,
+    Part,
+)
+from h5diag.sim.rehearse.shell_words import parse_shell, syntax_errors
+from h5diag.sim.rehearse.walk import (
+    TARGETS,
+    Rehearsal,
+    Stage,
+    Step,
+    Unchecked,
+    Walk,
+    rehearse,
+    unchecked,
+    walk_script,
+)
+from h5diag.sim.rehearse.world import PROGRAMMER, Stop, Word, normal, read_script, script_file
+
+__all__ = [
+    "CLOSED",
+    "FINAL",
+    "LOCKED",
+    "OFF",
+    "ON",
+    "OPEN",
+    "PROGRAMMER",
+    "PROVISIONED",
+    "PROVISIONING",
+    "STATES",
+    "TARGETS",
+    "TZ_CLOSED",
+    "Call",
+    "ChipState",
+    "Part",
+    "Rehearsal",
+    "Stage",
+    "Step",
+    "Stop",
+    "Unchecked",
+    "Walk",
+    "Word",
+    "normal",
+    "parse_call",
+    "parse_shell",
+    "read_script",
+    "rehearse",
+    "script_file",
+    "syntax_errors",
+    "unchecked",
+    "walk_script",
+]

@@ -1,0 +1,593 @@
+"""A Windows batch script (.bat), followed by a parser and evaluator of our own.
+
+A logical line is a command, or a block in parentheses; ``%NAME%`` is replaced when the whole of it is read and
+``!NAME!`` when each command runs, as cmd.exe does, so a script that tests a stale ``%errorlevel%`` goes wrong here too.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from h5diag.errors import InputError
+from h5diag.sim.rehearse.world import (
+    UNKNOWN,
+    FunctionReturn,
+    ScriptExit,
+    Stop,
+    Word,
+    World,
+    normal,
+    unreadable,
+)
+
+_PERCENT = re.compile(
+    r"%%|%~([a-z]*)([0-9])|%([0-9*])|%([A-Za-z_][\w.()-]*)(?::([^%]*?))?%|%~?([a-z]*)~?:?\$?PATH:?[0-9]?", re.I
+)
+_DELAYED = re.compile(r"!([A-Za-z_][\w.()-]*)(?::([^!]*?))?!")
+_IF = re.compile(r"if\b\s*(/i\b\s*)?(not\b\s*)?", re.I)
+_OPERAND = r"(\"[^\"]*\"|\[[^\]]*\]|{0}+)"
+_COMPARED = re.compile(
+    _OPERAND.format(r"[^\s=]") + r"\s*(==|\b(?:equ|neq|lss|leq|gtr|geq)\b)\s*" + _OPERAND.format(r"\S") + r"\s*", re.I
+)
+_FOR = re.compile(r"for\s+(/\w\s+)?(?:\"([^\"]*)\"\s+)?%(?:\x02)?([A-Za-z])\s+in\s*\((.*?)\)\s*do\s*(.*)$", re.I | re.S)
+_NAME = re.compile(r"(0x[0-9a-f]+)|[A-Za-z_]\w*", re.I)
+_QUIET = frozenset(
+    [
+        "rem",
+        "title",
+        "color",
+        "cls",
+        "chcp",
+        "timeout",
+        "ping",
+        "mode",
+        "prompt",
+        "break",
+        "ver",
+        "verify",
+        "path",
+        "assoc",
+    ]
+)
+
+
+class _Goto(Exception):
+    def __init__(self, label: str, line: int) -> None:
+        self.label, self.line = label, line
+        super().__init__(label)
+
+
+class Batch:
+    """One cmd.exe process; a script called from it shares its variables."""
+
+    def __init__(self, world: World, script: Path, arguments: tuple[str, ...] = (), cwd: Path | None = None) -> None:
+        self.world, self.script, self.file = world, script, script
+        self.cwd = cwd or script.parent
+        self.arguments = arguments
+        self.variables: dict[str, str] = {"os": "Windows_NT", "comspec": "cmd.exe"}
+        self.status = 0
+        self.delayed = False
+        self.lines: list[str] = []
+
+    def run(self) -> int:
+        """Walk the script from its first line and return its exit status."""
+        try:
+            self._file(self.script, self.arguments, 1)
+        except ScriptExit as stop:
+            self.status = stop.status
+        return self.status
+
+    def _file(self, path: Path, arguments: tuple[str, ...], line: int, label: str = "") -> None:
+        here = self.file
+        try:
+            text = self.world.script(path, here, line)
+        except InputError as error:
+            raise unreadable(error, here, line) from None
+        self.world.enter(here, line)
+        kept = self.file, self.arguments, self.lines, self.delayed
+        self.file, self.arguments, self.lines = path, arguments, text.split("\n")
+        try:
+            self._lines(self._label(label, line) if label else 0)
+        except FunctionReturn as back:
+            self.status = back.status
+        finally:
+            self.file, self.arguments, self.lines, self.delayed = kept
+            self.world.depth -= 1
+
+    def _label(self, name: str, line: int) -> int:
+        wanted = name.strip().strip(":").lower()
+        for i, text in enumerate(self.lines):
+            label = re.match(r"\s*:([^\s:]+)", text)
+            if label and label[1].lower() == wanted:
+                return i
+        raise Stop(f"there is no label :{wanted[:40]}", self.file, line)
+
+    def _lines(self, at: int) -> None:
+        while at < len(self.lines):
+            number = at + 1
+            self.world.tick(self.file, number)
+            text, at = self._logical(at)
+            bare = text.strip().lstrip("@").strip()
+            if not bare or bare.startswith(":"):
+                continue
+            try:
+                self._block(self._percent(bare, number), number)
+            except _Goto as jump:
+                if jump.label.lower().lstrip(":") == "eof":
+                    return
+                at = self._label(jump.label, jump.line)
+
+    def _logical(self, at: int) -> tuple[str, int]:
+        """Return one command with its blocks, and the number of the line behind it."""
+        text, depth = "", 0
+        while at < len(self.lines):
+            line = self.lines[at]
+            at += 1
+            bare = line.strip()
+            if bare.lower().startswith(("rem ", "::")) and depth:
+                line = ""
+            depth += _opened(line)
+            joined = line.endswith("^")
+            text += (line[:-1] if joined else line) + ("" if joined else "\n" if depth > 0 else "")
+            if depth <= 0 and not joined:
+                break
+        return text, at
+
+    # ------------------------------------------------------------------------------------------- variables
+    def _percent(self, text: str, line: int) -> str:
+        def value(m: re.Match[str]) -> str:
+            if m[0] == "%%":
+                return "%\x02"
+            if m[2] is not None:
+                return self._argument(m[1].lower(), int(m[2]))
+            if m[3] is not None:
+                return " ".join(self.arguments) if m[3] == "*" else self._argument("", int(m[3]))
+            if m[4] is not None:
+                return self._modified(self._variable(m[4]), m[5])
+            return m[0]
+
+        return _PERCENT.sub(value, text)
+
+    def _argument(self, how: str, index: int) -> str:
+        value = str(self.file) if index == 0 else self.arguments[index - 1] if index <= len(self.arguments) else ""
+        if "d" in how and "p" in how:
+            return str(normal(self.cwd, value.strip('"').replace("\\", "/")).parent).rstrip("/") + "/"
+        return value.strip('"') if how or (value.startswith('"') and how == "" and index == 0) else value
+
+    def _variable(self, name: str) -> str:
+        match name.lower():
+            case "errorlevel":
+                return str(self.status)
+            case "cd":
+                return str(self.cwd)
+            case "random" | "date" | "time" | "username" | "userprofile" | "temp" | "tmp":
+                return UNKNOWN
+        return self.variables.get(name.lower(), "")
+
+    def _modified(self, value: str, how: str | None) -> str:
+        if not how or UNKNOWN in value:
+            return value
+        if how.startswith("~"):
+            start, _, size = how[1:].partition(",")
+            begin = int(start) if start.strip().lstrip("-").isdigit() else 0
+            end = int(size) if size.strip().lstrip("-").isdigit() else None
+            tail = value[begin:]
+            return tail if end is None else tail[:end]
+        old, equals, new = how.partition("=")
+        if not equals or not old:
+            return value
+        return re.sub(re.escape(old), lambda _: new, value, flags=re.I)
+
+    def _late(self, text: str) -> str:
+        text = text.replace("%\x02", "%")
+        if not self.delayed:
+            return text
+        return _DELAYED.sub(lambda m: self._modified(self._variable(m[1]), m[2]), text)
+
+    # ------------------------------------------------------------------------------------------- commands
+    def _block(self, text: str, line: int) -> None:
+        for command, after in _split(text):
+            bare = command.strip().lstrip("@").strip()
+            self.world.tick(self.file, line + command.count("\n", 0, len(command) - len(command.lstrip())))
+            if bare:
+                self._one(bare, line)
+            line += command.count("\n") + (after == "\n")
+            if (after == "&&" and self.status) or (after == "||" and not self.status):
+                return
+
+    def _one(self, text: str, line: int) -> None:
+        low = text.lower()
+        if text.startswith("("):
+            inner, rest = _closed(text)
+            self._block(inner, line)
+            del rest
+            return
+        if low.startswith(":") or re.match(r"rem\b", low):
+            return
+        if _IF.match(text) and re.match(r"if\b", low):
+            self._if(text, line)
+            return
+        if re.match(r"for\b", low):
+            self._for(text, line)
+            return
+        if source := re.match(r"set\s+/p\s+\"?(\w+)\"?=\s*<\s*(\S+)$", text.strip(), re.I):
+            self._from_file(source[1], self._late(source[2]), line)
+            return
+        text, target, append = _redirected(self._late(text))
+        parts = _pipeline(text)
+        if len(parts) > 1:
+            stdin = ""
+            for part in parts:
+                stdin = self._simple(part.strip(), line, stdin)
+            return
+        output = self._simple(text.strip(), line, "")
+        if target and UNKNOWN not in target and target.lower() not in ("nul", "con"):
+            self.world.write(normal(self.cwd, _path(target)), output, append=append)
+
+    def _from_file(self, name: str, path: str, line: int) -> None:
+        """``set /p NAME=<file`` takes the first line of what was written before."""
+        kept = self.world.overlay.get(str(normal(self.cwd, _path(path))), UNKNOWN)
+        self.variables[name.lower()] = kept.split("\n", 1)[0].strip()
+
+    def _if(self, text: str, line: int) -> None:
+        match = _IF.match(text)
+        assert match is not None
+        rest = text[match.end() :]
+        negated, low = bool(match[2]), rest.lower()
+        ignore = bool(match[1]) or bool(re.match(r"/i\b", low))
+        if re.match(r"/i\b", low):
+            rest = rest[2:].lstrip()
+            low = rest.lower()
+        if low.startswith("exist "):
+            name, rest = _token(rest[6:])
+            holds = self.world.exists(normal(self.cwd, _path(self._known(self._late(name), line))))
+        elif low.startswith("defined "):
+            name, rest = _token(rest[8:])
+            holds = bool(self.variables.get(name.lower()))
+        elif match_level := re.match(r"errorlevel\s+(\d+)\s*", low):
+            holds, rest = self.status >= int(match_level[1]), rest[match_level.end() :]
+        elif compared := _COMPARED.match(rest):
+            a, b = (self._known(self._late(compared[i]), line) for i in (1, 3))
+            holds, rest = _compare(a, compared[2].lower(), b, ignore), rest[compared.end() :]
+        else:
+            raise Stop("this condition would end the script with a syntax error", self.file, line)
+        begin = line + text.count("\n", 0, len(text) - len(rest))
+        yes, no = _branches(rest)
+        if holds != negated:
+            self._block(yes, begin)
+        elif no:
+            self._block(no, begin + rest.count("\n", 0, len(rest) - len(no)))
+
+    def _known(self, text: str, line: int) -> str:
+        if UNKNOWN in text:
+            raise Stop("a condition hangs on what cannot be known from the files", self.file, line)
+        return text
+
+    def _for(self, text: str, line: int) -> None:
+        match = re.match(
+            r"for\s+(/\w\s+)?(?:\"([^\"]*)\"\s+)?%(?:\x02)?([A-Za-z])\s+in\s*\((.*?)\)\s*do\s*(.*)$", text, re.I | re.S
+        )
+        if match is None:
+            raise Stop("this loop is not modelled", self.file, line)
+        how, form, name, inside, body = match.groups()
+        how = (how or "").strip().lower()
+        if how == "/f":
+            values = _cut(self._source_line(inside.strip(), line), form or "")
+            for i, value in enumerate(values):
+                letter = chr(ord(name) + i)
+                body = re.sub(rf"%\x02?~?{letter}\b", lambda _, v=value: v, body)
+            self._block(body, line)
+            return
+        values = [self._late(v) for v in inside.split()]
+        if how == "/l":
+            numbers = [int(n) for n in re.findall(r"-?\d+", inside)]
+            step = numbers[1] if len(numbers) == 3 else 0
+            values = (
+                [str(n) for n in range(numbers[0], numbers[2] + (step > 0) - (step < 0), step)][:1000] if step else []
+            )
+        for value in values:
+            self._block(re.sub(rf"%\x02?~?{name}\b", lambda _, v=value: v, body), line)
+
+    def _source_line(self, inside: str, line: int) -> str:
+        """Return the first line that ``for /f`` reads: of a text in quotes, of a command, or of a file."""
+        if inside.startswith('"'):
+            return self._late(inside.strip('"'))
+        if inside.startswith("'"):
+            kept = self.status
+            command, _, _ = _redirected(inside.strip("'").replace("^", ""))
+            try:
+                return self._simple(self._late(command.strip()), line, "").split("\n", 1)[0]
+            except Stop:
+                return UNKNOWN
+            finally:
+                self.status = kept
+        return self.world.overlay.get(str(normal(self.cwd, _path(self._late(inside)))), UNKNOWN).split("\n", 1)[0]
+
+    def _simple(self, text: str, line: int, stdin: str) -> str:
+        """Run one command and return what it prints."""
+        words = _words(text)
+        if not words:
+            return ""
+        first = words[0].text.lower()
+        if first.startswith("echo") and first != "echoes" and (first == "echo" or not first[4:5].isalnum()):
+            said = text[5:]
+            self.world.prompts.append(said)
+            return said + "\n"
+        if first in _QUIET or first in ("setlocal", "endlocal"):
+            if first == "setlocal" and "enabledelayedexpansion" in text.lower():
+                self.delayed = True
+            return ""
+        match first:
+            case "set":
+                self._set(text[3:].strip(), line)
+                return ""
+            case "goto":
+                raise _Goto(words[1].text if len(words) > 1 else "eof", line)
+            case "exit":
+                rest = [w.text for w in words[1:] if w.text.lower() != "/b"]
+                status = int(rest[0]) if rest and rest[0].lstrip("-").isdigit() else self.status
+                if any(w.text.lower() == "/b" for w in words[1:]):
+                    raise FunctionReturn(status)
+                raise ScriptExit(status)
+            case "pause" | "cmd" | "cmd.exe":
+                if first == "pause":
+                    self.world.answer("\n".join(self.world.prompts[-8:]), "")
+                elif len(words) > 2 and words[1].text.lower() == "/c":
+                    return self._simple(" ".join(f'"{w.text}"' if w.quoted else w.text for w in words[2:]), line, "")
+                return ""
+            case "cd" | "chdir" | "pushd":
+                self._enter([w.text for w in words[1:] if w.text.lower() != "/d"])
+                return ""
+            case "popd" | "shift":
+                self.arguments = self.arguments[1:] if first == "shift" else self.arguments
+                return ""
+            case "call" | "start":
+                return self._called(words, text, line, first == "start")
+        path = _path(words[0].text)
+        if UNKNOWN in path:
+            raise Stop("which program this line runs cannot be known", self.file, line)
+        if path.lower().endswith((".bat", ".cmd")):
+            # without CALL the called script does not come back
+            self._other(path, tuple(w.text for w in words[1:]), line)
+            raise ScriptExit(self.status)
+        self.status, output = self.world.run(tuple(words), self.cwd, self.file, line, stdin)
+        return output
+
+    def _called(self, words: list[Word], text: str, line: int, start: bool) -> str:
+        rest = [w for w in words[1:] if not (start and w.text.lower() in ("/w", "/wait", "/b", "call", "cmd", "/c"))]
+        if start and rest and rest[0].quoted and not rest[0].text.lower().endswith((".bat", ".cmd")):
+            rest = rest[1:]  # the title of the window
+        if not rest:
+            return ""
+        target = rest[0].text
+        arguments = tuple(w.text for w in rest[1:])
+        if target.startswith(":"):
+            kept = self.delayed
+            self._file(self.file, arguments, line, target)
+            self.delayed = kept
+        elif _path(target).lower().endswith((".bat", ".cmd")):
+            if start:
+                child = Batch(self.world, normal(self.cwd, _path(target)), arguments, self.cwd)
+                child.variables, child.file = dict(self.variables), self.file
+                self.status = child.run()
+            else:
+                self._other(_path(target), arguments, line)
+        else:
+            at = text.lower().index(target.lower()) if target.lower() in text.lower() else 0
+            return self._simple(self._percent(text[at:], line), line, "")
+        return ""
+
+    def _other(self, path: str, arguments: tuple[str, ...], line: int) -> None:
+        script = normal(self.cwd, path)
+        if UNKNOWN in path:
+            raise Stop("which script is called cannot be known", self.file, line)
+        if not self.world.exists(script):
+            self.status = 1
+            return
+        self.status = 0
+        self._file(script, arguments, line)
+
+    def _enter(self, names: list[str]) -> None:
+        if names:
+            path = normal(self.cwd, _path(names[0]))
+            self.status = int(not self.world.is_folder(path))
+            self.cwd = self.cwd if self.status else self.world.find(path) or path
+
+    def _set(self, text: str, line: int) -> None:
+        low = text.lower()
+        if low.startswith("/p"):
+            name, _, prompt = text[2:].strip().strip('"').partition("=")
+            self.variables[name.strip().lower()] = self.world.answer(prompt or self.world.prompts[-1], name.strip())
+            return
+        if low.startswith("/a"):
+            name, _, value = text[2:].strip().strip('"').partition("=")
+            value = re.sub(
+                r"[A-Za-z_]\w*", lambda m: m[0] if m[0].lower().startswith("0x") else self._variable(m[0]) or "0", value
+            )
+            simple = re.fullmatch(r"\s*(\d+)\s*([+\-*])\s*(\d+)\s*", value)
+            if simple:
+                a, b = int(simple[1]), int(simple[3])
+                self.variables[name.strip().lower()] = str({"+": a + b, "-": a - b, "*": a * b}[simple[2]])
+            else:
+                self.variables[name.strip().lower()] = value.strip() if value.strip().isdigit() else UNKNOWN
+            return
+        if text.startswith('"'):
+            text = text[1 : text.rfind('"')] if text.rfind('"') > 0 else text[1:]
+        name, equals, value = text.partition("=")
+        if not equals:
+            return
+        if value:
+            self.variables[name.strip().lower()] = value.rstrip("\n")
+        else:
+            self.variables.pop(name.strip().lower(), None)
+
+
+def _path(text: str) -> str:
+    return text.replace('"', "").replace("\\", "/").strip()
+
+
+def _opened(line: str) -> int:
+    """Return how many parentheses a line leaves open: those that open a block or close one."""
+    bare = line.strip().lstrip("@")
+    if bare.startswith(":") or re.match(r"rem\b|echo\b", bare, re.I):
+        return 0 if not bare.lower().startswith("echo") else -bare.count(")") if bare == ")" else 0
+    depth, quoted = 0, False
+    for i, c in enumerate(line):
+        if c == '"':
+            quoted = not quoted
+        elif quoted or (i and line[i - 1] == "^"):
+            continue
+        elif c == "(" and (not line[:i].strip() or re.search(r"[\s&|(@)\]\"]$", line[:i])):
+            depth += 1
+        elif c == ")" and not re.match(r"\s*echo\b", line[:i], re.I):
+            depth -= 1
+    return depth
+
+
+def _closed(text: str) -> tuple[str, str]:
+    """Return the inside of a block that begins `text`, and what follows it."""
+    depth, quoted, at_line = 0, False, ""
+    for i, c in enumerate(text):
+        at_line = "" if c == "\n" else at_line + c
+        if c == '"':
+            quoted = not quoted
+        elif c == "\n":
+            quoted = False
+        elif quoted:
+            continue
+        elif (
+            c == "(" and (i == 0 or text[i - 1] in ' \t\n&|(@)]"') and not re.match(r"\s*@?(echo|rem)\b", at_line, re.I)
+        ):
+            depth += 1
+        elif c == ")" and not re.match(r"\s*@?(echo|rem)\b", at_line[:-1], re.I):
+            depth -= 1
+            if not depth:
+                return text[1:i], text[i + 1 :]
+    return text[1:], ""
+
+
+def _branches(text: str) -> tuple[str, str]:
+    """Return what a condition runs when it holds, and when it does not."""
+    bare = text.lstrip()
+    if not bare.startswith("("):
+        return text, ""
+    inner, rest = _closed(bare)
+    match = re.match(r"\s*else\b\s*", rest, re.I)
+    lead = "\n" * text[: len(text) - len(bare)].count("\n")
+    return lead + inner, rest[match.end() :] if match else ""
+
+
+def _split(text: str) -> list[tuple[str, str]]:
+    """Split a block into commands and the sign behind each: line end, ``&``, ``&&``, ``||``."""
+    out: list[tuple[str, str]] = []
+    start, depth, quoted, i = 0, 0, False, 0
+    while i < len(text):
+        c = text[i]
+        line = text[text.rfind("\n", 0, i) + 1 : i]
+        talk = re.match(r"\s*@?(echo|rem|::)", line, re.I)
+        if c == '"':
+            quoted = not quoted
+        elif c == "\n":
+            quoted = False
+            if depth <= 0:
+                out.append((text[start:i], "\n"))
+                start = i + 1
+        elif quoted or (i and text[i - 1] == "^"):
+            pass
+        elif c == "(" and not talk:
+            depth += 1
+        elif c == ")" and not talk:
+            depth -= 1
+        elif depth <= 0 and c in "&|" and not re.search(r"[<>]$", text[:i]):
+            pair = text[i : i + 2]
+            if pair in ("&&", "||") or c == "&":
+                if re.match(r"\s*@?if\b", text[start:i], re.I):
+                    pass  # what follows belongs to the condition
+                else:
+                    out.append((text[start:i], pair if pair in ("&&", "||") else "&"))
+                    start = i + (2 if pair in ("&&", "||") else 1)
+                i += 1 if pair in ("&&", "||") else 0
+        i += 1
+    out.append((text[start:], ""))
+    return out
+
+
+def _redirected(text: str) -> tuple[str, str, bool]:
+    """Take the redirections off a command; return it, the file that standard output goes to, and whether it is added."""
+    target, append = "", False
+
+    def off(m: re.Match[str]) -> str:
+        nonlocal target, append
+        if m[1] not in ("2",) and not m[3].startswith("&"):
+            target, append = m[3].strip('"'), m[2] == ">>"
+        return " "
+
+    outside = re.sub(r"(?<![\w^])([12]?)(>>|>)\s*(&[12]|\"[^\"]*\"|[^\s&|<>]+)", off, text) if ">" in text else text
+    return re.sub(r"<\s*\S+", " ", outside) if re.match(r"(?!echo).*<\s*\S", outside, re.I) else outside, target, append
+
+
+def _pipeline(text: str) -> list[str]:
+    if "|" not in text or re.match(r"echo\b.*\[.*\|.*\]", text, re.I):
+        return [text]
+    parts, quoted, start = [], False, 0
+    for i, c in enumerate(text):
+        if c == '"':
+            quoted = not quoted
+        elif c == "|" and not quoted and text[i - 1 : i] != "^":
+            parts.append(text[start:i])
+            start = i + 1
+    return [*parts, text[start:]]
+
+
+def _words(text: str) -> list[Word]:
+    """Split a command into arguments as Windows programs do."""
+    out: list[Word] = []
+    current, quoted, was, any_text = "", False, False, False
+    for c in text:
+        if c == '"':
+            quoted, was, any_text = not quoted, True, True
+        elif c in " \t\n;," and not quoted and not (c in ";," and out):
+            if any_text:
+                out.append(Word(current, was))
+            current, was, any_text = "", False, False
+        elif c == "^" and not quoted:
+            continue
+        else:
+            current, any_text = current + c, True
+    if any_text:
+        out.append(Word(current, was))
+    return out
+
+
+def _cut(text: str, form: str) -> list[str]:
+    """Return the tokens that ``for /f`` takes of a line."""
+    delims = re.search(r"delims=(.*?)(?:\s+\w+=|$)", form, re.I)
+    tokens = re.search(r"tokens=([\d,*-]+)", form, re.I)
+    if UNKNOWN in text:
+        return [UNKNOWN] * (tokens[1].count(",") + 1 if tokens else 1)
+    cut = [t for t in re.split(f"[{re.escape((delims[1] if delims else ' ') or ' ')}\t]+", text) if t]
+    wanted = [int(n) for n in re.findall(r"\d+", tokens[1])] if tokens else [1]
+    return [cut[n - 1] if 0 < n <= len(cut) else "" for n in wanted]
+
+
+def _token(text: str) -> tuple[str, str]:
+    text = text.lstrip()
+    match = re.match(r"\"[^\"]*\"|[^\s(]\S*", text)
+    return (match[0], text[match.end() :].lstrip()) if match else ("", text)
+
+
+def _compare(a: str, operator: str, b: str, ignore: bool) -> bool:
+    if operator == "==":
+        return a.lower() == b.lower() if ignore else a == b
+    try:
+        x: int | str = int(a, 0)
+        y: int | str = int(b, 0)
+    except ValueError:
+        x, y = (a.lower(), b.lower()) if ignore else (a, b)
+    if isinstance(x, int) != isinstance(y, int):
+        x, y = str(x), str(y)
+    order = (x > y) - (x < y)  # type: ignore[operator]
+    return {"equ": order == 0, "neq": order != 0, "lss": order < 0, "leq": order <= 0}.get(
+        operator, order > 0 if operator == "gtr" else order >= 0
+    )

@@ -1,0 +1,200 @@
+"""TOML and JSON files into values of one class each, which checks every key and type as it is made.
+
+A file is written by a stranger: whatever stands in it, the answer is a value or one `InputError` with the file, the
+path to the key and the line where there is one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from h5diag.errors import InputError
+
+T = TypeVar("T")
+
+MOST_DOTS = 500
+"""Dots in a line of TOML: a key of many parts costs its reader the square of their number."""
+
+_MOST_SHOWN = 200
+_WORDS = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "a table",
+    "null": "nothing",
+}
+_FIELD = re.compile(r"Object (contains unknown|missing required) field `(.*?)`(?: - at `(.*)`)?\Z", re.DOTALL)
+_TYPE = re.compile(r"Expected `(.*?)`, got `(.*?)`(?: - at `(.*)`)?\Z", re.DOTALL)
+_HEADER = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]")
+_KEY = re.compile(r"\s*([^=#\s][^=#]*?)\s*=")
+
+
+def parse_toml(data: bytes, kind: type[T], source: str, known: Sequence[str] = ()) -> T:
+    """Return the value of class `kind` that a TOML file holds.
+
+    Parameters
+    ----------
+    data
+        The file's bytes.
+    kind
+        A `msgspec.Struct` that forbids unknown fields.
+    source
+        The file's name, for errors.
+    known
+        What is said of a key that is none; the class's own keys by default.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.count(".") > MOST_DOTS:
+                raise InputError(
+                    f"more than {MOST_DOTS} dots in a line",
+                    source=source,
+                    place=f"line {number}",
+                    advice="write a list over several lines",
+                )
+        table = tomllib.loads(text)
+    except RecursionError:
+        raise InputError("not readable as TOML: nested too deeply", source=source) from None
+    except UnicodeDecodeError as error:
+        place = f"line {data[: error.start].count(10) + 1}"
+        raise InputError(
+            "a byte that is no UTF-8", source=source, place=place, advice="save the file as UTF-8"
+        ) from None
+    except ValueError as error:  # not TOML, or a number of thousands of digits
+        at = re.search(r"\(at (line \d+)", str(error))
+        problem = re.sub(r" \(at .*", "", _short(str(error)))
+        raise InputError(f"not readable as TOML: {problem}", source=source, place=at[1] if at else "") from None
+    return convert(table, kind, source, text, known)
+
+
+def parse_json(data: bytes, source: str) -> dict[str, Any]:
+    """Return the object that a JSON file holds, for `convert`; InputError when it is no object."""
+    try:
+        value = json.loads(data.decode("utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"is no JSON ({error.msg})",
+            source=source,
+            place=f"line {error.lineno}",
+            advice="write it with --json and nothing else in the file",
+        ) from None
+    except (ValueError, RecursionError):  # no UTF-8, a number of thousands of digits, brackets without end
+        raise InputError("is no JSON that a tool writes", source=source, advice="write it again with --json") from None
+    if not isinstance(value, dict):
+        raise InputError("holds no JSON object", source=source, advice="write it again with --json")
+    return value
+
+
+def convert(table: Any, kind: type[T], source: str, text: str = "", known: Sequence[str] = ()) -> T:
+    """Return `table` as a value of class `kind`.
+
+    Raises
+    ------
+    InputError
+        With the path to the key that is wrong, and its line when `text` is the TOML that `table` was read from.
+    """
+    try:
+        return msgspec.convert(table, kind)
+    except RecursionError:
+        raise InputError("is nested too deeply", source=source) from None
+    except msgspec.ValidationError as error:
+        path, problem, advice = _explained(str(error), kind, known)
+        line = line_of(text, path)
+        raise InputError(
+            f"{_short(path)} {problem}" if path else problem,
+            source=source,
+            place=f"line {line}" if line else "",
+            advice=advice,
+        ) from None
+
+
+def line_of(text: str, path: str) -> int | None:
+    """Return the line of TOML in which the key at `path` (``suspects[1].name``) stands; None when it is not found."""
+    parts = re.sub(r"\[\d+\]$", "", path)
+    table, counts = "", dict[str, int]()
+    found = None
+    for number, line in enumerate(text.split("\n"), 1):
+        if header := _HEADER.match(line):
+            name = header[2].replace(" ", "")
+            if header[1] == "[[":
+                counts[name] = counts.get(name, -1) + 1
+                name = f"{name}[{counts[name]}]"
+            table = name
+            if path in (table, parts):
+                found = found or number
+        elif key := _KEY.match(line):
+            here = f"{table}.{key[1]}" if table else key[1]
+            if here.strip("\"'") == parts or parts.startswith(here + "."):
+                return number
+    return found
+
+
+def _explained(message: str, kind: type, known: Sequence[str]) -> tuple[str, str, str]:
+    """Return the path, what is wrong there, and what to do, out of msgspec's message."""
+    if found := _FIELD.match(message):
+        where = (found[3] or "$").removeprefix("$").removeprefix(".")
+        path = f"{where}.{found[2]}" if where else found[2]
+        if found[1].startswith("missing"):
+            return path, "is missing", ""
+        keys = known or _keys(kind, where)
+        return path, "is no known key", "known here: " + ", ".join(keys) if keys else ""
+    if found := _TYPE.match(message):
+        wanted = " or ".join(_WORDS.get(w, w) for w in found[1].split(" | ") if w != "null")
+        return (
+            (found[3] or "").removeprefix("$").removeprefix("."),
+            f"is {_WORDS.get(found[2], found[2])}, not {wanted}",
+            "",
+        )
+    text, _, where = message.partition(" - at `")
+    where = where.rstrip("`").removeprefix("$").removeprefix(".")
+    if found := re.match(r"Invalid enum value (.*)", text, re.DOTALL):
+        choices = _choices(_type_at(kind, where))
+        return where, f"is {_short(found[1])}; it is {', '.join(choices[:-1])} or {choices[-1]}", ""
+    return where, text[:1].lower() + text[1:], ""
+
+
+def _type_at(kind: Any, where: str) -> Any:
+    """Return the annotation of what stands at a path below the class `kind`; None when nothing does."""
+    for part in re.sub(r"\[[^\]]*\]", "", where).split("."):
+        inner = _structs(kind)
+        field = next((f for f in msgspec.structs.fields(inner[0]) if f.encode_name == part), None) if inner else None
+        if field is None:
+            return None
+        kind = field.type
+    return kind
+
+
+def _keys(kind: Any, where: str) -> tuple[str, ...]:
+    """Return the keys of the class that stands at a path below `kind`; empty when none does."""
+    inner = _structs(_type_at(kind, where) if where else kind)
+    return tuple(f.encode_name for f in msgspec.structs.fields(inner[0])) if inner else ()
+
+
+def _choices(kind: Any) -> list[str]:
+    """Return in words what an annotation takes."""
+    if kind is bool:
+        return ["true", "false"]
+    parts = getattr(kind, "__args__", ())
+    if not parts:
+        return [] if kind is type(None) else [_WORDS.get(getattr(kind, "__name__", ""), "something else")]
+    return [c for p in parts for c in ([p] if isinstance(p, str) else _choices(p))]
+
+
+def _structs(kind: Any) -> list[Any]:
+    """Return the classes in an annotation such as ``list[Board] | None``."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return [kind]
+    return [s for a in getattr(kind, "__args__", ()) for s in _structs(a)]
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."

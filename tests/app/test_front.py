@@ -1,0 +1,132 @@
+"""The front door: few names, nothing heavy, any kind of memory, and results that show themselves within bounds."""
+
+from __future__ import annotations
+
+import ast
+import html
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from intelhex import IntelHex
+
+import h5diag as h5
+from h5diag.case.samples import data_folder
+from h5diag.errors import InputError
+
+DOOR = """
+read_memory write_memory read_options read_log load_layout load_chip locate correlate compare examine load_case
+sort_evidence diagnose connect probes read_loader read_loader_log capture_script MemoryImage AddressRange errors
+"""
+NAMES = set(DOOR.split())
+BASE, MOVED = 0x08000000, 0x20000
+LAYOUT = "oemirot-2m-overwrite"
+
+
+def content(size: int, seed: int) -> bytes:
+    return np.random.default_rng(seed).integers(0, 256, size, np.uint8).tobytes()
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[bytes, bytes]:
+    good = content(0x8000, 1) + b"\xff" * 0x38000
+    suspect = b"\xff" * MOVED + good[:0x8000] + b"\xff" * 0x18000
+    return good, suspect
+
+
+def test_exactly_these_names_are_there():
+    assert set(h5.__all__) == NAMES
+    for name in NAMES:
+        assert getattr(h5, name) is not None
+    assert set(dir(h5)) >= NAMES
+    with pytest.raises(AttributeError):
+        h5.list_probes  # noqa: B018
+
+
+def test_import_loads_nothing_heavy():
+    code = "import sys, h5diag; print(sorted(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    loaded = {name.split(".")[0] for name in ast.literal_eval(out)}
+    assert not loaded & {"numpy", "pyocd", "matplotlib", "ipywidgets", "intelhex", "cryptography", "msgspec"}
+
+
+def test_any_kind_of_memory_is_taken(pair, tmp_path):
+    good, suspect = pair
+    (tmp_path / "good.bin").write_bytes(good)
+    hex_ = IntelHex()
+    hex_.puts(BASE, good)
+    image = h5.MemoryImage.from_bytes(good, BASE)
+    dump = (suspect, BASE)
+    wanted = [{"displacement": MOVED, "bytes": 0x8000}]
+    for reference in (tmp_path / "good.bin", str(tmp_path / "good.bin"), hex_, image, (good, BASE)):
+        found = h5.locate(reference, dump, chip="h563", reference_base=BASE)
+        assert found.to_dict()["displacements"] == wanted
+    assert h5.locate(good, suspect, chip="h563", base=BASE, reference_base=BASE).to_dict()["displacements"] == wanted
+    with pytest.raises(InputError, match="no address"):
+        h5.locate(good, suspect)
+    assert h5.read_memory(h5.write_memory(image, tmp_path / "a.hex")) == image
+
+
+def test_what_a_command_prints_one_call_gives(pair, tmp_path, capsys):
+    from h5diag.app.cli import main
+
+    paths = []
+    for name, data in zip(("good.bin", "suspect.bin"), pair, strict=True):
+        (tmp_path / name).write_bytes(data)
+        paths.append(str(tmp_path / name))
+    for command, call in (("locate", h5.locate), ("compare", h5.compare)):
+        assert main([command, *paths, "--layout", LAYOUT, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == call(*paths, layout=LAYOUT).to_dict()
+
+
+def test_a_chip_that_is_assumed_is_said(pair):
+    good, suspect = ((data, BASE) for data in pair)
+    for found in (h5.locate(good, suspect), h5.compare(good, suspect), h5.correlate(good, suspect)):
+        assert found.to_dict()["chip_known_by"] == "assumed"
+    for found in (h5.locate(good, suspect, chip="stm32u575zi"), h5.compare(good, suspect, chip="stm32u575zi")):
+        assert (found.to_dict()["chip"], found.to_dict()["chip_known_by"]) == ("stm32u575zi", "given")
+
+
+def results(pair):
+    good, suspect = ((data, BASE) for data in pair)
+    founding = data_folder() / "founding"
+    yield h5.read_memory(founding / "good.hex")
+    yield h5.locate(good, suspect)
+    yield h5.correlate(good, suspect)
+    yield h5.compare(good, suspect)
+    diagnosis = h5.diagnose(founding)
+    yield diagnosis
+    yield diagnosis.first
+
+
+def test_results_show_themselves_within_bounds(pair):
+    for result in results(pair):
+        name = type(result).__name__
+        assert len(repr(result).encode()) <= 1024, name
+        text = result._repr_html_()
+        assert len(text.encode()) <= 30_000, name
+        assert "<script" not in text, name
+        json.dumps(result.to_dict(), allow_nan=False)
+        assert len(result.to_frame()) >= 1, name
+        picture = result.plot()
+        assert picture.data.startswith(b"<?xml"), name
+        first = repr(result).splitlines()[0]
+        assert " ".join(str(result).split()).startswith(first[:200]), name
+        assert html.escape(first.split(": ")[-1][:60]) in text, name
+
+
+def test_the_two_lines_of_the_readme_work(pair, tmp_path):
+    good, suspect = ((data, BASE) for data in pair)
+    assert h5.locate(good, suspect).plot().alt
+    path = h5.diagnose(str(data_folder() / "founding")).write_up(tmp_path / "report.html")
+    assert path.read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_a_stranger_cannot_write_markup_into_a_result(tmp_path):
+    evil = tmp_path / "<img src=x onerror=alert(1)>.bin"
+    evil.write_bytes(content(64, 3))
+    image = h5.read_memory(evil, base=BASE)
+    assert "<img" not in image._repr_html_()
+    assert "\x1b" not in str(h5.read_memory((b"a" * 16, BASE)))

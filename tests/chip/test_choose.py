@@ -1,0 +1,130 @@
+"""One place chooses the chip: the order, the narrowing, and that no device is taken for another."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from h5diag.chip import Chip, KnownBy, chip_names, choose_chip, describe, find_device, load_chip
+from h5diag.chip.files import index, make_index
+from h5diag.errors import InputError
+
+
+@dataclass
+class Read:
+    dev_id: int | None
+    flash_kib: int | None = None
+
+
+@dataclass
+class Laid:
+    chip: Chip
+
+
+ALL = {
+    "given": "l5",
+    "identity": Read(0x474),
+    "dev_ids": [0x482],
+    "option_names": ["SRAM1_3_RST", "PRODUCT_STATE", "NSBOOTADD"],
+    "sidecars": ["stm32u545re"],
+    "layout": Laid(load_chip("stm32h523cc")),
+}
+ORDER = [
+    ("given", "stm32l552ze", KnownBy.GIVEN),
+    ("identity", "stm32h503rb", KnownBy.IDENTITY),
+    ("dev_ids", "stm32u575zi", KnownBy.DEV_ID),
+    ("option_names", "stm32h563zi", KnownBy.OPTION_NAMES),
+    ("sidecars", "stm32u545re", KnownBy.SIDECAR),
+    ("layout", "stm32h523cc", KnownBy.LAYOUT),
+]
+
+
+def test_the_index_is_what_the_files_make():
+    assert make_index() == make_index.__globals__["_text"]("index.json"), "run `make index`"
+
+
+@pytest.mark.parametrize("first", range(len(ORDER)))
+def test_the_order(first):
+    given = {name: ALL[name] for name, _, _ in ORDER[first:]}
+    choice = choose_chip(**given)
+    _, name, by = ORDER[first]
+    assert (choice.chip.name, choice.known_by, choice.assumed) == (name, by, False)
+    assert choice.text
+
+
+def test_nothing_known_is_an_assumption_and_says_so():
+    choice = choose_chip(dev_ids=[None, 0, 0xFFF, -1, 0xFFFFFFFF], sidecars=["no such chip"], marking="STM32U575ZIT6")
+    assert choice.assumed
+    assert choice.chip.name == "stm32h563zi"
+    assert "assumed" in choice.text
+    assert choice.to_dict()["chip_known_by"] == "assumed"
+
+
+@pytest.mark.parametrize(
+    ("narrowing", "name"),
+    [
+        ({}, "stm32h563zi"),
+        ({"flash_kib": 1024}, "stm32h563zg"),
+        ({"flash_kib": 77}, "stm32h563zi"),
+        ({"marking": "STM32H562ZGT6"}, "stm32h562zg"),
+        ({"marking": "STM32L552ZET6"}, "stm32h563zi"),
+        ({"device_name": "STM32H573"}, "stm32h573ii"),
+        ({"device_name": "STM32H573", "flash_kib": 1024}, "stm32h563zg"),
+    ],
+)
+def test_size_marking_and_name_narrow_within_the_family_only(narrowing, name):
+    for how in ({"dev_ids": [0x10016484]}, {"identity": Read(0x484)}):
+        assert choose_chip(**how, **narrowing).chip.name == name
+
+
+def test_a_family_word_is_narrowed_and_a_name_is_not():
+    assert choose_chip(given="stm32h563zi", flash_kib=1024).chip.name == "stm32h563zi"
+    assert choose_chip(given="h5", dev_ids=[0x484], flash_kib=2048).chip.name == "stm32h563zi"
+    assert "0x472" in choose_chip(given="h563", dev_ids=[0x472]).text
+    with pytest.raises(InputError, match="known:"):
+        choose_chip(given="h99")
+
+
+@pytest.mark.parametrize("name", chip_names())
+def test_every_chip_file_is_found_by_its_own_identity(name):
+    chip = load_chip(name)
+    found = choose_chip(
+        dev_ids=[chip.identity.dev_id],
+        flash_kib=chip.flash.size // 1024,
+        marking=chip.parts[0].replace("?", "V") + "T6",
+    )
+    assert found.chip is chip
+
+
+@pytest.mark.parametrize("device", index().devices, ids=[f"{d.dev_id:03x}-{i}" for i, d in enumerate(index().devices)])
+def test_no_device_is_taken_for_another(device):
+    files = {load_chip(p.name).identity.dev_id for p in index().parts}
+    for choice in (choose_chip(dev_ids=[device.dev_id]), choose_chip(device_name=device.name)):
+        assert choice.known_by is KnownBy.DEV_ID
+        assert choice.device.dev_id == device.dev_id
+        if device.dev_id in files:
+            assert choice.chip.identity.dev_id == device.dev_id
+        else:
+            assert choice.chip is None
+            assert choice.to_dict()["device"] == {"dev_id": device.dev_id, "name": device.name}
+            assert device.name in choice.text
+        assert choice.read_as.identity.dev_id == device.dev_id
+    by_names = choose_chip(option_names=device.options)
+    family = by_names.device.series if by_names.chip is None else "STM32" + by_names.chip.family.upper()
+    assert by_names.assumed or family == device.series
+
+
+def test_a_device_that_no_list_knows_is_no_other():
+    choice = choose_chip(dev_ids=[0x7A5])
+    assert choice.chip is None
+    assert choice.to_dict()["device"] == {"dev_id": 0x7A5, "name": None}
+    assert choice.read_as.options == ()
+    assert choose_chip(dev_ids=[0x7A5, 0x484]).chip.name == "stm32h563zi"
+
+
+def test_a_device_without_a_chip_file_has_geometry_and_protection_only():
+    chip = describe(find_device(0x413))
+    assert (chip.flash.size, chip.flash.base, chip.trustzone, chip.errata) == (1 << 20, 0x08000000, False, ())
+    assert [chip.state(v).name for v in (0xAA, 0xCC, 0x3F)] == ["RDP 0", "RDP 2", "RDP 1"]
+    assert describe(find_device(0x410)).state(1).debug == "none"
+    assert describe(find_device(0x417)).flash.erased == 0
+    assert describe(find_device(0x486)).options == ()
