@@ -275,7 +275,8 @@ def sort_evidence(
     *,
     good: Iterable[str | os.PathLike[str]] = (),
     suspect: Iterable[str | os.PathLike[str]] = (),
-    **told: str,
+    into: str | os.PathLike[str] | None = None,
+    **details: str,
 ) -> Any:
     """Return what each file is and which board it belongs to; ``.write("h5diag-case")`` makes the case folder.
 
@@ -285,11 +286,13 @@ def sort_evidence(
         Files and folders, in any mixture.
     good, suspect
         Those of a board that works, and of a board in question; they decide for files named alike.
-    told
+    into
+        A case folder to which the files are added; ``.write()`` then mends it.
+    details
         ``title chip layout marking package good_access suspect_access good_mode suspect_mode``, as far as known.
     """
-    from h5diag.case.intake import Told
+    from h5diag.case.intake import Details
     from h5diag.case.intake import sort_evidence as sort
 
     paths = [files] if isinstance(files, str | os.PathLike) else list(files)
-    return sort(paths, good=list(good), suspect=list(suspect), told=Told(**told))
+    return sort(paths, good=list(good), suspect=list(suspect), details=Details(**details), into=into)

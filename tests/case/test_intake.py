@@ -11,6 +11,7 @@ from pathlib import Path, PurePath
 import numpy as np
 import pytest
 
+import h5diag as h5
 from h5diag.app.cli import evidence as cli
 from h5diag.app.cli import main
 from h5diag.case.folder import load_case
@@ -744,3 +745,13 @@ def test_the_text_for_a_person(tmp_path, capsys):
     assert out.rstrip().endswith(f"next: h5diag diagnose {tmp_path / 'case'}")
     case = load_case(tmp_path / "case")
     assert {b.name for b in case.suspects} == {"custom", "nucleo"}
+
+
+def test_a_notebook_sorts_and_writes_in_two_calls(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = drop(tmp_path, "good.hex", "suspect.hex")
+    case = h5.sort_evidence(folder, title="two boards").write()
+    assert (case, load_case(case).title) == (Path("h5diag-case"), "two boards")
+    more = drop(tmp_path / "2", "suspect-log.txt")
+    assert h5.sort_evidence(more / "suspect-log.txt", into=case).write() == case
+    assert load_case(case).suspects[0].log.name == "suspect-log.txt"

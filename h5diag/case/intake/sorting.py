@@ -98,8 +98,8 @@ class Sorted:
         What would let more be decided.
     remarks
         What was assumed or left out, one sentence each.
-    existing
-        What the case folder said before, when files are added to one.
+    existing, into
+        What the case folder said before, and where it is, when files are added to one.
     """
 
     details: Details
@@ -109,6 +109,7 @@ class Sorted:
     missing: tuple[Missing, ...] = ()
     remarks: tuple[str, ...] = ()
     existing: CaseTable | None = None
+    into: Path | None = None
 
     @property
     def suspects(self) -> tuple[BoardFiles, ...]:
@@ -118,6 +119,15 @@ class Sorted:
     def of(self, role: Role) -> tuple[Evidence, ...]:
         """Return the files that belong to no board and have this role."""
         return tuple(e for e in self.rest if e.role is role)
+
+    def write(self, folder: str | os.PathLike[str] | None = None) -> Path:
+        """Make the case folder (``h5diag-case`` by default), or mend the one that was added to; return where it is."""
+        from h5diag.case.intake.writing import new_folder, write_case
+
+        wanted = os.fspath(folder) if folder is not None else None
+        path = self.into if self.into is not None and wanted is None else new_folder(wanted)
+        write_case(self, path)
+        return path
 
 
 def sort_evidence(
@@ -150,12 +160,12 @@ def sort_evidence(
         When a path is missing, or no file is evidence. One file among others that cannot be read is no error: it is
         in `Sorted.unused` with the reason.
     """
-    paths, details = list(paths), details or Details()
-    table = read_table(Path(into))[0] if into is not None else None
-    before = _boards_of(table, Path(into)) if table is not None and into is not None else Boards()
+    paths, details, into = list(paths), details or Details(), Path(into) if into is not None else None
+    table = read_table(into)[0] if into is not None else None
+    before = _boards_of(table, into) if table is not None and into is not None else Boards()
     known = {e.path.resolve() for b in (before.good, *before.suspects) for e in b.files}
     if table is not None and into is not None:
-        known |= {(Path(into) / name).resolve() for name in _others(table)}
+        known |= {(into / name).resolve() for name in _others(table)}
     good_files, suspect_files = _existing(good), _existing(suspect)
     everything, count = _told([*paths, *good_files, *suspect_files], known)
     unused = tuple(e for e in everything if e.role is Role.NONE)
@@ -185,7 +195,7 @@ def sort_evidence(
     remarks += [
         f"{given}/case.toml was not read; the new case tells only what the files themselves tell"
         for given in map(Path, paths)
-        if is_evidence(given / "case.toml") and (into is None or given.resolve() != Path(into).resolve())
+        if is_evidence(given / "case.toml") and (into is None or given.resolve() != into.resolve())
     ]
     chips = sorted({e.chip for e in told if e.chip})
     details = replace(details, chip=details.chip or (chips[0] if len(chips) == 1 else ""))
@@ -197,7 +207,7 @@ def sort_evidence(
             key=lambda e: (e.role.value, e.path.name != "flash_layout.h", str(e.path)),
         )
     )
-    result = Sorted(details, boards, rest, unused, (), tuple(dict.fromkeys(remarks)), table)
+    result = Sorted(details, boards, rest, unused, (), tuple(dict.fromkeys(remarks)), table, into)
     return replace(result, missing=_missing(result))
 
 
