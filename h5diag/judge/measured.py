@@ -15,18 +15,17 @@ from h5diag.evidence.texts import Log, RawRegister, chip_of, parse_listing, pars
 from h5diag.layout import Layout, load_layout
 from h5diag.measure.compare import Comparison, compare
 from h5diag.measure.firmware import (
-    NO_ELF,
     ExaminedImage,
     Match,
     SlotState,
     StageReport,
+    boot_states,
     compare_build,
     examine_images,
     load_decrypt_key,
     load_verify_key,
     read_elf_map,
     recognise_stage,
-    slot_states,
 )
 from h5diag.measure.loader.elf import read_loader
 from h5diag.measure.loader.signs import Answer, LoaderSign, loader_bypassed, loader_mislinked
@@ -300,7 +299,7 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
         layout = layouts[0] if layouts else None
         images = examine_images(dump, layout=layout, verify_keys=verify, decrypt_keys=decrypt)
         if layout:
-            slots = slot_states(dump, layout, examined=images)
+            slots = boot_states(dump, layout, examined=images).slots
     return BoardFacts(board, dump, options, log, uart, compare_reads(reads), hidden, masked, images, slots)
 
 
@@ -351,7 +350,7 @@ def _known(
         elsewhere = locate(image.image, suspect.judged, layout=layout, cancel=cancel)
     matches: tuple[Match, ...] = ()
     if equal < image.image.size:
-        names = read_elf_map(image.file) if image.image.origin.kind == "elf" else NO_ELF
+        names = read_elf_map(image.file) if image.image.origin.kind == "elf" else None
         matches = compare_build(suspect.judged, image.image, layout=layout, images=suspect.images, names=names)
     return KnownFact(image, comparison, seen, equal, elsewhere, matches)
 

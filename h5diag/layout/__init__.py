@@ -11,17 +11,16 @@ from h5diag.chip import Chip
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, read_evidence
 from h5diag.evidence.files import decode_text
-from h5diag.layout.displacement import Explanation, ExplanationKind, explain
 from h5diag.layout.header import parse_flash_layout
 from h5diag.layout.presets import preset, preset_names
-from h5diag.layout.slots import NO_SLOT, Layout, Mode, Role, Security, Slot
+from h5diag.layout.slots import Explanation, ExplanationKind, Layout, Loader, Mode, Role, Security, Slot, explain
 from h5diag.limits import LAYOUT
 
 __all__ = [
-    "NO_SLOT",
     "Explanation",
     "ExplanationKind",
     "Layout",
+    "Loader",
     "Mode",
     "Role",
     "Security",

@@ -6,10 +6,12 @@ Only the text itself is read: an ``#include`` is passed over, and nothing of it 
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Iterator
+from typing import Any
 
 from h5diag.chip import Chip
 from h5diag.errors import InputError
-from h5diag.layout.bounded import TooMuch, bounded_preprocessor
 from h5diag.layout.presets import area_slot, chip_with_flash
 from h5diag.layout.slots import Layout, Mode, Role, Security, Slot
 from h5diag.memory import AddressRange
@@ -17,6 +19,18 @@ from h5diag.memory import AddressRange
 MOST_CHARACTERS = 128 << 10
 LONGEST_LINE = 1000
 """Characters of a header, and of a line with its continuations; ST's headers stay well below."""
+
+
+_MODES = (
+    ("MCUBOOT_OVERWRITE_ONLY", Mode.OVERWRITE),
+    ("MCUBOOT_SWAP_USING_MOVE", Mode.SWAP_MOVE),
+    ("MCUBOOT_SWAP_USING_OFFSET", Mode.SWAP_OFFSET),
+    ("MCUBOOT_DIRECT_XIP_REVERT", Mode.DIRECT_XIP_REVERT),
+    ("MCUBOOT_DIRECT_XIP", Mode.DIRECT_XIP),
+    ("MCUBOOT_RAM_LOAD", Mode.RAM_LOAD),
+    ("MCUBOOT_SWAP_USING_SCRATCH", Mode.SWAP_SCRATCH),
+)
+"""The macros that the boot loader itself is compiled with, in the order in which they count."""
 
 
 def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip | None = None) -> Layout:
@@ -64,17 +78,21 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
     base = chip.flash.base
     one_image = value("MCUBOOT_APP_IMAGE_NUMBER", 2) == 1
     boot, boot_size = value("FLASH_AREA_BL2_OFFSET", 0), value("FLASH_AREA_BL2_SIZE")
-    overwrite = "MCUBOOT_OVERWRITE_ONLY" in defined
-    scratch_size = 0 if overwrite else value("FLASH_AREA_SCRATCH_SIZE", 0)
+    scratch_size = value("FLASH_AREA_SCRATCH_SIZE", 0)
+    mode = next((m for macro, m in _MODES if macro in defined), None)
+    if mode is None:
+        # The choice stands in the boot loader's own configuration: without a scratch area it can only overwrite.
+        mode = Mode.SWAP_SCRATCH if scratch_size else Mode.OVERWRITE
+    scratch_size = scratch_size if mode is Mode.SWAP_SCRATCH else 0
     scratch = value("FLASH_AREA_SCRATCH_OFFSET", boot + boot_size) if scratch_size else boot + boot_size
     primary = value("FLASH_AREA_0_OFFSET")
     secure_stop = primary + value("FLASH_S_PARTITION_SIZE", value("FLASH_AREA_0_SIZE"))
     try:
         slots = [
-            Slot("boot", -1, Role.BOOT, Security.SECURE, AddressRange(base + boot, base + boot + boot_size)),
+            Slot("boot", None, Role.BOOT, Security.SECURE, AddressRange(base + boot, base + boot + boot_size)),
             Slot(
                 "scratch",
-                -1,
+                None,
                 Role.SCRATCH,
                 Security.SECURE,
                 AddressRange(base + scratch, base + scratch + scratch_size),
@@ -86,7 +104,7 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
                 slots.append(area_slot(i, offset, size, base, one_image or not chip.trustzone))
         hidden = AddressRange(base, base + value("FLASH_BL2_HDP_END", scratch + scratch_size - 1) + 1)
         secure = AddressRange(base, base + secure_stop if chip.trustzone else base)
-        return Layout(source, chip, Mode.OVERWRITE if overwrite else Mode.SWAP, tuple(slots), secure, hidden, source)
+        return Layout(source, chip, mode, tuple(slots), secure, hidden, source)
     except ValueError as error:
         raise InputError(str(error), source=source, advice="check the chip against FLASH_TOTAL_SIZE") from None
 
@@ -156,3 +174,104 @@ def _check_size(text: str, source: str) -> None:
             source=source,
             place=f"line {1 + text.count(chr(10), 0, text.rfind('/*'))}",
         )
+
+
+MOST_EXPANDED = 1_000_000
+"""Characters that all macros of a header may expand to; every expansion counts for 50 at least."""
+
+MOST_TOKENS = 5000
+"""Tokens of one expression."""
+
+MOST_SECONDS = 1.0
+"""Processor time, for what the other limits do not see."""
+
+
+class TooMuch(BaseException):
+    """The header asks for too much work. No `Exception`: the preprocessor would take it for a wrong expression."""
+
+    def __init__(self, line: int = 0) -> None:
+        super().__init__()
+        self.line = line
+
+
+def bounded_preprocessor(source: str) -> Any:
+    """Return a preprocessor that includes nothing and raises `TooMuch`.
+
+    Its ``problems`` are the errors of the text, its ``unknown`` the names that an expression used undefined.
+    """
+    from pcpp import Preprocessor
+
+    _bound_shifts()
+
+    class Bounded(Preprocessor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.problems: list[InputError] = []
+            self.unknown: list[str] = []
+            self.spent, self.factor, self.end = 0, 1, time.thread_time() + MOST_SECONDS
+            super().__init__()
+            evaluate = self.evaluator  # type: ignore[has-type]
+
+            def evaluated(tokens: Any, **names: Any) -> Any:
+                self.spend(0, tokens, len(tokens) > MOST_TOKENS)
+                return evaluate(tokens, **names)
+
+            self.evaluator = evaluated
+
+        def spend(self, characters: int, tokens: Any, stop: bool = False) -> None:
+            self.spent += 50 + characters
+            if stop or self.spent > MOST_EXPANDED or time.thread_time() > self.end:
+                raise TooMuch(tokens[0].lineno if tokens else 0)
+
+        def expand_macros(self, tokens: Any, expanding_from: Any = ()) -> Any:
+            self.spend(_length(tokens), tokens)
+            out = super().expand_macros(tokens, list(expanding_from))
+            self.spend(0, out, self.factor * len(out) > MOST_EXPANDED)
+            return out
+
+        def macro_expand_args(self, macro: Any, args: Any) -> Any:
+            # Each token of the macro can become a whole argument, as it stands or expanded.
+            outer, self.factor = self.factor, 1 + len(macro.value)
+            longest = max((_length(a) for a in args), default=0)
+            self.spend(0, macro.value, self.factor * longest > MOST_EXPANDED)
+            try:
+                return super().macro_expand_args(macro, args)
+            finally:
+                self.factor = outer
+
+        def include(self, tokens: Any, original_line: Any = None) -> Iterator[Any]:
+            return iter(())
+
+        def on_error(self, file: str, line: int, message: str) -> None:
+            text = message if len(message) <= 200 else message[:200] + "..."
+            self.problems.append(InputError(text, source=source, place=f"line {line}"))
+
+        def on_directive_unknown(self, directive: Any, toks: Any, ifpassthru: bool, precedingtoks: Any) -> bool:
+            if directive.value == "error":
+                self.on_error(source, directive.lineno, "#error " + "".join(t.value for t in toks).strip())
+            return True  # #warning and the like say nothing about the slots
+
+        def on_unknown_macro_in_expr(self, ident: str) -> int:
+            self.unknown.append(ident)
+            return 0  # as C says for #if
+
+    return Bounded()
+
+
+def _length(tokens: Any) -> int:
+    return sum(len(t.value) for t in tokens)
+
+
+def _bound_shifts() -> None:
+    """Make a shift by 64 bits and more an error of the expression; pcpp would build the number first."""
+    from pcpp.evaluator import Value
+
+    whole = Value.__lshift__
+    if whole.__name__ == "bounded":
+        return
+
+    def bounded(self: Any, other: Any) -> Any:
+        if not 0 <= int(Value(other)) < 64:
+            return Value(0, exception=ArithmeticError("a shift by 64 bits or more"))
+        return whole(self, other)
+
+    Value.__lshift__ = bounded

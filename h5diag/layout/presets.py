@@ -15,12 +15,13 @@ from msgspec.structs import replace
 
 from h5diag.chip import DEFAULT_CHIP, Chip, chip_names, load_chip
 from h5diag.errors import InputError
-from h5diag.layout.slots import Layout, Mode, Role, Security, Slot
+from h5diag.layout.slots import Layout, Loader, Mode, Role, Security, Slot
 from h5diag.memory import AddressRange
 
 REF = "STM32CubeH5, NUCLEO-H563ZI OEMiROT_Boot/Inc/flash_layout.h"
 BOOT_SIZE = 0x18000
 SCRATCH_SIZE = 0x10000
+_MODES = {"overwrite": Mode.OVERWRITE, "swap": Mode.SWAP_SCRATCH}
 SECURE_SIZE = 0x6000
 NONSECURE_SIZE = {"2m": 0xA0000, "1m": 0x40000}
 FLASH_SIZE = {"2m": 0x200000, "1m": 0x100000}
@@ -30,9 +31,7 @@ def preset_names() -> tuple[str, ...]:
     """Return the names of all presets."""
     return tuple(
         f"oemirot-{size}-{mode}{images}{data}"
-        for size, mode, images, data in product(
-            NONSECURE_SIZE, ("overwrite", "swap"), ("", "-1image"), ("", "-data1", "-data2")
-        )
+        for size, mode, images, data in product(NONSECURE_SIZE, _MODES, ("", "-1image"), ("", "-data1", "-data2"))
     )
 
 
@@ -41,12 +40,12 @@ def preset(name: str, chip: Chip | None = None) -> Layout:
     if name not in preset_names():
         raise InputError(f"no layout preset is called {name!r}", advice="presets: " + ", ".join(preset_names()))
     words = name.split("-")
-    size, mode = words[1], Mode(words[2])
+    size, mode = words[1], _MODES[words[2]]
     data = 2 if "data2" in words else 1 if "data1" in words else 0
     chip = chip or chip_with_flash(FLASH_SIZE[size])
     sector, one = chip.flash.sector_size, "1image" in words
     s_data, ns_data = sector * (data >= 1), sector * (data >= 2)
-    begin = BOOT_SIZE + (SCRATCH_SIZE if mode is Mode.SWAP else 0)
+    begin = BOOT_SIZE + (SCRATCH_SIZE if mode.swaps else 0)
     areas = compose(
         begin=begin,
         one_image=one,
@@ -57,8 +56,8 @@ def preset(name: str, chip: Chip | None = None) -> Layout:
     )
     base = chip.flash.base
     slots = [
-        Slot("boot", -1, Role.BOOT, Security.SECURE, AddressRange(base, base + BOOT_SIZE)),
-        Slot("scratch", -1, Role.SCRATCH, Security.SECURE, AddressRange(base + BOOT_SIZE, base + begin)),
+        Slot("boot", None, Role.BOOT, Security.SECURE, AddressRange(base, base + BOOT_SIZE)),
+        Slot("scratch", None, Role.SCRATCH, Security.SECURE, AddressRange(base + BOOT_SIZE, base + begin)),
     ]
     slots += [area_slot(i, start, length, base, one) for i, (start, length) in areas.items() if length]
     secure_stop = areas[0][0] + SECURE_SIZE
@@ -71,6 +70,7 @@ def preset(name: str, chip: Chip | None = None) -> Layout:
             AddressRange(base, base + secure_stop),
             AddressRange(base, base + begin),
             REF,
+            Loader.ST,
         )
     except ValueError as error:
         raise InputError(f"the layout does not fit the chip: {error}", source=name) from None

@@ -24,12 +24,12 @@ from h5diag.measure.firmware import (
     Check,
     DecryptKey,
     VerifyKey,
+    boot_states,
     examine_images,
     find_vector_tables,
     parse_decrypt_key,
     parse_trailer,
     parse_verify_key,
-    slot_states,
 )
 from h5diag.memory import MemoryImage
 
@@ -87,7 +87,7 @@ def one(data: bytes) -> None:
     memory = MemoryImage.from_bytes(data, BASES[choice % len(BASES)])
     layout = LAYOUTS[choice >> 4 & 1]
     images = examine_images(memory, layout=layout, verify_keys=VERIFY, decrypt_keys=DECRYPT)
-    slot_states(memory, layout, examined=images)
+    boot_states(memory, layout, examined=images)
     find_vector_tables(memory, layout.chip)
     for i in images:
         if i.verification.hash is Check.VALID and i.verification.decrypted_hash is not Check.VALID:

@@ -9,7 +9,7 @@ import pytest
 
 from h5diag.chip import load_chip
 from h5diag.errors import InputError
-from h5diag.layout import NO_SLOT, ExplanationKind, Mode, Role, explain, load_layout, parse_flash_layout, preset_names
+from h5diag.layout import ExplanationKind, Mode, Role, explain, load_layout, parse_flash_layout, preset_names
 from h5diag.memory import AddressRange
 
 HEADER = """
@@ -203,5 +203,4 @@ def test_without_slots_no_displacement_is_called_slot():
 
 def test_no_slot_is_false_and_named():
     layout = load_layout("oemirot-2m-overwrite")
-    assert layout.slot_at(0x08170000) is NO_SLOT
-    assert not NO_SLOT
+    assert layout.slot_at(0x08170000) is None

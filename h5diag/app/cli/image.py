@@ -10,8 +10,12 @@ from typing import TYPE_CHECKING
 from h5diag.app.cli.command import Command, Result, number
 
 if TYPE_CHECKING:
-    from h5diag.measure.firmware import ElfMap, JudgedImage, Link, Match, Overview, SlotState, StageReport
+    from h5diag.layout import Layout
+    from h5diag.measure.firmware import ElfMap, JudgedImage, Link, Match, NextBoot, Overview, SlotState, StageReport
     from h5diag.memory import MemoryImage
+
+
+BOOT_MODES = ("overwrite", "swap-scratch", "swap-move", "swap-offset", "direct-xip", "direct-xip-revert", "ram-load")
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -29,7 +33,17 @@ def _arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--base", metavar="ADDRESS", type=number, help="address of the first byte of a .bin")
     parser.add_argument("--chip", metavar="C", default="", help="chip file or family word (default: the layout's)")
-    parser.add_argument("--loader", choices=("st", "upstream"), default="st", help="whose MCUboot the board runs")
+    parser.add_argument(
+        "--loader",
+        choices=("st", "upstream"),
+        help="whose MCUboot the board runs (default: as layout, strings or trailer magic tell)",
+    )
+    parser.add_argument(
+        "--boot-mode",
+        metavar="M",
+        choices=BOOT_MODES,
+        help=f"how it installs: {', '.join(BOOT_MODES)} (default: the layout's)",
+    )
     parser.add_argument(
         "--build",
         metavar="FILE",
@@ -65,9 +79,9 @@ def _run(options: Namespace) -> Result:
     from h5diag.app.front import subject_of
     from h5diag.errors import InputError
     from h5diag.evidence.files import read_image
+    from h5diag.layout import Loader, Mode
     from h5diag.measure.firmware import (
         Build,
-        Loader,
         examine_firmware,
         load_decrypt_key,
         load_verify_key,
@@ -87,19 +101,21 @@ def _run(options: Namespace) -> Result:
         remarks.append("the file is one image and its address was assumed: give --base to place it in the layout")
     if chosen.choice.assumed:
         remarks.append(chosen.choice.text)
-    loader = Loader(options.loader)
+    loader = Loader(options.loader) if options.loader else None
+    mode = Mode(options.boot_mode) if options.boot_mode else None
     overview = examine_firmware(
         memory,
         known,
         layout=layout,
         loader=loader,
+        mode=mode,
         verify_keys=verify_keys,
         decrypt_keys=decrypt_keys,
         builds=[Build(b, read_image(b, base=options.build_base), _names(b)) for b in options.build],
     )
     stages: tuple[StageReport, ...] = ()
     if layout and options.flashed:
-        boot = read_image(options.boot, base=layout.slot("boot").range.start) if options.boot else None
+        boot = read_image(options.boot, base=_boot_start(layout)) if options.boot else None
         stages = (
             recognise_stage(
                 memory,
@@ -108,13 +124,15 @@ def _run(options: Namespace) -> Result:
                 boot=boot,
                 updates=[read_image(f, base=options.build_base) for f in options.update],
                 decrypt_keys=decrypt_keys,
-                loader=loader,
+                loader=overview.boot.choice.rules.loader if overview.boot else Loader.ST,
                 package=options.package,
             ),
         )
     document: dict[str, object] = {
         **chosen.choice.to_dict(),
         "images": [_image(i) for i in overview.images],
+        "next_boot": [_next_boot(n) for n in (overview.boot.next_boot if overview.boot else ())],
+        "boot_loader": _boot_choice(overview),
         "slots": [_slot(s) for s in overview.slots],
         "builds": [{"file": b.build.name, "matches": [_match(m) for m in b.matches]} for b in overview.builds],
         "vector_tables": [_vectors(link) for link in overview.links],
@@ -133,11 +151,11 @@ def _is_one_image(memory: MemoryImage) -> bool:
     return assumed and bool(memory.size) and any(i.address == memory.span.start for i in find_images(memory))
 
 
-def _names(path: str) -> ElfMap:
+def _names(path: str) -> ElfMap | None:
     from h5diag.evidence.files import Kind, tell_kind
-    from h5diag.measure.firmware import NO_ELF, read_elf_map
+    from h5diag.measure.firmware import read_elf_map
 
-    return read_elf_map(path) if tell_kind(Path(path)) is Kind.ELF else NO_ELF
+    return read_elf_map(path) if tell_kind(Path(path)) is Kind.ELF else None
 
 
 def _image(judged: JudgedImage) -> dict[str, object]:
@@ -147,7 +165,7 @@ def _image(judged: JudgedImage) -> dict[str, object]:
     v, header = i.verification, i.image.header
     return {
         "address": i.image.address,
-        "slot": i.slot.name,
+        "slot": str(i.slot or "none"),
         "version": str(header.version),
         "header_size": header.header_size,
         "body_size": header.body_size,
@@ -201,10 +219,37 @@ def _slot(s: SlotState) -> dict[str, object]:
     }
 
 
+def _next_boot(n: NextBoot) -> dict[str, object]:
+    return {
+        "image": n.image,
+        "action": n.action.value,
+        "version": n.version.short if n.version else None,
+        "changes_flash": n.changes_flash,
+        "text": n.text,
+    }
+
+
+def _boot_choice(overview: Overview) -> dict[str, object] | None:
+    if not overview.boot:
+        return None
+    choice = overview.boot.choice
+    return {
+        "loader": choice.rules.loader.value,
+        "mode": choice.rules.mode.value,
+        "assumed": choice.assumed,
+        "text": choice.text,
+    }
+
+
+def _boot_start(layout: Layout) -> int:
+    slot = layout.slot("boot")
+    return slot.range.start if slot else layout.chip.flash.base
+
+
 def _match(m: Match) -> dict[str, object]:
     return {
         "address": m.address,
-        "slot": m.slot.name,
+        "slot": str(m.slot or "none"),
         "displacement": m.displacement,
         "size": m.size,
         "compared": m.compared,
@@ -236,7 +281,7 @@ def _vectors(link: Link) -> dict[str, object]:
         "reset": t.reset,
         "world": t.world.value,
         "linked": t.linked,
-        "slot": link.slot.name,
+        "slot": str(link.slot or "none"),
         "displacement": link.displacement,
         "text": link.text,
     }
@@ -277,7 +322,9 @@ def _text(file: str, overview: Overview, stages: Sequence[StageReport], remarks:
     for s in states:
         at = s.content.address or s.slot.range.start
         lines.append(f"{s.slot.name:{wide}}  0x{at:08X}  {s.state.value:<15}  {s.reason}")
-    lines += [f"next boot, image {image}: {s.next_boot.text}" for image, s in {s.slot.image: s for s in states}.items()]
+    if overview.boot:
+        lines += [f"next boot, image {n.image}: {n.text}" for n in overview.boot.next_boot]
+        lines.append(f"boot loader: {overview.boot.choice.text}")
     lines += [f"open point, {s.slot}: {p}" for s in states for p in s.open_points]
     for b in overview.builds:
         lines.append(f"build {b.build.name}: " + ("; ".join(map(str, b.matches)) or "nowhere in the dump"))
@@ -301,7 +348,7 @@ def _image_lines(judged: JudgedImage) -> list[str]:
     flags = f", flags {' '.join(header.flag_names)}" if header.flags else ""
     alternative = f" (or {v.body.alternative})" if v.body.alternative else ""
     lines = [
-        f"image at 0x{i.image.address:08X}, version {header.version}, slot {i.slot.name}: {judged.state.value}",
+        f"image at 0x{i.image.address:08X}, version {header.version}, slot {i.slot or 'none'}: {judged.state.value}",
         f"    state      {judged.reason}",
         f"    header     {header.header_size} bytes, body {header.body_size} bytes{flags}",
         f"    body       looks {v.body.kind.value}{alternative}: {v.body.why}",

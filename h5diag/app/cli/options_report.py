@@ -181,7 +181,7 @@ def run_log(arguments: Namespace) -> Result:
                 "file": p.write.file,
                 "address": p.write.address if p.write.address >= 0 else None,
                 "size": p.write.size,
-                "slot": p.slot.name,
+                "slot": str(p.slot or "none"),
                 "result": p.step.name.lower().replace("_", "-"),
                 "line": p.write.line,
             }

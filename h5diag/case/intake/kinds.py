@@ -19,7 +19,7 @@ from h5diag.evidence.files import Kind, decode_text, is_text, parse_memory_text,
 from h5diag.evidence.files.kind import SUFFIXES
 from h5diag.evidence.texts import LogKind, parse_log, parse_registers
 from h5diag.limits import TEXT, VIEW
-from h5diag.measure.firmware.mcuboot import parse_header
+from h5diag.measure.firmware.image import parse_header
 from h5diag.measure.loader.elf import read_loader
 from h5diag.memory import Access, MemoryImage
 

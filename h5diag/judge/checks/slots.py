@@ -19,7 +19,7 @@ def check_install(m: Measured) -> tuple[Finding, ...]:
         return ()
     by_slot = {s.slot.name: s for s in m.suspect.slots}
     pairs = [
-        (s, by_slot.get(m.layouts[0].counterpart(s.slot).name))
+        (s, by_slot.get(str(m.layouts[0].counterpart(s.slot))))
         for s in m.suspect.slots
         if s.slot.role is Role.SECONDARY
     ]
@@ -182,7 +182,9 @@ def check_header_displaced(m: Measured) -> tuple[Finding, ...]:
         if r.explanation.kind is not ExplanationKind.SLOT:
             continue
         source, target = m.layouts[0].slot_at(r.reference_start), m.layouts[0].slot_at(r.dump_start)
-        if (source.role, target.role) == (Role.PRIMARY, Role.SECONDARY) and source.image == target.image:
+        if not source or not target or source.image != target.image:
+            continue
+        if (source.role, target.role) == (Role.PRIMARY, Role.SECONDARY):
             return (
                 found(
                     "header-at-download-slot",

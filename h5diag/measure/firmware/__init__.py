@@ -1,6 +1,6 @@
 """Firmware images: what is in each slot, is it genuine, and has the boot loader taken it.
 
-``find_images`` parses images anywhere in a dump, ``examine_images`` verifies them as well, ``slot_states`` says
+``find_images`` parses images anywhere in a dump, ``examine_images`` verifies them as well, ``boot_states`` says
 what became of each slot and what the next boot will do.
 """
 
@@ -15,30 +15,50 @@ from h5diag.evidence.keys import (
     parse_decrypt_key,
     parse_verify_key,
 )
-from h5diag.measure.firmware.against import Difference, Match, compare_build
-from h5diag.measure.firmware.body import BodyKind, BodyLook, look_at_body
-from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent, examine_images
-from h5diag.measure.firmware.elfmap import NO_ELF, ElfMap, read_elf_map
-from h5diag.measure.firmware.judge import State
-from h5diag.measure.firmware.mcuboot import Flag, Header, HeaderMagic, Version, parse_header
-from h5diag.measure.firmware.nextboot import Action, Loader, NextBoot
-from h5diag.measure.firmware.opened import open_images
+from h5diag.layout import Loader
+from h5diag.measure.firmware.bootloader import Action, NextBoot
+from h5diag.measure.firmware.builds import Difference, Match, compare_build
+from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent, examine_images, open_images
+from h5diag.measure.firmware.elfmap import ElfMap, read_elf_map
+from h5diag.measure.firmware.image import (
+    BootImage,
+    Dependency,
+    Flag,
+    Header,
+    HeaderMagic,
+    Tlv,
+    Tlvs,
+    TlvType,
+    Version,
+    dependencies,
+    find_images,
+    parse_header,
+    parse_image,
+    parse_tlvs,
+)
+from h5diag.measure.firmware.nextboot import BootChoice, Explained
 from h5diag.measure.firmware.overview import Build, BuildResult, JudgedImage, Overview, examine_firmware, slot_facts
-from h5diag.measure.firmware.search import BootImage, find_images, parse_image
-from h5diag.measure.firmware.signature import Check
-from h5diag.measure.firmware.slots import SlotState, image_state, slot_states
+from h5diag.measure.firmware.slots import BootStates, SlotState, State, boot_states, image_state
 from h5diag.measure.firmware.stages import SlotFit, Stage, StageFit, StageReport, expected_flash, recognise_stage
-from h5diag.measure.firmware.tlv import Dependency, Tlv, Tlvs, TlvType, dependencies, parse_tlvs
 from h5diag.measure.firmware.trailer import Magic, Trailer, TrailerFlag, parse_trailer
 from h5diag.measure.firmware.vectors import Link, VectorTable, explain_link, find_vector_tables, vector_table_at
-from h5diag.measure.firmware.verify import Verification, open_body, verify_image
+from h5diag.measure.firmware.verify import (
+    BodyKind,
+    BodyLook,
+    Check,
+    Verification,
+    look_at_body,
+    open_body,
+    verify_image,
+)
 
 __all__ = [
-    "NO_ELF",
     "Action",
     "BodyKind",
     "BodyLook",
+    "BootChoice",
     "BootImage",
+    "BootStates",
     "Build",
     "BuildResult",
     "Check",
@@ -47,6 +67,7 @@ __all__ = [
     "Difference",
     "ElfMap",
     "ExaminedImage",
+    "Explained",
     "Fill",
     "Flag",
     "Header",
@@ -75,6 +96,7 @@ __all__ = [
     "Verification",
     "VerifyKey",
     "Version",
+    "boot_states",
     "compare_build",
     "dependencies",
     "examine_firmware",
@@ -98,7 +120,6 @@ __all__ = [
     "read_elf_map",
     "recognise_stage",
     "slot_facts",
-    "slot_states",
     "vector_table_at",
     "verify_image",
 ]

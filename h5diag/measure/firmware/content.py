@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
 
 from h5diag.evidence.keys import DecryptKey, VerifyKey
-from h5diag.layout import NO_SLOT, Layout, Mode, Slot
-from h5diag.measure.firmware.search import BootImage, find_images
-from h5diag.measure.firmware.signature import Check
+from h5diag.layout import Layout, Mode, Role, Slot
+from h5diag.measure.firmware.image import BootImage, find_images, find_word
 from h5diag.measure.firmware.trailer import (
     ALIGNED_MAGIC_TAIL,
     CLASSIC_MAGIC,
@@ -24,9 +23,8 @@ from h5diag.measure.firmware.trailer import (
     parse_magic,
     parse_trailer,
 )
-from h5diag.measure.firmware.verify import Verification, verify_image
-from h5diag.measure.firmware.words import find_word
-from h5diag.memory import AddressRange, Bytes, MemoryImage, merged
+from h5diag.measure.firmware.verify import Check, Verification, open_body, verify_image
+from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged, subtracted
 
 MOST_SLOT = 4 << 20
 """Bytes behind an image in which its trailer is looked for when no layout tells."""
@@ -50,9 +48,10 @@ class ExaminedImage:
     image
         As found.
     slot
-        The slot that its first byte lies in; `NO_SLOT` without a layout or outside all slots.
+        The slot that its first byte lies in; None without a layout or outside all slots.
     at_start
-        Whether it begins where the slot begins, which is the only place a boot loader looks at.
+        Whether it begins where the boot loader looks: at the slot's begin; with swap-offset also at the second sector
+        of a download slot.
     verification
         Hash and signature.
     trailer
@@ -64,7 +63,7 @@ class ExaminedImage:
     """
 
     image: BootImage
-    slot: Slot
+    slot: Slot | None
     at_start: bool
     verification: Verification
     trailer: Trailer
@@ -112,11 +111,8 @@ class SlotContent:
 
     @property
     def at_start(self) -> tuple[ExaminedImage, ...]:
-        """The image at the slot's first byte, if there is one."""
-        return tuple(i for i in self.images if i.at_start)
-
-
-NO_CONTENT = SlotContent(NO_SLOT, 0, Fill.UNREAD, (), (), UNREAD_TRAILER, (), Fill.UNREAD)
+        """The images where the boot loader looks for one: a swap-offset download before an old image."""
+        return tuple(i for i in reversed(self.images) if i.at_start)
 
 
 def examine_images(
@@ -148,17 +144,14 @@ def examine_images(
 def views(layout: Layout, slot: Slot) -> tuple[int, ...]:
     """Return the addresses by which a slot may stand in a dump: canonical, and through the secure alias."""
     start = slot.range.start
-    return tuple(dict.fromkeys((start, layout.chip.secure_alias(start))))
+    return (start,) if slot.device else tuple(dict.fromkeys((start, layout.chip.secure_alias(start))))
 
 
 def read_slot(memory: MemoryImage, layout: Layout, slot: Slot, images: Sequence[ExaminedImage]) -> SlotContent:
     """Return what stands in `slot`; of two views in one dump the one that holds more than zeros."""
-    best = NO_CONTENT
-    for address in views(layout, slot):
-        found = _content(memory, layout, slot, address, images)
-        if best is NO_CONTENT or _worth(found) > _worth(best):
-            best = found
-    return best
+    if slot.device:
+        memory = MemoryImage()  # its offsets are those of another memory, which this dump does not show
+    return max((_content(memory, layout, slot, a, images) for a in views(layout, slot)), key=_worth)
 
 
 def _worth(content: SlotContent) -> tuple[int, int]:
@@ -179,7 +172,7 @@ def _content(
         _fill(memory, address, stop),
         memory.gaps(address, stop),
         inside,
-        _trailer(memory, end, stop, unit, layout.mode is Mode.SWAP),
+        _trailer(memory, end, stop, unit, layout.mode.swaps),
         _odd_zeros(memory, end, stop, sector),
         _fill(memory, address, min(stop, address + sector)),
     )
@@ -226,7 +219,7 @@ def _examined(
     decrypt_keys: Sequence[DecryptKey],
     unit: int,
 ) -> ExaminedImage:
-    slot = layout.slot_at(image.address) if layout else NO_SLOT
+    slot = layout.slot_at(image.address) if layout else None
     length = min(image.size, image.available)
     data = memory.read(image.address, image.address + length)
     verification = verify_image(image, memoryview(data), verify_keys, decrypt_keys)  # type: ignore[arg-type]
@@ -236,8 +229,9 @@ def _examined(
         start = image.address - offset
         stop = start + slot.range.size
         behind = min(image.range.stop, stop - MAGIC_SIZE)
-        trailer = _trailer(memory, behind, stop, unit, layout.mode is Mode.SWAP)
-        at_start = offset == 0
+        trailer = _trailer(memory, behind, stop, unit, layout.mode.swaps)
+        moved_up = layout.mode is Mode.SWAP_OFFSET and slot.role is Role.SECONDARY
+        at_start = offset == 0 or (moved_up and offset == layout.chip.flash.sector_size)
     else:
         following = min((i.address for i in found if i.address >= image.range.stop), default=1 << 64)
         trailer, at_start = _next_trailer(memory, image, following, unit), False
@@ -296,3 +290,30 @@ def _next_trailer(memory: MemoryImage, image: BootImage, following: int, unit: i
             if end <= s.data.size and parse_magic(tail[-MAGIC_SIZE:])[0] in (Magic.CLASSIC, Magic.ALIGNED):
                 return parse_trailer(tail, program_unit=unit)
     return UNREAD_TRAILER
+
+
+def open_images(
+    memory: MemoryImage, images: Sequence[ExaminedImage], decrypt_keys: Sequence[DecryptKey]
+) -> MemoryImage:
+    """Return the dump with the bodies decrypted of those images whose decrypted hash holds."""
+    bodies = [
+        (i.image.body.start, _body(memory, i, decrypt_keys))
+        for i in images
+        if i.verification.decrypted_hash is Check.VALID
+    ]
+    return overlaid(memory, [(start, body) for start, body in bodies if body])
+
+
+def overlaid(memory: MemoryImage, pieces: Sequence[tuple[int, bytes]]) -> MemoryImage:
+    """Return `memory` with other bytes at some addresses; pieces must not overlap each other."""
+    if not pieces:
+        return memory
+    covered = [AddressRange(start, start + len(data)) for start, data in pieces]
+    kept = [Segment(r.start, memory.read(r.start, r.stop)) for r in subtracted(memory.ranges, covered)]
+    added = [Segment(start, np.frombuffer(data, np.uint8)) for start, data in pieces]
+    return replace(memory, segments=(*kept, *added), unreadable=subtracted(memory.unreadable, covered))
+
+
+def _body(memory: MemoryImage, image: ExaminedImage, keys: Sequence[DecryptKey]) -> bytes:
+    found = image.image
+    return open_body(found, memoryview(memory.read(found.address, found.range.stop).tobytes()), keys)

@@ -43,9 +43,6 @@ class ElfMap:
         return (found.name, address - found.range.start) if found else ("", 0)
 
 
-NO_ELF = ElfMap()
-
-
 def read_elf_map(path: Source) -> ElfMap:
     """Return the names in an ELF file; InputError when it is none or is damaged."""
     file = read_evidence(path, limit=PROGRAM)

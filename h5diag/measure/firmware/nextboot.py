@@ -1,65 +1,127 @@
-"""What the next boot will do with an image's two slots.
-
-Sources: ST's stm32-mw-mcuboot ``loader.c`` and ``bootutil_misc.c`` and upstream MCUboot's ``loader.c`` and
-``bootutil_public.c``. The difference that shows in a dump: after installing, and on rejecting an image, ST
-erases the whole secondary slot; upstream erases its header and its trailer. ST knows the classic magic only;
-upstream's magic follows its compiled alignment, on a chip that programs more than 8 bytes at once the aligned one.
-"""
+"""Whose boot loader a board has, what its next boot does, and what of the flash that explains."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from h5diag.layout import Mode
-from h5diag.measure.firmware.body import BodyKind
+import numpy as np
+import numpy.typing as npt
+
+from h5diag.evidence.keys import VerifyKey
+from h5diag.layout import Layout, Loader, Mode, Role, Slot
+from h5diag.measure.firmware.bootloader import Action, BootLoader, NextBoot
 from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent
-from h5diag.measure.firmware.signature import Check
-from h5diag.measure.firmware.trailer import Magic, Trailer, TrailerFlag
+from h5diag.measure.firmware.image import HEADER_SIZE, parse_image
+from h5diag.measure.firmware.swap import Rules, SlotBytes
+from h5diag.measure.firmware.trailer import MAGIC_SIZE, Magic, trailer_places
+from h5diag.measure.firmware.verify import BodyKind, Check, Verification, verify_image
+from h5diag.memory import AddressRange, MemoryImage
 
-
-class Loader(Enum):
-    """Whose MCUboot it is."""
-
-    ST = "st"
-    UPSTREAM = "upstream"
-
-
-class Action(Enum):
-    """What a boot loader does next."""
-
-    START = "start"
-    INSTALL = "install"
-    REJECT = "reject"
-    REVERT = "revert"
-    RESUME = "resume"
-    STAY = "stay"
-    UNKNOWN = "unknown"
+_WORDS = (
+    # What the boot loaders print, so their binaries hold it. Ref: BOOT_LOG_INF in loader.c and swap_*.c of each.
+    (b"Starting validation of primary slot", Loader.ST, None),
+    (b"Starting swap using scratch", Loader.UPSTREAM, Mode.SWAP_SCRATCH),
+    (b"Starting swap using move", Loader.UPSTREAM, Mode.SWAP_MOVE),
+    (b"Starting swap using offset", Loader.UPSTREAM, Mode.SWAP_OFFSET),
+    (b"Image index: %d, Swap type", Loader.UPSTREAM, None),
+    (b"Booting MCUboot", Loader.UPSTREAM, None),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class NextBoot:
-    """The next action on an image's slots and one sentence about it."""
+class BootChoice:
+    """Whose rules hold for a board, and how that is known.
 
-    action: Action
+    Parameters
+    ----------
+    rules
+        The rules.
+    assumed
+        Whether the loader or the mode is a mere assumption.
+    text
+        One sentence.
+    """
+
+    rules: Rules
+    assumed: bool
     text: str
 
 
-def magic_accepted(trailer: Trailer, loader: Loader, program_unit: int) -> bool:
-    """Tell whether the boot loader takes the magic for its own."""
-    if loader is Loader.ST or program_unit <= 8:
-        return trailer.magic is Magic.CLASSIC
-    return trailer.magic is Magic.ALIGNED and trailer.alignment == program_unit
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A range whose content the boot loader's work explains, in the dump's view."""
+
+    range: AddressRange
+    slot: Slot
+    text: str
 
 
-def acceptable(image: ExaminedImage, *, download: bool) -> Check:
+def choose_boot(
+    memory: MemoryImage,
+    layout: Layout,
+    contents: Mapping[str, SlotContent],
+    *,
+    loader: Loader | None = None,
+    mode: Mode | None = None,
+) -> BootChoice:
+    """Return whose boot loader's rules hold: as given, else as layout, strings or trailers tell, else assumed.
+
+    Parameters
+    ----------
+    memory, layout
+        The dump and its slots.
+    contents
+        What stands in the slots and in the scratch area, by the slot's name.
+    loader, mode
+        Given by a person.
+    """
+    chip = layout.chip.flash
+    words = _words(memory, layout)
+    name = {Loader.ST: "ST's boot loader", Loader.UPSTREAM: "upstream MCUboot"}
+    assumed, how = False, "as given"
+    if loader is None:
+        loader, how = layout.loader, "as the layout tells"
+        if loader is None and words[0]:
+            loader, how = words[0], "by the strings in its boot area"
+        if loader is None and layout.mode in (
+            Mode.SWAP_MOVE,
+            Mode.SWAP_OFFSET,
+            Mode.DIRECT_XIP,
+            Mode.DIRECT_XIP_REVERT,
+        ):
+            loader, how = Loader.UPSTREAM, f"no loader of ST's is built for {layout.mode.value}"
+        magics = {c.trailer.magic for c in contents.values()} & {Magic.CLASSIC, Magic.ALIGNED}
+        if loader is None and chip.program_unit > 8 and len(magics) == 1:
+            loader = Loader.ST if Magic.CLASSIC in magics else Loader.UPSTREAM
+            how = f"by the {magics.pop().value} trailer magic"
+        if loader is None:
+            loader, how, assumed = Loader.ST, "assumed; --loader upstream names the other", True
+    mode = mode or words[1] or layout.mode
+    text = f"{name[loader]} ({how}), {mode.value}"
+    return BootChoice(Rules(loader, mode, chip.program_unit, chip.sector_size), assumed, text)
+
+
+def _words(memory: MemoryImage, layout: Layout) -> tuple[Loader | None, Mode | None]:
+    loader, mode = None, None
+    for slot in layout.slots:
+        if slot.role is Role.BOOT and not slot.device:
+            for start in {slot.range.start, layout.chip.secure_alias(slot.range.start)}:
+                for part in memory.segments_in(start, start + slot.range.size):
+                    content = part.data.tobytes()
+                    for word, whose, how in _WORDS:
+                        if word in content:
+                            loader, mode = loader or whose, mode or how
+    return loader, mode
+
+
+def acceptable(v: Verification, image: ExaminedImage | None, *, encrypted: bool, download: bool) -> Check:
     """Tell whether a boot loader would accept an image, as far as it can be checked here."""
-    v = image.verification
-    if not image.image.complete:
+    if image is not None and not image.image.complete:
         return Check.INVALID if image.image.available >= image.image.size else Check.NOT_CHECKED
     if v.hash is Check.INVALID or (v.signature is Check.INVALID and not v.other_signer):
         return Check.INVALID
-    if download and image.image.header.encrypted and v.hash is Check.VALID and v.decrypted_hash is not Check.VALID:
+    if download and encrypted and v.hash is Check.VALID and v.decrypted_hash is not Check.VALID:
         return Check.INVALID  # a plain body under the encrypted flag: decrypting spoils it
     if not download and v.body.kind is BodyKind.ENCRYPTED and v.hash is not Check.VALID:
         return Check.INVALID
@@ -68,81 +130,216 @@ def acceptable(image: ExaminedImage, *, download: bool) -> Check:
     return v.hash
 
 
-def predict(primary: SlotContent, secondary: SlotContent, mode: Mode, loader: Loader, program_unit: int) -> NextBoot:
-    """Return what the next boot does with the two slots of one image; `program_unit` of the flash in bytes."""
-    if mode is Mode.SWAP:
-        special = _swap(primary, secondary, loader, program_unit)
-        if special.action is not Action.STAY:
-            return special
-    if magic_accepted(secondary.trailer, loader, program_unit) and secondary.at_start:
-        verdict = acceptable(secondary.at_start[0], download=True)
-        cleared = "the whole secondary slot" if loader is Loader.ST else "the secondary slot's header and trailer"
-        if verdict is Check.INVALID:
-            return NextBoot(
-                Action.REJECT,
-                "the boot loader rejects the image in the secondary slot and erases"
-                f" {cleared}; then {_start(primary).text}",
+def next_boots(
+    memory: MemoryImage,
+    layout: Layout,
+    contents: Mapping[str, SlotContent],
+    scratch: SlotContent | None,
+    rules: Rules,
+    verify_keys: Sequence[VerifyKey] = (),
+) -> tuple[NextBoot, ...]:
+    """Return what the next boot does, image by image, in the order of their numbers.
+
+    Parameters
+    ----------
+    memory, layout
+        The dump and its slots.
+    contents, scratch
+        What stands in the image slots, by the slot's name, and in the scratch area.
+    rules
+        Whose boot loader.
+    verify_keys
+        Keys to check a finished swap's image with.
+    """
+    pairs, unknown = [], []
+    primaries = sorted((s for s in layout.image_slots if s.role is Role.PRIMARY), key=lambda s: s.image or 0)
+    for index, primary in enumerate(primaries):
+        other = layout.counterpart(primary)
+        why = _unseen(contents[primary.name], contents[other.name] if other else None, rules)
+        if why:
+            unknown.append(NextBoot(primary.image or 0, Action.UNKNOWN, None, False, why))
+            continue
+        second = _bytes(memory, contents[other.name]) if other else np.full(primary.range.size, 0xFF, np.uint8)
+        pairs.append(
+            (
+                primary.image or 0,
+                index,
+                SlotBytes(primary, _bytes(memory, contents[primary.name])),
+                SlotBytes(other or replace(primary, name="none", role=Role.SECONDARY), second),
             )
-        how = (
-            "swaps the slots"
-            if mode is Mode.SWAP
-            else f"erases the primary slot, copies the image into it, verifies the copy and erases {cleared}"
         )
-        sure = (
-            _trust(secondary.at_start[0])
-            if verdict is Check.VALID
-            else " (if key, hash and security counter are right: not checked here)"
-        )
-        return NextBoot(Action.INSTALL, f"the boot loader {how}{sure}")
-    if secondary.trailer.magic is Magic.UNREAD and secondary.at_start:
-        return NextBoot(Action.UNKNOWN, "the secondary slot's trailer is not in the dump")
-    return _start(primary)
+
+    def validate(slot: Slot, offset: int, data: npt.NDArray[np.uint8], changed: bool) -> Check:
+        download = slot.role is Role.SECONDARY and not rules.mode.in_place
+        if not changed and slot.name in contents:
+            here = contents[slot.name]
+            for i in here.images:
+                if i.image.address == here.address + offset:
+                    return acceptable(i.verification, i, encrypted=i.image.header.encrypted, download=download)
+            return Check.INVALID
+        view = memoryview(np.ascontiguousarray(data[offset:]))  # type: ignore[arg-type]
+        image = parse_image(view, 0)
+        if not image.complete:
+            return Check.INVALID
+        v = verify_image(image, view, verify_keys)
+        checked = acceptable(v, None, encrypted=image.header.encrypted, download=download)
+        # A body that was decrypted, or not, half-way cannot be judged by its bytes.
+        return Check.NOT_CHECKED if image.header.encrypted and v.hash is not Check.VALID else checked
+
+    area = SlotBytes(scratch.slot, _bytes(memory, scratch)) if scratch is not None else None
+    boots = BootLoader(rules, pairs, len(primaries), area, validate).boot()
+    return tuple(sorted((*unknown, *(_under(b, layout, contents) for b in boots)), key=lambda b: b.image))
 
 
-def _swap(primary: SlotContent, secondary: SlotContent, loader: Loader, unit: int) -> NextBoot:
-    """Return the actions that only swapping has; `Action.STAY` when there is none."""
-    p, s = primary.trailer, secondary.trailer
-    if magic_accepted(p, loader, unit):
-        if p.copy_done is TrailerFlag.UNSET and p.swap_started:
-            return NextBoot(Action.RESUME, "the boot loader finishes the swap that was interrupted")
-        if not magic_accepted(s, loader, unit) and p.copy_done is TrailerFlag.SET and p.image_ok is TrailerFlag.UNSET:
-            return NextBoot(
-                Action.REVERT, "the boot loader swaps back: the running image never confirmed itself (image_ok)"
-            )
-    if (
-        magic_accepted(s, loader, unit)
-        and secondary.at_start
-        and acceptable(secondary.at_start[0], download=True) is not Check.INVALID
-    ):
-        kind = "for good" if s.image_ok is TrailerFlag.SET else "for a test: it must confirm itself or is swapped back"
-        return NextBoot(Action.INSTALL, f"the boot loader swaps the slots{_trust(secondary.at_start[0])}, {kind}")
-    return NextBoot(Action.STAY, "")
+def _bytes(memory: MemoryImage, content: SlotContent) -> npt.NDArray[np.uint8]:
+    return memory.read_filled(content.address, content.stop)[0]
 
 
-def _start(primary: SlotContent) -> NextBoot:
-    if not primary.at_start:
-        if primary.first_sector in (Fill.UNREAD, Fill.ZERO):
-            return NextBoot(Action.UNKNOWN, "the primary slot cannot be seen in this dump")
-        return NextBoot(
-            Action.STAY, "the boot loader finds nothing to start: ST's goes to the ROM boot loader or stops"
-        )
-    match acceptable(primary.at_start[0], download=False):
-        case Check.VALID:
-            return NextBoot(
-                Action.START, f"the boot loader starts the image in the primary slot{_trust(primary.at_start[0])}"
-            )
-        case Check.INVALID:
-            return NextBoot(
-                Action.STAY, "the boot loader finds no valid image to start: ST's goes to the ROM boot loader or stops"
-            )
-    return NextBoot(Action.UNKNOWN, "the image in the primary slot could not be checked")
+def _unseen(primary: SlotContent, secondary: SlotContent | None, rules: Rules) -> str:
+    """Return why the next boot cannot be told from this dump, empty when it can."""
+    for content in (primary, secondary):
+        if content is None:
+            continue
+        what = f"slot '{content.slot}'"
+        if content.slot.device:
+            return f"{what} lies in another memory ({content.slot.device}), which this dump does not show"
+        if content.fill is Fill.UNREAD:
+            return f"{what} is not in the dump"
+        if content.fill is Fill.ZERO or content.first_sector is Fill.ZERO:
+            return f"{what} reads zero, as a mask shows it: what is there cannot be seen"
+        head = AddressRange(content.address, content.address + HEADER_SIZE)
+        if any(r.overlaps(head) for r in content.unread):
+            return f"the header of {what} is not in the dump"
+        needs_trailer = content is secondary or rules.mode.swaps or rules.mode is Mode.DIRECT_XIP_REVERT
+        if needs_trailer and content.trailer.magic is Magic.UNREAD:
+            return f"the trailer of {what} is not in the dump"
+    return ""
 
 
-def _trust(image: ExaminedImage) -> str:
-    """Return the condition that another signer's image is under; empty when a given key made its signature."""
+def _under(boot: NextBoot, layout: Layout, contents: Mapping[str, SlotContent]) -> NextBoot:
+    """Add what the answer hangs on: a key or a hash that could not be checked here."""
+    takes = boot.takes_download or boot.action is Action.REVERTS
+    role = Role.SECONDARY if takes or boot.action is Action.STARTS_SECONDARY else Role.PRIMARY
+    here = [c for c in contents.values() if c.slot.image == boot.image and c.slot.role is role]
+    image = here[0].at_start[0] if here and here[0].at_start else None
+    if image is None or boot.action in (Action.NOTHING, Action.RESUMES, Action.UNKNOWN):
+        return boot
     v = image.verification
-    return (
-        " if it trusts the key that signed it (none of those given)"
-        if v.signature is Check.INVALID and v.other_signer
-        else ""
-    )
+    if v.signature is Check.INVALID and v.other_signer:
+        return replace(boot, text=f"{boot.text}, if it trusts the key that signed it (none of those given)")
+    if acceptable(v, image, encrypted=image.image.header.encrypted, download=takes) is not Check.NOT_CHECKED:
+        return boot
+    if takes:
+        return replace(boot, text=f"{boot.text}, if key, hash and security counter are right: not checked here")
+    if boot.action is Action.STARTS_PRIMARY:
+        text = "the image in the primary slot could not be checked: it is started if it is valid"
+        return replace(boot, action=Action.UNKNOWN, version=None, text=text)
+    return boot
+
+
+def explained_ranges(
+    memory: MemoryImage,
+    contents: Mapping[str, SlotContent],
+    scratch: SlotContent | None,
+    rules: Rules,
+    following: Sequence[NextBoot],
+) -> tuple[Explained, ...]:
+    """Return the ranges of slots and scratch area whose content the boot loader's own work explains.
+
+    An interrupted swap explains both slots and the scratch area whole, when it ends in an image that is valid. Else:
+    the image in the download slot (waiting, kept, or swapped out), what is left of one that the primary slot holds,
+    a trailer of nothing but known fields, and what of a slot's content the scratch area still holds.
+
+    The parameters are those of `next_boots`, and what that returned.
+    """
+    out: list[Explained] = []
+    for boot in following:
+        pair = [c for c in contents.values() if c.slot.image == boot.image and not c.slot.device]
+        if boot.action is Action.UNKNOWN:
+            continue
+        if boot.interrupted and boot.version is not None:
+            areas = [*pair, *([scratch] if scratch else [])]
+            out += [
+                Explained(AddressRange(c.address, c.stop), c.slot, f"an interrupted swap: {boot.text}") for c in areas
+            ]
+            continue
+        for content in pair:
+            out += _explained_in(memory, content, pair, rules)
+    if scratch is not None and not any(e.slot == scratch.slot for e in out):
+        out += _explained_scratch(memory, scratch, contents, rules)
+    return tuple(sorted(out, key=lambda e: e.range))
+
+
+def _explained_in(
+    memory: MemoryImage, content: SlotContent, pair: Sequence[SlotContent], rules: Rules
+) -> list[Explained]:
+    out, slot, stop = [], content.slot, content.address
+    other = next((c for c in pair if c is not content), None)
+    if slot.role is Role.SECONDARY:
+        if content.fill is Fill.ERASED:
+            text = "erased, as before a download and after an installation"
+            return [Explained(AddressRange(content.address, content.stop), slot, text)]
+        for i in content.at_start:
+            if acceptable(i.verification, i, encrypted=i.image.header.encrypted, download=True) is not Check.INVALID:
+                text = (
+                    "a download that waits" if rules.accepts(content.trailer) else "an earlier image or a kept download"
+                )
+                out.append(Explained(i.image.range, slot, f"{text}: version {i.image.header.version}"))
+    stop = max((i.image.range.stop for i in content.at_start if i.image.complete), default=content.address)
+    data = _bytes(memory, content)
+    start = _trailer_start(data, stop - content.address, rules)
+    if start is not None:
+        text = "the boot loader's trailer: magic, flags, swap status"
+        out.append(Explained(AddressRange(content.address + start, content.stop), slot, text))
+    if other is not None and slot.role is Role.SECONDARY and not content.at_start:
+        # Installed and then erased in part: the rest stands in the primary slot at the same offset.
+        size = min(slot.range.size, other.slot.range.size)
+        same = (data[:size] == _bytes(memory, other)[:size]) | (data[:size] == 0xFF)
+        written = np.flatnonzero(data[: start if start is not None else size] != 0xFF)
+        if written.size and same[int(written[0]) : int(written[-1]) + 1].all():
+            rest = AddressRange(content.address + int(written[0]), content.address + int(written[-1]) + 1)
+            out.append(Explained(rest, slot, "what is left of the download that the primary slot holds"))
+    return out
+
+
+def _trailer_start(data: npt.NDArray[np.uint8], image_stop: int, rules: Rules) -> int | None:
+    """Return the offset of the first written byte of a trailer, None where something else stands there too."""
+    unit = rules.unit
+    image_stop = -(-image_stop // unit) * unit
+    rows = data[image_stop:].reshape(-1, unit) if (data.size - image_stop) % unit == 0 else data[:0].reshape(-1, unit)
+    written = np.flatnonzero(~(rows == 0xFF).all(axis=1))
+    if not written.size:
+        return None
+    fields = rows[: -(-trailer_places(rules.alignment, with_sizes=True).swap_size // unit) or None]
+    entries = (fields[:, 0] >= 1) & (fields[:, 0] <= 3) & (fields[:, 1:] == 0xFF).all(axis=1)
+    strange = ~entries & ~(fields == 0xFF).all(axis=1)
+    if strange[: max(0, len(fields) - 8)].any():  # eight rows have room for saved image keys
+        return None
+    if data[-MAGIC_SIZE:].tobytes() not in (rules.magic, b"\xff" * MAGIC_SIZE):
+        return None
+    return image_stop + int(written[0]) * unit
+
+
+def _explained_scratch(
+    memory: MemoryImage, scratch: SlotContent, contents: Mapping[str, SlotContent], rules: Rules
+) -> list[Explained]:
+    """Find what of a slot's content the scratch area still holds: it is not erased behind a swap."""
+    data = _bytes(memory, scratch)
+    written = np.flatnonzero(data != 0xFF)
+    if not written.size:
+        return []
+    head = data[int(written[0]) : int(written[0]) + 32].tobytes()
+    for content in contents.values():
+        body = _bytes(memory, content)
+        at = body.tobytes().find(head)
+        while at >= 0:
+            start = at - int(written[0])
+            if start >= 0 and start % rules.sector == 0:
+                count = min(data.size, body.size - start)
+                same = (data[:count] == body[start : start + count]) | (data[:count] == 0xFF)
+                stop = count if same.all() else int(np.argmin(same))
+                if not np.flatnonzero(data[stop : -trailer_places(rules.alignment).swap_size] != 0xFF).size:
+                    text = f"a copy of a part of slot '{content.slot}', left there by a swap"
+                    return [Explained(AddressRange(scratch.address, scratch.stop), scratch.slot, text)]
+            at = body.tobytes().find(head, at + 1)
+    return []

@@ -7,14 +7,11 @@ from dataclasses import dataclass
 
 from h5diag.chip import Chip
 from h5diag.evidence.keys import DecryptKey, VerifyKey
-from h5diag.layout import Layout
-from h5diag.measure.firmware.against import Match, compare_build
-from h5diag.measure.firmware.content import ExaminedImage, examine_images
-from h5diag.measure.firmware.elfmap import NO_ELF, ElfMap
-from h5diag.measure.firmware.judge import State
-from h5diag.measure.firmware.nextboot import Loader
-from h5diag.measure.firmware.opened import open_images
-from h5diag.measure.firmware.slots import SlotState, image_state, slot_states
+from h5diag.layout import Layout, Loader, Mode
+from h5diag.measure.firmware.builds import Match, compare_build
+from h5diag.measure.firmware.content import ExaminedImage, examine_images, open_images
+from h5diag.measure.firmware.elfmap import ElfMap
+from h5diag.measure.firmware.slots import BootStates, SlotState, State, boot_states, image_state
 from h5diag.measure.firmware.vectors import Link, explain_link, find_vector_tables
 from h5diag.memory import MemoryImage
 
@@ -27,7 +24,7 @@ class Build:
 
     name: str
     image: MemoryImage
-    names: ElfMap = NO_ELF
+    names: ElfMap | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +46,17 @@ class BuildResult:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What a dump holds: its images, the states of the slots, the builds found, the vector tables."""
+    """What a dump holds: its images, the slots (None without a layout), the builds found, the vector tables."""
 
     images: tuple[JudgedImage, ...]
-    slots: tuple[SlotState, ...]
+    boot: BootStates | None
     builds: tuple[BuildResult, ...]
     links: tuple[Link, ...]
+
+    @property
+    def slots(self) -> tuple[SlotState, ...]:
+        """The states of the slots; empty without a layout."""
+        return self.boot.slots if self.boot else ()
 
 
 def examine_firmware(
@@ -62,7 +64,8 @@ def examine_firmware(
     chip: Chip,
     *,
     layout: Layout | None = None,
-    loader: Loader = Loader.ST,
+    loader: Loader | None = None,
+    mode: Mode | None = None,
     verify_keys: Sequence[VerifyKey] = (),
     decrypt_keys: Sequence[DecryptKey] = (),
     builds: Sequence[Build] = (),
@@ -77,8 +80,8 @@ def examine_firmware(
         Gives flash, RAM and program unit; the layout's own chip when there is a layout.
     layout
         Where the slots are; without it no slot is named and no slot state given.
-    loader
-        Whose boot loader the board runs.
+    loader, mode
+        Whose boot loader the board runs and how it installs; None leaves it to layout and dump to tell.
     verify_keys, decrypt_keys
         Keys to check with.
     builds
@@ -87,25 +90,28 @@ def examine_firmware(
     examined = examine_images(
         memory, layout=layout, verify_keys=verify_keys, decrypt_keys=decrypt_keys, program_unit=chip.flash.program_unit
     )
-    states = (
-        slot_states(
+    boot = (
+        boot_states(
             memory,
             layout,
             loader=loader,
-            builds=[b.image for b in builds],
+            mode=mode,
+            verify_keys=verify_keys,
             decrypt_keys=decrypt_keys,
+            builds=[b.image for b in builds],
             examined=examined,
         )
         if layout
-        else ()
+        else None
     )
+    states = boot.slots if boot else ()
     judged = (JudgedImage(i, *image_state(i, states)) for i in examined)
     opened = open_images(memory, examined, decrypt_keys)
     found = tuple(BuildResult(b, _matches(memory, opened, b, layout, examined)) for b in builds)
     tables = find_vector_tables(opened, chip, most=MOST_TABLES)
     bodies = {i.image.body.start: i.image.body.size for i in examined}
     links = (explain_link(t, chip, layout, body_size=bodies.get(t.address, 0)) for t in tables)
-    return Overview(tuple(judged), states, found, tuple(links))
+    return Overview(tuple(judged), boot, found, tuple(links))
 
 
 def _matches(

@@ -1,21 +1,44 @@
-"""The state of each slot, with its reason."""
+"""The state of each slot with its reason, told from what stands in it, in its counterpart, and from the next boot."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from h5diag.evidence.keys import DecryptKey, VerifyKey
-from h5diag.layout import Layout, Role, Slot
-from h5diag.measure.firmware.body import BodyKind
-from h5diag.measure.firmware.content import NO_CONTENT, ExaminedImage, SlotContent, examine_images, read_slot
-from h5diag.measure.firmware.judge import Judged, Place, State, damage_of, judge_slot
-from h5diag.measure.firmware.nextboot import Action, Loader, NextBoot, magic_accepted, predict
-from h5diag.measure.firmware.opened import open_images
-from h5diag.measure.firmware.search import find_images
-from h5diag.measure.firmware.tlv import dependencies
-from h5diag.measure.firmware.trailer import Magic
-from h5diag.memory import MemoryImage
+from h5diag.layout import Layout, Loader, Mode, Role, Slot
+from h5diag.measure.firmware.bootloader import Action, NextBoot
+from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent, examine_images, open_images, read_slot
+from h5diag.measure.firmware.image import Flag, find_images
+from h5diag.measure.firmware.nextboot import (
+    BootChoice,
+    Explained,
+    acceptable,
+    choose_boot,
+    explained_ranges,
+    next_boots,
+)
+from h5diag.measure.firmware.swap import Rules
+from h5diag.measure.firmware.trailer import Magic, TrailerFlag
+from h5diag.measure.firmware.vectors import vector_table_at
+from h5diag.measure.firmware.verify import BodyKind, Check
+from h5diag.memory import MemoryImage, subtracted
+
+
+class State(Enum):
+    """What became of a slot or of an image."""
+
+    EMPTY = "empty"
+    INSTALLED = "installed"
+    INSTALL_PENDING = "install-pending"
+    NEVER_TAKEN = "never-taken"
+    REVERTED = "reverted"
+    INTERRUPTED = "interrupted"
+    BODY_ERASED = "body-erased"
+    DIFFERS = "differs"
+    WRONG_SLOT = "wrong-slot"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,17 +69,40 @@ class SlotState:
     open_points: tuple[str, ...] = ()
 
 
-def slot_states(
+@dataclass(frozen=True, slots=True)
+class BootStates:
+    """Everything about a board's slots.
+
+    Parameters
+    ----------
+    slots
+        The state of every primary and secondary slot, in address order.
+    next_boot
+        What the next boot does, image by image.
+    choice
+        Whose boot loader's rules were taken, and how that is known.
+    explained
+        Ranges of the slots and of the scratch area whose content the boot loader's work explains.
+    """
+
+    slots: tuple[SlotState, ...]
+    next_boot: tuple[NextBoot, ...]
+    choice: BootChoice
+    explained: tuple[Explained, ...]
+
+
+def boot_states(
     image: MemoryImage,
     layout: Layout,
     *,
-    loader: Loader = Loader.ST,
+    loader: Loader | None = None,
+    mode: Mode | None = None,
     verify_keys: Sequence[VerifyKey] = (),
     decrypt_keys: Sequence[DecryptKey] = (),
     builds: Sequence[MemoryImage] = (),
     examined: Sequence[ExaminedImage] | None = None,
-) -> tuple[SlotState, ...]:
-    """Return the state of every primary and secondary slot, in address order.
+) -> BootStates:
+    """Return the state of the slots and what the next boot does.
 
     Parameters
     ----------
@@ -64,8 +110,8 @@ def slot_states(
         The dump.
     layout
         Where the slots are.
-    loader
-        Whose boot loader it is; the layouts of this project are ST's.
+    loader, mode
+        Whose boot loader it is and how it installs, where a person says so; else layout and dump tell.
     verify_keys, decrypt_keys
         Keys to check with.
     builds
@@ -77,43 +123,24 @@ def slot_states(
     if examined is None:
         examined = examine_images(image, layout=layout, verify_keys=verify_keys, decrypt_keys=decrypt_keys)
     contents = {s.name: read_slot(image, layout, s, examined) for s in layout.image_slots}
-    scratch = next((read_slot(image, layout, s, ()) for s in layout.slots if s.role is Role.SCRATCH), NO_CONTENT)
+    scratch = next((read_slot(image, layout, s, ()) for s in layout.slots if s.role is Role.SCRATCH), None)
+    seen = contents | ({scratch.slot.name: scratch} if scratch else {})
+    choice = choose_boot(image, layout, seen, loader=loader, mode=mode)
+    following = next_boots(image, layout, contents, scratch, choice.rules, verify_keys)
+    by_image = {n.image: n for n in following}
+    explained = explained_ranges(image, contents, scratch, choice.rules, following)
     wanted = tuple(e for b in builds for e in examine_images(b, layout=layout))
     bodies = tuple(b for b in builds if b.size and not any(i.complete for i in find_images(b)))
     opened = open_images(image, examined, decrypt_keys)
     states = []
     for slot in layout.image_slots:
-        own, other = contents[slot.name], contents.get(layout.counterpart(slot).name, NO_CONTENT)
-        place = Place(own, other, layout, loader, wanted, bodies, opened)
-        primary, secondary = (own, other) if slot.role is Role.PRIMARY else (other, own)
-        following = predict(primary, secondary, layout.mode, loader, place.unit)
-        if magic_accepted(scratch.trailer, loader, place.unit) and scratch.trailer.swap_info >> 4 == slot.image:
-            following = NextBoot(Action.RESUME, "the boot loader finishes the swap whose status the scratch area holds")
-        if following.action is Action.INSTALL and (unmet := _unmet(secondary, contents.values(), loader, place.unit)):
-            following = NextBoot(Action.STAY, unmet)
-        state, reason = judge_slot(place, following)
-        states.append(SlotState(slot, state, reason, own, following, _open_points(own)))
-    return tuple(states)
-
-
-def _unmet(secondary: SlotContent, contents: Iterable[SlotContent], loader: Loader, unit: int) -> str:
-    """Return which dependency of a waiting image no other image meets, now or after this boot; empty when none."""
-    for wish in dependencies(secondary.at_start[0].image.tlvs):
-        here = [
-            c.at_start[0].image.header.version
-            for c in contents
-            if c.slot.image == wish.image
-            and c.at_start
-            and (c.slot.role is Role.PRIMARY or magic_accepted(c.trailer, loader, unit))
-        ]
-        # The boot loader compares versions without the build number.
-        wanted = (wish.version.major, wish.version.minor, wish.version.revision)
-        if here and all((v.major, v.minor, v.revision) < wanted for v in here):
-            return (
-                f"the boot loader does not install it: it needs version {wish.version} of image {wish.image},"
-                f" here is {max(here)}"
-            )
-    return ""
+        other = layout.counterpart(slot)
+        own = contents[slot.name]
+        place = Place(own, contents[other.name] if other else None, layout, choice.rules, wanted, bodies, opened)
+        boot = by_image[slot.image or 0]
+        state, reason = judge_slot(place, boot)
+        states.append(SlotState(slot, state, reason, own, boot, _open_points(own, explained)))
+    return BootStates(tuple(states), following, choice, explained)
 
 
 def image_state(image: ExaminedImage, slots: Sequence[SlotState]) -> Judged:
@@ -138,10 +165,259 @@ def image_state(image: ExaminedImage, slots: Sequence[SlotState]) -> Judged:
     return State.UNKNOWN, "without a layout nothing says which slot this is"
 
 
-def _open_points(content: SlotContent) -> tuple[str, ...]:
-    points = [
-        f"zeros from 0x{z.start:08X} to 0x{z.stop:08X} begin or end in the middle of a sector: no mask does"
-        " that, and erased flash reads 0xFF"
+def _open_points(content: SlotContent, explained: Sequence[Explained]) -> tuple[str, ...]:
+    known = [e.range for e in explained]
+    return tuple(
+        f"zeros at {z} begin or end in the middle of a sector: no mask does that, and erased flash reads 0xFF"
         for z in content.zeros
-    ]
-    return tuple(points)
+        if subtracted((z,), known)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a slot is judged by: itself, its counterpart, the boot loader's rules, and what was built.
+
+    `builds` are signed images, `bodies` unsigned ones at their link addresses; `memory` is the dump with its
+    encrypted bodies opened as far as keys were given.
+    """
+
+    own: SlotContent
+    other: SlotContent | None
+    layout: Layout
+    rules: Rules
+    builds: tuple[ExaminedImage, ...]
+    bodies: tuple[MemoryImage, ...]
+    memory: MemoryImage
+
+    @property
+    def others(self) -> tuple[ExaminedImage, ...]:
+        """The images where the boot loader looks for one in the other slot."""
+        return self.other.at_start if self.other else ()
+
+
+Judged = tuple[State, str]
+
+
+def judge_slot(place: Place, following: NextBoot) -> Judged:
+    """Return the state of a slot and its reason; `following` is what the next boot does with its image."""
+    own = place.own
+    if own.slot.device:
+        return State.UNKNOWN, f"it lies in another memory ({own.slot.device}), not in this dump"
+    if own.fill is Fill.UNREAD:
+        return State.UNKNOWN, "not in the dump"
+    if following.interrupted:
+        return State.INTERRUPTED, f"a swap was begun and not finished; at the next boot {following.text}"
+    if own.at_start:
+        image = own.at_start[0]
+        if damage := damage_of(image):
+            return _with_pending(place, damage)
+        if other_build := _other_build(place, image) or _other_body(place, image):
+            return other_build
+        if wrong := _wrong_slot(place, image):
+            return wrong
+        return _primary(place, image, following) if own.slot.role is Role.PRIMARY else _secondary(place, image)
+    if own.fill is Fill.ZERO:
+        return State.UNKNOWN, "reads zero throughout: a mask, not an erased slot (that reads 0xFF)"
+    if own.fill is Fill.ERASED and own.first_sector is Fill.ERASED:
+        seen = f" (as far as the dump goes: 0x{own.unread[0].start:08X})" if own.unread else ""
+        return State.EMPTY, _why_empty(place) + seen
+    if own.unread:
+        return State.UNKNOWN, f"part of it is not in the dump (from 0x{own.unread[0].start:08X} on)"
+    return _no_header(place)
+
+
+def damage_of(image: ExaminedImage) -> Judged | None:
+    """Return the state that the image's own bytes give it and why; None when nothing is wrong with them."""
+    found, header, v = image.image, image.image.header, image.verification
+    first = image.written.start
+    if v.body.kind is BodyKind.ERASED and header.body_size:
+        return State.BODY_ERASED, f"a valid header ({header.version}), but the body from 0x{first:08X} on is all 0xFF"
+    if image.slot and found.size > image.slot.range.size:
+        return State.DIFFERS, f"the header claims {found.size} bytes, the slot has {image.slot.range.size}"
+    if found.available < found.size:
+        stop = found.address + found.available
+        return State.UNKNOWN, f"the image is cut short: the dump has no bytes from 0x{stop:08X} on"
+    if image.zero_sectors and (v.hash is not Check.VALID):
+        return State.UNKNOWN, (
+            f"whole sectors of it read zero ({image.zero_sectors[0]}), as a mask shows them: read"
+            " again with the right attribute"
+        )
+    if not found.tlvs.size:
+        if image.written.stop < found.body.stop and image.written.size:
+            return State.INTERRUPTED, (
+                f"written up to 0x{image.written.stop:08X} of 0x{found.range.stop:08X}, 0xFF"
+                " after that: copying or programming was cut off"
+            )
+        return State.DIFFERS, "; ".join(found.problems)
+    if v.hash is Check.INVALID:
+        return State.DIFFERS, f"{v.hash_reason} (the hash does not fit)"
+    if v.signature is Check.INVALID and not v.other_signer:
+        return State.DIFFERS, f"the boot loader would refuse its signature: {v.signature_reason}"
+    return None
+
+
+def _with_pending(place: Place, damage: Judged) -> Judged:
+    """Call half an image an interrupted copy when the secondary slot still holds the image with that header."""
+    state, reason = damage
+    if (
+        place.own.slot.role is not Role.PRIMARY
+        or state not in (State.INTERRUPTED, State.BODY_ERASED)
+        or not place.other
+        or not place.others
+        or not place.rules.accepts(place.other.trailer)
+    ):
+        return damage
+    if place.others[0].image.header != place.own.at_start[0].image.header:
+        return damage
+    return State.INTERRUPTED, f"{reason}; the secondary slot still holds its image: the next boot starts over"
+
+
+def _other_build(place: Place, image: ExaminedImage) -> Judged | None:
+    chip = place.layout.chip
+    for build in place.builds:
+        same_slot = chip.canonical(build.image.address) == chip.canonical(image.image.address)
+        digest = build.verification.digest
+        if digest and same_slot and digest != image.verification.digest:
+            here, there = image.image.header.version, build.image.header.version
+            what = f"the build is {there}" if here != there else "as the build, with other content"
+            return State.DIFFERS, f"another image than the given build: version {here}, {what}"
+    return None
+
+
+def _other_body(place: Place, image: ExaminedImage) -> Judged | None:
+    """Compare a plain or opened body with an unsigned build that is linked for this image's primary slot."""
+    chip, own, body = place.layout.chip, place.own.slot, image.image.body
+    if image.verification.hash is not Check.VALID:
+        return None
+    primary = own if own.role is Role.PRIMARY else place.layout.counterpart(own)
+    if primary is None:
+        return None
+    for build in place.bodies:
+        start = build.span.start
+        if chip.canonical(start) != primary.range.start + image.image.header.header_size:
+            continue
+        if build.span.size > body.size:
+            return State.DIFFERS, f"the given build has {build.span.size} bytes, the body {body.size}"
+        unequal, first = 0, -1
+        for s in build.segments:
+            at = body.start + s.start - start
+            other = place.memory.read(at, at + s.data.size) != s.data
+            unequal += int(other.sum())
+            first = at + int(other.argmax()) if first < 0 and other.any() else first
+        if unequal:
+            count = f"{unequal} byte{'s' if unequal > 1 else ''}"
+            return State.DIFFERS, f"a genuine image, but not the given build: {count} differ, from 0x{first:08X} on"
+    return None
+
+
+def _wrong_slot(place: Place, image: ExaminedImage) -> Judged | None:
+    role, v, header = place.own.slot.role, image.verification, image.image.header
+    if header.flags & Flag.PRIMARY_ONLY:
+        return None
+    if role is Role.PRIMARY and v.body.kind is BodyKind.ENCRYPTED and header.encrypted:
+        return State.WRONG_SLOT, (
+            "an encrypted download image in the primary slot: the boot loader decrypts only while"
+            " copying from the secondary slot"
+        )
+    plain = v.hash is Check.VALID and v.decrypted_hash is not Check.VALID
+    if role is Role.SECONDARY and header.encrypted and plain:
+        return State.WRONG_SLOT, (
+            "an image for the primary slot (encrypted flag, plain body) in the download slot: the"
+            " boot loader would decrypt it into garbage and erase it"
+        )
+    if v.hash is not Check.VALID:
+        return None
+    table = vector_table_at(place.memory, image.image.body.start, place.layout.chip)
+    linked = place.layout.slot_at(table.reset) if table else None
+    if table and linked and linked.role is Role.PRIMARY and linked.image != place.own.slot.image:
+        return State.WRONG_SLOT, f"its vector table starts at 0x{table.reset:08X}, in slot '{linked}'"
+    return None
+
+
+def _primary(place: Place, image: ExaminedImage, following: NextBoot) -> Judged:
+    version, own = image.image.header.version, place.own
+    checked = acceptable(image.verification, image, encrypted=image.image.header.encrypted, download=False)
+    if checked is Check.NOT_CHECKED:
+        return State.UNKNOWN, f"version {version}: {image.verification.hash_reason}"
+    pending = following.takes_download
+    if own.trailer.image_ok is TrailerFlag.SET:
+        how = "confirmed (image_ok)"
+    elif own.trailer.magic in (Magic.CLASSIC, Magic.ALIGNED):
+        how = "with trailer magic"
+    else:
+        how = "no trailer magic, which the primary slot does not need"
+    reason = f"version {version}, hash valid, {how}"
+    if image.verification.other_signer and image.verification.signature is Check.INVALID:
+        reason += "; signed with another key than those given"
+    if following.action is Action.REVERTS:
+        reason += "; it runs for a test and was not confirmed"
+    return State.INSTALLED, reason + ("; an update waits in the secondary slot" if pending else "")
+
+
+def _secondary(place: Place, image: ExaminedImage) -> Judged:
+    version, trailer = image.image.header.version, place.own.trailer
+    name = f"version {version}"
+    if place.rules.mode.in_place:
+        return State.INSTALLED, f"{name} stands in the second slot, from which this boot loader starts images in place"
+    if place.rules.accepts(trailer):
+        v = image.verification
+        checked = "hash valid" if v.hash is Check.VALID else f"hash not checked: {v.hash_reason}"
+        same = place.others and place.others[0].verification.digest == v.digest
+        also = "; the primary slot holds the same image already" if same and v.digest else ""
+        return State.INSTALL_PENDING, f"{name}, trailer magic good, {checked}: it waits to be installed{also}"
+    if (
+        place.rules.mode.swaps
+        and place.other
+        and place.others
+        and trailer.magic is Magic.UNSET
+        and place.other.trailer.copy_done is TrailerFlag.SET
+    ):
+        running = place.others[0].image.header.version
+        if running < version:
+            return State.REVERTED, f"{name} was swapped in and back again: {running} runs and is confirmed"
+        return State.INSTALLED, f"{name} is the previous image, swapped out when {running} was installed"
+    why = {
+        Magic.ALIGNED: f"the trailer magic is the newer one (alignment {trailer.alignment}), which "
+        + ("ST's boot loader" if place.rules.loader is Loader.ST else "this boot loader")
+        + " refuses",
+        Magic.CLASSIC: "the trailer magic is the classic one, which this boot loader refuses",
+        Magic.UNSET: "no trailer magic (0xFF): never marked, a cached download that the boot loader passes over",
+        Magic.ZERO: "zeros where the trailer magic belongs: the boot loader passes the image over",
+        Magic.OTHER: "other bytes where the trailer magic belongs"
+        + (f" ({trailer.wrong_bits} bits off the good magic: damaged)" if trailer.wrong_bits else "")
+        + ": the boot loader passes the image over",
+    }
+    if trailer.magic is Magic.UNREAD:
+        return State.UNKNOWN, f"{name}; its trailer is not in the dump"
+    return State.NEVER_TAKEN, f"{name}: {why[trailer.magic]}"
+
+
+def _why_empty(place: Place) -> str:
+    if place.own.slot.role is Role.PRIMARY:
+        if place.others:
+            return "erased; the image still stands in the secondary slot"
+        return "erased, and no image waits in the secondary slot"
+    if place.rules.loader is Loader.ST:
+        return (
+            "erased, as before a download, after an install, and after a rejected image: ST's boot loader erases"
+            " the whole slot in both cases, so they look the same"
+        )
+    return "erased: nothing was downloaded (upstream's boot loader leaves the middle of an image behind)"
+
+
+def _no_header(place: Place) -> Judged:
+    own = place.own
+    if own.images:
+        at = own.images[0].image.address
+        return State.WRONG_SLOT, (
+            f"an image stands at 0x{at:08X}, 0x{at - own.address:X} behind the slot's start:"
+            " the boot loader looks only at the start"
+        )
+    if own.slot.role is Role.SECONDARY and own.first_sector is Fill.ERASED:
+        return State.EMPTY, "no header; the rest of an old image stands behind it, as upstream's boot loader leaves it"
+    if own.slot.role is Role.PRIMARY and place.others and own.first_sector is Fill.ERASED:
+        return State.INTERRUPTED, "the first sector is erased and more content follows: erasing or copying was cut off"
+    if vector_table_at(place.memory, own.address, place.layout.chip):
+        return State.DIFFERS, "a vector table where the image header belongs: an image that was not signed"
+    return State.UNKNOWN, "content without an image header"

@@ -16,10 +16,9 @@ import numpy as np
 
 from h5diag.errors import InputError
 from h5diag.evidence.keys import DecryptKey
-from h5diag.layout import NO_SLOT, Layout, Mode, Role, Slot
+from h5diag.layout import Layout, Loader, Role, Slot
 from h5diag.measure.firmware.content import views
-from h5diag.measure.firmware.nextboot import Loader
-from h5diag.measure.firmware.search import find_images
+from h5diag.measure.firmware.image import find_images
 from h5diag.measure.firmware.trailer import CLASSIC_MAGIC, Magic, parse_magic
 from h5diag.measure.firmware.verify import open_body
 from h5diag.memory import AddressRange, MemoryImage, Segment
@@ -120,12 +119,12 @@ def expected_flash(
     if boot is not None:
         board.write(boot, layout.slot("boot"))
     for file in files:
-        board.write(file, NO_SLOT)
+        board.write(file)
     if stage is not Stage.PROGRAMMED:
         board.install(decrypt_keys, loader)
     if stage is Stage.UPDATE_PENDING:
         for file in updates:
-            board.write(file, NO_SLOT)
+            board.write(file)
     return board.image(keep_boot=boot is not None)
 
 
@@ -177,7 +176,7 @@ class _Board:
         self.data = np.full(layout.chip.flash.size, layout.chip.flash.erased, np.uint8)
         self.known = np.ones(layout.chip.flash.size, np.bool_)
 
-    def write(self, file: MemoryImage, slot: Slot) -> None:
+    def write(self, file: MemoryImage, slot: Slot | None = None) -> None:
         chip = self.layout.chip
         for s in file.segments:
             start = chip.canonical(s.start)
@@ -212,11 +211,11 @@ class _Board:
                 target[at] = np.frombuffer(body, np.uint8)
             elif image.header.encrypted:
                 self._known(primary)[at] = False
-            if self.layout.mode is Mode.SWAP:
+            if self.layout.mode.swaps:
                 self._known(primary)[-TRAILER_AREA:] = False
                 self._known(slot)[-TRAILER_AREA:] = False
             sector = self.layout.chip.flash.sector_size
-            if loader is Loader.ST or self.layout.mode is Mode.SWAP:
+            if loader is Loader.ST or self.layout.mode.swaps:
                 source[:] = 0xFF
             else:
                 source[:sector] = 0xFF
@@ -295,7 +294,7 @@ def _say(fits: Sequence[StageFit]) -> str:
 
 def _remarks(layout: Layout, files: Sequence[MemoryImage], package: str, fits: Sequence[StageFit]) -> tuple[str, ...]:
     out = []
-    roles = {layout.slot_at(s.start).role for f in files for s in f.segments}
+    roles = {x.role for f in files for s in f.segments if (x := layout.slot_at(s.start))}
     numbers = [int(n) for n in package.split(".")[:2] if n.isdigit()]
     if len(numbers) == 2 and files:
         wanted = Role.PRIMARY if numbers >= [1, 4] else Role.SECONDARY

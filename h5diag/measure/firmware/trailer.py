@@ -1,9 +1,9 @@
 """The trailer at the end of a slot: magic, image_ok, copy_done, swap information.
 
-Source: MCUboot ``boot/bootutil/src/bootutil_public.c`` and ST's ``bootutil_misc.c``; imgtool 2.5.0 and ST's
-fork of it for what the signing tools write. From the end backwards: the magic (16 bytes, in its own alignment
-unit), image_ok, copy_done, swap_info, swap_size, each in a unit of the alignment. ST's boot code knows the
-classic magic only and counts in units of 8; ST's imgtool writes image_ok in a unit of 16 (offset -32).
+Source: MCUboot ``boot/bootutil/src/bootutil_public.c`` and ST's ``bootutil_misc.c``; imgtool 2.5.0 and ST's fork of it
+for what the signing tools write. From the end backwards: the magic (16 bytes, in its own alignment unit), image_ok,
+copy_done, swap_info, swap_size, each in a unit of BOOT_MAX_ALIGN. ST's boot code knows the classic magic only and is
+compiled with the flash's program unit: on H5 and U5 image_ok stands at -32, on L5 at -24.
 """
 
 from __future__ import annotations
@@ -20,6 +20,29 @@ READ_SIZE = 32 * 6
 """Bytes before the end of a slot that `parse_trailer` can make use of."""
 MOST_STATUS = 256 * 3
 """Swap status entries that are looked at: three for each sector of a slot."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrailerPlaces:
+    """Where the fields stand, in bytes before the end of the slot.
+
+    Saved image keys and the swap status entries stand before `swap_size`.
+    """
+
+    image_ok: int
+    copy_done: int
+    swap_info: int
+    swap_size: int
+
+
+def trailer_places(alignment: int, *, with_sizes: bool = False) -> TrailerPlaces:
+    """Return the places for a BOOT_MAX_ALIGN; swap-offset has one more before swap_size (`with_sizes`).
+
+    Ref: boot_image_ok_off and its neighbours.
+    """
+    ok = max(MAGIC_SIZE, alignment) + alignment
+    size = ok + (3 + with_sizes) * alignment
+    return TrailerPlaces(ok, ok + alignment, ok + 2 * alignment, size)
 
 
 class Magic(Enum):
@@ -102,8 +125,9 @@ def parse_trailer(tail: bytes, *, program_unit: int = 0) -> Trailer:
         The end of the slot behind its image, ideally `READ_SIZE` bytes and more (swap status needs
         ``MOST_STATUS * alignment`` in addition); fewer leave fields unread.
     program_unit
-        The flash's program unit in bytes. With 16, the fields of a classic trailer may stand in units of 16, as
-        ST's imgtool writes them (image_ok at offset -32).
+        The flash's program unit in bytes. With 16, the fields of a classic trailer stand in units of 16 (image_ok at
+        offset -32), as ST's boot code is compiled and as ST's imgtool writes them, unless the flags themselves show
+        units of 8, as a signing tool may have been told.
     """
     magic, alignment = parse_magic(tail[-MAGIC_SIZE:])
     if magic not in (Magic.CLASSIC, Magic.ALIGNED):
@@ -112,20 +136,12 @@ def parse_trailer(tail: bytes, *, program_unit: int = 0) -> Trailer:
         return Trailer(magic, 0, flag, flag, wrong_bits=off if magic is Magic.OTHER and off < DAMAGED_BITS else 0)
     if alignment not in (8, 16, 32):
         return Trailer(Magic.OTHER, 0, TrailerFlag.UNREAD, TrailerFlag.UNREAD)
-    if magic is Magic.CLASSIC and program_unit == 16 and _in_units_of_16(tail):
-        alignment = 16
-    magic_unit = max(MAGIC_SIZE, alignment)
-    image_ok, copy_done = (_byte(tail, magic_unit + alignment * n) for n in (1, 2))
-    swap_info = _byte(tail, magic_unit + alignment * 3)
-    entries = _status(tail, len(tail) - magic_unit - alignment * 4, alignment)
+    if magic is Magic.CLASSIC and program_unit == 16 and _byte(tail, 24) & _byte(tail, 40) in (0xFF, -1):
+        alignment = 16  # nothing stands where only an alignment of 8 puts a flag
+    places = trailer_places(alignment)
+    image_ok, copy_done, swap_info = (_byte(tail, p) for p in (places.image_ok, places.copy_done, places.swap_info))
+    entries = _status(tail, len(tail) - places.swap_size, alignment)
     return Trailer(magic, alignment, _flag(image_ok), _flag(copy_done), swap_info & 0xFF, entries)
-
-
-def _in_units_of_16(tail: bytes) -> bool:
-    """A quad-word cannot take two separately written fields: then only every other unit of 8 is in use."""
-    if len(tail) < 48 or (tail[-24] & tail[-40]) != 0xFF:
-        return False
-    return (tail[-32] & tail[-48]) != 0xFF or _byte(tail, 64) not in (0xFF, -1)
 
 
 def _byte(tail: bytes, back: int) -> int:

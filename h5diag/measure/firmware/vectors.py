@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.chip import Chip
-from h5diag.layout import NO_SLOT, Layout, Security, Slot
+from h5diag.layout import Layout, Security, Slot
 from h5diag.memory import AddressRange, MemoryImage
 
 ENTRIES = 16
@@ -38,7 +38,7 @@ class VectorTable:
     Parameters
     ----------
     address
-        Of its first entry in the dump's view; -1 in `NO_TABLE`.
+        Of its first entry in the dump's view.
     stack
         Initial stack pointer.
     reset
@@ -58,12 +58,8 @@ class VectorTable:
     world: World
     linked: int
 
-    def __bool__(self) -> bool:
-        return self.address >= 0
-
 
 _MISMATCHED = ((Security.SECURE, World.NONSECURE), (Security.NONSECURE, World.SECURE))
-NO_TABLE = VectorTable(-1, 0, 0, (), World.UNKNOWN, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +67,17 @@ class Link:
     """Whether a table stands where it was linked to stand; `slot` is the one that its reset handler lies in."""
 
     table: VectorTable
-    slot: Slot
+    slot: Slot | None
     displacement: int
     text: str
 
 
-def vector_table_at(memory: MemoryImage, address: int, chip: Chip) -> VectorTable:
-    """Return the vector table at `address`, or `NO_TABLE` (false) when the bytes there are none."""
+def vector_table_at(memory: MemoryImage, address: int, chip: Chip) -> VectorTable | None:
+    """Return the vector table at `address`, or None when the bytes there are none."""
     if not memory.covers(address, address + ENTRIES * 4):
-        return NO_TABLE
+        return None
     words = np.frombuffer(memory.read(address, address + ENTRIES * 4).tobytes(), "<u4")
-    return _table(words, address, chip) if _plausible(words[None, :], chip)[0] else NO_TABLE
+    return _table(words, address, chip) if _plausible(words[None, :], chip)[0] else None
 
 
 def find_vector_tables(memory: MemoryImage, chip: Chip, *, most: int = 256) -> tuple[VectorTable, ...]:
@@ -121,8 +117,8 @@ def explain_link(table: VectorTable, chip: Chip, layout: Layout | None = None, *
         Size of the image body that it begins, 0 when it begins none: reset must lie in the body.
     """
     here, there = chip.canonical(table.address), chip.canonical(table.reset)
-    slot = layout.slot_at(table.reset) if layout else NO_SLOT
-    own = layout.slot_at(table.address) if layout else NO_SLOT
+    slot = layout.slot_at(table.reset) if layout else None
+    own = layout.slot_at(table.address) if layout else None
     if slot and own:
         displacement = own.range.start - slot.range.start
         text = (

@@ -7,18 +7,110 @@ would mind beyond that is said as a remark.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
+import numpy.typing as npt
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, hmac
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
-from h5diag.evidence.keys import DecryptKey, VerifyKey
-from h5diag.measure.firmware.body import BodyKind, BodyLook, look_at_body
-from h5diag.measure.firmware.decrypt import decrypt_body, unwrap_image_key
-from h5diag.measure.firmware.mcuboot import Flag
-from h5diag.measure.firmware.search import BootImage
-from h5diag.measure.firmware.signature import Buffer, Check, Recorded, Signed, check_signature, names_other_key
-from h5diag.measure.firmware.tlv import ENCRYPTION_TYPES, HASH_TYPES, SIGNATURE_TYPES, Tlv
+from h5diag.evidence.keys import DecryptKey, KeyKind, VerifyKey
+from h5diag.measure.firmware.image import ENCRYPTION_TYPES, HASH_TYPES, SIGNATURE_TYPES, BootImage, Flag, Tlv, TlvType
+from h5diag.memory import Bytes
+
+BLOCK = 512
+BLOCKS = 64
+LIMIT = 6.0
+"""Scatter units from uniform beyond which a block is called structured."""
+
+
+class BodyKind(Enum):
+    """What a body looks like."""
+
+    PLAIN = "plain"
+    ENCRYPTED = "encrypted"
+    ERASED = "erased"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLook:
+    """The kind of a body, why, and what else it could be (empty when nothing)."""
+
+    kind: BodyKind
+    why: str
+    alternative: str = ""
+
+
+def look_at_body(data: Bytes, *, said_encrypted: bool = False) -> BodyLook:
+    """Tell what a body looks like.
+
+    Parameters
+    ----------
+    data
+        The body's known bytes, ``uint8 (n,)``; at most ``BLOCK * BLOCKS`` of them, evenly spread, are counted.
+    said_encrypted
+        What the header says. It decides only where the bytes are too few to tell.
+
+    Returns
+    -------
+    BodyLook
+        `BodyKind.UNKNOWN` when there is no byte.
+    """
+    if not data.size:
+        return BodyLook(BodyKind.UNKNOWN, "no byte of the body is known")
+    blocks = _blocks(data)
+    if _all_erased(data):
+        return BodyLook(BodyKind.ERASED, f"all {data.size} bytes are 0xFF")
+    told = [score(b) for b in blocks if not bool((b == b[0]).all())]
+    if not told:
+        return BodyLook(BodyKind.PLAIN, "only runs of one value")
+    uniform = sum(1 for s in told if abs(s) <= LIMIT)
+    sample = f"{uniform} of {len(told)} blocks of {blocks[0].size} bytes have uniform bytes"
+    if data.size < 64 and uniform == len(told):
+        if said_encrypted:
+            return BodyLook(BodyKind.ENCRYPTED, f"{data.size} bytes are too few to tell; the header says encrypted")
+        return BodyLook(BodyKind.PLAIN, f"{data.size} bytes are too few to tell; the header says plain")
+    if uniform * 2 > len(told):
+        return BodyLook(BodyKind.ENCRYPTED, sample, "" if said_encrypted else "well compressed or random content")
+    return BodyLook(BodyKind.PLAIN, sample)
+
+
+def score(block: Bytes) -> float:
+    """Return how far a block is from uniform bytes, in units of the scatter (0 = uniform, +-6 = surely not).
+
+    Takes the larger deviation of two counts: equal pairs of bytes, and ones per bit position.
+    """
+    n = int(block.size)
+    if n < 2:
+        return 0.0
+    counts = np.bincount(block, minlength=256).astype(np.float64)
+    expected = n * (n - 1) / 512
+    pairs = (float((counts * (counts - 1)).sum()) / 2 - expected) / (expected * 255 / 256) ** 0.5
+    ones = np.unpackbits(block.reshape(n, 1), axis=1).sum(axis=0, dtype=np.int64)
+    bits = float(np.abs(ones - n / 2).max() / (n / 4) ** 0.5)
+    return pairs if abs(pairs) >= bits else float(bits)
+
+
+def _all_erased(data: Bytes) -> bool:
+    return bool(data[0] == 0xFF and data[-1] == 0xFF and data.min() == 0xFF)
+
+
+def _blocks(data: Bytes) -> list[npt.NDArray[np.uint8]]:
+    """Return evenly spread blocks; the whole when it is small."""
+    if data.size < 2 * BLOCK:
+        return [data]
+    count = min(BLOCKS, data.size // BLOCK)
+    starts = np.linspace(0, data.size - BLOCK, count).astype(np.int64)
+    return [data[s : s + BLOCK] for s in starts.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,3 +334,215 @@ def _decrypted(image: BootImage, view: memoryview, keys: Sequence[DecryptKey]) -
                 return decrypt_body(image_key, body), f"decrypted with {key.name}"
     kinds = ", ".join(r.name for r in wrapped)
     return b"", f"none of {len(keys)} keys unwraps {kinds}" if keys else f"no key given for {kinds}"
+
+
+Buffer = bytes | memoryview
+
+
+class Check(Enum):
+    """Result of a check."""
+
+    VALID = "valid"
+    INVALID = "invalid"
+    NOT_CHECKED = "not-checked"
+
+
+_SHA = {TlvType.SHA256: hashlib.sha256, TlvType.SHA384: hashlib.sha384, TlvType.SHA512: hashlib.sha512}
+_SIGNS_OVER = {
+    KeyKind.ECDSA_P256: TlvType.SHA256,
+    KeyKind.ECDSA_P384: TlvType.SHA384,
+    KeyKind.RSA_2048: TlvType.SHA256,
+    KeyKind.RSA_3072: TlvType.SHA256,
+}
+_SIGNATURE = {
+    KeyKind.ECDSA_P256: TlvType.ECDSA,
+    KeyKind.ECDSA_P384: TlvType.ECDSA,
+    KeyKind.RSA_2048: TlvType.RSA2048,
+    KeyKind.RSA_3072: TlvType.RSA3072,
+    KeyKind.ED25519: TlvType.ED25519,
+}
+_HASHES = {
+    KeyKind.ECDSA_P256: (TlvType.SHA256, TlvType.SHA512),
+    KeyKind.ECDSA_P384: (TlvType.SHA384,),
+    KeyKind.RSA_2048: (TlvType.SHA256,),
+    KeyKind.RSA_3072: (TlvType.SHA256,),
+    KeyKind.ED25519: (TlvType.SHA256, TlvType.SHA512),
+}
+
+
+class Signed:
+    """The bytes that are signed, hashed once per algorithm and only when asked."""
+
+    def __init__(self, parts: tuple[Buffer, ...]) -> None:
+        self.parts = parts
+        self._digests: dict[int, bytes] = {}
+
+    def digest(self, kind: int) -> bytes:
+        """Return the digest that a hash record of type `kind` should hold."""
+        if kind not in self._digests:
+            h = _SHA[TlvType(kind)]()
+            for part in self.parts:
+                h.update(part)
+            self._digests[kind] = h.digest()
+        return self._digests[kind]
+
+    def whole(self) -> bytes:
+        """Return all signed bytes in one piece, for signatures over the image itself."""
+        return b"".join(self.parts)
+
+
+class Recorded(Signed):
+    """Stands for an encrypted body: its digests are those that the image records."""
+
+    def __init__(self, records: Sequence[Tlv]) -> None:
+        super().__init__(())
+        for r in records:
+            if r.type & 0xFF in HASH_TYPES:
+                self._digests.setdefault(r.type & 0xFF, r.value)
+
+    def digest(self, kind: int) -> bytes:
+        """Return the recorded digest of type `kind`, empty when there is none."""
+        return self._digests.get(kind, b"")
+
+
+def names_other_key(records: Sequence[Tlv], keys: Sequence[VerifyKey]) -> bool:
+    """Tell whether the image names its signer by a key hash and none of `keys` has it."""
+    named = [r.value for r in records if r.type == TlvType.KEYHASH]
+    return bool(named) and not any(v in k.hashes for k in keys for v in named)
+
+
+def check_signature(
+    records: Sequence[Tlv], signed: Signed, keys: Sequence[VerifyKey]
+) -> tuple[Check, str, str, list[str]]:
+    """Return the check, its reason, the signer's name and remarks."""
+    kinds = [r for r in records if r.type & 0xFF in SIGNATURE_TYPES]
+    if not keys:
+        return Check.NOT_CHECKED, "no key given" if kinds else "the image is not signed", "", []
+    named = [r.value for r in records if r.type == TlvType.KEYHASH]
+    matching = [k for k in keys if any(v in k.hashes for v in named)]
+    outcomes: list[Check] = []
+    for key in (*matching, *(k for k in keys if k not in matching)):
+        outcome = _signed_by(records, signed, key)
+        outcomes.append(outcome)
+        if outcome is Check.VALID:
+            notes = (
+                ["the key hash in the image is another key's: a boot loader refuses it"]
+                if named and key not in matching
+                else []
+            )
+            through = " (through the hash record)" if isinstance(signed, Recorded) else ""
+            return outcome, f"made by {key.name}{through}", key.name, notes
+    if not kinds:
+        return Check.INVALID, "the image is not signed", "", []
+    if Check.NOT_CHECKED in outcomes:
+        return Check.NOT_CHECKED, "this kind of signature covers the plain body, which is encrypted", "", []
+    if named and not matching:
+        who = named[0].hex()[:16]
+        return Check.INVALID, f"made by none of the given keys: the image names key hash {who}...", "", []
+    return Check.INVALID, "the signature does not fit", "", []
+
+
+def _signed_by(records: Sequence[Tlv], signed: Signed, key: VerifyKey) -> Check:
+    """Walk the records as imgtool does; the order of the steps decides what it accepts."""
+    recorded = isinstance(signed, Recorded)
+    pure = any(r.type & 0xFF == TlvType.SIG_PURE for r in records)
+    last = b""
+    for r in records:
+        kind = r.type & 0xFF
+        if kind in HASH_TYPES:
+            if kind not in _HASHES[key.kind] or signed.digest(kind) != r.value:
+                return Check.INVALID
+            last = r.value
+        elif kind == (TlvType.ED25519 if pure else _SIGNATURE[key.kind]):
+            if key.kind is KeyKind.ED25519:
+                if recorded and pure:
+                    return Check.NOT_CHECKED
+                if not pure and not last:
+                    return Check.INVALID
+            elif pure:
+                return Check.INVALID
+            elif recorded and not signed.digest(_SIGNS_OVER[key.kind]):
+                return Check.NOT_CHECKED
+            if _holds(key, r.value, signed, signed.whole() if pure else last):
+                return Check.VALID
+    return Check.INVALID
+
+
+def _holds(key: VerifyKey, signature: bytes, signed: Signed, message: bytes) -> bool:
+    public = key.key
+    try:
+        if isinstance(public, ed25519.Ed25519PublicKey):
+            public.verify(signature, message)
+        elif isinstance(public, rsa.RSAPublicKey):
+            pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
+            public.verify(signature, signed.digest(TlvType.SHA256), pss, Prehashed(hashes.SHA256()))
+        elif len(signature) < 2:
+            return False
+        else:
+            algorithm = hashes.SHA384() if key.kind is KeyKind.ECDSA_P384 else hashes.SHA256()
+            # Old boot loaders wanted a fixed length: zeros behind the DER sequence are not part of it.
+            signature = signature[: signature[1] + 2]
+            public.verify(signature, signed.digest(_SIGNS_OVER[key.kind]), ec.ECDSA(Prehashed(algorithm)))
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+INFO = b"MCUBoot_ECIES_v1"
+FITTING = {
+    TlvType.ENC_EC256: (KeyKind.ECDSA_P256,),
+    TlvType.ENC_X25519: (KeyKind.X25519,),
+    TlvType.ENC_X25519_SHA512: (KeyKind.X25519,),
+    TlvType.ENC_KW: (KeyKind.AES_KW,),
+    TlvType.ENC_RSA2048: (KeyKind.RSA_2048, KeyKind.RSA_3072),
+}
+"""Which kinds of keys unwrap which record."""
+
+
+def unwrap_image_key(record: Tlv, key: DecryptKey) -> bytes:
+    """Return the AES key wrapped in `record`, 16 or 32 bytes; empty when it was not wrapped for `key`.
+
+    The result is for `decrypt_body` alone: it is never to be kept or shown.
+    """
+    secret, value = key.key, record.value
+    try:
+        kind = TlvType(record.type)
+        if kind not in FITTING or key.kind not in FITTING[kind]:
+            return b""
+        if isinstance(secret, rsa.RSAPrivateKey):
+            mask = padding.MGF1(hashes.SHA256())
+            image_key = secret.decrypt(value, padding.OAEP(mask, hashes.SHA256(), None))
+        elif isinstance(secret, bytes):
+            image_key = aes_key_unwrap(secret, value)
+        else:
+            image_key = _ecies(secret, value, hashes.SHA512() if kind is TlvType.ENC_X25519_SHA512 else hashes.SHA256())
+    except (ValueError, InvalidUnwrap, InvalidSignature):
+        return b""
+    return image_key if len(image_key) in (16, 32) else b""
+
+
+def _ecies(
+    secret: ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey, value: bytes, algorithm: hashes.HashAlgorithm
+) -> bytes:
+    """Return the unwrapped key; ValueError or InvalidSignature when it was wrapped for another one."""
+    point = 65 if isinstance(secret, ec.EllipticCurvePrivateKey) else 32
+    mac_stop = point + algorithm.digest_size
+    ephemeral, mac, wrapped = value[:point], value[point:mac_stop], value[mac_stop:]
+    if len(wrapped) not in (16, 32):
+        raise ValueError("length")
+    if isinstance(secret, ec.EllipticCurvePrivateKey):
+        shared = secret.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(secret.curve, ephemeral))
+    else:
+        shared = secret.exchange(x25519.X25519PublicKey.from_public_bytes(ephemeral))
+    # imgtool derives a MAC key as long as the digest; it stands behind the wrapping key.
+    derived = HKDF(algorithm, len(wrapped) + algorithm.digest_size, None, INFO).derive(shared)
+    check = hmac.HMAC(derived[len(wrapped) :], algorithm)
+    check.update(wrapped)
+    check.verify(mac)
+    return decrypt_body(derived[: len(wrapped)], wrapped)
+
+
+def decrypt_body(image_key: bytes, body: bytes | memoryview) -> bytes:
+    """Return `body` through AES-CTR with a counter that starts at zero; encrypting is the same operation."""
+    cipher = Cipher(algorithms.AES(image_key), modes.CTR(bytes(16))).decryptor()
+    return cipher.update(body) + cipher.finalize()

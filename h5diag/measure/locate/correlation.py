@@ -178,7 +178,7 @@ def _marks(layout: Layout | None, chip: Chip) -> tuple[Mark, ...]:
     out = {0: "in place", chip.flash.bank_size: "other bank", -chip.flash.bank_size: "other bank"}
     for source in layout.slots if layout is not None else ():
         for target in layout.slots if layout is not None else ():
-            if source is not target and source.image == target.image >= 0:
+            if source is not target and source.image is not None and source.image == target.image:
                 moved = target.range.start - source.range.start
                 name = f"{source.name} to {target.name}"
                 # Several images share one displacement; one name is enough.

@@ -9,7 +9,7 @@ from enum import Enum
 from h5diag.chip import Chip, EccKind
 from h5diag.evidence.texts import Banner, Check, Log, LogKind, Programming, RawRegister, Version, Write, printable
 from h5diag.evidence.texts.programming import base_name
-from h5diag.layout import NO_SLOT, Layout, Role, Slot
+from h5diag.layout import Layout, Role, Slot
 
 
 class Generation(Enum):
@@ -32,10 +32,10 @@ class Step(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A file that was written, with the slot it went to (`NO_SLOT` without a layout or outside of all slots)."""
+    """A file that was written, with the slot it went to (None without a layout or outside of all slots)."""
 
     write: Write
-    slot: Slot
+    slot: Slot | None
     step: Step
 
 
@@ -67,7 +67,7 @@ class Provisioning:
 def read_provisioning(programming: Programming, chip: Chip, layout: Layout | None = None) -> Provisioning:
     """Return what a run wrote; without `layout` no slots are named."""
     placed = tuple(
-        Placed(w, layout.slot_at(w.address) if layout and w.address >= 0 else NO_SLOT, _step(w))
+        Placed(w, layout.slot_at(w.address) if layout and w.address >= 0 else None, _step(w))
         for w in programming.writes
     )
     names = [base_name(w.file).lower() for w in programming.writes]
@@ -94,7 +94,9 @@ def is_boot(placed: Placed, chip: Chip) -> bool:
     """Tell whether a file is boot code: by its place, or by its name where no place was printed."""
     write = placed.write
     if write.address >= 0:
-        return placed.slot.role is Role.BOOT or chip.canonical(write.address) == chip.flash.base
+        return (placed.slot is not None and placed.slot.role is Role.BOOT) or chip.canonical(
+            write.address
+        ) == chip.flash.base
     name = base_name(write.file).lower()
     return "boot" in name and "sign" not in name
 

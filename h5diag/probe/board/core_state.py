@@ -16,7 +16,7 @@ from elftools.elf.sections import SymbolTableSection
 
 from h5diag.chip import Chip
 from h5diag.errors import InputError, TargetError
-from h5diag.layout import NO_SLOT, Layout
+from h5diag.layout import Layout
 from h5diag.memory import AddressRange
 from h5diag.probe.board.board import Board
 from h5diag.probe.board.link import Mode
@@ -225,7 +225,7 @@ def place_of(chip: Chip, address: int, layout: Layout | None = None, symbols: tu
             parts.append(s.name)
             break
     canonical = chip.canonical(address)
-    slot = layout.slot_at(canonical) if layout is not None else NO_SLOT
+    slot = layout.slot_at(canonical) if layout is not None else None
     if slot:
         parts.append(slot.name)
     elif canonical in chip.flash_range:

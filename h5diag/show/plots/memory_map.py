@@ -303,7 +303,7 @@ def _draw_moves(ax: Axes, m: Measured, rows: tuple[Lane, ...], top: float) -> bo
     drawn: list[Region] = []
     layout = m.layouts[0] if m.layouts else None
     for r in sorted((r for r in m.placement.strong if r.displacement), key=lambda r: r.reference_start):
-        pair = [(x.displacement, layout.slot_at(x.reference_start).name if layout else "") for x in (r, *drawn)]
+        pair = [(x.displacement, layout.slot_name(x.reference_start) if layout else "") for x in (r, *drawn)]
         if pair[0] in pair[1:] or len(drawn) == 3:
             continue
         drawn.append(r)

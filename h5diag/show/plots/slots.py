@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
 from h5diag.layout import Role
-from h5diag.measure.firmware import Action, SlotState, State
+from h5diag.measure.firmware import SlotState, State
 from h5diag.show.plots import style
 
 LOOKS = {
@@ -36,7 +36,7 @@ def plot_slots(states: Sequence[SlotState], *, selected: str = "", ax: Axes | No
     Parameters
     ----------
     states
-        As `slot_states` returns them.
+        As `BootStates` holds them.
     selected
         Name of a slot that gets a thick frame; none when empty.
     ax
@@ -56,7 +56,7 @@ def plot_slots(states: Sequence[SlotState], *, selected: str = "", ax: Axes | No
     for s in states:
         _draw(ax, s, rows.index(s.slot.image), thick=s.slot.name == selected)
     for row, image in enumerate(rows):
-        if any(s.next_boot.action is Action.INSTALL and s.slot.image == image for s in states):
+        if any(s.next_boot.takes_download and s.slot.image == image for s in states):
             ax.annotate(
                 "",
                 (_WIDTH / 2, row),

@@ -29,6 +29,7 @@ from h5diag.measure.firmware import (
     Tlv,
     TlvType,
     Version,
+    boot_states,
     dependencies,
     examine_images,
     explain_link,
@@ -41,13 +42,12 @@ from h5diag.measure.firmware import (
     parse_header,
     parse_tlvs,
     parse_verify_key,
-    slot_states,
     vector_table_at,
     verify_image,
 )
-from h5diag.measure.firmware.decrypt import decrypt_body, unwrap_image_key
-from h5diag.measure.firmware.tlv import MOST_RECORDS
+from h5diag.measure.firmware.image import MOST_RECORDS
 from h5diag.measure.firmware.vectors import World
+from h5diag.measure.firmware.verify import decrypt_body, unwrap_image_key
 from h5diag.memory import MemoryImage
 
 HEADER = bytes.fromhex("3db8f396 00000020 2000 2000 10000000 15000000 01 02 0300 04000000 00000000")
@@ -147,7 +147,7 @@ def test_header_claiming_4_gb() -> None:
     found = examine_images(memory, layout=layout)
     assert found[0].verification.hash is Check.NOT_CHECKED
     assert "4294967295" in found[0].image.problems[0]
-    assert slot_states(memory, layout)[0].state.value == "differs"
+    assert boot_states(memory, layout).slots[0].state.value == "differs"
 
 
 HOSTILE = ("magics", "nothing-else", "headers", "lone", "tlvs", "shared")
@@ -192,7 +192,7 @@ def test_hostile_dumps_take_no_time(kind: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begun = time.process_time()
     found = examine_images(memory, layout=layout)
-    slot_states(memory, layout, examined=found)
+    boot_states(memory, layout, examined=found)
     took = time.process_time() - begun
     assert took < 1.0
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 200

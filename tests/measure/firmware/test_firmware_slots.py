@@ -18,12 +18,12 @@ from h5diag.measure.firmware import (
     SlotState,
     State,
     TrailerFlag,
+    boot_states,
     examine_images,
     image_state,
     load_decrypt_key,
     load_verify_key,
     parse_trailer,
-    slot_states,
 )
 from h5diag.measure.firmware.trailer import ALIGNED_MAGIC_TAIL, CLASSIC_MAGIC
 from h5diag.memory import AddressRange, MemoryImage, Segment
@@ -73,23 +73,23 @@ def board(*pieces: tuple[int, bytes], base: int = 0x0C000000, size: int = 0x1700
 
 
 def states(memory: MemoryImage, layout: Layout, **options: object) -> dict[str, SlotState]:
-    return {s.slot.name: s for s in slot_states(memory, layout, **options)}  # type: ignore[arg-type]
+    return {s.slot.name: s for s in boot_states(memory, layout, **options).slots}  # type: ignore[arg-type]
 
 
 def test_good_board_of_a_current_package(images: Images, layout: Layout) -> None:
     s = states(board((PRIMARY, images.init), (NS_PRIMARY, images.init)), layout)
     assert [s[n].state for n in s] == [State.INSTALLED, State.INSTALLED, State.EMPTY, State.EMPTY]
-    assert s["secure primary"].next_boot.action is Action.START
+    assert s["secure primary"].next_boot.action is Action.STARTS_PRIMARY
     assert "confirmed" in s["secure primary"].reason
     assert not any(x.open_points for x in s.values())
 
 
 def test_pending_install_of_the_founding_case(images: Images, layout: Layout, workshop: Workshop) -> None:
-    memory = board((SECONDARY, images.download))
+    memory = board((SECONDARY, images.download), (NS_PRIMARY, images.init))
     s = states(memory, layout)
     assert s["secure secondary"].state is State.INSTALL_PENDING
     assert s["secure primary"].state is State.EMPTY
-    assert s["secure primary"].next_boot.action is Action.INSTALL
+    assert s["secure primary"].next_boot.action is Action.INSTALLS
     assert "not checked" in s["secure secondary"].reason
     keyed = states(memory, layout, decrypt_keys=[load_decrypt_key(workshop.key("ecdsa-p256"))])
     assert "hash valid" in keyed["secure secondary"].reason
@@ -98,10 +98,10 @@ def test_pending_install_of_the_founding_case(images: Images, layout: Layout, wo
 
 
 def test_update_pending(images: Images, layout: Layout) -> None:
-    s = states(board((PRIMARY, images.init), (SECONDARY, images.newer)), layout)
+    s = states(board((PRIMARY, images.init), (SECONDARY, images.newer), (NS_PRIMARY, images.init)), layout)
     assert (s["secure primary"].state, s["secure secondary"].state) == (State.INSTALLED, State.INSTALL_PENDING)
     assert "update waits" in s["secure primary"].reason
-    assert s["secure primary"].next_boot.action is Action.INSTALL
+    assert s["secure primary"].next_boot.action is Action.INSTALLS
 
 
 @pytest.mark.parametrize(
@@ -116,19 +116,19 @@ def test_never_taken(images: Images, layout: Layout, tail: bytes, word: str, mag
     s = states(board((SECONDARY, images.download[:-16] + tail)), layout)["secure secondary"]
     assert (s.state, s.content.trailer.magic) == (State.NEVER_TAKEN, magic)
     assert word in s.reason
-    assert s.next_boot.action is Action.STAY
+    assert s.next_boot.action is Action.NOTHING
 
 
 def test_newer_magic_is_refused_by_st_and_taken_by_upstream(images: Images, layout: Layout) -> None:
-    memory = board((SECONDARY, images.aligned))
+    memory = board((SECONDARY, images.aligned), (NS_PRIMARY, images.init))
     st = states(memory, layout)["secure secondary"]
     assert st.state is State.NEVER_TAKEN
     assert "refuses" in st.reason
     assert st.content.trailer.alignment == 16
     upstream = states(memory, layout, loader=Loader.UPSTREAM)["secure secondary"]
     assert upstream.state is State.INSTALL_PENDING
-    assert upstream.next_boot.action is Action.INSTALL
-    assert "header and trailer" in upstream.next_boot.text
+    assert upstream.next_boot.action is Action.INSTALLS
+    assert "first and last sector" in upstream.next_boot.text
     classic = states(board((SECONDARY, images.download)), layout, loader=Loader.UPSTREAM)["secure secondary"]
     assert classic.state is State.NEVER_TAKEN
 
@@ -184,11 +184,11 @@ def test_body_erased_under_a_valid_header(images: Images, layout: Layout) -> Non
 
 
 def test_interrupted_copy(images: Images, layout: Layout) -> None:
-    memory = board((PRIMARY, images.init[:0x1400]), (SECONDARY, images.download))
+    memory = board((PRIMARY, images.init[:0x1400]), (SECONDARY, images.download), (NS_PRIMARY, images.init))
     s = states(memory, layout)
     assert s["secure primary"].state is State.INTERRUPTED
     assert s["secure secondary"].state is State.INSTALL_PENDING
-    assert s["secure primary"].next_boot.action is Action.INSTALL
+    assert s["secure primary"].next_boot.action is Action.INSTALLS
     alone = states(board((PRIMARY, images.init[:0x1400])), layout)["secure primary"]
     assert alone.state is State.INTERRUPTED
     assert "0x0C019400" in alone.reason
@@ -201,7 +201,7 @@ def test_body_changed_after_signing(images: Images, layout: Layout, workshop: Wo
         "secure primary"
     ]
     assert s.state is State.DIFFERS
-    assert s.next_boot.action is Action.STAY
+    assert s.next_boot.action is Action.NOTHING
     seen = s.content.images[0].verification
     assert seen.hash is Check.INVALID
     assert "changed after signing" in seen.signature_reason
@@ -248,12 +248,12 @@ def test_wrong_slots(images: Images, layout: Layout, workshop: Workshop) -> None
     s = states(board((PRIMARY, images.download), (SECONDARY, images.init)), layout)
     assert s["secure primary"].state is State.WRONG_SLOT
     assert s["secure secondary"].state is State.WRONG_SLOT
-    assert s["secure primary"].next_boot.action is Action.REJECT
+    assert s["secure primary"].next_boot.action is Action.REFUSES
     shifted = board((PRIMARY + 0x1000, images.init))
     assert states(shifted, layout)["secure primary"].state is State.WRONG_SLOT
     outside = board((0x168000, images.init))
     found = examine_images(outside, layout=layout)
-    assert image_state(found[0], slot_states(outside, layout))[0] is State.WRONG_SLOT
+    assert image_state(found[0], boot_states(outside, layout).slots)[0] is State.WRONG_SLOT
     vectors = np.array([0x30008000, 0x0801E501, 0x0801E511, 0x0801E521] + [0] * 12, "<u4").tobytes()
     nonsecure = workshop.sign(payload=vectors + CODE, header=0x400)
     linked = states(board((PRIMARY, nonsecure)), layout)["secure primary"]
@@ -279,16 +279,16 @@ def test_unmet_dependency(images: Images, layout: Layout, workshop: Workshop) ->
     old = workshop.sign(payload=PAYLOAD, header=0x400, version="2.9.0")
     s = states(board((SECONDARY, needs), (NS_PRIMARY, old)), layout)["secure secondary"]
     assert s.state is State.INSTALL_PENDING
-    assert s.next_boot.action is Action.STAY
+    assert s.next_boot.action is Action.REFUSES
     assert "3.0.0" in s.next_boot.text
     new = workshop.sign(payload=PAYLOAD, header=0x400, version="3.0.0")
     assert (
         states(board((SECONDARY, needs), (NS_PRIMARY, new)), layout)["secure secondary"].next_boot.action
-        is Action.INSTALL
+        is Action.INSTALLS
     )
 
 
-SWAP_P, SWAP_S = 0x28000, 0xCE000
+SWAP_P, SWAP_S, SWAP_NS = 0x28000, 0xCE000, 0x2E000
 
 
 def swap_trailer(
@@ -305,16 +305,19 @@ def test_swap_states(images: Images, swapping: Layout, workshop: Workshop) -> No
     old = workshop.sign(payload=PAYLOAD, header=0x400, version="1.0.0")
     new = workshop.sign(payload=PAYLOAD, header=0x400, version="2.0.0")
     unset = b"\xff" * 16
-    pending = states(board((SWAP_P, old), (SWAP_S, swap_trailer(new))), swapping)
+    pending = states(board((SWAP_P, old), (SWAP_S, swap_trailer(new)), (SWAP_NS, old)), swapping)
     assert pending["secure secondary"].state is State.INSTALL_PENDING
     assert "for a test" in pending["secure secondary"].next_boot.text
-    forever = states(board((SWAP_P, old), (SWAP_S, swap_trailer(new, image_ok=1))), swapping)
+    forever = states(board((SWAP_P, old), (SWAP_S, swap_trailer(new, image_ok=1)), (SWAP_NS, old)), swapping)
     assert "for good" in forever["secure secondary"].next_boot.text
     testing = states(
-        board((SWAP_P, swap_trailer(new, copy_done=1, info=2)), (SWAP_S, swap_trailer(old, magic=unset))), swapping
+        board(
+            (SWAP_P, swap_trailer(new, copy_done=1, info=2)), (SWAP_S, swap_trailer(old, magic=unset)), (SWAP_NS, old)
+        ),
+        swapping,
     )
     assert testing["secure primary"].state is State.INSTALLED
-    assert testing["secure primary"].next_boot.action is Action.REVERT
+    assert testing["secure primary"].next_boot.action is Action.REVERTS
     assert testing["secure secondary"].state is State.INSTALLED
     reverted = states(
         board((SWAP_P, swap_trailer(old, copy_done=1, image_ok=1, info=4)), (SWAP_S, swap_trailer(new, magic=unset))),
@@ -330,7 +333,9 @@ def test_swap_states(images: Images, swapping: Layout, workshop: Workshop) -> No
     assert "previous image" in confirmed["secure secondary"].reason
     cut = states(board((SWAP_P, swap_trailer(old, info=2)), (SWAP_S, swap_trailer(new, magic=unset))), swapping)
     assert cut["secure primary"].state is State.INTERRUPTED
-    assert cut["secure primary"].next_boot.action is Action.RESUME
+    assert cut["secure secondary"].state is State.INTERRUPTED
+    # No status entry was written yet: the swap begins anew.
+    assert cut["secure primary"].next_boot.action is Action.SWAPS_TEST
 
 
 def test_swap_cut_while_the_scratch_area_holds_the_status(swapping: Layout, workshop: Workshop) -> None:
@@ -340,17 +345,16 @@ def test_swap_cut_while_the_scratch_area_holds_the_status(swapping: Layout, work
     memory = board((0x18000, bytes(scratch)), (SWAP_P + 0x2000, old[0x2000:]), (0x2E000, old))
     s = states(memory, swapping)
     assert s["secure primary"].state is State.INTERRUPTED
-    assert "scratch" in s["secure primary"].next_boot.text
     assert s["non-secure primary"].state is State.INSTALLED
     scratch[-64] = 0x12
-    other = states(board((0x18000, bytes(scratch)), (SWAP_P, old), (0x2E000, old)), swapping)
+    other = states(board((0x18000, bytes(scratch)), (SWAP_P, old), (0x2E000, old), size=0x180000), swapping)
     assert (other["secure primary"].state, other["non-secure primary"].state) == (State.INSTALLED, State.INTERRUPTED)
 
 
 def test_signed_boot_loader_is_not_called_misplaced(images: Images, layout: Layout) -> None:
     memory = board((0, images.init))
     found = examine_images(memory, layout=layout)
-    assert image_state(found[0], slot_states(memory, layout))[0] is State.UNKNOWN
+    assert image_state(found[0], boot_states(memory, layout).slots)[0] is State.UNKNOWN
 
 
 def test_without_a_layout_the_image_says_what_it_can(images: Images) -> None:
@@ -430,7 +434,6 @@ def test_swap_status_entries_are_counted_behind_the_image_only(
     assert 0x6000 - len(full) < 0x900
     s = states(board((SWAP_P, swap_trailer(full))), swapping)["secure primary"]
     assert s.content.trailer.status_entries == 0
-    assert s.state is State.INSTALLED
 
 
 def test_trailer_of_a_padded_hex_file(workshop: Workshop, layout: Layout) -> None:
@@ -503,22 +506,22 @@ def test_damage_under_a_waiting_update_stays_damage(images: Images, layout: Layo
 
 def test_signature_by_another_key(images: Images, layout: Layout, workshop: Workshop) -> None:
     other = [load_verify_key(workshop.public("ecdsa-p256-other"))]
-    s = states(board((PRIMARY, images.init)), layout, verify_keys=other)["secure primary"]
+    s = states(board((PRIMARY, images.init), (NS_PRIMARY, images.init)), layout, verify_keys=other)["secure primary"]
     assert s.state is State.INSTALLED
     assert "another key" in s.reason
-    assert s.next_boot.action is Action.START
+    assert s.next_boot.action is Action.STARTS_PRIMARY
     assert "if it trusts the key that signed it" in s.next_boot.text
     own = [load_verify_key(workshop.public("ecdsa-p256"))]
     sure = states(board((PRIMARY, images.init), (SECONDARY, images.newer)), layout, verify_keys=own)
     assert "trusts" not in sure["secure primary"].next_boot.text
     plain = workshop.sign("--pad", payload=PAYLOAD, key="ecdsa-p256", header=0x400, version="9.0.0")
-    waits = states(board((PRIMARY, images.init), (SECONDARY, plain)), layout, verify_keys=other)
-    assert waits["secure primary"].next_boot.action is Action.INSTALL
+    waits = states(board((PRIMARY, images.init), (SECONDARY, plain), (NS_PRIMARY, plain)), layout, verify_keys=other)
+    assert waits["secure primary"].next_boot.action is Action.INSTALLS
     assert "if it trusts the key that signed it" in waits["secure primary"].next_boot.text
     unsigned = workshop.sign(payload=PAYLOAD, header=0x400)
     s = states(board((PRIMARY, unsigned)), layout, verify_keys=other)["secure primary"]
     assert s.state is State.DIFFERS
-    assert s.next_boot.action is Action.STAY
+    assert s.next_boot.action is Action.NOTHING
 
 
 def test_image_seen_through_both_aliases(images: Images, layout: Layout) -> None:
@@ -526,5 +529,5 @@ def test_image_seen_through_both_aliases(images: Images, layout: Layout) -> None
     both = MemoryImage((*secure.segments, *secure.shifted(-0x04000000).segments))
     found = examine_images(both, layout=layout)
     assert len(found) == 2
-    judged = [image_state(i, slot_states(both, layout, examined=found)) for i in found]
+    judged = [image_state(i, boot_states(both, layout, examined=found).slots) for i in found]
     assert [j[0] for j in judged] == [State.INSTALLED, State.INSTALLED]

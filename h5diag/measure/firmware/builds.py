@@ -13,11 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.layout import NO_SLOT, Layout, Slot
+from h5diag.layout import Layout, Slot
 from h5diag.measure.firmware.content import ExaminedImage
-from h5diag.measure.firmware.elfmap import NO_ELF, ElfMap
-from h5diag.measure.firmware.search import BootImage, find_images
-from h5diag.measure.firmware.tlv import HASH_TYPES
+from h5diag.measure.firmware.elfmap import ElfMap
+from h5diag.measure.firmware.image import HASH_TYPES, BootImage, find_images
 from h5diag.memory import AddressRange, MemoryImage
 
 ANCHOR = 32
@@ -68,7 +67,7 @@ class Match:
     address
         Of the build's first byte, in the dump's view.
     slot
-        The slot there, `NO_SLOT` without a layout.
+        The slot there, None without a layout.
     displacement
         `address` minus the build's own address, both canonical when a layout gives the chip.
     size
@@ -85,7 +84,7 @@ class Match:
     """
 
     address: int
-    slot: Slot
+    slot: Slot | None
     displacement: int
     size: int
     compared: int
@@ -121,7 +120,7 @@ def compare_build(
     *,
     layout: Layout | None = None,
     images: Sequence[ExaminedImage] = (),
-    names: ElfMap = NO_ELF,
+    names: ElfMap | None = None,
 ) -> tuple[Match, ...]:
     """Return the places where a build stands in a dump, the best first; empty when it is nowhere.
 
@@ -155,7 +154,7 @@ def compare_build(
             continue
         taken.append(span)
         found, differing = _differences(dump, build, d, names)
-        slot = layout.slot_at(own + d) if layout else NO_SLOT
+        slot = layout.slot_at(own + d) if layout else None
         moved = layout.chip.canonical(own + d) - layout.chip.canonical(own) if layout else d
         matches.append(Match(own + d, slot, moved, build.size, compared, differing, found, same))
     return tuple(matches)
@@ -226,7 +225,7 @@ def _equal(dump: MemoryImage, build: MemoryImage, displacement: int) -> tuple[in
 
 
 def _differences(
-    dump: MemoryImage, build: MemoryImage, displacement: int, names: ElfMap
+    dump: MemoryImage, build: MemoryImage, displacement: int, names: ElfMap | None
 ) -> tuple[tuple[Difference, ...], int]:
     """Return the differing bytes grouped by section and symbol, or in runs with gaps below 16 without names."""
     total = 0
@@ -237,8 +236,8 @@ def _differences(
         for run in _runs(offsets):
             for piece in _by_name(run, start, names):
                 first, last = start + int(piece[0]), start + int(piece[-1])
-                section = names.section_at(first)
-                symbol, offset = names.symbol_at(first)
+                section = names.section_at(first) if names else ""
+                symbol, offset = names.symbol_at(first) if names else ("", 0)
                 where = AddressRange(first + displacement, last + 1 + displacement)
                 key = (section, symbol, -1 if symbol else first)
                 d = Difference(where, first, int(piece.size), int((b[piece] == 0xFF).sum()), section, symbol, offset)
@@ -259,9 +258,9 @@ def _runs(offsets: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
     return np.split(offsets, np.flatnonzero(np.diff(offsets) > 16) + 1)
 
 
-def _by_name(run: npt.NDArray[np.int64], start: int, names: ElfMap) -> list[npt.NDArray[np.int64]]:
+def _by_name(run: npt.NDArray[np.int64], start: int, names: ElfMap | None) -> list[npt.NDArray[np.int64]]:
     """Cut a run where its bytes belong to another section or symbol."""
-    if not names.sections or run.size > 1 << 16:
+    if names is None or not names.sections or run.size > 1 << 16:
         return [run]
     labels = [(names.section_at(start + o), names.symbol_at(start + o)[0]) for o in run.tolist()]
     cuts = [i for i in range(1, len(labels)) if labels[i] != labels[i - 1]]

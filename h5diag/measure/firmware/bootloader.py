@@ -1,0 +1,601 @@
+"""What the next boot will do: MCUboot's own steps, run on a copy of the slots.
+
+The two boot loaders' decisions, their order and what they write are followed on a copy of the bytes, and the answer is
+read off that copy. A `Ref` names the function followed, in ``boot/bootutil/src`` of upstream = mcu-tools/mcuboot
+2d4bacc3 (after v2.4.0) and of ST = STMicroelectronics/stm32-mw-mcuboot v1.7.2.39 (6ff1625).
+
+Where the two part (each is a rule below, not a special case of a dump): ST knows the classic magic only; ST wants
+an unset magic in the download slot for a revert; ST copies a marked download over a primary slot that is not
+valid (MCUBOOT_BOOTSTRAP); ST leaves a slot alone whose header is no MCUboot header; ST wants erased flash between
+image and trailer of a download (in overwrite mode up to the magic, so that a set image_ok is refused) and erases the
+whole download slot after an installation, upstream its first and its last sector.
+
+Not followed: downgrade prevention, the stored security counter, ROM-fixed addresses in direct-XIP, hooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from h5diag.errors import InputError
+from h5diag.layout import Loader, Mode, Slot
+from h5diag.measure.firmware.image import (
+    Flag,
+    Header,
+    HeaderMagic,
+    Tlvs,
+    Version,
+    dependencies,
+    parse_header,
+    parse_tlvs,
+)
+from h5diag.measure.firmware.swap import (
+    UPGRADES,
+    Area,
+    Rules,
+    SlotBytes,
+    Stuck,
+    SwapStatus,
+    SwapType,
+    most_image,
+    sectors_to_swap,
+    swap_by_moving,
+    swap_by_offset,
+    swap_by_scratch,
+)
+from h5diag.measure.firmware.verify import Check
+
+_COMPRESSED = Flag.COMPRESSED_LZMA1 | Flag.COMPRESSED_LZMA2
+
+
+class Action(Enum):
+    """What the next boot does with one image."""
+
+    STARTS_PRIMARY = "starts-primary"
+    INSTALLS = "installs"
+    SWAPS_TEST = "swaps-test"
+    SWAPS_PERMANENT = "swaps-permanent"
+    REVERTS = "reverts"
+    RESUMES = "resumes"
+    STARTS_SECONDARY = "starts-secondary"
+    REFUSES = "refuses"
+    NOTHING = "nothing-to-start"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class NextBoot:
+    """What the next boot does with one image.
+
+    Parameters
+    ----------
+    image
+        The image's number.
+    action
+        What.
+    version
+        What runs afterwards (direct-XIP: from the slot that is started); None when nothing is started.
+    changes_flash
+        Whether that boot changes a byte of the image's two slots.
+    text
+        One sentence.
+    interrupted
+        Whether a swap of this image was begun and not finished.
+    finished
+        The bytes of the image's slots after that boot, by the slot's name; empty when the action is unknown.
+    """
+
+    image: int
+    action: Action
+    version: Version | None
+    changes_flash: bool
+    text: str
+    interrupted: bool = False
+    finished: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def takes_download(self) -> bool:
+        """Tell whether the image in the download slot will run."""
+        return self.action in (Action.INSTALLS, Action.SWAPS_TEST, Action.SWAPS_PERMANENT)
+
+
+Validate = Callable[[Slot, int, npt.NDArray[np.uint8], bool], Check]
+"""``validate(slot, offset, data, changed)``: would the image at `offset` of the slot's bytes be accepted?"""
+
+
+class _Image:
+    """The two slots of an image while the boot loader works on them."""
+
+    def __init__(self, index: int, number: int, primary: Area, secondary: Area) -> None:
+        self.index, self.number, self.primary, self.secondary = index, number, primary, secondary
+        self.marked = secondary.trailer().magic is True
+        self.type, self.action = SwapType.NONE, Action.UNKNOWN
+        self.interrupted = self.erase_download = self.stuck = False
+        self.download_offset = 0
+        self.moved: Check | None = None
+        """Verdict on the image that was put into the primary slot, whose body may have been decrypted on the way."""
+        self.refused = ""
+        self.active: Area | None = None
+
+
+class BootLoader:
+    """One boot of a board.
+
+    Parameters
+    ----------
+    rules, scratch
+        Whose boot loader and how it installs; the scratch area, None where there is none.
+    pairs
+        Number, index, primary and secondary slot of each image that the dump shows, in the boot loader's order.
+    count
+        How many images the boot loader handles, with those that the dump does not show.
+    validate
+        Judges the image at an offset of a slot's bytes.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        pairs: Sequence[tuple[int, int, SlotBytes, SlotBytes]],
+        count: int,
+        scratch: SlotBytes | None,
+        validate: Validate,
+    ) -> None:
+        self.rules, self._validate, self.count, self.started = rules, validate, count, False
+        self.failed: _Image | None = None
+        self.scratch = Area(scratch, rules, scratch=True) if scratch is not None else None
+        self.images = [
+            _Image(index, number, Area(primary, rules), Area(secondary, rules))
+            for number, index, primary, secondary in pairs
+        ]
+
+    def boot(self) -> tuple[NextBoot, ...]:
+        """Run the boot and return what it does with each image. Ref: loader.c context_boot_go."""
+        try:
+            if self.rules.mode.in_place:
+                self.started = self._select()
+            else:
+                for image in self.images:
+                    self._prepare(image)
+                if self.count > 1 and any(i.type in UPGRADES for i in self.images):
+                    self._check_dependencies()
+                for image in self.images:
+                    self._perform(image)
+                self.started = self._check_primaries()
+        except Stuck:
+            self.started = False
+        return tuple(self._answer(i) for i in self.images)
+
+    # Images and whether they are valid
+
+    def _header(self, area: Area, offset: int = 0) -> Header | None:
+        try:
+            header = parse_header(area.data[offset : offset + 32].tobytes())
+        except InputError:
+            return None
+        return header if header.magic is HeaderMagic.MCUBOOT else None
+
+    def _tlvs(self, area: Area, offset: int = 0) -> Tlvs | None:
+        header = self._header(area, offset)
+        try:
+            return parse_tlvs(memoryview(area.data[offset:]), header) if header else None  # type: ignore[arg-type]
+        except InputError:
+            return None
+
+    def _image_size(self, image: _Image, area: Area, offset: int = 0) -> int:
+        """Ref: boot_read_image_size, whose caller stops in an assertion where no TLV area stands behind a header."""
+        tlvs = self._tlvs(area, offset)
+        if tlvs is None and self._header(area, offset):
+            image.stuck = True
+            raise Stuck
+        return tlvs.size if tlvs else 0
+
+    def _check(self, image: _Image, area: Area, offset: int = 0) -> Check:
+        if area is image.primary and image.moved is not None:
+            return image.moved
+        return self._validate(area.slot, offset, area.data, area.changed)
+
+    def _valid(self, image: _Image, area: Area, offset: int = 0, status: SwapStatus | None = None) -> bool:
+        """Tell whether a slot's image is accepted, and erase what the boot loader erases where it is not.
+
+        Ref: loader.c boot_validate_slot.
+        """
+        download = area is image.secondary
+        head = area.data[offset : offset + 20].tobytes()
+        if head[:4] == b"\xff" * 4 or head[16] & Flag.NON_BOOTABLE:
+            image.refused = "" if head[:4] == b"\xff" * 4 else "it is flagged as not bootable"
+            if self.rules.mode.swaps and download:
+                area.erase(area.trailer_sectors)
+                stuck = SwapType.REVERT in (status.type if status else SwapType.NONE, self._swap_type(image))
+                if self.rules.mode is Mode.SWAP_MOVE and self.rules.loader is Loader.UPSTREAM and stuck:
+                    image.primary.erase(image.primary.trailer_sectors)
+            return False
+        image.refused = self._why_invalid(image, area, offset, status)
+        st_leaves = self.rules.loader is Loader.ST and self._header_unfit(area, offset)
+        if image.refused and (download or self.rules.mode.in_place) and not st_leaves:
+            area.erase()
+        return not image.refused
+
+    def _header_unfit(self, area: Area, offset: int = 0) -> str:
+        """Return what is wrong with a header. Ref: ST boot_is_header_valid, upstream boot_check_header_valid."""
+        header = self._header(area, offset)
+        if header is None:
+            return "its header is not valid"
+        size = header.header_size + header.body_size
+        if self.rules.loader is Loader.ST:
+            return "it is larger than the slot" if size >= area.size else ""
+        if header.flags & _COMPRESSED:
+            return "it is compressed, which this boot loader does not support"
+        both = Flag.ENCRYPTED_AES128 | Flag.ENCRYPTED_AES256
+        if header.flags & both == both:
+            return "it is flagged for two ways of encryption"
+        return "it is larger than the slot" if size + header.protected_size >= area.size else ""
+
+    def _why_invalid(self, image: _Image, area: Area, offset: int, status: SwapStatus | None) -> str:
+        mode, download = self.rules.mode, area is image.secondary
+        fresh = status is not None and status.fresh and status.type is SwapType.NONE
+        wanted = mode is Mode.SWAP_OFFSET and download and fresh and self._swap_type(image)
+        if wanted in (SwapType.TEST, SwapType.PERM) and self._header(area) is not None:
+            return "an image stands in the first sector of the download slot, where none may be"
+        if unfit := self._header_unfit(area, offset):
+            return unfit
+        tlvs = self._tlvs(area, offset)
+        if tlvs is None:
+            return "no TLV area stands behind its body"
+        if self.rules.loader is Loader.UPSTREAM and tlvs.size > most_image(area, image.primary, image.secondary):
+            return "it reaches into the trailer"
+        if self.rules.loader is Loader.ST and download and not mode.in_place:
+            # Ref: ST image_validate.c, "Check pattern in slot, after image payload".
+            if tlvs.size > area.status_start:
+                return "it reaches into the trailer"
+            behind = area.data[tlvs.size : area.status_start if mode.swaps else area.size - 16]
+            if not (behind == 0xFF).all():
+                only_flag = not mode.swaps and int((behind != 0xFF).sum()) == 1 and area.trailer().image_ok
+                return "image_ok is set in its trailer" if only_flag else "other bytes stand between it and its trailer"
+        checked = self._check(image, area, offset)
+        return "its hash or signature does not fit" if checked is Check.INVALID else ""
+
+    # What to do with an image
+
+    def _swap_type(self, image: _Image) -> SwapType:
+        """Return what the two trailers ask for. Ref: boot_swap_type_multi and its table."""
+        p, s = image.primary.trailer(), image.secondary.trailer()
+        if s.magic and s.image_ok is not None:
+            if self.rules.mode is Mode.SWAP_OFFSET and not s.image_ok and s.copy_done:
+                return SwapType.REVERT
+            return SwapType.PERM if s.image_ok else SwapType.TEST
+        unset = s.magic is False or self.rules.loader is Loader.UPSTREAM
+        revert = p.magic and unset and p.image_ok is False and p.copy_done
+        return SwapType.REVERT if revert else SwapType.NONE
+
+    def _compatible(self, image: _Image) -> bool:
+        """Ref: boot_slots_compatible."""
+        p, s, sector = image.primary.size, image.secondary.size, self.rules.sector
+        match self.rules.mode:
+            case Mode.SWAP_MOVE:
+                return p in (s, s + sector)
+            case Mode.SWAP_OFFSET:
+                return s in (p, p + sector)
+            case Mode.SWAP_SCRATCH:
+                return p == s and self.scratch is not None and self.scratch.size >= sector
+        return True
+
+    def _read_status(self, image: _Image) -> SwapStatus:
+        """Return how far a swap got. Ref: swap_status_source and its table, swap_read_status_bytes."""
+        if not self.rules.mode.swaps:
+            return SwapStatus()
+        p, area = image.primary.trailer(), None
+        if self.scratch is not None and self.rules.mode is Mode.SWAP_SCRATCH:
+            scratch = self.scratch.trailer()
+            if scratch.magic is True:
+                area = self.scratch if self.count == 1 or scratch.image == image.index else None
+            elif p.magic is not None and p.copy_done is False:
+                area = image.primary
+        elif p.magic and p.copy_done is False and image.secondary.trailer().magic is not True:
+            area = image.primary
+        if area is None:
+            return SwapStatus()
+        written, status = area.entries(), SwapStatus(type=area.trailer().type, resumed_in=area)
+        found = np.flatnonzero(written)
+        if not found.size:
+            return status
+        if self.rules.mode is Mode.SWAP_MOVE:
+            # One entry for each sector that went up, then, behind the unused ones of those, two for each swap.
+            gaps = np.flatnonzero(np.diff(found) > 1)
+            up = min(int(gaps[0]) + 1 if gaps.size else found.size, self._sectors(image))
+            status.swapping = found.size > up
+            count, per = (found.size - up, 2) if status.swapping else (up, 1)
+        else:
+            erased = np.flatnonzero(~written[int(found[0]) :])
+            count = int(found[0]) + int(erased[0]) if erased.size else written.size
+            per = 2 if self.rules.mode is Mode.SWAP_OFFSET else 3
+        status.index, status.state = count // per + 1, count % per + 1
+        return status
+
+    def _swap_size(self, image: _Image) -> int:
+        """Ref: boot_find_status, boot_read_swap_size. A size beyond the slot leads the boot loader out of the flash."""
+        areas = (self.scratch, image.primary)
+        size = next((a.swap_size() for a in areas if a is not None and a.trailer().magic), None)
+        if size is None or size > min(image.primary.size, image.secondary.size):
+            image.stuck = True
+            raise Stuck
+        return size
+
+    def _sectors(self, image: _Image) -> int:
+        return sectors_to_swap(self._swap_size(image), self.rules.sector)
+
+    def _prepare(self, image: _Image) -> None:
+        """Finish a swap that was cut, or find out what is asked for. Ref: loader.c boot_prepare_image_for_update."""
+        if not self._compatible(image):
+            image.refused = "the two slots differ in size"
+            return
+        status, p = self._read_status(image), image.primary.trailer()
+        begun = bool(p.magic and p.copy_done is False and p.type in UPGRADES and self.rules.mode.swaps)
+        image.interrupted = not status.fresh or status.type in UPGRADES or begun
+        reverts = SwapType.REVERT in (status.type, self._swap_type(image))
+        self._find_download(image, reverts=reverts)
+        if not self._headers_there(image, status, reverts=reverts):
+            image.refused = "the primary slot holds no image to swap with"
+            return
+        if not status.fresh:
+            self._cancel_reverts(image)
+            self._swap(image, status, self._swap_size(image))
+            self._close(image, status.type)
+            image.action = Action.RESUMES
+            return
+        wanted = status.type if status.type is not SwapType.NONE else self._swap_type(image)
+        if wanted in UPGRADES and not self._valid(image, image.secondary, image.download_offset, status):
+            wanted = SwapType.NONE if status.type is SwapType.NONE else SwapType.FAIL
+        image.type = wanted
+        if wanted not in (SwapType.NONE, SwapType.REVERT):
+            self._cancel_reverts(image)
+
+    def _cancel_reverts(self, image: _Image) -> None:
+        """The images before this one were updated just before the reset. Ref: boot_review_image_swap_types."""
+        for other in self.images:
+            if other.index < image.index and other.type is SwapType.REVERT:
+                other.type = SwapType.NONE
+
+    def _find_download(self, image: _Image, *, reverts: bool) -> None:
+        """Swap-offset: a download in the second sector, the old image in the first. Ref: boot_read_image_header."""
+        if self.rules.mode is Mode.SWAP_OFFSET:
+            places = (0, self.rules.sector) if reverts else (self.rules.sector, 0)
+            found = [p for p in places if self._header(image.secondary, p)]
+            image.download_offset = found[0] if found else places[1]
+
+    def _headers_there(self, image: _Image, status: SwapStatus, *, reverts: bool) -> bool:
+        """Swap-move and swap-offset go on only where both headers stand as the status says.
+
+        Ref: boot_read_image_header in swap_move.c and swap_offset.c.
+        """
+        mode = self.rules.mode
+        if mode not in (Mode.SWAP_MOVE, Mode.SWAP_OFFSET):
+            return True
+        if status.fresh:
+            return self._header(image.primary) is not None
+        last, up, i, state = self._sectors(image), self.rules.sector, status.index, status.state
+        first, second = (image.primary, 0), (image.secondary, 0)
+        if mode is Mode.SWAP_MOVE:
+            if not status.swapping:
+                first = (image.primary, up if i > last else 0)
+            elif 1 < i <= last:
+                first, second = second, first
+            elif i == 1:
+                first, second = (image.primary, up), (image.primary, 0) if state == 2 else second
+        elif reverts:
+            # find_last_idx counts from 0 here, so its "last" is one less than the number of sectors.
+            if i > last or (i == last and state == 1):
+                first = (image.secondary, up)
+            if i > last or (i == last and state == 2):
+                second = (image.primary, 0)
+        else:
+            if (i > 1 or state == 1) and i <= last - 1:
+                first = (image.secondary, 0)
+            second = (image.primary, 0) if i > 1 else (image.secondary, up)
+        return self._header(*first) is not None and self._header(*second) is not None
+
+    def _check_dependencies(self) -> None:
+        """Drop every update when one wish is not met. Ref: loader.c boot_verify_dependencies."""
+        for image in self.images:
+            new = image.type in UPGRADES
+            tlvs = self._tlvs(*((image.secondary, image.download_offset) if new else (image.primary, 0)))
+            if tlvs is None:
+                return self._drop_updates(f"the image beside it (image {image.number}) is not valid")
+            for wish in dependencies(tlvs):
+                other = next((i for i in self.images if i.index == wish.image), None)
+                if wish.image >= self.count:
+                    return self._drop_updates(f"image {wish.image}, which it needs, is not there")
+                if other is None:
+                    continue
+                place = (other.secondary, other.download_offset) if other.type in UPGRADES else (other.primary, 0)
+                have = self._header(*place)
+                if have is None or have.version.compared < wish.version.compared:
+                    who = "it" if new else f"image {image.number}"
+                    what = f"which has {have.version}" if have else "which is not there"
+                    return self._drop_updates(f"{who} needs version {wish.version} of image {other.number}, {what}")
+        return None
+
+    def _drop_updates(self, why: str) -> None:
+        for image in self.images:
+            image.refused = why if image.type in UPGRADES else image.refused
+            image.type = SwapType.NONE
+
+    # Doing it
+
+    def _perform(self, image: _Image) -> None:
+        """Ref: loader.c context_boot_go, boot_perform_update."""
+        if image.type is SwapType.FAIL and self.rules.mode.swaps and image.primary.trailer().image_ok is False:
+            image.primary.write(image.primary.places.image_ok, b"\x01")
+        if image.type not in UPGRADES:
+            return
+        verdict = self._check(image, image.secondary, image.download_offset)
+        if not self.rules.mode.swaps:
+            image.action = Action.INSTALLS
+            self._copy(image)
+        else:
+            actions = {SwapType.PERM: Action.SWAPS_PERMANENT, SwapType.REVERT: Action.REVERTS}
+            image.action = actions.get(image.type, Action.SWAPS_TEST)
+            # Ref: ST loader.c boot_perform_update, MCUBOOT_BOOTSTRAP.
+            if self.rules.loader is Loader.ST and not self._valid(image, image.primary):
+                self._copy(image)
+            else:
+                sizes = [self._image_size(image, image.primary)]
+                sizes.append(self._image_size(image, image.secondary, image.download_offset))
+                self._swap(image, SwapStatus(type=image.type), max(sizes))
+            self._close(image, image.type)
+        image.moved, image.refused = verdict, ""
+
+    def _copy(self, image: _Image) -> None:
+        """Ref: loader.c boot_copy_image. ST erases the download later, once the copy is validated."""
+        primary, secondary = image.primary, image.secondary
+        primary.erase()
+        primary.copy(0, secondary, 0, primary.size)
+        image.erase_download = self.rules.loader is Loader.ST
+        if self.rules.loader is Loader.UPSTREAM:
+            secondary.erase(0, self.rules.sector)
+            secondary.erase(secondary.size - self.rules.sector)
+
+    def _swap(self, image: _Image, status: SwapStatus, size: int) -> None:
+        slots = image.primary, image.secondary
+        if self.rules.mode is Mode.SWAP_MOVE:
+            swap_by_moving(*slots, image.index, status, size)
+        elif self.rules.mode is Mode.SWAP_OFFSET:
+            reverts = SwapType.REVERT in (status.type, self._swap_type(image))
+            swap_by_offset(*slots, image.index, status, size, reverts=reverts)
+        else:
+            assert self.scratch is not None
+            swap_by_scratch(*slots, self.scratch, image.index, status, size)
+
+    def _close(self, image: _Image, kind: SwapType) -> None:
+        """Set the flags behind a swap. Ref: boot_perform_update, boot_complete_partial_swap."""
+        primary = image.primary
+        if kind in (SwapType.REVERT, SwapType.PERM) and primary.trailer().image_ok is False:
+            primary.write(primary.places.image_ok, b"\x01")
+        if kind in UPGRADES:
+            primary.write(primary.places.copy_done, b"\x01")
+
+    def _check_primaries(self) -> bool:
+        """Ref: loader.c context_boot_go, the last loop."""
+        for image in self.images:
+            refused = image.refused
+            valid, image.refused = self._valid(image, image.primary), refused
+            if not valid:
+                self.failed = image
+                return False
+            if image.erase_download:
+                image.secondary.erase()
+        return True
+
+    # Direct-XIP and RAM-load
+
+    def _select(self) -> bool:
+        """Ref: loader.c boot_load_and_validate_images of MCUBOOT_DIRECT_XIP, boot_verify_dependencies."""
+        usable = {i.index: [a for a in (i.primary, i.secondary) if not self._header_unfit(a)] for i in self.images}
+        while True:
+            for image in self.images:
+                while image.active is None:
+                    slots = usable[image.index]
+                    if not slots:
+                        return False
+                    # Of equal versions the first slot's: max() keeps the first of equal ones.
+                    area = max(slots, key=self._version)
+                    if self._select_slot(image, area):
+                        image.active = area
+                    else:
+                        slots.remove(area)
+            unmet = next((i for i in self.images if not self._met(i)), None)
+            if unmet is None:
+                return True
+            usable[unmet.index].remove(unmet.active)  # type: ignore[arg-type]
+            unmet.active = None
+
+    def _version(self, area: Area) -> tuple[int, int, int]:
+        header = self._header(area)
+        return header.version.compared if header else (0, 0, 0)
+
+    def _select_slot(self, image: _Image, area: Area) -> bool:
+        if self.rules.mode is Mode.DIRECT_XIP_REVERT:  # Ref: boot_select_or_erase
+            trailer = area.trailer()
+            if not trailer.magic or (trailer.copy_done and not trailer.image_ok):
+                area.erase()
+                return False
+            if not trailer.copy_done:
+                area.write(area.places.copy_done, b"\x01")
+        header = self._header(area)
+        if self.rules.mode is Mode.RAM_LOAD and not (header and header.flags & Flag.RAM_LOAD):
+            area.erase()  # Ref: ram_load.c boot_load_image_to_sram, boot_remove_image_from_flash
+            return False
+        return self._valid(image, area)
+
+    def _met(self, image: _Image) -> bool:
+        tlvs = self._tlvs(image.active) if image.active else None
+        for wish in dependencies(tlvs) if tlvs else ():
+            other = next((i for i in self.images if i.index == wish.image), None)
+            if wish.image >= self.count or (
+                other and (other.active is None or self._version(other.active) < wish.version.compared)
+            ):
+                return False
+        return True
+
+    # The answer
+
+    def _answer(self, image: _Image) -> NextBoot:
+        action, area = image.action, image.active or image.primary
+        if action is Action.UNKNOWN:
+            if image.marked and image.refused and not self.rules.mode.in_place:
+                action = Action.REFUSES
+            elif not self.started:
+                action = Action.NOTHING
+            else:
+                action = Action.STARTS_SECONDARY if area is image.secondary else Action.STARTS_PRIMARY
+        header = self._header(area) if self.started else None
+        version = header.version if header else None
+        return NextBoot(
+            image.number,
+            action,
+            version,
+            image.primary.changed or image.secondary.changed,
+            self._sentence(image, action, version),
+            image.interrupted,
+            {a.slot.name: a.data for a in (image.primary, image.secondary)},
+        )
+
+    def _sentence(self, image: _Image, action: Action, version: Version | None) -> str:
+        st = self.rules.loader is Loader.ST
+        if image.stuck:
+            return (
+                "nothing starts any more: a swap was cut and its swap_size does not fit the slots"
+                f" (0x{image.primary.swap_size():08X}), which leads the boot loader out of the flash; program it anew"
+            )
+        runs = f"version {version} runs then" if version else "nothing valid stands in the primary slot then"
+        cleared = "the whole download slot" if st else "the download slot's first and last sector"
+        download = "the image in the download slot"
+        erased = not image.stuck and bool((image.secondary.data == 0xFF).all()) and image.secondary.changed
+        texts = {
+            Action.INSTALLS: f"the boot loader copies {download} over the primary slot, validates the copy and erases"
+            f" {cleared}; {runs}",
+            Action.SWAPS_TEST: f"the boot loader swaps the slots for a test; {runs}, and must confirm itself or is"
+            " swapped back at the boot after",
+            Action.SWAPS_PERMANENT: f"the boot loader swaps the slots for good; {runs}",
+            Action.REVERTS: f"the boot loader swaps back: the running image never confirmed itself (image_ok); {runs}",
+            Action.RESUMES: f"the boot loader finishes the swap that was cut; {runs}",
+            Action.REFUSES: f"the boot loader does not take {download}: {image.refused}"
+            + (f", and erases {'the slot' if erased else 'a part of it'}" if image.secondary.changed else "")
+            + (f"; version {version} in the primary slot is started" if version else "; nothing is there to start"),
+            Action.STARTS_PRIMARY: f"the boot loader starts version {version} in the primary slot",
+            Action.STARTS_SECONDARY: f"the boot loader starts version {version} in the second slot, where it stands",
+            Action.NOTHING: (
+                f"nothing is started: image {self.failed.number} has no valid image in its primary slot"
+                if self.failed and self.failed is not image
+                else "the boot loader finds no valid image to start"
+            )
+            + ("; ST's goes to the ROM boot loader or stops" if st else "; it stops"),
+        }
+        if action is Action.STARTS_PRIMARY and image.type is SwapType.NONE and image.refused and image.primary.changed:
+            return texts[action] + f"; it does not swap back: {image.refused}"
+        return texts[action]
