@@ -16,7 +16,7 @@ Not followed: downgrade prevention, the stored security counter, ROM-fixed addre
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
@@ -86,8 +86,6 @@ class NextBoot:
         One sentence.
     interrupted
         Whether a swap of this image was begun and not finished.
-    finished
-        The bytes of the image's slots after that boot, by the slot's name; empty when the action is unknown.
     """
 
     image: int
@@ -96,7 +94,6 @@ class NextBoot:
     changes_flash: bool
     text: str
     interrupted: bool = False
-    finished: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def takes_download(self) -> bool:
@@ -562,7 +559,6 @@ class BootLoader:
             image.primary.changed or image.secondary.changed,
             self._sentence(image, action, version),
             image.interrupted,
-            {a.slot.name: a.data for a in (image.primary, image.secondary)},
         )
 
     def _sentence(self, image: _Image, action: Action, version: Version | None) -> str:

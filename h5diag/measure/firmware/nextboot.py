@@ -247,8 +247,9 @@ def explained_ranges(
     """Return the ranges of slots and scratch area whose content the boot loader's own work explains.
 
     An interrupted swap explains both slots and the scratch area whole, when it ends in an image that is valid. Else:
-    the image in the download slot (waiting, kept, or swapped out), what is left of one that the primary slot holds,
-    a trailer of nothing but known fields, and what of a slot's content the scratch area still holds.
+    the primary slot where the next boot puts another image, the image in the download slot (waiting, kept, or swapped
+    out), what is left of one that the primary slot holds, a trailer of nothing but known fields, and what of a slot's
+    content the scratch area still holds.
 
     The parameters are those of `next_boots`, and what that returned.
     """
@@ -264,7 +265,14 @@ def explained_ranges(
             ]
             continue
         for content in pair:
-            out += _explained_in(memory, content, pair, rules)
+            if (
+                content.slot.role is Role.PRIMARY
+                and boot.version
+                and (boot.takes_download or boot.action is Action.REVERTS)
+            ):
+                out.append(Explained(AddressRange(content.address, content.stop), content.slot, boot.text))
+            else:
+                out += _explained_in(memory, content, pair, rules)
     if scratch is not None and not any(e.slot == scratch.slot for e in out):
         out += _explained_scratch(memory, scratch, contents, rules)
     return tuple(sorted(out, key=lambda e: e.range))
@@ -308,8 +316,10 @@ def _trailer_start(data: npt.NDArray[np.uint8], image_stop: int, rules: Rules) -
     image_stop = -(-image_stop // unit) * unit
     rows = data[image_stop:].reshape(-1, unit) if (data.size - image_stop) % unit == 0 else data[:0].reshape(-1, unit)
     written = np.flatnonzero(~(rows == 0xFF).all(axis=1))
-    if not written.size:
+    if not rows.size:
         return None
+    if not written.size:
+        return max(image_stop, int(data.size) - trailer_places(rules.alignment).swap_size)
     fields = rows[: -(-trailer_places(rules.alignment, with_sizes=True).swap_size // unit) or None]
     entries = (fields[:, 0] >= 1) & (fields[:, 0] <= 3) & (fields[:, 1:] == 0xFF).all(axis=1)
     strange = ~entries & ~(fields == 0xFF).all(axis=1)
@@ -328,6 +338,10 @@ def _explained_scratch(
     written = np.flatnonzero(data != 0xFF)
     if not written.size:
         return []
+    trailer = int(data.size) - trailer_places(rules.alignment, with_sizes=True).swap_size
+    if written[0] >= trailer and _trailer_start(data, 0, rules) is not None:
+        begun = AddressRange(scratch.address + trailer, scratch.stop)
+        return [Explained(begun, scratch.slot, "the trailer of a swap that was about to begin")]
     head = data[int(written[0]) : int(written[0]) + 32].tobytes()
     for content in contents.values():
         body = _bytes(memory, content)
