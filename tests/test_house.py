@@ -96,6 +96,92 @@ def test_no_module_outgrows_a_room(path):
     assert len(path.read_text("utf-8").splitlines()) <= 600
 
 
+# One door for strangers' files (and for what is written beside them), one for what is printed.
+DOORED = {"evidence", "layout", "measure", "case", "judge", "show"}
+FILE_CALLS = {
+    *("open", "read_text", "read_bytes", "write_text", "write_bytes", "fromfile", "memmap", "copyfile"),
+    *("glob", "rglob", "iterdir", "walk", "scandir", "listdir", "mkstemp", "NamedTemporaryFile"),
+}
+OPENS_FILES = {"evidence/door.py"}
+STILL_OPENS_FILES = {
+    *(f"evidence/files/{n}.py" for n in ("elf", "kind", "reading", "records", "sidecar", "uf2", "writing")),
+    *("show/report/__init__.py", "show/report/redaction.py"),
+}
+"""To become empty: modules that do not go through the door yet."""
+
+PRINTS = {"show/printing.py", "sim/dryrun/worker.py", "app/cli/__init__.py"}
+
+
+def calls_of(path: Path) -> list[tuple[str, str, int]]:
+    """Return (name of the function, the call as written, line) of every call in a module."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+            found.append((name, ast.unparse(node.func), node.lineno))
+    return found
+
+
+def opens_files(path: Path) -> list[int]:
+    """Return the lines that open, list or write files; what travels in the package is no stranger's."""
+    return [
+        line
+        for name, call, line in calls_of(path)
+        if name in FILE_CALLS
+        and not re.match(r"(?:resources\.)?\(*(?:resources\.)?files\(", call)
+        and not call.startswith("self.")
+    ]
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_strangers_files_are_read_and_written_through_one_door(path):
+    name = path.relative_to(PACKAGE).as_posix()
+    if room_of(path) not in DOORED or name in OPENS_FILES:
+        return
+    if name not in STILL_OPENS_FILES:
+        lines = opens_files(path)
+        assert not lines, f"{name}: {lines}: read through h5diag.evidence.door.read_evidence, write by write_whole"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_everything_printed_goes_through_one_door(path):
+    name = path.relative_to(PACKAGE).as_posix()
+    if name not in PRINTS:
+        lines = [n for f, call, n in calls_of(path) if f == "print" or re.search(r"\bstd(?:out|err)\.write", call)]
+        assert not lines, f"{name}: {lines}: print through h5diag.show.printing"
+
+
+def test_the_rules_about_doors_find_what_they_look_for(tmp_path):
+    bad = tmp_path / "bad.py"
+    bad.write_text(
+        "import sys\nPath(a).open()\nopen(a)\np.read_bytes()\nsorted(p.glob('*'))\nos.walk(p)\n"
+        "print(a)\nsys.stdout.write(a)\nresources.files('h5diag').joinpath('a').read_text()\n"
+    )
+    assert sorted(opens_files(bad)) == [2, 3, 4, 5, 6]
+
+
+# No test measures time: a loaded machine would fail it. Where patience is meant, a deadline of many seconds stops a
+# test that would wait for ever.
+CLOCKS = re.compile(
+    r"perf_counter|process_time|thread_time|time\.time\(|getrusage\(resource\.RUSAGE_(?:SELF|CHILDREN)\)\.ru_[us]time"
+)
+STILL_MEASURES = {
+    "tests/evidence/cubeprog/test_cubeprog_log.py",
+    "tests/measure/firmware/test_firmware_format.py",
+    "tests/layout/test_layout.py",
+    "tests/measure/options/test_options_cli.py",
+}
+"""To become empty."""
+
+
+def test_no_test_measures_time():
+    found = set()
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        if path != Path(__file__) and CLOCKS.search(path.read_text("utf-8")):
+            found.add(path.relative_to(ROOT).as_posix())
+    assert found <= STILL_MEASURES
+
+
 def test_import_is_quick_and_pulls_in_nothing_heavy():
     code = "import sys, h5diag, h5diag.app.cli; h5diag.app.cli.build_parser(); print(sorted(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout

@@ -17,7 +17,7 @@ import msgspec
 from h5diag.case.case import Board, Case, CaseFile, Dump, KnownImage, Text
 from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
 from h5diag.errors import InputError
-from h5diag.evidence.door import EvidenceFile, is_evidence, read_evidence
+from h5diag.evidence.door import EvidenceFile, is_evidence, names_in, read_evidence
 from h5diag.evidence.files import decode_text, read_image
 from h5diag.evidence.files.sidecar import sidecar_path
 from h5diag.limits import CASE_TOML, KEY, LAYOUT, MEMORY, NUMBER_DIGITS, PROGRAM, RECORD, SIDECAR, TEXT, Limit
@@ -133,7 +133,7 @@ def read_table(folder: Path) -> tuple[CaseTable, EvidenceFile]:
             raise InputError(
                 "no such case folder", source=_shown(str(folder)), advice="h5diag case makes one from your files"
             )
-        names = {p.name for p in folder.iterdir()}
+        names = names_in(folder)
     except (OSError, ValueError) as error:
         raise InputError(
             f"the case folder cannot be read ({getattr(error, 'strerror', '') or 'no name of a folder'})",
@@ -194,10 +194,10 @@ class _Reader:
             provisioning=tuple(
                 self.text([name], "provisioning.logs", "provisioning log") for name in provisioning.logs
             ),
-            loader=self.open(loader.file, "loader.file", PROGRAM, "external loader") if loader.file else None,
+            loader=self.file(loader.file, "loader.file", PROGRAM, "external loader") if loader.file else None,
             loader_log=self.text([loader.log], "loader.log", "external loader's log") if loader.log else None,
-            verify_keys=tuple(self.open(f, "keys.verify", KEY, "key") for f in keys.verify),
-            decrypt_keys=tuple(self.open(f, "keys.decrypt", KEY, "key") for f in keys.decrypt),
+            verify_keys=tuple(self.file(f, "keys.verify", KEY, "key") for f in keys.verify),
+            decrypt_keys=tuple(self.file(f, "keys.decrypt", KEY, "key") for f in keys.decrypt),
         )
         return replace(case, files=tuple(self.files))
 
@@ -217,7 +217,7 @@ class _Reader:
         def record(key: str, kind: str, file: str | None, parse: Callable[[str, str], T]) -> T | None:
             if not file:
                 return None
-            opened = self.open(file, f"{where}.{key}", RECORD, kind, name)
+            opened = self.file(file, f"{where}.{key}", RECORD, kind, name)
             return parse(decode_text(opened.data), str(opened.path))
 
         resets = table.resets_since_flash
@@ -277,14 +277,14 @@ class _Reader:
     def dump(
         self, name: str, where: str, kind: str, board: str, base: int | None, access: Access, mode: str | None
     ) -> MemoryImage:
-        image = self.memory(self.open(name, where, MEMORY, kind, board), board, base)
+        image = self.memory(self.file(name, where, MEMORY, kind, board), board, base)
         origin = image.origin
         if access is not Access.UNKNOWN:
             origin = replace(origin, access=access)
         return image.with_origin(replace(origin, mode=mode) if mode else origin)
 
     def known_image(self, table: ImageTable, number: int) -> KnownImage:
-        file = self.open(table.file, f"images[{number}].file", MEMORY, "image that was to be flashed")
+        file = self.file(table.file, f"images[{number}].file", MEMORY, "image that was to be flashed")
         base = self.address(table.base, f"images[{number}].base")
         return KnownImage(_plain(table.file), self.memory(file, None, base), file)
 
@@ -300,13 +300,13 @@ class _Reader:
             is_file = Path(name).suffix in (".h", ".toml", ".yml", ".yaml", ".dts") or (self.folder / name).is_file()
         except (OSError, ValueError):
             return name
-        return self.open(name, "layout", LAYOUT, "flash layout") if is_file else name
+        return self.file(name, "layout", LAYOUT, "flash layout") if is_file else name
 
     def text(self, names: Sequence[str], where: str, kind: str, board: str | None = None) -> Text:
-        texts = [decode_text(self.open(name, where, TEXT, kind, board).data) for name in names]
+        texts = [decode_text(self.file(name, where, TEXT, kind, board).data) for name in names]
         return Text(", ".join(map(_plain, names)), "\n".join(texts))
 
-    def open(self, name: str, where: str, limit: Limit, kind: str, board: str | None = None) -> EvidenceFile:
+    def file(self, name: str, where: str, limit: Limit, kind: str, board: str | None = None) -> EvidenceFile:
         if not name or "\0" in name:
             raise self.wrong(where, "is not a file name")
         try:

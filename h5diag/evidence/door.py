@@ -116,6 +116,11 @@ def is_evidence(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+def names_in(folder: str | os.PathLike[str]) -> set[str]:
+    """Return the names of what stands in a folder, hidden ones too; OSError when it cannot be listed."""
+    return set(os.listdir(folder))
+
+
 def walk_evidence(folder: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield the files of a folder and of those in it, sorted, hidden ones and other case folders left out.
 

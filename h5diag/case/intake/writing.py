@@ -23,7 +23,7 @@ from h5diag.case.folder import BoardTable, CaseTable, ImageTable, KeysTable, Loa
 from h5diag.case.intake.kinds import Evidence, Role
 from h5diag.case.intake.sorting import BoardFiles, Sorted
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, read_evidence, write_whole
+from h5diag.evidence.door import is_evidence, names_in, read_evidence, write_whole
 from h5diag.evidence.files import Sidecar, sidecar_path, write_sidecar
 from h5diag.limits import MEMORY, SIDECAR
 
@@ -45,7 +45,7 @@ def new_folder(wanted: str | None) -> Path:
     if wanted is not None:
         path = Path(wanted)
         try:
-            used = path.exists() and (not path.is_dir() or any(path.iterdir()))
+            used = path.exists() and (not path.is_dir() or bool(names_in(path)))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", "") or "no name of a folder"
             raise InputError(f"cannot be used as a folder ({reason})", source=wanted) from None
@@ -212,7 +212,7 @@ class _Copies:
         self.made: list[Path] = []
         self.used = {"case.toml"}
         with contextlib.suppress(OSError):
-            self.used |= {p.name.lower() for p in folder.iterdir()}
+            self.used |= {name.lower() for name in names_in(folder)}
 
     def name(self, e: Evidence) -> str:
         """Return the name of the copy of `e`, copying it and its sidecar first if that was not done."""
