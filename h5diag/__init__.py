@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from h5diag.app.front import correlate as correlate
     from h5diag.app.front import diagnose as diagnose
     from h5diag.app.front import locate as locate
+    from h5diag.app.front import read_log as read_log
     from h5diag.app.front import read_memory as read_memory
+    from h5diag.app.front import read_options as read_options
     from h5diag.app.front import sort_evidence as sort_evidence
     from h5diag.app.front import write_memory as write_memory
     from h5diag.case import load_case as load_case
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
-    "app.front": "read_memory write_memory locate correlate compare sort_evidence diagnose capture_script",
+    "app.front": "read_memory write_memory read_options read_log locate correlate compare sort_evidence diagnose capture_script",
     "layout": "load_layout",
     "chip": "load_chip",
     "case": "load_case",

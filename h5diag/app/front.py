@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from h5diag.judge import Diagnosis
     from h5diag.measure.compare import Comparison
     from h5diag.measure.locate import Correlation, Placement
-    from h5diag.measure.options import OptionBytes
+    from h5diag.measure.logs import LogReading
+    from h5diag.measure.options import OptionBytes, SideBySide
 
 Memory = Any
 """A `MemoryImage`, a path, an ``intelhex.IntelHex``, bytes, or bytes with their address as a pair."""
@@ -247,6 +248,49 @@ def text_of(source: str | os.PathLike[str]) -> str:
 def name_of(source: str | os.PathLike[str]) -> str:
     """Return what a text is called: its path, or nothing when it was given itself."""
     return "" if isinstance(source, str) and "\n" in source else str(source)
+
+
+def read_options(
+    listing: str | os.PathLike[str],
+    other: str | os.PathLike[str] | None = None,
+    *,
+    chip: str = "",
+    layout: LayoutLike = None,
+) -> SideBySide:
+    """Return the option bytes of a board, explained, and with `other` what differs between two boards.
+
+    Parameters
+    ----------
+    listing, other
+        Path of what ``-ob displ`` printed, of a GUI export or of ``address : value`` lines, or such a text itself.
+    chip
+        Chip file or family word; taken from each text when left out.
+    layout
+        A layout's name or path: what its boot loader expects of the options is checked.
+
+    Raises
+    ------
+    InputError
+        When there is not one option line in a text, or `chip` or `layout` name none.
+    """
+    from h5diag.measure.options import side_by_side
+
+    sources = [listing, *([other] if other is not None else [])]
+    paths = [name_of(s) for s in sources]
+    names = [Path(p).name or f"board {n}" for n, p in enumerate(paths, 1)]
+    if len(set(names)) < len(names):
+        names = paths
+    slots = layout if isinstance(layout, Layout | None) else os.fspath(layout)
+    texts = [(name, text_of(s)) for name, s in zip(names, sources, strict=True)]
+    return replace(side_by_side(texts, chip=chip, layout=slots), sources=tuple(paths))
+
+
+def read_log(source: str | os.PathLike[str], *, chip: str = "", layout: LayoutLike = None) -> LogReading:
+    """Return what a text of STM32CubeProgrammer says: a path, or the text itself; `chip` and `layout` as above."""
+    from h5diag.measure.logs import explain_text
+
+    slots = layout if isinstance(layout, Layout | None) else os.fspath(layout)
+    return explain_text(text_of(source), chip=chip, layout=slots, source=name_of(source))
 
 
 def diagnose(

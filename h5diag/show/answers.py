@@ -19,6 +19,9 @@ TOPICS = {
     "Placement": "locate",
     "Correlation": "locate",
     "Comparison": "locate",
+    "OptionBytes": "options",
+    "SideBySide": "options",
+    "LogReading": "options",
     "Diagnosis": "diagnosis",
     "BoardDiagnosis": "diagnosis",
 }

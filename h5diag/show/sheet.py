@@ -234,9 +234,35 @@ def _numeric(cells: Sequence[str]) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------ html
-_CELL = "border:1px solid rgba(128,128,128,.45);padding:2px 8px;text-align:left;vertical-align:top;color:inherit"
-_MONO = "font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:.92em;white-space:nowrap"
-_SHADE = "background:rgba(128,128,128,.10)"
+_SCOPE = "section.h5-sheet"
+STYLE = (
+    "<style>"
+    + "".join(
+        f"{','.join(f'{_SCOPE} {part}'.strip() for part in selector.split(','))}{{{rule}}}"
+        for selector, rule in (
+            ("", "max-width:72rem;line-height:1.4;font-size:13px;color:inherit"),
+            ("p", "margin:2px 0"),
+            ("ul", "margin:2px 0 6px;padding-left:1.6em"),
+            ("summary", "cursor:pointer"),
+            (
+                ".h5-head",
+                "border:1px solid #808080;border-left-width:8px;padding:6px 12px;background:rgba(128,128,128,.1)",
+            ),
+            *((f".h5-{tone}", f"border-color:{edge}") for tone, edge in EDGES.items()),
+            (".h5-answer", "font-size:1.1em;font-weight:600"),
+            (".h5-wide", "overflow-x:auto"),
+            ("table", "border-collapse:collapse;margin:2px 0 6px;font-size:1em"),
+            ("th,td", "border:1px solid rgba(128,128,128,.45);padding:2px 8px;text-align:left;vertical-align:top"),
+            ("thead th,pre", "background:rgba(128,128,128,.1);color:inherit"),
+            ("caption", "text-align:left;opacity:.75"),
+            ("pre", "white-space:pre-wrap;margin:2px 0"),
+            (".num", "font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:.92em;white-space:nowrap"),
+            (".differs", "background:rgba(230,159,0,.18)"),
+        )
+    )
+    + "</style>"
+)
+"""The looks of a sheet in a notebook: grey that works on light and on dark paper."""
 
 
 def html(s: Sheet, *, most: int = MOST_HTML) -> str:
@@ -259,21 +285,22 @@ def html(s: Sheet, *, most: int = MOST_HTML) -> str:
 
 def _html(s: Sheet, sections: Sequence[Section], rows: int, letters: int) -> str:
     body = "".join(_section_html(x, rows, letters) for x in sections)
-    return (
-        "<section class='h5-sheet' style='max-width:72rem;line-height:1.4;font-size:13px;color:inherit'>"
-        f"{headline_html(s)}{body}</section>"
-    )
+    return f'<section class="h5-sheet">{STYLE}{headline_html(s)}{body}</section>'
 
 
 def headline_html(s: Sheet) -> str:
     """Return the answer of a sheet as a box."""
-    edge = EDGES.get(s.tone, "rgba(128,128,128,.6)")
     badge = f"<b>{MARKS.get(s.tone, '')} {escape(s.badge)}</b> " if s.badge else ""
-    name = f"<span style='opacity:.75'>{escape(s.name)}</span>" if s.name else ""
+    tone = f" h5-{s.tone}" if s.tone in EDGES else ""
     return (
-        f"<div role='status' style='border:1px solid {edge};border-left-width:8px;padding:6px 12px;{_SHADE}'>"
-        f"{badge}{name}<div style='font-size:1.1em;font-weight:600'>{escape(s.headline)}</div></div>"
+        f'<div role="status" class="h5-head{tone}">{badge}{escape(s.name)}'
+        f'<div class="h5-answer">{escape(s.headline)}</div></div>'
     )
+
+
+def parts_html(*parts: Part, caption: str = "") -> str:
+    """Return parts of a sheet as a piece of HTML of their own."""
+    return f'<section class="h5-sheet">{STYLE}{"".join(part_html(p, caption=caption) for p in parts)}</section>'
 
 
 def _section_html(x: Section, rows: int, letters: int) -> str:
@@ -282,61 +309,46 @@ def _section_html(x: Section, rows: int, letters: int) -> str:
     if not body or not title:
         return body
     if x.folded:
-        return f"<details style='margin:4px 0'><summary style='cursor:pointer'><b>{title}</b></summary>{body}</details>"
-    return f"<div style='margin:8px 0 2px'><b>{title}</b></div>{body}"
+        return f"<details><summary><b>{title}</b></summary>{body}</details>"
+    return f"<p><b>{title}</b></p>{body}"
 
 
-def part_html(part: Part, *, rows: int = 200, letters: int = 4000, caption: str = "", page: bool = False) -> str:
-    """Return a part of a sheet as HTML, every text escaped.
-
-    On a `page` the looks are the stylesheet's; elsewhere they are written into the elements, for any theme.
-    """
-
-    def look(style: str) -> str:
-        return "" if page else f' style="{style}"'
-
+def part_html(part: Part, *, rows: int = 200, letters: int = 4000, caption: str = "") -> str:
+    """Return a part of a sheet as HTML, every text escaped; its looks are a stylesheet's."""
     match part:
         case str():
-            return f"<p{look('margin:2px 0')}>{escape(_cut(part, letters))}</p>"
+            return f"<p>{escape(_cut(part, letters))}</p>"
         case Bullets(items=items):
             lines = "".join(f"<li>{escape(_cut(i, letters))}</li>" for i in items[:rows])
             more = f"<li>and {len(items) - rows} more</li>" if len(items) > rows else ""
-            return f"<ul{look('margin:2px 0 6px;padding-left:1.6em')}>{lines}{more}</ul>" if rows else ""
+            return f"<ul>{lines}{more}</ul>"
         case Facts(pairs=pairs):
             whole = Table(("", ""), pairs, most=len(pairs))
-            return part_html(whole, rows=rows, letters=letters, caption=caption, page=page)
+            return part_html(whole, rows=rows, letters=letters, caption=caption)
         case Table():
-            return _table_html(part, min(rows, part.most), letters, part.caption or caption, page) if rows else ""
+            return _table_html(part, min(rows, part.most), letters, part.caption or caption)
         case Block(text=text):
-            return f"<pre{look(f'white-space:pre-wrap;margin:2px 0;{_SHADE};color:inherit')}>{escape(_cut(text, letters))}</pre>"
+            return f"<pre>{escape(_cut(text, letters))}</pre>"
         case Strip(svg=svg, alt=alt):
             return f'<div role="img" aria-label="{escape(alt)}">{svg}</div>'
     return ""
 
 
-def _table_html(t: Table, most: int, letters: int, caption: str, page: bool) -> str:
+def _table_html(t: Table, most: int, letters: int, caption: str) -> str:
     numeric = [_numeric([r[i] for r in t.rows]) for i in range(len(t.heads))]
-    cell, mono = ("", ' class="num"') if page else (f' style="{_CELL}"', f' style="{_CELL};{_MONO}"')
-    differs = ' class="differs"' if page else ' style="background:rgba(230,159,0,.18)"'
-    head = "".join(f'<th scope="col"{cell}>{escape(h)}</th>' for h in t.heads)
+    head = "".join(f'<th scope="col">{escape(h)}</th>' for h in t.heads)
     lines = []
     for n, row in enumerate(t.rows[:most]):
-        cells = [
-            f"<{name}{mono if numeric[i] else cell}>{escape(_cut(c, letters))}</{name[:2]}>"
+        cells = "".join(
+            f"<{name}{' class=' + chr(34) + 'num' + chr(34) if numeric[i] else ''}>{escape(_cut(c, letters))}</{name[:2]}>"
             for i, c in enumerate(row)
-            for name in (['th scope="row"'] if not i else ["td"])
-        ]
-        lines.append(f"<tr{differs if n in t.marked else ''}>{''.join(cells)}</tr>")
-    if len(t.rows) > most:
-        lines.append(f'<tr><td{cell} colspan="{len(t.heads)}">and {len(t.rows) - most} more</td></tr>')
-    look = "" if page else ' style="border-collapse:collapse;margin:2px 0 6px;font-size:1em"'
-    return (
-        f'<div class="h5-wide"{"" if page else " style=" + chr(34) + "overflow-x:auto" + chr(34)}><table{look}>'
-        + (
-            f"<caption{'' if page else ' style=' + chr(34) + 'text-align:left;opacity:.75' + chr(34)}>{escape(caption)}</caption>"
-            if caption
-            else ""
+            for name in (["td"] if i else ['th scope="row"'])
         )
+        lines.append(f"<tr{' class=' + chr(34) + 'differs' + chr(34) if n in t.marked else ''}>{cells}</tr>")
+    if len(t.rows) > most:
+        lines.append(f'<tr><td colspan="{len(t.heads)}">and {len(t.rows) - most} more</td></tr>')
+    return (
+        f'<div class="h5-wide"><table>{f"<caption>{escape(caption)}</caption>" if caption else ""}'
         + (f"<thead><tr>{head}</tr></thead>" if any(t.heads) else "")
         + f"<tbody>{''.join(lines)}</tbody></table></div>"
     )

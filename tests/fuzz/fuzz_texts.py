@@ -21,6 +21,7 @@ from h5diag.chip import load_chip
 from h5diag.evidence.files import decode_text
 from h5diag.evidence.texts import chip_of, parse_listing, parse_log, parse_registers
 from h5diag.layout import load_layout
+from h5diag.measure.logs import explain_text
 from h5diag.measure.options import (
     check_options,
     compare_options,
@@ -30,7 +31,6 @@ from h5diag.measure.options import (
     read_provisioning,
     summary,
 )
-from h5diag.measure.options.show import diff_text, log_text, options_text
 
 LAYOUT = load_layout("oemirot-2m-overwrite")
 GOOD = decode_listing(parse_listing(texts.h5_listing()), load_chip())
@@ -90,11 +90,12 @@ def one(data: bytes) -> None:
     listing = parse_listing(text)
     choice = chip_of([log])
     boards = [decode_listing(listing, choice.read_as), decode_registers(parse_registers(text), choice.read_as)]
-    shown = [log_text(log, explain_log(log, choice.read_as, LAYOUT), chip=choice.text)]
+    explain_log(log, choice.read_as, LAYOUT)
+    shown = [str(explain_text(text, layout=LAYOUT)), *map(str, boards)]
     for board in boards:
         summary(board)
-        shown.append(options_text(board, chip=choice.text, checks=check_options(board, LAYOUT)))
-        shown.append(diff_text(compare_options([GOOD, board]), ["good", "other"]))
+        check_options(board, LAYOUT)
+        compare_options([GOOD, board])
     read_provisioning(log.programming, choice.read_as, LAYOUT)
     took = time.process_time() - begun
     assert took < FREE_S + PER_MEGABYTE_S * len(data) / 1e6, f"{took:.1f} s for {len(data)} bytes"

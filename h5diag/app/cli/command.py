@@ -6,14 +6,17 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from h5diag.answer import Answer
 from h5diag.show.answers import view_of
 from h5diag.show.printing import progress_bar, remark
 from h5diag.show.sheet import Sheet
 
-__all__ = ["Command", "Result", "address_range", "number", "progress_bar", "result_of", "wrapped"]
+if TYPE_CHECKING:
+    from h5diag.chip import ChipChoice
+
+__all__ = ["Command", "Result", "address_range", "number", "progress_bar", "result_of", "say_chip", "wrapped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,15 @@ class Result:
 
 
 def result_of(answer: Answer, *, status: int = 0, **more: Any) -> Result:
-    """Return what a command prints of a result of the library; `more` goes into the document.
+    """Return what a command prints of a result of the library; `more` goes into the document."""
+    view = view_of(answer)
+    return Result(view.document(answer) | more, view.sheet(answer), status)
 
-    A chip that is only assumed is said on standard error.
-    """
-    view, choice = view_of(answer), getattr(answer, "choice", None)
+
+def say_chip(choice: ChipChoice | None) -> None:
+    """Say on standard error that a chip is only assumed."""
     if choice is not None and choice.assumed:
         remark(f"h5diag: {choice.text}")
-    return Result(view.document(answer) | more, view.sheet(answer), status)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from h5diag.app.cli.command import Command, Result, number, result_of
+from h5diag.app.cli.command import Command, Result, number, result_of, say_chip
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -28,20 +28,20 @@ def _arguments(parser: ArgumentParser) -> None:
 def _run(options: Namespace) -> Result:
     from h5diag.app.front import compare
 
-    return result_of(
-        compare(
-            options.good,
-            options.suspect,
-            layout=options.layout,
-            chip=options.chip,
-            base=options.base,
-            reference_base=options.reference_base,
-            options_good=options.options_good,
-            options_suspect=options.options_suspect,
-            access_good=options.access_good,
-            access=options.access,
-        )
+    found = compare(
+        options.good,
+        options.suspect,
+        layout=options.layout,
+        chip=options.chip,
+        base=options.base,
+        reference_base=options.reference_base,
+        options_good=options.options_good,
+        options_suspect=options.options_suspect,
+        access_good=options.access_good,
+        access=options.access,
     )
+    say_chip(found.choice)
+    return result_of(found)
 
 
 COMMANDS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from h5diag.app.cli.command import Command, Result, number, progress_bar, result_of
+from h5diag.app.cli.command import Command, Result, number, progress_bar, result_of, say_chip
 from h5diag.show.printing import remark
 
 
@@ -43,6 +43,7 @@ def _run(options: Namespace) -> Result:
             deep=options.deep,
             progress=show,
         )
+    say_chip(found.choice)
     return result_of(found)
 
 

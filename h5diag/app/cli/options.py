@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from h5diag.app.cli.command import Command, Result
-
-
-def _run_options(arguments: Namespace) -> Result:
-    from h5diag.app.cli.options_report import run_options
-
-    return run_options(arguments)
-
-
-def _run_log(arguments: Namespace) -> Result:
-    from h5diag.app.cli.options_report import run_log
-
-    return run_log(arguments)
+from h5diag.app.cli.command import Command, Result, result_of
 
 
 def _options_arguments(parser: ArgumentParser) -> None:
@@ -26,16 +14,32 @@ def _options_arguments(parser: ArgumentParser) -> None:
         help="what '-ob displ' printed, a GUI export, or address : value lines of the registers",
     )
     parser.add_argument(
-        "other", metavar="OTHER", nargs="?", default="", help="the same of another board: adds the diff"
+        "other", metavar="OTHER", nargs="?", default=None, help="the same of another board: adds the diff"
     )
-    parser.add_argument("--layout", default="", help="preset or flash_layout.h: what the boot loader expects")
-    parser.add_argument("--chip", default="", help="chip file or family word; without it taken from the text")
+    _common(parser, "what the boot loader expects")
 
 
 def _log_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="anything that STM32CubeProgrammer printed")
-    parser.add_argument("--layout", default="", help="preset or flash_layout.h: names the slots that were written")
+    _common(parser, "names the slots that were written")
+
+
+def _common(parser: ArgumentParser, what: str) -> None:
+    parser.add_argument("--layout", default=None, help=f"preset or flash_layout.h: {what}")
     parser.add_argument("--chip", default="", help="chip file or family word; without it taken from the text")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show what is left out")
+
+
+def _run_options(arguments: Namespace) -> Result:
+    from h5diag.app.front import read_options
+
+    return result_of(read_options(arguments.listing, arguments.other, chip=arguments.chip, layout=arguments.layout))
+
+
+def _run_log(arguments: Namespace) -> Result:
+    from h5diag.app.front import read_log
+
+    return result_of(read_log(arguments.file, chip=arguments.chip, layout=arguments.layout))
 
 
 COMMANDS = (

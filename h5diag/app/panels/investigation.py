@@ -28,7 +28,7 @@ from h5diag.show.plots import plot_bits, plot_memory_map
 from h5diag.show.plots.live import follow, live
 from h5diag.show.plots.locate import plot_dots
 from h5diag.show.report import fragment_html, write_report
-from h5diag.show.sheet import html, part_html
+from h5diag.show.sheet import html, parts_html
 
 WAITING = "Choose the evidence and press Run."
 
@@ -190,9 +190,9 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         self.remarks.value = remarks_html(loaded)
         s = board_sheet(board)
         self.verdict.value = html(replace(s, sections=tuple(x for x in s.sections if not x.folded)))
-        self.slots.value = part_html(slots_table(board.measured), caption="Slots of the boot loader")
-        self.findings.value = "".join(part_html(p) for x in s.sections if x.title == "Findings" for p in x.parts)
-        self.weighing.value = part_html(
+        self.slots.value = parts_html(slots_table(board.measured), caption="Slots of the boot loader")
+        self.findings.value = parts_html(*(p for x in s.sections if x.title == "Findings" for p in x.parts))
+        self.weighing.value = parts_html(
             weighing_table(board), caption="All causes, in decibans: +10 makes a cause ten times more likely"
         )
         m = board.measured

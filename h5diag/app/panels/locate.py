@@ -16,7 +16,7 @@ from h5diag.memory import Cancel, MemoryImage, Progress
 from h5diag.show.locate import headline, pieces
 from h5diag.show.plots.live import live
 from h5diag.show.plots.locate import plot_correlation
-from h5diag.show.sheet import part_html
+from h5diag.show.sheet import parts_html
 
 Jump = Callable[[int], None]
 
@@ -93,4 +93,4 @@ class LocatePanel(widgets.VBox):  # type: ignore[misc]
         found, correlation = self.model.result
         self.answer.value = status_html(headline(found))
         self.plot.children = (live(plot_correlation(correlation), on_click=lambda x, _: self.clicked(x)),)
-        self.table.value = part_html(pieces(found), caption="Pieces found")
+        self.table.value = parts_html(pieces(found), caption="Pieces found")

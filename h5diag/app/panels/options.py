@@ -10,19 +10,7 @@ import traitlets
 from h5diag.chip import chip_names
 from h5diag.errors import InputError
 from h5diag.layout import load_layout, preset_names
-from h5diag.measure.options import Agreement, Belief, SideBySide, Weight, side_by_side, summary
-from h5diag.measure.options.show import value_text
-
-# Okabe-Ito colours on white; every one has a word beside it, so that none has to be seen.
-LOOKS = {
-    Weight.DECIDES: ("decides", "#D55E00", "#fbe6d9"),
-    Weight.MATTERS: ("matters", "#E69F00", "#fdf3de"),
-    Weight.MINOR: ("minor", "#0072B2", "#e3eff7"),
-    Weight.ARTEFACT: ("not comparable", "#6b6b6b", "#efefef"),
-    Weight.SAME: ("same", "#6b6b6b", "#ffffff"),
-}
-_BELIEFS = {Belief.MASKED: "hidden", Belief.IMPOSSIBLE: "impossible", Belief.UNNAMED: "unknown name"}
-_CELL = "style='text-align:left;vertical-align:top;padding:2px 10px;border-bottom:1px solid #ddd'"
+from h5diag.measure.options import side_by_side
 
 
 class OptionsModel(traitlets.HasTraits):  # type: ignore[misc]
@@ -115,68 +103,4 @@ class OptionsPanel(widgets.VBox):  # type: ignore[misc]
             f"<div role='alert' style='color:#b00020;font-weight:600'>{escape(problem)}</div>" if problem else ""
         )
         hint = "" if problem or results else "<p role='status'>Paste a listing above.</p>"
-        self.table.value = "".join(options_html(r) for r in results) or hint
-
-
-def options_html(result: SideBySide) -> str:
-    """Return the table as HTML, everything from outside escaped; it stands on its own, without a kernel."""
-    out = [
-        "<div role='status' style='font-family:sans-serif;font-size:13px;max-width:1200px;background:#fff;"
-        "color:#1a1a1a;padding:6px'>"
-    ]
-    several = len(result.boards) > 1
-    if several:
-        count = len(result.diff.differences)
-        out.append(f"<h4 style='margin:4px 0 2px'>options that differ: {count or 'none'}</h4>")
-        out += _warnings(result.diff.warnings)
-        out.append(_table(result, differing=True) if count else "")
-    for i, (name, board) in enumerate(zip(result.names, result.boards, strict=True)):
-        choice = result.choices[i]
-        out.append(f"<h4 style='margin:10px 0 2px'>{escape(name)}: {escape(board.product_state)}</h4>")
-        out.append(f"<div>read as {escape(choice.text)}</div>")
-        out += _warnings(board.warnings)
-        out.append("<ul style='margin:2px 0 6px'>" + "".join(f"<li>{escape(s)}</li>" for s in summary(board)) + "</ul>")
-        out += _checks(result, i)
-    title, open_ = ("the options that agree", "") if several else ("all options", " open")
-    out.append(f"<details{open_}><summary>{title}</summary>{_table(result, differing=False)}</details></div>")
-    return "".join(out)
-
-
-def _warnings(sentences: tuple[str, ...]) -> list[str]:
-    return [f"<div style='color:#8a3b00'><b>!</b> {escape(s)}</div>" for s in sentences]
-
-
-def _checks(result: SideBySide, i: int) -> list[str]:
-    if not result.checks:
-        return []
-    bad = [c for c in result.checks[i] if c.agreement is not Agreement.AGREES]
-    good = len(result.checks[i]) - len(bad)
-    rows = "".join(f"<li><b>{escape(c.agreement.value)}</b>: {escape(c.text)}</li>" for c in bad)
-    return [
-        f"<div>boot loader: {good} of {len(result.checks[i])} as it expects"
-        f"<ul style='margin:2px 0 6px'>{rows}</ul></div>"
-    ]
-
-
-def _table(result: SideBySide, *, differing: bool) -> str:
-    heads = ["", "option", *result.names, "what it means"]
-    out = ["<table style='border-collapse:collapse;font-size:13px'><tr>"]
-    out += [f"<th {_CELL}>{escape(h)}</th>" for h in heads]
-    out.append("</tr>")
-    for row in result.rows:
-        if (row.weight is not Weight.SAME) != differing:
-            continue
-        word, line, back = LOOKS[row.weight]
-        mark = f"<b style='color:{line}'>{word}</b>" if differing else ""
-        cells = []
-        for value, belief in zip(row.values, row.beliefs, strict=True):
-            note = _BELIEFS.get(belief, "") if isinstance(belief, Belief) else ""
-            cells.append(f"<code>{value_text(value)}</code>" + (f" <i>{note}</i>" if note else ""))
-        body = [mark, f"<b>{escape(row.name)}</b>", *cells, escape(row.meaning)]
-        out.append(
-            f"<tr style='background:{back};color:#1a1a1a;border-left:4px solid {line}'>"
-            + "".join(f"<td {_CELL}>{c}</td>" for c in body)
-            + "</tr>"
-        )
-    out.append("</table>")
-    return "".join(out)
+        self.table.value = "".join(r._repr_html_() for r in results) or hint

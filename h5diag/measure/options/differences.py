@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from pathlib import Path
 
-from h5diag.chip import ChipChoice
+from h5diag.answer import Answer
+from h5diag.chip import ChipChoice, KnownBy
 from h5diag.errors import InputError
 from h5diag.evidence.texts import chip_of, parse_listing, parse_log, parse_registers
-from h5diag.layout import Layout
+from h5diag.layout import Layout, load_layout
 from h5diag.measure.options.decode import decode_listing, decode_registers
 from h5diag.measure.options.meaning import unit, value_meaning
 from h5diag.measure.options.rules import OptionCheck, check_options
@@ -256,7 +258,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class SideBySide:
+class SideBySide(Answer):
     """Boards beside each other.
 
     Parameters
@@ -271,6 +273,8 @@ class SideBySide:
         What differs; without differences for a single board.
     rows
         Every option, those that matter most first.
+    sources
+        Files that they were read from.
     """
 
     names: tuple[str, ...]
@@ -279,6 +283,7 @@ class SideBySide:
     checks: tuple[tuple[OptionCheck, ...], ...]
     diff: OptionDiff
     rows: tuple[Row, ...]
+    sources: tuple[str, ...] = ()
 
 
 def read_options(text: str, chip: str = "", source: str = "") -> tuple[OptionBytes, ChipChoice]:
@@ -306,6 +311,13 @@ def read_options(text: str, chip: str = "", source: str = "") -> tuple[OptionByt
     options = decode_registers(parse_registers(text), choice.read_as)
     if options.registers:
         return options, choice
+    if banners := parse_log(text).banners:
+        raise InputError(
+            "it ends before the options begin: there is a connection's banner and not one option line",
+            source=source,
+            place=f"after line {banners[-1].line}" if banners[-1].line else "",
+            advice="save the whole output of 'STM32_Programmer_CLI ... -ob displ'",
+        )
     raise InputError(
         "not one option line is in it",
         source=source,
@@ -313,7 +325,9 @@ def read_options(text: str, chip: str = "", source: str = "") -> tuple[OptionByt
     )
 
 
-def side_by_side(texts: Sequence[tuple[str, str]], *, chip: str = "", layout: Layout | None = None) -> SideBySide:
+def side_by_side(
+    texts: Sequence[tuple[str, str]], *, chip: str = "", layout: Layout | str | Path | None = None
+) -> SideBySide:
     """Return the table of one or more boards.
 
     Parameters
@@ -333,6 +347,9 @@ def side_by_side(texts: Sequence[tuple[str, str]], *, chip: str = "", layout: La
     names = tuple(name for name, _ in texts)
     read = tuple(read_options(text, chip, name) for name, text in texts)
     boards, choices = tuple(o for o, _ in read), tuple(c for _, c in read)
+    if layout is not None and not isinstance(layout, Layout):
+        known = choices[0].known_by in (KnownBy.GIVEN, KnownBy.DEV_ID)
+        layout = load_layout(layout, choices[0].chip if known else None)
     checks = tuple(check_options(b, layout) for b in boards) if layout else ()
     diff = compare_options(boards, names) if len(boards) > 1 else OptionDiff(())
     return SideBySide(names, boards, choices, checks, diff, _rows(boards, diff))

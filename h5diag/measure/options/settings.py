@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from h5diag.answer import Answer
 from h5diag.chip import Area, Chip, Option, ProductState
 from h5diag.memory import Access, AddressRange, MemoryImage, merged, subtracted
 
@@ -94,7 +95,7 @@ class RegisterValue:
 
 
 @dataclass(frozen=True, slots=True)
-class OptionBytes:
+class OptionBytes(Answer):
     """The option bytes of one board.
 
     Parameters

@@ -7,9 +7,11 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MultipleLocator
 
 from h5diag.layout import Role
 from h5diag.measure.firmware import SlotState, State
+from h5diag.measure.options import Extent, OptionBytes
 from h5diag.show.plots import style
 
 LOOKS = {
@@ -111,3 +113,63 @@ def _draw(ax: Axes, s: SlotState, row: int, *, thick: bool) -> None:
     )
     version = f", {s.content.at_start[0].image.header.version}" if s.content.at_start else ""
     ax.text(x, row + 0.23, f"{look.label}{version}", ha="center", va="center", fontsize=9.5, bbox=paper)
+
+
+AREA_LOOKS = {
+    "secure": style.Look("#CFE6F7", "//", style.BLUE, "secure: a non-secure reader gets zeros"),
+    "hidden": style.Look("#C9C9C9", "\\\\", "#6B6B6B", "hidden: zeros after the boot stage"),
+    "write-protected": style.Look("#F7E3B5", "..", "#8A5A00", "write-protected"),
+    "high-cycle": style.Look("#BFE3D6", "xx", style.GREEN, "high-cycle data area"),
+}
+
+
+def plot_areas(boards: Sequence[tuple[str, OptionBytes]], *, ax: Axes | None = None) -> Axes:
+    """Draw which parts of the flash the option bytes protect, one row for each kind and board.
+
+    Parameters
+    ----------
+    boards
+        Name and option bytes of each.
+    ax
+        Where to draw; a new figure when left out.
+    """
+    rows = [(kind, name, o) for kind in AREA_LOOKS for name, o in boards if o.extent(kind) is not Extent.EMPTY]
+    if ax is None:
+        ax = style.new_axes(11.0, 1.5 + 0.42 * max(1, len(rows)))
+    style.tidy(ax, "What the option bytes protect")
+    if not rows:
+        ax.set_axis_off()
+        ax.text(0.5, 0.5, "no part of the flash is protected", ha="center", va="center", transform=ax.transAxes)
+        return ax
+    flash = max((o.chip.flash_range for _, _, o in rows), key=lambda r: r.size)
+    for y, (kind, _, o) in enumerate(rows):
+        look = AREA_LOOKS[kind]
+        known = o.extent(kind) is not Extent.UNKNOWN
+        for r in o.ranges(kind) if known else (flash,):
+            ax.add_patch(
+                Rectangle(
+                    (o.chip.canonical(r.start), y - 0.34),
+                    r.size,
+                    0.68,
+                    facecolor=look.face if known else "none",
+                    edgecolor=look.line,
+                    hatch=look.hatch if known else "",
+                    linestyle="-" if known else (0, (2, 3)),
+                    linewidth=0.9,
+                )
+            )
+        if not known:
+            ax.text(flash.start + flash.size / 2, y, "not known", ha="center", va="center", fontsize=8.5)
+    ax.set_xlim(flash.start, flash.stop)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_yticks(range(len(rows)), [f"{kind}, {style.plain(name, 24)}" if name else kind for kind, name, _ in rows])
+    ax.tick_params(axis="y", length=0)
+    ax.xaxis.set_major_locator(MultipleLocator(max(flash.size // 8, 1)))
+    style.hex_axis(ax)
+    ax.tick_params(axis="x", rotation=30)
+    ax.set_xlabel("address of the cell, to scale", fontsize=8.5)
+    used = [look for kind, look in AREA_LOOKS.items() if any(k == kind for k, _, _ in rows)]
+    style.legend_below(
+        ax, [Patch(facecolor=k.face, hatch=k.hatch, edgecolor=k.line, label=k.label) for k in used], columns=2
+    )
+    return ax

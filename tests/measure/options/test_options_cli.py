@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 
 import pytest
@@ -142,9 +143,9 @@ def test_options_text_answers_first(run):
     )
     assert status == 0
     lines = out.splitlines()
-    assert lines[0] == "1 option differs, 1 can explain a different flash picture"
-    assert "the boot loader's start-up check would fail" in out
-    assert "set as the boot loader expects" in out
+    assert lines[0] == "1 option differs, 1 can explain a different flash picture."
+    assert "The boot loader's start-up check would fail" in out
+    assert "Set as the boot loader expects" in out
     assert max(len(line) for line in lines) <= 105
 
 
@@ -207,9 +208,9 @@ def test_log_of_an_external_loader(run):
 def test_log_text(run):
     status, out, _ = run("log", UART)
     assert status == 0
-    assert out.startswith("a.txt: rom-loader\n")
+    assert out.startswith("a.txt: rom-loader.\n")
     assert "found nothing to start" in out
-    assert "line     8  error" in out or "line     8  warning" in out
+    assert re.search(r"^ +8 +(error|warning) ", out, re.MULTILINE)
 
 
 WORDS = """0x44024000 : 10076484
