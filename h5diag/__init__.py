@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from h5diag.app.front import compare as compare
     from h5diag.app.front import correlate as correlate
     from h5diag.app.front import diagnose as diagnose
+    from h5diag.app.front import examine as examine
     from h5diag.app.front import locate as locate
+    from h5diag.app.front import read_loader_log as read_loader_log
     from h5diag.app.front import read_log as read_log
     from h5diag.app.front import read_memory as read_memory
     from h5diag.app.front import read_options as read_options
@@ -32,7 +34,8 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
-    "app.front": "read_memory write_memory read_options read_log locate correlate compare sort_evidence diagnose capture_script",
+    "app.front": "read_memory write_memory read_options read_log locate correlate compare examine sort_evidence "
+    "diagnose capture_script read_loader_log",
     "layout": "load_layout",
     "chip": "load_chip",
     "case": "load_case",

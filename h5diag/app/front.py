@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from h5diag.case import Case
     from h5diag.judge import Diagnosis
     from h5diag.measure.compare import Comparison
+    from h5diag.measure.firmware import ElfMap, Overview
+    from h5diag.measure.loader.vb3 import LoaderLog
     from h5diag.measure.locate import Correlation, Placement
     from h5diag.measure.logs import LogReading
     from h5diag.measure.options import OptionBytes, SideBySide
@@ -248,6 +250,107 @@ def text_of(source: str | os.PathLike[str]) -> str:
 def name_of(source: str | os.PathLike[str]) -> str:
     """Return what a text is called: its path, or nothing when it was given itself."""
     return "" if isinstance(source, str) and "\n" in source else str(source)
+
+
+def examine(
+    memory: Memory,
+    *,
+    layout: LayoutLike = None,
+    chip: ChipLike = None,
+    base: int | None = None,
+    loader: str | None = None,
+    boot_mode: str | None = None,
+    verify_keys: Iterable[str | os.PathLike[str]] = (),
+    decrypt_keys: Iterable[str | os.PathLike[str]] = (),
+    builds: Iterable[Memory] = (),
+    build_base: int | None = None,
+    flashed: Iterable[Memory] = (),
+    boot: Memory | None = None,
+    updates: Iterable[Memory] = (),
+    package: str = "",
+) -> Overview:
+    """Return which boot-loader images memory holds, whether they are genuine, and what the next boot does.
+
+    Parameters
+    ----------
+    memory
+        A dump, or an image file.
+    layout
+        Names the slots; without it no slot is judged and no boot is played.
+    chip, base
+        As for `locate`.
+    loader, boot_mode
+        ``st`` or ``upstream``; ``overwrite swap-scratch swap-move swap-offset direct-xip ...``: told by layout and
+        content when left out.
+    verify_keys, decrypt_keys
+        Key files: public ones that may have signed, private ones for encrypted bodies (read, kept nowhere).
+    builds
+        What should be in there; ELF files name sections and symbols. `build_base` is the address of a binary.
+    flashed, boot, updates, package
+        Files that were programmed, the boot loader's binary, downloads written later, and the version of the
+        vendor's package: they tell at which stage of its life the board is.
+    """
+    from h5diag.evidence.keys import load_decrypt_key, load_verify_key
+    from h5diag.layout import Loader, Mode
+    from h5diag.measure.firmware import Build, examine_firmware, find_images, recognise_stage
+
+    flashed = list(flashed)
+    if flashed and layout is None:
+        raise InputError("flashed files need to know the slots", advice="name a layout (oemirot-2m-overwrite, ...)")
+    dump = read_memory(memory, base=base)
+    about = subject_of(chip, layout, (dump,))
+    slots, remarks = about.layout, list(dump.origin.remarks)
+    opening = [load_decrypt_key(os.fspath(k)) for k in decrypt_keys]
+    assumed = dump.origin.kind == "bin" and base is None and any("assumed" in r for r in dump.origin.remarks)
+    if slots and assumed and any(i.address == dump.span.start for i in find_images(dump)):
+        slots = None  # it is no dump but one image whose place nobody named
+        remarks.append("the file is one image and its address was assumed: give --base to place it in the layout")
+    if about.choice.assumed:
+        remarks.append(about.choice.text)
+    found = examine_firmware(
+        dump,
+        about.chip,
+        layout=slots,
+        loader=Loader(loader) if loader else None,
+        mode=Mode(boot_mode) if boot_mode else None,
+        verify_keys=[load_verify_key(os.fspath(k)) for k in verify_keys],
+        decrypt_keys=opening,
+        builds=[Build(_called(b), read_memory(b, base=build_base), _symbols(b)) for b in builds],
+    )
+    stage = None
+    if slots and flashed:
+        start = s.range.start if (s := slots.slot("boot")) else slots.chip.flash.base
+        stage = recognise_stage(
+            dump,
+            slots,
+            [read_memory(f, base=build_base) for f in flashed],
+            boot=read_memory(boot, base=start) if boot is not None else None,
+            updates=[read_memory(u, base=build_base) for u in updates],
+            decrypt_keys=opening,
+            loader=found.boot.choice.rules.loader if found.boot else Loader.ST,
+            package=package,
+        )
+    return replace(found, stage=stage, choice=about.choice, remarks=tuple(remarks))
+
+
+def _called(build: Memory) -> str:
+    return os.fspath(build) if isinstance(build, str | os.PathLike) else "build"
+
+
+def _symbols(build: Memory) -> ElfMap | None:
+    from h5diag.evidence.files import Kind, tell_kind
+    from h5diag.measure.firmware import read_elf_map
+
+    if not isinstance(build, str | os.PathLike) or tell_kind(Path(build)) is not Kind.ELF:
+        return None
+    return read_elf_map(os.fspath(build))
+
+
+def read_loader_log(source: str | os.PathLike[str]) -> LoaderLog:
+    """Return a log of verbosity 3 of the programmer at work with an external loader: a path, or the text itself."""
+    from h5diag.measure.loader.vb3 import parse_log, read_log
+
+    return parse_log(str(source)) if not name_of(source) else read_log(os.fspath(source))
 
 
 def read_options(

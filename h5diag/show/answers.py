@@ -19,6 +19,7 @@ TOPICS = {
     "Placement": "locate",
     "Correlation": "locate",
     "Comparison": "locate",
+    "Overview": "firmware",
     "OptionBytes": "options",
     "SideBySide": "options",
     "LogReading": "options",

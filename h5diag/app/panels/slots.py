@@ -7,7 +7,8 @@ import traitlets
 
 from h5diag.app.panels.parts import status_html, table_html
 from h5diag.layout import Role
-from h5diag.measure.firmware import Overview, SlotState, slot_facts
+from h5diag.measure.firmware import Overview, SlotState
+from h5diag.show.firmware import slot_facts, slots_words
 from h5diag.show.plots import picture
 from h5diag.show.plots.slots import LOOKS, plot_slots
 
@@ -60,17 +61,13 @@ class SlotMap(widgets.VBox):  # type: ignore[misc]
     def _show(self) -> None:
         states = self.model.overview.slots
         axes = plot_slots(states, selected=self.model.selected)
-        self.drawing.value = picture(axes, name="slots", alt=_in_words(states))._repr_html_()
+        self.drawing.value = picture(axes, name="slots", alt=slots_words(self.model.overview))._repr_html_()
         if not states:
             self.facts.value = status_html("No slots: examine the dump with a layout.")
             return
-        rows = [list(fact) for s in self.model.state for fact in slot_facts(s)]
+        rows = [list(fact) for s in self.model.state for fact in slot_facts(self.model.overview, s)]
         self.facts.value = (
             table_html(self.model.selected, ["what", "finding"], rows, "h5-slot")
             if rows
             else status_html("Click a slot.")
         )
-
-
-def _in_words(states: tuple[SlotState, ...]) -> str:
-    return "; ".join(f"{s.slot.name}: {s.state.value}" for s in states)

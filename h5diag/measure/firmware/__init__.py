@@ -37,7 +37,7 @@ from h5diag.measure.firmware.image import (
     parse_tlvs,
 )
 from h5diag.measure.firmware.nextboot import BootChoice, Explained
-from h5diag.measure.firmware.overview import Build, BuildResult, JudgedImage, Overview, examine_firmware, slot_facts
+from h5diag.measure.firmware.overview import Build, BuildResult, JudgedImage, Overview, examine_firmware
 from h5diag.measure.firmware.slots import BootStates, SlotState, State, boot_states, image_state
 from h5diag.measure.firmware.stages import SlotFit, Stage, StageFit, StageReport, expected_flash, recognise_stage
 from h5diag.measure.firmware.trailer import Magic, Trailer, TrailerFlag, parse_trailer
@@ -119,7 +119,6 @@ __all__ = [
     "parse_verify_key",
     "read_elf_map",
     "recognise_stage",
-    "slot_facts",
     "vector_table_at",
     "verify_image",
 ]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from h5diag.chip import Chip
+from h5diag.answer import Answer
+from h5diag.chip import Chip, ChipChoice
 from h5diag.evidence.keys import DecryptKey, VerifyKey
 from h5diag.layout import Layout, Loader, Mode
 from h5diag.measure.firmware.builds import Match, compare_build
 from h5diag.measure.firmware.content import ExaminedImage, examine_images, open_images
 from h5diag.measure.firmware.elfmap import ElfMap
 from h5diag.measure.firmware.slots import BootStates, SlotState, State, boot_states, image_state
+from h5diag.measure.firmware.stages import StageReport
 from h5diag.measure.firmware.vectors import Link, explain_link, find_vector_tables
 from h5diag.memory import MemoryImage
 
@@ -45,13 +47,34 @@ class BuildResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
-    """What a dump holds: its images, the slots (None without a layout), the builds found, the vector tables."""
+class Overview(Answer):
+    """What a dump holds.
+
+    Parameters
+    ----------
+    images
+        Its images.
+    boot
+        Its slots and what the next boot does; None without a layout.
+    builds
+        Where the builds that were asked for stand.
+    links
+        Its vector tables.
+    stage
+        At which stage of its life the board is; None when no flashed files were given.
+    choice
+        The chip and how it is known; None when nobody asked.
+    remarks
+        What was assumed.
+    """
 
     images: tuple[JudgedImage, ...]
     boot: BootStates | None
     builds: tuple[BuildResult, ...]
     links: tuple[Link, ...]
+    stage: StageReport | None = None
+    choice: ChipChoice | None = None
+    remarks: tuple[str, ...] = ()
 
     @property
     def slots(self) -> tuple[SlotState, ...]:
@@ -124,31 +147,3 @@ def _matches(
             if m.address not in best or m.differing < best[m.address].differing:
                 best[m.address] = m
     return tuple(sorted(best.values(), key=lambda m: (m.differing, -m.compared)))
-
-
-def slot_facts(s: SlotState) -> tuple[tuple[str, str], ...]:
-    """Return what is known of a slot as pairs of a label and a sentence, the most important first."""
-    trailer = s.content.trailer
-    facts = [("state", f"{s.state.value}: {s.reason}"), ("next boot", s.next_boot.text)]
-    facts += [("open point", point) for point in s.open_points]
-    for i in s.content.images:
-        v, header = i.verification, i.image.header
-        facts += [
-            (
-                "image",
-                f"version {header.version} at 0x{i.image.address:08X}, header {header.header_size} bytes,"
-                f" body {header.body_size} bytes",
-            ),
-            ("body", f"looks {v.body.kind.value}: {v.body.why}"),
-            ("hash", f"{v.hash.value}: {v.hash_reason}"),
-            ("signature", f"{v.signature.value}: {v.signature_reason}"),
-        ]
-        facts += [("flags", ", ".join(header.flag_names))] if header.flags else []
-        facts += [("problem", p) for p in i.image.problems] + [("note", r) for r in v.remarks]
-    facts.append(
-        (
-            "trailer",
-            f"magic {trailer.magic.value}, image_ok {trailer.image_ok.value}, copy_done {trailer.copy_done.value}",
-        )
-    )
-    return tuple(facts)

@@ -13,6 +13,7 @@ from h5diag.layout import Role
 from h5diag.measure.firmware import SlotState, State
 from h5diag.measure.options import Extent, OptionBytes
 from h5diag.show.plots import style
+from h5diag.text import range_text
 
 LOOKS = {
     State.EMPTY: style.Look(style.PAPER, "...", "#B5B5B5", "empty"),
@@ -100,11 +101,10 @@ def _draw(ax: Axes, s: SlotState, row: int, *, thick: bool) -> None:
     )
     paper = {"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.8, "alpha": 0.92}
     ax.text(x, row - 0.2, s.slot.name, ha="center", va="center", fontsize=10.5, fontweight="bold", bbox=paper)
-    stop = s.slot.range.stop
     ax.text(
         x,
         row + 0.02,
-        f"{style.hex_text(s.slot.range.start)} to {style.hex_text(stop)}",
+        range_text(s.slot.range),
         ha="center",
         va="center",
         fontsize=8.5,
