@@ -395,7 +395,8 @@ def test_command_with_build_and_stage(
     )
     assert text.startswith("Stage: the board is as it should be after programming")
     assert "older" in text
-    assert "all 832 bytes are there at 0x080BE400 (slot 'secure secondary'), 0xA6000 above its own address" in " ".join(text.split())
+    words = " ".join(text.split())
+    assert "all 832 bytes are there at 0x080BE400 (slot 'secure secondary'), 0xA6000 above its own address" in words
 
 
 def test_command_on_files_without_images(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
