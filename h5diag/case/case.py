@@ -121,6 +121,8 @@ class Case:
         Key files as opened; `repr` shows none of their bytes.
     files
         Every file that was read, ``case.toml`` first.
+    ids
+        Unique ids and serial numbers that its records and sidecars name, for who must keep them private.
     """
 
     title: str
@@ -139,3 +141,4 @@ class Case:
     verify_keys: tuple[EvidenceFile, ...] = ()
     decrypt_keys: tuple[EvidenceFile, ...] = ()
     files: tuple[CaseFile, ...] = ()
+    ids: tuple[str, ...] = field(default=(), repr=False)

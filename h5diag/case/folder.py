@@ -6,6 +6,7 @@ classes here are what stands in ``case.toml``: the same ones read it and write i
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -166,6 +167,7 @@ class _Reader:
 
     def __init__(self, folder: Path, toml: EvidenceFile) -> None:
         self.folder, self.source, self.toml = folder.resolve(), str(toml.path), decode_text(toml.data)
+        self.ids: list[str] = []
         self.files = [CaseFile(None, "the case", toml.name, toml.size, toml.sha256)]
 
     def case(self, table: CaseTable) -> Case:
@@ -199,7 +201,7 @@ class _Reader:
             verify_keys=tuple(self.file(f, "keys.verify", KEY, "key") for f in keys.verify),
             decrypt_keys=tuple(self.file(f, "keys.decrypt", KEY, "key") for f in keys.decrypt),
         )
-        return replace(case, files=tuple(self.files))
+        return replace(case, files=tuple(self.files), ids=tuple(dict.fromkeys(self.ids)))
 
     def board(self, table: BoardTable, where: str, usual: str) -> Board:
         name = _shown(table.name) if table.name is not None else usual
@@ -218,6 +220,7 @@ class _Reader:
             if not file:
                 return None
             opened = self.file(file, f"{where}.{key}", RECORD, kind, name)
+            self.ids += _ids(opened.data)
             return parse(decode_text(opened.data), str(opened.path))
 
         resets = table.resets_since_flash
@@ -292,6 +295,7 @@ class _Reader:
         beside = sidecar_path(file.path)
         if is_evidence(beside):
             opened = read_evidence(beside, limit=SIDECAR, inside=self.folder)
+            self.ids += _ids(opened.data)
             self.files.append(CaseFile(board, "sidecar", opened.name, opened.size, opened.sha256))
         return read_image(file, base=base)
 
@@ -321,6 +325,21 @@ class _Reader:
         line = line_of(self.toml, key)
         place = f"line {line}" if line else ""
         return InputError(f"{_shown(key)} {problem}", source=self.source, place=place, advice=advice)
+
+
+_ID = re.compile(
+    rb'"(?:uid|unique_id|serial|serial_number|probe|probe_id|probe_serial)"[ \t\r\n]{0,8}:[ \t\r\n]{0,8}'
+    rb'(?:"([^"]{4,100})"|(\d{4,40})|\[([^\]]{4,400})\])',
+    re.IGNORECASE,
+)
+
+
+def _ids(data: bytes) -> list[str]:
+    """Return the ids in a JSON file, at whatever depth they stand."""
+    found = [next(filter(None, m.groups())).decode("utf-8", "replace") for m in _ID.finditer(data)]
+    return [p.strip(' "\r\n\t') for f in found for p in (f, *f.split(","))] + [
+        f"{int(f):X}" for f in found if f.isdecimal()
+    ]
 
 
 def _known(text: str | None) -> str | None:

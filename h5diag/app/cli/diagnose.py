@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from h5diag.app.cli.command import Command, Result, progress_bar
 from h5diag.errors import InputError
+from h5diag.evidence.door import write_whole
 
 if TYPE_CHECKING:
     from h5diag.judge import Diagnosis
@@ -21,7 +22,11 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("case", metavar="CASE_DIR", help="folder with case.toml (h5diag case makes one)")
     parser.add_argument("--report", metavar="OUT", help="write-up to OUT.html or OUT.md")
     parser.add_argument("--csv", metavar="FILE", help="one row a board to FILE")
-    parser.add_argument("--redact", action="store_true", help="keep firmware bytes, ids, paths and keys out of it")
+    parser.add_argument(
+        "--redact",
+        action="store_true",
+        help="keep firmware bytes, ids, names, paths and keys out of everything",
+    )
     _verbose(parser)
 
 
@@ -44,11 +49,10 @@ def _run(options: Namespace) -> Result:
         diagnosis = diagnose(case, progress=progress)
     if options.csv:
         from h5diag.judge.across import boards_csv
+        from h5diag.show.report import redactor_of
 
-        try:
-            Path(options.csv).write_text(boards_csv(diagnosis), "utf-8")
-        except OSError as error:
-            raise InputError(f"cannot be written ({error.strerror})", source=options.csv) from None
+        table = boards_csv(diagnosis)
+        write_whole(options.csv, redactor_of(diagnosis).plain(table) if options.redact else table)
     return _result(diagnosis, report, redact=options.redact)
 
 
@@ -73,13 +77,21 @@ def _result(diagnosis: Diagnosis, report: Path | None, *, redact: bool = False, 
     from h5diag.show.sheet import section
 
     document, sheet = diagnosis_document(diagnosis), diagnosis_sheet(diagnosis)
-    more = []
+    if redact:
+        from h5diag.show.report import redactor_of
+        from h5diag.show.sheet import cleaned
+
+        redactor = redactor_of(diagnosis)
+        document, sheet = redactor.value(document), cleaned(sheet, redactor.plain)
     if report:
         from h5diag.show.report import write_report
 
-        document["report"] = str(write_report(diagnosis, report, redact=redact, plots=plots))
-        more.append(section("", f"Write-up: {document['report']}"))
-    return Result(document, replace(sheet, sections=(*sheet.sections, *(s for s in more if s))))
+        written = write_report(diagnosis, report, redact=redact, plots=plots)
+        # The folder may name the user: a redacted answer names the file alone.
+        document["report"] = written.name if redact else str(written)
+        if more := section("", f"Write-up: {document['report']}"):
+            sheet = replace(sheet, sections=(*sheet.sections, more))
+    return Result(document, sheet)
 
 
 COMMANDS = (

@@ -11,15 +11,21 @@ from pathlib import Path
 from urllib.parse import quote
 
 from h5diag.errors import InputError
+from h5diag.evidence.door import write_whole
 from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis
 from h5diag.show.diagnosis import board_sheet, evidence_section, figures, made_section
 from h5diag.show.report.redaction import Redactor, make_redactor
 from h5diag.show.sheet import Figure, Section, Sheet, cleaned, html, markdown, part_html, plain_markdown
 
-REMOVED = ("raw firmware bytes", "unique ids and serial numbers", "paths", "names and contents of key files")
+REMOVED = (
+    "raw firmware bytes",
+    "unique ids and serial numbers",
+    "paths, names of people and machines, network addresses",
+    "passwords, names and contents of key files",
+)
 UNCHANGED = "Addresses, sizes, hashes of files and statistics are unchanged."
 
-__all__ = ["REMOVED", "fragment_html", "render_html", "render_markdown", "write_report"]
+__all__ = ["REMOVED", "fragment_html", "redactor_of", "render_html", "render_markdown", "write_report"]
 
 
 def write_report(diagnosis: Diagnosis, path: str | Path, *, redact: bool = False, plots: Path | None = None) -> Path:
@@ -55,9 +61,9 @@ def write_report(diagnosis: Diagnosis, path: str | Path, *, redact: bool = False
             text = render_markdown(diagnosis, folder=path.parent, prefix=path.stem + "-", redact=redact)
         else:
             text = render_html(diagnosis, redact=redact)
-        path.write_text(text, encoding="utf-8", newline="\n")
+        write_whole(path, text)
         if plots is not None:
-            for n, board in enumerate(_boards(diagnosis, make_redactor(diagnosis.case) if redact else None)):
+            for n, board in enumerate(_boards(diagnosis, redactor_of(diagnosis) if redact else None)):
                 for f in figures(board, number=n):
                     _save(f, plots)
     except OSError as error:
@@ -67,14 +73,14 @@ def write_report(diagnosis: Diagnosis, path: str | Path, *, redact: bool = False
 
 def render_html(diagnosis: Diagnosis, *, redact: bool = False) -> str:
     """Return the write-up as one HTML document that needs nothing else."""
-    redactor = make_redactor(diagnosis.case) if redact else None
+    redactor = redactor_of(diagnosis) if redact else None
     page = _page(diagnosis, redactor)
     return redactor.document(page) if redactor else page
 
 
 def render_markdown(diagnosis: Diagnosis, *, folder: Path, prefix: str = "", redact: bool = False) -> str:
     """Return the write-up as Markdown; its plots are written into `folder` as PNG files."""
-    redactor = make_redactor(diagnosis.case) if redact else None
+    redactor = redactor_of(diagnosis) if redact else None
     by = redactor.text if redactor else _same
 
     def figure(f: Figure) -> str:
@@ -88,6 +94,11 @@ def render_markdown(diagnosis: Diagnosis, *, folder: Path, prefix: str = "", red
     parts.append(markdown(cleaned(rest, by), level=1).removeprefix("****").strip())
     text = "\n\n".join(p.strip() for p in [*parts, f"{_now()}"] if p) + "\n"
     return redactor.document(text) if redactor else text
+
+
+def redactor_of(diagnosis: Diagnosis) -> Redactor:
+    """Return what takes every secret of a case out of a text: the same for page, Markdown, JSON and terminal."""
+    return make_redactor(diagnosis.case, uid_at=diagnosis.first.measured.chip.identity.uid)
 
 
 def fragment_html(diagnosis: Diagnosis) -> str:

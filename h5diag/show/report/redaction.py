@@ -1,38 +1,73 @@
-"""What leaves the house with ``--redact``: no firmware byte, no serial number, no path, no key.
+"""What leaves the house with ``--redact``: no firmware byte, no id, no name of a person or machine, no path, no key.
 
-Two nets. The first, here, replaces what is known to be secret (ids, serial numbers, paths, key files) in every text
-that goes in. The second, `h5diag.show.report.sieve`, reads the finished document as somebody else would.
+One redactor for every way out (HTML, Markdown, JSON, terminal). Two nets. The first, here, replaces what the case
+knows to be secret and what looks like it, in every text that goes in; it opens nothing, a `Case` holds all it needs.
+The second, `h5diag.show.report.sieve`, reads the finished document as somebody else would.
 """
 
 from __future__ import annotations
 
 import base64
-import json
+import platform
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
 
 from h5diag.case import Case
 from h5diag.evidence.door import EvidenceFile
-from h5diag.memory import MemoryImage
+from h5diag.evidence.texts import parse_registers
 from h5diag.show.report.sieve import Sieve, make_sieve
 
-_NAME = r"[^\s\"'<>|:*?;,()\\/]+"
-_PATH = re.compile(
-    rf"(?<![\w<.&])(?:[A-Za-z]:[\\/]|\\\\|~?/)(?:{_NAME}[\\/])+(?:{_NAME})?"
+SHORTEST_ID = 6
+"""Digits of a serial number or unique id: shorter ones are counters and addresses."""
+
+_ID, _PATH_REMOVED, _NAME_REMOVED = "[id removed]", "[path removed]", "[name removed]"
+# Every pattern is bounded or stops at a fixed set of characters, and none of its parts can match what the next begins
+# with: a text of a megabyte takes time in proportion.
+_NAME = r"[^\s\"'<>|:*?;,()\\/]{1,255}"
+_PATHS = re.compile(
+    rf"(?<![\w<.&])(?:file://|[A-Za-z]:[\\/]|\\\\|~?/)(?:{_NAME}[\\/]){{1,64}}(?:{_NAME})?"
     rf"|(?<![\w<.&])(?:[A-Za-z]:\\|/(?:home|Users|root|tmp|mnt|media|opt|var)/){_NAME}"
 )
-_SERIAL = re.compile(
-    r"(?i)((?:ST-?LINK\s*SN|serial(?:\s*(?:no|number|nr))?|S/N|\bSN|unique id|\bUID|chip id\s*\(96)\s*[.:=#]*\s*)"
-    r"([0-9A-F][0-9A-F xX_:,\-]{6,}[0-9A-F])"
+_PERSON = re.compile(
+    r"(?i)(?:/home/|/Users/|\\Users\\|\\Documents and Settings\\|/media/)([^\s\"'<>|:*?;,()\\/]{2,64})"
 )
-_ID_KEYS = ("uid", "unique_id", "serial", "serial_number", "probe", "probe_id", "probe_serial")
-
-T = TypeVar("T")
+_SERIAL = re.compile(
+    r"(?i)\b((?:ST-?LINK[ \t]{0,8}SN|serial(?:[ \t]{0,8}(?:no|number|nr))?|S/N|SN|unique id|UID|chip id[ \t]{0,8}\(96)"
+    r"[ \t.:=#\"']{0,32})([0-9A-F][0-9A-F xX_:,\-]{4,64}[0-9A-F])"
+)
+_ADDRESS, _NAMED = "[address removed]", r"\1[name removed]"
+_BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
+_GROUP = r"[0-9A-Fa-f]{1,4}"
+_LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"), _ADDRESS),
+    (re.compile(r"(?<![\w:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![\w:-])"), _ADDRESS),
+    (re.compile(rf"(?<![\w.])(?:{_BYTE}\.){{3}}{_BYTE}(?![\w.])"), _ADDRESS),
+    (
+        re.compile(
+            rf"(?<![\w:])(?:(?:{_GROUP}:){{7}}{_GROUP}|(?:{_GROUP}:){{1,6}}:(?:{_GROUP}(?::{_GROUP}){{0,5}})?)(?![\w:])"
+        ),
+        _ADDRESS,
+    ),
+    (re.compile(r"(?i)(\b(?:CN|OU|emailAddress|serialNumber)[ \t]?=[ \t]?)[^,;/\n\"<>]{1,128}"), _NAMED),
+    (re.compile(r"(?i)(\b(?:subject|issuer)[ \t]?[:=][ \t]?)[^\n\"<>]{1,256}"), _NAMED),
+    (re.compile(r"(?i)(\b(?:user|host)[ -]?name[ \t]?[:=][ \t]?)[^\s\"<>]{1,256}"), _NAMED),
+    (
+        re.compile(
+            r"(?i)((?:\b|-)(?:pass(?:word|phrase|wd)?|pwd|secret|token|api[-_ ]?key)[\"']?[ \t]{0,4}"
+            r"(?:[:=]|(?<=-pwd )|(?<=-password ))[ \t\"']{0,4})[^\s\"'<>;,]{1,256}"
+        ),
+        r"\1[secret removed]",
+    ),
+)
+_LONG_HEX = re.compile(
+    r"(?<![0-9A-Za-z])(?:0[xX])?[0-9A-Fa-f]{2}(?:[ ,:\-]{0,2}(?:0[xX])?[0-9A-Fa-f]{2}){15,}(?![0-9A-Za-z])"
+)
+"""Sixteen bytes and more: a key, a password's hash, the content of an OBK."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,95 +77,138 @@ class Redactor:
     Parameters
     ----------
     secrets
-        Pairs of a text and what stands in its place, longest first.
+        Pairs of a text in lower case and what stands in its place, longest first.
+    kept
+        Long runs of hex digits that may stay: the hashes of the case's files.
     sieve
         Knows the firmware.
     """
 
     secrets: tuple[tuple[str, str], ...]
+    kept: frozenset[str]
     sieve: Sieve
 
     def text(self, text: str) -> str:
-        """Return a text without the known secrets, paths and serial numbers."""
+        """Return a text without known secrets, paths, names, addresses, passwords, ids and long runs of bytes."""
         for secret, word in self.secrets:
-            text = re.sub(re.escape(secret), word, text, flags=re.IGNORECASE)
-        text = _PATH.sub("[path removed]", text)
-        return _SERIAL.sub(lambda m: m[1] + "[id removed]", text)
+            text = _without(text, secret, word)
+        text = _SERIAL.sub(lambda m: m[1] + _ID, _PATHS.sub(_PATH_REMOVED, text))
+        for pattern, word in _LOOKS:
+            text = pattern.sub(word, text)
+        return _LONG_HEX.sub(lambda m: m[0] if self._stays(m[0]) else "[bytes removed]", text)
 
-    def value(self, value: T) -> T:
-        """Return the same value with all texts in it cleaned: dataclasses, tuples and strings."""
-        return cast(T, _cleaned(value, self))
+    def _stays(self, run: str) -> bool:
+        """A hash of the case's files stays, and so does a list of addresses."""
+        return run.lower() in self.kept or all(re.fullmatch(r"0[xX][0-9A-Fa-f]{8}", w) for w in re.split("[ ,]+", run))
+
+    def plain(self, text: str) -> str:
+        """Return a text for the terminal or a value of a JSON document: no secret, and no firmware byte spelled."""
+        return self.sieve.without_spelled(self.text(text))
+
+    def value(self, value: Any) -> Any:
+        """Return a JSON document with every text in it cleaned, keys too."""
+        if isinstance(value, str):
+            return self.plain(value)
+        if isinstance(value, Mapping):
+            return {self.plain(str(k)): self.value(v) for k, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.value(v) for v in value]
+        return value
 
     def document(self, text: str) -> str:
-        """Return a finished document that spells no firmware byte."""
+        """Return a finished HTML or Markdown document that spells no firmware byte."""
         return self.sieve.document(text)
 
 
-def make_redactor(case: Case) -> Redactor:
-    """Return the redactor of a case: it knows the firmware, the ids and the paths of its evidence."""
+def make_redactor(case: Case, *, uid_at: int | None = None) -> Redactor:
+    """Return the redactor of a case: it knows the firmware, the ids and the paths of its evidence.
+
+    Parameters
+    ----------
+    case
+        Everything that may be quoted.
+    uid_at
+        Where the chip keeps its unique id; words that registers or dumps show there are taken out.
+    """
     boards = (case.good, *case.suspects)
-    images: list[MemoryImage] = [d.image for b in boards for d in (*b.dumps, *b.later)]
-    images += [i.image for i in case.images]
+    images = [d.image for b in boards for d in (*b.dumps, *b.later)]
     keys = (*case.verify_keys, *case.decrypt_keys)
-    blobs = [s.data for image in images for s in image.segments]
+    blobs = [s.data for image in (*images, *(i.image for i in case.images)) for s in image.segments]
     blobs += [np.frombuffer(k, np.uint8) for k in _key_bytes(keys)]
-    secrets = {
-        str(p): "[path removed]"
-        for p in (case.folder, case.folder.resolve(), Path.home(), Path.cwd())
-        if len(str(p)) > 3
-    }
-    secrets |= {key.name: "[key]" for key in keys}
-    for board in boards:
-        for text in board.texts:
-            secrets |= {m[2].strip(): "[id removed]" for m in _SERIAL.finditer(text.text)}
-    secrets |= dict.fromkeys(_ids(case.folder), "[id removed]")
+    secrets = {key.name.lower(): "[key]" for key in keys}
+    folders = [case.folder, case.folder.resolve(), Path.cwd()]
+    names = {platform.node().lower()}
+    try:
+        folders.append(Path.home())
+        names.add(Path.home().name.lower())
+    except RuntimeError:  # a user without a home
+        pass
+    secrets |= {str(p).lower(): _PATH_REMOVED for p in folders if len(str(p)) > 3}
+    texts = [t.text for b in boards for t in b.texts] + [t.text for t in case.provisioning]
+    texts += [case.loader_log.text] if case.loader_log else []
+    for text in [*texts, case.title, *(b.name for b in boards)]:
+        names |= {m[1].lower() for m in _PERSON.finditer(text)}
+        secrets |= _ids(m[2] for m in _SERIAL.finditer(text))
+    secrets |= _ids(case.ids)
+    if uid_at is not None:
+        words = [w for t in texts for w in parse_registers(t) if uid_at <= w.address < uid_at + 12]
+        secrets |= _ids(f"{w.value:08X}" for w in words)
+        for image in images:
+            read = b"".join(s.data.tobytes() for s in image.segments_in(uid_at, uid_at + 12))
+            secrets |= _ids(f"{int.from_bytes(read[i : i + 4], 'little'):08X}" for i in range(0, len(read), 4))
+    secrets |= {n: _NAME_REMOVED for n in names if len(n) > 2 and n not in _NOBODY}
     ordered = sorted(((s, w) for s, w in secrets.items() if s), key=lambda pair: -len(pair[0]))
-    return Redactor(tuple(ordered), make_sieve(blobs))
+    return Redactor(tuple(ordered), frozenset(f.sha256 for f in case.files), make_sieve(blobs))
 
 
-def _ids(folder: Path) -> Iterable[str]:
-    """Yield every way in which an id of the case's JSON files is likely to be written."""
-    for path in sorted(folder.glob("*.json")):
-        try:
-            document = json.loads(path.read_text("utf-8", "replace"))
-        except (OSError, ValueError, RecursionError):
+_NOBODY = {"localhost", "root", "user", "users", "public", "default", "admin", "guest", "test", "work", "shared"}
+"""Names that are nobody's; taking them out would spoil words of the text."""
+
+_LOWER = {c: c + 32 for c in range(ord("A"), ord("Z") + 1)}
+
+
+def _without(text: str, secret: str, word: str) -> str:
+    """Replace a secret in any case; where it is a name of letters, only as a word of its own."""
+    folded = text.translate(_LOWER)  # unlike lower(), it keeps the length
+    at = folded.find(secret)
+    if at < 0:
+        return text
+    parts, done = [], 0
+    while at >= 0:
+        stop = at + len(secret)
+        inside = word is _NAME_REMOVED and (folded[at - 1 : at].isalnum() or folded[stop : stop + 1].isalnum())
+        if not inside:
+            parts += [text[done:at], word]
+            done = stop
+        at = folded.find(secret, stop)
+    return "".join([*parts, text[done:]])
+
+
+def _ids(found: Iterable[str]) -> dict[str, str]:
+    """Return every way in which ids are likely to be written, in lower case."""
+    out: dict[str, str] = {}
+    for written in found:
+        digits = re.sub(r"^0[xX]|[\s_:,\-]|0[xX]", "", written).lower()
+        if (
+            len(digits) < SHORTEST_ID
+            or not any(c.isdigit() for c in digits)
+            or set(digits) <= {"0"}
+            or set(digits) <= {"f"}
+        ):
             continue
-        for key, value in _pairs(document):
-            for word in (value if isinstance(value, list) else [value]) if key.lower() in _ID_KEYS else ():
-                digits = f"{word:X}" if isinstance(word, int) else re.sub(r"^0[xX]|[\s_:\-]", "", str(word))
-                if len(digits) >= 6:
-                    yield from (str(word), digits, " ".join(digits[i : i + 2] for i in range(0, len(digits), 2)))
-                    if len(digits) % 8 == 0:
-                        yield from (digits[i : i + 8] for i in range(0, len(digits), 8))
-
-
-def _pairs(value: Any) -> Iterable[tuple[str, Any]]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield str(key), inner
-            yield from _pairs(inner)
+        pairs = [digits[i : i + 2] for i in range(0, len(digits), 2)]
+        out |= dict.fromkeys((written.strip().lower(), digits, " ".join(pairs), ":".join(pairs), "-".join(pairs)), _ID)
+        if re.fullmatch(r"[0-9a-f]{8}", digits):
+            out["".join(reversed(pairs))] = _ID
+        elif len(digits) % 8 == 0 and re.fullmatch(r"[0-9a-f]+", digits):
+            out |= _ids(digits[i : i + 8] for i in range(0, len(digits), 8))
+    return out
 
 
 def _key_bytes(keys: Iterable[EvidenceFile]) -> Iterable[bytes]:
     for key in keys:
-        data = key.data
-        yield data
+        yield key.data
         try:
-            yield base64.b64decode(re.sub(rb"-----[^-]+-----|\s", b"", data), validate=True)
+            yield base64.b64decode(re.sub(rb"-----[^-]+-----|\s", b"", key.data), validate=True)
         except ValueError:
             continue
-
-
-def _cleaned(value: Any, redactor: Redactor) -> Any:
-    if isinstance(value, str):
-        return redactor.text(value)
-    if isinstance(value, tuple):
-        return tuple(_cleaned(v, redactor) for v in value)
-    if is_dataclass(value) and not isinstance(value, type):
-        changed = {
-            f.name: _cleaned(getattr(value, f.name), redactor)
-            for f in fields(value)
-            if isinstance(getattr(value, f.name), str | tuple) or is_dataclass(getattr(value, f.name))
-        }
-        return replace(value, **changed) if changed else value
-    return value

@@ -63,14 +63,19 @@ class Sieve:
                 found.append(m.span())
         return _disjoint(found)
 
+    def without_spelled(self, text: str) -> str:
+        """Return a text without these runs."""
+        for a, b in reversed(self.leaks(text)):
+            text = text[:a] + "[bytes removed]" + text[b:]
+        return text
+
     def document(self, text: str) -> str:
         """Return a document without these runs.
 
         A word of the write-up that the firmware happens to spell too ("non-secure") stays, with one letter written
         as a character reference: it looks the same, and a search for firmware bytes finds nothing.
         """
-        for a, b in reversed(self.leaks(text)):
-            text = text[:a] + "[bytes removed]" + text[b:]
+        text = self.without_spelled(text)
         for _ in range(4):
             raw = text.encode("utf-8")
             hits = self.hits(np.frombuffer(raw, np.uint8))

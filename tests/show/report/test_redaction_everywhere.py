@@ -1,0 +1,161 @@
+"""Every way out is redacted alike, by what the case knows; nothing but the case's own files is ever opened for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from h5diag.app.cli import main
+from h5diag.case import load_case
+from h5diag.case.samples import data_folder
+from h5diag.judge import diagnose
+from h5diag.show.report import redactor_of
+from h5diag.show.report.redaction import Redactor
+from tests.work import calls
+
+UID = "0049002F3532470D30333635"
+PLANTED = {
+    "a home": ("opened /home/" + "brunhilde/rockets/app.hex", "brunhilde", "rockets"),
+    "a bare name": ("log of Brunhilde, second try", "brunhilde"),
+    "a Windows path": (r"File: C:\Users\sigurd.w\fw\app.hex", "sigurd.w"),
+    "a share": (r"\\fileserver7\releases\app.hex", "fileserver7", "releases"),
+    "a mail address": ("sent to walter.n@example.com today", "walter.n", "example.com"),
+    "a prompt": ("kriemhild@lab-pc-12:~$ h5diag", "kriemhild", "lab-pc-12"),
+    "an address": ("flashed over 192.168.17.203 port 4", "192.168.17.203"),
+    "a long address": ("flashed over fe80::1ff:fe23:4567:890a", "1ff:fe23"),
+    "a MAC address": ("eth0 02:1A:7D:DA:71:13 up", "02:1A:7D"),
+    "a certificate": ("subject: C = DE, O = Nibelung GmbH, CN = Dietrich Bern", "Nibelung", "Dietrich"),
+    "a common name": ("leaf CN=Gunther-Root-CA, valid", "Gunther"),
+    "a password": ("auth password: Rheingold1848 accepted", "Rheingold1848"),
+    "a password on a line of commands": ("STM32_Programmer_CLI -pwd Walhalla77 debugauth=1", "Walhalla77"),
+    "the content of a key file": ("OBK: 5F1C0AD2 93B4E877 16A0CC3D F2987E41 0D", "5F1C0AD2", "93B4E877"),
+    "a serial number": ("ST-LINK SN : 066FFF3833554E3043", "066FFF3833554E3043"),
+    "a short serial number": ("S/N: 482113", "482113"),
+}
+
+
+def words(name: str) -> tuple[str, ...]:
+    return PLANTED[name][1:]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A case whose title, names and texts hold secrets, with its records in a subfolder and traps beside them."""
+    case = tmp_path_factory.mktemp("h5") / "case"
+    shutil.copytree(data_folder() / "sound", case)
+    (case / "records").mkdir()
+    info = json.loads((case / "info.json").read_text())
+    (case / "info.json").unlink()
+    info |= {"uid": UID, "probe": "066BFF30535257"}
+    (case / "records" / "info.json").write_text(json.dumps(info))
+    uid_words = [int(UID[i : i + 8], 16) for i in (16, 8, 0)]
+    (case / "regs.txt").write_text("0x08FFF800 : " + " ".join(f"{w:08X}" for w in uid_words) + "\n")
+    (case / "notes.txt").write_text("".join(p[0] + "\n" for p in PLANTED.values()))
+    toml = (case / "case.toml").read_text("utf-8")
+    toml = toml.replace('info = "info.json"', 'info = "records/info.json"\nregisters = "regs.txt"\nuart = "notes.txt"')
+    toml = re.sub(
+        r"(?m)^title = .*$", lambda m: "title = '''" + " | ".join(p[0] for p in PLANTED.values()) + "'''", toml
+    )
+    toml = re.sub(r"(?m)^marking = .*$", f'marking = "{UID} {uid_words[0]:08X} {UID[:8].lower()}"', toml)
+    (case / "case.toml").write_text(toml, "utf-8")
+    # What nobody named is nobody's business: a pipe here would hang whoever opens it.
+    os.mkfifo(case / "waiting.json")
+    (case / "endless.json").symlink_to("/dev/zero")
+    return case
+
+
+SECRETS = sorted({w for name in PLANTED for w in words(name)} | {UID, UID[:8], UID[8:16], UID[16:], "066BFF30535257"})
+
+
+@pytest.fixture(scope="module")
+def redactor(folder: Path) -> Redactor:
+    return redactor_of(diagnose(load_case(folder)))
+
+
+def outputs(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    found = {}
+    for kind, more in {
+        "terminal": ["-v"],
+        "json": ["--json"],
+        "html": ["--report", str(tmp_path / "a.html")],
+        "md": ["--report", str(tmp_path / "a.md")],
+        "csv": ["--csv", str(tmp_path / "a.csv")],
+    }.items():
+        assert main(["diagnose", str(folder), "--redact", *more]) == 0
+        found[kind] = capsys.readouterr().out
+        if more[0].startswith("--") and len(more) > 1:
+            found[kind] += unescape(Path(more[1]).read_text("utf-8"))
+    return found
+
+
+def test_nothing_planted_leaves_by_any_way(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for kind, text in outputs(folder, tmp_path, capsys).items():
+        text = re.sub(r"data:image/[^\"]+", "", text).lower()
+        for secret in (*SECRETS, str(folder), folder.parent.name):
+            assert secret.lower() not in text, (kind, secret)
+
+
+def test_what_is_no_secret_stays(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = outputs(folder, tmp_path, capsys)
+    document = json.loads(found["json"][: found["json"].rindex("}") + 1])
+    assert document["chip"] == "stm32h563zi"
+    assert document["verdict"] == "sound"
+    assert {h["id"] for h in document["hypotheses"]} >= {"flash-defect", "masked-read"}
+    assert "nothing here points to a faulty chip" in " ".join(found["terminal"].split()).lower()
+    assert "info.json" in found["html"]
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_each_kind_of_secret(name: str, redactor: Redactor) -> None:
+    text = redactor.plain(PLANTED[name][0])
+    for secret in words(name):
+        assert secret.lower() not in text.lower()
+    assert "removed]" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0x08018000, 0x08019FFF, 0x0801C000, 0x0801E000 and 3 more",
+        "the adapter of brunhildegard, version 2.21.0",
+        "STM32CubeProgrammer v2.21.0 at 10:22:33:444",
+        "revision X (0x1007), DEV_ID 0x484",
+        "at 50 %: 1,048,576 of 2,097,152 bytes",
+        "std::vector at 12:30:01",
+    ],
+)
+def test_what_only_looks_like_a_secret_stays(text: str, redactor: Redactor) -> None:
+    assert redactor.plain(text) == text
+
+
+@pytest.mark.parametrize(("digits", "goes"), [("48211", False), ("482113", True), ("482113004417562", True)])
+def test_ids_of_six_digits_and_more_are_taken_out(tmp_path: Path, digits: str, goes: bool) -> None:
+    (tmp_path / "info.json").write_text(json.dumps({"dev_id": 0x484, "probe_serial": digits}))
+    (tmp_path / "case.toml").write_text('[suspect]\ninfo = "info.json"\n')
+    text = redactor_of(diagnose(load_case(tmp_path))).plain(f"read by probe {digits} twice")
+    assert (digits not in text) is goes
+
+
+def test_a_thousand_ids_cost_no_more_than_a_thousand_searches(tmp_path: Path) -> None:
+    rows = [{"uid": f"{i * 7919:024X}"} for i in range(1, 1001)]
+    (tmp_path / "info.json").write_text(json.dumps({"dev_id": 0x484, "boards": rows}))
+    (tmp_path / "case.toml").write_text('[suspect]\ninfo = "info.json"\n')
+    redactor = redactor_of(diagnose(load_case(tmp_path)))
+    text = "a line that holds nothing of the kind\n" * 100 + rows[500]["uid"]
+    assert calls(lambda: redactor.text(text), 200_000)
+    assert rows[500]["uid"] not in redactor.text(text)
+
+
+def test_json_names_the_report_without_its_folder(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["diagnose", str(folder), "--redact", "--json", "--report", str(tmp_path / "a.html")]) == 0
+    assert json.loads(capsys.readouterr().out)["report"] == "a.html"
+    assert main(["diagnose", str(folder), "--json", "--report", str(tmp_path / "a.html")]) == 0
+    assert json.loads(capsys.readouterr().out)["report"] == str(tmp_path / "a.html")
