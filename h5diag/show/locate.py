@@ -7,7 +7,7 @@ from typing import Any
 
 from h5diag.chip import ChipChoice
 from h5diag.measure.compare import Area, AreaState, Comparison
-from h5diag.measure.locate import Correlation, Placement, Region
+from h5diag.measure.locate import Correlation, Pattern, Placement, Region
 from h5diag.memory import AddressRange
 from h5diag.show.answers import View
 from h5diag.show.sheet import Section, Sheet, Strip, Table, bullets, section, sheet, table
@@ -36,6 +36,20 @@ def placement_document(placement: Placement) -> dict[str, Any]:
         "unexplained": {"reference": _pairs(placement.reference_rest), "dump": _pairs(placement.dump_rest)},
         "unknown": {"reference": _pairs(placement.reference_unknown), "dump": _pairs(placement.dump_unknown)},
         "assumptions": list(placement.assumptions),
+        "patterns": [_pattern(p) for p in placement.patterns],
+    }
+
+
+def _pattern(p: Pattern) -> dict[str, Any]:
+    return {
+        "kind": p.kind.value,
+        "ranges": _pairs(p.ranges),
+        "reference_ranges": _pairs(p.reference_ranges),
+        "bytes": p.bytes,
+        "pieces": p.pieces,
+        "drift": list(p.drift),
+        "number": p.number,
+        "text": p.text,
     }
 
 
@@ -63,6 +77,9 @@ def _pairs(ranges: Iterable[AddressRange]) -> list[list[int]]:
 def headline(placement: Placement) -> str:
     """Return the answer in one sentence."""
     strong = placement.strong
+    if placement.patterns:
+        text = placement.patterns[0].text
+        return f"{text[0].upper()}{text[1:]}."
     if not strong:
         weak = len(placement.weak)
         return "No piece of the reference was found in the dump" + (

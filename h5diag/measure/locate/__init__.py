@@ -2,7 +2,16 @@
 
 from h5diag.measure.locate.bits import BitLines, compare_bits
 from h5diag.measure.locate.correlation import Correlation, Mark, correlate
-from h5diag.measure.locate.placement import Displacement, LineFault, LineState, Placement, Region, Transform
+from h5diag.measure.locate.placement import (
+    Displacement,
+    LineFault,
+    LineState,
+    Pattern,
+    PatternKind,
+    Placement,
+    Region,
+    Transform,
+)
 from h5diag.measure.locate.search import Prepared, locate, prepare
 
 __all__ = [
@@ -12,6 +21,8 @@ __all__ = [
     "LineFault",
     "LineState",
     "Mark",
+    "Pattern",
+    "PatternKind",
     "Placement",
     "Prepared",
     "Region",

@@ -1,15 +1,19 @@
-"""What a region's displacement means, where it takes more than two addresses to tell."""
+"""What a region's displacement means, where it takes more than two addresses to tell.
+
+What several pieces show together is found in `h5diag.measure.locate.patterns`.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 
 from h5diag.chip import Chip
 from h5diag.layout import Explanation, ExplanationKind
-from h5diag.measure.locate.placement import Region, Transform
+from h5diag.measure.locate.placement import Pattern, PatternKind, Region, Transform
 from h5diag.measure.locate.sides import Side
-from h5diag.memory import merged
 
 NEAR = 64
 """A shifted piece begins and ends at most so many bytes from its neighbours."""
@@ -21,24 +25,67 @@ WHOLE = 0.9
 """Share of the reference that a piece must hold to be called the image itself."""
 
 
-def named(regions: tuple[Region, ...], reference: Side, dump: Side, chip: Chip) -> tuple[Region, ...]:
-    """Return the regions with ``image`` and ``window-shift`` told apart."""
+def named(
+    regions: tuple[Region, ...], reference: Side, dump: Side, chip: Chip, patterns: Sequence[Pattern]
+) -> tuple[Region, ...]:
+    """Return the regions with ``image``, ``window-shift`` and banks of a board of another size told apart."""
     out = list(regions)
     home = [i for i, r in enumerate(regions) if r.displacement == 0]
+    build = any(p.kind is PatternKind.OTHER_BUILD for p in patterns)
+    banks = _other_banks(reference, dump, chip)
     begun = False  # a run of small shifts that begins right behind a piece in place
     for i, r in enumerate(regions):
         before = regions[i - 1] if i else r
         begun = 0 < abs(r.displacement) <= SHIFT and i > 0 and _touch(before, r) and (begun or before.displacement == 0)
         if r.explanation.kind in (ExplanationKind.SECTOR_MOVE, ExplanationKind.UNEXPLAINED):
-            shifted = _window(regions, i, home) if begun and r.transform is Transform.AS_IS else None
-            out[i] = replace(r, explanation=_image(r, reference, dump, chip) or shifted or r.explanation)
+            shifted = _window(regions, i, home) if begun and not build and r.transform is Transform.AS_IS else None
+            bank = _other_bank(r, banks, chip)
+            out[i] = replace(r, explanation=bank or _image(r, reference, dump, chip) or shifted or r.explanation)
     return tuple(out)
 
 
-def told(regions: tuple[Region, ...], chip: Chip) -> tuple[Region, ...]:
-    """Return the regions with broken lines and transforms in the text."""
-    aliasing = _aliasing(list(regions), chip)
-    return tuple(_told(r, aliasing) for r in regions)
+def told(regions: tuple[Region, ...], patterns: Sequence[Pattern]) -> tuple[Region, ...]:
+    """Return the regions with patterns, broken lines and transforms in the text."""
+    out = []
+    for r in regions:
+        text = r.explanation.text
+        for p in patterns:
+            if p.kind is PatternKind.ADDRESS_LINE and r.displacement in p.drift:
+                text += f"; {p.text}"
+            elif p.kind is PatternKind.OTHER_BUILD and r.displacement and any(x.covers(r.dump_range) for x in p.ranges):
+                text += "; a piece of another build"
+        if r.lines:
+            text += "; " + ", ".join(str(line) for line in r.lines)
+        if r.transform is not Transform.AS_IS:
+            text += f"; content is {r.transform.value}"
+        out.append(r if text == r.explanation.text else replace(r, explanation=replace(r.explanation, text=text)))
+    return tuple(out)
+
+
+def _other_banks(reference: Side, dump: Side, chip: Chip) -> list[tuple[int, int]]:
+    """Return the flash sizes that either side may have been read from, where they are not the same."""
+    flash, sizes = chip.flash, []
+    for side in (reference, dump):
+        ends = [c + b - a for c, a, b in zip(side.canonical, side.starts, side.starts[1:], strict=False)]
+        extent = max((e - flash.base for e in ends if flash.base < e <= flash.base + flash.size), default=0)
+        # A full dump tells its flash's size; an image may be of any board that holds it.
+        sizes.append({s for s in (flash.size, flash.size // 2, flash.size // 4) if extent <= s})
+    return [(r, d) for r, d in product(*sizes) if r != d]
+
+
+def _other_bank(r: Region, banks: list[tuple[int, int]], chip: Chip) -> Explanation | None:
+    """Return what a piece of the second bank is on a board of another flash size."""
+    there = chip.canonical(r.reference_start) - chip.flash.base
+    for source, target in banks:
+        here = there + r.displacement
+        if there >= source // 2 and r.displacement == (target - source) // 2 and here + r.size <= target:
+            own, other = (f"0x{chip.flash.base + s // 2:08X}" for s in (source, target))
+            return Explanation(
+                ExplanationKind.BANK,
+                f"the same offset in the second bank, which begins at {other} on a board of {target // 1024} KiB and"
+                f" at {own} on one of {source // 1024} KiB",
+            )
+    return None
 
 
 def _image(r: Region, reference: Side, dump: Side, chip: Chip) -> Explanation | None:
@@ -68,43 +115,3 @@ def _window(regions: tuple[Region, ...], i: int, home: list[int]) -> Explanation
 
 def _touch(before: Region, after: Region) -> bool:
     return after.dump_start - before.dump_range.stop <= NEAR + SHIFT
-
-
-def _aliasing(regions: list[Region], chip: Chip) -> dict[int, str]:
-    """Tell the address lines that show as a power of two by which content repeats."""
-    out: dict[int, str] = {}
-    total = sum(r.equal_bytes for r in regions if not r.weak)
-    in_place = merged(r.reference_range for r in regions if r.displacement == 0)
-    starts = [p.start for p in in_place]
-    by: dict[int, list[Region]] = {}
-    for r in regions:
-        if not r.weak:
-            by.setdefault(r.displacement, []).append(r)
-    for bit in range(4, 26):
-        for sign in (1, -1):
-            moved = by.get(sign << bit, [])
-            if not moved or sum(r.equal_bytes for r in moved) < total // 8:
-                continue
-            # Content that is shown twice: also where it belongs.
-            twice = 0
-            for r in moved:
-                k = bisect_left(starts, r.reference_start + r.size) - 1
-                twice += r.size if k >= 0 and in_place[k].stop > r.reference_start else 0
-            here = 1 if sign > 0 else 0
-            on_line = sum(r.size for r in moved if (chip.canonical(r.dump_start) >> bit & 1) == here)
-            size = sum(r.size for r in moved)
-            if twice > 0.5 * size and on_line > 0.9 * size and len({r.dump_start >> bit for r in moved}) > 1:
-                out[sign << bit] = (
-                    f"; content repeats every 0x{2 << bit:X} bytes as if address line A{bit} were"
-                    f" stuck at {'0' if sign > 0 else '1'}"
-                )
-    return out
-
-
-def _told(r: Region, aliasing: dict[int, str]) -> Region:
-    text = r.explanation.text + aliasing.get(r.displacement, "")
-    if r.lines:
-        text += "; " + ", ".join(str(line) for line in r.lines)
-    if r.transform is not Transform.AS_IS:
-        text += f"; content is {r.transform.value}"
-    return r if text == r.explanation.text else replace(r, explanation=replace(r.explanation, text=text))

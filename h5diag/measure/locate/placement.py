@@ -119,6 +119,52 @@ class Displacement:
     bytes: int
 
 
+class PatternKind(Enum):
+    """What the pieces show together that none of them shows alone."""
+
+    OTHER_BUILD = "other-build"
+    ADDRESS_LINE = "address-line"
+    INSERTED = "inserted-bytes"
+    SHIFTED = "shifted-whole"
+    LANES = "every-nth-byte"
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What several pieces, or the whole of both sides, show together.
+
+    Parameters
+    ----------
+    kind
+        ``other-build``: pieces in the same order, the displacement drifts, addresses in them are adjusted.
+        ``address-line``: content repeats at a power of two. ``inserted-bytes``: bytes inserted or lost at a steady
+        period. ``shifted-whole``: all of it stands a few bytes off. ``every-nth-byte``: some of each two or four
+        bytes agree, the others are constant or missing.
+    ranges, reference_ranges
+        What it explains of the dump and of the reference.
+    bytes
+        Bytes that agree within it.
+    pieces
+        Pieces that it is made of.
+    drift
+        Lowest and highest displacement.
+    number
+        ``other-build``: addresses and branches that differ as a move of their targets makes them. ``address-line``:
+        the line. ``inserted-bytes``: the period. ``shifted-whole``: the bytes. ``every-nth-byte``: 2 or 4.
+    text
+        The same in words.
+    """
+
+    kind: PatternKind
+    ranges: tuple[AddressRange, ...]
+    reference_ranges: tuple[AddressRange, ...]
+    bytes: int
+    pieces: int
+    drift: tuple[int, int]
+    number: int
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Placement(Answer):
     """Where the pieces of a reference stand in a dump.
@@ -137,6 +183,8 @@ class Placement(Answer):
         Gaps between and unreadable ranges beside the known bytes: unknown, not different.
     assumptions
         What was taken for granted or not searched, one sentence each.
+    patterns
+        What the pieces show together, the most telling first.
     choice
         The chip and how it is known; None when nobody asked.
     """
@@ -149,13 +197,18 @@ class Placement(Answer):
     dump_fill: tuple[AddressRange, ...] = ()
     reference_unknown: tuple[AddressRange, ...] = ()
     dump_unknown: tuple[AddressRange, ...] = ()
-    assumptions: tuple[str, ...] = field(default=())
+    assumptions: tuple[str, ...] = ()
+    patterns: tuple[Pattern, ...] = ()
     choice: ChipChoice | None = field(default=None, compare=False)
 
     @property
     def strong(self) -> tuple[Region, ...]:
         """The regions that chance does not explain."""
         return tuple(r for r in self.regions if not r.weak)
+
+    def pattern(self, kind: PatternKind) -> Pattern | None:
+        """Return the pattern of a kind, if the pieces show it."""
+        return next((p for p in self.patterns if p.kind is kind), None)
 
     @property
     def weak(self) -> tuple[Region, ...]:

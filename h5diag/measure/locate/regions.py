@@ -13,6 +13,7 @@ from h5diag.layout import ExplanationKind, Layout, explain
 from h5diag.measure.locate.bits import LEAST_ERRORS, line_faults
 from h5diag.measure.locate.kernel import engine
 from h5diag.measure.locate.meaning import named, told
+from h5diag.measure.locate.patterns import patterns_of
 from h5diag.measure.locate.pieces import Pair, Pieces, Span
 from h5diag.measure.locate.placement import Displacement, Placement, Region, Transform
 from h5diag.measure.locate.score import LEAST, SHOWN, TRAINED, Ground, Model, expectation, is_weak
@@ -91,23 +92,34 @@ def place(
     """
     found = [replace(f, spans=joined_spans(f.spans, f.pair, watch)) for f in found]
     found = [f for f in found if f.spans]
-    regions: tuple[Region, ...] = ()
+    judged: list[_Judged] = []
     if found:
         plain = min(s.size for f in found for s in f.spans) >= PLAIN
         model = Model(a.data, b.data, a_fill, b_fill, TRAINED // 8 if plain else TRAINED)
         ground = Ground(content_bytes(~a_fill), content_bytes(~b_fill), chip.flash.sector_size)
         judged = _judged(found, model, ground, chip, layout, watch)
-        regions = _regions(judged, model, chip, layout, watch)
+    regions = _regions(judged, chip, layout)
     strong = [r for r in regions if not r.weak]
-    a_fill_ranges, a_rest = _left(a, a_fill, [r.reference_range for r in strong], equal.reference, equal.size, watch)
-    b_fill_ranges, b_rest = _left(b, b_fill, [r.dump_range for r in strong], equal.dump, equal.size, watch)
+    a_padding, a_rest = _left(a, a_fill, [r.reference_range for r in strong], equal.reference, equal.size, watch)
+    b_padding, b_rest = _left(b, b_fill, [r.dump_range for r in strong], equal.dump, equal.size, watch)
+    patterns = patterns_of(regions, a, b, chip, (a_rest, b_rest))
+    regions = named(regions, a, b, chip, patterns)
+    if layout is not None and judged:
+        cut: list[Region] = []
+        for r, j in zip(regions, judged, strict=True):
+            watch.pause()
+            where = _borders(j.span, layout, a, b)
+            cut += _parts(r, j, where, layout, model) if where else [r]
+        regions = tuple(cut)
+    regions = told(regions, patterns)
     return Placement(
         regions=regions,
         displacements=_displacements(regions),
         reference_rest=a_rest,
         dump_rest=b_rest,
-        reference_fill=a_fill_ranges,
-        dump_fill=b_fill_ranges,
+        reference_fill=a_padding,
+        dump_fill=b_padding,
+        patterns=patterns,
     )
 
 
@@ -158,13 +170,12 @@ def _judged(
     return out
 
 
-def _regions(
-    judged: list[_Judged], model: Model, chip: Chip, layout: Layout | None, watch: Watch
-) -> tuple[Region, ...]:
-    """Return the named regions; a piece that crosses from slot to slot is cut at the border."""
+def _regions(judged: list[_Judged], chip: Chip, layout: Layout | None) -> tuple[Region, ...]:
+    """Return the regions by dump address, explained by their two addresses; `judged` comes into the same order."""
     if not judged:
         return ()
     a, b = judged[0].found.pair.a, judged[0].found.pair.b
+    judged.sort(key=lambda j: b.address(j.span.dump))
     out: list[Region] = []
     for j, (equal, errors) in zip(judged, _tallies(judged), strict=True):
         s, f = j.span, j.found
@@ -186,16 +197,7 @@ def _regions(
                 lines=line_faults(x, y, there) if errors >= LEAST_ERRORS else (),
             )
         )
-    order = sorted(range(len(out)), key=lambda i: out[i].dump_start)
-    regions = named(tuple(out[i] for i in order), a, b, chip)
-    if layout is not None:
-        cut: list[Region] = []
-        for r, i in zip(regions, order, strict=True):
-            watch.pause()
-            where = _borders(judged[i].span, layout, a, b)
-            cut += _parts(r, judged[i], where, layout, model) if where else [r]
-        regions = tuple(cut)
-    return told(regions, chip)
+    return tuple(out)
 
 
 def _tallies(judged: list[_Judged]) -> list[tuple[int, int]]:

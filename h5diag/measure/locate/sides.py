@@ -85,6 +85,11 @@ class Side:
         i = self.segment(position)
         return self.canonical[i] + position - self.starts[i]
 
+    def position(self, address: int) -> int:
+        """Return the position of one of the image's own addresses."""
+        i = bisect_right(self.addresses, address) - 1
+        return self.starts[i] + address - self.addresses[i]
+
     def ranges(self, start: int, stop: int) -> list[AddressRange]:
         """Return the address ranges of the positions ``[start, stop)``."""
         out = []

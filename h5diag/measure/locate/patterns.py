@@ -1,0 +1,311 @@
+"""What the pieces show together: another build, a stuck address line, a reading mode that was not the right one."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from h5diag.chip import Chip
+from h5diag.measure.locate.placement import Pattern, PatternKind, Region, Transform
+from h5diag.measure.locate.sides import Side
+from h5diag.memory import AddressRange, Bytes, merged
+from h5diag.text import count_text
+
+Rest = tuple[Sequence[AddressRange], Sequence[AddressRange]]
+
+STEP = 1 << 15
+"""From piece to piece the displacement of another build changes by at most so many bytes."""
+
+CHAIN = 400
+"""So many of the largest pieces are put in order."""
+
+SHARE = 0.6
+"""What is said of the whole holds for this share of the bytes that were found."""
+
+LEAST_SHARE = 0.4
+"""Two builds share so much of the content of the one that has less."""
+
+ADJUSTED, ADJUSTED_SHARE = 4, 0.3
+"""So many addresses and branches, and this share of all that differs, follow a move of their targets."""
+
+MOVED = 1 << 16
+"""Targets move by at most so many bytes from build to build."""
+
+GAP = 1 << 14
+"""What is new or gone between, before and behind the pieces of another build, at most."""
+
+STEPS = 4
+"""So many equal steps of the displacement at equal distances are no accident."""
+
+SMALL = 16
+"""A shift of everything by fewer bytes than this is one of the reading."""
+
+LOOKED_AT, LANES_AGREE = 1 << 16, 0.97
+"""Lanes are looked at on so many bytes; this share of the bytes of a lane agrees."""
+
+
+def patterns_of(regions: Sequence[Region], a: Side, b: Side, chip: Chip, rest: Rest) -> tuple[Pattern, ...]:
+    """Return what the regions of a search show together.
+
+    Parameters
+    ----------
+    regions
+        By dump address, before they are named.
+    a, b
+        The reference's and the dump's side.
+    chip
+        Folds the aliases.
+    rest
+        What no region explains, of the reference and of the dump.
+    """
+    strong = [r for r in regions if not r.weak]
+    plain = [r for r in strong if r.transform is Transform.AS_IS]
+    found = [*_address_lines(strong, chip), _inserted(plain), _shifted(plain, rest)]
+    if not any(found):
+        found.append(_other_build(plain, a, b, rest))
+    if not strong:
+        found.append(_lanes(a, b))
+    return tuple(p for p in found if p is not None)
+
+
+def _pattern(kind: PatternKind, regions: Sequence[Region], number: int, text: str) -> Pattern:
+    moves = [r.displacement for r in regions]
+    return Pattern(
+        kind,
+        merged(r.dump_range for r in regions),
+        merged(r.reference_range for r in regions),
+        sum(r.equal_bytes for r in regions),
+        len(regions),
+        (min(moves), max(moves)),
+        number,
+        text,
+    )
+
+
+def _address_lines(strong: Sequence[Region], chip: Chip) -> Iterable[Pattern]:
+    """Tell the address lines that show as a power of two by which content repeats."""
+    total = sum(r.equal_bytes for r in strong)
+    in_place = merged(r.reference_range for r in strong if r.displacement == 0)
+    starts = [p.start for p in in_place]
+    by: dict[int, list[Region]] = {}
+    for r in strong:
+        by.setdefault(r.displacement, []).append(r)
+    for displacement, moved in by.items():
+        bit = abs(displacement).bit_length() - 1
+        if (
+            not displacement
+            or abs(displacement) != 1 << bit
+            or not 4 <= bit < 26
+            or sum(r.equal_bytes for r in moved) < total // 8
+        ):
+            continue
+        # Content that is shown twice: also where it belongs.
+        twice = 0
+        for r in moved:
+            k = bisect_left(starts, r.reference_start + r.size) - 1
+            twice += r.size if k >= 0 and in_place[k].stop > r.reference_start else 0
+        here = 1 if displacement > 0 else 0
+        on_line = sum(r.size for r in moved if (chip.canonical(r.dump_start) >> bit & 1) == here)
+        size = sum(r.size for r in moved)
+        if twice > 0.5 * size and on_line > 0.9 * size and len({r.dump_start >> bit for r in moved}) > 1:
+            state = "0" if displacement > 0 else "1"
+            text = f"content repeats every 0x{2 << bit:X} bytes as if address line A{bit} were stuck at {state}"
+            yield _pattern(PatternKind.ADDRESS_LINE, moved, bit, text)
+
+
+def _inserted(plain: Sequence[Region]) -> Pattern | None:
+    """Tell bytes that are inserted or lost again and again, at the same distance."""
+    runs: list[list[Region]] = [[]]
+    step = distance = 0
+    for before, r in pairwise(plain):
+        more, far = r.displacement - before.displacement, r.dump_start - before.dump_start
+        if more and abs(more) <= SMALL and more == step and abs(far - distance) <= 2 * abs(step):
+            runs[-1].append(r)
+        else:
+            runs.append([before, r])
+            step, distance = more, far
+    longest = max(runs, key=len)
+    if len(longest) <= STEPS or sum(r.size for r in longest) < SHARE * sum(r.size for r in plain):
+        return None
+    step = longest[2].displacement - longest[1].displacement
+    period = longest[2].reference_start - longest[1].reference_start
+    what = "inserted" if step > 0 else "lost"
+    text = f"{count_text(abs(step), 'byte')} {what} every {period} bytes, {len(longest) - 1} times in a row"
+    return _pattern(PatternKind.INSERTED, longest, period, text)
+
+
+def _shifted(plain: Sequence[Region], rest: Rest) -> Pattern | None:
+    """Tell that all of the reference, or of the dump, stands a few bytes off."""
+    moves = {r.displacement for r in plain}
+    if len(moves) != 1 or not 0 < abs(move := next(iter(moves))) < SMALL:
+        return None
+    found = sum(r.size for r in plain)
+    if found < SHARE * (found + min(sum(x.size for x in side) for side in rest)):
+        return None
+    where = "later" if move > 0 else "earlier"
+    text = f"everything found stands {count_text(abs(move), 'byte')} {where}: as if {abs(move)} too "
+    text += "many were read first" if move > 0 else "few were read first"
+    return _pattern(PatternKind.SHIFTED, plain, abs(move), text)
+
+
+def _lanes(a: Side, b: Side) -> Pattern | None:
+    """Tell that only some of each two or four bytes agree, the others being constant, missing or doubled."""
+    if not a.size or not b.size:
+        return None
+    for i, at in enumerate(a.canonical):
+        for j, to in enumerate(b.canonical):
+            x, y = (s.data[s.starts[k] :][: s.starts[k + 1] - s.starts[k]] for s, k in ((a, i), (b, j)))
+            low = max(at, to)
+            x, y = x[max(low - at, 0) :][:LOOKED_AT], y[max(low - to, 0) :][:LOOKED_AT]
+            for lanes in (2, 4):
+                text = _lane_text(x, y, lanes) if min(x.size, y.size) >= 256 else ""
+                if text:
+                    whole = (AddressRange(b.addresses[j], b.addresses[j] + b.starts[j + 1] - b.starts[j]),)
+                    own = (AddressRange(a.addresses[i], a.addresses[i] + a.starts[i + 1] - a.starts[i]),)
+                    return Pattern(PatternKind.LANES, whole, own, 0, 0, (0, 0), lanes, text)
+    return None
+
+
+def _lane_text(x: Bytes, y: Bytes, lanes: int) -> str:
+    size = min(x.size, y.size) // lanes * lanes
+    x, y, r, d = x, y, x[:size].reshape(-1, lanes), y[:size].reshape(-1, lanes)
+    ordinal = {2: "second", 4: "fourth"}[lanes]
+    alike = [_alike(r[:, k], d[:, k]) for k in range(lanes)]
+    fixed = [_constant(d[:, k]) for k in range(lanes)]
+    good = [k for k in range(lanes) if alike[k]]
+    bad = [k for k in range(lanes) if not alike[k] and fixed[k] is not None and _constant(r[:, k]) is None]
+    if good and bad and len(good) + len(bad) == lanes:
+        values = ", ".join(sorted({f"0x{fixed[k]:02X}" for k in bad}))
+        if len(bad) == 1:
+            return f"every {ordinal} byte is {values} whatever it should be; the others agree"
+        return f"{len(bad)} of each {lanes} bytes are {values} whatever they should be; the others agree"
+    for k in range(lanes):
+        whole = min(size // lanes, x.size // lanes, y.size)
+        if _alike(x[k : whole * lanes : lanes], y[:whole]):
+            return f"only every {ordinal} byte of the reference is there, one behind the other"
+        whole = min(x.size, size // lanes)
+        if _alike(x[:whole], y[k : whole * lanes : lanes]):
+            return f"the reference is there in every {ordinal} byte, with other bytes between"
+    return ""
+
+
+def _alike(x: Bytes, y: Bytes) -> bool:
+    """Tell whether two lanes agree, and hold content."""
+    return x.size == y.size > 63 and _constant(x) is None and float(np.mean(x == y)) >= LANES_AGREE
+
+
+def _constant(x: Bytes) -> int | None:
+    """Return the value that nearly all bytes of a lane have."""
+    value = int(np.bincount(x, minlength=256).argmax())
+    return value if float(np.mean(x == value)) >= LANES_AGREE else None
+
+
+def _other_build(plain: Sequence[Region], a: Side, b: Side, rest: Rest) -> Pattern | None:
+    """Tell that the dump holds another build of what the reference holds."""
+    chain = _in_order(plain)
+    total = sum(r.equal_bytes for r in plain)
+    found = sum(r.equal_bytes for r in chain)
+    if (
+        not chain
+        or found < SHARE * total
+        or found < LEAST_SHARE * (found + min(sum(x.size for x in side) for side in rest))
+    ):
+        return None
+    moves = [r.displacement for r in chain]
+    adjusted, differing = (sum(x) for x in zip(*(_adjusted(r, a, b) for r in chain), strict=True))
+    # Pieces that all lie on one displacement are another build when their addresses say so, and clearly: bits that
+    # flip hit branches too.
+    clearly = 2 if len(set(moves)) == 1 else 1
+    if adjusted < clearly * ADJUSTED or adjusted < clearly * ADJUSTED_SHARE * differing or any(r.lines for r in chain):
+        return None
+    low, high = min(moves), max(moves)
+    drift = (
+        f"displaced by {_signed(low)}" + (f" to {_signed(high)}" if high != low else "") if low or high else "in place"
+    )
+    text = (
+        f"another build of the same firmware: {count_text(len(chain), 'piece')} in the same order, {drift};"
+        f" {count_text(adjusted, 'address or branch', 'addresses and branches')} adjusted to it"
+    )
+    return Pattern(
+        PatternKind.OTHER_BUILD,
+        _with_neighbours([r.dump_range for r in chain], rest[1]),
+        _with_neighbours([r.reference_range for r in chain], rest[0]),
+        found,
+        len(chain),
+        (low, high),
+        adjusted,
+        text,
+    )
+
+
+def _in_order(plain: Sequence[Region]) -> list[Region]:
+    """Return the pieces, most bytes together, that follow each other on both sides with small steps between."""
+    large = sorted(sorted(plain, key=lambda r: -r.size)[:CHAIN], key=lambda r: r.dump_start)
+    best: list[tuple[int, int]] = []  # bytes of the best chain that ends here, and where it came from
+    for i, r in enumerate(large):
+        longest, source = 0, -1
+        for k in range(i - 1, max(i - 50, -1), -1):
+            before = large[k]
+            if (
+                before.reference_start < r.reference_start
+                and abs(before.displacement - r.displacement) <= STEP
+                and best[k][0] > longest
+            ):
+                longest, source = best[k][0], k
+        best.append((longest + r.equal_bytes, source))
+    chain: list[Region] = []
+    at = max(range(len(best)), key=lambda i: best[i][0], default=-1)
+    while at >= 0:
+        chain.append(large[at])
+        at = best[at][1]
+    return chain[::-1]
+
+
+def _adjusted(r: Region, a: Side, b: Side) -> tuple[int, int]:
+    """Return how many differing places of a piece are addresses or branches that follow a move, and of how many."""
+    if r.equal_bytes == r.size:
+        return 0, 0
+    at, to = a.position(r.reference_start), b.position(r.dump_start)
+    skip = r.reference_start % 2
+    x, y = a.data[at + skip : at + r.size], b.data[to + skip : to + r.size]
+    size = x.size & ~3
+    if size < 8:
+        return 0, 0
+    one, two = (np.ascontiguousarray(v[:size]).view("<u2").astype(np.int64) for v in (x, y))
+    differs = one != two
+    # A branch with link, a wide branch, or half an address by MOVW or MOVT, in two halfwords on both sides.
+    first = [
+        (v[:-1] & 0xF800 == 0xF000) & ((v[1:] & 0xD000 == 0xD000) | (v[1:] & 0xD000 == 0x9000)) for v in (one, two)
+    ]
+    half = [((v[:-1] & 0xFBF0) == 0xF240) | ((v[:-1] & 0xFBF0) == 0xF2C0) for v in (one, two)]
+    branch = ((first[0] & first[1]) | (half[0] & half[1])) & (differs[:-1] | differs[1:])
+    # Addresses in literal pools and tables lie on words, in the reference's own addresses.
+    start = (r.reference_start + skip) % 4 // 2
+    whole = (one.size - start) // 2 * 2
+    low, high = (v[start : start + whole].reshape(-1, 2) for v in (one, two))
+    was, now = (v[:, 0] | v[:, 1] << 16 for v in (low, high))
+    flash = [((v >> 28) <= 3) & ((v >> 24) != 0) | ((v >> 28) == 9) | ((v >> 28) == 7) for v in (was, now)]
+    literal = (was != now) & flash[0] & flash[1] & (was >> 24 == now >> 24) & (np.abs(was - now) <= MOVED)
+    explained = np.zeros(one.size, np.bool_)
+    explained[:-1] |= branch
+    explained[1:] |= branch
+    explained[start : start + whole] |= np.repeat(literal, 2)
+    count = int(branch.sum()) + int(literal.sum())
+    other = int(np.count_nonzero(differs & ~explained))
+    return count, count + (other + 1) // 2
+
+
+def _with_neighbours(ranges: list[AddressRange], rest: Sequence[AddressRange]) -> tuple[AddressRange, ...]:
+    """Return the ranges of a build with what is new between them, and next to them."""
+    out = list(merged(ranges))
+    for x in rest:
+        if x.size <= GAP and any(p.start - GAP <= x.start and x.stop <= p.stop + GAP for p in out):
+            out.append(x)
+    return merged(out)
+
+
+def _signed(value: int) -> str:
+    return f"{'-' if value < 0 else '+'}0x{abs(value):X}" if value else "0"
