@@ -17,6 +17,7 @@ from h5diag.sim.rehearse.chip_state import (
     ChipState,
     Part,
 )
+from h5diag.sim.rehearse.lint import Lint, lint_shell, undefined_names
 from h5diag.sim.rehearse.shell_words import parse_shell, syntax_errors
 from h5diag.sim.rehearse.walk import (
     TARGETS,
@@ -46,6 +47,7 @@ __all__ = [
     "TZ_CLOSED",
     "Call",
     "ChipState",
+    "Lint",
     "Part",
     "Rehearsal",
     "Stage",
@@ -54,6 +56,7 @@ __all__ = [
     "Unchecked",
     "Walk",
     "Word",
+    "lint_shell",
     "normal",
     "parse_call",
     "parse_shell",
@@ -62,5 +65,6 @@ __all__ = [
     "script_file",
     "syntax_errors",
     "unchecked",
+    "undefined_names",
     "walk_script",
 ]

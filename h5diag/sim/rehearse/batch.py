@@ -383,6 +383,7 @@ class Batch:
         if UNKNOWN in path:
             raise Stop("which script is called cannot be known", self.file, line)
         if not self.world.exists(script):
+            self.world.missing.append((script, self.file, line))
             self.status = 1
             return
         self.status = 0

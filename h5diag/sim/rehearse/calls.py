@@ -184,7 +184,7 @@ def parse_call(words: Sequence[Word], file: Path, line: int) -> Call:
             problems.append(("unknown-argument", f"{arg[:60]!r} is no argument that the tool is known to take"))
     if not connects and (options or downloads or stores or authentication or "erases" in flags):
         problems.append(("no-connection", "the call has no -c, so it reaches no board"))
-    if authentication and mode == "hotplug":
+    if authentication in (1, 2) and mode == "hotplug":
         problems.append(("hotplug", "debug authentication over hot plug: it needs a reset (-c port=SWD)"))
     return Call(
         file,

@@ -408,6 +408,7 @@ class Shell(Words):
             raise Stop("which file is sourced cannot be known", self.file, line)
         path = normal(self.cwd, rest[0])
         if not self.world.exists(path):
+            self.world.missing.append((path, self.file, line))
             if "e" in self.options and not self.unjudged:
                 raise ScriptExit(1)
             self.out.append(f"{rest[0]}: No such file or directory\n")

@@ -62,6 +62,7 @@ class Walk:
     sources: tuple[Path, ...]
     asked: bool
     assumed: tuple[str, ...] = ()
+    missing: tuple[tuple[Path, Path, int], ...] = ()
 
     @property
     def final(self) -> Step | None:
@@ -110,7 +111,16 @@ class _Runner:
         except (RecursionError, InputError) as error:
             stopped = Stop(str(error) if isinstance(error, InputError) else "is nested too deeply", self.script, 1)
         found = tuple(self.world.sources)
-        return Walk(self.script, tuple(self.steps), stopped, status, found, self.asked, tuple(self.assumed))
+        return Walk(
+            self.script,
+            tuple(self.steps),
+            stopped,
+            status,
+            found,
+            self.asked,
+            tuple(self.assumed),
+            tuple(self.world.missing),
+        )
 
     def _find(self, path: Path) -> Path | None:
         if self.stage.find is not None:

@@ -110,7 +110,8 @@ class World:
     """What one walk shares between its scripts.
 
     `root` is the folder that no file is read outside of; `find` maps a path that the script names to the file or
-    folder that is meant, None where there is none; `calls` tells which programs were met, `sources` which scripts were read.
+    folder that is meant, None where there is none; `sources` tells which scripts were read, `missing` which were
+    named and are not there.
     """
 
     root: Path
@@ -120,6 +121,7 @@ class World:
     overlay: dict[str, str] = field(default_factory=dict)
     sources: list[Path] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
+    missing: list[tuple[Path, Path, int]] = field(default_factory=list)
     steps: int = 0
     depth: int = 0
 
@@ -150,6 +152,7 @@ class World:
             return self.overlay[str(path)]
         found = self.find(path)
         if found is None:
+            self.missing.append((path, file, line))
             raise Stop(f"{path.name} is not there", file, line)
         if found not in self.sources:
             self.sources.append(found)

@@ -1,0 +1,449 @@
+"""What every file of a provisioning set is, and who fits whom; the command ``keys``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from h5diag.errors import InputError
+from h5diag.evidence.door import is_evidence, read_evidence
+from h5diag.evidence.files import Kind, is_text, read_image, tell_kind
+from h5diag.evidence.keys import (
+    FULL_REGRESSION,
+    Certificate,
+    DecryptKey,
+    KeyFile,
+    KeyKind,
+    Obk,
+    ObkContent,
+    Password,
+    ProvisioningXml,
+    VerifyKey,
+    chain_breaks,
+    chain_bytes,
+    looks_like_obk,
+    looks_like_xml,
+    parse_chain,
+    parse_key,
+    parse_obk,
+    parse_password,
+    parse_provisioning_xml,
+    parse_verify_key,
+    published,
+)
+from h5diag.limits import KEY, MEMORY, SCRIPT
+from h5diag.measure.firmware import (
+    BootImage,
+    Check,
+    TlvType,
+    dependencies,
+    find_images,
+    verify_image,
+)
+from h5diag.measure.firmware.decrypt import unwrap_image_key
+from h5diag.measure.firmware.tlv import ENCRYPTION_TYPES
+from h5diag.measure.firmware.trailer import MAGIC_SIZE, parse_magic
+from h5diag.memory import MemoryImage
+from h5diag.sim.rehearse import Walk, script_file, syntax_errors
+
+MOST_NAMES = 20_000
+_SUFFIXES = frozenset(
+    {".obk", ".b64", ".pem", ".der", ".key", ".pub", ".xml", ".sh", ".bat", ".cmd", ".hex", ".bin", ".srec", ".s19"}
+    | {".txt", ".log", ".crt", ".cert", ".elf", ".axf", ".json"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One file of a set, recognised by its content.
+
+    `kind` is the word of the contract; exactly the fields of that kind are set. `raw` is the SHA-256 of the whole
+    file, `why` what is wrong with it or why it is unknown; `how_known` says how a credential object was told apart.
+    """
+
+    path: Path
+    name: str
+    kind: str
+    size: int
+    raw: bytes
+    why: str = ""
+    obk: Obk | None = None
+    chain: tuple[Certificate, ...] = ()
+    key: KeyFile | None = None
+    verify: VerifyKey | None = None
+    password: Password | None = None
+    xml: ProvisioningXml | None = None
+    images: tuple[BootImage, ...] = ()
+    memory: MemoryImage | None = field(default=None, repr=False)
+    text: str = field(default="", repr=False)
+    how_known: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the key's SubjectPublicKeyInfo; for an object of debug authentication, the hash it holds."""
+        if self.key is not None:
+            return self.key.spki
+        if self.chain:
+            return self.chain[-1].spki
+        if self.obk is not None and self.obk.content is ObkContent.DA:
+            return self.obk.credential.hex()
+        return ""
+
+    @property
+    def published(self) -> str:
+        """Whose published key or password is in it, empty when none."""
+        prints: list[str | bytes] = [self.raw]
+        if self.key is not None:
+            prints += [self.key.spki, self.key.xy]
+        if self.password is not None:
+            prints.append(self.password.digest)
+        if self.obk is not None:
+            prints += [self.obk.credential, *(k.spki for _, k in self.obk.keys)]
+        for c in self.chain:
+            prints += [c.spki, c.xy]
+        prints += [t.value for i in self.images for t in i.tlvs.plain if t.type == TlvType.KEYHASH]
+        known = published(*(p for p in prints if p))
+        return str(known) if known else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """File `a` belongs to file `b`; `how` is the word of the contract."""
+
+    a: str
+    b: str
+    how: str
+
+
+def collect(places: Sequence[Path]) -> tuple[tuple[Path, str], ...]:
+    """Return the files of folders and files with their names relative to what was given, sorted.
+
+    Raises
+    ------
+    InputError
+        When something is not there, a folder holds more names than a project has, or nothing is left.
+    """
+    found: dict[Path, str] = {}
+    names = 0
+    for place in places:
+        if place.is_dir():
+            for at, folders, files in os.walk(place):
+                folders[:] = sorted(f for f in folders if not f.startswith("."))
+                names += len(files) + len(folders)
+                if names > MOST_NAMES:
+                    raise InputError(
+                        f"more than {MOST_NAMES} files", source=str(place), advice="name the ROT_Provisioning folder"
+                    )
+                for name in sorted(files):
+                    path = Path(at, name)
+                    if path.suffix.lower() in _SUFFIXES or name.lower().endswith("flash_layout.h"):
+                        found[path] = path.relative_to(place).as_posix()
+        elif is_evidence(place):
+            found[place] = str(place)
+        else:
+            raise InputError("there is no such file or folder", source=str(place))
+    return tuple(found.items())
+
+
+def recognise(path: Path, name: str, *, inside: Path | None = None) -> Item:
+    """Return what a file is, told by its content; kind ``unknown`` with the reason when it is nothing of these.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read.
+    """
+    image_like = path.suffix.lower() in (".hex", ".bin", ".elf", ".axf", ".srec", ".s19")
+    data = read_evidence(path, limit=MEMORY if image_like else SCRIPT, inside=inside).data
+    item = Item(path, name, "unknown", len(data), hashlib.sha256(data).digest())
+    try:
+        return _recognised(item, data)
+    except InputError as error:
+        return replace(item, why=error.problem)
+
+
+def _recognised(item: Item, data: bytes) -> Item:
+    if looks_like_obk(data):
+        obk = parse_obk(data, source=item.name)
+        kind = {
+            ObkContent.DA: "obk-da-cert",
+            ObkContent.STIROT_CONFIG: "obk-stirot",
+            ObkContent.STIROT_DATA: "obk-stirot",
+        }
+        kind[ObkContent.USER_DATA] = "obk-stirot"
+        found = kind.get(obk.content, "obk-oemirot" if obk.content is not ObkContent.UNKNOWN else "unknown")
+        return replace(item, kind=found, obk=obk, why="; ".join(obk.problems))
+    if looks_like_xml(data):
+        return replace(item, kind="config-xml", xml=parse_provisioning_xml(data, source=item.name))
+    if chain_bytes(data):
+        return replace(item, kind="certificate", chain=parse_chain(data, source=item.name))
+    password = parse_password(data)
+    if password is not None:
+        return replace(item, kind="password", password=password)
+    if b"-----BEGIN" in data or (len(data) <= KEY.size and data[:1] == b"\x30"):
+        key = parse_key(data, source=item.name)
+        try:
+            verify = parse_verify_key(data, source=item.name)
+        except InputError:
+            verify = None
+        return replace(item, kind="private-key" if key.private else "public-key", key=key, verify=verify)
+    if published(item.raw):
+        return replace(item, kind="password", password=Password(len(data), item.raw, False))
+    if script_file(item.path):
+        text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
+        return replace(item, kind="script", text=text)
+    return _image(item, data)
+
+
+def _image(item: Item, data: bytes) -> Item:
+    if is_text(data[:4096]) and item.path.suffix.lower() not in (".hex", ".ihex", ".srec", ".s19", ".mot"):
+        return replace(item, why="a text that is no key, certificate, script or XML of provisioning")
+    base = 0 if tell_kind(item.path) is Kind.BIN else None
+    memory = read_image(item.path, base=base) if base is not None else read_image(item.path)
+    images = find_images(memory)
+    starts = {s.start for s in memory.segments}
+    images = tuple(i for i in images if i.address in starts) or images[:1]
+    if not images:
+        return replace(item, memory=memory, why="memory content without a boot-loader image")
+    return replace(item, kind="image", memory=memory, images=images)
+
+
+def recognise_all(places: Sequence[Path]) -> tuple[Item, ...]:
+    """Return every file of the places, recognised; what fits together tells passwords and credentials apart."""
+    return settle(recognise(path, name) for path, name in collect(places))
+
+
+def settle(items: Iterable[Item], script_words: dict[str, str] | None = None) -> tuple[Item, ...]:
+    """Tell password files and credential objects apart by the other files, then by a script, then by their name."""
+    found = list(items)
+    stored = {i.path: _content_of(i) for i in found if i.kind == "unknown" and i.size == 32}
+    for at, item in enumerate(found):
+        if item.kind == "unknown" and item.size <= 64 and item.raw in stored.values():
+            found[at] = replace(
+                item, kind="password", password=Password(item.size, item.raw, False), why="", memory=None
+            )
+    passwords = {i.password.digest for i in found if i.password is not None}
+    roots = {c.xy for i in found for c in i.chain} | {i.key.xy for i in found if i.key is not None}
+    for at, item in enumerate(found):
+        if item.kind == "unknown" and stored.get(item.path) in passwords:
+            why = "the SHA-256 of a password of this set, as the chip stores it"
+            found[at] = replace(item, kind="password", password=Password(32, _content_of(item), False), why=why)
+        if item.obk is None or item.obk.content is not ObkContent.DA:
+            continue
+        known = published(item.obk.credential)
+        if item.obk.credential in passwords or (known and "password" in known.name):
+            kind, how = "obk-da-password", "the password is in this set" if not known else "a published password"
+        elif item.obk.credential.hex() in roots or known:
+            kind, how = "obk-da-cert", "the root key is in this set" if not known else "a published root key"
+        else:
+            named = (script_words or {}).get(item.path.name, "")
+            kind = "obk-da-password" if "password" in (named or item.path.name).lower() else "obk-da-cert"
+            how = "the script that names it" if named else "its name"
+        found[at] = replace(item, kind=kind, how_known=how)
+    return tuple(found)
+
+
+def _content_of(item: Item) -> bytes:
+    data = item.memory.segments[0].data.tobytes() if item.memory is not None and item.memory.segments else b""
+    return data if len(data) == item.size else b""
+
+
+def fits(items: Sequence[Item]) -> tuple[Fit, ...]:
+    """Return who fits whom, by content alone."""
+    out: list[Fit] = []
+    keys = [i for i in items if i.key is not None]
+    for a in keys:
+        for b in keys:
+            if a.name < b.name and a.key is not None and b.key is not None and a.key.spki == b.key.spki:
+                out.append(Fit(a.name, b.name, "same-key"))
+        for b in (i for i in items if i.chain):
+            assert a.key is not None
+            if b.chain[-1].spki == a.key.spki:
+                out.append(Fit(a.name, b.name, "key-of-certificate"))
+            elif b.chain[0].spki == a.key.spki:
+                out.append(Fit(a.name, b.name, "root-of-chain"))
+    for b in (i for i in items if i.chain and len(i.chain) == 1):
+        for a in (i for i in items if i.chain and i is not b):
+            if b.chain[0].role != "root" and any(b.chain[0].signed_by(c) for c in a.chain if c.role != b.chain[0].role):
+                out.append(Fit(a.name, b.name, "signs-certificate"))
+    for o in (i for i in items if i.obk is not None):
+        out += _obk_fits(o, items)
+    for image in (i for i in items if i.images):
+        out += _image_fits(image, items)
+    return tuple(dict.fromkeys(out))
+
+
+def _obk_fits(o: Item, items: Sequence[Item]) -> list[Fit]:
+    out, obk = [], o.obk
+    assert obk is not None
+    for i in items:
+        if obk.content is ObkContent.DA:
+            root = i.chain and i.chain[0].role == "root" and i.chain[0].xy == obk.credential.hex()
+            own = i.key is not None and i.key.xy == obk.credential.hex()
+            secret = i.password is not None and i.password.digest == obk.credential
+            if root or own or secret:
+                out.append(Fit(i.name, o.name, "opens-obk"))
+        elif i.key is not None and any(k.spki == i.key.spki for _, k in obk.keys):
+            out.append(Fit(i.name, o.name, "same-key"))
+        if i.xml is not None and i.xml.makes == "obk" and _target(i, i.xml.for_file) == _plain(o.path):
+            out.append(Fit(o.name, i.name, "made-from-xml"))
+    return out
+
+
+def _image_fits(image: Item, items: Sequence[Item]) -> list[Fit]:
+    out = []
+    hashes = {t.value for i in image.images for t in i.tlvs.plain if t.type == TlvType.KEYHASH}
+    wrapped = [t for i in image.images for t in i.tlvs.plain if t.type in ENCRYPTION_TYPES]
+    for i in items:
+        verify = [i.verify] if i.verify else [v for _, v in i.obk.verify] if i.obk else []
+        if any(h in v.hashes for v in verify for h in hashes):
+            out.append(Fit(i.name, image.name, "authenticates-image"))
+        opener = i.obk.decrypt if i.obk is not None else decrypt_key(i.key) if i.key is not None else None
+        if opener is not None and any(unwrap_image_key(t, opener) for t in wrapped):
+            out.append(Fit(i.name, image.name, "decrypts-image"))
+        if i.xml is not None and i.xml.makes == "image" and _target(i, i.xml.for_file) == _plain(image.path):
+            out.append(Fit(image.name, i.name, "made-from-xml"))
+    return out
+
+
+def decrypt_key(key: KeyFile) -> DecryptKey | None:
+    """Return a private key as one that opens images, None when it cannot."""
+    kind = next((k for k in KeyKind if k.value == key.algorithm), None)
+    return None if kind is None or key.secret is None else DecryptKey(kind, "key", key.secret)
+
+
+def _target(xml: Item, text: str) -> str:
+    return os.path.normpath(xml.path.parent / text.replace("\\", "/"))
+
+
+def _plain(path: Path) -> str:
+    return os.path.normpath(path)
+
+
+# ------------------------------------------------------------------------------------------------------ the document
+def item_document(item: Item, walk: Walk | None = None, unchecked_lines: Sequence[int] = ()) -> dict[str, object]:
+    """Return an item as the contract has it; nothing secret is in it."""
+    out: dict[str, object] = {
+        "file": item.name,
+        "kind": item.kind,
+        "fingerprint": item.fingerprint,
+        "published": bool(item.published),
+        "published_as": item.published,
+        "size": item.size,
+    }
+    if item.why:
+        out["why"] = item.why
+    if item.obk is not None:
+        out |= _obk_document(item, item.obk)
+    if item.chain:
+        out |= {"chain": [_certificate_document(item.chain, n) for n in range(len(item.chain))]}
+        out["problems"] = [f"certificate {n}: {text}" for n, text in _breaks(item.chain)]
+    if item.key is not None:
+        out["algorithm"] = item.key.algorithm
+    if item.password is not None:
+        out["length"] = item.password.length
+    if item.images:
+        out |= image_document(item)
+    if item.xml is not None:
+        out |= {"for_file": item.xml.for_file, "destination": item.xml.destination, "encrypts": item.xml.encrypts}
+        out |= {"keys": [name for name, _ in item.xml.keys], "makes": item.xml.makes}
+    if item.kind == "script":
+        steps = walk.steps if walk is not None else ()
+        out["calls"] = len(steps)
+        out["unchecked"] = list(unchecked_lines)
+        out["irreversible"] = [s.call.line for s in steps if s.irreversible]
+        out["state"] = steps[-1].state if steps else None
+        out["options"] = {n: v for s in steps for n, v in s.call.options}
+        if item.path.suffix.lower() == ".sh":
+            out["syntax_errors"] = list(syntax_errors(item.text))
+    return out
+
+
+def _breaks(chain: tuple[Certificate, ...]) -> tuple[tuple[int, str], ...]:
+    """A single certificate that is no root is a link of a chain, not a broken chain."""
+    if len(chain) == 1 and chain[0].role != "root":
+        return tuple((1, p) for p in chain[0].problems)
+    return chain_breaks(chain)
+
+
+def permission_bits(mask: int) -> list[int]:
+    """Return the numbers of the bits that a permission mask has."""
+    return [n for n in range(128) if mask >> n & 1]
+
+
+def _obk_document(item: Item, obk: Obk) -> dict[str, object]:
+    out: dict[str, object] = {
+        "destination": obk.destination,
+        "payload": obk.size,
+        "encrypted": obk.flag,
+        "hash": "valid" if obk.digest_valid else "invalid",
+        "content": obk.content.value,
+    }
+    if obk.content is ObkContent.DA:
+        out["permissions"] = permission_bits(obk.permissions or 0)
+        out["full_regression"] = bool((obk.permissions or 0) >> FULL_REGRESSION & 1)
+        out["password_hash" if item.kind == "obk-da-password" else "root_hash"] = obk.credential.hex()
+        out["how_known"] = item.how_known
+        return out
+    out["role"] = "config" if "configuration" in obk.content.value else "data"
+    if obk.stirot is not None:
+        out["fields"] = {n: getattr(obk.stirot, n) for n in type(obk.stirot).__slots__}
+    if obk.versions:
+        out["versions"] = list(obk.versions)
+    out["keys"] = [{"role": r, "fingerprint": k.spki, "published": published(k.spki) is not None} for r, k in obk.keys]
+    return out
+
+
+def _certificate_document(chain: tuple[Certificate, ...], n: int) -> dict[str, object]:
+    c, issuer = chain[n], chain[max(n - 1, 0)]
+    alone = len(chain) == 1 and c.role != "root"
+    return {
+        "role": c.role,
+        "fingerprint": c.spki,
+        "permissions": permission_bits(c.permissions),
+        "soc_class": c.soc_class,
+        "soc_id": c.soc_id.hex() if any(c.soc_id) else None,
+        "signed_by": None if alone else issuer.role,
+        "signature": "not-checked" if alone else "valid" if c.signed_by(issuer) else "invalid",
+    }
+
+
+def image_document(item: Item) -> dict[str, object]:
+    """Return what an image file holds: its first image, and how many there are."""
+    image, memory = item.images[0], item.memory
+    assert memory is not None
+    header = image.header
+    counter = next((t.number for t in image.tlvs.protected if t.type == TlvType.SECURITY_COUNTER), None)
+    keyhash = next((t.value.hex() for t in image.tlvs.plain if t.type == TlvType.KEYHASH), None)
+    tail = end_of_file(item)
+    return {
+        "address": image.address if tell_kind(item.path) is not Kind.BIN else None,
+        "magic": int.from_bytes(image_bytes(item)[:4], "little"),
+        "version": str(header.version),
+        "counter": counter,
+        "encrypted": any(t.type in ENCRYPTION_TYPES for t in image.tlvs.plain),
+        "body_plain": verify_image(image, image_bytes(item)).hash is Check.VALID,
+        "keyhash": keyhash,
+        "dependencies": [{"image": d.image, "version": str(d.version)} for d in dependencies(image.tlvs)],
+        "trailer": parse_magic(tail)[0].value,
+        "images": len(item.images),
+    }
+
+
+def image_bytes(item: Item, image: BootImage | None = None) -> bytes:
+    """Return the bytes of an image file from an image's header to the end of its run."""
+    image = image or item.images[0]
+    assert item.memory is not None
+    for segment in item.memory.segments:
+        if segment.start <= image.address < segment.stop:
+            return segment.data[image.address - segment.start :].tobytes()
+    return b""
+
+
+def end_of_file(item: Item) -> bytes:
+    """Return the last 16 bytes of an image file."""
+    assert item.memory is not None
+    return item.memory.segments[-1].data[-MAGIC_SIZE:].tobytes()

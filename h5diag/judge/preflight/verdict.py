@@ -1,0 +1,193 @@
+"""The preflight: every check over every way through a set, and what they come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from h5diag.errors import InputError
+from h5diag.judge.preflight.credentials import (
+    da_chain,
+    da_password,
+    da_present,
+    da_tzen,
+    files_present,
+    gate_discovery,
+    keys_published,
+    obk_rows,
+)
+from h5diag.judge.preflight.images import image_rows, option_rows
+from h5diag.judge.preflight.project import Project, choose_part, open_project, read_board
+from h5diag.judge.preflight.rows import FAIL, UNKNOWN, WARN, Row, Scene
+from h5diag.judge.preflight.scripts import chip_match, result_rows, state_rows, syntax_rows, xml_rows
+
+CHECKS: tuple[Callable[[Scene], Iterator[Row]], ...] = (
+    chip_match,
+    state_rows,
+    files_present,
+    obk_rows,
+    da_present,
+    da_tzen,
+    da_chain,
+    da_password,
+    gate_discovery,
+    image_rows,
+    option_rows,
+    xml_rows,
+    keys_published,
+    syntax_rows,
+    result_rows,
+)
+ASKS = (
+    ("ask-nrst", "Is NRST wired to the probe, and does it move? Without it no regression was ever made."),
+    ("ask-usb", "Is the board's own USB unplugged? Storing objects failed on boards where it was not."),
+    ("ask-boot0", "Is BOOT0 as each step of the script says?"),
+    ("ask-supply", "Does the supply stay in range until the last step is done?"),
+    ("ask-tool-version", "Is STM32CubeProgrammer of this year, and was this very version tried on a spare board?"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """What a preflight came to.
+
+    Parameters
+    ----------
+    verdict
+        ``go``, ``no-go`` or ``unknown``.
+    to, to_given
+        The state that was judged, and whether it was asked for.
+    rows
+        All rows, what fails first.
+    """
+
+    project: Project
+    verdict: str
+    to: str
+    to_given: bool
+    chip: str
+    chip_known_by: str
+    path: str
+    rows: tuple[Row, ...]
+    lost_if_wrong: str
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as the contract has it."""
+        return {
+            "verdict": self.verdict,
+            "to": self.to,
+            "to_assumed": not self.to_given,
+            "chip": self.chip or None,
+            "chip_known_by": self.chip_known_by,
+            "path": self.path,
+            "checks": [
+                {"id": r.id, "state": r.state, "text": r.text, "file": r.file, "place": r.place, "needs": r.needs}
+                for r in self.rows
+            ],
+            "lost_if_wrong": self.lost_if_wrong,
+            "ask": [{"id": i, "text": t} for i, t in ASKS],
+        }
+
+
+def preflight(
+    places: Sequence[Path],
+    *,
+    chip: str = "",
+    options: Path | None = None,
+    log: Path | None = None,
+    to: str = "",
+    path: str = "",
+) -> Preflight:
+    """Judge a provisioning set before an irreversible step. Nothing is executed, and no board is touched.
+
+    Parameters
+    ----------
+    places
+        A project's folder, its ``ROT_Provisioning``, or any folder or files.
+    chip, options, log
+        The part; the board's option bytes and its log before the step.
+    to
+        The product state, by name or value; else what the script sets, else CLOSED.
+    path
+        One way through the set (``oemirot``, ``stirot``, ``stirot-oemurot``, ``da``, ``script``).
+
+    Raises
+    ------
+    InputError
+        When nothing usable is there.
+    """
+    project = open_project(places, chip=chip, board=read_board(options, log), target=to, path=path)
+    if not project.procedures:
+        raise InputError(
+            "has no script that calls STM32CubeProgrammer",
+            source=str(places[0]),
+            advice="h5diag keys explains single files; a preflight needs the script that provisions",
+        )
+    rows: list[Row] = []
+    for procedure in project.procedures:
+        for walk, stage in zip(procedure.walks, procedure.stages, strict=True):
+            if walk.script != procedure.scripts[0] and not walk.steps and procedure.path != "script":
+                continue  # a twin for another system that does nothing
+            scene = Scene(project, procedure, walk, stage)
+            for check in CHECKS:
+                rows += check(scene)
+    rows = list(dict.fromkeys(rows))
+    order = {FAIL: 0, UNKNOWN: 1, WARN: 2}
+    rows = _one_published(rows)
+    rows.sort(key=lambda r: order.get(r.state, 3))
+    _, known_by = choose_part(project.chip_words)
+    verdict = _verdict(rows, project)
+    kinds = ", ".join(p.path for p in project.procedures)
+    return Preflight(
+        project,
+        verdict,
+        project.target,
+        project.target_given,
+        project.part.name,
+        known_by,
+        kinds,
+        tuple(rows),
+        _stake(project, rows),
+    )
+
+
+def _one_published(rows: list[Row]) -> list[Row]:
+    """Several scripts of one set carry the same keys: that is said once."""
+    told = False
+    out = []
+    for row in rows:
+        if row.id == "keys-published":
+            if row.state == WARN and told:
+                continue
+            told = told or row.state == WARN
+        out.append(row)
+    return [r for r in out if not (told and r.id == "keys-published" and r.state != WARN)]
+
+
+def _verdict(rows: Sequence[Row], project: Project) -> str:
+    if any(r.state == FAIL for r in rows) or project.target == "LOCKED":
+        return "no-go"
+    if any(r.state == UNKNOWN or (r.id == "keys-published" and r.state == WARN) for r in rows):
+        return "unknown"
+    return "go"
+
+
+def _stake(project: Project, rows: Sequence[Row]) -> str:
+    """Say what is at stake at the target, in one sentence."""
+    if project.target == "OPEN":
+        return "The chip stays open: whatever goes wrong can be erased and done again."
+    if project.target == "LOCKED":
+        return "LOCKED has no way back for anybody: whatever is wrong stays wrong."
+    scenes = [Scene(project, p, w, s) for p in project.procedures for w, s in zip(p.walks, p.stages, strict=True)]
+    da = next((s.da for s in scenes if s.da is not None), None)
+    broken = any(r.state == FAIL and r.id.startswith(("da-", "obk-")) for r in rows)
+    if not project.part.obk:
+        return "Afterwards only the password whose hash is in the OTP area opens the chip, and it erases everything."
+    if da is None or broken:
+        return f"In {project.target} with these files nothing opens the chip again: the board would be lost."
+    kind = "password" if da.item.kind == "obk-da-password" else "certificate chain and the leaf's private key"
+    return (
+        f"In {project.target} only a full regression with the {kind} of {da.file} opens the chip again, and it erases"
+        " everything; without them the board is lost."
+    )
