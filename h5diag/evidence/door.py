@@ -155,6 +155,14 @@ def walk_evidence(folder: str | os.PathLike[str]) -> Iterator[Path]:
             yield path
 
 
+def folder_names(folder: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Return the names in a folder, sorted; none where it cannot be listed or is no folder."""
+    try:
+        return tuple(sorted(os.listdir(folder))[:FOLDER_FILES])
+    except OSError:
+        return ()
+
+
 def write_whole(path: str | os.PathLike[str], data: bytes | str, *, private: bool = False, new: bool = False) -> Path:
     """Write a file whole or not at all, and return its path: what stood there before stays until the end.
 

@@ -10,9 +10,9 @@ from h5diag.judge.preflight.inventory import Item, end_of_file, image_bytes
 from h5diag.judge.preflight.rows import FAIL, PASS, UNKNOWN, WARN, Download, Row, Scene
 from h5diag.layout import Layout, Role, Security, Slot
 from h5diag.measure.firmware import BootImage, Check, TlvType, Verification, dependencies, verify_image
-from h5diag.measure.firmware.decrypt import unwrap_image_key
-from h5diag.measure.firmware.tlv import ENCRYPTION_TYPES
+from h5diag.measure.firmware.image import ENCRYPTION_TYPES
 from h5diag.measure.firmware.trailer import Magic, parse_magic
+from h5diag.measure.firmware.verify import unwrap_image_key
 from h5diag.memory import AddressRange
 
 SECTOR = 0x2000
@@ -249,7 +249,7 @@ def _version(scene: Scene, p: Placed, placed: tuple[Placed, ...]) -> Iterator[Ro
     data = scene.stored_as(ObkContent.OEMIROT_DATA) or scene.stored_as(ObkContent.OEMUROT_DATA)
     v = p.image.header.version
     word = v.major << 24 | v.minor << 16 | v.revision
-    if data is not None and 0 <= p.slot.image < 4 and data.obk.versions:
+    if data is not None and p.slot.image is not None and p.slot.image < 4 and data.obk.versions:
         stored = data.obk.versions[2 * p.slot.image]
         counter = next((t.number for t in p.image.tlvs.protected if t.type == TlvType.SECURITY_COUNTER), None)
         if stored and word < stored and (counter is None or counter < stored):

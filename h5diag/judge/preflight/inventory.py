@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, read_evidence
+from h5diag.evidence.door import is_evidence, read_evidence, walk_evidence
 from h5diag.evidence.files import Kind, is_text, read_image, tell_kind
 from h5diag.evidence.keys import (
     FULL_REGRESSION,
@@ -43,13 +43,12 @@ from h5diag.measure.firmware import (
     find_images,
     verify_image,
 )
-from h5diag.measure.firmware.decrypt import unwrap_image_key
-from h5diag.measure.firmware.tlv import ENCRYPTION_TYPES
+from h5diag.measure.firmware.image import ENCRYPTION_TYPES
 from h5diag.measure.firmware.trailer import MAGIC_SIZE, parse_magic
+from h5diag.measure.firmware.verify import unwrap_image_key
 from h5diag.memory import MemoryImage
 from h5diag.sim.rehearse import Walk, script_file, syntax_errors
 
-MOST_NAMES = 20_000
 _SUFFIXES = frozenset(
     {".obk", ".b64", ".pem", ".der", ".key", ".pub", ".xml", ".sh", ".bat", ".cmd", ".hex", ".bin", ".srec", ".s19"}
     | {".txt", ".log", ".crt", ".cert", ".elf", ".axf", ".json"}
@@ -127,20 +126,11 @@ def collect(places: Sequence[Path]) -> tuple[tuple[Path, str], ...]:
         When something is not there, a folder holds more names than a project has, or nothing is left.
     """
     found: dict[Path, str] = {}
-    names = 0
     for place in places:
         if place.is_dir():
-            for at, folders, files in os.walk(place):
-                folders[:] = sorted(f for f in folders if not f.startswith("."))
-                names += len(files) + len(folders)
-                if names > MOST_NAMES:
-                    raise InputError(
-                        f"more than {MOST_NAMES} files", source=str(place), advice="name the ROT_Provisioning folder"
-                    )
-                for name in sorted(files):
-                    path = Path(at, name)
-                    if path.suffix.lower() in _SUFFIXES or name.lower().endswith("flash_layout.h"):
-                        found[path] = path.relative_to(place).as_posix()
+            for path in walk_evidence(place):
+                if path.suffix.lower() in _SUFFIXES or path.name.lower().endswith("flash_layout.h"):
+                    found[path] = path.relative_to(place).as_posix()
         elif is_evidence(place):
             found[place] = str(place)
         else:

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, read_evidence
+from h5diag.evidence.door import folder_names, is_evidence, read_evidence
 from h5diag.evidence.texts import Log, parse_listing, parse_log
 from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
 from h5diag.layout import Layout, parse_flash_layout
@@ -282,8 +282,12 @@ def _root(places: Sequence[Path]) -> tuple[Path, Path, str]:
         if at.name.lower() == "rot_provisioning":
             only = _FOLDERS.get(folder.name.lower(), "") if up == 1 and first.is_dir() else ""
             return at.parent, at, only
-    below = [p for p in (folder / "ROT_Provisioning", *sorted(folder.glob("*/ROT_Provisioning"))) if p.is_dir()]
-    below = below or sorted(p for p in folder.glob("Projects/*/ROT_Provisioning") if p.is_dir())
+    tops = [
+        folder,
+        *(folder / n for n in folder_names(folder)),
+        *(folder / "Projects" / n for n in folder_names(folder / "Projects")),
+    ]
+    below = [t / "ROT_Provisioning" for t in tops if (t / "ROT_Provisioning").is_dir()]
     if len(below) > 1:
         raise InputError(
             f"holds the provisioning of {len(below)} boards", source=str(first), advice=f"name one: {below[0]}"
@@ -333,10 +337,7 @@ def _finder(root: Path) -> Callable[[Path], Path | None]:
 
 def other_case(path: Path) -> str:
     """Return the name of a file that differs from `path` in upper and lower case only, empty when there is none."""
-    try:
-        return next((p.name for p in path.parent.iterdir() if p.name.lower() == path.name.lower()), "")
-    except OSError:
-        return ""
+    return next((n for n in folder_names(path.parent) if n.lower() == path.name.lower() and n != path.name), "")
 
 
 def _chip_words(chip: str, board: Board, root: Path, start: Path, items: Sequence[Item]) -> tuple[ChipWord, ...]:

@@ -134,7 +134,7 @@ def preflight(
                 rows += check(scene)
     rows = list(dict.fromkeys(rows))
     order = {FAIL: 0, UNKNOWN: 1, WARN: 2}
-    rows = _one_published(rows)
+    rows = _said_once(rows)
     rows.sort(key=lambda r: order.get(r.state, 3))
     _, known_by = choose_part(project.chip_words)
     verdict = _verdict(rows, project)
@@ -152,17 +152,18 @@ def preflight(
     )
 
 
-def _one_published(rows: list[Row]) -> list[Row]:
-    """Several scripts of one set carry the same keys: that is said once."""
-    told = False
+def _said_once(rows: list[Row]) -> list[Row]:
+    """Published keys, and the last state's result, are the same in every script of a set: each is said once."""
+    warned = {
+        text: next((r for r in rows if r.state == WARN and text in r.id + r.text), None)
+        for text in ("keys-published", "the result of the last PRODUCT_STATE")
+    }
     out = []
     for row in rows:
-        if row.id == "keys-published":
-            if row.state == WARN and told:
-                continue
-            told = told or row.state == WARN
-        out.append(row)
-    return [r for r in out if not (told and r.id == "keys-published" and r.state != WARN)]
+        same = next((first for text, first in warned.items() if first and text in row.id + row.text), None)
+        if same is None or row is same:
+            out.append(row)
+    return out
 
 
 def _verdict(rows: Sequence[Row], project: Project) -> str:
