@@ -150,6 +150,14 @@ def compare(good: MemoryImage, suspect: MemoryImage, chip: Chip, *, masks: Itera
     return Comparison(tuple(sorted(areas, key=lambda a: a.range)), merged(missing), same_view)
 
 
+def aligned(good: MemoryImage, suspect: MemoryImage, chip: Chip) -> Iterator[tuple[int, Bytes, Bytes]]:
+    """Yield the stretches that both hold, as the suspect's address, the good and the suspect's bytes."""
+    for shift, start, stop in _views(good, suspect, chip):
+        for s in suspect.segments_in(start, stop):
+            for g in good.segments_in(s.start - shift, s.stop - shift):
+                yield g.start + shift, g.data, s.data[g.start + shift - s.start : g.stop + shift - s.start]
+
+
 def bit_positions(good: MemoryImage, suspect: MemoryImage, comparison: Comparison, chip: Chip) -> npt.NDArray[np.int64]:
     """Return how often each bit of a quad-word fell and rose, ``int64 (2, 8 * program_unit)``.
 

@@ -1,0 +1,550 @@
+"""What a difference looks like: each differing byte is put down to the most telling shape that it belongs to.
+
+A shape says what was seen (erased from one address on, bits that only rose, the same content again at an address
+line), not what caused it. Shapes are tried from the most to the least telling; each takes the differing bytes that it
+accounts for, and what none takes is the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+import numpy.typing as npt
+
+from h5diag.chip import Chip
+from h5diag.measure.compare import aligned
+from h5diag.memory import AddressRange, Bytes, MemoryImage, merged
+
+Flags = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.int64]
+
+BLOCK_GAP = 0x1000
+"""Erased bytes that part one piece of content from the next; linkers leave smaller gaps inside a program."""
+LEAST_REPEAT = 512
+"""Content that repeats for less than this could be a table."""
+LEAST_LONE = 3
+"""Fewer lone bits are no pattern."""
+LEAST_ZEROS = 256
+"""Shorter runs of zeros are tables, chunks that a probe lost, or fill."""
+DENSE_BITS = 2.5
+"""Old content under new drops about a quarter of all bits; a lone cell drops one a quad-word."""
+LARGEST_FILL = 0x1000
+LARGEST_DATA = 0x10000
+"""Settings and logs are pages, not programs."""
+
+
+class Form(Enum):
+    """What differing bytes look like."""
+
+    BLANK = "everything is erased"
+    ADDRESS_LINE = "content repeats at an address line"
+    BYTE_SHIFT = "everything stands some bytes further on"
+    BYTE_LANE = "every so many bytes a constant"
+    OTHER = "sectors hold another known content"
+    ZEROS = "long stretches read zero"
+    STOPPED = "erased from one address to the end"
+    NEVER_WRITTEN = "a whole piece is erased"
+    FILL = "a gap is filled with another value"
+    BUILD = "the same pieces in the same order, displaced by amounts that drift"
+    FELL = "bits only fell, densely"
+    ROSE_ALONE = "lone bits rose"
+    LONE = "lone bits differ"
+    DATA = "pages outside of the program"
+    TEXT = "short texts differ"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Differing bytes of one form.
+
+    Parameters
+    ----------
+    form
+        What they look like.
+    ranges
+        Where, in the suspect's view, sorted and disjoint.
+    bytes, bits
+        How many bytes and bits differ there.
+    at
+        The address that tells: where it stops, begins, or the first of them.
+    step
+        The displacement, the address line's weight, the shift, or the number of lanes.
+    value
+        The constant that a lane reads, or the value of a fill in the reference.
+    name
+        Name of the other known content.
+    """
+
+    form: Form
+    ranges: tuple[AddressRange, ...]
+    bytes: int
+    bits: int
+    at: int
+    step: int = 0
+    value: int = 0
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How a suspect differs from one reference.
+
+    `seen` bytes were compared, `content` of them are content in the reference, `differing` are not equal. `rest` are
+    the ranges that no shape takes, with their numbers of differing bytes and of risen and fallen bits.
+    """
+
+    seen: int = 0
+    content: int = 0
+    differing: int = 0
+    shapes: tuple[Shape, ...] = ()
+    rest: tuple[AddressRange, ...] = ()
+    rest_bytes: int = 0
+    rest_risen: int = 0
+    rest_fallen: int = 0
+
+    def of(self, *forms: Form) -> tuple[Shape, ...]:
+        """Return the shapes of these forms."""
+        return tuple(s for s in self.shapes if s.form in forms)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Another content that is known to have stood there, with its name."""
+
+    name: str
+    image: MemoryImage
+
+
+def difference(
+    reference: MemoryImage,
+    suspect: MemoryImage,
+    chip: Chip,
+    *,
+    others: Sequence[Known] = (),
+    programs: Sequence[AddressRange] = (),
+) -> Difference:
+    """Return how `suspect` differs from `reference`, in shapes.
+
+    Parameters
+    ----------
+    reference, suspect
+        A good board's dump or a known image, and the dump in question.
+    chip
+        Gives sectors, program unit, aliases and the erased value.
+    others
+        Other contents that are known, older programs above all.
+    programs
+        Canonical ranges that are known to hold programs: they are never taken for data of the board.
+    """
+    pieces = [_Piece(start, g, s, chip) for start, g, s in aligned(reference, suspect, chip)]
+    seen = sum(p.good.size for p in pieces)
+    content = sum(int(np.count_nonzero(p.content)) for p in pieces)
+    differing = sum(int(np.count_nonzero(p.left)) for p in pieces)
+    shapes: list[Shape] = []
+    for p in pieces:
+        if p.left.any():
+            shapes += _shapes(p, others, programs)
+    rest, risen, fallen, size = _rest(pieces)
+    return Difference(seen, content, differing, tuple(_joined(shapes)), rest, size, risen, fallen)
+
+
+class _Piece:
+    """Equally long stretches of both sides; `left` marks the differing bytes that no shape took yet."""
+
+    def __init__(self, start: int, good: Bytes, suspect: Bytes, chip: Chip) -> None:
+        self.start, self.good, self.suspect, self.chip = start, good, suspect, chip
+        self.erased = chip.flash.erased
+        self.sector = chip.flash.sector_size
+        self.unit = chip.flash.program_unit
+        self.left: Flags = good != suspect
+        self.content: Flags = good != self.erased
+
+    def take(self, form: Form, flags: Flags, at: int | None = None, **more: int | str) -> Shape | None:
+        """Return the shape of the flagged bytes that are left, and take them; None when there are none."""
+        flags = flags & self.left
+        places = np.flatnonzero(flags)
+        if not places.size:
+            return None
+        bits = int(np.bitwise_count(self.good[places] ^ self.suspect[places]).sum(dtype=np.int64))
+        self.left &= ~flags
+        ranges = tuple(AddressRange(self.start + a, self.start + b) for a, b in runs(flags, 64))
+        first = self.start + int(places[0])
+        return Shape(form, ranges, int(places.size), bits, first if at is None else at, **more)  # type: ignore[arg-type]
+
+
+def _shapes(p: _Piece, others: Sequence[Known], programs: Sequence[AddressRange]) -> Iterator[Shape]:
+    steps: list[Callable[[], Iterable[Shape | None]]] = [
+        lambda: _blank(p),
+        lambda: _address_line(p),
+        lambda: _lanes(p),
+        lambda: _other(p, others),
+        lambda: _zeros(p),
+        lambda: _stopped(p),
+        lambda: _fill(p),
+        lambda: _build(p),
+        lambda: _data(p, programs),
+        lambda: _fell(p),
+        lambda: _lone(p),
+        lambda: _text(p),
+    ]
+    for step in steps:
+        if not p.left.any():
+            return
+        yield from (s for s in step() if s is not None)
+
+
+def _blank(p: _Piece) -> Iterable[Shape | None]:
+    if p.content.any() and (p.suspect == p.erased).all():
+        yield p.take(Form.BLANK, p.left)
+
+
+def _address_line(p: _Piece) -> Iterable[Shape | None]:
+    """All that differs lies where one address bit is the same, and reads what stands at the other value of that bit."""
+    places = np.flatnonzero(p.left)
+    if places.size < LEAST_REPEAT // 2:
+        return
+    addresses = places + p.start
+    for line in range(6, 24):
+        bit = 1 << line
+        upper = (addresses & bit) != 0
+        share = float(upper.mean())
+        if 0.01 < share < 0.99:
+            continue
+        wanted = upper == (share > 0.5)
+        partner = places[wanted] + (-bit if share > 0.5 else bit)
+        inside = (partner >= 0) & (partner < p.suspect.size)
+        if inside.mean() < 0.9:
+            continue
+        same = p.suspect[places[wanted][inside]] == p.suspect[partner[inside]]
+        moved = p.suspect[partner[inside]]
+        if same.mean() < 0.98 or np.unique(moved).size < 16:
+            continue
+        flags = np.zeros(p.left.size, np.bool_)
+        flags[places[wanted][inside][same]] = True
+        yield p.take(Form.ADDRESS_LINE, flags, step=bit)
+        return
+
+
+def repeating_line(dump: MemoryImage) -> tuple[int, AddressRange]:
+    """Return the weight of an address line at which a dump repeats its own content, and the first such block.
+
+    Everything between the first and the last content must repeat; (0, empty) when nothing does.
+    """
+    for s in dump.segments:
+        held = np.flatnonzero((s.data != 0xFF) & (s.data != 0))
+        if held.size < 4 * LEAST_REPEAT:
+            continue
+        low, high = int(held[0]), int(held[-1]) + 1
+        sample = held[:: max(1, held.size // 2048)]
+        for line in range(8, 24):
+            bit = 1 << line
+            if 2 * bit > s.data.size or s.start % (2 * bit):
+                continue
+            upper = sample[(sample & bit) != 0]
+            if upper.size < 16 or (s.data[upper] != s.data[upper - bit]).mean() > 0.02:
+                continue
+            at = np.arange(low, high)
+            at = at[(at & bit) != 0]
+            mine, partner = s.data[at], s.data[at - bit]
+            telling = (partner != 0xFF) & (partner != 0)
+            if np.count_nonzero(telling) >= 4 * LEAST_REPEAT and (mine == partner)[telling].mean() > 0.98:
+                first = int(at[0])
+                return bit, AddressRange(s.start + first, s.start + min(first + bit, int(s.data.size)))
+    return 0, AddressRange(0, 0)
+
+
+def _lanes(p: _Piece) -> Iterable[Shape | None]:
+    """Every second, fourth or eighth byte reads a constant, or everything stands one to eight bytes further on."""
+    span = np.flatnonzero(p.content & (p.good != 0))
+    if span.size < 256:
+        return
+    a, b = int(span[0]), int(span[-1]) + 1
+    good, suspect = p.good[a:b], p.suspect[a:b]
+    if np.count_nonzero(p.left[a:b]) < 0.3 * good.size:
+        return
+    for shift in (1, 2, 3, 4, 5, 6, 7, 8, -1, -2, -3, -4, -5, -6, -7, -8):
+        one, two = (good[:-shift], suspect[shift:]) if shift > 0 else (good[-shift:], suspect[:shift])
+        if np.unique(one).size > 16 and np.count_nonzero(one == two) > 0.95 * one.size:
+            yield p.take(Form.BYTE_SHIFT, p.left, step=shift)
+            return
+    for lanes in (2, 4, 8):
+        for lane in range(lanes):
+            own = suspect[(lane - (p.start + a)) % lanes :: lanes]
+            values, counts = np.unique(own, return_counts=True)
+            most = int(counts.argmax())
+            if counts[most] < 0.98 * own.size:
+                continue
+            flags = np.zeros(p.left.size, np.bool_)
+            flags[a:b][(lane - (p.start + a)) % lanes :: lanes] = True
+            if np.count_nonzero(p.left[a:b] & ~flags[a:b]) <= 0.02 * good.size:
+                yield p.take(Form.BYTE_LANE, flags, step=lanes, value=int(values[most]))
+                return
+
+
+def _sectors(p: _Piece, flags: Flags) -> Iterator[tuple[int, int]]:
+    """Yield the offsets of the sectors in which a byte is flagged."""
+    places = (np.flatnonzero(flags) + p.start) // p.sector
+    for sector in np.unique(places).tolist():
+        yield max(0, sector * p.sector - p.start), min(p.good.size, (sector + 1) * p.sector - p.start)
+
+
+def _other(p: _Piece, others: Sequence[Known]) -> Iterable[Shape | None]:
+    """Whole sectors that hold exactly what another known content has there."""
+    for other in others:
+        flags = np.zeros(p.left.size, np.bool_)
+        for a, b in _sectors(p, p.left):
+            data, known = other.image.read_filled(p.start + a, p.start + b, p.erased)
+            telling = known & (p.good[a:b] != data)
+            if (
+                np.count_nonzero(telling) >= 32
+                and np.count_nonzero(p.suspect[a:b][known] == data[known]) >= 0.995 * np.count_nonzero(known)
+                and (p.suspect[a:b][telling] == data[telling]).mean() > 0.99
+            ):
+                flags[a:b] = True
+        yield p.take(Form.OTHER, flags, name=other.name)
+
+
+def _zeros(p: _Piece) -> Iterable[Shape | None]:
+    flags = np.zeros(p.left.size, np.bool_)
+    for a, b in runs(p.suspect == 0, 1):
+        if b - a >= LEAST_ZEROS and np.count_nonzero(p.left[a:b]) > (b - a) // 4:
+            flags[a:b] = True
+    yield p.take(Form.ZEROS, flags)
+
+
+def _stopped(p: _Piece) -> Iterable[Shape | None]:
+    """In a block of content the suspect is erased from one address to the block's end, or throughout."""
+    for a, b in runs(p.content, BLOCK_GAP):
+        missing = p.content[a:b] & (p.suspect[a:b] == p.erased)
+        if np.count_nonzero(missing) < 2 * p.unit:
+            continue
+        written = np.flatnonzero(p.suspect[a:b] != p.erased)
+        stop = a + (int(written[-1]) + 1 if written.size else 0)
+        flags = np.zeros(p.left.size, np.bool_)
+        flags[stop:b] = True
+        if np.count_nonzero(p.content[stop:b] & (p.good[stop:b] != 0)) >= 2 * p.unit:
+            yield p.take(Form.STOPPED if written.size else Form.NEVER_WRITTEN, flags, at=p.start + stop)
+
+
+def _fill(p: _Piece) -> Iterable[Shape | None]:
+    """Gaps that one side fills with 0x00 and the other with 0xFF (or one with another constant), between equal content."""
+    flags = np.zeros(p.left.size, np.bool_)
+    value = 0
+    for a, b in runs(p.left, 1):
+        good, suspect = p.good[a:b], p.suspect[a:b]
+        constant = bool((good == good[0]).all() and (suspect == suspect[0]).all())
+        if constant and 2 <= b - a <= LARGEST_FILL and {int(good[0]), int(suspect[0])} == {0, 0xFF}:
+            near = np.concatenate((p.good[max(0, a - p.unit) : a], p.good[b : b + p.unit]))
+            if ((near != 0) & (near != 0xFF)).any():
+                flags[a:b] = True
+                value = int(good[0])
+    yield p.take(Form.FILL, flags, value=value)
+
+
+def _build(p: _Piece) -> Iterable[Shape | None]:
+    """The suspect's own program is made of the reference's pieces in their order, displaced by amounts that drift."""
+    places = np.flatnonzero(p.left)
+    if places.size < 1024:
+        return
+    blocks = runs(p.content | (p.suspect != p.erased), BLOCK_GAP)
+    for a, b in blocks:
+        if np.count_nonzero(p.left[a:b]) >= 1024 and (step := _drift(p.good[a:b], p.suspect[a:b])):
+            flags = np.zeros(p.left.size, np.bool_)
+            flags[a:b] = True
+            yield p.take(Form.BUILD, flags, step=step)
+
+
+def _drift(good: Bytes, suspect: Bytes) -> int:
+    """Return the displacement that most of the moved pieces share; 0 when this is not another build.
+
+    Needs pieces in place at the start or none at all, a good part found again in order within 64 KiB, and either more
+    than one displacement or literals that were adjusted by the displacement: a file moved as a whole has neither.
+    """
+    mine, own = _windows(good), _windows(suspect)
+    common, i, j = np.intersect1d(mine[0], own[0], assume_unique=True, return_indices=True)
+    if common.size < 32:
+        return 0
+    at, moved = mine[1][i], own[1][j] - mine[1][i]
+    order = np.argsort(at)
+    at, moved = at[order], moved[order]
+    near = np.abs(moved) <= 0x10000
+    at, moved = at[near], moved[near]
+    if near.mean() < 0.6 or at.size < 32 or not (moved != 0).any():
+        return 0
+    values, counts = np.unique(moved[moved != 0], return_counts=True)
+    kept = values[counts >= 8]
+    if not kept.size:
+        return 0
+    # In order: what stands later in the one stands later in the other.
+    ordered = np.count_nonzero(np.diff(at + moved) > 0) / max(1, at.size - 1)
+    share = np.count_nonzero(np.isin(moved, kept) | (moved == 0)) / max(1, mine[0].size)
+    step = int(values[counts.argmax()])
+    if ordered < 0.95 or share < 0.2:
+        return 0
+    return step if kept.size > 1 or _adjusted(good, suspect, step) else 0
+
+
+def _windows(data: Bytes) -> tuple[npt.NDArray[np.uint64], Places]:
+    """Return the eight-byte windows at even offsets that occur once and are no fill, with their offsets."""
+    data = np.ascontiguousarray(data)
+    parts = [data[k : k + (data.size - k) // 8 * 8].view("<u8") for k in (0, 2, 4, 6) if data.size - k >= 8]
+    if not parts:
+        return np.empty(0, np.uint64), np.empty(0, np.int64)
+    offsets = np.concatenate([np.arange(part.size, dtype=np.int64) * 8 + 2 * k for k, part in enumerate(parts)])
+    words = np.concatenate(parts)
+    values, first, counts = np.unique(words, return_index=True, return_counts=True)
+    once = (counts == 1) & (values != 0) & (values != np.uint64(0xFFFFFFFFFFFFFFFF))
+    return values[once], offsets[first[once]]
+
+
+def _adjusted(good: Bytes, suspect: Bytes, step: int) -> bool:
+    """Tell whether addresses in the code were changed by the very displacement: a linker did that."""
+    size = min(good.size, suspect.size) // 4 * 4
+    count = 0
+    for by in (0, step):
+        g = good[:size] if by >= 0 else good[-by:size]
+        s = suspect[max(0, by) : max(0, by) + g.size]
+        words = min(g.size, s.size) // 4 * 4
+        if words < 64:
+            continue
+        a = np.ascontiguousarray(g[:words]).view("<u4").astype(np.int64)
+        b = np.ascontiguousarray(s[:words]).view("<u4").astype(np.int64)
+        address = ((a >> 24) >= 0x08) & ((a >> 24) <= 0x0F)
+        count += int(np.count_nonzero(address & (b - a == step)))
+    return count >= 4
+
+
+def _data(p: _Piece, programs: Sequence[AddressRange]) -> Iterable[Shape | None]:
+    """Blocks of their own, small on both sides and outside of every program, that hold pages of data."""
+    flags = np.zeros(p.left.size, np.bool_)
+    for a, b in runs(p.content | (p.suspect != p.erased), BLOCK_GAP):
+        here = AddressRange(p.chip.canonical(p.start + a), p.chip.canonical(p.start + a) + b - a)
+        if (
+            b - a <= LARGEST_DATA
+            and p.left[a:b].any()
+            and not any(here.overlaps(r) for r in programs)
+            and not _starts_program(p, a)
+            and not _lone_only(p, a, b)
+        ):
+            flags[a:b] = True
+    yield p.take(Form.DATA, flags)
+
+
+def _starts_program(p: _Piece, at: int) -> bool:
+    """Tell whether a boot-loader image or a vector table begins there, on either side, or the flash itself does."""
+    if p.chip.canonical(p.start + at) == p.chip.flash.base:
+        return True
+    for data in (p.good, p.suspect):
+        words = np.frombuffer(data[at : at + 8].tobytes().ljust(8, b"\0"), "<u4")
+        if words[0] == 0x96F3B83D or (
+            int(words[0]) >> 24 in (0x20, 0x24, 0x30, 0x10) and int(words[1]) >> 24 in (8, 9, 0xC) and words[1] & 1
+        ):
+            return True
+    return False
+
+
+def _lone_only(p: _Piece, a: int, b: int) -> bool:
+    """Tell whether all that differs there are single bits in quad-words of their own."""
+    places = np.flatnonzero(p.left[a:b]) + a
+    bits = np.bitwise_count(p.good[places] ^ p.suspect[places])
+    units = (places + p.start) // p.unit
+    return bool((bits == 1).all() and np.unique(units).size == units.size)
+
+
+def _fell(p: _Piece) -> Iterable[Shape | None]:
+    """Sectors in which bits only fell, many to a quad-word, where the reference has content."""
+    flags = np.zeros(p.left.size, np.bool_)
+    for a, b in _sectors(p, p.left):
+        mine = p.left[a:b]
+        g, s = p.good[a:b][mine], p.suspect[a:b][mine]
+        old = g != p.erased
+        fallen = int(np.bitwise_count(g[old] & ~s[old]).sum(dtype=np.int64))
+        units = np.unique((np.flatnonzero(mine)[old] + p.start + a) // p.unit).size
+        if fallen >= 16 and not (s & ~g).any() and fallen > DENSE_BITS * units:
+            flags[a:b] = mine
+    yield p.take(Form.FELL, flags)
+
+
+def _lone(p: _Piece) -> Iterable[Shape | None]:
+    """Single bits, one in a quad-word: those that rose, if nothing else is left, and those that do not agree on a way."""
+    places = np.flatnonzero(p.left)
+    if places.size < LEAST_LONE:
+        return
+    changed = p.good[places] ^ p.suspect[places]
+    units, index, counts = np.unique((places + p.start) // p.unit, return_inverse=True, return_counts=True)
+    alone = (counts[index] == 1) & (np.bitwise_count(changed) == 1)
+    # One word of rest beside hundreds of lone bits does not change what they are.
+    if np.count_nonzero(alone) < max(LEAST_LONE, 0.9 * places.size):
+        return
+    rose = (p.suspect[places] & ~p.good[places]) == changed
+    flags = np.zeros(p.left.size, np.bool_)
+    if rose.mean() >= 0.98:
+        # A few quad-words lost two; they are no other shape.
+        flags[places[rose]] = True
+        yield p.take(Form.ROSE_ALONE, flags)
+    else:
+        flags[places[alone]] = True
+        yield p.take(Form.LONE, flags)
+
+
+def _text(p: _Piece) -> Iterable[Shape | None]:
+    """Short runs of printable characters on both sides: dates, versions, serial numbers."""
+    flags = np.zeros(p.left.size, np.bool_)
+    for a, b in runs(p.left, 16):
+        lead, tail = max(0, a - 4), min(p.left.size, b + 4)
+        both = np.stack((p.good[a:b], p.suspect[a:b]))
+        near = p.good[lead:tail]
+        if (
+            b - a <= 64
+            and bool(((both >= 0x20) & (both < 0x7F)).all())
+            and np.count_nonzero((near >= 0x20) & (near < 0x7F)) >= 4
+        ):
+            flags[a:b] = True
+    yield p.take(Form.TEXT, flags)
+
+
+def _joined(shapes: Sequence[Shape]) -> Iterator[Shape]:
+    """Join shapes of one form, step and name over the pieces."""
+    groups: dict[tuple[Form, int, str], list[Shape]] = {}
+    for s in shapes:
+        groups.setdefault((s.form, s.step if s.form is not Form.BUILD else 0, s.name), []).append(s)
+    for group in groups.values():
+        first = group[0]
+        if len(group) == 1 or first.form in (Form.STOPPED, Form.NEVER_WRITTEN):
+            yield from group
+            continue
+        yield Shape(
+            first.form,
+            merged(r for s in group for r in s.ranges),
+            sum(s.bytes for s in group),
+            sum(s.bits for s in group),
+            min(s.at for s in group),
+            max(group, key=lambda s: s.bytes).step,
+            first.value,
+            first.name,
+        )
+
+
+def _rest(pieces: Sequence[_Piece]) -> tuple[tuple[AddressRange, ...], int, int, int]:
+    ranges: list[AddressRange] = []
+    risen = fallen = size = 0
+    for p in pieces:
+        if p.left.any():
+            g, s = p.good[p.left], p.suspect[p.left]
+            risen += int(np.bitwise_count(s & ~g).sum(dtype=np.int64))
+            fallen += int(np.bitwise_count(g & ~s).sum(dtype=np.int64))
+            size += int(np.count_nonzero(p.left))
+            ranges += [AddressRange(p.start + a, p.start + b) for a, b in runs(p.left, 64)]
+    return merged(ranges), risen, fallen, size
+
+
+def runs(flags: Flags, gap: int) -> list[tuple[int, int]]:
+    """Return the flagged stretches, joined over gaps of at most `gap` bytes."""
+    at = np.flatnonzero(flags)
+    if not at.size:
+        return []
+    cuts = np.flatnonzero(np.diff(at) > gap)
+    return list(zip(at[[0, *(cuts + 1)]].tolist(), (at[[*cuts, at.size - 1]] + 1).tolist(), strict=True))
