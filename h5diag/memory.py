@@ -70,6 +70,8 @@ class Origin:
         ISO 8601 time of the read, or ``unknown``.
     remarks
         What the reader noticed, one sentence each (an assumed base address, a masked area, ...).
+    base_assumed
+        True when nothing gave the address of a binary: it is a guess, and nothing rests on it.
     """
 
     source: str = ""
@@ -79,6 +81,7 @@ class Origin:
     chip: str = "unknown"
     time: str = "unknown"
     remarks: tuple[str, ...] = ()
+    base_assumed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

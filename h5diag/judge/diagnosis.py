@@ -17,6 +17,7 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured, measure
 from h5diag.judge.next_test import NextTest, choose_next_test, known_tests, rank_tests
 from h5diag.judge.weighing import Verdict, VerdictWord, weigh
+from h5diag.measure.compare import aligned
 from h5diag.measure.firmware import Check
 from h5diag.memory import AddressRange, Cancel, MemoryImage, Progress, merged, subtracted
 from h5diag.text import ranges_text, size_text
@@ -82,15 +83,12 @@ class Diagnosis(Answer):
 def deviations(m: Measured) -> tuple[AddressRange, ...]:
     """Return the canonical ranges in which the suspect deviates from the good dump or from a known image.
 
-    Masked ranges are left out. A known image of which little stands in place, and that is not whole elsewhere,
-    deviates as a whole.
+    Masked ranges are left out. A file of which little stands in place deviates as a whole; one that is only an
+    alternative to another file at the same addresses does not deviate.
     """
-    ranges = [a.range for a in m.comparison.counted]
-    for k in m.known:
-        if k.in_place:
-            ranges += [a.range for a in k.comparison.counted]
-        elif k.seen_bytes:
-            ranges += k.image.image.ranges
+    ranges = list(m.difference.ranges)
+    for k in m.expected:
+        ranges += k.difference.ranges if k.in_place else k.ranges if k.seen_bytes else ()
     return merged(m.canonical(ranges))
 
 
@@ -150,16 +148,27 @@ def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
 
 
 def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
-    """Return a finding for what deviates and no other finding accounts for."""
-    rest = subtracted(deviations(m), merged(r for f in findings for r in f.explains))
-    if not rest or any(
-        f.open_point
-        and any(w.overlaps(r) for w in m.canonical(f.where) for r in rest)
-        and subtracted(rest, m.canonical(f.where)) == ()
-        for f in findings
-    ):
+    """Return a finding for what deviates and no other finding accounts for, or leaves open by itself."""
+    told = [r for f in findings for r in f.explains]
+    told += [r for f in findings if f.open_point for r in m.canonical(f.where)]
+    rest = subtracted(deviations(m), merged(told))
+    if not rest:
         return []
-    return [found("unexplained-difference", where=rest, bytes=sum(r.size for r in rest))]
+    size = risen = fallen = 0
+    for reference in (m.good.judged, *(k.content for k in m.expected)):
+        for start, g, s in aligned(reference, m.suspect.judged, m.chip):
+            place = m.chip.canonical(start)
+            for r in rest:
+                here = r.intersection(AddressRange(place, place + g.size))
+                if here.size:
+                    one, two = (x[here.start - place : here.stop - place] for x in (g, s))
+                    size += int(np.count_nonzero(one != two))
+                    risen += int(np.bitwise_count(two & ~one).sum(dtype=np.int64))
+                    fallen += int(np.bitwise_count(one & ~two).sum(dtype=np.int64))
+        if size:
+            break
+    sectors = len({a // m.chip.flash.sector_size for r in rest for a in range(r.start, r.stop, 64)})
+    return [found("unexplained-difference", where=rest, bytes=size, sectors=sectors, risen=risen, fallen=fallen)]
 
 
 def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
@@ -233,7 +242,7 @@ def coverage(m: Measured) -> list[Finding]:
         m.canonical([*(a.range for a in m.comparison.areas), *(a.range for k in m.known for a in k.comparison.areas)])
     )
     out = []
-    images = [m.suspect.judged, m.good.judged, *(k.image.image for k in m.known)]
+    images = [m.suspect.judged, m.good.judged, *(k.content for k in m.known)]
     compared = max(_content(i, m, within=seen) for i in images)
     if compared < LEAST_CONTENT:
         out.append(found("too-little-compared", size=compared))
@@ -283,7 +292,7 @@ def scope_of(m: Measured) -> str:
             f"{size_text(_cells(judged, m))} of {m.name} were compared with {m.good.board.name}"
             f" ({m.chip.title} has {size_text(m.chip.flash.size)} of flash)"
         )
-    said += [f"{size_text(k.seen_bytes)} with {k.image.name}" for k in m.known if k.seen_bytes]
+    said += [f"{size_text(k.seen_bytes)} with {k.name}" for k in m.expected if k.seen_bytes]
     if not said:
         said.append("nothing could be compared with a good dump or a known image")
     hidden = merged((*m.suspect.masked, *m.good.masked))

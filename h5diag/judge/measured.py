@@ -12,6 +12,7 @@ from h5diag.case.case import Board, Case, Dump, KnownImage
 from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence.texts import Log, RawRegister, chip_of, parse_listing, parse_log, parse_registers
+from h5diag.evidence.texts.programming import base_name
 from h5diag.layout import Layout, load_layout
 from h5diag.measure.compare import Comparison, compare
 from h5diag.measure.firmware import (
@@ -32,7 +33,9 @@ from h5diag.measure.loader.signs import Answer, LoaderSign, loader_bypassed, loa
 from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
 from h5diag.measure.locate import Placement, locate
 from h5diag.measure.options import OptionBytes, decode_listing, decode_registers, hidden_ranges, masked_ranges
+from h5diag.measure.programs import Program, place_program
 from h5diag.measure.repeats import Agreement, compare_reads
+from h5diag.measure.shapes import Difference, Form, Known, difference
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress, Segment, merged, subtracted
 
 
@@ -105,22 +108,65 @@ class BoardFacts:
 class KnownFact:
     """A known image against the suspect's dump.
 
-    `matches` says where the build stands whole or nearly so, by section and symbol when it is an ELF.
-    `equal_bytes` of `seen_bytes` (those that the dump shows at the image's own place) agree in place. `elsewhere` is
-    the placement of the image in the dump when it is not in place.
+    Parameters
+    ----------
+    image
+        The file.
+    program
+        Where it stands and was linked, and the address at which it is held against the dump.
+    comparison, difference
+        Against the dump in place: area by area, and in shapes.
+    matches
+        Where the build stands whole or nearly so, by section and symbol, when it is an ELF.
+    expected
+        True when it is the file that should be there; False for an alternative at the same addresses.
+    claimed
+        Whether a log says that it was written.
     """
 
     image: KnownImage
+    program: Program
     comparison: Comparison
-    seen_bytes: int
-    equal_bytes: int
-    elsewhere: Placement
-    matches: tuple[Match, ...]
+    difference: Difference
+    matches: tuple[Match, ...] = ()
+    expected: bool = True
+    claimed: bool = False
+
+    @property
+    def content(self) -> MemoryImage:
+        """The image at the address at which it is held against the dump."""
+        return self.program.image
+
+    @property
+    def name(self) -> str:
+        """Name of the file."""
+        return self.image.name
+
+    @property
+    def seen_bytes(self) -> int:
+        """How many of its bytes the dump shows at its own place."""
+        return self.difference.seen
+
+    @property
+    def equal_bytes(self) -> int:
+        """How many of them agree."""
+        return self.difference.seen - self.difference.differing
 
     @property
     def in_place(self) -> bool:
         """Tell whether at least half of what was seen at its own place is its own."""
         return 0 < self.seen_bytes <= 2 * self.equal_bytes
+
+    @property
+    def whole(self) -> bool:
+        """Tell whether it stands in place, byte for byte but for fill."""
+        harmless = sum(s.bytes for s in self.difference.of(Form.FILL))
+        return self.seen_bytes >= self.content.size > 0 and self.difference.differing == harmless
+
+    @property
+    def ranges(self) -> tuple[AddressRange, ...]:
+        """The addresses that it is held against."""
+        return self.content.ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +189,7 @@ class Measured:
     comparison: Comparison
     placement: Placement
     later: Comparison
+    difference: Difference
     known: tuple[KnownFact, ...]
     provisioning: tuple[Log, ...]
     loader: LoaderFacts
@@ -167,6 +214,16 @@ class Measured:
     def has_good(self) -> bool:
         """Tell whether there is a good board's dump to compare with."""
         return self.good.dump.size > 0
+
+    @property
+    def expected(self) -> tuple[KnownFact, ...]:
+        """The known images that should be on the chip."""
+        return tuple(k for k in self.known if k.expected)
+
+    @property
+    def logs(self) -> tuple[Log, ...]:
+        """Everything that was printed about this board's programming."""
+        return (*self.provisioning, self.suspect.log, self.suspect.uart)
 
     @property
     def compared(self) -> bool:
@@ -267,7 +324,19 @@ def _against(
     later = NO_COMPARISON
     if suspect.board.later and suspect.dump.size:
         later = compare(suspect.trusted, whole_reads(suspect.board.later)[-1], chip)
-    known = tuple(_known(i, suspect, chip, layout, cancel) for i in case.images if suspect.dump.size)
+    known = _known(case.images, suspect, chip, layout, (*provisioning, suspect.log)) if suspect.dump.size else ()
+    shapes = Difference()
+    if good.dump.size and suspect.dump.size:
+        programs = [s.range for lay in layouts for s in lay.image_slots]
+        programs += [i.image.range for i in (*suspect.images, *good.images)]
+        programs += [r for k in known if k.in_place for r in k.ranges]
+        shapes = difference(
+            good.judged,
+            suspect.judged,
+            chip,
+            others=[Known(k.name, k.content) for k in known],
+            programs=[AddressRange(c := chip.canonical(r.start), c + r.size) for r in programs],
+        )
     return Measured(
         case,
         choice,
@@ -277,6 +346,7 @@ def _against(
         comparison,
         placement,
         later,
+        shapes,
         known,
         provisioning,
         _loader(case, suspect),
@@ -340,19 +410,36 @@ def whole_reads(dumps: Sequence[Dump]) -> tuple[MemoryImage, ...]:
 
 
 def _known(
-    image: KnownImage, suspect: BoardFacts, chip: Chip, layout: Layout | None, cancel: Cancel | None
-) -> KnownFact:
-    comparison = compare(image.image, suspect.trusted, chip, masks=suspect.masked)
-    seen = comparison.compared_bytes
-    equal = seen - comparison.differing_bytes
-    elsewhere = Placement()
-    if equal < 0.99 * image.image.size:
-        elsewhere = locate(image.image, suspect.judged, layout=layout, cancel=cancel)
-    matches: tuple[Match, ...] = ()
-    if equal < image.image.size:
-        names = read_elf_map(image.file) if image.image.origin.kind == "elf" else None
-        matches = compare_build(suspect.judged, image.image, layout=layout, images=suspect.images, names=names)
-    return KnownFact(image, comparison, seen, equal, elsewhere, matches)
+    images: Sequence[KnownImage], suspect: BoardFacts, chip: Chip, layout: Layout | None, logs: Sequence[Log]
+) -> tuple[KnownFact, ...]:
+    """Return each known image against the dump; of those at the same addresses one is expected."""
+    written = [base_name(w.file).lower() for log in logs for w in log.programming.writes]
+    programs = [place_program(i.image, suspect.judged, chip) for i in images]
+    facts = []
+    for image, program in zip(images, programs, strict=True):
+        others = [Known(i.name, p.image) for i, p in zip(images, programs, strict=True) if i is not image]
+        comparison = compare(program.image, suspect.trusted, chip, masks=suspect.masked)
+        shapes = difference(program.image, suspect.judged, chip, others=others)
+        matches: tuple[Match, ...] = ()
+        if shapes.differing and image.image.origin.kind == "elf":
+            names = read_elf_map(image.file)
+            matches = compare_build(suspect.judged, program.image, layout=layout, images=suspect.images, names=names)
+        claimed = base_name(image.name).lower() in written
+        facts.append(KnownFact(image, program, comparison, shapes, matches, claimed=claimed))
+    return tuple(replace(k, expected=_is_expected(k, facts, chip)) for k in facts)
+
+
+def _is_expected(fact: KnownFact, facts: Sequence[KnownFact], chip: Chip) -> bool:
+    """Tell whether a file is the one that should be there: the last that a log wrote, else the one that fits best."""
+
+    def cells(k: KnownFact) -> tuple[AddressRange, ...]:
+        return tuple(AddressRange(c := chip.canonical(r.start), c + r.size) for r in k.ranges)
+
+    rivals = [k for k in facts if k is not fact and any(a.overlaps(b) for a in cells(k) for b in cells(fact))]
+    if fact.claimed or any(k.claimed for k in rivals):
+        return fact.claimed
+    share = fact.equal_bytes / max(1, fact.content.size)
+    return all((share, -facts.index(fact)) > (k.equal_bytes / max(1, k.content.size), -facts.index(k)) for k in rivals)
 
 
 def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardFacts) -> tuple[StageReport, ...]:

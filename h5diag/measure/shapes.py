@@ -32,6 +32,8 @@ LEAST_ZEROS = 256
 DENSE_BITS = 2.5
 """Old content under new drops about a quarter of all bits; a lone cell drops one a quad-word."""
 LARGEST_FILL = 0x1000
+DATA_SHARE = 0.03
+SMALL_PAGE = 256
 LARGEST_DATA = 0x10000
 """Settings and logs are pages, not programs."""
 
@@ -104,6 +106,11 @@ class Difference:
     rest_bytes: int = 0
     rest_risen: int = 0
     rest_fallen: int = 0
+
+    @property
+    def ranges(self) -> tuple[AddressRange, ...]:
+        """Everything that differs."""
+        return merged((*self.rest, *(r for s in self.shapes for r in s.ranges)))
 
     def of(self, *forms: Form) -> tuple[Shape, ...]:
         """Return the shapes of these forms."""
@@ -428,6 +435,7 @@ def _data(p: _Piece, programs: Sequence[AddressRange]) -> Iterable[Shape | None]
             and not any(here.overlaps(r) for r in programs)
             and not _starts_program(p, a)
             and not _lone_only(p, a, b)
+            and _like_data(p, a, b)
         ):
             flags[a:b] = True
     yield p.take(Form.DATA, flags)
@@ -444,6 +452,14 @@ def _starts_program(p: _Piece, at: int) -> bool:
         ):
             return True
     return False
+
+
+def _like_data(p: _Piece, a: int, b: int) -> bool:
+    """Tell whether a good part of the block differs: a few wrong bytes in a table are no data of the board."""
+    places = np.flatnonzero(p.left[a:b])
+    content = np.count_nonzero(p.content[a:b] | (p.suspect[a:b] != p.erased))
+    units = np.unique((places + p.start + a) // p.unit).size
+    return bool(places.size >= DATA_SHARE * content and (units > 1 or content <= SMALL_PAGE))
 
 
 def _lone_only(p: _Piece, a: int, b: int) -> bool:
@@ -474,7 +490,7 @@ def _lone(p: _Piece) -> Iterable[Shape | None]:
     if places.size < LEAST_LONE:
         return
     changed = p.good[places] ^ p.suspect[places]
-    units, index, counts = np.unique((places + p.start) // p.unit, return_inverse=True, return_counts=True)
+    _, index, counts = np.unique((places + p.start) // p.unit, return_inverse=True, return_counts=True)
     alone = (counts[index] == 1) & (np.bitwise_count(changed) == 1)
     # One word of rest beside hundreds of lone bits does not change what they are.
     if np.count_nonzero(alone) < max(LEAST_LONE, 0.9 * places.size):

@@ -68,7 +68,10 @@ def read_image(path: Source, *, base: int | None = None) -> MemoryImage:
         remarks.append("the file changed after its sidecar was written: the SHA-256 differs")
     holes = merged(unreadable + sidecar.holes)
     segments = without(segments, merged(sidecar.holes + sidecar.unread))
-    origin = Origin(str(path), kind.value, sidecar.access, sidecar.mode, sidecar.chip, sidecar.time, tuple(remarks))
+    assumed = kind is Kind.BIN and base is None and not sidecar.has_base
+    origin = Origin(
+        str(path), kind.value, sidecar.access, sidecar.mode, sidecar.chip, sidecar.time, tuple(remarks), assumed
+    )
     return MemoryImage(segments, holes, sidecar.unstable, origin)
 
 

@@ -16,7 +16,14 @@ from h5diag.judge.checks.chip import (
     check_supply,
     check_system_area,
 )
-from h5diag.judge.checks.content import check_build, check_later, check_mixed, check_padding, check_size
+from h5diag.judge.checks.content import (
+    check_blank,
+    check_build,
+    check_later,
+    check_nothing_of_it,
+    check_shapes,
+    check_size,
+)
 from h5diag.judge.checks.flashtest import check_flash_test
 from h5diag.judge.checks.options import (
     check_loader,
@@ -55,8 +62,9 @@ CHECKS: tuple[Check, ...] = (
     check_write_protection,
     check_provisioning_logs,
     check_placement,
-    check_mixed,
-    check_padding,
+    check_blank,
+    check_shapes,
+    check_nothing_of_it,
     check_build,
     check_banks,
     check_holes,

@@ -40,7 +40,9 @@ def check_identity(m: Measured) -> tuple[Finding, ...]:
     if not m.chip_assumed and not m.chip.name.startswith(family):
         said.append(f"the marking {marking} is no {m.chip.title}")
     if kib > 0 and marked and kib != marked:
-        said.append(f"the marking promises {marked} KB of flash, the chip says {kib} KB")
+        said.append(
+            f"the marking {(board.marking or '').strip()} promises {marked} KiB of flash, the chip says {kib} KiB"
+        )
     if said:
         unread = dev_id <= 0 and kib <= 0
         return (found("identity-unknown" if unread else "identity-disagrees", text="; ".join(said)),)

@@ -1,99 +1,172 @@
-"""Checks of the content in place: mixed with old content, padding, repeated, written later."""
+"""Checks of the content in place: what a difference looks like, repeated content, size, changes over time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.judge.checks.placement import worked_on_mirrors
+from h5diag.judge.checks.placement import exchanged_regions, worked_on_mirrors
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
-from h5diag.measure.compare import AreaState, Comparison, bit_positions
-from h5diag.memory import AddressRange, Bytes, MemoryImage, merged
-from h5diag.text import count_text
+from h5diag.measure.compare import bit_positions, compare
+from h5diag.measure.shapes import Difference, Form, Shape, repeating_line
+from h5diag.memory import AddressRange, MemoryImage, merged, subtracted
 
 _FEW_BITS = 16
 """Fewer bits that all fell could be chance: 16 of 16 happens once in 65536 times."""
+_EXTERNAL = AddressRange(0x6000_0000, 0xA000_0000)
+"""Where external memories are mapped (Armv8-M, external RAM and device regions)."""
 
 
-def check_mixed(m: Measured) -> tuple[Finding, ...]:
-    """Did bits only fall, as when new content is programmed over old?"""
-    pairs = [(m.good.judged, m.comparison, m.good.board.name)] if m.has_good else []
-    pairs += [(k.image.image, k.comparison, k.image.name) for k in m.known]
-    fell = rose = 0
-    where: list[AddressRange] = []
-    source = ""
-    lanes: npt.NDArray[np.int64] = np.zeros((2, 128), np.int64)
-    for reference, comparison, name in pairs:
-        down, up, ranges = _directions(reference, m.suspect.dump, comparison, m)
-        if mixed := _old_under_new(m, reference, comparison, name):
-            return (mixed,)
-        if down + up > fell + rose:
-            fell, rose, where, source = down, up, ranges, name
-            lanes = bit_positions(reference, m.suspect.dump, comparison, m.chip)
-    if not any(c.compared_bytes for _, c, _ in pairs):
-        return ()
-    if rose == 0 and fell >= _FEW_BITS:
-        if _one_line(lanes):
-            return (found("one-line-fell", where=where, bits=fell, reference=source),)
-        return (found("only-fell", where=where, explains=merged(m.canonical(where)), bits=fell, reference=source),)
-    if rose + fell >= _FEW_BITS and rose > 0:
-        return (found("bits-rose", reference=source, risen=rose, fallen=fell),)
-    return (found("nothing-mixed"),) if fell + rose == 0 else ()
+def check_shapes(m: Measured) -> tuple[Finding, ...]:
+    """What does the difference from a given file, or from the good board, look like?"""
+    out: list[Finding] = []
+    for name, difference, _, is_file in _references(m):
+        for shape in difference.shapes:
+            if not is_file and shape.form in _SLOT_STATES and _in_slots(m, shape):
+                continue  # what a slot holds is told by its state
+            # What one reference told already, another that shows the same bytes need not tell again.
+            told = merged(r for f in out for r in f.explains)
+            if subtracted(m.canonical(shape.ranges), told) and (f := _shape(m, shape, name, difference, is_file)):
+                out.append(f)
+        if is_file:
+            continue
+        # The good board has other firmware, and what stands here is a given file, byte for byte.
+        for k in m.expected:
+            if k.whole and any(r.overlaps(s) for r in k.ranges for x in difference.shapes for s in x.ranges):
+                out.append(
+                    found(
+                        "file-instead-of-good", where=k.ranges, explains=m.canonical(k.ranges), file=k.name, good=name
+                    )
+                )
+    return tuple(out)
 
 
-def _directions(
-    reference: MemoryImage, suspect: MemoryImage, comparison: Comparison, m: Measured
-) -> tuple[int, int, list[AddressRange]]:
-    """Count fallen and risen bits where the reference has content and the suspect is neither erased nor zero."""
-    fell = rose = 0
-    where = []
+_SLOT_STATES = (Form.STOPPED, Form.NEVER_WRITTEN, Form.OTHER, Form.BUILD, Form.ZEROS, Form.DATA)
+
+
+def _in_slots(m: Measured, shape: Shape) -> bool:
+    slots = [s.range for lay in m.layouts for s in lay.image_slots]
+    return all(any(s.overlaps(r) for s in slots) for r in m.canonical(shape.ranges))
+
+
+def _references(m: Measured) -> Iterator[tuple[str, Difference, MemoryImage, bool]]:
+    """Yield what the suspect is held against: files first, since they say what should be there."""
+    for k in m.expected:
+        if k.seen_bytes and (k.in_place or not (k.program.stands or _replaced(m, k.name))):
+            yield k.name, k.difference, k.content, True
+    if m.has_good and not exchanged_regions(m):
+        yield m.good.board.name, m.difference, m.good.judged, False
+
+
+def _replaced(m: Measured, name: str) -> bool:
+    """Tell whether another known file stands whole at the place of this one."""
+    return any(o.whole for o in m.known if o.name != name)
+
+
+def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is_file: bool) -> Finding | None:
+    """Return the finding for a shape; None where another check tells it with more knowledge."""
+    cells = merged(m.canonical(shape.ranges))
+    steady = m.suspect.reads.reads > 1 and not m.suspect.reads.disagreeing_bytes
+    say: dict[str, Any] = {
+        "where": shape.ranges,
+        "explains": cells,
+        "bytes": shape.bytes,
+        "bits": shape.bits,
+        "at": shape.at,
+        "reference": reference,
+    }
+    external = shape.at in _EXTERNAL
+    match shape.form:
+        case Form.ADDRESS_LINE:
+            line = shape.step.bit_length() - 1
+            id = "repeats-at-address-line" if steady else "repeats-in-one-read"
+            if shape.step * 2 >= m.chip.flash.size:
+                id = "content-repeats"
+            return found(id, line=line, weight=shape.step, **say)
+        case Form.BYTE_SHIFT:
+            return found("external-shifted" if external else "dump-shifted", count=abs(shape.step), **say)
+        case Form.BYTE_LANE:
+            ordinal = {2: "second", 4: "fourth", 8: "eighth"}[shape.step]
+            return found("external-lane" if external else "lane-constant", lanes=ordinal, value=shape.value, **say)
+        case Form.OTHER:
+            return _other(m, shape, difference, say)
+        case Form.STOPPED:
+            return found("stopped-at", last=shape.at - 1, settled=False, **say)
+        case Form.BLANK | Form.NEVER_WRITTEN:
+            return found("piece-not-written", **say) if is_file and not _blank(m.suspect.judged) else None
+        case Form.ZEROS:
+            return _zeros(m, shape, say) if is_file or not m.has_good else None
+        case Form.FILL:
+            fill = f"0x{shape.value:02X}"
+            return found("fill-differs", fill=fill, other="0xFF" if shape.value == 0 else "0x00", **say)
+        case Form.BUILD:
+            return found("other-build", step=abs(shape.step), way="higher" if shape.step > 0 else "lower", **say)
+        case Form.DATA:
+            return found("board-pages", **say)
+        case Form.FELL:
+            return _fell(m, shape, reference, say)
+        case Form.ROSE_ALONE:
+            return found("lone-bits-rose" if steady else "lone-bits-rose-once", **say)
+        case Form.LONE:
+            return found("lone-bits-differ", **say)
+        case Form.TEXT:
+            return found("texts-differ", **say)
+
+
+def _other(m: Measured, shape: Shape, difference: Difference, say: dict[str, Any]) -> Finding | None:
+    """Return the finding for sectors that hold what another known file has there."""
+    say |= {"other": shape.name}
+    if shape.bytes >= 0.9 * difference.differing and difference.differing > difference.content // 2:
+        return found("other-file-there", **say)
+    protected = m.suspect.options.wrp_ranges if m.suspect.options.settings else ()
+    if protected and all(any(p.covers(c) for p in protected) for c in say["explains"]):
+        return None  # the write protection has a check of its own
+    erased = any(w.address >= 0 for log in m.logs for w in log.programming.writes)
+    return found("sector-keeps-old-after-erase" if erased else "sector-keeps-old", **say)
+
+
+def _zeros(m: Measured, shape: Shape, say: dict[str, Any]) -> Finding | None:
+    """Return the finding for long zeros where a file has content."""
+    offset = m.chip.canonical(shape.at) - m.chip.flash.base
+    if m.suspect.masked:
+        return None
+    if offset >= 0x4000 and offset & (offset - 1) == 0:
+        return found("zeros-from-power-of-two", last=shape.at - 1, **say)
+    return found("zeros-in-program", **say)
+
+
+def _fell(m: Measured, shape: Shape, reference: str, say: dict[str, Any]) -> Finding | None:
     # A sector that was programmed unerased because the erase hit its mirror is that cause's, not this one's.
-    mirrors = worked_on_mirrors(m)
-    for area in comparison.of(AreaState.DIFFERS):
-        if any(x.covers(area.range) for x in mirrors):
-            continue
-        pair = _pair(reference, suspect, area.range, m)
-        if pair:
-            g, s = pair
-            content = g != m.chip.flash.erased
-            fell += int(np.bitwise_count(g & ~s & np.where(content, 0xFF, 0).astype(np.uint8)).sum(dtype=np.int64))
-            rose += int(np.bitwise_count(s & ~g).sum(dtype=np.int64))
-            if (content & (g != s)).any():
-                where.append(area.range)
-    return fell, rose, list(merged(where))
+    if any(x.covers(r) for x in worked_on_mirrors(m) for r in shape.ranges):
+        return None
+    image = next((k.content for k in m.expected if k.name == reference), m.good.judged)
+    if old := _old_under_new(m, image, shape, reference):
+        return found("old-under-new", **say, other=old)
+    comparison = compare(image, m.suspect.judged, m.chip)
+    if _one_line(bit_positions(image, m.suspect.judged, comparison, m.chip)):
+        return found("one-line-fell", **(say | {"explains": ()}))
+    return found("only-fell", **say)
 
 
-def _old_under_new(m: Measured, reference: MemoryImage, comparison: Comparison, name: str) -> Finding | None:
-    """Tell whether the suspect is `reference` AND another content that is known to have stood there."""
-    others = [(k.image.image, k.image.name) for k in m.known] + (
-        [(m.good.judged, m.good.board.name)] if m.has_good else []
-    )
+def _old_under_new(m: Measured, reference: MemoryImage, shape: Shape, name: str) -> str:
+    """Return the name of a known content of which, with the reference, only the common ones are left; empty if none."""
+    others = [(k.content, k.name) for k in m.known if k.name != name]
+    others += [(m.good.judged, m.good.board.name)] if m.has_good and m.good.board.name != name else []
     for other, other_name in others:
-        if other_name == name:
-            continue
-        same = total = fell = 0
-        where = []
-        for area in comparison.of(AreaState.DIFFERS):
-            pair, old = _pair(reference, m.suspect.dump, area.range, m), _pair(other, m.suspect.dump, area.range, m)
-            if pair and old:
-                mixed = pair[0] & old[0]
-                same += int(np.count_nonzero(mixed == pair[1]))
-                fell += int(np.count_nonzero((mixed != pair[0]) & (mixed != old[0])))
-                total += mixed.size
-                where.append(area.range)
-        if total and same == total and fell >= _FEW_BITS:
-            return found(
-                "old-under-new",
-                where=merged(where),
-                explains=merged(m.canonical(where)),
-                size=total,
-                reference=name,
-                other=other_name,
-            )
-    return None
+        same = total = 0
+        for r in shape.ranges:
+            new, old = (image.read_filled(r.start, r.stop) for image in (reference, other))
+            here = m.suspect.judged.read_filled(r.start, r.stop)
+            known = new[1] & old[1] & here[1]
+            same += int(np.count_nonzero((new[0] & old[0] == here[0])[known]))
+            total += int(np.count_nonzero(known))
+        if total and same == total:
+            return other_name
+    return ""
 
 
 def _one_line(lanes: npt.NDArray[np.int64]) -> bool:
@@ -101,44 +174,59 @@ def _one_line(lanes: npt.NDArray[np.int64]) -> bool:
     fallen = lanes[0]
     total = int(fallen.sum())
     return total >= _FEW_BITS and any(
-        int(np.bincount(np.arange(128) % w, weights=fallen).max()) > 0.95 * total for w in (8, 32)
+        int(np.bincount(np.arange(lanes.shape[1]) % w, weights=fallen).max()) > 0.95 * total for w in (8, 32)
     )
 
 
-def check_padding(m: Measured) -> tuple[Finding, ...]:
-    """Do differences sit in the fill of a last quad-word only?"""
-    unit = m.chip.flash.program_unit
-    pads: list[AddressRange] = []
-    others: list[AddressRange] = []
-    pairs = [(m.good.judged, m.comparison)] if m.has_good else []
-    pairs += [(k.image.image, k.comparison) for k in m.known]
-    for reference, comparison in pairs:
-        for area in comparison.counted:
-            (pads if _is_padding(reference, m, area.range, unit) else others).append(area.range)
-    if pads:
-        limits = "" if not others else f"{count_text(len(others), 'other area')} differ as well."
-        return (found("only-padding", where=pads, explains=merged(m.canonical(pads)), count=len(pads), others=limits),)
-    return (found("no-padding-difference"),) if any(c.compared_bytes for _, c in pairs) else ()
+def check_nothing_of_it(m: Measured) -> tuple[Finding, ...]:
+    """Which shapes of a difference were looked for and are not there?"""
+    references = [d for _, d, _, _ in _references(m) if d.seen]
+    if not references:
+        return ()
+    forms = {s.form for d in references for s in d.shapes}
+    fell = sum(d.rest_fallen for d in references)
+    rose = sum(d.rest_risen for d in references)
+    out = []
+    if not any(d.differing for d in references):
+        out.append(found("nothing-differs"))
+    if not forms & {Form.FELL, Form.OTHER, Form.ADDRESS_LINE}:
+        if rose >= _FEW_BITS:
+            out.append(found("bits-rose", risen=rose, fallen=fell))
+        elif not fell + rose:
+            out.append(found("nothing-mixed"))
+    if Form.FILL not in forms:
+        out.append(found("no-padding-difference"))
+    return tuple(out)
 
 
-def _is_padding(reference: MemoryImage, m: Measured, area: AddressRange, unit: int) -> bool:
-    if area.size > unit:
-        return False
-    pair = _pair(reference, m.suspect.dump, area, m)
-    if not pair:
-        return False
-    at = np.flatnonzero(pair[0] != pair[1])
-    tail = slice(int(at[0]), None)
-    fill = [set(np.unique(x[tail]).tolist()) for x in pair]
-    head = pair[0][: at[0]]
-    follows = m.suspect.dump.read_filled(area.stop, area.stop + unit)[0]
-    return bool(
-        at[0] > 0
-        and fill[0] | fill[1] <= {0x00, 0xFF}
-        and len(fill[0]) == len(fill[1]) == 1
-        and head.any()
-        and (follows == m.chip.flash.erased).all()
-    )
+def check_blank(m: Measured) -> tuple[Finding, ...]:
+    """Is everything that was read erased, or zero?"""
+    dump = m.suspect.dump
+    if dump.size < m.chip.flash.sector_size:
+        return ()
+    if _blank(dump):
+        return (found("all-erased", where=dump.ranges, explains=m.canonical(dump.ranges), size=dump.size),)
+    if any(s.data.any() for s in dump.segments) or m.suspect.masked:
+        return ()
+    options = m.suspect.options
+    if m.suspect.log.banner.voltage_mv == 0 or (options.settings and not any(options.settings)):
+        return (found("all-zero-no-supply", where=dump.ranges, explains=m.canonical(dump.ranges), size=dump.size),)
+    secure = options.secure_ranges if options.settings and options.trustzone is True else ()
+    if secure and all(any(s.covers(r) for s in secure) for r in m.canonical(dump.ranges)):
+        return (
+            found(
+                "all-zero-and-secure",
+                where=dump.ranges,
+                explains=m.canonical(dump.ranges),
+                size=dump.size,
+                secure=secure,
+            ),
+        )
+    return (found("all-zero", where=dump.ranges, size=dump.size),)
+
+
+def _blank(dump: MemoryImage) -> bool:
+    return bool(dump.segments) and all(bool((s.data == 0xFF).all()) for s in dump.segments)
 
 
 def check_build(m: Measured) -> tuple[Finding, ...]:
@@ -146,13 +234,13 @@ def check_build(m: Measured) -> tuple[Finding, ...]:
     out = []
     for k in m.known:
         for match in k.matches[:1]:
-            if match.whole or match.same_image or k.comparison.differing_bytes == 0:
+            if match.whole or match.same_image:
                 continue
             out.append(
                 found(
                     "build-differs",
                     where=tuple(d.range for d in match.differences[:8]),
-                    file=k.image.name,
+                    file=k.name,
                     match=match,
                     places="; ".join(str(d) for d in match.differences[:3]),
                 )
@@ -180,23 +268,13 @@ def check_size(m: Measured) -> tuple[Finding, ...]:
                     assumed=m.chip.flash.base + m.chip.flash.bank_size,
                 ),
             )
-    repeat = _repeats(m.suspect.dump, m)
-    if repeat.size:
-        return (found("content-repeats", where=(repeat,)),)
+    weight, repeat = repeating_line(m.suspect.dump)
+    if weight and not any(s.form is Form.ADDRESS_LINE for _, d, _, _ in _references(m) for s in d.shapes):
+        id = "content-repeats" if weight * 2 >= m.chip.flash.size else "dump-repeats-itself"
+        return (found(id, where=(repeat,), line=weight.bit_length() - 1, weight=weight),)
     if told:
         return (found("size-agrees", kib=told[0][1], who=told[0][0]),)
     return (found("size-unread"),) if banner and banner.flash_size_assumed else ()
-
-
-def _repeats(dump: MemoryImage, m: Measured) -> AddressRange:
-    half = m.chip.flash.size // 2
-    for s in dump.segments:
-        for t in dump.segments_in(s.start + half, s.stop + half):
-            low = s.data[t.start - half - s.start : t.stop - half - s.start]
-            content = int(np.count_nonzero((low != 0) & (low != 0xFF)))
-            if content > 2048 and np.array_equal(low, t.data):
-                return t.range
-    return AddressRange(0, 0)
 
 
 def check_later(m: Measured) -> tuple[Finding, ...]:
@@ -219,11 +297,3 @@ def check_later(m: Measured) -> tuple[Finding, ...]:
 def _whole_sectors(ranges: Sequence[AddressRange], m: Measured) -> list[AddressRange]:
     size = m.chip.flash.sector_size
     return [AddressRange(r.start - r.start % size, -(-r.stop // size) * size) for r in ranges]
-
-
-def _pair(reference: MemoryImage, suspect: MemoryImage, area: AddressRange, m: Measured) -> tuple[Bytes, Bytes] | None:
-    alias = m.chip.flash.secure_base - m.chip.flash.base
-    for shift in (0, alias, -alias):
-        if area.start >= shift and reference.covers(area.start - shift, area.stop - shift):
-            return reference.read(area.start - shift, area.stop - shift), suspect.read(area.start, area.stop)
-    return None

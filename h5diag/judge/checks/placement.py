@@ -9,32 +9,50 @@ from h5diag.judge.measured import KnownFact, Measured, content_bytes
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.firmware import Check
+from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange, merged, subtracted
 
 
 def check_placement(m: Measured) -> tuple[Finding, ...]:
-    """Does a whole file, or a whole boot-loader image, stand where no slot is?"""
-    whole = [f for f in (_misplaced(m, k) for k in m.known) if f]
-    if whole:
-        return tuple(whole)
+    """Does a whole file, or a whole boot-loader image, stand where it does not belong?"""
+    out = [f for k in m.known for f in _file(m, k)]
+    if any(f.id in ("file-misplaced", "file-in-another-slot") for f in out):
+        return tuple(out)
     stray = [
         i
         for i in m.suspect.images
         if m.layouts and i.image.complete and not i.at_start and i.verification.hash is Check.VALID
     ]
-    if stray:
-        return tuple(
-            found(
-                "image-in-no-slot",
-                where=(i.image.range,),
-                explains=merged(m.canonical([i.image.range])),
-                compares=m.has_good,
-                version=i.image.header.version,
-                at=i.image.address,
-                place=f"in slot '{i.slot}', not at its start" if i.slot else "in no slot of the layout",
-            )
-            for i in stray
+    out += [
+        found(
+            "image-in-no-slot",
+            where=(i.image.range,),
+            explains=merged(m.canonical([i.image.range])),
+            compares=m.has_good,
+            version=i.image.header.version,
+            at=i.image.address,
+            place=f"in slot '{i.slot}', not at its start" if i.slot else "in no slot of the layout",
         )
+        for i in stray
+    ]
+    if stray:
+        return tuple(out)
+    if moved := _moved_content(m):
+        return (*out, moved)
+    if m.expected and all(k.whole for k in m.expected):
+        names = ", ".join(k.name for k in m.expected)
+        return (*out, found("files-in-place", names=names))
+    return (
+        (*out, found("nothing-misplaced"))
+        if m.comparison.compared_bytes and not m.difference.of(Form.BUILD)
+        else tuple(out)
+    )
+
+
+def _moved_content(m: Measured) -> Finding | None:
+    """Return a finding for content of the good board that stands elsewhere; none where a shape tells it better."""
+    if m.difference.of(Form.BUILD, Form.ADDRESS_LINE, Form.BYTE_SHIFT):
+        return None
     kinds = (ExplanationKind.UNEXPLAINED, ExplanationKind.SECTOR_MOVE, ExplanationKind.IMAGE)
     moved = Counter(
         {
@@ -43,44 +61,79 @@ def check_placement(m: Measured) -> tuple[Finding, ...]:
         }
     )
     displacement, size = moved.most_common(1)[0] if moved else (0, 0)
-    if size >= 1024:
-        pieces = [r for r in m.placement.strong if r.displacement == displacement]
-        where = tuple(r.dump_range for r in pieces)
-        most = size > content_bytes(m.good.judged) / 2
-        return (
-            found(
-                "content-misplaced" if most else "piece-misplaced",
-                where=where,
-                explains=merged(m.canonical([*where, *(r.reference_range for r in pieces)])),
-                size=size,
-                distance=abs(displacement),
-                way="above" if displacement > 0 else "below",
-            ),
+    if size < 1024:
+        return None
+    pieces = [r for r in m.placement.strong if r.displacement == displacement]
+    where = tuple(r.dump_range for r in pieces)
+    most = size > content_bytes(m.good.judged) / 2
+    return found(
+        "content-misplaced" if most else "piece-misplaced",
+        where=where,
+        explains=merged(m.canonical([*where, *(r.reference_range for r in pieces)])),
+        size=size,
+        distance=abs(displacement),
+        way="above" if displacement > 0 else "below",
+    )
+
+
+def _file(m: Measured, k: KnownFact) -> list[Finding]:
+    """Return where a file stands, if that is not where it belongs, and what it was linked for."""
+    program, start = k.program, k.content.span.start
+    here = m.chip.canonical(start)
+    if not program.stands:
+        rival = next((o for o in m.known if o is not k and o.whole and _overlap(m, o, k)), None)
+        if rival is None:
+            return []
+        id = "file-not-there-though-written" if k.claimed else "file-not-there"
+        cells = m.canonical([*rival.ranges, *k.ranges])
+        return [found(id, where=k.ranges, explains=merged(cells), file=k.name, rival=rival.name)]
+    if start not in program.stands and here not in map(m.chip.canonical, program.stands):
+        return [_elsewhere(m, k, program.stands[0])]
+    if program.linked is None:
+        return []
+    if missing := program.header_missing_at(here):
+        return [found("image-without-header", where=k.ranges, file=k.name, at=start, header=missing)]
+    bank = m.chip.flash.bank_size
+    if here in program.linked:
+        if program.secure and m.suspect.options.trustzone is False:
+            return [found("linked-for-the-other-side", where=k.ranges, file=k.name, at=start)]
+        return []
+    if here - bank in program.linked or here + bank in program.linked:
+        return [found("file-in-other-bank", where=k.ranges, file=k.name, at=start, bank=bank)]
+    return [
+        found(
+            "vectors-point-elsewhere",
+            where=k.ranges,
+            file=k.name,
+            at=start,
+            low=program.linked.start,
+            high=program.linked.stop - 1,
         )
-    if m.known and all(k.equal_bytes == k.seen_bytes > 0 for k in m.known):
-        return (found("files-in-place", names=", ".join(k.image.name for k in m.known)),)
-    return (found("nothing-misplaced"),) if m.comparison.compared_bytes else ()
+    ]
 
 
-def _misplaced(m: Measured, k: KnownFact) -> Finding | None:
-    counts = Counter({d.displacement: d.bytes for d in k.elsewhere.displacements if d.displacement})
-    if not counts:
-        return None
-    displacement, size = counts.most_common(1)[0]
-    if size < 0.9 * max(1, content_bytes(k.image.image)):
-        return None
-    start = k.image.image.span.start + displacement
-    slot = next((s for lay in m.layouts for s in lay.slots if s.range.start == m.chip.canonical(start)), None)
-    where = tuple(r.dump_range for r in k.elsewhere.strong if r.displacement == displacement)
+def _elsewhere(m: Measured, k: KnownFact, place: int) -> Finding:
+    start = k.content.span.start
+    where = tuple(r.shifted(place - start) for r in k.ranges)
+    slot = next((s for lay in m.layouts for s in lay.slots if s.range.start == m.chip.canonical(place)), None)
+    explains = merged([*m.canonical(where), *m.canonical(k.ranges)])
+    if abs(m.chip.canonical(place) - m.chip.canonical(start)) == m.chip.flash.bank_size:
+        return found(
+            "file-in-other-bank", where=where, explains=explains, file=k.name, at=place, bank=m.chip.flash.bank_size
+        )
     return found(
         "file-in-another-slot" if slot else "file-misplaced",
         where=where,
-        explains=merged([*m.canonical(where), *m.canonical(k.image.image.ranges)]),
-        file=k.image.name,
-        at=start,
-        wanted=k.image.image.span.start,
+        explains=explains,
+        file=k.name,
+        at=place,
+        wanted=start,
         slot=slot,
     )
+
+
+def _overlap(m: Measured, one: KnownFact, other: KnownFact) -> bool:
+    return any(a.overlaps(b) for a in m.canonical(one.ranges) for b in m.canonical(other.ranges))
 
 
 def check_banks(m: Measured) -> tuple[Finding, ...]:
@@ -180,7 +233,7 @@ def _touched(m: Measured, mirror: AddressRange) -> bool:
     if 4 * sum(c.intersection(mirror).size for c in changed) >= mirror.size:
         return True
     wanted = m.canonical([mirror])[0]
-    if any(r.overlaps(wanted) for k in m.known for r in m.canonical(k.image.image.ranges)):
+    if any(r.overlaps(wanted) for k in m.known for r in m.canonical(k.ranges)):
         return True
     logs = (*m.provisioning, m.suspect.log)
     return any(

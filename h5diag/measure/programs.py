@@ -1,0 +1,171 @@
+"""Where a given program stands in a dump, and where its vector table says that it was linked to stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from h5diag.chip import Chip
+from h5diag.measure.compare import aligned
+from h5diag.memory import AddressRange, MemoryImage
+
+PROBE = 32
+"""Bytes that are searched for before a place is looked at in full."""
+WHOLE = 0.9
+"""A program stands somewhere when so much of its content is there; the rest may be damaged."""
+LINK_STEP = 0x100
+"""Programs begin at multiples of this: vector tables of more than 32 entries need it."""
+HEADERS = (0x20, 0x80, 0x100, 0x200, 0x400, 0x800, 0x1000)
+"""Sizes of boot-loader headers; an image that stands so far below its link address lacks one."""
+MOST_PLACES = 8
+
+
+class BaseFrom(Enum):
+    """What the address rests on at which a program is held against a dump."""
+
+    FILE = "the file or the case"
+    DUMP = "where it stands in the dump"
+    VECTORS = "its vector table"
+    ASSUMED = "an assumption"
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program against a dump.
+
+    Parameters
+    ----------
+    image
+        At the address at which it is held against the dump.
+    base_from
+        What that address rests on.
+    stands
+        Addresses in the dump's view at which it stands whole or nearly so.
+    linked
+        The canonical addresses at which its vectors lie inside of it; None without a vector table.
+    secure
+        Whether its vectors name the secure alias; None without a vector table, or where there is only one alias.
+    """
+
+    image: MemoryImage
+    base_from: BaseFrom
+    stands: tuple[int, ...] = ()
+    linked: AddressRange | None = None
+    secure: bool | None = None
+
+    def header_missing_at(self, place: int) -> int:
+        """Return the header's size when it is linked just one header behind `place`; 0 when it is not."""
+        if self.linked is None or place in self.linked:
+            return 0
+        return next((h for h in HEADERS if place + h in self.linked), 0)
+
+
+def place_program(image: MemoryImage, dump: MemoryImage, chip: Chip) -> Program:
+    """Return where a program stands, where it was linked, and at which address to hold it against the dump.
+
+    An address that the file or the case gives is kept. One that nobody gave is taken from the dump, if the program
+    stands there, else from its vectors, else it stays the assumption that it was.
+    """
+    linked, secure = linked_at(image, chip)
+    stands = find_whole(image, dump, chip)
+    start = image.span.start
+    if not image.origin.base_assumed or not image.segments:
+        return Program(image, BaseFrom.FILE, stands, linked, secure)
+    if stands:
+        fitting = [p for p in stands if linked is not None and chip.canonical(p) in linked]
+        place, how = (fitting or list(stands))[0], BaseFrom.DUMP
+    elif linked is not None:
+        canonical = chip.canonical(start)
+        place, how = (start if canonical in linked else linked.stop - 1, BaseFrom.VECTORS)
+    else:
+        place, how = start, BaseFrom.ASSUMED
+    return Program(image.shifted(place - start), how, stands, linked, secure)
+
+
+def linked_at(image: MemoryImage, chip: Chip) -> tuple[AddressRange | None, bool | None]:
+    """Return the canonical addresses at which all vectors of the image lie in it, and whether they name the secure alias.
+
+    (None, None) without a vector table at its beginning.
+    """
+    if not image.segments:
+        return None, None
+    first = image.segments[0].data
+    words = np.frombuffer(first[: min(first.size // 4 * 4, 0x400)].tobytes(), "<u4").astype(np.int64)
+    if words.size < 16 or words[0] % 8 or words[0] >> 24 not in (0x10, 0x20, 0x24, 0x30, 0x38) or not words[1] & 1:
+        return None, None
+    handlers = []
+    for word in words[1:].tolist():
+        if word in (0, 0xFFFFFFFF):
+            continue
+        if not word & 1 or word >> 24 not in (0x08, 0x09, 0x0C, 0x0D, 0x90, 0x70):
+            break
+        handlers.append(word & ~1)
+    if len(handlers) < 3:
+        return None, None
+    secure = None
+    if chip.flash.secure_base != chip.flash.base:
+        secure = chip.canonical(handlers[0]) != handlers[0]
+    inside = [chip.canonical(h) for h in handlers]
+    # Vectors of the core come first and are always the program's own; a few later ones may name other code.
+    core = inside[: max(3, min(len(inside), 12))]
+    low, high = min(core), max(core)
+    lowest = max(0, -(-(high + 1 - image.span.size) // LINK_STEP) * LINK_STEP)
+    highest = low // LINK_STEP * LINK_STEP
+    return (AddressRange(lowest, highest + 1) if lowest <= highest else None), secure
+
+
+def find_whole(image: MemoryImage, dump: MemoryImage, chip: Chip) -> tuple[int, ...]:
+    """Return the addresses in the dump's view at which the image stands whole or nearly so, in ascending order."""
+    if not image.segments:
+        return ()
+    start = image.span.start
+    places: set[int] = set()
+    held = [(s.start, s.data.tobytes()) for s in dump.segments]
+    for address, probe in _probes(image):
+        for first, data in held:
+            at = -1
+            for _ in range(MOST_PLACES):
+                at = data.find(probe, at + 1)
+                if at < 0:
+                    break
+                places.add(first + at - address + start)
+    return tuple(sorted(p for p in places if p >= 0 and _equal_share(image.shifted(p - start), dump) >= WHOLE))
+
+
+def _probes(image: MemoryImage) -> list[tuple[int, bytes]]:
+    """Return a few telling stretches of the image with their addresses."""
+    big = max(image.segments, key=lambda s: s.data.size)
+    out = []
+    for part in (0.02, 0.3, 0.55, 0.9):
+        for offset in range(
+            int(big.data.size * part), min(int(big.data.size * part) + 4096, big.data.size - PROBE), 16
+        ):
+            piece = big.data[offset : offset + PROBE]
+            if np.unique(piece).size > 12:
+                out.append((big.start + offset, piece.tobytes()))
+                break
+    if not out and big.data.size >= PROBE and np.unique(big.data).size > 8:
+        out.append((big.start, big.data[: min(big.data.size, 4 * PROBE)].tobytes()))
+    return out
+
+
+def _equal_share(image: MemoryImage, dump: MemoryImage) -> float:
+    equal = content = 0
+    for s in image.segments:
+        data, known = dump.read_filled(s.start, s.stop)
+        telling = (s.data != 0) & (s.data != 0xFF)
+        content += int(np.count_nonzero(telling))
+        equal += int(np.count_nonzero(telling & known & (data == s.data)))
+    return equal / content if content else 0.0
+
+
+def equal_share(image: MemoryImage, dump: MemoryImage, chip: Chip) -> float:
+    """Return which part of the image's content stands in place, over both aliases."""
+    equal = content = 0
+    for _, good, suspect in aligned(image, dump, chip):
+        telling = (good != 0) & (good != 0xFF)
+        content += int(np.count_nonzero(telling))
+        equal += int(np.count_nonzero(telling & (good == suspect)))
+    return equal / content if content else 0.0
