@@ -280,7 +280,10 @@ def choose(case: Case, logs: Sequence[Log]) -> tuple[ChipChoice, Layout | None]:
 
 def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | None = None) -> tuple[Measured, ...]:
     """Return the measurements of each suspect of the case, in its order."""
-    logs = {id(b): parse_log("\n".join(t.text for t in (b.log, b.options) if t)) for b in (*case.suspects, case.good)}
+    # With one board in question, what was printed while programming was printed about it.
+    own = case.provisioning if len(case.suspects) == 1 else ()
+    logs = {id(case.good): parse_log("\n".join(t.text for t in (case.good.log, case.good.options) if t))}
+    logs |= {id(b): parse_log("\n".join(t.text for t in (b.log, b.options, *own) if t)) for b in case.suspects}
     choice, layout = choose(case, [logs[id(b)] for b in (*case.suspects, case.good)])
     chip, layouts = choice.read_as, (layout,) if layout else ()
     provisioning = tuple(parse_log(t.text) for t in case.provisioning)

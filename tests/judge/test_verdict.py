@@ -15,7 +15,9 @@ from h5diag.judge.weighing import load_table
 IDS = """install-pending masked-read debug-locked options-not-applied bank-swapped wrong-bank-erase
 wrong-size-assumption wrong-placement not-erased padding dump-corrupted loader-bypassed loader-mislinked
 application-wrote board-wiring torn-write erratum write-protected worn-cells flash-defect wrong-part
-system-flash""".split()  # noqa: SIM905
+system-flash programming-incomplete options-torn starts-elsewhere linked-elsewhere image-refused
+door-shut-by-firmware stale-cache external-read-mode board-data other-build refused-write never-written-ecc
+erased-whole""".split()  # noqa: SIM905
 
 
 def finding(id: str, **more) -> Finding:

@@ -41,6 +41,13 @@ from h5diag.judge.checks.slots import (
     check_slot_damage,
     check_stage,
 )
+from h5diag.judge.checks.start import (
+    check_boot_address,
+    check_core,
+    check_refusals,
+    check_stale_view,
+    check_torn_options,
+)
 from h5diag.judge.findings import Finding
 from h5diag.judge.measured import Measured
 
@@ -70,6 +77,11 @@ CHECKS: tuple[Check, ...] = (
     check_holes,
     check_size,
     check_later,
+    check_torn_options,
+    check_boot_address,
+    check_core,
+    check_stale_view,
+    check_refusals,
     check_locked,
     check_identity,
     check_ecc,

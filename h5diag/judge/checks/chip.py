@@ -13,6 +13,7 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import BoardFacts, Measured
 from h5diag.memory import Access, AddressRange
 
+_AREAS = {"data": "high-cycle data (EDATA)", "otp": "OTP"}
 SUPPLY_MV = (1710, 3600)
 """Supply range of the STM32H5, in millivolts (data sheet DS14258, operating conditions)."""
 
@@ -78,6 +79,10 @@ def check_ecc(m: Measured) -> tuple[Finding, ...]:
         return (found("operation-cut", operation=torn[0][0], cut=torn[0][1]),)
     if errors:
         area, address, _, kind = (double or errors)[0]
+        # Data and OTP words have no erased state with valid check bits; user flash has.
+        if double and area in ("data", "otp"):
+            ones = " (the word reads 0xFFFF)" if values.get("eccdr", 0) & 0xFFFF == 0xFFFF else ""
+            return (found("ecc-never-written", where=where, area=_AREAS[area], at=address, ones=ones),)
         return (found("ecc-error", where=where, kind=kind.value, area=area, at=address),)
     return (
         found(
@@ -129,12 +134,38 @@ def check_supply(m: Measured) -> tuple[Finding, ...]:
     if mv > 0 and not SUPPLY_MV[0] <= mv <= SUPPLY_MV[1]:
         out.append(found("low-voltage", volts=mv / 1000, low=SUPPLY_MV[0] / 1000, high=SUPPLY_MV[1] / 1000))
     wiring = [e for e in m.suspect.log.messages if e.about == "board-wiring"]
-    if wiring:
+    if silent := _silent(m):
+        out.append(found("no-core-answers", volts=f"{mv / 1000:.2f} V", text=silent))
+    elif wiring:
         out.append(found("wiring-log", text=wiring[0].text, meaning=wiring[0].meaning))
     rom = [s for log in (m.suspect.log, m.suspect.uart) for s in log.rom_sessions if s.answered]
     if rom:
         out.append(found("rom-loader-answers"))
     return tuple(out)
+
+
+_SILENT = ("unable to get core id", "no stm32 target", "is lost", "no device found", "target not found")
+_PROTECTION = (
+    "rdp",
+    "protect",
+    "product state",
+    "product_state",
+    "rss_da",
+    "held under reset",
+    "level 1",
+    "authentication failed",
+)
+
+
+def _silent(m: Measured) -> str:
+    """Return what the tool said when a supplied board gave no identity at all, and nothing speaks of protection."""
+    log = m.suspect.log
+    if not SUPPLY_MV[0] <= log.banner.voltage_mv <= SUPPLY_MV[1] or log.dev_ids or m.suspect.dump.size:
+        return ""
+    said = [e.text for e in log.messages]
+    if any(word in text.lower() for text in said for word in _PROTECTION) or m.suspect.options.settings:
+        return ""
+    return next((text for text in said if any(word in text.lower() for word in _SILENT)), "")
 
 
 def check_locked(m: Measured) -> tuple[Finding, ...]:
@@ -150,7 +181,7 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
     }
     if state.debug == "none" and not state.hint:
         out.append(found("state-closed", **said))
-    elif m.suspect.dump.size or m.suspect.options.settings:
+    elif m.suspect.dump.size and state.debug != "none":
         out.append(found("memory-was-read"))
     if state.debug == "nonsecure":
         out.append(found("state-half-open", **said))
@@ -159,7 +190,7 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
     lifecycle = m.suspect.log.discovery.lifecycle.upper()
     if any(word in lifecycle for word in ("CLOSED", "LOCKED")) and not out_has(out, "state-closed"):
         out.append(found("lifecycle-closed", lifecycle=lifecycle))
-    if refused and not m.suspect.dump.size:
+    if refused and not m.suspect.dump.size and not _silent(m):
         out.append(found("port-refused", text=refused[0].text, meaning=refused[0].meaning))
     return tuple(out)
 

@@ -97,7 +97,7 @@ def _file(m: Measured, k: KnownFact) -> list[Finding]:
     if here in program.linked:
         if program.secure and m.suspect.options.trustzone is False:
             return [found("linked-for-the-other-side", where=k.ranges, file=k.name, at=start)]
-        return []
+        return [found("vectors-in-place", file=k.name, at=start)]
     if here - bank in program.linked or here + bank in program.linked:
         return [found("file-in-other-bank", where=k.ranges, file=k.name, at=start, bank=bank)]
     return [

@@ -84,6 +84,8 @@ SWAPS = {
             "options-differ",
             "write-protection-elsewhere",
             "swap-bank-clear",
+            "options-legal",
+            "boot-address-good",
             "state-half-open",
             "state-does-not-boot",
             "download-pending",

@@ -1,0 +1,217 @@
+"""Checks of the start: from where the core starts, where it is, which faults and refusals the chip remembers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from h5diag.case.records import CoreState
+from h5diag.evidence.texts import parse_registers
+from h5diag.judge.checks.chip import registers
+from h5diag.judge.findings import Finding, found
+from h5diag.judge.measured import Measured
+from h5diag.measure.firmware import vector_table_at
+from h5diag.memory import AddressRange
+
+OLDER_ROM = AddressRange(0x1FF0_0000, 0x2000_0000)
+"""System memory of the families without TrustZone (AN2606)."""
+_HEX = re.compile(r"\b0x([0-9A-Fa-f]{8})\b")
+_UNCACHED = ("otp", "identity", "data")
+"""Kinds of regions that must not be read through the instruction cache (RM0481, ICACHE: read-only and OTP areas)."""
+_CFSR = (
+    (1 << 0, "instruction access violation"),
+    (1 << 1, "data access violation"),
+    (1 << 8, "instruction bus error"),
+    (1 << 9, "precise data bus error"),
+    (1 << 10, "imprecise data bus error"),
+    (1 << 11, "bus error on unstacking"),
+    (1 << 12, "bus error on stacking"),
+    (1 << 16, "undefined instruction"),
+    (1 << 17, "invalid state: a jump to an address without the Thumb bit"),
+    (1 << 18, "invalid return"),
+    (1 << 19, "no coprocessor"),
+    (1 << 20, "stack overflow"),
+    (1 << 24, "unaligned access"),
+    (1 << 25, "division by zero"),
+)
+"""Bits of CFSR (Armv8-M architecture reference manual)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """Where the core was seen, and its fault registers by name in upper case."""
+
+    counters: tuple[int, ...] = ()
+    faults: tuple[tuple[str, int], ...] = ()
+
+    def fault(self, name: str) -> int:
+        """Return a fault register; 0 when it is zero or was not read."""
+        return dict(self.faults).get(name, 0)
+
+
+def core_of(m: Measured) -> Core:
+    """Return what the evidence tells about the core: an identity file, and registers printed in any text."""
+    identity = m.suspect.board.identity
+    state = identity.core if identity is not None else None
+    core = state if isinstance(state, CoreState) else CoreState()
+    counters = [s.pc for s in core.samples]
+    faults = {k.upper(): v for k, v in core.faults.items()}
+    for text in m.suspect.board.texts:
+        for raw in parse_registers(text.text):
+            if raw.name == "PC":
+                counters.append(raw.value)
+            elif raw.name in ("CFSR", "HFSR", "BFAR", "MMFAR", "ICACHE_CR", "SFSR", "SFAR"):
+                faults.setdefault(raw.name, raw.value)
+    return Core(tuple(counters), tuple((k, v) for k, v in faults.items() if v))
+
+
+def check_boot_address(m: Measured) -> tuple[Finding, ...]:
+    """Does the boot address, or the boot option, point at the firmware?"""
+    options = m.suspect.options
+    if m.chip_assumed or not options.settings:
+        return ()
+    out = []
+    rom = [s for s in options.settings if s.name.upper() == "NBOOT0" and s.known and s.value == 0]
+    pin = [s for s in options.settings if s.name.upper() == "NSWBOOT0" and s.known and s.value == 0]
+    if rom and pin:
+        out.append(found("boot-option-rom"))
+    name = ("SECBOOTADD", "SECBOOTADD0") if options.trustzone is True else ("NSBOOTADD", "NSBOOTADD0")
+    for s in options.settings:
+        if s.name.upper() not in name or not s.known or not s.option.address_shift:
+            continue
+        target = s.value << s.option.address_shift
+        if m.chip.canonical(target) not in m.chip.flash_range:
+            if target:
+                out.append(found("boot-address-outside", option=s.name, at=target))
+            continue
+        out += _target(m, s.name, target)
+    return tuple(out)
+
+
+def _target(m: Measured, option: str, target: int) -> Iterator[Finding]:
+    for view in dict.fromkeys((target, m.chip.canonical(target), m.chip.secure_alias(m.chip.canonical(target)))):
+        if not m.suspect.judged.covers(view, view + 64):
+            continue
+        head = m.suspect.judged.read(view, view + 64)
+        if (head == m.chip.flash.erased).all():
+            if not (m.suspect.dump.segments and all((s.data == 0xFF).all() for s in m.suspect.dump.segments)):
+                yield found("boot-address-erased", option=option, at=target)
+        elif vector_table_at(m.suspect.judged, view, m.chip):
+            yield found("boot-address-good", option=option, at=target)
+        elif head.any():
+            yield found("boot-address-no-vectors", option=option, at=target)
+        return
+
+
+def check_core(m: Measured) -> tuple[Finding, ...]:
+    """Where is the core, and did it meet a fault?"""
+    core = core_of(m)
+    out: list[Finding] = []
+    if core.fault("HFSR") or core.fault("CFSR"):
+        out += _fault(m, core)
+    if not core.counters:
+        return tuple(out)
+    in_rom = [pc for pc in core.counters if _in_rom(m, pc)]
+    if len(in_rom) == len(core.counters):
+        out.append(found("core-in-rom", count=len(in_rom), at=in_rom[0]))
+    elif len(set(core.counters)) > 2 and not out and not in_rom:
+        out.append(found("core-runs", count=len(core.counters), at=core.counters[0]))
+    elif len(set(core.counters)) == 1 and len(core.counters) > 2 and not out:
+        out.append(found("core-stands", count=len(core.counters), at=core.counters[0]))
+    return tuple(out)
+
+
+def _in_rom(m: Measured, address: int) -> bool:
+    system = [r for r in m.chip.regions if r.kind == "system"]
+    shift = m.chip.flash.secure_base - m.chip.flash.base
+    return address in OLDER_ROM or any(0 <= address - s - r.base < r.size for r in system for s in (0, shift))
+
+
+def _fault(m: Measured, core: Core) -> Iterator[Finding]:
+    cfsr, bfar = core.fault("CFSR"), core.fault("BFAR")
+    names = ", ".join(text for bit, text in _CFSR if cfsr & bit) or "no cause named"
+    forced = "a hard fault" if core.fault("HFSR") else "a fault"
+    said = ", ".join(f"{k} 0x{v:08X}" for k, v in core.faults)
+    place = f" at 0x{core.counters[0]:08X}" if core.counters else ""
+    region = (
+        next((r for r in m.chip.regions if r.kind in _UNCACHED and 0 <= bfar - r.base < r.size), None) if bfar else None
+    )
+    if (region is not None and not m.chip_assumed) or bfar in AddressRange(0x08FF_F000, 0x0900_0000):
+        area = (
+            "OTP, unique id and read-only area" if region is None or region.kind != "data" else "high-cycle data area"
+        )
+        cache = "; the instruction cache is on (ICACHE_CR)" if core.fault("ICACHE_CR") & 1 else ""
+        yield found("fault-in-uncached-area", bfar=bfar, area=area, cache=cache, said=said)
+        return
+    yield found("core-in-fault", kind=forced, place=place, names=names, said=said)
+
+
+def check_stale_view(m: Measured) -> tuple[Finding, ...]:
+    """Does the firmware read something else than the cells hold?"""
+    for text in m.suspect.board.texts:
+        for view in firmware_views(text.text):
+            base = m.chip.canonical(view.address)
+            for at in (base, m.chip.secure_alias(base)):
+                if m.suspect.judged.covers(at, at + 4):
+                    here = int.from_bytes(m.suspect.judged.read(at, at + 4).tobytes(), "little")
+                    if here != view.read and here == view.wrote:
+                        return (found("firmware-sees-other", at=view.address, read=view.read, here=here),)
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class FirmwareView:
+    """A word that firmware printed as read at a flash address, and the one that it printed as written there."""
+
+    address: int
+    read: int
+    wrote: int
+
+
+def firmware_views(text: str) -> Iterator[FirmwareView]:
+    """Yield the words that a firmware's own print says it read back from flash and found wrong."""
+    wrote: dict[int, int] = {}
+    for line in text.splitlines()[:20_000]:
+        low = line.lower()
+        words = [int(w, 16) for w in _HEX.findall(line)]
+        if len(words) < 2 or not 0x0800_0000 <= words[0] < 0x0E00_0000:
+            continue
+        if words[0] in wrote and ("read" in low or "verif" in low or "mismatch" in low or "compare" in low):
+            yield FirmwareView(words[0], words[1], wrote[words[0]])
+        elif "writ" in low or "program" in low:
+            wrote[words[0]] = words[1]
+
+
+def check_refusals(m: Measured) -> tuple[Finding, ...]:
+    """Did the flash interface refuse an operation of the firmware itself?"""
+    values = registers(m.suspect.board, m)
+    read = [name for name in ("nssr", "secsr", "sr") if name in values]
+    for name in read:
+        value = values[name]
+        register = next((r for r in m.chip.registers if r.name.lower() == name), None)
+        if register is None:
+            continue
+        causes = {f.name: f.cause for f in m.chip.flags}
+        flags = [f.name for f in register.fields if f.name.endswith("ERR") and f.get(value)]
+        if flags:
+            plain = flags[0].removeprefix("NS").removeprefix("SEC")
+            why = f" ({causes[plain]})" if plain in causes else ""
+            id = "write-refused-wrp" if any("WRPERR" in f for f in flags) else "write-refused"
+            return (found(id, register=name.upper(), value=value, flags=", ".join(flags), why=why),)
+    return (found("nothing-refused", registers=", ".join(read).upper()),) if read else ()
+
+
+def check_torn_options(m: Measured) -> tuple[Finding, ...]:
+    """Are the option bytes at values that nobody sets?"""
+    fields = m.suspect.log.listing.fields
+    values = [f.value for f in fields]
+    if len(values) < 6:
+        return ()
+    if all(v and v & (v + 1) == 0 for v in values) and any(v >= 0xFF for v in values):
+        rdp = next((f for f in fields if f.name.upper() in ("RDP", "PRODUCT_STATE")), None)
+        level = f" {rdp.name} 0x{rdp.value:X} counts as protected (RDP level 1)." if rdp else ""
+        return (found("options-all-ones", count=len(values), level=level),)
+    if not any(values):
+        return (found("options-all-zero", count=len(values)),)
+    return (found("options-legal", count=len(values)),)
