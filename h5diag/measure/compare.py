@@ -1,7 +1,9 @@
 """What differs in place between a good and a suspect dump: erased, zero, masked, and which bits rose or fell.
 
 Two dumps are compared cell by cell. Where both were read through the same alias, that view is compared; a view
-that only one of them has is held against the other alias of the same cells, and the areas say so.
+that only one of them has is held against the other alias of the same cells, and the areas say so. The work is done
+window by window and the areas are kept as columns, so that a gigabyte of external flash takes little memory beside
+the dumps, which may be memory maps.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +20,16 @@ from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice
 from h5diag.layout import Layout
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, subtracted
+
+Numbers = npt.NDArray[np.int64]
+
+WINDOW = 1 << 20
+"""Bytes held against each other at once, about; whole sectors."""
+
+MOST_PLACES = 1 << 16
+"""So many quad-words with a single wrong bit are listed."""
+
+_ONES = np.array([i.bit_count() for i in range(256)], np.uint8)
 
 
 class AreaState(Enum):
@@ -56,6 +69,86 @@ class Area:
     mask_like: bool = False
 
 
+_STATES = tuple(AreaState)
+_COUNTED = (AreaState.DIFFERS, AreaState.ERASED, AreaState.ZERO)
+_COLUMNS = 7
+
+
+class Areas(Sequence[Area]):
+    """Areas as columns: start, stop, number of the state, differing bytes, risen, fallen, mask-like; ``int64``."""
+
+    __slots__ = ("columns",)
+
+    def __init__(self, columns: Numbers) -> None:
+        self.columns = columns
+
+    @classmethod
+    def of(cls, areas: Iterable[Area]) -> Areas:
+        """Return the columns of areas."""
+        if isinstance(areas, Areas):
+            return areas
+        rows = [
+            (a.range.start, a.range.stop, _STATES.index(a.state), a.differing_bytes, a.risen, a.fallen, a.mask_like)
+            for a in areas
+        ]
+        return cls(np.array(rows, np.int64).reshape(-1, _COLUMNS).T.copy())
+
+    def __len__(self) -> int:
+        return int(self.columns.shape[1])
+
+    @overload
+    def __getitem__(self, index: int) -> Area: ...
+    @overload
+    def __getitem__(self, index: slice) -> Areas: ...
+    def __getitem__(self, index: int | slice) -> Area | Areas:
+        if isinstance(index, slice):
+            return Areas(self.columns[:, index])
+        start, stop, state, differing, risen, fallen, mask_like = self.columns[:, index].tolist()
+        return Area(AddressRange(start, stop), _STATES[state], differing, risen, fallen, bool(mask_like))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return bool(np.array_equal(self.columns, Areas.of(other).columns))
+
+    def __hash__(self) -> int:
+        return hash(self.columns.tobytes())
+
+    def __repr__(self) -> str:
+        return f"Areas of {len(self)} rows"
+
+    def of_states(self, states: Iterable[AreaState]) -> Areas:
+        """Return the areas of some states."""
+        numbers = [_STATES.index(s) for s in states]
+        return Areas(self.columns[:, np.isin(self.columns[2], numbers)])
+
+
+@dataclass(frozen=True, slots=True)
+class WrongUnits:
+    """Quad-words that differ, and those of them in which a single bit does.
+
+    Parameters
+    ----------
+    differing
+        Quad-words with a differing byte; masked and unreadable ones left out.
+    risen, fallen
+        Of these, those with exactly one wrong bit that rose from 0 to 1, or fell. Charge loss shows as many risen
+        ones and hardly anything else.
+    places
+        Addresses of quad-words with exactly one wrong bit, the first 65,536.
+    """
+
+    differing: int = 0
+    risen: int = 0
+    fallen: int = 0
+    places: tuple[int, ...] = ()
+
+    @property
+    def only_risen(self) -> bool:
+        """Whether every quad-word that differs has one wrong bit, which rose."""
+        return self.differing == self.risen > 0
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison(Answer):
     """The areas of a comparison, in address order, and the sums over those that really differ.
@@ -63,51 +156,58 @@ class Comparison(Answer):
     Parameters
     ----------
     areas
-        Disjoint, in address order of the suspect's views.
+        Disjoint, in address order of the suspect's views. Kept as columns; each `Area` is made when it is asked for.
     not_compared
         Ranges of the good dump that the suspect's dump does not hold (not read, not unreadable).
     same_view
         False where one alias of the good dump had to be held against the other alias of the suspect's.
+    units
+        Quad-words that differ, and in how many a single bit does.
     choice
         The chip and how it is known; None when nobody asked.
     layout
         Names the slots of the areas; None when there is none.
     """
 
-    areas: tuple[Area, ...]
+    areas: Sequence[Area]
     not_compared: tuple[AddressRange, ...]
     same_view: bool
+    units: WrongUnits = WrongUnits()
     choice: ChipChoice | None = field(default=None, compare=False)
     layout: Layout | None = field(default=None, compare=False)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "areas", Areas.of(self.areas))
+
     @property
-    def counted(self) -> tuple[Area, ...]:
+    def counted(self) -> Areas:
         """The areas that count as different: `differs`, `erased` and `zero`."""
-        return tuple(a for a in self.areas if a.state in (AreaState.DIFFERS, AreaState.ERASED, AreaState.ZERO))
+        return Areas.of(self.areas).of_states(_COUNTED)
 
     @property
     def differing_bytes(self) -> int:
         """Bytes that differ, masked and unreadable ones left out."""
-        return sum(a.differing_bytes for a in self.counted)
+        return int(self.counted.columns[3].sum())
 
     @property
     def risen(self) -> int:
         """Bits that are 0 in good and 1 in suspect, over the counted areas."""
-        return sum(a.risen for a in self.counted)
+        return int(self.counted.columns[4].sum())
 
     @property
     def fallen(self) -> int:
         """Bits that are 1 in good and 0 in suspect, over the counted areas."""
-        return sum(a.fallen for a in self.counted)
+        return int(self.counted.columns[5].sum())
 
     @property
     def compared_bytes(self) -> int:
         """Bytes that were compared: all areas but the masked and the unreadable."""
-        return sum(a.range.size for a in self.areas if a.state not in (AreaState.MASKED, AreaState.UNREADABLE))
+        start, stop = Areas.of(self.areas).of_states((AreaState.EQUAL, *_COUNTED)).columns[:2]
+        return int((stop - start).sum())
 
-    def of(self, state: AreaState) -> tuple[Area, ...]:
+    def of(self, state: AreaState) -> Areas:
         """Return the areas of one state."""
-        return tuple(a for a in self.areas if a.state is state)
+        return Areas.of(self.areas).of_states((state,))
 
 
 def compare(good: MemoryImage, suspect: MemoryImage, chip: Chip, *, masks: Iterable[AddressRange] = ()) -> Comparison:
@@ -129,25 +229,38 @@ def compare(good: MemoryImage, suspect: MemoryImage, chip: Chip, *, masks: Itera
         Areas are made of whole sectors where a whole sector is erased or zero, of quad-words elsewhere.
     """
     masks = merged(masks)
-    areas: list[Area] = []
+    parts: list[Areas] = []
     missing: list[AddressRange] = []
+    units: list[WrongUnits] = []
     same_view = True
     for shift, start, stop in _views(good, suspect, chip):
         same_view = same_view and shift == 0
         for s in suspect.segments_in(start, stop):
             for g in good.segments_in(s.start - shift, s.stop - shift):
                 part = s.data[g.start + shift - s.start : g.stop + shift - s.start]
-                areas += _areas(g.data, part, g.start + shift, chip, masks)
+                areas, wrong = _areas(g.data, part, g.start + shift, chip, masks)
+                parts.append(areas)
+                units.append(wrong)
         for hole in suspect.unreadable:
             shared = hole.intersection(AddressRange(start, stop))
-            areas += [
-                Area(g.range.shifted(shift), AreaState.UNREADABLE)
-                for g in good.segments_in(shared.start - shift, max(shared.start, shared.stop) - shift)
-            ]
+            parts.append(
+                Areas.of(
+                    Area(g.range.shifted(shift), AreaState.UNREADABLE)
+                    for g in good.segments_in(shared.start - shift, max(shared.start, shared.stop) - shift)
+                )
+            )
         covered = merged((*suspect.ranges, *suspect.unreadable))
         for g in good.segments_in(start - shift, stop - shift):
             missing += subtracted((g.range.shifted(shift),), covered)
-    return Comparison(tuple(sorted(areas, key=lambda a: a.range)), merged(missing), same_view)
+    columns = np.concatenate([np.empty((_COLUMNS, 0), np.int64), *(p.columns for p in parts)], axis=1)
+    order = np.lexsort((columns[1], columns[0]))
+    return Comparison(Areas(columns[:, order]), merged(missing), same_view, _together(units))
+
+
+def _together(units: Sequence[WrongUnits]) -> WrongUnits:
+    places = sorted(p for u in units for p in u.places)[:MOST_PLACES]
+    differing, risen, fallen = (sum(getattr(u, name) for u in units) for name in ("differing", "risen", "fallen"))
+    return WrongUnits(differing, risen, fallen, tuple(places))
 
 
 def aligned(good: MemoryImage, suspect: MemoryImage, chip: Chip) -> Iterator[tuple[int, Bytes, Bytes]]:
@@ -203,51 +316,98 @@ def _shifts(chip: Chip) -> tuple[int, int]:
     return alias, -alias
 
 
-def _areas(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[AddressRange]) -> list[Area]:
+def _areas(
+    good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[AddressRange]
+) -> tuple[Areas, WrongUnits]:
     """Classify equally long stretches that begin at `start` of the suspect's view."""
-    size, unit = suspect.size, chip.flash.program_unit
+    size, unit = int(suspect.size), chip.flash.program_unit
     in_flash = chip.canonical(start) in chip.flash_range
-    sector = chip.flash.sector_size if in_flash else size or 1
-    differs = good != suspect
-    state = np.zeros(size, np.uint8)  # per byte: 0 equal, 1 differs, 2 erased, 3 zero, 4 masked
-    state[_by_unit(differs, start, unit)] = 1
-    for code, value in ((2, chip.flash.erased), (3, 0)):
-        uniform = suspect == value
+    sector = chip.flash.sector_size if in_flash else 0
+    step = WINDOW // (sector or WINDOW) * (sector or WINDOW) or sector
+    parts, wrong = [np.empty((_COLUMNS, 0), np.int64)], [WrongUnits()]
+    at = 0
+    while at < size:
+        # Windows end on whole sectors and quad-words, so that none is cut in two.
+        stop = min(at + step - (start + at) % (sector or unit), size)
+        columns, units = _window(good[at:stop], suspect[at:stop], start + at, chip, masks, sector)
+        parts.append(columns)
+        wrong.append(units)
+        at = stop
+    columns = np.concatenate(parts, axis=1)
+    # What one window ends with and the next begins with is one area.
+    new = np.ones(columns.shape[1], np.bool_)
+    new[1:] = columns[2, 1:] != columns[2, :-1]
+    first = np.flatnonzero(new)
+    out = columns[:, first]
+    if first.size:
+        out[1] = columns[1, np.append(first[1:], columns.shape[1]) - 1]
+        out[3:6] = np.add.reduceat(columns[3:6], first, axis=1)
+    if in_flash:
+        zero = _STATES.index(AreaState.ZERO)
+        out[6] = (out[2] == zero) & (out[0] % sector == 0) & (out[1] % sector == 0)
+    return Areas(out), _together(wrong)
+
+
+def _window(
+    good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[AddressRange], sector: int
+) -> tuple[Numbers, WrongUnits]:
+    """Return the areas of one window as columns, and its wrong units; `sector` is 0 outside flash."""
+    size, unit = int(suspect.size), chip.flash.program_unit
+    canonical = chip.canonical(start)
+    hidden = (
+        [p for m in masks if (p := m.intersection(AddressRange(canonical, canonical + size))).size] if sector else []
+    )
+    if not hidden and np.array_equal(good, suspect):
+        return np.array([[start], [start + size], [_STATES.index(AreaState.EQUAL)], *[[0]] * 4], np.int64), WrongUnits()
+    changed = good ^ suspect
+    lead = start % (sector or unit)
+    differing = _per_unit(changed != 0, start, unit)
+    state = np.where(differing > 0, _STATES.index(AreaState.DIFFERS), _STATES.index(AreaState.EQUAL))
+    for kind, value in ((AreaState.ERASED, chip.flash.erased), (AreaState.ZERO, 0)):
+        other = _per_unit(suspect != value, start, unit)
         # A quad-word of nothing but the value, that differs, is erased (or zero) as a whole.
-        whole_units = ~_by_unit(~uniform, start, unit)
-        state[(state == 1) & whole_units] = code
-        if in_flash:
+        state[(state == _STATES.index(AreaState.DIFFERS)) & (other == 0)] = _STATES.index(kind)
+        if sector:
             # A whole such sector counts as one area even where the good board happens to hold the same value.
-            whole = ~_by_unit(~uniform, start, sector)
-            state[whole & _by_unit(differs, start, sector)] = code
-    if masks and in_flash:
-        canonical = chip.canonical(start)
-        for mask in masks:
-            part = mask.intersection(AddressRange(canonical, canonical + size))
-            if part.size:
-                here = slice(part.start - canonical, part.stop - canonical)
-                hidden = ~_by_unit(suspect[here] != 0, part.start, sector)
-                state[here][hidden] = 4
-    edges = np.flatnonzero(np.diff(state)) + 1
-    out = []
-    for a, b in zip([0, *edges.tolist()], [*edges.tolist(), size], strict=True):
-        if a == b:
-            continue
-        code, area = int(state[a]), AddressRange(start + a, start + b)
-        g, s = good[a:b], suspect[a:b]
-        if code in (0, 4):
-            out.append(Area(area, AreaState.EQUAL if code == 0 else AreaState.MASKED))
-            continue
-        fallen, risen = (int(np.bitwise_count(x).sum(dtype=np.int64)) for x in (g & ~s, s & ~g))
-        kind = (AreaState.DIFFERS, AreaState.ERASED, AreaState.ZERO)[code - 1]
-        mask_like = code == 3 and in_flash and area.start % sector == 0 and area.stop % sector == 0
-        out.append(Area(area, kind, int(np.count_nonzero(differs[a:b])), risen, fallen, mask_like))
-    return out
+            rows = (np.arange(state.size) + lead // unit) // (sector // unit)
+            whole = (np.bincount(rows, other) == 0) & (np.bincount(rows, differing) > 0)
+            state[whole[rows]] = _STATES.index(kind)
+    for part in hidden:
+        here = slice(part.start - canonical, part.stop - canonical)
+        held = _per_unit(suspect[here] != 0, part.start, sector)
+        skip = (start % unit + part.start - canonical) // unit
+        rows = (np.arange(-(-(part.start % unit + part.size) // unit)) + part.start % sector // unit) // (
+            sector // unit
+        )
+        masked = np.flatnonzero(held[rows] == 0) + skip
+        state[masked] = _STATES.index(AreaState.MASKED)
+    risen, fallen = (_per_unit(_ONES[x], start, unit) for x in (changed & suspect, changed & good))
+    counted = np.isin(state, [_STATES.index(s) for s in _COUNTED])
+    single = np.flatnonzero(counted & (risen + fallen == 1))
+    places = np.maximum(single * unit + start - start % unit, start)
+    units = WrongUnits(
+        int(np.count_nonzero(counted & (differing > 0))),
+        int(risen[single].sum()),
+        int(fallen[single].sum()),
+        tuple(places[:MOST_PLACES].tolist()),
+    )
+    first = np.flatnonzero(np.concatenate([[True], state[1:] != state[:-1]]))
+    begin = first * unit + start - start % unit
+    out = np.zeros((_COLUMNS, first.size), np.int64)
+    out[0], out[1] = np.maximum(begin, start), np.append(begin[1:], start + size)
+    out[2] = state[first]
+    for row, counts in ((3, differing), (4, risen), (5, fallen)):
+        out[row] = np.add.reduceat(np.where(counted, counts, 0), first)
+    return out, units
 
 
-def _by_unit(flags: npt.NDArray[np.bool_], start: int, unit: int) -> npt.NDArray[np.bool_]:
-    """Return, per byte, whether any byte of its `unit`-aligned unit is flagged."""
+def _per_unit(flags: npt.NDArray[np.generic], start: int, unit: int) -> Numbers:
+    """Return the sum of `flags`, which begin at address `start`, in each aligned unit."""
     lead = start % unit
-    padded = np.zeros(-(-(lead + flags.size) // unit) * unit, np.bool_)
-    padded[lead : lead + flags.size] = flags
-    return np.repeat(padded.reshape(-1, unit).any(axis=1), unit)[lead : lead + flags.size]
+    if lead or flags.size % unit:
+        padded = np.zeros(-(-(lead + flags.size) // unit) * unit, np.uint8)
+        padded[lead : lead + flags.size] = flags
+    else:
+        padded = flags.view(np.uint8)
+    out: Numbers = padded.reshape(-1, unit).sum(axis=1, dtype=np.int64)
+    return out

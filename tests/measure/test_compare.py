@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from h5diag.chip import load_chip
+from h5diag.measure import compare as module
 from h5diag.measure.compare import AreaState, bit_positions, compare
 from h5diag.memory import AddressRange, MemoryImage, Segment
 
@@ -122,3 +124,61 @@ def test_the_sums_are_those_of_the_bytes(at, length, value, skew):
     assert result.risen == np.bitwise_count(b & ~a).sum()
     assert sum(area.range.size for area in result.areas) == a.size
     assert bit_positions(good, suspect, result, CHIP).sum() == result.fallen + result.risen
+
+
+@given(st.integers(0, 1 << 32), st.sampled_from([NS, S, NS + 0xFE7, 0x20000003, 0x90000000]))
+def test_windows_change_nothing(seed, start):
+    rng = np.random.default_rng(seed)
+    a = rng.integers(0, 4, int(rng.integers(1, 60_000)), dtype=np.uint8) * np.uint8(85)
+    b = a.copy()
+    for _ in range(rng.integers(0, 7)):
+        at = int(rng.integers(0, a.size))
+        at -= at % 8192 if rng.random() < 0.4 else 0
+        b[at : at + int(rng.choice([1, 16, 100, 8192, 20_000]))] = rng.choice([0, 255, 7])
+    masks = [AddressRange(NS, NS + 0x2000 * int(rng.integers(1, 6)))] if rng.random() < 0.5 else []
+    whole = compare(image(a, start), image(b, start), CHIP, masks=masks)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "WINDOW", 1 << 14)
+        cut = compare(image(a, start), image(b, start), CHIP, masks=masks)
+    assert cut == whole
+    assert cut.units == whole.units
+    counted = [x for x in whole.areas if x.state in (AreaState.DIFFERS, AreaState.ERASED, AreaState.ZERO)]
+    assert whole.differing_bytes == sum(x.differing_bytes for x in counted)
+    assert [x.range for x in whole.areas] == sorted(x.range for x in whole.areas)
+
+
+def test_single_bits_that_rose_one_in_each_quad_word():
+    rng = np.random.default_rng(3)
+    bad = CODE.copy()
+    units = np.sort(rng.choice(CODE.size // 16, 40, replace=False))
+    for u in units.tolist():
+        at = u * 16 + int(rng.integers(16))
+        bad[at] |= 1 << int(np.flatnonzero(~np.unpackbits(CODE[at : at + 1], bitorder="little").astype(bool))[0])
+    found = compare(image(CODE), image(bad), CHIP).units
+    assert (found.differing, found.risen, found.fallen) == (40, 40, 0)
+    assert found.places == tuple((NS + units * 16).tolist())
+    assert found.only_risen
+
+
+def test_a_quad_word_with_two_wrong_bits_or_a_fallen_one_is_no_lone_rise():
+    two, fell = CODE.copy(), CODE.copy()
+    two[32:34] ^= 0xFF
+    at = int(np.flatnonzero(CODE[64:80] & 1)[0]) + 64
+    fell[at] ^= 1
+    assert not compare(image(CODE), image(two), CHIP).units.only_risen
+    found = compare(image(CODE), image(fell), CHIP).units
+    assert (found.differing, found.risen, found.fallen) == (1, 0, 1)
+    assert not found.only_risen
+    assert not compare(image(CODE), image(CODE), CHIP).units.only_risen
+
+
+def test_areas_are_a_sequence_like_any_other():
+    bad = CODE.copy()
+    bad[0x100] ^= 1
+    areas = compare(image(CODE), image(bad), CHIP).areas
+    assert len(areas) == 3
+    assert areas[-1] == list(areas)[2]
+    assert list(areas[1:]) == list(areas)[1:]
+    assert areas == tuple(areas)
+    assert areas != tuple(areas)[:2]
+    assert hash(areas) == hash(compare(image(CODE), image(bad), CHIP).areas)
