@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import signal
 import subprocess
@@ -13,9 +14,12 @@ from pathlib import Path
 
 from h5diag.case.samples import data_folder, notebook_folder
 from h5diag.errors import InputError
+from h5diag.evidence.door import read_evidence
+from h5diag.limits import LAYOUT
 
 FIRST = "01_is_this_chip_faulty.ipynb"
 SETTINGS = Path(__file__).resolve().parent / "lab_settings"
+KERNELS = Path(__file__).resolve().parent / "jupyter"
 _NOT_COPIED = ("__pycache__", ".ipynb_checkpoints", "*.pyc", "build_*.py")
 
 
@@ -78,10 +82,9 @@ def _copy(source: Path, target: Path, top: Path, written: list[str], kept: list[
 def lab_command(copied: Copied, *, browser: bool = True, extra: Sequence[str] = ()) -> list[str]:
     """Return the command line that starts JupyterLab on the first notebook, on loopback only."""
     command = [
-        sys.executable,
-        "-m",
-        "jupyterlab",
-        copied.first.name,
+        *(sys.executable, "-P", "-m", "jupyterlab"),
+        str(copied.first.resolve()),
+        f"--ServerApp.root_dir={copied.folder.resolve()}",
         f"--LabApp.app_settings_dir={SETTINGS}",
         "--ServerApp.ip=127.0.0.1",
     ]
@@ -94,14 +97,24 @@ def require_voila() -> None:
         raise InputError("the page needs voila, which is not installed", advice="pip install 'h5diag[app]'")
 
 
+def require_own(copied: Copied) -> None:
+    """Raise InputError when the first notebook is not this version's: a page runs all of it without being asked."""
+    ours = (notebook_folder() / FIRST).read_bytes()
+    if read_evidence(copied.first, limit=LAYOUT).data != ours:
+        raise InputError(
+            "is not the notebook of this version, and a page runs it at once",
+            source=str(copied.first),
+            advice="give an empty folder with --dir, or look at it first with h5diag lab",
+        )
+
+
 def app_command(copied: Copied, *, port: int, browser: bool = True) -> list[str]:
-    """Return the command line that serves the first notebook as a page, on loopback only."""
+    """Return the command line that serves the first notebook as a page: on loopback, to who has the token."""
     command = [
-        sys.executable,
-        "-m",
-        "voila",
-        copied.first.name,
+        *(sys.executable, "-P", "-m", "voila"),
+        str(copied.first.resolve()),
         "--Voila.ip=127.0.0.1",
+        "--Voila.auto_token=True",
         f"--port={port}",
         "--theme=light",
         "--show_tracebacks=True",
@@ -109,14 +122,28 @@ def app_command(copied: Copied, *, port: int, browser: bool = True) -> list[str]
     return [*command, *([] if browser else ["--no-browser"])]
 
 
-def run(command: Sequence[str], folder: Path) -> int:
-    """Run a server in a folder until it ends, or until Ctrl-C or a request to end; it never outlives this process."""
+def server_environment(token: str = "") -> dict[str, str]:
+    """Return the environment of a server that nothing in the user's folder configures or shadows.
+
+    Python takes no module from the folder where it is started (``jupyterlab.py``, ``json.py``), and the kernel is the
+    one beside this module, which takes none either and loads matplotlib with h5diag's settings first.
+    """
+    known = [str(KERNELS), *filter(None, [os.environ.get("JUPYTER_PATH")])]
+    own = {"PYTHONSAFEPATH": "1", "JUPYTER_PATH": os.pathsep.join(known)}
+    return {**os.environ, **own, **({"JUPYTER_TOKEN": token} if token else {})}
+
+
+def run(command: Sequence[str], token: str = "") -> int:
+    """Run a server until it ends, or until Ctrl-C or a request to end; it never outlives this process.
+
+    It is started in a folder of this package: Jupyter and voila read settings from where they are started.
+    """
 
     def ended(*_: object) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, ended)
-    process = subprocess.Popen(list(command), cwd=folder)
+    process = subprocess.Popen(list(command), cwd=SETTINGS, env=server_environment(token))
     try:
         return process.wait()
     except KeyboardInterrupt:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from secrets import token_urlsafe
 
 from h5diag.app.cli.command import Command, Result, number
 from h5diag.show import printing
@@ -34,17 +35,19 @@ def _lab(options: Namespace) -> Result:
     if options.copy_only:
         return Result(document, text)
     printing.remark(text)
-    return Result(document, "", 1 if run(lab_command(copied, browser=not options.no_browser), copied.folder) else 0)
+    return Result(document, "", 1 if run(lab_command(copied, browser=not options.no_browser)) else 0)
 
 
 def _app(options: Namespace) -> Result:
-    from h5diag.app.lab import app_command, copy_out, require_voila, run
+    from h5diag.app.lab import app_command, copy_out, require_own, require_voila, run
 
     require_voila()
     copied = copy_out(options.dir)
+    require_own(copied)
+    token = token_urlsafe(24)
     command = app_command(copied, port=options.port, browser=not options.no_browser)
-    printing.remark(f"serving {copied.first} on http://127.0.0.1:{options.port}/ (Ctrl-C ends it)")
-    return Result({"dir": str(copied.folder), "port": options.port}, "", 1 if run(command, copied.folder) else 0)
+    printing.remark(f"serving {copied.first} on http://127.0.0.1:{options.port}/?token={token} (Ctrl-C ends it)")
+    return Result({"dir": str(copied.folder), "port": options.port}, "", 1 if run(command, token) else 0)
 
 
 COMMANDS = (

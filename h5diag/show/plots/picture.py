@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import base64
-import io
-import re
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
+
+from h5diag.evidence.door import write_whole
+from h5diag.show.plots._matplotlib import figure_of, png, svg
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +54,12 @@ def picture(ax: Axes, *, name: str, alt: str, pixels: bool = False) -> Picture:
 
     With `pixels` it is a PNG, which holds no text whatever the plot says.
     """
-    figure, title, out = _figure(ax), ax.get_title(loc="left"), io.BytesIO()
+    figure, title = figure_of(ax), ax.get_title(loc="left")
     if pixels:
-        _write_png(figure, out, 130)
-        return Picture(name, title, alt, out.getvalue(), "png")
-    with rc_context({"svg.hashsalt": name, "svg.fonttype": "path"}):
-        FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
-    # The backend repeats every text in a comment, which doubles the size.
-    return Picture(name, title, alt, re.sub(rb"\s*<!--.*?-->", b"", out.getvalue(), flags=re.DOTALL))
+        return Picture(name, title, alt, png(figure, 130), "png")
+    return Picture(name, title, alt, svg(figure, name))
 
 
 def save_png(ax: Axes, path: Path, *, dpi: int = 110) -> None:
     """Write the figure of these axes as a PNG."""
-    _write_png(_figure(ax), path, dpi)
-
-
-def _write_png(figure: Figure, out: Path | io.BytesIO, dpi: int) -> None:
-    FigureCanvasAgg(figure)
-    figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
-
-
-def _figure(ax: Axes) -> Figure:
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        raise ValueError("the axes belong to no figure")
-    return figure
+    write_whole(path, png(figure_of(ax), dpi))

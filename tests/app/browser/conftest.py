@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from h5diag.app.lab import Copied, copy_out, lab_command
+from h5diag.app.lab import SETTINGS, Copied, copy_out, lab_command, server_environment
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARTEFACTS = Path(os.environ.get("H5DIAG_ARTEFACTS", Path(__file__).resolve().parents[3] / "artefacts"))
@@ -92,7 +92,7 @@ def start_lab(top: Path) -> tuple[subprocess.Popen[bytes], Lab]:
     )
     with (top / "lab.log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=copied.folder, env={**os.environ, **private}, stdout=log, stderr=subprocess.STDOUT
+            command, cwd=SETTINGS, env={**server_environment(), **private}, stdout=log, stderr=subprocess.STDOUT
         )
     lab = Lab(f"http://127.0.0.1:{port}", copied.folder)
 

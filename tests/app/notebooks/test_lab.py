@@ -46,7 +46,8 @@ def test_the_server_is_for_this_machine_only(tmp_path: Path) -> None:
     copied = lab.copy_out(tmp_path / "w")
     for command in (lab.lab_command(copied), lab.app_command(copied, port=8866)):
         assert next(a for a in command if "ip=" in a).endswith("127.0.0.1")
-        assert lab.FIRST in command
+        assert str(copied.first.resolve()) in command
+        assert "-P" in command
     settings = json.loads((lab.SETTINGS / "overrides.json").read_text("utf-8"))
     assert settings["@jupyterlab/apputils-extension:notification"]["fetchNews"] == "false"
     assert settings["@jupyterlab/notebook-extension:tracker"]["windowingMode"] == "none"
@@ -57,7 +58,7 @@ def test_the_server_is_for_this_machine_only(tmp_path: Path) -> None:
 def test_a_server_never_outlives_its_command(tmp_path: Path) -> None:
     server = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
     code = (f"import sys; from pathlib import Path; from h5diag.app.lab import run; "
-            f"run([sys.executable, '-c', {server!r}], Path({str(tmp_path)!r}))")
+            f"run([sys.executable, '-c', {server!r}])")
     with subprocess.Popen([sys.executable, "-c", code]) as process:
         end = time.monotonic() + 60
         while not ((tmp_path / "pid").is_file() and (tmp_path / "pid").read_text()) and time.monotonic() < end:
