@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from h5diag.app.front import correlate as correlate
     from h5diag.app.front import diagnose as diagnose
     from h5diag.app.front import examine as examine
+    from h5diag.app.front import load_case as load_case
     from h5diag.app.front import locate as locate
+    from h5diag.app.front import read_loader as read_loader
     from h5diag.app.front import read_loader_log as read_loader_log
     from h5diag.app.front import read_log as read_log
     from h5diag.app.front import read_memory as read_memory
     from h5diag.app.front import read_options as read_options
     from h5diag.app.front import sort_evidence as sort_evidence
     from h5diag.app.front import write_memory as write_memory
-    from h5diag.case import load_case as load_case
     from h5diag.chip import load_chip as load_chip
     from h5diag.layout import load_layout as load_layout
-    from h5diag.measure.loader.elf import read_loader as read_loader
     from h5diag.memory import AddressRange as AddressRange
     from h5diag.memory import MemoryImage as MemoryImage
     from h5diag.probe.board import connect as connect
@@ -35,12 +35,10 @@ __version__ = "0.2.0"
 
 _HOMES = {
     "app.front": "read_memory write_memory read_options read_log locate correlate compare examine sort_evidence "
-    "diagnose capture_script read_loader_log",
+    "diagnose capture_script load_case read_loader read_loader_log",
     "layout": "load_layout",
     "chip": "load_chip",
-    "case": "load_case",
     "probe.board": "connect list_probes",
-    "measure.loader.elf": "read_loader",
     "memory": "MemoryImage AddressRange",
 }
 _PLACES = {name: home for home, names in _HOMES.items() for name in names.split()}

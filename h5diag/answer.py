@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-VIEWS = "h5diag.show.answers"
+VIEWS, PANELS = "h5diag.show.answers", "h5diag.app.panels"
 
 
 class Answer:
@@ -38,6 +38,10 @@ class Answer:
     def plot(self, **options: Any) -> Any:
         """Return a `Picture` of it; InputError where there is nothing to draw."""
         return views().plot(self, **options)
+
+    def interact(self) -> Any:
+        """Return controls for it, to click in a notebook; InputError where there are none."""
+        return views(PANELS).interact(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON document of the command line as plain dicts, lists, strings and numbers."""

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
 from h5diag.errors import InputError
@@ -21,8 +21,10 @@ from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Origin, Pro
 if TYPE_CHECKING:
     from h5diag.case import Case
     from h5diag.judge import Diagnosis
+    from h5diag.judge.across import Boards
     from h5diag.measure.compare import Comparison
     from h5diag.measure.firmware import ElfMap, Overview
+    from h5diag.measure.loader.elf import LoaderFile
     from h5diag.measure.loader.vb3 import LoaderLog
     from h5diag.measure.locate import Correlation, Placement
     from h5diag.measure.logs import LogReading
@@ -35,6 +37,24 @@ ChipLike = Chip | str | None
 LayoutLike = Layout | str | os.PathLike[str] | None
 
 
+SAMPLE = "sample:"
+"""A path that begins so is one of the bundled samples: ``sample:founding/good.hex``."""
+
+
+def path_of(source: str | os.PathLike[str]) -> str:
+    """Return a path as it is; that of a bundled sample where it begins with ``sample:``."""
+    path = os.fspath(source)
+    if not path.startswith(SAMPLE):
+        return path
+    from h5diag.case.samples import data_folder
+
+    found = data_folder() / path.removeprefix(SAMPLE)
+    if not found.exists():
+        names = ", ".join(sorted(p.parent.name for p in data_folder().glob("*/case.toml")))
+        raise InputError("there is no such sample", source=path, advice=f"cases: {names}")
+    return str(found)
+
+
 def read_memory(source: Memory, *, base: int | None = None) -> MemoryImage:
     """Return memory out of a file, an object of another library, or bytes.
 
@@ -42,7 +62,8 @@ def read_memory(source: Memory, *, base: int | None = None) -> MemoryImage:
     ----------
     source
         Path of a ``.bin .hex .srec .elf .uf2`` file or a text of lines ``address : words`` (told by content); an
-        ``intelhex.IntelHex``; bytes or an array of ``uint8``; a pair of bytes and their address; a `MemoryImage`.
+        ``intelhex.IntelHex``; bytes or an array of ``uint8``; a pair of one of
+        these and its address; a `MemoryImage`.
     base
         Bus address of the first byte of a binary or of bytes. A file without one is taken at 0x08000000, with a
         remark that this was assumed; bytes need it.
@@ -54,10 +75,10 @@ def read_memory(source: Memory, *, base: int | None = None) -> MemoryImage:
     """
     if isinstance(source, MemoryImage):
         return source
-    if isinstance(source, str | os.PathLike):
-        return read_image(source, base=base)
     if isinstance(source, tuple) and len(source) == 2:
         source, base = source
+    if isinstance(source, str | os.PathLike):
+        return read_image(path_of(source), base=base)
     if hasattr(source, "tobinarray"):
         return from_intelhex(source)
     if base is None:
@@ -164,7 +185,7 @@ def correlate(
     if placement is None:
         placement = locate(a, b, layout=about.layout, chip=about.chip, progress=progress, cancel=cancel)
     found = count(a, b, placement, layout=about.layout, chip=about.chip, progress=progress, cancel=cancel)
-    return replace(found, choice=about.choice)
+    return replace(found, choice=about.choice, reference=a, dump=b)
 
 
 def compare(
@@ -241,7 +262,7 @@ def text_of(source: str | os.PathLike[str]) -> str:
 
     if isinstance(source, str) and "\n" in source:
         return source
-    text = decode_text(read_evidence(source, limit=TEXT).data)
+    text = decode_text(read_evidence(path_of(source), limit=TEXT).data)
     if not text.strip():
         raise InputError("is empty", source=str(source), advice="save or copy it again")
     return text
@@ -300,7 +321,7 @@ def examine(
     dump = read_memory(memory, base=base)
     about = subject_of(chip, layout, (dump,))
     slots, remarks = about.layout, list(dump.origin.remarks)
-    opening = [load_decrypt_key(os.fspath(k)) for k in decrypt_keys]
+    opening = [load_decrypt_key(path_of(k)) for k in decrypt_keys]
     assumed = dump.origin.kind == "bin" and base is None and any("assumed" in r for r in dump.origin.remarks)
     if slots and assumed and any(i.address == dump.span.start for i in find_images(dump)):
         slots = None  # it is no dump but one image whose place nobody named
@@ -313,7 +334,7 @@ def examine(
         layout=slots,
         loader=Loader(loader) if loader else None,
         mode=Mode(boot_mode) if boot_mode else None,
-        verify_keys=[load_verify_key(os.fspath(k)) for k in verify_keys],
+        verify_keys=[load_verify_key(path_of(k)) for k in verify_keys],
         decrypt_keys=opening,
         builds=[Build(_called(b), read_memory(b, base=build_base), _symbols(b)) for b in builds],
     )
@@ -334,6 +355,7 @@ def examine(
 
 
 def _called(build: Memory) -> str:
+    build = build[0] if isinstance(build, tuple) else build
     return os.fspath(build) if isinstance(build, str | os.PathLike) else "build"
 
 
@@ -341,16 +363,16 @@ def _symbols(build: Memory) -> ElfMap | None:
     from h5diag.evidence.files import Kind, tell_kind
     from h5diag.measure.firmware import read_elf_map
 
-    if not isinstance(build, str | os.PathLike) or tell_kind(Path(build)) is not Kind.ELF:
+    if not isinstance(build, str | os.PathLike) or tell_kind(Path(path_of(build))) is not Kind.ELF:
         return None
-    return read_elf_map(os.fspath(build))
+    return read_elf_map(path_of(build))
 
 
 def read_loader_log(source: str | os.PathLike[str]) -> LoaderLog:
     """Return a log of verbosity 3 of the programmer at work with an external loader: a path, or the text itself."""
     from h5diag.measure.loader.vb3 import parse_log, read_log
 
-    return parse_log(str(source)) if not name_of(source) else read_log(os.fspath(source))
+    return parse_log(str(source)) if not name_of(source) else read_log(path_of(source))
 
 
 def read_options(
@@ -396,16 +418,46 @@ def read_log(source: str | os.PathLike[str], *, chip: str = "", layout: LayoutLi
     return explain_text(text_of(source), chip=chip, layout=slots, source=name_of(source))
 
 
+def load_case(folder: str | os.PathLike[str]) -> Case:
+    """Return the evidence of a case: a folder with ``case.toml`` and the files that it names, each opened once."""
+    from h5diag.case import load_case as load
+
+    return load(path_of(folder))
+
+
+def read_loader(path: str | os.PathLike[str]) -> LoaderFile:
+    """Return an external loader out of its ``.stldr`` or ``.elf`` file."""
+    from h5diag.measure.loader.elf import read_loader as read
+
+    return read(path_of(path))
+
+
+@overload
 def diagnose(
     case: Case | str | os.PathLike[str], *, progress: Progress | None = None, cancel: Cancel | None = None
-) -> Diagnosis:
-    """Return the diagnosis of a case (a folder with ``case.toml``, or a `Case`): run all checks, weigh what they find."""
-    from h5diag.case import load_case
+) -> Diagnosis: ...
+@overload
+def diagnose(
+    case: list[Any] | tuple[Any, ...], *, progress: Progress | None = None, cancel: Cancel | None = None
+) -> Boards: ...
+def diagnose(case: Any, *, progress: Progress | None = None, cancel: Cancel | None = None) -> Any:
+    """Return the diagnosis of a case: run all checks, weigh what they find, choose the next test.
+
+    Parameters
+    ----------
+    case
+        A folder with ``case.toml``, or a `Case`. Of a list of them the boards come back beside each other, the one
+        that stands out first.
+    progress, cancel
+        Called with the fraction done; asked whether to stop.
+    """
     from h5diag.judge import diagnose as judge
 
-    return judge(
-        load_case(os.fspath(case)) if isinstance(case, str | os.PathLike) else case, progress=progress, cancel=cancel
-    )
+    if isinstance(case, list | tuple):
+        from h5diag.judge.across import beside
+
+        return beside([diagnose(c, cancel=cancel) for c in case])
+    return judge(load_case(case) if isinstance(case, str | os.PathLike) else case, progress=progress, cancel=cancel)
 
 
 def capture_script(shell: str = "sh", *, chip: ChipLike = None, layout: LayoutLike = None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from h5diag.answer import Answer
 from h5diag.case.records import FlashTest, Identity, Sweep
 from h5diag.evidence.door import EvidenceFile
 from h5diag.memory import Access, MemoryImage
@@ -90,7 +91,7 @@ class KnownImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Case(Answer):
     """The evidence of an investigation.
 
     Parameters

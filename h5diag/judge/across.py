@@ -6,12 +6,14 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
+from h5diag.answer import Answer
 from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis, deviations
 from h5diag.judge.findings import Finding, found
-from h5diag.judge.weighing import Status
+from h5diag.judge.weighing import Status, VerdictWord
 from h5diag.memory import AddressRange, MemoryImage, merged
 from h5diag.text import count_text
 
@@ -141,3 +143,27 @@ def boards_csv(diagnosis: Diagnosis) -> str:
             ]
         )
     return out.getvalue()
+
+
+_GRAVITY = (VerdictWord.FAULTY, VerdictWord.SUSPECT, VerdictWord.UNDECIDED, VerdictWord.SOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class Boards(Answer):
+    """Boards of one case or of many, the one that stands out first."""
+
+    boards: tuple[BoardDiagnosis, ...]
+
+    @property
+    def odd(self) -> BoardDiagnosis:
+        """The board that stands out: the gravest verdict, then the most that differs from its good dump."""
+        return self.boards[0]
+
+
+def beside(diagnoses: Sequence[Diagnosis]) -> Boards:
+    """Return the boards of several cases, the one that stands out first."""
+
+    def rank(b: BoardDiagnosis) -> tuple[int, int]:
+        return _GRAVITY.index(b.verdict.word), -b.measured.comparison.differing_bytes
+
+    return Boards(tuple(sorted((b for d in diagnoses for b in d.boards), key=rank)))

@@ -23,8 +23,11 @@ TOPICS = {
     "OptionBytes": "options",
     "SideBySide": "options",
     "LogReading": "options",
+    "Case": "case",
+    "Sorted": "case",
     "Diagnosis": "diagnosis",
     "BoardDiagnosis": "diagnosis",
+    "Boards": "diagnosis",
 }
 """Name of a result's class, and the module of this wing that shows it."""
 

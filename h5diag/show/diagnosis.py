@@ -13,6 +13,7 @@ import numpy as np
 
 from h5diag import __version__
 from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis, Finding, Hypothesis, Measured, Status, VerdictWord
+from h5diag.judge.across import Boards
 from h5diag.judge.document import diagnosis_document, input_remarks
 from h5diag.measure.options import Setting, Weight, compare_options
 from h5diag.show.answers import View
@@ -287,14 +288,9 @@ def _plot(b: BoardDiagnosis, **options: Any) -> Any:
     return picture(plot_memory_map(b, **options), name="memory-map", alt=map_words(b))
 
 
-def _frame_document(b: BoardDiagnosis) -> dict[str, Any]:
+def board_document(b: BoardDiagnosis) -> dict[str, Any]:
+    """Return the document of one board alone."""
     return diagnosis_document(Diagnosis(b.measured.case, (b,)))
-
-
-VIEWS = {
-    Diagnosis: View(diagnosis_sheet, diagnosis_document, lambda d, **options: _plot(d.first, **options), "hypotheses"),
-    BoardDiagnosis: View(board_sheet, _frame_document, _plot, "hypotheses"),
-}
 
 
 def boards_table(boards: Sequence[BoardDiagnosis]) -> Table:
@@ -315,3 +311,40 @@ def boards_table(boards: Sequence[BoardDiagnosis]) -> Table:
         ),
         most=500,
     )
+
+
+def boards_headline(x: Boards) -> str:
+    """Return which of many boards stands out, and what for."""
+    odd, c = x.odd, x.odd.measured.comparison
+    others = len(x.boards) - 1
+    why = ", ".join(h.cause.text for h in odd.verdict.of(Status.SUPPORTED)) or "no cause is supported"
+    return (
+        f"{odd.name} ({odd.measured.case.title}) stands out of {count_text(len(x.boards), 'board')}:"
+        f" {BADGES[odd.verdict.word][1]}; {why}; {size_text(c.differing_bytes)} of {size_text(c.compared_bytes)} differ"
+        f" from its good board."
+        + (f" {count_text(others, 'other stands', 'others stand')} below it." if others else "")
+    )
+
+
+def _boards_sheet(x: Boards) -> Sheet:
+    tone, badge = BADGES[x.odd.verdict.word]
+    return sheet(boards_headline(x), section("Boards", boards_table(x.boards)), tone=tone, badge=badge)
+
+
+def _boards_document(x: Boards) -> dict[str, Any]:
+    return {"odd": x.odd.name, "boards": [{"case": b.measured.case.title, **board_document(b)} for b in x.boards]}
+
+
+def _plot_boards(x: Boards, kind: str = "sectors", **options: Any) -> Any:
+    from h5diag.show.plots import picture, plot_causes
+    from h5diag.show.plots.bits import plot_boards
+
+    draw = plot_causes if kind == "causes" else plot_boards
+    return picture(draw(x.boards, **options), name=kind, alt=boards_headline(x))
+
+
+VIEWS = {
+    Diagnosis: View(diagnosis_sheet, diagnosis_document, lambda d, **options: _plot(d.first, **options), "hypotheses"),
+    BoardDiagnosis: View(board_sheet, board_document, _plot, "hypotheses"),
+    Boards: View(_boards_sheet, _boards_document, _plot_boards, "boards"),
+}

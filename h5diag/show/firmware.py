@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from h5diag.measure.firmware import (
+    ExaminedImage,
     JudgedImage,
     Link,
     Match,
@@ -247,12 +249,11 @@ def _sheet(o: Overview) -> Sheet:
 def _image_section(judged: JudgedImage) -> Section | None:
     i = judged.examined
     title = f"Image at 0x{i.image.address:08X}, version {i.image.header.version}, slot {i.slot or 'none'}"
-    return section(f"{title}: {judged.state.value}", facts([("state", judged.reason), *image_facts(judged)]))
+    return section(f"{title}: {judged.state.value}", facts([("state", judged.reason), *image_facts(i)]))
 
 
-def image_facts(judged: JudgedImage) -> list[tuple[str, str]]:
+def image_facts(i: ExaminedImage) -> list[tuple[str, str]]:
     """Return what is known of an image, a name and a sentence each."""
-    i = judged.examined
     v, header, t = i.verification, i.image.header, i.trailer
     alternative = f" (or {v.body.alternative})" if v.body.alternative else ""
     decrypted = f"{v.decrypted_hash.value}: {v.decrypted_reason}" if v.decrypted_hash.value != "not-checked" else ""
@@ -269,28 +270,28 @@ def image_facts(judged: JudgedImage) -> list[tuple[str, str]]:
     ]
 
 
-def slot_facts(o: Overview, s: SlotState) -> list[tuple[str, str]]:
+def slot_facts(s: SlotState) -> list[tuple[str, str]]:
     """Return what is known of a slot, the most important first."""
     t = s.content.trailer
     out = [("state", f"{s.state.value}: {s.reason}"), ("next boot", s.next_boot.text)]
     out += [("open point", point) for point in s.open_points]
-    for judged in o.images:
-        if judged.examined.slot == s.slot:
-            out += [("image", f"version {judged.examined.image.header.version}"), *image_facts(judged)]
+    for i in s.content.images:
+        where = f"version {i.image.header.version} at 0x{i.image.address:08X}"
+        out += [("image", where), *(pair for pair in image_facts(i) if pair[1])]
     trailer = f"magic {t.magic.value}, image_ok {t.image_ok.value}, copy_done {t.copy_done.value}"
     return [*out, ("slot's trailer", trailer)]
 
 
-def slots_words(o: Overview) -> str:
+def slots_words(slots: Sequence[SlotState]) -> str:
     """Return the state of each slot, in a sentence."""
-    return "; ".join(f"{s.slot.name}: {s.state.value}" for s in o.slots) or "no slot is known"
+    return "; ".join(f"{s.slot.name}: {s.state.value}" for s in slots) or "no slot is known"
 
 
 def _plot(o: Overview, **options: Any) -> Any:
     from h5diag.show.plots.picture import picture
     from h5diag.show.plots.slots import plot_slots
 
-    return picture(plot_slots(o.slots, **options), name="slots", alt=slots_words(o))
+    return picture(plot_slots(o.slots, **options), name="slots", alt=slots_words(o.slots))
 
 
 VIEWS = {Overview: View(_sheet, _document, _plot, "images")}

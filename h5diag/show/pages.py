@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
+from h5diag.chip import Chip
 from h5diag.errors import InputError
 from h5diag.judge import Measured
 from h5diag.layout import Slot
@@ -41,12 +43,18 @@ class HexPages:
         What they are called.
     marks
         (address, text) where something begins, such as a slot.
+    masked
+        Ranges of which a reader was not shown the content: what differs there is no difference.
+    aliases
+        Other names of the same cells: a range, and how far it lies above the canonical one.
     """
 
     left: MemoryImage
     right: MemoryImage = field(default_factory=MemoryImage)
     names: tuple[str, str] = ("", "")
     marks: tuple[tuple[int, str], ...] = ()
+    masked: tuple[AddressRange, ...] = ()
+    aliases: tuple[tuple[AddressRange, int], ...] = ()
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
@@ -57,19 +65,27 @@ class HexPages:
         return tuple(Block(s.start, s.size // ROW) for s in spans)
 
     @cached_property
-    def differences(self) -> tuple[AddressRange, ...]:
-        """Where both are known and differ, in address order; joined over less than a row of equal bytes."""
-        found = []
+    def differences(self) -> npt.NDArray[np.int64]:
+        """Where both are known and differ and neither was masked, ``int64 (n, 2)``: starts and stops, in order.
+
+        Differences with less than a row of equal bytes between them are one.
+        """
+        starts, stops = [], []
         for s in self.left.segments:
             for t in self.right.segments_in(s.start, s.stop):
                 for at in range(t.start, t.stop, _PIECE):
                     stop = min(t.stop, at + _PIECE)
                     apart = s.data[at - s.start : stop - s.start] != t.data[at - t.start : stop - t.start]
-                    edges = np.flatnonzero(np.diff(np.concatenate(([False], apart, [False])).view(np.int8)))
-                    found += [
-                        AddressRange(at + int(a), at + int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)
-                    ]
-        return _joined(found)
+                    for hole in self.masked:
+                        apart[max(0, hole.start - at) : max(0, hole.stop - at)] = False
+                    edges = np.flatnonzero(np.diff(np.concatenate(([False], apart, [False])).view(np.int8))) + at
+                    starts.append(edges[::2])
+                    stops.append(edges[1::2])
+        if not starts:
+            return np.empty((0, 2), np.int64)
+        first, last = np.concatenate(starts), np.concatenate(stops)
+        new = np.append(True, first[1:] - last[:-1] >= ROW)[: first.size]
+        return np.stack((first[new], last[np.append(new[1:], True)[: first.size]]), axis=1)
 
     def page(self, start: int, rows: int) -> tuple[bytes, bytes, bytes]:
         """Return left bytes, right bytes and flags of `rows` rows from address `start`."""
@@ -82,39 +98,50 @@ class HexPages:
 
     def difference_after(self, address: int, *, backward: bool = False) -> AddressRange | None:
         """Return the first difference that begins after an address (before it with `backward`), or None at the end."""
-        starts = [d.start for d in self.differences]
-        i = bisect_right(starts, address) if not backward else bisect_right(starts, address - 1) - 1
-        return self.differences[i] if 0 <= i < len(starts) else None
+        starts = self.differences[:, 0]
+        i = int(np.searchsorted(starts, address, "left" if backward else "right")) - backward
+        return AddressRange(*map(int, self.differences[i])) if 0 <= i < starts.size else None
+
+    def first_equal(self) -> int | None:
+        """Return the first row where both hold the same content (no fill), None when there is none."""
+        for s in self.left.segments:
+            for t in self.right.segments_in(s.start, s.stop):
+                at = -(-t.start // ROW) * ROW
+                rows = (t.stop - at) // ROW
+                if rows <= 0:
+                    continue
+                a = s.data[at - s.start : at - s.start + rows * ROW].reshape(rows, ROW)
+                b = t.data[at - t.start : at - t.start + rows * ROW].reshape(rows, ROW)
+                hits = np.flatnonzero((a == b).all(axis=1) & (a != a[:, :1]).any(axis=1))
+                if hits.size:
+                    return at + int(hits[0]) * ROW
+        return None
+
+    def canonical(self, address: int) -> int:
+        """Return an address of any alias as the pages name its cell."""
+        return next((address - shift for where, shift in self.aliases if address in where), address)
 
     def find(self, query: str, after: int) -> AddressRange | None:
-        """Return the first place after an address, wrapping round, where either dump holds what was asked for.
+        """Return the nearest place after an address, wrapping round, where either dump holds what was asked for.
 
         Raises
         ------
         InputError
             When nothing was asked for.
         """
-        wanted = parse_query(query)
-        for dump in (self.left, self.right):
-            starts = [s.start for s in dump.segments]
-            order = [*range(max(0, bisect_right(starts, after) - 1), len(starts)), *range(len(starts))]
-            for n, i in enumerate(order):
-                s = dump.segments[i]
-                begin = max(0, after + 1 - s.start) if n == 0 else 0
-                at = s.data.tobytes().find(wanted, begin)
-                if at >= 0:
-                    return AddressRange(s.start + at, s.start + at + len(wanted))
+        wanted = re.compile(re.escape(parse_query(query)), re.DOTALL)
+        for begin in (after + 1, 0):
+            hits = [m for dump in (self.left, self.right) if (m := _found(dump, wanted, begin)) is not None]
+            if hits:
+                return min(hits)
         return None
 
 
-def _joined(ranges: list[AddressRange]) -> tuple[AddressRange, ...]:
-    out: list[AddressRange] = []
-    for r in ranges:
-        if out and r.start - out[-1].stop < ROW:
-            out[-1] = AddressRange(out[-1].start, r.stop)
-        else:
-            out.append(r)
-    return tuple(out)
+def _found(dump: MemoryImage, wanted: re.Pattern[bytes], begin: int) -> AddressRange | None:
+    for s in dump.segments:
+        if s.stop > begin and (m := wanted.search(s.data.data, max(0, begin - s.start))):
+            return AddressRange(s.start + m.start(), s.start + m.end())
+    return None
 
 
 def parse_query(query: str) -> bytes:
@@ -131,26 +158,31 @@ def parse_query(query: str) -> bytes:
 def pages_of(m: Measured) -> HexPages:
     """Return good and suspect dump side by side, both by canonical addresses, with the slots as marks."""
     slots: tuple[Slot, ...] = m.layouts[0].slots if m.layouts else ()
-    view = _view_of(m, m.suspect.dump)
+    view = next((b for b in _bases(m.chip) if one_view(m.chip, m.suspect.dump, (b,)).size), m.chip.flash.base)
     return HexPages(
-        _seen(m, m.good.dump, view),
-        _seen(m, m.suspect.dump, view),
+        one_view(m.chip, m.good.dump, (view, *_bases(m.chip))),
+        one_view(m.chip, m.suspect.dump, (view, *_bases(m.chip))),
         (m.good.board.name, m.name),
         tuple((s.range.start, s.name) for s in slots),
+        merged((*m.good.masked, *m.suspect.masked)),
+        aliases_of(m.chip),
     )
 
 
-def _view_of(m: Measured, dump: MemoryImage) -> int:
-    bases = (m.chip.flash.base, m.chip.flash.secure_base)
-    return next(
-        (b for b in bases if any(r.overlaps(AddressRange(b, b + m.chip.flash.size)) for r in dump.ranges)), bases[0]
-    )
+def aliases_of(chip: Chip) -> tuple[tuple[AddressRange, int], ...]:
+    """Return the other names of the flash's cells: where they are, and how far above the canonical ones."""
+    size = chip.flash.size
+    return tuple((AddressRange(b, b + size), b - chip.flash.base) for b in _bases(chip)[1:])
 
 
-def _seen(m: Measured, dump: MemoryImage, view: int) -> MemoryImage:
-    """Return one view of a dump by canonical addresses: the wanted one, or the one that it has."""
-    for base in (view, m.chip.flash.base, m.chip.flash.secure_base):
-        seen = dump.crop(base, base + m.chip.flash.size)
+def _bases(chip: Chip) -> tuple[int, ...]:
+    return tuple(dict.fromkeys((chip.flash.base, chip.flash.secure_base)))
+
+
+def one_view(chip: Chip, dump: MemoryImage, bases: Sequence[int] = ()) -> MemoryImage:
+    """Return one view of a dump by canonical addresses, the first of these that it has; as it is when it has none."""
+    for base in bases or _bases(chip):
+        seen = dump.crop(base, base + chip.flash.size)
         if seen.size:
-            return seen.shifted(m.chip.flash.base - base)
-    return dump
+            return seen.shifted(chip.flash.base - base)
+    return MemoryImage() if len(bases) == 1 else dump

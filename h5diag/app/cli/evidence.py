@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from h5diag.app.cli.command import Command, Result
 from h5diag.show import printing
-
-if TYPE_CHECKING:
-    from h5diag.case.intake import BoardFiles, Sorted
+from h5diag.show.answers import view_of
+from h5diag.show.sheet import section
 
 _MODES = ("hotplug", "under-reset", "normal")
 
@@ -88,7 +87,13 @@ def _case(options: Namespace) -> Result:
         into=into,
     )
     found = write_case(found, folder)
-    return Result(_document(found, str(folder)), _text(found, str(folder)))
+    view = view_of(found)
+    sheet, last = view.sheet(found), section("", f"Next: h5diag diagnose {folder}")
+    sections = (*sheet.sections, *([last] if last else []))
+    return Result(
+        view.document(found) | {"case": str(folder)},
+        replace(sheet, headline=f"Case folder: {folder}", sections=sections),
+    )
 
 
 def _ask(question: str, answers: Sequence[str]) -> int:
@@ -99,59 +104,6 @@ def _ask(question: str, answers: Sequence[str]) -> int:
             return -1
         if line.isdecimal() and 1 <= int(line) <= len(answers):
             return int(line) - 1
-
-
-def _board(board: BoardFiles) -> dict[str, object]:
-    return {
-        "name": board.name,
-        "files": [{"file": e.path.name, "kind": e.role.value, "what": e.what} for e in board.files],
-    }
-
-
-def _document(found: Sorted, folder: str) -> dict[str, object]:
-    return {
-        "case": folder,
-        "missing": [{"what": m.what, "board": m.board, "decides": m.decides, "how": m.how} for m in found.missing],
-        "good": _board(found.boards.good) if found.boards.good.files else None,
-        "suspects": [_board(b) for b in found.boards.suspects],
-        "undecided": [_board(b) for b in found.boards.undecided],
-        "undecided_files": [str(e.path) for e in found.boards.loose],
-        "others": [{"file": e.path.name, "kind": e.role.value, "what": e.what} for e in found.rest],
-        "unused": [{"file": str(e.path), "what": e.what} for e in found.unused],
-        "remarks": list(found.remarks),
-    }
-
-
-def _text(found: Sorted, folder: str) -> str:
-    boards = [
-        *([("good board", found.boards.good)] if found.boards.good.files else []),
-        *(("suspect board", b) for b in found.boards.suspects),
-        *(("good or suspect? not known", b) for b in found.boards.undecided),
-    ]
-    width = max((len(e.path.name) for _, b in boards for e in b.files), default=0)
-    width = (
-        max(width, *(len(e.path.name) for e in (*found.rest, *found.unused)), 0)
-        if (found.rest or found.unused)
-        else width
-    )
-    lines = [f"case folder: {folder}"]
-    for what, board in boards:
-        lines += ["", f"{what}: {board.name}"]
-        lines += [f"  {e.path.name:<{width}}  {e.what}" for e in board.files]
-    if found.rest:
-        lines += ["", "for the whole case"]
-        lines += [f"  {e.path.name:<{width}}  {e.what}" for e in found.rest]
-    if found.unused:
-        lines += ["", "not used"]
-        lines += [f"  {e.path.name:<{width}}  {e.what}" for e in found.unused]
-    if found.remarks:
-        lines += ["", "remarks", *(f"  {r}" for r in found.remarks)]
-    if found.missing:
-        lines += ["", "missing, and what it would decide"]
-        for m in found.missing:
-            lines += [f"  {m.what}", f"    decides: {m.decides}", f"    how:     {m.how}"]
-    lines += ["", f"next: h5diag diagnose {folder}"]
-    return "\n".join(lines)
 
 
 def _capture_arguments(parser: ArgumentParser) -> None:

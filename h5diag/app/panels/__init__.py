@@ -1,10 +1,46 @@
 """JupyterLab controls: thin views on traitlets models. ipywidgets and anywidget live here alone."""
 
+from __future__ import annotations
+
+from typing import Any
+
 from h5diag.app.panels.evidence import EvidencePanel
 from h5diag.app.panels.hexview import HexView
 from h5diag.app.panels.investigation import Investigation
 from h5diag.app.panels.locate import LocatePanel
 from h5diag.app.panels.options import OptionsPanel
+from h5diag.app.panels.slide import SlidePanel
 from h5diag.app.panels.slots import SlotMap
+from h5diag.case import Case
+from h5diag.errors import InputError
+from h5diag.judge import Diagnosis
+from h5diag.measure.firmware import Overview
+from h5diag.measure.locate import Correlation
+from h5diag.measure.options import SideBySide
 
-__all__ = ["EvidencePanel", "HexView", "Investigation", "LocatePanel", "OptionsPanel", "SlotMap"]
+__all__ = [
+    "EvidencePanel",
+    "HexView",
+    "Investigation",
+    "LocatePanel",
+    "OptionsPanel",
+    "SlidePanel",
+    "SlotMap",
+    "interact",
+]
+
+
+def interact(result: Any) -> Any:
+    """Return the controls of a result; InputError where it has none."""
+    match result:
+        case Case():
+            return Investigation(str(result.folder))
+        case Diagnosis():
+            return Investigation(str(result.case.folder), diagnosis=result)
+        case Overview():
+            return SlotMap(result.slots)
+        case SideBySide():
+            return OptionsPanel(result=result)
+        case Correlation(reference=reference) if reference is not None:
+            return SlidePanel(result)
+    raise InputError(f"there are no controls for a {type(result).__name__}", advice="print it, or use .plot()")

@@ -1,5 +1,5 @@
 // A virtual list of rows over sparse memory. The kernel owns the bytes; pages are asked for as they come into view.
-const ROW = 16, HEIGHT = 20, PAGE = 64, VISIBLE = 22, SPARE = 3, TALLEST = 6000000, MOST_PAGES = 512;
+const ROW = 16, HEIGHT = 20, PAGE = 64, VISIBLE = 21, SPARE = 3, TALLEST = 6000000, MOST_PAGES = 512;
 const KNOWN = [1, 2], DIFFERS = 4;
 const hex = (value, digits) => value.toString(16).toUpperCase().padStart(digits, "0");
 
@@ -14,10 +14,9 @@ function render({ model, el }) {
       <label>Search <input type="text" data-field="search" size="22" spellcheck="false" placeholder="hex or text"></label>
       <span class="h5hex-say" role="status"></span>
     </div>
-    <div class="h5hex-head" aria-hidden="true"></div>
     <div class="h5hex-box" tabindex="0" role="region"
          aria-label="Memory; n next difference, p previous, slash search, g go to an address"><div class="h5hex-tall">
-      <div class="h5hex-rows"></div></div></div>`;
+      <div class="h5hex-head" aria-hidden="true"></div><div class="h5hex-rows"></div></div></div>`;
   const box = el.querySelector(".h5hex-box"), tall = el.querySelector(".h5hex-tall");
   const list = el.querySelector(".h5hex-rows"), say = el.querySelector(".h5hex-say");
   const head = el.querySelector(".h5hex-head");
@@ -27,7 +26,7 @@ function render({ model, el }) {
   function reset() {
     pages = new Map(); asked = new Set(); firsts = []; total = 0; top = 0;
     for (const [start, rows] of model.get("blocks")) { firsts.push([total, start, rows]); total += rows; }
-    tall.style.height = `${Math.min(Math.max(total, 1) * HEIGHT, TALLEST)}px`;
+    tall.style.height = `${Math.min((Math.max(total, 1) + 1) * HEIGHT, TALLEST)}px`;
     const names = model.get("names");
     head.textContent = "";
     for (const [cls, text] of [["a", "address"], ["l", names[0] || ""], ["r", model.get("both") ? names[1] || "" : ""]]) {

@@ -53,11 +53,17 @@ class HexView(anywidget.AnyWidget):  # type: ignore[misc]
             self.names = list(pages.names)
             self.both = bool(pages.right.size)
             self.message = ""
-            self.address = pages.blocks[0].start if pages.blocks else -1
+            self.address = self._begin()
             self.version += 1
 
+    def _begin(self) -> int:
+        """Return where to begin: at the first difference, else at the first byte."""
+        first = self.pages.difference_after(-1) if self.pages.right.size else None
+        return first.start if first else self.pages.blocks[0].start if self.pages.blocks else -1
+
     def jump(self, address: int) -> None:
-        """Mark the row of an address and scroll there; an address that no dump holds is said."""
+        """Mark the row of an address of any alias and scroll there; an address that no dump holds is said."""
+        address = self.pages.canonical(address)
         if any(address in r for r in (*self.pages.left.ranges, *self.pages.right.ranges)):
             self.message, self.address = "", int(address)
         else:
@@ -68,7 +74,8 @@ class HexView(anywidget.AnyWidget):  # type: ignore[misc]
         found = self.pages.difference_after(self.address, backward=backward)
         if found is None:
             where = "before" if backward else "after"
-            self.message = f"no difference {where} 0x{max(self.address, 0):08X}"
+            masked = " that is not masked" if self.pages.masked else ""
+            self.message = f"no difference{masked} {where} 0x{max(self.address, 0):08X}"
         else:
             self.jump(found.start)
 

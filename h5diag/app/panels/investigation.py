@@ -13,16 +13,15 @@ import traitlets
 from h5diag.app.panels.evidence import EvidenceModel, EvidencePanel, Loaded, Source, remarks_html
 from h5diag.app.panels.hexview import HexView
 from h5diag.app.panels.locate import LocateModel, LocatePanel
-from h5diag.app.panels.options import OptionsPanel
 from h5diag.app.panels.parts import JobBar, status_html
 from h5diag.app.panels.slots import SlotMap
 from h5diag.app.panels.work import Job
 from h5diag.case.samples import data_folder
-from h5diag.judge import BoardDiagnosis, Diagnosis, diagnose
-from h5diag.layout import preset_names
-from h5diag.measure.firmware import examine_firmware
+from h5diag.judge import BoardDiagnosis, Diagnosis, Measured, diagnose
+from h5diag.measure.options import beside
 from h5diag.memory import Cancel, Progress
-from h5diag.show.diagnosis import board_sheet, slots_table, weighing_table
+from h5diag.show.diagnosis import board_sheet, correlation_of, slots_table, weighing_table
+from h5diag.show.locate import MANY_PIECES
 from h5diag.show.pages import pages_of
 from h5diag.show.plots import plot_bits, plot_memory_map
 from h5diag.show.plots.live import follow, live
@@ -43,7 +42,7 @@ class InvestigationModel(traitlets.HasTraits):  # type: ignore[misc]
     result = traitlets.Tuple()
     board = traitlets.Int(0)
 
-    def __init__(self, case: str = "") -> None:
+    def __init__(self, case: str = "", diagnosis: Diagnosis | None = None) -> None:
         super().__init__()
         self.evidence, self.job = EvidenceModel(), Job()
         if case:
@@ -52,6 +51,8 @@ class InvestigationModel(traitlets.HasTraits):  # type: ignore[misc]
             self.evidence.kind = "bundled" if inside else "folder"
             setattr(self.evidence, self.evidence.kind, str(bundled) if inside else case)
         self.evidence.on_change(self._changed)
+        if diagnosis is not None:
+            self.result = (Loaded(diagnosis.case), diagnosis)
 
     @property
     def diagnosis(self) -> Diagnosis | None:
@@ -93,10 +94,12 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
     ----------
     case
         Name of a bundled case or path of a case folder to begin with.
+    diagnosis
+        What is known of it already.
     """
 
-    def __init__(self, case: str = "") -> None:
-        self.model = InvestigationModel(case)
+    def __init__(self, case: str = "", *, diagnosis: Diagnosis | None = None) -> None:
+        self.model = InvestigationModel(case, diagnosis)
         self.evidence = EvidencePanel(self.model.evidence)
         self.bar = JobBar(self.model.job, "Run the diagnosis")
         self.boards = widgets.Dropdown(options=[("", 0)], description="Board", layout=widgets.Layout(display="none"))
@@ -208,7 +211,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         self.map.children = (live(first, on_click=lambda x, _: self.jump(int(x))),)
         self.bits.children = (live(plot_bits(board)),)
         m = board.measured
-        if m.placement.regions:
+        if len(m.placement.regions) >= MANY_PIECES:
             second, piece = plot_dots(m.placement), m.placement.regions[0].reference_start
             alias = piece - m.chip.canonical(piece)
             follow(first, second, lambda x: x + alias, lambda x: x - alias)
@@ -223,14 +226,23 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         m = board.measured
         layout = m.layouts[0] if m.layouts else None
         if title == "Displaced pieces" and not self.locate.children:
-            model = LocateModel(layout=layout, reference=m.good.judged, dump=m.suspect.judged)
+            model = LocateModel(layout=layout, chip=m.chip, reference=m.good.judged, dump=m.suspect.judged)
+            model.result = (m.placement, correlation_of(m))
             self.locate.children = (LocatePanel(model, self.jump),)
         elif title == "Options" and not self.options.children:
-            texts = [t.text if (t := b.options or b.log) else "" for b in (m.good.board, m.suspect.board)]
-            known = layout.name if layout and layout.name in preset_names() else ""
-            self.options.children = (OptionsPanel(*texts, layout=known),)
-        elif title == "Slots" and layout and not self.slot_map.children:
-            self.slot_map.children = (SlotMap(examine_firmware(m.suspect.dump, m.chip, layout=layout)),)
+            self.options.children = (widgets.HTML(_options_html(m)),)
+        elif title == "Slots" and not self.slot_map.children:
+            self.slot_map.children = (SlotMap(m.suspect.slots),)
+
+
+def _options_html(m: Measured) -> str:
+    """Return the option bytes as they were measured, and the picture of what they protect."""
+    known = [(b.board.name, b.options) for b in (m.good, m.suspect) if b.options.settings]
+    if not known:
+        return status_html("No option bytes were given.")
+    names, boards = zip(*known, strict=True)
+    both = beside(names, boards, (m.choice,) * len(known), m.layouts[0] if m.layouts else None)
+    return both._repr_html_() + str(both.plot()._repr_html_())
 
 
 def _emptied(box: widgets.Box) -> None:

@@ -10,6 +10,7 @@ import traitlets
 
 from h5diag.app.panels.parts import JobBar, status_html
 from h5diag.app.panels.work import Job
+from h5diag.chip import Chip
 from h5diag.layout import Layout
 from h5diag.measure.locate import Correlation, Placement, correlate, locate
 from h5diag.memory import Cancel, MemoryImage, Progress
@@ -30,22 +31,29 @@ class LocateModel(traitlets.HasTraits):  # type: ignore[misc]
     deep = traitlets.Bool(False)
     result = traitlets.Tuple()
 
-    def __init__(self, *, layout: Layout | None = None, **traits: Any) -> None:
+    def __init__(self, *, layout: Layout | None = None, chip: Chip | None = None, **traits: Any) -> None:
         super().__init__(**traits)
-        self.boot_layout = layout
+        self.boot_layout, self.chip = layout, chip
         self.job = Job()
         self.observe(lambda _: self._changed(), ["reference", "dump", "transforms", "deep"])
 
     def run(self) -> None:
         """Search, off the event loop."""
-        reference, dump, layout = self.reference, self.dump, self.boot_layout
+        reference, dump, layout, chip = self.reference, self.dump, self.boot_layout, self.chip
         transforms, deep = self.transforms, self.deep
 
         def work(progress: Progress, cancel: Cancel) -> tuple[Placement, Correlation]:
             found = locate(
-                reference, dump, layout=layout, transforms=transforms, deep=deep, progress=progress, cancel=cancel
+                reference,
+                dump,
+                layout=layout,
+                chip=chip,
+                transforms=transforms,
+                deep=deep,
+                progress=progress,
+                cancel=cancel,
             )
-            return found, correlate(reference, dump, found, layout=layout, cancel=cancel)
+            return found, correlate(reference, dump, found, layout=layout, chip=chip, cancel=cancel)
 
         self.job.start(work, lambda found: self.set_trait("result", found), doing="searching")
 
@@ -67,7 +75,7 @@ class LocatePanel(widgets.VBox):  # type: ignore[misc]
 
     def __init__(self, model: LocateModel, jump: Jump = lambda address: None) -> None:
         self.model, self._jump = model, jump
-        self.bar = JobBar(model.job, "Search for displaced pieces")
+        self.bar = JobBar(model.job, "Search again")
         self.transforms = widgets.Checkbox(description="also swapped, inverted, mirrored", indent=False)
         self.deep = widgets.Checkbox(description="thorough (slower)", indent=False)
         widgets.link((model, "transforms"), (self.transforms, "value"))

@@ -10,7 +10,7 @@ import traitlets
 from h5diag.chip import chip_names
 from h5diag.errors import InputError
 from h5diag.layout import load_layout, preset_names
-from h5diag.measure.options import side_by_side
+from h5diag.measure.options import SideBySide, side_by_side
 
 
 class OptionsModel(traitlets.HasTraits):  # type: ignore[misc]
@@ -53,9 +53,13 @@ class OptionsPanel(widgets.VBox):  # type: ignore[misc]
         Texts to begin with; anything that STM32CubeProgrammer printed.
     layout
         Name of a layout preset, empty for none.
+    result
+        What was read already: shown until something is pasted.
     """
 
-    def __init__(self, good: str = "", suspect: str = "", *, layout: str = "") -> None:
+    def __init__(
+        self, good: str = "", suspect: str = "", *, layout: str = "", result: SideBySide | None = None
+    ) -> None:
         self.model = OptionsModel(good=good, suspect=suspect, layout=layout)
         wide = widgets.Layout(width="49%", height="180px")
         self.good = widgets.Textarea(
@@ -94,7 +98,10 @@ class OptionsPanel(widgets.VBox):  # type: ignore[misc]
                 self.table,
             ]
         )
-        self.model.explain()
+        if result is None:
+            self.model.explain()
+        else:
+            self.model.result = (result,)
         self._show()
 
     def _show(self) -> None:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import ipywidgets as widgets
 import traitlets
 
-from h5diag.app.panels.parts import status_html, table_html
+from h5diag.app.panels.parts import status_html
 from h5diag.layout import Role
-from h5diag.measure.firmware import Overview, SlotState
+from h5diag.measure.firmware import SlotState
 from h5diag.show.firmware import slot_facts, slots_words
 from h5diag.show.plots import picture
 from h5diag.show.plots.slots import LOOKS, plot_slots
+from h5diag.show.sheet import facts, parts_html
 
 
 class SlotMapModel(traitlets.HasTraits):  # type: ignore[misc]
-    """What the map shows: an `Overview` with slots, and the name of the selected slot (empty for none)."""
+    """What the map shows: the states of slots, and the name of the selected one (empty for none)."""
 
-    overview = traitlets.Instance(Overview)
+    slots = traitlets.Tuple()
     selected = traitlets.Unicode("")
 
     @property
     def state(self) -> tuple[SlotState, ...]:
         """The selected slot's state, or nothing."""
-        return tuple(s for s in self.overview.slots if s.slot.name == self.selected)
+        return tuple(s for s in self.slots if s.slot.name == self.selected)
 
 
 class SlotMap(widgets.VBox):  # type: ignore[misc]
@@ -30,19 +33,19 @@ class SlotMap(widgets.VBox):  # type: ignore[misc]
 
     Parameters
     ----------
-    overview
-        What `examine_firmware` returned, with a layout.
+    slots
+        The states of the slots, as they were measured; none without a layout.
     """
 
-    def __init__(self, overview: Overview) -> None:
-        self.model = SlotMapModel(overview=overview)
-        self.buttons = {s.slot.name: self._button(s) for s in overview.slots}
-        self.drawing = widgets.HTML()
-        self.facts = widgets.HTML()
-        left = [self.buttons[s.slot.name] for s in overview.slots if s.slot.role is Role.PRIMARY]
-        right = [self.buttons[s.slot.name] for s in overview.slots if s.slot.role is Role.SECONDARY]
-        grid = widgets.HBox([widgets.VBox(left), widgets.VBox(right)])
-        super().__init__([grid, self.drawing, self.facts])
+    def __init__(self, slots: Sequence[SlotState]) -> None:
+        self.model = SlotMapModel(slots=tuple(slots))
+        self.buttons = {s.slot.name: self._button(s) for s in slots}
+        self.drawing, self.facts = widgets.HTML(), widgets.HTML()
+        columns = [
+            widgets.VBox([self.buttons[s.slot.name] for s in slots if s.slot.role is role])
+            for role in (Role.PRIMARY, Role.SECONDARY)
+        ]
+        super().__init__([widgets.HBox(columns), self.drawing, self.facts])
         self.model.observe(lambda _: self._show(), "selected")
         self._show()
 
@@ -59,15 +62,13 @@ class SlotMap(widgets.VBox):  # type: ignore[misc]
         return button
 
     def _show(self) -> None:
-        states = self.model.overview.slots
+        states = self.model.slots
         axes = plot_slots(states, selected=self.model.selected)
-        self.drawing.value = picture(axes, name="slots", alt=slots_words(self.model.overview))._repr_html_()
+        self.drawing.value = picture(axes, name="slots", alt=slots_words(states))._repr_html_()
         if not states:
             self.facts.value = status_html("No slots: examine the dump with a layout.")
             return
-        rows = [list(fact) for s in self.model.state for fact in slot_facts(self.model.overview, s)]
+        known = [fact for s in self.model.state for fact in slot_facts(s)]
         self.facts.value = (
-            table_html(self.model.selected, ["what", "finding"], rows, "h5-slot")
-            if rows
-            else status_html("Click a slot.")
+            parts_html(facts(known), caption=self.model.selected) if known else status_html("Click a slot.")
         )

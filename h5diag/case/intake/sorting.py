@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from h5diag.answer import Answer
 from h5diag.case.folder import BoardTable, CaseTable, read_table
 from h5diag.case.intake.kinds import BOARD_ROLES, Evidence, Role, Side, parse_name, tell
 from h5diag.case.intake.missing import Has, Missing, missing_of_board, missing_of_case
@@ -81,7 +82,7 @@ class Boards:
 
 
 @dataclass(frozen=True, slots=True)
-class Sorted:
+class Sorted(Answer):
     """Dropped files, sorted; nothing is written yet.
 
     Parameters

@@ -1,7 +1,7 @@
 """Find where the pieces of a known image landed in a flash dump."""
 
 from h5diag.measure.locate.bits import BitLines, compare_bits
-from h5diag.measure.locate.correlation import Correlation, Mark, correlate
+from h5diag.measure.locate.correlation import Correlation, Mark, agreement_at, correlate
 from h5diag.measure.locate.placement import (
     Displacement,
     LineFault,
@@ -27,6 +27,7 @@ __all__ = [
     "Prepared",
     "Region",
     "Transform",
+    "agreement_at",
     "compare_bits",
     "correlate",
     "locate",

@@ -61,6 +61,8 @@ class Correlation(Answer):
         How many words of the dump were sampled.
     choice
         The chip and how it is known; None when nobody asked.
+    reference, dump
+        The two images, so that one can be slid over the other; None when they were not kept.
     """
 
     displacements: Numbers
@@ -72,6 +74,8 @@ class Correlation(Answer):
     marks: tuple[Mark, ...]
     keys: int
     choice: ChipChoice | None = None
+    reference: MemoryImage | None = None
+    dump: MemoryImage | None = None
 
 
 def correlate(
@@ -184,3 +188,26 @@ def _marks(layout: Layout | None, chip: Chip) -> tuple[Mark, ...]:
                 # Several images share one displacement; one name is enough.
                 out.setdefault(moved, name)
     return tuple(Mark(d, n) for d, n in sorted(out.items()))
+
+
+QUAD_WORD = 16
+"""A program unit that is one value throughout is fill and counts on neither side."""
+
+
+def agreement_at(reference: MemoryImage, dump: MemoryImage, displacement: int) -> tuple[int, int]:
+    """Return how many bytes of a dump's content agree with the reference slid by a displacement, of how many.
+
+    Both images hold the same alias. Content is every 16-byte block that is not one value throughout; a byte over
+    which no byte of the reference lies counts as not agreeing.
+    """
+    equal = content = 0
+    slid = reference.shifted(displacement) if reference.size else reference
+    for s in dump.segments:
+        whole = s.data[: s.data.size // QUAD_WORD * QUAD_WORD].reshape(-1, QUAD_WORD)
+        filled = (whole == whole[:, :1]).all(axis=1)
+        counts = np.append(np.repeat(~filled, QUAD_WORD), np.ones(s.data.size % QUAD_WORD, np.bool_))
+        content += int(np.count_nonzero(counts))
+        for r in slid.segments_in(s.start, s.stop):
+            at = slice(r.start - s.start, r.stop - s.start)
+            equal += int(np.count_nonzero((r.data == s.data[at]) & counts[at]))
+    return equal, content

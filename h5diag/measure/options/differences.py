@@ -350,9 +350,16 @@ def side_by_side(
     if layout is not None and not isinstance(layout, Layout):
         known = choices[0].known_by in (KnownBy.GIVEN, KnownBy.DEV_ID)
         layout = load_layout(layout, choices[0].chip if known else None)
+    return beside(names, boards, choices, layout)
+
+
+def beside(
+    names: Sequence[str], boards: Sequence[OptionBytes], choices: Sequence[ChipChoice], layout: Layout | None = None
+) -> SideBySide:
+    """Return the table of boards whose options were read already; parameters as the fields of `SideBySide`."""
     checks = tuple(check_options(b, layout) for b in boards) if layout else ()
     diff = compare_options(boards, names) if len(boards) > 1 else OptionDiff(())
-    return SideBySide(names, boards, choices, checks, diff, _rows(boards, diff))
+    return SideBySide(tuple(names), tuple(boards), tuple(choices), checks, diff, _rows(boards, diff))
 
 
 def _rows(boards: Sequence[OptionBytes], diff: OptionDiff) -> tuple[Row, ...]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from h5diag.judge import BoardDiagnosis, Measured
 from h5diag.show.plots import style
 from h5diag.show.spans import bits_by_sector
+from h5diag.text import size_text
 
 MOST_NAMED = 24
 
@@ -97,6 +100,66 @@ def plot_bits(board: BoardDiagnosis | Measured, *, ax: Axes | None = None) -> Ax
         fontsize=8.5,
     )
     style.legend_below(ax, bars, columns=2)
+    return ax
+
+
+def plot_boards(boards: Sequence[BoardDiagnosis], *, ax: Axes | None = None) -> Axes:
+    """Draw many boards on one scale: a mark for each sector that differs, the larger and darker the more bits do.
+
+    Parameters
+    ----------
+    boards
+        The first one is the one that stands out.
+    ax
+        Where to draw; a new figure when left out.
+
+    Returns
+    -------
+    Axes
+        One row a board, addresses to the right; what a reader was not shown is grey.
+    """
+    if ax is None:
+        ax = style.new_axes(11.5, 1.7 + 0.5 * max(1, len(boards)))
+    style.tidy(ax, "Bits that differ from the good board, by sector")
+    found = [bits_by_sector(b.measured) for b in boards]
+    most = max((up + down for rows in found for _, up, down in rows), default=1)
+    flash = max((b.measured.chip.flash_range for b in boards), key=lambda r: r.size)
+    for y, (b, rows) in enumerate(zip(boards, found, strict=True)):
+        for hidden in b.measured.suspect.masked:
+            ax.broken_barh(
+                [(hidden.start, hidden.size)],
+                (y - 0.36, 0.72),
+                facecolor="#DDDDDD",
+                hatch="\\\\\\",
+                edgecolor="#9a9a9a",
+            )
+        counts = np.array([up + down for _, up, down in rows], float)
+        share = np.log1p(counts) / np.log1p(most)
+        ax.scatter(
+            [r.start + r.size / 2 for r, _, _ in rows],
+            [y] * len(rows),
+            s=20 + 180 * share,
+            c=share,
+            cmap="Oranges",
+            vmin=-0.3,
+            vmax=1,
+            marker="s" if y else "D",
+            edgecolors=style.VERMILION,
+            linewidths=1.0,
+            zorder=3,
+        )
+    ax.set_xlim(flash.start, flash.stop)
+    ax.set_ylim(len(boards) - 0.5, -0.5)
+    labels = [f"{style.plain(b.name, 22)}: {size_text(b.measured.comparison.differing_bytes)}" for b in boards]
+    ax.set_yticks(range(len(boards)), [f"▶ {t}" if not n else t for n, t in enumerate(labels)], fontsize=9)
+    if boards:
+        ax.get_yticklabels()[0].set_fontweight("bold")
+    ax.tick_params(axis="y", length=0)
+    ax.xaxis.set_major_locator(MultipleLocator(max(flash.size // 8, 1)))
+    style.hex_axis(ax)
+    ax.set_xlabel(
+        f"address; the largest mark: {most:,} bits of a sector; hatched: not shown to the reader", fontsize=8.5
+    )
     return ax
 
 

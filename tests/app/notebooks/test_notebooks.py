@@ -37,7 +37,7 @@ assert panel.locate.children[0].model.result[0].regions
 panel.locate.children[0].clicked(0.0)
 for index in range(7):
     panel.details.selected_index = index
-assert "options differ" in panel.options.children[0].table.value or panel.options.children[0].model.result
+assert "PRODUCT_STATE" in panel.options.children[0].value
 panel.target.value = "clicked.html"
 panel.write_bar.run.click()
 await panel.writing.task
@@ -53,8 +53,10 @@ def executed(book: nbformat.NotebookNode, folder: Path, monkeypatch: pytest.Monk
 
 
 def printed(book: nbformat.NotebookNode) -> str:
-    return "".join(o.get("text", "") for c in book.cells if c.cell_type == "code" for o in c.outputs
-                   if o.output_type == "stream" and o.name == "stdout")
+    """Return what the cells printed and showed as text."""
+    outputs = [o for c in book.cells if c.cell_type == "code" for o in c.outputs]
+    shown = [o["data"].get("text/plain", "") for o in outputs if "data" in o]
+    return "\n".join([*(o.get("text", "") for o in outputs if o.get("name") == "stdout"), *shown])
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)

@@ -185,7 +185,9 @@ def test_dropped_files_make_a_case(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
-def test_a_zoom_of_one_plot_moves_the_other() -> None:
+def test_a_zoom_of_one_plot_moves_the_other(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(investigation, "MANY_PIECES", 1)
+
     async def go() -> None:
         panel = Investigation("founding")
         await checks.pressed(panel)
@@ -205,9 +207,13 @@ def test_each_tab_is_filled_when_it_is_opened() -> None:
         assert panel.options.children == ()
         for index in range(len(panel.details.children)):
             panel.details.selected_index = index
-        assert panel.options.children[0].model.result
+        measured = panel.model.shown.measured
+        assert "differ" in panel.options.children[0].value
         assert "secure secondary" in panel.slot_map.children[0].buttons
+        assert panel.slot_map.children[0].model.slots == measured.suspect.slots
         search = panel.locate.children[0]
+        assert search.model.result[0] is measured.placement, "what was measured is shown, not searched for again"
+        assert "0xA6000" in search.answer.value
         search.bar.run.click()
         await asyncio.wait([search.model.job.task], timeout=checks.PATIENCE_S)
         assert "0xA6000" in search.answer.value

@@ -41,11 +41,11 @@ def test_empty_map_says_so() -> None:
     assert "layout" in plot_slots(()).texts[0].get_text()
     chip = load_layout("oemirot-2m-overwrite").chip
     nothing = examine_firmware(MemoryImage.from_bytes(np.zeros(64, np.uint8), 0x08000000), chip)
-    assert "layout" in SlotMap(nothing).facts.value
+    assert "layout" in SlotMap(nothing.slots).facts.value
 
 
 def test_a_click_tells_what_is_known(founding: Overview) -> None:
-    panel = SlotMap(founding)
+    panel = SlotMap(founding.slots)
     assert "Click a slot" in panel.facts.value
     before = panel.drawing.value
     panel.buttons["secure secondary"].click()
@@ -59,7 +59,7 @@ def test_a_click_tells_what_is_known(founding: Overview) -> None:
 
 def test_facts_begin_with_the_state(founding: Overview) -> None:
     for s in founding.slots:
-        facts = slot_facts(founding, s)
+        facts = slot_facts(s)
         assert facts[0][0] == "state"
         assert facts[1][0] == "next boot"
         assert facts[-1][0] == "slot's trailer"

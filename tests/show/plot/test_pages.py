@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from h5diag.errors import InputError
-from h5diag.memory import MemoryImage, Segment
+from h5diag.memory import AddressRange, MemoryImage, Segment
 from h5diag.show.pages import ROW, HexPages, parse_query
 
 
@@ -63,6 +63,36 @@ def test_search_in_either_dump_and_round() -> None:
     assert pages.find("nowhere", 0) is None
 
 
+def test_search_finds_the_nearest_of_both_boards() -> None:
+    pages = HexPages(image((0x100, b"needle.........needle")), image((0x100, b"......needle.........")))
+    met, at = [], 0
+    for _ in range(4):
+        found = pages.find("needle", at)
+        assert found is not None
+        met.append(found.start)
+        at = found.start
+    assert met == [0x100, 0x106, 0x10F, 0x100]
+
+
+def test_what_was_masked_is_no_difference_and_any_alias_names_a_cell() -> None:
+    left, right = image((0x08000000, b"a" * 96)), image((0x08000000, b"\0" * 64 + b"a" * 16 + b"b" * 16))
+    flash, secure = AddressRange(0x08000000, 0x08200000), AddressRange(0x0C000000, 0x0C200000)
+    plain = HexPages(left, right)
+    assert plain.difference_after(-1) == AddressRange(0x08000000, 0x08000040)
+    pages = HexPages(left, right, masked=(AddressRange(0x08000000, 0x08000040),), aliases=((secure, 0x04000000),))
+    assert pages.difference_after(-1) == AddressRange(0x08000050, 0x08000060)
+    assert pages.difference_after(0x08000050) is None
+    assert pages.canonical(0x0C000010) == pages.canonical(0x08000010) == 0x08000010
+    assert flash.start in pages.left.ranges[0]
+
+
+def test_the_first_equal_content_is_no_fill() -> None:
+    fill, content = b"\xff" * 32, bytes(range(32))
+    pages = HexPages(image((0x100, fill + content)), image((0x100, fill + content)))
+    assert pages.first_equal() == 0x120
+    assert HexPages(image((0x100, fill)), image((0x100, fill))).first_equal() is None
+
+
 def test_what_a_search_means() -> None:
     assert parse_query("3D B8 f3 96") == b"\x3d\xb8\xf3\x96"
     assert parse_query("0x3D,0xB8") == b"\x3d\xb8"
@@ -75,6 +105,6 @@ def test_what_a_search_means() -> None:
 def test_large_dumps_stay_cheap() -> None:
     content = np.zeros(64 << 20, np.uint8)
     pages = HexPages(MemoryImage.from_bytes(content, 0x08000000), MemoryImage.from_bytes(content, 0x08000000))
-    assert pages.differences == ()
+    assert pages.differences.shape == (0, 2)
     assert pages.blocks[0].rows == 4 << 20
     assert len(pages.page(0x0A000000, 64)[0]) == 1024

@@ -1,0 +1,95 @@
+"""The evidence of an investigation, and how dropped files were sorted: for a person and as JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from h5diag.case import Case
+from h5diag.case.intake import BoardFiles, Evidence, Sorted
+from h5diag.show.answers import View
+from h5diag.show.sheet import Sheet, Table, bullets, section, sheet, table
+from h5diag.text import count_text
+
+
+def files_table(case: Case) -> Table:
+    """Return every file of a case as it was when it was read."""
+    rows = ((f.board or "", f.kind, f.name, str(f.size), f.sha256) for f in case.files)
+    return table("board|what|file|size|SHA-256", rows, most=500)
+
+
+def _case_document(case: Case) -> dict[str, Any]:
+    return {
+        "title": case.title,
+        "case": str(case.folder),
+        "chip": case.chip,
+        "files": [
+            {"board": f.board, "kind": f.kind, "file": f.name, "size": f.size, "sha256": f.sha256} for f in case.files
+        ],
+        "good": case.good.name if case.good.known else None,
+        "suspects": [b.name for b in case.suspects],
+    }
+
+
+def _case_sheet(case: Case) -> Sheet:
+    good = f"against {case.good.name}" if case.good.known else "without a board that works"
+    names = ", ".join(b.name for b in case.suspects)
+    return sheet(
+        f"{case.title}: {names} {good}, {count_text(len(case.files), 'file')}.",
+        section("Evidence", files_table(case)),
+    )
+
+
+def _board(board: BoardFiles) -> dict[str, Any]:
+    return {"name": board.name, "files": [_file(e) for e in board.files]}
+
+
+def _file(e: Evidence) -> dict[str, Any]:
+    return {"file": e.path.name, "kind": e.role.value, "what": e.what}
+
+
+def sorted_document(found: Sorted) -> dict[str, Any]:
+    """Return how files were sorted, in the terms of ``h5diag case --json``."""
+    return {
+        "missing": [{"what": m.what, "board": m.board, "decides": m.decides, "how": m.how} for m in found.missing],
+        "good": _board(found.boards.good) if found.boards.good.files else None,
+        "suspects": [_board(b) for b in found.boards.suspects],
+        "undecided": [_board(b) for b in found.boards.undecided],
+        "undecided_files": [str(e.path) for e in found.boards.loose],
+        "others": [_file(e) for e in found.rest],
+        "unused": [{"file": str(e.path), "what": e.what} for e in found.unused],
+        "remarks": list(found.remarks),
+    }
+
+
+def _sorted_sheet(found: Sorted) -> Sheet:
+    boards = [
+        *([("good board", found.boards.good)] if found.boards.good.files else []),
+        *(("suspect board", b) for b in found.boards.suspects),
+        *(("good or suspect? not known", b) for b in found.boards.undecided),
+    ]
+    used = sum(len(b.files) for _, b in boards) + len(found.rest)
+    unused = f", {len(found.unused)} not used" if found.unused else ""
+    return sheet(
+        f"{count_text(used, 'file')} of {count_text(len(boards), 'board')}{unused}.",
+        *(section(f"{what}: {b.name}", _files(b.files)) for what, b in boards),
+        section("For the whole case", _files(found.rest)),
+        section("Not used", _files(found.unused)),
+        section("Remarks", bullets(found.remarks)),
+        section(
+            "Missing, and what it would decide",
+            bullets(
+                f"{m.what}{f' ({m.board})' if m.board else ''}. Decides: {m.decides}. How: {m.how}"
+                for m in found.missing
+            ),
+        ),
+    )
+
+
+def _files(files: tuple[Evidence, ...]) -> Table:
+    return table("|", ((e.path.name, e.what) for e in files), most=500)
+
+
+VIEWS = {
+    Case: View(_case_sheet, _case_document, None, "files"),
+    Sorted: View(_sorted_sheet, sorted_document, None, "missing"),
+}
