@@ -182,3 +182,13 @@ def test_areas_are_a_sequence_like_any_other():
     assert areas == tuple(areas)
     assert areas != tuple(areas)[:2]
     assert hash(areas) == hash(compare(image(CODE), image(bad), CHIP).areas)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "like"), [(0x2000, 0x4000, True), (0x2000, 0x3800, False), (0x2800, 0x4000, False)]
+)
+def test_mask_like_takes_both_edges(start, stop, like):
+    bad = CODE.copy()
+    bad[start:stop] = 0
+    (zero,) = compare(image(CODE), image(bad), CHIP).of(AreaState.ZERO)
+    assert zero.mask_like is like

@@ -84,3 +84,14 @@ def test_only_what_all_hold_is_compared():
     assert (found.pattern, found.common_bytes) == (ReadPattern.AGREE, 0x100)
     nothing = compare_reads([*reads(CODE), MemoryImage(unreadable=(AddressRange(0, 4),))])
     assert (nothing.pattern, nothing.common_bytes) == (ReadPattern.SINGLE, 0)
+
+
+@pytest.mark.parametrize(("content", "pattern"), [(16, ReadPattern.OTHER), (17, ReadPattern.CHUNKS)])
+def test_a_chunk_of_zeros_counts_where_the_other_read_has_content(content, pattern):
+    """A block that is nearly all zeros anyway says nothing about a probe that zeroes whole blocks."""
+    whole = CODE.copy()
+    whole[0x1C0:0x200] = 0
+    whole[0x1C0 : 0x1C0 + content] = np.arange(1, content + 1)
+    bad = whole.copy()
+    bad[0x1C0:0x200] = 0
+    assert compare_reads(reads(whole, bad)).pattern is pattern

@@ -78,3 +78,14 @@ def test_against_a_plain_count(data):
             if s:
                 value = votes.value[4 * i + k]
                 assert count[value] == count.max()
+
+
+def test_a_lead_of_one_reading_settles_nothing():
+    votes, data = Votes(WHERE), reading()
+    wrong = data.copy()
+    wrong[0x401] ^= 4
+    for r in (data, wrong, data):
+        votes.add(WHERE.start, r)
+    assert not votes.settled(WHERE), "two to one"
+    votes.add(WHERE.start, data)
+    assert votes.settled(WHERE), "three to one"

@@ -1,0 +1,24 @@
+"""What comes next: the most that is learnt for the time it takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from h5diag.judge import Finding, weigh
+from h5diag.judge import next_test as module
+from h5diag.judge.next_test import known_tests, rank_tests
+
+
+@pytest.mark.parametrize(("minutes", "first"), [(60, "short"), (1, "long")])
+def test_a_test_that_takes_long_must_tell_more(monkeypatch: pytest.MonkeyPatch, minutes: int, first: str) -> None:
+    verdict = weigh([Finding("low-voltage", "the supply is low")])
+    two = sorted(verdict.hypotheses, key=lambda h: h.cause.prior - h.score)[:2]  # raised first
+    base = replace(known_tests()[0], needs=(), buys=False, minutes=1)
+    tests = (
+        replace(base, id="long", separates=tuple(h.id for h in two), minutes=minutes),
+        replace(base, id="short", separates=(two[0].id,)),
+    )
+    monkeypatch.setattr(module, "known_tests", lambda: tests)
+    assert rank_tests(verdict, done=(), captured=())[0].id == first
