@@ -117,9 +117,9 @@ def chromium() -> Path:
     return CHROMIUM
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium: Path) -> Iterator[object]:
-    """A browser for the whole run."""
+    """A browser for one module: while it lives, this thread has a running event loop, and other tests need none."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
