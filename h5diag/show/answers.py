@@ -23,6 +23,7 @@ TOPICS = {
     "OptionBytes": "options",
     "SideBySide": "options",
     "LogReading": "options",
+    "Paragraph": "explain",
     "Case": "case",
     "Sorted": "case",
     "Diagnosis": "diagnosis",

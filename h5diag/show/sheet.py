@@ -44,13 +44,17 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under heads. `marked` are the numbers of rows that stand out; `most` rows are shown, the rest counted."""
+    """Rows under heads. `marked` are the numbers of rows that stand out; `most` rows are shown, the rest counted.
+
+    `tips` says more of a row by the text of its first cell, where a pointer rests on it.
+    """
 
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
     marked: frozenset[int] = frozenset()
     most: int = 40
+    tips: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,12 +341,12 @@ def part_html(part: Part, *, rows: int = 200, letters: int = 4000, caption: str 
 def _table_html(t: Table, most: int, letters: int, caption: str) -> str:
     numeric = [_numeric([r[i] for r in t.rows]) for i in range(len(t.heads))]
     head = "".join(f'<th scope="col">{escape(h)}</th>' for h in t.heads)
-    lines = []
+    lines, tips = [], dict(t.tips)
     for n, row in enumerate(t.rows[:most]):
         cells = "".join(
             f"<{name}{' class=' + chr(34) + 'num' + chr(34) if numeric[i] else ''}>{escape(_cut(c, letters))}</{name[:2]}>"
             for i, c in enumerate(row)
-            for name in (["td"] if i else ['th scope="row"'])
+            for name in (["td"] if i else [f'th scope="row"{_tip(tips, c)}'])
         )
         lines.append(f"<tr{' class=' + chr(34) + 'differs' + chr(34) if n in t.marked else ''}>{cells}</tr>")
     if len(t.rows) > most:
@@ -352,6 +356,10 @@ def _table_html(t: Table, most: int, letters: int, caption: str) -> str:
         + (f"<thead><tr>{head}</tr></thead>" if any(t.heads) else "")
         + f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
+
+
+def _tip(tips: dict[str, str], cell: str) -> str:
+    return f' title="{escape(tips[cell])}"' if cell in tips else ""
 
 
 def _cut(text: str, most: int) -> str:

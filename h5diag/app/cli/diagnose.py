@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from h5diag.app.cli.command import Command, Result, progress_bar
+from h5diag.app.cli.command import Command, Result, progress_bar, result_of
 from h5diag.errors import InputError
 from h5diag.evidence.door import write_whole
 
@@ -36,8 +36,7 @@ def _demo_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> Result:
-    from h5diag.case import load_case
-    from h5diag.judge import diagnose
+    from h5diag.app.front import diagnose, load_case
 
     report = Path(options.report) if options.report else None
     if report and report.suffix.lower() not in (".html", ".htm", ".md"):
@@ -57,16 +56,44 @@ def _run(options: Namespace) -> Result:
 
 
 def _demo(options: Namespace) -> Result:
-    from h5diag.case import load_case
-    from h5diag.case.samples import data_folder
-    from h5diag.judge import diagnose
+    from h5diag.app.front import diagnose
 
     out = Path(options.out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"cannot be made ({error.strerror})", source=str(out)) from None
-    return _result(diagnose(load_case(data_folder() / "founding")), out / "founding.html", plots=out)
+    return _result(diagnose("sample:founding"), out / "founding.html", plots=out)
+
+
+def _reply_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("case", metavar="CASE_DIR", help="folder with case.toml (h5diag case makes one)")
+    parser.add_argument("--redact", action="store_true", help="keep firmware bytes, ids, paths and keys out of it")
+
+
+def _reply(options: Namespace) -> Result:
+    from h5diag.app.front import diagnose
+    from h5diag.show.reply import reply
+    from h5diag.show.report.redaction import make_redactor
+
+    with progress_bar("diagnosing") as progress:
+        diagnosis = diagnose(options.case, progress=progress)
+    text = reply(diagnosis)
+    if options.redact:
+        redactor = make_redactor(diagnosis.case)
+        text = redactor.document(redactor.text(text))
+    return Result({"text": text}, text.rstrip("\n"))
+
+
+def _explain_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("id", metavar="ID", help="of a finding, cause, test, option byte or preflight check")
+    parser.add_argument("--chip", metavar="C", default="", help="whose option bytes are meant")
+
+
+def _explain(options: Namespace) -> Result:
+    from h5diag.show.explain import explain
+
+    return result_of(explain(options.id, chip=options.chip))
 
 
 def _result(diagnosis: Diagnosis, report: Path | None, *, redact: bool = False, plots: Path | None = None) -> Result:
@@ -108,5 +135,19 @@ COMMANDS = (
         _arguments,
         _run,
         examples=("h5diag diagnose h5diag-case", "h5diag diagnose h5diag-case --report write-up.html --redact"),
+    ),
+    Command(
+        "reply",
+        "a forum-ready answer of a case: the evidence in numbers, a text map, the command to run next",
+        _reply_arguments,
+        _reply,
+        examples=("h5diag reply h5diag-case --redact",),
+    ),
+    Command(
+        "explain",
+        "what a finding, cause, test, option byte or check means, and where that is from",
+        _explain_arguments,
+        _explain,
+        examples=("h5diag explain masked-read", "h5diag explain SECBOOTADD --chip h563"),
     ),
 )

@@ -21,13 +21,14 @@ from h5diag.judge import BoardDiagnosis, Diagnosis, Measured, diagnose
 from h5diag.measure.options import beside
 from h5diag.memory import Cancel, Progress
 from h5diag.show.diagnosis import board_sheet, correlation_of, slots_table, weighing_table
+from h5diag.show.explain import with_tips
 from h5diag.show.locate import MANY_PIECES
 from h5diag.show.pages import pages_of
 from h5diag.show.plots import plot_bits, plot_memory_map
 from h5diag.show.plots.live import follow, live
 from h5diag.show.plots.locate import plot_dots
 from h5diag.show.report import fragment_html, write_report
-from h5diag.show.sheet import html, parts_html
+from h5diag.show.sheet import Table, html, parts_html
 
 WAITING = "Choose the evidence and press Run."
 
@@ -194,9 +195,11 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         s = board_sheet(board)
         self.verdict.value = html(replace(s, sections=tuple(x for x in s.sections if not x.folded)))
         self.slots.value = parts_html(slots_table(board.measured), caption="Slots of the boot loader")
-        self.findings.value = parts_html(*(p for x in s.sections if x.title == "Findings" for p in x.parts))
+        self.findings.value = parts_html(
+            *(with_tips(p) for x in s.sections if x.title == "Findings" for p in x.parts if isinstance(p, Table))
+        )
         self.weighing.value = parts_html(
-            weighing_table(board), caption="All causes, in decibans: +10 makes a cause ten times more likely"
+            with_tips(weighing_table(board)), caption="All causes, in decibans: +10 makes a cause ten times more likely"
         )
         m = board.measured
         self.hex.show(pages_of(m))

@@ -1,0 +1,205 @@
+"""What an id means: a finding, a cause, a test, an option byte, a check. One paragraph, and where it is from."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from h5diag.answer import Answer
+from h5diag.chip import chip_names, load_chip
+from h5diag.errors import InputError
+from h5diag.judge import causes
+from h5diag.judge.findings import rows
+from h5diag.judge.next_test import known_tests
+from h5diag.show.answers import View
+from h5diag.show.sheet import Sheet, Table, facts, section, sheet
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph(Answer):
+    """What an id means.
+
+    Parameters
+    ----------
+    id
+        The id, as documents spell it.
+    kind
+        ``finding``, ``cause``, ``test``, ``option`` or ``check``.
+    text
+        The paragraph.
+    source
+        Where it is from: a file of h5diag, or the document behind a fact.
+    more
+        Names and values beside it.
+    """
+
+    id: str
+    kind: str
+    text: str
+    source: str
+    more: tuple[tuple[str, str], ...] = ()
+
+
+def explain(id: str, *, chip: str = "") -> Paragraph:
+    """Return what an id means.
+
+    Parameters
+    ----------
+    id
+        Of a finding, cause, test, option byte or preflight check; capitals do not matter.
+    chip
+        Whose option bytes are meant; every chip file is searched when left out.
+
+    Raises
+    ------
+    InputError
+        When nothing is called so; it names what is nearest.
+    """
+    wanted = id.strip()
+    for kind in KINDS:
+        if found := kind(wanted, chip):
+            return found
+    known = known_ids()
+    near = get_close_matches(wanted.lower(), [k.lower() for k in known], 4, 0.6)
+    names = [k for k in known if k.lower() in near] or known[:6]
+    raise InputError(f"nothing is called {id!r}", advice=f"is it {', '.join(names)}?")
+
+
+def known_ids() -> list[str]:
+    """Return every id that can be explained."""
+    options = {o.name: None for name in chip_names() for o in load_chip(name).options}
+    return [*(c.id for c in causes()), *rows(), *(t.id for t in known_tests()), *_checks(), *options]
+
+
+def _cause(id: str, chip: str) -> Paragraph | None:
+    c = next((c for c in causes() if c.id == id.lower()), None)
+    if c is None:
+        return None
+    moved = [(f, row.moves[c.id]) for f, row in rows().items() if row.moves.get(c.id)]
+    tests = [t.id for t in known_tests() if c.id in t.separates]
+    return Paragraph(
+        c.id,
+        "cause",
+        f"{c.text[:1].upper()}{c.text[1:]}. {c.plain}",
+        "judge/causes.toml; weights in judge/findings.toml",
+        (
+            ("begins at", f"{c.prior:+d} decibans before any evidence"),
+            ("for it", _weights(m for m in moved if m[1] > 0)),
+            ("against it", _weights(m for m in moved if m[1] < 0)),
+            ("needs", ", ".join(c.proof)),
+            ("decided by", ", ".join(tests)),
+        ),
+    )
+
+
+def _weights(moves: Iterator[tuple[str, int]]) -> str:
+    return ", ".join(f"{finding} {value:+d}" for finding, value in sorted(moves, key=lambda m: -abs(m[1])))
+
+
+def _finding(id: str, chip: str) -> Paragraph | None:
+    row = rows().get(id.lower())
+    if row is None:
+        return None
+    return Paragraph(
+        id.lower(),
+        "finding",
+        _plain(row.words) + (f" {_plain(row.limits)}" if row.limits else ""),
+        "judge/findings.toml",
+        (
+            ("points", row.direction.value + (" (a hint only)" if row.hint else "")),
+            ("moves", _weights(iter(row.moves.items())) or "no cause"),
+            ("could also be", "; ".join(row.alternatives)),
+            ("leaves open", _plain(row.open)),
+            ("asks for", row.asks),
+        ),
+    )
+
+
+def _plain(template: str) -> str:
+    """Return a template with the names of what is filled in."""
+    return re.sub(r"\{(\w+)[^}]*\}", r"<\1>", template)
+
+
+def _test(id: str, chip: str) -> Paragraph | None:
+    t = next((t for t in known_tests() if t.id == id.lower()), None)
+    if t is None:
+        return None
+    return Paragraph(
+        t.id,
+        "test",
+        t.instruction,
+        "judge/next_tests.toml",
+        (
+            ("class", t.kind.word),
+            ("takes", f"about {t.minutes} min"),
+            ("tells", t.tells),
+            ("may lose", t.loses),
+            ("separates", ", ".join(t.separates)),
+        ),
+    )
+
+
+def _option(id: str, chip: str) -> Paragraph | None:
+    for name in [load_chip(chip).name] if chip else [load_chip().name, *chip_names()]:
+        c = load_chip(name)
+        o = next((o for o in c.options if id.upper() in (o.name, *o.aliases)), None)
+        if o is not None:
+            values = ", ".join(f"0x{m.value:X} {m.text}" for m in o.values)
+            tags = {s.tag: s.title for s in c.sources}
+            documents = [tags[w] for w in re.findall(r"\w+", o.ref) if w in tags]
+            return Paragraph(
+                o.name,
+                "option",
+                f"{o.what[:1].upper()}{o.what[1:]}"
+                + (f": {values}." if values else ".")
+                + (f" {o.follows[:1].upper()}{o.follows[1:]}." if o.follows else ""),
+                f"{o.ref}" + (f" ({'; '.join(documents)})" if documents else ""),
+                (
+                    ("chip", c.title),
+                    ("register", f"{o.register}, field {o.field}"),
+                    ("factory value", "" if o.factory is None else f"0x{o.factory:X}"),
+                    ("seen by", "a secure reader only: zero to others" if o.secure else ""),
+                ),
+            )
+    return None
+
+
+@cache
+def _checks() -> dict[str, dict[str, str]]:
+    text = resources.files("h5diag").joinpath("judge", "preflight", "checks.toml").read_text("utf-8")
+    return {id: dict(row) for id, row in tomllib.loads(text).items()}
+
+
+def _check(id: str, chip: str) -> Paragraph | None:
+    row = _checks().get(id.lower())
+    if row is None:
+        return None
+    return Paragraph(
+        id.lower(), "check", row["looks"], "judge/preflight/checks.toml", (("if it fails", row["follows"]),)
+    )
+
+
+KINDS: tuple[Callable[[str, str], Paragraph | None], ...] = (_cause, _finding, _test, _check, _option)
+
+
+def with_tips(t: Table) -> Table:
+    """Return a table whose rows say, where a pointer rests on their id, what it means."""
+    known = set(known_ids())
+    return replace(t, tips=tuple((row[0], explain(row[0]).text) for row in t.rows if row[0] in known))
+
+
+def _document(p: Paragraph) -> dict[str, Any]:
+    return {"id": p.id, "kind": p.kind, "text": p.text, "source": p.source, **{n: v for n, v in p.more if v}}
+
+
+def _sheet(p: Paragraph) -> Sheet:
+    return sheet(p.text, section("", facts([*p.more, ("source", p.source)])), name=f"{p.id} ({p.kind})")
+
+
+VIEWS = {Paragraph: View(_sheet, _document)}

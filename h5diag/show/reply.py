@@ -1,0 +1,82 @@
+"""A forum-ready answer: what it is, the evidence in numbers, the map as text, and what to do next."""
+
+from __future__ import annotations
+
+import re
+from textwrap import shorten
+
+from h5diag.judge import BoardDiagnosis, Diagnosis, Status
+from h5diag.show.sheet import plain_markdown
+from h5diag.show.spans import Look, Span, condensed_axis, lanes
+
+MOST_EVIDENCE = 4
+WIDTH = 56
+SIGNS = {
+    Look.CONTENT: "█",
+    Look.DIFFERS: "▓",
+    Look.ERASED: "·",
+    Look.ZERO: "0",
+    Look.MASKED: "?",
+    Look.UNREADABLE: "!",
+}
+_WORDS = {
+    Look.CONTENT: "content",
+    Look.DIFFERS: "differs",
+    Look.ERASED: "erased",
+    Look.ZERO: "zero",
+    Look.MASKED: "not shown",
+    Look.UNREADABLE: "unreadable",
+}
+_COMMAND = re.compile(r"\b(?:h5diag [a-z]+[^,;:]*|STM32_Programmer_CLI [^,;]*)")
+
+
+def reply(d: Diagnosis) -> str:
+    """Return an answer of about fifteen lines of Markdown, for the first board of a case."""
+    b = d.first
+    lines = [f"**{plain_markdown(b.verdict.summary)}**", ""]
+    lines += [f"- {plain_markdown(text)}" for text in _evidence(b)] or [
+        "- no cause is supported by the evidence so far"
+    ]
+    strip = text_map(b)
+    if strip:
+        lines += ["", "```text", *strip, "```"]
+    t = b.next_test
+    lines += ["", f"**Next ({t.kind.word}):** {plain_markdown(t.instruction)}"]
+    if command := _COMMAND.search(t.instruction):
+        lines += ["", f"    {command[0].strip().rstrip('.')}"]
+    if t.loses:
+        lines.append(f"It may lose: {plain_markdown(t.loses)}")
+    lines += ["", f"Judged: {plain_markdown(shorten(b.verdict.scope, 300, placeholder=' …'))}"]
+    return "\n".join(lines) + "\n"
+
+
+def _evidence(b: BoardDiagnosis) -> list[str]:
+    """Return the strongest observations behind the supported causes, each once; those with numbers first."""
+    moves = [(m.decibans, m.text) for h in b.verdict.of(Status.SUPPORTED) for m in h.moves if m.decibans > 0]
+    if not moves:
+        moves = [(0, f.claim) for f in b.findings if f.open_point] + [(0, f.claim) for f in b.findings if f.numbers]
+    texts = dict.fromkeys(text for _, text in sorted(moves, key=lambda m: -m[0]))
+    return [shorten(t, 240, placeholder=" …") for t in list(texts)[:MOST_EVIDENCE]]
+
+
+def text_map(b: BoardDiagnosis) -> list[str]:
+    """Return both dumps as lines of signs over the same addresses, with a legend; empty without a dump."""
+    rows = lanes(b.measured)[:4]
+    if not rows:
+        return []
+    axis = condensed_axis(
+        (s.range for lane in rows for s in lane.spans),
+        (e for lane in rows for s in lane.spans for e in (s.range.start, s.range.stop)),
+    )
+    places = [int(x) for x in axis.address([(i + 0.5) / WIDTH * axis.places[-1] for i in range(WIDTH)])]
+    name = min(max(len(lane.name) for lane in rows), 20)
+    out = [f"{lane.name[:name]:<{name}} {''.join(_sign(lane.spans, at) for at in places)}" for lane in rows]
+    first, last = axis.breaks[0], axis.breaks[-1] - 1
+    used = [k for k in SIGNS if any(s.look is k for lane in rows for s in lane.spans)]
+    legend = "  ".join(f"{SIGNS[k]} {_WORDS[k]}" for k in used)
+    head = f"{'':<{name}} 0x{first:08X}{f'0x{last:08X}':>{WIDTH - 10}}"
+    return [head, *out, f"{'':<{name}} {legend}  (not to scale)"]
+
+
+def _sign(spans: tuple[Span, ...], address: int) -> str:
+    return next((SIGNS[s.look] for s in spans if address in s.range), " ")
