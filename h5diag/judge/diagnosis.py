@@ -12,7 +12,7 @@ import numpy as np
 from h5diag.answer import Answer, views
 from h5diag.case.case import Case
 from h5diag.judge.checks import CHECKS
-from h5diag.judge.checks.slots import Branch, why_not_installed
+from h5diag.judge.checks.slots import ON_LAYOUT, Branch, why_not_installed
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured, measure
 from h5diag.judge.next_test import NextTest, choose_next_test, known_tests, rank_tests
@@ -130,6 +130,9 @@ def diagnose(case: Case, *, progress: Progress | None = None, cancel: Cancel | N
 def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
     findings = list(shared)
     findings += [replace(f, board=m.name) for check in CHECKS for f in check(m)]
+    if m.layout_assumed:
+        # What rests on a layout that nobody named may point somewhere and decides nothing.
+        findings = [replace(f, hint=True) if f.id in ON_LAYOUT else f for f in findings]
     findings += _unexplained(m, findings) + coverage(m)
     verdict = weigh(findings, scope=scope_of(m))
     branches = why_not_installed(m, findings)
@@ -177,7 +180,7 @@ def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
     done = {
         "programming-log": bool(m.provisioning) or not m.layouts,
         "file-bases": bool(m.known),
-        "give-layout": bool(m.layouts) or "options-differ" not in made,
+        "give-layout": (bool(m.layouts) and not m.layout_assumed) or not made & {"options-differ", "layout-assumed"},
         "read-options": bool(m.suspect.options.settings),
         "read-registers": b.identity is not None or bool(b.registers),
         "read-the-same-way": m.comparable or bool(m.suspect.masked) or not m.has_good,
@@ -310,5 +313,7 @@ def scope_of(m: Measured) -> str:
         else "contents only: no cell was erased or programmed to test it"
     )
     if m.chip_assumed:
-        said.append(f"the chip is an assumption ({m.chip.name})")
+        said.append(f"the chip is an assumption ({m.chip.name}), which supports and excludes nothing")
+    elif m.choice.chip is None:
+        said.append(f"compared as bytes; nothing of the H5 is assumed ({m.choice.text})")
     return "; ".join(said) + "."

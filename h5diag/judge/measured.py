@@ -13,7 +13,7 @@ from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence.texts import Log, RawRegister, chip_of, parse_listing, parse_log, parse_registers
 from h5diag.evidence.texts.programming import base_name
-from h5diag.layout import Layout, load_layout
+from h5diag.layout import Layout, load_layout, preset_names
 from h5diag.measure.compare import Comparison, compare
 from h5diag.measure.firmware import (
     ExaminedImage,
@@ -194,6 +194,7 @@ class Measured:
     provisioning: tuple[Log, ...]
     loader: LoaderFacts
     stages: tuple[StageReport, ...]
+    layout_assumed: bool = False
 
     @property
     def chip(self) -> Chip:
@@ -285,15 +286,72 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
     logs = {id(case.good): parse_log("\n".join(t.text for t in (case.good.log, case.good.options) if t))}
     logs |= {id(b): parse_log("\n".join(t.text for t in (b.log, b.options, *own) if t)) for b in case.suspects}
     choice, layout = choose(case, [logs[id(b)] for b in (*case.suspects, case.good)])
-    chip, layouts = choice.read_as, (layout,) if layout else ()
     provisioning = tuple(parse_log(t.text) for t in case.provisioning)
+    assumed = False
+    if layout is None and (choice.chip is None or choice.chip.family == "h5"):
+        layout = likely_layout(case, choice.read_as, (*provisioning, *logs.values()))
+        assumed = layout is not None
+    chip, layouts = choice.read_as, (layout,) if layout else ()
     good = _board(case.good, case, chip, layouts, logs[id(case.good)])
     out = []
     for number, board in enumerate(case.suspects):
         step = _part(progress, number, len(case.suspects)) if progress else None
         suspect = _board(board, case, chip, layouts, logs[id(board)])
-        out.append(_against(case, choice, layouts, good, suspect, provisioning, step, cancel))
+        one = _against(case, choice, layouts, good, suspect, provisioning, step, cancel)
+        out.append(replace(one, layout_assumed=assumed))
     return tuple(out)
+
+
+def likely_layout(case: Case, chip: Chip, logs: Sequence[Log]) -> Layout | None:
+    """Return the preset on whose slots image headers, trailer magics and the addresses of logs sit; None without any.
+
+    Needs two such marks, or the header of a download that a reader sees alone; of equals the simpler preset.
+    """
+    starts: set[int] = set()
+    ends: set[int] = set()
+    for dump in (d.image for b in (*case.suspects, case.good) for d in b.dumps):
+        starts |= header_places(dump, chip)
+        ends |= {at + len(_TRAILER_MAGIC) for at in places_of(_TRAILER_MAGIC, dump, chip)}
+    written = {chip.canonical(w.address) for log in logs for w in log.programming.writes if w.address > 0}
+    best: tuple[int, int] = (0, 0)
+    found: Layout | None = None
+    for number, name in enumerate(preset_names() if starts else ()):
+        if chip.flash.size not in (0x100000, 0x200000) or ("-2m-" in name) != (chip.flash.size == 0x200000):
+            continue
+        try:
+            layout = load_layout(name, chip)
+        except InputError:
+            continue
+        slots = layout.image_slots
+        headers = sum(s.range.start in starts for s in slots)
+        marks = 2 * headers + sum(s.range.stop in ends for s in slots) + sum(s.range.start in written for s in slots)
+        strays = sum(all(s.range.start != at for s in slots) for at in starts)
+        if headers and (marks - strays, -number) > best:
+            best, found = (marks - strays, -number), layout
+    return found
+
+
+_HEADER_MAGIC = bytes.fromhex("3db8f396")
+"""MCUboot's image header begins so (0x96F3B83D)."""
+_TRAILER_MAGIC = bytes.fromhex("77c295f360d2ef7f3552500f2cb67980")
+
+
+def places_of(word: bytes, dump: MemoryImage, chip: Chip) -> set[int]:
+    """Return the canonical addresses at which a word stands, the first 64 of each stretch."""
+    out = set()
+    for s in dump.segments:
+        data, at = s.data.tobytes(), -1
+        for _ in range(64):
+            at = data.find(word, at + 1)
+            if at < 0:
+                break
+            out.add(chip.canonical(s.start + at))
+    return out
+
+
+def header_places(dump: MemoryImage, chip: Chip) -> set[int]:
+    """Return the canonical addresses at which an image header of MCUboot may stand."""
+    return {at for at in places_of(_HEADER_MAGIC, dump, chip) if at % 0x100 == 0}
 
 
 def _layout(case: Case, chip: Chip | None) -> Layout:

@@ -79,6 +79,9 @@ def place_program(image: MemoryImage, dump: MemoryImage, chip: Chip) -> Program:
     elif linked is not None:
         canonical = chip.canonical(start)
         place, how = (start if canonical in linked else linked.stop - 1, BaseFrom.VECTORS)
+    elif dump.segments and not dump.covers(start, start + 1):
+        # Read out of a memory of its own: what else would the begin of the file belong to?
+        place, how = dump.span.start, BaseFrom.ASSUMED
     else:
         place, how = start, BaseFrom.ASSUMED
     return Program(image.shifted(place - start), how, stands, linked, secure)
@@ -131,7 +134,10 @@ def find_whole(image: MemoryImage, dump: MemoryImage, chip: Chip) -> tuple[int, 
                 if at < 0:
                     break
                 places.add(first + at - address + start)
-    return tuple(sorted(p for p in places if p >= 0 and _equal_share(image.shifted(p - start), dump) >= WHOLE))
+    # Nothing is programmed at an odd word; what stands there was shifted on the way.
+    return tuple(
+        sorted(p for p in places if p >= 0 and p % 4 == 0 and _equal_share(image.shifted(p - start), dump) >= WHOLE)
+    )
 
 
 def _probes(image: MemoryImage) -> list[tuple[int, bytes]]:

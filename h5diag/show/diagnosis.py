@@ -14,6 +14,7 @@ import numpy as np
 from h5diag import __version__
 from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis, Finding, Hypothesis, Measured, Status, VerdictWord
 from h5diag.judge.across import Boards
+from h5diag.judge.checks.slots import Branch
 from h5diag.judge.document import diagnosis_document, input_remarks
 from h5diag.measure.options import Setting, Weight, compare_options
 from h5diag.show.answers import View
@@ -74,13 +75,14 @@ def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sh
         *(_supported(h) for h in v.of(Status.SUPPORTED)),
         None if v.of(Status.SUPPORTED) else section("What the evidence supports", "No cause is supported so far."),
         section("Still open", bullets(v.open_points)),
-        section("Why it was not installed", bullets(x.found or x.text for x in b.branches if x.holds), only="terminal"),
+        section("Why it was not installed", bullets(_why(b.branches)), only="terminal"),
         section(
             "Why was the image not installed?",
             table("reason|stands|what was found", (_branch(x) for x in b.branches)),
             folded=True,
         ),
         section("Possible, not shown", bullets(_possible(v.of(Status.POSSIBLE))), only="terminal"),
+        section("Seen besides", bullets(_besides(b)), only="terminal"),
         section("Excluded", ", ".join(h.id for h in v.of(Status.EXCLUDED)), only="terminal"),
         section("Not tested, no evidence was given", ", ".join(h.id for h in v.of(Status.NOT_TESTED)), only="terminal"),
         section(
@@ -122,7 +124,28 @@ def _supported(h: Hypothesis) -> Section | None:
 
 
 def _possible(hypotheses: Sequence[Hypothesis]) -> Iterable[str]:
-    return (f"{h.id}: {h.cause.text}" for h in hypotheses if h.score > h.cause.prior)
+    """Yield each possible cause that something speaks for, with what was seen; a claim is told once."""
+    told: set[str] = set()
+    for h in hypotheses:
+        seen = [m.text for m in h.moves if m.decibans > 0]
+        if h.score > h.cause.prior and seen:
+            new = [text for text in seen if text not in told][:1]
+            told.update(new)
+            yield f"{h.id}: {h.cause.text}" + (f". Seen: {new[0]}" if new else "")
+
+
+def _besides(b: BoardDiagnosis) -> Iterable[str]:
+    """Yield what was seen, leaves something open or points somewhere, and stands under no cause above."""
+    causes = [*b.verdict.of(Status.SUPPORTED), *b.verdict.of(Status.POSSIBLE)]
+    told = {m.text for h in causes for m in h.moves if m.decibans > 0}
+    return (f.claim for f in b.findings if f.open_point and f.claim not in told)
+
+
+def _why(branches: Iterable[Branch]) -> Iterable[str]:
+    """Yield the reasons that hold, then those that are open with the test that would close them."""
+    ordered = list(branches)
+    yield from (x.found or x.text for x in ordered if x.holds)
+    yield from (f"open: {x.text} Closed by: {x.test}" for x in ordered if x.open and not x.holds)
 
 
 def _branch(x: Any) -> tuple[str, ...]:

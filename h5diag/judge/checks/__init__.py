@@ -36,6 +36,7 @@ from h5diag.judge.checks.placement import check_banks, check_holes, check_placem
 from h5diag.judge.checks.reading import check_reads, check_sweep, check_transport_marks, check_views, check_zeros
 from h5diag.judge.checks.slots import (
     check_header_displaced,
+    check_headers,
     check_install,
     check_other_firmware,
     check_slot_damage,
@@ -61,6 +62,7 @@ CHECKS: tuple[Check, ...] = (
     check_zeros,
     check_install,
     check_stage,
+    check_headers,
     check_header_displaced,
     check_other_firmware,
     check_slot_damage,

@@ -134,6 +134,9 @@ def check_supply(m: Measured) -> tuple[Finding, ...]:
     if mv > 0 and not SUPPLY_MV[0] <= mv <= SUPPLY_MV[1]:
         out.append(found("low-voltage", volts=mv / 1000, low=SUPPLY_MV[0] / 1000, high=SUPPLY_MV[1] / 1000))
     wiring = [e for e in m.suspect.log.messages if e.about == "board-wiring"]
+    unread = next((e.text for e in m.suspect.log.messages if _UNREAD.search(e.text)), "")
+    if unread and not m.suspect.log.dev_ids:
+        out.append(found("identity-reads-zero", text=unread, quick=_too_quick(m)))
     if silent := _silent(m):
         out.append(found("no-core-answers", volts=f"{mv / 1000:.2f} V", text=silent))
     elif wiring:
@@ -142,6 +145,19 @@ def check_supply(m: Measured) -> tuple[Finding, ...]:
     if rom:
         out.append(found("rom-loader-answers"))
     return tuple(out)
+
+
+_UNREAD = re.compile(
+    r"dev(?:ice)?_?\s?id\s?=?:?\s?0x0+\b|unknown or unsupported device|cannot identify the device", re.IGNORECASE
+)
+"""The tool got no identity that it knows, and went on."""
+
+
+def _too_quick(m: Measured) -> str:
+    """Return a sentence when the tool claims to have programmed without knowing the chip; empty otherwise."""
+    writes = [w for log in m.logs for w in log.programming.writes]
+    failed = [w for w in writes if w.failed or w.mismatch >= 0]
+    return f" It went on to write {writes[0].file}, and what it read back is not the file." if failed else ""
 
 
 _SILENT = ("unable to get core id", "no stm32 target", "is lost", "no device found", "target not found")

@@ -187,7 +187,8 @@ def check_nothing_of_it(m: Measured) -> tuple[Finding, ...]:
     fell = sum(d.rest_fallen for d in references)
     rose = sum(d.rest_risen for d in references)
     out = []
-    if not any(d.differing for d in references):
+    absent = any(k.content.size and not k.program.stands and not k.in_place for k in m.known)
+    if not any(d.differing for d in references) and not absent:
         out.append(found("nothing-differs"))
     if not forms & {Form.FELL, Form.OTHER, Form.ADDRESS_LINE}:
         if rose >= _FEW_BITS:

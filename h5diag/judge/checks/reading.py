@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from h5diag.case.records import SpeedPoint
@@ -10,6 +11,7 @@ from h5diag.judge.measured import BoardFacts, Measured
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.repeats import ReadPattern
+from h5diag.measure.shapes import runs
 from h5diag.memory import Access, AddressRange, merged
 
 
@@ -162,11 +164,51 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
                 else "",
             )
         )
+    if not m.has_good and not masked:
+        out += _zero_areas(m)
     if inside:
         out.append(found("zeros-inside-a-sector", where=inside, runs=len(inside)))
     if not masked and not zeros and m.comparison.compared_bytes:
         out.append(found("no-unexpected-zeros", reference=m.good.board.name))
     return tuple(out)
+
+
+def _zero_areas(m: Measured) -> list[Finding]:
+    """Return findings for long zeros of a board that there is nothing to compare with."""
+    sector, out = m.chip.flash.sector_size, []
+    everything = not any(s.data.any() for s in m.suspect.dump.segments)
+    secure = m.suspect.options.secure_ranges if m.suspect.options.settings else ()
+    for s in () if everything else m.suspect.dump.segments:
+        for a, b in runs(s.data == 0, 1):
+            area = AddressRange(s.start + a, s.start + b)
+            if b - a < max(sector, 0x1000):
+                continue
+            start = m.chip.canonical(area.start)
+            # Zeros may begin a little before the border: the last bytes of what is shown can be zero too.
+            option = next(
+                (
+                    (f.name, f.value, unit)
+                    for f in m.suspect.log.listing.fields
+                    if _BORDERS.match(f.name)
+                    for unit in (sector, 0x1000, 0x800, 0x2000)
+                    if f.value and 0 <= m.chip.flash.base + f.value * unit - start < 64
+                ),
+                None,
+            )
+            if option:
+                at = m.chip.flash.base + option[1] * option[2]
+                out.append(
+                    found("zeros-from-option", where=(area,), size=b - a, at=at, option=option[0], value=option[1])
+                )
+            elif secure and any(r.covers(m.canonical([area])[0]) for r in secure):
+                out.append(found("zeros-where-secure", where=(area,), size=b - a))
+            else:
+                out.append(found("zeros-without-reason", where=(area,), size=b - a))
+    return out[:3]
+
+
+_BORDERS = re.compile(r"SFSA|SECWM|HDP|PCROP|SEC_SIZE|SEC_AREA", re.IGNORECASE)
+"""Options that set where a reader is shown nothing."""
 
 
 def _shows(facts: BoardFacts, m: Measured) -> bool:

@@ -6,10 +6,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from h5diag.judge.findings import Finding, found
-from h5diag.judge.measured import BoardFacts, Measured
+from h5diag.judge.measured import BoardFacts, Measured, header_places
 from h5diag.layout import ExplanationKind, Role, Slot
 from h5diag.measure.firmware import Magic, SlotState, Stage, State
 
+ON_LAYOUT = frozenset(
+    {
+        "download-pending",
+        "download-never-taken",
+        "download-waits-primary-hidden",
+        "download-of-the-wrong-kind",
+        "download-half-seen",
+        "download-empty-installed",
+        "download-empty",
+        "header-at-download-slot",
+        "image-in-no-slot",
+        "image-damaged",
+        "slot-open-point",
+        "options-differ-from-provisioning",
+        "options-as-provisioned",
+        "at-stage-programmed",
+        "at-stage-installed",
+        "at-stage-pending",
+        "boot-not-written",
+    }
+)
+"""Findings that a layout decides."""
 _WAITING = (State.INSTALL_PENDING, State.NEVER_TAKEN)
 
 
@@ -52,6 +74,22 @@ def check_install(m: Measured) -> tuple[Finding, ...]:
         names = " and ".join(f"'{p.slot.name}' ({p.reason})" for p in installed)
         return (found("download-empty-installed", text=names),)
     return (found("download-empty"),) if known and all(s.state is State.EMPTY for s, _ in known) else ()
+
+
+def check_headers(m: Measured) -> tuple[Finding, ...]:
+    """Where do image headers stand, and on which layout, when nobody named one?"""
+    if m.layouts and not m.layout_assumed:
+        return ()
+    if m.layouts:
+        slots = [s for s in m.layouts[0].image_slots if s.range.start in header_places(m.suspect.dump, m.chip)]
+        return (
+            found(
+                "layout-assumed",
+                layout=m.layouts[0].name,
+                slots=" and ".join(f"'{s.name}' at 0x{s.range.start:08X}" for s in slots[:4]),
+            ),
+        )
+    return tuple(found("header-stands", at=at) for at in sorted(header_places(m.suspect.dump, m.chip))[:2])
 
 
 def _half_seen(m: Measured, s: SlotState) -> bool:

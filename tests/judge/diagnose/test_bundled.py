@@ -96,6 +96,8 @@ SWAPS = {
     "no layout": (
         [('layout = "oemirot-2m-overwrite"\n', "")],
         {
+            "layout-assumed",
+            "header-stands",
             "download-pending",
             "header-at-download-slot",
             "options-as-provisioned",
