@@ -18,7 +18,7 @@ from h5diag.measure.locate.pieces import Pair, Pieces, Span
 from h5diag.measure.locate.placement import Displacement, Placement, Region, Transform
 from h5diag.measure.locate.score import LEAST, SHOWN, TRAINED, Ground, Model, expectation, is_weak
 from h5diag.measure.locate.sides import Flags, Numbers, Side, Watch, barriers, content_bytes, edges
-from h5diag.memory import AddressRange, Bytes, merged, subtracted
+from h5diag.memory import AddressRange, Bytes, merged
 
 SCORED_AT_ONCE = 256
 
@@ -99,9 +99,9 @@ def place(
         ground = Ground(content_bytes(~a_fill), content_bytes(~b_fill), chip.flash.sector_size)
         judged = _judged(found, model, ground, chip, layout, watch)
     regions = _regions(judged, chip, layout)
-    strong = [r for r in regions if not r.weak]
-    a_padding, a_rest = _left(a, a_fill, [r.reference_range for r in strong], equal.reference, equal.size, watch)
-    b_padding, b_rest = _left(b, b_fill, [r.dump_range for r in strong], equal.dump, equal.size, watch)
+    strong = [j.span for j in judged if not j.weak]
+    a_padding, a_rest = _left(a, a_fill, [(s.reference, s.size) for s in strong], equal.reference, equal.size, watch)
+    b_padding, b_rest = _left(b, b_fill, [(s.dump, s.size) for s in strong], equal.dump, equal.size, watch)
     patterns = patterns_of(regions, a, b, chip, (a_rest, b_rest))
     regions = named(regions, a, b, chip, patterns)
     if layout is not None and judged:
@@ -273,16 +273,38 @@ def _displacements(regions: Iterable[Region]) -> tuple[Displacement, ...]:
 
 
 def _left(
-    side: Side, fill: Flags, taken: list[AddressRange], plain: Numbers, size: Numbers, watch: Watch
+    side: Side, fill: Flags, taken: list[tuple[int, int]], plain: Numbers, size: Numbers, watch: Watch
 ) -> tuple[tuple[AddressRange, ...], tuple[AddressRange, ...]]:
     """Return fill and unexplained content of a side; what is equal in place, if too plain for evidence, is explained."""
     watch.pause()
     first, last = barriers(side, fill)
-    padding = merged(x for p, q in zip(first.tolist(), last.tolist(), strict=True) for x in side.ranges(p, q))
+    where, length = np.array(taken, np.int64).reshape(-1, 2).T
+    begin = np.concatenate([first, where, plain, [side.size]])
+    order = np.argsort(begin, kind="stable")
+    begin = begin[order]
+    reached = np.maximum.accumulate(
+        np.concatenate([[0], np.concatenate([last, where + length, plain + size, [0]])[order]])
+    )
+    free = begin > reached[:-1]
     watch.pause()
-    same = [x for p, q in zip(plain.tolist(), (plain + size).tolist(), strict=True) for x in side.ranges(p, q)]
-    watch.pause()
-    return padding, subtracted(side.ranges(0, side.size), [*padding, *taken, *same])
+    # Barriers may touch at their ends.
+    apart = np.ones(first.size, np.bool_)
+    apart[1:] = first[1:] > last[:-1]
+    stops = last[np.append(np.flatnonzero(apart)[1:], first.size) - 1] if first.size else last
+    return _addresses(side, first[apart], stops), _addresses(side, reached[:-1][free], begin[free])
+
+
+def _addresses(side: Side, start: Numbers, stop: Numbers) -> tuple[AddressRange, ...]:
+    """Return the address ranges of stretches of a side, cut at the borders of its segments."""
+    if not start.size:
+        return ()
+    segment = np.searchsorted(np.array(side.starts), start, "right") - 1
+    offset = np.array(side.addresses, np.int64)[segment] - np.array(side.starts, np.int64)[segment]
+    whole = stop <= np.array(side.starts, np.int64)[segment + 1]
+    out: list[AddressRange] = []
+    for a, b, shift, inside in zip(start.tolist(), stop.tolist(), offset.tolist(), whole.tolist(), strict=True):
+        out += [AddressRange(a + shift, b + shift)] if inside else side.ranges(a, b)
+    return merged(out) if not whole.all() else tuple(out)
 
 
 def joined_spans(spans: list[Span], pair: Pair, watch: Watch) -> list[Span]:

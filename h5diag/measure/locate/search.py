@@ -30,10 +30,13 @@ PAGE = 4096
 LONG = 1024
 """Bytes from which a piece in place, or of equal pages, is taken before every word is looked up."""
 
-DENSE, SPARSE = 4, 16
+DENSE, SPARSE = 4, 64
 """Every so many bytes a word of the reference is known, up to `DENSE_LIMIT` bytes of content, and above."""
 
 DENSE_LIMIT = 8 << 20
+FEW = 8
+"""Where the dump has so many times less left than the reference, its words are indexed and not the reference's."""
+
 GAP = 256
 """A word that occurs more than once is followed when another equal word stands so many bytes before, at most."""
 
@@ -78,6 +81,10 @@ class Prepared:
     side: Side
     fill: Flags
     _words: dict[tuple[int, int], Words] = field(default_factory=dict)
+
+    def has_words(self, stride: int, mask: int) -> bool:
+        """Tell whether an index of its words is there already."""
+        return (stride, mask) in self._words
 
     def words(self, stride: int, mask: int, watch: Watch) -> Words:
         """Return the index of its words; only plain ones are kept, broken lines are rare."""
@@ -197,6 +204,8 @@ class _Search:
         self.deep = deep
         self.stride = SPARSE if self.large and not deep else DENSE
         self.plain = self._pair(Transform.AS_IS, 0xFF)
+        self.whole = Free.of(reference.side, reference.fill)
+        self.sampled = False
         self.taken: list[tuple[_Reading, Pieces]] = []
         self.assumptions: tuple[str, ...] = ()
 
@@ -222,9 +231,12 @@ class _Search:
             readings += self._other_readings(readings[0], transforms=transforms)
             self._compete(readings)
             if self.large and not self.deep:
+                missed = (
+                    f"one word in {SPARSE} of the reference was sampled: a piece below about 100 bytes may be missed"
+                )
                 self.assumptions = (
-                    f"above 8 MB of content one word in {SPARSE} of the reference was sampled: a piece below about 40"
-                    " bytes may be missed, and broken data lines were not looked for (--deep does both)",
+                    f"above 8 MB of content {missed + ', and ' if self.sampled else ''}broken data lines were not looked"
+                    " for (--deep looks at every word and for them)",
                 )
         found: dict[tuple[Transform, int], Found] = {}
         for reading, pieces in self.taken:
@@ -256,8 +268,24 @@ class _Search:
                 self.taken.append((reading, engine().claim(reading.pair, wanted, POSSIBLE)))
 
     def _scan(self, pair: Pair) -> Pieces:
+        """Return the pieces around every word that is free, by an index of whichever side has less to index."""
+        todo = self.free.blocks(self.dump_fill)
+        # Not in large images: a word that is rare in what is left may stand thousands of times in the reference.
+        small = not self.large and content_bytes(todo) * FEW <= content_bytes(~self.reference.fill)
+        if small and not self.reference.has_words(self.stride, pair.word_mask):
+            return self._turned(pair, todo, POSSIBLE)
+        self.sampled = self.sampled or self.stride != DENSE
         words = self.reference.words(self.stride, pair.word_mask, self.watch)
-        return engine().scan(pair, words, self.free.blocks(self.dump_fill), GAP, POSSIBLE, self.watch)
+        return engine().scan(pair, words, todo, GAP, POSSIBLE, self.watch)
+
+    def _turned(self, pair: Pair, blocks: Flags, least: int) -> Pieces:
+        """Return the pieces around the words of some blocks of the dump; the sides change places for it."""
+        words = engine().words(pair.dump, blocks, DENSE, pair.word_mask, self.watch)
+        a, fill = self.reference.side, self.reference.fill
+        own = Side(pair.dump, self.side.starts, self.side.addresses, self.side.canonical)
+        turned = Pair(own, a, a.data, self.whole, pair.gain, pair.mismatch, pair.mask)
+        found = engine().scan(turned, words, ~fill, GAP, least, self.watch)
+        return Pieces(found.dump, found.reference, found.size, found.score)
 
     def _other_readings(self, plain: _Reading, *, transforms: bool) -> list[_Reading]:
         """Return the readings that explain what the plain one leaves or explains poorly."""
@@ -272,7 +300,6 @@ class _Search:
         enough = max(WORTH_A_WAY, 0 if transforms else self.content // WORTH_A_SHARE)
         if left < enough or (self.large and not (transforms or self.deep)):
             return out
-        self._whole = Free.of(self.reference.side, self.reference.fill)
         ways: list[tuple[Transform, int]] = [(t, 0xFF) for t in Transform if t is not Transform.AS_IS]
         ways += [(Transform.AS_IS, 0xFF ^ 1 << line) for line in range(8) if lines and mask == 0xFF]
         # A sample makes common words look rare, in plain reading as well: only what beats that speaks for a reading.
@@ -302,11 +329,7 @@ class _Search:
         some = some[:: max(1, -(-some.size // PROBES))]
         chosen = np.zeros(todo.size, np.bool_)
         chosen[np.minimum(some[:, None] + np.arange(PROBE_BLOCKS), todo.size - 1).ravel()] = True
-        words = engine().words(pair.dump, chosen & todo, DENSE, pair.word_mask, self.watch)
-        # The sides change places: the sample is small, so that the reference needs no index of its own.
-        a, fill = self.reference.side, self.reference.fill
-        turned = Pair(replace(self.side, data=pair.dump), a, a.data, self._whole, pair.gain, pair.mismatch, pair.mask)
-        return int(_good(turned, engine().scan(turned, words, ~fill, GAP, SURE, self.watch)).size.sum())
+        return int(_good(pair, self._turned(pair, chosen & todo, SURE)).size.sum())
 
     def _stuck_mask(self, reading: _Reading) -> int:
         """Return the mask without the data line that explains the errors of the pieces found, or 0xFF."""
