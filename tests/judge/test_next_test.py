@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from h5diag.judge import Finding, weigh
+from h5diag.judge import weigh
 from h5diag.judge import next_test as module
 from h5diag.judge.next_test import known_tests, rank_tests
 
 
 @pytest.mark.parametrize(("minutes", "first"), [(60, "short"), (1, "long")])
 def test_a_test_that_takes_long_must_tell_more(monkeypatch: pytest.MonkeyPatch, minutes: int, first: str) -> None:
-    verdict = weigh([Finding("low-voltage", "the supply is low")])
-    two = sorted(verdict.hypotheses, key=lambda h: h.cause.prior - h.score)[:2]  # raised first
+    verdict = weigh([])
+    two = sorted(verdict.hypotheses, key=lambda h: -h.cause.prior)[:2]
     base = replace(known_tests()[0], needs=(), buys=False, minutes=1)
     tests = (
         replace(base, id="long", separates=tuple(h.id for h in two), minutes=minutes),
