@@ -36,6 +36,11 @@ def files_present(scene: Scene) -> Iterator[Row]:
             seen.add(path)
             if found is None:
                 file, place = scene.line(step.call)
+                written = step.call.downloads[n][0] if n < count else ""
+                if "\\" in written and step.call.file.suffix.lower() == ".sh":
+                    text = f"{written[-40:]}: what the tool makes of backslashes on this system is not known"
+                    yield Row("files-present", UNKNOWN, text, file, place, "write the path with slashes")
+                    continue
                 otp = n < count and step.call.downloads[n][1] in range(OTP_PASSWORD, OTP_PASSWORD + 0x800)
                 missing.append((path, file, place, n < count and not otp))
     if scene.way_back is not None and (scene.da is not None or not scene.stage.part.obk):
@@ -46,34 +51,35 @@ def files_present(scene: Scene) -> Iterator[Row]:
                 missing.append((given[name], *scene.line(step.call), False))
     for path, script, line in scene.walk.missing:
         missing.append((path, scene.project.name(script), f"line {line}", False))
-    images = [d for d in scene.downloads if d.item is not None]
+    built = _built(scene)
     for path, file, place, image in missing:
         near = other_case((scene.project.find(path.parent) or path.parent) / path.name)
-        if image and not images and not near:
+        if image and not built and not near:
             continue
         what = f"{path.name} is not there"
         if near:
             what = f"the script names {path.name}, the file is called {near}"
-        yield Row(
-            "files-present",
-            FAIL,
+        text = (
             f"{what} (looked for at {scene.project.name(path)}): the tool prints an error, and a script that goes on"
-            " closes the chip without it",
-            file,
-            place,
-            "build the application and put its image there" if image else "put the file there or correct the script",
+            " closes the chip without it"
         )
-    if any(image for *_, image in missing) and not images:
-        yield Row(
-            "files-present",
-            UNKNOWN,
-            "no image of the application is there yet",
-            missing[0][1],
-            missing[0][2],
-            "build the application first",
-        )
+        needs = "build the application and put its image there" if image else "put the file there or correct the script"
+        yield Row("files-present", FAIL, text, file, place, needs)
+    if not built and any(image for *_, image in missing):
+        first = next(m for m in missing if m[3])
+        needs = "build the application first"
+        yield Row("files-present", UNKNOWN, "no image of the application is there yet", first[1], first[2], needs)
     elif not missing:
         yield Row("files-present", PASS, "every file that the scripts name is there")
+
+
+def _built(scene: Scene) -> bool:
+    """Tell whether anything was built: data images that a package ships beside its scripts do not count."""
+    return any(
+        d.item is not None and "ROT_Provisioning" not in d.item.path.relative_to(scene.project.root).parts
+        for d in scene.downloads
+        if d.item is None or d.item.path.is_relative_to(scene.project.root)
+    ) or (scene.path in ("da", "script") and any(d.item is not None for d in scene.downloads))
 
 
 def obk_rows(scene: Scene) -> Iterator[Row]:

@@ -91,7 +91,7 @@ def image_rows(scene: Scene) -> Iterator[Row]:
     """All rows about images; those that need what is not there are unknown."""
     placed = placed_images(scene)
     wanted = [d for d in scene.downloads if not _is_boot(scene, d)]
-    if wanted and not any(d.item is not None for d in scene.downloads):
+    if wanted and not any(d.item is not None for d in wanted):
         needs = "build the application first"
         for id_ in ("image-form", "image-signature", "image-slot"):
             yield Row(id_, UNKNOWN, "no image is built yet", wanted[0].file, wanted[0].place, needs)
@@ -197,7 +197,8 @@ def _slot(scene: Scene, p: Placed) -> Row:
         near = f"inside the {inside.name} slot" if inside else "in no slot"
         starts = ", ".join(f"0x{s.range.start:08X} ({s.name})" for s in slots)
         return Row("image-slot", FAIL, f"{at} lies {near}; slots begin at {starts}: nothing is found", *where)
-    if p.slot.role is Role.PRIMARY and not p.body_clear and p.wraps_key and p.image.header.encrypted:
+    downloads = any(s.role is Role.SECONDARY for s in slots)
+    if p.slot.role is Role.PRIMARY and downloads and not p.body_clear and p.wraps_key and p.image.header.encrypted:
         text = f"its body is encrypted and it goes to the {p.slot.name} slot: it belongs to the download slot"
         return Row("image-slot", FAIL, text, *where)
     named = [n for n, v in enumerate(p.verify) if any(t.value in v.hashes for t in p.image.tlvs.plain)]

@@ -163,6 +163,12 @@ def syntax_rows(scene: Scene) -> Iterator[Row]:
             guard = kind in _GUARDS and (kind == "sdp-equals" or step.call.state is not None or bool(step.call.stores))
             any_row = True
             yield Row("script-syntax", FAIL if guard else WARN, words, file, place)
+        for name in step.call.stores:
+            if "\\" in name and step.call.file.suffix.lower() == ".sh":
+                any_row = True
+                yield Row(
+                    "script-syntax", FAIL, f"{name[:60]}: a path with backslashes stores nothing here", file, place
+                )
     for item in _back_scripts(scene):
         for step in walk_script(item.path, scene.stage).steps:
             for kind, words in step.call.problems:

@@ -7,6 +7,7 @@ A logical line is a command, or a block in parentheses; ``%NAME%`` is replaced w
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from h5diag.errors import InputError
@@ -120,14 +121,14 @@ class Batch:
 
     def _logical(self, at: int) -> tuple[str, int]:
         """Return one command with its blocks, and the number of the line behind it."""
-        text, depth = "", 0
+        text = ""
         while at < len(self.lines):
             line = self.lines[at]
             at += 1
             bare = line.strip()
-            if bare.lower().startswith(("rem ", "::")) and depth:
+            if text and bare.lower().startswith(("rem ", "::")):
                 line = ""
-            depth += _opened(line)
+            depth = sum(step for _, step in _structure(text + line))
             joined = line.endswith("^")
             text += (line[:-1] if joined else line) + ("" if joined else "\n" if depth > 0 else "")
             if depth <= 0 and not joined:
@@ -147,7 +148,8 @@ class Batch:
                 return self._modified(self._variable(m[4]), m[5])
             return m[0]
 
-        return _PERCENT.sub(value, text)
+        # cmd.exe drops a percent sign that is left over, as in %1%.
+        return re.sub("%(?!\x02)", "", _PERCENT.sub(value, text))
 
     def _argument(self, how: str, index: int) -> str:
         value = str(self.file) if index == 0 else self.arguments[index - 1] if index <= len(self.arguments) else ""
@@ -276,7 +278,7 @@ class Batch:
             values = _cut(self._source_line(inside.strip(), line), form or "")
             for i, value in enumerate(values):
                 letter = chr(ord(name) + i)
-                body = re.sub(rf"%\x02?~?{letter}\b", lambda _, v=value: v, body)
+                body = _for_value(body, letter, value)
             self._block(body, line)
             return
         values = [self._late(v) for v in inside.split()]
@@ -287,7 +289,7 @@ class Batch:
                 [str(n) for n in range(numbers[0], numbers[2] + (step > 0) - (step < 0), step)][:1000] if step else []
             )
         for value in values:
-            self._block(re.sub(rf"%\x02?~?{name}\b", lambda _, v=value: v, body), line)
+            self._block(_for_value(body, name, value), line)
 
     def _source_line(self, inside: str, line: int) -> str:
         """Return the first line that ``for /f`` reads: of a text in quotes, of a command, or of a file."""
@@ -428,43 +430,41 @@ def _path(text: str) -> str:
     return text.replace('"', "").replace("\\", "/").strip()
 
 
-def _opened(line: str) -> int:
-    """Return how many parentheses a line leaves open: those that open a block or close one."""
-    bare = line.strip().lstrip("@")
-    if bare.startswith(":") or re.match(r"rem\b|echo\b", bare, re.I):
-        return 0 if not bare.lower().startswith("echo") else -bare.count(")") if bare == ")" else 0
-    depth, quoted = 0, False
-    for i, c in enumerate(line):
-        if c == '"':
+def _structure(text: str) -> Iterator[tuple[int, int]]:
+    """Yield ``(index, +1 or -1)`` of the parentheses that open and close blocks, as cmd.exe sees them.
+
+    In what ``echo`` says an opening one is text, and a closing one still ends the block that it stands in.
+    """
+    depth, quoted, start = 0, False, 0
+    for i, c in enumerate(text):
+        if c == "\n":
+            quoted, start = False, i + 1
+        elif c == '"':
             quoted = not quoted
-        elif quoted or (i and line[i - 1] == "^"):
+        elif quoted or (i and text[i - 1] == "^"):
             continue
-        elif c == "(" and (not line[:i].strip() or re.search(r"[\s&|(@)\]\"]$", line[:i])):
-            depth += 1
-        elif c == ")" and not re.match(r"\s*echo\b", line[:i], re.I):
-            depth -= 1
-    return depth
+        elif c in "&|":
+            start = i + 1
+        elif c in "()":
+            command = text[start:i].strip(" \t@")
+            if re.match(r"rem\b|::", command, re.I):
+                continue
+            opens = not re.match(r"echo\b", command, re.I) and (not command or text[i - 1] in ' \t(@)]"')
+            if c == "(" and opens:
+                depth, start = depth + 1, i + 1
+                yield i, 1
+            elif c == ")" and depth:
+                depth -= 1
+                yield i, -1
 
 
 def _closed(text: str) -> tuple[str, str]:
     """Return the inside of a block that begins `text`, and what follows it."""
-    depth, quoted, at_line = 0, False, ""
-    for i, c in enumerate(text):
-        at_line = "" if c == "\n" else at_line + c
-        if c == '"':
-            quoted = not quoted
-        elif c == "\n":
-            quoted = False
-        elif quoted:
-            continue
-        elif (
-            c == "(" and (i == 0 or text[i - 1] in ' \t\n&|(@)]"') and not re.match(r"\s*@?(echo|rem)\b", at_line, re.I)
-        ):
-            depth += 1
-        elif c == ")" and not re.match(r"\s*@?(echo|rem)\b", at_line[:-1], re.I):
-            depth -= 1
-            if not depth:
-                return text[1:i], text[i + 1 :]
+    depth = 0
+    for i, step in _structure(text):
+        depth += step
+        if not depth:
+            return text[1:i], text[i + 1 :]
     return text[1:], ""
 
 
@@ -482,33 +482,26 @@ def _branches(text: str) -> tuple[str, str]:
 def _split(text: str) -> list[tuple[str, str]]:
     """Split a block into commands and the sign behind each: line end, ``&``, ``&&``, ``||``."""
     out: list[tuple[str, str]] = []
+    steps = dict(_structure(text))
     start, depth, quoted, i = 0, 0, False, 0
     while i < len(text):
         c = text[i]
-        line = text[text.rfind("\n", 0, i) + 1 : i]
-        talk = re.match(r"\s*@?(echo|rem|::)", line, re.I)
-        if c == '"':
-            quoted = not quoted
-        elif c == "\n":
+        depth += steps.get(i, 0)
+        if c == "\n":
             quoted = False
-            if depth <= 0:
+            if not depth:
                 out.append((text[start:i], "\n"))
                 start = i + 1
-        elif quoted or (i and text[i - 1] == "^"):
-            pass
-        elif c == "(" and not talk:
-            depth += 1
-        elif c == ")" and not talk:
-            depth -= 1
-        elif depth <= 0 and c in "&|" and not re.search(r"[<>]$", text[:i]):
+        elif c == '"':
+            quoted = not quoted
+        elif c in "&|" and not quoted and not depth and text[i - 1 : i] != "^" and not re.search(r"[<>]$", text[:i]):
             pair = text[i : i + 2]
-            if pair in ("&&", "||") or c == "&":
-                if re.match(r"\s*@?if\b", text[start:i], re.I):
-                    pass  # what follows belongs to the condition
-                else:
-                    out.append((text[start:i], pair if pair in ("&&", "||") else "&"))
-                    start = i + (2 if pair in ("&&", "||") else 1)
-                i += 1 if pair in ("&&", "||") else 0
+            sign = pair if pair in ("&&", "||") else "&" if c == "&" else ""
+            # Behind a condition everything on the line belongs to it.
+            if sign and not re.match(r"\s*@?if\b", text[start:i], re.I):
+                out.append((text[start:i], sign))
+                start = i + len(sign)
+            i += len(sign) - 1 if sign else 0
         i += 1
     out.append((text[start:], ""))
     return out
@@ -559,6 +552,16 @@ def _words(text: str) -> list[Word]:
     if any_text:
         out.append(Word(current, was))
     return out
+
+
+def _for_value(body: str, letter: str, value: str) -> str:
+    """Put the value of a loop into its body; ``%%~nxA`` takes the last part of a path."""
+
+    def put(m: re.Match[str]) -> str:
+        bare = value.strip('"') if m[1] is not None else value
+        return bare.replace("\\", "/").rsplit("/", 1)[-1] if m[1] and set(m[1].lower()) & set("nx") else bare
+
+    return re.sub(rf"%\x02?(?:~([a-z]*))?{letter}\b", put, body)
 
 
 def _cut(text: str, form: str) -> list[str]:
