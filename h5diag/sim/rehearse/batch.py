@@ -205,7 +205,7 @@ class Batch:
             self._block(inner, line)
             del rest
             return
-        if low.startswith(":") or re.match(r"rem\b", low):
+        if low.startswith((":", ")")) or re.match(r"rem\b", low):
             return
         if _IF.match(text) and re.match(r"if\b", low):
             self._if(text, line)

@@ -93,7 +93,7 @@ class _Runner:
         self.asked = False
         self.prompted: dict[str, int] = {}
         self.made = 0
-        self.world = World(stage.root, self._find, self._programmer, self._answer)
+        self.world = World(stage.root, self._find, self._programmer, self._answer, self._assumed)
         self.walker = (
             Batch(self.world, script, arguments)
             if script.suffix.lower() in (".bat", ".cmd")
@@ -121,6 +121,10 @@ class _Runner:
             tuple(self.assumed),
             tuple(self.world.missing),
         )
+
+    def _assumed(self, path: Path) -> bool:
+        """Tell whether a file that is not there is taken as there: an image that is not built yet."""
+        return self.stage.lenient and path.suffix.lower() in (".hex", ".bin")
 
     def _find(self, path: Path) -> Path | None:
         if self.stage.find is not None:

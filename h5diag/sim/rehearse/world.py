@@ -118,6 +118,7 @@ class World:
     find: Callable[[Path], Path | None]
     programmer: Runner
     answer: Answer
+    assumed: Callable[[Path], bool] = lambda path: False
     overlay: dict[str, str] = field(default_factory=dict)
     sources: list[Path] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
@@ -139,7 +140,7 @@ class World:
 
     def exists(self, path: Path) -> bool:
         """Tell whether the script would find a file or folder there."""
-        return str(path) in self.overlay or self.find(path) is not None
+        return str(path) in self.overlay or self.find(path) is not None or self.assumed(path)
 
     def is_folder(self, path: Path) -> bool:
         """Tell whether the script would find a folder there."""
