@@ -7,19 +7,24 @@ understood gives an empty value.
 
 from __future__ import annotations
 
-from h5diag.evidence.texts.banner import Banner, parse_banners
+from h5diag.evidence.texts.boot import BootEvent, BootLog, event_rows, parse_boot_log
+from h5diag.evidence.texts.connection import (
+    Banner,
+    RomSession,
+    Version,
+    parse_banners,
+    parse_rom_sessions,
+    parse_version,
+)
 from h5diag.evidence.texts.discovery import Discovery, parse_discovery
 from h5diag.evidence.texts.listing import Listing, RawOption, parse_listing
 from h5diag.evidence.texts.log import Log, LogKind, chip_of, parse_log
-from h5diag.evidence.texts.messages import MEANINGS, Message, parse_messages
+from h5diag.evidence.texts.messages import Message, meanings, parse_messages
 from h5diag.evidence.texts.programming import Check, OptionWrite, Programming, Write, parse_programming
 from h5diag.evidence.texts.registers import RawRegister, parse_registers
-from h5diag.evidence.texts.romloader import RomSession, parse_rom_sessions
 from h5diag.evidence.texts.text import Line, clean, lines, printable
-from h5diag.evidence.texts.versions import Version, parse_version
 
 __all__ = [
-    "MEANINGS",
     "Banner",
     "Check",
     "Discovery",
@@ -38,6 +43,7 @@ __all__ = [
     "chip_of",
     "clean",
     "lines",
+    "meanings",
     "parse_banners",
     "parse_discovery",
     "parse_listing",

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from h5diag.evidence.texts.connection import Version, parse_version
 from h5diag.evidence.texts.text import Line, hex_number
-from h5diag.evidence.texts.versions import Version, parse_version
 
 _MARK = "discovery:"
 _GROUPS = re.compile(r"0x([0-9A-Fa-f_]{8,80})")
@@ -58,19 +58,18 @@ class Discovery:
         return tuple(int(w, 16) for w in reversed(words[1:]))
 
     @property
-    def dev_id(self) -> int:
-        """DEV_ID of the target, -1 when none was printed."""
+    def dev_id(self) -> int | None:
+        """DEV_ID of the target, None when none was printed."""
         return hex_number(self.target_id)
 
     @property
     def failed(self) -> bool:
         """Tell whether the answers cannot be a chip's: no target id, or no vendor."""
-        target = hex_number(self.target_id)
-        return (
-            target in (0, 1)
-            or "null" in self.vendor.lower()
-            or (bool(self.soc_id) and set(self.uid) <= {0, 1} and bool(self.uid))
-        )
+        if hex_number(self.target_id) in (0, 1) or "null" in self.vendor.lower():
+            return True
+        # People blank the SoC id before they paste: zeros there say nothing beside a target id and a life cycle.
+        told = hex_number(self.target_id) is not None or bool(self.lifecycle)
+        return not told and bool(self.uid) and set(self.uid) <= {0, 1}
 
     @property
     def integrity_ok(self) -> bool:

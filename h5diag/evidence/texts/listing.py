@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
-from h5diag.evidence.texts.text import Line, lines
+from h5diag.chip.files import index
+from h5diag.evidence.texts.text import Line, clean, lines
 
 MOST = 1000
 """Options that are kept of one text; no chip has a tenth of that."""
@@ -20,18 +23,21 @@ _OWN = re.compile(
     r'"([A-Za-z][A-Za-z0-9_]{1,39})"\s{0,20}:\s{0,20}\{\s{0,20}"value"\s{0,20}:\s{0,20}(-?\d{1,20})'
     r"(?=\s{0,20}[,}\]\n\r])"
 )
+_OLD = re.compile(r"^[-!]\s{0,40}[A-Za-z][A-Za-z0-9_]{1,39}\s{0,40}:\s{0,40}0x[0-9A-Fa-f]")
+_NEW = re.compile(r"^[+!]\s{0,40}[A-Za-z][A-Za-z0-9_]{1,39}\s{0,40}:\s{0,40}0x[0-9A-Fa-f]")
+_PLAIN = re.compile(r"^\d{1,6}(?:,\d{1,6})?[acd]\d{1,6}(?:,\d{1,6})?\s{0,4}$")
 _NOT_OPTIONS = frozenset({"bank", "address", "size", "file", "value", "data", "sn", "id", "error", "found"})
 _DEVICE = re.compile(r'"(?:deviceId|dev_id)"\s{0,20}:\s{0,20}"?(0x[0-9A-Fa-f]{1,8}|\d{1,10})')
 
 
 @dataclass(frozen=True, slots=True)
 class RawOption:
-    """An option as printed: `text` is what stood in parentheses, `bank` the tool's own bank number, -1 if none."""
+    """An option as printed: `text` is what stood in parentheses, `bank` the tool's own bank number, None if none."""
 
     name: str
     value: int
     text: str = ""
-    bank: int = -1
+    bank: int | None = None
     line: int = 0
 
 
@@ -48,7 +54,7 @@ class Listing:
     last_line
         Number of the last line that was understood.
     device_id, flash_kib
-        From an export or document, else -1 and 0.
+        From an export or document, else None.
     warnings
         What was odd, a sentence each.
     """
@@ -56,8 +62,8 @@ class Listing:
     fields: tuple[RawOption, ...] = ()
     cut: str = ""
     last_line: int = 0
-    device_id: int = -1
-    flash_kib: int = 0
+    device_id: int | None = None
+    flash_kib: int | None = None
     warnings: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -74,8 +80,11 @@ class Listing:
 def parse_listing(text: str) -> Listing:
     """Return the options in a listing, a GUI export or an ``info`` document; empty when there is not one option line.
 
-    When the text holds several listings, as a log does that reads before and after a change, the last one counts.
+    When the text holds several listings, as a log does that reads before and after a change, the last one counts. A
+    diff of two listings is no listing: see `split_diff`.
     """
+    if split_diff(text) is not None:
+        return Listing(warnings=("the text is a diff of two listings, so of two boards or moments, and not of one",))
     if '"' in text and (export := _parse_export(text)):
         return export
     return listing_of(lines(text), ends_open=not text.endswith(("\n", "\r")))
@@ -84,7 +93,8 @@ def parse_listing(text: str) -> Listing:
 def listing_of(clean: Iterable[Line], *, ends_open: bool = False) -> Listing:
     """Return the options in these lines; `ends_open` says that the text does not end with a line end."""
     runs: list[list[RawOption]] = [[]]
-    bank, stub = -1, ""
+    bank: int | None = None
+    stub = ""
     last = 0
     headed = False
     for line in clean:
@@ -94,7 +104,7 @@ def listing_of(clean: Iterable[Line], *, ends_open: bool = False) -> Listing:
             continue
         if "bank" in line.low and (m := _BANK.search(line.text)):
             number = int(m[1])
-            if runs[-1] and number <= bank:
+            if runs[-1] and (bank is None or number <= bank):
                 runs.append([])
             bank, last, headed = number, line.number, True
             rest = line.text[m.end() :]
@@ -106,10 +116,42 @@ def listing_of(clean: Iterable[Line], *, ends_open: bool = False) -> Listing:
             last = line.number
         elif headed and _STUB.match(rest):
             stub = rest.strip()
-    return _made([r for r in runs if r], stub if ends_open else "", last, ends_open)
+    return _made([r for r in runs if r], stub if ends_open else "", last, ends_open, headed)
 
 
-def _fields(text: str, bank: int, number: int, headed: bool) -> list[RawOption]:
+@lru_cache(maxsize=1)
+def _known_names() -> frozenset[str]:
+    """Return every name that an option byte of any STM32 has."""
+    return frozenset(name.upper() for device in index().devices for name in device.options)
+
+
+def split_diff(text: str) -> tuple[str, str] | None:
+    """Return the two listings of which the text is a diff (unified, context or plain); None when it is none."""
+    if ":" not in text or "0x" not in text:
+        return None
+    raw = clean(text).split("\n")
+    old = [line for line in raw if _OLD.match(line)]
+    new = [line for line in raw if _NEW.match(line)]
+    plain = [_PLAIN.match(line) is not None for line in raw]
+    if any(plain):
+        older, newer = [x[2:] for x in raw if x.startswith("< ")], [x[2:] for x in raw if x.startswith("> ")]
+        return ("\n".join(older) + "\n", "\n".join(newer) + "\n") if older or newer else None
+    headed = any(line.startswith("@@ ") for line in raw) or any(
+        (a.startswith("--- ") and b.startswith("+++ ")) or (a.startswith("*** ") and b.startswith("--- "))
+        for a, b in itertools.pairwise(raw)
+    )
+    # Without a heading a dash may be a bullet: then both signs must stand before options.
+    if not (old or new) or not (headed or (old and new)):
+        return None
+    if not headed and any(line[:1] not in "+- @\r" for line in raw if line.strip()):
+        return None
+    body = [line for line in raw if not line.startswith(("@@", "--- ", "+++ ", "*** ", "diff ", "index "))]
+    older = [line[1:] for line in body if not line.startswith("+")]
+    newer = [line[1:] for line in body if not line.startswith("-")]
+    return "\n".join(older) + "\n", "\n".join(newer) + "\n"
+
+
+def _fields(text: str, bank: int | None, number: int, headed: bool) -> list[RawOption]:
     if "0x" not in text:
         return []
     out: list[RawOption] = []
@@ -127,14 +169,17 @@ def _fields(text: str, bank: int, number: int, headed: bool) -> list[RawOption]:
     return out
 
 
-def _made(runs: list[list[RawOption]], stub: str, last: int, ends_open: bool) -> Listing:
+def _made(runs: list[list[RawOption]], stub: str, last: int, ends_open: bool, headed: bool) -> Listing:
+    # Without the tool's heading any table of names and numbers looks like a listing; most names must be options then.
+    if runs and not headed and sum(f.name.upper() in _known_names() for f in runs[-1]) * 2 <= len(runs[-1]):
+        return Listing()
     if not runs:
         return Listing()
     warnings: list[str] = []
     fields = runs[-1]
     if len(runs) > 1:
         warnings.append(f"the text holds {len(runs)} listings: the last one, from line {fields[0].line}, is used")
-    if ends_open and not stub and not fields[-1].text and (fields[-1].bank >= 0 or any(f.text for f in fields)):
+    if ends_open and not stub and not fields[-1].text and (fields[-1].bank is not None or any(f.text for f in fields)):
         # The break may lie between two digits: half a number is worse than none.
         stub, fields = f"{fields[-1].name}: 0x{fields[-1].value:X}", fields[:-1]
     seen: dict[str, RawOption] = {}
@@ -172,7 +217,7 @@ def _parse_export(text: str) -> Listing:
     number = 1 + text.count("\n", 0, start)
     for m in pattern.finditer(text, start):
         number += text.count("\n", end, m.start())
-        fields[m[1].upper()] = RawOption(m[1], int(m[2]) & 0xFFFFFFFF, "", -1, number)
+        fields[m[1].upper()] = RawOption(m[1], int(m[2]) & 0xFFFFFFFF, "", None, number)
         end = m.end()
     cut = "" if "}" in text[end:] else " ".join(text[end : end + 60].split()).strip(", ")
     if not fields:
@@ -182,7 +227,7 @@ def _parse_export(text: str) -> Listing:
         _most(fields, warnings),
         cut or ("" if "}" in text[end:] else "end of the text"),
         number,
-        int(device[1], 0) if device else -1,
-        int(size[1]) if size else 0,
+        int(device[1], 0) if device else None,
+        int(size[1]) if size else None,
         tuple(warnings),
     )

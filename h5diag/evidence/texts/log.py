@@ -1,32 +1,52 @@
-"""A whole text of the tool, whatever it holds."""
+"""A whole text of the bench, whatever it holds: what kind it is, and everything that is understood of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from h5diag.chip import ChipChoice, choose_chip
 from h5diag.chip.choose import Identified, LaidOut
-from h5diag.evidence.texts.banner import Banner, parse_banners
+from h5diag.evidence.texts.boot import BootLog, parse_boot_log
+from h5diag.evidence.texts.connection import Banner, RomSession, parse_banners, parse_rom_sessions
 from h5diag.evidence.texts.discovery import Discovery, parse_discovery
-from h5diag.evidence.texts.listing import Listing, listing_of, parse_listing
+from h5diag.evidence.texts.faults import FaultDump, parse_faults
+from h5diag.evidence.texts.listing import Listing, parse_listing, split_diff
 from h5diag.evidence.texts.messages import Message, parse_messages
 from h5diag.evidence.texts.programming import Programming, parse_programming
-from h5diag.evidence.texts.romloader import RomSession, parse_rom_sessions
-from h5diag.evidence.texts.text import Line, lines
+from h5diag.evidence.texts.registers import parse_registers
+from h5diag.evidence.texts.text import Line, hex_number, lines
+from h5diag.evidence.texts.tools import ToolReport, parse_tools
+
+SOME = 20_000
+"""Lines that are searched for boot logs, faults and other tools' texts; of a longer text the first and last half."""
 
 
 class LogKind(Enum):
     """What a text is, by the most telling thing that it holds."""
 
     PROVISIONING = "provisioning"
+    SFI = "sfi"
     PROGRAMMING = "programming"
     DISCOVERY = "discovery"
     VERBOSE = "verbosity-3"
     OPTIONS = "options"
+    OPTION_CHANGE = "option-change"
+    DIFF = "listing-diff"
     ROM_LOADER = "rom-loader"
     CONNECTION = "connection"
+    BOOT = "boot-log"
+    FAULT = "fault-dump"
+    OPENOCD = "openocd"
+    PYOCD = "pyocd"
+    PROBE_RS = "probe-rs"
+    J_LINK = "j-link"
+    GDB_SERVER = "gdb-server"
+    ST_INFO = "st-info"
+    BLACK_MAGIC = "black-magic"
+    DFU = "dfu"
+    REGISTERS = "registers"
     UNKNOWN = "unknown"
 
 
@@ -36,18 +56,48 @@ _PROVISIONING = (
     "_init_sign",
     "_enc_sign",
     "oemirot",
+    "oemurot",
+    "stirot",
+    "secure manager",
+    "smak_",
     "rot_provisioning",
     "programming in download slots",
+    "in the download slots",
 )
+_ROOTS = (
+    ("STiROT", ("stirot", "boot_ube=0xc3")),
+    ("Secure Manager", ("secure manager", "smak_", "sm_provisioning")),
+    ("OEMiROT", ("oemirot", "oemurot")),
+)
+"""Which root of trust a run sets up; the first two bring boot code of the vendor's own, in the system flash."""
+_INSTALL = ("sfi parsing", "sfi protocol", "sfi total", "firmware install", ".sfi", "sfi process", "sfi area", "ssfi")
+_INSTALLED = ("sfi process finished success", "firmware install operation success", "install operation achieved")
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
     """What was found in a text; the parts that were not there are false or empty.
 
-    `claims_success` are the lines by which the tool or a script called the whole run a success; they prove little.
-    `options_asked` tells whether the tool began to read the option bytes, `loader_lines` counts the lines that only
-    verbosity 3 prints.
+    Parameters
+    ----------
+    kind
+        By the most telling thing that it holds.
+    banners, listing, discovery, programming, rom_sessions
+        What STM32CubeProgrammer printed.
+    messages
+        Errors and warnings of every tool.
+    boot, fault, tools
+        A boot loader's log, a fault dump, and what other tools told.
+    claims_success
+        The lines by which a tool or script called the whole run a success; they prove little.
+    loader_lines
+        Lines that only verbosity 3 prints.
+    options_asked
+        Whether the tool began to read the option bytes and the text breaks off there or says that it failed.
+    root
+        Root of trust that a provisioning run sets up: ``STiROT``, ``Secure Manager``, ``OEMiROT``; None when not told.
+    installed
+        Whether a secure firmware install ended well; None when there was none, or its end is not in the text.
     """
 
     kind: LogKind
@@ -57,31 +107,57 @@ class Log:
     programming: Programming = field(default_factory=Programming)
     rom_sessions: tuple[RomSession, ...] = ()
     messages: tuple[Message, ...] = ()
+    boot: BootLog = field(default_factory=BootLog)
+    fault: FaultDump = field(default_factory=FaultDump)
+    tools: tuple[ToolReport, ...] = ()
     claims_success: tuple[str, ...] = ()
     loader_lines: int = 0
     options_asked: bool = False
+    root: str | None = None
+    installed: bool | None = None
 
     @property
     def banner(self) -> Banner:
-        """The first banner; a false one when there is none."""
-        return self.banners[0] if self.banners else Banner()
+        """The connection that told most, the later one of equals; a false one when there is none."""
+        return max(reversed(self.banners), key=lambda b: b.fullness, default=Banner())
 
     @property
     def dev_ids(self) -> tuple[int, ...]:
         """Every DEV_ID that the text names, the fullest connection's first."""
         return tuple(
-            i for i in (*(b.dev_id for b in self.banners), self.listing.device_id, self.discovery.dev_id) if i > 0
+            i
+            for i in (
+                self.banner.dev_id,
+                *(b.dev_id for b in self.banners),
+                self.listing.device_id,
+                self.discovery.dev_id,
+                *(hex_number(s.chip_id) for s in self.rom_sessions),
+                *(t.dev_id for t in self.tools),
+            )
+            if i is not None and i > 0
         )
 
     @property
     def flash_kib(self) -> int | None:
         """Flash size in KiB as read; None when it was not, or is a tool's default."""
-        return next((k for k in (*(b.flash_kib for b in self.banners), self.listing.flash_kib) if k), None)
+        sizes = (
+            self.banner.flash_kib,
+            *(b.flash_kib for b in self.banners),
+            self.listing.flash_kib,
+            *(t.flash_kib for t in self.tools),
+        )
+        return next((k for k in sizes if k), None)
 
     @property
     def device_name(self) -> str:
-        """What the tool calls the device."""
-        return next((b.device_name for b in self.banners if b.device_name), "")
+        """What the tool calls the device that it read."""
+        names = (self.banner.device_name, *(b.device_name for b in self.banners), *(t.device_name for t in self.tools))
+        return next((n for n in names if n), "")
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What users of other tools told these that the chip is."""
+        return tuple(t.target for t in self.tools if t.target)
 
     @property
     def errors(self) -> tuple[Message, ...]:
@@ -91,30 +167,44 @@ class Log:
 
 def parse_log(text: str) -> Log:
     """Return everything that is understood of the text; kind UNKNOWN when nothing is."""
+    if split_diff(text) is not None:
+        return Log(LogKind.DIFF, listing=parse_listing(text))
     clean = lines(text)
+    some = clean if len(clean) <= SOME else clean[: SOME // 2] + clean[-SOME // 2 :]
     telling = tuple(line for line in clean if _telling(line.text))
     verbose = sum(1 for line in clean if _is_verbose(line.text))
     banners = parse_banners(telling)
-    listing = (
-        listing_of(telling, ends_open=not text.endswith(("\n", "\r")))
-        if "bitNameToValue" not in text
-        else parse_listing(text)
-    )
+    listing = parse_listing(text)
     # A single number with a name in a page of prose is no listing.
-    if len(listing.fields) < 3 and "OPTION BYTES BANK" not in text.upper() and listing.device_id < 0:
+    if len(listing.fields) < 3 and "OPTION BYTES BANK" not in text.upper() and listing.device_id is None:
         listing = Listing()
-    discovery = parse_discovery(telling)
-    programming = parse_programming(telling)
     rom = parse_rom_sessions(telling)
-    messages = parse_messages(telling)
-    claims = tuple(
-        line.text.strip()[:200]
-        for line in telling
-        if "correctly configured" in line.low or "provisioning success" in line.low
+    fault = parse_faults(some)
+    log = Log(
+        LogKind.UNKNOWN,
+        banners,
+        listing,
+        parse_discovery(telling),
+        parse_programming(telling),
+        rom,
+        _after_all(parse_messages(clean), banners),
+        parse_boot_log(some),
+        fault,
+        parse_tools(some),
+        tuple(
+            line.text.strip()[:200]
+            for line in telling
+            if "correctly configured" in line.low or "provisioning success" in line.low
+        ),
+        verbose,
+        _options_unread(clean, telling),
+        next((name for name, words in _ROOTS if any(w in line.low for line in some for w in words)), None),
     )
-    kind = _kind(telling, banners, listing, discovery, programming, rom, messages, verbose)
-    asked = any("uploading option bytes" in line.low for line in clean)
-    return Log(kind, banners, listing, discovery, programming, rom, messages, claims, verbose, asked)
+    install = [line.low for line in some if any(w in line.low for w in _INSTALL)]
+    if install:
+        well = any(w in low for low in install for w in _INSTALLED)
+        log = replace(log, installed=True if well else False if log.errors else None)
+    return replace(log, kind=_kind(log, some, bool(install), text))
 
 
 def chip_of(
@@ -132,7 +222,7 @@ def chip_of(
         identity=identity,
         dev_ids=[i for log in logs for i in log.dev_ids],
         option_names=next((names for log in logs if (names := [f.name for f in log.listing.fields])), ()),
-        sidecars=sidecars,
+        sidecars=[*sidecars, *(t for log in logs for t in log.targets)],
         layout=layout,
         flash_kib=next((kib for log in logs if (kib := log.flash_kib)), None),
         marking=marking,
@@ -164,27 +254,58 @@ def _is_verbose(text: str) -> bool:
     return " ap " in text and ("reg " in text or "@0x" in text or text.lstrip().startswith(("halt ap", "run ap")))
 
 
-def _kind(
-    clean: Sequence[Line],
-    banners: tuple[Banner, ...],
-    listing: Listing,
-    discovery: Discovery,
-    programming: Programming,
-    rom: tuple[RomSession, ...],
-    messages: tuple[Message, ...],
-    verbose: int,
-) -> LogKind:
-    if verbose >= 3:
+def _after_all(messages: tuple[Message, ...], banners: Sequence[Banner]) -> tuple[Message, ...]:
+    """Return the messages, where a failed connection counts for nothing once a later one came as far as an identity."""
+    good = max((b.line for b in banners if b.identified), default=0)
+    return tuple(
+        replace(m, about="", meaning=f"{m.meaning}; a later connection worked, so nothing follows")
+        if m.link and m.line < good
+        else m
+        for m in messages
+    )
+
+
+def _options_unread(clean: Sequence[Line], telling: Sequence[Line]) -> bool:
+    """Tell whether a read of the option bytes began and did not end: nothing comes after it, or a word that it failed.
+
+    The graphical tool never prints what it read, and a change of options reads them without printing them.
+    """
+    began = next((line for line in reversed(clean) if "uploading option bytes" in line.low), None)
+    if began is None:
+        return False
+    after = [line.low for line in clean if line.number > began.number]
+    if any("fail" in low and ("option" in low or "read" in low) for low in after):
+        return True
+    silent = began.time or any("programming" in low or low.startswith("option bytes bank") for low in after)
+    return not silent and all(low.lstrip().startswith(("bank ", "address ", "size ", "[")) for low in after)
+
+
+def _kind(log: Log, clean: Sequence[Line], install: bool, text: str) -> LogKind:
+    if log.loader_lines >= 3:
         return LogKind.VERBOSE
-    if programming:
+    if install:
+        return LogKind.SFI
+    if log.programming:
         marked = any(mark in line.low for line in clean for mark in _PROVISIONING)
-        return LogKind.PROVISIONING if marked else LogKind.PROGRAMMING
-    if discovery:
+        if marked:
+            return LogKind.PROVISIONING
+        return LogKind.PROGRAMMING if log.programming.writes or log.programming.mass_erase else LogKind.OPTION_CHANGE
+    if log.discovery:
         return LogKind.DISCOVERY
-    if listing:
+    if log.listing:
         return LogKind.OPTIONS
-    if rom:
+    if log.boot:
+        return LogKind.BOOT
+    if log.fault:
+        return LogKind.FAULT
+    if any(b.identified or b.tool for b in log.banners) and any("programming option bytes" in c.low for c in clean):
+        return LogKind.OPTION_CHANGE
+    if log.tools and not any(b.probe_serial or b.tool for b in log.banners):
+        return LogKind(log.tools[0].kind)
+    if log.rom_sessions:
         return LogKind.ROM_LOADER
-    if banners or any(m.meaning for m in messages):
+    if log.banners or any(m.meaning for m in log.messages):
         return LogKind.CONNECTION
+    if len(parse_registers(text)) > 1:
+        return LogKind.REGISTERS
     return LogKind.UNKNOWN

@@ -1,0 +1,185 @@
+"""What a boot loader printed on the serial port: OEMiROT and MCUboot of ST, MCUboot of Zephyr and TF-M, SBSFU.
+
+What the lines mean stands in ``boot.toml``. A boot log is the best witness of why an image was not installed: it tells
+which option the boot code wants otherwise, which slot it refused, and how the start ended.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+import msgspec
+
+from h5diag.evidence.texts.text import Line, printable
+
+MOST = 500
+"""Events that are kept of one text; a board that resets for ever repeats the same few."""
+
+_LEVEL = re.compile(
+    r"^[\s*=]{0,8}(?:\[(inf|info|wrn|warn|err|error|dbg|debug)\] ?|([iwed]): |<(inf|wrn|err|dbg)> ?(?:[\w.]{1,30}: ?)?|"
+    r"(?:mcuboot|bl2|tfm)[:>] ?)",
+    re.I,
+)
+_LEVELS = {"i": "info", "w": "warning", "e": "error", "d": "info"}
+_MARKS = re.compile(
+    r"starting bootloader|booting mcuboot|mcuboot:|\[sboot\]|\[fwimg\]|image index: |swap type: |boot source: |"
+    r"bootable image|slot is not valid|unexpected value for |wrong obk|secure image init|booting tf-m|oemirot.{0,20}boot|"
+    r"magic=\w{3,5}, ?swap_type|jumping to (?:the first image|bootloader)|double ecc error detected|starting bl2|"
+    r"tamper event active|image magic 0x|no valid fw found|secure boot and secure firmware update"
+)
+"""Words that only a boot loader prints; a text with none of them is no boot log."""
+
+_NAMES = (
+    ("SBSFU", ("[sboot]", "[fwimg]", "secure firmware update")),
+    ("OEMiROT", ("oemirot", "wrong obk", "unexpected value for")),
+    ("TF-M", ("tf-m", "secure image init", "bl2")),
+    (
+        "MCUboot",
+        ("mcuboot", "swap type", "image index", "boot source", "magic=", "slot is not valid", "bootable image"),
+    ),
+)
+_VERSION = re.compile(r"booting (?:mcuboot|tf-m) v?([\w.+\-]{1,40})")
+
+
+class EventRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A row of the table; its head says what the fields are for."""
+
+    pattern: str
+    means: str
+    line: str
+    ref: str
+    about: str = ""
+    level: str = "info"
+    option: tuple[str, ...] = ()
+    ends: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BootEvent:
+    """A line of a boot log that is understood.
+
+    Parameters
+    ----------
+    level
+        ``error``, ``warning`` or ``info``.
+    text, line
+        The line, fit for a terminal, and its number.
+    meaning, about
+        What it means, and the id of the cause that it speaks of, empty when of none.
+    options
+        Names of the option bytes that it speaks of.
+    values
+        What the line names, as (name, text): slot, image, version, type, register, value, and for an area ``a`` to
+        ``b`` as wanted and ``c`` to ``d`` as found.
+    """
+
+    level: str
+    text: str
+    meaning: str
+    about: str = ""
+    line: int = 0
+    options: tuple[str, ...] = ()
+    values: tuple[tuple[str, str], ...] = ()
+
+    def value(self, name: str) -> str:
+        """Return what the line names so, empty when it does not."""
+        return dict(self.values).get(name, "")
+
+
+@dataclass(frozen=True, slots=True)
+class BootLog:
+    """What a boot loader printed; false when nothing did.
+
+    Parameters
+    ----------
+    loader
+        ``OEMiROT``, ``MCUboot``, ``TF-M`` or ``SBSFU``; empty when there is no boot log.
+    version
+        As it printed, empty when it did not.
+    events
+        In the order of the text.
+    ended
+        How the last start ended: ``started``, ``stopped``, ``rom-loader``, ``waits``; empty when the log does not say.
+    starts
+        How often it started.
+    """
+
+    loader: str = ""
+    version: str = ""
+    events: tuple[BootEvent, ...] = ()
+    ended: str = ""
+    starts: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.loader)
+
+    @property
+    def errors(self) -> tuple[BootEvent, ...]:
+        """The events that are errors."""
+        return tuple(e for e in self.events if e.level == "error")
+
+    def about(self, cause: str) -> tuple[BootEvent, ...]:
+        """Return the events that speak of a cause."""
+        return tuple(e for e in self.events if e.about == cause)
+
+
+@lru_cache(maxsize=1)
+def event_rows() -> tuple[EventRow, ...]:
+    """Return the table, the narrower rows before the wider ones."""
+    text = resources.files("h5diag").joinpath("evidence", "texts", "boot.toml").read_text("utf-8")
+    return msgspec.convert(tomllib.loads(text)["event"], tuple[EventRow, ...])
+
+
+@lru_cache(maxsize=1)
+def _compiled() -> tuple[tuple[re.Pattern[str], EventRow], ...]:
+    return tuple((re.compile(row.pattern), row) for row in event_rows())
+
+
+def parse_boot_log(lines: Iterable[Line]) -> BootLog:
+    """Return what a boot loader printed in these lines; a false value when none did."""
+    taken = [line for line in lines if len(line.low) < 400]
+    if not any(_MARKS.search(line.low) for line in taken):
+        return BootLog()
+    events: list[BootEvent] = []
+    ended, starts, version = "", 0, ""
+    for line in taken:
+        if len(events) >= MOST:
+            break
+        level = _LEVEL.match(line.low)
+        text = line.low[level.end() :] if level else line.low
+        found = next(((m, row) for pattern, row in _compiled() if (m := pattern.search(text))), None)
+        if found is None:
+            continue
+        m, row = found
+        named = {k: v for k, v in m.groupdict().items() if v is not None}
+        word = next((g for g in level.groups() if g), "") if level else ""
+        events.append(
+            BootEvent(
+                _LEVELS[word[0]] if word else row.level,
+                printable(line.text.strip()),
+                row.means.format_map(_Named(named)),
+                row.about,
+                line.number,
+                tuple(o.format_map(_Named(named)) for o in row.option),
+                tuple(named.items()),
+            )
+        )
+        ended = row.ends or ended
+        if text.startswith(("starting boot", "starting bl2", "starting tf-m", "= [sboot] system security check")):
+            starts, ended = starts + 1, ""
+        version = v[1] if (v := _VERSION.search(text)) else version
+    low = " ".join(e.text.lower() for e in events) + " ".join(line.low for line in taken[:200])
+    loader = next((name for name, words in _NAMES if any(w in low for w in words)), "boot loader")
+    return BootLog(loader, version, tuple(events), ended, starts)
+
+
+class _Named(dict[str, str]):
+    """What a line names; a group that did not take part in the match is said so."""
+
+    def __missing__(self, key: str) -> str:
+        return "not told"

@@ -1,0 +1,147 @@
+"""What other tools than STM32CubeProgrammer printed of the chip: OpenOCD, pyOCD, probe-rs, J-Link and more.
+
+How their texts are known and what they tell stands in ``tools.toml``.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import resources
+
+import msgspec
+
+from h5diag.evidence.texts.text import Line
+
+
+class FactRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A field and the pattern whose first group is its value."""
+
+    field: str
+    pattern: str
+
+
+class ToolRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A row of the table; its head says what the fields are for."""
+
+    name: str
+    kind: str
+    marks: tuple[str, ...]
+    ref: str
+    facts: tuple[FactRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReport:
+    """What a tool told; None where it did not.
+
+    Parameters
+    ----------
+    tool, kind
+        Its name, and the kind of text.
+    dev_id, rev_id
+        Identity of the chip.
+    device_name, target
+        What the tool calls what it read, and what its user told it the chip is.
+    flash_kib, tzen, state, rdp
+        Flash size, TrustZone option, product state and read protection, as numbers.
+    voltage_mv
+        Supply.
+    probe, core
+        Version of the probe, and the core that was found.
+    line
+        Where the first of it stands.
+    """
+
+    tool: str
+    kind: str
+    dev_id: int | None = None
+    rev_id: int | None = None
+    device_name: str | None = None
+    target: str | None = None
+    flash_kib: int | None = None
+    tzen: int | None = None
+    state: int | None = None
+    rdp: int | None = None
+    voltage_mv: int | None = None
+    probe: str | None = None
+    core: str | None = None
+    line: int = 0
+
+
+@lru_cache(maxsize=1)
+def tool_rows() -> tuple[ToolRow, ...]:
+    """Return the table."""
+    text = resources.files("h5diag").joinpath("evidence", "texts", "tools.toml").read_text("utf-8")
+    return msgspec.convert(tomllib.loads(text)["tool"], tuple[ToolRow, ...])
+
+
+@dataclass(frozen=True, slots=True)
+class _Tool:
+    row: ToolRow
+    marks: re.Pattern[str]
+    facts: tuple[tuple[str, re.Pattern[str]], ...] = field(default=())
+
+
+@lru_cache(maxsize=1)
+def _tools() -> tuple[_Tool, ...]:
+    return tuple(
+        _Tool(
+            row,
+            re.compile("|".join(f"(?:{m})" for m in row.marks)),
+            tuple((f.field, re.compile(f.pattern, re.I)) for f in row.facts),
+        )
+        for row in tool_rows()
+    )
+
+
+def parse_tools(lines: Sequence[Line]) -> tuple[ToolReport, ...]:
+    """Return what each tool told whose text this is; empty when it is none's."""
+    return tuple(
+        _report(tool, lines, first)
+        for tool in _tools()
+        if (first := next((line.number for line in lines if tool.marks.search(line.low)), None)) is not None
+    )
+
+
+def _report(tool: _Tool, lines: Sequence[Line], first: int) -> ToolReport:
+    told: dict[str, str] = {}
+    for line in lines:
+        for name, pattern in tool.facts:
+            if name not in told and (m := pattern.search(line.text)):
+                told[name] = m[1]
+    idcode = _hex(told.get("idcode"))
+    dev_id = idcode & 0xFFF if idcode is not None else _hex(told.get("dev_id"))
+    scan = _hex(told.get("scan_id"))
+    if dev_id is None and scan is not None:
+        # The boundary scan's identity is made of a version, a part number with DEV_ID in it, and ST's number.
+        dev_id = scan >> 12 & 0xFFF
+    kib, size = told.get("flash_kib"), told.get("flash_bytes")
+    volts = told.get("voltage")
+    return ToolReport(
+        tool.row.name,
+        tool.row.kind,
+        dev_id,
+        (idcode >> 16 or None) if idcode is not None else None,
+        (told.get("device_name") or "").strip() or None,
+        told.get("target"),
+        int(kib) if kib else int(size) // 1024 or None if size else None,
+        _number(told.get("tzen")),
+        _number(told.get("state")),
+        _number(told.get("rdp")),
+        round(float(volts) * 1000) if volts else None,
+        told.get("probe"),
+        told.get("core"),
+        first,
+    )
+
+
+def _hex(text: str | None) -> int | None:
+    return int(text, 16) if text else None
+
+
+def _number(text: str | None) -> int | None:
+    return int(text, 0) if text else None
