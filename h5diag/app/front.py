@@ -407,7 +407,8 @@ def read_options(
         names = paths
     slots = layout if isinstance(layout, Layout | None) else os.fspath(layout)
     texts = [(name, text_of(s)) for name, s in zip(names, sources, strict=True)]
-    return replace(side_by_side(texts, chip=chip, layout=slots), sources=tuple(paths))
+    found = side_by_side(texts, chip=chip, layout=slots)
+    return replace(found, sources=tuple(paths)) if len(found.boards) == len(paths) else found
 
 
 def read_log(source: str | os.PathLike[str], *, chip: str = "", layout: LayoutLike = None) -> LogReading:

@@ -13,7 +13,7 @@ is data as well: `Area` tells which options describe a protected area and how, `
 
 from __future__ import annotations
 
-from h5diag.chip.choose import ChipChoice, KnownBy, choose_chip
+from h5diag.chip.choose import IDCODE_AT, ChipChoice, KnownBy, choose_chip
 from h5diag.chip.devices import describe
 from h5diag.chip.facts import (
     Address,
@@ -44,6 +44,7 @@ from h5diag.chip.model import Chip
 
 __all__ = [
     "DEFAULT_CHIP",
+    "IDCODE_AT",
     "Address",
     "Area",
     "Chip",

@@ -13,6 +13,9 @@ from h5diag.chip.files import DEFAULT_CHIP, Device, Part, find_device, find_part
 from h5diag.chip.model import Chip
 from h5diag.errors import InputError
 
+IDCODE_AT = (0x44024000, 0x54024000, 0xE0044000, 0xE0042000, 0x40015800, 0x5C001000)
+"""Where DBGMCU_IDCODE lies: STM32H5; U5, L5 and G4; older families with an M3, M4 or M7; with an M0; STM32H7."""
+
 
 class KnownBy(Enum):
     """What a choice of chip rests on; the first of these that there is decides."""
@@ -60,12 +63,15 @@ class ChipChoice:
         What it rests on.
     text
         A sentence about it for a person.
+    flash_kib
+        Flash size as read, None when it was not; a device without a chip file has it from here.
     """
 
     chip: Chip | None
     device: Device | None
     known_by: KnownBy
     text: str
+    flash_kib: int | None = None
 
     @property
     def assumed(self) -> bool:
@@ -77,7 +83,7 @@ class ChipChoice:
         """The chip as which bytes and texts are read: without a chip file what the device's data alone tell."""
         if self.chip is not None:
             return self.chip
-        return describe(self.device) if self.device is not None else load_chip()
+        return describe(self.device, self.flash_kib) if self.device is not None else load_chip()
 
     def to_dict(self) -> dict[str, object]:
         """Return the keys of every document: ``chip``, ``chip_known_by``, ``chip_text`` and, without chip, ``device``."""
@@ -219,7 +225,7 @@ def _of_dev_id(dev_id: int, narrow: _Narrowing, by: KnownBy) -> ChipChoice:
             text = f"DEV_ID 0x{dev_id:03X} is in no list here: bytes are compared and texts read, nothing else is known"
         else:
             text = f"{device.title}: h5diag compares its bytes and reads its texts, but knows none of its options"
-        return ChipChoice(None, device, by, text)
+        return ChipChoice(None, device, by, text, narrow.flash_kib)
     left = narrow.parts(parts)
     chip = load_chip(left[0].name)
     size = "" if narrow.flash_kib else ", flash size not read"

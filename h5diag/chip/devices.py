@@ -82,8 +82,8 @@ def load_series(name: str) -> Series:
 
 
 @lru_cache(maxsize=16)
-def describe(device: Device) -> Chip:
-    """Return the device as a chip of which little is known; one that no list knows has an empty flash."""
+def describe(device: Device, flash_kib: int | None = None) -> Chip:
+    """Return the device as a chip of which little is known, with the flash size that was read or the usual one."""
     entries = load_series(device.series).device if device.series else ()
     entry = next((e for e in entries if e.dev_id == device.dev_id), Entry(device.dev_id, device.title, "", ()))
     base = min((o.at for o in entry.options if o.at != 0xEFFFFFFF), default=0) & ~(_PAGE - 1)
@@ -99,7 +99,7 @@ def describe(device: Device) -> Chip:
         family=device.series.lower().removeprefix("stm32") or "unknown",
         words=(),
         trustzone="trustzone" in entry.traits,
-        flash=_flash(entry),
+        flash=_flash(entry, 1024 * flash_kib if flash_kib else entry.flash_size_default),
         identity=Identity(entry.dev_id, (), 0, entry.flash_size_register, 0, _REF),
         flash_registers=base,
         flash_registers_secure=0,
@@ -113,13 +113,14 @@ def describe(device: Device) -> Chip:
     )
 
 
-def _flash(entry: Entry) -> Flash:
-    """Return the geometry of the default size; erase units of several sizes count as their smallest."""
-    wanted = [g for g in entry.geometry if g.size == entry.flash_size_default] or list(entry.geometry)
-    if not wanted:
-        return Flash(0x08000000, 0x08000000, 0x2000, 0x2000, 0x2000, 16, 0, _REF)
-    banks = [b for b in wanted[-1].banks if b.base >> 24 == wanted[-1].banks[0].base >> 24]
-    size, bank = sum(b.size for b in banks), banks[0].size
+def _flash(entry: Entry, size: int) -> Flash:
+    """Return the geometry of a size; erase units of several sizes count as their smallest."""
+    if not entry.geometry:
+        return Flash(0x08000000, 0x08000000, size or 0x2000, size or 0x2000, 0x2000, 16, 0, _REF)
+    known = [g for g in entry.geometry if g.size == size]
+    geometry = (known or list(entry.geometry))[-1]
+    banks = [b for b in geometry.banks if b.base >> 24 == geometry.banks[0].base >> 24]
+    size, bank = sum(b.size for b in banks) if known or not size else size, banks[0].size
     secure = 0x0C000000 if "trustzone" in entry.traits else banks[0].base
     smallest = min(size for b in banks for _, size in b.sectors)
     return Flash(

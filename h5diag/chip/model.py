@@ -38,7 +38,7 @@ class Chip(Fact, frozen=True):
 
     `words` are the family words by which ``--chip`` finds it too, `parts` patterns of the marking
     (``stm32h563?i``: ``?`` stands for the letter of the package). `state_option` is PRODUCT_STATE or RDP;
-    `tzen_on` the value of TZEN that turns TrustZone on.
+    `tzen_on` the value of TZEN that turns TrustZone on, `unit` the manual's word for an erase unit.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Chip(Fact, frozen=True):
     registers_ref: str
     ref: str
     tzen_on: int = 0
+    unit: str = "sector"
     parts: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     flash_modes: tuple[FlashMode, ...] = ()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from h5diag.answer import Answer
-from h5diag.chip import ChipChoice, KnownBy
+from h5diag.chip import IDCODE_AT, Chip, ChipChoice, KnownBy
 from h5diag.evidence.texts import Log, chip_of, parse_log, parse_registers
 from h5diag.layout import Layout, load_layout
 from h5diag.measure.loader.explain import Explanation, Story, explain
@@ -16,6 +16,7 @@ from h5diag.measure.options import (
     Provisioning,
     Remark,
     decode_listing,
+    decode_registers,
     explain_log,
     explain_words,
     known_words,
@@ -58,14 +59,20 @@ class LogReading(Answer):
 
     @property
     def product_state(self) -> str:
-        """The state by the listing, else by a discovery; ``unknown`` when neither says it."""
-        options, discovery = self.options, self.log.discovery
-        if options.product_state == "unknown" and discovery.lifecycle:
-            try:
-                return options.chip.state_called(discovery.lifecycle).name
-            except KeyError:
-                return "unknown"
-        return options.product_state
+        """The state by the listing, else by a discovery, else by another tool; ``unknown`` when none says it."""
+        options, chip = self.options, self.options.chip
+        if options.product_state != "unknown":
+            return options.product_state
+        try:
+            if self.log.discovery.lifecycle:
+                return chip.state_called(self.log.discovery.lifecycle).name
+            for t in self.log.tools:
+                value = t.state if chip.state_option == "PRODUCT_STATE" else t.rdp
+                if value is not None:
+                    return chip.state(value).name
+        except KeyError:
+            pass
+        return "unknown"
 
 
 def layout_for(name: str | Path | Layout | None, choice: ChipChoice) -> Layout | None:
@@ -97,19 +104,31 @@ def explain_text(
         When `chip` or `layout` name none.
     """
     log = parse_log(text)
-    choice = chip_of([log], given=chip)
-    known, words = choice.read_as, parse_registers(text)
+    words = parse_registers(text)
+    choice = chip_of([log], given=chip, dev_ids=[w.value for w in words if w.address in IDCODE_AT])
+    known = choice.read_as
     slots = layout_for(layout, choice)
+    options = decode_listing(log.listing, known)
+    if not options.settings and not choice.assumed and any(w.address is not None for w in words):
+        options = decode_registers((w for w in words if w.address is not None and _of_flash(w.address, known)), known)
     return LogReading(
         log,
         choice,
-        decode_listing(log.listing, known),
+        options,
         read_provisioning(log.programming, known, slots),
         tuple(known_words(words, known)),
-        (*explain_log(log, known, slots), *explain_words(words, known)),
+        (
+            *explain_log(log, known, slots, assumed=choice.assumed),
+            *explain_words(words, known, assumed=choice.assumed),
+        ),
         _loader(text) if log.loader_lines or "flash loader" in text.lower() else None,
         source,
     )
+
+
+def _of_flash(address: int, chip: Chip) -> bool:
+    """Tell whether an address is of the flash interface, through either alias."""
+    return any(base and 0 <= address - base < 0x400 for base in (chip.flash_registers, chip.flash_registers_secure))
 
 
 def _loader(text: str) -> Explanation | None:

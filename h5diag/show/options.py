@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from h5diag.evidence.texts import Banner, Discovery, LogKind, Version, printable
+from h5diag.evidence.texts import Banner, BootLog, Discovery, FaultDump, LogKind, Version, printable
 from h5diag.measure.logs import LogReading
 from h5diag.measure.options import (
     Agreement,
@@ -240,12 +240,49 @@ def _log_document(r: LogReading) -> dict[str, Any]:
         "option_changes": [asdict(o) for o in log.programming.options],
         "rom_sessions": [asdict(s) for s in log.rom_sessions],
         "registers": [{"name": name, "value": value} for name, value in r.words],
+        "boot": _boot(log.boot) if log.boot else None,
+        "fault": _fault(log.fault) if log.fault else None,
+        "tools": [asdict(t) for t in log.tools],
+        "install": log.installed,
         "loader": _loader(r),
         "remarks": [*(x.text for x in r.remarks), *([r.loader.conclusion] if r.loader else [])],
     }
     if r.choice.assumed:
-        document["chip"] = None  # nothing in a text is read as an assumed chip's
+        # Nothing in a text is read as an assumed chip's, so that none is named.
+        document |= {"chip": None, "chip_text": "nothing names the chip; give --chip"}
     return document
+
+
+def _boot(boot: BootLog) -> dict[str, Any]:
+    return {
+        "loader": boot.loader,
+        "version": boot.version or None,
+        "ended": boot.ended or None,
+        "starts": boot.starts,
+        "events": [
+            {
+                "line": e.line,
+                "level": e.level,
+                "text": e.text,
+                "meaning": e.meaning,
+                "about": e.about or None,
+                "options": list(e.options),
+                **dict(e.values),
+            }
+            for e in boot.events
+        ],
+    }
+
+
+def _fault(fault: FaultDump) -> dict[str, Any]:
+    return {
+        "kind": fault.kind or None,
+        "registers": dict(fault.registers),
+        "meanings": list(fault.meanings),
+        "address": fault.address,
+        "pc": fault.pc,
+        "lr": fault.lr,
+    }
 
 
 def _loader(r: LogReading) -> dict[str, Any] | None:
@@ -266,10 +303,10 @@ def _banner(banner: Banner) -> dict[str, Any]:
     return out | {
         "unknown": dict(banner.unknown),
         "notes": list(banner.notes),
-        "dev_id": banner.dev_id & 0xFFF if banner.dev_id >= 0 else None,
-        "flash_kib": banner.flash_kib or None,
-        "voltage_mv": banner.voltage_mv if banner.voltage_mv >= 0 else None,
-        "swd_hz": banner.swd_hz or None,
+        "dev_id": None if banner.dev_id is None else banner.dev_id & 0xFFF,
+        "flash_kib": banner.flash_kib,
+        "voltage_mv": banner.voltage_mv,
+        "swd_hz": banner.swd_hz,
         "versions": {"bl_version": _version(banner.boot_loader), "sfsp_version": _version(banner.sfsp)},
     }
 
@@ -299,9 +336,9 @@ def _log_sheet(r: LogReading) -> Sheet:
     log, name = r.log, Path(r.source).name
     head = f"{name}: {log.kind.value}" if name else log.kind.value
     if log.kind is LogKind.UNKNOWN and not r.remarks:
-        return sheet(f"{head}: nothing in it is known as text of STM32CubeProgrammer.")
+        return sheet(f"{head}: nothing in it is known as text of a programmer, a debugger or a boot loader.")
     b = log.banner
-    several = f" ({len(log.banners)} in the text, the first)" if len(log.banners) > 1 else ""
+    several = f" ({len(log.banners)} in the text, the fullest)" if len(log.banners) > 1 else ""
     pairs = [
         ("tool", b.tool),
         ("probe", f"{b.probe_firmware} {b.probe_serial}".strip()),
@@ -322,7 +359,7 @@ def _log_sheet(r: LogReading) -> Sheet:
     messages = ((str(m.line), m.severity, printable(m.text, 120), m.meaning) for m in log.messages)
     return sheet(
         head + ".",
-        section("", f"Chip: {r.choice.text}" if r.choice.text else None, bullets(remarks)),
+        section("", f"Chip: {r.choice.text}" if not r.choice.assumed else None, bullets(remarks)),
         section("External loader", r.loader.conclusion, "More: h5diag loader explain") if r.loader else None,
         section("Errors and warnings", table("line|kind|text|meaning", messages, most=MOST_MESSAGES)),
         section(f"Connection{several}", facts((printable(k, 24), printable(v, 80)) for k, v in pairs)) if b else None,

@@ -301,10 +301,10 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
 def _view(file: EvidenceFile, found: Evidence, text: str) -> Evidence | None:
     """Memory shown as text is a dump in flash or RAM, and registers anywhere else."""
     words = parse_registers(text)
-    named = [w for w in words if w.address < 0 and re.search(r"OPSR|ECC\w*R|OPTSR|NSSR|SECWM|HDP", w.name)]
-    elsewhere = [w for w in words if w.address >= 0 and not _holds_content(w.address)]
+    named = [w for w in words if w.address is None and re.search(r"OPSR|ECC\w*R|OPTSR|NSSR|SECWM|HDP", w.name)]
+    elsewhere = [w for w in words if w.address is not None and not _holds_content(w.address)]
     registers = replace(found, role=Role.REGISTERS, what="register values")
-    if elsewhere or (named and not any(w.address >= 0 for w in words)):
+    if elsewhere or (named and not any(w.address is not None for w in words)):
         return registers
     try:
         image = parse_memory_text(text, source=str(file.path))

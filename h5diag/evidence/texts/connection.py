@@ -1,5 +1,4 @@
-"""How a connection of STM32CubeProgrammer presents itself: the lines it prints of probe and chip, the versions in
-them, and sessions with the ROM boot loader over UART or USB.
+"""How a connection presents itself: what STM32CubeProgrammer prints of probe and chip, versions, ROM boot loader.
 
 A tool that reads a version word at the wrong place prints its bytes as numbers all the same: ``v45.48.46`` is the
 text ``-0.``. Such a value says something about the reading path and nothing about the version.

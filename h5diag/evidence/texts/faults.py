@@ -155,7 +155,8 @@ def _meanings(values: dict[str, int]) -> tuple[str, ...]:
 
 def _where(exc_return: int) -> str:
     side = "secure" if exc_return & 0x40 else "non-secure"
-    return f"{side} code in {'thread' if exc_return & 8 else 'handler'} mode on the {'process' if exc_return & 4 else 'main'} stack"
+    mode, stack = "thread" if exc_return & 8 else "handler", "process" if exc_return & 4 else "main"
+    return f"{side} code in {mode} mode on the {stack} stack"
 
 
 def _address(values: dict[str, int]) -> int | None:

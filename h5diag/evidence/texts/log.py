@@ -212,6 +212,7 @@ def chip_of(
     *,
     given: str = "",
     identity: Identified | None = None,
+    dev_ids: Iterable[int] = (),
     sidecars: Iterable[str] = (),
     layout: LaidOut | None = None,
     marking: str = "",
@@ -220,7 +221,7 @@ def chip_of(
     return choose_chip(
         given=given,
         identity=identity,
-        dev_ids=[i for log in logs for i in log.dev_ids],
+        dev_ids=[*(i for log in logs for i in log.dev_ids), *dev_ids],
         option_names=next((names for log in logs if (names := [f.name for f in log.listing.fields])), ()),
         sidecars=[*sidecars, *(t for log in logs for t in log.targets)],
         layout=layout,

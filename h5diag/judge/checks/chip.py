@@ -30,7 +30,7 @@ def check_identity(m: Measured) -> tuple[Finding, ...]:
     part = _PART.search(re.sub(r"[\s-]", "", marking))
     dev_id = identity.dev_id or m.suspect.log.banner.dev_id
     kib = identity.flash_kib or m.suspect.log.banner.flash_kib
-    if dev_id > 0 and dev_id != m.chip.identity.dev_id and not m.chip_assumed:
+    if dev_id and dev_id & 0xFFF != m.chip.identity.dev_id and not m.chip_assumed:
         text = f"the chip answers DEV_ID 0x{dev_id:03X}, {m.chip.title} has 0x{m.chip.identity.dev_id:03X}"
         return (found("identity-disagrees", text=text),)
     if not part:
@@ -40,14 +40,14 @@ def check_identity(m: Measured) -> tuple[Finding, ...]:
     said = []
     if not m.chip_assumed and not m.chip.name.startswith(family):
         said.append(f"the marking {marking} is no {m.chip.title}")
-    if kib > 0 and marked and kib != marked:
+    if kib and marked and kib != marked:
         said.append(
             f"the marking {(board.marking or '').strip()} promises {marked} KiB of flash, the chip says {kib} KiB"
         )
     if said:
-        unread = dev_id <= 0 and kib <= 0
+        unread = not dev_id and not kib
         return (found("identity-unknown" if unread else "identity-disagrees", text="; ".join(said)),)
-    return (found("identity-agrees", marking=marking),) if dev_id > 0 or kib > 0 else ()
+    return (found("identity-agrees", marking=marking),) if dev_id or kib else ()
 
 
 def check_ecc(m: Measured) -> tuple[Finding, ...]:
@@ -102,7 +102,7 @@ def registers(board: Board, m: Measured) -> dict[str, int]:
     for raw in parse_registers(board.registers.text) if board.registers else ():
         name = raw.name.lower()
         for base in (m.chip.flash_registers, m.chip.flash_registers_secure):
-            if raw.address >= 0 and raw.address - base in names:
+            if raw.address is not None and raw.address - base in names:
                 name = names[raw.address - base]
         if name:
             values.setdefault(name, raw.value)
@@ -131,14 +131,14 @@ def check_supply(m: Measured) -> tuple[Finding, ...]:
     """Is the supply in range, and do messages speak of wiring?"""
     out = []
     mv = m.suspect.log.banner.voltage_mv
-    if mv > 0 and not SUPPLY_MV[0] <= mv <= SUPPLY_MV[1]:
+    if mv and not SUPPLY_MV[0] <= mv <= SUPPLY_MV[1]:
         out.append(found("low-voltage", volts=mv / 1000, low=SUPPLY_MV[0] / 1000, high=SUPPLY_MV[1] / 1000))
     wiring = [e for e in m.suspect.log.messages if e.about == "board-wiring"]
     unread = next((e.text for e in m.suspect.log.messages if _UNREAD.search(e.text)), "")
     if unread and not m.suspect.log.dev_ids:
         out.append(found("identity-reads-zero", text=unread, quick=_too_quick(m)))
     if silent := _silent(m):
-        out.append(found("no-core-answers", volts=f"{mv / 1000:.2f} V", text=silent))
+        out.append(found("no-core-answers", volts=f"{(mv or 0) / 1000:.2f} V", text=silent))
     elif wiring:
         out.append(found("wiring-log", text=wiring[0].text, meaning=wiring[0].meaning))
     rom = [s for log in (m.suspect.log, m.suspect.uart) for s in log.rom_sessions if s.answered]
@@ -176,7 +176,7 @@ _PROTECTION = (
 def _silent(m: Measured) -> str:
     """Return what the tool said when a supplied board gave no identity at all, and nothing speaks of protection."""
     log = m.suspect.log
-    if not SUPPLY_MV[0] <= log.banner.voltage_mv <= SUPPLY_MV[1] or log.dev_ids or m.suspect.dump.size:
+    if not SUPPLY_MV[0] <= (log.banner.voltage_mv or 0) <= SUPPLY_MV[1] or log.dev_ids or m.suspect.dump.size:
         return ""
     said = [e.text for e in log.messages]
     if any(word in text.lower() for text in said for word in _PROTECTION) or m.suspect.options.settings:

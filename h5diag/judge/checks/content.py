@@ -255,7 +255,7 @@ def check_size(m: Measured) -> tuple[Finding, ...]:
     banner = m.suspect.log.banner
     identity = m.suspect.board.identity
     said = identity.flash_kib if identity is not None else None
-    told = [(n, k) for n, k in (("the programmer", banner.flash_kib), ("the chip", said or 0)) if k > 0]
+    told = [(n, k) for n, k in (("the programmer", banner.flash_kib), ("the chip", said)) if k]
     for who, kib in told:
         if kib != wanted and not m.chip_assumed:
             return (

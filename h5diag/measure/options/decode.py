@@ -102,7 +102,7 @@ def decode_listing(listing: Listing, chip: Chip) -> OptionBytes:
         The chip that it is read as.
     """
     warnings = list(listing.warnings)
-    if listing.device_id >= 0 and listing.device_id & chip.identity.dev_id_mask != chip.identity.dev_id:
+    if listing.device_id is not None and listing.device_id & chip.identity.dev_id_mask != chip.identity.dev_id:
         warnings.insert(
             0,
             f"the export is of a chip with DEV_ID 0x{listing.device_id:03X}, read here as "
@@ -140,7 +140,7 @@ def decode_registers(raw: Iterable[RawRegister], chip: Chip) -> OptionBytes:
                 f"{name} is 0x{v.value:08X} but {twin.name} is 0x{twin.value:08X}: an option change was "
                 "prepared and is not in force"
             )
-    first = chip.option(chip.state_option).register
+    first = chip.option(chip.state_option).register if chip.state_option else ""
     dead = first in values and not values[first].value
     if dead:
         warnings.insert(
@@ -247,6 +247,8 @@ def _named(chip: Chip, name: str) -> str:
 
 
 def _belief(chip: Chip, option: Option, value: int) -> Belief:
+    if not option.register:
+        return Belief.READ
     width = chip.register(option.register).field(option.field).width
     if option.kind == "groups":
         # The tool prints all 32 bits whatever the number of groups.
@@ -287,7 +289,7 @@ def _ending(listing: Listing, made: OptionBytes) -> list[str]:
     """Say where a listing that was cut short ends; nothing when it reaches its last area."""
     read = {s.name for s in made.settings}
     wanted = [n for a in made.chip.areas for n in (a.start, a.end, a.groups) if n]
-    missing = [n for n in dict.fromkeys([made.chip.state_option, *wanted]) if n not in read]
+    missing = [n for n in dict.fromkeys([made.chip.state_option, *wanted]) if n and n not in read]
     out = []
     if listing.fields and (missing or listing.cut):
         last = listing.fields[-1]
@@ -302,7 +304,7 @@ def _ending(listing: Listing, made: OptionBytes) -> list[str]:
 
 
 def _register(r: RawRegister, chip: Chip) -> RegisterValue | None:
-    if r.address >= 0:
+    if r.address is not None:
         for base, secure in ((chip.flash_registers, False), (chip.flash_registers_secure, True)):
             for reg in chip.registers:
                 if base and r.address == base + reg.offset:

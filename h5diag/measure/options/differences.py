@@ -10,7 +10,7 @@ from pathlib import Path
 from h5diag.answer import Answer
 from h5diag.chip import ChipChoice, KnownBy
 from h5diag.errors import InputError
-from h5diag.evidence.texts import chip_of, parse_listing, parse_log, parse_registers
+from h5diag.evidence.texts import chip_of, parse_listing, parse_log, parse_registers, split_diff
 from h5diag.layout import Layout, load_layout
 from h5diag.measure.options.decode import decode_listing, decode_registers
 from h5diag.measure.options.meaning import unit, value_meaning
@@ -333,7 +333,7 @@ def side_by_side(
     Parameters
     ----------
     texts
-        Name and text of each board, the good one first.
+        Name and text of each board, the good one first. One text that is a diff of two listings stands for two boards.
     chip
         Chip file or family word for all of them; empty takes it from each text.
     layout
@@ -344,13 +344,21 @@ def side_by_side(
     InputError
         When one of the texts holds no option line; it names the board.
     """
+    parts = split_diff(texts[0][1]) if len(texts) == 1 else None
+    if parts is not None:
+        name = texts[0][0]
+        texts = ((f"{name} (-)", parts[0]), (f"{name} (+)", parts[1]))
     names = tuple(name for name, _ in texts)
     read = tuple(read_options(text, chip, name) for name, text in texts)
     boards, choices = tuple(o for o, _ in read), tuple(c for _, c in read)
     if layout is not None and not isinstance(layout, Layout):
         known = choices[0].known_by in (KnownBy.GIVEN, KnownBy.DEV_ID)
         layout = load_layout(layout, choices[0].chip if known else None)
-    return beside(names, boards, choices, layout)
+    found = beside(names, boards, choices, layout)
+    if parts is None:
+        return found
+    said = "the text is a diff of two listings: its sides are read as two boards, and what both leave out is not known"
+    return replace(found, diff=replace(found.diff, warnings=(said, *found.diff.warnings)))
 
 
 def beside(

@@ -39,7 +39,7 @@ def _short(chip: Chip, option: Option, value: int) -> str:
 
 def unit(chip: Chip) -> str:
     """Return the chip's own word for an erase unit."""
-    return "sector" if chip.family == "h5" else "page"
+    return chip.unit
 
 
 def spans(numbers: list[int]) -> str:
@@ -100,7 +100,7 @@ def summary(options: OptionBytes) -> tuple[str, ...]:
     out = []
     state = options.state
     if state is None:
-        out.append(f"{chip.state_option}: not known")
+        out += [f"{chip.state_option}: not known"] if chip.state_option else []
     else:
         title = state.name if state.name.startswith(chip.state_option) else f"{chip.state_option}: {state.name}"
         out.append(f"{title}; {state.what}")

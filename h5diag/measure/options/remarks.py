@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from enum import Enum
 
 from h5diag.chip import Chip, EccKind
-from h5diag.evidence.texts import Banner, Check, Log, LogKind, Programming, RawRegister, Version, Write, printable
+from h5diag.evidence.texts import (
+    Banner,
+    BootEvent,
+    Check,
+    Log,
+    LogKind,
+    Programming,
+    RawRegister,
+    Version,
+    Write,
+    printable,
+)
 from h5diag.evidence.texts.programming import base_name
 from h5diag.layout import Layout, Role, Slot
 
@@ -122,16 +133,32 @@ class Remark:
     hint: bool = False
 
 
-def explain_log(log: Log, chip: Chip, layout: Layout | None = None) -> tuple[Remark, ...]:
-    """Return what follows from a log, the weightiest first."""
+def explain_log(log: Log, chip: Chip, layout: Layout | None = None, *, assumed: bool = False) -> tuple[Remark, ...]:
+    """Return what follows from a log, the weightiest first.
+
+    Parameters
+    ----------
+    log
+        Any text that was read.
+    chip
+        The chip that it is of.
+    layout
+        Names the slots; None names none.
+    assumed
+        The chip is a mere assumption: nothing is said of its errata, sizes and addresses.
+    """
     out = [
         *_programming(log, chip, layout),
+        *_boot(log, chip, assumed),
+        *_fault(log, chip, layout, assumed),
+        *_tools(log, chip, assumed),
+        *_install(log),
         *_discovery(log, chip),
-        *_rom(log),
+        *_rom(log, chip),
         *_unread(log),
-        *_banner(log.banner, chip),
+        *_banner(log.banner, chip, assumed),
     ]
-    if log.kind is not LogKind.UNKNOWN:
+    if log.kind is not LogKind.UNKNOWN and not assumed:
         out += _tool(log.banner, chip)
     # A remark that speaks of a cause weighs more than one that only tells what went well.
     return tuple(sorted(dict.fromkeys(out), key=lambda r: not r.about))
@@ -171,7 +198,9 @@ def _provisioning(p: Provisioning, log: Log) -> Iterator[Remark]:
             "install-pending",
         )
     if log.kind is LogKind.PROVISIONING:
-        if p.boot is Step.NOT_SEEN:
+        if p.boot is Step.NOT_SEEN and log.root in ("STiROT", "Secure Manager"):
+            yield Remark(f"{log.root} starts from the chip's own system flash: no boot code has to be written")
+        elif p.boot is Step.NOT_SEEN:
             yield Remark(
                 "no line says that the boot code was written: without it nothing is installed; look for "
                 "it in the other logs of the run and read the begin of the flash",
@@ -242,12 +271,105 @@ def _discovery(log: Log, chip: Chip) -> Iterator[Remark]:
         yield Remark("an authorised user may: " + ", ".join(printable(p, 60) for p in d.permissions[:8]))
 
 
-def _rom(log: Log) -> Iterator[Remark]:
+def _boot(log: Log, chip: Chip, assumed: bool) -> Iterator[Remark]:
+    boot = log.boot
+    if not boot:
+        return
+    version = f" {printable(boot.version, 20)}" if boot.version else ""
+    ends = {
+        "started": "it started the application",
+        "stopped": "it stopped before it started anything",
+        "rom-loader": "it went to the ROM boot loader of the chip",
+        "waits": "it waits for a firmware to be loaded",
+    }
+    said = ends.get(boot.ended, "how it ended is not in the text")
+    again = f"; it started {boot.starts} times in this text" if boot.starts > 1 else ""
+    yield Remark(f"boot log of {boot.loader}{version}: {said}{again}")
+    ranges: dict[str, BootEvent] = {e.options[0]: e for e in boot.events if e.options and e.value("d")}
+    for e in {e.meaning: e for e in boot.events}.values():
+        if e.level == "info" and not (e.value("magic") or e.value("type") or e.value("need") or e.value("d")):
+            continue
+        yield Remark(f"line {e.line}: {_sentence(e, ranges)}", e.about)
+        register, value = e.value("register").upper().removeprefix("FLASH_"), e.value("value")
+        if register and value and not assumed and register in {r.name for r in chip.registers}:
+            yield from _errors({register: int(value, 16)}, chip)
+
+
+def _sentence(event: BootEvent, ranges: dict[str, BootEvent]) -> str:
+    """Return what an event means; what an option should be stands in the line before it."""
+    wanted = next((ranges[o] for o in event.options if o in ranges and ranges[o] is not event), None)
+    return f"{event.meaning}; {wanted.meaning}" if wanted else event.meaning
+
+
+def _fault(log: Log, chip: Chip, layout: Layout | None, assumed: bool) -> Iterator[Remark]:
+    f = log.fault
+    if not f:
+        return
+    yield Remark(f"registers of a fault{f' ({printable(f.kind, 30)})' if f.kind else ''}: {'; '.join(f.meanings)}")
+    for what, address in (("the access went to", f.address), ("the core was at", f.pc), ("it would return to", f.lr)):
+        if address is not None:
+            yield Remark(f"{what} 0x{address:08X}{'' if assumed else _place(chip, layout, address)}")
+
+
+def _place(chip: Chip, layout: Layout | None, address: int) -> str:
+    """Say where an address points, as far as chip and layout know it."""
+    slot = layout.slot_at(address) if layout else None
+    canonical = chip.canonical(address)
+    if canonical in chip.flash_range:
+        side = ", by its secure address" if canonical != address else ""
+        return f", in the user flash{side}" + (f" ({slot})" if slot else "")
+    try:
+        return f", in {chip.region_at(address).name}"
+    except KeyError:
+        return ", where this chip has nothing that is known" if chip.regions else ""
+
+
+def _tools(log: Log, chip: Chip, assumed: bool) -> Iterator[Remark]:
+    for t in log.tools:
+        if t.dev_id is not None:
+            rev = next((r.letter for r in chip.revisions if r.id == t.rev_id), None)
+            rev_id = f", revision {rev or 'not in the chip file'} (0x{t.rev_id:04X})" if t.rev_id else ""
+            yield Remark(f"{t.tool} read DEV_ID 0x{t.dev_id:03X}{rev_id}")
+        elif t.target:
+            yield Remark(f"{t.tool} was told that the chip is {printable(t.target, 30)}; it read no identity")
+        for value, name in ((t.state, "PRODUCT_STATE"), (t.rdp, "RDP")):
+            if value is None or assumed or chip.state_option != name:
+                continue
+            try:
+                state = chip.state(value)
+            except KeyError:
+                yield Remark(f"{name} 0x{value:X} by {t.tool} is no state of {chip.title}")
+            else:
+                yield Remark(
+                    f"{name} by {t.tool}: {state.name}; {state.what}", "" if state.debug == "full" else "debug-locked"
+                )
+        if t.tzen is not None and not assumed and chip.trustzone:
+            yield Remark(f"TrustZone is {'on' if t.tzen == chip.tzen_on else 'off'} by {t.tool}")
+        if t.voltage_mv is not None and t.voltage_mv < 1600:
+            yield Remark(f"{t.tool} measured {t.voltage_mv / 1000:.2f} V at the board", "board-wiring")
+
+
+def _install(log: Log) -> Iterator[Remark]:
+    if log.kind is not LogKind.SFI:
+        return
+    if log.installed is None:
+        yield Remark("a secure firmware install (SFI): how it ended is not in the text")
+    elif log.installed:
+        yield Remark("a secure firmware install (SFI) that the tool calls finished")
+    else:
+        first = log.errors[0]
+        yield Remark(f"a secure firmware install (SFI) that failed at line {first.line}: {first.meaning or first.text}")
+
+
+def _rom(log: Log, chip: Chip) -> Iterator[Remark]:
     for s in log.rom_sessions:
         if not s.answered:
             yield Remark(
                 f"the ROM boot loader did not answer over {s.interface.upper()}: BOOT0, wiring, baud rate or parity"
             )
+            continue
+        if chip.state_option != "PRODUCT_STATE":
+            yield Remark(f"the ROM boot loader answered over {s.interface.upper()}")
             continue
         yield Remark(
             f"the ROM boot loader answered over {s.interface.upper()}: with BOOT0 low that is evidence "
@@ -256,7 +378,7 @@ def _rom(log: Log) -> Iterator[Remark]:
         )
         if s.options_refused:
             yield Remark(
-                "it could not read the option bytes: when OEMiROT opened the boot loader this is so, and "
+                "it could not read the option bytes: when the boot code opened the boot loader this is so, and "
                 "the words 'RDP level 1' then mean nothing more"
             )
 
@@ -270,10 +392,15 @@ def _unread(log: Log) -> Iterator[Remark]:
         )
 
 
-def _banner(b: Banner, chip: Chip) -> Iterator[Remark]:
+def _banner(b: Banner, chip: Chip, assumed: bool) -> Iterator[Remark]:
     if not b:
         return
-    if b.dev_id >= 0 and b.dev_id & 0xFFF != chip.identity.dev_id:
+    if b.dev_id is not None and not b.identified:
+        yield Remark(
+            f"the identity reads 0x{b.dev_id:03X}, which is none: core held in reset, port closed, or no supply; it names "
+            "no chip"
+        )
+    elif not assumed and b.dev_id is not None and b.dev_id & 0xFFF != chip.identity.dev_id:
         yield Remark(
             f"DEV_ID 0x{b.dev_id & 0xFFF:03X} is not that of {chip.title} (0x{chip.identity.dev_id:03X})", "wrong-part"
         )
@@ -282,11 +409,15 @@ def _banner(b: Banner, chip: Chip) -> Iterator[Remark]:
             yield Remark(unreadable(label, version), about)
     if b.flash_size_assumed:
         yield Remark(
-            f"flash size {printable(b.flash_size, 40)}: the tool could not read it and printed its "
-            "default; it happens while OEMiROT runs and then is evidence that the boot code runs",
-            "wrong-size-assumption",
+            f"flash size {printable(b.flash_size, 40)}: the tool could not read it and printed its default"
+            + (
+                "; it happens while the boot code runs and then is evidence that the boot code runs"
+                if chip.state_option == "PRODUCT_STATE" and not assumed
+                else ", so the size is not known"
+            ),
+            "" if assumed else "wrong-size-assumption",
         )
-    elif b.flash_kib and b.flash_kib * 1024 != chip.flash.size:
+    elif not assumed and b.flash_kib and b.flash_kib * 1024 != chip.flash.size:
         yield Remark(
             f"the tool reads {b.flash_kib} KiB of flash, {chip.title} has {chip.flash.size // 1024} KiB",
             "wrong-size-assumption",
@@ -294,6 +425,10 @@ def _banner(b: Banner, chip: Chip) -> Iterator[Remark]:
     if any("ap " in n.lower() and "fail" in n.lower() for n in b.notes):
         yield Remark(
             "access port 0 was tried first and failed, port 1 worked: give ap=1; nothing follows about the chip"
+        )
+    if b.swd_hz is not None and not 0 < b.swd_hz <= 75_000_000:
+        yield Remark(
+            f"speed {printable(b.swd_frequency, 30)} is impossible: the tool printed no real figure, nothing follows"
         )
     if b.revision.strip(" -") == "" and b.revision:
         yield Remark("the tool could not name the silicon revision: its data base does not know it")
@@ -338,22 +473,30 @@ def known_words(words: Iterable[RawRegister], chip: Chip) -> tuple[tuple[str, in
     if identity.package != identity.flash_size + 2:
         names[identity.package] = "PACKAGE"
     registers = {r.name for r in chip.registers}
-    out = [(names.get(w.address, w.name if w.name in registers else ""), w.value) for w in words]
+    out = [
+        (names.get(-1 if w.address is None else w.address, w.name if w.name in registers else ""), w.value)
+        for w in words
+    ]
     return tuple((name, value) for name, value in out if name)
 
 
-def explain_words(words: Iterable[RawRegister], chip: Chip) -> tuple[Remark, ...]:
-    """Return what follows from the words that were read, as far as the chip file knows them."""
+def explain_words(words: Iterable[RawRegister], chip: Chip, *, assumed: bool = False) -> tuple[Remark, ...]:
+    """Return what follows from the words that were read, as far as the chip file knows them; no place in an assumed one."""
     values = dict(known_words(words, chip))
     dead = [n for n in ("OPSR", "ECCCORR", "ECCDETR", "ECCR", "NSSR", "SECSR") if values.get(n) == 0xFFFFFFFF]
     for name in dead:
         del values[name]
     if dead:
-        return (Remark(f"{', '.join(dead)} read all ones: not read, nothing follows"), *_explained(values, chip))
-    return _explained(values, chip)
+        return (
+            Remark(f"{', '.join(dead)} read all ones: not read, nothing follows"),
+            *_explained(values, chip, assumed),
+        )
+    return _explained(values, chip, assumed)
 
 
-def _explained(values: dict[str, int], chip: Chip) -> tuple[Remark, ...]:
+def _explained(values: dict[str, int], chip: Chip, assumed: bool) -> tuple[Remark, ...]:
+    if assumed:
+        return tuple(_errors(values, chip, assumed=True))
     return (*_identity(values, chip), *_errors(values, chip), *_flags(values, chip))
 
 
@@ -381,7 +524,7 @@ def _identity(values: dict[str, int], chip: Chip) -> Iterator[Remark]:
         )
 
 
-def _errors(values: dict[str, int], chip: Chip) -> Iterator[Remark]:
+def _errors(values: dict[str, int], chip: Chip, *, assumed: bool = False) -> Iterator[Remark]:
     for name in ("ECCCORR", "ECCDETR", "ECCR"):
         if name not in values:
             continue
@@ -391,6 +534,11 @@ def _errors(values: dict[str, int], chip: Chip) -> Iterator[Remark]:
             continue
         how = " (arithmetic not confirmed)" if at.hint else ""
         what = "two bits wrong: a write that was cut, or a cell" if at.kind is EccKind.DOUBLE else "one bit corrected"
+        if assumed:
+            yield Remark(
+                f"{name}: an ECC error is recorded, {what}; where it is follows from the chip, which is not named"
+            )
+            continue
         yield Remark(
             f"{name}: {what}, {at.size} bytes at 0x{at.address:08X} in the {at.area} area{how}; only the "
             "first error is recorded",
@@ -399,6 +547,9 @@ def _errors(values: dict[str, int], chip: Chip) -> Iterator[Remark]:
         )
     if "OPSR" in values:
         cut = chip.interruption(values["OPSR"])
+        if assumed and cut.code:
+            yield Remark("OPSR: a reset cut an operation; which and where follows from the chip, which is not named")
+            return
         yield Remark(
             "OPSR: no operation was cut by a reset"
             if not cut.code

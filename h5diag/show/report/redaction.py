@@ -151,7 +151,7 @@ def make_redactor(case: Case, *, uid_at: int | None = None) -> Redactor:
         secrets |= _ids(m[2] for m in _SERIAL.finditer(text))
     secrets |= _ids(case.ids)
     if uid_at is not None:
-        words = [w for t in texts for w in parse_registers(t) if uid_at <= w.address < uid_at + 12]
+        words = [w for t in texts for w in parse_registers(t) if w.address is not None and 0 <= w.address - uid_at < 12]
         secrets |= _ids(f"{w.value:08X}" for w in words)
         for image in images:
             read = b"".join(s.data.tobytes() for s in image.segments_in(uid_at, uid_at + 12))

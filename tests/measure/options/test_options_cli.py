@@ -235,7 +235,7 @@ def test_log_of_single_words(run):
     masked = document(run, "log", WORDS.replace("00390044 34345112 32383537 00040800", "0 0 0 0".replace("0", "0" * 8)))
     assert any("reads as unknown" in r for r in masked["remarks"])
     assert any("masked, not the chip's" in r for r in masked["remarks"])
-    assert masked["kind"] == "unknown"
+    assert masked["kind"] == "registers"
     dead = document(run, "log", WORDS.replace("80400020", "FFFFFFFF"))
     assert any("ECCDETR read all ones" in r for r in dead["remarks"])
     assert not any("two bits wrong" in r for r in dead["remarks"])
