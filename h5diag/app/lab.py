@@ -91,6 +91,15 @@ def lab_command(copied: Copied, *, browser: bool = True, extra: Sequence[str] = 
     return [*command, *([] if browser else ["--no-browser"]), *extra]
 
 
+def require_no_root(extra: Sequence[str]) -> None:
+    """Raise InputError when Jupyter would refuse to start: it runs as root only when it is told so."""
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    if root and not any(word.startswith("--allow-root") for word in extra):
+        raise InputError(
+            "JupyterLab does not run as root unless it is told so", advice="in a container, say --allow-root"
+        )
+
+
 def require_voila() -> None:
     """Raise InputError, with what to do, when the extra `app` is not installed."""
     if importlib.util.find_spec("voila") is None:

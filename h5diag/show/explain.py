@@ -133,7 +133,7 @@ def _test(id: str, chip: str) -> Paragraph | None:
     return Paragraph(
         t.id,
         "test",
-        t.instruction,
+        _plain(t.instruction),
         "judge/next_tests.toml",
         (
             ("class", t.kind.word),
@@ -148,7 +148,7 @@ def _test(id: str, chip: str) -> Paragraph | None:
 def _option(id: str, chip: str) -> Paragraph | None:
     for name in [load_chip(chip).name] if chip else [load_chip().name, *chip_names()]:
         c = load_chip(name)
-        o = next((o for o in c.options if id.upper() in (o.name, *o.aliases)), None)
+        o = next((o for o in c.options if id.upper() in (n.upper() for n in (o.name, *o.aliases))), None)
         if o is not None:
             values = ", ".join(f"0x{m.value:X} {m.text}" for m in o.values)
             tags = {s.tag: s.title for s in c.sources}

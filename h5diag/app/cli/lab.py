@@ -13,6 +13,8 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--dir", metavar="DIR", default="h5diag-work", help="where notebooks and sample data go")
     parser.add_argument("--no-browser", action="store_true", help="start the server only and print its address")
     parser.add_argument("--copy-only", action="store_true", help="copy the files and start nothing")
+    parser.add_argument("--allow-root", action="store_true", help="let the server run as root, as in a container")
+    parser.add_argument("jupyter", nargs="*", metavar="-- OPTION", help="options for JupyterLab, as in: -- --port 9999")
 
 
 def _app_arguments(parser: ArgumentParser) -> None:
@@ -22,7 +24,7 @@ def _app_arguments(parser: ArgumentParser) -> None:
 
 
 def _lab(options: Namespace) -> Result:
-    from h5diag.app.lab import copy_out, lab_command, run
+    from h5diag.app.lab import copy_out, lab_command, require_no_root, run
 
     copied = copy_out(options.dir)
     text = f"{len(copied.written)} files copied to {copied.folder}, {len(copied.kept)} were there and stay as they are"
@@ -34,8 +36,10 @@ def _lab(options: Namespace) -> Result:
     }
     if options.copy_only:
         return Result(document, text)
+    extra = [*(["--allow-root"] if options.allow_root else []), *options.jupyter]
+    require_no_root(extra)
     printing.remark(text)
-    return Result(document, "", 1 if run(lab_command(copied, browser=not options.no_browser)) else 0)
+    return Result(document, "", 1 if run(lab_command(copied, browser=not options.no_browser, extra=extra)) else 0)
 
 
 def _app(options: Namespace) -> Result:
@@ -56,7 +60,11 @@ COMMANDS = (
         "notebooks and sample data copied to a folder, JupyterLab opened there",
         _arguments,
         _lab,
-        examples=("h5diag lab", "h5diag lab --dir notebooks --copy-only"),
+        examples=(
+            "h5diag lab",
+            "h5diag lab --dir notebooks --copy-only",
+            "h5diag lab --no-browser --allow-root -- --port 9999",
+        ),
     ),
     Command(
         "app", "the first notebook as a page on loopback (extra 'app')", _app_arguments, _app, examples=("h5diag app",)

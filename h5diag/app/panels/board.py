@@ -57,6 +57,7 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
         self.connecting, self.dumping = Job(), Job()
         self._news: deque[tuple[AddressRange, str]] = deque()
         self.dumping.observe(lambda _: self._take_news(), ["fraction", "running"])
+        self.dumping.observe(lambda change: self._link_ended(), "running")
 
     @property
     def connected(self) -> bool:
@@ -86,6 +87,11 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
     def _connected(self, found: tuple[Board, Identification, CoreState]) -> None:
         self.board, self.who, self.core = (found[0],), (found[1],), (found[2],)
         _held[found[0].name] = self
+
+    def _link_ended(self) -> None:
+        """Say that nothing is connected any more when the link failed: a dead board looks like a live one."""
+        if not self.dumping.running and isinstance(self.dumping.error, ProbeError):
+            self.close()
 
     def close(self) -> None:
         """Let the probe go; the dump under way, if any, is stopped."""

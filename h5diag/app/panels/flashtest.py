@@ -46,7 +46,6 @@ class FlashTestModel(traitlets.HasTraits):  # type: ignore[misc]
         super().__init__(**traits)
         self.probe, self.plan, self.folder = probe, plan, folder
         self.job = Job()
-        self.said: list[str] = []
 
     @property
     def phrase(self) -> str:
@@ -69,14 +68,11 @@ class FlashTestModel(traitlets.HasTraits):  # type: ignore[misc]
         if not self.armed:
             raise InputError("the flash test is not armed", advice=f"tick the box and type {self.phrase}")
         self.understood, self.typed, self.result = False, "", ()
-        self.said.clear()
 
         def work(progress: Progress, cancel: Cancel) -> FlashTestResult:
             allowed = Permissions(erase=(self.plan.range,), halt=True, ram=True)
             with connect(self.probe, mode=Mode.HALT, frequency_hz=self.plan.speeds_hz[0], permissions=allowed) as board:
-                return flash_test(
-                    board, self.plan, self.folder, tell=self.said.append, progress=progress, cancel=cancel
-                )
+                return flash_test(board, self.plan, self.folder, tell=self.job.say, progress=progress, cancel=cancel)
 
         self.job.start(work, lambda done: self.set_trait("result", (done,)), doing="testing the flash")
 

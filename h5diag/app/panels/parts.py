@@ -69,10 +69,10 @@ class JobBar(widgets.VBox):  # type: ignore[misc]
         self.cancel = widgets.Button(description="Cancel", disabled=True, tooltip="Stop the work")
         self.bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="16em", display="none"))
         self.status = widgets.HTML(status_html(""))
-        self.alert = widgets.HTML()
-        super().__init__([widgets.HBox([self.run, self.cancel, self.bar, self.status]), self.alert])
+        self.alert, self.said = widgets.HTML(), widgets.HTML()
+        super().__init__([widgets.HBox([self.run, self.cancel, self.bar, self.status]), self.said, self.alert])
         self.cancel.on_click(lambda _: job.cancel())
-        job.observe(lambda _: self._show(), ["running", "fraction", "status", "problem", "detail"])
+        job.observe(lambda _: self._show(), ["running", "fraction", "status", "problem", "detail", "messages"])
         self._show()
 
     def _show(self) -> None:
@@ -81,4 +81,5 @@ class JobBar(widgets.VBox):  # type: ignore[misc]
         self.bar.layout.display = "" if job.running else "none"
         self.bar.value = job.fraction
         self.status.value = status_html(job.status)
+        self.said.value = "".join(status_html(text) for text in job.messages)
         self.alert.value = alert_html(job.problem, job.detail)

@@ -18,13 +18,15 @@ Work = Callable[[Progress, Cancel], Any]
 """Runs in a thread; it touches no widget and no trait."""
 
 _EVERY_S = 0.05
+MOST_MESSAGES = 12
 
 
 class Job(traitlets.HasTraits):  # type: ignore[misc]
     """The state of a piece of work.
 
     `problem` is one line that says what went wrong and what to do; `detail` is a traceback, only for what nobody
-    expected. `status` says in words how it stands.
+    expected. `status` says in words how it stands; after a stop it is what the library says was done and kept.
+    `error` is the error that ended the last piece of work.
     """
 
     running = traitlets.Bool(False)
@@ -32,11 +34,14 @@ class Job(traitlets.HasTraits):  # type: ignore[misc]
     status = traitlets.Unicode("")
     problem = traitlets.Unicode("")
     detail = traitlets.Unicode("")
+    messages = traitlets.Tuple(help="what the library said meanwhile, the newest last")
 
     def __init__(self, **traits: Any) -> None:
         super().__init__(**traits)
         self._stop = threading.Event()
         self._turn = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.error: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
 
     def start(self, work: Work, then: Callable[[Any], None], *, doing: str = "working") -> None:
@@ -49,9 +54,10 @@ class Job(traitlets.HasTraits):  # type: ignore[misc]
         self._stop = threading.Event()
         self._turn += 1
         self.problem = self.detail = ""
+        self.messages, self.error, self._loop = (), None, None
         self.fraction, self.status, self.running = 0.0, f"{doing} …", True
         try:
-            loop = asyncio.get_running_loop()
+            loop = self._loop = asyncio.get_running_loop()
         except RuntimeError:
             self._finish(*_tried(work, self._show, self._stop.is_set), then, self._turn)
             return
@@ -63,12 +69,23 @@ class Job(traitlets.HasTraits):  # type: ignore[misc]
             self._stop.set()
             self.status = "stopping …"
 
+    def say(self, text: str) -> None:
+        """Show what the library says while it works; may be called from its thread."""
+        if self._loop is None:
+            self._said(text)
+        else:
+            self._loop.call_soon_threadsafe(self._said, text)
+
+    def _said(self, text: str) -> None:
+        self.messages = (*self.messages, text)[-MOST_MESSAGES:]
+
     def forget(self) -> None:
         """Stop the work, if any, and drop its result whenever it comes; clear what was said."""
         self._stop.set()
         self._turn += 1
         self.running, self.fraction = False, 0.0
         self.status = self.problem = self.detail = ""
+        self.messages = ()
 
     async def _run(self, work: Work, then: Callable[[Any], None], turn: int, stop: threading.Event) -> None:
         loop, shown = asyncio.get_running_loop(), 0.0
@@ -94,11 +111,11 @@ class Job(traitlets.HasTraits):  # type: ignore[misc]
                 then(result)
             except Exception as failed:
                 error = failed
-        self.running = False
+        self.error, self.running = error, False
         if error is None:
             self.fraction, self.status = 1.0, "done"
         elif isinstance(error, Cancelled):
-            self.status = "stopped by you; nothing was changed"
+            self.status = f"stopped by you: {error}" if str(error) else "stopped by you"
         else:
             self.status = ""
             self.problem, self.detail = problem_of(error)

@@ -78,3 +78,22 @@ def test_without_voila_one_clear_line_and_nothing_written(tmp_path: Path, monkey
     assert main(["app", "--dir", str(tmp_path / "w")]) == 2
     assert "pip install 'h5diag[app]'" in capsys.readouterr().err
     assert not (tmp_path / "w").exists()
+
+
+def test_options_go_on_to_jupyter_and_root_is_told_what_to_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(lab, "run", lambda command, token="": commands.append(list(command)) or 0)
+    monkeypatch.setattr(lab.os, "geteuid", lambda: 1000, raising=False)
+    folder = str(tmp_path / "w")
+    assert main(["lab", "--dir", folder, "--no-browser", "--", "--port", "9999"]) == 0
+    assert commands[-1][-2:] == ["--port", "9999"]
+    assert "--allow-root" not in commands[-1]
+    monkeypatch.setattr(lab.os, "geteuid", lambda: 0, raising=False)
+    capsys.readouterr()
+    assert main(["lab", "--dir", folder]) == 2
+    assert "--allow-root" in capsys.readouterr().err
+    assert main(["lab", "--dir", folder, "--allow-root"]) == 0
+    assert "--allow-root" in commands[-1]
+    assert len(commands) == 2

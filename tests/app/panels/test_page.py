@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from h5diag.app.panels import Investigation, evidence, hexview, investigation, parts, work
 from h5diag.case import load_case
 from h5diag.case.samples import data_folder
+from h5diag.errors import Cancelled
 from h5diag.judge import diagnose
 from h5diag.show import sheet
 from tests.app.panels import checks
@@ -267,3 +269,28 @@ def test_names_of_dropped_files_stay_in_their_folder() -> None:
         "x" * 120,
         "file",
     ]
+
+
+def test_a_stop_says_what_the_library_did_and_what_it_said_meanwhile() -> None:
+    async def go() -> None:
+        job, begun = work.Job(), asyncio.Event()
+        bar = parts.JobBar(job)
+
+        def long(progress: Callable[[float], None], cancel: Callable[[], bool]) -> None:
+            job.say("sector 3 erased")
+            while not cancel():
+                time.sleep(0.01)
+            raise Cancelled("eight sectors were erased; the contents are not back")
+
+        job.start(long, lambda _: begun.set())
+        await asyncio.sleep(0.05)
+        bar.cancel.click()
+        await asyncio.wait([job.task], timeout=checks.PATIENCE_S)
+        assert "the contents are not back" in bar.status.value
+        assert "nothing was changed" not in bar.status.value
+        assert "sector 3 erased" in bar.said.value
+        job.start(lambda progress, cancel: None, lambda _: None)
+        await asyncio.wait([job.task], timeout=checks.PATIENCE_S)
+        assert bar.said.value == ""
+
+    asyncio.run(go())
