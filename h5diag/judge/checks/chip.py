@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from h5diag.case.case import Board
@@ -195,7 +196,11 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
         "state": state.name,
         "what": state.what,
     }
-    if state.debug == "none" and not state.hint:
+    values = [f.value for f in m.suspect.log.listing.fields]
+    torn = len(values) >= 6 and (torn_values(values) or not any(values))
+    if torn:
+        pass  # what torn option bytes say of the state is told with them
+    elif state.debug == "none" and not state.hint:
         out.append(found("state-closed", **said))
     elif m.suspect.dump.size and state.debug != "none":
         out.append(found("memory-was-read"))
@@ -209,6 +214,11 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
     if refused and not m.suspect.dump.size and not _silent(m):
         out.append(found("port-refused", text=refused[0].text, meaning=refused[0].meaning))
     return tuple(out)
+
+
+def torn_values(values: Sequence[int]) -> bool:
+    """Tell whether option values are all ones, as erased option bytes read."""
+    return all(v and v & (v + 1) == 0 for v in values) and any(v >= 0xFF for v in values)
 
 
 def out_has(findings: list[Finding], id: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from h5diag.case.records import CoreState
 from h5diag.evidence.texts import parse_registers
-from h5diag.judge.checks.chip import registers
+from h5diag.judge.checks.chip import registers, torn_values
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.firmware import vector_table_at
@@ -208,7 +208,7 @@ def check_torn_options(m: Measured) -> tuple[Finding, ...]:
     values = [f.value for f in fields]
     if len(values) < 6:
         return ()
-    if all(v and v & (v + 1) == 0 for v in values) and any(v >= 0xFF for v in values):
+    if torn_values(values):
         rdp = next((f for f in fields if f.name.upper() in ("RDP", "PRODUCT_STATE")), None)
         level = f" {rdp.name} 0x{rdp.value:X} counts as protected (RDP level 1)." if rdp else ""
         return (found("options-all-ones", count=len(values), level=level),)
