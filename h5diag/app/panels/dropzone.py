@@ -32,23 +32,30 @@ class DropZone(anywidget.AnyWidget):  # type: ignore[misc]
         What belongs here.
     came
         Called with the file when one is complete.
+    gone
+        Called with the name of a file that was taken out again.
     """
 
     _esm = _HERE / "dropzone.js"
     _css = _HERE / "dropzone.css"
 
     label = traitlets.Unicode("").tag(sync=True)
-    files = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    files = traitlets.List(help="[name, size in words] of each").tag(sync=True)
     message = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(self, label: str, came: Callable[[Upload], None]) -> None:
+    def __init__(
+        self, label: str, came: Callable[[Upload], None], gone: Callable[[str], None] = lambda name: None
+    ) -> None:
         super().__init__(label=label)
-        self._came = came
+        self._came, self._gone = came, gone
         self._pieces: dict[str, list[bytes]] = {}
         self.on_msg(self._received)
 
     def _received(self, _: object, message: dict[str, Any], buffers: list[Any]) -> None:
         name = str(message.get("name", ""))
+        if message.get("gone"):
+            self._gone(name)
+            return
         pieces = self._pieces.setdefault(name, [])
         pieces += [bytes(b) for b in buffers]
         if sum(len(p) for p in pieces) > MOST_BYTES:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -16,32 +17,52 @@ from h5diag.app.panels.parts import status_html
 from h5diag.case import Case, load_case
 from h5diag.case.intake import Details, sort_evidence, write_case
 from h5diag.case.samples import data_folder
+from h5diag.chip import chip_names
 from h5diag.errors import InputError
+from h5diag.evidence.door import EvidenceFile
+from h5diag.evidence.files import Sidecar, write_sidecar
 from h5diag.layout import preset_names
+from h5diag.show.sheet import bullets, parts_html
 
 ACCESS = (
     ("how it was read: not known", ""),
     ("read with secure accesses", "secure"),
     ("read with non-secure accesses", "nonsecure"),
 )
+MODES = (("connect mode: not known", ""), ("hot plug", "hotplug"), ("under reset", "under-reset"), ("normal", "normal"))
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A case and what the loader has to say about it: what was assumed, and what would let more be decided."""
+    """A case and what the loader has to say about it.
+
+    Parameters
+    ----------
+    case
+        The evidence, in memory.
+    remarks
+        What was assumed.
+    unused
+        Files that were not used, each with the reason.
+    missing
+        What would let more be decided.
+    """
 
     case: Case
     remarks: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class OwnBoard:
-    """What was given for one board in the page."""
+    """What was given for one board in the page; `base` is the address of the first byte of its binaries."""
 
     files: tuple[Upload, ...] = ()
     text: str = ""
     access: str = ""
+    mode: str = ""
+    base: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +76,69 @@ class Source:
     good: OwnBoard = OwnBoard()
     suspect: OwnBoard = OwnBoard()
     layout: str = ""
+    chip: str = ""
+    marking: str = ""
+    package: str = ""
 
     def load(self) -> Loaded:
-        """Return the case; InputError says what is missing."""
+        """Return the case; InputError says what is missing.
+
+        What was dropped is laid out in a folder of its own, private to this user, which is gone when the case is in
+        memory. Private keys never go there: they are handed to the case as they came.
+        """
         if self.folder:
             return Loaded(load_case(Path(self.folder)))
         if not any((self.good.files, self.good.text.strip(), self.suspect.files, self.suspect.text.strip())):
             raise InputError(
                 "there is no evidence yet", advice="drop the dumps and texts of a board, or choose a bundled case"
             )
-        top = Path(tempfile.mkdtemp(prefix="h5diag-case-"))
-        sides = [_written(top / name, board) for name, board in (("good", self.good), ("suspect", self.suspect))]
-        details = Details(layout=self.layout, good_access=self.good.access, suspect_access=self.suspect.access)
-        found = sort_evidence([*sides[0], *sides[1]], good=sides[0], suspect=sides[1], details=details)
-        found = write_case(found, top / "case")
+        with tempfile.TemporaryDirectory(prefix="h5diag-case-") as name:
+            top = Path(name)
+            good, suspect = (_written(top / side, b) for side, b in (("good", self.good), ("suspect", self.suspect)))
+            details = Details(
+                chip=self.chip,
+                layout=self.layout,
+                marking=self.marking,
+                package=self.package,
+                good_access=self.good.access,
+                suspect_access=self.suspect.access,
+                good_mode=self.good.mode,
+                suspect_mode=self.suspect.mode,
+            )
+            found = write_case(
+                sort_evidence([*good, *suspect], good=good, suspect=suspect, details=details), top / "case"
+            )
+            case = load_case(top / "case")
+        keys = tuple(_key(u) for b in (self.good, self.suspect) for u in b.files if _is_private(u))
         missing = tuple(f"{m.what}{f' ({m.board})' if m.board else ''}: {m.how}" for m in found.missing)
-        return Loaded(load_case(top / "case"), found.remarks, missing)
+        unused = tuple(f"{e.path.name}: {e.what}" for e in found.unused)
+        return Loaded(replace(case, decrypt_keys=(*case.decrypt_keys, *keys)), found.remarks, unused, missing)
+
+
+def _is_private(upload: Upload) -> bool:
+    return b"PRIVATE KEY-----" in upload.data[:4096]
+
+
+def _key(upload: Upload) -> EvidenceFile:
+    digest = hashlib.sha256(upload.data).hexdigest()
+    return EvidenceFile(upload.name, Path(upload.name), len(upload.data), digest, upload.data)
 
 
 def _written(folder: Path, board: OwnBoard) -> list[Path]:
     folder.mkdir()
-    paths = []
+    try:
+        base = int(board.base, 0) if board.base.strip() else None
+    except ValueError:
+        raise InputError(f"{board.base!r} is no address", advice="write it as 0x08000000") from None
+    paths, names = [], {u.name for u in board.files}
     for upload in board.files:
+        if _is_private(upload):
+            continue
         path = folder / upload.name
         path.write_bytes(upload.data)
         paths.append(path)
+        if base is not None and path.suffix.lower() == ".bin" and f"{upload.name}.map.json" not in names:
+            paths.append(write_sidecar(path, Sidecar(base=base)))
     if board.text.strip():
         path = folder / f"{folder.name}-pasted.txt"
         path.write_text(board.text, encoding="utf-8")
@@ -112,7 +171,14 @@ class EvidenceModel(traitlets.HasTraits):  # type: ignore[misc]
     suspect_text = traitlets.Unicode("")
     good_access = traitlets.Unicode("")
     suspect_access = traitlets.Unicode("")
+    good_mode = traitlets.Unicode("")
+    suspect_mode = traitlets.Unicode("")
+    good_base = traitlets.Unicode("")
+    suspect_base = traitlets.Unicode("")
     layout = traitlets.Unicode("")
+    chip = traitlets.Unicode("")
+    marking = traitlets.Unicode("")
+    package = traitlets.Unicode("")
 
     @property
     def source(self) -> Source:
@@ -121,12 +187,15 @@ class EvidenceModel(traitlets.HasTraits):  # type: ignore[misc]
             folder = self.bundled if self.kind == "bundled" else self.folder.strip()
             # An empty name must say "no such folder", not fall back to what was dropped.
             return Source(folder=folder or "(no folder named)")
-        return Source(
-            "",
-            OwnBoard(tuple(self.good_files), self.good_text, self.good_access),
-            OwnBoard(tuple(self.suspect_files), self.suspect_text, self.suspect_access),
-            self.layout,
-        )
+        return Source("", self._board("good"), self._board("suspect"), *self._whole)
+
+    def _board(self, side: str) -> OwnBoard:
+        files = tuple(getattr(self, f"{side}_files"))
+        return OwnBoard(files, *(getattr(self, f"{side}_{what}") for what in ("text", "access", "mode", "base")))
+
+    @property
+    def _whole(self) -> tuple[str, ...]:
+        return tuple(text.strip() for text in (self.layout, self.chip, self.marking, self.package))
 
     def on_change(self, told: Callable[[], None]) -> None:
         """Call `told` whenever any of it changes."""
@@ -157,13 +226,35 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
             continuous_update=False,
         )
         self.boards = [self._board("good", "A board that works"), self._board("suspect", "The board in question")]
-        layouts = [("no boot loader's layout", ""), *((n, n) for n in preset_names())]
-        self.layout_choice = widgets.Dropdown(options=layouts, description="Layout")
+        self.layout_choice = widgets.Combobox(
+            options=list(preset_names()),
+            description="Layout",
+            ensure_option=False,
+            continuous_update=False,
+            placeholder="a preset or a path; or drop flash_layout.h",
+        )
+        self.chip = widgets.Combobox(
+            options=list(chip_names()),
+            description="Chip",
+            ensure_option=False,
+            continuous_update=False,
+            placeholder="from the evidence",
+        )
+        self.marking = widgets.Text(description="Marking", placeholder="printed on the part", continuous_update=False)
+        self.package = widgets.Text(description="Package", placeholder="1.4.0", continuous_update=False)
         self.clear = widgets.Button(description="Clear files", tooltip="Forget what was dropped")
         self.pages = {
             "bundled": self.bundled,
             "folder": self.folder,
-            "own": widgets.VBox([widgets.HBox(self.boards), widgets.HBox([self.layout_choice, self.clear])]),
+            "own": widgets.VBox(
+                [
+                    widgets.HBox(self.boards),
+                    widgets.HBox(
+                        [self.layout_choice, self.chip, self.marking, self.package, self.clear],
+                        layout=widgets.Layout(flex_flow="row wrap"),
+                    ),
+                ]
+            ),
         }
         self.page = widgets.VBox()
         for name, widget in (
@@ -171,6 +262,9 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
             ("bundled", self.bundled),
             ("folder", self.folder),
             ("layout", self.layout_choice),
+            ("chip", self.chip),
+            ("marking", self.marking),
+            ("package", self.package),
         ):
             widgets.link((model, name), (widget, "value"))
         self.clear.on_click(lambda _: self._forget())
@@ -185,18 +279,24 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
             kept = tuple(u for u in getattr(model, trait) if u.name != upload.name)
             setattr(model, trait, (*kept, upload))
 
-        zone = DropZone(f"{label}: dumps, option listings, logs", came)
+        def gone(name: str) -> None:
+            setattr(model, trait, tuple(u for u in getattr(model, trait) if u.name != name))
+
+        zone = DropZone(f"{label}: dumps, option listings, logs", came, gone)
         text = widgets.Textarea(
             placeholder=f"{label}: paste what the programmer printed",
             continuous_update=False,
             layout=widgets.Layout(width="98%", height="90px"),
         )
-        access = widgets.Dropdown(options=list(ACCESS), layout=widgets.Layout(width="98%"))
-        widgets.link((model, f"{side}_text"), (text, "value"))
-        widgets.link((model, f"{side}_access"), (access, "value"))
+        wide = widgets.Layout(width="98%")
+        access = widgets.Dropdown(options=list(ACCESS), layout=wide)
+        mode = widgets.Dropdown(options=list(MODES), layout=wide)
+        base = widgets.Text(placeholder="address of a .bin, as 0x08000000", layout=wide, continuous_update=False)
+        for name, widget in (("text", text), ("access", access), ("mode", mode), ("base", base)):
+            widgets.link((model, f"{side}_{name}"), (widget, "value"))
         setattr(self, f"{side}_zone", zone)
         setattr(self, f"{side}_text", text)
-        return widgets.VBox([zone, text, access], layout=widgets.Layout(width="50%"))
+        return widgets.VBox([zone, text, access, mode, base], layout=widgets.Layout(width="50%"))
 
     def _forget(self) -> None:
         self.model.good_files = self.model.suspect_files = ()
@@ -204,11 +304,18 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
     def _show(self) -> None:
         for side in ("good", "suspect"):
             zone: DropZone = getattr(self, f"{side}_zone")
-            zone.files = [f"{u.name} ({len(u.data):,} bytes)" for u in getattr(self.model, f"{side}_files")]
+            zone.files = [[u.name, f"{len(u.data):,} bytes"] for u in getattr(self.model, f"{side}_files")]
         self.page.children = (self.pages[self.model.kind],)
 
 
 def remarks_html(loaded: Loaded) -> str:
-    """Return what the loader assumed and what it misses, escaped."""
-    lines = [*loaded.remarks, *(f"would help: {m}" for m in loaded.missing)]
+    """Return what the loader assumed and what it did not use, escaped."""
+    lines = [*loaded.remarks, *(f"not used: {u}" for u in loaded.unused)]
     return "".join(status_html(line) for line in lines)
+
+
+def hints_html(loaded: Loaded) -> str:
+    """Return what would let more be decided, escaped: it belongs below the answer."""
+    if not loaded.missing:
+        return ""
+    return parts_html("What would let more be decided:", bullets(loaded.missing))

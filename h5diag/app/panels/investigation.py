@@ -10,7 +10,7 @@ from typing import Any
 import ipywidgets as widgets
 import traitlets
 
-from h5diag.app.panels.evidence import EvidenceModel, EvidencePanel, Loaded, Source, remarks_html
+from h5diag.app.panels.evidence import EvidenceModel, EvidencePanel, Loaded, Source, hints_html, remarks_html
 from h5diag.app.panels.hexview import HexView
 from h5diag.app.panels.locate import LocateModel, LocatePanel
 from h5diag.app.panels.parts import JobBar, status_html
@@ -104,7 +104,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         self.evidence = EvidencePanel(self.model.evidence)
         self.bar = JobBar(self.model.job, "Run the diagnosis")
         self.boards = widgets.Dropdown(options=[("", 0)], description="Board", layout=widgets.Layout(display="none"))
-        self.remarks, self.verdict = widgets.HTML(), widgets.HTML()
+        self.remarks, self.verdict, self.hints = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self.map, self.bits, self.dots = widgets.Box(), widgets.Box(), widgets.Box()
         self.axes: tuple[Any, ...] = ()
         self.hex = HexView()
@@ -131,7 +131,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
             layout=widgets.Layout(width="auto"),
         )
         self.write_up = widgets.VBox([widgets.HBox([self.target, self.redact]), self.write_bar])
-        self.below = widgets.VBox([self.verdict, self.details, self.write_up])
+        self.below = widgets.VBox([self.verdict, self.hints, self.details, self.write_up])
         super().__init__([self.evidence, self.bar, self.boards, self.remarks, self.below])
         self.bar.run.on_click(lambda _: self.model.run())
         self.write_bar.run.on_click(lambda _: self.save())
@@ -191,7 +191,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
             self.writing.forget()
             return
         loaded, _ = self.model.result
-        self.remarks.value = remarks_html(loaded)
+        self.remarks.value, self.hints.value = remarks_html(loaded), hints_html(loaded)
         s = board_sheet(board)
         self.verdict.value = html(replace(s, sections=tuple(x for x in s.sections if not x.folded)))
         self.slots.value = parts_html(slots_table(board.measured), caption="Slots of the boot loader")
@@ -205,7 +205,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         self.hex.show(pages_of(m))
         self._draw(board)
         self._open()
-        self.below.children = (self.verdict, self.details, self.write_up)
+        self.below.children = (self.verdict, self.hints, self.details, self.write_up)
 
     def _draw(self, board: BoardDiagnosis) -> None:
         """Draw the live plots; where pieces were found, a zoom of the map and one of the dot plot move each other."""

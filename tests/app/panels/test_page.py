@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -173,7 +174,7 @@ def test_dropped_files_make_a_case(tmp_path: Path) -> None:
         model.good_text = (data_folder() / "defect" / "good-ob.txt").read_text("utf-8")
         model.suspect_files = uploads("suspect-1.hex", "suspect-ob.txt", "flashtest.json")
         model.good_access = model.suspect_access = "secure"
-        assert panel.evidence.suspect_zone.files[0].startswith("suspect-1.hex")
+        assert panel.evidence.suspect_zone.files[0][0] == "suspect-1.hex"
         await checks.pressed(panel)
         assert panel.model.result, panel.model.job.problem
         measured = panel.model.result[1].first.measured
@@ -269,6 +270,60 @@ def test_names_of_dropped_files_stay_in_their_folder() -> None:
         "x" * 120,
         "file",
     ]
+
+
+def test_own_files_leave_nothing_behind_and_private_keys_touch_no_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen: list[bytes] = []
+    real = evidence.load_case
+
+    def looked_at(folder: Path) -> object:
+        seen.extend(p.read_bytes() for p in tmp_path.rglob("*") if p.is_file())
+        return real(folder)
+
+    monkeypatch.setattr(evidence, "load_case", looked_at)
+    data, key = data_folder(), (data_folder() / "keys" / "encrypt-p256.pem").read_bytes()
+    plain = bytes(range(256)) * 64
+    files = (
+        *(evidence.Upload(n, (data / "founding" / n).read_bytes()) for n in ("suspect-1.hex", "suspect-ob.txt")),
+        evidence.Upload("my.pem", key),
+        evidence.Upload("raw.bin", plain),
+        evidence.Upload("notes.xyz", b"\x01\x02 nothing"),
+    )
+    source = evidence.Source(
+        suspect=evidence.OwnBoard(files, access="nonsecure", mode="hotplug", base="0x08100000"),
+        layout="oemirot-2m-overwrite",
+        chip="stm32h563zi",
+        marking="STM32H563ZIT6",
+        package="1.3.0",
+    )
+    loaded = source.load()
+    assert list(tmp_path.iterdir()) == []
+    assert seen
+    assert not any(b"PRIVATE KEY" in content for content in seen)
+    case = loaded.case
+    assert [k.data for k in case.decrypt_keys] == [key]
+    assert key.splitlines()[1] not in repr(case).encode()
+    board = case.suspects[0]
+    assert (board.mode, board.access.value, board.marking) == ("hotplug", "nonsecure", "STM32H563ZIT6")
+    assert (case.chip, case.package) == ("stm32h563zi", "1.3.0")
+    starts = {s.start for d in board.dumps for s in d.image.segments}
+    assert 0x08100000 in starts
+    assert any(text.startswith("notes.xyz: ") for text in loaded.unused)
+    found = diagnose(case)
+    assert found.first.measured.suspect.images
+    assert found.write_up(tmp_path / "r.html", redact=True).stat().st_size > 10_000
+
+
+def test_one_file_can_be_taken_out_again() -> None:
+    panel = Investigation()
+    panel.model.evidence.kind = "own"
+    panel.model.evidence.good_files = tuple(evidence.Upload(n, b"1") for n in ("good.hex", "good-ob.txt"))
+    zone = panel.evidence.good_zone
+    zone._received(zone, {"name": "good.hex", "gone": True}, [])
+    assert [name for name, _ in zone.files] == ["good-ob.txt"]
 
 
 def test_a_stop_says_what_the_library_did_and_what_it_said_meanwhile() -> None:
