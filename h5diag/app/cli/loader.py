@@ -10,9 +10,8 @@ from h5diag.app.cli.command import Command, Result, wrapped
 from h5diag.show import printing
 
 if TYPE_CHECKING:
-    from h5diag.measure.loader.calls import LoaderCall
     from h5diag.measure.loader.placement import Family
-    from h5diag.measure.loader.vb3 import LoaderLog
+    from h5diag.measure.loader.vb3 import LoaderCall, LoaderLog
     from h5diag.sim.dryrun.run import DryRun
 
 
@@ -151,8 +150,7 @@ def _run(options: Namespace) -> Result:
     from h5diag.errors import InputError
     from h5diag.measure.loader.elf import read_loader
     from h5diag.measure.loader.vb3 import read_log
-    from h5diag.sim.dryrun.run import LIMITS, dry_run
-    from h5diag.sim.dryrun.trace import trace
+    from h5diag.sim.dryrun.run import LIMITS, dry_run, trace
 
     loader = read_loader(options.file)
     log = read_log(options.log) if options.log else None

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from h5diag.judge.checks.slots import waiting_slots
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
-from h5diag.measure.loader.signs import Answer
+from h5diag.measure.loader.lint import Answer
 from h5diag.measure.options import Agreement, OptionCheck, Weight, check_options, compare_options
 from h5diag.memory import AddressRange, subtracted
 

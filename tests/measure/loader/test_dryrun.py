@@ -9,15 +9,12 @@ from dataclasses import replace
 import pytest
 
 from h5diag.errors import InputError
-from h5diag.measure.loader.elf import parse_loader
+from h5diag.measure.loader.elf import decode_storage, parse_loader
 from h5diag.measure.loader.explain import Downloaded, Story, explain
 from h5diag.measure.loader.placement import families, family
-from h5diag.measure.loader.storage import decode_storage
 from h5diag.measure.loader.vb3 import parse_log
-from h5diag.sim.dryrun.process import ask
-from h5diag.sim.dryrun.request import identity, profile, request_for
-from h5diag.sim.dryrun.run import Verdict, dry_run
-from h5diag.sim.dryrun.trace import trace
+from h5diag.sim.dryrun.process import ask, identity, profile, request_for
+from h5diag.sim.dryrun.run import Verdict, dry_run, trace
 
 from .conftest import LOADERS, sample
 from .logs import call, preparation
@@ -164,7 +161,7 @@ def test_a_worker_that_takes_too_long_is_ended():
 
 
 def worker(code: str) -> subprocess.CompletedProcess[str]:
-    boot = f"import sys; sys.path[:] = {sys.path!r}; from h5diag.sim.dryrun.sandbox import lock_down; lock_down(); "
+    boot = f"import sys; sys.path[:] = {sys.path!r}; from h5diag.sim.dryrun.worker import lock_down; lock_down(); "
     return subprocess.run([sys.executable, "-I", "-c", boot + code], capture_output=True, text=True, check=False)
 
 
@@ -211,22 +208,22 @@ def test_the_worker_has_limits_of_the_system_too():
 def test_the_self_test_sees_the_known_defect():
     """With a write hook the emulator corrupts flags in IT blocks: the self-test must notice, or it is worth nothing."""
     code = (
-        "import unicorn as u; from h5diag.sim.dryrun import machine as m, selftest as s\n"
-        "print(s.emulator_is_sound())\n"
+        "import unicorn as u; from h5diag.sim.dryrun import machine as m\n"
+        "print(m.emulator_is_sound())\n"
         "old = m.Machine.__init__\n"
         "def hooked(self, *a):\n"
         "    old(self, *a); self._uc.hook_add(u.UC_HOOK_MEM_WRITE, lambda *a: None)\n"
         "m.Machine.__init__ = hooked\n"
-        "print(s.emulator_is_sound())\n"
+        "print(m.emulator_is_sound())\n"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.split() == ["True", "False"]
 
 
 def test_an_unsound_emulator_is_refused(monkeypatch):
-    from h5diag.sim.dryrun import selftest, worker
+    from h5diag.sim.dryrun import machine, worker
 
-    monkeypatch.setattr(selftest, "emulator_is_sound", lambda: False)
+    monkeypatch.setattr(machine, "emulator_is_sound", lambda: False)
     assert "self-test" in worker._answer({})["error"]
 
 

@@ -4,11 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from h5diag.measure.loader.calls import Outcome, Side
 from h5diag.measure.loader.explain import Downloaded, Story, explain
+from h5diag.measure.loader.lint import Answer, loader_bypassed, loader_mislinked
 from h5diag.measure.loader.placement import ram_plan
-from h5diag.measure.loader.signs import Answer, loader_bypassed, loader_mislinked
-from h5diag.measure.loader.vb3 import parse_log, read_log
+from h5diag.measure.loader.vb3 import Outcome, Side, parse_log, read_log
 
 from .conftest import LOADERS, sample
 from .logs import call, preparation, stamped

@@ -8,10 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from h5diag.errors import InputError
-from h5diag.measure.loader.elf import Symbol, parse_loader
+from h5diag.measure.loader.elf import Symbol, decode_storage, parse_loader
 from h5diag.measure.loader.lint import Severity, lint, sound
 from h5diag.measure.loader.placement import bases, families, family, windows
-from h5diag.measure.loader.storage import decode_storage
 from h5diag.measure.loader.thumb import Concern, remarkable
 from h5diag.measure.loader.vb3 import parse_log
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from h5diag.sim.dryrun import xspi
-from h5diag.sim.dryrun.bus import Bus
-from h5diag.sim.dryrun.nor import Nor
-from h5diag.sim.dryrun.xspi import Octospi
+from h5diag.sim.dryrun import bus as xspi
+from h5diag.sim.dryrun.bus import Bus, Nor, Octospi
 
 READ_MODE, POLL_MODE, MAPPED_MODE = 1 << 28 | 1, 2 << 28 | 1, 3 << 28 | 1
 ADDRESS, DATA = 1 << 8 | 2 << 12, 1 << 24

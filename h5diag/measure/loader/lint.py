@@ -1,0 +1,577 @@
+"""What is wrong with an external loader before it ever runs, and whether it was bypassed or is mislinked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from h5diag.measure.loader.elf import SIZE, VOLATILE_TYPES, LoaderFile, StorageInfo, decode_storage
+from h5diag.measure.loader.explain import Explanation, Story, bypassing, explain, log_base, log_version
+from h5diag.measure.loader.placement import STACK_SIZE, Base, Family, bases, families, windows
+from h5diag.measure.loader.thumb import Concern, Remarkable, remarkable
+from h5diag.measure.loader.vb3 import ABSENT, LoaderLog
+
+
+class Severity(Enum):
+    """How sure it is that the loader will not work."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class LintFinding:
+    """A claim in one sentence and what to do, under a stable code (``L041``)."""
+
+    code: str
+    severity: Severity
+    text: str
+    advice: str = ""
+
+
+def error(code: str, text: str, advice: str) -> LintFinding:
+    """Return a finding that says: this will not work."""
+    return LintFinding(code, Severity.ERROR, text, advice)
+
+
+def warning(code: str, text: str, advice: str) -> LintFinding:
+    """Return a finding that says: this may not work."""
+    return LintFinding(code, Severity.WARNING, text, advice)
+
+
+def note(code: str, text: str, advice: str) -> LintFinding:
+    """Return a finding that says: know this."""
+    return LintFinding(code, Severity.NOTE, text, advice)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is linted, and for which chip.
+
+    `trustzone` is ``on``, ``off`` or ``unknown``; `version` the tool's version or empty; `log_base` the base that the
+    user's own log shows, or `ABSENT`.
+    """
+
+    loader: LoaderFile
+    family: Family
+    trustzone: str = "unknown"
+    version: str = ""
+    log_base: int = ABSENT
+
+
+_CPACR = 0xE000ED88
+"""Coprocessor access control register, Armv8-M Architecture Reference Manual, D1.2.14."""
+
+
+def check_entries(subject: Subject) -> Iterator[LintFinding]:
+    """Yield what is wrong with the entry points (L020 to L023)."""
+    loader = subject.loader
+    for name in ("Init", "Write"):
+        if loader.symbol(name) is None:
+            yield error(
+                "L020",
+                f"There is no function {name}.",
+                "Export it with C linkage under exactly this name, and keep it from being discarded.",
+            )
+    if loader.symbol("SectorErase") is None and not _is_volatile(subject):
+        yield error(
+            "L020",
+            "There is no function SectorErase.",
+            "Export int SectorErase(uint32_t start, uint32_t end); the programmer erases before it writes.",
+        )
+    if loader.symbol("Read") is None:
+        yield note(
+            "L023",
+            "There is no function Read: the programmer reads the memory window itself.",
+            "Init and Write must leave the memory-mapped mode on.",
+        )
+    for f in loader.functions:
+        if not f.value & 1:
+            yield error(
+                "L021",
+                f"{f.name} at 0x{f.value:08X} is no Thumb function (bit 0 is clear).",
+                "Compile for Cortex-M33 with -mthumb; in assembler mark it with .thumb_func.",
+            )
+        if len(loader.read(f.value & ~1, 2)) < 2:
+            yield error(
+                "L022",
+                f"{f.name} at 0x{f.value & ~1:08X} has no bytes in the file.",
+                "Place its section in a loadable segment.",
+            )
+        elif loader.segment_at(f.value & ~1) not in loader.image_segments:
+            yield error(
+                "L022",
+                f"{f.name} lies outside the image, at 0x{f.value & ~1:08X}.",
+                "Put all code into the one segment behind the breakpoint word.",
+            )
+
+
+def check_code(subject: Subject) -> Iterator[LintFinding]:
+    """Yield what the code contains that a loader should not (L052, L060 to L062)."""
+    found = remarkable(subject.loader)
+    room = _stack_room(subject)
+    frames = [r for r in found if r.concern is Concern.FRAME]
+    if frames and (largest := max(frames, key=lambda r: r.amount)).amount > room - 64:
+        yield LintFinding(
+            "L052",
+            Severity.ERROR if largest.amount > STACK_SIZE - 4 else Severity.WARNING,
+            f"{_place(subject, largest)} takes {largest.amount} bytes of stack; a loader gets "
+            f"{STACK_SIZE - 4} bytes in all, whatever _estack says.",
+            "Make the buffer static, or work in smaller pieces.",
+        )
+    if floats := [r for r in found if r.concern is Concern.FLOAT]:
+        enabled = _CPACR.to_bytes(4, "little") in subject.loader.image
+        level = note if enabled else warning
+        yield level(
+            "L060",
+            f"There are {len(floats)} floating-point instructions, the first in "
+            f"{_place(subject, floats[0])}: the FPU is off when a loader is called, and the first one faults"
+            f"{' unless the code enables it before, as it seems to do' if enabled else ''}.",
+            "Compile with -mfloat-abi=soft, or enable CP10 and CP11 in CPACR in every entry point.",
+        )
+    if calls := [r for r in found if r.concern is Concern.SUPERVISOR]:
+        yield warning(
+            "L061",
+            f"{_place(subject, calls[0])} holds a supervisor call (SVC): there is no vector table of the loader's own.",
+            "Link without an operating system or semihosting.",
+        )
+    if enables := [r for r in found if r.concern is Concern.INTERRUPTS]:
+        yield warning(
+            "L062",
+            f"{_place(subject, enables[0])} enables interrupts: one taken then runs "
+            "whatever vector table the chip has at that moment.",
+            "Leave interrupts off, and take delays from a counter.",
+        )
+
+
+def check_memory(subject: Subject) -> Iterator[LintFinding]:
+    """Yield what is wrong with data that is not in the file (L050, L051)."""
+    loader = subject.loader
+    if not loader.image_segments:
+        return
+    stored_stop = loader.link_address + len(loader.image)
+    size = loader.memory_stop - stored_stop
+    if size <= 0:
+        return
+    cleared = loader.memory_stop.to_bytes(4, "little") in loader.image
+    if cleared:
+        yield note(
+            "L050",
+            f"There are {size} bytes of .bss behind the image; the code seems to clear them itself.",
+            "Nothing to do if it does so in every entry point that relies on it.",
+        )
+    else:
+        yield warning(
+            "L050",
+            f"There are {size} bytes of .bss behind the image, and no sign that anybody "
+            "clears them: the programmer runs no start-up code.",
+            "Clear .bss at the start of Init, or initialise these variables.",
+        )
+    room = STACK_SIZE - 4 - size
+    if room < 256:
+        yield LintFinding(
+            "L051",
+            Severity.ERROR if room <= 0 else Severity.WARNING,
+            f"{size} bytes of .bss may lie where the programmer puts the stack ({STACK_SIZE - 4} bytes "
+            f"behind the file's image): {max(room, 0)} bytes of stack are left.",
+            "Store .bss in the image (put it into .data), or make it smaller.",
+        )
+
+
+def _stack_room(subject: Subject) -> int:
+    loader = subject.loader
+    size = loader.memory_stop - loader.link_address - len(loader.image) if loader.image_segments else 0
+    return STACK_SIZE - 4 - max(0, size)
+
+
+def _is_volatile(subject: Subject) -> bool:
+    symbol = subject.loader.symbol("StorageInfo")
+    raw = subject.loader.read(symbol.value, SIZE) if symbol else b""
+    return len(raw) == SIZE and decode_storage(raw).type in VOLATILE_TYPES
+
+
+def _place(subject: Subject, r: Remarkable) -> str:
+    return subject.loader.place(r.address) or f"the code at 0x{r.address:08X}"
+
+
+def check_file(subject: Subject) -> Iterator[LintFinding]:
+    """Yield what of the file could not be read or does not fit together (L030 to L034)."""
+    loader = subject.loader
+    for damage in loader.warnings:
+        yield error("L030", f"The file is damaged: {damage}.", "Copy or link it again.")
+    if not loader.image_segments:
+        yield error(
+            "L031",
+            "There is no loadable code: nothing can be downloaded.",
+            "Check the linker script's segments (PT_LOAD).",
+        )
+        return
+    for a, b in zip(loader.image_segments, loader.image_segments[1:], strict=False):
+        if b.address < a.address + a.file_size:
+            yield error(
+                "L032",
+                f"The segments at 0x{a.address:08X} and 0x{b.address:08X} overlap.",
+                "Give every section its own addresses.",
+            )
+    if len(loader.image_segments) > 1:
+        yield warning(
+            "L033",
+            f"The image has {len(loader.image_segments)} segments; published loaders have one.",
+            "Put code and data into one segment.",
+        )
+    if moved := next((s for s in loader.image_segments if s.address != s.load_address), None):
+        yield warning(
+            "L034",
+            f"The segment that runs at 0x{moved.address:08X} (VMA) is stored for "
+            f"0x{moved.load_address:08X} (LMA): nobody copies it there.",
+            "Remove AT> from the linker script.",
+        )
+
+
+def check_placement(subject: Subject) -> Iterator[LintFinding]:
+    """Yield what is wrong with address and size of the image (L040 to L043)."""
+    loader, family = subject.loader, subject.family
+    if not loader.image_segments:
+        return
+    linked = loader.link_address
+    if not family.in_ram(linked, max(loader.memory_stop, linked + 1)):
+        yield error(
+            "L043",
+            f"The image lies at 0x{linked:08X}..0x{loader.memory_stop:08X}, which is "
+            f"not all RAM of an STM32{family.name.upper()}.",
+            "Link it into the first SRAM.",
+        )
+    else:
+        yield from _base(subject, linked)
+    size = len(loader.image)
+    for window in windows(family, subject.trustzone):
+        if size > window.size:
+            claim = "one report says that more than 0x{:X} are not" if window.hint else "more than 0x{:X} may not be"
+            yield warning(
+                "L042",
+                f"The image has 0x{size:X} bytes; {claim.format(window.size)} downloaded ({window.sources[0]}).",
+                "Compile with -Os, and let the linker discard unused sections but KEEP the entry points.",
+            )
+            break
+
+
+def _base(subject: Subject, linked: int) -> Iterator[LintFinding]:
+    if subject.log_base != ABSENT:
+        wanted = subject.log_base + 4
+        if linked == subject.log_base:
+            yield error("L040", _overlap(linked) + " (the log shows this base).", f"Link it at 0x{wanted:08X}.")
+        elif linked != wanted:
+            yield error(
+                "L041",
+                f"It is linked at 0x{linked:08X}; this programmer's log shows the base "
+                f"0x{subject.log_base:08X}, so it is never downloaded.",
+                f"Link it at 0x{wanted:08X}.",
+            )
+        return
+    known = bases(subject.family.name, subject.trustzone, subject.version)
+    if clash := next((b for b in known if linked == b.address), None):
+        yield error(
+            "L040", _overlap(linked) + f", according to {clash.sources[0]}.", f"Link it at 0x{clash.link_address:08X}."
+        )
+        return
+    if linked & ~0x10000000 == subject.family.ram[0]:
+        yield error(
+            "L040",
+            _overlap(linked) + ": no RAM lies before it.",
+            f"Link it at 0x{known[0].link_address if known else linked + 4:08X}.",
+        )
+        return
+    if not known:
+        return
+    likeliest = known[0]
+    if linked == likeliest.link_address:
+        yield from _doubt(subject, linked, known)
+    elif match := next((b for b in known if linked == b.link_address), None):
+        yield warning(
+            "L041",
+            f"It is linked at 0x{linked:08X}, which fits {_source(match)}, but not "
+            f"0x{likeliest.link_address:08X} of {_source(likeliest)}.",
+            "Lint again with --log: a verbosity-3 log shows the base of your programmer.",
+        )
+    else:
+        strength = "one report puts it" if likeliest.hint else "published logs and loaders put it"
+        yield warning(
+            "L041",
+            f"It is linked at 0x{linked:08X}; {strength} at "
+            f"0x{likeliest.link_address:08X}{_condition(subject, likeliest)}. Linked elsewhere it is never "
+            f"downloaded ({likeliest.sources[0]}).",
+            f"Link it at 0x{likeliest.link_address:08X} and try that first; a verbosity-3 log given with "
+            "--log decides.",
+        )
+
+
+def _doubt(subject: Subject, linked: int, known: tuple[Base, ...]) -> Iterator[LintFinding]:
+    """TrustZone not told: say where the address would be wrong."""
+    other = next((b for b in known if b.link_address != linked and b.trustzone == "on"), None)
+    if other is not None and subject.trustzone == "unknown":
+        yield note(
+            "L041",
+            f"With TrustZone on, {_source(other)} puts it at 0x{other.link_address:08X}.",
+            "Say --tz on or --tz off.",
+        )
+
+
+def _overlap(linked: int) -> str:
+    return f"The image begins at 0x{linked:08X}, on the word that the programmer needs for its breakpoint 0xBE00"
+
+
+def _condition(subject: Subject, base: Base) -> str:
+    if base.trustzone == "any":
+        return f" on an STM32{subject.family.name.upper()}"
+    return f" on an STM32{subject.family.name.upper()} with TrustZone {base.trustzone}"
+
+
+def _source(base: Base) -> str:
+    return f"{'one report' if base.hint else 'several sources'} ({base.sources[0]})"
+
+
+def check_storage(subject: Subject) -> Iterator[LintFinding]:
+    """Yield what is wrong with the description of the memory (L010 to L018)."""
+    loader = subject.loader
+    symbol = loader.symbol("StorageInfo")
+    if symbol is None:
+        why = " (the file holds no symbols at all)" if not loader.symbols else ""
+        yield error(
+            "L010",
+            f"There is no symbol StorageInfo{why}.",
+            "Do not strip the file, and keep the variable with KEEP() or __attribute__((used)).",
+        )
+        return
+    raw = loader.read(symbol.value, SIZE)
+    if len(raw) < SIZE:
+        yield error(
+            "L011",
+            f"StorageInfo at 0x{symbol.value:08X} has {len(raw)} of its {SIZE} bytes "
+            f"in the file: {'its segment ends early' if raw else 'it lies in no loadable segment'}.",
+            "Place its section in a segment of type PT_LOAD, and not in .bss.",
+        )
+        return
+    segment = loader.info_segment
+    if segment is not None and segment.memory_size != SIZE:
+        inside = [f.name for f in loader.functions if loader.segment_at(f.value & ~1) is segment]
+        if inside or segment.memory_size > 0x400:
+            yield error(
+                "L012",
+                "StorageInfo shares its segment with "
+                f"{'the code of ' + ', '.join(inside) if inside else 'other data'}: the programmer then "
+                "bypasses the loader without a word and reads the bare bus.",
+                "Give StorageInfo a segment of its own (PHDRS in the linker script), at address 0.",
+            )
+        else:
+            yield note(
+                "L012",
+                f"The segment of StorageInfo has {segment.memory_size} bytes instead of {SIZE}.",
+                "Keep it alone in its segment.",
+            )
+    yield from _content(subject, decode_storage(raw))
+
+
+def _content(subject: Subject, info: StorageInfo) -> Iterator[LintFinding]:
+    if not info.name or "?" in info.name or "�" in info.name:
+        yield warning(
+            "L013",
+            f"DeviceName is {'empty' if not info.name else 'not plain text'}.",
+            "Give the name that the programmer shall list.",
+        )
+    if info.type_name.startswith("unknown"):
+        yield error(
+            "L014",
+            f"DeviceType is {info.type}; 1 to 10 are known.",
+            "Use NOR_FLASH (3) for serial NOR memory; check that the structure is not shifted.",
+        )
+    yield from _window(subject, info)
+    yield from _sectors(info)
+    if info.erased not in (0xFF, 0x00):
+        yield warning(
+            "L017",
+            f"EraseValue is 0x{info.erased:02X}; flash erases to 0xFF, RAM is 0x00.",
+            "Set it to 0xFF for flash.",
+        )
+    elif info.erased != 0xFF and info.type not in VOLATILE_TYPES and info.type_name[:7] != "unknown":
+        yield warning("L017", f"EraseValue is 0x00 for {info.type_name}.", "Flash erases to 0xFF.")
+    if not info.page_size or (info.size and info.page_size > info.size):
+        yield LintFinding(
+            "L018",
+            Severity.ERROR if not info.page_size else Severity.WARNING,
+            f"PageSize is 0x{info.page_size:X} for a memory of 0x{info.size:X} bytes.",
+            "Set it to the program page of the memory, 0x100 for serial NOR.",
+        )
+    elif info.page_size & info.page_size - 1:
+        yield warning(
+            "L018", f"PageSize 0x{info.page_size:X} is no power of two.", "Set it to the program page of the memory."
+        )
+
+
+def _window(subject: Subject, info: StorageInfo) -> Iterator[LintFinding]:
+    stop = info.start + info.size
+    if not info.size or stop > 1 << 32:
+        yield error(
+            "L015",
+            f"DeviceSize is 0x{info.size:X} at 0x{info.start:08X}, which is impossible.",
+            "Set the size in bytes, not in bits.",
+        )
+    elif not info.start:
+        yield warning(
+            "L015",
+            "DeviceStartAddress is 0; such a loader was reported as 'cannot be loaded' with v2.21 (one report).",
+            "Use the address where the memory is mapped, 0x90000000.",
+        )
+    elif not subject.family.in_window(info.start, stop):
+        yield warning(
+            "L015",
+            f"The memory is said to lie at 0x{info.start:08X}, where an "
+            f"STM32{subject.family.name.upper()} maps no external memory.",
+            "Use the window of the interface: 0x90000000 for OCTOSPI1, 0x70000000 for OCTOSPI2.",
+        )
+
+
+def _sectors(info: StorageInfo) -> Iterator[LintFinding]:
+    if not info.groups:
+        yield error("L016", "StorageInfo lists no sectors.", "List number and size of the sectors.")
+        return
+    if info.sectors_size != info.size:
+        yield LintFinding(
+            "L016",
+            Severity.ERROR if info.sectors_size < info.size else Severity.WARNING,
+            f"The sectors add up to 0x{info.sectors_size:X} bytes, DeviceSize is 0x{info.size:X}.",
+            "Make number times size of the sectors equal to DeviceSize.",
+        )
+    if odd := next((g for g in info.groups if g.size & g.size - 1), None):
+        yield warning(
+            "L016",
+            f"A sector size of 0x{odd.size:X} is no power of two.",
+            "Give the erase unit of the memory in bytes.",
+        )
+    if not info.terminated:
+        yield warning("L016", "The list of sectors does not end with 0, 0.", "End it with 0x00000000, 0x00000000.")
+
+
+CHECKS = (check_file, check_storage, check_entries, check_placement, check_memory, check_code)
+"""All checks, in the order of their codes' tens."""
+
+
+def lint(
+    loader: LoaderFile, family: Family, *, trustzone: str = "unknown", version: str = "", log: LoaderLog | None = None
+) -> tuple[LintFinding, ...]:
+    """Return what is wrong with a loader, errors first.
+
+    Parameters
+    ----------
+    loader
+        As `read_loader` returns it.
+    family
+        As `h5diag.measure.loader.placement.family` returns it.
+    trustzone
+        ``on``, ``off`` or ``unknown``.
+    version
+        Version of STM32CubeProgrammer, such as ``2.17.0``; empty takes it from the log, or leaves it open.
+    log
+        The user's verbosity-3 log; the base it shows overrides the table.
+    """
+    subject = (
+        Subject(loader, family, trustzone, version)
+        if log is None
+        else Subject(loader, family, trustzone, version or log_version(log), log_base(log))
+    )
+    order = list(Severity)
+    found = (f for check in CHECKS for f in check(subject))
+    return tuple(sorted(found, key=lambda f: (order.index(f.severity), f.code)))
+
+
+def sound(findings: tuple[LintFinding, ...]) -> bool:
+    """Tell whether none of the findings is an error."""
+    return not any(f.severity is Severity.ERROR for f in findings)
+
+
+class Answer(Enum):
+    """Yes and no rest on evidence; `POSSIBLE` rests on one report or on a warning; `UNKNOWN` on nothing."""
+
+    YES = "yes"
+    POSSIBLE = "possible"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderSign:
+    """An answer in one sentence with what supports it, each piece a sentence of its own."""
+
+    answer: Answer
+    text: str
+    evidence: tuple[str, ...] = ()
+
+
+_PLACING = ("L031", "L040", "L041", "L042", "L043")
+
+
+def loader_bypassed(log: LoaderLog) -> LoaderSign:
+    """Tell whether the external loader was silently not used, from a verbosity-3 log."""
+    if not log.is_verbose:
+        return LoaderSign(Answer.UNKNOWN, "The log is not of verbosity 3: it does not show if the loader was used.")
+    told = explain(log)
+    if told.story is Story.BYPASSED:
+        lines = bypassing(log)
+        return LoaderSign(
+            Answer.YES,
+            told.conclusion,
+            (f"external memory accessed directly in line {lines[0]}, no 'Init flashloader...' anywhere",),
+        )
+    if told.story in (Story.NO_CALL, Story.INTERNAL_ONLY):
+        return LoaderSign(Answer.UNKNOWN, told.conclusion)
+    return LoaderSign(Answer.NO, "The external loader was called.", (f"{len(told.calls)} calls in the log",))
+
+
+def loader_mislinked(
+    loader: LoaderFile | None, log: LoaderLog | None = None, *, family: str = "", trustzone: str = "unknown"
+) -> LoaderSign:
+    """Tell whether a loader is linked or sized so that it is never downloaded.
+
+    Parameters
+    ----------
+    loader
+        The loader's file, or None when there is only a log.
+    log
+        A verbosity-3 log, or None. Only a log makes the answer `YES` or `NO`: the base is the tool's own choice.
+    family
+        ``h5``, ``l5``, ``u5``; empty takes it from the log.
+    trustzone
+        ``on``, ``off`` or ``unknown``.
+    """
+    told = explain(log, loader, family=family, trustzone=trustzone) if log is not None else None
+    known = next((f for f in families() if f.name == (family or (told.family if told else ""))), None)
+    found: tuple[LintFinding, ...] = ()
+    if loader is not None and known is not None:
+        found = tuple(
+            f
+            for f in lint(loader, known, trustzone=trustzone, log=log)
+            if f.code in _PLACING and f.severity is not Severity.NOTE
+        )
+    evidence = tuple(f"{f.code}: {f.text}" for f in found)
+    if told is not None and told.story is Story.NOT_DOWNLOADED:
+        return LoaderSign(Answer.YES, told.conclusion, (told.conclusion, *evidence))
+    if told is not None and told.story in _RAN:
+        return LoaderSign(Answer.NO, "The log shows that the image was downloaded.", _ran(told))
+    if any(f.severity is Severity.ERROR for f in found):
+        return LoaderSign(Answer.YES, found[0].text, evidence)
+    if found:
+        return LoaderSign(Answer.POSSIBLE, found[0].text, evidence)
+    if loader is None or known is None:
+        return LoaderSign(Answer.UNKNOWN, "Neither a file for a known chip nor a call in a log is there.")
+    if log is not None and log_base(log) != ABSENT:
+        return LoaderSign(Answer.NO, "It is linked where the log puts it.", ())
+    return LoaderSign(Answer.UNKNOWN, "It is linked where published loaders of this family are; a log is needed.")
+
+
+_RAN = (Story.WORKED, Story.FAULTED, Story.REFUSED, Story.HUNG, Story.ODD_RESULT)
+
+
+def _ran(told: Explanation) -> tuple[str, ...]:
+    version = f", v{told.version}" if told.version else ""
+    return (f"breakpoint and image written before {sum(c.downloaded for c in told.calls)} calls{version}",)
