@@ -6,9 +6,11 @@ import base64
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 
+from h5diag.errors import InputError
 from h5diag.evidence.door import write_whole
 from h5diag.show.plots._matplotlib import figure_of, png, svg
 
@@ -29,6 +31,8 @@ class Picture:
         The drawing; in an SVG letters are outlines, so that it looks the same everywhere.
     kind
         ``svg+xml`` or ``png``.
+    figure
+        What it was drawn from, for another format; None when it was loaded.
     """
 
     name: str
@@ -36,6 +40,23 @@ class Picture:
     alt: str
     data: bytes = field(repr=False)
     kind: str = "svg+xml"
+    figure: Any = field(default=None, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.title}: {self.alt}"
+
+    @property
+    def png(self) -> bytes:
+        """The drawing as a PNG."""
+        return self.data if self.kind == "png" or self.figure is None else png(self.figure, 110)
+
+    def save(self, path: str | Path) -> Path:
+        """Write it to a ``.svg`` or ``.png`` file; InputError when it is to be neither."""
+        path = Path(path)
+        if path.suffix.lower() not in (".svg", ".png"):
+            raise InputError("a picture is .svg or .png", source=str(path))
+        write_whole(path, self.png if path.suffix.lower() == ".png" else self.data)
+        return path
 
     @property
     def data_url(self) -> str:
@@ -44,9 +65,12 @@ class Picture:
 
     def _repr_html_(self) -> str:
         return (
-            f'<figure style="margin:0;background:#fff;color:#1a1a1a;padding:6px"><img alt="{escape(self.alt)}" '
-            f'src="{self.data_url}" style="max-width:100%"></figure>'
+            f'<figure class="h5-figure" style="margin:0;background:#fff;color:#1a1a1a;padding:6px">'
+            f'<img alt="{escape(self.alt)}" src="{self.data_url}" style="max-width:100%"></figure>'
         )
+
+    def _repr_png_(self) -> bytes:
+        return self.png
 
 
 def picture(ax: Axes, *, name: str, alt: str, pixels: bool = False) -> Picture:
@@ -57,7 +81,7 @@ def picture(ax: Axes, *, name: str, alt: str, pixels: bool = False) -> Picture:
     figure, title = figure_of(ax), ax.get_title(loc="left")
     if pixels:
         return Picture(name, title, alt, png(figure, 130), "png")
-    return Picture(name, title, alt, svg(figure, name))
+    return Picture(name, title, alt, svg(figure, name), figure=figure)
 
 
 def save_png(ax: Axes, path: Path, *, dpi: int = 110) -> None:
