@@ -29,6 +29,10 @@ TOPICS = {
     "Diagnosis": "diagnosis",
     "BoardDiagnosis": "diagnosis",
     "Boards": "diagnosis",
+    "Inventory": "preflight",
+    "Preflight": "preflight",
+    "Access": "preflight",
+    "Rehearsal": "preflight",
 }
 """Name of a result's class, and the module of this wing that shows it."""
 

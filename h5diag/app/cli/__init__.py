@@ -24,6 +24,7 @@ GROUPS: tuple[str, ...] = (
     "image",
     "options",
     "compare",
+    "provisioning",
     "loader",
     "board",
     "flashtest",

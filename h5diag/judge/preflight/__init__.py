@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from h5diag.judge.preflight.inventory import Fit, Item, fits, item_document, recognise, recognise_all
+from h5diag.judge.preflight.inventory import Fit, Inventory, Item, fits, read_inventory, recognise
 from h5diag.judge.preflight.project import Board, Project, open_project, read_board
+from h5diag.judge.preflight.reopening import Access, AccessFit, access
 from h5diag.judge.preflight.rows import Row
-from h5diag.judge.preflight.verdict import ASKS, CHECKS, Preflight, preflight
+from h5diag.judge.preflight.verdict import ASKS, CHECKS, Preflight, preflight, rehearsal
 
 __all__ = [
     "ASKS",
     "CHECKS",
+    "Access",
+    "AccessFit",
     "Board",
     "Fit",
+    "Inventory",
     "Item",
     "Preflight",
     "Project",
     "Row",
+    "access",
     "fits",
-    "item_document",
     "open_project",
     "preflight",
     "read_board",
+    "read_inventory",
     "recognise",
-    "recognise_all",
+    "rehearsal",
 ]

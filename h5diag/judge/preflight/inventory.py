@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from h5diag.answer import Answer
 from h5diag.errors import InputError
 from h5diag.evidence.door import is_evidence, read_evidence, walk_evidence
 from h5diag.evidence.files import Kind, is_text, read_image, tell_kind
 from h5diag.evidence.keys import (
-    FULL_REGRESSION,
     Certificate,
     DecryptKey,
     KeyFile,
@@ -22,7 +22,6 @@ from h5diag.evidence.keys import (
     Password,
     ProvisioningXml,
     VerifyKey,
-    chain_breaks,
     chain_bytes,
     looks_like_obk,
     looks_like_xml,
@@ -37,17 +36,14 @@ from h5diag.evidence.keys import (
 from h5diag.limits import KEY, MEMORY, SCRIPT
 from h5diag.measure.firmware import (
     BootImage,
-    Check,
     TlvType,
-    dependencies,
     find_images,
-    verify_image,
 )
 from h5diag.measure.firmware.image import ENCRYPTION_TYPES
-from h5diag.measure.firmware.trailer import MAGIC_SIZE, parse_magic
+from h5diag.measure.firmware.trailer import MAGIC_SIZE
 from h5diag.measure.firmware.verify import unwrap_image_key
 from h5diag.memory import MemoryImage
-from h5diag.sim.rehearse import Walk, script_file, syntax_errors
+from h5diag.sim.rehearse import script_file
 
 _SUFFIXES = frozenset(
     {".obk", ".b64", ".pem", ".der", ".key", ".pub", ".xml", ".sh", ".bat", ".cmd", ".hex", ".bin", ".srec", ".s19"}
@@ -106,6 +102,14 @@ class Item:
         prints += [t.value for i in self.images for t in i.tlvs.plain if t.type == TlvType.KEYHASH]
         known = published(*(p for p in prints if p))
         return str(known) if known else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory(Answer):
+    """Files recognised, and who fits whom."""
+
+    items: tuple[Item, ...]
+    fits: tuple[Fit, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +205,16 @@ def _image(item: Item, data: bytes) -> Item:
     return replace(item, kind="image", memory=memory, images=images)
 
 
-def recognise_all(places: Sequence[Path]) -> tuple[Item, ...]:
-    """Return every file of the places, recognised; what fits together tells passwords and credentials apart."""
-    return settle(recognise(path, name) for path, name in collect(places))
+def read_inventory(places: Sequence[Path]) -> Inventory:
+    """Return every file of the places, recognised, and who fits whom.
+
+    Raises
+    ------
+    InputError
+        When something is not there or cannot be read.
+    """
+    items = settle(recognise(path, name) for path, name in collect(places))
+    return Inventory(items, fits(items))
 
 
 def settle(items: Iterable[Item], script_words: dict[str, str] | None = None) -> tuple[Item, ...]:
@@ -311,116 +322,6 @@ def _target(xml: Item, text: str) -> str:
 
 def _plain(path: Path) -> str:
     return os.path.normpath(path)
-
-
-# ------------------------------------------------------------------------------------------------------ the document
-def item_document(item: Item, walk: Walk | None = None, unchecked_lines: Sequence[int] = ()) -> dict[str, object]:
-    """Return an item as the contract has it; nothing secret is in it."""
-    out: dict[str, object] = {
-        "file": item.name,
-        "kind": item.kind,
-        "fingerprint": item.fingerprint,
-        "published": bool(item.published),
-        "published_as": item.published,
-        "size": item.size,
-    }
-    if item.why:
-        out["why"] = item.why
-    if item.obk is not None:
-        out |= _obk_document(item, item.obk)
-    if item.chain:
-        out |= {"chain": [_certificate_document(item.chain, n) for n in range(len(item.chain))]}
-        out["problems"] = [f"certificate {n}: {text}" for n, text in _breaks(item.chain)]
-    if item.key is not None:
-        out["algorithm"] = item.key.algorithm
-    if item.password is not None:
-        out["length"] = item.password.length
-    if item.images:
-        out |= image_document(item)
-    if item.xml is not None:
-        out |= {"for_file": item.xml.for_file, "destination": item.xml.destination, "encrypts": item.xml.encrypts}
-        out |= {"keys": [name for name, _ in item.xml.keys], "makes": item.xml.makes}
-    if item.kind == "script":
-        steps = walk.steps if walk is not None else ()
-        out["calls"] = len(steps)
-        out["unchecked"] = list(unchecked_lines)
-        out["irreversible"] = [s.call.line for s in steps if s.irreversible]
-        out["state"] = steps[-1].state if steps else None
-        out["options"] = {n: v for s in steps for n, v in s.call.options}
-        if item.path.suffix.lower() == ".sh":
-            out["syntax_errors"] = list(syntax_errors(item.text))
-    return out
-
-
-def _breaks(chain: tuple[Certificate, ...]) -> tuple[tuple[int, str], ...]:
-    """A single certificate that is no root is a link of a chain, not a broken chain."""
-    if len(chain) == 1 and chain[0].role != "root":
-        return tuple((1, p) for p in chain[0].problems)
-    return chain_breaks(chain)
-
-
-def permission_bits(mask: int) -> list[int]:
-    """Return the numbers of the bits that a permission mask has."""
-    return [n for n in range(128) if mask >> n & 1]
-
-
-def _obk_document(item: Item, obk: Obk) -> dict[str, object]:
-    out: dict[str, object] = {
-        "destination": obk.destination,
-        "payload": obk.size,
-        "encrypted": obk.flag,
-        "hash": "valid" if obk.digest_valid else "invalid",
-        "content": obk.content.value,
-    }
-    if obk.content is ObkContent.DA:
-        out["permissions"] = permission_bits(obk.permissions or 0)
-        out["full_regression"] = bool((obk.permissions or 0) >> FULL_REGRESSION & 1)
-        out["password_hash" if item.kind == "obk-da-password" else "root_hash"] = obk.credential.hex()
-        out["how_known"] = item.how_known
-        return out
-    out["role"] = "config" if "configuration" in obk.content.value else "data"
-    if obk.stirot is not None:
-        out["fields"] = {n: getattr(obk.stirot, n) for n in type(obk.stirot).__slots__}
-    if obk.versions:
-        out["versions"] = list(obk.versions)
-    out["keys"] = [{"role": r, "fingerprint": k.spki, "published": published(k.spki) is not None} for r, k in obk.keys]
-    return out
-
-
-def _certificate_document(chain: tuple[Certificate, ...], n: int) -> dict[str, object]:
-    c, issuer = chain[n], chain[max(n - 1, 0)]
-    alone = len(chain) == 1 and c.role != "root"
-    return {
-        "role": c.role,
-        "fingerprint": c.spki,
-        "permissions": permission_bits(c.permissions),
-        "soc_class": c.soc_class,
-        "soc_id": c.soc_id.hex() if any(c.soc_id) else None,
-        "signed_by": None if alone else issuer.role,
-        "signature": "not-checked" if alone else "valid" if c.signed_by(issuer) else "invalid",
-    }
-
-
-def image_document(item: Item) -> dict[str, object]:
-    """Return what an image file holds: its first image, and how many there are."""
-    image, memory = item.images[0], item.memory
-    assert memory is not None
-    header = image.header
-    counter = next((t.number for t in image.tlvs.protected if t.type == TlvType.SECURITY_COUNTER), None)
-    keyhash = next((t.value.hex() for t in image.tlvs.plain if t.type == TlvType.KEYHASH), None)
-    tail = end_of_file(item)
-    return {
-        "address": image.address if tell_kind(item.path) is not Kind.BIN else None,
-        "magic": int.from_bytes(image_bytes(item)[:4], "little"),
-        "version": str(header.version),
-        "counter": counter,
-        "encrypted": any(t.type in ENCRYPTION_TYPES for t in image.tlvs.plain),
-        "body_plain": verify_image(image, image_bytes(item)).hash is Check.VALID,
-        "keyhash": keyhash,
-        "dependencies": [{"image": d.image, "version": str(d.version)} for d in dependencies(image.tlvs)],
-        "trailer": parse_magic(tail)[0].value,
-        "images": len(item.images),
-    }
 
 
 def image_bytes(item: Item, image: BootImage | None = None) -> bytes:

@@ -17,7 +17,7 @@ from h5diag.evidence.texts import Log, parse_listing, parse_log
 from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
 from h5diag.layout import Layout, parse_flash_layout
 from h5diag.limits import LAYOUT, TEXT
-from h5diag.sim.rehearse import TARGETS, Part, Stage, Walk, walk_script
+from h5diag.sim.rehearse import TARGETS, Part, Stage, Walk, read_script, script_file, walk_script
 
 _PART = re.compile(r"h5(?:[0-9]{2}|[ef][0-9])", re.I)
 _FOLDERS = {
@@ -30,6 +30,7 @@ _FOLDERS = {
 PATHS = ("oemirot", "stirot", "stirot-oemurot", "da", "script")
 _MAIN = ("provisioning",)
 _BACK = ("regression", "dbg_auth", "discovery", "env", "img_config", "keygen", "create_password")
+_UPWARDS = re.compile(r"(?:\.\.[/\\])+")
 _CALLED = re.compile(r"""[\w./\\-]+\.(?:sh|bat|cmd)\b""", re.I)
 
 
@@ -294,11 +295,19 @@ def _root(places: Sequence[Path]) -> tuple[Path, Path, str]:
         )
     if below:
         return below[0].parent, below[0], ""
+    if script_file(first):
+        # A script alone: what it reaches upwards for belongs to its project.
+        up = max((m.count("..") for m in _UPWARDS.findall(read_script(first, folder))), default=0)
+        for _ in range(min(up, 3)):
+            folder = folder.parent
+        return folder, folder, ""
     return folder, folder, ""
 
 
 def _items(places: Sequence[Path], root: Path, start: Path) -> list[Item]:
-    if start == root:
+    if start == root and len(places) == 1 and script_file(places[0]):
+        found = collect([places[0].absolute().parent])
+    elif start == root:
         found = collect([p.absolute() for p in places])
     else:
         found = collect([start])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from h5diag.answer import Answer
 from h5diag.errors import InputError
 from h5diag.judge.preflight.credentials import (
     da_chain,
@@ -21,6 +22,7 @@ from h5diag.judge.preflight.images import image_rows, option_rows
 from h5diag.judge.preflight.project import Project, choose_part, open_project, read_board
 from h5diag.judge.preflight.rows import FAIL, UNKNOWN, WARN, Row, Scene
 from h5diag.judge.preflight.scripts import chip_match, result_rows, state_rows, syntax_rows, xml_rows
+from h5diag.sim.rehearse import OFF, OPEN, Rehearsal, Stage, rehearse, script_file
 
 CHECKS: tuple[Callable[[Scene], Iterator[Row]], ...] = (
     chip_match,
@@ -49,7 +51,7 @@ ASKS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Preflight:
+class Preflight(Answer):
     """What a preflight came to.
 
     Parameters
@@ -71,23 +73,6 @@ class Preflight:
     path: str
     rows: tuple[Row, ...]
     lost_if_wrong: str
-
-    def to_dict(self) -> dict[str, object]:
-        """Return it as the contract has it."""
-        return {
-            "verdict": self.verdict,
-            "to": self.to,
-            "to_assumed": not self.to_given,
-            "chip": self.chip or None,
-            "chip_known_by": self.chip_known_by,
-            "path": self.path,
-            "checks": [
-                {"id": r.id, "state": r.state, "text": r.text, "file": r.file, "place": r.place, "needs": r.needs}
-                for r in self.rows
-            ],
-            "lost_if_wrong": self.lost_if_wrong,
-            "ask": [{"id": i, "text": t} for i, t in ASKS],
-        }
 
 
 def preflight(
@@ -150,6 +135,40 @@ def preflight(
         tuple(rows),
         _stake(project, rows),
     )
+
+
+def rehearsal(
+    script: Path, *, chip: str = "", options: Path | None = None, to: str = "", arguments: tuple[str, ...] = ()
+) -> Rehearsal:
+    """Walk a person's own script against a chip that is not there; nothing of it is executed.
+
+    Parameters
+    ----------
+    script
+        A ``.sh`` or ``.bat``; the scripts and files that it names are read beside it.
+    chip, options, to
+        As for `preflight`.
+    arguments
+        Of the script.
+
+    Raises
+    ------
+    InputError
+        When it is no script, or the part or state is none.
+    """
+    if not script_file(script):
+        raise InputError("is no script", source=str(script), advice="give a .sh or .bat file")
+    project = open_project([script], chip=chip, board=read_board(options, None), target=to, path="script")
+    kinds = {
+        i.obk.credential: "password" if i.kind == "obk-da-password" else "certificate"
+        for i in project.items
+        if i.obk is not None and i.obk.credential
+    }
+    listed = project.board.options.get("PRODUCT_STATE", OPEN)
+    values = {n: v for n, v in project.board.options.items() if n != "PRODUCT_STATE"}
+    on = project.part.trustzone and values.get("TZEN") != OFF
+    stage = Stage(project.root, project.part, project.target, values, listed, on, project.find)
+    return rehearse(script.absolute(), stage, kinds, arguments)
 
 
 def _said_once(rows: list[Row]) -> list[Row]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from h5diag.answer import Answer
 from h5diag.errors import InputError
 from h5diag.evidence.door import is_evidence
 from h5diag.evidence.files import Kind, read_image, tell_kind
@@ -277,7 +278,7 @@ def unchecked(walk: Walk, stage: Stage) -> tuple[Unchecked, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class Rehearsal(Answer):
     """What a rehearsal came to: ``go``, ``no-go`` or ``unknown`` with its reasons; `hints` decide nothing."""
 
     walk: Walk

@@ -1,0 +1,105 @@
+"""``h5diag keys``, ``access``, ``preflight``, ``rehearse``: before the point of no return. None of them writes to a board."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from h5diag.app.cli.command import Command, Result, result_of
+
+
+def _places(parser: ArgumentParser, what: str) -> None:
+    parser.add_argument("places", metavar="FILE", nargs="+", type=Path, help=what)
+
+
+def _board(parser: ArgumentParser) -> None:
+    parser.add_argument("--chip", metavar="C", default="", help="the part, as h563 or STM32H573 (the marking tells)")
+    parser.add_argument(
+        "--options", metavar="F", type=Path, help="the board's option bytes before the step (-ob displ)"
+    )
+    parser.add_argument("--to", metavar="STATE", default="", help="OPEN PROVISIONED TZ-CLOSED CLOSED LOCKED, or 0x72")
+
+
+def _keys(options: Namespace) -> Result:
+    from h5diag.judge.preflight import read_inventory
+
+    return result_of(read_inventory(options.places))
+
+
+def _access(options: Namespace) -> Result:
+    from h5diag.judge.preflight import access
+
+    found = access(options.places)
+    return result_of(found, status=0 if found.answer in ("open", "reopenable") else 1)
+
+
+def _preflight_arguments(parser: ArgumentParser) -> None:
+    _places(parser, "a project's folder, its ROT_Provisioning, or any folder or files")
+    _board(parser)
+    parser.add_argument("--log", metavar="F", type=Path, help="a banner or discovery of the board")
+    parser.add_argument("--path", metavar="NAME", default="", help="oemirot stirot stirot-oemurot da script")
+
+
+def _preflight(options: Namespace) -> Result:
+    from h5diag.judge.preflight import preflight
+
+    found = preflight(
+        options.places,
+        chip=options.chip,
+        options=options.options,
+        log=options.log,
+        to=options.to,
+        path=options.path,
+    )
+    return result_of(found, status=0 if found.verdict == "go" else 1)
+
+
+def _rehearse_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("script", metavar="SCRIPT", type=Path, help="your provisioning script, .sh or .bat")
+    parser.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="the script's own arguments")
+    _board(parser)
+
+
+def _rehearse(options: Namespace) -> Result:
+    from h5diag.judge.preflight import rehearsal
+
+    found = rehearsal(
+        options.script,
+        chip=options.chip,
+        options=options.options,
+        to=options.to,
+        arguments=tuple(options.arguments),
+    )
+    return result_of(found, status=0 if found.verdict == "go" else 1)
+
+
+COMMANDS = (
+    Command(
+        "keys",
+        "what each key, certificate, password, .obk or signed image is, and who fits whom",
+        lambda parser: _places(parser, "files or folders"),
+        _keys,
+        examples=("h5diag keys ROT_Provisioning/DA",),
+    ),
+    Command(
+        "access",
+        "can this locked board be opened again, and with which of these credentials",
+        lambda parser: _places(parser, "a case folder, or texts of the board and its credentials"),
+        _access,
+        examples=("h5diag access discovery.txt ROT_Provisioning/DA",),
+    ),
+    Command(
+        "preflight",
+        "is this provisioning set sound, before an irreversible step",
+        _preflight_arguments,
+        _preflight,
+        examples=("h5diag preflight NUCLEO-H563ZI --options board.txt --to CLOSED",),
+    ),
+    Command(
+        "rehearse",
+        "walk a provisioning script against a chip that is not there; nothing is executed",
+        _rehearse_arguments,
+        _rehearse,
+        examples=("h5diag rehearse ROT_Provisioning/OEMiROT/provisioning.sh --to CLOSED",),
+    ),
+)
