@@ -47,6 +47,8 @@ from h5diag.measure.firmware.swap import (
     swap_by_moving,
     swap_by_offset,
     swap_by_scratch,
+    swap_size,
+    swap_status,
 )
 from h5diag.measure.firmware.verify import Check
 
@@ -144,6 +146,7 @@ class BootLoader:
         validate: Validate,
     ) -> None:
         self.rules, self._validate, self.count, self.started = rules, validate, count, False
+        self.current: _Image | None = None
         self.failed: _Image | None = None
         self.scratch = Area(scratch, rules, scratch=True) if scratch is not None else None
         self.images = [
@@ -158,14 +161,19 @@ class BootLoader:
                 self.started = self._select()
             else:
                 for image in self.images:
+                    self.current = image
                     self._prepare(image)
+                self._count()
                 if self.count > 1 and any(i.type in UPGRADES for i in self.images):
                     self._check_dependencies()
                 for image in self.images:
+                    self.current = image
                     self._perform(image)
                 self.started = self._check_primaries()
         except Stuck:
             self.started = False
+            if self.current and self.failed is None:
+                self.current.stuck = True
         return tuple(self._answer(i) for i in self.images)
 
     # Images and whether they are valid
@@ -184,11 +192,10 @@ class BootLoader:
         except InputError:
             return None
 
-    def _image_size(self, image: _Image, area: Area, offset: int = 0) -> int:
+    def _image_size(self, area: Area, offset: int = 0) -> int:
         """Ref: boot_read_image_size, whose caller stops in an assertion where no TLV area stands behind a header."""
         tlvs = self._tlvs(area, offset)
         if tlvs is None and self._header(area, offset):
-            image.stuck = True
             raise Stuck
         return tlvs.size if tlvs else 0
 
@@ -282,56 +289,16 @@ class BootLoader:
                 return p == s and self.scratch is not None and self.scratch.size >= sector
         return True
 
-    def _read_status(self, image: _Image) -> SwapStatus:
-        """Return how far a swap got. Ref: swap_status_source and its table, swap_read_status_bytes."""
-        if not self.rules.mode.swaps:
-            return SwapStatus()
-        p, area = image.primary.trailer(), None
-        if self.scratch is not None and self.rules.mode is Mode.SWAP_SCRATCH:
-            scratch = self.scratch.trailer()
-            if scratch.magic is True:
-                area = self.scratch if self.count == 1 or scratch.image == image.index else None
-            elif p.magic is not None and p.copy_done is False:
-                area = image.primary
-        elif p.magic and p.copy_done is False and image.secondary.trailer().magic is not True:
-            area = image.primary
-        if area is None:
-            return SwapStatus()
-        written, status = area.entries(), SwapStatus(type=area.trailer().type, resumed_in=area)
-        found = np.flatnonzero(written)
-        if not found.size:
-            return status
-        if self.rules.mode is Mode.SWAP_MOVE:
-            # One entry for each sector that went up, then, behind the unused ones of those, two for each swap.
-            gaps = np.flatnonzero(np.diff(found) > 1)
-            up = min(int(gaps[0]) + 1 if gaps.size else found.size, self._sectors(image))
-            status.swapping = found.size > up
-            count, per = (found.size - up, 2) if status.swapping else (up, 1)
-        else:
-            erased = np.flatnonzero(~written[int(found[0]) :])
-            count = int(found[0]) + int(erased[0]) if erased.size else written.size
-            per = 2 if self.rules.mode is Mode.SWAP_OFFSET else 3
-        status.index, status.state = count // per + 1, count % per + 1
-        return status
-
     def _swap_size(self, image: _Image) -> int:
-        """Ref: boot_find_status, boot_read_swap_size. A size beyond the slot leads the boot loader out of the flash."""
-        areas = (self.scratch, image.primary)
-        size = next((a.swap_size() for a in areas if a is not None and a.trailer().magic), None)
-        if size is None or size > min(image.primary.size, image.secondary.size):
-            image.stuck = True
-            raise Stuck
-        return size
-
-    def _sectors(self, image: _Image) -> int:
-        return sectors_to_swap(self._swap_size(image), self.rules.sector)
+        return swap_size(image.primary, image.secondary, self.scratch)
 
     def _prepare(self, image: _Image) -> None:
         """Finish a swap that was cut, or find out what is asked for. Ref: loader.c boot_prepare_image_for_update."""
         if not self._compatible(image):
             image.refused = "the two slots differ in size"
             return
-        status, p = self._read_status(image), image.primary.trailer()
+        status = swap_status(image.primary, image.secondary, self.scratch, image.index, self.count)
+        p = image.primary.trailer()
         begun = bool(p.magic and p.copy_done is False and p.type in UPGRADES and self.rules.mode.swaps)
         image.interrupted = not status.fresh or status.type in UPGRADES or begun
         reverts = SwapType.REVERT in (status.type, self._swap_type(image))
@@ -351,6 +318,14 @@ class BootLoader:
         image.type = wanted
         if wanted not in (SwapType.NONE, SwapType.REVERT):
             self._cancel_reverts(image)
+
+    def _count(self) -> None:
+        """ST reads the counter of a confirmed image first, and stops where it stands no longer. Ref: ST loader.c."""
+        for image in self.images if self.rules.loader is Loader.ST and self.rules.mode.swaps else ():
+            confirmed = image.primary.trailer().image_ok is not False
+            if confirmed and not self._header_unfit(image.primary) and self._tlvs(image.primary) is None:
+                self.failed = image
+                raise Stuck
 
     def _cancel_reverts(self, image: _Image) -> None:
         """The images before this one were updated just before the reset. Ref: boot_review_image_swap_types."""
@@ -375,7 +350,12 @@ class BootLoader:
             return True
         if status.fresh:
             return self._header(image.primary) is not None
-        last, up, i, state = self._sectors(image), self.rules.sector, status.index, status.state
+        last, up, i, state = (
+            sectors_to_swap(self._swap_size(image), self.rules.sector),
+            self.rules.sector,
+            status.index,
+            status.state,
+        )
         first, second = (image.primary, 0), (image.secondary, 0)
         if mode is Mode.SWAP_MOVE:
             if not status.swapping:
@@ -386,12 +366,12 @@ class BootLoader:
                 first, second = (image.primary, up), (image.primary, 0) if state == 2 else second
         elif reverts:
             # find_last_idx counts from 0 here, so its "last" is one less than the number of sectors.
-            if i > last or (i == last and state == 1):
-                first = (image.secondary, up)
             if i > last or (i == last and state == 2):
+                first = (image.secondary, up)
+            if i > last or (i == last and state == 3):
                 second = (image.primary, 0)
         else:
-            if (i > 1 or state == 1) and i <= last - 1:
+            if (i > 1 or state == 2) and i <= last - 1:
                 first = (image.secondary, 0)
             second = (image.primary, 0) if i > 1 else (image.secondary, up)
         return self._header(*first) is not None and self._header(*second) is not None
@@ -441,11 +421,21 @@ class BootLoader:
             if self.rules.loader is Loader.ST and not self._valid(image, image.primary):
                 self._copy(image)
             else:
-                sizes = [self._image_size(image, image.primary)]
-                sizes.append(self._image_size(image, image.secondary, image.download_offset))
-                self._swap(image, SwapStatus(type=image.type), max(sizes))
+                sizes = [self._image_size(image.primary)]
+                sizes.append(self._image_size(image.secondary, image.download_offset))
+                fits = self._fits(image, max(sizes))
+                if fits:
+                    self._swap(image, SwapStatus(type=image.type), max(sizes))
+                else:
+                    image.action, image.refused = Action.UNKNOWN, "the primary slot has no sector free to swap with"
             self._close(image, image.type)
-        image.moved, image.refused = verdict, ""
+        if image.action is not Action.UNKNOWN:
+            image.moved, image.refused = verdict, ""
+
+    def _fits(self, image: _Image, size: int) -> bool:
+        """Ref: swap_run in swap_move.c and swap_offset.c, "Not enough free space"."""
+        sectors = sectors_to_swap(size, self.rules.sector) - (self.rules.mode is Mode.SWAP_OFFSET)
+        return self.rules.mode is Mode.SWAP_SCRATCH or sectors * self.rules.sector < image.primary.trailer_sectors
 
     def _copy(self, image: _Image) -> None:
         """Ref: loader.c boot_copy_image. ST erases the download later, once the copy is validated."""

@@ -214,6 +214,56 @@ def most_image(area: Area, primary: Area, secondary: Area) -> int:
     return min(primary.trailer_sectors - free[0], secondary.trailer_sectors - free[1])
 
 
+def swap_status(primary: Area, secondary: Area, scratch: Area | None, image: int, count: int) -> SwapStatus:
+    """Return how far a swap of image number `image` of `count` got.
+
+    Ref: swap_status_source and its table, swap_read_status_bytes.
+    """
+    mode = primary.rules.mode
+    if not mode.swaps:
+        return SwapStatus()
+    p, area = primary.trailer(), None
+    if scratch is not None and mode is Mode.SWAP_SCRATCH:
+        s = scratch.trailer()
+        if s.magic is True:
+            area = scratch if count == 1 or s.image == image else None
+        elif p.magic is not None and p.copy_done is False:
+            area = primary
+    elif p.magic and p.copy_done is False and secondary.trailer().magic is not True:
+        area = primary
+    if area is None:
+        return SwapStatus()
+    written, status = area.entries(), SwapStatus(type=area.trailer().type, resumed_in=area)
+    found = np.flatnonzero(written)
+    if not found.size:
+        return status
+    if mode is Mode.SWAP_MOVE:
+        # One entry for each sector that went up, then, behind the unused ones of those, two for each swap.
+        gaps = np.flatnonzero(np.diff(found) > 1)
+        size = swap_size(primary, secondary, scratch)
+        up = min(int(gaps[0]) + 1 if gaps.size else int(found.size), sectors_to_swap(size, area.rules.sector))
+        status.swapping = found.size > up
+        entries, per = (int(found.size) - up, 2) if status.swapping else (up, 1)
+    else:
+        erased = np.flatnonzero(~written[int(found[0]) :])
+        entries = int(found[0]) + int(erased[0]) if erased.size else int(written.size)
+        per = 2 if mode is Mode.SWAP_OFFSET else 3
+    status.index, status.state = entries // per + 1, entries % per + 1
+    return status
+
+
+def swap_size(primary: Area, secondary: Area, scratch: Area | None) -> int:
+    """Return how many bytes a swap that was cut handles.
+
+    Ref: boot_find_status, boot_read_swap_size. A size beyond the slot leads the boot loader out of the flash.
+    """
+    sizes = (a.swap_size() for a in (scratch, primary) if a is not None and a.trailer().magic)
+    size = next(sizes, None)
+    if size is None or size > min(primary.size, secondary.size):
+        raise Stuck
+    return size
+
+
 def sectors_to_swap(swap_size: int, sector: int) -> int:
     """Ref: find_last_idx, find_last_sector_idx."""
     return max(1, -(-swap_size // sector))
