@@ -91,6 +91,7 @@ def _words(chip: Chip) -> list[tuple[str, AddressRange]]:
     near = merged(
         AddressRange(a & ~3, (a & ~3) + n)
         for a, n in ((identity.uid, 12), (identity.flash_size, 4), (identity.package, 4))
+        if a is not None
     )
     out += [("unique id, flash size and package", r) for r in near]
     known = {a.name: a.address for a in chip.addresses}

@@ -76,15 +76,16 @@ class Region(Fact, frozen=True):
 class Identity(Fact, frozen=True):
     """Where a chip says what it is. Addresses are bus addresses of the CPU's view.
 
-    `core_ap` is the access port of the core's debugger, `system_ap` the one that stays reachable when it is closed.
+    `uid` and `package` are None where no source tells the place. `core_ap` is the access port of the core's debugger,
+    `system_ap` the one that stays reachable when it is closed.
     """
 
     dev_id: int
     idcode: tuple[int, ...]
-    uid: int
     flash_size: int
-    package: int
     ref: str
+    uid: int | None = None
+    package: int | None = None
     dev_id_mask: int = 0xFFF
     dpidr: tuple[int, ...] = ()
     core_ap: int = 0
@@ -158,7 +159,7 @@ class Option(Fact, frozen=True):
     `kind` says how the number is read: ``byte`` (one of `values`), ``flag``, ``sector`` (bank-relative sector
     number), ``address`` (see `address_shift`), ``groups`` (one bit per write-protection group, 0 = protected)
     or ``number``. `secure` marks options that read zero to a non-secure reader. `factory` is None when not confirmed.
-    `follows` says what follows from it for somebody who reads the flash.
+    `follows` says what follows from it for somebody who reads the flash. `first_group` is the group of bit 0.
     """
 
     name: str
@@ -174,6 +175,7 @@ class Option(Fact, frozen=True):
     address_shift: int = 0
     aliases: tuple[str, ...] = ()
     follows: str = ""
+    first_group: int = 0
 
     def meaning(self, value: int) -> str:
         """Return what `value` means, empty when the fact file does not say."""

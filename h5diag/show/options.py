@@ -42,7 +42,7 @@ def board_document(o: OptionBytes) -> dict[str, Any]:
         "product_state": o.product_state,
         "tzen": o.trustzone,
         "options": {
-            s.name: {
+            name: {
                 "value": s.value,
                 "text": s.text,
                 "meaning": s.sentence,
@@ -51,6 +51,7 @@ def board_document(o: OptionBytes) -> dict[str, Any]:
                 "line": s.line,
             }
             for s in o.settings
+            for name in dict.fromkeys((s.name, s.printed or s.name))
         },
         "ranges": {
             kind.replace("-", "_"): None

@@ -78,10 +78,11 @@ def _groups(chip: Chip, area: Area, bits: int | None, bank: AddressRange) -> Are
     if bits is None:
         return AreaSetting(area, Extent.UNKNOWN)
     size = chip.flash.sector_size * chip.flash.wrp_group_sectors
+    first = chip.option(area.groups).first_group
     groups = [
         AddressRange(bank.start + i * size, bank.start + (i + 1) * size)
-        for i in range(bank.size // size)
-        if not bits >> i & 1
+        for i in range(first, min(first + 32, bank.size // size))
+        if not bits >> i - first & 1
     ]
     ranges = merged(groups)
     return AreaSetting(area, Extent.SET if ranges else Extent.EMPTY, ranges)
@@ -193,6 +194,7 @@ def _made(fields: Sequence[RawOption], chip: Chip, warnings: list[str]) -> Optio
                 belief,
                 option,
                 f.line,
+                printed=f.name if f.name.upper() != option.name.upper() else "",
             )
         )
     known = {s.name: s for s in settings if s.known}

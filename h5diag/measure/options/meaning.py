@@ -32,7 +32,8 @@ def _short(chip: Chip, option: Option, value: int) -> str:
             return f"{unit(chip)} {value}, {where}"
         case "groups":
             count = chip.bank_range(option.bank).size // (chip.flash.sector_size * max(1, chip.flash.wrp_group_sectors))
-            groups = [i for i in range(count) if not value >> i & 1]
+            first = option.first_group
+            groups = [i for i in range(first, min(first + 32, count)) if not value >> i - first & 1]
             return f"groups {spans(groups)} protected" if groups else "nothing protected"
     return f"0x{value:X}" if value > 9 else str(value)
 

@@ -467,10 +467,10 @@ def known_words(words: Iterable[RawRegister], chip: Chip) -> tuple[tuple[str, in
         names |= {base + r.offset: r.name for r in chip.registers if base}
     identity = chip.identity
     names |= dict.fromkeys(identity.idcode, "IDCODE")
-    names |= {identity.uid + 4 * i: f"UID{i}" for i in range(3)}
+    names |= {identity.uid + 4 * i: f"UID{i}" for i in range(3) if identity.uid is not None}
     # Two half-words may share a word: the size is then the lower one, the package the upper one.
     names[identity.flash_size] = "FLASH_SIZE"
-    if identity.package != identity.flash_size + 2:
+    if identity.package is not None and identity.package != identity.flash_size + 2:
         names[identity.package] = "PACKAGE"
     registers = {r.name for r in chip.registers}
     out = [

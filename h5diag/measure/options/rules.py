@@ -92,7 +92,7 @@ def check_options(options: OptionBytes, layout: Layout) -> tuple[OptionCheck, ..
 
 
 def _has(chip: Chip, name: str) -> bool:
-    return any(o.name == name for o in chip.options)
+    return any(name == o.name or name in o.aliases for o in chip.options)
 
 
 def _sectors(

@@ -46,6 +46,8 @@ class Setting:
         Where it was printed, 0 when it came from a register.
     follows
         What follows from it for somebody who reads the flash; empty when nothing does.
+    printed
+        The name as printed where that is another spelling, else empty.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Setting:
     option: Option
     line: int = 0
     follows: str = ""
+    printed: str = ""
 
     @property
     def sentence(self) -> str:

@@ -96,7 +96,8 @@ def identify(board: Board) -> Identification:
             "nothing else was read, since its addresses are another chip's"
         )
     access = Access.SECURE if board.secure_allowed else Access.NONSECURE
-    uid = [_word(board, chip.identity.uid + 4 * i, remarks) if known else 0 for i in range(3)]
+    place = chip.identity.uid if known else None
+    uid = [_word(board, place + 4 * i, remarks) if place is not None else 0 for i in range(3)]
     size = _word(board, chip.identity.flash_size, remarks) if known else 0
     kib, package = size & 0xFFFF, size >> 16
     if kib in _FAMILIES_UNKNOWN_SIZE and known:
