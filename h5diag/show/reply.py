@@ -27,7 +27,7 @@ _WORDS = {
     Look.MASKED: "not shown",
     Look.UNREADABLE: "unreadable",
 }
-_COMMAND = re.compile(r"\b(?:h5diag [a-z]+[^,;:]*|STM32_Programmer_CLI [^,;]*)")
+_COMMAND = re.compile(r"\b(?:h5diag [a-z]{1,20}[^,;:]*|STM32_Programmer_CLI [^,;]*)")
 
 
 def reply(d: Diagnosis) -> str:

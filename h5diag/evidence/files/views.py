@@ -39,8 +39,10 @@ _END = re.compile(r"^\s*(?P<address>(?:0x)?[0-9A-Fa-f]{6,16})\s*$")
 _WORD = re.compile(r"(?:0x(?P<prefixed>[0-9A-Fa-f]{1,16})|(?P<plain>(?:[0-9A-Fa-f]{2}|\?\?){1,8}|\?))[,;]?$")
 _PLAIN = re.compile(r"(?:[0-9A-Fa-f]{2}){1,8}$")
 _WIDTH = re.compile(r"\b(8|16|32|64)[- ]?bits?\b", re.IGNORECASE)
-_BIG = re.compile(r"(?i:\bbig[- ]?endian|\border\s*[:=]?\s*big\b|\bmemory order\b|\bmsb first\b)|\bBE(?:8|16|32|64)?\b")
-_LITTLE = re.compile(r"(?i:\blittle[- ]?endian|\border\s*[:=]?\s*little\b|\blsb first\b)|\bLE(?:16|32|64)?\b")
+_BIG = re.compile(
+    r"(?i:\bbig[- ]?endian|\border\s{0,8}[:=]?\s{0,8}big\b|\bmemory order\b|\bmsb first\b)|\bBE(?:8|16|32|64)?\b"
+)
+_LITTLE = re.compile(r"(?i:\blittle[- ]?endian|\border\s{0,8}[:=]?\s{0,8}little\b|\blsb first\b)|\bLE(?:16|32|64)?\b")
 _MISREAD_ADVICE = "state the width in the text, for instance '32-bit words'"
 
 

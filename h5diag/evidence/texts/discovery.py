@@ -11,7 +11,9 @@ from h5diag.evidence.texts.text import Line, hex_number
 
 _MARK = "discovery:"
 _GROUPS = re.compile(r"0x([0-9A-Fa-f_]{8,80})")
-_SDM = re.compile(r"SDM\S*\s{0,4}(?:library\s{0,4})?version\s{0,8}:?\s{0,8}v?(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)", re.I)
+_SDM = re.compile(
+    r"SDM\S{0,40}\s{0,4}(?:library\s{0,4})?version\s{0,8}:?\s{0,8}v?(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)", re.I
+)
 VALID, NOT_VALID = 0xEAEAEAEA, 0xF5F5F5F5
 
 

@@ -31,7 +31,7 @@ PATHS = ("oemirot", "stirot", "stirot-oemurot", "da", "script")
 _MAIN = ("provisioning",)
 _BACK = ("regression", "dbg_auth", "discovery", "env", "img_config", "keygen", "create_password")
 _UPWARDS = re.compile(r"(?:\.\.[/\\])+")
-_CALLED = re.compile(r"""[\w./\\-]+\.(?:sh|bat|cmd)\b""", re.I)
+_CALLED = re.compile(r"""(?<![\w./\\-])[\w./\\-]{1,255}\.(?:sh|bat|cmd)\b""", re.I)
 
 
 @dataclass(frozen=True, slots=True)

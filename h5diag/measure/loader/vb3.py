@@ -144,12 +144,12 @@ _MESSAGES: tuple[tuple[MessageKind, re.Pattern[str]], ...] = tuple(
         (MessageKind.INIT, r"init flash ?loader.*"),
         (MessageKind.LOADER_REFUSED, r"error: *flash loader (?P<detail>.+?) cannot be loaded.*"),
         (MessageKind.INTERNAL_LOADER, r"flash loader (?P<detail>.+[/\\]flashloader[/\\].+?) is loaded.*"),
-        (MessageKind.LOADER, r"(?:selected loader|external loader(?: file)?) *: *(?P<detail>.+)"),
+        (MessageKind.LOADER, r"(?:selected loader|external loader(?: file)?) {0,8}: {0,8}(?P<detail>.+)"),
         (MessageKind.LOADER, r"flash loader (?P<detail>.+?) is loaded.*"),
         (
             MessageKind.LOADER,
-            r"(?:operation *\[\d+\] *:|command line *:|.*stm32_programmer_cli).* (?:-el|--extload) +"
-            r"\"?(?P<detail>[^\"]+?)\"?(?: +-.*)?",
+            r"(?:operation *\[\d+\] *:|command line *:|.{0,400}?stm32_programmer_cli).{0,400}? (?:-el|--extload) {1,8}"
+            r"\"?(?P<detail>[^\" ](?:[^\"]{0,250}[^\" ])??)\"?(?: {1,8}-.*)?",
         ),
         (MessageKind.VERSION, r".*stm32cubeprogrammer (?:api )?v(?P<detail>\d+\.\d+(?:\.\d+)?).*"),
         (MessageKind.DEVICE_ID, rf"device id *: *{_HEX.replace('(', '(?P<value>', 1)}.*"),
