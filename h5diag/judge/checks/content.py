@@ -257,7 +257,8 @@ def check_size(m: Measured) -> tuple[Finding, ...]:
     said = identity.flash_kib if identity is not None else None
     told = [(n, k) for n, k in (("the programmer", banner.flash_kib), ("the chip", said)) if k]
     for who, kib in told:
-        if kib != wanted and not m.chip_assumed:
+        # A device without a chip file has parts of several sizes: what the chip says of itself is the size.
+        if kib != wanted and not m.chip_assumed and m.choice.chip is not None:
             return (
                 found(
                     "size-disagrees",
@@ -273,7 +274,7 @@ def check_size(m: Measured) -> tuple[Finding, ...]:
     if weight and not any(s.form is Form.ADDRESS_LINE for _, d, _, _ in _references(m) for s in d.shapes):
         id = "content-repeats" if weight * 2 >= m.chip.flash.size else "dump-repeats-itself"
         return (found(id, where=(repeat,), line=weight.bit_length() - 1, weight=weight),)
-    if told:
+    if told and m.choice.chip is not None:
         return (found("size-agrees", kib=told[0][1], who=told[0][0]),)
     return (found("size-unread"),) if banner and banner.flash_size_assumed else ()
 
