@@ -33,6 +33,7 @@ from h5diag.judge.checks.options import (
     check_write_protection,
 )
 from h5diag.judge.checks.placement import check_banks, check_holes, check_placement
+from h5diag.judge.checks.printed import check_boot_log, check_refused_reads, check_signatures, check_unsigned
 from h5diag.judge.checks.reading import check_reads, check_sweep, check_transport_marks, check_views, check_zeros
 from h5diag.judge.checks.slots import (
     check_header_displaced,
@@ -79,6 +80,10 @@ CHECKS: tuple[Check, ...] = (
     check_holes,
     check_size,
     check_later,
+    check_boot_log,
+    check_unsigned,
+    check_signatures,
+    check_refused_reads,
     check_torn_options,
     check_boot_address,
     check_core,

@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from h5diag.case.records import CoreState
-from h5diag.evidence.texts import parse_registers
 from h5diag.judge.checks.chip import registers, torn_values
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.firmware import vector_table_at
 from h5diag.memory import AddressRange
+from h5diag.text import count_text
 
 OLDER_ROM = AddressRange(0x1FF0_0000, 0x2000_0000)
 """System memory of the families without TrustZone (AN2606)."""
+_STATUS = frozenset({"CFSR", "HFSR", "BFAR", "MMFAR", "SFSR", "SFAR", "ICACHE_CR", "DCACHE_CR"})
+_CORE_REGISTER = re.compile(r"(?<![\w.])(PC|ICACHE_CR|DCACHE_CR)\s{0,8}[:=]\s{0,8}0x([0-9A-Fa-f]{1,8})\b", re.IGNORECASE)
 _HEX = re.compile(r"\b0x([0-9A-Fa-f]{8})\b")
 _UNCACHED = ("otp", "identity", "data")
 """Kinds of regions that must not be read through the instruction cache (RM0481, ICACHE: read-only and OTP areas)."""
@@ -57,12 +59,18 @@ def core_of(m: Measured) -> Core:
     core = state if isinstance(state, CoreState) else CoreState()
     counters = [s.pc for s in core.samples]
     faults = {k.upper(): v for k, v in core.faults.items()}
+    for log in (m.suspect.uart, m.suspect.log):
+        counters += [log.fault.pc] if log.fault.pc is not None else []
+        for name, value in log.fault.registers:
+            faults.setdefault(name.upper(), value)
+    # Registers of the core that a tool printed without a fault, and of the cache beside one.
     for text in m.suspect.board.texts:
-        for raw in parse_registers(text.text):
-            if raw.name == "PC":
-                counters.append(raw.value)
-            elif raw.name in ("CFSR", "HFSR", "BFAR", "MMFAR", "ICACHE_CR", "SFSR", "SFAR"):
-                faults.setdefault(raw.name, raw.value)
+        for name, value in _CORE_REGISTER.findall(text.text):
+            if name.upper() != "PC":
+                faults.setdefault(name.upper(), int(value, 16))
+            elif not counters:
+                counters.append(int(value, 16))
+    faults = {k: v for k, v in faults.items() if k in _STATUS}
     return Core(tuple(counters), tuple((k, v) for k, v in faults.items() if v))
 
 
@@ -114,7 +122,7 @@ def check_core(m: Measured) -> tuple[Finding, ...]:
         return tuple(out)
     in_rom = [pc for pc in core.counters if _in_rom(m, pc)]
     if len(in_rom) == len(core.counters):
-        out.append(found("core-in-rom", count=len(in_rom), at=in_rom[0]))
+        out.append(found("core-in-rom", count=count_text(len(in_rom), "sample"), at=in_rom[0]))
     elif len(set(core.counters)) > 2 and not out and not in_rom:
         out.append(found("core-runs", count=len(core.counters), at=core.counters[0]))
     elif len(set(core.counters)) == 1 and len(core.counters) > 2 and not out:

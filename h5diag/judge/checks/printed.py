@@ -1,0 +1,108 @@
+"""Checks of what was printed: the boot loader's own log, and the programmer's complaints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from h5diag.evidence.texts import Message
+from h5diag.evidence.texts.boot import BootEvent, BootLog
+from h5diag.judge.findings import Finding, found
+from h5diag.judge.measured import Measured, header_places
+from h5diag.layout import Role
+from h5diag.measure.firmware import Check, vector_table_at
+
+_WHY = {
+    "image-refused": "boot-log-refuses-image",
+    "options-not-applied": "boot-log-stops-at-options",
+    "torn-write": "boot-log-ecc",
+    "board-wiring": "boot-log-board",
+    "debug-locked": "boot-log-board",
+    "wrong-placement": "boot-log-refuses-image",
+}
+"""Finding by the cause that a line of a boot log speaks of. A slot that does not fit refuses every image."""
+
+
+def boot_log(m: Measured) -> BootLog:
+    """Return what the suspect's boot loader printed, wherever it was saved."""
+    return next((log.boot for log in (m.suspect.uart, m.suspect.log) if log.boot), BootLog())
+
+
+def check_boot_log(m: Measured) -> tuple[Finding, ...]:
+    """What does the boot loader itself say of options and images, and how did its start end?"""
+    boot = boot_log(m)
+    if not boot:
+        return ()
+    out: list[Finding] = []
+    for event in boot.events:
+        id = _WHY.get(event.about)
+        if id and not any(f.id == id for f in out):
+            out.append(_event(id, event, boot))
+    if not out and boot.ended == "started":
+        out.append(found("boot-log-starts", loader=boot.loader, text=boot.events[-1].text if boot.events else ""))
+    elif not out and boot.ended:
+        out.append(found("boot-log-ends", loader=boot.loader, ended=boot.ended))
+    return tuple(out)
+
+
+def _event(id: str, event: BootEvent, boot: BootLog) -> Finding:
+    # What the boot code wanted and found stands in a line before the one by which it stops.
+    before = [e for e in boot.events if e.line < event.line and e.options and set(e.options) & _family(event)]
+    values = f" {before[-1].text} ({before[-1].meaning})." if before else ""
+    return found(id, loader=boot.loader, text=event.text, meaning=event.meaning, values=values)
+
+
+def _family(event: BootEvent) -> set[str]:
+    return set(event.options) | {o.replace("1", "2") for o in event.options}
+
+
+def check_signatures(m: Measured) -> tuple[Finding, ...]:
+    """Are images whole and signed by a key that is not the given one, or not by any?"""
+    if not m.case.verify_keys:
+        return ()
+    for image in m.suspect.images:
+        v = image.verification
+        if v.hash is Check.VALID and (v.signature is Check.INVALID or v.other_signer):
+            return (found("signed-by-another-key", where=(image.image.range,), at=image.image.address),)
+        if v.hash is Check.VALID and v.signature is Check.VALID:
+            return (found("signature-valid", at=image.image.address),)
+    return ()
+
+
+def check_unsigned(m: Measured) -> tuple[Finding, ...]:
+    """Does a plain program stand where the boot loader looks for an image header?"""
+    dump, refused = m.suspect.judged, boot_log(m).about("image-refused")
+    out = []
+    for slot in (s for lay in m.layouts for s in lay.image_slots if s.role is Role.PRIMARY):
+        for start in (slot.range.start, m.chip.secure_alias(slot.range.start)):
+            if vector_table_at(dump, start, m.chip):
+                out.append(found("slot-without-header", at=start, slot=slot.name))
+                break
+    if out or m.layouts or not refused:
+        return tuple(out[:1])
+    for k in m.expected:
+        start = k.content.span.start
+        begins = k.program.stands and m.chip.canonical(start) != m.chip.flash.base
+        if begins and vector_table_at(dump, start, m.chip) and not header_places(dump, m.chip):
+            return (found("program-without-header", at=start, file=k.name),)
+    return ()
+
+
+def check_refused_reads(m: Measured) -> tuple[Finding, ...]:
+    """Did the programmer fail to read or erase, and does it speak of protection?"""
+    log = m.suspect.log
+    if m.suspect.dump.size or log.discovery.lifecycle:
+        return ()
+    words = [e for e in log.messages if "protection" in e.text.lower()]
+    failed = [e for e in log.messages if any(w in e.text.lower() for w in _FAILED)]
+    if words:
+        return (found("refused-by-protection", text=words[0].text, more=_more(failed, words[0].text)),)
+    return (found("reads-fail", text=failed[0].text, more=_more(failed, failed[0].text)),) if failed else ()
+
+
+_FAILED = ("data read failed", "read flash size", "failed to read", "mass erase operation failed", "option bytes data failed")
+
+
+def _more(messages: Sequence[Message], first: str) -> str:
+    others = [e.text for e in messages if e.text != first]
+    return f"; also: {others[0]}" if others else ""
+
