@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -12,6 +13,9 @@ from h5diag.chip.devices import describe
 from h5diag.chip.files import DEFAULT_CHIP, Device, Part, find_device, find_parts, in_order, index, load_chip
 from h5diag.chip.model import Chip
 from h5diag.errors import InputError
+
+_LINE = re.compile(r"(?<![A-Z0-9])(?:STM32)?([A-Z]{1,2}\d[0-9A-Z])[0-9A-Z]?X{0,2}(?![A-Z0-9])")
+"""A product line as tools write it: G47x, L496xx, U575."""
 
 IDCODE_AT = (0x44024000, 0x54024000, 0xE0044000, 0xE0042000, 0x40015800, 0x5C001000)
 """Where DBGMCU_IDCODE lies: STM32H5; U5, L5 and G4; older families with an M3, M4 or M7; with an M0; STM32H7."""
@@ -185,9 +189,21 @@ def _strange(dev_ids: Sequence[int], parts: Sequence[Part]) -> bool:
 
 
 def _called(device_name: str) -> Device | None:
-    """Return the device that the tool's device name is exactly that of."""
+    """Return the device of a tool's device name: the one called exactly so, else the only one of these lines."""
     wanted = device_name.strip().upper()
-    return next((d for d in index().devices if d.name.upper() == wanted), None) if wanted else None
+    if not wanted:
+        return None
+    for d in index().devices:
+        if d.name.upper() == wanted:
+            return d
+    lines = _lines(wanted)
+    found = [d for d in index().devices if lines and lines & _lines(d.name.upper())]
+    return found[0] if len({d.dev_id for d in found}) == 1 else None
+
+
+def _lines(name: str) -> set[str]:
+    """Return the product lines that a device name lists: G47 and G48 of ``STM32G47x_G48x``."""
+    return set(_LINE.findall(name))
 
 
 @dataclass(frozen=True, slots=True)

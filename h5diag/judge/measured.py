@@ -8,7 +8,7 @@ from functools import reduce
 
 import numpy as np
 
-from h5diag.case.case import Board, Case, Dump, KnownImage
+from h5diag.case.case import Board, Case, Dump, KnownImage, Text
 from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence.texts import Log, RawRegister, chip_of, parse_listing, parse_log, parse_registers
@@ -220,6 +220,11 @@ class Measured:
     def expected(self) -> tuple[KnownFact, ...]:
         """The known images that should be on the chip."""
         return tuple(k for k in self.known if k.expected)
+
+    @property
+    def texts(self) -> tuple[Text, ...]:
+        """Everything that was printed about this board; with one board in question the provisioning's logs too."""
+        return (*self.suspect.board.texts, *(self.case.provisioning if len(self.case.suspects) == 1 else ()))
 
     @property
     def logs(self) -> tuple[Log, ...]:

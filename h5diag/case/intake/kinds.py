@@ -287,6 +287,12 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
             return role(Role.LOG if name.side else Role.PROVISIONING, "a programming log")
         case LogKind.VERBOSE:
             return role(Role.LOADER_LOG if "loader" in text.lower() else Role.LOG, "a verbose log")
+        case LogKind.DISCOVERY:
+            return role(Role.LOG, "a debug-authentication log")
+        case LogKind.BOOT:
+            return role(Role.UART, "a boot loader's messages")
+        case LogKind.FAULT:
+            return role(Role.UART, "a fault that the firmware printed")
     if not log.banners and len(_UART.findall(text)) >= 2:
         return role(Role.UART, "a boot loader's messages")
     if view := _view(file, found, text):

@@ -210,7 +210,13 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
             out.append(found("state-does-not-boot", state=state.name))
     lifecycle = m.suspect.log.discovery.lifecycle.upper()
     if any(word in lifecycle for word in ("CLOSED", "LOCKED")) and not out_has(out, "state-closed"):
-        out.append(found("lifecycle-closed", lifecycle=lifecycle))
+        integrity = m.suspect.log.discovery.integrity if m.suspect.log.discovery.integrity_bad else ""
+        keys = (
+            f" Its integrity word {integrity} says that the keys were not provisioned validly: without them it cannot be reopened."
+            if integrity
+            else ""
+        )
+        out.append(found("lifecycle-closed", lifecycle=lifecycle, keys=keys))
     if refused and not m.suspect.dump.size and not _silent(m):
         out.append(found("port-refused", text=refused[0].text, meaning=refused[0].meaning))
     return tuple(out)

@@ -46,7 +46,9 @@ def check_boot_log(m: Measured) -> tuple[Finding, ...]:
 
 def _event(id: str, event: BootEvent, boot: BootLog) -> Finding:
     # What the boot code wanted and found stands in a line before the one by which it stops.
-    before = [e for e in boot.events if e.line < event.line and e.options and set(e.options) & _family(event)]
+    before = [e for e in boot.events if 0 < event.line - e.line <= 8 and e.values and e.about != event.about]
+    own = [e for e in before if set(e.options) & _family(event)]
+    before = own or before
     values = f" {before[-1].text} ({before[-1].meaning})." if before else ""
     return found(id, loader=boot.loader, text=event.text, meaning=event.meaning, values=values)
 
@@ -99,10 +101,15 @@ def check_refused_reads(m: Measured) -> tuple[Finding, ...]:
     return (found("reads-fail", text=failed[0].text, more=_more(failed, failed[0].text)),) if failed else ()
 
 
-_FAILED = ("data read failed", "read flash size", "failed to read", "mass erase operation failed", "option bytes data failed")
+_FAILED = (
+    "data read failed",
+    "read flash size",
+    "failed to read",
+    "mass erase operation failed",
+    "option bytes data failed",
+)
 
 
 def _more(messages: Sequence[Message], first: str) -> str:
     others = [e.text for e in messages if e.text != first]
     return f"; also: {others[0]}" if others else ""
-

@@ -17,7 +17,9 @@ from h5diag.text import count_text
 OLDER_ROM = AddressRange(0x1FF0_0000, 0x2000_0000)
 """System memory of the families without TrustZone (AN2606)."""
 _STATUS = frozenset({"CFSR", "HFSR", "BFAR", "MMFAR", "SFSR", "SFAR", "ICACHE_CR", "DCACHE_CR"})
-_CORE_REGISTER = re.compile(r"(?<![\w.])(PC|ICACHE_CR|DCACHE_CR)\s{0,8}[:=]\s{0,8}0x([0-9A-Fa-f]{1,8})\b", re.IGNORECASE)
+_CORE_REGISTER = re.compile(
+    r"(?<![\w.])(PC|ICACHE_CR|DCACHE_CR)\s{0,8}[:=]\s{0,8}0x([0-9A-Fa-f]{1,8})\b", re.IGNORECASE
+)
 _HEX = re.compile(r"\b0x([0-9A-Fa-f]{8})\b")
 _UNCACHED = ("otp", "identity", "data")
 """Kinds of regions that must not be read through the instruction cache (RM0481, ICACHE: read-only and OTP areas)."""
@@ -64,7 +66,7 @@ def core_of(m: Measured) -> Core:
         for name, value in log.fault.registers:
             faults.setdefault(name.upper(), value)
     # Registers of the core that a tool printed without a fault, and of the cache beside one.
-    for text in m.suspect.board.texts:
+    for text in m.texts:
         for name, value in _CORE_REGISTER.findall(text.text):
             if name.upper() != "PC":
                 faults.setdefault(name.upper(), int(value, 16))
@@ -157,7 +159,7 @@ def _fault(m: Measured, core: Core) -> Iterator[Finding]:
 
 def check_stale_view(m: Measured) -> tuple[Finding, ...]:
     """Does the firmware read something else than the cells hold?"""
-    for text in m.suspect.board.texts:
+    for text in m.texts:
         for view in firmware_views(text.text):
             base = m.chip.canonical(view.address)
             for at in (base, m.chip.secure_alias(base)):
