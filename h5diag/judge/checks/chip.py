@@ -212,7 +212,7 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
     if any(word in lifecycle for word in ("CLOSED", "LOCKED")) and not out_has(out, "state-closed"):
         integrity = m.suspect.log.discovery.integrity if m.suspect.log.discovery.integrity_bad else ""
         keys = (
-            f" Its integrity word {integrity} says that the keys were not provisioned validly: without them it cannot be reopened."
+            f" Its integrity word {integrity} says that its keys are not provisioned: it cannot be reopened."
             if integrity
             else ""
         )
