@@ -40,6 +40,9 @@ MARKS = {
 }
 
 
+_OPEN = (Status.POSSIBLE, Status.EXCLUDED)
+
+
 def diagnosis_sheet(d: Diagnosis) -> Sheet:
     """Return what is said of a case: its first board in full, the others below."""
     boards = [board_sheet(b, named=len(d.boards) > 1, number=n) for n, b in enumerate(d.boards)]
@@ -87,7 +90,10 @@ def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sh
         section("Not tested, no evidence was given", ", ".join(h.id for h in v.of(Status.NOT_TESTED)), only="terminal"),
         section(
             "What else was considered",
-            table("stands|cause|id|why", (_considered(h) for h in v.hypotheses if h.status is not Status.SUPPORTED)),
+            table("stands|cause|id|the strongest reason", (_considered(h) for h in v.hypotheses if h.status in _OPEN)),
+            f"Not tested, no evidence was given: {_listed(h.id for h in v.of(Status.NOT_TESTED))}."
+            if v.of(Status.NOT_TESTED)
+            else None,
             folded=True,
         ),
         section("Slots", slots_table(m), folded=True),
@@ -153,7 +159,9 @@ def _branch(x: Any) -> tuple[str, ...]:
 
 
 def _considered(h: Hypothesis) -> tuple[str, ...]:
-    return h.status.value.replace("-", " "), h.cause.text, h.id, _listed(m.text for m in h.moves) or "no evidence"
+    sign = 1 if h.status is Status.POSSIBLE else -1
+    best = max(h.moves, key=lambda m: sign * m.decibans, default=None)
+    return h.status.value, h.cause.text, h.id, best.text if best else "no evidence"
 
 
 def _finding(f: Finding) -> tuple[str, ...]:

@@ -10,7 +10,15 @@ from typing import Any
 import ipywidgets as widgets
 import traitlets
 
-from h5diag.app.panels.evidence import EvidenceModel, EvidencePanel, Loaded, Source, hints_html, remarks_html
+from h5diag.app.panels.evidence import (
+    EvidenceModel,
+    EvidencePanel,
+    Loaded,
+    Source,
+    bundled_cases,
+    hints_html,
+    remarks_html,
+)
 from h5diag.app.panels.hexview import HexView
 from h5diag.app.panels.locate import LocateModel, LocatePanel
 from h5diag.app.panels.parts import JobBar, status_html
@@ -47,10 +55,10 @@ class InvestigationModel(traitlets.HasTraits):  # type: ignore[misc]
         super().__init__()
         self.evidence, self.job = EvidenceModel(), Job()
         if case:
-            bundled = data_folder() / case
-            inside = "/" not in case and "\\" not in case and (bundled / "case.toml").is_file()
+            named = str(data_folder() / case) if "/" not in case and "\\" not in case else case
+            inside = named in [folder for _, folder in bundled_cases()]
             self.evidence.kind = "bundled" if inside else "folder"
-            setattr(self.evidence, self.evidence.kind, str(bundled) if inside else case)
+            setattr(self.evidence, self.evidence.kind, named if inside else case)
         self.evidence.on_change(self._changed)
         if diagnosis is not None:
             self.result = (Loaded(diagnosis.case), diagnosis)
@@ -131,6 +139,8 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
             layout=widgets.Layout(width="auto"),
         )
         self.write_up = widgets.VBox([widgets.HBox([self.target, self.redact]), self.write_bar])
+        for widget, name in ((self.verdict, "verdict"), (self.slots, "slots"), (self.hints, "hints")):
+            widget.add_class(f"h5-{name}")
         self.below = widgets.VBox([self.verdict, self.hints, self.details, self.write_up])
         super().__init__([self.evidence, self.bar, self.boards, self.remarks, self.below])
         self.bar.run.on_click(lambda _: self.model.run())

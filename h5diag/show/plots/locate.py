@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textwrap import fill
+from textwrap import shorten
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -50,10 +50,8 @@ def plot_correlation(result: Correlation, *, ax: Axes | None = None) -> Axes:
     """
     if ax is None:
         ax = style.new_axes(11.5, 4.4)
-    title = "How much of the dump agrees with the reference, by displacement"
-    if result.found:
-        title += "\n" + fill(f"{style.hex_text(result.winner, 1)}: {style.plain(result.winner_text, 200)}", 95)
-    style.tidy(ax, title)
+    answer = f"{style.hex_text(result.winner, 1)}: {style.plain(result.winner_text, 200)}"
+    style.tidy(ax, shorten(answer, 96, placeholder=" …") if result.found else "No displacement stands out")
     low, high = result.span
     width = max(high - low, 1)
     least = 0.5 / max(result.keys, 1)

@@ -21,9 +21,9 @@ from h5diag.text import count_text, size_text
 
 LOOKS = {
     Look.CONTENT: style.Look(style.SKY, "", style.BLUE, "content"),
-    Look.DIFFERS: style.Look("#F6B48F", "///", style.VERMILION, "differs from the good board"),
+    Look.DIFFERS: style.Look("#F19A66", "///", "#A33B00", "differs from the good board"),
     Look.ERASED: style.Look(style.PAPER, "...", "#B5B5B5", "erased (0xFF)"),
-    Look.ZERO: style.Look(style.YELLOW, "xx", style.BLACK, "zero"),
+    Look.ZERO: style.Look("#F7F3C8", "xx", "#A39A2B", "zero"),
     Look.MASKED: style.Look("#C9C9C9", "\\\\\\", "#6B6B6B", "zeros: the reader is not shown what is there"),
     Look.UNREADABLE: style.Look("#3A3A3A", "++", "#E0E0E0", "unreadable"),
 }

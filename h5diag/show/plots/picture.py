@@ -14,6 +14,16 @@ from h5diag.errors import InputError
 from h5diag.evidence.door import write_whole
 from h5diag.show.plots._matplotlib import figure_of, png, svg
 
+DARK = (
+    "<style>"
+    + "".join(
+        f"{dark} .h5-figure{{background:#15181c!important}}{dark} .h5-figure img{{filter:invert(.92) hue-rotate(180deg)}}"
+        for dark in ('body[data-jp-theme-light="false"]', "body.vscode-dark")
+    )
+    + "</style>"
+)
+"""On a dark page a picture is turned to dark paper; the hues, which mean something, stay."""
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -65,7 +75,7 @@ class Picture:
 
     def _repr_html_(self) -> str:
         return (
-            f'<figure class="h5-figure" style="margin:0;background:#fff;color:#1a1a1a;padding:6px">'
+            f'{DARK}<figure class="h5-figure" style="margin:0;background:#fff;color:#1a1a1a;padding:6px">'
             f'<img alt="{escape(self.alt)}" src="{self.data_url}" style="max-width:100%"></figure>'
         )
 

@@ -82,7 +82,7 @@ def test_notebook_01_from_evidence_to_bytes(page: Any, lab: Any, artefacts: Path
     assert page.locator(".jp-toast, .Toastify__toast").count() == 0, "a pop-up greets the user"
     run_all(page)
     wait_until_run(page)
-    verdict = page.locator(".h5-verdict")
+    verdict = page.locator(".h5-verdict .h5-head")
     verdict.wait_for(state="visible")
     assert "Nothing here points to a faulty chip" in verdict.inner_text()
     assert not re.search(r"\bsound\b", verdict.inner_text())
@@ -113,7 +113,7 @@ def test_notebook_01_from_evidence_to_bytes(page: Any, lab: Any, artefacts: Path
 
     # An error says what to do, where it can be seen; the old answer is gone; the next run clears it.
     page.get_by_role("button", name="A case folder").click()
-    page.locator(".h5-verdict").wait_for(state="detached")
+    page.locator(".h5-verdict .h5-head").wait_for(state="detached")
     page.get_by_role("button", name="Run the diagnosis").click()
     alert = page.locator(".h5-alert")
     alert.wait_for(state="visible")
@@ -121,12 +121,12 @@ def test_notebook_01_from_evidence_to_bytes(page: Any, lab: Any, artefacts: Path
     page.screenshot(path=artefacts / "lab-01-error.png")
     page.get_by_role("button", name="A bundled case").click()
     page.get_by_role("button", name="Run the diagnosis").click()
-    page.locator(".h5-verdict").wait_for(state="visible")
+    page.locator(".h5-verdict .h5-head").wait_for(state="visible")
     page.locator(".h5-alert").wait_for(state="detached")
 
     # Dark theme: the letters of the verdict stand out from what is behind them.
     set_theme(page, "JupyterLab Dark")
-    assert contrast(page, ".h5-verdict") >= 4.5
+    assert contrast(page, ".h5-verdict .h5-head") >= 4.5
     page.get_by_role("tab", name="Bytes").click()
     assert contrast(page, ".h5hex-row .h5hex-r") >= 4.5
     page.screenshot(path=artefacts / "lab-01-dark.png")
@@ -163,7 +163,7 @@ def test_a_long_run_is_cancelled_and_own_files_are_dropped(page: Any, lab: Any, 
     )
     cancel.click()
     page.locator(".h5-status", has_text="stopped by you").wait_for(state="visible")
-    assert page.locator(".h5-verdict").count() == 0
+    assert page.locator(".h5-verdict .h5-head").count() == 0
 
     page.get_by_role("button", name="My own files").click()
     zones = page.locator(".h5drop-input")
@@ -194,7 +194,8 @@ def test_the_hex_view_takes_64_mb(page: Any, lab: Any, artefacts: Path) -> None:
     page.locator('.h5hex-row[data-address="201326576"]').wait_for(state="visible")
     page.keyboard.press("Home")
     for address in (0x08123450, 0x0A345670, 0x0B000000):
-        page.keyboard.press("n")
+        if address != 0x08123450:  # it begins at the first difference
+            page.keyboard.press("n")
         page.wait_for_function(f"() => Number(document.querySelector('.h5hex-here')?.dataset.address) === {address}")
         page.locator(".h5hex-here mark").first.wait_for(state="visible")
     page.screenshot(path=artefacts / "hexview.png")

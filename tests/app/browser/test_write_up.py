@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,4 +45,7 @@ def test_a_write_up_opens_offline(browser: Any, tmp_path: Path, artefacts: Path,
     assert page.evaluate("() => [...document.querySelectorAll('h2,h3,table,figure')].every(e => e.offsetHeight > 0)")
     pdf = page.pdf(format="A4")
     assert pdf.startswith(b"%PDF")
+    assert 1 < len(re.findall(rb"/Type\s*/Page[^s]", pdf)) <= 8
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("() => document.documentElement.scrollWidth <= document.documentElement.clientWidth + 1")
     context.close()
