@@ -27,7 +27,7 @@ import numpy as np
 
 from h5diag.memory import AddressRange
 from h5diag.probe.board import Mode, Permissions, connect
-from h5diag.probe.flashtest import FlashTestResult, Level, TestPlan, Way, flash_test
+from h5diag.probe.flashtest import FlashTest, Level, TestPlan, Way, flash_test
 from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_items
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -254,7 +254,7 @@ def fill(chip: VirtualChip, rng: random.Random, where: AddressRange) -> None:
         chip.state.marks[at0 // UNIT : (at0 + SECTOR) // UNIT] = (data.reshape(-1, UNIT) != 0xFF).any(axis=1)
 
 
-def judged(faults: list[Injected], result: FlashTestResult) -> dict[str, object]:
+def judged(faults: list[Injected], result: FlashTest) -> dict[str, object]:
     by_sector = {s.start: s for s in result.sectors}
     found, named = [], []
     for f in faults:

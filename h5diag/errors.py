@@ -50,10 +50,13 @@ class ProbeError(H5DiagError):
         What to do next.
     cause
         The text of the error underneath, if any.
+    passing
+        Whether the same access may succeed when it is tried again (no acknowledge, WAIT, parity); a probe that is
+        gone, or a chip without power, does not come back by asking again.
     """
 
-    def __init__(self, problem: str, *, advice: str = "", cause: str = "") -> None:
-        self.problem, self.advice, self.cause = problem, advice, cause
+    def __init__(self, problem: str, *, advice: str = "", cause: str = "", passing: bool = False) -> None:
+        self.problem, self.advice, self.cause, self.passing = problem, advice, cause, passing
         super().__init__(_one_line(problem, "", f"({cause})" if cause else "", advice))
 
 

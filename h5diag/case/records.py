@@ -57,6 +57,8 @@ class CoreState(msgspec.Struct, frozen=True):
         Fault status and address registers that are not zero.
     halted_s
         How long the core was halted for this.
+    remarks
+        What was noticed, one sentence each.
     """
 
     state: str = ""
@@ -65,6 +67,7 @@ class CoreState(msgspec.Struct, frozen=True):
     resets: tuple[str, ...] = ()
     faults: dict[str, int] = {}
     halted_s: float = 0.0
+    remarks: tuple[str, ...] = ()
 
     @property
     def places(self) -> tuple[str, ...]:

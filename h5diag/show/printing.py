@@ -91,8 +91,11 @@ def keep_line_ends() -> None:
 
 
 @contextmanager
-def progress_bar(label: str) -> Iterator[Progress]:
-    """Give a `Progress` that draws a bar on standard error after a second, on a terminal only."""
+def progress_bar(label: str, total: int = 0) -> Iterator[Progress]:
+    """Give a `Progress` that draws a bar on standard error after a second, on a terminal only.
+
+    The bar tells how long it still takes, and, where `total` bytes are named, how many a second.
+    """
     begun, drawn = time.monotonic(), False
 
     def show(fraction: float) -> None:
@@ -100,7 +103,10 @@ def progress_bar(label: str) -> Iterator[Progress]:
         if not _quiet and sys.stderr.isatty() and (drawn or time.monotonic() - begun > _BAR_AFTER_S):
             drawn = True
             done = round(30 * min(max(fraction, 0.0), 1.0))
-            sys.stderr.write(f"\r{label} [{'#' * done}{'.' * (30 - done)}] {fraction:4.0%}")
+            spent = time.monotonic() - begun
+            sys.stderr.write(
+                f"\r{label} [{'#' * done}{'.' * (30 - done)}] {fraction:4.0%}{_pace(fraction, spent, total)}"
+            )
             sys.stderr.flush()
 
     try:
@@ -108,3 +114,13 @@ def progress_bar(label: str) -> Iterator[Progress]:
     finally:
         if drawn:
             sys.stderr.write("\n")
+
+
+def _pace(fraction: float, spent_s: float, total: int) -> str:
+    """Return how long the rest takes and how fast it goes, padded so that a longer text before is covered."""
+    if fraction <= 0 or spent_s <= 0:
+        return " " * 24
+    left = round(spent_s * (1 - min(fraction, 1.0)) / fraction)
+    rest = f"{left // 60}:{left % 60:02} left"
+    speed = f", {fraction * total / spent_s / 1024:.0f} KiB/s" if total else ""
+    return f"  {rest}{speed}".ljust(24)

@@ -166,8 +166,8 @@ def _run(options: Namespace) -> int:
     except H5DiagError as error:
         printing.error(f"{prog}: {error}")
         return _status(error)
-    except KeyboardInterrupt:
-        printing.error(f"{prog}: stopped")
+    except KeyboardInterrupt as stop:
+        printing.error(f"{prog}: {stop or 'stopped'}")
         return 130
     if options.json:
         printing.write(json.dumps(result.document, indent=2, allow_nan=False) + "\n")

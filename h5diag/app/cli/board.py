@@ -7,14 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from h5diag.app.cli.command import Command, Result, address_range, number, progress_bar
+from h5diag.case.records import Identity, Sweep, to_document
+from h5diag.chip import ChipChoice, choose_chip
 from h5diag.errors import InputError
 from h5diag.memory import Access, AddressRange
 from h5diag.show import printing
+from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from h5diag.probe.acquire import Dump, DumpPlan
-    from h5diag.probe.board import Board, CoreState, Identification
+    from h5diag.probe.board import Board
 
 _ACCESS = {"auto": Access.UNKNOWN, "secure": Access.SECURE, "nonsecure": Access.NONSECURE}
 
@@ -75,10 +80,25 @@ def _connect(options: Namespace) -> Board:
 def _probes(options: Namespace) -> Result:
     from h5diag.probe.board import list_probes
 
-    found = list_probes()
-    rows = [{"id": p.unique_id, "description": p.description} for p in found]
-    text = "\n".join(f"{p.unique_id}  {p.description}" for p in found) or "no debug probe is plugged in"
-    return Result({"probes": rows}, text)
+    found = list_probes(ask=True)
+    rows = [
+        {
+            "id": p.unique_id,
+            "description": p.description,
+            "problem": p.problem or None,
+            "firmware": p.firmware,
+            "supply_mv": p.supply_mv,
+        }
+        for p in found
+    ]
+    lines = []
+    for p in found:
+        supply = f", supply of the target {p.supply_mv} mV" if p.supply_mv is not None else ""
+        told = f", firmware {p.firmware}" if p.firmware else ""
+        lines.append(
+            f"{p.unique_id or '(no id)'}  {p.description}{told}{supply}{'  ' + p.problem if p.problem else ''}"
+        )
+    return Result({"probes": rows}, "\n".join(lines) or "no debug probe is plugged in")
 
 
 # ---------------------------------------------------------------------------------------------------- info
@@ -97,7 +117,8 @@ def _info_arguments(parser: ArgumentParser) -> None:
 
 def _info(options: Namespace) -> Result:
     from h5diag.layout import load_layout
-    from h5diag.probe.board import Permissions, core_state, identify, read_symbols
+    from h5diag.probe.board import Permissions, core_state, identify, read_symbols, supply_mv
+    from h5diag.show.board import identity_text
 
     layout = load_layout(options.layout) if options.layout else None
     symbols = read_symbols(options.elf) if options.elf else ()
@@ -105,80 +126,26 @@ def _info(options: Namespace) -> Result:
         if options.halt > 0:
             board.permissions = Permissions(halt=True)
         who = identify(board)
-        core = core_state(board, halt_s=options.halt, layout=layout, symbols=symbols)
-        return Result(_info_document(board, who, core), _info_text(board, who, core))
+        if who.chip is not None or who.dev_id is None:
+            core = core_state(board, halt_s=options.halt, layout=layout, symbols=symbols)
+            who = msgspec.structs.replace(who, core=core)
+        who = msgspec.structs.replace(
+            who,
+            probe=board.probe_id,
+            probe_firmware=board.firmware,
+            connect=board.mode.value,
+            access=board.access.value,
+            swd_hz=board.swd_hz,
+            swd_asked_hz=board.frequency_hz,
+            supply_mv=supply_mv(board),
+        )
+        chosen = choose_chip(given=options.chip, identity=who, flash_kib=who.flash_kib)
+        return Result(to_document(who) | _chip_keys(chosen, who), identity_text(who, board.chip))
 
 
-def _info_document(board: Board, who: Identification, core: CoreState) -> dict[str, object]:
-    chip, codes = board.chip, {o.name: o.value for o in who.options}
-    registers = {n.lower(): v for n, v in who.registers if n != "HDPL"}
-    if core.hdp_level >= 0:
-        registers["hdpl"] = core.hdp_level
-    return {
-        "chip": who.chip,
-        "dev_id": who.dev_id,
-        "rev_id": who.rev_id,
-        "revision": who.revision,
-        "uid": who.uid,
-        "flash_kib": who.flash_kib,
-        "package": who.package,
-        "product_state": codes.get(chip.state_option),
-        "product_state_text": who.product_state,
-        "tzen": codes.get("TZEN"),
-        "trustzone": who.trustzone,
-        "options": {o.name: {"value": o.value, "text": o.meaning, "meaning": o.meaning} for o in who.options},
-        "registers": registers,
-        "errata": list(who.errata),
-        "remarks": list(who.remarks),
-        "probe": board.probe_id,
-        "connect": board.mode.value,
-        "access": board.access.value,
-        "swd_hz": board.frequency_hz,
-        "core": {
-            "state": core.state,
-            "samples": [{"pc": s.address, "place": s.place} for s in core.samples],
-            "vtor": core.vtor,
-            "resets": list(core.resets),
-            "halted_s": core.halted_s,
-            "faults": dict(core.faults),
-        },
-    }
-
-
-def _info_text(board: Board, who: Identification, core: CoreState) -> str:
-    size = f"{who.flash_kib} KB flash" if who.flash_kib else "flash size not told"
-    lines = [
-        f"{who.chip}, DEV_ID 0x{who.dev_id:03X}, revision {who.revision} (0x{who.rev_id:04X}), {size}, {who.package}",
-        f"{'UID':16}{who.uid}",
-        f"{'product state':16}{who.product_state}, TrustZone {who.trustzone}",
-        f"{'read':16}{board.access.value}, {board.mode.value}, {board.frequency_hz / 1e6:g} MHz, {board.probe_id}",
-        f"{'core':16}{core.state}, vector table 0x{core.vtor:08X}, HDP level "
-        + (str(core.hdp_level) if core.hdp_level >= 0 else "unknown"),
-        f"{'is at':16}" + ("; ".join(core.places) or "no samples: the core does not tell while it runs (see --halt)"),
-        f"{'reset by':16}" + (", ".join(core.resets) or "no flag set"),
-    ]
-    if core.faults:
-        lines.append(f"{'fault registers':16}" + ", ".join(f"{n} 0x{v:08X}" for n, v in core.faults))
-    for name, value in who.registers:
-        if not name.endswith("_CUR") and name != "HDPL":
-            lines.append(f"{name:16}0x{value:08X}{_flash_error(board, name, value)}")
-    if who.options:
-        lines += ["", "options"]
-        for o in who.options:
-            shown = "not known" if o.value is None else f"0x{o.value:X}"
-            lines.append(f"  {o.name:16}{shown}{'  ' + o.meaning if o.meaning else ''}")
-    lines += [f"known limit     {e}" for e in who.errata] + [f"remark          {r}" for r in who.remarks]
-    return "\n".join(lines)
-
-
-def _flash_error(board: Board, name: str, value: int) -> str:
-    if name in ("ECCCORR", "ECCDETR") and board.chip.ecc_location(name, value).size:
-        place = board.chip.ecc_location(name, value)
-        return f"  {place.kind.value} error at 0x{place.address:08X}"
-    if name == "OPSR" and value:
-        cut = board.chip.interruption(value)
-        return f"  a reset cut a {cut.operation} at 0x{cut.address:08X}"
-    return ""
+def _chip_keys(chosen: ChipChoice, who: Identity) -> dict[str, object]:
+    """Return the keys by which every document names its chip; null where the chip is none that was asked for."""
+    return chosen.to_dict() | {"chip": who.chip}
 
 
 # ---------------------------------------------------------------------------------------------------- dump
@@ -193,7 +160,12 @@ def _dump_arguments(parser: ArgumentParser) -> None:
         help="addresses, B not included (default: the whole user flash, 0x08..)",
     )
     parser.add_argument("--passes", type=number, default=2, metavar="N", help="read everything N times at least")
-    parser.add_argument("--resume", action="store_true", help="go on with a dump that was interrupted")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with a dump that was interrupted (it does so by itself)"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="replace a dump of this chip; another chip's is never replaced"
+    )
     parser.add_argument("--sweep", action="store_true", help="compare link speeds afterwards")
     parser.add_argument("--both", action="store_true", help="dump the other alias of the flash too, to FILE-secure")
     parser.add_argument("--chunk", type=number, default=0x8000, metavar="BYTES", help="bytes per read, 16 to 64 KB")
@@ -232,17 +204,17 @@ def _dump(options: Namespace) -> Result:
     documents, texts = [], []
     with _connect(options) as board:
         for plan, path in plans:
-            with progress_bar("dump") as progress:
-                done = dump(board, plan, path=path, resume=options.resume, progress=progress)
+            with progress_bar("dump", plan.range.size * plan.passes) as progress:
+                done = dump(board, plan, path=path, force=options.force, progress=progress)
             if options.sweep:
                 with progress_bar("sweep") as progress:
                     done = replace(done, sweep=sweep(board, done, progress=progress))
-            documents.append(_dump_document(done, plan))
-            texts.append(_dump_text(done))
+            documents.append(_dump_document(done, plan, path))
+            texts.append(_dump_text(done, path))
     return Result(documents[0] | ({"secure": documents[1]} if len(documents) > 1 else {}), "\n\n".join(texts))
 
 
-def _dump_document(done: Dump, plan: DumpPlan) -> dict[str, object]:
+def _dump_document(done: Dump, plan: DumpPlan, path: str) -> dict[str, object]:
     image, origin = done.image, done.image.origin
     document: dict[str, object] = {
         "bytes": image.size,
@@ -251,10 +223,12 @@ def _dump_document(done: Dump, plan: DumpPlan) -> dict[str, object]:
         "passes": done.passes,
         "sha256": done.sha256,
         "range": [plan.range.start, plan.range.stop],
-        "path": str(done.path),
-        "map": f"{done.path}.map.json",
+        "path": str(done.path) if done.path is not None else None,
+        "map": f"{path}.map.json" if path else None,
         "access": origin.access.value,
-        "chip": origin.chip,
+        "chip": None if origin.chip == "unknown" else origin.chip,
+        "chip_known_by": "identity",
+        "retried": done.retried,
         "uid": done.uid,
         "mode": origin.mode,
         "time": origin.time,
@@ -264,20 +238,22 @@ def _dump_document(done: Dump, plan: DumpPlan) -> dict[str, object]:
         "remarks": list(origin.remarks),
     }
     if done.sweep:
-        document["sweep"] = [{"swd_hz": p.swd_hz, "bytes": p.bytes, "disagreeing": p.disagreeing} for p in done.sweep]
+        document |= to_document(Sweep(done.sweep))
     return document
 
 
-def _dump_text(done: Dump) -> str:
+def _dump_text(done: Dump, path: str) -> str:
     image, origin = done.image, done.image.origin
-    lines = [f"{done.path}: {done.wording}"]
+    lines = [f"{path}: {done.wording}", f"read {count_text(done.passes, 'time')}, each time in other bursts"]
     for ranges, word in ((image.unreadable, "unreadable"), (image.unstable, "unstable")):
         if ranges:
             lines.append(f"{sum(r.size for r in ranges)} bytes {word}:")
             lines += [f"  {r}" for r in ranges[:20]] + ([f"  and {len(ranges) - 20} more"] if len(ranges) > 20 else [])
     if image.unstable:
         lines.append("where reads disagree the majority stands in the file; try a lower --speed or --sweep")
-    lines.append(f"read {origin.access.value}, {origin.mode}, {done.swd_hz / 1e6:g} MHz, chip {origin.chip} {done.uid}")
+    lines.append(
+        f"read {origin.access.value}, {origin.mode}, {done.swd_hz / 1e6:g} MHz, chip {origin.chip} {done.uid or 'no UID'}"
+    )
     if done.coincidence:
         lines.append(f"chance: {done.coincidence:.2g} blocks of 1 KB may be wrong alike in every pass")
     lines += [f"  {p.swd_hz / 1e6:6g} MHz  {p.disagreeing} of {p.bytes} bytes disagree" for p in done.sweep]

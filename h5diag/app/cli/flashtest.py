@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from h5diag.app.cli.board import _ACCESS, _hertz
@@ -52,6 +51,11 @@ def _arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--out", default="", metavar="DIR", help="private folder for backup, journal and result")
     parser.add_argument("--restore", default="", metavar="DIR", help="put back what an interrupted test left")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="put a backup back over what was written since, or after a finished test",
+    )
     parser.add_argument("--plan", action="store_true", help="touch nothing: tell minutes, wear, losses and limits")
     parser.add_argument(
         "--level",
@@ -139,7 +143,9 @@ def _run(options: Namespace) -> Result:
         )
     if not options.out:
         raise InputError("no folder for the backup", advice="name a new one with --out DIR")
+    from h5diag.case.records import to_document
     from h5diag.probe.flashtest import flash_test
+    from h5diag.show.board import flash_test_text
 
     def show(found: Survey) -> None:
         printing.error("\n".join(_before(plan, chip, found)))
@@ -150,13 +156,14 @@ def _run(options: Namespace) -> Result:
             plan,
             options.out,
             access=_ACCESS[options.access],
+            force=options.force,
             power=_power_switch(),
             tell=_tell,
             show=show,
             progress=progress,
         )
-    document = result.document() | {"folder": str(Path(options.out))}
-    return Result(document, result.text())
+    whole = result.restored or not result.erase_cycles
+    return Result(to_document(result), flash_test_text(result), 0 if whole else 3)
 
 
 def _connected(options: Namespace, where: AddressRange, speed: int, chip: Chip) -> Board:
@@ -236,7 +243,7 @@ def _restore(options: Namespace, chip: Chip) -> Result:
             _connected(options, folder.manifest().range, (options.speeds or SPEEDS_HZ)[0], chip) as board,
             progress_bar("restore") as progress,
         ):
-            done = restore(board, options.restore, progress=progress)
+            done = restore(board, options.restore, force=options.force, progress=progress)
     document = {
         "restored": done.ok,
         "sectors": done.sectors,
@@ -254,7 +261,7 @@ def _restore(options: Namespace, chip: Chip) -> Result:
                 *(f"  0x{a:08X}" for a in done.failed),
             ]
         )
-    return Result(document, text)
+    return Result(document, "\n".join([text, *(f"remark  {r}" for r in done.remarks)]), 0 if done.ok else 3)
 
 
 COMMANDS = (

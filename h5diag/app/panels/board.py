@@ -18,7 +18,7 @@ from h5diag.probe.board import (
     REASONS,
     Board,
     CoreState,
-    Identification,
+    Identity,
     Mode,
     Permissions,
     connect,
@@ -26,6 +26,7 @@ from h5diag.probe.board import (
     identify,
     list_probes,
 )
+from h5diag.show.board import identity_text, speed_text
 
 LOOKS = {
     "unread": ("·", "not read yet", "#999999"),
@@ -74,7 +75,7 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
             if other is not None and other is not self:
                 other.close()
 
-        def work(progress: Progress, cancel: Cancel) -> tuple[Board, Identification, CoreState]:
+        def work(progress: Progress, cancel: Cancel) -> tuple[Board, Identity, CoreState]:
             board = mine or connect(name, mode=mode, permissions=Permissions())
             try:
                 return board, identify(board), core_state(board)
@@ -84,7 +85,7 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
 
         self.connecting.start(work, self._connected, doing="connecting")
 
-    def _connected(self, found: tuple[Board, Identification, CoreState]) -> None:
+    def _connected(self, found: tuple[Board, Identity, CoreState]) -> None:
         self.board, self.who, self.core = (found[0],), (found[1],), (found[2],)
         _held[found[0].name] = self
 
@@ -102,7 +103,7 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
                 del _held[board.name]
         self.board = self.who = self.core = ()
 
-    def dump(self, plan: DumpPlan, path: str = "", *, resume: bool = False) -> None:
+    def dump(self, plan: DumpPlan, path: str = "", *, force: bool = False) -> None:
         """Dump from the connected board, into a file when `path` names one."""
         if not self.connected:
             raise ProbeError("no board is connected", advice="press Connect first")
@@ -116,7 +117,7 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
                 board,
                 plan,
                 path=path,
-                resume=resume,
+                force=force,
                 progress=progress,
                 cancel=cancel,
                 watch=lambda where, state: self._news.append((where, state)),
@@ -162,18 +163,17 @@ def areas_html(areas: tuple[tuple[int, int, str], ...]) -> str:
     )
 
 
-def board_html(board: Board, who: Identification, core: CoreState) -> str:
+def board_html(board: Board, who: Identity, core: CoreState) -> str:
     """Return who the chip is, every text escaped."""
     rows = [
-        ["chip", f"{who.chip}, DEV_ID 0x{who.dev_id:03X}, revision {who.revision}, {who.package}"],
-        ["UID", who.uid],
-        ["flash", f"{who.flash_kib} KB" if who.flash_kib else "size not told"],
-        ["state", f"{who.product_state}, TrustZone {who.trustzone}"],
-        ["read", f"{board.access.value}, {board.mode.value}, {board.frequency_hz // 1000} kHz"],
+        ["chip", identity_text(who, board.chip).splitlines()[0]],
+        ["UID", who.uid or "not readable"],
+        ["state", f"{who.product_state_text or 'not known'}, TrustZone {who.trustzone or 'not known'}"],
+        ["read", f"{board.access.value}, {board.mode.value}, {speed_text(board.swd_hz, board.frequency_hz)}"],
         ["held by", f"this notebook, through {board.probe_id}"],
-        ["core", f"{core.state}, at {'; '.join(core.places) or 'no samples'}, HDP level {core.hdp_level}"],
+        ["core", f"{core.state}, at {'; '.join(core.places) or 'no samples'}, HDP level {who.registers.get('hdpl')}"],
         ["resets", ", ".join(core.resets) or "no flag set"],
-        *(["remark", r] for r in (*who.remarks, *who.errata)),
+        *(["remark", r] for r in (*who.remarks, *core.remarks, *who.errata)),
     ]
     return table_html("Connected", ["", ""], rows, "h5-board")
 
@@ -187,8 +187,8 @@ def dump_html(done: Dump) -> str:
         ["unstable", "; ".join(map(str, image.unstable[:12])) or "nothing"],
         ["read", f"{image.access.value}, {done.swd_hz // 1000} kHz, chip {image.origin.chip} {done.uid}"],
     ]
-    if done.path.name:
-        rows += [["file", f"{done.path} and {done.path.name}.map.json"], ["SHA-256", done.sha256]]
+    if done.path is not None:
+        rows += [["file", f"{done.path} and {done.path.name}.map.json"], ["SHA-256", done.sha256 or ""]]
     return table_html("Dump", ["", ""], rows, "h5-dump")
 
 
@@ -214,7 +214,7 @@ class BoardPanel(widgets.VBox):  # type: ignore[misc]
         self.mode = widgets.Dropdown(options=[m.value for m in Mode], value=self.model.mode, description="connect")
         self.reason = widgets.HTML()
         self.path = widgets.Text(value=path, description="file", layout=wide, placeholder="empty: only in memory")
-        self.resume = widgets.Checkbox(value=False, description="go on with an interrupted dump")
+        self.force = widgets.Checkbox(value=False, description="replace an older dump of this chip")
         self.connect_bar = JobBar(self.model.connecting, "Connect")
         self.release = widgets.Button(description="Let go", tooltip="Close the probe, so that others can use it")
         self.dump_bar = JobBar(self.model.dumping, "Dump")
@@ -225,7 +225,7 @@ class BoardPanel(widgets.VBox):  # type: ignore[misc]
                 self.reason,
                 widgets.HBox([self.connect_bar, self.release]),
                 self.board,
-                widgets.HBox([self.path, self.resume]),
+                widgets.HBox([self.path, self.force]),
                 self.dump_bar,
                 self.map,
                 self.result,
@@ -249,7 +249,7 @@ class BoardPanel(widgets.VBox):  # type: ignore[misc]
 
     def _dump(self) -> None:
         try:
-            self.model.dump(self.plan, self.path.value.strip(), resume=self.resume.value)
+            self.model.dump(self.plan, self.path.value.strip(), force=self.force.value)
         except (ProbeError, InputError) as error:
             self.dump_bar.alert.value = alert_html(str(error))
 

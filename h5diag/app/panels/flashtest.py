@@ -16,7 +16,7 @@ from h5diag.probe.board import Mode, Permissions, connect
 from h5diag.probe.flashtest import (
     CANNOT,
     LOST,
-    FlashTestResult,
+    FlashTest,
     Folder,
     Restored,
     TestPlan,
@@ -24,6 +24,7 @@ from h5diag.probe.flashtest import (
     rated_cycles,
     restore,
 )
+from h5diag.show.board import flash_test_text
 from h5diag.show.plots import picture
 from h5diag.show.plots.flashtest import plot_fault_bits, plot_sectors
 
@@ -69,7 +70,7 @@ class FlashTestModel(traitlets.HasTraits):  # type: ignore[misc]
             raise InputError("the flash test is not armed", advice=f"tick the box and type {self.phrase}")
         self.understood, self.typed, self.result = False, "", ()
 
-        def work(progress: Progress, cancel: Cancel) -> FlashTestResult:
+        def work(progress: Progress, cancel: Cancel) -> FlashTest:
             allowed = Permissions(erase=(self.plan.range,), halt=True, ram=True)
             with connect(self.probe, mode=Mode.HALT, frequency_hz=self.plan.speeds_hz[0], permissions=allowed) as board:
                 return flash_test(board, self.plan, self.folder, tell=self.job.say, progress=progress, cancel=cancel)
@@ -173,10 +174,10 @@ def danger_html(model: FlashTestModel) -> str:
     )
 
 
-def result_html(result: FlashTestResult) -> str:
+def result_html(result: FlashTest) -> str:
     """Return a result as text and its two plots."""
-    alt = result.text().splitlines()[0]
+    alt = result.headline
     shown = picture(plot_sectors(result), name="flash-test", alt=alt)._repr_html_()
     if result.faults:
         shown += picture(plot_fault_bits(result), name="flash-bits", alt="faults by bit")._repr_html_()
-    return f"<pre role='status' style='white-space:pre-wrap'>{escape(result.text())}</pre>{shown}"
+    return f"<pre role='status' style='white-space:pre-wrap'>{escape(flash_test_text(result))}</pre>{shown}"

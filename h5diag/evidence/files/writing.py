@@ -16,13 +16,19 @@ from h5diag.evidence.files.kind import SUFFIXES, Kind
 from h5diag.evidence.files.pieces import MOST_BYTES
 from h5diag.evidence.files.s_record import write_s_record
 from h5diag.evidence.files.sidecar import Sidecar, file_sha256, sidecar_path, write_sidecar
-from h5diag.memory import MemoryImage, subtracted
+from h5diag.memory import AddressRange, MemoryImage, subtracted
 
 _WRITERS = {Kind.HEX: write_intel_hex, Kind.SREC: write_s_record, Kind.ELF: write_elf}
 _FILL = 0xFF
 
 
-def write_image(image: MemoryImage, path: str | os.PathLike[str], *, sidecar: Sidecar | None = None) -> Path:
+def write_image(
+    image: MemoryImage,
+    path: str | os.PathLike[str],
+    *,
+    sidecar: Sidecar | None = None,
+    span: AddressRange | None = None,
+) -> Path:
     """Write an image so that `read_image` gives it back, and return its path.
 
     Beside the file a sidecar is written when the image knows more than the format holds: the base of a binary,
@@ -37,6 +43,9 @@ def write_image(image: MemoryImage, path: str | os.PathLike[str], *, sidecar: Si
         The suffix chooses the format: ``.bin``, ``.hex``, ``.srec``/``.s19``/``.mot``, ``.elf``/``.axf``.
     sidecar
         More knowledge for the sidecar (see `Sidecar.of`); None takes what the image's origin holds.
+    span
+        What a binary begins and ends with, though nothing may be known there; None goes from the first known byte to
+        the last one.
 
     Raises
     ------
@@ -51,7 +60,7 @@ def write_image(image: MemoryImage, path: str | os.PathLike[str], *, sidecar: Si
             source=str(path),
             advice="use .bin, .hex, .srec or .elf",
         )
-    span = image.span
+    span = image.span if span is None or kind is not Kind.BIN else span
     if kind is Kind.BIN and span.size > MOST_BYTES:
         raise InputError(
             f"the image spans {span.size} bytes, too far apart for a binary file",
@@ -73,11 +82,11 @@ def write_image(image: MemoryImage, path: str | os.PathLike[str], *, sidecar: Si
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as stream:
-            _WRITERS.get(kind, _write_binary)(image, stream)
+            (_WRITERS[kind](image, stream) if kind in _WRITERS else _write_binary(image, stream, span))
         os.replace(part, path)
         known = sidecar or Sidecar.of(image)
         if sidecar is not None or kind is Kind.BIN or known != Sidecar(base=known.base, unread=known.unread):
-            write_sidecar(path, _completed(known, image, file_sha256(path)))
+            write_sidecar(path, _completed(known, image, file_sha256(path), span))
         else:
             sidecar_path(path).unlink(missing_ok=True)
     except OSError as error:
@@ -86,20 +95,21 @@ def write_image(image: MemoryImage, path: str | os.PathLike[str], *, sidecar: Si
     return path
 
 
-def _completed(given: Sidecar, image: MemoryImage, sha256: str) -> Sidecar:
+def _completed(given: Sidecar, image: MemoryImage, sha256: str, span: AddressRange) -> Sidecar:
     """The image decides about its bytes; what it does not hold may be more than the gaps between its pieces."""
     own = Sidecar.of(image)
     unread = subtracted(given.unread + own.unread, image.ranges + image.unreadable)
-    return replace(given, base=own.base, holes=own.holes, unstable=own.unstable, unread=unread, sha256=sha256)
+    return replace(given, base=span.start, holes=own.holes, unstable=own.unstable, unread=unread, sha256=sha256)
 
 
-def _write_binary(image: MemoryImage, stream: BinaryIO) -> None:
-    at = image.span.start
-    for s in image.segments:
-        gap = s.start - at
+def _write_binary(image: MemoryImage, stream: BinaryIO, span: AddressRange) -> None:
+    at = span.start
+    for s in (*image.segments, None):
+        gap = (span.stop if s is None else s.start) - at
         while gap:
             n = min(gap, 1 << 20)
             stream.write(np.full(n, _FILL, np.uint8).data)
             gap -= n
-        stream.write(s.data.data)
-        at = s.stop
+        if s is not None:
+            stream.write(s.data.data)
+            at = s.stop

@@ -5,14 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from h5diag.case.records import SpeedPoint
 from h5diag.errors import InputError
 from h5diag.evidence.files import Sidecar
 from h5diag.memory import Access, AddressRange, MemoryImage, subtracted
-from h5diag.sim.virtual.flash_controller import WORD_CLOCKS
 
 CHUNK = 0x8000
 LEAST_CHUNK, MOST_CHUNK = 0x4000, 0x10000
 _EFFICIENCY = 0.6
+"""What probes get of the wire's speed, as users report it of several kinds."""
+
+WORD_CLOCKS = 46
+"""SWD clocks of one 32-bit transfer: request, acknowledge, data, parity and turnarounds (ADIv5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +72,6 @@ class DumpPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class SpeedPoint:
-    """Reads at one link speed: bytes read, and bytes that differ from the majority of all reads or failed."""
-
-    swd_hz: int
-    bytes: int
-    disagreeing: int
-
-
-@dataclass(frozen=True, slots=True)
 class Dump:
     """A finished dump.
 
@@ -87,27 +82,31 @@ class Dump:
     passes
         How often everything was read.
     swd_hz, uid
-        Speed of the link, and the chip's unique id.
+        True speed of the link (the one asked for where the probe does not tell), and the chip's unique id; None when
+        it did not read.
     coincidence
         Expected number of blocks of 1 KB that were wrong in the same way in every pass, estimated from how often
         reads disagreed; it covers faults that are independent between passes and says nothing about others.
     sporadic_words
         Words that failed in one read and could be read in another.
+    retried
+        Bursts that failed on the link and were made again.
     sweep
         Agreement by link speed, slowest first; empty when not asked for.
     path, sha256
-        Where it was written and the SHA-256 of that file; empty when it was not.
+        Where it was written and the SHA-256 of that file; None when it was not.
     """
 
     image: MemoryImage
     passes: int
     swd_hz: int
-    uid: str
+    uid: str | None
     coincidence: float
     sporadic_words: int = 0
     sweep: tuple[SpeedPoint, ...] = ()
-    path: Path = Path()
-    sha256: str = ""
+    retried: int = 0
+    path: Path | None = None
+    sha256: str | None = None
 
     @property
     def agreed(self) -> tuple[AddressRange, ...]:
@@ -117,11 +116,16 @@ class Dump:
     @property
     def wording(self) -> str:
         """What may be said about the bytes: how often they agreed, never that they are right."""
-        total = sum(r.size for r in self.agreed)
+        agreed, unstable, failed = (
+            sum(r.size for r in ranges) for ranges in (self.agreed, self.image.unstable, self.image.unreadable)
+        )
+        total = self.image.size + failed
         if self.passes < 2:
-            return f"{total} bytes were read once: nothing is known about how well"
-        return f"{total} bytes: every reading agrees in {self.passes} passes"
+            return f"{agreed} of {total} bytes were read once, nothing is known about how well; {failed} unreadable"
+        return f"{agreed} of {total} bytes agree, {unstable} unstable, {failed} unreadable"
 
     def sidecar(self, tool: str, *, unread: tuple[AddressRange, ...] = ()) -> Sidecar:
         """Return the map of this dump."""
-        return Sidecar.of(self.image, passes=self.passes, swd_hz=self.swd_hz, uid=self.uid, tool=tool, unread=unread)
+        return Sidecar.of(
+            self.image, passes=self.passes, swd_hz=self.swd_hz, uid=self.uid or "", tool=tool, unread=unread
+        )

@@ -169,6 +169,10 @@ class Votes:
         return float(-(-self.range.size // BLOCK) * share**self.fewest)
 
     def _ranges(self, words: npt.NDArray[np.bool_]) -> tuple[AddressRange, ...]:
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], words, [False]]).astype(np.int8)))
-        base = self.range.start
-        return tuple(AddressRange(base + 4 * int(a), base + 4 * int(b)) for a, b in edges.reshape(-1, 2))
+        return ranges_of(words, self.range.start)
+
+
+def ranges_of(words: npt.NDArray[np.bool_], base: int) -> tuple[AddressRange, ...]:
+    """Return runs of True among words as address ranges."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], words, [False]]).astype(np.int8)))
+    return tuple(AddressRange(base + 4 * int(a), base + 4 * int(b)) for a, b in edges.reshape(-1, 2))

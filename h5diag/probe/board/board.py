@@ -11,16 +11,31 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from pyocd.core import exceptions
 from pyocd.coresight.cortex_m import CortexM
 from pyocd.probe.debug_probe import DebugProbe
 
 from h5diag.chip import Chip, load_chip
 from h5diag.errors import PermissionRefused, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes
-from h5diag.probe.board.link import DEFAULT_HZ, Mode, close_session, open_session, translated
+from h5diag.probe.board.link import (
+    DEFAULT_HZ,
+    Mode,
+    close_session,
+    firmware,
+    measured_mv,
+    open_session,
+    power_up,
+    powered,
+    set_speed,
+    tell,
+    translated,
+)
 from h5diag.probe.board.permissions import NOTHING, Permissions, permit_write
 from h5diag.probe.board.probes import open_probe
 from h5diag.sim.virtual.record import RecordingProbe
+
+_CPUID = 0xE000ED00
 
 
 class Board:
@@ -53,9 +68,15 @@ class Board:
         self._closed = False
         self.name, self.mode, self.permissions, self.chip = name, mode, permissions, chip
         self.frequency_hz = frequency_hz
+        self.swd_hz: int | None = None
+        self.remarks: tuple[str, ...] = ()
         self._ap = session.target.cores[0].ap
         self.access = Access.NONSECURE
+        with translated():
+            self.swd_hz = set_speed(session.probe, frequency_hz)
         self._use(access)
+        self._cpuid = self._word(_CPUID)
+        self._look_how()
 
     # ------------------------------------------------------------------------------------------------ connection
     def __enter__(self) -> Self:
@@ -115,11 +136,75 @@ class Board:
             except AttributeError:
                 return time.monotonic()
 
-    def set_frequency(self, frequency_hz: int) -> None:
-        """Change the speed of the link."""
+    def set_frequency(self, frequency_hz: int) -> int:
+        """Change the speed of the link and return the true one, or the one asked for where the probe does not tell."""
         with self.locked():
-            self._session.probe.set_clock(frequency_hz)
+            self.swd_hz = set_speed(self._session.probe, frequency_hz)
             self.frequency_hz = frequency_hz
+            return self.true_hz
+
+    @property
+    def true_hz(self) -> int:
+        """Speed of the link: the true one, or the one asked for where `swd_hz` is None."""
+        return self.swd_hz or self.frequency_hz
+
+    @property
+    def firmware(self) -> str | None:
+        """Version of the probe's firmware; None where it does not tell."""
+        return firmware(self._session.probe)
+
+    # ------------------------------------------------------------------------------------------------ still there?
+    def _word(self, address: int) -> int | None:
+        try:
+            return int(self._ap.read_memory(address, 32))
+        except exceptions.Error:
+            return None
+
+    def _look_how(self) -> None:
+        """Note what the way of connecting did, for a reset line that is not wired does nothing."""
+        if self.mode is Mode.ATTACH:
+            return
+        status, why = self._word(CortexM.DHCSR), self._word(CortexM.DFSR)
+        if status is not None and not status & CortexM.S_HALT:
+            self.remarks += (f"connected {self.mode.value}, but the core did not halt: it runs on",)
+        if self.mode is Mode.UNDER_RESET and why is not None and not why & CortexM.DFSR_VCATCH:
+            self.remarks += (
+                "connected under reset, but the core was not caught at its reset vector: the probe's reset line seems not "
+                "to reach the chip (NRST not wired?)",
+            )
+
+    def recover(self) -> bool:
+        """Clear errors, power the debug port up again, and tell whether the core says again who it is.
+
+        Tells a link that fails from a chip that does not answer: the debug port and CPUID need no memory.
+
+        Raises
+        ------
+        ProbeError
+            When the link stays dead.
+        """
+        with self.locked():
+            power_up(self._session)
+            return self._cpuid is not None and self._word(_CPUID) == self._cpuid
+
+    def require_alive(self) -> None:
+        """Raise `ProbeError` when an access failed because the chip lost power or was reset by its supply.
+
+        Returns when the debug port kept its power: then the failure was the chip's answer.
+        """
+        with self.locked():
+            kept = powered(self._session)
+        if kept:
+            return
+        try:
+            back = self.recover()
+        except ProbeError:
+            back = False
+        raise ProbeError(
+            "the chip lost its power or was disconnected for a moment"
+            + (" and is back" if back else " and does not answer any more"),
+            advice="check supply and connector",
+        )
 
     # ------------------------------------------------------------------------------------------------ security
     @property
@@ -313,8 +398,8 @@ def connect(
     """
     used = probe if probe is not None else open_probe(name)
     if record:
-        used = RecordingProbe(used, record)
-    session = open_session(used, mode, frequency_hz)
+        used = RecordingProbe(used, record, tell)
+    session = open_session(used, mode, frequency_hz, chip or load_chip())
     try:
         return Board(session, name, mode, frequency_hz, access, permissions, chip or load_chip())
     except BaseException:
@@ -322,26 +407,16 @@ def connect(
         raise
 
 
-NOT_MEASURED = 0
-"""The supply voltage when the probe does not measure it."""
-
-
-def supply_mv(board: Board) -> int:
-    """Return the supply of the target in millivolts as the probe measures it, or `NOT_MEASURED`.
+def supply_mv(board: Board) -> int | None:
+    """Return the supply of the target in millivolts as the probe measures it; None when it does not.
 
     Raises
     ------
     ProbeError
         When the link fails.
     """
-    probe: Any = board.target.session.probe
     with board.locked(), translated():
-        value = getattr(probe, "supply_mv", NOT_MEASURED)
-        link: Any = getattr(probe, "_link", None)
-        if not value and hasattr(link, "get_target_voltage"):  # ST-LINK
-            link.get_target_voltage()
-            value = 1000 * (link.target_voltage or 0)
-    return round(value)
+        return measured_mv(board.target.session.probe)
 
 
 def own_power_switch(board: Board) -> Callable[[], None] | None:
@@ -369,7 +444,8 @@ def reconnect(board: Board, between: Callable[[], None]) -> None:
         close_session(board._session)
         board._closed = True
         between()
-        board._session = open_session(probe, board.mode, board.frequency_hz)
+        board._session = open_session(probe, board.mode, board.frequency_hz, board.chip)
         board._closed = False
         board._ap = board._session.target.cores[0].ap
+        board.set_frequency(board.frequency_hz)
         board._use(board.access)

@@ -1,15 +1,17 @@
 """Opening a pyOCD session without its traps, and pyOCD's errors turned into ours.
 
 No project files, no prompts, no pack, no reset unless asked. Each cause of an error has its own message with what to
-do; nowhere else are pyOCD's exceptions caught.
+do; nowhere else are pyOCD's exceptions caught. A port that is closed, a core that sleeps and a bad link look alike to
+pyOCD ("No cores were discovered"); here they are told apart before anything is said about the chip.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -18,17 +20,21 @@ from pyocd.core.memory_map import MemoryMap, RamRegion, RomRegion
 from pyocd.core.session import Session
 from pyocd.coresight.coresight_target import CoreSightTarget
 from pyocd.probe.debug_probe import DebugProbe
+from pyocd.probe.stlink.constants import SWD_FREQ_MAP
 from pyocd.target import TARGET
 
 from h5diag.chip import Chip, load_chip
-from h5diag.errors import ProbeError, TargetError
+from h5diag.errors import H5DiagError, ProbeError, TargetError
 
-RESUME = "plug it in again; a dump goes on with --resume"
+RESUME = "plug it in again; a dump goes on by itself when the same command is given again"
+_DRIVERS = frozenset({"pyocd", "usb", "hid", "pylink", "libusb_package"})
+UNDER_RESET = "connect under reset (--connect under-reset)"
+SLOWER = "a lower speed (--speed 500k)"
 
 
 @contextmanager
 def translated(address: int = 0, size: int = 0) -> Iterator[None]:
-    """Turn what pyOCD and the operating system raise inside into `ProbeError` and `TargetError`.
+    """Turn what pyOCD, its drivers and the operating system raise inside into `ProbeError` and `TargetError`.
 
     Parameters
     ----------
@@ -37,22 +43,50 @@ def translated(address: int = 0, size: int = 0) -> Iterator[None]:
     """
     try:
         yield
+    except H5DiagError:
+        raise
     except exceptions.TransferFaultError as error:
         at = error.fault_address if error.fault_address is not None else address
         raise TargetError("the bus answered with a fault", address=at or address, size=size, cause=str(error)) from None
     except exceptions.FlashFailure as error:
         at = error.address if error.address is not None else address
         raise TargetError("the flash algorithm failed", address=at, size=size, cause=str(error)) from None
-    except exceptions.Error as error:
-        raise probe_error(error) from None
-    except OSError as error:
+    except (exceptions.Error, OSError) as error:
         raise probe_error(error) from None
     except RecursionError:  # pyOCD answers a WAIT with an abort, whose WAIT it answers with an abort
         raise probe_error(exceptions.TransferTimeoutError("WAIT")) from None
-    except RuntimeError as error:  # the CMSIS-DAP layer has a tree of its own
-        if type(error).__module__.startswith("pyocd"):
-            raise probe_error(error) from None
-        raise
+    except Exception as error:
+        if isinstance(error, MemoryError) or not _of_a_driver(error):
+            raise
+        raise driver_error(error) from None
+
+
+def _of_a_driver(error: BaseException) -> bool:
+    """Tell whether an exception came through pyOCD, a USB library or a probe, and not out of our own code."""
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] in _DRIVERS:
+            return True
+        if isinstance(frame.f_locals.get("self"), DebugProbe):
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def driver_error(error: BaseException) -> ProbeError:
+    """Return the error of a driver that stumbled over its own probe (KeyError, IndexError, "no langid" and so on)."""
+    if isinstance(error, (exceptions.Error, OSError)):
+        return probe_error(error)
+    text = " ".join(str(error).split())
+    lower = text.lower()
+    if "langid" in lower:  # libusb says so where it may not read the descriptor
+        return _not_allowed(text)
+    return ProbeError(
+        "the driver of the probe failed",
+        cause=f"{type(error).__name__}: {text}" if text else type(error).__name__,
+        advice="unplug the probe and plug it in again; if it stays so, update its firmware",
+    )
 
 
 def probe_error(error: BaseException) -> ProbeError:
@@ -87,11 +121,7 @@ def probe_error(error: BaseException) -> ProbeError:
             advice="close STM32CubeProgrammer, the IDE's debug session, openocd or another notebook",
         )
     if errno.EACCES in numbers or "access denied" in lower or "permission" in lower:
-        return ProbeError(
-            "the system does not allow access to the probe",
-            cause=text,
-            advice="on Linux install the probe's udev rules and plug it in again",
-        )
+        return _not_allowed(text)
     if "firmware" in lower and ("older" in lower or "update" in lower or "upgrade" in lower):
         return ProbeError(
             "the probe's firmware is too old",
@@ -102,13 +132,30 @@ def probe_error(error: BaseException) -> ProbeError:
         return ProbeError(
             "no chip answers on SWD",
             cause=text,
-            advice="check power, SWDIO, SWCLK and ground; try a lower speed or connecting under reset",
+            advice=f"check power, SWDIO, SWCLK and ground; {UNDER_RESET}, or try {SLOWER}",
+            passing=True,
         )
     if isinstance(error, exceptions.TransferTimeoutError):
-        return ProbeError("the chip keeps answering WAIT", cause=text, advice="try a lower speed or another cable")
-    if "no cores were discovered" in lower:
-        return closed_port(text)
-    return ProbeError("the link to the chip failed", cause=text, advice="check cable and supply, try a lower speed")
+        return ProbeError(
+            "the chip keeps answering WAIT",
+            cause=text,
+            advice=f"its program may sleep or run without a clock: {UNDER_RESET}; or try {SLOWER} or another cable",
+            passing=True,
+        )
+    return ProbeError(
+        "the link to the chip failed",
+        cause=text,
+        advice=f"check cable and supply; try {SLOWER}",
+        passing=isinstance(error, exceptions.TransferError),
+    )
+
+
+def _not_allowed(cause: str) -> ProbeError:
+    return ProbeError(
+        "the system does not allow access to the probe",
+        cause=cause,
+        advice="on Linux install the probe's udev rules (pyOCD's folder udev) and plug it in again",
+    )
 
 
 def _chain(error: BaseException) -> list[BaseException]:
@@ -120,16 +167,6 @@ def _chain(error: BaseException) -> list[BaseException]:
             break
         out.append(below)
     return out
-
-
-def closed_port(cause: str = "") -> ProbeError:
-    """Return the error of a chip whose debug port answers while the core's access port does not."""
-    return ProbeError(
-        "the chip answers, but the access port of its core (AP1) is closed",
-        cause=cause,
-        advice="this is what a product state past Open does, not a fault: read the state with debug "
-        "authentication discovery; only its owner's credentials open the port",
-    )
 
 
 TARGET_NAME = "stm32h563xi"
@@ -187,7 +224,7 @@ REASONS: tuple[tuple[Mode, str], ...] = (
 DEFAULT_HZ = 4_000_000
 
 
-def open_session(probe: DebugProbe, mode: Mode, frequency_hz: int) -> Session:
+def open_session(probe: DebugProbe, mode: Mode, frequency_hz: int, chip: Chip) -> Session:
     """Return an open session on `probe`.
 
     Raises
@@ -215,10 +252,10 @@ def open_session(probe: DebugProbe, mode: Mode, frequency_hz: int) -> Session:
             _check_firmware(probe)
             session.board.init()
             session._inited = True
-    except ProbeError as error:
-        closed = "AP1" in error.problem or port_closed(session)
+    except (ProbeError, TargetError) as error:
+        told = _explained(error, session, chip)
         _give_up(session)
-        raise closed_port(error.cause) if closed else error from None
+        raise told from None
     except BaseException:
         _give_up(session)
         raise
@@ -240,13 +277,194 @@ def _check_firmware(probe: Any) -> None:
         )
 
 
-def port_closed(session: Session) -> bool:
-    """Tell whether the DP answers while the core's port (AP1) has no identification."""
-    dp = getattr(session.target, "dp", None)
+# ---------------------------------------------------------------------------------------------------- what failed
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What debug port and access ports say of themselves; None where they could not be asked.
+
+    Parameters
+    ----------
+    dpidr
+        Identification of the debug port.
+    system, core
+        Identification registers (IDR) of AP0 and AP1: 0 is closed or absent.
+    status
+        DBGMCU_SR, read through AP0: ports present in bits 15:0, enabled in bits 31:16.
+    """
+
+    dpidr: int | None = None
+    system: int | None = None
+    core: int | None = None
+    status: int | None = None
+
+    def __str__(self) -> str:
+        """Return the words as a person compares them with the manual."""
+        words = (("AP0 IDR", self.system), ("AP1 IDR", self.core), ("DBGMCU_SR", self.status))
+        return ", ".join(f"{name} {'not readable' if v is None else f'0x{v:08X}'}" for name, v in words)
+
+
+_ABORT, _CTRL, _SELECT, _IDR = 0x00, 0x04, 0x08, 0xFC
+_POWER_UP, _POWERED = 0x50000000, 0xA0000000
+_EVERYTHING = 0x1F
+"""ABORT: end the transfer that hangs, clear every sticky flag."""
+
+
+def look_at_ports(probe: DebugProbe, chip: Chip) -> Ports:
+    """Ask the ports who they are, by port registers alone: it works while the core sleeps and memory does not answer."""
+
+    def tried(ask: Callable[[], int]) -> int | None:
+        try:
+            return ask()
+        except Exception:  # whatever fails here: the register could not be read
+            with suppress(Exception):
+                probe.write_dp(_ABORT, _EVERYTHING)
+            return None
+
+    def register(port: int, offset: int) -> int:
+        probe.write_dp(_SELECT, port << 24 | offset & 0xF0)
+        return int(probe.read_ap(port << 24 | offset))
+
+    def status() -> int:
+        offset = next(a.address for a in chip.addresses if a.name == "DBGMCU_SR") - chip.identity.idcode[0]
+        port = chip.identity.system_ap
+        probe.write_dp(_SELECT, port << 24)
+        for base in chip.identity.idcode:  # this port sees DBGMCU at one of the two places where the core sees it
+            probe.write_ap(port << 24 | 0x04, base + offset)
+            value = tried(lambda: int(probe.read_ap(port << 24 | 0x0C)))
+            if value:
+                return value
+        return 0
+
+    core = chip.identity.core_ap
+    tried(lambda: probe.write_dp(_ABORT, _EVERYTHING) or 0)
+    dpidr = tried(lambda: int(probe.read_dp(0)))
+    tried(lambda: probe.write_dp(_SELECT, 0) or 0)
+    tried(lambda: probe.write_dp(_CTRL, _POWER_UP) or 0)
+    return Ports(
+        dpidr,
+        tried(lambda: register(chip.identity.system_ap, _IDR)),
+        tried(lambda: register(core, _IDR)),
+        tried(status),
+    )
+
+
+def _explained(error: ProbeError | TargetError, session: Session, chip: Chip) -> ProbeError:
+    """Return what kept the core from being reached: a closed port, a core asleep, lost power, or the link."""
+    cause = error.cause or error.problem
+    told = (
+        error if isinstance(error, ProbeError) else ProbeError("the chip's debug port answers strangely", cause=cause)
+    )
+    if not session.probe.is_open or (isinstance(error, ProbeError) and not error.passing and not _undiscovered(cause)):
+        return told
+    ports = look_at_ports(session.probe, chip)
+    if ports.dpidr is None:
+        return told
+    words = f"{cause}; {ports}"
+    present, enabled = (ports.status or 0) >> 1 & 1, (ports.status or 0) >> 17 & 1
+    if ports.core is None and isinstance(error, ProbeError) and error.passing:
+        return ProbeError(error.problem, cause=words, advice=error.advice)
+    if ports.core is None:
+        return ProbeError(
+            "the link to the chip is bad, or its core holds the port up: the core's port (AP1) cannot be asked who it is",
+            cause=words,
+            advice=f"try {SLOWER} and a shorter cable; {UNDER_RESET}; check the supply",
+        )
+    if ports.core:
+        return ProbeError(
+            "the core's port (AP1) is open, but what lies behind it does not answer: the core sleeps, has no clock, or "
+            "the link is bad",
+            cause=words,
+            advice=f"{UNDER_RESET}; try {SLOWER}; check the supply",
+        )
+    if not ports.system and not (present and not enabled):
+        return ProbeError(
+            "every port of the chip reads zero: it lost its power, or is held in reset",
+            cause=words,
+            advice=f"check the supply and the reset line, then {UNDER_RESET}",
+        )
+    if enabled:
+        return ProbeError(
+            "the core's port (AP1) is enabled, but reads zero: the core sleeps, has no clock, or the link is bad",
+            cause=words,
+            advice=f"{UNDER_RESET}; try {SLOWER}; check the supply",
+        )
+    return ProbeError(
+        "the chip answers, but the access port of its core (AP1) is closed",
+        cause=words,
+        advice="this is what a product state past Open does, not a fault: read the state with debug "
+        "authentication discovery; only its owner's credentials open the port",
+    )
+
+
+def _undiscovered(cause: str) -> bool:
+    return "no cores were discovered" in cause.lower()
+
+
+# ---------------------------------------------------------------------------------------------------- speed, power
+def set_speed(probe: Any, asked_hz: int) -> int | None:
+    """Set the link speed and return the true one; None where the probe does not tell.
+
+    An ST-LINK takes the next speed below that it knows: V2 has a fixed list, V3 answers the setting with what it took
+    (and pyOCD drops the answer).
+    """
+    own = getattr(probe, "set_speed", None)
+    if own is not None:  # a recording
+        true: int | None = own(asked_hz)
+        return true
+    link: Any = getattr(probe, "_link", None)
+    if getattr(link, "_hw_version", 0) >= 3 and hasattr(link, "set_com_frequency"):
+        true_khz = link.set_com_frequency(link.Protocol.SWD, asked_hz)
+        return 1000 * int(true_khz) if true_khz else None
+    probe.set_clock(asked_hz)
+    if getattr(link, "_hw_version", 0) == 2:
+        return next((int(f) for f in SWD_FREQ_MAP if asked_hz >= f), None)
+    told = getattr(probe, "swd_hz", None)
+    return int(told) if told else None
+
+
+def firmware(probe: Any) -> str | None:
+    """Return the version of the probe's firmware; None where it does not tell."""
+    link: Any = getattr(probe, "_link", None)
+    for owner, name in ((link, "version_str"), (link, "product_fw_version"), (probe, "firmware")):
+        value = getattr(owner, name, None)
+        if isinstance(value, str) and value:
+            return value
+    return None
+
+
+def tell(probe: Any, name: str, value: int = 0) -> int | str | None:
+    """Answer what a recording asks of its real probe: ``set_speed``, ``firmware`` or ``supply_mv``."""
+    if name == "set_speed":
+        return set_speed(probe, value)
+    return firmware(probe) if name == "firmware" else measured_mv(probe)
+
+
+def measured_mv(probe: Any) -> int | None:
+    """Return the supply of the target in millivolts as the probe measures it; None when it does not."""
+    value = getattr(probe, "supply_mv", None)
+    link: Any = getattr(probe, "_link", None)
+    if not value and hasattr(link, "get_target_voltage"):  # ST-LINK
+        link.get_target_voltage()
+        value = 1000 * (link.target_voltage or 0)
+    return round(value) if value else None
+
+
+def powered(session: Any) -> bool:
+    """Tell whether the debug port still has the power that it was given: a chip that lost its supply has not."""
     try:
-        return dp is not None and bool(dp.dpidr.idr) and dp.read_ap(0x000000FC) != 0 and dp.read_ap(0x010000FC) == 0
-    except Exception:  # whatever fails here, the first error is the one to tell
-        return False
+        return int(session.probe.read_dp(_CTRL)) & _POWERED == _POWERED
+    except Exception:  # a port that cannot be asked is told by the access that failed
+        return True
+
+
+def power_up(session: Any) -> None:
+    """Clear what sticks, and power the debug port up again."""
+    dp = session.target.dp
+    with suppress(exceptions.Error):
+        session.probe.write_dp(_ABORT, _EVERYTHING)
+    for cached in (dp, *dp.aps.values()):
+        cached._invalidate_cache()
+    dp.power_up_debug()
 
 
 def _give_up(session: Session) -> None:
@@ -263,6 +481,5 @@ def close_session(session: Session) -> None:
     """Close a session; a link that is gone already is no error."""
     try:
         session.close()
-    except Exception as error:
-        probe_error(error)
+    except Exception:  # whatever it says, nothing follows from it
         _give_up(session)

@@ -56,6 +56,8 @@ NOTHING = Permissions()
 
 _NEVER = ("OPTCR", "OPTKEYR", "NSOBKKEYR", "SECOBKKEYR", "NSOBKCFGR", "SECOBKCFGR", "HDPEXTR")
 _DEBUG = AddressRange(0xE0000000, 0xE0044000)
+_AIRCR, _VECTKEY, _SYSRESETREQ = (0xE000ED0C, 0xE002ED0C), 0x05FA, 4
+"""Application interrupt and reset control, and its non-secure alias: the one debug register that resets the chip."""
 
 
 def permit_write(
@@ -90,6 +92,9 @@ def permit_write(
             return
     if _DEBUG.covers(wanted):
         permissions.require("halt")
+        for i, value in enumerate(values):
+            if wanted.start + 4 * i in _AIRCR and value >> 16 == _VECTKEY and value & _SYSRESETREQ:
+                permissions.require("reset")
         return
     watchdogs = chip.identity.idcode[0] + 8
     if AddressRange(watchdogs, watchdogs + 4).covers(wanted):

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyocd.core import exceptions
-from pyocd.probe.aggregator import DebugProbeAggregator
+from pyocd.probe import common
+from pyocd.probe.aggregator import PROBE_CLASSES
 from pyocd.probe.debug_probe import DebugProbe
 from pyocd.probe.tcp_client_probe import TCPClientProbe
 from pyocd.utility.sockets import ClientSocket
 
 from h5diag.errors import InputError, ProbeError
-from h5diag.probe.board.link import translated
+from h5diag.probe.board.link import driver_error, firmware
 from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_probe
 from h5diag.sim.virtual.record import ReplayProbe
 
@@ -65,10 +66,17 @@ class RemoteProbe(TCPClientProbe):  # type: ignore[misc]
         host, port = self._extract_address(place)
         self._socket = _Socket(host, port)
         self._exclusive = threading.RLock()
+        self._cut = False
 
     def _perform_request_without_raise(self, request: str, *args: Any) -> tuple[Any, BaseException | None]:
+        if self._cut:
+            raise exceptions.ProbeDisconnected("the connection was cut in the middle of a request")
         try:
             return super()._perform_request_without_raise(request, *args)  # type: ignore[no-any-return]
+        except KeyboardInterrupt:
+            # The answer of this request would be taken for that of the next one: the connection is of no use any more.
+            self._cut = True
+            raise
         except OSError as error:
             if not self._is_open:
                 raise
@@ -81,7 +89,8 @@ class RemoteProbe(TCPClientProbe):  # type: ignore[misc]
         try:
             super().close()
         except (exceptions.Error, OSError):
-            self._is_open = False
+            self._is_open = self._cut = False
+            self._lock_count = 0
             if self._socket._socket is not None:
                 self._socket._socket.close()
                 self._socket._socket = None
@@ -106,12 +115,20 @@ class RemoteProbe(TCPClientProbe):  # type: ignore[misc]
         """Return none: the wire protocol has no place for the attribute of an access."""
 
     @property
-    def supply_mv(self) -> int:
-        """Supply of the target in millivolts when the server's probe measures it; 0 otherwise."""
+    def supply_mv(self) -> int | None:
+        """Supply of the target in millivolts when the server's probe measures it."""
+        return self._property("supply_mv")
+
+    @property
+    def swd_hz(self) -> int | None:
+        """True speed of the link when the server's probe tells it."""
+        return self._property("swd_hz")
+
+    def _property(self, name: str) -> int | None:
         try:
-            return int(self._perform_request("readprop", "supply_mv"))
+            return int(self._perform_request("readprop", name)) or None
         except (exceptions.Error, TypeError):
-            return 0
+            return None
 
     @property
     def simulated_time_s(self) -> float:
@@ -128,26 +145,107 @@ logging.getLogger("pyocd").addHandler(logging.NullHandler())
 
 @dataclass(frozen=True, slots=True)
 class ProbeEntry:
-    """A probe that is plugged in: its id and what it calls itself."""
+    """A probe that is plugged in: its id, what it calls itself, and why it cannot be used (empty when it can).
+
+    `firmware` and `supply_mv` are filled only when the probe was opened for it.
+    """
 
     unique_id: str
     description: str
+    problem: str = ""
+    firmware: str | None = None
+    supply_mv: int | None = None
 
 
-def list_probes() -> tuple[ProbeEntry, ...]:
+class _Told(logging.Handler):
+    """Keeps what pyOCD says while it searches: that a probe may not be opened is a warning there, and no error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+    @property
+    def forbidden(self) -> str:
+        """The line that tells of a probe without a udev rule."""
+        return next((t for t in self.lines if "udev" in t.lower() or "permission" in t.lower()), "")
+
+
+def list_probes(*, ask: bool = False) -> tuple[ProbeEntry, ...]:
     """Return the probes on this machine, sorted by id; those of servers and virtual ones are not listed.
+
+    A probe whose driver fails is listed with what it said.
+
+    Parameters
+    ----------
+    ask
+        Open each probe and ask for its firmware and the supply of the target; resets and halts nothing.
 
     Raises
     ------
     ProbeError
-        When USB cannot be searched.
+        When USB cannot be searched, or the only probe may not be opened.
     """
-    return tuple(sorted((ProbeEntry(p.unique_id or "", p.description) for p in _found()), key=lambda p: p.unique_id))
+    probes, told = _searched()
+    out = []
+    for p in probes:
+        name, description, problem = _named(p)
+        measured = _asked(p) if ask and not problem else (None, None)
+        out.append(ProbeEntry(name, description, problem, *measured))
+    if told.forbidden:
+        problem = "the system does not allow access: install the probe's udev rules and plug it in again"
+        out.append(ProbeEntry("", "a probe that may not be opened", problem))
+    return tuple(sorted(out, key=lambda e: e.unique_id))
+
+
+def _asked(probe: Any) -> tuple[str | None, int | None]:
+    """Return firmware and supply of an ST-LINK, which answers both without touching the target."""
+    link: Any = getattr(probe, "_link", None)
+    if not hasattr(link, "get_target_voltage"):
+        return None, None
+    try:
+        link.open()
+        try:
+            voltage = link.target_voltage
+            return firmware(probe), round(1000 * voltage) if voltage else None
+        finally:
+            link.close()
+    except Exception:  # a probe that is held by another program is still listed
+        return None, None
+
+
+def _named(probe: Any) -> tuple[str, str, str]:
+    """Return id, description, and what the driver said when it could tell neither."""
+    try:
+        return str(probe.unique_id or ""), str(probe.description), ""
+    except Exception as error:  # a driver may raise anything over a strange device
+        return "", type(probe).__name__, str(driver_error(error))
+
+
+def _searched() -> tuple[list[Any], _Told]:
+    told, logger = _Told(), logging.getLogger("pyocd")
+    common.libusb_error_device_set.clear()  # pyOCD warns once for each device, and keeps silent afterwards
+    logger.addHandler(told)
+    try:
+        return _found(), told
+    finally:
+        logger.removeHandler(told)
 
 
 def _found() -> list[Any]:
-    with translated():
-        return list(DebugProbeAggregator.get_all_connected_probes())
+    """Return what every driver finds; one that fails hides none of the others' probes."""
+    out: list[Any] = []
+    failed: list[ProbeError] = []
+    for kind in PROBE_CLASSES.values():
+        try:
+            out += kind.get_all_connected_probes(None, False)
+        except Exception as error:  # whatever a driver raises
+            failed.append(driver_error(error))
+    if failed and not out:
+        raise failed[0]
+    return out
 
 
 def open_probe(name: str) -> DebugProbe:
@@ -175,17 +273,32 @@ def open_probe(name: str) -> DebugProbe:
 
 
 def _local(start: str) -> DebugProbe:
-    probes = _found()
-    if not probes:
+    probes, told = _searched()
+    rows = [(*_named(p), p) for p in probes]
+    names = ", ".join(
+        sorted(f"{name or 'no serial'} ({text}{': ' + bad if bad else ''})" for name, text, bad, _ in rows)
+    )
+    if not rows:
+        if told.forbidden:
+            raise ProbeError(
+                "a debug probe is plugged in, but the system does not allow access to it",
+                cause=told.forbidden,
+                advice="on Linux install the probe's udev rules (pyOCD's folder udev) and plug it in again",
+            )
         raise ProbeError(
             "no debug probe is plugged in",
             advice="plug one in (on Linux its udev rules are needed), or name remote:HOST:PORT or virtual",
         )
-    fitting = [p for p in probes if str(p.unique_id).lower().startswith(start.lower())]
-    exact = [p for p in fitting if str(p.unique_id).lower() == start.lower()]
-    names = ", ".join(sorted(f"{p.unique_id} ({p.description})" for p in probes))
+    fitting = [r for r in rows if r[0].lower().startswith(start.lower())]
+    exact = [r for r in fitting if start and r[0].lower() == start.lower()]
     if not fitting:
         raise ProbeError(f"no probe's id begins with {start!r}", advice=f"plugged in: {names}")
-    if len(fitting) > 1 and not exact:
-        raise ProbeError("several probes are plugged in", advice=f"name one with --probe: {names}")
-    return (exact or fitting)[0]
+    chosen = exact or fitting
+    if len(chosen) > 1:
+        same = len({r[0] for r in chosen}) == 1
+        advice = "they have the same id: unplug all but one" if same else "name one with --probe"
+        raise ProbeError("several probes are plugged in", advice=f"{advice}: {names}")
+    if chosen[0][2]:
+        raise ProbeError("the driver of the probe failed", cause=chosen[0][2], advice="unplug it and plug it in again")
+    found: DebugProbe = chosen[0][3]
+    return found

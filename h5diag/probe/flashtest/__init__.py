@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from h5diag.case.records import Conditions, Fault, FlashTest, SectorTest
 from h5diag.probe.flashtest.folder import Folder
-from h5diag.probe.flashtest.plan import CANNOT, LOST, SPEEDS_HZ, Level, TestPlan, Way
-from h5diag.probe.flashtest.result import NO_BIT, Conditions, FlashTestResult, FoundFault, SectorResult, rated_cycles
+from h5diag.probe.flashtest.plan import CANNOT, LOST, SPEEDS_HZ, Level, TestPlan, Way, rated_cycles
 from h5diag.probe.flashtest.run import Restored, flash_test, restore
 from h5diag.probe.flashtest.signs import KINDS, fault_models
 from h5diag.probe.flashtest.survey import DUMP_FIRST, Obstacle, Survey, survey
@@ -14,16 +14,15 @@ __all__ = [
     "DUMP_FIRST",
     "KINDS",
     "LOST",
-    "NO_BIT",
     "SPEEDS_HZ",
     "Conditions",
-    "FlashTestResult",
+    "Fault",
+    "FlashTest",
     "Folder",
-    "FoundFault",
     "Level",
     "Obstacle",
     "Restored",
-    "SectorResult",
+    "SectorTest",
     "Survey",
     "TestPlan",
     "Way",

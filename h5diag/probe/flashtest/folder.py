@@ -9,17 +9,21 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from h5diag.errors import InputError
 from h5diag.memory import AddressRange, Bytes
 
-_KIND = "h5diag flash test 1"
 _MOST = 64 << 20
+_FILES = frozenset(
+    {"README.txt", "backup.bin", "manifest.json", "journal.jsonl", "result.json", "lock"}
+    | {"backup.bin.new", "manifest.json.new", "result.json.new"}
+)
 NOTE = """This folder belongs to a flash test of h5diag. backup.bin is what the flash held before: firmware as the chip
 runs it, decrypted, with whatever keys and serial numbers were in it. Keep it private, keep it until the test says that
 the contents are back, and then delete it. To put the contents back after an interruption:
@@ -28,14 +32,13 @@ the contents are back, and then delete it. To put the contents back after an int
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True):
     """What the backup is of.
 
     Parameters
     ----------
     chip, dev_id, uid
-        Which chip; a restore goes to no other one.
+        Which chip; a restore goes to no other one. `uid` is None when the chip did not tell it.
     start, stop
         The range of the test, canonical. `backup.bin` holds these bytes, zeros for sectors that are not tested.
     access
@@ -46,17 +49,29 @@ class Manifest:
         Canonical addresses of the sectors that may be erased.
     sha256
         Of `backup.bin`.
+    swapped, flash_kib, options
+        SWAP_BANK, the size that the chip told, and its option registers by name.
+    kind
+        Kind of file.
     """
 
     chip: str
     dev_id: int
-    uid: str
+    uid: str | None
     start: int
     stop: int
-    access: str
+    access: Literal["secure", "nonsecure"]
     plan: str
     sectors: tuple[int, ...]
-    sha256: str
+    sha256: str = ""
+    swapped: bool | None = None
+    flash_kib: int | None = None
+    options: dict[str, int] = {}
+    kind: Literal["h5diag flash test 1"] = "h5diag flash test 1"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.stop - self.start <= _MOST or self.start < 0:
+            raise ValueError("not a range")
 
     @property
     def range(self) -> AddressRange:
@@ -83,15 +98,7 @@ class Folder:
         if make:
             try:
                 self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-                if set(os.listdir(self.path)) - {
-                    "README.txt",
-                    "backup.bin",
-                    "manifest.json",
-                    "journal.jsonl",
-                    "backup.bin.new",
-                    "manifest.json.new",
-                    "result.json",
-                }:
+                if set(os.listdir(self.path)) - _FILES:
                     raise InputError("holds other files", source=str(path), advice="name a new folder for the test")
                 self.path.chmod(0o700)
                 (self.path / "README.txt").write_text(NOTE)
@@ -99,6 +106,30 @@ class Folder:
                 raise InputError(f"cannot be written ({error.strerror})", source=str(path)) from None
         elif not self.path.is_dir():
             raise InputError("no folder of a flash test", source=str(path), advice="name what --out named")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep every other run out of this folder, also those of other processes; a kill lets it go.
+
+        Raises
+        ------
+        InputError
+            When another run works here.
+        """
+        try:
+            stream = (self.path / "lock").open("ab")
+        except OSError as error:
+            raise InputError(f"cannot be written ({error.strerror})", source=str(self.path)) from None
+        with stream:
+            try:
+                _lock(stream.fileno())
+            except OSError:
+                raise InputError(
+                    "another run works in this folder",
+                    source=str(self.path),
+                    advice="wait until it ends, or name a new folder for another board",
+                ) from None
+            yield
 
     # ------------------------------------------------------------------------------------------------ backup
     def keep_backup(self, manifest: Manifest, data: Bytes) -> Manifest:
@@ -109,13 +140,13 @@ class Folder:
         InputError
             When the disk does not take it, or what is read back differs.
         """
-        manifest = replace(manifest, sha256=_sha256(data))
+        manifest = msgspec.structs.replace(manifest, sha256=_sha256(data))
         # The manifest goes first and comes last: while there is none, nothing was erased.
         for name in ("manifest.json", "journal.jsonl", "result.json"):
             (self.path / name).unlink(missing_ok=True)
             _sync_folder(self.path)
         self._write("backup.bin", data.tobytes())
-        self._write("manifest.json", json.dumps({"kind": _KIND} | asdict(manifest)).encode())
+        self._write("manifest.json", msgspec.json.encode(manifest))
         if self.manifest() != manifest or not np.array_equal(self.backup(manifest), data):
             raise InputError(
                 "the backup on the disk is not what was read",
@@ -138,12 +169,12 @@ class Folder:
             raise InputError(
                 f"cannot be written ({error.strerror})",
                 source=str(self.path / name),
-                advice="make room; nothing was erased",
+                advice="make room",
             ) from None
 
-    def keep_result(self, document: Mapping[str, Any]) -> None:
+    def keep_result(self, result: msgspec.Struct) -> None:
         """Write the result beside the backup."""
-        self._write("result.json", (json.dumps(document, indent=2) + "\n").encode())
+        self._write("result.json", msgspec.json.format(msgspec.json.encode(result)) + b"\n")
 
     @property
     def begun(self) -> bool:
@@ -154,18 +185,10 @@ class Folder:
         """Return the manifest; InputError when it is damaged."""
         path = self.path / "manifest.json"
         try:
-            raw = path.read_bytes()[: 1 << 20]
-            top: dict[str, Any] = json.loads(raw)
-            if top.pop("kind") != _KIND:
-                raise ValueError
-            made = Manifest(**top | {"sectors": tuple(top["sectors"])})
-            numbers = (made.start, made.stop, made.dev_id, *made.sectors)
-            if not all(type(n) is int for n in numbers) or not made.range.size or made.range.size > _MOST:
-                raise ValueError
-            return made
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return msgspec.json.decode(path.read_bytes()[: 1 << 20], type=Manifest)
+        except (OSError, msgspec.DecodeError, ValueError) as error:
             raise InputError(
-                "not the manifest of a flash test",
+                f"not the manifest of a flash test ({error})",
                 source=str(path),
                 advice="without it nothing can be put back; keep the folder",
             ) from None
@@ -239,3 +262,16 @@ def _sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file for this process alone; OSError when another one holds it."""
+    if os.name == "posix":
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    else:
+        from importlib import import_module
+
+        msvcrt = import_module("msvcrt")  # only there on Windows
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)

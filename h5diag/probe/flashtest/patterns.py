@@ -75,7 +75,7 @@ def _made(name: str, start: int, size: int, seed: int) -> Bytes:
     if name.endswith("-inverse"):
         return ~_made(name.removesuffix("-inverse"), start, size, seed)
     quads = np.arange(start // UNIT, (start + size) // UNIT, dtype=np.uint32)
-    if name == "solid":
+    if name in ("solid", "march"):
         return np.zeros(size, np.uint8)
     if name == "checkerboard":  # along the bits of a quad-word and from one to the next
         return np.repeat(np.where(quads & 1, 0xAA, 0x55).astype(np.uint8), UNIT)
@@ -152,3 +152,50 @@ def left_behind(data: Bytes, start: int) -> str:
 
 
 _ROUND_SEEDS = 8
+
+
+_FEW_BITS = 4
+"""So many bits of a quad-word may be wrong for a fault of the chip; more are somebody's data."""
+
+
+def could_be_ours(looks: list[Bytes], before: Bytes, start: int, spoilt: tuple[int, ...]) -> tuple[bool, bool]:
+    """Return whether a sector holds nothing but the backup, patterns and blank quad-words, and whether that tells.
+
+    A sector that was cut in the middle of a program or restore is a mixture of them. What the ECC names, what reads
+    disagree about and what is a few bits away is the chip's fault or the link's, and nobody's data.
+
+    Parameters
+    ----------
+    looks
+        Two readings of the sector.
+    before
+        What the backup holds.
+    start
+        Its canonical address.
+    spoilt
+        Addresses of quad-words that the ECC gave up.
+    """
+    now = looks[0].reshape(-1, UNIT)
+    blank = (now == 0xFF).all(axis=1)
+    open_points = ~blank & (now == looks[-1].reshape(-1, UNIT)).all(axis=1)
+    for a in spoilt:
+        open_points[(a - start) // UNIT] = False
+    telling = False
+    candidates = [before.reshape(-1, UNIT)]
+    for name in (*PATTERNS,):
+        seeds = range(_ROUND_SEEDS) if name.startswith("random") else (0,)
+        candidates += [pattern(name, start, before.size, seed).reshape(-1, UNIT) for seed in seeds]
+    for i, candidate in enumerate(candidates):
+        if not open_points.any() and telling:
+            break
+        bits = np.unpackbits(now ^ candidate, axis=1).sum(axis=1)
+        near = (bits <= _FEW_BITS) & ~blank
+        # Zeros and checkerboards are found in anybody's flash; the backup and the rest in nobody else's.
+        if i == 0 or i - 1 >= _PLAIN:
+            telling |= bool((near & (candidate != candidate[:, :1]).any(axis=1)).sum() >= 4)
+        open_points &= ~near
+    return not open_points.any(), telling
+
+
+_PLAIN = 3
+"""The first patterns of `PATTERNS`, that anybody's flash may hold too."""

@@ -8,8 +8,8 @@ from enum import Enum
 from h5diag.chip import Chip
 from h5diag.errors import InputError
 from h5diag.memory import AddressRange
+from h5diag.probe.acquire.plan import WORD_CLOCKS
 from h5diag.probe.flashtest.patterns import ORDERS, PAIRS
-from h5diag.sim.virtual.flash_controller import WORD_CLOCKS
 
 SPEEDS_HZ = (4_000_000, 1_000_000)
 """Link speeds of the rounds in turn: a fault of the chip shows at both, one of the link rarely does."""
@@ -21,7 +21,7 @@ _EFFICIENCY, _ERASE_S, _QUAD_S = 0.6, 5e-3, 0.4e-3
 
 
 class Level(Enum):
-    """How thorough: one pattern, those that show every pair of cells, or all."""
+    """How thorough: one pattern (which excludes nothing), those that show every pair of cells, or all."""
 
     QUICK = "quick"
     STANDARD = "standard"
@@ -38,7 +38,11 @@ class Way(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One pattern in one order: erase all sectors, look, program all, look. `number` counts through the whole test."""
+    """One pattern in one order: erase all sectors, look, program all, look. `number` counts through the whole test.
+
+    The pattern `MARCH` is all zeros, and goes on where others end: the even sectors are erased while the odd ones hold
+    their zeros, and the other way round, and one sector is read a hundred times.
+    """
 
     number: int
     round: int
@@ -48,9 +52,12 @@ class Step:
     last_of_round: bool = False
 
 
+MARCH = "march"
+DISTURB_READS = 100
+
 _STEPS = {
     Level.QUICK: ("address",),
-    Level.STANDARD: ("address", "address-inverse", *PAIRS),
+    Level.STANDARD: ("address", "address-inverse", *PAIRS, MARCH),
     Level.FULL: (
         "address",
         "address-inverse",
@@ -60,6 +67,7 @@ _STEPS = {
         "random",
         "random-inverse",
         *PAIRS,
+        MARCH,
     ),
 }
 _READS = {Level.QUICK: 1, Level.STANDARD: 2, Level.FULL: 3}
@@ -132,7 +140,7 @@ class TestPlan:
     @property
     def erase_cycles(self) -> int:
         """Erase cycles of each sector, the restore included."""
-        return len(self.steps) + 1
+        return len(self.steps) + sum(s.pattern == MARCH for s in self.steps) + 1
 
     def check(self, chip: Chip) -> None:
         """Raise `InputError` unless the range is of whole sectors of this chip's user flash."""
@@ -153,10 +161,13 @@ class TestPlan:
         """Return about how long it takes, from what the wire can do and what probes get of it."""
         rate = sum(s * 4 / WORD_CLOCKS * _EFFICIENCY for s in self.speeds_hz) / len(self.speeds_hz)
         sectors = self.range.size // chip.flash.sector_size
-        passes = len(self.steps) * (2 + self.reads) + self.backup_passes + 3
+        passes = len(self.steps) * (2 + self.reads) + self.backup_passes + 5
         quads = 0.0 if self.way is Way.ALGORITHM else _QUAD_S * chip.flash.sector_size / chip.flash.program_unit
         waits = len(self.steps) * self.wait_s
-        return (passes * self.range.size / rate + sectors * self.erase_cycles * (_ERASE_S + quads) + waits) / 60
+        watched = 2 * chip.flash.size  # the whole flash, before and after
+        return (
+            (passes * self.range.size + watched) / rate + sectors * self.erase_cycles * (_ERASE_S + quads) + waits
+        ) / 60
 
     @property
     def key(self) -> str:
@@ -177,3 +188,10 @@ CANNOT = (
     "system flash, option bytes, OTP and keys: nothing is said about them",
 )
 """What is lost and what is not tested, for a person before the start."""
+
+
+def rated_cycles(chip: Chip) -> tuple[int, str]:
+    """Return the rated erase cycles of a sector, and where the number is from."""
+    if chip.flash.endurance_cycles:
+        return chip.flash.endurance_cycles, "chip file"
+    return UNCONFIRMED_ENDURANCE, "usual for this flash, not checked against the data sheet"

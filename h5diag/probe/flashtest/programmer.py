@@ -1,7 +1,8 @@
 """The two ways to erase and program: our code in the chip's SRAM, or register accesses alone.
 
-Register accesses are slower, but need neither core nor SRAM. The code is position-independent and begins with four
-branches of four bytes: Init, UnInit, EraseSector, ProgramPage; source and build script stand beside the blob.
+Register accesses are slower, but need neither core nor SRAM. The code is position-independent and begins with five
+branches of four bytes: Init, UnInit, EraseSector, ProgramPage, Checksums; source and build script stand beside the
+blob. What the core itself reads is the second way of reading: it does not pass the link.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from importlib import resources
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
+from pyocd.core.exceptions import FlashEraseFailure, FlashFailure
 from pyocd.core.memory_map import FlashRegion
 from pyocd.flash.flash import Flash
 
@@ -65,6 +68,7 @@ def describe(ram: AddressRange, page_size: int) -> dict[str, Any]:
         "pc_unInit": entry + 5,
         "pc_erase_sector": entry + 9,
         "pc_program_page": entry + 13,
+        "pc_checksums": entry + 17,
         "begin_stack": stack,
         "static_base": stack,
         "page_buffers": buffers,
@@ -73,7 +77,44 @@ def describe(ram: AddressRange, page_size: int) -> dict[str, Any]:
     }
 
 
-def make_flash(target: Any, chip: Chip, ram: AddressRange, *, secure: bool = False, page_size: int = 0x2000) -> Flash:
+class CoreFlash(Flash):  # type: ignore[misc]
+    """pyOCD's flash class over our code: the geometry comes with each erase, and the core can be asked for checksums."""
+
+    bank_size = 0
+
+    def erase_sector(self, address: int) -> None:
+        """Erase the sector at `address`; raises pyOCD's `FlashEraseFailure`."""
+        self._called("pc_erase_sector", address, self.bank_size, "flash.timeout.erase_sector", FlashEraseFailure)
+
+    def checksums(self, address: int, size: int, block: int) -> npt.NDArray[np.uint32]:
+        """Return one word for each block as the core reads it; see `checksums_of`. Up to 2048 blocks."""
+        out = self.page_buffers[0]
+        self._called("pc_checksums", address, size, "flash.timeout.analyzer", FlashFailure, block, out)
+        return np.array(self.target.read_memory_block32(out, size // block), np.uint32)
+
+    def _called(self, entry: str, address: int, second: int, limit: str, kind: Any, *more: int) -> None:
+        registers = dict(zip(("r2", "r3"), more, strict=False))
+        timeout = self.target.session.options.get(limit)
+        result = self._call_function_and_wait(
+            self.flash_algo[entry], r0=address, r1=second, timeout=timeout, **registers
+        )
+        if result:
+            raise kind(f"{entry.removeprefix('pc_')} failed", address=address, result_code=result)
+
+
+def checksums_of(data: Bytes, block: int) -> npt.NDArray[np.uint32]:
+    """Return what the code in SRAM computes of each block: FNV by words, folded."""
+    rows = np.ascontiguousarray(data).view("<u4").reshape(-1, block // 4)
+    h = np.full(rows.shape[0], 0x811C9DC5, np.uint32)
+    for column in rows.T:
+        h = (h ^ column) * np.uint32(0x01000193)
+        h ^= h >> np.uint32(15)
+    return h
+
+
+def make_flash(
+    target: Any, chip: Chip, ram: AddressRange, *, secure: bool = False, page_size: int = 0x2000
+) -> CoreFlash:
     """Return pyOCD's `Flash` for the user flash of `target`, over our algorithm.
 
     Parameters
@@ -99,8 +140,9 @@ def make_flash(target: Any, chip: Chip, ram: AddressRange, *, secure: bool = Fal
         phrase_size=chip.flash.program_unit,
         erased_byte_value=chip.flash.erased,
     )
-    flash = Flash(target, describe(ram, page_size))
+    flash = CoreFlash(target, describe(ram, page_size))
     flash.region = region
+    flash.bank_size = chip.flash.bank_size
     return flash
 
 
@@ -272,7 +314,7 @@ def _runs(wanted: np.ndarray[tuple[int], np.dtype[np.bool_]], most: int) -> Iter
             yield range(at, min(int(b), at + most))
 
 
-_RAM_SIZE, _PAGE = 0x6000, 0x2000
+_RAM_SIZE, _PAGE, _MOST_BLOCKS = 0x6000, 0x2000, 2048
 _DHCSR, _DSCSR, _HALTED, _IN_SECURE = 0xE000EDF0, 0xE000EE08, 1 << 17, 1 << 16
 _ANSWER, _CODE, _PATIENCE_S = 0x5A, 0xBE00205A, 0.3  # movs r0, #0x5a; bkpt #0
 _CORE = ("r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "sp", "lr", "pc", "xpsr")
@@ -376,6 +418,21 @@ class ByAlgorithm:
             self._flash.erase_sector(at)
         return self._board.clock_s() - begun
 
+    def checksums(self, where: AddressRange, block: int) -> npt.NDArray[np.uint32]:
+        """Return a word for each block of a canonical range, as the core reads it.
+
+        Raises
+        ------
+        TargetError
+            When the core does not come back: it met what it cannot read.
+        """
+        out = []
+        with self._session("VERIFY"):
+            for at in range(where.start, where.stop, block * _MOST_BLOCKS):
+                size = min(block * _MOST_BLOCKS, where.stop - at)
+                out.append(self._flash.checksums(bus_address(self._board, self._access, at), size, block))
+        return np.concatenate(out)
+
     def program(self, pieces: Iterable[Piece]) -> float:
         """Program and return the seconds it took."""
         begun = self._board.clock_s()
@@ -414,8 +471,8 @@ def bus_address(board: Board, access: Access, address: int) -> int:
     return board.chip.secure_alias(address) if access is Access.SECURE else address
 
 
-def choose_programmer(board: Board, plan: TestPlan, access: Access) -> tuple[Programmer, str]:
-    """Return how to program, and a sentence about the choice.
+def choose_programmer(board: Board, plan: TestPlan, access: Access) -> tuple[Programmer, ByAlgorithm | None, str]:
+    """Return how to program, the core as a second way of reading (None when it cannot be asked), and a sentence.
 
     Parameters
     ----------
@@ -426,26 +483,30 @@ def choose_programmer(board: Board, plan: TestPlan, access: Access) -> tuple[Pro
     access
         Side of the flash.
     """
-    registers = ByRegisters(board, access, plan.burst)
-    if plan.way is Way.REGISTERS:
-        return registers, "programmed by register accesses alone, as asked for"
+    registers, by = ByRegisters(board, access, plan.burst), "programmed by register accesses alone"
     if not board.permissions.ram:
-        return registers, "programmed by register accesses alone: overwriting SRAM was not allowed"
+        return registers, None, f"{by}: overwriting SRAM was not allowed"
+    region = next((r for r in board.chip.regions if r.kind == "ram" and r.size >= _RAM_SIZE), None)
+    why = "the chip file names no SRAM that is large enough" if region is None else _without_engine(board)
+    if region is not None and not why:
+        ram = AddressRange(region.base, region.base + _RAM_SIZE)
+        why = _refusal(board, access, ram)
+        if not why:
+            core = ByAlgorithm(board, access, ram)
+            if plan.way is Way.REGISTERS:
+                return registers, core, f"{by}, as asked for; what is read is compared with what the core reads"
+            return core, core, "programmed by an algorithm in the chip's SRAM"
+    return registers, None, f"{by}: {why}"
+
+
+def _without_engine(board: Board) -> str:
+    """Return why a virtual chip executes nothing; empty for a real one and where the emulator is plugged in."""
     probe = board.target.session.probe
     if isinstance(probe, VirtualProbe) and probe.chip.core.engine is None:
         if not available():
-            return (
-                registers,
-                "programmed by register accesses alone: the virtual chip runs code only with the "
-                "emulator (pip install 'h5diag[dryrun]')",
-            )
+            return "the virtual chip runs code only with the emulator (pip install 'h5diag[dryrun]')"
         probe.chip.core.engine = UnicornEngine(probe.chip)
-    region = next(r for r in board.chip.regions if r.kind == "ram" and r.size >= _RAM_SIZE)
-    ram = AddressRange(region.base, region.base + _RAM_SIZE)
-    why = _refusal(board, access, ram)
-    if why:
-        return registers, f"programmed by register accesses alone: {why}"
-    return ByAlgorithm(board, access, ram), "programmed by an algorithm in the chip's SRAM"
+    return ""
 
 
 def _refusal(board: Board, access: Access, ram: AddressRange) -> str:

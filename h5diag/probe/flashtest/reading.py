@@ -12,11 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.chip import EccKind
-from h5diag.errors import Cancelled, PermissionRefused, TargetError
+from h5diag.errors import Cancelled, PermissionRefused
 from h5diag.memory import Access, AddressRange, Bytes, Cancel, Progress, subtracted
+from h5diag.probe.acquire import PatientReader
 from h5diag.probe.board import Board
 from h5diag.probe.flashtest.patterns import left_behind, ordered
 from h5diag.probe.flashtest.plan import TestPlan
+from h5diag.probe.flashtest.programmer import ByAlgorithm
+from h5diag.probe.flashtest.second_path import SecondPath
 from h5diag.probe.flashtest.survey import Obstacle, Survey, sectors_of
 
 NOTHING_WRONG: Bytes = np.empty(0, np.uint8)
@@ -79,11 +82,13 @@ class Visit:
     sector, step
         Canonical address of the sector, and number of the step.
     erase_s, program_s
-        How long it took; -1 when it did not come to that.
+        How long it took; None when it did not come to that.
     erased, programmed
         What was read after each.
     again
         What was read after the power cycle that followed; like `programmed` when there was none.
+    held
+        What was read after the neighbouring sectors were erased, and after many reads: the march step alone.
     outside
         Addresses outside of the range at which this sector's own pattern shows.
     flags
@@ -94,11 +99,12 @@ class Visit:
 
     sector: int
     step: int
-    erase_s: float = -1.0
-    program_s: float = -1.0
+    erase_s: float | None = None
+    program_s: float | None = None
     erased: Reading = field(default_factory=Reading)
     programmed: Reading = field(default_factory=Reading)
     again: Reading = field(default_factory=Reading)
+    held: Reading = field(default_factory=Reading)
     outside: tuple[int, ...] = ()
     flags: tuple[str, ...] = ()
     lost: str = ""
@@ -114,7 +120,7 @@ class Visit:
             "flags": list(self.flags),
             "lost": self.lost,
         }
-        for name in ("erased", "programmed", "again"):
+        for name in ("erased", "programmed", "again", "held"):
             reading = getattr(self, name)
             if reading:
                 out[name] = reading.document()
@@ -123,17 +129,20 @@ class Visit:
     @classmethod
     def of(cls, document: Mapping[str, Any], size: int) -> Visit:
         """Return a visit out of a journal; KeyError, TypeError or ValueError when it is none."""
-        erased, programmed, again = (
-            Reading.of(document[n], size) if n in document else Reading() for n in ("erased", "programmed", "again")
+        erased, programmed, again, held = (
+            Reading.of(document[n], size) if n in document else Reading()
+            for n in ("erased", "programmed", "again", "held")
         )
+        erase_s, program_s = (None if document[n] is None else float(document[n]) for n in ("erase_s", "program_s"))
         return cls(
             int(document["sector"]),
             int(document["step"]),
-            float(document["erase_s"]),
-            float(document["program_s"]),
+            erase_s,
+            program_s,
             erased,
             programmed,
             again,
+            held,
             tuple(int(a) for a in document["outside"]),
             tuple(map(str, document["flags"])),
             str(document["lost"]),
@@ -143,6 +152,7 @@ class Visit:
 _READ_TRIES = 5
 _GLITCH_BITS = 4
 _MORE = 2
+_CONFIRMATIONS = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -174,10 +184,14 @@ class Reader:
         Security attribute; with secure accesses the secure alias is used.
     swapped
         SWAP_BANK, for the addresses in the ECC registers.
+    core
+        Reads a second way, when it runs code.
     """
 
-    def __init__(self, board: Board, access: Access, swapped: bool) -> None:
+    def __init__(self, board: Board, access: Access, swapped: bool, core: ByAlgorithm | None = None) -> None:
         self.board, self.access, self._swapped = board, access, swapped
+        self.second, self.patient = SecondPath(board, access, core), PatientReader(board, access)
+        self._confirmed: dict[tuple[int, int], int] = {}
         chip = board.chip
         secure = access is Access.SECURE
         base = chip.flash_registers_secure if secure else chip.flash_registers
@@ -229,6 +243,8 @@ class Reader:
         data = np.zeros(sector.size, np.uint8)
         bad: list[AddressRange] = []
         self._read(sector, data, sector.start, bad)
+        if bad:
+            self.board.require_alive()
         events: dict[int, bool] = {}
         at = sector.start
         values = self._ecc()
@@ -253,17 +269,18 @@ class Reader:
             tuple(sorted(a for a, d in events.items() if d)),
         )
 
+    def look_once(self, sector: AddressRange) -> None:
+        """Read a sector for the reading's sake."""
+        self.patient.attempt(self.bus(sector.start), self.bus(sector.start) + sector.size)
+
     def _read(self, where: AddressRange, into: npt.NDArray[np.uint8], base: int, bad: list[AddressRange]) -> None:
         """Fill `into`; what the bus refuses is halved down to words, each tried several times."""
         for _ in range(_READ_TRIES if where.size <= 4 else 1):
-            try:
-                start = self.bus(where.start)
-                into[where.start - base : where.stop - base] = self.board.read(
-                    start, start + where.size, access=self.access
-                )
+            start = self.bus(where.start)
+            data = self.patient.attempt(start, start + where.size)
+            if data is not None:
+                into[where.start - base : where.stop - base] = data
                 return
-            except TargetError:
-                continue
         if where.size <= 4:
             bad.append(where)
             return
@@ -271,8 +288,11 @@ class Reader:
         self._read(AddressRange(where.start, middle), into, base, bad)
         self._read(AddressRange(middle, where.stop), into, base, bad)
 
-    def compare(self, sector: AddressRange, meant: Bytes, reads: int, slow_hz: int) -> Judged:
-        """Read a sector several times and compare; what differs is read more often, at the slowest speed too."""
+    def compare(self, sector: AddressRange, meant: Bytes, reads: int, slow_hz: int, tag: int = 0) -> Judged:
+        """Read a sector several times and compare; what differs is read more often, at the slowest speed too.
+
+        What stays wrong is read a second way, twice for each `tag` (a round) and sector: only then it speaks of the chip.
+        """
         looks = [self.look(sector) for _ in range(reads)]
         if all(not lk.unreadable and np.array_equal(lk.data, meant) for lk in looks):
             return Judged(Reading(NOTHING_WRONG, *_ecc_of(looks)))
@@ -283,7 +303,17 @@ class Reader:
             self.board.set_frequency(slow_hz)
             slow = [self.look(sector) for _ in range(_MORE)]
             self.board.set_frequency(here)
-        return _judge(sector, meant, looks, slow)
+        judged = _judge(sector, meant, looks, slow)
+        wrong = judged.reading.wrong
+        if judged.lost or not wrong.size or self._confirmed.get((sector.start, tag), 0) >= _CONFIRMATIONS:
+            return judged
+        self._confirmed[sector.start, tag] = self._confirmed.get((sector.start, tag), 0) + 1
+        moving = np.zeros(sector.size // 4, np.bool_)
+        moving[[(a - sector.start) // 4 for a in judged.reading.flicker]] = True
+        got = looks[0].data if moving.any() else meant ^ wrong
+        why = self.second.confirms(sector, got, wrong.view("<u4") != 0, moving)
+        self.forget_ecc()
+        return Judged(Reading(), why) if why else judged
 
 
 def _ecc_of(looks: list[Look]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -375,12 +405,15 @@ def read_backup(
             done += 1
             progress(done / total)
     reader.board.set_frequency(speed)
+    reader.forget_ecc()
     data = np.zeros(plan.range.size, np.uint8)
     obstacles, readings = list[Obstacle](), list[tuple[int, Reading]]()
     for s in sectors:
         why, reading = _trusted(s, looks[s.start])
         if reading:
             readings.append((s.start, reading))
+        if not why and (apart := reader.second.differs(s, looks[s.start][0].data)):
+            why = f"two ways of reading differ at 0x{apart[0]:08X}: no backup"
         if why:
             obstacles.append(Obstacle(s.start, why))
         else:

@@ -1,24 +1,36 @@
-"""The test itself: back up, then for each step erase, look, program, look; and put the contents back whatever comes."""
+"""The test itself: back up, then for each step erase, look, program, look; and put the contents back whatever comes.
+
+What the user's flash held is never given up silently: every way out says what was done, whether the contents are back,
+and where they wait otherwise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NoReturn
 
+import msgspec
 import numpy as np
 
-from h5diag.chip import Sector
-from h5diag.errors import InputError, ProbeError, TargetError
+from h5diag.case.records import Conditions, FlashTest, Identity, SectorTest
+from h5diag.chip import Chip, Sector
+from h5diag.errors import Cancelled, InputError, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes, Cancel, Progress
-from h5diag.probe.board import Board, identify
+from h5diag.probe.board import Board, identify, reconnect
+from h5diag.probe.board.identity import options_of, read_uid
 from h5diag.probe.flashtest.classify import classify
 from h5diag.probe.flashtest.folder import Folder, Manifest
-from h5diag.probe.flashtest.plan import SPEEDS_HZ, TestPlan, Way
+from h5diag.probe.flashtest.patterns import could_be_ours
+from h5diag.probe.flashtest.plan import SPEEDS_HZ, TestPlan, Way, rated_cycles
 from h5diag.probe.flashtest.programmer import ByRegisters, Programmer, choose_programmer
 from h5diag.probe.flashtest.reading import Backup, Reader, Visit, read_backup
-from h5diag.probe.flashtest.result import Conditions, FlashTestResult
+from h5diag.probe.flashtest.second_path import FlashWatch
+from h5diag.probe.flashtest.signs import fault_models
 from h5diag.probe.flashtest.steps import Held, PowerSwitch, Stepper, Tell
 from h5diag.probe.flashtest.survey import Survey, require_open, require_permission, sectors_of, survey
+from h5diag.text import count_text
 
 _TRIES = 3
 
@@ -30,6 +42,7 @@ class Restored:
     sectors: int = 0
     written: tuple[int, ...] = ()
     failed: tuple[int, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -37,22 +50,25 @@ class Restored:
         return not self.failed
 
 
-def restore(board: Board, path: str, *, progress: Progress = lambda fraction: None) -> Restored:
+def restore(board: Board, path: str, *, force: bool = False, progress: Progress = lambda fraction: None) -> Restored:
     """Put back what an interrupted test left, from its folder.
 
     Parameters
     ----------
     board
-        Connected with permissions for exactly the range of the folder's journal (see `journal_range`).
+        Connected with permissions for exactly the range of the folder's manifest.
     path
         The folder.
+    force
+        Write the backup over contents that somebody else wrote since, and after a test that was finished.
     progress
         Told how far it is.
 
     Raises
     ------
     InputError
-        When the folder is none, is damaged, or is of another chip.
+        When the folder is none, is damaged, in use, finished or of another chip, when the banks were exchanged since,
+        or when the flash holds what is neither the backup nor a pattern of the test.
     PermissionRefused
         When the permissions do not fit, or the chip is not in product state Open.
     ProbeError
@@ -61,35 +77,102 @@ def restore(board: Board, path: str, *, progress: Progress = lambda fraction: No
     folder = Folder(path)
     if not folder.begun:
         return Restored()
-    manifest = folder.manifest()
-    data = folder.backup(manifest)
-    require_permission(board, manifest.range)
-    who = identify(board)
-    require_open(board.chip, who)
-    require_same_chip(manifest, who.chip, who.uid, path)
-    access = Access(manifest.access)
-    held = Held(board, access)
-    swapped = bool(board.chip.register("OPTCR").get("SWAP_BANK", board.register("OPTCR")))
-    reader = Reader(board, access, swapped)
-    programmer, _ = choose_programmer(board, TestPlan(manifest.range, way=Way.AUTO), access)
-    try:
-        done = put_back(board, programmer, reader, manifest, data, progress=progress)
-        folder.note("restored", ok=done.ok, written=list(done.written), failed=list(done.failed))
-    finally:
-        programmer.close()
-        held.release()
-    return done
+    with folder.alone():
+        manifest = folder.manifest()
+        data = folder.backup(manifest)
+        if not folder.unfinished and not force:
+            raise InputError(
+                "this test is finished and its contents were put back: there is nothing to put back",
+                source=path,
+                advice="--force writes the backup over whatever the flash holds now",
+            )
+        require_permission(board, manifest.range)
+        who = identify(board)
+        require_open(board.chip, who)
+        require_same_chip(manifest, who, path)
+        remarks = require_same_banks(manifest, who, board.chip, path)
+        access = Access(manifest.access)
+        held = Held(board, access)
+        programmer, core, _ = choose_programmer(board, TestPlan(manifest.range, way=Way.AUTO), access)
+        swapped = bool(board.chip.register("OPTCR").get("SWAP_BANK", board.register("OPTCR")))
+        reader = Reader(board, access, swapped, core)
+        try:
+            if not force:
+                require_ours(reader, manifest, data, path, known=None not in (manifest.uid, who.uid))
+            done = put_back(board, programmer, reader, manifest, data, progress=progress)
+            with suppress(InputError):  # the contents are back, whatever the disk says
+                folder.note("restored", ok=done.ok, written=list(done.written), failed=list(done.failed))
+        finally:
+            for close in (programmer.close, *([core.close] if core is not None and core is not programmer else [])):
+                _quietly(close)
+            _quietly(held.release)
+    return Restored(done.sectors, done.written, done.failed, remarks)
 
 
-def require_same_chip(manifest: Manifest, chip: str, uid: str, path: str) -> None:
-    """Raise `InputError` when the folder's backup is of another chip than the connected one."""
-    told = {uid, manifest.uid} - {"unknown"}
-    if chip != manifest.chip or len(told) > 1:
+def require_same_chip(manifest: Manifest, who: Identity, path: str) -> None:
+    """Raise `InputError` when the folder's backup is known to be of another chip than the connected one."""
+    told = {u for u in (who.uid, manifest.uid) if u is not None}
+    if who.chip != manifest.chip or len(told) > 1:
         raise InputError(
-            f"the backup is of another chip ({manifest.chip} {manifest.uid}), connected is {chip} {uid}",
+            f"the backup is of another chip ({manifest.chip}, UID {manifest.uid or 'not known'}), connected is "
+            f"{who.chip}, UID {who.uid or 'not readable'}",
             source=path,
-            advice="connect the board that was tested; nothing was written",
+            advice="connect the board that was tested, or name a new folder for this one; nothing was written",
         )
+
+
+def require_same_banks(manifest: Manifest, who: Identity, chip: Chip, path: str) -> tuple[str, ...]:
+    """Raise `InputError` when the backup's addresses mean other cells now; return what else changed, in sentences."""
+    options = options_of(who, chip)
+    if manifest.swapped is not None and options.swapped != manifest.swapped:
+        raise InputError(
+            "the banks were exchanged (SWAP_BANK) since the backup was read: its addresses are other cells now",
+            source=path,
+            advice="exchange them back, then put the contents back; nothing was written",
+        )
+    if manifest.flash_kib is not None and who.flash_kib != manifest.flash_kib:
+        raise InputError(
+            f"the chip had {manifest.flash_kib} KiB of flash when the backup was read, and tells {who.flash_kib} now",
+            source=path,
+            advice="reset the board and try again; nothing was written",
+        )
+    now = {n: v for n, v in who.registers.items() if v is not None}
+    changed = [n.upper() for n, v in manifest.options.items() if n in now and now[n] != v]
+    return (f"option registers changed since the backup: {', '.join(changed)}",) if changed else ()
+
+
+def require_ours(reader: Reader, manifest: Manifest, data: Bytes, path: str, *, known: bool) -> None:
+    """Raise `InputError` when a sector holds what neither the backup nor a flash test put there.
+
+    With an unknown UID at least one sector must speak for the backup: it may be another board.
+    """
+    strange, telling = list[int](), False
+    for s in _sectors(reader.board.chip, manifest):
+        looks = [reader.look(s.range) for _ in range(2)]
+        before = data[s.range.start - manifest.start : s.range.stop - manifest.start]
+        ours, tells = could_be_ours([lk.data for lk in looks], before, s.range.start, looks[0].uncorrected)
+        telling |= tells
+        if not ours:
+            strange.append(s.range.start)
+    if strange:
+        places = ", ".join(f"0x{a:08X}" for a in strange[:4])
+        raise InputError(
+            f"{count_text(len(strange), 'sector')} hold what neither the backup nor the test wrote ({places}): "
+            "somebody programmed the board since, or it is another one",
+            source=path,
+            advice="keep what is there, or overwrite it with --force; nothing was written",
+        )
+    if not known and not telling:
+        raise InputError(
+            "the UID is not known, and nothing in the flash tells that it is the board of the backup",
+            source=path,
+            advice="reset the board so that it tells its UID, or use --force; nothing was written",
+        )
+
+
+def _sectors(chip: Chip, manifest: Manifest) -> list[Sector]:
+    wanted = set(manifest.sectors)
+    return [s for s in sectors_of(chip, manifest.range) if s.range.start in wanted]
 
 
 def put_back(
@@ -104,11 +187,12 @@ def put_back(
     """Compare every sector of the journal with the backup and write those that differ.
 
     Quad-words that are erased in the backup stay unprogrammed. A sector that does not take its contents is tried three
-    times, then at the slowest link speed, and named in the result.
+    times, then at the slowest link speed, and named in the result. It is back only when the second way of reading says
+    so too.
     """
     speed = board.frequency_hz
     written, failed = list[int](), list[int]()
-    sectors = [s for s in sectors_of(board.chip, manifest.range) if s.range.start in set(manifest.sectors)]
+    sectors = _sectors(board.chip, manifest)
     for i, s in enumerate(sectors):
         at = s.range.start - manifest.start
         meant = data[at : at + s.range.size]
@@ -123,6 +207,7 @@ def put_back(
                 with programmer.programming():
                     programmer.program([(s.range.start, meant)])
             except TargetError:  # the comparison says it
+                board.require_alive()
                 programmer = ByRegisters(board, reader.access, board.chip.flash.program_unit)
                 continue
             if s.range.start not in written:
@@ -136,12 +221,16 @@ def put_back(
 
 
 def _equal(reader: Reader, sector: AddressRange, meant: Bytes) -> bool:
-    """Tell whether a sector reads as the backup, in one of two reads, without an error that the ECC cannot correct."""
-    for _ in range(2):
-        look = reader.look(sector)
-        if not look.unreadable and not look.uncorrected and np.array_equal(look.data, meant):
-            return True
-    return False
+    """Tell whether a sector reads as the backup in both ways, without an error that the ECC cannot correct."""
+    looks = [reader.look(sector)]
+    if not np.array_equal(looks[0].data, meant):
+        looks.append(reader.look(sector))
+    if any(lk.uncorrected or lk.unreadable for lk in looks[-1:]):
+        return False
+    by_core = reader.second.core is not None
+    if not by_core and not np.array_equal(looks[-1].data, meant):
+        return False
+    return not reader.second.differs(sector, meant)
 
 
 def flash_test(
@@ -150,12 +239,13 @@ def flash_test(
     path: str,
     *,
     access: Access = Access.UNKNOWN,
+    force: bool = False,
     power: PowerSwitch | None = None,
     tell: Tell = lambda text: None,
     show: Callable[[Survey], None] = lambda found: None,
     progress: Progress = lambda fraction: None,
     cancel: Cancel = lambda: False,
-) -> FlashTestResult:
+) -> FlashTest:
     """Test the flash of a connected chip and put its contents back.
 
     Parameters
@@ -169,6 +259,8 @@ def flash_test(
         are put back first, and with the same plan the test goes on where it was.
     access
         Side of the flash; by default the secure one when TrustZone is on.
+    force
+        Put an interrupted test's contents back although somebody wrote to the flash since.
     power
         Turns the supply off and on while the probe is free, by asking the person for example. A virtual chip does it
         by itself.
@@ -180,26 +272,36 @@ def flash_test(
     Raises
     ------
     PermissionRefused, InputError
-        When the test must not run; nothing was erased then.
+        When the test must not run, or the disk is full; the text says whether the contents are back.
     ProbeError
-        When the link fails. The contents wait in the folder for `restore`.
-    Cancelled
-        When `cancel` said so; the contents are back.
+        When link or power fail, or sectors do not take their contents back. They wait in the folder for `restore`.
+    Cancelled, KeyboardInterrupt
+        When `cancel` said so or the person interrupts; the contents are back.
     """
     require_permission(board, plan.range)
     found = survey(board, plan, access=access)
     show(found)
     folder = Folder(path, make=True)
-    held = Held(board, found.access)
-    reader = Reader(board, found.access, found.swapped)
-    programmer, said = choose_programmer(board, plan, found.access)
-    tell(said)
-    steps = Stepper(board, plan, found, held, reader, programmer, power, tell, cancel, [said])
-    try:
-        return _Run(steps, folder, progress).go()
-    finally:
-        _quietly(programmer.close)
-        _quietly(held.release)
+    with folder.alone():
+        if folder.begun:
+            require_same_chip(folder.manifest(), found.who, path)
+        held = Held(board, found.access)
+        programmer, core, said = choose_programmer(board, plan, found.access)
+        tell(said)
+        reader = Reader(board, found.access, found.swapped, core)
+
+        def same_chip() -> None:
+            now = read_uid(board)
+            if now is not None and found.who.uid is not None and now != found.who.uid:
+                raise ProbeError(f"another chip answers now (UID {now})", advice="connect the board that was tested")
+
+        steps = Stepper(board, plan, found, held, reader, programmer, power, tell, cancel, same_chip, [said])
+        try:
+            return _Run(steps, folder, progress, force).go()
+        finally:
+            for close in (programmer.close, *([core.close] if core is not None and core is not programmer else [])):
+                _quietly(close)
+            _quietly(held.release)
 
 
 def _quietly(step: Callable[[], None]) -> None:
@@ -215,8 +317,10 @@ class _Run:
     steps: Stepper
     folder: Folder
     progress: Progress
+    force: bool
     visits: list[Visit] = field(default_factory=list)
     power_cycles: int = 0
+    outside: tuple[AddressRange, ...] = ()
 
     @property
     def board(self) -> Board:
@@ -230,7 +334,7 @@ class _Run:
     def survey(self) -> Survey:
         return self.steps.survey
 
-    def go(self) -> FlashTestResult:
+    def go(self) -> FlashTest:
         self._earlier()
         backup = read_backup(
             self.steps.reader,
@@ -242,27 +346,30 @@ class _Run:
         sectors = self._testable(backup)
         who = self.survey.who
         manifest = Manifest(
-            who.chip,
-            who.dev_id,
-            who.uid,
-            self.plan.range.start,
-            self.plan.range.stop,
-            self.survey.access.value,
-            self.plan.key,
-            tuple(s.range.start for s in sectors),
-            "",
+            chip=who.chip or "",
+            dev_id=who.dev_id or 0,
+            uid=who.uid,
+            start=self.plan.range.start,
+            stop=self.plan.range.stop,
+            access="secure" if self.survey.access is Access.SECURE else "nonsecure",
+            plan=self.plan.key,
+            sectors=tuple(s.range.start for s in sectors),
+            swapped=self.survey.swapped,
+            flash_kib=who.flash_kib,
+            options={n: v for n, v in who.registers.items() if n.endswith("_cur") and v is not None},
         )
         finished = self._resumed(manifest, backup.data)
-        if not finished:
-            manifest = self.folder.keep_backup(manifest, backup.data)
-        else:
-            manifest = self.folder.manifest()
+        manifest = self.folder.manifest() if finished else self.folder.keep_backup(manifest, backup.data)
         self.steps.tell(
             f"backup of {len(sectors)} sectors written and verified; it is decrypted firmware, keep it private"
         )
         restored = Restored()
         if sectors:
+            watch = FlashWatch(self.steps.reader.second, self.survey.visible, self.board.chip.flash.sector_size)
+            watch.remember()
             restored = self._test(sectors, manifest, backup.data, finished)
+            self.outside = watch.changed()
+            self.steps.reader.forget_ecc()
         return self._result(backup, sectors, restored)
 
     # ------------------------------------------------------------------------------------------------ before
@@ -270,23 +377,23 @@ class _Run:
         """Put back what an interrupted test left in this folder."""
         if not self.folder.begun or not self.folder.unfinished:
             return
-        manifest = self.folder.manifest()
-        require_same_chip(manifest, self.survey.who.chip, self.survey.who.uid, str(self.folder.path))
+        manifest, path = self.folder.manifest(), str(self.folder.path)
         if manifest.range != self.plan.range or manifest.access != self.survey.access.value:
             raise InputError(
                 f"an interrupted test of {manifest.range} left its contents here",
-                source=str(self.folder.path),
-                advice=f"put them back first: h5diag flashtest --probe P --restore {self.folder.path}",
+                source=path,
+                advice=f"put them back first: {self._restore_command()}",
             )
+        require_same_banks(manifest, self.survey.who, self.board.chip, path)
+        data = self.folder.backup(manifest)
+        if not self.force:
+            known = None not in (manifest.uid, self.survey.who.uid)
+            require_ours(self.steps.reader, manifest, data, path, known=known)
         self.steps.tell("an interrupted test is found here: its contents are put back first")
-        done = put_back(self.board, self.steps.programmer, self.steps.reader, manifest, self.folder.backup(manifest))
+        done = put_back(self.board, self.steps.programmer, self.steps.reader, manifest, data)
         self.folder.note("restored", ok=done.ok, written=list(done.written), failed=list(done.failed))
         if not done.ok:
-            raise InputError(
-                f"{len(done.failed)} sectors do not take their contents back",
-                advice="the backup is kept; nothing more is erased",
-                source=str(self.folder.path),
-            )
+            raise self._not_back(done)
 
     def _testable(self, backup: Backup) -> list[Sector]:
         barred = {o.start for o in (*self.survey.obstacles, *backup.obstacles)}
@@ -297,7 +404,7 @@ class _Run:
         if not self.folder.begun:
             return set()
         old = self.folder.manifest()
-        if replace(old, sha256="") != manifest or not np.array_equal(self.folder.backup(old), data):
+        if msgspec.structs.replace(old, sha256="") != manifest or not np.array_equal(self.folder.backup(old), data):
             return set()
         finished, size = set[int](), self.board.chip.flash.sector_size
         for event in self.folder.events():
@@ -335,71 +442,151 @@ class _Run:
                     visits=[v.document() for v in made.visits],
                 )
             self.folder.note("done")
-        except ProbeError as error:
-            raise self._waiting(error) from None
-        except BaseException:
-            self.steps.tell("stopping: the contents are put back")
-            self._put_back(manifest, data, speed)
-            raise
-        return self._put_back(manifest, data, speed)
+            return self._put_back(manifest, data, speed)
+        except BaseException as stopped:
+            self._stopped(stopped, manifest, data, speed)
 
-    def _put_back(self, manifest: Manifest, data: Bytes, speed: int) -> Restored:
+    def _stopped(self, stopped: BaseException, manifest: Manifest, data: Bytes, speed: int) -> NoReturn:
+        """Put the contents back whatever came, and say how it ended."""
         try:
-            self.board.set_frequency(speed)
-            if self.steps.held.was_reset():
-                self.steps.held.hold()
-            done = put_back(
-                self.board,
-                self.steps.programmer,
-                self.steps.reader,
-                manifest,
-                data,
-                progress=lambda f: self.progress(0.9 + 0.1 * f),
-            )
-        except ProbeError as error:
+            if isinstance(stopped, TargetError | ProbeError):
+                self.board.require_alive()
+        except ProbeError as error:  # without power nothing is written: the person looks at the supply first
             raise self._waiting(error) from None
-        self.folder.note("restored", ok=done.ok, written=list(done.written), failed=list(done.failed))
+        self.steps.tell("stopping: the contents are put back")
+        try:
+            try:
+                done = self._put_back(manifest, data, speed, again=not isinstance(stopped, ProbeError))
+            except ProbeError as error:
+                raise self._waiting(stopped if isinstance(stopped, ProbeError) else error) from None
+        except KeyboardInterrupt:
+            raise self._waiting(ProbeError("stopped while the contents were put back")) from None
+        if not done.ok:
+            raise self._not_back(done) from None
+        match stopped:
+            case KeyboardInterrupt() | Cancelled():
+                raise type(stopped)("the flash test was stopped; the contents are back and verified") from None
+            case ProbeError():
+                advice = f"the contents are back and verified; {stopped.advice}".rstrip("; ")
+                raise ProbeError(stopped.problem, cause=stopped.cause, advice=advice) from None
+            case InputError():
+                advice = f"the contents are back and verified; {stopped.advice}".rstrip("; ")
+                raise InputError(stopped.problem, source=stopped.source, place=stopped.place, advice=advice) from None
+        raise stopped
+
+    def _put_back(self, manifest: Manifest, data: Bytes, speed: int, *, again: bool = False) -> Restored:
+        """Put the contents back; with `again` over a new connection when the old one was cut in the middle."""
+        try:
+            done = self._written(manifest, data, speed)
+        except ProbeError as error:
+            if not again:
+                raise self._waiting(error) from None
+            reconnect(self.board, lambda: None)
+            done = self._written(manifest, data, speed)
+        with suppress(InputError):  # a full disk is told by what was written before; the contents are back
+            self.folder.note("restored", ok=done.ok, written=list(done.written), failed=list(done.failed))
         self.steps.tell(
-            "the contents are back and verified"
-            if done.ok
-            else f"{len(done.failed)} sectors do not take their contents back: {self.folder.path} keeps them"
+            "the contents are back and verified" if done.ok else f"contents not back: {self.folder.path} keeps them"
         )
         return done
+
+    def _written(self, manifest: Manifest, data: Bytes, speed: int) -> Restored:
+        self.board.set_frequency(speed)
+        self.steps.same_chip()
+        if self.steps.held.was_reset():
+            self.steps.held.hold()
+        return put_back(
+            self.board,
+            self.steps.programmer,
+            self.steps.reader,
+            manifest,
+            data,
+            progress=lambda f: self.progress(0.9 + 0.1 * f),
+        )
+
+    def _restore_command(self) -> str:
+        return f"h5diag flashtest --probe {self.board.name} --restore {self.folder.path}"
 
     def _waiting(self, error: ProbeError) -> ProbeError:
         return ProbeError(
             error.problem,
             cause=error.cause,
-            advice=f"the contents of {self.plan.range} wait in {self.folder.path}: put them back with "
-            f"h5diag flashtest --probe {self.board.name} --restore {self.folder.path}",
+            advice=f"the contents of {self.plan.range} are not back, they wait in {self.folder.path}: when the board "
+            f"answers again put them back with {self._restore_command()}",
+        )
+
+    def _not_back(self, done: Restored) -> ProbeError:
+        places = ", ".join(f"0x{a:08X}" for a in done.failed[:8]) + (" ..." if len(done.failed) > 8 else "")
+        return ProbeError(
+            f"{count_text(len(done.failed), 'sector')} of {done.sectors} do not take their contents back: {places}",
+            advice=f"the others are back; {self.folder.path} keeps the backup, try again with {self._restore_command()}",
         )
 
     # ------------------------------------------------------------------------------------------------ after
-    def _result(self, backup: Backup, sectors: list[Sector], restored: Restored) -> FlashTestResult:
-        s = self.survey
-        conditions = Conditions(
-            s.tzen,
-            s.product_state,
-            s.wrp,
-            s.who.rev_id,
-            s.voltage_mv,
-            tuple(dict.fromkeys(t.speed_hz for t in self.plan.steps)) if sectors else (),
-            self.plan.rounds if sectors else 0,
-            self.power_cycles,
-        )
-        found = classify(self.board.chip, self.plan, self.visits, backup, s.obstacles)
+    def _result(self, backup: Backup, sectors: list[Sector], restored: Restored) -> FlashTest:
+        s, remarks = self.survey, self.steps.remarks
+        asked = dict.fromkeys(t.speed_hz for t in self.plan.steps) if sectors else {}
+        speeds = tuple(dict.fromkeys(self.steps.true_hz.get(hz, hz) for hz in asked))
+        if len(speeds) < len(asked):
+            remarks.append(
+                "the probe makes the same of several --speeds: they are one speed ("
+                + ", ".join(f"{hz / 1e6:g} MHz" for hz in speeds)
+                + ")"
+            )
         if self.steps.resets:
-            self.steps.remarks.append(f"the chip was reset {self.steps.resets} times during the test")
-        result = FlashTestResult(
-            self.plan,
-            self.board.chip,
-            restored.ok,
-            conditions,
-            found,
-            self.plan.erase_cycles if sectors else 0,
-            self.steps.programmer.way,
-            s.access,
-            (*s.warnings, *self.steps.remarks),
+            remarks.append(f"the chip was reset {self.steps.resets} times during the test")
+        if self.outside:
+            remarks.append(
+                "outside of the tested range the flash changed meanwhile: "
+                + ", ".join(map(str, self.outside))
+                + "; no backup of it was made"
+            )
+        found = classify(self.board.chip, self.plan, self.visits, backup, s.obstacles)
+        result = FlashTest(
+            bounds=(self.plan.range.start, self.plan.range.stop),
+            restored=restored.ok and not self.outside,
+            conditions=Conditions(
+                tzen=s.tzen,
+                product_state=s.product_state,
+                wrp=tuple((r.start, r.stop) for r in s.wrp),
+                rev_id=s.who.rev_id,
+                voltage_mv=s.voltage_mv,
+                swd_hz=speeds,
+                rounds=self.plan.rounds if sectors else 0,
+                power_cycles=self.power_cycles,
+                second_path=self.steps.reader.second.name,
+            ),
+            sectors=tuple(_completed(found, self.steps.true_hz)),
+            fault_count=sum(len(f.faults) for f in found),
+            chip=self.board.chip.name,
+            sector_size=self.board.chip.flash.sector_size,
+            level=self.plan.level.value,
+            patterns=tuple(dict.fromkeys(t.pattern for t in self.plan.steps)),
+            way=self.steps.programmer.way.value,
+            access=s.access.value,
+            erase_cycles=self.plan.erase_cycles if sectors else 0,
+            rated_cycles=rated_cycles(self.board.chip)[0],
+            outside=tuple((r.start, r.stop) for r in self.outside),
+            remarks=(*s.warnings, *remarks),
+            folder=str(self.folder.path),
         )
-        self.folder.keep_result(result.document())
+        try:
+            self.folder.keep_result(result)
+        except InputError as error:
+            return msgspec.structs.replace(result, remarks=(*result.remarks, f"result.json was not written: {error}"))
         return result
+
+
+def _completed(sectors: Iterable[SectorTest], true_hz: dict[int, int]) -> Iterable[SectorTest]:
+    """Yield the sectors with the true link speeds and the level at which each fault sits."""
+    replace = msgspec.structs.replace
+    for s in sectors:
+        faults = tuple(
+            replace(
+                f,
+                swd_hz=tuple(sorted({true_hz.get(hz, hz) for hz in f.swd_hz})),
+                level=fault_models().kind(f.kind).level,
+            )
+            for f in s.faults
+        )
+        yield replace(s, faults=faults)

@@ -11,11 +11,11 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
+from h5diag.case.records import Fault
 from h5diag.memory import AddressRange, Bytes
 from h5diag.probe.flashtest.patterns import UNIT, pattern
-from h5diag.probe.flashtest.plan import Step, TestPlan
+from h5diag.probe.flashtest.plan import MARCH, Step, TestPlan
 from h5diag.probe.flashtest.reading import Reading, Visit
-from h5diag.probe.flashtest.result import NO_BIT, FoundFault
 
 KINDS = (
     "stuck-at-0",
@@ -138,6 +138,7 @@ class Checked:
     corrected: tuple[int, ...]
     uncorrected: tuple[int, ...]
     flicker: tuple[int, ...]
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -201,12 +202,16 @@ def gather(
     for v in visits:
         step = steps[v.step]
         programmed = pattern(step.pattern, sector.start, sector.size, step.round - 1)
-        wanted = [(v.erased, blank, True), (v.programmed, programmed, False)]
+        wanted = [(v.erased, blank, True, False), (v.programmed, programmed, False, False)]
+        if step.pattern == MARCH:
+            wanted.append((v.held, programmed, False, True))
         if v.again or (step.last_of_round and step.round < plan.rounds and plan.power_cycles):
-            wanted.append((v.again, programmed, False))
-        for reading, meant, erased in wanted:
+            wanted.append((v.again, programmed, False, False))
+        for reading, meant, erased, held in wanted:
             got = meant ^ reading.wrong if reading.wrong.size else meant
-            readings.append(Checked(step, erased, meant, got, reading.corrected, reading.uncorrected, reading.flicker))
+            readings.append(
+                Checked(step, erased, meant, got, reading.corrected, reading.uncorrected, reading.flicker, held)
+            )
         outside += [(step, a) for a in v.outside]
     return SectorEvidence(sector, before, tuple(readings), noticed or Reading(), tuple(outside))
 
@@ -231,7 +236,7 @@ def _unchanged(a: Bytes, b: Bytes, which: npt.NDArray[np.bool_]) -> bool:
     return bool(same.mean() >= fault_models().same_share)
 
 
-def whole_sector(e: SectorEvidence) -> FoundFault | None:
+def whole_sector(e: SectorEvidence) -> Fault | None:
     """Return a fault of the whole sector: erase or programming never does anything."""
     held, erases, programs, steps = e.before, list[bool](), list[bool](), list[Checked]()
     previous: Checked | None = None
@@ -246,23 +251,23 @@ def whole_sector(e: SectorEvidence) -> FoundFault | None:
     times = e.repetition(steps)
     if erases and all(erases):
         more = " and programming changes nothing" if all(programs) else ""
-        return FoundFault("dead-sector", e.range.start, NO_BIT, f"an erase leaves the sector as it was{more}", *times)
+        return Fault("dead-sector", e.range.start, None, f"an erase leaves the sector as it was{more}", *times)
     if programs and all(programs):
         if not erases:
-            return FoundFault(
+            return Fault(
                 "dead-sector",
                 e.range.start,
-                NO_BIT,
+                None,
                 "nothing can be programmed; whether it erases cannot be told, as it was blank",
                 *times,
             )
-        return FoundFault(
-            "ignored-program", e.range.start, NO_BIT, "it erases, but no quad-word takes what is programmed", *times
+        return Fault(
+            "ignored-program", e.range.start, None, "it erases, but no quad-word takes what is programmed", *times
         )
     return None
 
 
-def find_aliases(e: SectorEvidence) -> tuple[list[FoundFault], Quads]:
+def find_aliases(e: SectorEvidence) -> tuple[list[Fault], Quads]:
     """Return address lines that do not work, told from the pattern of addresses, and the quad-words they spoil."""
     lines: dict[int, list[tuple[int, Checked]]] = {}
     for r in e.readings:
@@ -277,10 +282,10 @@ def find_aliases(e: SectorEvidence) -> tuple[list[FoundFault], Quads]:
         spoilt |= quads
         first = e.range.start + UNIT * min(quads)
         out.append(
-            FoundFault(
+            Fault(
                 "alias",
                 first,
-                NO_BIT,
+                None,
                 f"{len(quads)} quad-words share their cells with those at 0x{first ^ x:08X}.. ({_line_text(x)})",
                 *e.repetition([r for _, r in hits]),
             )
@@ -288,10 +293,10 @@ def find_aliases(e: SectorEvidence) -> tuple[list[FoundFault], Quads]:
     for other in sorted({a for _, a in e.outside}):
         steps = [s for s, a in e.outside if a == other]
         out.append(
-            FoundFault(
+            Fault(
                 "alias",
                 e.range.start,
-                NO_BIT,
+                None,
                 "what is written here shows outside of the range at "
                 f"0x{other:08X} ({_line_text(e.range.start ^ other)})",
                 len({s.round for s in steps}),
@@ -324,7 +329,32 @@ def _partner(quad: Bytes, own: int) -> int:
     return x if not x & UNIT - 1 and x < 1 << 24 else 0
 
 
-def find_ignored(e: SectorEvidence, spoilt: Quads) -> tuple[list[FoundFault], Quads]:
+def find_disturbed(e: SectorEvidence) -> tuple[list[Fault], Quads]:
+    """Return what was lost while the sector only held its data: neighbours were erased, or it was read many times."""
+    bits: dict[tuple[int, int], list[Checked]] = {}
+    whole: list[Checked] = []
+    for before, r in zip(e.readings, e.readings[1:], strict=False):
+        if not r.held or r.got is r.meant:
+            continue
+        if _blank(r.got).mean() >= fault_models().same_share and not _blank(before.got).any():
+            whole.append(r)
+            continue
+        lost = np.where(np.repeat(e.trusted(r), UNIT), (r.got ^ r.meant) & ~(before.got ^ before.meant), 0)
+        for i in np.flatnonzero(lost)[: fault_models().most_faults]:
+            for bit in range(8):
+                if int(lost[i]) >> bit & 1:
+                    bits.setdefault((int(i), bit), []).append(r)
+    if whole:
+        detail = "an erase of another sector of the range erases this one too"
+        return [Fault("alias", e.range.start, None, detail, *e.repetition(whole))], set(range(e.range.size // UNIT))
+    detail = "changes while it only holds its data: neighbouring sectors were erased, or it was read a hundred times"
+    return [
+        Fault("coupling", e.range.start + (i & ~3), 8 * (i & 3) + bit, detail, *e.repetition(showing))
+        for (i, bit), showing in bits.items()
+    ], {i // UNIT for i, _ in bits}
+
+
+def find_ignored(e: SectorEvidence, spoilt: Quads) -> tuple[list[Fault], Quads]:
     """Return quad-words that stay erased whenever they are programmed."""
     count = e.range.size // UNIT
     silent, tried = np.ones(count, np.bool_), np.zeros(count, np.int64)
@@ -337,14 +367,12 @@ def find_ignored(e: SectorEvidence, spoilt: Quads) -> tuple[list[FoundFault], Qu
     quads = {int(q) for q in np.flatnonzero(silent)} - spoilt
     programs = [r for r in e.readings if not r.after_erase]
     return [
-        FoundFault(
-            "ignored-program", e.range.start + UNIT * q, NO_BIT, "the quad-word stays erased", *e.repetition(programs)
-        )
+        Fault("ignored-program", e.range.start + UNIT * q, None, "the quad-word stays erased", *e.repetition(programs))
         for q in sorted(quads)
     ], quads
 
 
-def find_bits(e: SectorEvidence, spoilt: Quads) -> list[FoundFault]:
+def find_bits(e: SectorEvidence, spoilt: Quads) -> list[Fault]:
     """Return the bits that read wrong and are not explained by more, each named by the table."""
     wrong = np.zeros(e.range.size, np.uint8)
     for r in e.readings:
@@ -357,7 +385,7 @@ def find_bits(e: SectorEvidence, spoilt: Quads) -> list[FoundFault]:
     return [_one_bit(e, at, bit) for at, bit in places[: most + 1]]
 
 
-def _one_bit(e: SectorEvidence, at: int, bit: int) -> FoundFault:
+def _one_bit(e: SectorEvidence, at: int, bit: int) -> Fault:
     erased, ones, zeros = list[bool](), list[bool](), list[bool]()
     showing: list[Checked] = []
     for r in e.readings:
@@ -373,7 +401,7 @@ def _one_bit(e: SectorEvidence, at: int, bit: int) -> FoundFault:
     if row.kind == "coupling":
         detail += _aggressor(e, at, bit)
     detail += f"; wrong in {len(showing)} of {len(e.readings)} readings"
-    return FoundFault(row.kind, e.range.start + (at & ~3), 8 * (at & 3) + bit, detail, *e.repetition(showing))
+    return Fault(row.kind, e.range.start + (at & ~3), 8 * (at & 3) + bit, detail, *e.repetition(showing))
 
 
 def _share(wrong: list[bool]) -> str:

@@ -14,7 +14,7 @@ from h5diag.errors import Cancelled, PermissionRefused, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes, Cancel
 from h5diag.probe.board import Board, own_power_switch, reconnect
 from h5diag.probe.flashtest.patterns import ROW, ordered, pattern
-from h5diag.probe.flashtest.plan import Step, TestPlan, Way
+from h5diag.probe.flashtest.plan import DISTURB_READS, MARCH, Step, TestPlan, Way
 from h5diag.probe.flashtest.programmer import ByRegisters, FlashError, Programmer
 from h5diag.probe.flashtest.reading import Reader, Reading, Visit
 from h5diag.probe.flashtest.survey import Survey
@@ -121,8 +121,12 @@ class Stepper:
         Sentences for the result.
     lost
         Sectors that are out of the test by now, and why.
+    same_chip
+        Raises when another chip is connected than the one that was backed up.
     resets
         How often the chip was reset meanwhile.
+    true_hz
+        True link speed by the one asked for.
     """
 
     board: Board
@@ -134,9 +138,11 @@ class Stepper:
     power: PowerSwitch | None
     tell: Tell
     cancel: Cancel
+    same_chip: Callable[[], None]
     remarks: list[str] = field(default_factory=list)
     lost: dict[int, str] = field(default_factory=dict)
     resets: int = 0
+    true_hz: dict[int, int] = field(default_factory=dict)
 
     def make(self, step: Step, sectors: list[Sector]) -> Made:
         """Make one step over all sectors that are not lost yet.
@@ -148,7 +154,8 @@ class Stepper:
         Cancelled
             When asked to stop.
         """
-        self.board.set_frequency(step.speed_hz)
+        self.true_hz[step.speed_hz] = self.board.set_frequency(step.speed_hz)
+        self.same_chip()
         chosen = [
             sectors[i]
             for i in ordered(len(sectors), step.order, step.number)
@@ -161,6 +168,8 @@ class Stepper:
         if self.plan.wait_s:
             time.sleep(self.plan.wait_s)
         self._look(chosen, visits, step, "programmed")
+        if step.pattern == MARCH:
+            self._march(chosen, visits, step)
         if step.pattern == "address":
             self._outside(sectors, visits)
         cycled = step.last_of_round and step.round < self.plan.rounds and self._power_cycle()
@@ -193,7 +202,7 @@ class Stepper:
         """Take sectors until none is left or the chip was reset; then return True."""
         while todo:
             if self.cancel():
-                raise Cancelled("the flash test was stopped; the contents are back")
+                raise Cancelled("the flash test was stopped")
             s = todo.popleft()
             start = s.range.start
             try:
@@ -201,6 +210,7 @@ class Stepper:
             except FlashError as error:
                 visits[start] = replace(visits[start], flags=error.flags, lost=_refused(error))
             except TargetError as error:
+                self.board.require_alive()  # a moment without power looks like a fault of the bus
                 visits[start] = replace(visits[start], lost=f"the bus refused ({error.problem})")
                 if self.programmer.way is Way.ALGORITHM:
                     raise
@@ -237,12 +247,31 @@ class Stepper:
             if visit.lost:
                 continue
             if self.cancel():
-                raise Cancelled("the flash test was stopped; the contents are back")
+                raise Cancelled("the flash test was stopped")
             meant = blank if phase == "erased" else self._meant(s.range, step)
             reads = 1 if phase == "erased" else self.plan.reads
-            judged = self.reader.compare(s.range, meant, reads, min(self.plan.speeds_hz))
-            changes: dict[str, Reading | str] = {phase: judged.reading, "lost": judged.lost}
+            judged = self.reader.compare(s.range, meant, reads, min(self.plan.speeds_hz), step.round)
+            before: Reading = getattr(visit, phase)
+            changes: dict[str, Reading | str] = {phase: before or judged.reading, "lost": judged.lost}
             visits[s.range.start] = replace(visit, **changes)  # type: ignore[arg-type]
+
+    def _march(self, sectors: list[Sector], visits: dict[int, Visit], step: Step) -> None:
+        """Erase the even sectors while the odd ones hold their zeros, and the other way round; then read one often.
+
+        What an erase takes with it beside its own sector, one cell or all of them, shows nowhere else.
+        """
+        order = sorted(sectors, key=lambda s: s.range.start)
+        for first in (0, 1):
+            erased, held = order[first::2], order[1 - first :: 2]
+            self._each(erased, visits, "erasing", self._erase)
+            self._look(held, visits, step, "held")
+            self._look(erased, visits, step, "erased")
+            self._each(erased, visits, "programming", lambda s, v: self._program(s, v, step))
+        often = next((s for s in order if not visits[s.range.start].lost), None)
+        if often is not None:
+            for _ in range(DISTURB_READS):
+                self.reader.look_once(often.range)
+            self._look([often], visits, step, "held")
 
     def _outside(self, sectors: list[Sector], visits: dict[int, Visit]) -> None:
         """Look for a sector's own addresses at the places that one stuck address line would lead to."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from h5diag.case.records import Identity
 from h5diag.chip import Chip, Sector
 from h5diag.errors import InputError, PermissionRefused
-from h5diag.evidence.texts import RawRegister
-from h5diag.measure.options import OptionBytes, decode_registers
+from h5diag.measure.options import OptionBytes
 from h5diag.memory import Access, AddressRange, merged
-from h5diag.probe.board import Board, Identification, identify, supply_mv
+from h5diag.probe.board import Board, identify, supply_mv
+from h5diag.probe.board.identity import options_of
 from h5diag.probe.flashtest.plan import TestPlan
 
 _LOCKED, _OPEN, _HIDING_LEVEL = 0xB4, 0xED, 2
@@ -19,11 +20,12 @@ DUMP_FIRST = "dump first: a regression erases everything"
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why a sector is not tested; `protected` when it is write protection."""
+    """Why a sector is not tested; `protected` when it is write protection, `hidden` when it reads as zeros."""
 
     start: int
     reason: str
     protected: bool = False
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +43,26 @@ class Survey:
     wrp
         Write-protected ranges within the range, canonical.
     voltage_mv
-        Supply as the probe measures it, 0 when it does not.
+        Supply as the probe measures it; None when it does not.
     swapped
         SWAP_BANK.
     obstacles
         Sectors that are not tested, and why.
+    visible
+        Sectors outside of the range that this reader may see: they are watched.
     warnings
         What a person should know before saying yes.
     """
 
-    who: Identification
+    who: Identity
     access: Access
-    tzen: int
-    product_state: int
+    tzen: int | None
+    product_state: int | None
     wrp: tuple[AddressRange, ...]
-    voltage_mv: int
+    voltage_mv: int | None
     swapped: bool
     obstacles: tuple[Obstacle, ...]
+    visible: tuple[AddressRange, ...]
     warnings: tuple[str, ...]
 
 
@@ -87,15 +92,16 @@ def survey(board: Board, plan: TestPlan, *, access: Access = Access.UNKNOWN) -> 
     require_permission(board, plan.range)
     who = identify(board)
     require_open(chip, who)
-    options = decode_registers((RawRegister(v, name=n) for n, v in who.registers if n.endswith("_CUR")), chip)
-    tzen = _known(options, "TZEN") if chip.trustzone else 0
+    options = options_of(who, chip)
+    tzen = options.value("TZEN")
     used = access
     if access is Access.UNKNOWN:
         used = Access.SECURE if tzen == chip.tzen_on else Access.NONSECURE
     if used is Access.SECURE and not board.secure_allowed:
         raise PermissionRefused("the chip does not allow secure accesses now", advice=DUMP_FIRST)
-    swapped = _known(options, "SWAP_BANK") == 1
-    obstacles = _obstacles(board, plan, options, who, used, swapped)
+    swapped = options.value("SWAP_BANK") == 1
+    everywhere = _obstacles(board, options, who, used, swapped)
+    hidden = {o.start for o in everywhere if o.hidden}
     wrp = tuple(
         r.intersection(plan.range) for r in on_the_bus(chip, options.wrp_ranges, swapped) if r.overlaps(plan.range)
     )
@@ -103,11 +109,12 @@ def survey(board: Board, plan: TestPlan, *, access: Access = Access.UNKNOWN) -> 
         who,
         used,
         tzen,
-        _known(options, chip.state_option),
+        options.value(chip.state_option),
         wrp,
         supply_mv(board),
         swapped,
-        obstacles,
+        tuple(o for o in everywhere if o.start in plan.range),
+        tuple(s.range for s in chip.sectors if s.range.start not in hidden and not plan.range.covers(s.range)),
         _warnings(chip, plan, options),
     )
 
@@ -123,22 +130,25 @@ def require_permission(board: Board, wanted: AddressRange) -> None:
     board.permissions.require("halt")
 
 
-def require_open(chip: Chip, who: Identification) -> None:
+def require_open(chip: Chip, who: Identity) -> None:
     """Raise unless the chip is the one described, knows product states, and is in Open."""
     if chip.state_option != "PRODUCT_STATE":
         raise InputError(f"the flash test knows the STM32H5 only, not {chip.title}")
     if who.chip != chip.name:
+        dev_id = "not readable" if who.dev_id is None else f"0x{who.dev_id:03X}"
+        raise InputError(f"the chip is not {chip.title} (DEV_ID {dev_id})", advice="name the right one with --chip")
+    if who.flash_kib is None:
         raise InputError(
-            f"the chip is not {chip.title} (DEV_ID 0x{who.dev_id:03X})", advice="name the right one with --chip"
+            "the chip does not tell its flash size, so where its banks begin is not known: nothing is erased",
+            advice="its boot code may be running: reset the board and try again, or connect under reset first",
         )
-    if who.flash_kib and who.flash_kib * 1024 != chip.flash.size:
+    if who.flash_kib * 1024 != chip.flash.size:
         raise InputError(
             f"the chip says {who.flash_kib} KB of flash, {chip.title} has {chip.flash.size // 1024}",
             advice="name the right one with --chip: the banks begin elsewhere",
         )
-    states = [o.value for o in who.options if o.name == chip.state_option]
-    if states != [_OPEN]:
-        told = who.product_state if states else "unknown"
+    if who.product_state != _OPEN:
+        told = who.product_state_text or "not known"
         raise PermissionRefused(
             f"the flash is tested in product state Open only, and this chip is in {told}",
             advice=f"{DUMP_FIRST}; nothing was changed",
@@ -161,50 +171,47 @@ def sectors_of(chip: Chip, where: AddressRange) -> tuple[Sector, ...]:
     return tuple(s for s in chip.sectors if where.covers(s.range))
 
 
-def _known(options: OptionBytes, name: str) -> int:
-    value = options.value(name)
-    return -1 if value is None else value
-
-
 def _obstacles(
-    board: Board, plan: TestPlan, options: OptionBytes, who: Identification, access: Access, swapped: bool
+    board: Board, options: OptionBytes, who: Identity, access: Access, swapped: bool
 ) -> tuple[Obstacle, ...]:
     chip = board.chip
     wrp, edata, hidden = (
         on_the_bus(chip, r, swapped) for r in (options.wrp_ranges, options.edata_ranges, options.hdp_ranges)
     )
     secure = on_the_bus(chip, (*options.secure_ranges, *_by_block(board, options, access)), swapped)
-    locks = {side: _known(options, f"{side}BOOT_LOCK") == _LOCKED for side in ("SEC", "NS")}
-    boots = {chip.canonical(_known(options, f"{side}BOOTADD") << 8): side for side in locks if locks[side]}
-    level = _hdp_level(who)
+    locks = {side: options.value(f"{side}BOOT_LOCK") == _LOCKED for side in ("SEC", "NS")}
+    boots = {
+        chip.canonical(value << 8): side
+        for side in locks
+        if locks[side] and (value := options.value(f"{side}BOOTADD")) is not None
+    }
+    level = who.registers.get("hdpl", 0)
+    level = 3 if level is None else level
     out = []
-    for s in sectors_of(chip, plan.range):
+    for s in chip.sectors:
         within = [any(r.overlaps(s.range) for r in ranges) for ranges in (wrp, edata, hidden, secure)]
         boot = next((side for a, side in boots.items() if a in s.range), "")
         if within[0]:
             out.append(Obstacle(s.range.start, "write-protected by the option bytes (WRP)", protected=True))
         elif within[1]:
-            out.append(Obstacle(s.range.start, "belongs to the high-cycle data area (EDATA)"))
+            out.append(Obstacle(s.range.start, "belongs to the high-cycle data area (EDATA)", hidden=True))
         elif within[2] and locks["SEC"]:
-            out.append(Obstacle(s.range.start, "HDP area, and SECBOOT_LOCK is set"))
+            out.append(Obstacle(s.range.start, "HDP area, and SECBOOT_LOCK is set", hidden=True))
         elif within[2] and level >= _HIDING_LEVEL:
-            out.append(Obstacle(s.range.start, f"hidden: HDP area at level {level}"))
+            out.append(Obstacle(s.range.start, f"hidden: HDP area at level {level}", hidden=True))
         elif boot:
             out.append(Obstacle(s.range.start, f"boot area, and {boot}BOOT_LOCK is set"))
-        elif _known(options, "TZEN") == chip.tzen_on and within[3] != (access is Access.SECURE):
+        elif options.trustzone and within[3] != (access is Access.SECURE):
             own = "secure" if within[3] else "non-secure"
-            out.append(Obstacle(s.range.start, f"{own} sector, and the accesses are {access.value}: it reads as zeros"))
+            why = f"{own} sector, and the accesses are {access.value}: it reads as zeros"
+            out.append(Obstacle(s.range.start, why, hidden=True))
     return tuple(out)
-
-
-def _hdp_level(who: Identification) -> int:
-    return {0xB4: 0, 0x51: 1, 0x8A: 2, 0x6F: 3}.get(dict(who.registers).get("HDPL", 0xB4), 3)
 
 
 def _by_block(board: Board, options: OptionBytes, access: Access) -> tuple[AddressRange, ...]:
     """Return the sectors that SECBB makes secure, in physical banks; the registers are seen from the secure side."""
     chip, out = board.chip, []
-    if access is not Access.SECURE or _known(options, "TZEN") != chip.tzen_on:
+    if access is not Access.SECURE or not options.trustzone:
         return ()
     size, per_bank = chip.flash.sector_size, chip.flash.bank_size // chip.flash.sector_size
     for number, bank in enumerate(chip.banks, 1):
@@ -220,8 +227,8 @@ def _by_block(board: Board, options: OptionBytes, access: Access) -> tuple[Addre
 def _warnings(chip: Chip, plan: TestPlan, options: OptionBytes) -> tuple[str, ...]:
     out = []
     for name in ("SECBOOTADD", "NSBOOTADD"):
-        value = _known(options, name)
-        if value > 0 and chip.canonical(value << 8) in plan.range:
+        value = options.value(name)
+        if value and chip.canonical(value << 8) in plan.range:
             out.append(
                 f"the boot code ({name} 0x{value << 8:08X}) is in the range: until the contents are back the"
                 " board does not boot"

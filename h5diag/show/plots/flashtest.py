@@ -6,8 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from h5diag.probe.flashtest import NO_BIT, FlashTestResult
+from h5diag.case.records import FlashTest
 from h5diag.show.plots import style
+from h5diag.text import size_text
 
 LOOKS = {
     "good": style.Look("#CFE8DD", "", style.GREEN, "good: nothing found"),
@@ -18,7 +19,7 @@ _COLUMNS, MOST_NAMED = 32, 24
 _BITS = 32
 
 
-def plot_sectors(result: FlashTestResult, *, ax: Axes | None = None) -> Axes:
+def plot_sectors(result: FlashTest, *, ax: Axes | None = None) -> Axes:
     """Draw every sector of the range by its verdict, and a row of marks for each kind of fault that was found.
 
     Parameters
@@ -75,9 +76,9 @@ def plot_sectors(result: FlashTestResult, *, ax: Axes | None = None) -> Axes:
         rotation_mode="anchor",
         family="monospace",
     )
-    kib = result.chip.flash.sector_size // 1024
+    each = size_text(result.sector_size) if result.sector_size else "one"
     ax.set_xlabel(
-        f"sector, {kib} KB each" + (f"; {per} in a column" if per > 1 else "") + ", by its first address", fontsize=8.5
+        f"sector, {each} each" + (f"; {per} in a column" if per > 1 else "") + ", by its first address", fontsize=8.5
     )
     handles = [
         Patch(facecolor=k.face, edgecolor=k.line, hatch=k.hatch, label=k.label)
@@ -88,7 +89,7 @@ def plot_sectors(result: FlashTestResult, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_fault_bits(result: FlashTestResult, *, ax: Axes | None = None) -> Axes:
+def plot_fault_bits(result: FlashTest, *, ax: Axes | None = None) -> Axes:
     """Draw how many faults sit at each bit of the 32-bit word: a line of the data path shows as one high bar.
 
     Parameters
@@ -106,7 +107,7 @@ def plot_fault_bits(result: FlashTestResult, *, ax: Axes | None = None) -> Axes:
     """
     if ax is None:
         ax = style.new_axes(9.0, 2.8)
-    known = [f for f in result.faults if f.bit != NO_BIT]
+    known = [f for f in result.faults if f.bit is not None]
     without = len(result.faults) - len(known)
     style.tidy(ax, "Faults by bit of the word" + (f" ({without} more have no known bit)" if without else ""))
     if not known:
@@ -115,7 +116,7 @@ def plot_fault_bits(result: FlashTestResult, *, ax: Axes | None = None) -> Axes:
         return ax
     falls, rises = [0] * _BITS, [0] * _BITS
     for f in known:
-        (rises if f.kind == "stuck-at-1" else falls)[f.bit] += 1
+        (rises if f.kind == "stuck-at-1" else falls)[f.bit or 0] += 1
     at = list(range(_BITS))
     bars = [
         ax.bar(

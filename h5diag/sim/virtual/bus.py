@@ -19,6 +19,8 @@ Bytes = npt.NDArray[np.uint8]
 RCC_RSR = 0x44020CF4
 """Reset flags, cleared by writing bit 23 (CM RCC_TypeDef.RSR)."""
 
+_CODE_ALIAS = {2: 0x16000000, 3: 0x22000000}
+"""What lies between an SRAM at 0x2000_0000 (secure 0x3000_0000) and its alias at 0x0A00_0000 (0x0E00_0000)."""
 _PERIPHERALS = ((0x44020C00, 0x400), (0x44000400, 0x100), (0x44024000, 0x400))
 
 
@@ -68,9 +70,11 @@ class Bus:
         for region in chip.regions:
             reader = self._memory(region.name, region.kind, identity)
             if reader:
-                self._areas.append((region.base, region.size, reader))
-                if region.secure_base:
-                    self._areas.append((region.secure_base, region.size, reader))
+                for base in (region.base, region.secure_base):
+                    if base:
+                        self._areas.append((base, region.size, reader))
+                        if region.kind == "ram" and base >> 28 in (2, 3):  # the code bus sees the SRAMs too
+                            self._areas.append((base - _CODE_ALIAS[base >> 28], region.size, reader))
         self._mask_generation = -1
         self._masks: tuple[Bytes, Bytes] = (np.empty(0, np.uint8), np.empty(0, np.uint8))
 
@@ -170,8 +174,9 @@ class Bus:
             self.dirty = True
             return
         for region in self.chip.regions:
-            for base in (region.base, region.secure_base):
-                if region.kind == "ram" and base and 0 <= address - base <= region.size - len(data):
+            bases = [b for b in (region.base, region.secure_base) if b]
+            for base in (*bases, *(b - _CODE_ALIAS[b >> 28] for b in bases if b >> 28 in (2, 3))):
+                if region.kind == "ram" and 0 <= address - base <= region.size - len(data):
                     self._ram[region.name][address - base :][: len(data)] = np.frombuffer(data, np.uint8)
                     return
         if len(data) % 4 or address % 4:
@@ -221,7 +226,7 @@ class Bus:
         if 0xE00E0000 <= address < 0xE00E1000:
             return SYSTEM_TABLES.get(address, 0)
         base = address & 0xFFFFF000
-        if base in (0xE0044000, 0xE00E4000):
+        if base in (0xE0044000, 0xE00E4000, 0x44024000):
             return self.words.get(address - base + self.chip.identity.idcode[0], 0)
         raise BusFault(address)
 

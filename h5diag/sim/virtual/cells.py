@@ -65,6 +65,8 @@ class Cells:
         self.slow: dict[int, float] = {}
         self._alias: list[tuple[int, int, int, int]] = []
         self._couplings: dict[int, list[tuple[int, int]]] = {}
+        self._far_erases: list[tuple[int, int, int]] = []
+        self._far_programs: list[tuple[int, int, int]] = []
         self._flicker = np.random.default_rng(setup.seed)
         stuck: list[tuple[int, int, int]] = []
         cells: list[tuple[int, int, int]] = []
@@ -108,6 +110,10 @@ class Cells:
                 top = max(5, (stop - start).bit_length() - 1)
                 bit = rng.randrange(4, top) if fault.setting("bit") == RANDOM else fault.whole("bit")
                 self._alias.append((start, stop, bit, fault.whole("value")))
+            case FaultKind.FAR_ERASE:
+                self._far_erases.append((start, stop, fault.whole("distance")))
+            case FaultKind.FAR_PROGRAM:
+                self._far_programs.append((start, stop, fault.whole("distance")))
             case FaultKind.COUPLING:
                 distance = fault.whole("distance") * self.unit
                 for _ in range(fault.whole("count")):
@@ -195,6 +201,9 @@ class Cells:
             return
         self.data[offset : offset + self.unit] &= data
         self.marks[offset // self.unit] = WRITTEN
+        for start, stop, distance in self._far_programs:
+            if start <= offset < stop and offset + distance + self.unit <= self.data.size:
+                self.data[offset + distance : offset + distance + self.unit] &= data
         for victim, bit in self._couplings.get(offset, ()):
             if not data[bit // 8] >> bit % 8 & 1 and victim + self.unit <= self.data.size:
                 self.data[victim + bit // 8] &= 0xFF ^ 1 << bit % 8
@@ -205,6 +214,11 @@ class Cells:
         start = self.aliased(sector * self.sector_size) // self.sector_size * self.sector_size
         if self.dead.get(sector, 0) & 1:
             return
+        for first, last, distance in self._far_erases:
+            other = (sector + distance) * self.sector_size
+            if first <= start < last and other + self.sector_size <= self.data.size:
+                self.data[other : other + self.sector_size] = 0xFF
+                self.marks[other // self.unit : (other + self.sector_size) // self.unit] = VIRGIN
         self.data[start : start + self.sector_size] = 0xFF
         self.marks[start // self.unit : (start + self.sector_size) // self.unit] = VIRGIN
 

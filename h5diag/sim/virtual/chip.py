@@ -44,7 +44,11 @@ class Cable:
         self._rng = np.random.default_rng([setup.seed, 7])
         self._faults: list[tuple[AddressRange, Fault, int]] = []
         self._unplugs: list[tuple[AddressRange, list[float]]] = []
-        self.locked = any(f.kind is FaultKind.LOCKED_PORT for f in setup.faults)
+        kinds = {f.kind for f in setup.faults}
+        self.locked = FaultKind.LOCKED_PORT in kinds
+        self.asleep = FaultKind.CORE_ASLEEP in kinds
+        self.no_reset_line = FaultKind.NO_RESET_LINE in kinds
+        self.dips: list[int] = []
         self.plugged = True
         self._bytes = 0
         for i, fault in enumerate(setup.faults):
@@ -67,6 +71,9 @@ class Cable:
             touch = fault.range != ANYWHERE and fault.setting("after") == RANDOM
             moments = [0.0 if touch else float(after * (k + 1)) for k in range(fault.whole("times"))]
             self._unplugs.append((where if touch else ANYWHERE, moments))
+        elif fault.kind is FaultKind.POWER_DIP:
+            after = rng.randrange(16, 1024) if fault.setting("after") == RANDOM else fault.whole("after")
+            self.dips += [after * (k + 1) for k in range(fault.whole("times"))]
         elif fault.kind in (
             FaultKind.BUS_FAULT,
             FaultKind.BUS_FAULT_SPORADIC,
@@ -250,8 +257,14 @@ class VirtualChip:
         self.clock = Clock()
         self.state = State(self.setup.state, self.description, board)
         cells = Cells(self.description, self.state.data, self.state.marks, self.setup)
+        kinds = {f.kind for f in self.setup.faults}
+        if FaultKind.BANK_SWAP in kinds:
+            option = self.description.register("OPTSR_CUR").field("SWAP_BANK")
+            self.state.options["OPTSR_CUR"] = option.put(self.state.options["OPTSR_CUR"], 1)
         self.flash = FlashController(self.description, cells, self.state.options, self.clock)
-        self.core = Core(board.walk, self._vector, lambda: self.reset(_SOFT_RESET))
+        self.power_ups = 0
+        self._programmed = 0
+        self.core = Core(board.walk, self._vector, lambda: self.reset(_SOFT_RESET), lambda: self.secure_debug)
         self.core.vtor, self.core.secure = board.vtor, self.flash.trustzone
         for address, value in board.fault_registers:
             self.core.memory[address] = value
@@ -268,8 +281,11 @@ class VirtualChip:
         if self.path.locked:
             words[named["DBGMCU_SR"]] = 3 | 1 << 16
         kib = self.description.flash.size // 1024
-        identity = board.uid + kib.to_bytes(2, "little") + board.package.to_bytes(2, "little")
+        kib = 0 if FaultKind.SIZE_ZERO in kinds else kib
+        uid = bytes(12) if FaultKind.UID_ZERO in kinds else board.uid
+        identity = uid + kib.to_bytes(2, "little") + board.package.to_bytes(2, "little")
         self.bus = Bus(self.description, self.flash, self.core, identity, board.hdp_level, words)
+        self.core.wake()
 
     # ------------------------------------------------------------------------------------------------ debug access
     def core_open(self, board: Board) -> bool:
@@ -293,6 +309,8 @@ class VirtualChip:
     def read(self, address: int, size: int, secure: bool) -> npt.NDArray[np.uint8]:
         """Read through the link: bus, then the faults of the way; BusFault or Unplugged."""
         self.path.touch(address, size)
+        if self.path.asleep:
+            raise BusFault(address)
         out = []
         while size > 0:
             n = min(size, _MAX_WINDOW - address % _MAX_WINDOW)
@@ -303,7 +321,14 @@ class VirtualChip:
     def write(self, address: int, data: bytes, secure: bool) -> None:
         """Write through the link; BusFault or Unplugged."""
         self.path.touch(address, len(data))
+        if self.path.asleep:
+            raise BusFault(address)
         self.bus.write(address, data, secure)
+        if self.path.dips and self.description.canonical(address) in self.description.flash_range:
+            self._programmed += len(data)
+            if self._programmed >= self.path.dips[0] * self.description.flash.program_unit:
+                self.path.dips.pop(0)
+                self.power_cycle()
         self.keep()
 
     def keep(self) -> None:
@@ -319,6 +344,7 @@ class VirtualChip:
 
     def reset(self, flag: int = _PIN_RESET) -> None:
         """System reset; flash operations under way are torn."""
+        self.path.asleep = False
         self.flash.reset()
         self.bus.words[RCC_RSR] |= flag
         self.core.vtor = self.board.vtor
@@ -327,6 +353,7 @@ class VirtualChip:
     def power_cycle(self) -> None:
         """Take the supply away and give it back: as a reset, and the SRAM forgets."""
         self.reset(_POWER_RESET)
+        self.power_ups += 1
         for region in self.description.regions:
             ram = self.bus.ram(region.name)
             if ram is not None:
@@ -334,6 +361,9 @@ class VirtualChip:
 
     def hold_reset(self, asserted: bool) -> None:
         """Drive NRST; while it is low the option registers read zero."""
+        if self.path.no_reset_line:
+            return
+        self.path.asleep = False
         if asserted and not self.bus.in_reset:
             self.flash.reset()
             self.bus.words[RCC_RSR] |= _PIN_RESET

@@ -12,7 +12,7 @@ from typing import Protocol
 DHCSR, DCRSR, DCRDR, DEMCR = 0xE000EDF0, 0xE000EDF4, 0xE000EDF8, 0xE000EDFC
 AIRCR, VTOR, DFSR, DWT_PCSR, DSCSR = 0xE000ED0C, 0xE000ED08, 0xE000ED30, 0xE000101C, 0xE000EE08
 _FP_CTRL, _DWT_CTRL = 0xE0002000, 0xE0001000
-_KEY, _VECTKEY = 0xA05F, 0x05FA
+_KEY, _VECTKEY, _TRCENA, _DAUTHSTATUS = 0xA05F, 0x05FA, 1 << 24, 0xE000EFB8
 _FIXED = {
     0xE000ED00: 0x410FD214,  # CPUID: Cortex-M33 r0p4
     0xE000ED40: 0x00000030,
@@ -85,10 +85,19 @@ class Core:
         Returns the word at an address of the vector table, for a reset.
     on_reset
         Called when the core asks for a system reset.
+    secure_debug
+        Whether the debugger may see and halt secure code now.
     """
 
-    def __init__(self, walk: tuple[int, ...], vector: Callable[[int], int], on_reset: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        walk: tuple[int, ...],
+        vector: Callable[[int], int],
+        on_reset: Callable[[], None],
+        secure_debug: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.walk, self._vector, self._on_reset = walk or (0,), vector, on_reset
+        self._secure_debug = secure_debug
         self.engine: Engine | None = None
         self.regs = [0] * 128
         self.regs[PC], self.regs[XPSR] = self.walk[0], 0x01000000
@@ -97,7 +106,7 @@ class Core:
         self.memory: dict[int, int] = {}
         self.halted = self.in_reset = False
         self._enabled = self._reset_seen = False
-        self._demcr = self._dfsr = self._step = self._dcrdr = 0
+        self._demcr = self._dfsr = self._step = self._dcrdr = self._breakpoints = 0
 
     def reset(self, asserted: bool = False) -> None:
         """Reset the core; with `asserted` it stays in reset until `release`."""
@@ -112,8 +121,18 @@ class Core:
         self.in_reset = False
         self.regs[SP], self.regs[PC] = self._vector(self.vtor), self._vector(self.vtor + 4) & ~1
         self._step = 0
-        if self._demcr & 1 and self._enabled:
+        if self._demcr & 1 and self._enabled and not self._hidden:
             self.halted, self._dfsr = True, self._dfsr | 8
+
+    def wake(self) -> None:
+        """Give the running program a stack and somewhere to return to: a core that ran has both."""
+        self.regs[SP] = self._vector(self.vtor)
+        self.regs[LR] = self.walk[-1] | 1
+
+    @property
+    def _hidden(self) -> bool:
+        """Whether the core runs secure code that this debugger may neither see nor stop."""
+        return self.secure and not self._secure_debug()
 
     @property
     def program_counter(self) -> int:
@@ -130,11 +149,14 @@ class Core:
         if address == DHCSR:
             self._run()
             value = 1 << 16 | self._enabled | self.halted << 1 | self.halted << 17 | 1 << 24
-            value |= (self._reset_seen or self.in_reset) << 25
+            value |= (self._reset_seen or self.in_reset) << 25 | self._secure_debug() << 20
             self._reset_seen = False
             return value
         if address == DWT_PCSR:
-            return 0xFFFFFFFF if self.halted or self.in_reset else self.program_counter
+            if not self._demcr & _TRCENA:
+                return 0
+            silent = self.halted or self.in_reset or self._hidden
+            return 0xFFFFFFFF if silent else self.program_counter
         fixed = {
             DCRDR: self._dcrdr,
             DEMCR: self._demcr,
@@ -142,7 +164,8 @@ class Core:
             VTOR: self.vtor,
             AIRCR: 0xFA050000,
             DSCSR: self.secure << 16,
-            _FP_CTRL: 0x10000080,
+            _FP_CTRL: 0x10000080 | self._breakpoints,
+            _DAUTHSTATUS: 0xFF if self._secure_debug() else 0xAF,
             _DWT_CTRL: 0x40000000,
         }
         if address in fixed:
@@ -165,6 +188,11 @@ class Core:
                 self._dfsr &= ~value
             case 0xE000ED08:
                 self.vtor = value & ~0x7F
+            case 0xE000ED28 | 0xE000ED2C:  # CFSR, HFSR: writing 1 clears
+                self.memory[address] = self.memory.get(address, 0) & ~value
+            case 0xE0002000:
+                if value & 2:
+                    self._breakpoints = value & 1
             case 0xE000ED0C:
                 if value >> 16 == _VECTKEY and value & 4:
                     self._on_reset()
@@ -175,7 +203,7 @@ class Core:
         self._enabled = bool(value & 1)
         if not self._enabled:
             self.halted = False
-        elif value & 2 and not self.halted:
+        elif value & 2 and not self.halted and not self._hidden:
             self.regs[PC] = self.program_counter
             self.halted, self._dfsr = True, self._dfsr | 1
         elif not value & 2 and self.halted:

@@ -33,12 +33,14 @@ class Wire:
         self.chip = chip
         self._select = self._ctrl = 0
         self._sticky = False
+        self._power_ups = chip.power_ups
         self._csw = list(_CSWS)
         self._tar = [0, 0]
 
     # ------------------------------------------------------------------------------------------------ debug port
     def read_dp(self, address: int) -> int:
         """Return a DP register (0x0, 0x4, 0x8, 0xC)."""
+        self._notice_power()
         if address == 0:
             return _DPIDR
         if address == 4:
@@ -50,6 +52,7 @@ class Wire:
 
     def write_dp(self, address: int, value: int) -> None:
         """Write a DP register."""
+        self._notice_power()
         if address == 0 and value & 4:
             self._sticky = False
         elif address == 4:
@@ -57,9 +60,23 @@ class Wire:
         elif address == 8:
             self._select = value
 
+    @property
+    def powered(self) -> bool:
+        """Whether the debug port was asked to power up, and kept its power since."""
+        self._notice_power()
+        return bool(self._ctrl & _CDBGPWRUPREQ)
+
+    def _notice_power(self) -> None:
+        """Forget everything when the chip lost its power meanwhile."""
+        if self._power_ups != self.chip.power_ups:
+            self._power_ups = self.chip.power_ups
+            self._select = self._ctrl = 0
+            self._sticky, self._csw, self._tar = False, list(_CSWS), [0, 0]
+
     # ------------------------------------------------------------------------------------------------ access ports
     def _register(self, address: int) -> tuple[int, int]:
-        if self._sticky or not self._ctrl & _CDBGPWRUPREQ:
+        self._notice_power()
+        if self._sticky or not self.powered:
             raise BusFault(0)
         return self._select >> 24, self._select & 0xF0 | address & 0x0C
 

@@ -15,7 +15,9 @@ from h5diag.sim.virtual.chip import VirtualChip
 from h5diag.sim.virtual.core import Core
 
 _SLICE = 200_000
-_ACCESS_S = 2e-6
+_ACCESS_S, _LINE = 2e-6, 1024
+_POLL_S = 10e-6
+"""A look at the status while it is busy takes longer than it would: fewer looks, and the same time passes."""
 _LOCKUP_HFSR = 0xE000ED2C
 
 
@@ -53,9 +55,11 @@ class UnicornEngine:
             ) from None
         self._chip, self._u, self._names = chip, unicorn, arm_const
         self._stopped: list[str] = []
+        self._line, self._cached = -1, b""
         self._uc = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB | unicorn.UC_MODE_MCLASS)
         self._uc.ctl_set_cpu_model(arm_const.UC_CPU_ARM_CORTEX_M33)
         d = chip.description
+        self._flash = {d.flash.base, d.flash.secure_base}
         for region in d.regions:
             ram = chip.bus.ram(region.name)
             if ram is not None and ram.size % 0x1000 == 0 and not region.base % 0x1000:
@@ -78,16 +82,30 @@ class UnicornEngine:
     def _load(self, uc: Any, offset: int, size: int, base: int) -> int:
         address = base + offset
         self._chip.clock.now_s += _ACCESS_S
+        if base not in self._flash:
+            if self._chip.flash.busy:
+                self._chip.clock.now_s += _POLL_S
+            return self._word(address, size)
+        line = address & -_LINE
+        if line != self._line:  # the core fetches the array in lines; one look at the model serves all words of it
+            try:
+                self._cached = self._chip.bus.read(line, _LINE, self._secure(address)).tobytes()
+            except BusFault:
+                return self._word(address, size)
+            self._line = line
+        return int.from_bytes(self._cached[address - line : address - line + size], "little")
+
+    def _word(self, address: int, size: int) -> int:
         try:
-            data = self._chip.bus.read(address, size, self._secure(address))
+            return int.from_bytes(self._chip.bus.read(address, size, self._secure(address)).tobytes(), "little")
         except BusFault:
             self._stop("fault")
             return 0
-        return int.from_bytes(data.tobytes(), "little")
 
     def _store(self, uc: Any, offset: int, size: int, value: int, base: int) -> None:
         address = base + offset
         self._chip.clock.now_s += _ACCESS_S
+        self._line = -1
         try:
             self._chip.bus.write(address, (value & (1 << 8 * size) - 1).to_bytes(size, "little"), self._secure(address))
         except BusFault:
@@ -108,6 +126,7 @@ class UnicornEngine:
         for i, name in registers[:-1]:
             uc.reg_write(name, core.regs[i])
         self._stopped.clear()
+        self._line = -1
         uc.ctl_flush_tb()  # the debugger changes SRAM behind the emulator's back
         try:
             uc.emu_start(core.regs[15] | 1, 0xFFFFFFF0, count=_SLICE)

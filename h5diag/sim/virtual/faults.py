@@ -37,6 +37,14 @@ class FaultKind(Enum):
     COUPLING = "coupling"
     UNPLUG = "unplug"
     LOCKED_PORT = "locked-port"
+    FAR_ERASE = "far-erase"
+    FAR_PROGRAM = "far-program"
+    POWER_DIP = "power-dip"
+    UID_ZERO = "uid-zero"
+    SIZE_ZERO = "size-zero"
+    BANK_SWAP = "bank-swap"
+    CORE_ASLEEP = "core-asleep"
+    NO_RESET_LINE = "no-reset-line"
 
 
 RANDOM = -1.0
@@ -67,6 +75,20 @@ SETTINGS: tuple[tuple[FaultKind, tuple[tuple[str, float], ...]], ...] = (
     # The cable leaves after `after` bytes, or when the range is touched; `times` times.
     (FaultKind.UNPLUG, (("after", RANDOM), ("times", 1))),
     (FaultKind.LOCKED_PORT, ()),
+    # An erase takes the sector `distance` further with it; programming clears the same bits `distance` bytes further.
+    (FaultKind.FAR_ERASE, (("distance", 9),)),
+    (FaultKind.FAR_PROGRAM, (("distance", 0x100000),)),
+    # The supply is gone for a moment when quad-word number `after` is programmed; `times` times.
+    (FaultKind.POWER_DIP, (("after", RANDOM), ("times", 1))),
+    # UID or flash size read zero, as they do while the chip's boot code runs.
+    (FaultKind.UID_ZERO, ()),
+    (FaultKind.SIZE_ZERO, ()),
+    # SWAP_BANK is set.
+    (FaultKind.BANK_SWAP, ()),
+    # The core's port says who it is, and memory behind it does not answer until the chip is reset.
+    (FaultKind.CORE_ASLEEP, ()),
+    # The probe's reset line is not wired.
+    (FaultKind.NO_RESET_LINE, ()),
 )
 _DEFAULTS = {kind: dict(pairs) for kind, pairs in SETTINGS}
 

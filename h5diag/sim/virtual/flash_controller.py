@@ -182,6 +182,11 @@ class FlashController:
         own = ("SECKEYR", "SECSR", "SECCR", "SECCCR", "SECOBKKEYR", "SECOBKCFGR")
         return name in own and not (secure and self.trustzone)
 
+    @property
+    def busy(self) -> bool:
+        """Whether an operation is under way."""
+        return self.clock.now_s < self._busy_until
+
     def _status(self, side: int) -> int:
         value = self._regs["SECSR" if side else "NSSR"]
         if self.clock.now_s < self._busy_until and side == self._busy_side:

@@ -207,7 +207,7 @@ class _Memory(MemoryInterface):  # type: ignore[misc]
 
     def _secure(self, attrs: dict[str, Any]) -> bool:
         chip = self._probe.chip
-        if not chip.core_port_open:
+        if not chip.core_port_open or not self._probe.wire.powered:
             raise BusFault(0)
         return chip.secure_debug and not attrs.get("csw", 0) >> 30 & 1
 

@@ -117,6 +117,20 @@ class _Tape(DebugProbe):  # type: ignore[misc]
         self._connected = False
         self._call("disconnect")
 
+    def set_speed(self, asked_hz: int) -> Any:
+        """Set the link speed and return the true one, as far as the real probe told."""
+        return self._call("told", "set_speed", asked_hz)
+
+    @property
+    def firmware(self) -> Any:
+        """Version of the real probe's firmware."""
+        return self._call("told", "firmware", 0)
+
+    @property
+    def supply_mv(self) -> Any:
+        """Supply of the target as the real probe measured it."""
+        return self._call("told", "supply_mv", 0)
+
     def read_dp(self, addr: int, now: bool = True) -> Any:
         """Read a DP register."""
         return self._read(now, "read_dp", addr)
@@ -202,13 +216,15 @@ class RecordingProbe(_Tape):
         The real one.
     path
         File to write; an older one is replaced.
+    tell
+        Asks the real probe what is no call of pyOCD's: its true speed, firmware and supply.
     """
 
     product_name = "recording"
 
-    def __init__(self, probe: DebugProbe, path: str) -> None:
+    def __init__(self, probe: DebugProbe, path: str, tell: Callable[[Any, str, int], Any]) -> None:
         super().__init__()
-        self._probe = probe
+        self._probe, self._tell = probe, tell
         self._memories: dict[int, MemoryInterface] = {}
         try:
             self._file: TextIO = Path(path).open("w", encoding="utf-8")  # noqa: SIM115 - lives as long as the probe
@@ -264,6 +280,8 @@ class RecordingProbe(_Tape):
             return result
 
     def _pass(self, name: str, *args: Any) -> Any:
+        if name == "told":
+            return self._tell(self._probe, *args)
         if name == "memory":
             memory = self._probe.get_memory_interface_for_ap(_Port(args[0]))
             if memory is not None:

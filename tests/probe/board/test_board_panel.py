@@ -72,7 +72,7 @@ def test_a_dump_fills_the_map(panel):
     assert states == ["disputed", "read", "unreadable", "read"]
     for state in set(states):
         assert LOOKS[state][0] in panel.map.value
-    assert "agrees in" in panel.result.value
+    assert "bytes agree" in panel.result.value
     assert "0x08048000 to 0x08048003" in panel.result.value
 
 

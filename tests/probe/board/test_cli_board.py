@@ -37,7 +37,7 @@ def test_the_info_of_the_defect_case_is_read_by_diagnose(capsys):
 
     _, out, _ = run(capsys, "info", "--probe", "virtual:board=defect", "--json")
     who = parse_identity(out, "info.json")
-    assert (who.given, who.tzen, who.product_state, who.register("hdpl")) == (True, 0xC3, 0xED, 1)
+    assert (who.tzen, who.product_state, who.registers["hdpl"], who.supply_mv) == (0xC3, 0xED, 1, 3300)
 
 
 def test_dump(capsys, tmp_path):
@@ -61,13 +61,15 @@ def test_dump_for_a_person_and_the_sweep(capsys, tmp_path):
     common = ("dump", "--probe", "virtual", "--out", str(path), "--range", R, "--sweep")
     status, out, _ = run(capsys, *common, "--passes", "3")
     assert status == 0
-    assert "agrees in 3 passes" in out
+    assert "32768 of 32768 bytes agree, 0 unstable, 0 unreadable" in out
     assert "verified" not in out
     assert "0.5 MHz  0 of 32768" in out
-    status, out, _ = run(capsys, *common, "--json")
+    status, out, err = run(capsys, *common, "--json")
+    assert (status, "--force" in err) == (2, True), "a dump that is there is not overwritten unasked"
+    status, out, _ = run(capsys, *common, "--json", "--force")
     from h5diag.case.records import parse_sweep
 
-    assert len(parse_sweep(out, "sweep.json").points) == 6
+    assert len(parse_sweep(out, "sweep.json").sweep) == 6
 
 
 def test_both_aliases_are_two_dumps(capsys, tmp_path):

@@ -20,6 +20,14 @@ NAMES = [
     "coupling",
     "unplug",
     "locked-port",
+    "far-erase",
+    "far-program",
+    "power-dip",
+    "uid-zero",
+    "size-zero",
+    "bank-swap",
+    "core-asleep",
+    "no-reset-line",
 ]
 
 

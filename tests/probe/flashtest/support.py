@@ -8,7 +8,7 @@ import numpy as np
 
 from h5diag.memory import AddressRange
 from h5diag.probe.board import Board, Mode, Permissions, connect
-from h5diag.probe.flashtest import FlashTestResult, Level, TestPlan, Way, flash_test
+from h5diag.probe.flashtest import FlashTest, Level, TestPlan, Way, flash_test
 from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_items
 
 RANGE = AddressRange(0x08040000, 0x08044000)
@@ -31,12 +31,12 @@ def on(chip: VirtualChip, where: AddressRange = RANGE, *, ram: bool = False) -> 
     )
 
 
-def run(chip: VirtualChip, path, plan: TestPlan = QUICK, **more) -> FlashTestResult:
+def run(chip: VirtualChip, path, plan: TestPlan = QUICK, **more) -> FlashTest:
     with on(chip, plan.range, ram=plan.way is not Way.REGISTERS) as board:
         return flash_test(board, plan, str(path), **more)
 
 
-def kinds(result: FlashTestResult) -> set[str]:
+def kinds(result: FlashTest) -> set[str]:
     return {f.kind for f in result.faults}
 
 

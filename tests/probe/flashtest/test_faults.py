@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from h5diag.case.records import to_document
 from h5diag.memory import AddressRange
 from h5diag.probe.flashtest import KINDS, Level, TestPlan, Way, fault_models, flash_test
 from h5diag.probe.flashtest.signs import BitRow
@@ -61,7 +62,7 @@ def test_a_cell_below_the_ecc_has_no_bit(tmp_path):
     chip = make_chip(f"cell-stuck@{FIRST + 0x120}-{FIRST + 0x130},bit=21,value=1")
     (fault,) = only(run(chip, tmp_path / "t", STANDARD)).faults
     assert (fault.kind, fault.address) == ("ecc-corrected", FIRST + 0x120)
-    document = run(chip, tmp_path / "u", STANDARD).document()
+    document = to_document(run(chip, tmp_path / "u", STANDARD))
     assert document["sectors"][0]["faults"][0]["bit"] is None
 
 

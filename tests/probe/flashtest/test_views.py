@@ -81,7 +81,7 @@ def test_it_runs_when_it_is_meant_and_is_disarmed_again(tmp_path):
 
 
 def test_it_puts_contents_back(tmp_path):
-    panel = panel_for(tmp_path, "virtual:link=memory+unplug,after=0x9000")
+    panel = panel_for(tmp_path, "virtual:link=memory+unplug,after=0x20000")
     panel.understood.value, panel.typed.value = True, panel.model.phrase
     panel.bar.run.click()
     assert panel.model.job.problem

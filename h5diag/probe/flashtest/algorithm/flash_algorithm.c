@@ -1,7 +1,8 @@
 /* Erase and program the user flash of an STM32H5 from SRAM: position-independent, no data of its own.
  *
- * Entry points are four branches at the begin of the code, in the order Init, UnInit, EraseSector, ProgramPage, with
- * the calling convention of CMSIS flash algorithms: 0 is success, anything else the error bits of the status register.
+ * Entry points are five branches at the begin of the code, in the order Init, UnInit, EraseSector, ProgramPage,
+ * Checksums, with the calling convention of CMSIS flash algorithms: 0 is success, anything else the error bits of the
+ * status register. The size of a bank comes with each erase: the chip's own size word reads 0 while its boot code runs.
  * An address in the secure alias (0x0C..) uses the secure registers. Only sector erase and quad-word programming are
  * here; option bytes are never touched.
  *
@@ -23,7 +24,6 @@
 #define SER 4u
 #define STRT 0x20u
 #define SECTOR 0x2000u
-#define FLASH_KIB (*(volatile uint16_t *)0x08FFF80Cu)
 
 static inline uint32_t side(uint32_t address) { return address >> 26 & 1u; }
 static inline uint32_t base(uint32_t s) { return s ? 0x50022000u : 0x40022000u; }
@@ -39,7 +39,7 @@ static inline uint32_t wait(uint32_t s)
 
 __attribute__((naked, section(".entry"), used)) void entry(void)
 {
-    __asm volatile("b.w init\n b.w uninit\n b.w erase_sector\n b.w program_page\n");
+    __asm volatile("b.w init\n b.w uninit\n b.w erase_sector\n b.w program_page\n b.w checksums\n");
 }
 
 __attribute__((used)) uint32_t init(uint32_t address, uint32_t clock, uint32_t operation)
@@ -64,10 +64,12 @@ __attribute__((used)) uint32_t uninit(uint32_t operation)
     return 0;
 }
 
-__attribute__((used)) uint32_t erase_sector(uint32_t address)
+__attribute__((used)) uint32_t erase_sector(uint32_t address, uint32_t half)
 {
-    uint32_t s = side(address), size = FLASH_KIB;
-    uint32_t half = (size && size != 0xFFFFu ? size : 2048u) * 512u;
+    uint32_t s = side(address);
+    if (!half) {
+        return ERRORS;
+    }
     uint32_t offset = address & 0x00FFFFFFu, bank = offset >= half;
     uint32_t control = SER | (offset - bank * half) / SECTOR << 6;
     if (REG(base(s), OPTCR) >> 31 ^ bank) {
@@ -100,4 +102,18 @@ __attribute__((used)) uint32_t program_page(uint32_t address, uint32_t size, con
     }
     REG(base(s), CR(s)) = 0;
     return errors;
+}
+
+/* One word for each block: the second way of reading, which does not pass the link. */
+__attribute__((used)) uint32_t checksums(uint32_t address, uint32_t size, uint32_t block, uint32_t *out)
+{
+    for (uint32_t i = 0; i < size; i += block) {
+        uint32_t h = 0x811C9DC5u;
+        for (uint32_t j = 0; j < block; j += 4u) {
+            h = (h ^ *(const volatile uint32_t *)(address + i + j)) * 0x01000193u;
+            h ^= h >> 15;
+        }
+        *out++ = h;
+    }
+    return 0;
 }

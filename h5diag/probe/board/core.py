@@ -14,8 +14,9 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 from elftools.elf.sections import SymbolTableSection
 
+from h5diag.case.records import CoreState, Place
 from h5diag.chip import Chip
-from h5diag.errors import InputError, TargetError
+from h5diag.errors import InputError, PermissionRefused, TargetError
 from h5diag.layout import Layout
 from h5diag.memory import AddressRange
 from h5diag.probe.board.board import Board
@@ -32,7 +33,8 @@ _RESETS = (
     (30, "window watchdog"),
     (31, "low-power entry"),
 )
-_PCSR, _VTOR, _DHCSR = 0xE000101C, 0xE000ED08, 0xE000EDF0
+_PCSR, _VTOR, _DHCSR, _DSCSR = 0xE000101C, 0xE000ED08, 0xE000EDF0, 0xE000EE08
+_RESET_SEEN, _LOOKS, _LOOK_S = 1 << 25, 4, 0.01
 _FAULTS = (
     ("CFSR", 0xE000ED28),
     ("HFSR", 0xE000ED2C),
@@ -51,51 +53,6 @@ class Symbol:
 
     name: str
     range: AddressRange
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A program counter and the name of where it points."""
-
-    address: int
-    place: str
-
-
-@dataclass(frozen=True, slots=True)
-class CoreState:
-    """What the core does.
-
-    Parameters
-    ----------
-    samples
-        Program counters, in the order taken; empty when the core gives none without being halted.
-    state
-        ``running``, ``halted``, ``sleeping``, ``locked up`` or ``in reset``.
-    vtor
-        Vector table address.
-    hdp_level
-        0 to 3, or -1 when it is no known code.
-    resets
-        Causes of the resets since the flags were cleared.
-    faults
-        Fault status and address registers that are not zero.
-    halted_s
-        How long the core was halted for this.
-    """
-
-    samples: tuple[Sample, ...]
-    state: str
-    vtor: int
-    hdp_level: int
-    resets: tuple[str, ...]
-    faults: tuple[tuple[str, int], ...]
-    halted_s: float = 0.0
-
-    @property
-    def places(self) -> tuple[str, ...]:
-        """The different places, most often seen first."""
-        names = [s.place for s in self.samples]
-        return tuple(sorted(dict.fromkeys(names), key=lambda n: -names.count(n)))
 
 
 def read_symbols(path: str | Path) -> tuple[Symbol, ...]:
@@ -153,29 +110,54 @@ def core_state(
     ProbeError
         When the link fails.
     """
-    named = {a.name: a.address for a in board.chip.addresses}
+    remarks: list[str] = []
     with board.locked():
+        status, loops = _status(board)
+        if loops:
+            remarks.append(
+                "the chip is reset again and again: between two looks a reset came each time (watchdog, supply, reset line?)"
+            )
         counters = [c for c in (_word(board, _PCSR) for _ in range(samples)) if c not in (0, _NO_SAMPLE)]
-        status = _word(board, _DHCSR)
         halted = 0.0
         if not counters and status & 1 << 17:
             counters = [board.read_core_register("pc")]
         elif not counters and halt_s > 0:
-            counters, halted = _halted_samples(board, samples, halt_s)
-        flags = _word(board, RCC_RSR)
-        level = hdp_level(board.chip, _word(board, named["SBS_HDPLSR"])) if "SBS_HDPLSR" in named else -1
-        faults = tuple((n, v) for n, a in _FAULTS if (v := _word(board, a)))
+            try:
+                counters, halted = _halted_samples(board, samples, halt_s)
+            except (PermissionRefused, TargetError) as error:
+                remarks.append(f"the core could not be halted for samples: {error}")
+        elif not counters:
+            secret = not board.secure_allowed and _word(board, _DSCSR) & 1 << 16
+            remarks.append(
+                "the core gives no samples: it runs secure code, which a non-secure debugger may neither see nor halt"
+                if secret
+                else "the core gives no samples while it runs: allow it to be halted with --halt SECONDS"
+            )
+        resets: tuple[str, ...] = ()
+        if board.chip.state_option == "PRODUCT_STATE":  # RCC_RSR is at this place in the STM32H5
+            flags = _word(board, RCC_RSR)
+            resets = tuple(text for bit, text in _RESETS if flags >> bit & 1)
+        faults = {n: v for n, a in _FAULTS if (v := _word(board, a))}
         vtor = _word(board, _VTOR)
     known = tuple(symbols)
     return CoreState(
-        tuple(Sample(c, place_of(board.chip, c, layout, known)) for c in counters),
         _state(status),
+        tuple(Place(c, place_of(board.chip, c, layout, known)) for c in counters),
         vtor,
-        level,
-        tuple(text for bit, text in _RESETS if flags >> bit & 1),
+        resets,
         faults,
         halted,
+        tuple(remarks),
     )
+
+
+def _status(board: Board) -> tuple[int, bool]:
+    """Return DHCSR, and whether a reset came between each two of several looks (S_RESET_ST clears when read)."""
+    looks = [_word(board, _DHCSR)]
+    while len(looks) < _LOOKS and looks[-1] & _RESET_SEEN:
+        time.sleep(_LOOK_S)
+        looks.append(_word(board, _DHCSR))
+    return looks[-1], len(looks) == _LOOKS and bool(looks[-1] & _RESET_SEEN)
 
 
 def _halted_samples(board: Board, samples: int, halt_s: float) -> tuple[list[int], float]:
@@ -203,16 +185,6 @@ def _state(dhcsr: int) -> str:
         if dhcsr >> bit & 1:
             return text
     return "running"
-
-
-def hdp_level(chip: Chip, value: int) -> int:
-    """Return the HDP level that the status register's value stands for, -1 when it is no known code."""
-    for a in chip.addresses:
-        if a.name == "SBS_HDPLSR":
-            for m in a.values:
-                if m.value == value & 0xFF:
-                    return int(m.text.rpartition(" ")[2])
-    return -1
 
 
 def place_of(chip: Chip, address: int, layout: Layout | None = None, symbols: tuple[Symbol, ...] = ()) -> str:
