@@ -121,7 +121,7 @@ def explain_text(
             *explain_log(log, known, slots, assumed=choice.assumed),
             *explain_words(words, known, assumed=choice.assumed),
         ),
-        _loader(text) if log.loader_lines or "flash loader" in text.lower() else None,
+        loader_story(text) if log.loader_lines or "flash loader" in text.lower() else None,
         source,
     )
 
@@ -131,6 +131,7 @@ def _of_flash(address: int, chip: Chip) -> bool:
     return any(base and 0 <= address - base < 0x400 for base in (chip.flash_registers, chip.flash_registers_secure))
 
 
-def _loader(text: str) -> Explanation | None:
+def loader_story(text: str) -> Explanation | None:
+    """Return what became of an external loader in a verbose log; None when none was used, as for internal flash."""
     found = explain(parse_loader_log(text))
     return None if found.story in (Story.NO_LOG, Story.NO_CALL, Story.INTERNAL_ONLY) else found

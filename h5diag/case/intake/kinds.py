@@ -21,6 +21,7 @@ from h5diag.evidence.texts import LogKind, parse_log, parse_registers
 from h5diag.limits import TEXT, VIEW
 from h5diag.measure.firmware.image import parse_header
 from h5diag.measure.loader.elf import read_loader
+from h5diag.measure.logs import loader_story
 from h5diag.memory import Access, MemoryImage
 
 
@@ -286,7 +287,7 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
             # A run of the programmer on one named board tells about that board first.
             return role(Role.LOG if name.side else Role.PROVISIONING, "a programming log")
         case LogKind.VERBOSE:
-            return role(Role.LOADER_LOG if "loader" in text.lower() else Role.LOG, "a verbose log")
+            return role(Role.LOADER_LOG if loader_story(text) else Role.LOG, "a verbose log")
         case LogKind.DISCOVERY:
             return role(Role.LOG, "a debug-authentication log")
         case LogKind.BOOT:

@@ -202,12 +202,14 @@ def parse_banners(lines: Sequence[Line]) -> tuple[Banner, ...]:
     tool, begin = "", 0
 
     def close() -> None:
+        nonlocal begin
         if found:
             out.append(Banner(tool=tool, unknown=tuple(unknown), notes=tuple(notes), line=begin, **found))
         found.clear()
         unknown.clear()
         candidates.clear()
         notes.clear()
+        begin = 0
 
     last = -10
     for n, line in enumerate(lines):

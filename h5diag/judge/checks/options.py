@@ -9,7 +9,7 @@ from h5diag.judge.checks.slots import waiting_slots
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.loader.lint import Answer
-from h5diag.measure.options import Agreement, OptionCheck, Weight, check_options, compare_options
+from h5diag.measure.options import Agreement, Extent, OptionCheck, Weight, check_options, compare_options
 from h5diag.memory import AddressRange, subtracted
 
 
@@ -75,7 +75,9 @@ def check_write_protection(m: Measured) -> tuple[Finding, ...]:
         return ()
     protected = m.suspect.options.wrp_ranges
     if not protected:
-        return (found("no-write-protection"),)
+        # A listing that was cut short, or masked, tells nothing of what it does not hold.
+        known = m.suspect.options.extent("write-protected") is Extent.EMPTY
+        return (found("no-write-protection"),) if known else ()
     if not m.comparison.compared_bytes and not m.known:
         return ()
     different = [a.range for a in m.comparison.counted]
