@@ -13,7 +13,7 @@ from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence.texts import Log, RawRegister, chip_of, parse_listing, parse_log, parse_registers
 from h5diag.evidence.texts.programming import base_name
-from h5diag.layout import Layout, load_layout, preset_names
+from h5diag.layout import Layout, Loader, Mode, load_layout, preset_names
 from h5diag.measure.compare import Comparison, compare
 from h5diag.measure.firmware import (
     ExaminedImage,
@@ -435,7 +435,9 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
         layout = layouts[0] if layouts else None
         images = examine_images(dump, layout=layout, verify_keys=verify, decrypt_keys=decrypt)
         if layout:
-            slots = boot_states(dump, layout, examined=images).slots
+            loader = Loader(case.boot_loader) if case.boot_loader else None
+            mode = Mode(case.boot_mode) if case.boot_mode else None
+            slots = boot_states(dump, layout, loader=loader, mode=mode, examined=images).slots
     return BoardFacts(board, dump, options, log, uart, compare_reads(reads), hidden, masked, images, slots)
 
 

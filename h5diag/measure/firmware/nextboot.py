@@ -14,7 +14,7 @@ from h5diag.measure.firmware.bootloader import Action, BootLoader, NextBoot
 from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent
 from h5diag.measure.firmware.image import HEADER_SIZE, parse_image
 from h5diag.measure.firmware.swap import Rules, SlotBytes
-from h5diag.measure.firmware.trailer import MAGIC_SIZE, Magic, trailer_places
+from h5diag.measure.firmware.trailer import MAGIC_SIZE, Magic, TrailerFlag, trailer_places
 from h5diag.measure.firmware.verify import BodyKind, Check, Verification, verify_image
 from h5diag.memory import AddressRange, MemoryImage
 
@@ -300,13 +300,16 @@ def _explained_in(
         text = "the boot loader's trailer: magic, flags, swap status"
         out.append(Explained(AddressRange(content.address + start, content.stop), slot, text))
     if other is not None and slot.role is Role.SECONDARY and not content.at_start:
-        # Installed and then erased in part: the rest stands in the primary slot at the same offset.
+        # Erased in part: the rest stands in the primary slot at the same offset, or was swapped out of it.
         size = min(slot.range.size, other.slot.range.size)
         same = (data[:size] == _bytes(memory, other)[:size]) | (data[:size] == 0xFF)
         written = np.flatnonzero(data[: start if start is not None else size] != 0xFF)
-        if written.size and same[int(written[0]) : int(written[-1]) + 1].all():
+        swapped = rules.accepts(other.trailer) and other.trailer.copy_done is TrailerFlag.SET
+        finished = rules.mode.swaps and swapped and content.first_sector is Fill.ERASED
+        if written.size and (finished or same[int(written[0]) : int(written[-1]) + 1].all()):
             rest = AddressRange(content.address + int(written[0]), content.address + int(written[-1]) + 1)
-            out.append(Explained(rest, slot, "what is left of the download that the primary slot holds"))
+            what = "the image that was swapped out" if finished else "the download that the primary slot holds"
+            out.append(Explained(rest, slot, f"what is left of {what}"))
     return out
 
 
@@ -320,10 +323,11 @@ def _trailer_start(data: npt.NDArray[np.uint8], image_stop: int, rules: Rules) -
         return None
     if not written.size:
         return max(image_stop, int(data.size) - trailer_places(rules.alignment).swap_size)
-    fields = rows[: -(-trailer_places(rules.alignment, with_sizes=True).swap_size // unit) or None]
-    entries = (fields[:, 0] >= 1) & (fields[:, 0] <= 3) & (fields[:, 1:] == 0xFF).all(axis=1)
-    strange = ~entries & ~(fields == 0xFF).all(axis=1)
-    if strange[: max(0, len(fields) - 8)].any():  # eight rows have room for saved image keys
+    entries = (rows[:, 0] >= 1) & (rows[:, 0] <= 3) & (rows[:, 1:] == 0xFF).all(axis=1)
+    strange = ~entries & ~(rows == 0xFF).all(axis=1)
+    # Fields and, before them, up to eight rows of saved image keys are what they are; entries have one form.
+    fields = -(-trailer_places(rules.alignment, with_sizes=True).swap_size // unit) + 8
+    if strange[: max(0, len(rows) - fields)].any():
         return None
     if data[-MAGIC_SIZE:].tobytes() not in (rules.magic, b"\xff" * MAGIC_SIZE):
         return None
