@@ -14,7 +14,7 @@ from h5diag.memory import Bytes, MemoryImage
 
 WIDTHS = (8, 16, 32)
 LEAST_ERRORS = 16
-LOOKED_AT, WINDOW = 1 << 16, 256
+LOOKED_AT, WINDOW = 1 << 14, 256
 """Of a longer piece an even sample of windows is looked at, about so many bytes in all."""
 
 SHARE = 0.9

@@ -16,7 +16,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-enum { ABI = 1, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021 };
+enum { ABI = 1, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128 };
 #define NONE UINT32_MAX
 #define MULTIPLIER 0x9E3779B97F4A7C15ull
 
@@ -248,11 +248,39 @@ static int places(const sides *s, const words *w, uint64_t value, uint64_t hash,
     return count;
 }
 
+/* Return how many bytes from r and d on agree, within the free stretch and the segment. */
+static int64_t equal_run(const sides *s, int64_t r, int64_t d) {
+    int64_t f = last_not_above(s->free_start, s->free_count, d);
+    int64_t c = last_not_above(s->cuts, s->cut_count - 1, r);
+    if (f < 0 || c < 0) return 0;
+    int64_t limit = smaller(s->free_stop[f] - d, s->cuts[c + 1] - r), i = 0;
+    for (; i < limit; i++)
+        if ((s->reference[r + i] ^ s->dump[d + i]) & s->mask) break;
+    return i;
+}
+
+/* Follow a word of the dump on one diagonal, when it is told to be worth it and not explained yet. */
+static void follow(const sides *s, lately *seen, int64_t seen_bits, int64_t r, int64_t d, int single, int64_t gap,
+                   int64_t least, pieces *found) {
+    int64_t diagonal = r - d;
+    lately *entry = seen + (((uint64_t)diagonal * MULTIPLIER) >> (64 - seen_bits));
+    int near = entry->diagonal == diagonal && d - entry->last <= gap;
+    if (entry->diagonal != diagonal) entry->until = -1;
+    entry->diagonal = diagonal;
+    entry->last = d;
+    if (d < entry->until || !(single || near)) return;
+    int64_t piece[4];
+    if (!extended(s, r, d, WORD, piece)) return;
+    entry->until = piece[1] + piece[2];
+    if (piece[3] >= least) put(found, piece);
+}
+
 /* Look up every word of the dump that starts in `[from, to)` and in a block that counts, and extend the equal ones.
  *
  * A word that occurs more than MOST_COPIES times says nothing about where it belongs. One that occurs several times
- * is followed when another equal word lies on its diagonal, at most `gap` before. Returns the position to go on from;
- * less than `to` when `found` is full.
+ * is followed when another equal word lies on its diagonal, at most `gap` before. Where a word occurs once and RUN
+ * bytes agree from there on, what agrees is not looked up again: nothing could explain it better. Returns the
+ * position to go on from; less than `to` when `found` is full.
  */
 EXPORT int64_t h5_scan(const sides *s, const words *w, const uint8_t *blocks, int64_t block_count, lately *seen,
                        int64_t seen_bits, int64_t gap, int64_t least, int64_t from, int64_t to, pieces *found) {
@@ -260,42 +288,35 @@ EXPORT int64_t h5_scan(const sides *s, const words *w, const uint8_t *blocks, in
     if (w->bits < 8 || w->bits > 32 || w->stride < 1 || seen_bits < 1 || seen_bits > 30) return -1;
     if (found->room < MOST_COPIES) return -1;
     found->count = 0;
-    const int64_t asked = to;
-    to = smaller(to, s->dump_size - WORD + 1);
+    const int64_t last = smaller(to, s->dump_size - WORD + 1);
     const int shift = (int)(60 - w->bits);
     uint64_t common[COMMON] = {0}; /* words that occur too often, as met lately */
-    for (int64_t d = from; d < to; d++) {
-        if (!blocks[d / BLOCK]) {
-            d = d / BLOCK * BLOCK + BLOCK - 1;
-            continue;
-        }
-        uint64_t value = word_at(s->dump + d) & w->mask;
-        uint64_t hash = value * MULTIPLIER;
-        if (!has_bit(w->filter, hash >> shift)) continue;
-        uint64_t *often = common + hash % COMMON;
-        if (*often == value) continue;
-        int64_t where[MOST_COPIES + 1];
-        int count = places(s, w, value, hash, where);
-        if (count > MOST_COPIES) {
-            *often = value; /* never 0, which says nothing */
-            continue;
-        }
-        if (found->room - found->count < count) return d;
-        for (int i = 0; i < count; i++) {
-            int64_t diagonal = where[i] - d;
-            lately *entry = seen + (((uint64_t)diagonal * MULTIPLIER) >> (64 - seen_bits));
-            int near = entry->diagonal == diagonal && d - entry->last <= gap;
-            if (entry->diagonal != diagonal) entry->until = -1;
-            entry->diagonal = diagonal;
-            entry->last = d;
-            if (d < entry->until || !(count == 1 || near)) continue;
-            int64_t piece[4];
-            if (!extended(s, where[i], d, WORD, piece)) continue;
-            entry->until = piece[1] + piece[2];
-            if (piece[3] >= least) put(found, piece);
+    int64_t d = from;
+    while (d < last) {
+        int64_t end = smaller((d / BLOCK + 1) * BLOCK, last);
+        if (!blocks[d / BLOCK]) d = end;
+        for (; d < end; d++) {
+            uint64_t value = word_at(s->dump + d) & w->mask;
+            uint64_t hash = value * MULTIPLIER;
+            if (!has_bit(w->filter, hash >> shift)) continue;
+            uint64_t *often = common + hash % COMMON;
+            if (*often == value) continue;
+            int64_t where[MOST_COPIES + 1];
+            int count = places(s, w, value, hash, where);
+            if (count > MOST_COPIES) {
+                *often = value; /* never 0, which says nothing */
+                continue;
+            }
+            if (found->room - found->count < count) return d;
+            for (int i = 0; i < count; i++) follow(s, seen, seen_bits, where[i], d, count == 1, gap, least, found);
+            int64_t run = count == 1 ? equal_run(s, where[0], d) : 0;
+            if (run >= RUN) {
+                d += run - WORD + 1;
+                break;
+            }
         }
     }
-    return larger(asked, from);
+    return larger(to, d);
 }
 
 /* ---- claims --------------------------------------------------------------------------------------------------- */

@@ -149,21 +149,21 @@ class Kernel:
         lately[:, 0] = 1 << 62  # no diagonal
         found, parts, w = Pieces.empty(1 << 14), [Pieces.empty()], _words(words)
         with _sides(pair) as s:
-            last = pair.dump.size
-            for start in range(0, last, SLICE):
-                if not blocks[start // BLOCK : (start + SLICE) // BLOCK].any():
+            at, last = 0, pair.dump.size
+            while at < last:
+                stop = min(at + SLICE, last)
+                if not blocks[at // BLOCK : -(-stop // BLOCK)].any():
+                    at = stop
                     continue
-                watch.check(start / last)
-                at, stop = start, min(start + SLICE, last)
-                while at < stop:
-                    out = _pieces(found, 0)
-                    at = self._call(
-                        "scan", ctypes.byref(s), ctypes.byref(w), blocks, blocks.size, lately, DIAGONAL_BITS, gap, least,
-                        at, stop, ctypes.byref(out),
-                    )  # fmt: skip
-                    if out.count:
-                        # Copies: the room is used again.
-                        parts.append(Pieces.joined([found.where(slice(out.count))]))
+                watch.check(at / last)
+                out = _pieces(found, 0)
+                at = self._call(
+                    "scan", ctypes.byref(s), ctypes.byref(w), blocks, blocks.size, lately, DIAGONAL_BITS, gap, least,
+                    at, stop, ctypes.byref(out),
+                )  # fmt: skip
+                if out.count:
+                    # Copies: the room is used again.
+                    parts.append(Pieces.joined([found.where(slice(out.count))]))
         return Pieces.joined(parts)
 
     def extend(self, pair: Pair, cores: Pieces, least: int) -> Pieces:

@@ -15,6 +15,9 @@ CHUNK = 1 << 18
 WINDOW, WIDEST = 64, 1 << 16
 """Bytes by which extensions go on in lockstep, at first and at most."""
 
+RUN = 128
+"""Bytes that agree from a word on that occurs once, from which the words within them are not looked up."""
+
 _ONES = np.array([i.bit_count() for i in range(256)], np.uint8)
 
 
@@ -85,7 +88,7 @@ class Plain:
             within = np.arange(int(count.sum())) - np.repeat(count.cumsum() - count, count)
             r = where[np.repeat(low, count) + within].astype(np.int64)
             parts.append(np.stack([r, np.repeat(d, count), np.repeat(count, count)]))
-        r, d, count = np.concatenate(parts, axis=1)
+        r, d, count = self._looked_up(pair, *np.concatenate(parts, axis=1))
         order = np.lexsort((d, r - d))
         r, d, count = r[order], d[order], count[order]
         new = np.ones(d.size, np.bool_)
@@ -107,6 +110,40 @@ class Plain:
             r, d, group = r[left], d[left], group[left]
         out = Pieces.joined(found)
         return out.where(np.lexsort((out.reference, out.dump)))
+
+    def _looked_up(self, pair: Pair, r: Numbers, d: Numbers, count: Numbers) -> tuple[Numbers, Numbers, Numbers]:
+        """Leave out the words within a run that a word which occurs once leads to: nothing explains it better."""
+        single = np.flatnonzero(count == 1)
+        run = self._equal_runs(pair, r[single], d[single])
+        long = run >= RUN
+        keep, at = np.ones(d.size, np.bool_), -1
+        for start, size in zip(d[single[long]].tolist(), run[long].tolist(), strict=True):
+            if start >= at:
+                at = start + size - WORD + 1
+                keep[np.searchsorted(d, start, "right") : np.searchsorted(d, at, "left")] = False
+        return r[keep], d[keep], count[keep]
+
+    def _equal_runs(self, pair: Pair, r: Numbers, d: Numbers) -> Numbers:
+        """Return how many bytes from each `r` and `d` on agree, within the free stretch and the segment."""
+        cuts = np.array(pair.a.starts, np.int64)
+        f = np.searchsorted(pair.free.start, d, "right") - 1
+        stop, cut = np.append(pair.free.stop, 0)[f], cuts[np.searchsorted(cuts, r, "right")] if r.size else r
+        limit, run = np.where(f >= 0, np.minimum(stop - d, cut - r), 0), np.zeros(d.size, np.int64)
+        alive, window = np.flatnonzero(limit > 0), WINDOW
+        while alive.size:
+            still = []
+            for part in range(0, alive.size, max(1, CHUNK // window)):
+                k = alive[part : part + max(1, CHUNK // window)]
+                step = run[k, None] + np.arange(window)
+                x, y = (
+                    np.minimum(v[k, None] + step, n - 1) for v, n in ((r, pair.reference.size), (d, pair.dump.size))
+                )
+                same = (((pair.reference[x] ^ pair.dump[y]) & pair.mask) == 0) & (step < limit[k, None])
+                whole = same.all(axis=1)
+                run[k] += np.where(whole, window, same.argmin(axis=1))
+                still.append(k[whole])
+            alive, window = np.concatenate(still), min(window * 4, WIDEST)
+        return run
 
     def extend(self, pair: Pair, cores: Pieces, least: int) -> Pieces:
         """Return the equal cores extended to either side, those that score at least `least`."""

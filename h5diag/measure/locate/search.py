@@ -52,6 +52,9 @@ WORTH_A_WAY, WORTH_A_SHARE = 512, 64
 PROBES, PROBE_BLOCKS = 64, 16
 """Another reading is tried on so many windows of so many blocks."""
 
+STRETCH, MANY_BYTES = 64, 1 << 19
+"""Of a reference with more than so many bytes only some stretches of so many blocks are looked at for that."""
+
 ENOUGH = 1024
 """A reading is followed when the windows lead to pieces of so many bytes."""
 
@@ -214,6 +217,10 @@ class _Search:
         gain, mismatch = weights(a.data, data, self.reference.fill, self.dump_fill, mask)
         return Pair(a, self.side, data, self.free, gain, mismatch, mask)
 
+    def _probe(self, transform: Transform, mask: int) -> Pair:
+        """Return a pair good enough for a sample, with the weights of the plain reading."""
+        return replace(self.plain, dump=transformed(self.side, transform, self.watch), mask=mask)
+
     def run(self, *, transforms: bool) -> tuple[list[Found], Pieces]:
         """Return the pieces of each reading of the dump, and what is equal in place however plain."""
         self.watch.stage(0.1, 0.2)
@@ -278,13 +285,17 @@ class _Search:
         words = self.reference.words(self.stride, pair.word_mask, self.watch)
         return engine().scan(pair, words, todo, GAP, POSSIBLE, self.watch)
 
-    def _turned(self, pair: Pair, blocks: Flags, least: int) -> Pieces:
-        """Return the pieces around the words of some blocks of the dump; the sides change places for it."""
+    def _turned(self, pair: Pair, blocks: Flags, least: int, *, every: int = 1) -> Pieces:
+        """Return the pieces around the words of some blocks of the dump; the sides change places for it.
+
+        Of the reference one stretch in `every` is looked at.
+        """
         words = engine().words(pair.dump, blocks, DENSE, pair.word_mask, self.watch)
         a, fill = self.reference.side, self.reference.fill
         own = Side(pair.dump, self.side.starts, self.side.addresses, self.side.canonical)
         turned = Pair(own, a, a.data, self.whole, pair.gain, pair.mismatch, pair.mask)
-        found = engine().scan(turned, words, ~fill, GAP, least, self.watch)
+        some = ~fill & (np.arange(fill.size) // STRETCH % every == 0)
+        found = engine().scan(turned, words, some, GAP, least, self.watch)
         return Pieces(found.dump, found.reference, found.size, found.score)
 
     def _other_readings(self, plain: _Reading, *, transforms: bool) -> list[_Reading]:
@@ -306,7 +317,7 @@ class _Search:
         common = self._rate(self.plain, todo)
         if common > PROBES * PROBE_BLOCKS * BLOCK:
             return out
-        rated = [(self._rate(self._pair(t, m), todo), -i) for i, (t, m) in enumerate(ways)]
+        rated = [(self._rate(self._probe(t, m), todo), -i) for i, (t, m) in enumerate(ways)]
         for rate, i in sorted(rated, reverse=True)[:3]:
             if rate >= max(ENOUGH, 2 * common):
                 pair = self._pair(*ways[-i])
@@ -329,7 +340,8 @@ class _Search:
         some = some[:: max(1, -(-some.size // PROBES))]
         chosen = np.zeros(todo.size, np.bool_)
         chosen[np.minimum(some[:, None] + np.arange(PROBE_BLOCKS), todo.size - 1).ravel()] = True
-        return int(_good(pair, self._turned(pair, chosen & todo, SURE)).size.sum())
+        every = 4 if content_bytes(~self.reference.fill) > MANY_BYTES else 1
+        return int(_good(pair, self._turned(pair, chosen & todo, SURE, every=every)).size.sum())
 
     def _stuck_mask(self, reading: _Reading) -> int:
         """Return the mask without the data line that explains the errors of the pieces found, or 0xFF."""
