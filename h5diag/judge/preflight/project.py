@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -329,6 +329,7 @@ def _items(places: Sequence[Path], root: Path, start: Path) -> list[Item]:
 def _finder(root: Path) -> Callable[[Path], Path | None]:
     real = root.resolve()
 
+    @cache
     def find(path: Path) -> Path | None:
         tries = [path]
         parts = path.parts

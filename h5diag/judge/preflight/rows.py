@@ -149,22 +149,21 @@ class Scene:
         return tuple(found)
 
     @cached_property
+    def _header(self) -> tuple[Layout | None, str]:
+        try:
+            return self.project.layout(self.procedure) or (None, "")
+        except InputError as error:
+            return None, str(error)
+
+    @property
     def layout(self) -> Layout | None:
         """The boot loader's layout, None where there is none or it cannot be read."""
-        try:
-            found = self.project.layout(self.procedure)
-        except InputError:
-            return None
-        return found[0] if found is not None else None
+        return self._header[0]
 
-    @cached_property
+    @property
     def layout_name(self) -> str:
-        """The file of the layout."""
-        try:
-            found = self.project.layout(self.procedure)
-        except InputError as error:
-            return str(error)
-        return found[1] if found is not None else ""
+        """The file of the layout, or why it cannot be read."""
+        return self._header[1]
 
     @cached_property
     def way_back(self) -> tuple[Step, dict[str, Path]] | None:

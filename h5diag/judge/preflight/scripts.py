@@ -47,6 +47,10 @@ def chip_match(scene: Scene) -> Iterator[Row]:
                 return
     layout = scene.layout
     sizes = flash_sizes(scene.stage.part.name)
+    if layout is None and ("leaves the flash" in scene.layout_name or "overlap" in scene.layout_name):
+        text = f"the layout cannot be that of any part: {scene.layout_name}"
+        yield Row("chip-match", FAIL, text, "flash_layout.h", "FLASH_TOTAL_SIZE")
+        return
     if layout is not None and sizes and layout.chip.flash.size // 1024 not in sizes:
         kib = layout.chip.flash.size // 1024
         text = f"the layout is for {kib} KiB of flash, {scene.stage.part.name} has {' or '.join(map(str, sizes))}"

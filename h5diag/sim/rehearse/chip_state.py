@@ -84,6 +84,7 @@ class ChipState:
     otp_locked: bool = False
     session_locked: bool = False
     boot0_high: bool = False
+    erased: bool = False
 
     def option(self, name: str) -> int | None:
         """Return the value of an option, None when neither script nor listing told it."""
@@ -140,6 +141,8 @@ class ChipState:
             start = self.option("SECBOOTADD")
             base = 0x0C000000 if start is None else start << 8
             if not any(a <= (base & 0x00FFFFFF) < a + n for a, (n, _) in self.flash.items()):
+                if not self.erased:
+                    return "open", "what stood at the boot address before is not known"
                 return "no", f"nothing was downloaded to the boot address 0x{base:08X}"
             config = DESTINATIONS[ObkContent.OEMIROT_CONFIG]
             if self.option("SECBOOT_LOCK") == ON and config not in self.obk:
@@ -173,6 +176,7 @@ class ChipState:
                 return effect
         if call.erases:
             self.flash.clear()
+            self.erased = True
         for name, address in call.downloads:
             if find is None:
                 return Effect(1, "Error: File does not exist\n", refused=f"{name} is not there")
@@ -317,4 +321,5 @@ class ChipState:
             self.otp_locked,
             self.session_locked,
             self.boot0_high,
+            self.erased,
         )
