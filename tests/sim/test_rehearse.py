@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """The rehearsal: shell and batch as they are, the chip's states, and nothing ever executed."""
 
 from __future__ import annotations
