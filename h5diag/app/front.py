@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from h5diag.judge.across import Boards
     from h5diag.measure.compare import Comparison
     from h5diag.measure.firmware import ElfMap, Overview
-    from h5diag.measure.loader.elf import LoaderFile
-    from h5diag.measure.loader.vb3 import LoaderLog
+    from h5diag.measure.loader.explain import Explanation
     from h5diag.measure.locate import Correlation, Placement
     from h5diag.measure.logs import LogReading
     from h5diag.measure.options import OptionBytes, SideBySide
+    from h5diag.sim.dryrun.reading import LoaderReading
 
 Memory = Any
 """A `MemoryImage`, a path, an ``intelhex.IntelHex``, bytes, or bytes with their address as a pair."""
@@ -368,11 +368,32 @@ def _symbols(build: Memory) -> ElfMap | None:
     return read_elf_map(path_of(build))
 
 
-def read_loader_log(source: str | os.PathLike[str]) -> LoaderLog:
-    """Return a log of verbosity 3 of the programmer at work with an external loader: a path, or the text itself."""
-    from h5diag.measure.loader.vb3 import parse_log, read_log
+def read_loader_log(
+    source: str | os.PathLike[str],
+    *,
+    loader: str | os.PathLike[str] | None = None,
+    chip: str = "",
+    trustzone: str = "unknown",
+) -> Explanation:
+    """Return what a log of verbosity 3 proves about an external loader: a path, or the text itself.
 
-    return parse_log(str(source)) if not name_of(source) else read_log(path_of(source))
+    Parameters
+    ----------
+    source
+        What ``STM32_Programmer_CLI -vb 3`` printed.
+    loader
+        The loader's file: names its functions and checks its address.
+    chip, trustzone
+        The part or its family; ``on``, ``off`` or ``unknown``.
+    """
+    from h5diag.measure.loader.elf import read_loader as read
+    from h5diag.measure.loader.explain import explain
+    from h5diag.measure.loader.placement import family
+    from h5diag.sim.dryrun.reading import log_of
+
+    file = read(path_of(loader)) if loader is not None else None
+    log = log_of(path_of(source) if name_of(source) else str(source))
+    return explain(log, file, family=family(chip).name if chip else "", trustzone=trustzone)
 
 
 def read_options(
@@ -426,11 +447,31 @@ def load_case(folder: str | os.PathLike[str]) -> Case:
     return load(path_of(folder))
 
 
-def read_loader(path: str | os.PathLike[str]) -> LoaderFile:
-    """Return an external loader out of its ``.stldr`` or ``.elf`` file."""
-    from h5diag.measure.loader.elf import read_loader as read
+def read_loader(
+    path: str | os.PathLike[str],
+    *,
+    chip: str = "",
+    trustzone: str = "unknown",
+    log: str | os.PathLike[str] | None = None,
+    version: str = "",
+) -> LoaderReading:
+    """Return an external loader (``.stldr`` or ``.elf``) with what is wrong with it; ``.dry_run()`` runs it.
 
-    return read(path_of(path))
+    Parameters
+    ----------
+    path
+        Its file.
+    chip, trustzone
+        The part or its family, taken from the log or assumed when left out; ``on``, ``off`` or ``unknown``.
+    log
+        Your log of verbosity 3: the base that it shows wins over the table.
+    version
+        STM32CubeProgrammer's version.
+    """
+    from h5diag.sim.dryrun.reading import examine_loader
+
+    seen = path_of(log) if log is not None and name_of(log) else log
+    return examine_loader(path_of(path), chip=chip, trustzone=trustzone, log=seen, version=version)
 
 
 @overload

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from h5diag.answer import Answer
 from h5diag.measure.loader.elf import LoaderFile
 from h5diag.measure.loader.placement import Base, bases, family, family_of_device, ram_plan, windows
 from h5diag.measure.loader.vb3 import (
@@ -140,8 +141,11 @@ class Story(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
-    """What a log says. `base` is the programmer's base or `ABSENT`; `version` and `family` are empty when not told."""
+class Explanation(Answer):
+    """What a log says. `base` is the programmer's base or `ABSENT`; `version` and `family` are empty when the log does not say.
+
+    `unknown_lines` counts those that the grammar does not know.
+    """
 
     story: Story
     calls: tuple[LoaderCall, ...]
@@ -151,6 +155,7 @@ class Explanation:
     base: int = ABSENT
     version: str = ""
     family: str = ""
+    unknown_lines: int = 0
 
 
 def log_version(log: LoaderLog) -> str:
@@ -207,7 +212,17 @@ def explain(
             conclusion += f" Likely cause: {cause}."
         else:
             remarks.append(_FITTING_CAUSE if loader is not None and base != ABSENT else _UNKNOWN_CAUSE)
-    return Explanation(story, own or calls, downloaded, conclusion, tuple(remarks), base, version, family)
+    return Explanation(
+        story,
+        own or calls,
+        downloaded,
+        conclusion,
+        tuple(remarks),
+        base,
+        version,
+        family,
+        len(log.events) - log.recognised,
+    )
 
 
 def _story(log: LoaderLog, calls: tuple[LoaderCall, ...], own: tuple[LoaderCall, ...]) -> Story:

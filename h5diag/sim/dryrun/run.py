@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any
 
+from h5diag.answer import Answer
 from h5diag.measure.loader.elf import LoaderFile
 from h5diag.measure.loader.explain import log_base, log_version
 from h5diag.measure.loader.lint import LintFinding, Severity, lint
@@ -57,10 +58,11 @@ class DryCall:
 
 
 @dataclass(frozen=True, slots=True)
-class DryRun:
+class DryRun(Answer):
     """What a dry run showed. `problem` is empty for a pass; `assumptions` say what a pass rests on.
 
-    `base` is the base it was run at, `base_source` where that comes from, `stack_used` the deepest stack in bytes.
+    `base` is the base it was run at, `base_source` where that comes from, `stack_used` the deepest stack in bytes,
+    `log` the run in the programmer's own words.
     """
 
     verdict: Verdict
@@ -73,6 +75,7 @@ class DryRun:
     image_size: int
     stack_used: int
     first_word: int = 0
+    log: str = ""
 
 
 def dry_run(
