@@ -1,13 +1,22 @@
-"""``python -m h5diag``."""
+"""``python -m h5diag``, and what the command ``h5diag`` starts."""
 
 import os
 import sys
 
-# Python puts the folder where it is started first: a module.py in a stranger's case folder would be taken for a
-# library's. A checkout that is started in place stays first.
-if sys.path and sys.path[0] == os.getcwd() != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):
-    del sys.path[0]
 
-from h5diag.app.cli import main
+def main() -> int:
+    """Run the command line; a Ctrl-C while it is still being loaded is no accident either."""
+    try:
+        from h5diag.app.cli import main as run
 
-sys.exit(main())
+        return run()
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    # Python puts the folder where it is started first: a module.py in a stranger's case folder would be taken for a
+    # library's. A checkout that is started in place stays first.
+    if sys.path and sys.path[0] == os.getcwd() != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):
+        del sys.path[0]
+    sys.exit(main())

@@ -58,8 +58,11 @@ FOLDER_FILES = 1000
 FOLDER_BYTES = 2 << 30
 """Bytes of all files of one folder together."""
 
+LONGEST_NAME = 200
+"""Characters that are kept of a title or a name."""
+
 LINE = 4096
 """Characters of a line that patterns ever see; the rest of a longer one says nothing that a tool prints."""
 
-NUMBER_DIGITS = 40
-"""Digits of a number in a text; Python's own conversion takes quadratic time and raises at 4,300."""
+NUMBER_DIGITS = 32
+"""Characters of a number in a file; Python's own conversion takes quadratic time and raises at 4,300."""

@@ -7,6 +7,7 @@ path to the key and the line where there is one.
 from __future__ import annotations
 
 import json
+import math
 import re
 import tomllib
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from h5diag.errors import InputError
+from h5diag.limits import NUMBER_DIGITS
 
 T = TypeVar("T")
 
@@ -79,7 +81,7 @@ def parse_toml(data: bytes, kind: type[T], source: str, known: Sequence[str] = (
 def parse_json(data: bytes, source: str) -> dict[str, Any]:
     """Return the object that a JSON file holds, for `convert`; InputError when it is no object."""
     try:
-        value = json.loads(data.decode("utf-8-sig"))
+        value = json.loads(data.decode("utf-8-sig"), parse_int=_whole, parse_float=_fraction, parse_constant=_fraction)
     except json.JSONDecodeError as error:
         raise InputError(
             f"is no JSON ({error.msg})",
@@ -87,15 +89,36 @@ def parse_json(data: bytes, source: str) -> dict[str, Any]:
             place=f"line {error.lineno}",
             advice="write it with --json and nothing else in the file",
         ) from None
-    except (ValueError, RecursionError):  # no UTF-8, a number of thousands of digits, brackets without end
+    except _Number as number:
+        raise InputError(f"{number} is no number that a tool writes", source=source) from None
+    except (ValueError, RecursionError):  # no UTF-8, brackets without end
         raise InputError("is no JSON that a tool writes", source=source, advice="write it again with --json") from None
     if not isinstance(value, dict):
         raise InputError("holds no JSON object", source=source, advice="write it again with --json")
     return value
 
 
-def convert(table: Any, kind: type[T], source: str, text: str = "", known: Sequence[str] = ()) -> T:
-    """Return `table` as a value of class `kind`.
+class _Number(Exception):
+    """A number in a file that is none: too many digits, or no end. Bounded before it is a number."""
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > NUMBER_DIGITS:
+        raise _Number(f"{digits[:12]}... ({len(digits)} digits)")
+    return int(digits)
+
+
+def _fraction(text: str) -> float:
+    value = float(text) if len(text) <= NUMBER_DIGITS else math.inf
+    if not math.isfinite(value):
+        raise _Number(text if len(text) < NUMBER_DIGITS else f"{text[:12]}... ({len(text)} characters)")
+    return value
+
+
+def convert(
+    table: Any, kind: type[T], source: str, text: str = "", known: Sequence[str] = (), *, strict: bool = True
+) -> T:
+    """Return `table` as a value of class `kind`; without `strict`, numbers may be written as text.
 
     Raises
     ------
@@ -103,7 +126,7 @@ def convert(table: Any, kind: type[T], source: str, text: str = "", known: Seque
         With the path to the key that is wrong, and its line when `text` is the TOML that `table` was read from.
     """
     try:
-        return msgspec.convert(table, kind)
+        return msgspec.convert(table, kind, strict=strict)
     except RecursionError:
         raise InputError("is nested too deeply", source=source) from None
     except msgspec.ValidationError as error:

@@ -21,12 +21,21 @@ from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, is_evidence, names_in, read_evidence
 from h5diag.evidence.files import decode_text, read_image
 from h5diag.evidence.files.sidecar import sidecar_path
-from h5diag.limits import CASE_TOML, KEY, LAYOUT, MEMORY, NUMBER_DIGITS, PROGRAM, RECORD, SIDECAR, TEXT, Limit
+from h5diag.limits import (
+    CASE_TOML,
+    KEY,
+    LAYOUT,
+    LONGEST_NAME,
+    MEMORY,
+    NUMBER_DIGITS,
+    PROGRAM,
+    RECORD,
+    SIDECAR,
+    TEXT,
+    Limit,
+)
 from h5diag.memory import Access, MemoryImage
 from h5diag.tables import line_of, parse_toml
-
-LONGEST_NAME = 200
-"""Characters that are kept of a title or a name."""
 
 _MODES = {
     "hotplug": "hotplug",

@@ -6,7 +6,6 @@ Another program may have written the file, so numbers may be hexadecimal text an
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
@@ -15,6 +14,7 @@ import msgspec
 
 from h5diag.errors import InputError
 from h5diag.memory import AddressRange
+from h5diag.tables import convert, parse_json
 from h5diag.text import count_text
 
 _HEX = re.compile(r"[+-]?0[xX][0-9a-fA-F_]+")
@@ -369,14 +369,7 @@ def _rounds(value: Any, possible: int) -> Any:
 
 
 def _document(text: str, source: str) -> dict[str, Any]:
-    try:
-        top = _plain(json.loads(text))
-    except (json.JSONDecodeError, RecursionError) as error:
-        place = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        advice = "write it with --json and nothing else in the file"
-        raise InputError("is not JSON", source=source, place=place, advice=advice) from None
-    if not isinstance(top, dict):
-        raise InputError("document is not an object", source=source)
+    top: dict[str, Any] = _plain(parse_json(text.encode("utf-8", "surrogatepass"), source))
     return top
 
 
@@ -404,9 +397,4 @@ def _number_or_none(value: Any) -> int | None:
 
 
 def _record(kind: type[R], top: Mapping[str, Any], source: str) -> R:
-    try:
-        return msgspec.convert(top, kind, strict=False)
-    except msgspec.ValidationError as error:
-        problem, _, path = str(error).partition(" - at `")
-        key = path.rstrip("`").removeprefix("$").removeprefix(".") or "the document"
-        raise InputError(f"{key}: {problem[0].lower()}{problem[1:]}", source=source) from None
+    return convert(top, kind, source, strict=False)

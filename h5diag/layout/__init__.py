@@ -9,12 +9,12 @@ from pathlib import Path
 
 from h5diag.chip import Chip
 from h5diag.errors import InputError
-from h5diag.evidence.door import EvidenceFile, read_evidence
+from h5diag.evidence.door import EvidenceFile, is_evidence, read_evidence
 from h5diag.evidence.files import decode_text
 from h5diag.layout.header import parse_flash_layout
 from h5diag.layout.presets import preset, preset_names
 from h5diag.layout.slots import Explanation, ExplanationKind, Layout, Loader, Mode, Role, Security, Slot, explain
-from h5diag.limits import LAYOUT
+from h5diag.limits import LAYOUT, LONGEST_NAME
 
 __all__ = [
     "Explanation",
@@ -56,8 +56,10 @@ def load_layout(name: str | Path | EvidenceFile, chip: Chip | None = None) -> La
     if text in preset_names():
         return preset(text, chip)
     path = Path(name)
-    if path.is_file():
+    if is_evidence(path):
         return load_layout(read_evidence(path, limit=LAYOUT), chip)
+    if len(text) > LONGEST_NAME:
+        raise InputError("is no name of a layout", source=text[:40] + "...", advice=f"presets: {_PRESETS}")
     if path.is_dir():
         raise InputError("is a folder", source=text, advice="give the flash_layout.h in it")
     if path.suffix or "/" in text or "\\" in text:

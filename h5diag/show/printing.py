@@ -9,7 +9,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
+
+from h5diag.errors import InputError
 
 if TYPE_CHECKING:
     from h5diag.memory import Progress
@@ -38,8 +41,18 @@ def clean(text: str) -> str:
 
 def write(text: str) -> None:
     """Write a result to standard output, as it is: `clean` it first unless it is a program's own format."""
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has seen enough
+        raise
+    except OSError as error:
+        sys.stdout = _nowhere()  # what is left of it would fail again when the program ends
+        raise InputError(
+            f"cannot be written to ({error.strerror})",
+            source="standard output",
+            advice="nothing was lost: run it again",
+        ) from None
 
 
 def remark(text: str) -> None:
@@ -77,8 +90,14 @@ def coloured(stream: TextIO | None = None) -> bool:
     return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and stream.isatty()
 
 
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w")
+
+
 def plain_streams() -> None:
-    """Let a terminal without UTF-8 get question marks, not a traceback."""
+    """Let a terminal without UTF-8 get question marks, not a traceback, and a closed stream nothing."""
+    sys.stdout = sys.stdout or _nowhere()
+    sys.stderr = sys.stderr or _nowhere()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

@@ -146,6 +146,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(options)
     except SystemExit as stop:
         return int(stop.code or 0)
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 0
@@ -163,16 +165,19 @@ def _run(options: Namespace) -> int:
     printing.be_quiet(options.quiet)
     try:
         result = command.run(options)
+        if options.json:
+            printing.write(json.dumps(result.document, indent=2, allow_nan=False) + "\n")
+        elif text := _text(result.text, verbose=getattr(options, "verbose", False)):
+            printing.write(text + "\n")
     except H5DiagError as error:
         printing.error(f"{prog}: {error}")
         return _status(error)
+    except MemoryError:
+        printing.error(f"{prog}: there is not enough memory for this; give a smaller part of it")
+        return 2
     except KeyboardInterrupt as stop:
         printing.error(f"{prog}: {stop or 'stopped'}")
         return 130
-    if options.json:
-        printing.write(json.dumps(result.document, indent=2, allow_nan=False) + "\n")
-    elif text := _text(result.text, verbose=getattr(options, "verbose", False)):
-        printing.write(text + "\n")
     return result.status
 
 

@@ -128,7 +128,7 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _TIME = re.compile(r"(?<!\d)\d\d:\d\d:\d\d(?::\d{3})?(?=\s|$)(?:[ \t]*:(?=\s|$))?[ \t]*")
 _HEX = r"0[xX]([0-9A-Fa-f]{1,8})"
 _REGISTER = re.compile(rf"([wr]) +ap +(\d{{1,3}}) +reg +(\d{{1,2}}) +\w{{1,8}} +(\()?{_HEX}\)?$")
-_MEMORY = re.compile(rf"([wr]) +ap +(\d{{1,3}}) +@{_HEX} *:? *{_HEX} +bytes,? *Data +{_HEX}[. ]*$")
+_MEMORY = re.compile(rf"([wr]) +ap +(\d{{1,3}}) +@{_HEX} {{0,8}}:? {{0,8}}{_HEX} +bytes,? *Data +{_HEX}[. ]*$")
 _CONTROL = re.compile(r"(halt|run) +ap +(\d{1,3})$")
 
 # A line without any of these words is no known message; it costs one search instead of many.

@@ -564,7 +564,7 @@ def _flags(values: dict[str, int], chip: Chip) -> Iterator[Remark]:
     for name in ("NSSR", "SECSR"):
         if name not in values:
             continue
-        fields = {f.name: f for f in chip.register(name).fields}
+        fields = {f.name: f for r in chip.registers if r.name == name for f in r.fields}
         for flag in chip.flags:
             if flag.name in fields and fields[flag.name].get(values[name]):
                 yield Remark(f"{name}.{flag.name}: {flag.cause}; points at the chip: {flag.suspicion}")

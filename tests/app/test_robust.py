@@ -1,0 +1,178 @@
+"""What a stranger's case, a full disk or a strange system do to a command: one clear line, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from h5diag.app.cli import main
+from h5diag.case import load_case
+from h5diag.case.samples import data_folder
+from h5diag.errors import InputError
+from h5diag.judge import Status, VerdictWord, diagnose
+
+FOUNDING = data_folder() / "founding"
+ROOT = Path(__file__).resolve().parents[2]
+NINES, EFFS = "9" * 5000, "0x" + "f" * 20_000
+TEST = {"range": [0x08000000, 0x08002000], "restored": True, "sectors": []}
+
+
+def record(key: str, text: str, folder: Path) -> Path:
+    (folder / "r.json").write_text(text)
+    (folder / "case.toml").write_text(f'[suspect]\n{key} = "r.json"\n')
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("info", '{"dev_id": ' + NINES + "}"),
+        ("info", '{"dev_id": "' + NINES + '"}'),
+        ("info", '{"dev_id": 1156, "flash_kib": ' + "9" * 400 + "}"),
+        ("info", '{"dev_id": 1156, "flash_kib": "' + EFFS + '"}'),
+        ("info", '{"dev_id": 1156, "registers": {"ecccorr": "' + EFFS + '"}}'),
+        ("info", '{"dev_id": 1156, "supply_mv": 1e999}'),
+        ("info", '{"dev_id": 1156, "supply_mv": NaN}'),
+        ("info", "[" * 100_000),
+        ("flashtest", json.dumps(TEST | {"conditions": {"voltage_mv": EFFS}})),
+        (
+            "flashtest",
+            json.dumps(TEST | {"sectors": [{"start": 0x08000000, "verdict": "good", "erase_s": int("9" * 400)}]}),
+        ),
+        ("sweep", '{"sweep": [{"swd_hz": ' + "9" * 400 + ', "bytes": 1, "disagreeing": 0}]}'),
+        ("sweep", '{"sweep": [{"swd_hz": "' + EFFS + '", "bytes": 1, "disagreeing": 0}]}'),
+    ],
+)
+def test_a_number_of_too_many_digits_is_refused_before_it_is_one(tmp_path, capsys, key, text):
+    assert main(["diagnose", str(record(key, text, tmp_path))]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "r.json" in error
+    assert len(error) < 600
+
+
+def test_a_flash_test_without_sectors_tests_nothing(tmp_path):
+    verdict = diagnose(load_case(record("flashtest", "{}", tmp_path))).first.verdict
+    assert verdict.hypothesis("flash-defect").status is Status.NOT_TESTED
+    assert verdict.word is VerdictWord.UNDECIDED
+
+
+def test_a_register_of_another_family_says_nothing(tmp_path):
+    text = json.dumps({"dev_id": 0x484, "registers": {"eccr": 0xFFFFFFFF, "nonsense": 1, "opsr": 0}})
+    ids = {f.id for f in diagnose(load_case(record("info", text, tmp_path))).first.findings}
+    assert not ids & {"ecc-error", "ecc-uncorrected"}
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        (f'layout = "{"x" * 200_000}"', "no name of a layout"),
+        (b'title = "a\xff"', "line 1: a byte that is no UTF-8"),
+        ("x = " + "[" * 50_000, "nested too deeply"),
+        (f"x = {NINES}", "not readable as TOML"),
+        ("[suspect]\nbase = " + "9" * 400, "suspect.base is not an address"),
+    ],
+)
+def test_a_hostile_case_toml_is_one_line(tmp_path, capsys, toml, words):
+    (tmp_path / "case.toml").write_bytes(toml if isinstance(toml, bytes) else toml.encode())
+    assert main(["diagnose", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert words in error
+
+
+def run(*words: str, shell: str = "", **environment: str | None) -> subprocess.CompletedProcess[str]:
+    known = {k: v for k, v in os.environ.items() if k not in environment}
+    known |= {k: v for k, v in environment.items() if v is not None}
+    known["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    command = [sys.executable, "-m", "h5diag", *words]
+    if shell:
+        command = ["sh", "-c", '"$@" ' + shell, "sh", *command]
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=known, cwd=ROOT)
+
+
+GOOD = str(FOUNDING / "good.hex")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell")
+@pytest.mark.parametrize(
+    ("words", "shell", "status", "said"),
+    [
+        (("compare", GOOD, GOOD), ">&-", 0, ""),
+        (("compare", GOOD, GOOD), "2>&-", 0, ""),
+        (("compare", GOOD, "absent"), ">&- 2>&-", 2, ""),
+        (("compare", GOOD, GOOD), ">/dev/full", 2, "standard output: cannot be written to (No space left on device)"),
+        (("compare", GOOD, GOOD, "--json"), ">/dev/full", 2, "No space left"),
+        (("options", str(FOUNDING / "good-ob.txt")), "| true", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full(words, shell, status, said):
+    done = run(*words, shell=shell)
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert said in done.stderr
+    assert done.returncode == status
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"HOME": None, "USERPROFILE": None},
+        {"HOME": "/nonexistent/home"},
+        {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONWARNINGS": "error"},
+    ],
+    ids=lambda e: "+".join(e),
+)
+def test_a_strange_system_changes_nothing(tmp_path, environment):
+    report = tmp_path / "r.html"
+    done = run("diagnose", str(FOUNDING), "--report", str(report), "--redact", **environment)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert report.stat().st_size > 10_000
+
+
+def test_a_full_disk_leaves_the_older_report(tmp_path, monkeypatch, capsys):
+    report = tmp_path / "r.html"
+    assert main(["diagnose", str(FOUNDING), "--report", str(report)]) == 0
+    older = report.read_bytes()
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert main(["diagnose", str(FOUNDING), "--report", str(report)]) == 2
+    assert "No space left on device" in capsys.readouterr().err
+    assert report.read_bytes() == older
+    assert os.listdir(tmp_path) == ["r.html"]
+
+
+def test_an_unreadable_folder_is_told_as_one(tmp_path, monkeypatch):
+    (tmp_path / "case.toml").write_text("")
+
+    def refused(folder):
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(os, "listdir", refused)
+    with pytest.raises(InputError, match=r"cannot be read \(Permission denied\)"):
+        load_case(tmp_path)
+
+
+def test_a_stop_while_it_is_still_loading_is_no_accident(monkeypatch, capsys):
+    from h5diag import __main__ as door
+
+    def stopped(name, *more):
+        if name == "h5diag.app.cli":
+            raise KeyboardInterrupt
+        return real(name, *more)
+
+    import builtins
+
+    real = builtins.__import__
+    monkeypatch.setattr(builtins, "__import__", stopped)
+    assert door.main() == 130
