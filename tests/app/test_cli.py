@@ -13,6 +13,7 @@ import pytest
 from h5diag.app.cli import build_parser, commands, main
 from h5diag.case import load_case
 from h5diag.case.samples import data_folder
+from h5diag.judge import causes
 from h5diag.show import printing, sheet
 
 FOUNDING = data_folder() / "founding"
@@ -71,7 +72,7 @@ def test_diagnose_prints_exactly_one_document(capsys):
     assert document["verdict"] == "sound"
     for key in ("summary", "scope", "open_points", "hypotheses", "next_test", "findings"):
         assert key in document, key
-    assert len(document["hypotheses"]) == 22
+    assert len(document["hypotheses"]) == len(causes())
     first = document["hypotheses"][0]
     assert (first["id"], first["status"]) == ("install-pending", "supported")
     assert all(isinstance(e, str) for e in first["evidence"])

@@ -739,10 +739,10 @@ def test_the_text_for_a_person(tmp_path, capsys):
     folder = drop(tmp_path, "nucleo.hex", "custom.hex", "custom-ob.txt")
     assert main(["case", str(folder), "--out", str(tmp_path / "case")]) == 0
     out = capsys.readouterr().out
-    assert out.startswith(f"case folder: {tmp_path / 'case'}\n")
-    assert "good or suspect? not known: custom" in out
+    assert out.startswith(f"Case folder: {tmp_path / 'case'}\n")
+    assert "ood or suspect? not known: custom" in out
     assert "--good FILE" in out
-    assert out.rstrip().endswith(f"next: h5diag diagnose {tmp_path / 'case'}")
+    assert out.rstrip().endswith(f"Next: h5diag diagnose {tmp_path / 'case'}")
     case = load_case(tmp_path / "case")
     assert {b.name for b in case.suspects} == {"custom", "nucleo"}
 

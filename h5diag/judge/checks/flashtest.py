@@ -40,8 +40,8 @@ APART = 1.5
 def check_flash_test(m: Measured) -> tuple[Finding, ...]:
     """Do the same cells fail in every round, with everything else excluded?"""
     t = m.suspect.board.flashtest
-    if t is None:
-        return ()
+    if t is None or (not t.sectors and t.restored is not False):
+        return ()  # a record without a sector is no test
     out = list(_protected(t))
     if t.restored is False:
         out.append(found("flash-test-not-restored"))
