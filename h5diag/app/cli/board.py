@@ -327,6 +327,52 @@ def _virtual(options: Namespace) -> Result:
     return Result({"port": server.port, "probe": name, "faults": [str(f) for f in setup.faults], "ended": reason}, "")
 
 
+# ---------------------------------------------------------------------------------------------------- selfcheck
+def _selfcheck_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--probe", default="auto", metavar="P", help="as for info")
+    parser.add_argument("--chip", default="", metavar="NAME", help="chip file (default stm32h563zi)")
+    parser.add_argument("--speed", type=_hertz, default=0, metavar="HZ", help="SWD speed (default 4M)")
+    parser.add_argument(
+        "--record",
+        default="",
+        metavar="FILE",
+        help="write a recording of the session to send in: flash contents, UID and serial number are replaced",
+    )
+    parser.set_defaults(connect="attach", access="auto")
+
+
+def _selfcheck(options: Namespace) -> Result:
+    from h5diag.probe.selfcheck import selfcheck
+    from h5diag.sim.virtual.record import redact_recording
+
+    private: frozenset[int] | None = None
+    try:
+        with _connect(options) as board, progress_bar("selfcheck") as progress:
+            rows, private = selfcheck(board, progress=progress)
+    finally:
+        if options.record and private is None:
+            Path(options.record).unlink(missing_ok=True)  # what is not redacted is not kept
+    if options.record and private is not None:
+        redact_recording(options.record, private)
+    wrong = [r for r in rows if r.agrees is False]
+    unknown = sum(r.agrees is None for r in rows)
+    head = f"{len(rows) - len(wrong) - unknown} of {count_text(len(rows), 'assumption')} hold"
+    head += f", {len(wrong)} do not" if wrong else ""
+    head += f", {unknown} cannot be told here" if unknown else ""
+    sign = {True: "holds", False: "NO", None: "?"}
+    lines = [
+        f"{sign[r.agrees]:6}{r.id:16}{r.expected}  |  {r.seen}"
+        for r in sorted(rows, key=lambda r: r.agrees is not False)
+    ]
+    note = (
+        [f"recording      {options.record}: redacted, replay it with --probe replay:{options.record}"]
+        if options.record
+        else []
+    )
+    document = {"rows": [r.to_dict() for r in rows], "agrees": not wrong, "record": options.record or None}
+    return Result(document, "\n".join([head, *lines, *note]))
+
+
 COMMANDS = (
     Command("probes", "list the debug probes that are plugged in", run=_probes, examples=("h5diag probes",)),
     Command(
@@ -347,8 +393,15 @@ COMMANDS = (
         ),
     ),
     Command(
+        "selfcheck",
+        "read-only: every assumption about this probe and chip against what is connected",
+        _selfcheck_arguments,
+        _selfcheck,
+        examples=("h5diag selfcheck --probe auto --record selfcheck.rec",),
+    ),
+    Command(
         "virtual",
-        "serve a virtual STM32H563 over TCP to any pyOCD client",
+        "serve a virtual STM32H563 over TCP to any pyOCD client; a served chip executes nothing",
         _virtual_arguments,
         _virtual,
         examples=("h5diag virtual --port 5555 --fault board=founding",),

@@ -44,7 +44,8 @@ _FEWEST_QUIET, _MOST_QUIET = 3, 12
 _HOLE_WORDS = 4
 """So many failing words one after the other are a hole: inside it only every `_HOLE_STEP` bytes are tried."""
 _HOLE_STEP = 128
-"""A failing word costs five to seven calls to the probe; so a hole costs about 50 calls for each KiB and pass."""
+"""A failing word costs six calls to the probe; so a hole costs about 50 calls for each KiB at first, 25 in each pass more."""
+_SMALL_HOLE = 64
 _FEWEST_BYTES = 64
 _BACK_OFF_S = (0.0, 0.002, 0.01, 0.05, 0.1, 0.2, 0.4, 0.8)
 _RECOVER_AT, _SLOWER_AT = 1, 4
@@ -188,7 +189,7 @@ class PatientReader:
 
     def again(self, hole: AddressRange, number: int) -> Iterator[Piece | Failure]:
         """Look at a hole once more: every word of a small one; of a large one its edges and other places within."""
-        if hole.size <= 4 * 4 * _HOLE_WORDS:
+        if hole.size <= _SMALL_HOLE:
             for at in range(hole.start, hole.stop, 4):
                 data = self.attempt(at, at + 4)
                 yield Failure(AddressRange(at, at + 4)) if data is None else Piece(at, data)
@@ -315,7 +316,8 @@ class Run:
             self._tell(number, self.plan.range.size)
             at = (part.start - self.plan.range.start) // 4
             self.watch(part, "unreadable" if self.failed[at : at + part.size // 4].any() else "read")
-        for hole in known or (self.holes if number == 0 else ()):
+        small = tuple(h for h in self.holes if h.size <= _SMALL_HOLE) if number == 0 else ()
+        for hole in known or small:
             for found in self.reader.again(hole, number):
                 fresh += self._take(number, found)
         for chunk in self.plan.chunks:

@@ -52,6 +52,7 @@ class VirtualProbe(DebugProbe):  # type: ignore[misc]
 
     vendor_name = "h5diag"
     product_name = "virtual STM32H563"
+    firmware = "virtual"
     supported_wire_protocols = (DebugProbe.Protocol.DEFAULT, DebugProbe.Protocol.SWD)
 
     @property
@@ -83,6 +84,11 @@ class VirtualProbe(DebugProbe):  # type: ignore[misc]
     def supply_mv(self) -> int:
         """Supply of the chip in millivolts, as an ST-LINK measures it."""
         return 3300
+
+    @property
+    def swd_hz(self) -> int:
+        """True speed of the link."""
+        return int(self.chip.clock.frequency_hz)
 
     def power_cycle(self) -> None:
         """Turn the supply of the chip off and on."""

@@ -6,6 +6,7 @@ address]]``. Its first line is an object with the kind of file. Runs of words ar
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Sequence
@@ -367,3 +368,36 @@ class ReplayProbe(_Tape):
                     error.fault_address = address
                 raise error
             return _unpack(line[2])
+
+
+_PLAIN = 0x10000
+"""Smaller words are counts, offsets and flags: they tell nothing of a firmware."""
+
+
+def redact_recording(path: str, private: frozenset[int]) -> int:
+    """Replace private words in a recording, each by one of its own, so that it replays alike; return how many.
+
+    Contents of the flash and the UID go, and with them the probe's serial number; what two reads have in common, and
+    where they differ, stays.
+    """
+    lines = [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
+    secret = sorted(w for w in private if _PLAIN <= w < 0xFFFFFFFF)
+    taken = set(secret)
+    free = (n for n in itertools.count(0xC0DE0000) if n not in taken)
+    instead = dict(zip(secret, free, strict=False))
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, (int, list, dict)):
+            return value
+        if isinstance(value, int):
+            return instead.get(value, value)
+        if isinstance(value, dict):
+            words = np.frombuffer(bytes.fromhex(value["words"]), "<u4")
+            return {"words": np.array([instead.get(int(w), int(w)) for w in words], "<u4").tobytes().hex()}
+        return [clean(v) for v in value]
+
+    head = lines[0] | {"unique_id": "redacted", "description": str(lines[0].get("description", "")).split(" [")[0]}
+    rows = [line if line[0] == "told" else [*line[:2], *clean(line[2:])] for line in lines[1:]]
+    text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in (head, *rows))
+    Path(path).write_text(text, "utf-8")
+    return len(instead)
