@@ -672,7 +672,7 @@ def _flip_image(out: dict[str, bytes]) -> None:
     for path in out:
         if "_s_app_" in path:
             lines = out[path].split(b"\n")
-            for n in range(len(lines) // 3, len(lines)):
+            for n in range(40, len(lines)):  # behind the header, inside the body
                 row = bytearray.fromhex(lines[n][1:].decode())
                 if row[3] == 0 and row[0] >= 32:
                     row[10] ^= 0x20
@@ -711,3 +711,136 @@ def judge(plan: Plan, folder: Path):
     top = plan.write(folder)
     log = folder / "log.txt" if plan.log else None
     return preflight([top], options=folder / "board.txt", log=log, to=plan.to)
+
+
+# --------------------------------------------------------------------------------------------- other ways than OEMiROT
+ATTACH = 'attach="-c port=SWD speed=fast ap=1 mode=Hotplug"\n'
+OR_STOP = 'if [ $? -ne 0 ]; then echo "stopped"; exit 1; fi\n'
+
+
+def call(arguments: str) -> str:
+    return f"STM32_Programmer_CLI $attach {arguments}\n{OR_STOP}"
+
+
+def stirot_config(auth, encrypt, *, images: int = 1, download: int = 0x1E0000, area: int = 0x20000) -> bytes:
+    head = bytes((images, 1, 1, 1)) + struct.pack(
+        "<11I", 0, download, area, 0, 0x2F0, 0x1DE000, 0x2000, 0x6000, 0, 0, 0xED00
+    )
+    return (head + scalar70(encrypt) + bytes(2) + spki(auth) + b"\0" + bytes(1)).ljust(0xE0, b"\0")
+
+
+def credentials(rng: random.Random, flag: int, mask: int = 0x5077) -> tuple[dict[str, bytes], dict[str, object]]:
+    """A DA folder with a chain of three and its keys."""
+    keys = {n: private_key(rng) for n in ("root", "middle", "leaf")}
+    chain = certificate(1, keys["root"], keys["root"]) + certificate(2, keys["middle"], keys["root"])
+    chain += certificate(3, keys["leaf"], keys["middle"])
+    secret = bytes(rng.randrange(33, 127) for _ in range(16))
+    files = {
+        "DA/Binary/DA_Config.obk": da_obk(hashlib.sha256(xy(keys["root"])).digest(), mask, flag),
+        "DA/Binary/DA_ConfigWithPassword.obk": da_obk(hashlib.sha256(secret).digest(), mask, flag),
+        "DA/Binary/password.bin": password_file(secret),
+        "DA/Certificates/chain.b64": base64.b64encode(chain),
+        "DA/Keys/leaf.pem": pem(keys["leaf"]),
+        "DA/regression.sh": BACK.encode(),
+    }
+    return files, {"secret": secret, **keys}
+
+
+def stirot_set(
+    rng: random.Random, *, last: int = 0xF, ube: str = "0xC3", magic: int = 0x73AB1024, signer: str = "auth"
+) -> dict:
+    """STiROT on an H573: one image, installed at the execution offset."""
+    files, _ = credentials(rng, 1)
+    auth, encrypt, other = (private_key(rng) for _ in range(3))
+    files["STiROT/Binary/STiRoT_Config.obk"] = obk(0x0FFD0200, stirot_config(auth, encrypt), 1)
+    files["STiROT/Binary/STiRoT_Data.obk"] = obk(0x0FFD0400, bytes(0x40), 1)
+    image = signed_image(
+        bytes(rng.randrange(256) for _ in range(4096)),
+        auth if signer == "auth" else other,
+        encrypt_to=encrypt,
+        magic=magic,
+    )
+    flashing = "source ../env.sh\n" + ATTACH
+    flashing += call("-ob TZEN=0xB4") + call(
+        "-ob SECWM1_STRT=1 SECWM1_END=0 SECWM2_STRT=1 SECWM2_END=0 SECBOOT_LOCK=0xC3 -e all"
+    )
+    flashing += call(f"-ob SECWM1_STRT=0x0 SECWM1_END={last:#x}") + call("-ob SECWM2_STRT=0x7F SECWM2_END=0x0")
+    flashing += (
+        call("-d ../../$stirot_project/Binary/app_init_sign.hex -v")
+        + call(f"-ob BOOT_UBE={ube}")
+        + call("-ob SECBOOT_LOCK=0xB4")
+    )
+    main = "source ../env.sh\n" + ATTACH + "source ob_flash_programming.sh\n"
+    main += 'read -p "[ OPEN | PROVISIONED | TZ-CLOSED | CLOSED | LOCKED ]: " state\n'
+    main += 'if [ "$state" == "CLOSED" ]; then value=0x72; elif [ "$state" == "LOCKED" ]; then value=0x5C; else exit 1; fi\n'
+    main += call("-ob PRODUCT_STATE=0x17")
+    main += (
+        call("-sdp ./../DA/Binary/DA_Config.obk")
+        + call("-sdp ./Binary/STiRoT_Config.obk")
+        + call("-sdp ./Binary/STiRoT_Data.obk")
+    )
+    main += "STM32_Programmer_CLI $attach -ob PRODUCT_STATE=$value\n"
+    files["STiROT/ob_flash_programming.sh"] = flashing.encode()
+    files["STiROT/provisioning.sh"] = main.encode()
+    files["env.sh"] = b"stirot_project=Applications/ROT/STiROT_Appli\n"
+    out = {f"STM32H573I-DK/ROT_Provisioning/{n}": d for n, d in files.items()}
+    out["STM32H573I-DK/Applications/ROT/STiROT_Appli/Binary/app_init_sign.hex"] = intel_hex(image, 0x0C000000)
+    return out
+
+
+def da_set(rng: random.Random, *, trustzone: bool = True, stored: str = "") -> dict:
+    """Debug authentication alone, on an H563: the script asks whether TrustZone is on."""
+    files, _ = credentials(rng, 0)
+    main = "source ../env.sh\n" + ATTACH + 'read -p "is TrustZone on? [ y | n ]: " tz\n'
+    main += 'if [ "$tz" == "y" ]; then tzen=0xB4; file=DA_Config; else tzen=0xC3; file=DA_ConfigWithPassword; fi\n'
+    main += f"file={stored}\n" if stored else ""
+    main += call("-ob TZEN=$tzen") + call("-ob PRODUCT_STATE=0x17") + call("-sdp ./Binary/$file.obk")
+    main += 'read -p "[ PROVISIONED | CLOSED | LOCKED ]: " state\n'
+    main += 'if [ "$state" == "CLOSED" ]; then value=0x72; elif [ "$state" == "LOCKED" ]; then value=0x5C; else value=0x2E; fi\n'
+    main += "STM32_Programmer_CLI $attach -ob PRODUCT_STATE=$value\n"
+    files["DA/provisioning.sh"] = main.encode()
+    files["env.sh"] = b"board=mine\n"
+    return {f"NUCLEO-H563ZI/ROT_Provisioning/{n}": d for n, d in files.items()}
+
+
+def h503_set(rng: random.Random, *, wrong: bool = False, write: bool = True) -> dict:
+    """An H503: no OBK, the hash of a password in the OTP area."""
+    secret = bytes(rng.randrange(1, 255) for _ in range(12))
+    main = "source ../env.sh\n" + ATTACH + call("-ob PRODUCT_STATE=0x17")
+    if write:
+        main += call("-w ./board_password.bin 0x8FFF000") + call("-ob LOCKBL=0x1")
+    main += "STM32_Programmer_CLI $attach -ob PRODUCT_STATE=0x72\n"
+    back = "source ../env.sh\nSTM32_Programmer_CLI -c port=SWD pwd=da_password.bin debugauth=1\n"
+    stored = hashlib.sha256(secret + (b"x" if wrong else b"")).digest()
+    files = {
+        "DA/user_password.bin": secret,
+        "DA/board_password.bin": stored,
+        "DA/da_password.bin": password_file(secret),
+        "DA/provisioning.sh": main.encode(),
+        "DA/regression.sh": back.encode(),
+        "env.sh": b"x=1\n",
+    }
+    return {f"NUCLEO-H503RB/ROT_Provisioning/{n}": d for n, d in files.items()}
+
+
+def flat_set(rng: random.Random, *, store: str = "-sdp da.obk") -> dict:
+    """A person's own script in one folder."""
+    files, _ = credentials(rng, 0)
+    flat = {
+        "da.obk": files["DA/Binary/DA_Config.obk"],
+        "chain.b64": files["DA/Certificates/chain.b64"],
+        "leaf.pem": files["DA/Keys/leaf.pem"],
+    }
+    text = "set -e\n" + ATTACH + "STM32_Programmer_CLI $attach -ob TZEN=0xB4\n"
+    text += "STM32_Programmer_CLI $attach -ob PRODUCT_STATE=0x17\n"
+    text += f"STM32_Programmer_CLI $attach {store}\nSTM32_Programmer_CLI $attach -ob PRODUCT_STATE=0x72\n"
+    flat["close.sh"] = text.encode()
+    return flat
+
+
+def write(files: dict[str, bytes], folder: Path) -> Path:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return folder

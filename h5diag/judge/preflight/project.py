@@ -19,7 +19,7 @@ from h5diag.layout import Layout, parse_flash_layout
 from h5diag.limits import LAYOUT, TEXT
 from h5diag.sim.rehearse import TARGETS, Part, Stage, Walk, read_script, script_file, walk_script
 
-_PART = re.compile(r"h5(?:[0-9]{2}|[ef][0-9])", re.I)
+_PART = re.compile(r"h5(?:[0-9]{2}|[ef][0-9])|(?<![a-z])(?:stm32)?([ul][35])(?=[0-9a-z]{2}|$)", re.I)
 _FOLDERS = {
     "oemirot": "oemirot",
     "stirot": "stirot",
@@ -136,7 +136,8 @@ def parts_called(text: str) -> tuple[str, ...]:
     """Return the parts that a name speaks of: ``NUCLEO-H563ZI``, ``stm32h573ii``, ``STM32H563/573``."""
     low = re.sub(r"(h5\w\w)/(\d\d\d)", r"\1/h\2", text.lower())
     found = []
-    for word in _PART.findall(low):
+    for match in _PART.finditer(low):
+        word = match[1] or match[0]
         found += [str(p["name"]) for p in _parts() if word in p["words"]]  # type: ignore[operator]
     return tuple(dict.fromkeys(found))
 
@@ -169,17 +170,16 @@ def choose_part(words: Sequence[ChipWord]) -> tuple[Part, str]:
 
     if not rows:
         return Part("", None, True, True, None), known_by
-    name = "/".join(allowed)
-    return (
-        Part(
-            name,
-            agreed("saes", None),
-            agreed("trustzone", True) is not False,
-            agreed("obk", True) is not False,
-            agreed("stirot", None),
-        ),
-        known_by,
+    words = rows[0].get("oem_words")
+    part = Part(
+        "/".join(allowed),
+        agreed("saes", None),
+        agreed("trustzone", True) is not False,
+        agreed("obk", True) is not False,
+        agreed("stirot", None),
+        words if isinstance(words, int) else None,
     )
+    return part, known_by
 
 
 def read_board(options: Path | None, log: Path | None) -> Board:
@@ -356,7 +356,8 @@ def _chip_words(chip: str, board: Board, root: Path, start: Path, items: Sequenc
         names = parts_called(chip)
         if not names:
             raise InputError(
-                f"{chip[:30]!r} is no STM32H5", advice="one of " + " ".join(str(p["name"]) for p in _parts())
+                f"{chip[:30]!r} is no part that is known here",
+                advice="one of " + " ".join(str(p["name"]) for p in _parts()),
             )
         words.append(ChipWord("given", "--chip", names))
     if board.dev_id is not None:

@@ -93,6 +93,33 @@ def state_rows(scene: Scene) -> Iterator[Row]:
     yield from _chain(scene)
 
 
+def readout_rows(scene: Scene) -> Iterator[Row]:
+    """Parts without product states: the RDP level that the script sets, and the OEM key that would lead back.
+
+    Source: facts on provisioning, section 11, and threads 573766, 802238, 845149.
+    """
+    words = scene.stage.part.oem_words or 0
+    keys: int | None = None
+    for step in scene.walk.steps:
+        where = scene.line(step.call)
+        if step.call.oem_keys is not None:
+            keys = step.call.oem_keys
+            if words and keys < words:
+                text = f"the OEM key has {keys} words, {words} are due: those that are missing count as zero"
+                yield Row("da-password", FAIL, f"{text}, and the key that is tried later is another", *where)
+        level = dict(step.call.options).get("RDP")
+        if level == 0xCC and keys is None:
+            text = "RDP goes to level 2 (0xCC) and no OEM2 key was set before: no way back for anybody"
+            yield Row("da-present", FAIL, text, *where)
+        elif level == 0xCC:
+            yield Row("da-present", PASS, "an OEM2 key is set before RDP goes to level 2", *where)
+        if level == 0x55 and (step.after.options.get("TZEN") or scene.project.board.options.get("TZEN")):
+            text = "RDP 0.5 (0x55) with TrustZone on: only BOOT0 and the ROM loader lead back, the port does not"
+            yield Row("state-target", FAIL, text, *where)
+        elif level is not None and level != 0xCC:
+            yield Row("state-target", PASS, f"RDP 0x{level:X} can be left again by a regression, which erases", *where)
+
+
 def _ends_in_provisioning(scene: Scene) -> bool:
     states = [s.call.state for s in closing_states(scene.walk)]
     return bool(states) and states[-1] == PROVISIONING and scene.walk.stopped is None and scene.final is None
@@ -111,7 +138,6 @@ def _chain(scene: Scene) -> Iterator[Row]:
         text = "the board is PROVISIONED already: objects are stored in Provisioning only"
         yield Row("state-chain", FAIL, text, *where)
         return
-    stored_before = 0
     for step in steps:
         there = step.call.state or 0
         file, place = scene.line(step.call)
@@ -130,7 +156,6 @@ def _chain(scene: Scene) -> Iterator[Row]:
             yield Row("state-chain", FAIL, f"0x{there:X} is no product state", file, place)
             return
         here = there
-    del stored_before
     late = _stores_after(scene)
     if late is not None:
         text = "an object is stored after the last state: it is refused, the port is closed"

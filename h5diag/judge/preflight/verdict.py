@@ -21,7 +21,7 @@ from h5diag.judge.preflight.credentials import (
 from h5diag.judge.preflight.images import image_rows, option_rows
 from h5diag.judge.preflight.project import Project, choose_part, open_project, read_board
 from h5diag.judge.preflight.rows import FAIL, UNKNOWN, WARN, Row, Scene
-from h5diag.judge.preflight.scripts import chip_match, result_rows, state_rows, syntax_rows, xml_rows
+from h5diag.judge.preflight.scripts import chip_match, readout_rows, result_rows, state_rows, syntax_rows, xml_rows
 from h5diag.sim.rehearse import OFF, OPEN, Rehearsal, Stage, rehearse, script_file
 
 CHECKS: tuple[Callable[[Scene], Iterator[Row]], ...] = (
@@ -41,6 +41,15 @@ CHECKS: tuple[Callable[[Scene], Iterator[Row]], ...] = (
     syntax_rows,
     result_rows,
 )
+READOUT_CHECKS: tuple[Callable[[Scene], Iterator[Row]], ...] = (
+    chip_match,
+    readout_rows,
+    files_present,
+    syntax_rows,
+    result_rows,
+)
+"""For parts with RDP and OEM keys in place of product states."""
+
 ASKS = (
     ("ask-nrst", "Is NRST wired to the probe, and does it move? Without it no regression was ever made."),
     ("ask-usb", "Is the board's own USB unplugged? Storing objects failed on boards where it was not."),
@@ -115,7 +124,9 @@ def preflight(
             if walk.script != procedure.scripts[0] and not walk.steps and procedure.path != "script":
                 continue  # a twin for another system that does nothing
             scene = Scene(project, procedure, walk, stage)
-            for check in CHECKS:
+            levels = any(n == "RDP" for s in walk.steps for n, _ in s.call.options)
+            readout = project.part.oem_words is not None or (levels and scene.final is None)
+            for check in READOUT_CHECKS if readout else CHECKS:
                 rows += check(scene)
     rows = list(dict.fromkeys(rows))
     order = {FAIL: 0, UNKNOWN: 1, WARN: 2}
@@ -202,6 +213,8 @@ def _stake(project: Project, rows: Sequence[Row]) -> str:
     scenes = [Scene(project, p, w, s) for p in project.procedures for w, s in zip(p.walks, p.stages, strict=True)]
     da = next((s.da for s in scenes if s.da is not None), None)
     broken = any(r.state == FAIL and r.id.startswith(("da-", "obk-")) for r in rows)
+    if project.part.oem_words is not None:
+        return "At RDP 2 only the OEM2 key leads back, at RDP 1 and 0.5 a regression, and each erases everything."
     if not project.part.obk:
         return "Afterwards only the password whose hash is in the OTP area opens the chip, and it erases everything."
     if da is None or broken:

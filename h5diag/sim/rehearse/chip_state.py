@@ -50,7 +50,8 @@ _STEPS = {
 class Part:
     """What provisioning must know of the part. `saes`: it encrypts what is stored; None: not known.
 
-    `stirot` tells whether it holds ST's immutable root of trust, `trustzone` and `obk` whether it has these at all.
+    `stirot` tells whether it holds ST's immutable root of trust, `trustzone` and `obk` whether it has these at all;
+    `oem_words` are the words of an OEM key on parts with readout protection instead of product states, else None.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Part:
     trustzone: bool = True
     obk: bool = True
     stirot: bool | None = None
+    oem_words: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

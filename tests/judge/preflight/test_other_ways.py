@@ -1,0 +1,223 @@
+"""STiROT, debug authentication alone, the H503, a person's own script, and the boards that people lost."""
+
+from __future__ import annotations
+
+import random
+
+import provisioning_sets as sets
+import pytest
+
+from h5diag.errors import InputError
+from h5diag.judge.preflight import access, preflight, read_inventory
+
+R = random.Random
+
+
+def failing(found) -> set[str]:
+    return {r.id for r in found.rows if r.state == "fail"}
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "verdict", "check"),
+    [
+        (sets.stirot_set(R(1)), {}, "go", ""),
+        (sets.stirot_set(R(1), last=7), {}, "no-go", "options-secwm"),
+        (sets.stirot_set(R(1), ube="0xB4"), {}, "no-go", "boot-ube"),
+        (sets.stirot_set(R(1), magic=0x96F3B83D), {}, "no-go", "image-form"),
+        (sets.stirot_set(R(1), signer="other"), {}, "no-go", "image-signature"),
+        (sets.da_set(R(2)), {}, "go", ""),
+        (sets.da_set(R(2), stored="DA_ConfigWithPassword"), {}, "no-go", "da-tzen"),
+        (sets.h503_set(R(3)), {}, "go", ""),
+        (sets.h503_set(R(3), wrong=True), {}, "no-go", "da-password"),
+        (sets.h503_set(R(3), write=False), {}, "no-go", "da-present"),
+        (sets.flat_set(R(4)), {"chip": "h563"}, "go", ""),
+        (sets.flat_set(R(4), store="-sdp=da.obk"), {"chip": "h563"}, "no-go", "script-syntax"),
+        (sets.flat_set(R(4)), {"chip": "h533"}, "no-go", "obk-encryption"),
+    ],
+)
+def test_every_way_has_its_go_and_its_no_go(files, options, verdict, check, tmp_path):
+    found = preflight([sets.write(files, tmp_path)], **options)
+    assert found.verdict == verdict, [r for r in found.rows if r.state in ("fail", "unknown")]
+    assert not check or check in failing(found)
+
+
+def test_a_part_of_the_way_back_alone_is_no_preflight(tmp_path):
+    (tmp_path / "a.obk").write_bytes(sets.da_obk(bytes(32)))
+    with pytest.raises(InputError, match="script"):
+        preflight([tmp_path])
+
+
+def test_a_link_that_leaves_the_project_is_not_followed(tmp_path):
+    outside = tmp_path / "outside.obk"
+    files = sets.flat_set(R(4))
+    outside.write_bytes(files.pop("da.obk"))
+    folder = sets.write(files, tmp_path / "set")
+    (folder / "da.obk").symlink_to(outside)
+    found = preflight([folder], chip="h563")
+    assert "files-present" in failing(found)
+
+
+# ------------------------------------------------------------------------------------------- boards that people lost
+def script(*calls: str) -> bytes:
+    return ("set -e\n" + "".join(f"STM32_Programmer_CLI -c port=SWD {c}\n" for c in calls)).encode()
+
+
+LOST = {
+    "H563, object with the encryption flag": (
+        lambda: {**sets.flat_set(R(5)), "da.obk": sets.da_obk(bytes(range(32)), flag=1)},
+        {"chip": "h563"},
+        "obk-encryption",
+    ),
+    "H563, -sdp= and closed anyway": (
+        lambda: sets.flat_set(R(5), store="-sdp=da.obk"),
+        {"chip": "h563"},
+        "script-syntax",
+    ),
+    "H533, object without encryption": (lambda: sets.flat_set(R(5)), {"chip": "h533"}, "obk-encryption"),
+    "H563, password with TrustZone on": (lambda: sets.da_set(R(5), stored="DA_ConfigWithPassword"), {}, "da-tzen"),
+    "H533, an object of 80 bytes": (
+        lambda: {**sets.flat_set(R(5)), "da.obk": sets.da_obk(bytes(range(32)), flag=1)[:80]},
+        {"chip": "h533"},
+        "obk-size",
+    ),
+    "H523, firmware in Provisioning": (lambda: sets.flat_set(R(5)), {"chip": "h563", "to": "0x17"}, "state-target"),
+    "H573, Provisioning is where it ends": (
+        lambda: {"p.sh": script("-ob TZEN=0xB4", "-ob PRODUCT_STATE=0x17")},
+        {"chip": "h573"},
+        "state-target",
+    ),
+    "H563, no credentials at all": (
+        lambda: {"p.sh": script("-ob TZEN=0xB4", "-ob PRODUCT_STATE=0x17", "-ob PRODUCT_STATE=0x72")},
+        {"chip": "h563"},
+        "da-present",
+    ),
+    "U5, RDP 2 without an OEM2 key": (lambda: {"p.sh": script("-ob RDP=0xCC")}, {"chip": "stm32u585"}, "da-present"),
+    "U5, RDP 0.5 with TrustZone": (
+        lambda: {"p.sh": script("-ob TZEN=1 RDP=0x55")},
+        {"chip": "stm32u5a9"},
+        "state-target",
+    ),
+    "U3, a key of half its length": (
+        lambda: {"p.sh": script("-lockRDP2 0x1 0x2", "-ob RDP=0xCC")},
+        {"chip": "stm32u385"},
+        "da-password",
+    ),
+    "H573, STiROT entry without its configuration": (
+        lambda: {k: v for k, v in sets.stirot_set(R(5)).items() if "STiRoT_Config" not in k},
+        {},
+        "boot-ube",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_a_board_that_was_lost_would_have_been_no_go(name, tmp_path):
+    make, options, check = LOST[name]
+    found = preflight([sets.write(make(), tmp_path)], **options)
+    assert found.verdict == "no-go"
+    assert check in failing(found), failing(found)
+
+
+def test_an_oem2_key_before_rdp_2_is_go(tmp_path):
+    files = {"p.sh": script("-lockRDP2 0x1 0x2", "-ob RDP=0xCC")}
+    assert preflight([sets.write(files, tmp_path)], chip="stm32u585").verdict == "go"
+
+
+# ------------------------------------------------------------------------------------------------------------ access
+DISCOVERY = """\
+discovery: target ID....................:0x484
+discovery: SoC ID.......................:0x00000000_11112222_33334444_55556666
+discovery: Vendor ID....................:STMicroelectronics
+discovery: PSA lifecycle................:ST_LIFECYCLE_{state}
+discovery: cryptosystems................:Ecdsa-P256 SHA256
+discovery: ST provisioning integrity status:{integrity}
+discovery: permission if authorized.....:(a/14) ==> Full Regression
+"""
+GOOD, BAD = "0xeaeaeaea", "0xf5f5f5f5"
+
+
+@pytest.mark.parametrize(
+    ("state", "integrity", "answer"),
+    [
+        ("OPEN", BAD, "open"),
+        ("PROVISIONING", BAD, "reopenable"),
+        ("CLOSED", GOOD, "reopenable"),
+        ("TZ_CLOSED", GOOD, "reopenable"),
+        ("CLOSED", BAD, "lost"),
+        ("LOCKED", GOOD, "lost"),
+    ],
+)
+def test_a_discovery_and_credentials_tell_whether_a_board_opens(state, integrity, answer, tmp_path):
+    sets.write(sets.da_set(R(6)), tmp_path)
+    (tmp_path / "discovery.txt").write_text(DISCOVERY.format(state=state, integrity=integrity), "utf-8")
+    found = access([tmp_path])
+    assert found.answer == answer, found.why
+    assert "authenticate" not in str(found)
+
+
+def test_credentials_of_another_board_do_not_open_this_one(tmp_path):
+    files = sets.da_set(R(7))
+    other = sets.da_set(R(8))
+    name = "NUCLEO-H563ZI/ROT_Provisioning/DA/Binary/DA_Config.obk"
+    files[name] = other[name]
+    sets.write(files, tmp_path)
+    (tmp_path / "d.txt").write_text(DISCOVERY.format(state="CLOSED", integrity=GOOD), "utf-8")
+    found = access([tmp_path])
+    assert (found.answer, found.fits) == ("unknown", ())
+    assert any("root" in w for w in found.why)
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [
+        ({"RDP": 0xAA}, "open"),
+        ({"RDP": 0xDC}, "reopenable"),
+        ({"RDP": 0x55, "TZEN": 1}, "reopenable"),
+        ({"RDP": 0xCC, "OEM2LOCK": 0}, "lost"),
+        ({"RDP": 0xCC}, "unknown"),
+    ],
+)
+def test_parts_with_readout_protection(options, answer, tmp_path):
+    rows = "".join(f"     {n:<13}: 0x{v:X}\n" for n, v in options.items())
+    (tmp_path / "ob.txt").write_text(
+        f"OPTION BYTES BANK: 0\n\n   Read Out Protection:\n\n{rows}     BOR_LEV : 0x0\n", "utf-8"
+    )
+    assert access([tmp_path]).answer == answer
+
+
+def test_files_that_tell_nothing_of_a_board_are_refused(tmp_path):
+    (tmp_path / "x.txt").write_text("hello\n", "utf-8")
+    with pytest.raises(InputError, match="discovery"):
+        access([tmp_path])
+
+
+# -------------------------------------------------------------------------------------------------------------- keys
+def test_who_fits_whom(tmp_path):
+    top = sets.write(sets.da_set(R(9)), tmp_path) / "NUCLEO-H563ZI/ROT_Provisioning/DA"
+    found = read_inventory([top])
+    kinds = {i.name: i.kind for i in found.items}
+    assert kinds["Binary/DA_Config.obk"] == "obk-da-cert"
+    assert kinds["Binary/DA_ConfigWithPassword.obk"] == "obk-da-password"
+    assert kinds["Keys/leaf.pem"] == "private-key"
+    assert kinds["Binary/password.bin"] == "password"
+    how = {(f.a, f.b): f.how for f in found.fits}
+    assert how["Keys/leaf.pem", "Certificates/chain.b64"] == "key-of-certificate"
+    assert how["Certificates/chain.b64", "Binary/DA_Config.obk"] == "opens-obk"
+    assert how["Binary/password.bin", "Binary/DA_ConfigWithPassword.obk"] == "opens-obk"
+
+
+def test_images_and_the_object_that_opens_them(tmp_path):
+    plan = sets.sound_plan(R(10))
+    plan.release = "enc"
+    found = read_inventory([plan.write(tmp_path)])
+    how = {(f.a.rsplit("/", 1)[-1], f.b.rsplit("/", 1)[-1], f.how) for f in found.fits}
+    assert ("OEMiRoT_Config.obk", "my_s_app_enc_sign.hex", "authenticates-image") in how
+    assert ("OEMiRoT_Config.obk", "my_s_app_enc_sign.hex", "decrypts-image") in how
+    assert ("encryption.pem", "my_ns_app_enc_sign.hex", "decrypts-image") in how
+
+
+def test_the_h503_pair_of_password_and_hash_is_told(tmp_path):
+    top = sets.write(sets.h503_set(R(11)), tmp_path)
+    kinds = {i.name.rsplit("/", 1)[-1]: (i.kind, i.why) for i in read_inventory([top]).items}
+    assert kinds["user_password.bin"][0] == kinds["board_password.bin"][0] == kinds["da_password.bin"][0] == "password"
+    assert "SHA-256" in kinds["board_password.bin"][1]
