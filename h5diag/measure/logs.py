@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from h5diag.answer import Answer
 from h5diag.chip import IDCODE_AT, Chip, ChipChoice, KnownBy
 from h5diag.evidence.texts import Log, chip_of, parse_log, parse_registers
 from h5diag.layout import Layout, load_layout
-from h5diag.measure.loader.explain import Explanation, Story, explain
-from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
 from h5diag.measure.options import (
     OptionBytes,
     Provisioning,
@@ -22,6 +21,9 @@ from h5diag.measure.options import (
     known_words,
     read_provisioning,
 )
+
+if TYPE_CHECKING:
+    from h5diag.measure.loader.explain import Explanation
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,5 +135,8 @@ def _of_flash(address: int, chip: Chip) -> bool:
 
 def loader_story(text: str) -> Explanation | None:
     """Return what became of an external loader in a verbose log; None when none was used, as for internal flash."""
+    from h5diag.measure.loader.explain import Story, explain
+    from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
+
     found = explain(parse_loader_log(text))
     return None if found.story in (Story.NO_LOG, Story.NO_CALL, Story.INTERNAL_ONLY) else found

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from h5diag.app.cli.command import Command, Result, address_range, number, progress_bar
-from h5diag.case.records import Identity, Sweep, to_document
-from h5diag.chip import ChipChoice, choose_chip
 from h5diag.errors import InputError
 from h5diag.memory import Access, AddressRange
 from h5diag.show import printing
 from h5diag.text import count_text
 
 if TYPE_CHECKING:
+    from h5diag.case.records import Identity
+    from h5diag.chip import ChipChoice
     from h5diag.probe.acquire import Dump, DumpPlan
     from h5diag.probe.board import Board
 
@@ -116,6 +116,8 @@ def _info_arguments(parser: ArgumentParser) -> None:
 
 
 def _info(options: Namespace) -> Result:
+    from h5diag.case.records import to_document
+    from h5diag.chip import choose_chip
     from h5diag.layout import load_layout
     from h5diag.probe.board import Permissions, core_state, identify, read_symbols, supply_mv
     from h5diag.show.board import identity_text
@@ -238,6 +240,8 @@ def _dump_document(done: Dump, plan: DumpPlan, path: str) -> dict[str, object]:
         "remarks": list(origin.remarks),
     }
     if done.sweep:
+        from h5diag.case.records import Sweep, to_document
+
         document |= to_document(Sweep(done.sweep))
     return document
 

@@ -12,6 +12,7 @@ from elftools.elf.elffile import ELFFile
 
 from h5diag.errors import InputError
 from h5diag.evidence.files.pieces import MOST_BYTES, Overlap, Pieces
+from h5diag.evidence.files.writing import MOST_HEADERS
 from h5diag.memory import MemoryImage, Segment
 
 ELF_ERRORS = (
@@ -30,8 +31,6 @@ ELF_ERRORS = (
 
 _ARM = 40
 _SHF_ALLOC = 2
-MOST_HEADERS = 0xFFFF
-"""Segments from this number on do not fit into the header's 16 bits."""
 
 
 def read_elf(path: Path) -> tuple[Segment, ...]:

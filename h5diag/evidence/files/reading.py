@@ -9,7 +9,6 @@ import numpy as np
 
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, Source
-from h5diag.evidence.files.elf import read_elf
 from h5diag.evidence.files.intel_hex import read_intel_hex
 from h5diag.evidence.files.kind import Kind, read_head, tell_kind
 from h5diag.evidence.files.pieces import MOST_BYTES, without
@@ -23,7 +22,14 @@ from h5diag.memory import ADDRESS_LIMIT, MemoryImage, Origin, Segment, merged
 DEFAULT_BASE = 0x0800_0000
 """Where the user flash of every STM32H5, L5 and U5 begins (FLASH_BASE_NS of the CMSIS device headers)."""
 
-_READERS = {Kind.HEX: read_intel_hex, Kind.SREC: read_s_record, Kind.ELF: read_elf, Kind.UF2: read_uf2}
+
+def _elf(path: Path) -> tuple[Segment, ...]:
+    from h5diag.evidence.files.elf import read_elf  # its library is loaded for an ELF only
+
+    return read_elf(path)
+
+
+_READERS = {Kind.HEX: read_intel_hex, Kind.SREC: read_s_record, Kind.ELF: _elf, Kind.UF2: read_uf2}
 
 
 def read_image(path: Source, *, base: int | None = None) -> MemoryImage:

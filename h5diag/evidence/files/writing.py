@@ -10,7 +10,6 @@ from typing import BinaryIO
 import numpy as np
 
 from h5diag.errors import InputError
-from h5diag.evidence.files.elf import MOST_HEADERS, write_elf
 from h5diag.evidence.files.intel_hex import LIMIT, write_intel_hex
 from h5diag.evidence.files.kind import SUFFIXES, Kind
 from h5diag.evidence.files.pieces import MOST_BYTES
@@ -18,7 +17,16 @@ from h5diag.evidence.files.s_record import write_s_record
 from h5diag.evidence.files.sidecar import Sidecar, file_sha256, sidecar_path, write_sidecar
 from h5diag.memory import AddressRange, MemoryImage, subtracted
 
-_WRITERS = {Kind.HEX: write_intel_hex, Kind.SREC: write_s_record, Kind.ELF: write_elf}
+
+def _elf(image: MemoryImage, stream: BinaryIO) -> None:
+    from h5diag.evidence.files.elf import write_elf  # its library is loaded for an ELF only
+
+    write_elf(image, stream)
+
+
+_WRITERS = {Kind.HEX: write_intel_hex, Kind.SREC: write_s_record, Kind.ELF: _elf}
+MOST_HEADERS = 0xFFFF
+"""Segments of an ELF file from this number on do not fit into its header's 16 bits."""
 _FILL = 0xFF
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
@@ -79,38 +79,28 @@ def tool_rows() -> tuple[ToolRow, ...]:
     return msgspec.convert(tomllib.loads(text)["tool"], tuple[ToolRow, ...])
 
 
-@dataclass(frozen=True, slots=True)
-class _Tool:
-    row: ToolRow
-    marks: re.Pattern[str]
-    facts: tuple[tuple[str, re.Pattern[str]], ...] = field(default=())
-
-
 @lru_cache(maxsize=1)
-def _tools() -> tuple[_Tool, ...]:
-    return tuple(
-        _Tool(
-            row,
-            re.compile("|".join(f"(?:{m})" for m in row.marks)),
-            tuple((f.field, re.compile(f.pattern, re.I)) for f in row.facts),
-        )
-        for row in tool_rows()
-    )
+def _any_mark() -> re.Pattern[str]:
+    """Return all marks in one, since most texts are of none of these tools."""
+    return re.compile("|".join(f"(?:{m})" for row in tool_rows() for m in row.marks))
 
 
 def parse_tools(lines: Sequence[Line]) -> tuple[ToolReport, ...]:
     """Return what each tool told whose text this is; empty when it is none's."""
-    return tuple(
-        _report(tool, lines, first)
-        for tool in _tools()
-        if (first := next((line.number for line in lines if tool.marks.search(line.low)), None)) is not None
-    )
+    marked = [line for line in lines if _any_mark().search(line.low)]
+    out = []
+    for row in tool_rows() if marked else ():
+        marks = re.compile("|".join(f"(?:{m})" for m in row.marks))
+        if (first := next((line.number for line in marked if marks.search(line.low)), None)) is not None:
+            out.append(_report(row, lines, first))
+    return tuple(out)
 
 
-def _report(tool: _Tool, lines: Sequence[Line], first: int) -> ToolReport:
+def _report(row: ToolRow, lines: Sequence[Line], first: int) -> ToolReport:
     told: dict[str, str] = {}
+    facts = [(f.field, re.compile(f.pattern, re.I)) for f in row.facts]
     for line in lines:
-        for name, pattern in tool.facts:
+        for name, pattern in facts:
             if name not in told and (m := pattern.search(line.text)):
                 told[name] = m[1]
     idcode = _hex(told.get("idcode"))
@@ -122,8 +112,8 @@ def _report(tool: _Tool, lines: Sequence[Line], first: int) -> ToolReport:
     kib, size = told.get("flash_kib"), told.get("flash_bytes")
     volts = told.get("voltage")
     return ToolReport(
-        tool.row.name,
-        tool.row.kind,
+        row.name,
+        row.kind,
         dev_id,
         (idcode >> 16 or None) if idcode is not None else None,
         (told.get("device_name") or "").strip() or None,
