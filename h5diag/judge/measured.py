@@ -63,6 +63,8 @@ class BoardFacts:
         Boot-loader images in the dump.
     slots
         State of each slot; empty without a layout or a dump.
+    unlike
+        How many of its dumps hold other content than the first, and so are no reads of the same moment.
     """
 
     board: Board
@@ -75,6 +77,7 @@ class BoardFacts:
     masked: tuple[AddressRange, ...]
     images: tuple[ExaminedImage, ...]
     slots: tuple[SlotState, ...]
+    unlike: int = 0
 
     @property
     def trusted(self) -> MemoryImage:
@@ -307,6 +310,22 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
     return tuple(out)
 
 
+LEAST_ALIKE = 0.8
+"""Reads of one board agree in most of their content, however bad the link; other firmware does not."""
+
+
+def alike(one: MemoryImage, other: MemoryImage) -> bool:
+    """Tell whether two dumps may be reads of the same content: most of the content that both hold agrees."""
+    equal = content = 0
+    for s in one.segments:
+        for t in other.segments_in(s.start, s.stop):
+            part = s.data[t.start - s.start : t.stop - s.start]
+            telling = ((part != 0xFF) & (part != 0)) | ((t.data != 0xFF) & (t.data != 0))
+            content += int(np.count_nonzero(telling))
+            equal += int(np.count_nonzero(telling & (part == t.data)))
+    return equal >= LEAST_ALIKE * content
+
+
 def likely_layout(case: Case, chip: Chip, logs: Sequence[Log]) -> Layout | None:
     """Return the preset on whose slots image headers, trailer magics and the addresses of logs sit; None without any.
 
@@ -423,6 +442,8 @@ def _against(
 def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log) -> BoardFacts:
     reads = whole_reads(board.dumps)
     dump = reads[0] if reads else MemoryImage()
+    unlike = sum(not alike(dump, r) for r in reads[1:])
+    reads = tuple(r for r in reads if r is dump or alike(dump, r))
     uart = parse_log(board.uart.text if board.uart else "")
     options = _options(board, chip)
     hidden = hidden_ranges(options, board.access, chip)
@@ -435,10 +456,8 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
         layout = layouts[0] if layouts else None
         images = examine_images(dump, layout=layout, verify_keys=verify, decrypt_keys=decrypt)
         if layout:
-            loader = Loader(case.boot_loader) if case.boot_loader else None
-            mode = Mode(case.boot_mode) if case.boot_mode else None
-            slots = boot_states(dump, layout, loader=loader, mode=mode, examined=images).slots
-    return BoardFacts(board, dump, options, log, uart, compare_reads(reads), hidden, masked, images, slots)
+            slots = boot_states(dump, layout, examined=images).slots
+    return BoardFacts(board, dump, options, log, uart, compare_reads(reads), hidden, masked, images, slots, unlike)
 
 
 def _options(board: Board, chip: Chip) -> OptionBytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 from h5diag.answer import Answer
 from h5diag.case.folder import BoardTable, CaseTable, read_table
 from h5diag.case.intake.kinds import BOARD_ROLES, Evidence, Role, Side, parse_name, tell
+from h5diag.case.intake.likeness import by_content
 from h5diag.case.intake.missing import Has, Missing, missing_of_board, missing_of_case
 from h5diag.errors import InputError
 from h5diag.evidence.door import is_evidence, read_evidence, walk_evidence
@@ -180,7 +181,7 @@ def sort_evidence(
         )
     told = [_with_side(e, good_files, suspect_files) for e in found]
     old = [replace(e, name=replace(e.name, side=b.side)) for b in (before.good, *before.suspects) for e in b.files]
-    told = [_image_after_all(e, [*told, *old]) for e in told]
+    told = by_content([_image_after_all(e, [*told, *old]) for e in told])
     remarks: list[str] = []
     boards = _added(before, told, remarks, ask) if table is not None else sort_boards(told, remarks, ask)
     remarks += [f"{e.path.name}: which board it belongs to could not be told; left out" for e in boards.loose]

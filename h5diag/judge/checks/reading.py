@@ -27,9 +27,11 @@ def check_reads(m: Measured) -> tuple[Finding, ...]:
         ReadPattern.BITS: "reads-disagree-bits",
         ReadPattern.OTHER: "reads-disagree",
     }.get(a.pattern)
+    unlike = (found("reads-unlike", count=m.suspect.unlike),) if m.suspect.unlike else ()
     if id is None:
-        return ()
+        return unlike
     return (
+        *unlike,
         found(
             id,
             where=a.ranges,
