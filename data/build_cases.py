@@ -90,7 +90,7 @@ package = "1.3.0"
         out,
         "sound",
         "install-pending",
-        supported=("install-pending", "masked-read"),
+        supported=("install-pending", "masked-read", "starts-elsewhere"),
         excluded=("dump-corrupted", "options-not-applied", "bank-swapped"),
         not_judged=[[BASE, BASE + NS_PRIMARY]],
         good={"secure primary": "installed", "secure secondary": "empty"},
@@ -103,30 +103,33 @@ package = "1.3.0"
     )
 
 
-def founding_as_posted(out: Path) -> None:
-    """Write the founding case as the thread tells it: nobody says how the boards were read."""
+def founding_thread(out: Path) -> None:
+    """Write the founding case as the thread tells it: both boards in 0x2E with equal option bytes, no layout named."""
     write_hex(out / "good.hex", installed_board().read(READ_SLOTS, "all"))
     write_hex(out / "suspect.hex", pending_board("b").read(READ_SHORT, "nonsecure"))
     good_log = banner(GOOD_SERIAL, "3.27V", mode="", flash="2 MBytes (default)", board="NUCLEO-H563ZI")
     suspect_log = banner(SUSPECT_SERIAL, "3.29V", mode="", sfsp="v45.48.46")
     write(out / "good-log.txt", good_log)
     write(out / "suspect-log.txt", suspect_log)
-    write(out / "good-ob.txt", listing(OEMIROT, good_log))
-    write(out / "suspect-ob.txt", listing(PROVISIONING, suspect_log))
+    write(out / "good-ob.txt", listing(PROVISIONED, good_log))
+    write(out / "suspect-ob.txt", listing(PROVISIONED, suspect_log))
     write(
         out / "case.toml",
-        f"""\
-title = "OEMiROT image not where it should be, as posted"
-{OEMIROT_HEAD}
+        """\
+title = "OEMiROT image not where it should be, as the thread tells it"
+chip = "stm32h563zi"
+
 [good]
 name = "nucleo"
 dumps = ["good.hex"]
+after_da = true
 options = "good-ob.txt"
 log = "good-log.txt"
 
 [suspect]
 name = "custom board 1"
 dumps = ["suspect.hex"]
+after_da = true
 options = "suspect-ob.txt"
 log = "suspect-log.txt"
 """,
@@ -135,10 +138,10 @@ log = "suspect-log.txt"
         out,
         "undecided",
         "install-pending",
-        possible=("masked-read",),
+        possible=("install-pending", "masked-read"),
         good={"secure primary": "installed", "secure secondary": "empty"},
         suspect={"secure secondary": "install-pending"},
-        open_points=["read", "zeros", "SFSP"],
+        open_points=["read", "zeros", "SFSP", "layout"],
         says=("not shown faulty: do not replace the chip yet",),
     )
 
@@ -430,7 +433,7 @@ def write_hex(path: Path, hexfile: IntelHex) -> None:
 
 CASES: Mapping[str, Callable[[Path], None]] = {
     "founding": founding,
-    "founding-as-posted": founding_as_posted,
+    "founding-thread": founding_thread,
     "founding-no-magic": founding_no_magic,
     "defect": defect,
     "sound": sound,

@@ -17,7 +17,9 @@ from h5diag.layout import Layout, Loader, Mode, load_layout, preset_names
 from h5diag.measure.compare import Comparison, compare
 from h5diag.measure.firmware import (
     ExaminedImage,
+    Explained,
     Match,
+    NextBoot,
     SlotState,
     StageReport,
     boot_states,
@@ -65,6 +67,8 @@ class BoardFacts:
         State of each slot; empty without a layout or a dump.
     unlike
         How many of its dumps hold other content than the first, and so are no reads of the same moment.
+    boots, explained
+        What the next boot does, image by image, and the ranges that the boot loader's own work explains.
     """
 
     board: Board
@@ -78,6 +82,8 @@ class BoardFacts:
     images: tuple[ExaminedImage, ...]
     slots: tuple[SlotState, ...]
     unlike: int = 0
+    boots: tuple[NextBoot, ...] = ()
+    explained: tuple[Explained, ...] = ()
 
     @property
     def trusted(self) -> MemoryImage:
@@ -450,14 +456,27 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
     masked = masked_ranges(dump, hidden, chip)
     images: tuple[ExaminedImage, ...] = ()
     slots: tuple[SlotState, ...] = ()
+    boots: tuple[NextBoot, ...] = ()
+    explained: tuple[Explained, ...] = ()
     if dump.size:
         verify = [load_verify_key(p) for p in case.verify_keys]
         decrypt = [load_decrypt_key(p) for p in case.decrypt_keys]
         layout = layouts[0] if layouts else None
         images = examine_images(dump, layout=layout, verify_keys=verify, decrypt_keys=decrypt)
         if layout:
-            slots = boot_states(dump, layout, examined=images).slots
-    return BoardFacts(board, dump, options, log, uart, compare_reads(reads), hidden, masked, images, slots, unlike)
+            states = boot_states(
+                dump,
+                layout,
+                loader=Loader(case.boot_loader) if case.boot_loader else None,
+                mode=Mode(case.boot_mode) if case.boot_mode else None,
+                verify_keys=verify,
+                decrypt_keys=decrypt,
+                examined=images,
+            )
+            slots, boots, explained = states.slots, states.next_boot, states.explained
+    return BoardFacts(
+        board, dump, options, log, uart, compare_reads(reads), hidden, masked, images, slots, unlike, boots, explained
+    )
 
 
 def _options(board: Board, chip: Chip) -> OptionBytes:

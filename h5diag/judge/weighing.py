@@ -65,12 +65,17 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """A cause after the weighing. `score` is in decibans; `moves` are strongest first."""
+    """A cause after the weighing. `score` is in decibans, cut where hints must not decide; `moves` are strongest first."""
 
     cause: Cause
     status: Status
     score: int
     moves: tuple[Move, ...]
+
+    @property
+    def weight(self) -> int:
+        """What everything adds up to, hints included, by which causes of one status are ordered."""
+        return self.cause.prior + sum(m.decibans for m in self.moves)
 
     @property
     def id(self) -> str:
@@ -169,7 +174,7 @@ def weigh(findings: Sequence[Finding], *, scope: str = "") -> Verdict:
     """
     table = load_table()
     hypotheses = sorted(
-        (_judge(cause, findings, table) for cause in table.causes), key=lambda h: (_RANK[h.status], -h.score)
+        (_judge(cause, findings, table) for cause in table.causes), key=lambda h: (_RANK[h.status], -h.weight)
     )
     open_points = tuple(dict.fromkeys(f.open_point for f in findings if f.open_point))
     word = _word(findings, hypotheses, open_points)

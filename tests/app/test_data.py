@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from intelhex import IntelHex
 
 DATA = Path(__file__).resolve().parents[2] / "data"
-CASES = ("founding", "founding-as-posted", "founding-no-magic", "defect", "sound")
+CASES = ("founding", "founding-thread", "founding-no-magic", "defect", "sound")
 MAGIC = bytes.fromhex("77c295f360d2ef7f3552500f2cb67980")
 KEY_FILES = ("dumps", "later", "options", "log", "info", "sweep", "flashtest", "uart", "registers", "logs", "file")
 HEADER, BODY = 0x400, 0x4C10
@@ -246,8 +246,8 @@ def test_sound_boards_hold_confirmed_init_images() -> None:
 
 
 def test_boot_area_zeros_end_on_sector_edges() -> None:
-    for case in ("founding", "founding-as-posted", "founding-no-magic"):
-        suspect = dump(case, "suspect.hex" if case.endswith("posted") else "suspect-1.hex")
+    for case in ("founding", "founding-thread", "founding-no-magic"):
+        suspect = dump(case, "suspect.hex" if case.endswith("thread") else "suspect-1.hex")
         start, stop = suspect.segments()[0]
         data = cut(suspect, start, stop)
         zeros = len(data) - len(data.lstrip(b"\0"))
@@ -270,8 +270,8 @@ def test_the_texts_say_what_the_cases_need() -> None:
     ):
         assert line in listing.split("\n")
     for name in ("good-log.txt", "suspect-log.txt", "good-ob.txt", "suspect-ob.txt"):
-        assert "Connect mode" not in (DATA / "founding-as-posted" / name).read_text("utf-8")
-    posted = tomllib.loads((DATA / "founding-as-posted/case.toml").read_text("utf-8"))
+        assert "Connect mode" not in (DATA / "founding-thread" / name).read_text("utf-8")
+    posted = tomllib.loads((DATA / "founding-thread/case.toml").read_text("utf-8"))
     assert not {"access", "mode", "tool"} & (posted["good"].keys() | posted["suspect"].keys())
 
 

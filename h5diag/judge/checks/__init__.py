@@ -34,11 +34,19 @@ from h5diag.judge.checks.options import (
 )
 from h5diag.judge.checks.placement import check_banks, check_holes, check_placement
 from h5diag.judge.checks.printed import check_boot_log, check_refused_reads, check_signatures, check_unsigned
-from h5diag.judge.checks.reading import check_reads, check_sweep, check_transport_marks, check_views, check_zeros
+from h5diag.judge.checks.reading import (
+    check_circumstances,
+    check_reads,
+    check_sweep,
+    check_transport_marks,
+    check_views,
+    check_zeros,
+)
 from h5diag.judge.checks.slots import (
     check_header_displaced,
     check_headers,
     check_install,
+    check_next_boot,
     check_other_firmware,
     check_slot_damage,
     check_stage,
@@ -56,6 +64,7 @@ from h5diag.judge.measured import Measured
 Check = Callable[[Measured], tuple[Finding, ...]]
 
 CHECKS: tuple[Check, ...] = (
+    check_circumstances,
     check_reads,
     check_transport_marks,
     check_sweep,
@@ -63,6 +72,7 @@ CHECKS: tuple[Check, ...] = (
     check_zeros,
     check_install,
     check_stage,
+    check_next_boot,
     check_headers,
     check_header_displaced,
     check_other_firmware,

@@ -137,8 +137,7 @@ def check_supply(m: Measured) -> tuple[Finding, ...]:
     if mv and not SUPPLY_MV[0] <= mv <= SUPPLY_MV[1]:
         out.append(found("low-voltage", volts=mv / 1000, low=SUPPLY_MV[0] / 1000, high=SUPPLY_MV[1] / 1000))
     wiring = [e for e in m.suspect.log.messages if e.about == "board-wiring"]
-    unread = next((e.text for e in m.suspect.log.messages if _UNREAD.search(e.text)), "")
-    if unread and not m.suspect.log.dev_ids:
+    if unread := _unread(m):
         out.append(found("identity-reads-zero", text=unread, quick=_too_quick(m)))
     if silent := _silent(m):
         out.append(found("no-core-answers", volts=f"{(mv or 0) / 1000:.2f} V", text=silent))
@@ -154,6 +153,13 @@ _UNREAD = re.compile(
     r"dev(?:ice)?_?\s?id\s?=?:?\s?0x0+\b|unknown or unsupported device|cannot identify the device", re.IGNORECASE
 )
 """The tool got no identity that it knows, and went on."""
+
+
+def _unread(m: Measured) -> str:
+    """Return what the tool said when it got an identity of zero, or none that it knows; empty otherwise."""
+    if m.suspect.log.dev_ids:
+        return ""
+    return next((e.text for e in m.suspect.log.messages if _UNREAD.search(e.text)), "")
 
 
 def _too_quick(m: Measured) -> str:
@@ -219,7 +225,7 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
             else ""
         )
         out.append(found("lifecycle-closed", lifecycle=lifecycle, keys=keys))
-    if refused and not m.suspect.dump.size and not _silent(m):
+    if refused and not m.suspect.dump.size and not _silent(m) and not _unread(m):
         out.append(found("port-refused", text=refused[0].text, meaning=refused[0].meaning))
     return tuple(out)
 

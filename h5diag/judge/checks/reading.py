@@ -44,6 +44,25 @@ def check_reads(m: Measured) -> tuple[Finding, ...]:
     )
 
 
+def check_circumstances(m: Measured) -> tuple[Finding, ...]:
+    """What is told of how the suspect was read and what happened to it before?"""
+    b, out = m.suspect.board, []
+    if b.after_da is True:
+        out.append(found("read-after-authentication"))
+    elif b.after_da is False:
+        out.append(found("read-without-authentication"))
+    if b.resets_since_flash == 0:
+        out.append(found("never-reset"))
+    elif b.resets_since_flash:
+        out.append(found("was-reset", count=b.resets_since_flash))
+    if b.tool:
+        opens = "openocd" in b.tool.lower()
+        out.append(found("tool-opens-sectors" if opens else "read-with-tool", tool=b.tool))
+    if b.mode and not m.has_good:
+        out.append(found("connect-mode", mode=b.mode))
+    return tuple(out)
+
+
 def check_transport_marks(m: Measured) -> tuple[Finding, ...]:
     """Does the dump itself show marks of a bad transport: shifted windows, zeroed chunks?"""
     # A link loses or repeats whole words; a few bytes that happen to fit elsewhere are none.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import BoardFacts, Measured, header_places
 from h5diag.layout import ExplanationKind, Role, Slot
-from h5diag.measure.firmware import Magic, SlotState, Stage, State
+from h5diag.measure.firmware import Action, Magic, SlotState, Stage, State
 
 ON_LAYOUT = frozenset(
     {
@@ -74,6 +74,29 @@ def check_install(m: Measured) -> tuple[Finding, ...]:
         names = " and ".join(f"'{p.slot.name}' ({p.reason})" for p in installed)
         return (found("download-empty-installed", text=names),)
     return (found("download-empty"),) if known and all(s.state is State.EMPTY for s, _ in known) else ()
+
+
+def check_next_boot(m: Measured) -> tuple[Finding, ...]:
+    """What will the next boot do, and what of the slots does the boot loader's own work explain?"""
+    out = []
+    known = [b for b in m.suspect.boots if b.action is not Action.UNKNOWN]
+    if known:
+        resumes = [b for b in known if b.action is Action.RESUMES]
+        refuses = [b for b in known if b.action in (Action.REFUSES, Action.NOTHING)]
+        id = "next-boot-resumes" if resumes else "next-boot-refuses" if refuses else "next-boot"
+        out.append(found(id, text="; ".join(f"image {b.image}: {b.text}" for b in resumes or refuses or known)))
+    ranges = m.canonical(e.range for e in m.suspect.explained)
+    if ranges:
+        texts = dict.fromkeys(e.text for e in m.suspect.explained)
+        out.append(
+            found(
+                "boot-loader-left-it",
+                where=[e.range for e in m.suspect.explained],
+                explains=ranges,
+                text="; ".join(list(texts)[:3]),
+            )
+        )
+    return tuple(out)
 
 
 def check_headers(m: Measured) -> tuple[Finding, ...]:
@@ -302,40 +325,65 @@ class Branch:
 
 
 def why_not_installed(m: Measured, findings: Sequence[Finding]) -> tuple[Branch, ...]:
-    """Return the branches of the tree for a suspect in whose download slot an image waits, those that hold first."""
+    """Return the branches of the tree for a suspect in whose download slot an image waits, those that hold first.
+
+    What stands later on the way is not asked where an earlier branch holds: a state that starts nothing leaves no
+    question about keys.
+    """
     if not waiting_slots(m.suspect):
         return ()
     by_id = {f.id: f for f in findings}
-    out = [
+    boot = next((log.boot for log in (m.suspect.uart, m.suspect.log) if log.boot), None)
+    way = [
         _state(by_id),
         _boot_code(m, by_id),
+        _entered(m, by_id, bool(boot)),
         _options(m, by_id),
         _magic(m),
-        _undecided(
-            "keys",
-            "The keys that the boot loader decrypts and verifies with (OBK) were never provisioned.",
-            "programming-log",
-        ),
-        _undecided(
-            "never-reset",
-            "The board was never reset with BOOT0 low since it was flashed, so the boot loader never started.",
-            "meter",
-        )
-        if not m.suspect.board.resets_since_flash
-        else Branch(
-            "never-reset",
-            "The boot loader never started.",
-            f"reset {m.suspect.board.resets_since_flash} times since it was flashed",
-            False,
-            False,
-            "",
-        ),
+        _keys(by_id),
         _dependency(m),
-        _undecided(
-            "boot-fails", "The boot loader starts and fails (panic, error loop, ROM services).", "sample-the-core"
-        ),
+        _fails(by_id, boot.ended if boot else ""),
     ]
-    return tuple(sorted(out, key=lambda b: (not b.holds, not b.open)))
+    stopped = next((i for i, b in enumerate(way) if b.holds), len(way))
+    later = [
+        b
+        if b.holds or not b.open
+        else Branch(b.id, b.text, f"not reached: {way[stopped].id} comes before", False, False, "")
+        for b in way[stopped + 1 :]
+    ]
+    return tuple(sorted([*way[: stopped + 1], *later], key=lambda b: (not b.holds, not b.open)))
+
+
+def _entered(m: Measured, by_id: dict[str, Finding], log: bool) -> Branch:
+    """Did the boot loader start at all: reset with BOOT0 low, the boot address, the core elsewhere?"""
+    text = "The boot loader was never entered: BOOT0 high, the boot address, or no reset since it was flashed."
+    for id in ("core-in-rom", "boot-address-erased", "boot-address-outside", "boot-option-rom"):
+        if f := by_id.get(id):
+            return _decided("not-entered", text, f, True)
+    if log:
+        return Branch("not-entered", text, "it printed a log", False, False, "")
+    resets = m.suspect.board.resets_since_flash
+    said = f"reset {resets} times since it was flashed; where BOOT0 was is not told" if resets else ""
+    return Branch("not-entered", text, said, False, True, "meter")
+
+
+def _keys(by_id: dict[str, Finding]) -> Branch:
+    text = "The boot loader rejected the image: keys (OBK) that were never provisioned or are others, version, or signature."
+    for id in ("boot-log-refuses-image", "signed-by-another-key"):
+        if f := by_id.get(id):
+            return _decided("rejected", text, f, True)
+    return _undecided("rejected", text, "programming-log")
+
+
+def _fails(by_id: dict[str, Finding], ended: str) -> Branch:
+    text = "The boot loader starts and fails (panic, error loop, reset again and again)."
+    if f := by_id.get("core-in-fault"):
+        return _decided("boot-fails", text, f, True)
+    if ended:
+        return Branch(
+            "boot-fails", text, f"its log ends in: {ended}", ended not in ("started", "rom-loader"), False, ""
+        )
+    return _undecided("boot-fails", text, "sample-the-core")
 
 
 def _undecided(id: str, text: str, test: str) -> Branch:
@@ -373,8 +421,14 @@ def _boot_code(m: Measured, by_id: dict[str, Finding]) -> Branch:
 
 def _options(m: Measured, by_id: dict[str, Finding]) -> Branch:
     text = "The boot loader's start-up check of the option bytes fails."
-    for id, holds in (("options-differ-from-provisioning", True), ("options-as-provisioned", False)):
+    for id, holds in (
+        ("boot-log-stops-at-options", True),
+        ("options-differ-from-provisioning", True),
+        ("options-as-provisioned", False),
+    ):
         if f := by_id.get(id):
+            if not holds and f.limits:
+                return Branch("options", text, f"what can be read agrees. {f.limits}", False, True, "sample-the-core")
             return _decided("options", text, f, holds)
     return _undecided("options", text, "read-options")
 

@@ -101,6 +101,6 @@ def test_notebook_01_takes_a_case_as_parameter(tmp_path: Path, monkeypatch: pyte
     """As papermill does it: a cell behind the one that is tagged `parameters`."""
     book = nbformat.read(notebook_folder() / "01_is_this_chip_faulty.ipynb", 4)
     (index,) = [i for i, c in enumerate(book.cells) if "parameters" in c.metadata.get("tags", ())]
-    book.cells.insert(index + 1, nbformat.v4.new_code_cell(f"case = {str(data_folder() / 'founding-as-posted')!r}"))
+    book.cells.insert(index + 1, nbformat.v4.new_code_cell(f"case = {str(data_folder() / 'founding-thread')!r}"))
     executed(book, tmp_path, monkeypatch)
     assert re.search(r"do not replace (it|the chip) yet", printed(book))

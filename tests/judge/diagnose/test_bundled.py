@@ -10,6 +10,7 @@ import pytest
 from h5diag.case import load_case
 from h5diag.case.samples import data_folder
 from h5diag.judge import VerdictWord, diagnose
+from h5diag.judge.next_test import known_tests
 
 CASES = sorted(p.parent.name for p in data_folder().glob("*/expected.json"))
 
@@ -47,12 +48,19 @@ def test_the_founding_case_carries_the_threads_numbers():
     assert board.branches[0].id == "state"
 
 
-def test_as_posted_stays_open_and_asks_for_the_way_of_reading():
-    board = diagnose(load_case(data_folder() / "founding-as-posted")).first
+def test_the_thread_itself_stays_open_on_the_side_of_the_boot():
+    board = diagnose(load_case(data_folder() / "founding-thread")).first
     assert board.verdict.word is VerdictWord.UNDECIDED
     assert "do not replace" in board.verdict.summary
-    assert board.next_test.id == "read-the-same-way"
     assert board.next_test.kind.word == "read-only"
+    assert board.verdict.hypotheses[0].id == "install-pending"
+    assert {"not-entered", "options", "rejected", "boot-fails"} <= {b.id for b in board.branches if b.open and b.test}
+    read_only = {t.id for t in known_tests() if t.kind.word == "read-only"}
+    assert {b.test for b in board.branches if b.open} <= read_only
+    text = " ".join([board.verdict.summary, *(f.claim for f in board.findings), *(b.found for b in board.branches)])
+    assert "does not run" not in text
+    cells = [h for h in board.verdict.hypotheses if h.cause.sign_of_chip]
+    assert not [h for h in cells if h.score > h.cause.prior or h.status.value == "supported"]
 
 
 ACCESS = ('access = "nonsecure"\n', "")

@@ -95,7 +95,7 @@ def test_every_file_of_the_case_is_listed() -> None:
             assert path.name in text, path.name
 
 
-@pytest.mark.parametrize("case", ["founding", "founding-as-posted", "founding-no-magic", "defect", "sound"])
+@pytest.mark.parametrize("case", ["founding", "founding-thread", "founding-no-magic", "defect", "sound"])
 @pytest.mark.usefixtures("without_pictures")
 def test_no_write_up_says_the_bare_word(case: str, tmp_path: Path) -> None:
     diagnosis = diagnose(load_case(data_folder() / case))
