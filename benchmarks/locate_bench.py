@@ -43,6 +43,7 @@ OTHERS = ("opensbi", "seabios", "u-boot-qemu_arm", "ath9k-7010")
 LARGE = ("cc1", "lto1")
 RECALL = {"displaced": 0.999, "permuted": 0.999, "many pieces": 0.999, "swapped": 0.999, "64 MB": 0.999}
 NOISY = 0.99
+MOST_BSDIFF = 16 << 20
 SLOW = 2.0
 """A peer that took so many seconds is not asked again on the same kind."""
 
@@ -247,6 +248,8 @@ class Row:
         self.times.setdefault("ours", []).append(own_time(lambda: ours(w)))
         self.times.setdefault("copy", []).append(min(own_time(lambda: w.dump.copy()) for _ in range(3)))
         for name, run in those.items():
+            if name == "bsdiff" and w.dump.size > MOST_BSDIFF:
+                continue  # minutes and gigabytes
             known = self.times.setdefault(name, [])
             if not known or known[0] < SLOW:
                 known.append(run(w, folder))

@@ -42,6 +42,9 @@ ONLY_IN = {
     "ipywidgets": {"app"},
     "anywidget": {"app"},
     "unicorn": {"sim"},
+    "dask": {"judge"},
+    "distributed": {"judge"},
+    "pyarrow": {"judge"},
     "tree_sitter": {"sim"},
 }
 FREE = {"__init__", "__main__"}

@@ -28,6 +28,7 @@ GROUPS: tuple[str, ...] = (
     "loader",
     "board",
     "flashtest",
+    "fleet",
     "lab",
 )
 """Modules of this package that hold a tuple ``COMMANDS``, in the order of the help text."""

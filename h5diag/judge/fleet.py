@@ -1,0 +1,406 @@
+"""Many boards at once, on Dask: every dump's sectors hashed, each distinct content judged once, a row for every board.
+
+A board is judged by the same `diagnose` as a single case. What was done is kept in parts beside the result, so that a
+run that was stopped goes on where it was; a board whose file cannot be read is a row with the reason.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from h5diag.case.case import Board, Case, Dump
+from h5diag.chip import load_chip
+from h5diag.errors import H5DiagError, InputError
+from h5diag.evidence.door import names_in, read_evidence, write_whole
+from h5diag.evidence.files import read_image
+from h5diag.judge.diagnosis import diagnose
+from h5diag.limits import TEXT
+from h5diag.memory import MemoryImage
+from h5diag.text import count_text
+
+IMAGES = (".bin", ".hex", ".ihex", ".srec", ".s19", ".mot", ".elf", ".axf", ".uf2")
+BATCH = 64
+"""Boards that one task hashes: long enough that a task is worth its way to the worker."""
+
+HASH = 16
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BoardFile:
+    """A board of the lot and the file of its dump."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Boards that deviate in the same sectors: how many, the sectors, what the verdict on them says, an example."""
+
+    boards: int
+    sectors: tuple[int, ...]
+    verdicts: tuple[str, ...]
+    causes: tuple[str, ...]
+    example: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What was found about a lot of boards.
+
+    Parameters
+    ----------
+    boards, failed
+        How many there are, and how many of them could not be read.
+    distinct_sectors, distinct_contents
+        Different sectors over all boards, and different contents that were judged.
+    clusters
+        Boards that deviate in the same sectors, most boards first.
+    sectors
+        Canonical address and number of boards that deviate there, most first.
+    outliers
+        Boards of clusters of their own.
+    reference
+        What they were held against.
+    table
+        The Parquet file with a row for each board.
+    """
+
+    boards: int
+    failed: int
+    distinct_sectors: int
+    distinct_contents: int
+    clusters: tuple[Cluster, ...]
+    sectors: tuple[tuple[int, int], ...]
+    outliers: tuple[str, ...]
+    reference: str
+    table: str
+
+
+def boards_of(paths: Sequence[str | Path]) -> tuple[BoardFile, ...]:
+    """Return the boards of folders and lists.
+
+    Parameters
+    ----------
+    paths
+        A folder with a folder for each board, a folder of image files that are a board each, one image file, or a list:
+        ``.csv`` or ``.parquet`` with the columns ``board`` and ``path``.
+
+    Raises
+    ------
+    InputError
+        When a path is none of these, or holds no board.
+    """
+    out: list[BoardFile] = []
+    for path in map(Path, paths):
+        if path.suffix.lower() in (".csv", ".parquet"):
+            out += _listed(path)
+        elif path.is_dir():
+            inside = [path / n for n in sorted(names_in(path)) if not n.startswith(".")]
+            for p in inside:
+                if p.is_dir() and (image := _first_image(p)) is not None:
+                    out.append(BoardFile(p.name, str(image)))
+                elif p.suffix.lower() in IMAGES:
+                    out.append(BoardFile(p.stem, str(p)))
+        elif path.is_file():
+            out.append(BoardFile(path.stem, str(path)))
+        else:
+            raise InputError("there is no such file or folder", source=str(path))
+    if not out:
+        raise InputError("holds no board", source=str(paths[0]), advice="a folder for each board with its dump in it")
+    return tuple(out)
+
+
+def _first_image(folder: Path) -> Path | None:
+    names = sorted(n for n in names_in(folder) if Path(n).suffix.lower() in IMAGES)
+    return folder / names[0] if names else None
+
+
+def _listed(path: Path) -> Iterator[BoardFile]:
+    if path.suffix.lower() == ".csv":
+        text = read_evidence(path, limit=TEXT).data.decode("utf-8-sig", "replace")
+        rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text)))
+    else:
+        import pyarrow.parquet as pq
+
+        rows = pq.read_table(io.BytesIO(read_evidence(path, limit=TEXT).data)).to_pylist()
+    for number, row in enumerate(rows, 2):
+        if not row.get("board") or not row.get("path"):
+            raise InputError(f"row {number} lacks board or path", source=str(path), advice="columns: board, path")
+        yield BoardFile(str(row["board"]), str(path.parent / str(row["path"])))
+
+
+def hashed(boards: Sequence[BoardFile], chip: str) -> list[dict[str, Any]]:
+    """Return a row for each board: addresses and hashes of its sectors, or why it cannot be read. Runs on a worker."""
+    sector = load_chip(chip).flash.sector_size
+    rows = []
+    for b in boards:
+        row: dict[str, Any] = {"board": b.name, "path": b.path, "stamp": _stamp(b.path), "error": None}
+        try:
+            addresses, hashes = _sectors(read_image(b.path), chip, sector)
+            row |= {"addresses": addresses.tobytes(), "hashes": hashes}
+        except H5DiagError as error:
+            row |= {"addresses": b"", "hashes": b"", "error": str(error)}
+        rows.append(row)
+    return rows
+
+
+def _stamp(path: str) -> str:
+    """What changes when a file does, without reading it."""
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _sectors(image: MemoryImage, chip_name: str, sector: int) -> tuple[npt.NDArray[np.uint64], bytes]:
+    """Return the canonical address of each sector that holds known bytes, and the hashes one after the other."""
+    chip = load_chip(chip_name)
+    addresses, hashes = [], []
+    for s in image.segments:
+        at = s.start
+        while at < s.stop:
+            stop = min(at - at % sector + sector, s.stop)
+            addresses.append(chip.canonical(at))
+            hashes.append(hashlib.blake2b(s.data[at - s.start : stop - s.start].data, digest_size=HASH).digest())
+            at = stop
+    return np.array(addresses, np.uint64), b"".join(hashes)
+
+
+@lru_cache(maxsize=2)
+def _reference(path: str) -> MemoryImage:
+    return read_image(path)
+
+
+def judged(board: BoardFile, reference: str, chip: str, layout: str | None) -> dict[str, Any]:
+    """Return the verdict on one board as `diagnose` gives it, in plain values. Runs on a worker."""
+    begun = time.monotonic()
+    good = Board("reference", (Dump(Path(reference).name, _reference(reference)),))
+    try:
+        suspect = Board(board.name, (Dump(Path(board.path).name, read_image(board.path)),))
+        case = Case("fleet", Path(board.path).parent, chip=chip, layout=layout, good=good, suspects=(suspect,))
+        verdict = diagnose(case).first.verdict
+    except H5DiagError as error:
+        return {"verdict": None, "causes": [], "summary": "", "error": str(error), "seconds": time.monotonic() - begun}
+    lead = [h.cause.id for h in verdict.hypotheses if h.status.value == "supported"]
+    return {
+        "verdict": verdict.word.value,
+        "causes": lead,
+        "summary": verdict.summary,
+        "error": None,
+        "seconds": time.monotonic() - begun,
+    }
+
+
+def run_fleet(
+    paths: Sequence[str | Path],
+    out: str | Path,
+    *,
+    reference: str | Path | None = None,
+    scheduler: str | None = None,
+    chip: str = "stm32h563zi",
+    layout: str | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Fleet:
+    """Judge many boards.
+
+    Parameters
+    ----------
+    paths
+        As for `boards_of`.
+    out
+        Folder for ``boards.parquet``; what is in it already is not done again.
+    reference
+        A dump of a good board; without it the board whose sectors most others share.
+    scheduler
+        Address of a Dask scheduler; a local cluster by default.
+    chip, layout
+        As for a single case.
+    workers
+        Processes of the local cluster; one for each processor by default.
+    progress
+        Told the fraction done and what is being done.
+
+    Raises
+    ------
+    InputError
+        When Dask or pyarrow is not installed, or there is no board.
+    """
+    try:
+        import pyarrow  # noqa: F401
+        from distributed import Client, LocalCluster
+    except ImportError:
+        raise InputError("a fleet needs Dask and pyarrow", advice="pip install 'h5diag[fleet]'") from None
+    boards, folder = boards_of(paths), Path(out)
+    (folder / "parts").mkdir(parents=True, exist_ok=True)
+    say = progress or (lambda fraction, text: None)
+    cluster = None
+    if scheduler is None:
+        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0")
+    try:
+        with Client(scheduler or cluster) as client:
+            rows = _hash_all(client, boards, folder, chip, say)
+            good = str(reference) if reference is not None else _typical(rows)
+            _judge_all(client, rows, folder, (good, chip, layout), say)
+    finally:
+        if cluster is not None:
+            cluster.close()
+    return _summary(rows, folder, good)
+
+
+def _hash_all(client: Any, boards: Sequence[BoardFile], folder: Path, chip: str, say: Progress) -> list[dict[str, Any]]:
+    """Return the rows of all boards; those in the parts already, and unchanged since, are not read again."""
+    from distributed import as_completed
+
+    known = {(r["board"], r["path"]): r for r in _parts(folder, "sectors")}
+    done = [r for b in boards if (r := known.get((b.name, b.path))) is not None and r["stamp"] == _stamp(b.path)]
+    have = {(r["board"], r["path"]) for r in done}
+    left = [b for b in boards if (b.name, b.path) not in have]
+    futures = [client.submit(hashed, left[at : at + BATCH], chip, pure=False) for at in range(0, len(left), BATCH)]
+    for i, future in enumerate(as_completed(futures)):
+        part = future.result()
+        done += part
+        _write_part(folder, "sectors", part)
+        say(0.5 * (i + 1) / len(futures), f"{count_text(len(done), 'board')} of {len(boards)} hashed")
+    order = {(b.name, b.path): i for i, b in enumerate(boards)}
+    return sorted(done, key=lambda r: order[r["board"], r["path"]])
+
+
+def _hashes(row: dict[str, Any]) -> npt.NDArray[np.void]:
+    return np.frombuffer(row["hashes"], f"V{HASH}")
+
+
+def _typical(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the file of the board whose sectors most others share."""
+    common: Counter[bytes] = Counter()
+    for r in rows:
+        common.update(_keys(r))
+    readable = [r for r in rows if r["error"] is None]
+    if not readable:
+        raise InputError("no board can be read", source=str(rows[0]["path"]), advice=str(rows[0]["error"]))
+    return str(max(readable, key=lambda r: sum(common[k] for k in _keys(r)))["path"])
+
+
+def _keys(row: dict[str, Any]) -> list[bytes]:
+    """Return address and hash of each sector in one."""
+    addresses = np.frombuffer(row["addresses"], np.uint64)
+    return [int(a).to_bytes(8, "little") + h.tobytes() for a, h in zip(addresses, _hashes(row), strict=True)]
+
+
+def _judge_all(
+    client: Any, rows: list[dict[str, Any]], folder: Path, given: tuple[str, str, str | None], say: Progress
+) -> None:
+    """Add to each row its deviating sectors and the verdict on its content; each content is judged once."""
+    from distributed import as_completed
+
+    reference, chip, layout = given
+    own = hashed([BoardFile("reference", reference)], chip)[0]
+    if own["error"] is not None:
+        raise InputError(own["error"])
+    home = {k[:8]: k[8:] for k in _keys(own)}
+    asked = hashlib.blake2b(json.dumps([b"".join(sorted(home.values())).hex(), chip, layout]).encode(), digest_size=8)
+    first: dict[str, dict[str, Any]] = {}
+    for r in rows:
+        mine = {k[:8]: k[8:] for k in _keys(r)}
+        away = sorted(k for k in home.keys() | mine.keys() if home.get(k) != mine.get(k))
+        r["sectors"] = [int.from_bytes(k, "little") for k in away]
+        content = hashlib.blake2b(asked.digest() + r["addresses"] + r["hashes"], digest_size=HASH).hexdigest()
+        r["content"] = content
+        if r["error"] is None:
+            first.setdefault(content, r)
+    known = {p["content"]: p for p in _parts(folder, "verdicts")}
+    futures = {
+        client.submit(judged, BoardFile(r["board"], r["path"]), reference, chip, layout, pure=False): content
+        for content, r in first.items()
+        if content not in known
+    }
+    waiting: list[dict[str, Any]] = []
+    for i, future in enumerate(as_completed(list(futures))):
+        verdict = future.result() | {"content": futures[future]}
+        known[futures[future]] = verdict
+        waiting.append(verdict)
+        if len(waiting) == BATCH or i + 1 == len(futures):
+            _write_part(folder, "verdicts", waiting)
+            waiting = []
+        say(0.5 + 0.5 * (i + 1) / len(futures), f"{i + 1} of {count_text(len(futures), 'content')} judged")
+    for r in rows:
+        if r["error"] is None:
+            r |= {k: v for k, v in known[r["content"]].items() if k != "content"}
+        else:
+            r |= {"verdict": None, "causes": [], "summary": "", "seconds": 0.0}
+
+
+def _parts(folder: Path, kind: str) -> list[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    out: list[dict[str, Any]] = []
+    for name in sorted(names_in(folder / "parts")):
+        if name.startswith(kind) and name.endswith(".parquet"):
+            out += pq.read_table(folder / "parts" / name).to_pylist()
+    return out
+
+
+def _write_part(folder: Path, kind: str, rows: list[dict[str, Any]]) -> None:
+    """Write rows whole or not at all: a run that is killed leaves no half of a part."""
+    number = sum(1 for n in names_in(folder / "parts") if n.startswith(kind))
+    write_whole(folder / "parts" / f"{kind}-{number:06d}.parquet", _parquet(rows))
+
+
+def _parquet(rows: list[dict[str, Any]]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    stream = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), stream)
+    return stream.getvalue()
+
+
+def _summary(rows: list[dict[str, Any]], folder: Path, reference: str) -> Fleet:
+    by: dict[tuple[int, ...], list[dict[str, Any]]] = {}
+    for r in rows:
+        if r["error"] is None:
+            by.setdefault(tuple(r["sectors"]), []).append(r)
+    ordered = sorted(by.items(), key=lambda e: (-len(e[1]), e[0]))
+    clusters = tuple(
+        Cluster(
+            len(members),
+            sectors,
+            tuple(sorted({m["verdict"] for m in members if m["verdict"]})),
+            tuple(sorted({c for m in members for c in m["causes"]})),
+            members[0]["board"],
+        )
+        for sectors, members in ordered
+    )
+    number = {sectors: i for i, (sectors, _) in enumerate(ordered)}
+    kept = ("board", "path", "verdict", "causes", "summary", "sectors", "content", "seconds", "error")
+    table = [
+        {k: r[k] for k in kept} | {"cluster": number[tuple(r["sectors"])] if r["error"] is None else None} for r in rows
+    ]
+    path = write_whole(folder / "boards.parquet", _parquet(table))
+    return Fleet(
+        boards=len(rows),
+        failed=sum(r["error"] is not None for r in rows),
+        distinct_sectors=len({h for r in rows for h in _hashes(r).tolist()}),
+        distinct_contents=len({r["content"] for r in rows if r["error"] is None}),
+        clusters=clusters,
+        sectors=tuple(Counter(a for r in rows if r["error"] is None for a in r["sectors"]).most_common()),
+        outliers=tuple(m[0]["board"] for s, m in ordered if len(m) == 1 and s),
+        reference=reference,
+        table=str(path),
+    )

@@ -1,0 +1,149 @@
+"""Many boards on real Dask workers: each content judged once, resumable, a bad file is a row, a killed worker no loss."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from h5diag.app.cli import main
+from h5diag.errors import InputError
+from h5diag.evidence.files import read_image
+from h5diag.judge import fleet as module
+from h5diag.judge.fleet import BoardFile, boards_of, judged, run_fleet
+
+pytest.importorskip("distributed")
+pq = pytest.importorskip("pyarrow.parquet")
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Dask's own, of ports and of slow machines
+
+SECTOR, SIZE = 0x2000, 1 << 17
+
+
+def content(seed=0):
+    return np.random.default_rng(seed).integers(0, 256, SIZE, dtype=np.uint8)
+
+
+@pytest.fixture
+def lot(tmp_path):
+    """Twelve boards: eight alike, two with sector 3 erased, one with two bytes of its own, one unreadable."""
+    good = content()
+    (tmp_path / "golden.bin").write_bytes(good.tobytes())
+    for i in range(12):
+        folder = tmp_path / "lot" / f"board-{i:02d}"
+        folder.mkdir(parents=True)
+        data = good.copy()
+        if i in (3, 7):
+            data[3 * SECTOR : 4 * SECTOR] = 0xFF
+        if i == 5:
+            data[9 * SECTOR + 100 : 9 * SECTOR + 102] ^= 0x81
+        (folder / "dump.bin").write_bytes(b"" if i == 11 else data.tobytes())
+    return tmp_path
+
+
+def rows_of(out):
+    return {r["board"]: r for r in pq.read_table(out / "boards.parquet").to_pylist()}
+
+
+def test_a_lot(lot):
+    out = lot / "out"
+    seen = []
+    f = run_fleet([lot / "lot"], out, reference=lot / "golden.bin", workers=1, progress=lambda x, t: seen.append(x))
+    assert (f.boards, f.failed, f.distinct_contents) == (12, 1, 3)
+    assert f.distinct_sectors == SIZE // SECTOR + 2
+    assert [(c.boards, c.sectors) for c in f.clusters] == [
+        (8, ()),
+        (2, (0x08000000 + 3 * SECTOR,)),
+        (1, (0x08000000 + 9 * SECTOR,)),
+    ]
+    assert f.outliers == ("board-05",)
+    assert f.sectors[0] == (0x08000000 + 3 * SECTOR, 2)
+    rows = rows_of(out)
+    assert len(rows) == 12
+    assert rows["board-11"]["verdict"] is None
+    assert "empty" in rows["board-11"]["error"]
+    assert rows["board-03"]["content"] == rows["board-07"]["content"]
+    assert rows["board-00"]["sectors"] == []
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+    # The single case and the fleet are one: the same verdict as `diagnose` on that board alone.
+    for name in ("board-00", "board-03", "board-05"):
+        alone = judged(
+            BoardFile(name, str(lot / "lot" / name / "dump.bin")), str(lot / "golden.bin"), "stm32h563zi", None
+        )
+        assert {k: rows[name][k] for k in ("verdict", "causes", "summary")} == {
+            k: alone[k] for k in ("verdict", "causes", "summary")
+        }
+
+
+def test_what_is_done_is_not_done_again(lot, monkeypatch):
+    out = lot / "out"
+    first = run_fleet([lot / "lot"], out, reference=lot / "golden.bin", workers=1)
+    parts = sorted(os.listdir(out / "parts"))
+    assert run_fleet([lot / "lot"], out, reference=lot / "golden.bin", workers=1) == first
+    assert sorted(os.listdir(out / "parts")) == parts
+    # A file that changed is read again, and only its content is judged.
+    data = content()
+    data[5 * SECTOR] ^= 1
+    (lot / "lot" / "board-02" / "dump.bin").write_bytes(data.tobytes())
+    f = run_fleet([lot / "lot"], out, reference=lot / "golden.bin", workers=1)
+    assert f.distinct_contents == 4
+    assert rows_of(out)["board-02"]["sectors"] == [0x08000000 + 5 * SECTOR]
+    assert len(os.listdir(out / "parts")) == len(parts) + 2
+
+
+def test_a_killed_worker_loses_nothing(lot, monkeypatch):
+    from distributed import Client, LocalCluster
+
+    monkeypatch.setattr(module, "BATCH", 2)
+    killed = []
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+
+        def kill(fraction, text):
+            if not killed:
+                pids = client.run(os.getpid)
+                killed.append(next(iter(pids.values())))
+                os.kill(killed[0], signal.SIGKILL)
+
+        f = run_fleet(
+            [lot / "lot"], lot / "out", reference=lot / "golden.bin", scheduler=cluster.scheduler_address, progress=kill
+        )
+    assert killed
+    assert (f.boards, f.failed, f.distinct_contents) == (12, 1, 3)
+    assert len(rows_of(lot / "out")) == 12
+
+
+def test_command_line_and_typical_board(lot, capsys):
+    assert main(["fleet", str(lot / "lot"), "--out", str(lot / "out"), "--workers", "1", "--json"]) == 0
+    d = json.loads(capsys.readouterr().out)
+    assert (d["boards"], d["failed"]) == (12, 1)
+    assert d["clusters"][0]["boards"] == 8
+    assert os.path.isfile(d["table"])
+    assert np.array_equal(read_image(d["reference"]).segments[0].data, content())
+    assert main(["fleet", str(lot / "nothing"), "--out", str(lot / "other")]) == 2
+    assert "nothing" in capsys.readouterr().err
+
+
+def test_lists_and_folders_of_files(lot):
+    flat = lot / "flat"
+    flat.mkdir()
+    for name in ("a", "b"):
+        (flat / f"{name}.bin").write_bytes(content().tobytes())
+    (flat / "notes.txt").write_text("no board")
+    assert [b.name for b in boards_of([flat])] == ["a", "b"]
+    with (lot / "list.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("board", "path"), ("one", "flat/a.bin"), ("two", "flat/b.bin")])
+    assert [(b.name, b.path) for b in boards_of([lot / "list.csv"])] == [
+        ("one", str(flat / "a.bin")),
+        ("two", str(flat / "b.bin")),
+    ]
+    (lot / "bad.csv").write_text("serial,file\n1,2\n")
+    with pytest.raises(InputError, match="row 2"):
+        boards_of([lot / "bad.csv"])
+    (lot / "empty").mkdir()
+    with pytest.raises(InputError, match="no board"):
+        boards_of([lot / "empty"])
