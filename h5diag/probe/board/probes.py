@@ -7,6 +7,7 @@ writes at the level of DP and AP.
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 import time
@@ -26,7 +27,10 @@ from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_probe
 from h5diag.sim.virtual.record import ReplayProbe
 
 SILENCE_S = 20.0
-"""How long a server may say nothing before it counts as gone."""
+"""How long a server may take for one answer before it counts as gone."""
+
+LONGEST_ANSWER = 16 << 20
+"""Bytes of one answer: a million words as decimal numbers. Our own reads ask for a few thousand at a time."""
 
 
 class _Socket(ClientSocket):  # type: ignore[misc]
@@ -42,13 +46,17 @@ class _Socket(ClientSocket):  # type: ignore[misc]
             raise type(error)(error.errno, f"{host}:{port}: {error.strerror or error}") from None
 
     def readline(self) -> bytearray:
-        deadline = time.monotonic() + SILENCE_S
-        while (end := self._buffer.find(b"\n")) < 0:
+        """Return a whole line; one that drips, or has no end, is no answer."""
+        deadline, searched = time.monotonic() + SILENCE_S, 0
+        while (end := self._buffer.find(b"\n", searched)) < 0:
+            searched = len(self._buffer)
+            if searched > LONGEST_ANSWER:
+                raise exceptions.ProbeDisconnected(f"the probe server sent a line of more than {LONGEST_ANSWER} bytes")
+            if time.monotonic() > deadline:
+                raise exceptions.ProbeDisconnected("the probe server does not answer")
             try:
                 data = self._socket.recv(1 << 16)
             except TimeoutError:
-                if time.monotonic() > deadline:
-                    raise exceptions.ProbeDisconnected("the probe server does not answer") from None
                 continue
             if not data:
                 raise exceptions.ProbeDisconnected("the probe server closed the connection")
@@ -72,7 +80,7 @@ class RemoteProbe(TCPClientProbe):  # type: ignore[misc]
         if self._cut:
             raise exceptions.ProbeDisconnected("the connection was cut in the middle of a request")
         try:
-            return super()._perform_request_without_raise(request, *args)  # type: ignore[no-any-return]
+            return self._asked(request, args)
         except KeyboardInterrupt:
             # The answer of this request would be taken for that of the next one: the connection is of no use any more.
             self._cut = True
@@ -83,6 +91,32 @@ class RemoteProbe(TCPClientProbe):  # type: ignore[misc]
             raise exceptions.ProbeDisconnected(f"the probe server is gone ({error})") from error
         except ValueError as error:
             raise exceptions.ProbeDisconnected(f"the server does not speak pyOCD's protocol ({error})") from error
+
+    def _asked(self, request: str, args: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
+        """Ask once. pyOCD's own client believes whatever comes back: another request's answer, too many words."""
+        with self._lock:
+            number = self.request_id
+            question = {"id": number, "request": request, **({"arguments": args} if args else {})}
+            self._socket.write(json.dumps(question).encode() + b"\n")
+            try:
+                answer = json.loads(self._socket.readline().decode("utf-8"))
+            except RecursionError:
+                raise ValueError("brackets without end") from None
+        if not isinstance(answer, dict) or answer.get("id") != number or type(answer.get("status")) is not int:
+            raise ValueError("an answer that belongs to no question")
+        result = answer.get("result")
+        if status := answer["status"]:
+            kind = self.STATUS_CODE_CLASS_MAP.get(status, exceptions.ProbeError)
+            return None, kind(f"{request}: {str(answer.get('error', 'no reason given'))[:200]} (status {status})")
+        if not _fits(request, args, result):
+            raise ValueError(f"the answer to {request} is of another type or length")
+        return result, None
+
+    def _read_property(self, name: str, default: Any = None) -> Any:
+        try:
+            return super()._read_property(name, default)
+        except (KeyError, TypeError) as error:
+            raise exceptions.ProbeDisconnected(f"the server answers {name} with something unknown ({error})") from error
 
     def close(self) -> None:
         """Close, also when the server went away first."""
@@ -137,6 +171,21 @@ class RemoteProbe(TCPClientProbe):  # type: ignore[misc]
             return float(self._perform_request("readprop", "simulated_time_s"))
         except (exceptions.Error, TypeError):
             raise AttributeError("simulated_time_s") from None
+
+
+def _fits(request: str, args: tuple[Any, ...], result: Any) -> bool:
+    """Tell whether a result has the type and the length that its request asks for."""
+    if request in ("read_dp", "read_ap", "read_mem"):
+        return _is_word(result)
+    if request in ("read_ap_multiple", "read_block32", "read_block8"):
+        return isinstance(result, list) and len(result) == args[-1] and all(map(_is_word, result))
+    if request == "readprop":
+        return isinstance(result, str | int | float | list | None) and len(str(result)) < 10_000
+    return True
+
+
+def _is_word(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 32
 
 
 # What pyOCD logs is told by our errors; without a handler Python would print it on the terminal.

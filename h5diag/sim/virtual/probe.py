@@ -263,10 +263,36 @@ class _Memory(MemoryInterface):  # type: ignore[misc]
 logging.getLogger("pyocd").addHandler(logging.NullHandler())
 
 
+LONGEST_QUESTION = 4 << 20
+"""Bytes of one line of a client: a write of a hundred thousand words. A longer one is no question, and is not kept."""
+
+
+class _Lines:
+    """The questions of a client, each within bounds."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def readline(self) -> bytes:
+        line: bytes = self._stream.readline(LONGEST_QUESTION + 1)
+        if len(line) > LONGEST_QUESTION:
+            raise ValueError("a line without end")
+        return line
+
+    def close(self) -> None:
+        self._stream.close()
+
+
 class _Handler(DebugProbeRequestHandler):  # type: ignore[misc]
     def setup(self) -> None:
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         super().setup()
+        self.rfile: Any = _Lines(self.rfile)
+
+    def handle(self) -> None:
+        """Serve a client until it goes, or until what it sends is no question."""
+        with suppress(OSError, ValueError, RecursionError, TypeError, KeyError, AttributeError):
+            super().handle()
 
     def finish(self) -> None:
         """Close this client's probe, whatever it left undone."""
