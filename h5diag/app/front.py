@@ -328,6 +328,7 @@ def examine(
         remarks.append("the file is one image and its address was assumed: give --base to place it in the layout")
     if about.choice.assumed:
         remarks.append(about.choice.text)
+    remarks += slots.remarks if slots else ()
     found = examine_firmware(
         dump,
         about.chip,

@@ -1,6 +1,7 @@
 """Where a boot loader keeps what: slots, and what a displacement means in their terms.
 
-``load_layout`` takes a preset's name (``oemirot-2m-overwrite``) or the path of a user's own ``flash_layout.h``.
+``load_layout`` takes a preset's name (``oemirot-2m-overwrite``) or the path of a user's own file: ``flash_layout.h``,
+devicetree, ``pm.yml``, or a TOML of slots (``docs/layouts.md``).
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, is_evidence, read_evidence
 from h5diag.evidence.files import decode_text
 from h5diag.layout.header import parse_flash_layout
+from h5diag.layout.partitions import parse_devicetree, parse_own_layout, parse_partition_manager
 from h5diag.layout.presets import preset, preset_names
 from h5diag.layout.slots import Explanation, ExplanationKind, Layout, Loader, Mode, Role, Security, Slot, explain
 from h5diag.limits import LAYOUT, LONGEST_NAME
@@ -51,7 +53,15 @@ def load_layout(name: str | Path | EvidenceFile, chip: Chip | None = None) -> La
         When it is neither, or the header cannot be evaluated (the message names the macro).
     """
     if isinstance(name, EvidenceFile):
-        return parse_flash_layout(decode_text(name.data), source=str(name.path), chip=chip)
+        text, source = decode_text(name.data), str(name.path)
+        match name.path.suffix.lower():
+            case ".dts" | ".dtsi" | ".overlay":
+                return parse_devicetree(text, source=source, chip=chip)
+            case ".yml" | ".yaml":
+                return parse_partition_manager(text, source=source, chip=chip)
+            case ".toml":
+                return parse_own_layout(text, source=source, chip=chip)
+        return parse_flash_layout(text, source=source, chip=chip)
     text = str(name)
     if text in preset_names():
         return preset(text, chip)
@@ -61,7 +71,7 @@ def load_layout(name: str | Path | EvidenceFile, chip: Chip | None = None) -> La
     if len(text) > LONGEST_NAME:
         raise InputError("is no name of a layout", source=text[:40] + "...", advice=f"presets: {_PRESETS}")
     if path.is_dir():
-        raise InputError("is a folder", source=text, advice="give the flash_layout.h in it")
+        raise InputError("is a folder", source=text, advice="give the flash_layout.h, devicetree, pm.yml or TOML in it")
     if path.suffix or "/" in text or "\\" in text:
         raise InputError("no such file", source=text, advice=f"give a flash_layout.h or a preset: {_PRESETS}")
     raise InputError(f"no layout is called {text!r}", advice=f"presets: {_PRESETS}")

@@ -6,20 +6,26 @@ Only the text itself is read: an ``#include`` is passed over, and nothing of it 
 from __future__ import annotations
 
 import io
+import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from h5diag.chip import Chip
 from h5diag.errors import InputError
 from h5diag.layout.presets import area_slot, chip_with_flash
-from h5diag.layout.slots import Layout, Mode, Role, Security, Slot
+from h5diag.layout.slots import Layout, Loader, Mode, Role, Security, Slot
 from h5diag.memory import AddressRange
+from h5diag.text import size_text
 
 MOST_CHARACTERS = 128 << 10
 LONGEST_LINE = 1000
 """Characters of a header, and of a line with its continuations; ST's headers stay well below."""
 
+
+_CAST = re.compile(r"\(\s*u?int(?:8|16|32|64|ptr)_t\s*\)")
+"""A cast to a number's type, which TF-M's headers have and a preprocessor's expressions cannot."""
 
 _MODES = (
     ("MCUBOOT_OVERWRITE_ONLY", Mode.OVERWRITE),
@@ -33,36 +39,48 @@ _MODES = (
 """The macros that the boot loader itself is compiled with, in the order in which they count."""
 
 
+_ST_ONLY = {"FLASH_AREA_BEGIN_OFFSET", "MCUBOOT_S_DATA_IMAGE_NUMBER", "MCUBOOT_USE_HASH_REF"}
+"""Macros of the headers that come with ST's own boot loader, which TF-M's do not have."""
+
+_AREA_SIZE = tuple(f"FLASH_AREA_{i}_SIZE" for i in range(8))
+_NAMES = (
+    "FLASH_AREA_BL2_OFFSET",
+    "FLASH_AREA_BL2_SIZE",
+    "FLASH_AREA_IMAGE_SECTOR_SIZE",
+    "FLASH_AREA_SCRATCH_OFFSET",
+    "FLASH_AREA_SCRATCH_SIZE",
+    "FLASH_BL2_HDP_END",
+    "FLASH_DEVICE_ID",
+    "FLASH_S_PARTITION_SIZE",
+    "FLASH_TOTAL_SIZE",
+    "MCUBOOT_APP_IMAGE_NUMBER",
+    "MCUBOOT_IMAGE_NUMBER",
+    *_AREA_SIZE,
+    *(f"FLASH_AREA_{i}_{what}" for i in range(8) for what in ("OFFSET", "DEVICE_ID")),
+)
+"""The macros that are read; `docs/layouts.md` lists them."""
+
+
 def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip | None = None) -> Layout:
-    """Return the layout that a ``flash_layout.h`` of ST's boot loaders describes.
+    """Return the layout that a ``flash_layout.h`` of ST's boot loaders or of TF-M's STM32 ports describes.
 
     Parameters
     ----------
     text
-        The header. Areas are taken from ``FLASH_AREA_n_OFFSET``/``_SIZE`` (n = 0 to 7), the boot loader from
-        ``FLASH_AREA_BL2_*``, the mode from ``MCUBOOT_OVERWRITE_ONLY``.
+        The header. Areas are taken from ``FLASH_AREA_n_OFFSET``/``_SIZE``/``_DEVICE_ID`` (n = 0 to 7), the boot loader
+        from ``FLASH_AREA_BL2_*``, how images are installed from the macros that the boot loader is compiled with.
     source
         File name for messages.
     chip
-        The chip; by default one whose flash has ``FLASH_TOTAL_SIZE`` bytes.
+        The chip, whose device macro (``STM32U585xx``) is defined for the header; by default one whose flash has
+        ``FLASH_TOTAL_SIZE`` bytes, with a remark.
 
     Raises
     ------
     InputError
         Naming the macro that is missing or cannot be evaluated, or the line of the header that is wrong.
     """
-    names = [
-        "FLASH_AREA_BL2_OFFSET",
-        "FLASH_AREA_BL2_SIZE",
-        "FLASH_AREA_SCRATCH_SIZE",
-        "FLASH_S_PARTITION_SIZE",
-        "FLASH_TOTAL_SIZE",
-        "MCUBOOT_APP_IMAGE_NUMBER",
-        "FLASH_AREA_SCRATCH_OFFSET",
-        "FLASH_BL2_HDP_END",
-    ]
-    names += [f"FLASH_AREA_{i}_{what}" for i in range(8) for what in ("OFFSET", "SIZE")]
-    defined, values = _values(text, names, source)
+    defined, values = _values(text, list(_NAMES), source, chip)
 
     def value(name: str, default: int = -1) -> int:
         number = values.get(name, default)
@@ -74,19 +92,32 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
             raise InputError(f"macro {name} = {number:#x} does not fit 32 bits", source=source)
         return number
 
-    chip = chip or chip_with_flash(value("FLASH_TOTAL_SIZE", 0))
+    total, sector = value("FLASH_TOTAL_SIZE", 0), value("FLASH_AREA_IMAGE_SECTOR_SIZE", 0)
+    remarks = []
+    if chip is None:
+        chip = chip_with_flash(total, sector)
+        remarks.append(f"the chip is taken for {chip.title} by FLASH_TOTAL_SIZE and the sector size; --chip names it")
+    elif total not in (0, chip.flash.size):
+        remarks.append(
+            f"the header is for a flash of {size_text(total)}, {chip.title} has {size_text(chip.flash.size)}:"
+            " is it this board's?"
+        )
     base = chip.flash.base
-    one_image = value("MCUBOOT_APP_IMAGE_NUMBER", 2) == 1
-    boot, boot_size = value("FLASH_AREA_BL2_OFFSET", 0), value("FLASH_AREA_BL2_SIZE")
+    one_image = value("MCUBOOT_APP_IMAGE_NUMBER", value("MCUBOOT_IMAGE_NUMBER", 1 + (value(_AREA_SIZE[1], 0) > 0))) == 1
+    boot_size = value("FLASH_AREA_BL2_SIZE", 0 if "FLASH_AREA_0_OFFSET" in values else -1)
+    boot = value("FLASH_AREA_BL2_OFFSET", 0)
     scratch_size = value("FLASH_AREA_SCRATCH_SIZE", 0)
     mode = next((m for macro, m in _MODES if macro in defined), None)
     if mode is None:
         # The choice stands in the boot loader's own configuration: without a scratch area it can only overwrite.
         mode = Mode.SWAP_SCRATCH if scratch_size else Mode.OVERWRITE
+        remarks.append(f"the header does not say how images are installed: {mode.value} by its scratch area")
     scratch_size = scratch_size if mode is Mode.SWAP_SCRATCH else 0
     scratch = value("FLASH_AREA_SCRATCH_OFFSET", boot + boot_size) if scratch_size else boot + boot_size
     primary = value("FLASH_AREA_0_OFFSET")
     secure_stop = primary + value("FLASH_S_PARTITION_SIZE", value("FLASH_AREA_0_SIZE"))
+    if not boot_size:
+        remarks.append("the header names no boot loader in the user flash: the first boot stage stands in the ROM")
     try:
         slots = [
             Slot("boot", None, Role.BOOT, Security.SECURE, AddressRange(base + boot, base + boot + boot_size)),
@@ -99,17 +130,28 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
             ),
         ]
         for i in range(8):
-            offset, size = value(f"FLASH_AREA_{i}_OFFSET", 0), value(f"FLASH_AREA_{i}_SIZE", 0)
-            if size:
-                slots.append(area_slot(i, offset, size, base, one_image or not chip.trustzone))
-        hidden = AddressRange(base, base + value("FLASH_BL2_HDP_END", scratch + scratch_size - 1) + 1)
+            offset, size = value(f"FLASH_AREA_{i}_OFFSET", 0), value(_AREA_SIZE[i], 0)
+            if not size:
+                continue
+            slot = area_slot(i, offset, size, base, one_image or not chip.trustzone)
+            device = value(f"FLASH_AREA_{i}_DEVICE_ID", 0)
+            if device not in (0, value("FLASH_DEVICE_ID", 0)):
+                slot = replace(slot, range=AddressRange(offset, offset + size), device=f"device {device}")
+                remarks.append(
+                    f"slot '{slot}' lies in another memory (device {device}), which a dump of the flash lacks"
+                )
+            slots.append(slot)
+        hidden_stop = value("FLASH_BL2_HDP_END", scratch + scratch_size - 1) + 1 if boot_size else 0
         secure = AddressRange(base, base + secure_stop if chip.trustzone else base)
-        return Layout(source, chip, mode, tuple(slots), secure, hidden, source)
+        tfm = any(name.startswith("TFM_") for name in defined)
+        loader = Loader.ST if defined & _ST_ONLY else Loader.UPSTREAM if tfm else None
+        hidden = AddressRange(base, base + hidden_stop)
+        return Layout(source, chip, mode, tuple(slots), secure, hidden, source, loader, tuple(remarks))
     except ValueError as error:
         raise InputError(str(error), source=source, advice="check the chip against FLASH_TOTAL_SIZE") from None
 
 
-def _values(text: str, names: list[str], source: str) -> tuple[set[str], dict[str, int]]:
+def _values(text: str, names: list[str], source: str, chip: Chip | None) -> tuple[set[str], dict[str, int]]:
     """Return the macros that are defined at the end of `text`, and the values of those in `names`."""
     from pcpp import OutputDirective  # builds its parser tables: slow to import
 
@@ -118,10 +160,16 @@ def _values(text: str, names: list[str], source: str) -> tuple[set[str], dict[st
     problems, unknown = preprocessor.problems, preprocessor.unknown
     values, name = {}, ""
     try:
-        preprocessor.parse(text, source)
+        # The compiler's command line names the part; a header may ask for it.
+        if chip is not None:
+            preprocessor.define(f"{chip.name[:9].upper()}xx 1")
+        preprocessor.parse(_CAST.sub("", text), source)
         preprocessor.write(io.StringIO())
         if problems:
-            raise problems[0]
+            first = problems[0]
+            if "#error" in first.problem and chip is None:
+                raise InputError(first.problem, source=source, place=first.place, advice="name the chip with --chip")
+            raise first
         for name in (n for n in names if n in preprocessor.macros):
             unknown.clear()
             number = int(preprocessor.evalexpr(preprocessor.tokenize(name))[0])

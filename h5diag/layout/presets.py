@@ -76,21 +76,28 @@ def preset(name: str, chip: Chip | None = None) -> Layout:
         raise InputError(f"the layout does not fit the chip: {error}", source=name) from None
 
 
-def chip_with_flash(size: int) -> Chip:
-    """Return the default chip when its flash has `size` bytes (or `size` is 0), else the first H5 that has.
+def chip_with_flash(size: int, sector: int = 0) -> Chip:
+    """Return the default chip when its flash has `size` bytes (or `size` is 0), else the first that has.
 
-    A size that no chip file knows gives the default chip with two equal banks of that size in all, named so.
+    Parameters
+    ----------
+    size
+        Bytes of flash; a size that no chip file knows gives the default chip with two equal banks of that size in all.
+    sector
+        Erase unit that a layout counts in, 0 when it does not say: 4 or 2 KiB is an STM32L5.
 
     Raises
     ------
     InputError
-        When no STM32H5 can have that size: not two banks of whole sectors, or above 16 MB.
+        When no chip can have that size: not two banks of whole sectors, or above 16 MiB.
     """
-    for name in (DEFAULT_CHIP, *chip_names()):
-        chip = load_chip(name)
-        if chip.family == "h5" and size in (0, chip.flash.size):
-            return chip
-    chip = load_chip()
+    families = ("l5",) if sector in (0x800, 0x1000) else ("h5", "u5")
+    chips = [load_chip(name) for name in (DEFAULT_CHIP, *chip_names())]
+    for family in families:
+        for chip in chips:
+            if chip.family == family and size in (0, chip.flash.size):
+                return chip
+    chip = chips[0]
     if size % (2 * chip.flash.sector_size) or not 0 < size <= 1 << 24:
         raise InputError(f"a flash of {size:#x} bytes is none of an STM32H5", advice="name the chip with --chip")
     flash = replace(chip.flash, size=size, bank_size=size // 2, ref="flash_layout.h")
