@@ -235,7 +235,7 @@ def test_a_toml_of_ones_own_is_read(tmp_path):
         ('mode = "direct-xip"', 'mode = "swap"', "swap-scratch"),
         ("mode =", "mod =", "unknown key 'mod'"),
         ("[[slots]]", "[[areas]]", "slots"),
-        ("start = \"0x08030000\"", "start = \"0x081F0000\"", "leaves the flash"),
+        ('start = "0x08030000"', 'start = "0x081F0000"', "leaves the flash"),
         ("= 0x10000", "= =", "no TOML"),
     ],
 )
