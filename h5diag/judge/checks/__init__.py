@@ -25,6 +25,7 @@ from h5diag.judge.checks.content import (
     check_size,
 )
 from h5diag.judge.checks.flashtest import check_flash_test
+from h5diag.judge.checks.keys import check_published_keys, check_way_back
 from h5diag.judge.checks.options import (
     check_loader,
     check_options_against_good,
@@ -100,6 +101,8 @@ CHECKS: tuple[Check, ...] = (
     check_stale_view,
     check_refusals,
     check_locked,
+    check_way_back,
+    check_published_keys,
     check_identity,
     check_ecc,
     check_revision,

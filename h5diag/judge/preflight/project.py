@@ -170,14 +170,14 @@ def choose_part(words: Sequence[ChipWord]) -> tuple[Part, str]:
 
     if not rows:
         return Part("", None, True, True, None), known_by
-    words = rows[0].get("oem_words")
+    oem_words = rows[0].get("oem_words")
     part = Part(
         "/".join(allowed),
         agreed("saes", None),
         agreed("trustzone", True) is not False,
         agreed("obk", True) is not False,
         agreed("stirot", None),
-        words if isinstance(words, int) else None,
+        oem_words if isinstance(oem_words, int) else None,
     )
     return part, known_by
 

@@ -102,18 +102,24 @@ def access(places: Sequence[Path]) -> Access:
     InputError
         When nothing in them tells anything of a board.
     """
-    texts, items = _read(places)
-    told = _told(texts)
-    if "RDP" in told.options and "PRODUCT_STATE" not in told.options:
-        return _readout_protection(told)
-    if told.state is None and not any(log.discovery or log.listing or log.messages for log in told.logs):
+    found = read_access(*_read(places))
+    if found is None:
         raise InputError(
             "holds no discovery, no option bytes and no log of the tool",
             source=str(places[0]),
             advice="give what debugauth=2 or -ob displ printed",
         )
-    why = list(_refusals(told))
-    return _by_state(told, items, why)
+    return found
+
+
+def read_access(texts: Sequence[str], items: tuple[Item, ...] = ()) -> Access | None:
+    """Return the same of texts and recognised files; None when they tell nothing of a board."""
+    told = _told(texts)
+    if "RDP" in told.options and "PRODUCT_STATE" not in told.options:
+        return _readout_protection(told)
+    if told.state is None and not any(log.discovery or log.listing or log.messages for log in told.logs):
+        return None
+    return _by_state(told, items, _refusals(told))
 
 
 def _read(places: Sequence[Path]) -> tuple[list[str], tuple[Item, ...]]:

@@ -1,0 +1,51 @@
+"""Keys and the way back: what ``h5diag keys`` and ``h5diag access`` know, as findings of a case."""
+
+from __future__ import annotations
+
+from h5diag.errors import InputError
+from h5diag.evidence.keys import parse_key, published
+from h5diag.judge.findings import Finding, found
+from h5diag.judge.measured import Measured
+from h5diag.judge.preflight.reopening import LOST, read_access
+from h5diag.measure.firmware import TlvType, find_images
+
+_WORDS = {
+    "reopenable": "there is a way back",
+    "lost": "there is no way back",
+    "unknown": "whether there is a way back needs more",
+}
+
+
+def check_published_keys(m: Measured) -> tuple[Finding, ...]:
+    """Is anything signed with a key that a vendor publishes?"""
+    names: dict[str, str] = {}
+    images = [(m.suspect.board.name, i.image) for i in m.suspect.images]
+    images += [(k.image.name, i) for k in m.known for i in find_images(k.program.image)]
+    for name, image in images:
+        for record in image.tlvs.plain:
+            if record.type == TlvType.KEYHASH and (known := published(record.value)) is not None:
+                names.setdefault(str(known), name)
+    for file in m.case.verify_keys:
+        try:
+            key = parse_key(file.data, source=file.name)
+        except InputError:
+            continue
+        if (known := published(key.spki, key.xy)) is not None:
+            names.setdefault(str(known), file.name)
+    if not names:
+        return ()
+    return (found("published-key", who=", ".join(names), name=", ".join(dict.fromkeys(names.values()))),)
+
+
+def check_way_back(m: Measured) -> tuple[Finding, ...]:
+    """Can the closed board be opened again, as far as its own texts tell?"""
+    answer = read_access([t.text for t in m.suspect.board.texts])
+    if answer is None or answer.state not in ("TZ-CLOSED", "CLOSED", "LOCKED", "RDP 2"):
+        return ()
+    takes = f" It takes a {answer.takes}." if answer.takes not in ("", "none") else ""
+    erases = f" A way back erases {', '.join(answer.erases)}." if answer.erases and answer.answer != LOST else ""
+    return (
+        found(
+            "way-back", state=answer.state, words=_WORDS[answer.answer], takes=takes, erases=erases, why=answer.why[0]
+        ),
+    )
