@@ -164,7 +164,11 @@ def _option(place: Place, base: int) -> Option:
         place.name,
         f"word at 0x{place.at:08X}" if known else "",
         place.name if known else "",
-        "address" if place.scale and not place.offset and not place.scale & (place.scale - 1) else "number",
+        "byte"
+        if values
+        else "address"
+        if place.scale and not place.offset and not place.scale & (place.scale - 1)
+        else "number",
         what,
         _REF,
         values=values,

@@ -111,7 +111,10 @@ def find_parts(name: str) -> tuple[Part, ...]:
 def in_order(parts: Sequence[Part]) -> tuple[Part, ...]:
     """Return parts with the one first that is taken when nothing tells them apart: the usual board's, the largest."""
     return tuple(
-        sorted(parts, key=lambda p: (p.name != DEFAULT_CHIP, "h563" not in p.name, -p.flash_kib, p.name[6:9], p.name))
+        sorted(
+            parts,
+            key=lambda p: (p.name != DEFAULT_CHIP, "h563" not in p.name, p.family not in p.words, -p.flash_kib, p.name),
+        )
     )
 
 

@@ -169,9 +169,9 @@ def parse_boot_log(lines: Iterable[Line]) -> BootLog:
                 tuple(named.items()),
             )
         )
-        ended = row.ends or ended
         if text.startswith(("starting boot", "starting bl2", "starting tf-m", "= [sboot] system security check")):
             starts, ended = starts + 1, ""
+        ended = row.ends or ended
         version = v[1] if (v := _VERSION.search(text)) else version
     low = " ".join(e.text.lower() for e in events) + " ".join(line.low for line in taken[:200])
     loader = next((name for name, words in _NAMES if any(w in low for w in words)), "boot loader")

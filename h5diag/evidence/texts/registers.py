@@ -16,7 +16,9 @@ _WORDS = re.compile(
     r"((?:(?:0x)?[0-9A-Fa-f]{8}(?:[\s,;|]{1,8}|$))+)",
     re.I,
 )
-_ACCESS = re.compile(r"\br ap \d @0x([0-9A-Fa-f]{8}) 0x0{0,7}4 bytes Data 0x([0-9A-Fa-f]{8})\b", re.I)
+_ACCESS = re.compile(
+    r"(?:\br ap \d @0x([0-9A-F]{8}) 0x0{0,7}4 bytes Data|[<\[(]0x([0-9A-F]{8})[>\])] ?[:=]) ?0x([0-9A-F]{1,8})\b", re.I
+)
 _WORD = re.compile(r"(?:0x)?([0-9A-Fa-f]{8})(?![0-9A-Fa-f])", re.I)
 _NAME = re.compile(
     r"(?<![\w.])(?:FLASH(?:_N?S)?\s{0,2}(?:->|\.|_)\s{0,2})?([A-Z][A-Z0-9]{2,12}(?:_[A-Z0-9]{1,8}){0,2})(?![\w.>])"
@@ -54,7 +56,8 @@ def parse_registers(text: str) -> tuple[RawRegister, ...]:
                 RawRegister(int(w[1], 16), address + 4 * i, "", line.number) for i, w in enumerate(_WORD.finditer(m[2]))
             )
         elif m := _ACCESS.search(raw):
-            out.append(RawRegister(int(m[2], 16), int(m[1], 16), "", line.number))
+            named = _NAME.search(raw[: m.start()])
+            out.append(RawRegister(int(m[3], 16), int(m[1] or m[2], 16), named[1] if named else "", line.number))
         elif found := _MEMBER.findall(raw):
             out += (RawRegister(int(value, 0) & 0xFFFFFFFF, None, name, line.number) for name, value in found)
         elif asked and (m := _PRINTED.match(raw)):
