@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARTEFACTS ?= artefacts
 FUZZ_RUNS ?= 20000
 
-.PHONY: index demo kernel lab test lint bench soak fuzz screenshots algo clean
+.PHONY: index demo kernel lab test lint bench soak fuzz floors screenshots algo clean
 
 demo: $(VENV)/.installed
 	$(BIN)/h5diag demo --out h5diag-demo
@@ -34,7 +34,12 @@ soak: $(VENV)/.test-installed
 	for f in tests/soak_*.py benchmarks/soak_*.py; do $(BIN)/python $$f || exit 1; done
 
 fuzz: $(VENV)/.fuzz-installed
-	for f in tests/fuzz/fuzz_*.py; do $(BIN)/python $$f --runs $(FUZZ_RUNS) || exit 1; done
+	for f in tests/fuzz/fuzz_[!c]*.py; do $(BIN)/python $$f --runs $(FUZZ_RUNS) || exit 1; done
+	$(BIN)/python tests/fuzz/fuzz_cases.py --runs $(FUZZ_RUNS) --state .fuzz/cases.json
+
+# The lowest versions that pyproject.toml names, in an environment of their own.
+floors:
+	$(PYTHON) tests/floors.py .floors
 
 screenshots: $(VENV)/.test-installed
 	$(BIN)/python docs/make_screenshots.py
@@ -63,4 +68,4 @@ algo:
 	sh h5diag/probe/flashtest/algorithm/build.sh && chmod 644 h5diag/probe/flashtest/algorithm/flash_algorithm.bin
 
 clean:
-	rm -rf $(VENV) h5diag-demo $(ARTEFACTS) .bench h5diag/measure/locate/_kernel.*
+	rm -rf $(VENV) .floors .fuzz h5diag-demo $(ARTEFACTS) .bench h5diag/measure/locate/_kernel.*
