@@ -3,6 +3,7 @@
 H5DiagError
 ├── InputError          a file, text or value from the user cannot be used      (exit status 2)
 ├── ProbeError          the link to the chip; says nothing about the chip       (exit status 3)
+│   └── PowerLost       the chip lost its supply for a moment
 ├── TargetError         the chip answered wrongly; becomes a finding
 ├── PermissionRefused   the caller did not allow what was asked for             (exit status 4)
 └── Cancelled           the person asked to stop
@@ -58,6 +59,10 @@ class ProbeError(H5DiagError):
     def __init__(self, problem: str, *, advice: str = "", cause: str = "", passing: bool = False) -> None:
         self.problem, self.advice, self.cause, self.passing = problem, advice, cause, passing
         super().__init__(_one_line(problem, "", f"({cause})" if cause else "", advice))
+
+
+class PowerLost(ProbeError):
+    """The chip lost its supply for a moment, or was disconnected: what it held in its registers is gone."""
 
 
 class TargetError(H5DiagError):

@@ -16,7 +16,7 @@ from pyocd.coresight.cortex_m import CortexM
 from pyocd.probe.debug_probe import DebugProbe
 
 from h5diag.chip import Chip, load_chip
-from h5diag.errors import PermissionRefused, ProbeError, TargetError
+from h5diag.errors import PermissionRefused, PowerLost, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes
 from h5diag.probe.board.link import (
     DEFAULT_HZ,
@@ -188,7 +188,7 @@ class Board:
             return self._cpuid is not None and self._word(_CPUID) == self._cpuid
 
     def require_alive(self) -> None:
-        """Raise `ProbeError` when an access failed because the chip lost power or was reset by its supply.
+        """Raise `PowerLost` when an access failed because the chip lost power or was disconnected.
 
         Returns when the debug port kept its power: then the failure was the chip's answer.
         """
@@ -200,7 +200,7 @@ class Board:
             back = self.recover()
         except ProbeError:
             back = False
-        raise ProbeError(
+        raise PowerLost(
             "the chip lost its power or was disconnected for a moment"
             + (" and is back" if back else " and does not answer any more"),
             advice="check supply and connector",

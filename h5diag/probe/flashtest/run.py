@@ -16,7 +16,7 @@ import numpy as np
 
 from h5diag.case.records import Conditions, FlashTest, Identity, SectorTest
 from h5diag.chip import Chip, Sector
-from h5diag.errors import Cancelled, InputError, ProbeError, TargetError
+from h5diag.errors import Cancelled, InputError, PowerLost, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes, Cancel, Progress
 from h5diag.probe.board import Board, identify, reconnect
 from h5diag.probe.board.identity import options_of, read_uid
@@ -449,6 +449,8 @@ class _Run:
     def _stopped(self, stopped: BaseException, manifest: Manifest, data: Bytes, speed: int) -> NoReturn:
         """Put the contents back whatever came, and say how it ended."""
         try:
+            if isinstance(stopped, PowerLost):
+                raise stopped
             if isinstance(stopped, TargetError | ProbeError):
                 self.board.require_alive()
         except ProbeError as error:  # without power nothing is written: the person looks at the supply first
