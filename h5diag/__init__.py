@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from h5diag import errors as errors
     from h5diag.app.front import capture_script as capture_script
     from h5diag.app.front import compare as compare
+    from h5diag.app.front import connect as connect
     from h5diag.app.front import correlate as correlate
     from h5diag.app.front import diagnose as diagnose
     from h5diag.app.front import examine as examine
@@ -28,17 +29,16 @@ if TYPE_CHECKING:
     from h5diag.layout import load_layout as load_layout
     from h5diag.memory import AddressRange as AddressRange
     from h5diag.memory import MemoryImage as MemoryImage
-    from h5diag.probe.board import connect as connect
     from h5diag.probe.board import list_probes as probes
 
 __version__ = "0.2.0"
 
 _HOMES = {
     "app.front": "read_memory write_memory read_options read_log locate correlate compare examine sort_evidence "
-    "diagnose capture_script load_case read_loader read_loader_log",
+    "diagnose connect capture_script load_case read_loader read_loader_log",
     "layout": "load_layout",
     "chip": "load_chip",
-    "probe.board": "connect list_probes",
+    "probe.board": "list_probes",
     "memory": "MemoryImage AddressRange",
 }
 _PLACES = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from h5diag.measure.locate import Correlation, Placement
     from h5diag.measure.logs import LogReading
     from h5diag.measure.options import OptionBytes, SideBySide
+    from h5diag.probe.board import Board
     from h5diag.sim.dryrun.reading import LoaderReading
 
 Memory = Any
@@ -501,6 +502,52 @@ def diagnose(case: Any, *, progress: Progress | None = None, cancel: Cancel | No
 
         return beside([diagnose(c, cancel=cancel) for c in case])
     return judge(load_case(case) if isinstance(case, str | os.PathLike) else case, progress=progress, cancel=cancel)
+
+
+def connect(
+    probe: str = "auto",
+    *,
+    mode: str = "attach",
+    chip: ChipLike = None,
+    access: str | Access | None = None,
+    speed_hz: int | None = None,
+    erase: tuple[int, int] | None = None,
+    record: str = "",
+) -> Board:
+    """Return a board on a probe, to be used in a ``with`` statement; nothing is allowed but reading.
+
+    Its questions are ``.identify()``, ``.dump(start, stop)`` and ``.flash_test(start, stop, folder)``.
+
+    Parameters
+    ----------
+    probe
+        ``auto``, the begin of a probe's id, ``remote:HOST:PORT``, ``virtual[:ITEM+ITEM]`` or ``replay:FILE``.
+    mode
+        ``attach`` (no reset, no halt), ``halt`` or ``under-reset``.
+    chip
+        What it is taken for; STM32H563ZI by default.
+    access
+        Security attribute of reads, ``secure`` or ``nonsecure``.
+    speed_hz
+        Of SWD.
+    erase
+        Start and stop of the sectors that may be erased, and nothing else; the core may be halted then.
+    record
+        File to record the session into.
+    """
+    from h5diag.probe.board import DEFAULT_HZ, NOTHING, Mode, Permissions
+    from h5diag.probe.board import connect as open_board
+
+    allowed = Permissions(erase=(AddressRange(*erase),), ram=True, halt=True) if erase else NOTHING
+    return open_board(
+        probe,
+        mode=Mode(mode),
+        frequency_hz=speed_hz or DEFAULT_HZ,
+        access=Access(access) if access else Access.UNKNOWN,
+        permissions=allowed,
+        chip=chip if isinstance(chip, Chip) else load_chip(chip) if chip else None,
+        record=record,
+    )
 
 
 def capture_script(shell: str = "sh", *, chip: ChipLike = None, layout: LayoutLike = None) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from h5diag.answer import Answer
 from h5diag.errors import InputError
 from h5diag.memory import AddressRange
 from h5diag.tables import convert, parse_json
@@ -76,7 +77,7 @@ class CoreState(msgspec.Struct, frozen=True):
         return tuple(sorted(dict.fromkeys(names), key=lambda n: -names.count(n)))
 
 
-class Identity(msgspec.Struct, frozen=True):
+class Identity(msgspec.Struct, Answer, frozen=True):
     """Who a chip says it is, and over which link it said so.
 
     Parameters
@@ -138,7 +139,7 @@ class SpeedPoint(msgspec.Struct, frozen=True):
     disagreeing: int
 
 
-class Sweep(msgspec.Struct, frozen=True):
+class Sweep(msgspec.Struct, Answer, frozen=True):
     """Agreement by link speed, slowest first; one point for each true speed."""
 
     sweep: tuple[SpeedPoint, ...] = ()
@@ -216,7 +217,7 @@ class Conditions(msgspec.Struct, frozen=True):
         return tuple(r for r in self.wrp if isinstance(r, int)) if isinstance(self.wrp, tuple) else ()
 
 
-class FlashTest(msgspec.Struct, frozen=True):
+class FlashTest(msgspec.Struct, Answer, frozen=True):
     """The result of a flash test.
 
     Parameters

@@ -2,54 +2,60 @@
 
 from __future__ import annotations
 
-from h5diag.case.records import FlashTest, Identity
-from h5diag.chip import Chip
-from h5diag.text import size_text
+from typing import Any
+
+from h5diag.case.records import FlashTest, Identity, Sweep, to_document
+from h5diag.chip import Chip, choose_chip
+from h5diag.memory import merged
+from h5diag.probe.acquire.plan import Dump
+from h5diag.show.answers import View
+from h5diag.show.sheet import Sheet, Strip, bullets, facts, section, sheet, table
+from h5diag.show.spans import spans_of, strip_svg
+from h5diag.text import count_text, size_text
 
 _MOST_FAULTS = 20
 
 
-def identity_text(who: Identity, chip: Chip) -> str:
-    """Return who a chip says it is, over which link, and where its core is.
-
-    Parameters
-    ----------
-    who
-        As `h5diag.probe.board.identity` made it.
-    chip
-        The chip that its registers are read as.
-    """
-    rows = [("UID", who.uid or "not readable")]
-    rows.append(("product state", f"{who.product_state_text or 'not known'}, TrustZone {who.trustzone or 'not known'}"))
-    rows.append(("read", f"{who.access}, {who.connect}, {speed_text(who.swd_hz, who.swd_asked_hz)}"))
+def identity_sheet(who: Identity, chip: Chip) -> Sheet:
+    """Return who a chip says it is, over which link, and where its core is; `chip` names its registers."""
+    level, core = who.registers.get("hdpl"), who.core
     supply = f"{who.supply_mv} mV" if who.supply_mv is not None else "not measured"
-    rows.append(("probe", f"{who.probe}, firmware {who.probe_firmware or 'not told'}, supply of the target {supply}"))
-    level = who.registers.get("hdpl")
-    if who.core is not None:
-        core = who.core
+    rows = [
+        ("UID", who.uid or "not readable"),
+        ("product state", f"{who.product_state_text or 'not known'}, TrustZone {who.trustzone or 'not known'}"),
+        ("read", f"{who.access}, {who.connect}, {speed_text(who.swd_hz, who.swd_asked_hz)}"),
+        ("probe", f"{who.probe}, firmware {who.probe_firmware or 'not known'}, supply of the target {supply}"),
+    ]
+    if core is not None:
         vtor = "not readable" if core.vtor is None else f"0x{core.vtor:08X}"
-        hdp = "not known" if level is None else level
-        rows.append(("core", f"{core.state}, vector table {vtor}, HDP level {hdp}"))
-        rows.append(("is at", "; ".join(core.places) or "no samples"))
-        rows.append(("reset by", ", ".join(core.resets) or "no flag set"))
-        if core.faults:
-            rows.append(("fault registers", ", ".join(f"{n} 0x{v:08X}" for n, v in core.faults.items())))
+        rows += [
+            ("core", f"{core.state}, vector table {vtor}, HDP level {'not known' if level is None else level}"),
+            ("is at", "; ".join(core.places) or "no samples"),
+            ("reset by", ", ".join(core.resets) or "no flag set"),
+            ("fault registers", ", ".join(f"{n} 0x{v:08X}" for n, v in core.faults.items())),
+        ]
     for name, value in who.registers.items():
         if name in ("ecccorr", "eccdetr", "eccr", "opsr", "sfsp_version"):
-            shown = "not readable" if value is None else f"0x{value:08X}{_flash_error(chip, name.upper(), value)}"
-            rows.append((name.upper(), shown))
-    lines = [_headline(who)] + [f"{name:16}{text}" for name, text in rows]
-    if who.options:
-        lines += ["", "options"]
-        for name, o in who.options.items():
-            number = "not known" if o.value is None else f"0x{o.value:X}"
-            lines.append(f"  {name:16}{number}{'  ' + o.meaning if o.meaning else ''}")
-    remarks = (*who.remarks, *(who.core.remarks if who.core is not None else ()))
-    return "\n".join(lines + [f"known limit     {e}" for e in who.errata] + [f"remark          {r}" for r in remarks])
+            seen = "not readable" if value is None else f"0x{value:08X}{_flash_error(chip, name.upper(), value)}"
+            rows.append((name.upper(), seen))
+    options = (
+        (name, "not known" if o.value is None else f"0x{o.value:X}", o.meaning) for name, o in who.options.items()
+    )
+    return sheet(
+        _headline(who),
+        section("", facts(rows)),
+        section("Options", table("option|value|meaning", options, most=200)),
+        section("Known limits", bullets(who.errata)),
+        section("Remarks", bullets((*who.remarks, *(core.remarks if core is not None else ())))),
+    )
+
+
+def _identity_document(who: Identity) -> dict[str, Any]:
+    return to_document(who) | choose_chip(identity=who, flash_kib=who.flash_kib).to_dict() | {"chip": who.chip}
 
 
 def _headline(who: Identity) -> str:
-    size = f"{who.flash_kib} KiB flash" if who.flash_kib is not None else "flash size not told"
+    size = f"{who.flash_kib} KiB flash" if who.flash_kib is not None else "flash size not known"
     dev_id = "not readable" if who.dev_id is None else f"0x{who.dev_id:03X}"
     rev_id = "not readable" if who.rev_id is None else f"0x{who.rev_id:04X}"
     parts = [who.chip or "no chip that was asked for", f"DEV_ID {dev_id}", f"revision {who.revision or '?'} ({rev_id})"]
@@ -76,41 +82,146 @@ def _flash_error(chip: Chip, name: str, value: int) -> str:
     return ""
 
 
-def flash_test_text(result: FlashTest) -> str:
+def flash_test_sheet(result: FlashTest) -> Sheet:
     """Return the result of a flash test, the answer first."""
-    lines = [result.headline]
     if not result.erase_cycles:
-        lines.append("nothing was erased")
+        back = "Nothing was erased."
     elif result.outside:
-        lines.append("THE FLASH CHANGED OUTSIDE OF THE TESTED RANGE, see the remark; inside the contents are back")
+        back = "THE FLASH CHANGED OUTSIDE OF THE TESTED RANGE, see the remark; inside the contents are back."
+    elif result.restored:
+        back = "The contents are back and verified."
     else:
-        lines.append(
-            "the contents are back and verified"
-            if result.restored
-            else f"THE CONTENTS ARE NOT ALL BACK: {result.folder} keeps them, put them back with --restore"
-        )
-    for s in result.sectors:
-        if s.verdict != "good":
-            lines.append(f"0x{s.start:08X}  {s.verdict:9}{s.reason}".rstrip())
-        for f in s.faults[:_MOST_FAULTS]:
-            bit = "" if f.bit is None else f" bit {f.bit}"
-            lines.append(f"    {f.kind:16} 0x{f.address:08X}{bit}  {f.detail} (in {f.rounds} rounds)")
-        if len(s.faults) > _MOST_FAULTS:
-            lines.append(f"    and {len(s.faults) - _MOST_FAULTS} more, see --json")
+        back = f"THE CONTENTS ARE NOT ALL BACK: {result.folder} keeps them, put them back with --restore."
+    sectors = ((f"0x{s.start:08X}", s.verdict, s.reason) for s in result.sectors if s.verdict != "good")
+    faults = (
+        (f.kind, f"0x{f.address:08X}", "" if f.bit is None else str(f.bit), f.detail, str(f.rounds))
+        for f in result.faults
+    )
     c = result.conditions
     speeds = ", ".join(f"{hz / 1e6:g}" for hz in c.swd_hz) or "-"
-    supply = f"{c.voltage_mv} mV" if c.voltage_mv is not None else "not measured"
     path = {
         None: "none",
         "core-checksum": "the core's own checksums",
         "burst": "other bursts",
         "single-word": "words alone",
     }
-    size = size_text(result.sector_size) if result.sector_size else "not told"
-    lines += [
-        f"conditions      level {result.level}, {c.rounds} rounds at {speeds} MHz, {c.power_cycles} power cycles, "
-        f"supply {supply}, sectors of {size}",
-        f"second reading  {path.get(c.second_path, c.second_path)}",
-        f"wear            {result.erase_cycles} erase cycles of each sector; rated for {result.rated_cycles}",
-    ]
-    return "\n".join([*lines, *(f"remark          {r}" for r in result.remarks)])
+    return sheet(
+        result.headline,
+        section("", back),
+        section("Sectors that are not good", table("sector|verdict|why", sectors)),
+        section("Faults", table("kind|address|bit|what was seen|rounds", faults, most=_MOST_FAULTS)),
+        section(
+            "Conditions",
+            facts(
+                (
+                    ("level", f"{result.level}, {c.rounds} rounds at {speeds} MHz, {c.power_cycles} power cycles"),
+                    ("supply", f"{c.voltage_mv} mV" if c.voltage_mv is not None else "not measured"),
+                    ("sectors of", size_text(result.sector_size) if result.sector_size else "not known"),
+                    ("second reading", path.get(c.second_path) or str(c.second_path)),
+                    ("wear", f"{result.erase_cycles} erase cycles of each sector; rated for {result.rated_cycles}"),
+                )
+            ),
+        ),
+        section("Remarks", bullets(result.remarks)),
+    )
+
+
+def _plot_flash_test(result: FlashTest, kind: str = "sectors", **options: Any) -> Any:
+    from h5diag.show.plots import picture
+    from h5diag.show.plots.flashtest import plot_fault_bits, plot_sectors
+
+    draw = plot_fault_bits if kind == "bits" else plot_sectors
+    return picture(draw(result, **options), name=f"flash-{kind}", alt=result.headline)
+
+
+# ------------------------------------------------------------------------------------------------ dumps
+def dump_document(done: Dump) -> dict[str, Any]:
+    """Return a finished dump in the terms of ``h5diag dump --json``."""
+    image, origin = done.image, done.image.origin
+    tried = merged((*image.ranges, *image.unreadable))
+    return {
+        "bytes": image.size,
+        "unreadable": [[r.start, r.stop] for r in image.unreadable],
+        "unstable": [[r.start, r.stop] for r in image.unstable],
+        "passes": done.passes,
+        "sha256": done.sha256,
+        "range": [tried[0].start, tried[-1].stop] if tried else [0, 0],
+        "path": str(done.path) if done.path is not None else None,
+        "map": f"{done.path}.map.json" if done.path is not None else None,
+        "access": origin.access.value,
+        "chip": None if origin.chip == "unknown" else origin.chip,
+        "chip_known_by": "identity",
+        "retried": done.retried,
+        "uid": done.uid,
+        "mode": origin.mode,
+        "time": origin.time,
+        "swd_hz": done.swd_hz,
+        "agrees": done.wording,
+        "expected_coincidence": done.coincidence,
+        "remarks": list(origin.remarks),
+        **(to_document(Sweep(done.sweep)) if done.sweep else {}),
+    }
+
+
+def _dump_sheet(done: Dump) -> Sheet:
+    image, origin = done.image, done.image.origin
+    speeds = ((f"{p.swd_hz / 1e6:g} MHz", str(p.disagreeing), str(p.bytes)) for p in done.sweep)
+    chance = f"{done.coincidence:.2g} blocks of 1 KiB may be wrong alike in every pass" if done.coincidence else ""
+    return sheet(
+        done.wording,
+        section("", Strip(strip_svg([spans_of(image)]), done.wording), only="html") if image.size else None,
+        section("", f"Read {count_text(done.passes, 'time')}, each time in other bursts."),
+        *(
+            section(f"{size_text(sum(r.size for r in ranges))} {word}", bullets(map(str, ranges[:20])), more)
+            for ranges, word in ((image.unreadable, "unreadable"), (image.unstable, "unstable"))
+            for more in [f"and {len(ranges) - 20} more" if len(ranges) > 20 else None]
+        ),
+        section(
+            "",
+            "Where reads disagree the majority stands in the file; try a lower speed, or a sweep."
+            if image.unstable
+            else None,
+        ),
+        section(
+            "How it was read",
+            facts(
+                (
+                    ("file", str(done.path) if done.path is not None else ""),
+                    ("read", f"{origin.access.value}, {origin.mode}, {done.swd_hz / 1e6:g} MHz"),
+                    ("chip", f"{origin.chip} {done.uid or 'no UID'}"),
+                    ("chance", chance),
+                    ("sha256", done.sha256 or ("" if done.path is None else "none: nothing could be read")),
+                )
+            ),
+        ),
+        section("By link speed", table("speed|bytes that disagree|of", speeds)),
+        section("Remarks", bullets(r for r in origin.remarks if " = 0x" not in r and r != done.wording)),
+    )
+
+
+def _plot_dump(done: Dump, **options: Any) -> Any:
+    return done.image.plot(**options)
+
+
+def _sweep_sheet(s: Sweep) -> Sheet:
+    bad = [p for p in s.sweep if p.disagreeing]
+    head = (
+        f"Reads disagree at {len(bad)} of {count_text(len(s.sweep), 'speed')}."
+        if bad
+        else f"Reads agree at every one of {count_text(len(s.sweep), 'speed')}."
+    )
+    rows = ((f"{p.swd_hz / 1e6:g} MHz", str(p.disagreeing), str(p.bytes)) for p in s.sweep)
+    return sheet(head, section("By link speed", table("speed|bytes that disagree|of", rows)))
+
+
+VIEWS = {
+    Identity: View(
+        lambda who: identity_sheet(who, choose_chip(identity=who, flash_kib=who.flash_kib).read_as),
+        _identity_document,
+        None,
+        "options",
+    ),
+    FlashTest: View(flash_test_sheet, to_document, _plot_flash_test, "sectors"),
+    Dump: View(_dump_sheet, dump_document, _plot_dump),
+    Sweep: View(_sweep_sheet, to_document, None, "sweep"),
+}

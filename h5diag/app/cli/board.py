@@ -13,12 +13,13 @@ from h5diag.app.cli.command import Command, Result, address_range, number, progr
 from h5diag.errors import InputError
 from h5diag.memory import Access, AddressRange
 from h5diag.show import printing
-from h5diag.text import count_text
+from h5diag.show.answers import view_of
+from h5diag.show.sheet import joined
 
 if TYPE_CHECKING:
     from h5diag.case.records import Identity
     from h5diag.chip import ChipChoice
-    from h5diag.probe.acquire import Dump, DumpPlan
+    from h5diag.probe.acquire import DumpPlan
     from h5diag.probe.board import Board
 
 _ACCESS = {"auto": Access.UNKNOWN, "secure": Access.SECURE, "nonsecure": Access.NONSECURE}
@@ -120,7 +121,7 @@ def _info(options: Namespace) -> Result:
     from h5diag.chip import choose_chip
     from h5diag.layout import load_layout
     from h5diag.probe.board import Permissions, core_state, identify, read_symbols, supply_mv
-    from h5diag.show.board import identity_text
+    from h5diag.show.board import identity_sheet
 
     layout = load_layout(options.layout) if options.layout else None
     symbols = read_symbols(options.elf) if options.elf else ()
@@ -142,7 +143,7 @@ def _info(options: Namespace) -> Result:
             supply_mv=supply_mv(board),
         )
         chosen = choose_chip(given=options.chip, identity=who, flash_kib=who.flash_kib)
-        return Result(to_document(who) | _chip_keys(chosen, who), identity_text(who, board.chip))
+        return Result(to_document(who) | _chip_keys(chosen, who), identity_sheet(who, board.chip))
 
 
 def _chip_keys(chosen: ChipChoice, who: Identity) -> dict[str, object]:
@@ -211,58 +212,13 @@ def _dump(options: Namespace) -> Result:
             if options.sweep:
                 with progress_bar("sweep") as progress:
                     done = replace(done, sweep=sweep(board, done, progress=progress))
-            documents.append(_dump_document(done, plan, path))
-            texts.append(_dump_text(done, path))
-    return Result(documents[0] | ({"secure": documents[1]} if len(documents) > 1 else {}), "\n\n".join(texts))
-
-
-def _dump_document(done: Dump, plan: DumpPlan, path: str) -> dict[str, object]:
-    image, origin = done.image, done.image.origin
-    document: dict[str, object] = {
-        "bytes": image.size,
-        "unreadable": [[r.start, r.stop] for r in image.unreadable],
-        "unstable": [[r.start, r.stop] for r in image.unstable],
-        "passes": done.passes,
-        "sha256": done.sha256,
-        "range": [plan.range.start, plan.range.stop],
-        "path": str(done.path) if done.path is not None else None,
-        "map": f"{path}.map.json" if path else None,
-        "access": origin.access.value,
-        "chip": None if origin.chip == "unknown" else origin.chip,
-        "chip_known_by": "identity",
-        "retried": done.retried,
-        "uid": done.uid,
-        "mode": origin.mode,
-        "time": origin.time,
-        "swd_hz": done.swd_hz,
-        "agrees": done.wording,
-        "expected_coincidence": done.coincidence,
-        "remarks": list(origin.remarks),
-    }
-    if done.sweep:
-        from h5diag.case.records import Sweep, to_document
-
-        document |= to_document(Sweep(done.sweep))
-    return document
-
-
-def _dump_text(done: Dump, path: str) -> str:
-    image, origin = done.image, done.image.origin
-    lines = [f"{path}: {done.wording}", f"read {count_text(done.passes, 'time')}, each time in other bursts"]
-    for ranges, word in ((image.unreadable, "unreadable"), (image.unstable, "unstable")):
-        if ranges:
-            lines.append(f"{sum(r.size for r in ranges)} bytes {word}:")
-            lines += [f"  {r}" for r in ranges[:20]] + ([f"  and {len(ranges) - 20} more"] if len(ranges) > 20 else [])
-    if image.unstable:
-        lines.append("where reads disagree the majority stands in the file; try a lower --speed or --sweep")
-    lines.append(
-        f"read {origin.access.value}, {origin.mode}, {done.swd_hz / 1e6:g} MHz, chip {origin.chip} {done.uid or 'no UID'}"
+            documents.append(done.to_dict() | {"range": [plan.range.start, plan.range.stop], "map": f"{path}.map.json"})
+            texts.append(view_of(done).sheet(done))
+    secure = {"secure": documents[1]} if len(documents) > 1 else {}
+    return Result(
+        documents[0] | secure,
+        joined([replace(t, name=t.name or f"dump {n}") for n, t in enumerate(texts, 1)]) if secure else texts[0],
     )
-    if done.coincidence:
-        lines.append(f"chance: {done.coincidence:.2g} blocks of 1 KB may be wrong alike in every pass")
-    lines += [f"  {p.swd_hz / 1e6:6g} MHz  {p.disagreeing} of {p.bytes} bytes disagree" for p in done.sweep]
-    lines += [f"remark  {r}" for r in origin.remarks if " = 0x" not in r and r != done.wording]
-    return "\n".join([*lines, f"sha256 {done.sha256 or 'none: nothing could be read'}"])
 
 
 def _plan_result(plans: list[tuple[DumpPlan, str]], options: Namespace) -> Result:

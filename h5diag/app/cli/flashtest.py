@@ -145,7 +145,7 @@ def _run(options: Namespace) -> Result:
         raise InputError("no folder for the backup", advice="name a new one with --out DIR")
     from h5diag.case.records import to_document
     from h5diag.probe.flashtest import flash_test
-    from h5diag.show.board import flash_test_text
+    from h5diag.show.board import flash_test_sheet
 
     def show(found: Survey) -> None:
         printing.error("\n".join(_before(plan, chip, found)))
@@ -163,7 +163,7 @@ def _run(options: Namespace) -> Result:
             progress=progress,
         )
     whole = result.restored or not result.erase_cycles
-    return Result(to_document(result), flash_test_text(result), 0 if whole else 3)
+    return Result(to_document(result), flash_test_sheet(result), 0 if whole else 3)
 
 
 def _connected(options: Namespace, where: AddressRange, speed: int, chip: Chip) -> Board:

@@ -12,11 +12,13 @@ from h5diag.app.panels.options import OptionsPanel
 from h5diag.app.panels.slide import SlidePanel
 from h5diag.app.panels.slots import SlotMap
 from h5diag.case import Case
+from h5diag.case.records import FlashTest
 from h5diag.errors import InputError
 from h5diag.judge import Diagnosis
 from h5diag.measure.firmware import Overview
 from h5diag.measure.locate import Correlation
 from h5diag.measure.options import SideBySide
+from h5diag.memory import AddressRange
 
 __all__ = [
     "EvidencePanel",
@@ -26,6 +28,7 @@ __all__ = [
     "OptionsPanel",
     "SlidePanel",
     "SlotMap",
+    "board_panel",
     "interact",
 ]
 
@@ -41,6 +44,24 @@ def interact(result: Any) -> Any:
             return SlotMap(result.slots)
         case SideBySide():
             return OptionsPanel(result=result)
+        case FlashTest():
+            return _flash_test_panel(result)
         case Correlation(reference=reference) if reference is not None:
             return SlidePanel(result)
     raise InputError(f"there are no controls for a {type(result).__name__}", advice="print it, or use .plot()")
+
+
+def board_panel(probe: str, where: AddressRange, path: str = "") -> Any:
+    """Return the panel that connects to a probe and dumps a range from it."""
+    from h5diag.app.panels.board import BoardPanel
+    from h5diag.probe.acquire import DumpPlan
+
+    return BoardPanel(probe, plan=DumpPlan(where), path=path)
+
+
+def _flash_test_panel(result: FlashTest) -> Any:
+    """Return the panel for the same range; it begins at a virtual chip, so that nobody erases a board by a click."""
+    from h5diag.app.panels.flashtest import FlashTestPanel
+    from h5diag.probe.flashtest import TestPlan
+
+    return FlashTestPanel("virtual", TestPlan(result.range), "private-folder")

@@ -26,7 +26,7 @@ from h5diag.probe.board import (
     identify,
     list_probes,
 )
-from h5diag.show.board import identity_text, speed_text
+from h5diag.show.board import speed_text
 
 LOOKS = {
     "unread": ("·", "not read yet", "#999999"),
@@ -166,7 +166,7 @@ def areas_html(areas: tuple[tuple[int, int, str], ...]) -> str:
 def board_html(board: Board, who: Identity, core: CoreState) -> str:
     """Return who the chip is, every text escaped."""
     rows = [
-        ["chip", identity_text(who, board.chip).splitlines()[0]],
+        ["chip", repr(who).splitlines()[0]],
         ["UID", who.uid or "not readable"],
         ["state", f"{who.product_state_text or 'not known'}, TrustZone {who.trustzone or 'not known'}"],
         ["read", f"{board.access.value}, {board.mode.value}, {speed_text(board.swd_hz, board.frequency_hz)}"],

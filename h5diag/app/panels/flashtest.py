@@ -24,9 +24,6 @@ from h5diag.probe.flashtest import (
     rated_cycles,
     restore,
 )
-from h5diag.show.board import flash_test_text
-from h5diag.show.plots import picture
-from h5diag.show.plots.flashtest import plot_fault_bits, plot_sectors
 
 _BOX = "border:3px solid #D55E00;padding:8px 12px;background:#fff;color:#1a1a1a"
 
@@ -176,8 +173,5 @@ def danger_html(model: FlashTestModel) -> str:
 
 def result_html(result: FlashTest) -> str:
     """Return a result as text and its two plots."""
-    alt = result.headline
-    shown = picture(plot_sectors(result), name="flash-test", alt=alt)._repr_html_()
-    if result.faults:
-        shown += picture(plot_fault_bits(result), name="flash-bits", alt="faults by bit")._repr_html_()
-    return f"<pre role='status' style='white-space:pre-wrap'>{escape(flash_test_text(result))}</pre>{shown}"
+    bits = [result.plot(kind="bits")] if result.faults else []
+    return result._repr_html_() + "".join(str(p._repr_html_()) for p in (result.plot(), *bits))

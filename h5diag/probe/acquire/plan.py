@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from h5diag.answer import Answer
 from h5diag.case.records import SpeedPoint
 from h5diag.errors import InputError
 from h5diag.evidence.files import Sidecar
@@ -72,7 +73,7 @@ class DumpPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Dump:
+class Dump(Answer):
     """A finished dump.
 
     Parameters

@@ -7,14 +7,17 @@ import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 from pyocd.core import exceptions
 from pyocd.coresight.cortex_m import CortexM
 from pyocd.probe.debug_probe import DebugProbe
 
+from h5diag.answer import PANELS, views
 from h5diag.chip import Chip, load_chip
 from h5diag.errors import PermissionRefused, PowerLost, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes
@@ -36,6 +39,12 @@ from h5diag.probe.board.probes import open_probe
 from h5diag.sim.virtual.record import RecordingProbe
 
 _CPUID = 0xE000ED00
+
+
+if TYPE_CHECKING:
+    from h5diag.case.records import FlashTest, Identity
+    from h5diag.layout import Layout
+    from h5diag.probe.acquire import Dump
 
 
 class Board:
@@ -205,6 +214,80 @@ class Board:
             + (" and is back" if back else " and does not answer any more"),
             advice="check supply and connector",
         )
+
+    # ------------------------------------------------------------------------------------------------ questions
+    def identify(self, *, halt_s: float = 0.0, layout: Layout | None = None) -> Identity:
+        """Return who the chip is, in which state, over which link, and where its core is.
+
+        Parameters
+        ----------
+        halt_s
+            How long the core may be halted when it gives no samples while it runs; needs the permission to halt.
+        layout
+            Names the slots in which the core is.
+        """
+        from h5diag.probe.board.core import core_state
+        from h5diag.probe.board.identity import identify
+
+        who = identify(self)
+        core = core_state(self, halt_s=halt_s, layout=layout) if who.chip is not None or who.dev_id is None else None
+        return msgspec.structs.replace(
+            who,
+            core=core,
+            probe=self.probe_id,
+            probe_firmware=self.firmware,
+            connect=self.mode.value,
+            access=self.access.value,
+            swd_hz=self.swd_hz,
+            swd_asked_hz=self.frequency_hz,
+            supply_mv=supply_mv(self),
+        )
+
+    def dump(
+        self, start: int | None = None, stop: int | None = None, *, path: str = "", sweep: bool = False, **options: Any
+    ) -> Dump:
+        """Return the memory from `start` to before `stop` (the user flash when left out), read several times.
+
+        Parameters
+        ----------
+        path
+            File for it, with its map beside; empty keeps it in memory.
+        sweep
+            Compare link speeds afterwards.
+        options
+            ``passes``, ``chunk``, ``access`` of the plan; ``force``, ``progress``, ``cancel`` of the work.
+        """
+        from h5diag.probe import acquire
+
+        flash = self.chip.flash_range
+        where = AddressRange(flash.start if start is None else start, flash.stop if stop is None else stop)
+        planned = {k: options.pop(k) for k in ("passes", "chunk", "access") if k in options}
+        done = acquire.dump(self, acquire.DumpPlan(where, **planned), path=path, **options)
+        return replace(done, sweep=acquire.sweep(self, done)) if sweep else done
+
+    def flash_test(self, start: int, stop: int, folder: str, *, level: str = "standard", **options: Any) -> FlashTest:
+        """Test whole sectors of the flash and put their contents back; needs the permission to erase exactly them.
+
+        Parameters
+        ----------
+        folder
+            Private folder for backup and journal.
+        level
+            ``quick``, ``standard`` or ``full``.
+        options
+            ``rounds``, ``speeds_hz``, ``power_cycles`` of the plan; ``power``, ``tell``, ``progress``, ``cancel``.
+        """
+        from h5diag.probe import flashtest
+
+        planned = {k: options.pop(k) for k in ("rounds", "speeds_hz", "power_cycles", "wait_s") if k in options}
+        plan = flashtest.TestPlan(AddressRange(start, stop), flashtest.Level(level), **planned)
+        return flashtest.flash_test(self, plan, folder, **options)
+
+    def interact(self, start: int | None = None, stop: int | None = None, *, path: str = "") -> Any:
+        """Return a panel to connect to this probe and dump from it, to click in a notebook."""
+        flash = self.chip.flash_range
+        where = AddressRange(flash.start if start is None else start, flash.stop if stop is None else stop)
+        return views(PANELS).board_panel(self.name, where, path)
 
     # ------------------------------------------------------------------------------------------------ security
     @property

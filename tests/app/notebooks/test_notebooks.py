@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+import h5diag as h5
 from h5diag.case.samples import data_folder, notebook_folder
 
 BOOKS = sorted(notebook_folder().glob("*.ipynb"))
@@ -71,6 +72,15 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert "Nothing here points to a faulty chip" in printed(book)
         assert "install-pending        supported" in printed(book)
         assert "Removed from this copy" in (tmp_path / "h5diag-write-up.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
+def test_a_notebook_uses_the_front_door_alone(path: Path) -> None:
+    source = "\n".join(c.source for c in nbformat.read(path, 4).cells if c.cell_type == "code")
+    imported = re.findall(r"^\s*(?:import|from) (.*)$", source, re.MULTILINE)
+    assert imported == ["h5diag as h5"]
+    assert set(re.findall(r"\bh5\.(\w+)", source)) <= set(h5.__all__)
+    assert len(nbformat.read(path, 4).cells) <= 20
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
