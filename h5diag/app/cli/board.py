@@ -15,6 +15,7 @@ from h5diag.memory import Access, AddressRange
 from h5diag.show import printing
 from h5diag.show.answers import view_of
 from h5diag.show.sheet import joined
+from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from h5diag.case.records import Identity
