@@ -312,7 +312,7 @@ def examine(
         Files that were programmed, the boot loader's binary, downloads written later, and the version of the
         vendor's package: they tell at which stage of its life the board is.
     """
-    from h5diag.evidence.keys import load_decrypt_key, load_verify_key
+    from h5diag.evidence.keys import load_decrypt_keys, load_verify_keys
     from h5diag.layout import Loader, Mode
     from h5diag.measure.firmware import Build, examine_firmware, find_images, recognise_stage
 
@@ -322,7 +322,7 @@ def examine(
     dump = read_memory(memory, base=base)
     about = subject_of(chip, layout, (dump,))
     slots, remarks = about.layout, list(dump.origin.remarks)
-    opening = [load_decrypt_key(path_of(k)) for k in decrypt_keys]
+    opening = [key for k in decrypt_keys for key in load_decrypt_keys(path_of(k))]
     assumed = dump.origin.kind == "bin" and base is None and any("assumed" in r for r in dump.origin.remarks)
     if slots and assumed and any(i.address == dump.span.start for i in find_images(dump)):
         slots = None  # it is no dump but one image whose place nobody named
@@ -336,7 +336,7 @@ def examine(
         layout=slots,
         loader=Loader(loader) if loader else None,
         mode=Mode(boot_mode) if boot_mode else None,
-        verify_keys=[load_verify_key(path_of(k)) for k in verify_keys],
+        verify_keys=[key for k in verify_keys for key in load_verify_keys(path_of(k))],
         decrypt_keys=opening,
         builds=[Build(_called(b), read_memory(b, base=build_base), _symbols(b)) for b in builds],
     )

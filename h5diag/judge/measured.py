@@ -11,6 +11,7 @@ import numpy as np
 from h5diag.case.case import Board, Case, Dump, KnownImage, Text
 from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
 from h5diag.errors import InputError
+from h5diag.evidence.keys import load_decrypt_keys, load_verify_keys
 from h5diag.evidence.texts import Log, RawRegister, chip_of, parse_listing, parse_log, parse_registers
 from h5diag.evidence.texts.programming import base_name
 from h5diag.layout import Layout, Loader, Mode, load_layout, preset_names
@@ -25,8 +26,6 @@ from h5diag.measure.firmware import (
     boot_states,
     compare_build,
     examine_images,
-    load_decrypt_key,
-    load_verify_key,
     read_elf_map,
     recognise_stage,
 )
@@ -459,8 +458,8 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
     boots: tuple[NextBoot, ...] = ()
     explained: tuple[Explained, ...] = ()
     if dump.size:
-        verify = [load_verify_key(p) for p in case.verify_keys]
-        decrypt = [load_decrypt_key(p) for p in case.decrypt_keys]
+        verify = [k for p in case.verify_keys for k in load_verify_keys(p)]
+        decrypt = [k for p in case.decrypt_keys for k in load_decrypt_keys(p)]
         layout = layouts[0] if layouts else None
         images = examine_images(dump, layout=layout, verify_keys=verify, decrypt_keys=decrypt)
         if layout:
@@ -553,7 +552,7 @@ def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardFacts) -> tup
     files = [i.image for i in case.images if i.image.origin.kind != "elf"]
     if not layouts or not files or not suspect.dump.size:
         return ()
-    keys = [load_decrypt_key(p) for p in case.decrypt_keys]
+    keys = [k for p in case.decrypt_keys for k in load_decrypt_keys(p)]
     try:
         return (recognise_stage(suspect.judged, layouts[0], files, decrypt_keys=keys, package=case.package or ""),)
     except InputError:

@@ -24,6 +24,8 @@ from h5diag.evidence.keys.obk import (
     Obk,
     ObkContent,
     StirotFields,
+    load_decrypt_keys,
+    load_verify_keys,
     looks_like_obk,
     parse_obk,
 )
@@ -66,7 +68,9 @@ __all__ = [
     "chain_bytes",
     "fingerprints",
     "load_decrypt_key",
+    "load_decrypt_keys",
     "load_verify_key",
+    "load_verify_keys",
     "looks_like_obk",
     "looks_like_xml",
     "parse_chain",

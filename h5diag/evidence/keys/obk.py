@@ -13,7 +13,19 @@ from enum import Enum
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from h5diag.errors import InputError
-from h5diag.evidence.keys.pem import DecryptKey, KeyFile, KeyKind, VerifyKey, fingerprints, parse_key, parse_verify_key
+from h5diag.evidence.door import Source, read_evidence
+from h5diag.evidence.keys.pem import (
+    DecryptKey,
+    KeyFile,
+    KeyKind,
+    VerifyKey,
+    fingerprints,
+    load_decrypt_key,
+    load_verify_key,
+    parse_key,
+    parse_verify_key,
+)
+from h5diag.limits import KEY
 
 HEADER = 12
 AREA = range(0x0FFD0000, 0x0FFD2000)
@@ -289,3 +301,27 @@ def _data_image(payload: bytes, problems: list[str]) -> tuple[bytes, bool, bytes
         at += 4 + length
     problems.append("the data image has no hash")
     return b"", False, body
+
+
+def load_verify_keys(path: Source) -> tuple[VerifyKey, ...]:
+    """Return the public keys in a key file or in an .obk; errors as `load_verify_key`."""
+    file = read_evidence(path, limit=KEY)
+    if not looks_like_obk(file.data):
+        return (load_verify_key(path),)
+    found = parse_obk(file.data, source=str(file.path)).verify
+    if not found:
+        raise InputError(
+            "this .obk holds no authentication key", source=str(file.path), advice="give the configuration's"
+        )
+    return tuple(replace(key, name=f"{file.name} ({role})") for role, key in found)
+
+
+def load_decrypt_keys(path: Source) -> tuple[DecryptKey, ...]:
+    """Return the private key in a key file or in an .obk; errors as `load_decrypt_key`."""
+    file = read_evidence(path, limit=KEY)
+    if not looks_like_obk(file.data):
+        return (load_decrypt_key(path),)
+    found = parse_obk(file.data, source=str(file.path)).decrypt
+    if found is None:
+        raise InputError("this .obk holds no encryption key", source=str(file.path), advice="give the configuration's")
+    return (replace(found, name=file.name),)

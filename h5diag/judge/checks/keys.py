@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from h5diag.errors import InputError
-from h5diag.evidence.keys import parse_key, published
+from h5diag.evidence.keys import load_verify_keys, published
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.judge.preflight.reopening import LOST, read_access
@@ -20,18 +20,19 @@ def check_published_keys(m: Measured) -> tuple[Finding, ...]:
     """Is anything signed with a key that a vendor publishes?"""
     names: dict[str, str] = {}
     images = [(m.suspect.board.name, i.image) for i in m.suspect.images]
-    images += [(k.image.name, i) for k in m.known for i in find_images(k.program.image)]
+    images += [(k.name, i) for k in m.case.images for i in find_images(k.image)]
     for name, image in images:
         for record in image.tlvs.plain:
             if record.type == TlvType.KEYHASH and (known := published(record.value)) is not None:
                 names.setdefault(str(known), name)
     for file in m.case.verify_keys:
         try:
-            key = parse_key(file.data, source=file.name)
+            keys = load_verify_keys(file)
         except InputError:
             continue
-        if (known := published(key.spki, key.xy)) is not None:
-            names.setdefault(str(known), file.name)
+        for key in keys:
+            if (known := published(*(h.hex() for h in key.hashes))) is not None:
+                names.setdefault(str(known), file.name)
     if not names:
         return ()
     return (found("published-key", who=", ".join(names), name=", ".join(dict.fromkeys(names.values()))),)
