@@ -9,7 +9,7 @@ from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Protocol
 
-from h5diag.chip.devices import describe
+from h5diag.chip.devices import describe, resized
 from h5diag.chip.files import DEFAULT_CHIP, Device, Part, find_device, find_parts, in_order, index, load_chip
 from h5diag.chip.model import Chip
 from h5diag.errors import InputError
@@ -244,6 +244,8 @@ def _of_dev_id(dev_id: int, narrow: _Narrowing, by: KnownBy) -> ChipChoice:
         return ChipChoice(None, device, by, text, narrow.flash_kib)
     left = narrow.parts(parts)
     chip = load_chip(left[0].name)
+    if narrow.flash_kib and narrow.flash_kib != left[0].flash_kib:
+        chip = resized(chip, narrow.flash_kib * 1024)
     size = "" if narrow.flash_kib else ", flash size not read"
     others = sorted({p.name for p in left} - {chip.name})
     also = f"; also that of {', '.join(others)}" if others else ""

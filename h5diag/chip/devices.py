@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from msgspec.structs import replace
+
 from h5diag.chip.facts import Fact, Field, Flash, Identity, Meaning, Option, ProductState, Register
 from h5diag.chip.files import Device, device_series, strict
 from h5diag.chip.model import Chip
@@ -111,6 +113,18 @@ def describe(device: Device, flash_kib: int | None = None) -> Chip:
         states=_levels(level) if level else (),
         options=tuple(_option(o, base) for o in entry.options),
     )
+
+
+def resized(chip: Chip, size: int) -> Chip:
+    """Return the chip with another flash size that its device is known to have; unchanged when it has none such."""
+    series = "STM32" + chip.family.upper()
+    entry = next((e for e in load_series(series).device if e.dev_id == chip.identity.dev_id), None)
+    fitting = [g for g in entry.geometry if g.size == size] if entry else []
+    if not fitting or size == chip.flash.size:
+        return chip
+    bank = next((g.banks[0].size for g in fitting if len(g.banks) == len(chip.banks)), fitting[0].banks[0].size)
+    flash = replace(chip.flash, size=size, bank_size=bank, ref=_REF)
+    return replace(chip, title=f"{chip.title.partition(' (')[0]} with {size // 1024} KiB", flash=flash)
 
 
 def _flash(entry: Entry, size: int) -> Flash:

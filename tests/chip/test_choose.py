@@ -84,6 +84,13 @@ def test_a_family_word_is_narrowed_and_a_name_is_not():
         choose_chip(given="h99")
 
 
+def test_a_size_that_only_the_data_base_knows_moves_the_second_bank():
+    chip = choose_chip(dev_ids=[0x47A], flash_kib=3072).chip
+    assert [b.start for b in chip.banks] == [0x08000000, 0x08180000]
+    assert "3072 KiB" in chip.title
+    assert choose_chip(dev_ids=[0x47A], flash_kib=777).chip.flash.size == 4 << 20
+
+
 @pytest.mark.parametrize("name", chip_names())
 def test_every_chip_file_is_found_by_its_own_identity(name):
     chip = load_chip(name)
