@@ -19,6 +19,8 @@ LINK_STEP = 0x100
 """Programs begin at multiples of this: vector tables of more than 32 entries need it."""
 HEADERS = (0x20, 0x80, 0x100, 0x200, 0x400, 0x800, 0x1000)
 """Sizes of boot-loader headers; an image that stands so far below its link address lacks one."""
+EXTERNAL = 0x6000_0000
+"""Where external memories begin to be mapped."""
 MOST_PLACES = 8
 
 
@@ -76,12 +78,12 @@ def place_program(image: MemoryImage, dump: MemoryImage, chip: Chip) -> Program:
     if stands:
         fitting = [p for p in stands if linked is not None and chip.canonical(p) in linked]
         place, how = (fitting or list(stands))[0], BaseFrom.DUMP
+    elif dump.span.start >= EXTERNAL:
+        # Read out of a memory of its own: what else would the begin of the file belong to?
+        place, how = dump.span.start, BaseFrom.ASSUMED
     elif linked is not None:
         canonical = chip.canonical(start)
         place, how = (start if canonical in linked else linked.stop - 1, BaseFrom.VECTORS)
-    elif dump.segments and not dump.covers(start, start + 1):
-        # Read out of a memory of its own: what else would the begin of the file belong to?
-        place, how = dump.span.start, BaseFrom.ASSUMED
     else:
         place, how = start, BaseFrom.ASSUMED
     return Program(image.shifted(place - start), how, stands, linked, secure)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5diag.judge.checks.options import check_write_protection
 from h5diag.judge.checks.placement import exchanged_regions, worked_on_mirrors
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
@@ -123,8 +124,9 @@ def _other(m: Measured, shape: Shape, difference: Difference, say: dict[str, Any
     if shape.bytes >= 0.9 * difference.differing and difference.differing > difference.content // 2:
         return found("other-file-there", **say)
     protected = m.suspect.options.wrp_ranges if m.suspect.options.settings else ()
-    if protected and all(any(p.covers(c) for p in protected) for c in say["explains"]):
-        return None  # the write protection has a check of its own
+    inside = bool(protected) and all(any(p.covers(c) for p in protected) for c in say["explains"])
+    if inside and any(f.id == "write-protection-matches" for f in check_write_protection(m)):
+        return None  # that check tells it with more knowledge
     erased = any(w.address >= 0 for log in m.logs for w in log.programming.writes)
     return found("sector-keeps-old-after-erase" if erased else "sector-keeps-old", **say)
 

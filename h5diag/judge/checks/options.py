@@ -10,7 +10,7 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.loader.lint import Answer
 from h5diag.measure.options import Agreement, Extent, OptionCheck, Weight, check_options, compare_options
-from h5diag.memory import AddressRange, subtracted
+from h5diag.memory import AddressRange, Segment, subtracted
 
 
 def check_provisioned_options(m: Measured) -> tuple[Finding, ...]:
@@ -81,7 +81,7 @@ def check_write_protection(m: Measured) -> tuple[Finding, ...]:
     if not m.comparison.compared_bytes and not m.known:
         return ()
     different = [a.range for a in m.comparison.counted]
-    different += [a.range for k in m.known for a in k.comparison.counted]
+    different += [a.range for k in m.expected for a in k.comparison.counted]
     boot = [s.range for lay in m.layouts for s in lay.slots if s.role.value == "boot"]
     # What is smaller than a quad-word's worth of sectors is fill, and has a check of its own.
     cells = tuple(c for c in subtracted(m.canonical(different), boot) if c.size > m.chip.flash.program_unit)
@@ -94,11 +94,39 @@ def check_write_protection(m: Measured) -> tuple[Finding, ...]:
 
 
 def _fills_groups(m: Measured, protected: tuple[AddressRange, ...], cells: tuple[AddressRange, ...]) -> bool:
-    """Tell whether nothing of what was compared differs outside, and the protected part differs for a good part."""
-    differing = sum(c.size for c in cells)
-    seen = [a.range for a in m.comparison.areas] or [a.range for k in m.known for a in k.comparison.areas]
-    covered = sum(c.intersection(p).size for c in m.canonical(seen) for p in protected)
-    return covered > 0 and differing >= covered // 8
+    """Tell whether what differs is what protection leaves: old content, in most sectors of the groups concerned.
+
+    What is erased did not keep anything, and a group of which most sectors took the new content was not protected.
+    """
+    flash = m.chip.flash
+    differing = {a // flash.sector_size for c in cells for a in range(c.start, c.stop, flash.program_unit)}
+    erased = sum(int((s.data == flash.erased).sum()) for c in cells for s in _views(m, c))
+    if 2 * erased > sum(c.size for c in cells):
+        return False
+    group = flash.sector_size * max(1, flash.wrp_group_sectors)
+    groups = {a // group for c in cells for a in range(c.start, c.stop, flash.program_unit)}
+    areas = [*m.comparison.areas, *(a for k in m.expected for a in k.comparison.areas)]
+    seen = {
+        at // flash.sector_size
+        for r in m.canonical(a.range for a in areas)
+        for at in range(r.start - r.start % flash.sector_size, r.stop, flash.sector_size)
+        if at // group in groups
+        and any(s.data.size and (s.data != flash.erased).any() for s in _views(m, _sector(m, at)))
+    }
+    return bool(protected) and 2 * len(differing & seen) > len(seen)
+
+
+def _sector(m: Measured, at: int) -> AddressRange:
+    size = m.chip.flash.sector_size
+    return AddressRange(at - at % size, at - at % size + size)
+
+
+def _views(m: Measured, cell: AddressRange) -> list[Segment]:
+    """Return what the dump holds of canonical cells, by either alias."""
+    shift = m.chip.flash.secure_base - m.chip.flash.base
+    return [
+        s for by in dict.fromkeys((0, shift)) for s in m.suspect.judged.segments_in(cell.start + by, cell.stop + by)
+    ]
 
 
 def check_provisioning_logs(m: Measured) -> tuple[Finding, ...]:

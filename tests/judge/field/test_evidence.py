@@ -1,0 +1,256 @@
+"""No evidence is accepted that nothing reads, true evidence makes no answer worse, and harmless pairs stay harmless."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from h5diag.case.folder import BoardTable, CaseTable
+from h5diag.case.samples import data_folder
+from h5diag.judge import BoardDiagnosis
+from h5diag.judge.findings import rows
+
+from .bench import BASE, Bench, cells_led, flash, leading, listing, program, programmed, statuses
+from .test_causes import CASES, PROGRAM, pages, rebuilt
+
+BOOT = "[INF] Starting bootloader\n[ERR] Unexpected value for secure flash protection\n"
+CONNECTED = "Device ID   : 0x484\nRevision ID : Rev X\nFlash size  : 2 MBytes\nVoltage     : 1.40V\n"
+INFO = json.dumps({"dev_id": 0x484, "rev_id": 0x1007, "flash_kib": 2048, "registers": {"eccdetr": 0x80000010}})
+SWEEP = json.dumps(
+    {"sweep": [{"swd_hz": 10**6, "bytes": 64, "disagreeing": 0}, {"swd_hz": 8 * 10**6, "bytes": 64, "disagreeing": 3}]}
+)
+
+
+def plain(folder: Path) -> Bench:
+    """Return a board with one wrong byte, so that evidence has something to say."""
+    wrong = flash((0, PROGRAM))
+    wrong[0x2000] ^= 0x3C
+    return Bench(folder).dump(flash((0, PROGRAM)), good=True).dump(wrong)
+
+
+def without_good(b: Bench) -> Bench:
+    b.good.clear()
+    return b
+
+
+def later(b: Bench) -> Bench:
+    changed = flash((0, PROGRAM))
+    changed[0x100000:0x100010] = 1
+    name = "after.bin"
+    (b.folder / name).write_bytes(changed.tobytes())
+    return b.say(f'later = ["{name}"]')
+
+
+def raw(b: Bench) -> Bench:
+    (b.folder / "part.bin").write_bytes(PROGRAM.tobytes())
+    b.suspect[:] = ['name = "unit 7"', 'dumps = ["part.bin"]', "base = 0x08000000"]
+    return b
+
+
+# A key of [suspect], and how to give it so that it must tell something.
+BOARD_KEYS: dict[str, Callable[[Bench], Bench]] = {
+    "later": later,
+    "base": raw,
+    "access": lambda b: b.say('access = "secure"'),
+    "mode": lambda b: without_good(b).say('mode = "hotplug"'),
+    "after_da": lambda b: b.say("after_da = true"),
+    "resets_since_flash": lambda b: b.say("resets_since_flash = 0"),
+    "tool": lambda b: b.say('tool = "OpenOCD"'),
+    "marking": lambda b: b.say('marking = "STM32H563ZGT6"').text("log", CONNECTED),
+    "options": lambda b: b.text("options", listing()),
+    "log": lambda b: b.text("log", CONNECTED),
+    "uart": lambda b: b.text("uart", BOOT),
+    "registers": lambda b: b.text("registers", "0x40022104 : 80000010\n"),
+    "info": lambda b: b.text("info", INFO),
+    "sweep": lambda b: b.text("sweep", SWEEP),
+    "flashtest": lambda b: b.text("flashtest", (data_folder() / "defect" / "flashtest.json").read_text("utf-8")),
+}
+NAMED = {"name", "dumps"}
+
+
+def seen(board: BoardDiagnosis) -> set[tuple[str, str]]:
+    return {(f.id, f.claim) for f in board.findings}
+
+
+@pytest.mark.parametrize("key", sorted(set(BoardTable.__struct_fields__) - NAMED))
+def test_every_key_of_a_board_changes_what_is_found(tmp_path: Path, key: str) -> None:
+    assert key in BOARD_KEYS, f"{key}: no check reads it, or this test does not know it"
+    without, with_it = tmp_path / "without", tmp_path / "with"
+    without.mkdir(), with_it.mkdir()
+    start = (lambda f: without_good(plain(f))) if key == "mode" else plain
+    assert seen(start(without).first()) != seen(BOARD_KEYS[key](start(with_it)).first())
+
+
+CASE_KEYS: dict[str, Callable[[Bench], Bench]] = {
+    "chip": lambda b: b.head('chip = "stm32h563zg"').text("log", CONNECTED),
+    "layout": lambda b: b.head('layout = "oemirot-2m-overwrite"'),
+    "images": lambda b: b.image("app.hex", PROGRAM),
+    "provisioning": lambda b: b.log(programmed("app.hex", BASE, 36, ok=False)),
+    "good": lambda b: b,
+    "suspect": lambda b: b.text("options", listing()),
+}
+ELSEWHERE = {"title", "suspects", "boot_loader", "boot_mode", "loader", "keys"}
+"""Words for a person, and what other tests change: several boards, boot rules, external loaders, keys."""
+
+
+@pytest.mark.parametrize("key", sorted(set(CaseTable.__struct_fields__) - ELSEWHERE))
+def test_every_key_of_a_case_changes_what_is_found(tmp_path: Path, key: str) -> None:
+    without, with_it = tmp_path / "without", tmp_path / "with"
+    without.mkdir(), with_it.mkdir()
+    start = (lambda f: Bench(f).dump(flash((0, PROGRAM)))) if key == "good" else plain
+    changed = CASE_KEYS[key](plain(with_it))
+    assert seen(start(without).first()) != seen(changed.first())
+
+
+TRUE_EVIDENCE: dict[str, Callable[[Bench], Bench]] = {
+    "options": lambda b: b if any(s.startswith("options") for s in b.suspect) else b.text("options", listing()),
+    "log": lambda b: (
+        b if any(s.startswith("log") for s in b.suspect) else b.text("log", CONNECTED.replace("1.40", "3.29"))
+    ),
+    "sweep": lambda b: b.text("sweep", SWEEP.replace('"disagreeing": 3', '"disagreeing": 0')),
+    "reset": lambda b: b.say("resets_since_flash = 3"),
+    "authenticated": lambda b: b.say("after_da = false"),
+}
+NOT_THERE = {
+    ("no core answers", "log"),
+    ("all ones on another family", "log"),
+    ("no core answers, other words", "log"),
+    ("all ones on another family", "options"),
+    ("one of two chips", "log"),
+    ("no core answers", "options"),
+    ("no core answers, other words", "options"),
+}
+"""Evidence that such a board cannot give: it does not answer, or it is of another family."""
+
+
+@pytest.mark.parametrize("more", TRUE_EVIDENCE)
+@pytest.mark.parametrize("name", [n for n in CASES if n != "core in ROM"])
+def test_more_true_evidence_keeps_the_right_cause(tmp_path: Path, name: str, more: str) -> None:
+    if (name, more) in NOT_THERE:
+        pytest.skip("no such board")
+    cause, scene = CASES[name]
+    board = TRUE_EVIDENCE[more](scene(Bench(tmp_path))).first()
+    assert leading(board) == cause
+
+
+CONTRADICTIONS = (
+    ("nothing-misplaced", "content-misplaced"),
+    ("nothing-misplaced", "piece-misplaced"),
+    ("files-in-place", "file-misplaced"),
+    ("nothing-mixed", "only-fell"),
+    ("nothing-mixed", "bits-rose"),
+    ("nothing-differs", "stopped-at"),
+    ("nothing-differs", "other-build"),
+    ("nothing-differs", "unexplained-difference"),
+    ("nothing-differs", "file-not-there"),
+    ("no-unexpected-zeros", "zeros-on-sector-edges"),
+    ("no-padding-difference", "fill-differs"),
+    ("reads-agree", "reads-disagree"),
+    ("state-closed", "memory-was-read"),
+    ("all-erased", "all-zero"),
+    ("other-build", "content-misplaced"),
+    ("repeats-at-address-line", "file-misplaced"),
+    ("boot-log-starts", "boot-log-refuses-image"),
+    ("core-runs", "core-in-rom"),
+    ("no-write-protection", "write-protection-matches"),
+    ("options-legal", "options-all-ones"),
+    ("was-reset", "never-reset"),
+)
+
+
+def test_contradictions_name_findings() -> None:
+    assert {id for pair in CONTRADICTIONS for id in pair} <= set(rows())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_contradicting_findings_are_not_printed_together(tmp_path: Path, name: str) -> None:
+    board = CASES[name][1](Bench(tmp_path)).first()
+    ids = {f.id for f in board.findings}
+    assert not [pair for pair in CONTRADICTIONS if set(pair) <= ids]
+
+
+# ---- controls: pairs that differ for a harmless reason ----
+
+
+def identity_page(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    at = int(rng.integers(0x60, 0xFF)) * 0x2000
+    one, two = (np.frombuffer(f"unit {n:06d} lot {n % 91:02d}\0".encode(), np.uint8) for n in rng.integers(0, 10**6, 2))
+    return flash((0, PROGRAM), (at, one)), flash((0, PROGRAM), (at, two))
+
+
+def eeprom_emulation(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    at = int(rng.integers(0x60, 0xF0)) * 0x2000
+    head = np.frombuffer(bytes.fromhex("00aa00aa") * 4, np.uint8)
+    both = []
+    for _ in range(2):
+        n = int(rng.integers(20, 400)) * 16
+        both.append(flash((0, PROGRAM), (at, head), (at + 0x40, rng.integers(0, 255, n, dtype=np.uint8))))
+    return both[0], both[1]
+
+
+def build_date(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    both = []
+    for _ in range(2):
+        text = f"Nov {rng.integers(10, 30)} 2026 {rng.integers(10, 23)}:{rng.integers(10, 59)}:{rng.integers(10, 59)} release"
+        body = PROGRAM.copy()
+        body[0x3100 : 0x3100 + len(text)] = np.frombuffer(text.encode(), np.uint8)
+        both.append(flash((0, body)))
+    return both[0], both[1]
+
+
+def calibration(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    at = int(rng.integers(0x80, 0xFF)) * 0x2000
+    both = [flash((0, PROGRAM), (at, rng.normal(1, 0.1, 24).astype("<f4").view(np.uint8))) for _ in range(2)]
+    return both[0], both[1]
+
+
+def other_firmware(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    step = int(rng.integers(4, 200)) * 4
+    return flash((0, PROGRAM)), flash((0, rebuilt(step, int(rng.integers(0x400, 0x1800)) * 4)))
+
+
+def padding(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    at, n = int(rng.integers(0x400, 0x8000)), int(rng.integers(3, 40))
+    one, two = PROGRAM.copy(), PROGRAM.copy()
+    one[at : at + n], two[at : at + n] = 0, 0xFF
+    return flash((0, one)), flash((0, two))
+
+
+CONTROLS = (identity_page, eeprom_emulation, build_date, calibration, other_firmware, padding)
+COUNT = 204 if os.environ.get("H5DIAG_SOAK") else 12
+
+
+@pytest.mark.parametrize("number", range(COUNT))
+def test_a_harmless_pair_is_led_by_no_cause_of_the_cells(tmp_path: Path, number: int) -> None:
+    good, suspect = CONTROLS[number % len(CONTROLS)](np.random.default_rng(1000 + number))
+    board = Bench(tmp_path).dump(good, good=True).dump(suspect).text("options", listing()).first()
+    assert not cells_led(board)
+    assert board.verdict.word.value == "sound" or (
+        board.verdict.word.value == "undecided" and board.verdict.open_points
+    )
+    assert statuses(board)["dump-corrupted"] != "supported"
+    assert statuses(board)["wrong-placement"] != "supported"
+
+
+def test_pages_are_not_taken_for_data_where_a_few_cells_are_wrong(tmp_path: Path) -> None:
+    one = pages(7)
+    two = one.copy()
+    two[0x400] ^= 0x21
+    board = (
+        Bench(tmp_path)
+        .dump(flash((0, PROGRAM), (0x1F0000, one)), good=True)
+        .dump(flash((0, PROGRAM), (0x1F0000, two)))
+        .first()
+    )
+    assert leading(board) != "board-data"
+    assert board.verdict.word.value == "undecided"
+
+
+def test_a_program_is_no_data_wherever_it_stands(tmp_path: Path) -> None:
+    good, bad = (flash((0, PROGRAM), (0x100000, program(n, 0x4000, BASE + 0x100000))) for n in (11, 12))
+    assert leading(Bench(tmp_path).dump(good, good=True).dump(bad).first()) != "board-data"
