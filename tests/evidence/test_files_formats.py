@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 import subprocess
+import zlib
 from contextlib import suppress
 
 import numpy as np
@@ -443,7 +444,7 @@ def test_uf2_with_gaps_and_disorder(tmp_path):
         (uf2(0, 2, BASE) + uf2(0, 2, BASE + 256), "block number 0 stands twice"),
         (uf2(0, 2, BASE) + uf2(7, 2, BASE + 256), "block number 7 does not fit"),
         (uf2(0, 2, BASE) + uf2(1, 9, BASE + 256), "another number of blocks"),
-        (uf2(0, 2, BASE) + uf2(1, 2, BASE + 255), "two blocks hold the byte at 0x080000FF"),
+        (uf2(0, 2, BASE) + uf2(1, 2, BASE + 255, b"\x77" * 256), "two blocks hold the byte at 0x080000FF"),
         (uf2(0, 2, BASE) + uf2(1, 2, BASE + 256, family=0xE48BFF56), "is for 2 chip families"),
         (uf2(0, 2, BASE) + uf2(1, 2, BASE + 256, end=0), "block 1, offset 0x200: a magic number"),
         (uf2(0, 1, BASE, size=477), "more than 476 bytes"),
@@ -497,3 +498,79 @@ def test_more_pieces_than_an_elf_can_number_leave_no_file(tmp_path):
         write_image(image, tmp_path / "a.elf")
     assert refusal.value.source == str(tmp_path / "a.elf")
     assert not list(tmp_path.iterdir())
+
+
+def dfuse(*elements, suffix=True, crc=None):
+    """Return a DfuSe file of one target."""
+    target = b"".join(struct.pack("<II", a, len(d)) + d for a, d in elements)
+    body = struct.pack("<5sBIB", b"DfuSe", 1, 11 + 274 + len(target), 1)
+    body += struct.pack("<6sBI255sII", b"Target", 0, 0, b"", len(target), len(elements)) + target
+    if not suffix:
+        return body
+    body += struct.pack("<HHHH3sB", 0, 0xDF11, 0x0483, 0x011A, b"UFD", 16)
+    return body + struct.pack("<I", zlib.crc32(body) ^ 0xFFFFFFFF if crc is None else crc)
+
+
+def test_a_dfuse_file_is_read_at_its_addresses_whatever_its_name(tmp_path):
+    content = dfuse((BASE, b"abcd"), (BASE + 0x3000, b"ef"))
+    for name in ("fw.dfu", "fw.bin"):
+        path = tmp_path / name
+        path.write_bytes(content)
+        image = read_image(path)
+        assert [(s.start, s.data.tobytes()) for s in image.segments] == [(BASE, b"abcd"), (BASE + 0x3000, b"ef")]
+        assert image.origin.kind == "dfu"
+    assert read_image(tmp_path / "fw.bin", base=0).size == len(content)
+
+
+def test_a_dfu_suffix_alone_leaves_bytes_without_an_address(tmp_path):
+    body = b"memory" + struct.pack("<HHHH3sB", 0, 0xDF11, 0x0483, 0x0100, b"UFD", 16)
+    path = tmp_path / "a.dfu"
+    path.write_bytes(body + struct.pack("<I", zlib.crc32(body) ^ 0xFFFFFFFF))
+    assert read_image(path, base=0x100).read(0x100, 0x106).tobytes() == b"memory"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (dfuse((BASE, b"ab"), suffix=False), "no DFU suffix"),
+        (dfuse((BASE, b"ab"), crc=7), "checksum"),
+        (dfuse((BASE, b"ab"), (BASE + 1, b"xy")), "two elements hold the byte at 0x08000001"),
+    ],
+)
+def test_damaged_dfu(tmp_path, content, words):
+    path = tmp_path / "a.dfu"
+    path.write_bytes(content)
+    assert words in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("magic", "what"), [(b"PK\x03\x04", "zip"), (b"\x1f\x8b\x08", "gzip"), (b"7z\xbc\xaf\x27\x1c", "7z")]
+)
+def test_an_archive_is_refused_by_its_kind_unless_a_base_says_it_is_memory(tmp_path, magic, what):
+    for name in ("a.bin", "a.dat"):
+        path = tmp_path / name
+        path.write_bytes(magic + bytes(range(200)))
+        assert what in refusal(path)
+        assert "unpack" in refusal(path)
+    assert read_image(tmp_path / "a.bin", base=BASE).size == len(magic) + 200
+    (tmp_path / "a.sfi").write_bytes(b"any")
+    assert "encrypted" in refusal(tmp_path / "a.sfi")
+
+
+def test_what_no_section_of_an_elf_covers_is_not_known(tmp_path):
+    """One loadable segment over two sections: the zeros between them are the linker's fill."""
+    names = b"\0.a\0.b\0"
+    data = b"A" * 16 + bytes(16) + b"B" * 8
+    at, table = 52 + 32, 52 + 32 + len(data) + len(names)
+    head = b"\x7fELF\1\1\1" + bytes(9)
+    head += struct.pack("<HHIIIIIHHHHHH", 2, 40, 1, 0, 52, table, 0, 52, 32, 1, 40, 4, 3)
+    program = struct.pack("<IIIIIIII", 1, at, BASE, BASE, len(data), len(data), 5, 1)
+    row = "<IIIIIIIIII"
+    rows = struct.pack(row, *[0] * 10)
+    rows += struct.pack(row, 1, 1, 2, BASE, at, 16, 0, 0, 1, 0)
+    rows += struct.pack(row, 4, 1, 2, BASE + 32, at + 32, 8, 0, 0, 1, 0)
+    rows += struct.pack(row, 0, 3, 0, 0, at + len(data), len(names), 0, 0, 1, 0)
+    path = tmp_path / "gap.elf"
+    path.write_bytes(head + program + data + names + rows)
+    image = read_image(path)
+    assert [(s.start, s.data.tobytes()) for s in image.segments] == [(BASE, b"A" * 16), (BASE + 32, b"B" * 8)]

@@ -100,7 +100,11 @@ def test_name_does_not_decide(tmp_path):
         ([hex_record(0, 0, DATA)[:-1], END], 1, "cut short"),
         ([hex_record(0, 0, DATA), hex_record(0, 16, DATA)], 2, "no end-of-file record"),
         ([hex_record(0, 0, DATA), hex_record(0, 8, DATA), END], 2, "overlaps that of line 1 at 0x00000008"),
-        ([hex_record(0, 0, DATA), hex_record(0, 0, DATA), END], 2, "overlaps that of line 1"),
+        (
+            [hex_record(0, 0, DATA), hex_record(0, 0, DATA[::-1]), END],
+            2,
+            "overlaps that of line 1 at 0x00000000 with another",
+        ),
         ([hex_record(4, 0, b"\xff\xff"), hex_record(0, 0xFFF8, DATA), END], 2, "past 4 GiB"),
         ([hex_record(2, 0, b"\x10\x00"), hex_record(0, 0xFFF8, DATA), END], 2, "64 KiB segment"),
         ([hex_record(0, 0, DATA), "\x00\x01\x80binary\xff", END], 2, "no Intel HEX record"),
@@ -182,7 +186,7 @@ def test_s_records(tmp_path, kinds, end):
     [
         ([s_record(1, 0, DATA)[:-2] + "00", s_record(9, 0)], 1, "checksum: 00 stands there, the record adds up to 74"),
         ([s_record(1, 0, DATA)[:-4], s_record(9, 0)], 1, "cut short"),
-        ([s_record(1, 0, DATA)], 1, "no end record"),
+        ([s_record(1, 0, DATA)], 1, "neither an end record"),
         ([s_record(1, 0, DATA), s_record(5, 2), s_record(9, 0)], 2, "says 2 data records and 1 stand before it"),
         ([s_record(1, 0, DATA), s_record(6, 0), s_record(9, 0)], 2, "says 0 data records and 1"),
         ([s_record(1, 0, DATA), "S4030000FC", s_record(9, 0)], 2, "unknown record type S4"),
@@ -235,3 +239,34 @@ def test_a_name_too_long_for_a_sidecar_is_read_without_one(tmp_path):
     path = tmp_path / ("n" * 246 + ".bin")
     path.write_bytes(b"content of a dump")
     assert read_image(path, base=0x08000000).size == 17
+
+
+def written(tmp_path, name, lines):
+    path = tmp_path / name
+    path.write_bytes(lines if isinstance(lines, bytes) else "\n".join(lines).encode() + b"\n")
+    return path
+
+
+def test_a_record_that_stands_twice_with_the_same_bytes_is_read_once(tmp_path):
+    lines = [hex_record(0, 0, DATA), hex_record(0, 0, DATA), hex_record(0, 16, DATA), hex_record(0, 4, DATA[4:12]), END]
+    image = read_image(written(tmp_path, "twice.hex", lines))
+    assert image.read(0, 32).tobytes() == DATA * 2
+    assert len(image.segments) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_record_files_as_a_shell_redirects_them(tmp_path, encoding):
+    text = "\r\n".join([hex_record(0, 0, DATA), END, ""])
+    assert read_image(written(tmp_path, "a.hex", text.encode(encoding))).read(0, 16).tobytes() == DATA
+    broken = text.replace(DATA.hex().upper()[:2], "FE", 1).replace(DATA.hex()[:2], "FE", 1)
+    with pytest.raises(InputError, match="line 1.*checksum"):
+        read_image(written(tmp_path, "b.hex", broken.encode(encoding)))
+
+
+def test_a_count_record_stands_for_the_end_of_an_s_record_file(tmp_path):
+    data = [s_record(1, 0, DATA), s_record(1, 16, DATA)]
+    assert read_image(written(tmp_path, "a.srec", [*data, s_record(5, 2)])).size == 32
+    with pytest.raises(InputError, match="says 2 data records and 1"):
+        read_image(written(tmp_path, "b.srec", [data[0], s_record(5, 2)]))
+    with pytest.raises(InputError, match="neither"):
+        read_image(written(tmp_path, "c.srec", [data[0], s_record(5, 1), data[1]]))

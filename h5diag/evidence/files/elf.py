@@ -13,7 +13,7 @@ from elftools.elf.elffile import ELFFile
 from h5diag.errors import InputError
 from h5diag.evidence.files.pieces import MOST_BYTES, Overlap, Pieces
 from h5diag.evidence.files.writing import MOST_HEADERS
-from h5diag.memory import MemoryImage, Segment
+from h5diag.memory import AddressRange, MemoryImage, Segment, merged
 
 ELF_ERRORS = (
     ELFError,
@@ -36,9 +36,9 @@ _SHF_ALLOC = 2
 def read_elf(path: Path) -> tuple[Segment, ...]:
     """Return the loadable bytes of an ELF file at their load addresses.
 
-    A segment is cut to its sections where the file has sections, so that the ELF header, which some linkers
-    put into the first segment, is not taken for flash content. Memory that only takes room at run time (.bss)
-    holds no bytes of the file and is left out.
+    Of a segment only its sections count where the file has sections, as objcopy writes them: the ELF header, which
+    some linkers put into the first segment, and the zeros between sections are no flash content. Memory that only
+    takes room at run time (.bss) holds no bytes of the file and is left out.
 
     Raises
     ------
@@ -95,16 +95,16 @@ def _put(
         )
     if address + length > 1 << 64:
         raise InputError("runs past the end of the address space", source=str(path), place=where)
-    inside = [(a, b) for a, b in sections if start <= a and b <= start + length]
-    first = min((a for a, _ in inside), default=start)
-    last = max((b for _, b in inside), default=start + length)
-    if address + first - start > (1 << 63) - MOST_BYTES:
-        raise InputError("lies beyond any address of a microcontroller", source=str(path), place=where)
-    stream.seek(first)
-    data = np.frombuffer(stream.read(last - first), np.uint8)
-    if data.size != last - first:
-        raise InputError("the file ended while it was read", source=str(path), place=where)
-    pieces.put(address + first - start, data)
+    # What no section covers is the linker's fill, which a programmer that goes by sections never writes: not known.
+    inside = merged(AddressRange(a, b) for a, b in sections if start <= a and b <= start + length)
+    for part in inside or (AddressRange(start, start + length),):
+        if address + part.start - start > (1 << 63) - MOST_BYTES:
+            raise InputError("lies beyond any address of a microcontroller", source=str(path), place=where)
+        stream.seek(part.start)
+        data = np.frombuffer(stream.read(part.size), np.uint8)
+        if data.size != part.size:
+            raise InputError("the file ended while it was read", source=str(path), place=where)
+        pieces.put(address + part.start - start, data)
 
 
 def _sections(elf: Any, path: Path, size: int) -> list[tuple[int, int]]:

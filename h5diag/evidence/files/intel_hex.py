@@ -48,7 +48,7 @@ def overlapping(path: Path, address: int, records: Iterator[tuple[Ints, Ints, In
         lines += numbers[(addresses <= address) & (address < addresses + counts)].tolist()
     first, second = (*lines, 0, 0)[:2]
     return InputError(
-        f"the record overlaps that of line {first} at 0x{address:08X}",
+        f"the record overlaps that of line {first} at 0x{address:08X} with another value",
         source=str(path),
         place=f"line {second}",
         advice="two files may have been joined; give them one at a time",

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 
 from h5diag.errors import InputError
-from h5diag.evidence.files.text import is_text
+from h5diag.evidence.files.text import decode_text, is_text
 
 _HEAD = 64 << 10
 
@@ -21,6 +21,7 @@ class Kind(Enum):
     SREC = "srec"
     ELF = "elf"
     UF2 = "uf2"
+    DFU = "dfu"
     TEXT = "text"
 
 
@@ -39,6 +40,7 @@ SUFFIXES = {
     ".out": Kind.ELF,
     ".stldr": Kind.ELF,
     ".uf2": Kind.UF2,
+    ".dfu": Kind.DFU,
     ".txt": Kind.TEXT,
     ".log": Kind.TEXT,
 }
@@ -49,8 +51,23 @@ _S_RECORD = re.compile(rb"\s*S[0-9][0-9A-Fa-f]{6}")
 _NAMED = {Kind.HEX: "Intel HEX", Kind.SREC: "S-record", Kind.ELF: "ELF", Kind.UF2: "UF2"}
 
 
-def tell_kind(path: Path) -> Kind:
-    """Return what kind of memory file `path` is.
+_CONTAINERS = (
+    (b"PK\x03\x04", "a zip archive"),
+    (b"\x1f\x8b\x08", "a gzip file"),
+    (b"BZh", "a bzip2 file"),
+    (b"\xfd7zXZ\x00", "an xz file"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a\x07", "a rar archive"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file"),
+)
+"""What holds memory files and is none; told by content also where it is named .bin."""
+
+_ENCRYPTED = (".sfi", ".sfix", ".smi", ".smu", ".ssfi")
+"""Names of ST's encrypted installation packages, from which no memory can be read."""
+
+
+def tell_kind(path: Path, *, raw: bool = False) -> Kind:
+    """Return what kind of memory file `path` is; with `raw` a .bin is memory whatever its first bytes are.
 
     Raises
     ------
@@ -60,6 +77,26 @@ def tell_kind(path: Path) -> Kind:
     """
     head = read_head(path)
     named = SUFFIXES.get(path.suffix.lower(), Kind.BIN)
+    if raw and path.suffix.lower() == ".bin":
+        return Kind.BIN
+    if path.suffix.lower() in _ENCRYPTED:
+        raise InputError(
+            "is an encrypted installation package, whose content nobody but the chip can read",
+            source=str(path),
+            advice="give the hex or ELF that it was made from",
+        )
+    for magic, what in _CONTAINERS:
+        if head.startswith(magic) or (what == "a zip archive" and head[257:262] == b"ustar"):
+            what = "a tar archive" if head[257:262] == b"ustar" else what
+            advice = "unpack it and give what is in it" + (
+                "; if it is memory, give --base" if named is Kind.BIN else ""
+            )
+            raise InputError(f"is {what}", source=str(path), place="offset 0x0", advice=advice)
+    if head.startswith(b"DfuSe") or named is Kind.DFU:
+        return Kind.DFU
+    if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")) or head[:64].count(0) * 3 > len(head[:64]):
+        decoded = decode_text(head[: len(head) // 2 * 2]).encode("utf-8", "replace")
+        head = decoded if _HEX_RECORD.match(decoded) or _S_RECORD.match(decoded) else head
     if head.startswith(b"\x7fELF"):
         return Kind.ELF
     if head.startswith(b"UF2\n\x57\x51\x5d\x9e"):

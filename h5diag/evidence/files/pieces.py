@@ -18,7 +18,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class Overlap(Exception):
-    """Two pieces hold the byte at `address`; a signal inside this package, never seen outside."""
+    """Two pieces hold different bytes at `address`; a signal inside this package, never seen outside."""
 
     def __init__(self, address: int) -> None:
         self.address = address
@@ -77,7 +77,7 @@ class Pieces:
         Raises
         ------
         Overlap
-            When a byte was given twice.
+            When a byte was given twice with different values.
         """
         if not self._starts:
             return ()
@@ -85,14 +85,38 @@ class Pieces:
         order = np.argsort(starts, kind="stable")
         s, e = starts[order], (starts + counts)[order]
         twice = s[1:] < np.maximum.accumulate(e)[:-1]
-        if twice.any():
-            raise Overlap(int(s[1:][twice][0]))
         views = [
             block[a : a + n]
             for block, run in zip(self._data, self._counts, strict=True)
             for a, n in zip((np.cumsum(run) - run).tolist(), run.tolist(), strict=True)
         ]
-        return tuple(Segment(int(starts[i]), views[i]) for i in order)
+        if not twice.any():
+            return tuple(Segment(int(starts[i]), views[i]) for i in order)
+        return _once([(int(starts[i]), views[i]) for i in order])
+
+
+def _once(pieces: list[tuple[int, Bytes]]) -> tuple[Segment, ...]:
+    """Return pieces in ascending order without what stands there twice with the same value.
+
+    Raises
+    ------
+    Overlap
+        At the first byte that has two values.
+    """
+    out: list[Segment] = []
+    for start, data in pieces:
+        seen = min(int(data.size), out[-1].stop - start) if out else 0
+        if seen > 0:
+            # The longest piece before holds all that overlaps: shorter ones inside it were compared and dropped.
+            before = out[-1].data[start - out[-1].start :][:seen]
+            if (other := before != data[:seen]).any():
+                raise Overlap(start + int(np.argmax(other)))
+            data, start = data[seen:], start + seen
+        if data.size and out and out[-1].stop == start:
+            out[-1] = Segment(out[-1].start, np.concatenate((out[-1].data, data)))
+        elif data.size:
+            out.append(Segment(start, data))
+    return tuple(out)
 
 
 def without(segments: tuple[Segment, ...], holes: tuple[AddressRange, ...]) -> tuple[Segment, ...]:

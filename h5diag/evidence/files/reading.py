@@ -15,9 +15,9 @@ from h5diag.evidence.files.pieces import MOST_BYTES, without
 from h5diag.evidence.files.s_record import read_s_record
 from h5diag.evidence.files.sidecar import Sidecar, file_sha256, read_sidecar, sidecar_path
 from h5diag.evidence.files.text import decode_text
-from h5diag.evidence.files.uf2 import read_uf2
+from h5diag.evidence.files.uf2 import read_dfu, read_uf2
 from h5diag.evidence.files.views import MOST_CHARACTERS, parse_memory_text
-from h5diag.memory import ADDRESS_LIMIT, MemoryImage, Origin, Segment, merged
+from h5diag.memory import ADDRESS_LIMIT, Bytes, MemoryImage, Origin, Segment, merged
 
 DEFAULT_BASE = 0x0800_0000
 """Where the user flash of every STM32H5, L5 and U5 begins (FLASH_BASE_NS of the CMSIS device headers)."""
@@ -56,8 +56,8 @@ def read_image(path: Source, *, base: int | None = None) -> MemoryImage:
         With the line or offset, when the file cannot be used. Memory stays within a few times the data.
     """
     path = path.path if isinstance(path, EvidenceFile) else Path(path)
-    kind = tell_kind(path)
     sidecar = read_sidecar(path)
+    kind = tell_kind(path, raw=base is not None or sidecar.has_base)
     remarks = list(sidecar.remarks)
     try:
         if kind is Kind.TEXT:
@@ -65,7 +65,16 @@ def read_image(path: Source, *, base: int | None = None) -> MemoryImage:
             segments, unreadable = image.segments, image.unreadable
             remarks += image.origin.remarks
         elif kind is Kind.BIN:
-            segments, unreadable = (_read_binary(path, base, sidecar, remarks),), ()
+            if path.stat().st_size > MOST_BYTES:
+                raise InputError(
+                    f"is larger than {MOST_BYTES >> 20} MiB, more than any microcontroller", source=str(path)
+                )
+            segments, unreadable = (_placed(np.fromfile(path, np.uint8), path, base, sidecar, remarks),), ()
+        elif kind is Kind.DFU:
+            found = read_dfu(path)
+            whole = isinstance(found, tuple)
+            segments = found if isinstance(found, tuple) else (_placed(found, path, base, sidecar, remarks),)
+            kind, unreadable = (Kind.DFU if whole else Kind.BIN), ()
         else:
             segments, unreadable = _READERS[kind](path), ()
     except OSError as error:
@@ -81,10 +90,8 @@ def read_image(path: Source, *, base: int | None = None) -> MemoryImage:
     return MemoryImage(segments, holes, sidecar.unstable, origin)
 
 
-def _read_binary(path: Path, base: int | None, sidecar: Sidecar, remarks: list[str]) -> Segment:
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise InputError(f"is larger than {MOST_BYTES >> 20} MiB, more than any microcontroller", source=str(path))
+def _placed(data: Bytes, path: Path, base: int | None, sidecar: Sidecar, remarks: list[str]) -> Segment:
+    size = int(data.size)
     if base is None and not sidecar.has_base:
         remarks.append(
             f"the base address 0x{DEFAULT_BASE:08X} was assumed; give the real one with --base "
@@ -93,7 +100,7 @@ def _read_binary(path: Path, base: int | None, sidecar: Sidecar, remarks: list[s
     start = base if base is not None else sidecar.base if sidecar.has_base else DEFAULT_BASE
     if not 0 <= start <= ADDRESS_LIMIT - size:
         raise InputError(f"{size} bytes from 0x{start:X} run past the end of the address space", source=str(path))
-    return Segment(start, np.fromfile(path, np.uint8))
+    return Segment(start, data)
 
 
 def read_text(path: str | os.PathLike[str]) -> str:

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from h5diag.errors import InputError
+from h5diag.evidence.files.pieces import MOST_BYTES
+from h5diag.evidence.files.text import decode_text
 from h5diag.memory import Bytes
 
 BLOCK = 1 << 18
@@ -94,7 +98,7 @@ def read_records(path: Path, *, prefix: int, shortest: int, what: str) -> Iterat
         When a line is too long, holds something else than hexadecimal digits, or is cut short.
     """
     number, rest = 1, b""
-    with path.open("rb") as stream:
+    with _open(path) as stream:
         while True:
             chunk = stream.read(BLOCK)
             text = rest + chunk
@@ -112,6 +116,17 @@ def read_records(path: Path, *, prefix: int, shortest: int, what: str) -> Iterat
                 block, number = _decoded(text[:cut], number, path, prefix, shortest, what)
                 if block.line.size:
                     yield block
+
+
+def _open(path: Path) -> BinaryIO:
+    """Open a record file; one that a shell's redirection made UTF-16 or gave a mark is decoded whole."""
+    stream = path.open("rb")
+    head = stream.read(64)
+    stream.seek(0)
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[:3] == b"\xef\xbb\xbf" or head.count(0) * 3 > len(head):
+        with stream:
+            return BytesIO(decode_text(stream.read(2 * MOST_BYTES)).encode("utf-8", "replace"))
+    return stream
 
 
 def _breaks(text: bytes) -> int:

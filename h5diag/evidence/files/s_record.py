@@ -26,7 +26,7 @@ def read_s_record(path: Path) -> tuple[Segment, ...]:
     ------
     InputError
         With the line, for a record that is damaged, overlaps another or passes 4 GiB, a wrong record count, and
-        a missing end record.
+        a missing end where no count stands for it.
     """
     pieces = Pieces(str(path))
     for _, addresses, counts, data in _data_records(path):
@@ -39,7 +39,7 @@ def read_s_record(path: Path) -> tuple[Segment, ...]:
 
 def _data_records(path: Path) -> Iterator[tuple[Ints, Ints, Ints, npt.NDArray[np.uint8]]]:
     """Yield line numbers, addresses, counts and bytes of the data records, block by block."""
-    ended, seen, last = 0, 0, 0
+    ended, seen, last, counted = 0, 0, 0, False
     for records in read_records(path, prefix=2, shortest=3, what="S-record"):
         last = int(records.line[-1])
         kind, width = _checked(records, path)
@@ -68,6 +68,8 @@ def _data_records(path: Path) -> Iterator[tuple[Ints, Ints, Ints, npt.NDArray[np
                 advice="lines are missing; copy the file again",
             )
         seen = int(running[-1])
+        # Without an entry point srec_cat and others write no end record: a count that fits says as much.
+        counted = int(kind[-1]) in (5, 6) or (counted and not data.any())
         count = records.size[data] - width[data] - 2
         over = address[data] + count > LIMIT
         if over.any():
@@ -78,12 +80,12 @@ def _data_records(path: Path) -> Iterator[tuple[Ints, Ints, Ints, npt.NDArray[np
                 place=f"line {records.line[data][i]}",
             )
         yield (records.line[data], address[data], count, records.parts(records.begin[data] + 1 + width[data], count))
-    if not ended:
+    if not ended and not counted:
         raise InputError(
-            "there is no end record (S7, S8 or S9)",
+            "there is neither an end record (S7, S8 or S9) nor a count (S5 or S6), so nothing tells whether lines are missing",
             source=str(path),
             place=f"after line {last}",
-            advice="the file was cut short; copy it again",
+            advice="copy the file again; some tools leave the end record out, then convert it to .hex",
         )
 
 

@@ -1,17 +1,20 @@
-"""UF2 containers, read only: 512-byte blocks that each carry an address.
+"""Containers whose parts carry addresses, read only: UF2 and DfuSe.
 
-Source: Microsoft, USB Flashing Format (UF2), https://github.com/microsoft/uf2, README.
+Sources: Microsoft, USB Flashing Format (UF2), https://github.com/microsoft/uf2, README; ST UM0391, DfuSe file format
+specification; USB Device Firmware Upgrade 1.1, appendix B (the suffix).
 """
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from h5diag.errors import InputError
 from h5diag.evidence.files.pieces import MOST_BYTES, Overlap, Pieces
-from h5diag.memory import Segment
+from h5diag.memory import Bytes, Segment
 
 _BLOCK = np.dtype(
     [
@@ -122,3 +125,56 @@ def _complete(blocks: np.ndarray, path: Path) -> None:
             source=str(path),
             advice="the file was cut short; copy it again",
         )
+
+
+_PREFIX, _TARGET, _ELEMENT, _SUFFIX = struct.Struct("<5sBIB"), struct.Struct("<6sBI255sII"), struct.Struct("<II"), 16
+
+
+def read_dfu(path: Path) -> tuple[Segment, ...] | Bytes:
+    """Return the bytes of a DfuSe file at their addresses, or the bare bytes of one that only has a DFU suffix.
+
+    Raises
+    ------
+    InputError
+        With the offset, when the suffix is not there, its checksum is wrong, or the file contradicts itself.
+    """
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise InputError(f"is larger than {MOST_BYTES >> 20} MiB, too large for any microcontroller", source=str(path))
+    data = path.read_bytes()
+    if data[-8:-5] != b"UFD" or len(data) < _SUFFIX:
+        raise InputError(
+            "has no DFU suffix",
+            source=str(path),
+            place=f"offset 0x{size:X}",
+            advice="the file was cut short; copy it again",
+        )
+    if zlib.crc32(data[:-4]) ^ 0xFFFFFFFF != int.from_bytes(data[-4:], "little"):
+        raise InputError("the checksum in its DFU suffix is wrong", source=str(path), advice="copy the file again")
+    body = data[: -max(_SUFFIX, data[-5])]
+    if not body.startswith(b"DfuSe"):
+        return np.frombuffer(body, np.uint8)
+    pieces, at = Pieces(str(path)), _PREFIX.size
+    try:
+        for _ in range(_PREFIX.unpack_from(body)[3]):
+            signature, _, _, _, _, elements = _TARGET.unpack_from(body, at)
+            if signature != b"Target":
+                raise InputError("no target stands where one should begin", source=str(path), place=f"offset 0x{at:X}")
+            at += _TARGET.size
+            for _ in range(elements):
+                address, count = _ELEMENT.unpack_from(body, at)
+                at += _ELEMENT.size
+                if at + count > len(body) or address + count > 1 << 32:
+                    raise struct.error
+                pieces.put(address, np.frombuffer(body, np.uint8)[at : at + count])
+                at += count
+        return pieces.segments()
+    except struct.error:
+        raise InputError(
+            "an element runs past the end of the file",
+            source=str(path),
+            place=f"offset 0x{at:X}",
+            advice="copy it again",
+        ) from None
+    except Overlap as overlap:
+        raise InputError(f"two elements hold the byte at 0x{overlap.address:08X}", source=str(path)) from None
