@@ -1,7 +1,9 @@
-"""A read-only STM32CubeProgrammer script for a board that only that program can open.
+"""A read-only script for a board that only another program can open: STM32CubeProgrammer, OpenOCD, J-Link Commander.
 
-Every call connects in hot plug, so the chip is not reset, and reads. Nothing in a script resets, erases, writes, sets
-an option or authenticates. Source for the options ``-c``, ``-ob displ``, ``-r`` and ``-r32``: ST UM2237.
+Every call connects in hot plug, so the chip is not reset, and reads. Nothing in a script resets, halts, erases, writes,
+sets an option or authenticates. Sources: ST UM2237 for ``-c``, ``-ob displ``, ``-r`` and ``-r32``; the OpenOCD user's
+guide for ``mem_ap`` targets, ``read_memory`` and ``dump_image``, which need no core; SEGGER UM08001 for ``mem32``,
+``savebin`` and ``log``.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from h5diag.memory import AddressRange, merged
 
 
 class Shell(Enum):
-    """For which command interpreter a script is written."""
+    """For which interpreter a script is written; the first two call STM32CubeProgrammer."""
 
     SH = "sh"
     BAT = "bat"
+    OPENOCD = "openocd"
+    JLINK = "jlink"
 
 
 SLOW_KHZ = 1000
@@ -120,11 +124,12 @@ def _registers(chip: Chip) -> list[tuple[str, AddressRange]]:
     return out
 
 
-def capture_script(shell: Shell, chip: Chip, layout: Layout | None = None) -> str:
+def capture_script(shell: Shell, chip: Chip, layout: Layout | None = None, name: str = "suspect") -> str:
     """Return the script, with the line ends that its interpreter needs (CR LF for ``bat``).
 
-    It takes one argument, the board's name (``good`` or ``suspect``), which begins the name of every file that it
-    writes into the current folder; it refuses to write over older ones.
+    The board's name (``good`` or ``suspect``) begins the name of every file that it writes into the current folder.
+    Those of a command line and of OpenOCD take it as an argument and refuse to write over older files; one for J-Link
+    Commander, which knows no arguments, holds `name`.
 
     Raises
     ------
@@ -136,8 +141,11 @@ def capture_script(shell: Shell, chip: Chip, layout: Layout | None = None) -> st
             f"the layout {layout.name} does not fit into the flash of {chip.name}", advice="give the chip with --chip"
         )
     steps = capture_steps(chip, layout)
-    lines = _sh(chip, steps) if shell is Shell.SH else _bat(chip, steps)
-    return "".join(line + ("\n" if shell is Shell.SH else "\r\n") for line in lines)
+    if not name or not all((c.isalnum() and c.isascii()) or c in "-_" for c in name):
+        raise InputError(f"{name!r} is no name for a board", advice="use letters, digits, - and _")
+    writers = {Shell.SH: _sh, Shell.BAT: _bat, Shell.OPENOCD: _openocd}
+    lines = _jlink(chip, steps, name) if shell is Shell.JLINK else writers[shell](chip, steps)
+    return "".join(line + ("\r\n" if shell is Shell.BAT else "\n") for line in lines)
 
 
 def _about(chip: Chip, steps: tuple[Step, ...]) -> tuple[str, ...]:
@@ -152,14 +160,18 @@ def _about(chip: Chip, steps: tuple[Step, ...]) -> tuple[str, ...]:
 
 
 def _connect(chip: Chip, step: Step) -> str:
-    speed = f" freq={step.khz}" if step.khz else ""
-    return f"-c port=SWD{speed} mode=HOTPLUG ap={chip.identity.core_ap}"
+    return " ".join(connect_arguments(chip, step))
 
 
-def _sidecar(chip: Chip, step: Step) -> str:
-    return json.dumps(
-        {"base": step.base, "access": "unknown", "mode": "hotplug", "chip": chip.name, "tool": "STM32CubeProgrammer"}
-    )
+def connect_arguments(chip: Chip, step: Step) -> tuple[str, ...]:
+    """Return how STM32CubeProgrammer connects for a step: hot plug, which resets and halts nothing."""
+    speed = (f"freq={step.khz}",) if step.khz else ()
+    return ("-c", "port=SWD", *speed, "mode=HOTPLUG", f"ap={chip.identity.core_ap}")
+
+
+def capture_sidecar(chip: Chip, step: Step, tool: str = "STM32CubeProgrammer") -> str:
+    """Return the sidecar of a dump that a step wrote."""
+    return json.dumps({"base": step.base, "access": "unknown", "mode": "hotplug", "chip": chip.name, "tool": tool})
 
 
 def _sh(chip: Chip, steps: tuple[Step, ...]) -> Iterable[str]:
@@ -188,7 +200,7 @@ def _sh(chip: Chip, steps: tuple[Step, ...]) -> Iterable[str]:
         )
         if step.dump:
             yield (
-                f"if [ -s \"$NAME-{step.dump}\" ]; then echo '{_sidecar(chip, step)}' "
+                f"if [ -s \"$NAME-{step.dump}\" ]; then echo '{capture_sidecar(chip, step)}' "
                 f'> "$NAME-{step.dump}.map.json"; fi'
             )
     yield ""
@@ -219,7 +231,76 @@ def _bat(chip: Chip, steps: tuple[Step, ...]) -> Iterable[str]:
             yield "if errorlevel 9009 exit /b 2"
         yield f"if errorlevel 1 echo   not read; %NAME%-{step.to} says why"
         if step.dump:
-            yield (f'if exist "%NAME%-{step.dump}" echo {_sidecar(chip, step)} > "%NAME%-{step.dump}.map.json"')
+            yield (f'if exist "%NAME%-{step.dump}" echo {capture_sidecar(chip, step)} > "%NAME%-{step.dump}.map.json"')
     yield ""
     yield "echo Done. When both boards are read: h5diag case ."
     yield "endlocal"
+
+
+def _words_of(step: Step) -> tuple[int, int] | None:
+    """Return address and number of words of a step that reads words."""
+    parts = step.reads.split()
+    return (int(parts[1], 16), int(parts[2]) // 4) if parts[:1] == ["-r32"] else None
+
+
+def _openocd(chip: Chip, steps: tuple[Step, ...]) -> Iterable[str]:
+    """OpenOCD 0.12: a target of the access port alone, so that no core is examined, halted or reset."""
+    yield from (f"# {line}" for line in _about(chip, steps))
+    yield '# usage: openocd -f interface/stlink-dap.cfg -c "set NAME good" -f capture.cfg        (or suspect)'
+    yield 'if {![info exists NAME]} { error "say -c {set NAME good} (or suspect) before -f capture.cfg" }'
+    yield 'if {[file exists $NAME-regs.txt]} { error "$NAME-regs.txt is there already; use an empty folder" }'
+    yield "if {[using_jtag]} { transport select swd }"
+    yield "reset_config none"
+    yield "adapter speed 4000"
+    yield "swd newdap h5diag cpu"
+    yield "dap create h5diag.dap -chain-position h5diag.cpu"
+    yield f"target create h5diag.ap mem_ap -dap h5diag.dap -ap-num {chip.identity.core_ap}"
+    yield "init"
+    for i, step in enumerate(steps, 1):
+        words = _words_of(step)
+        if words is None and not step.dump:
+            continue  # what only STM32CubeProgrammer prints: the same options are in the registers
+        yield ""
+        yield f'echo "{i} of {len(steps)}: {step.what}"'
+        if words is not None:
+            address, count = words
+            yield (
+                f"catch {{ set out [open $NAME-regs.txt a]; set at 0x{address:08X}; "
+                f"foreach word [read_memory 0x{address:08X} 32 {count}] "
+                '{ puts $out [format "0x%08X : %08X" $at $word]; incr at 4 }; close $out }'
+            )
+            continue
+        size = int(step.reads.split()[2], 16)
+        yield f"adapter speed {step.khz or 4000}"
+        yield f"catch {{ dump_image $NAME-{step.dump} 0x{step.base:08X} 0x{size:X} }}"
+        yield (
+            f"catch {{ set out [open $NAME-{step.dump}.map.json w]; "
+            f"puts $out {{{capture_sidecar(chip, step, 'OpenOCD')}}}; close $out }}"
+        )
+    yield ""
+    yield 'echo "Done. When both boards are read: h5diag case ."'
+    yield "shutdown"
+
+
+def _jlink(chip: Chip, steps: tuple[Step, ...], name: str) -> Iterable[str]:
+    """J-Link Commander: connecting by itself neither resets nor halts; ``log`` keeps what is printed."""
+    device = chip.name.upper()
+    yield from (f"// {line}" for line in _about(chip, steps))
+    yield f"// usage, in an empty folder: JLinkExe -device {device} -if SWD -speed 4000 -autoconnect 1 -CommandFile FILE"
+    yield "// The name of the board is in the file names here: print one script for each (--name good, --name suspect)."
+    yield f"log {name}-log.txt"
+    yield "connect"
+    speed = 0
+    for step in steps:
+        words = _words_of(step)
+        if words is not None:
+            yield f"// {step.what}"
+            yield f"mem32 0x{words[0]:08X}, 0x{words[1]:X}"
+        elif step.dump:
+            yield f"// {step.what}"
+            if step.khz != speed:
+                speed = step.khz
+                yield f"speed {speed}"
+            size = int(step.reads.split()[2], 16)
+            yield f"savebin {name}-{step.dump}, 0x{step.base:08X}, 0x{size:X}"
+    yield "exit"

@@ -5,11 +5,17 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from h5diag.app.cli.command import Command, Result
+from h5diag.app.cli.command import Command, Result, progress_bar
 from h5diag.show import printing
 from h5diag.show.answers import view_of
 from h5diag.show.sheet import section
+
+if TYPE_CHECKING:
+    from h5diag.chip import Chip
+    from h5diag.layout import Layout
 
 _MODES = ("hotplug", "under-reset", "normal")
 
@@ -107,9 +113,18 @@ def _ask(question: str, answers: Sequence[str]) -> int:
 
 
 def _capture_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--print", choices=("sh", "bat"), required=True, dest="shell", help="for which command line the script is"
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--print",
+        choices=("sh", "bat", "openocd", "jlink"),
+        dest="shell",
+        help="for which command line (STM32CubeProgrammer), or for OpenOCD or J-Link Commander, the script is",
     )
+    what.add_argument(
+        "--run", action="store_true", help="run STM32CubeProgrammer here, and sort what it reads into a case folder"
+    )
+    parser.add_argument("--name", default="suspect", metavar="BOARD", help="good or suspect: begins every file's name")
+    parser.add_argument("--out", default="h5diag-capture", metavar="DIR", help="folder of --run")
     parser.add_argument("--chip", metavar="C", default="", help="chip file or family word (default stm32h563zi)")
     parser.add_argument(
         "--layout", metavar="L", default="", help="a preset's name or a flash_layout.h: only its slots are read"
@@ -124,7 +139,9 @@ def _capture(options: Namespace) -> Result:
     chip = load_chip(options.chip) if options.chip else None
     layout = load_layout(options.layout, chip) if options.layout else None
     chip = chip or (layout.chip if layout else load_chip())
-    script = capture_script(Shell(options.shell), chip, layout)
+    if options.run:
+        return _capture_run(options, chip, layout)
+    script = capture_script(Shell(options.shell), chip, layout, options.name)
     steps = capture_steps(chip, layout)
     printing.keep_line_ends()
     document = {
@@ -137,15 +154,30 @@ def _capture(options: Namespace) -> Result:
     return Result(document, script.removesuffix("\n"))
 
 
+def _capture_run(options: Namespace, chip: Chip, layout: Layout | None) -> Result:
+    from h5diag.case.intake import sort_evidence, write_case
+    from h5diag.probe.capture_run import run_capture
+
+    with progress_bar("capture") as progress:
+        files = run_capture(chip, options.out, options.name, layout=layout, tell=printing.remark, progress=progress)
+    names, folder = [str(p) for p in files if not p.name.endswith(".map.json")], Path(options.out, "case")
+    good = options.name.startswith("good")
+    found = write_case(sort_evidence([], good=names if good else [], suspect=[] if good else names), folder)
+    missing = [m.what for m in found.missing]
+    document = {"chip": chip.name, "files": [str(p) for p in files], "case": str(folder), "missing": missing}
+    return Result(document, "\n".join([f"Case folder: {folder}", *map(str, files), f"Next: h5diag diagnose {folder}"]))
+
+
 COMMANDS = (
     Command(
         "capture",
-        "print a read-only STM32CubeProgrammer script that collects evidence of a board",
+        "print a read-only script that collects evidence of a board, or run STM32CubeProgrammer here",
         _capture_arguments,
         _capture,
         examples=(
             "h5diag capture --print sh --layout oemirot-2m-overwrite > capture.sh",
             "h5diag capture --print bat > capture.bat",
+            "h5diag capture --run --name suspect --out my-board",
         ),
     ),
     Command(

@@ -18,6 +18,7 @@ from h5diag.judge import diagnose
 from h5diag.memory import AddressRange
 from h5diag.probe.board import Mode, Permissions, connect
 from h5diag.probe.flashtest import Folder, Level, TestPlan, Way, flash_test, restore
+from h5diag.probe.flashtest.patterns import pattern
 from h5diag.sim.virtual import VirtualChip, parse_items
 
 from ..link.fakes import CountingProbe, LastWordProbe
@@ -156,7 +157,8 @@ def test_an_unknown_uid_is_no_match_but_the_contents_may_tell(tmp_path):
         with on(other) as board, pytest.raises(InputError, match=r"somebody|UID"):
             restore(board, folder)
         assert untouched(other)
-    # The same board, whose UID does not read now: its flash holds our patterns.
+    # The same board, whose UID does not read now: its flash holds one of our patterns.
+    sector_bytes(chip, FIRST)[:] = pattern("address", FIRST, 0x2000)
     uid = chip.bus._areas
     zero = [
         (b, n, lambda o, size, x: np.zeros(size, np.uint8)) for b, n, _ in uid if b == chip.description.identity.uid
