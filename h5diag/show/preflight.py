@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from h5diag.evidence.files import Kind, tell_kind
@@ -16,6 +17,7 @@ from h5diag.show.sheet import Sheet, bullets, facts, section, sheet, table
 from h5diag.sim.rehearse import STATES, Part, Rehearsal, Stage, Walk, syntax_errors, unchecked, walk_script
 from h5diag.text import count_text
 
+_YES = {"yes": True, "no": False, "open": None}
 _TONES = {"go": "calm", "unknown": "open", "no-go": "fault", "open": "calm", "reopenable": "calm", "lost": "fault"}
 
 
@@ -29,8 +31,9 @@ def inventory_document(found: Inventory) -> dict[str, Any]:
 
 
 def _script_document(item: Item) -> dict[str, Any]:
-    stage = Stage(item.path.parent, Part(""), lenient=True)
-    walk: Walk = walk_script(item.path, stage)
+    # Scripts of a package read an env file one folder up.
+    stage = Stage(item.path.absolute().parent.parent, Part(""), lenient=True)
+    walk: Walk = walk_script(item.path.absolute(), stage)
     steps = walk.steps
     out: dict[str, Any] = {
         "calls": len(steps),
@@ -54,8 +57,8 @@ def item_document(item: Item) -> dict[str, Any]:
         "published_as": item.published,
         "size": item.size,
     }
-    if item.why:
-        out["why"] = item.why
+    if item.why or item.kind == "unknown":
+        out["why"] = item.why or "none of the kinds that provisioning knows"
     if item.obk is not None:
         out |= _obk_document(item, item.obk)
     if item.chain:
@@ -90,8 +93,10 @@ def permission_bits(mask: int) -> list[int]:
 def _obk_document(item: Item, obk: Obk) -> dict[str, Any]:
     out: dict[str, Any] = {
         "destination": obk.destination,
-        "payload": obk.size,
-        "encrypted": obk.flag,
+        "size": obk.size,
+        "file_size": obk.file_size,
+        "encrypted": bool(obk.flag),
+        "flag": obk.flag,
         "hash": "valid" if obk.digest_valid else "invalid",
         "content": obk.content.value,
     }
@@ -265,9 +270,9 @@ def rehearsal_document(r: Rehearsal) -> dict[str, Any]:
                 "state": STATES.get(s.state, f"0x{s.state:X}"),
                 "refused": s.refused or None,
                 "irreversible": s.irreversible or None,
-                "boots": s.boots,
+                "boots": _YES[s.boots],
                 "boots_why": s.boots_why,
-                "reopenable": s.reopenable,
+                "reopenable": _YES[s.reopenable],
                 "reopenable_why": s.reopenable_why,
                 "open": s.open or None,
                 "options": dict(sorted(s.after.options.items())),
@@ -283,6 +288,12 @@ def rehearsal_document(r: Rehearsal) -> dict[str, Any]:
     }
 
 
+def _action(text: str) -> str:
+    """Return a call without its connection, cut to what fits a line."""
+    bare = re.sub(r"-c\s+(?:\w+=\S+\s*)+", "", text).strip() or text
+    return bare if len(bare) <= 70 else bare[:67] + "..."
+
+
 def rehearsal_sheet(r: Rehearsal) -> Sheet:
     """Return the rehearsal for a person, line by line."""
     words = {"go": "GO", "no-go": "NO-GO", "unknown": "UNKNOWN"}
@@ -290,7 +301,7 @@ def rehearsal_sheet(r: Rehearsal) -> Sheet:
     for s in r.walk.steps:
         what = (s.refused and f"refused: {s.refused}") or s.irreversible or s.open
         place = f"{s.call.file.name}:{s.call.line}"
-        rows.append((place, s.call.text[-60:], STATES.get(s.state, "?"), s.boots, s.reopenable, what))
+        rows.append((place, _action(s.call.text), STATES.get(s.state, "?"), s.boots, s.reopenable, what))
     stop = r.walk.stopped
     return sheet(
         f"{words[r.verdict]}: {count_text(len(r.walk.steps), 'call')} walked, nothing was executed",
