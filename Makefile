@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARTEFACTS ?= artefacts
 FUZZ_RUNS ?= 20000
 
-.PHONY: index demo kernel lab test lint bench soak fuzz floors screenshots algo clean
+.PHONY: index demo docs man kernel lab test lint bench soak fuzz floors screenshots algo clean
 
 demo: $(VENV)/.installed
 	$(BIN)/h5diag demo --out h5diag-demo
@@ -16,6 +16,13 @@ kernel:
 
 lab: $(VENV)/.installed
 	$(BIN)/h5diag lab
+
+# The documentation as a site in site/: tutorials are the notebooks, run; the reference is made from the code.
+docs: $(VENV)/.docs-installed
+	$(BIN)/python docs/make_site.py
+
+man: $(VENV)/.installed
+	$(BIN)/h5diag help --man > h5diag.1
 
 test: $(VENV)/.test-installed
 	$(BIN)/pytest -n auto --dist worksteal
@@ -48,12 +55,17 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml
-	$(BIN)/pip install --quiet -e .
+	@echo 'installing h5diag and what it needs into $(VENV): about 500 MB, a minute or two'
+	$(BIN)/pip install --progress-bar on -e .
 	touch $@
 
 $(VENV)/.test-installed: $(VENV)/bin/python pyproject.toml
 	$(BIN)/pip install --quiet -e '.[test]'
 	touch $@ $(VENV)/.installed
+
+$(VENV)/.docs-installed: $(VENV)/bin/python pyproject.toml
+	$(BIN)/pip install --quiet -e '.[docs]'
+	touch $@
 
 $(VENV)/.bench-installed: $(VENV)/.test-installed
 	$(BIN)/pip install --quiet -e '.[test,bench]'

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from types import ModuleType
+
+import pytest
+import yaml
 
 import h5diag as h5
+from h5diag.app.cli import build_parser, main
+from h5diag.case.samples import notebook_folder
+from h5diag.show.explain import explain, known_ids
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
@@ -29,3 +38,71 @@ def test_the_example_runs_and_is_short(tmp_path: Path) -> None:
     assert (tmp_path / "pieces.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "options.svg").read_bytes().startswith(b"<?xml")
     assert "Removed from this copy" in (tmp_path / "report.html").read_text("utf-8")
+
+
+def make_site() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_site", DOCS / "make_site.py")
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_reference_is_made_from_the_code() -> None:
+    site = make_site()
+    progs = [p.prog for p in site.commands(build_parser())]
+    assert {"h5diag locate", "h5diag loader lint"} <= set(progs)
+    cli = site.cli_page()
+    assert all(f"\n## {prog}\n" in cli for prog in progs)
+    case = site.case_page()
+    for key in ("title", "dumps", "access", "flashtest", "verify", "package"):
+        assert f"| `{key}` |" in case, key
+    ids = site.ids_page()
+    assert all(f"| `{explain(id).id}` |" in ids for id in known_ids())
+
+
+def test_every_link_of_the_docs_leads_somewhere() -> None:
+    for page in [*DOCS.glob("*.md"), DOCS.parent / "README.md"]:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_site_lists_every_page() -> None:
+    nav = yaml.safe_load((DOCS.parent / "mkdocs.yml").read_text("utf-8"))["nav"]
+    listed = {page for row in nav for page in ([row] if isinstance(row, str) else next(iter(row.values())))}
+    pages = {p.name for p in DOCS.glob("*.md")} | {f"tutorials/{p.stem}.md" for p in notebook_folder().glob("*.ipynb")}
+    assert pages <= listed
+
+
+def test_the_man_page_has_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "--man"]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith(".TH H5DIAG 1")
+    for p in make_site().commands(build_parser()):
+        assert f"\n{p.prog}\n" in page.replace("\\-", "-"), p.prog
+    assert not [line for line in page.splitlines() if line.startswith("'")]
+
+
+def test_the_conda_recipe_follows_its_format_and_names_the_same_dependencies() -> None:
+    recipe = yaml.safe_load((DOCS.parent / "conda" / "recipe.yaml").read_text("utf-8"))
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    assert recipe["schema_version"] == 1
+    known = {"schema_version", "context", "package", "source", "build", "requirements", "tests", "about", "extra"}
+    assert set(recipe) <= known
+    assert set(recipe["requirements"]) <= {
+        "build",
+        "host",
+        "run",
+        "run_constraints",
+        "run_exports",
+        "ignore_run_exports",
+    }
+    assert recipe["context"]["version"] == project["version"] == h5.__version__
+    assert recipe["about"]["license"] == project["license"]
+    wanted = {re.sub(r"^matplotlib\b", "matplotlib-base", d) for d in project["dependencies"]}
+    assert {d.replace(" ", "", 1) for d in recipe["requirements"]["run"]} == wanted | {
+        f"python{project['requires-python']}"
+    }
+    entry = recipe["build"]["python"]["entry_points"]
+    assert entry == [f"h5diag = {project['scripts']['h5diag']}"]

@@ -77,7 +77,13 @@ def build_parser() -> ArgumentParser:
         parser,
         (
             *commands(),
-            Command("help", "explain a command", _help_arguments, _help, examples=("h5diag help loader lint",)),
+            Command(
+                "help",
+                "explain a command",
+                _help_arguments,
+                _help,
+                examples=("h5diag help loader lint", "h5diag help --man | man -l -"),
+            ),
         ),
     )
     return parser
@@ -112,16 +118,41 @@ def _epilog(examples: Sequence[str], exits: str) -> str:
 
 def _help_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("words", nargs="*", metavar="COMMAND", help="a command, as 'locate' or 'loader lint'")
+    parser.add_argument("--man", action="store_true", help="print the whole as a man page")
 
 
 def _help(options: Namespace) -> Result:
     parser = build_parser()
+    if options.man:
+        page = man_page(parser)
+        return Result({"man": page}, page)
     for word in options.words:
         below = subparsers(parser)
         if word not in below:
             raise InputError(f"there is no command {word!r}", advice=f"one of {', '.join(below) or 'none'}")
         parser = below[word]
     return Result({"help": parser.format_help()}, parser.format_help().rstrip())
+
+
+def man_page(parser: ArgumentParser) -> str:
+    """Return the manual of the command line in the markup of ``man``, all commands in one page."""
+
+    def plain(text: str) -> str:
+        return text.replace("\\", "\\e").replace("-", "\\-").replace("\n.", "\n\\&.").replace("\n'", "\n\\&'")
+
+    lines = [f'.TH H5DIAG 1 "" "h5diag {__version__}" "User Commands"', ".SH NAME"]
+    lines += [f"h5diag \\- {plain(parser.description or '')}", ".SH SYNOPSIS", ".B h5diag", "COMMAND [OPTION...]"]
+    lines += [".SH COMMANDS"]
+    for p in _every(parser):
+        lines += [".SS", plain(p.prog), ".nf", plain(p.format_help().rstrip()), ".fi"]
+    lines += [".SH EXIT STATUS", *(f".TP\n.B {code}\n{plain(meaning)}" for code, meaning in EXITS)]
+    return "\n".join(lines)
+
+
+def _every(parser: ArgumentParser) -> list[ArgumentParser]:
+    """Return the parsers of all commands that do something, in order."""
+    below = subparsers(parser)
+    return [q for p in below.values() for q in (_every(p) if subparsers(p) else [p])]
 
 
 def subparsers(parser: ArgumentParser) -> dict[str, ArgumentParser]:
