@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from h5diag.answer import Answer
-from h5diag.chip import IDCODE_AT, Chip, ChipChoice, KnownBy
+from h5diag.chip import IDCODE_AT, Chip, ChipChoice, KnownBy, find_device
 from h5diag.evidence.texts import Log, chip_of, parse_log, parse_registers
 from h5diag.layout import Layout, load_layout
 from h5diag.measure.options import (
@@ -107,7 +107,9 @@ def explain_text(
     """
     log = parse_log(text)
     words = parse_registers(text)
-    choice = chip_of([log], given=chip, dev_ids=[w.value for w in words if w.address in IDCODE_AT])
+    choice = chip_of(
+        [log], given=chip, dev_ids=[w.value for w in words if w.address in IDCODE_AT and find_device(w.value).name]
+    )
     known = choice.read_as
     slots = layout_for(layout, choice)
     options = decode_listing(log.listing, known)

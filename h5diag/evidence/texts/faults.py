@@ -50,6 +50,23 @@ _CFSR = (
     (24, "usage fault: unaligned access (UNALIGNED)"),
     (25, "usage fault: division by zero (DIVBYZERO)"),
 )
+_PHRASES = (
+    ("imprecise data bus error", 10),
+    ("precise data bus error", 9),
+    ("instruction bus error", 8),
+    ("unstacking error", 11),
+    ("stacking error", 12),
+    ("instruction access violation", 0),
+    ("data access violation", 1),
+    ("undefined instruction", 16),
+    ("illegal use of the epsr", 17),
+    ("illegal load of exc_return", 18),
+    ("no coprocessor", 19),
+    ("stack overflow", 20),
+    ("unaligned memory access", 24),
+    ("division by zero", 25),
+)
+"""How handlers that print no CFSR say its bits (Zephyr's words)."""
 _HFSR = (
     (1, "hard fault while the vector table was read (VECTTBL): VTOR points to no table, or the table cannot be read"),
     (30, "hard fault: another fault escalated (FORCED), its own bits tell which"),
@@ -109,11 +126,13 @@ class FaultDump:
 def parse_faults(lines: Iterable[Line]) -> FaultDump:
     """Return the fault registers in these lines; false unless a status register or a fault's name is there."""
     values: dict[str, int] = {}
-    kind, first, words = "", 0, 0
+    kind, first = "", 0
+    bits: dict[int, None] = {}
     for line in lines:
         if m := _KINDS.search(line.low):
-            kind, words = kind or m[0], words + 1
+            kind = kind or m[0]
             first = first or line.number
+        bits |= dict.fromkeys([bit for phrase, bit in _PHRASES if kind and phrase in line.low][:1])
         if "0x" not in line.low:
             continue
         for m in _REGISTER.finditer(line.text):
@@ -127,8 +146,15 @@ def parse_faults(lines: Iterable[Line]) -> FaultDump:
         return FaultDump()
     if "CFSR" not in values and status & {"UFSR", "BFSR", "MMFSR"}:
         values["CFSR"] = values.get("UFSR", 0) << 16 | values.get("BFSR", 0) << 8 | values.get("MMFSR", 0)
+    named = tuple(text for at, text in _CFSR if at in bits and "CFSR" not in values)
     return FaultDump(
-        kind, tuple(values.items()), _meanings(values), _address(values), values.get("PC"), values.get("LR"), first
+        kind,
+        tuple(values.items()),
+        (*named, *_meanings(values)),
+        _address(values),
+        values.get("PC"),
+        values.get("LR"),
+        first,
     )
 
 

@@ -200,6 +200,13 @@ def parse_log(text: str) -> Log:
         _options_unread(clean, telling),
         next((name for name, words in _ROOTS if any(w in line.low for line in some for w in words)), None),
     )
+    # What a boot loader's line means is known by its own table.
+    said = {e.line: e for e in log.boot.events}
+    told = tuple(
+        replace(m, meaning=said[m.line].meaning, about=said[m.line].about) if not m.meaning and m.line in said else m
+        for m in log.messages
+    )
+    log = replace(log, messages=told)
     install = [line.low for line in some if any(w in line.low for w in _INSTALL)]
     if install:
         well = any(w in low for low in install for w in _INSTALLED)

@@ -23,7 +23,7 @@ _WORD = re.compile(r"(?:0x)?([0-9A-Fa-f]{8})(?![0-9A-Fa-f])", re.I)
 _NAME = re.compile(
     r"(?<![\w.])(?:FLASH(?:_N?S)?\s{0,2}(?:->|\.|_)\s{0,2})?([A-Z][A-Z0-9]{2,12}(?:_[A-Z0-9]{1,8}){0,2})(?![\w.>])"
 )
-_HEX = re.compile(r"(?<![\w])0x([0-9A-Fa-f]{1,8})\b|(?<![\w])([0-9A-Fa-f]{8})(?![\w])", re.I)
+_HEX = re.compile(r"(?<![\w-])0x([0-9A-Fa-f]{1,8})\b(?!-)|(?<![\w-])([0-9A-Fa-f]{8})(?![\w-])", re.I)
 _MEMBER = re.compile(r"\b([A-Z][A-Z0-9_]{2,20}) = (0x[0-9a-fA-F]{1,8}|\d{1,10})(?=[,}])")
 _PRINT = re.compile(r"\bp(?:rint)?(?:/[xX])? .{0,60}?(?:->|\.)([A-Z][A-Z0-9_]{2,20})\s*$")
 _PRINTED = re.compile(r"^\s{0,8}\$\d{1,5} = (0x[0-9a-fA-F]{1,8}|\d{1,10})\b")

@@ -22,6 +22,9 @@ from h5diag.evidence.texts import (
 from h5diag.evidence.texts.programming import base_name
 from h5diag.layout import Layout, Role, Slot
 
+LOWEST_MV = 1600
+"""Below the lowest supply of all these families (1.71 V) by more than a probe's measuring error."""
+
 
 class Generation(Enum):
     """Which packages of the vendor write images like these."""
@@ -305,7 +308,8 @@ def _fault(log: Log, chip: Chip, layout: Layout | None, assumed: bool) -> Iterat
     f = log.fault
     if not f:
         return
-    yield Remark(f"registers of a fault{f' ({printable(f.kind, 30)})' if f.kind else ''}: {'; '.join(f.meanings)}")
+    meanings = "; ".join(f.meanings) or "no status register is among them, so that its cause is not told"
+    yield Remark(f"registers of a fault{f' ({printable(f.kind, 30)})' if f.kind else ''}: {meanings}")
     for what, address in (("the access went to", f.address), ("the core was at", f.pc), ("it would return to", f.lr)):
         if address is not None:
             yield Remark(f"{what} 0x{address:08X}{'' if assumed else _place(chip, layout, address)}")
@@ -327,8 +331,8 @@ def _place(chip: Chip, layout: Layout | None, address: int) -> str:
 def _tools(log: Log, chip: Chip, assumed: bool) -> Iterator[Remark]:
     for t in log.tools:
         if t.dev_id is not None:
-            rev = next((r.letter for r in chip.revisions if r.id == t.rev_id), None)
-            rev_id = f", revision {rev or 'not in the chip file'} (0x{t.rev_id:04X})" if t.rev_id else ""
+            letter = next((f"revision {r.letter}, " for r in chip.revisions if r.id == t.rev_id), "")
+            rev_id = f", {letter}REV_ID 0x{t.rev_id:04X}" if t.rev_id else ""
             yield Remark(f"{t.tool} read DEV_ID 0x{t.dev_id:03X}{rev_id}")
         elif t.target:
             yield Remark(f"{t.tool} was told that the chip is {printable(t.target, 30)}; it read no identity")
@@ -345,7 +349,7 @@ def _tools(log: Log, chip: Chip, assumed: bool) -> Iterator[Remark]:
                 )
         if t.tzen is not None and not assumed and chip.trustzone:
             yield Remark(f"TrustZone is {'on' if t.tzen == chip.tzen_on else 'off'} by {t.tool}")
-        if t.voltage_mv is not None and t.voltage_mv < 1600:
+        if t.voltage_mv is not None and t.voltage_mv < LOWEST_MV:
             yield Remark(f"{t.tool} measured {t.voltage_mv / 1000:.2f} V at the board", "board-wiring")
 
 
@@ -425,6 +429,12 @@ def _banner(b: Banner, chip: Chip, assumed: bool) -> Iterator[Remark]:
     if any("ap " in n.lower() and "fail" in n.lower() for n in b.notes):
         yield Remark(
             "access port 0 was tried first and failed, port 1 worked: give ap=1; nothing follows about the chip"
+        )
+    if b.voltage_mv is not None and b.voltage_mv < LOWEST_MV:
+        yield Remark(
+            f"the probe measures {b.voltage_mv / 1000:.2f} V: no chip of these runs below {LOWEST_MV / 1000:.2f} V; the "
+            "board has no supply, or its reference pin is not wired to the probe",
+            "board-wiring",
         )
     if b.swd_hz is not None and not 0 < b.swd_hz <= 75_000_000:
         yield Remark(

@@ -437,7 +437,7 @@ TEXTS = (
         "Info : Product State = 0x72 : 'Closed'\nInfo : TZEN = 0xB4 : TrustZone enabled by option bytes\n"
         "Info : flash size = 1024kbytes\nOption Register: <0x40022050> = 0x2d3072d8\n",
         "stm32h563zg",
-        says=("PRODUCT_STATE by OpenOCD: Closed", "TrustZone is on", "revision X"),
+        says=("PRODUCT_STATE by OpenOCD: Closed", "TrustZone is on", "revision X, REV_ID 0x1007"),
         values={"product_state": "Closed", "options.PRODUCT_STATE.value": 0x72},
     ),
     Bench(
