@@ -78,8 +78,10 @@ def parse_toml(data: bytes, kind: type[T], source: str, known: Sequence[str] = (
     return convert(table, kind, source, text, known)
 
 
-def parse_json(data: bytes, source: str) -> dict[str, Any]:
-    """Return the object that a JSON file holds, for `convert`; InputError when it is no object."""
+def parse_json(
+    data: bytes, source: str, advice: str = "write it with --json and nothing else in the file"
+) -> dict[str, Any]:
+    """Return the object that a JSON file holds, for `convert`; InputError with `advice` when it is no object."""
     try:
         value = json.loads(data.decode("utf-8-sig"), parse_int=_whole, parse_float=_fraction, parse_constant=_fraction)
     except json.JSONDecodeError as error:
@@ -87,14 +89,14 @@ def parse_json(data: bytes, source: str) -> dict[str, Any]:
             f"is no JSON ({error.msg})",
             source=source,
             place=f"line {error.lineno}",
-            advice="write it with --json and nothing else in the file",
+            advice=advice,
         ) from None
     except _Number as number:
         raise InputError(f"{number} is no number that a tool writes", source=source) from None
     except (ValueError, RecursionError):  # no UTF-8, brackets without end
-        raise InputError("is no JSON that a tool writes", source=source, advice="write it again with --json") from None
+        raise InputError("is no JSON that a tool writes", source=source, advice=advice) from None
     if not isinstance(value, dict):
-        raise InputError("holds no JSON object", source=source, advice="write it again with --json")
+        raise InputError("holds no JSON object", source=source, advice=advice)
     return value
 
 

@@ -199,7 +199,7 @@ def test_a_dump_that_changed_after_its_sidecar_is_remarked(tmp_path):
         ('{"base": -1}', "'base'"),
         ('{"base": "zz"}', "not 'zz'"),
         ('{"base": true}', "'base'"),
-        ('{"base": 1e400}', "'base'"),
+        ('{"base": 1e400}', "no number"),
         ('{"holes": [[1]]}', "[start, stop]"),
         ('{"holes": [[2, 1]]}', "ends before it begins"),
         ('{"holes": 3}', "list"),
@@ -209,7 +209,7 @@ def test_a_dump_that_changed_after_its_sidecar_is_remarked(tmp_path):
         ("[" * 100000, "no JSON"),
         ("\x80", "no JSON"),
         ('{"base": 18446744073709551615}', "past the end of the address space"),
-        ('{"base": ' + "9" * 5000 + "}", "no JSON"),
+        ('{"base": ' + "9" * 5000 + "}", "no number"),
     ],
 )
 def test_an_unusable_sidecar_is_one_line(tmp_path, text, words):

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from h5diag.errors import InputError
+from h5diag.evidence.door import EvidenceFile, Source, is_evidence, read_evidence, write_whole
+from h5diag.limits import SIDECAR
 from h5diag.memory import Access, AddressRange, MemoryImage, merged, subtracted
+from h5diag.tables import parse_json
 
-MOST_BYTES = 16 << 20
 _UNKNOWN = "unknown"
 _NO_BASE = -1
 
@@ -92,7 +94,7 @@ def sidecar_path(path: str | os.PathLike[str]) -> Path:
     return path.with_name(path.name + ".map.json")
 
 
-def read_sidecar(path: str | os.PathLike[str]) -> Sidecar:
+def read_sidecar(path: Source) -> Sidecar:
     """Return the sidecar beside the dump `path`; an empty `Sidecar` when there is none.
 
     Numbers may be written as integers or as text (``"0x08000000"``); keys that are not known are left alone.
@@ -102,31 +104,11 @@ def read_sidecar(path: str | os.PathLike[str]) -> Sidecar:
     InputError
         When the sidecar is there and cannot be used.
     """
-    beside = sidecar_path(path)
-    try:
-        if not beside.is_file():
-            return Sidecar()
-    except OSError:  # a name so long that none with the sidecar's ending can exist
+    beside = sidecar_path(path.path if isinstance(path, EvidenceFile) else path)
+    if not is_evidence(beside):
         return Sidecar()
-    try:
-        if beside.stat().st_size > MOST_BYTES:
-            raise InputError("is too large to be a dump's sidecar", source=str(beside))
-        table = json.loads(beside.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", source=str(beside)) from None
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"is no JSON ({error.msg})",
-            source=str(beside),
-            place=f"line {error.lineno}",
-            advice="delete it if the dump was not written by h5diag",
-        ) from None
-    except (ValueError, RecursionError):
-        raise InputError(
-            "is no JSON", source=str(beside), advice="delete it if the dump was not written by h5diag"
-        ) from None
-    if not isinstance(table, dict):
-        raise InputError("holds no JSON object", source=str(beside))
+    file = read_evidence(beside, limit=SIDECAR, inside=path.inside if isinstance(path, EvidenceFile) else None)
+    table = parse_json(file.data, str(beside), "delete it if the dump was not written by h5diag")
     return _Reader(table, str(beside)).sidecar()
 
 
@@ -142,10 +124,7 @@ def write_sidecar(path: str | os.PathLike[str], sidecar: Sidecar) -> Path:
     for name in ("mode", "chip", "time", "passes", "swd_hz", "uid", "tool", "sha256"):
         table[name] = getattr(sidecar, name)
     table["remarks"] = list(sidecar.remarks)
-    part = beside.with_name(beside.name + ".part")
-    part.write_text(json.dumps(table, indent=1) + "\n", "utf-8")
-    os.replace(part, beside)
-    return beside
+    return write_whole(beside, json.dumps(table, indent=1) + "\n")
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
