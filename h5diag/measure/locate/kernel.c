@@ -16,7 +16,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-enum { ABI = 1, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128 };
+enum { ABI = 1, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16 };
 #define NONE UINT32_MAX
 #define MULTIPLIER 0x9E3779B97F4A7C15ull
 
@@ -248,14 +248,18 @@ static int places(const sides *s, const words *w, uint64_t value, uint64_t hash,
     return count;
 }
 
-/* Return how many bytes from r and d on agree, within the free stretch and the segment. */
+/* Return how many bytes from r and d on agree, within the free stretch and the segment, up to a run of one value: an
+ * extension may end there, and what is behind it must be looked up again. */
 static int64_t equal_run(const sides *s, int64_t r, int64_t d) {
     int64_t f = last_not_above(s->free_start, s->free_count, d);
     int64_t c = last_not_above(s->cuts, s->cut_count - 1, r);
     if (f < 0 || c < 0) return 0;
-    int64_t limit = smaller(s->free_stop[f] - d, s->cuts[c + 1] - r), i = 0;
-    for (; i < limit; i++)
+    int64_t limit = smaller(s->free_stop[f] - d, s->cuts[c + 1] - r), i = 0, repeats = 0;
+    for (; i < limit; i++) {
         if ((s->reference[r + i] ^ s->dump[d + i]) & s->mask) break;
+        repeats = i && s->reference[r + i] == s->reference[r + i - 1] ? repeats + 1 : 0;
+        if (repeats >= REPEATS) break;
+    }
     return i;
 }
 

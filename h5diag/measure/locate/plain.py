@@ -15,8 +15,9 @@ CHUNK = 1 << 18
 WINDOW, WIDEST = 64, 1 << 16
 """Bytes by which extensions go on in lockstep, at first and at most."""
 
-RUN = 128
-"""Bytes that agree from a word on that occurs once, from which the words within them are not looked up."""
+RUN, REPEATS = 128, 16
+"""Bytes that agree from a word on that occurs once, from which the words within them are not looked up;
+and repeats of one byte that end such a run."""
 
 _ONES = np.array([i.bit_count() for i in range(256)], np.uint8)
 
@@ -124,7 +125,9 @@ class Plain:
         return r[keep], d[keep], count[keep]
 
     def _equal_runs(self, pair: Pair, r: Numbers, d: Numbers) -> Numbers:
-        """Return how many bytes from each `r` and `d` on agree, within the free stretch and the segment."""
+        """Return how many bytes from each `r` and `d` on agree, in stretch and segment, up to a run of one value."""
+        same_before = np.zeros(pair.reference.size + 1, np.int64)
+        same_before[2:] = (pair.reference[1:] == pair.reference[:-1]).cumsum()
         cuts = np.array(pair.a.starts, np.int64)
         f = np.searchsorted(pair.free.start, d, "right") - 1
         stop, cut = np.append(pair.free.stop, 0)[f], cuts[np.searchsorted(cuts, r, "right")] if r.size else r
@@ -139,6 +142,8 @@ class Plain:
                     np.minimum(v[k, None] + step, n - 1) for v, n in ((r, pair.reference.size), (d, pair.dump.size))
                 )
                 same = (((pair.reference[x] ^ pair.dump[y]) & pair.mask) == 0) & (step < limit[k, None])
+                plain = same_before[x + 1] - same_before[np.maximum(x + 1 - REPEATS, 0)] == REPEATS
+                same &= ~((step >= REPEATS) & plain)
                 whole = same.all(axis=1)
                 run[k] += np.where(whole, window, same.argmin(axis=1))
                 still.append(k[whole])

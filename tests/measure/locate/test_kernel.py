@@ -230,3 +230,14 @@ def test_prepared_once_used_often():
         dump[0x5000:0x9000] = good[0x8000:0xC000]
         assert locate(ready, image_of(dump)) == locate(image_of(good), image_of(dump))
     assert len(ready._words) == 1
+
+
+@pytest.mark.parametrize("fill", [200, 700, 3000])
+def test_what_stands_behind_fill_is_looked_up_again(fill):
+    """Equal bytes run on through fill, an extension does not: the piece behind it must be found too."""
+    data = code(40_000, 70)
+    data[20_000 : 20_000 + fill] = 0
+    dump = code(1 << 17, 71)
+    dump[50_001 : 50_001 + data.size] = data
+    p = locate(image_of(data), image_of(dump))
+    assert sum(r.size for r in p.strong if r.displacement == 50_001) >= data.size - fill - 32
