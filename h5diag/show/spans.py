@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.judge import BoardFacts, Measured
 from h5diag.measure.compare import Area, AreaState
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, subtracted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from h5diag.judge import BoardFacts, Measured
 
 
 MOST_SPANS = 48
