@@ -35,7 +35,9 @@ lint: $(VENV)/.test-installed
 	$(BIN)/mypy
 
 bench: $(VENV)/.bench-installed
-	for f in benchmarks/*_bench.py; do $(BIN)/python $$f || exit 1; done
+	$(BIN)/python benchmarks/locate_bench.py --write
+	$(BIN)/python benchmarks/speed_bench.py --boards 400 --write
+	for f in board files firmware flashtest; do $(BIN)/python benchmarks/$${f}_bench.py || exit 1; done
 
 soak: $(VENV)/.test-installed
 	for f in tests/soak_*.py benchmarks/soak_*.py; do $(BIN)/python $$f || exit 1; done
@@ -68,7 +70,7 @@ $(VENV)/.docs-installed: $(VENV)/bin/python pyproject.toml
 	touch $@
 
 $(VENV)/.bench-installed: $(VENV)/.test-installed
-	$(BIN)/pip install --quiet -e '.[test,bench]'
+	$(BIN)/pip install --quiet -e '.[test,bench,fleet]'
 	touch $@
 
 $(VENV)/.fuzz-installed: $(VENV)/.test-installed

@@ -16,7 +16,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-enum { ABI = 1, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16 };
+enum { ABI = 1, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16, SPAN = 1024 };
 #define NONE UINT32_MAX
 #define MULTIPLIER 0x9E3779B97F4A7C15ull
 
@@ -283,8 +283,8 @@ static void follow(const sides *s, lately *seen, int64_t seen_bits, int64_t r, i
  *
  * A word that occurs more than MOST_COPIES times says nothing about where it belongs. One that occurs several times
  * is followed when another equal word lies on its diagonal, at most `gap` before. Where a word occurs once and RUN
- * bytes agree from there on, what agrees is not looked up again: nothing could explain it better. Returns the
- * position to go on from; less than `to` when `found` is full.
+ * bytes agree from there on, the rest of a span that agrees is not looked up. Returns the position to go on from; less
+ * than `to` when `found` is full.
  */
 EXPORT int64_t h5_scan(const sides *s, const words *w, const uint8_t *blocks, int64_t block_count, lately *seen,
                        int64_t seen_bits, int64_t gap, int64_t least, int64_t from, int64_t to, pieces *found) {
@@ -313,9 +313,11 @@ EXPORT int64_t h5_scan(const sides *s, const words *w, const uint8_t *blocks, in
             }
             if (found->room - found->count < count) return d;
             for (int i = 0; i < count; i++) follow(s, seen, seen_bits, where[i], d, count == 1, gap, least, found);
-            int64_t run = count == 1 ? equal_run(s, where[0], d) : 0;
+            /* The first words of each span are always looked up, at every phase of the stride: for other copies. */
+            if (count != 1 || d % SPAN < 2 * w->stride) continue;
+            int64_t run = equal_run(s, where[0], d);
             if (run >= RUN) {
-                d += run - WORD + 1;
+                d = smaller(d + run - WORD + 1, (d / SPAN + 1) * SPAN);
                 break;
             }
         }

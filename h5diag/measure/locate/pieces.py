@@ -62,6 +62,13 @@ class Pieces:
         return Pieces(*(np.ascontiguousarray(c[chosen]) for c in columns))
 
 
+def distinct(values: Numbers) -> Numbers:
+    """Return the values sorted, each once; `numpy.unique` would load the masked arrays for it."""
+    ordered = np.sort(values)
+    out: Numbers = ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])[: ordered.size]]
+    return out
+
+
 @dataclass(slots=True, eq=False)
 class Free:
     """Sorted, disjoint stretches of the dump that belong to no piece yet; a piece never leaves its stretch."""
@@ -74,11 +81,11 @@ class Free:
         """Return what lies between the barriers of fill, cut at the borders of the segments."""
         first, last = barriers(side, fill)
         borders = np.array(side.starts, np.int64)
-        begin = np.unique(np.concatenate([borders, last]))
+        begin = distinct(np.concatenate([borders, last]))
         barrier = np.searchsorted(first, begin, "right") - 1
         inside = (barrier >= 0) & (begin < np.append(last, 0)[barrier])
         begin = begin[~inside & (begin < side.size)]
-        ends = np.unique(np.concatenate([borders, first]))
+        ends = distinct(np.concatenate([borders, first]))
         return cls(begin, ends[np.searchsorted(ends, begin, "right")])
 
     def worth_searching(self) -> Flags:

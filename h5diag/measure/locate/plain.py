@@ -15,9 +15,9 @@ CHUNK = 1 << 18
 WINDOW, WIDEST = 64, 1 << 16
 """Bytes by which extensions go on in lockstep, at first and at most."""
 
-RUN, REPEATS = 128, 16
+RUN, REPEATS, SPAN = 128, 16, 1024
 """Bytes that agree from a word on that occurs once, from which the words within them are not looked up;
-and repeats of one byte that end such a run."""
+repeats of one byte that end such a run; and bytes of a span."""
 
 _ONES = np.array([i.bit_count() for i in range(256)], np.uint8)
 
@@ -89,7 +89,7 @@ class Plain:
             within = np.arange(int(count.sum())) - np.repeat(count.cumsum() - count, count)
             r = where[np.repeat(low, count) + within].astype(np.int64)
             parts.append(np.stack([r, np.repeat(d, count), np.repeat(count, count)]))
-        r, d, count = self._looked_up(pair, *np.concatenate(parts, axis=1))
+        r, d, count = self._looked_up(pair, words.stride, *np.concatenate(parts, axis=1))
         order = np.lexsort((d, r - d))
         r, d, count = r[order], d[order], count[order]
         new = np.ones(d.size, np.bool_)
@@ -112,15 +112,17 @@ class Plain:
         out = Pieces.joined(found)
         return out.where(np.lexsort((out.reference, out.dump)))
 
-    def _looked_up(self, pair: Pair, r: Numbers, d: Numbers, count: Numbers) -> tuple[Numbers, Numbers, Numbers]:
-        """Leave out the words within a run that a word which occurs once leads to: nothing explains it better."""
-        single = np.flatnonzero(count == 1)
+    def _looked_up(
+        self, pair: Pair, stride: int, r: Numbers, d: Numbers, count: Numbers
+    ) -> tuple[Numbers, Numbers, Numbers]:
+        """Leave out the rest of a span that agrees from a word on which occurs once; the first words of a span stay."""
+        single = np.flatnonzero((count == 1) & (d % SPAN >= 2 * stride))
         run = self._equal_runs(pair, r[single], d[single])
         long = run >= RUN
         keep, at = np.ones(d.size, np.bool_), -1
         for start, size in zip(d[single[long]].tolist(), run[long].tolist(), strict=True):
             if start >= at:
-                at = start + size - WORD + 1
+                at = min(start + size - WORD + 1, (start // SPAN + 1) * SPAN)
                 keep[np.searchsorted(d, start, "right") : np.searchsorted(d, at, "left")] = False
         return r[keep], d[keep], count[keep]
 

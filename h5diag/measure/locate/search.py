@@ -10,7 +10,7 @@ from h5diag.chip import Chip, load_chip
 from h5diag.layout import Layout
 from h5diag.measure.locate.bits import line_faults
 from h5diag.measure.locate.kernel import engine
-from h5diag.measure.locate.pieces import QUARTER, Free, Pair, Pieces, Span, Words, weights
+from h5diag.measure.locate.pieces import QUARTER, Free, Pair, Pieces, Span, Words, distinct, weights
 from h5diag.measure.locate.placement import Placement, Transform
 from h5diag.measure.locate.regions import Found, place
 from h5diag.measure.locate.sides import (
@@ -261,7 +261,7 @@ class _Search:
     def _compete(self, readings: list[_Reading]) -> None:
         """Take the pieces of all readings, the best first; on a proven displacement a piece counts more."""
         long = [p.where(p.size >= LONG) for _, p in self.taken]
-        proven = np.unique(np.concatenate([np.empty(0, np.int64), *(p.dump - p.reference for p in long)]))
+        proven = distinct(np.concatenate([np.empty(0, np.int64), *(p.dump - p.reference for p in long)]))
         worth = [r.pieces.score + PROVEN * np.isin(r.pieces.dump - r.pieces.reference, proven) for r in readings]
         order = np.argsort(-np.concatenate(worth), kind="stable")
         which = np.repeat(np.arange(len(readings)), [r.pieces.count for r in readings])[order]

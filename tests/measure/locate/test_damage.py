@@ -315,3 +315,18 @@ def test_aliases_are_named_and_folded():
     assert {r.explanation.kind.value for r in p.regions} == {"in-place", "alias"}
     p = locate(both, both)
     assert {r.explanation.kind.value for r in p.regions} == {"in-place"}
+
+
+@pytest.mark.parametrize("phase", [1, 2, 3])
+def test_of_equal_copies_the_one_on_a_proven_displacement_wins(phase):
+    """Copies at another phase of the index hide no copy: the piece behind the fill belongs to its neighbours."""
+    table = code(0x2800, 72)
+    reference = code(1 << 18, 73)
+    reference[0x10000:0x10400] = np.resize(np.frombuffer(b"\x48\x70\x47\x50", np.uint8), 0x400)
+    reference[0x10400:0x12C00] = table
+    reference[0x30000 + phase : 0x32800 + phase] = table
+    dump = np.full(1 << 19, 0xFF, np.uint8)
+    dump[0x40000:0x48000] = reference[0xC000:0x14000]
+    p = locate(image_of(reference), image_of(dump))
+    assert {r.displacement for r in p.strong} == {0x34000}
+    assert at(p, 0x34000) >= 0x8000 - 0x400 - 16
