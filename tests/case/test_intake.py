@@ -271,11 +271,11 @@ def test_the_other_side_follows(tmp_path):
 
 
 def test_where_names_cannot_tell_it_asks_or_says_so(tmp_path):
-    folder = drop(tmp_path, "nucleo.hex", "nucleo-ob.txt", "custom.hex", "custom-ob.txt")
+    folder = drop(tmp_path, "zeta.hex", "zeta-ob.txt", "custom.hex", "custom-ob.txt")
     assert sorted_names([folder]) == (
         [],
         {},
-        {"custom": ["custom-ob.txt", "custom.hex"], "nucleo": ["nucleo-ob.txt", "nucleo.hex"]},
+        {"custom": ["custom-ob.txt", "custom.hex"], "zeta": ["zeta-ob.txt", "zeta.hex"]},
     )
     asked = []
 
@@ -284,16 +284,16 @@ def test_where_names_cannot_tell_it_asks_or_says_so(tmp_path):
         return 1
 
     good, suspects, undecided = sorted_names([folder], ask=ask)
-    assert (good, undecided) == (["nucleo-ob.txt", "nucleo.hex"], {})
+    assert (good, undecided) == (["zeta-ob.txt", "zeta.hex"], {})
     assert suspects == {"custom": ["custom-ob.txt", "custom.hex"]}
     assert len(asked) == 1
     assert "good" in asked[0][0]
-    assert "nucleo-ob.txt" in asked[0][1][1]
-    assert set(sorted_names([folder], ask=lambda q, a: -1)[2]) == {"custom", "nucleo"}
-    by_option = sorted_names([folder], good=[folder / "nucleo.hex"])
-    assert by_option[0] == ["nucleo-ob.txt", "nucleo.hex"], "the option decides for all files of that name"
+    assert "zeta-ob.txt" in asked[0][1][1]
+    assert set(sorted_names([folder], ask=lambda q, a: -1)[2]) == {"custom", "zeta"}
+    by_option = sorted_names([folder], good=[folder / "zeta.hex"])
+    assert by_option[0] == ["zeta-ob.txt", "zeta.hex"], "the option decides for all files of that name"
     assert set(by_option[1]) == {"custom"}
-    assert sorted_names([folder], suspect=[folder / "custom-ob.txt"])[0] == ["nucleo-ob.txt", "nucleo.hex"]
+    assert sorted_names([folder], suspect=[folder / "custom-ob.txt"])[0] == ["zeta-ob.txt", "zeta.hex"]
 
 
 def test_files_without_a_board(tmp_path):
@@ -311,8 +311,8 @@ def test_a_text_with_a_name_of_its_own_is_no_board(tmp_path):
     found = sort_evidence([folder])
     assert [e.path.name for e in found.boards.suspects[0].files] == ["cubeprog_output.log", "suspect.hex"]
     assert [e.path.name for e in found.boards.loose] == ["x_ob.txt"]
-    folder = drop(tmp_path / "3", "nucleo_ob.txt", "custom_ob.txt")
-    assert set(sorted_names([folder])[2]) == {"nucleo", "custom"}
+    folder = drop(tmp_path / "3", "zeta_ob.txt", "custom_ob.txt")
+    assert set(sorted_names([folder])[2]) == {"zeta", "custom"}
 
 
 def test_a_build_beside_dumps_of_both_boards_is_an_image(tmp_path):
@@ -736,7 +736,7 @@ def test_the_question_on_a_terminal(monkeypatch, capsys):
 
 
 def test_the_text_for_a_person(tmp_path, capsys):
-    folder = drop(tmp_path, "nucleo.hex", "custom.hex", "custom-ob.txt")
+    folder = drop(tmp_path, "zeta.hex", "custom.hex", "custom-ob.txt")
     assert main(["case", str(folder), "--out", str(tmp_path / "case")]) == 0
     out = capsys.readouterr().out
     assert out.startswith(f"Case folder: {tmp_path / 'case'}\n")
@@ -744,7 +744,7 @@ def test_the_text_for_a_person(tmp_path, capsys):
     assert "--good FILE" in out
     assert out.rstrip().endswith(f"Next: h5diag diagnose {tmp_path / 'case'}")
     case = load_case(tmp_path / "case")
-    assert {b.name for b in case.suspects} == {"custom", "nucleo"}
+    assert {b.name for b in case.suspects} == {"custom", "zeta"}
 
 
 def test_a_notebook_sorts_and_writes_in_two_calls(tmp_path, monkeypatch):
@@ -755,3 +755,42 @@ def test_a_notebook_sorts_and_writes_in_two_calls(tmp_path, monkeypatch):
     more = drop(tmp_path / "2", "suspect-log.txt")
     assert h5.sort_evidence(more / "suspect-log.txt", into=case).write() == case
     assert load_case(case).suspects[0].log.name == "suspect-log.txt"
+
+
+def flash_read(seed=3, size=0x20000):
+    data = np.full(size, 0xFF, np.uint8)
+    data[:0x9000] = np.random.default_rng(seed).integers(1, 255, 0x9000, np.uint8)
+    return data
+
+
+def test_numbers_behind_bad_board_count_reads_where_the_bytes_agree_but_for_what_reading_adds(tmp_path):
+    first = flash_read()
+    weak, holed, sheet = first.copy(), first.copy(), first.copy()
+    weak[0x1234] ^= 4
+    holed[0x2000:0x2040] = 0
+    sheet[0x1F000:0x1F020] = np.arange(32)  # another board: its serial number
+    for other, boards in ((weak, 1), (holed, 1), (sheet, 2)):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        folder.mkdir()
+        (folder / "bad_board-1.bin").write_bytes(first.tobytes())
+        (folder / "bad_board-2.bin").write_bytes(other.tobytes())
+        assert len(sort_evidence([folder]).suspects) == boards
+
+
+def test_a_second_read_saved_in_another_form_is_no_program(tmp_path):
+    data = flash_read().tobytes()
+    (tmp_path / "my_board-1.bin").write_bytes(data)
+    write_image(MemoryImage.from_bytes(data[:0xA000], 0x0800_0000), tmp_path / "my_board-2.hex")
+    (board,) = sort_evidence([tmp_path]).suspects
+    assert [e.path.name for e in board.of(Role.DUMP)] == ["my_board-1.bin", "my_board-2.hex"]
+
+
+def test_a_development_board_beside_a_board_of_ones_own_is_the_good_one(tmp_path):
+    for name in ("nucleo.bin", "customer_unit.bin"):
+        (tmp_path / name).write_bytes(flash_read().tobytes())
+    result = sort_evidence([tmp_path])
+    assert [e.path.name for e in result.boards.good.files] == ["nucleo.bin"]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "nucleo.bin").write_bytes(flash_read().tobytes())
+    assert not sort_evidence([alone]).boards.good.files

@@ -6,23 +6,29 @@ tell, and only where the names do not.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from h5diag.case.intake.kinds import Evidence, Role
+from h5diag.case.intake.kinds import Evidence, Name, Role
 from h5diag.chip import load_chip
 from h5diag.errors import InputError
 from h5diag.evidence.door import is_evidence, read_evidence
 from h5diag.evidence.files import read_image, sidecar_path
 from h5diag.limits import MEMORY
 from h5diag.measure.programs import find_whole
-from h5diag.memory import MemoryImage
+from h5diag.memory import Bytes, MemoryImage
 
 PART = 0.6
 """A file that is larger than this part of the other is no program in it, but a read of its own."""
+CHUNK = 32
+"""Bytes: the smallest chunk of zeros that is taken for one which the reading path lost."""
+KIT_WORDS = frozenset(["nucleo", "disco", "discovery", "eval", "evaluation", "devkit", "dk", "iot"])
+"""Names of boards that the vendor sells: beside a board of one's own they are another board."""
 MOST_LONE = 4096
 """Bytes in which two reads of one board may differ, a lone bit each."""
 
@@ -31,14 +37,35 @@ def by_content(files: Sequence[Evidence]) -> list[Evidence]:
     """Return the files with the roles and boards that their bytes tell, where names tell nothing."""
     memory = [e for e in files if e.role in (Role.DUMP, Role.LATER) and e.what != "a memory view"]
     images = {e.path: image for e in memory if (image := _image(e)) is not None} if len(memory) > 1 else {}
-    out = [_program(e, images) if e.path in images else e for e in files]
-    reads = [e for e in out if e.path in images and e.role is Role.DUMP and not e.name.side and not e.name.number]
-    boards = {e.path: e.name.board for e in reads}
+    labels = {e.path: e.name for e in memory}
+    out = [_program(e, images, labels) if e.path in images else e for e in files]
+    reads = [e for e in out if e.path in images and e.role is Role.DUMP]
+    names = {e.path: e.name for e in reads}
     for i, one in enumerate(reads):
         for other in reads[i + 1 :]:
-            if boards[other.path] != boards[one.path] and _alike(images[one.path], images[other.path]):
-                boards[other.path] = boards[one.path]
-    return [replace(e, name=replace(e.name, board=boards[e.path])) if e.path in boards else e for e in out]
+            if _may_be_one(one, other) and _alike(images[one.path], images[other.path]):
+                first = names[one.path]
+                names[other.path] = replace(names[other.path], board=first.board, number=first.number)
+    return [replace(e, name=names[e.path]) if e.path in names else e for e in out]
+
+
+def _may_be_one(one: Evidence, other: Evidence) -> bool:
+    """Tell whether the names of two dumps leave it open that they are reads of one board.
+
+    ``bad_board-1`` and ``bad_board-2`` count reads or boards: the bytes tell. A development board beside another
+    name is a board of its own.
+    """
+    if (one.name.board, one.name.number) == (other.name.board, other.name.number):
+        return False
+    kits = [bool(e.name.words & KIT_WORDS) for e in (one, other)]
+    if any(kits) and not all(kits):
+        return False
+    told = any(e.name.side or e.name.number for e in (one, other))
+    return not told or (one.name.side is other.name.side and _series(one.path) == _series(other.path))
+
+
+def _series(path: Path) -> str:
+    return re.sub(r"[\d_\- ]+", "", path.stem.lower())
 
 
 def _image(e: Evidence) -> MemoryImage | None:
@@ -48,27 +75,43 @@ def _image(e: Evidence) -> MemoryImage | None:
         return None
 
 
-def _program(e: Evidence, images: dict[Path, MemoryImage]) -> Evidence:
+def _program(e: Evidence, images: dict[Path, MemoryImage], labels: dict[Path, Name]) -> Evidence:
     """A file that stands whole in a larger dump was made, not read, whatever its length."""
     own = images[e.path]
     if e.name.says_dump or e.name.side or e.name.address is not None or is_evidence(sidecar_path(e.path)):
         return e
+    if any(p != e.path and e.name.counted and _series(p) == _series(e.path) for p in labels):
+        return e  # my_board-2.hex beside my_board-1.bin is the next read, saved in another form
     for path, dump in images.items():
         if path != e.path and own.size < PART * dump.size and find_whole(own, dump, load_chip()):
             return replace(e, role=Role.IMAGE, what=f"a program file: it stands whole in {path.name}")
     return e
 
 
+def _in_zeros(data: Bytes, places: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Tell of each place whether it lies in a chunk of `CHUNK` zeros, as a probe hands over that lost one."""
+    zero = np.concatenate(([0], np.cumsum(data == 0, dtype=np.int64)))
+    start = places // CHUNK * CHUNK
+    return np.asarray(zero[np.minimum(start + CHUNK, data.size)] - zero[start] == CHUNK)
+
+
 def _alike(one: MemoryImage, other: MemoryImage) -> bool:
-    """Tell whether two dumps of the same range are equal but for lone bits, as two reads of one board are."""
-    if one.ranges != other.ranges:
+    """Tell whether two dumps are equal but for what reading adds, as two reads of one board are.
+
+    That is lone bits, and chunks that came as zeros. A read that was saved without its erased end is compared as far
+    as it goes.
+    """
+    if one.span.start != other.span.start or len(one.segments) != 1 or len(other.segments) != 1:
+        return one.ranges == other.ranges and all(
+            bool(np.array_equal(a.data, b.data)) for a, b in zip(one.segments, other.segments, strict=True)
+        )
+    size = min(one.size, other.size)
+    longer = one if one.size > other.size else other
+    if not bool((longer.segments[0].data[size:] == 0xFF).all()):
         return False
-    differing = 0
-    for a, b in zip(one.segments, other.segments, strict=True):
-        changed = a.data ^ b.data
-        places = np.flatnonzero(changed)
-        differing += int(places.size)
-        words = np.unique(places // 4).size
-        if int(np.bitwise_count(changed[places]).sum(dtype=np.int64)) != words:
-            return False
-    return differing <= MOST_LONE and any(bool(((s.data != 0xFF) & (s.data != 0)).any()) for s in one.segments)
+    a, b = one.segments[0].data[:size], other.segments[0].data[:size]
+    changed = a ^ b
+    places = np.flatnonzero(changed)
+    places = places[~(_in_zeros(a, places) | _in_zeros(b, places))]
+    lone = int(np.bitwise_count(changed[places]).sum(dtype=np.int64)) == np.unique(places // 4).size
+    return lone and places.size <= MOST_LONE and bool(((a != 0xFF) & (a != 0)).any())

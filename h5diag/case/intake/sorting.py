@@ -11,7 +11,7 @@ from pathlib import Path
 from h5diag.answer import Answer
 from h5diag.case.folder import BoardTable, CaseTable, read_table
 from h5diag.case.intake.kinds import BOARD_ROLES, Evidence, Role, Side, parse_name, tell
-from h5diag.case.intake.likeness import by_content
+from h5diag.case.intake.likeness import KIT_WORDS, by_content
 from h5diag.case.intake.missing import Has, Missing, missing_of_board, missing_of_case
 from h5diag.errors import InputError
 from h5diag.evidence.door import is_evidence, read_evidence, walk_evidence
@@ -404,6 +404,12 @@ def _placed(groups: _Groups, remarks: list[str]) -> tuple[_Groups, tuple[Evidenc
 def _conclude(groups: _Groups, sides: dict[str, Side | None], remarks: list[str], ask: Ask | None) -> None:
     """Fill in the sides that are not told: by elimination, else by asking, else not at all."""
     untold = [label for label, side in sides.items() if side is None]
+    kits = [label for label in untold if any(e.name.words & KIT_WORDS for e in groups[label][1])]
+    taken = any(sides[k] is Side.GOOD and any(e.role is Role.DUMP for e in f) for k, (_, f) in groups.items())
+    if ask is None and len(kits) == 1 and not taken and len(groups) > len(kits) and len(untold) > 1:
+        sides[kits[0]] = Side.GOOD
+        remarks.append(f"{kits[0]} is taken for the good board: by its name it is one that the vendor sells")
+        untold.remove(kits[0])
     if len(groups) == 1:
         sides[untold[0]] = Side.SUSPECT
         remarks.append("only one board was given; it is taken for the suspect one")
