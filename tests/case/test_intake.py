@@ -38,6 +38,7 @@ PROVISIONING = (
     "-- provisioning the OBKeys, product_state\n"
 )
 PROGRAMMING = PROVISIONING.replace("product_state", "").replace("OBKeys", "").replace("OEMiROT_Boot", "a")
+LOADER_LOG = (DATA / "loaders" / "logs" / "h5-bypassed.txt").read_text("utf-8")
 UART = "[INF] Starting bootloader\n[INF] Swap type: none\n[ERR] Unable to find bootable image\n"
 LAYOUT = "#define FLASH_AREA_0_OFFSET (0x18000)\n#define FLASH_AREA_0_SIZE (0x6000)\n"
 LAYOUT += "#define FLASH_AREA_2_OFFSET (0xBE000)\n"
@@ -113,7 +114,7 @@ def role(tmp_path, name, content):
         ("x.zip", b"PK\x03\x04" + bytes(60), Role.NONE),
         ("x.png", b"\x89PNG\r\n\x1a\n" + bytes(60), Role.NONE),
         ("later.bin", bytes(0x4000), Role.LATER),
-        ("x.log", "  w ap 1 @0x20000000 0x00000004 bytes Data 0xBE00\n" * 4 + "Init flashloader\n", Role.LOADER_LOG),
+        ("x.log", LOADER_LOG, Role.LOADER_LOG),
         ("x.txt", ("\ufeff" + BANNER).encode("utf-16-le"), Role.LOG),
         ("good.txt", PROGRAMMING, Role.LOG),
         ("x.txt", PROGRAMMING, Role.PROVISIONING),
@@ -509,7 +510,7 @@ def test_everything_lands_where_the_contract_says(tmp_path, capsys):
     (folder / "enc.pem").write_text(pem("PRIVATE"))
     write_image(MemoryImage.from_bytes(np.frombuffer(signed(), np.uint8), 0x080B_E000), folder / "app_sign.hex")
     shutil.copyfile(write_image(MemoryImage.from_bytes(bytes(200), 0), tmp_path / "a.elf"), folder / "q.stldr")
-    (folder / "vb3.txt").write_text("Init flashloader\n" + "  r ap 1 @0x20000000 0x00000004 bytes Data 0x0\n" * 4)
+    (folder / "vb3.txt").write_text(LOADER_LOG)
     (folder / ".hidden").write_bytes(b"\x00")
     (folder / "readme.md").write_text("hello")
     out = tmp_path / "case"
