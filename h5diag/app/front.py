@@ -314,7 +314,7 @@ def examine(
     """
     from h5diag.evidence.keys import load_decrypt_keys, load_verify_keys
     from h5diag.layout import Loader, Mode
-    from h5diag.measure.firmware import Build, examine_firmware, find_images, recognise_stage
+    from h5diag.measure.firmware import BIG_ENDIAN_MAGIC, Build, examine_firmware, find_images, recognise_stage
 
     flashed = list(flashed)
     if flashed and layout is None:
@@ -330,6 +330,8 @@ def examine(
     if about.choice.assumed:
         remarks.append(about.choice.text)
     remarks += slots.remarks if slots else ()
+    if dump.size >= 4 and int.from_bytes(dump.segments[0].data[:4].tobytes(), "little") == BIG_ENDIAN_MAGIC:
+        remarks.append("it begins with an image header in big-endian order, which no STM32's boot loader reads")
     found = examine_firmware(
         dump,
         about.chip,

@@ -67,7 +67,9 @@ def _image(judged: JudgedImage) -> dict[str, Any]:
             "copy_done": i.trailer.copy_done.value,
             "alignment": i.trailer.alignment,
         },
-        "security_counter": [r.number for r in i.image.tlvs.records if r.type == TlvType.SECURITY_COUNTER],
+        "security_counter": [
+            r.number for r in i.image.tlvs.records if r.type == TlvType.SECURITY_COUNTER and r.number is not None
+        ],
         "dependencies": [{"image": d.image, "version": str(d.version)} for d in dependencies(i.image.tlvs)],
         "tlvs": [
             {"type": r.type, "name": r.name, "size": len(r.value), "protected": r.protected}

@@ -21,6 +21,7 @@ from h5diag.measure.firmware.builds import Difference, Match, compare_build
 from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent, examine_images, open_images
 from h5diag.measure.firmware.elfmap import ElfMap, read_elf_map
 from h5diag.measure.firmware.image import (
+    BIG_ENDIAN_MAGIC,
     BootImage,
     Dependency,
     Flag,
@@ -53,6 +54,7 @@ from h5diag.measure.firmware.verify import (
 )
 
 __all__ = [
+    "BIG_ENDIAN_MAGIC",
     "Action",
     "BodyKind",
     "BodyLook",

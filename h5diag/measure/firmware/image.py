@@ -22,6 +22,10 @@ HEADER_SIZE = 32
 _HEADER = struct.Struct("<IIHHIIBBHII")
 
 
+BIG_ENDIAN_MAGIC = 0x3DB8F396
+"""The first word of an image that was signed with ``imgtool --endian big``, as a little-endian number."""
+
+
 class HeaderMagic(Enum):
     """First word of an image."""
 
@@ -124,7 +128,13 @@ def parse_header(data: bytes | memoryview) -> Header:
     try:
         kind = HeaderMagic(magic)
     except ValueError:
-        raise InputError(f"0x{magic:08X} is no magic of an MCUboot image") from None
+        swapped = magic == BIG_ENDIAN_MAGIC
+        raise InputError(
+            "the header is in big-endian order, which no STM32's boot loader reads"
+            if swapped
+            else f"0x{magic:08X} is no magic of an MCUboot image",
+            advice="sign it with --endian little" if swapped else "",
+        ) from None
     if size < HEADER_SIZE:
         raise InputError(f"the header says that it has {size} bytes, fewer than the {HEADER_SIZE} it needs")
     return Header(kind, load, size, protected, body, flags, Version(major, minor, revision, build))
@@ -212,9 +222,9 @@ class Tlv:
         return _KNOWN_TYPES.get(self.type, f"0x{self.type:04X}")
 
     @property
-    def number(self) -> int:
-        """The payload as one little-endian number (security counter, sizes)."""
-        return int.from_bytes(self.value, "little")
+    def number(self) -> int | None:
+        """The payload as one little-endian number (security counter, sizes); None when it is too long to be one."""
+        return int.from_bytes(self.value, "little") if self.complete and len(self.value) <= 8 else None
 
 
 @dataclass(frozen=True, slots=True)

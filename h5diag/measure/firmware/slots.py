@@ -10,7 +10,7 @@ from h5diag.evidence.keys import DecryptKey, VerifyKey
 from h5diag.layout import Layout, Loader, Mode, Role, Slot
 from h5diag.measure.firmware.bootloader import Action, NextBoot
 from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent, examine_images, open_images, read_slot
-from h5diag.measure.firmware.image import Flag, find_images
+from h5diag.measure.firmware.image import BIG_ENDIAN_MAGIC, Flag, find_images
 from h5diag.measure.firmware.nextboot import (
     BootChoice,
     Explained,
@@ -418,6 +418,9 @@ def _no_header(place: Place) -> Judged:
         return State.EMPTY, "no header; the rest of an old image stands behind it, as upstream's boot loader leaves it"
     if own.slot.role is Role.PRIMARY and place.others and own.first_sector is Fill.ERASED:
         return State.INTERRUPTED, "the first sector is erased and more content follows: erasing or copying was cut off"
+    first = place.memory.read_filled(own.address, own.address + 4)[0].tobytes()
+    if int.from_bytes(first, "little") == BIG_ENDIAN_MAGIC:
+        return State.DIFFERS, "an image header in big-endian order: it was signed for another kind of chip"
     if vector_table_at(place.memory, own.address, place.layout.chip):
         return State.DIFFERS, "a vector table where the image header belongs: an image that was not signed"
     return State.UNKNOWN, "content without an image header"

@@ -189,9 +189,9 @@ def verify_image(
     signed = Signed((view[: tlvs.hashed_size],))
     held = _hash_holds(records, signed)
     remarks = list[str]()
+    cleared = (header.flags & ~int(Flag.ENCRYPTED_AES128)).to_bytes(4, "little")
     if held is Check.INVALID and header.flags & Flag.PRIMARY_ONLY and header.encrypted:
         # ST signs a primary-only image before it sets the encrypted flag.
-        cleared = (header.flags & ~int(Flag.ENCRYPTED_AES128)).to_bytes(4, "little")
         other = Signed((bytes(view[:16]) + cleared, view[20 : tlvs.hashed_size]))
         if _hash_holds(records, other) is Check.VALID:
             signed, held = other, Check.VALID
@@ -224,6 +224,12 @@ def verify_image(
         if clear and (held is Check.INVALID or look.kind is BodyKind.ENCRYPTED):
             opened = Signed((view[: header.header_size], clear, view[header.tlv_offset : tlvs.hashed_size]))
             after = _hash_holds(records, opened)
+            if after is Check.INVALID and header.flags & Flag.PRIMARY_ONLY:
+                # Its boot loader clears the flag where it decrypts in place, and ST signs it so.
+                head = (bytes(view[:16]) + cleared, view[20 : header.header_size], clear)
+                other = Signed((*head, view[header.tlv_offset : tlvs.hashed_size]))
+                if _hash_holds(records, other) is Check.VALID:
+                    opened, after = other, Check.VALID
             if after is not Check.INVALID or look.kind is BodyKind.ENCRYPTED:
                 text = "computed after decryption"
                 return _result(records, opened, verify_keys, digest, remarks, look, after, text, after, why)

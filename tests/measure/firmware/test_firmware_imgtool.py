@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 from imgtool_images import CODE, SIGNING, Workshop
 
+from h5diag.errors import InputError
 from h5diag.measure.firmware import (
     BodyKind,
     Check,
+    Flag,
+    TlvType,
     Verification,
     find_images,
     load_decrypt_key,
     load_verify_key,
+    open_body,
+    parse_header,
     verify_image,
 )
 from h5diag.memory import MemoryImage
@@ -219,8 +226,6 @@ def test_primary_only_image_of_st(workshop: Workshop) -> None:
     assert opened is not None
     plain = bytearray(workshop.sign())
     plain[16] = 0x02
-    import hashlib
-
     size = 0x20 + len(CODE)
     plain[size + 8 : size + 40] = hashlib.sha256(plain[:size]).digest()
     plain[16] = 0x06
@@ -228,3 +233,34 @@ def test_primary_only_image_of_st(workshop: Workshop) -> None:
     assert result is not None
     assert result.hash is Check.VALID
     assert any("primary-only" in r for r in result.remarks)
+
+
+def test_an_encrypted_primary_only_download_of_st(workshop: Workshop) -> None:
+    """As boards without TrustZone ship their data image: hashed with the encrypted flag cleared, then encrypted."""
+    signed = bytearray(workshop.sign(key="ecdsa-p256", encrypt="ecdsa-p256", payload=bytes(range(32)), header=0x20))
+    image = find_images(MemoryImage.from_bytes(bytes(signed), 0))[0]
+    keys = [load_decrypt_key(workshop.key("ecdsa-p256"))]
+    plain = open_body(image, bytes(signed), keys)
+    assert plain == bytes(range(32))
+    signed[16:20] = (Flag.ENCRYPTED_AES128 | Flag.PRIMARY_ONLY).to_bytes(4, "little")
+    cleared = signed[:16] + Flag.PRIMARY_ONLY.to_bytes(4, "little") + signed[20:32] + plain
+    record = next(r for r in image.tlvs.plain if r.type == TlvType.SHA256)
+    protected = bytes(signed[image.header.tlv_offset : image.tlvs.hashed_size])
+    signed[record.offset + 4 : record.offset + 36] = hashlib.sha256(bytes(cleared) + protected).digest()
+    other = find_images(MemoryImage.from_bytes(bytes(signed), 0))[0]
+    found = verify_image(other, bytes(signed), decrypt_keys=keys)
+    assert (found.hash, found.decrypted_hash) == (Check.VALID, Check.VALID)
+    signed[16:20] = Flag.ENCRYPTED_AES128.to_bytes(4, "little")
+    found = verify_image(find_images(MemoryImage.from_bytes(bytes(signed), 0))[0], bytes(signed), decrypt_keys=keys)
+    assert found.decrypted_hash is Check.INVALID
+
+
+def test_a_record_of_65535_bytes_and_a_big_endian_header_get_a_sentence(workshop: Workshop) -> None:
+    image = bytearray(workshop.sign(payload=b"x" * 64, header=0x20) + bytes(0x12000))
+    at = find_images(MemoryImage.from_bytes(bytes(image), 0))[0].header.tlv_offset + 4
+    image[at : at + 4] = (TlvType.SECURITY_COUNTER | 0xFFFF << 16).to_bytes(4, "little")
+    found = find_images(MemoryImage.from_bytes(bytes(image), 0))[0]
+    assert any("longer than its area" in p for p in found.problems)
+    assert found.tlvs.records[0].number is None
+    with pytest.raises(InputError, match="big-endian"):
+        parse_header(bytes.fromhex("96f3b83d") + bytes(28))
