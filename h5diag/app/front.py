@@ -228,7 +228,12 @@ def compare(
 
     def hidden(image: MemoryImage, listing: str | os.PathLike[str] | None) -> tuple[AddressRange, ...]:
         if listing is not None:
-            return hidden_ranges(_listed(listing, known), image.origin.access, known)
+            options, how = _listed(listing, known), image.origin.access
+            if how is not Access.UNKNOWN:
+                return hidden_ranges(options, how, known)
+            # How it was read is not known, but zeros throughout just what one of the readers is not shown tell it.
+            blind = (masked_ranges(image, hidden_ranges(options, r, known), known) for r in _READERS)
+            return next((found for found in blind if found), ())
         # The sidecar's access alone is evidence too: whole sectors of zeros are what a non-secure reader gets.
         return (known.flash_range,) if image.origin.access is Access.NONSECURE else ()
 
@@ -239,6 +244,9 @@ def compare(
     return replace(
         held_against(a, b, known, masks=hidden(b, options_suspect)), choice=about.choice, layout=about.layout
     )
+
+
+_READERS = (Access.NONSECURE, Access.SECURE)
 
 
 def _listed(source: str | os.PathLike[str], chip: Chip) -> OptionBytes:

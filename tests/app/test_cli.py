@@ -322,6 +322,9 @@ def test_compare_json_and_text(capsys):
     assert document["differing_bytes"] == sum(a.get("differing_bytes", 0) for a in document["areas"])
     assert main(argv) == 0
     assert "masked" in capsys.readouterr().out
+    # The listing alone tells the mask: zeros throughout exactly what one kind of reader is not shown.
+    assert main([*argv[:7], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["areas"][0]["state"] == "masked"
     assert main([*argv[:3], "--json"]) == 0
     zero = [a for a in json.loads(capsys.readouterr().out)["areas"] if a["state"] == "zero"]
     assert all(a["mask_like"] for a in zero)
