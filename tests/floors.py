@@ -62,7 +62,19 @@ def main() -> int:
         said = json.loads(done.stdout)["verdict"] if done.returncode == 0 else f"status {done.returncode}"
         print(f"{case.parent.name}: {said}")
         failed += said != wanted
-    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not ruff_and_mypy", *SAMPLE]
+    command = [
+        str(python),
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "filterwarnings=default",
+        "-k",
+        "not ruff_and_mypy",
+        *SAMPLE,
+    ]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False)
     return 1 if failed or done.returncode else 0
 
