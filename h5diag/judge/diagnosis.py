@@ -170,6 +170,8 @@ def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
                     fallen += int(np.bitwise_count(one & ~two).sum(dtype=np.int64))
         if size:
             break
+    if not size:
+        return []  # ranges are joined over short gaps; what is left of them is equal
     sectors = len({a // m.chip.flash.sector_size for r in rest for a in range(r.start, r.stop, 64)})
     return [found("unexplained-difference", where=rest, bytes=size, sectors=sectors, risen=risen, fallen=fallen)]
 

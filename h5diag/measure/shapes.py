@@ -27,6 +27,8 @@ LEAST_REPEAT = 512
 """Content that repeats for less than this could be a table."""
 LEAST_LONE = 3
 """Fewer lone bits are no pattern."""
+FOLLOWED = 0.9
+"""So much of what was written has to be the reference's for the rest to be missing."""
 LEAST_ZEROS = 256
 """Shorter runs of zeros are tables, chunks that a probe lost, or fill."""
 DENSE_BITS = 2.5
@@ -194,8 +196,8 @@ def _shapes(p: _Piece, others: Sequence[Known], programs: Sequence[AddressRange]
         lambda: _stopped(p),
         lambda: _fill(p),
         lambda: _build(p),
-        lambda: _data(p, programs),
         lambda: _fell(p),
+        lambda: _data(p, programs),
         lambda: _lone(p),
         lambda: _text(p),
     ]
@@ -332,6 +334,8 @@ def _stopped(p: _Piece) -> Iterable[Shape | None]:
             continue
         written = np.flatnonzero(p.suspect[a:b] != p.erased)
         stop = a + (int(written[-1]) + 1 if written.size else 0)
+        if stop > a and (p.good[a:stop] == p.suspect[a:stop]).mean() < FOLLOWED:
+            continue  # what stands there is another content, and its end is no stop
         flags = np.zeros(p.left.size, np.bool_)
         flags[stop:b] = True
         if np.count_nonzero(p.content[stop:b] & (p.good[stop:b] != 0)) >= 2 * p.unit:

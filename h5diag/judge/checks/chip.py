@@ -225,7 +225,7 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
             else ""
         )
         out.append(found("lifecycle-closed", lifecycle=lifecycle, keys=keys))
-    if refused and not m.suspect.dump.size and not _silent(m) and not _unread(m):
+    if refused and not torn and not m.suspect.dump.size and not _silent(m) and not _unread(m):
         out.append(found("port-refused", text=refused[0].text, meaning=refused[0].meaning))
     return tuple(out)
 

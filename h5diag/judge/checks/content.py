@@ -96,7 +96,10 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
         case Form.OTHER:
             return _other(m, shape, difference, say)
         case Form.STOPPED:
-            return found("stopped-at", last=shape.at - 1, settled=False, **say)
+            whole = m.chip.canonical(shape.at) % m.chip.flash.sector_size == 0
+            if whole and not is_file and worked_on_mirrors(m):
+                return None  # an erase that went to the other bank, which a check of its own tells
+            return found("erased-from" if whole else "stopped-at", last=shape.at - 1, **say)
         case Form.BLANK | Form.NEVER_WRITTEN:
             return found("piece-not-written", **say) if is_file and not _blank(m.suspect.judged) else None
         case Form.ZEROS:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from h5diag.case.records import CoreState
 from h5diag.judge.checks.chip import registers, torn_values
+from h5diag.judge.checks.placement import exchanged_regions
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.firmware import vector_table_at
@@ -105,7 +106,8 @@ def _target(m: Measured, option: str, target: int) -> Iterator[Finding]:
             continue
         head = m.suspect.judged.read(view, view + 64)
         if (head == m.chip.flash.erased).all():
-            if not (m.suspect.dump.segments and all((s.data == 0xFF).all() for s in m.suspect.dump.segments)):
+            blank = all((s.data == 0xFF).all() for s in m.suspect.dump.segments)
+            if not blank and not exchanged_regions(m):
                 yield found("boot-address-erased", option=option, at=target)
         elif vector_table_at(m.suspect.judged, view, m.chip):
             yield found("boot-address-good", option=option, at=target)
