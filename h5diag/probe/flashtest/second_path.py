@@ -135,9 +135,12 @@ class SecondPath:
 
 
 def whole_zero_blocks(data: Bytes, wrong: npt.NDArray[np.bool_]) -> bool:
-    """Tell whether everything that is wrong lies in aligned blocks of 64 bytes that read as zeros from end to end."""
+    """Tell whether everything that is wrong lies in aligned blocks of 64 bytes that read as zeros from end to end.
+
+    A sector most of which is zero is no such thing: one that does not erase ends so when it is programmed again and again.
+    """
     rows = wrong.reshape(-1, BLOCK // 4).any(axis=1)
-    return bool(rows.any()) and not data.reshape(-1, BLOCK)[rows].any()
+    return 0 < rows.mean() <= 0.5 and not data.reshape(-1, BLOCK)[rows].any()
 
 
 @dataclass(slots=True)
