@@ -41,7 +41,8 @@ def reply(d: Diagnosis) -> str:
     if strip:
         lines += ["", "```text", *strip, "```"]
     t = b.next_test
-    lines += ["", f"**Next ({t.kind.word}):** {plain_markdown(t.instruction)}"]
+    kind = f" ({t.kind.word})" if t.id != "none" else ""
+    lines += ["", f"**Next{kind}:** {plain_markdown(t.instruction)}"]
     if command := _COMMAND.search(t.instruction):
         lines += ["", f"    {command[0].strip().rstrip('.')}"]
     if t.loses:

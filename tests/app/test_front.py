@@ -15,6 +15,7 @@ from intelhex import IntelHex
 import h5diag as h5
 from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
+from h5diag.show.explain import explain
 
 DOOR = """
 read_memory write_memory read_options read_log load_layout load_chip locate correlate compare examine load_case
@@ -89,32 +90,55 @@ def test_a_chip_that_is_assumed_is_said(pair):
         assert (found.to_dict()["chip"], found.to_dict()["chip_known_by"]) == ("stm32u575zi", "given")
 
 
-def results(pair):
+def results(pair, folder):
+    """Yield every kind of result, and whether it is a table and has a picture."""
     good, suspect = ((data, BASE) for data in pair)
-    founding = data_folder() / "founding"
-    yield h5.read_memory(founding / "good.hex")
-    yield h5.locate(good, suspect)
-    yield h5.correlate(good, suspect)
-    yield h5.compare(good, suspect)
+    founding, loaders = data_folder() / "founding", "sample:loaders"
     diagnosis = h5.diagnose(founding)
-    yield diagnosis
-    yield diagnosis.first
+    table, picture = True, True
+    yield h5.read_memory(founding / "good.hex"), table, picture
+    yield h5.locate(good, suspect), table, picture
+    yield h5.correlate(good, suspect), table, picture
+    yield h5.compare(good, suspect), table, picture
+    yield h5.examine("sample:founding/suspect-1.hex", layout=LAYOUT), table, picture
+    yield h5.read_options("sample:founding/suspect-ob.txt", "sample:founding/good-ob.txt"), table, picture
+    yield h5.read_options("sample:founding/suspect-ob.txt").boards[0], table, not picture
+    yield h5.read_log("sample:founding/suspect-log.txt"), table, not picture
+    yield h5.load_case("sample:founding"), table, not picture
+    yield h5.sort_evidence(founding), table, not picture
+    yield diagnosis, table, picture
+    yield diagnosis.first, table, picture
+    yield h5.diagnose(["sample:founding", "sample:sound"]), table, picture
+    yield h5.read_loader(f"{loaders}/l5-good.stldr", chip="l5", trustzone="on"), table, not picture
+    yield h5.read_loader_log(f"{loaders}/logs/l5-tz-not-downloaded.txt"), table, not picture
+    yield explain("masked-read"), not table, not picture
+    with h5.connect("virtual:board=founding") as board:
+        yield board.identify(), table, not picture
+        yield board.dump(BASE, BASE + 0x2000), not table, picture
 
 
-def test_results_show_themselves_within_bounds(pair):
-    for result in results(pair):
+def test_results_show_themselves_within_bounds(pair, tmp_path):
+    for result, is_table, has_picture in results(pair, tmp_path):
         name = type(result).__name__
         assert len(repr(result).encode()) <= 1024, name
         text = result._repr_html_()
         assert len(text.encode()) <= 30_000, name
         assert "<script" not in text, name
         json.dumps(result.to_dict(), allow_nan=False)
-        assert len(result.to_frame()) >= 1, name
-        picture = result.plot()
-        assert picture.data.startswith(b"<?xml"), name
         first = repr(result).splitlines()[0]
-        assert " ".join(str(result).split()).startswith(first[:200]), name
-        assert html.escape(first.split(": ")[-1][:60]) in text, name
+        assert " ".join(str(result).split()).startswith(" ".join(first.split())[:200]), name
+        assert html.escape(first.split(": ")[-1][:50]) in text, name
+        if is_table:
+            assert type(result.to_frame()).__name__ == "DataFrame", name
+        else:
+            with pytest.raises(InputError, match="no table"):
+                result.to_frame()
+        if has_picture:
+            assert result.plot().data.startswith(b"<?xml"), name
+            assert result.plot().png.startswith(b"\x89PNG"), name
+        else:
+            with pytest.raises(InputError, match="no picture"):
+                result.plot()
 
 
 def test_the_two_lines_of_the_readme_work(pair, tmp_path):

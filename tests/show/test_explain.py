@@ -62,7 +62,9 @@ def test_a_reply_is_short_and_has_numbers_map_and_command(name: str) -> None:
     lines = [line for line in text.splitlines() if line.strip()]
     assert 6 <= len(lines) <= 18
     assert not re.search(r"\bsound\b", text)
-    assert "Next (" in text
+    assert "**Next" in text
+    command = re.search(r"h5diag [a-z]+", diagnosis.first.next_test.instruction)
+    assert command is None or f"    {command[0]}" in text
     if diagnosis.first.measured.suspect.dump.size:
         strip = text_map(diagnosis.first)
         assert all(line in text for line in strip)
@@ -73,7 +75,6 @@ def test_a_reply_is_short_and_has_numbers_map_and_command(name: str) -> None:
 def test_a_reply_by_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["reply", "sample:founding", "--json"]) == 0
     text = json.loads(capsys.readouterr().out)["text"]
-    assert "    h5diag log " in text
     assert "0x0C0BE000" in text
     assert main(["reply", "sample:founding", "--redact"]) == 0
-    assert "Next (" in capsys.readouterr().out
+    assert "Next" in capsys.readouterr().out
