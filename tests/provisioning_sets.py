@@ -844,3 +844,14 @@ def write(files: dict[str, bytes], folder: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
     return folder
+
+
+def sample(folder: Path) -> None:
+    """Write the bundled sample: an H563 whose credentials ask for an encryption that the part does not have."""
+    plan = Plan(BOARDS["h563"], random.Random("sample"), da_flag=1, batch=True)
+    plan.post.append(_change("OEMiROT_Boot.bin", lambda data: data[:4096]))
+    plan.write(folder)
+
+
+if __name__ == "__main__":
+    sample(Path(__file__).parents[1] / "data" / "provisioning")

@@ -20,6 +20,7 @@ from h5diag.show.explain import explain
 DOOR = """
 read_memory write_memory read_options read_log load_layout load_chip locate correlate compare examine load_case
 sort_evidence diagnose connect probes read_loader read_loader_log capture_script MemoryImage AddressRange errors
+keys access preflight rehearse
 """
 NAMES = set(DOOR.split())
 BASE, MOVED = 0x08000000, 0x20000
