@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from h5diag.case import Case
     from h5diag.judge import Diagnosis
     from h5diag.judge.across import Boards
-    from h5diag.judge.preflight import Access as WayBack
-    from h5diag.judge.preflight import Inventory, Preflight
     from h5diag.measure.compare import Comparison
     from h5diag.measure.firmware import ElfMap, Overview
     from h5diag.measure.loader.explain import Explanation
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from h5diag.measure.options import OptionBytes, SideBySide
     from h5diag.probe.board import Board
     from h5diag.sim.dryrun.reading import LoaderReading
-    from h5diag.sim.rehearse import Rehearsal
 
 Memory = Any
 """A `MemoryImage`, a path, an ``intelhex.IntelHex``, bytes, or bytes with their address as a pair."""
@@ -598,81 +595,3 @@ def sort_evidence(
 
     paths = [files] if isinstance(files, str | os.PathLike) else list(files)
     return sort(paths, good=list(good), suspect=list(suspect), details=Details(**details), into=into)
-
-
-def keys(*places: str | os.PathLike[str]) -> Inventory:
-    """Return what each key, certificate, password, .obk and signed image is, and who fits whom; nothing secret shows.
-
-    Parameters
-    ----------
-    places
-        Files and folders.
-    """
-    from h5diag.judge.preflight import read_inventory
-
-    return read_inventory([Path(path_of(p)) for p in places])
-
-
-def access(*places: str | os.PathLike[str]) -> WayBack:
-    """Return whether a locked board can be opened again, from its texts and a folder of credentials.
-
-    Parameters
-    ----------
-    places
-        A discovery, a listing or a log, certificates, keys, passwords; or a case folder.
-    """
-    from h5diag.judge.preflight import access as answer
-
-    return answer([Path(path_of(p)) for p in places])
-
-
-def preflight(
-    *places: str | os.PathLike[str],
-    chip: str = "",
-    options: str | os.PathLike[str] | None = None,
-    log: str | os.PathLike[str] | None = None,
-    to: str = "",
-    path: str = "",
-) -> Preflight:
-    """Return GO, NO-GO or UNKNOWN for a provisioning set, before an irreversible step. No board is touched.
-
-    Parameters
-    ----------
-    places
-        A project's folder, its ``ROT_Provisioning``, or any folder or files.
-    chip, options, log
-        The part; the board's option bytes and a log of it before the step.
-    to
-        The product state by name or value; else what the script sets.
-    path
-        ``oemirot stirot stirot-oemurot da script``; else all that are there.
-    """
-    from h5diag.judge.preflight import preflight as judged
-
-    return judged(
-        [Path(path_of(p)) for p in places],
-        chip=chip,
-        options=None if options is None else Path(path_of(options)),
-        log=None if log is None else Path(path_of(log)),
-        to=to,
-        path=path,
-    )
-
-
-def rehearse(
-    script: str | os.PathLike[str], *, chip: str = "", options: str | os.PathLike[str] | None = None, to: str = ""
-) -> Rehearsal:
-    """Return the walk of a provisioning script against a chip that is not there; nothing of it is executed.
-
-    Parameters
-    ----------
-    script
-        A ``.sh`` or ``.bat``.
-    chip, options, to
-        As for `preflight`.
-    """
-    from h5diag.judge.preflight import rehearsal
-
-    return rehearsal(
-        Path(path_of(script)), chip=chip, options=None if options is None else Path(path_of(options)), to=to
-    )
