@@ -286,6 +286,8 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
         case LogKind.PROGRAMMING:
             # A run of the programmer on one named board tells about that board first.
             return role(Role.LOG if name.side else Role.PROVISIONING, "a programming log")
+        case LogKind.CONNECTION if ".stldr" in text.lower() and loader_story(text):
+            return role(Role.LOADER_LOG, "a log of an external loader that was not used")
         case LogKind.VERBOSE:
             return role(Role.LOADER_LOG if loader_story(text) else Role.LOG, "a verbose log")
         case LogKind.DISCOVERY:
