@@ -302,7 +302,7 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
     provisioning = tuple(parse_log(t.text) for t in case.provisioning)
     assumed = False
     if layout is None and (choice.chip is None or choice.chip.family == "h5"):
-        layout = likely_layout(case, choice.read_as, (*provisioning, *logs.values()))
+        layout = likely_layout(case, choice.read_as, (*provisioning, *logs.values()), any_size=choice.assumed)
         assumed = layout is not None
     chip, layouts = choice.read_as, (layout,) if layout else ()
     good = _board(case.good, case, chip, layouts, logs[id(case.good)])
@@ -331,10 +331,11 @@ def alike(one: MemoryImage, other: MemoryImage) -> bool:
     return equal >= LEAST_ALIKE * content
 
 
-def likely_layout(case: Case, chip: Chip, logs: Sequence[Log]) -> Layout | None:
+def likely_layout(case: Case, chip: Chip, logs: Sequence[Log], *, any_size: bool = False) -> Layout | None:
     """Return the preset on whose slots image headers, trailer magics and the addresses of logs sit; None without any.
 
-    Needs two such marks, or the header of a download that a reader sees alone; of equals the simpler preset.
+    Needs two such marks, or the header of a download that a reader sees alone; of equals the simpler preset. With
+    `any_size` the chip is a mere assumption, and so is its size.
     """
     starts: set[int] = set()
     ends: set[int] = set()
@@ -345,10 +346,12 @@ def likely_layout(case: Case, chip: Chip, logs: Sequence[Log]) -> Layout | None:
     best: tuple[int, int] = (0, 0)
     found: Layout | None = None
     for number, name in enumerate(preset_names() if starts else ()):
-        if chip.flash.size not in (0x100000, 0x200000) or ("-2m-" in name) != (chip.flash.size == 0x200000):
+        if not any_size and (
+            chip.flash.size not in (0x100000, 0x200000) or ("-2m-" in name) != (chip.flash.size == 0x200000)
+        ):
             continue
         try:
-            layout = load_layout(name, chip)
+            layout = load_layout(name, None if any_size else chip)
         except InputError:
             continue
         slots = layout.image_slots
