@@ -278,6 +278,9 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
     if suffix in _SOURCE_SUFFIXES or _SOURCE.search(text[: 1 << 16]):
         return role(Role.NONE, "a source, script or document, not what a board or tool printed")
     log = parse_log(text)
+    # A verbose run with an external loader is the loader's story, whatever else the text is.
+    if log.kind is not LogKind.OPTIONS and log.loader_lines and loader_story(text):
+        return role(Role.LOADER_LOG, "a verbose log")
     match log.kind:
         case LogKind.OPTIONS:
             return role(Role.OPTIONS, "an option listing", also_log=bool(log.banner))
@@ -289,7 +292,7 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
         case LogKind.CONNECTION if ".stldr" in text.lower() and loader_story(text):
             return role(Role.LOADER_LOG, "a log of an external loader that was not used")
         case LogKind.VERBOSE:
-            return role(Role.LOADER_LOG if loader_story(text) else Role.LOG, "a verbose log")
+            return role(Role.LOG, "a verbose log")
         case LogKind.DISCOVERY:
             return role(Role.LOG, "a debug-authentication log")
         case LogKind.BOOT:
