@@ -239,6 +239,11 @@ class Folder:
                     yield event
 
     @property
+    def erased(self) -> bool:
+        """Whether the test came as far as to erase anything."""
+        return any(e["event"] == "erasing" for e in self.events())
+
+    @property
     def unfinished(self) -> bool:
         """Whether sectors may hold something else than the backup."""
         dirty = False

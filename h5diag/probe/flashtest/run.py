@@ -75,7 +75,7 @@ def restore(board: Board, path: str, *, force: bool = False, progress: Progress 
         When the link fails; repeat then.
     """
     folder = Folder(path)
-    if not folder.begun:
+    if not folder.begun or not (folder.erased or force):
         return Restored()
     with folder.alone():
         manifest = folder.manifest()

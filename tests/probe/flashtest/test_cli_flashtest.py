@@ -48,7 +48,7 @@ def test_plan_touches_nothing(capsys, tmp_path):
     plan = json.loads(out)
     assert status == 0
     assert plan["minutes"] > 0
-    assert plan["erase_cycles"] == 27
+    assert plan["erase_cycles"] == 31
     assert plan["rated_cycles"] >= 1000
     assert plan["lost"]
     assert plan["cannot_be_tested"]
@@ -101,6 +101,7 @@ def test_the_document(capsys, tmp_path):
         "swd_hz": [4_000_000, 1_000_000],
         "rounds": 2,
         "power_cycles": 1,
+        "second_path": "core-checksum",
     }
     assert [s["verdict"] for s in d["sectors"]] == ["bad", "good"]
     (fault,) = d["sectors"][0]["faults"]
@@ -156,7 +157,8 @@ def test_kills_at_random_moments():
     rows = []
     soak.kill_runs(5, [0, 1, 2], rows.append)
     assert len(rows) == 3
-    assert all(r["same"] and not r["status"] for r in rows)
+    # 2: the test had ended before the kill came, and a finished one is not put back again.
+    assert all(r["same"] and r["status"] in (0, 2) for r in rows)
 
 
 # ------------------------------------------------------------------------------------------------ as evidence
