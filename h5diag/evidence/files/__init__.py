@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from h5diag.evidence.files.exchange import from_intelhex, to_intelhex
-from h5diag.evidence.files.kind import Kind, tell_kind
+from h5diag.evidence.files.kind import Kind, decode_text, is_text, tell_kind
 from h5diag.evidence.files.reading import read_image, read_text
 from h5diag.evidence.files.sidecar import Sidecar, file_sha256, read_sidecar, sidecar_path, write_sidecar
-from h5diag.evidence.files.text import decode_text, is_text
 from h5diag.evidence.files.views import ByteOrder, parse_memory_text
-from h5diag.evidence.files.writing import write_image
+from h5diag.evidence.files.writing import from_intelhex, to_intelhex, write_image
 
 __all__ = [
     "ByteOrder",

@@ -9,13 +9,11 @@ import numpy as np
 
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, Source
-from h5diag.evidence.files.intel_hex import read_intel_hex
-from h5diag.evidence.files.kind import Kind, read_head, tell_kind
+from h5diag.evidence.files.containers import read_dfu, read_uf2
+from h5diag.evidence.files.kind import Kind, decode_text, read_head, tell_kind
 from h5diag.evidence.files.pieces import MOST_BYTES, without
-from h5diag.evidence.files.s_record import read_s_record
+from h5diag.evidence.files.records import read_intel_hex, read_s_record
 from h5diag.evidence.files.sidecar import Sidecar, file_sha256, read_sidecar, sidecar_path
-from h5diag.evidence.files.text import decode_text
-from h5diag.evidence.files.uf2 import read_dfu, read_uf2
 from h5diag.evidence.files.views import MOST_CHARACTERS, parse_memory_text
 from h5diag.memory import ADDRESS_LIMIT, Bytes, MemoryImage, Origin, Segment, merged
 

@@ -1,21 +1,21 @@
-"""Writing a memory file and its sidecar."""
+"""Writing a memory file and its sidecar, and the exchange with `intelhex.IntelHex`, other programs' type for memory."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from intelhex import IntelHex
 
 from h5diag.errors import InputError
-from h5diag.evidence.files.intel_hex import LIMIT, write_intel_hex
 from h5diag.evidence.files.kind import SUFFIXES, Kind
 from h5diag.evidence.files.pieces import MOST_BYTES
-from h5diag.evidence.files.s_record import write_s_record
+from h5diag.evidence.files.records import LIMIT, write_intel_hex, write_s_record
 from h5diag.evidence.files.sidecar import Sidecar, file_sha256, sidecar_path, write_sidecar
-from h5diag.memory import AddressRange, MemoryImage, subtracted
+from h5diag.memory import AddressRange, MemoryImage, Origin, Segment, subtracted
 
 
 def _elf(image: MemoryImage, stream: BinaryIO) -> None:
@@ -121,3 +121,36 @@ def _write_binary(image: MemoryImage, stream: BinaryIO, span: AddressRange) -> N
         if s is not None:
             stream.write(s.data.data)
             at = s.stop
+
+
+MOST_IN_INTELHEX = 64 << 20
+"""IntelHex keeps a dictionary entry per byte, about 170 bytes of memory each."""
+
+
+def to_intelhex(image: MemoryImage) -> Any:
+    """Return the known bytes as an `intelhex.IntelHex`; gaps stay gaps.
+
+    Raises
+    ------
+    InputError
+        When there are more bytes than that type can reasonably hold.
+    """
+    if image.size > MOST_IN_INTELHEX:
+        raise InputError(
+            f"{image.size} bytes are too many for an IntelHex object, which keeps an entry per byte",
+            source=image.origin.source,
+            advice="crop the image first",
+        )
+    out = IntelHex()
+    for s in image.segments:
+        out.puts(s.start, s.data.tobytes())
+    return out
+
+
+def from_intelhex(ih: Any, *, source: str = "") -> MemoryImage:
+    """Return the bytes of an `intelhex.IntelHex`."""
+    segments = tuple(
+        Segment(start, np.frombuffer(bytes(ih.tobinarray(start=start, end=stop - 1)), np.uint8))
+        for start, stop in ih.segments()
+    )
+    return MemoryImage(segments, origin=Origin(source, "hex"))
