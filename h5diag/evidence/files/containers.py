@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from h5diag.errors import InputError
+from h5diag.evidence.door import read_evidence
 from h5diag.evidence.files.pieces import MOST_BYTES, Overlap, Pieces
+from h5diag.limits import MEMORY
 from h5diag.memory import Bytes, Segment
 
 _BLOCK = np.dtype(
@@ -55,7 +57,7 @@ def read_uf2(path: Path) -> tuple[Segment, ...]:
             place=f"offset 0x{size // 512 * 512:X}",
             advice="the file was cut short; copy it again",
         )
-    blocks = np.fromfile(path, _BLOCK)
+    blocks = np.frombuffer(read_evidence(path, limit=MEMORY).data, _BLOCK)
 
     def refuse(bad: np.ndarray, problem: str, advice: str = "") -> None:
         if bad.any():
@@ -141,7 +143,7 @@ def read_dfu(path: Path) -> tuple[Segment, ...] | Bytes:
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise InputError(f"is larger than {MOST_BYTES >> 20} MiB, too large for any microcontroller", source=str(path))
-    data = path.read_bytes()
+    data = read_evidence(path, limit=MEMORY).data
     if data[-8:-5] != b"UFD" or len(data) < _SUFFIX:
         raise InputError(
             "has no DFU suffix",
