@@ -444,12 +444,19 @@ def read_options(
     return replace(found, sources=tuple(paths)) if len(found.boards) == len(paths) else found
 
 
-def read_log(source: str | os.PathLike[str], *, chip: str = "", layout: LayoutLike = None) -> LogReading:
+def read_log(
+    source: str | os.PathLike[str],
+    *,
+    chip: str = "",
+    layout: LayoutLike = None,
+    elves: Sequence[str | os.PathLike[str]] = (),
+) -> LogReading:
     """Return what a text of STM32CubeProgrammer says: a path, or the text itself; `chip` and `layout` as above."""
     from h5diag.measure.logs import explain_text
 
     slots = layout if isinstance(layout, Layout | None) else os.fspath(layout)
-    return explain_text(text_of(source), chip=chip, layout=slots, source=name_of(source))
+    files = [os.fspath(e) for e in elves]
+    return explain_text(text_of(source), chip=chip, layout=slots, elves=files, source=name_of(source))
 
 
 def load_case(folder: str | os.PathLike[str]) -> Case:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from h5diag.answer import Answer
 from h5diag.chip import IDCODE_AT, Chip, ChipChoice, KnownBy, find_device
-from h5diag.evidence.texts import Log, chip_of, parse_log, parse_registers
+from h5diag.evidence.texts import Log, chip_of, parse_log, parse_registers, printable
 from h5diag.layout import Layout, load_layout
 from h5diag.measure.options import (
     OptionBytes,
@@ -85,7 +86,12 @@ def layout_for(name: str | Path | Layout | None, choice: ChipChoice) -> Layout |
 
 
 def explain_text(
-    text: str, *, chip: str = "", layout: str | Path | Layout | None = None, source: str = ""
+    text: str,
+    *,
+    chip: str = "",
+    layout: str | Path | Layout | None = None,
+    elves: Sequence[str | Path] = (),
+    source: str = "",
 ) -> LogReading:
     """Return what a text says; any text is accepted, and kind UNKNOWN when nothing in it is known.
 
@@ -97,6 +103,8 @@ def explain_text(
         Chip file or family word; empty takes it from the text.
     layout
         Names the slots that were written.
+    elves
+        ELF files of the firmware: they name function and line of the places that a fault dump tells.
     source
         Its name, for a person.
 
@@ -124,10 +132,29 @@ def explain_text(
         (
             *explain_log(log, known, slots, assumed=choice.assumed),
             *explain_words(words, known, assumed=choice.assumed),
+            *_places(log, elves),
         ),
         loader_story(text) if log.loader_lines or "flash loader" in text.lower() else None,
         source,
     )
+
+
+def _places(log: Log, elves: Sequence[str | Path]) -> Iterator[Remark]:
+    """Say which function and line of an ELF file a fault's addresses are in."""
+    if not elves or not log.fault:
+        return
+    from h5diag.measure.firmware.elfmap import read_elf_map, source_line
+
+    for path in elves:
+        names = read_elf_map(path)
+        for what, address in (("the core was", log.fault.pc), ("it would return", log.fault.lr)):
+            if address is None:
+                continue
+            name, offset = names.symbol_at(address & ~1)
+            if name:
+                line = source_line(path, address)
+                at = f" ({printable(line, 120)})" if line else ""
+                yield Remark(f"{what} {'at' if what.endswith('was') else 'to'} {printable(name, 80)}+0x{offset:X}{at}")
 
 
 def _of_flash(address: int, chip: Chip) -> bool:

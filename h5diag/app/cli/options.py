@@ -20,7 +20,10 @@ def _options_arguments(parser: ArgumentParser) -> None:
 
 
 def _log_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="anything that STM32CubeProgrammer printed")
+    parser.add_argument("file", metavar="FILE", help="anything that a programmer, debugger or boot loader printed")
+    parser.add_argument(
+        "--elf", metavar="FILE", action="append", default=[], help="names function and line of a fault; repeatable"
+    )
     _common(parser, "names the slots that were written")
 
 
@@ -39,7 +42,7 @@ def _run_options(arguments: Namespace) -> Result:
 def _run_log(arguments: Namespace) -> Result:
     from h5diag.app.front import read_log
 
-    return result_of(read_log(arguments.file, chip=arguments.chip, layout=arguments.layout))
+    return result_of(read_log(arguments.file, chip=arguments.chip, layout=arguments.layout, elves=arguments.elf))
 
 
 COMMANDS = (

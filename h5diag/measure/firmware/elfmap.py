@@ -69,6 +69,36 @@ def read_elf_map(path: Source) -> ElfMap:
     return ElfMap(tuple(sorted(sections)), tuple(sorted(symbols)))
 
 
+def source_line(path: Source, address: int) -> str:
+    """Return the source line of a code address, as ``file.c:42``; empty when the file has no debug information of it."""
+    file = read_evidence(path, limit=PROGRAM)
+    wanted = address & ~1
+    try:
+        elf = ELFFile(BytesIO(file.data))
+        if not elf.has_dwarf_info():
+            return ""
+        dwarf = elf.get_dwarf_info()
+        for unit in dwarf.iter_CUs():
+            program = dwarf.line_program_for_CU(unit)
+            if program is None:
+                continue
+            before = None
+            for entry in program.get_entries():
+                state = entry.state
+                if state is None:
+                    continue
+                if before is not None and before.address <= wanted < state.address and not before.end_sequence:
+                    # File numbers count from 1 up to DWARF 4, from 0 from DWARF 5 on.
+                    names = program["file_entry"]
+                    index = before.file - (0 if program["version"] >= 5 else 1)
+                    name = names[index].name.decode("utf-8", "replace") if 0 <= index < len(names) else ""
+                    return f"{name}:{before.line}" if name else ""
+                before = None if state.end_sequence else state
+    except ELF_ERRORS:
+        raise InputError("no readable ELF file", source=str(file.path), advice="build or copy it again") from None
+    return ""
+
+
 def _named(name: str, address: int, size: int, loads: list[tuple[int, int, int]]) -> Named:
     shift = next((move for start, stop, move in loads if start <= address < stop), 0)
     return Named(AddressRange(address + shift, address + shift + size), name)

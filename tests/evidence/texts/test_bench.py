@@ -1,7 +1,9 @@
 """Every text of the bench is understood as the table says, through the command line's document."""
 
+import base64
 import importlib.util
 import json
+import zlib
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,34 @@ def test_the_page_is_what_the_tables_make():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (root / "docs" / "texts.md").read_text("utf-8") == module.page(), "run `python docs/make_texts.py`"
+
+
+PUMP = (
+    b"c-rk)&2Jk;6o0cHj#E2}KT_3k1KOa1Qo*ib#}&aSYSO4gRhzVGRe^+r*|pd43h&z5T}K5~;((Aip&mGL;Gf{YiGPI~XCx#JJ%l$i"
+    b"JI-d<11C=VlSebZ_kQ#7W}j{C`{w?mj|m|lpujdzRzHAp5BuJAX4HFNGG7heV166`poX?h9MYzzc9QbVC+NdQ%^J3nm{*`cfdT~z"
+    b"6ev)jK!E}U3KaNXp*(C)8twKMt;zhDzN?piQO%3L|GIen2mE$?bksMuJ9qk>uHCgGZ`!dsw@pSmW_PFC?R0nUus3}L#5+E(3bZpj"
+    b"JY$ss!kmOU-lQY@icVRfPGaaPJ%hSNS*cV*#WgzoNn59#qSHAwW&u(s?-<RBYTPW>NuyM|fvfaDHTsp0Dj!zvZYV7P)rPwp!bDXE"
+    b"t(O~k&VQS~Ml;;Urn2KH<h8Me2V#X0LO=6GFt>;7uzC}8g`T9TSDJeDp-#5+=Du!#qLD2{12(CO?E*nSd1+MF7#FugBUn$Vi1E-U"
+    b"f2;hk+-K^Yds7(1i4!F-iX1<L<J0HnQRf5s{!J?w&KLW`S(JD$tYCK+4asB?xY&=UGbgbe*WZt4;{**(G@R@^QE<Lz1$Ka|zBh{J"
+    b"rghdat;exxjl-Gchf_cF;BXfY<#;$3$ZZ<*o^@iM96mUOQhnuQRc&bN<T|;bw#Wu)lee_DiA{17?10yQR9-a#Q4dnnoVnyG<K~iU"
+    b"SC&zEbt%J35?_&cS>me_zb5gD#H)}ENP|Bw%9(g*PS6?E3@@k8GwT=eiOdr5)sPz*KjoW}|1;oqIC|0suD6})>CM#9Z%gz0()@c@"
+    b"`~)6I{!?}?e!Ln+_*~MvG>SA|>HZ=)ZzXVR1cQMa$2>y^gOqvU2*+viUixv&Jp*s#Bo0u<l6&|ix~S<&rh^@S6(o*}eG>70B1V|x"
+    b"3D|Qliv2k8LLB2RV23k5^pOl_LBOmd&t04ioX82!yjV~_9M6_6*Nwb$!C20x<8kB!OM?4?efadmc9JCW-9>_{{a4)NKOQ_&X<pQL"
+    b"UGy@iIJQ!qn%@7WR3jC6Xr)gptJ8AU>t=N36X}bPS+AdtcT!H*dsouYc9fYzaSwH7&U#NJor}6pa&(_dx?gMjUqaSRC0(@+EQe*?"
+    b"3rY7W>h^N(<vS_fSE&0wC*D{5?&iYYY5??d_9e@IK8{DI`yGu2`@Zmf>7!gtpM}8t_~SpxS+6eXenj2RIl6xUjQ85D"
+)
+"""A program of two functions at 0x08004000 with line information, built by us from nine lines of C."""
+
+
+def test_a_fault_is_placed_in_the_programs_source(capsys, tmp_path):
+    """drain() begins at 0x08004000; its second line is where the level is read."""
+    (tmp_path / "pump.elf").write_bytes(zlib.decompress(base64.b85decode(PUMP)))
+    (tmp_path / "fault.txt").write_text(
+        "HardFault!\nCFSR = 0x00008200\nstacked pc = 0x08004004\nstacked lr = 0x0800FFFF\n"
+    )
+    assert main(["log", str(tmp_path / "fault.txt"), "--elf", str(tmp_path / "pump.elf"), "--json"]) == 0
+    remarks = json.loads(capsys.readouterr().out)["remarks"]
+    assert any("the core was at drain+0x" in r and "pump.c:" in r for r in remarks), remarks
+    assert not any("it would return to " in r and "+0x" in r for r in remarks)
+    (tmp_path / "pump.elf").write_bytes(b"not one")
+    assert main(["log", str(tmp_path / "fault.txt"), "--elf", str(tmp_path / "pump.elf")]) == 2
