@@ -36,6 +36,7 @@ Memory = Any
 
 ChipLike = Chip | str | None
 LayoutLike = Layout | str | os.PathLike[str] | None
+PathLike = str | os.PathLike[str]
 
 
 SAMPLE = "sample:"
@@ -445,18 +446,15 @@ def read_options(
 
 
 def read_log(
-    source: str | os.PathLike[str],
-    *,
-    chip: str = "",
-    layout: LayoutLike = None,
-    elves: Sequence[str | os.PathLike[str]] = (),
+    source: PathLike, *, chip: str = "", layout: LayoutLike = None, elves: Sequence[PathLike] = ()
 ) -> LogReading:
-    """Return what a text of STM32CubeProgrammer says: a path, or the text itself; `chip` and `layout` as above."""
+    """Return what a text of the bench says: a path, or the text itself; ELF files name the places of a fault."""
     from h5diag.measure.logs import explain_text
 
     slots = layout if isinstance(layout, Layout | None) else os.fspath(layout)
-    files = [os.fspath(e) for e in elves]
-    return explain_text(text_of(source), chip=chip, layout=slots, elves=files, source=name_of(source))
+    return explain_text(
+        text_of(source), chip=chip, layout=slots, elves=[*map(os.fspath, elves)], source=name_of(source)
+    )
 
 
 def load_case(folder: str | os.PathLike[str]) -> Case:
