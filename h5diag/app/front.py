@@ -36,7 +36,7 @@ Memory = Any
 
 ChipLike = Chip | str | None
 LayoutLike = Layout | str | os.PathLike[str] | None
-PathLike = str | os.PathLike[str]
+Path_ = str | os.PathLike[str]
 
 
 SAMPLE = "sample:"
@@ -445,16 +445,12 @@ def read_options(
     return replace(found, sources=tuple(paths)) if len(found.boards) == len(paths) else found
 
 
-def read_log(
-    source: PathLike, *, chip: str = "", layout: LayoutLike = None, elves: Sequence[PathLike] = ()
-) -> LogReading:
+def read_log(source: Path_, *, chip: str = "", layout: LayoutLike = None, elves: Sequence[Path_] = ()) -> LogReading:
     """Return what a text of the bench says: a path, or the text itself; ELF files name the places of a fault."""
     from h5diag.measure.logs import explain_text
 
     slots = layout if isinstance(layout, Layout | None) else os.fspath(layout)
-    return explain_text(
-        text_of(source), chip=chip, layout=slots, elves=[*map(os.fspath, elves)], source=name_of(source)
-    )
+    return explain_text(text_of(source), chip=chip, layout=slots, elves=elves, source=name_of(source))
 
 
 def load_case(folder: str | os.PathLike[str]) -> Case:

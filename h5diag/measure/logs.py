@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +91,7 @@ def explain_text(
     *,
     chip: str = "",
     layout: str | Path | Layout | None = None,
-    elves: Sequence[str | Path] = (),
+    elves: Sequence[str | os.PathLike[str]] = (),
     source: str = "",
 ) -> LogReading:
     """Return what a text says; any text is accepted, and kind UNKNOWN when nothing in it is known.
@@ -139,7 +140,7 @@ def explain_text(
     )
 
 
-def _places(log: Log, elves: Sequence[str | Path]) -> Iterator[Remark]:
+def _places(log: Log, elves: Sequence[str | os.PathLike[str]]) -> Iterator[Remark]:
     """Say which function and line of an ELF file a fault's addresses are in."""
     if not elves or not log.fault:
         return
