@@ -36,11 +36,15 @@ class SecondPath:
         The chip, and the side of its flash.
     core
         Computes checksums; None when the core runs no code, or was found unable to.
+    loses_chunks
+        Whether the link was seen to lose whole chunks in a way that no other reading over it shows: then no backup that
+        was read over it, and no comparison with it, can be trusted.
     """
 
     board: Board
     access: Access
     core: ByAlgorithm | None
+    loses_chunks: bool = False
     _compared: bool = False
     _proved: set[Name] = field(default_factory=set)
 
@@ -96,6 +100,7 @@ class SecondPath:
             self._proved.add("core-checksum")
             return ""
         if whole_zero_blocks(data, wrong):
+            self.loses_chunks = True
             return "whole blocks of 64 bytes read zero while the ECC is silent: no array does that, a link does"
         places = np.flatnonzero(wrong)
         for i in places[:: -(-places.size // _MOST_SINGLE) or 1]:
