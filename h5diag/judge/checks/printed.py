@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from h5diag.evidence.texts import Message
@@ -94,13 +95,16 @@ def check_refused_reads(m: Measured) -> tuple[Finding, ...]:
     log = m.suspect.log
     if m.suspect.dump.size or log.discovery.lifecycle:
         return ()
-    words = [e for e in log.messages if "protection" in e.text.lower()]
-    failed = [e for e in log.messages if any(w in e.text.lower() for w in _FAILED)]
+    # A row of an option listing names a protection and refuses nothing.
+    said = [e for e in log.messages if not _ROW.match(e.text)]
+    words = [e for e in said if "protection" in e.text.lower()]
+    failed = [e for e in said if any(w in e.text.lower() for w in _FAILED)]
     if words:
         return (found("refused-by-protection", text=words[0].text, more=_more(failed, words[0].text)),)
     return (found("reads-fail", text=failed[0].text, more=_more(failed, failed[0].text)),) if failed else ()
 
 
+_ROW = re.compile(r"\s*\w{2,20}\s*:\s*0x[0-9A-Fa-f]+\s*\(")
 _FAILED = (
     "data read failed",
     "read flash size",
