@@ -546,7 +546,7 @@ def chunks_zeroed_while_reading(rng: random.Random) -> Scene:
             at = rng.randrange(len(code) // 64) * 64
             read[at : at + 64] = bytes(64)
         reads.append(dump(read, part))
-    return Scene([image(code, base), *reads], ("dump-corrupted",), ("undecided", "suspect"), CELLS)
+    return Scene([image(code, base), *reads], ("dump-corrupted",), ("undecided", "suspect", "sound"), CELLS)
 
 
 @kind
