@@ -685,7 +685,7 @@ def charge_lost(rng: random.Random) -> Scene:
     items = [image(code, base), dump(flash, part)] + ([dump(flash, part)] if rng.random() < 0.7 else [])
     return Scene(
         items,
-        ("worn-cells", "flash-defect"),
+        ("worn-cells", "flash-defect", *([] if len(items) > 2 else [NONE])),
         ("suspect", "undecided"),
         ("torn-write", "not-erased", "other-build"),
         faulty=True,

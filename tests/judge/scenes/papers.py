@@ -164,15 +164,7 @@ def listing(rng: random.Random, part: Part, o: Options) -> str:
                     ("TZEN", f"0x{1 if o.tzen == 0xB4 else 0:X}  (0x0)"),
                 ],
             ),
-            (
-                "Boot Configuration",
-                [("NSBOOTADD0", f"0x{o.nsboot >> 0:X}  (0x{o.nsboot << 7 if part.family == 'l5' else 0x8000000:X})")],
-            ),
-        ]
-    else:
-        level = {0xAA: "Level 0, no protection", 0xCC: "Level 2"}.get(o.rdp, "Level 1, read protection of memories")
-        rows = [
-            ("Read Out Protection", [("RDP", f"0x{o.rdp:X} ({level})")]),
+            ("Boot Configuration", [("NSBOOTADD0", "0x100000  (0x8000000)")]),
             (
                 "User Configuration",
                 [
