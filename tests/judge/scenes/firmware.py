@@ -11,7 +11,24 @@ import struct
 from dataclasses import dataclass, replace
 
 _PUSH, _POP = (0xB510, 0xB570, 0xB5F0, 0xB538), {0xB510: 0xBD10, 0xB570: 0xBD70, 0xB5F0: 0xBDF0, 0xB538: 0xBD38}
-_WORDS = "sensor motor uart overflow timeout calib ready voltage stage update error state link tick flash pump".split()
+_WORDS = [
+    "sensor",
+    "motor",
+    "uart",
+    "overflow",
+    "timeout",
+    "calib",
+    "ready",
+    "voltage",
+    "stage",
+    "update",
+    "error",
+    "state",
+    "link",
+    "tick",
+    "flash",
+    "pump",
+]
 
 
 @dataclass(frozen=True)

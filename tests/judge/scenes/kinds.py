@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .firmware import dated, link, next_build, write_program
-from .papers import PARTS, Options, Part, banner, core_record, listing, programming, test_record
+from .papers import PARTS, Options, Part, banner, core_record, flash_record, listing, programming
 
 NONE = "none"
 CELLS = ("worn-cells", "flash-defect")
@@ -444,9 +444,9 @@ MAGIC = bytes.fromhex("77c295f360d2ef7f3552500f2cb67980")
 @kind
 def install_waits(rng: random.Random) -> Scene:
     part = pick(rng, "h563", "h563", "h563g")
-    s1, n1, s2, n2 = OEMIROT[part.kib]
+    _, n1, s2, n2 = OEMIROT[part.kib]
     boot = link(write_program(rng, 0x12000), part.base | 0x04000000)
-    secure = mcuboot(rng, link(write_program(rng, 9_000), 0x0C000000 + s1 + 0x400), (1, 0, 0), encrypt=True)
+    secure = mcuboot(rng, link(write_program(rng, 9_000), 0x0C000000 + 0x18400), (1, 0, 0), encrypt=True)
     plain = mcuboot(rng, link(write_program(rng, 60_000), 0x08000000 + n1 + 0x400), (1, 0, 0), encrypt=True)
     flash = put(erased(part), part, part.base, boot)
     put(flash, part, part.base + s2, secure)
@@ -474,7 +474,7 @@ def loader_says_not_valid(rng: random.Random) -> Scene:
             "[INF] Starting bootloader\n[INF] Swap type: test\n[ERR] Image in the secondary slot is not valid!\n[ERR] Unable to find bootable image\n",
         )
     )
-    s1, n1, *_ = OEMIROT[2048]
+    _, n1, *_ = OEMIROT[2048]
     flash = put(erased(part), part, part.base, link(write_program(rng, 0x12000), part.base | 0x04000000))
     put(flash, part, part.base + n1, mcuboot(rng, link(write_program(rng, 60_000), 0x08000000 + n1 + 0x400), (1, 2, 0)))
     items = [Item("suspect-uart", text.encode())]
@@ -748,16 +748,16 @@ def proven_by_test(rng: random.Random) -> Scene:
     base, code = app(rng, part)
     flash = put(erased(part), part, base, code)
     start = part.base + 0x2000 * rng.randint(4, 60)
-    record = test_record(rng, start, proven=True, faults=True)
+    record = flash_record(rng, start, proven=True, faults=True)
     items = [Item("suspect-flashtest", record), dump(flash, part), image(code, base), options(rng, part, needed=True)]
     return Scene(items, ("flash-defect",), ("faulty",), ("worn-cells",), faulty=True)
 
 
 @kind
-def test_fails_once(rng: random.Random) -> Scene:
+def one_failure_in_a_test(rng: random.Random) -> Scene:
     part = pick(rng, "h563", "h573")
     start = part.base + 0x2000 * rng.randint(4, 60)
-    record = test_record(rng, start, proven=False, faults=True)
+    record = flash_record(rng, start, proven=False, faults=True)
     return Scene(
         [Item("suspect-flashtest", record), options(rng, part, needed=True)],
         ("flash-defect",),
@@ -768,11 +768,11 @@ def test_fails_once(rng: random.Random) -> Scene:
 
 
 @harmless
-def test_passes(rng: random.Random) -> Scene:
+def flash_test_without_a_fault(rng: random.Random) -> Scene:
     part = pick(rng, "h563", "h573")
     base, code = app(rng, part)
     flash = put(erased(part), part, base, code)
-    record = test_record(rng, part.base + 0x2000 * 8, proven=True, faults=False)
+    record = flash_record(rng, part.base + 0x2000 * 8, proven=True, faults=False)
     return Scene(
         [Item("suspect-flashtest", record), dump(flash, part), image(code, base), options(rng, part)],
         (NONE,),

@@ -98,7 +98,6 @@ def banner(
 
 def listing(rng: random.Random, part: Part, o: Options) -> str:
     rows: list[tuple[str, list[tuple[str, str]]]]
-    sectors = part.size // part.banks // part.sector
     at = lambda bank, n: part.base + bank * part.size // part.banks + n * part.sector  # noqa: E731
     if part.family == "h5":
         rows = [
@@ -165,6 +164,11 @@ def listing(rng: random.Random, part: Part, o: Options) -> str:
                 ],
             ),
             ("Boot Configuration", [("NSBOOTADD0", "0x100000  (0x8000000)")]),
+        ]
+    else:
+        level = {0xAA: "Level 0, no protection", 0xCC: "Level 2"}.get(o.rdp, "Level 1, read protection of memories")
+        rows = [
+            ("Read Out Protection", [("RDP", f"0x{o.rdp:X} ({level})")]),
             (
                 "User Configuration",
                 [
@@ -181,7 +185,6 @@ def listing(rng: random.Random, part: Part, o: Options) -> str:
     text += "[==================================================] 100% \n\n\nOPTION BYTES BANK: 0\n\n"
     for title, fields in rows:
         text += f"   {title}:\n\n" + "".join(f"     {n:<13}: {o.extra.get(n, v)} \n" for n, v in fields) + "\n"
-    assert sectors
     return text
 
 
@@ -244,7 +247,7 @@ def core_record(part: Part, chip: str, pcs: list[int], place: str, *, tzen: int 
     ).encode()
 
 
-def test_record(
+def flash_record(
     rng: random.Random, start: int, *, proven: bool, faults: bool, sectors: int = 4, level: str = "standard"
 ) -> bytes:
     """Return what a flash test saved."""
