@@ -208,3 +208,28 @@ def test_the_hex_view_takes_64_mb(page: Any, lab: Any, artefacts: Path) -> None:
     page.wait_for_function("() => Number(document.querySelector('.h5hex-here')?.dataset.address) === 0x0B000000")
     assert most < 100
     assert paint_ms < 300
+
+
+SLIDE = """
+import h5diag as h5
+
+panel = h5.correlate("sample:founding/good.hex", "sample:founding/suspect-1.hex", layout="oemirot-2m-overwrite").interact()
+panel
+"""
+
+
+def test_one_board_slides_over_the_other_on_a_laptop_screen(page: Any, lab: Any, artefacts: Path) -> None:
+    page.set_viewport_size({"width": 1024, "height": 1200})
+    open_notebook(page, lab, notebook(lab, "slide.ipynb", SLIDE))
+    run_all(page)
+    page.get_by_role("button", name="Best peak").click()
+    page.locator(".h5-status", has_text="At displacement +0xA6000 (secure primary to secure secondary)").wait_for()
+    page.locator(".h5hex-here").wait_for(state="visible")
+    assert here(page) == 0x080BE000
+    head = page.locator(".h5hex-head")
+    assert "reference, slid by +0xA6000" in head.inner_text()
+    box = page.locator(".h5hex-box")
+    box.focus()
+    page.keyboard.press("PageDown")
+    assert abs(head.bounding_box()["y"] - box.bounding_box()["y"]) < 3, "the columns keep their heads"
+    page.screenshot(path=artefacts / "lab-slide.png")
