@@ -14,7 +14,7 @@ from h5diag.measure.locate import Correlation, agreement_at
 from h5diag.memory import MemoryImage
 from h5diag.show.locate import correlation_words, signed
 from h5diag.show.pages import HexPages, one_view
-from h5diag.show.plots import picture
+from h5diag.show.plots import picture, style
 from h5diag.show.plots.live import live
 from h5diag.show.plots.locate import plot_correlation
 from h5diag.show.sheet import Strip, parts_html
@@ -69,7 +69,9 @@ class SlidePanel(widgets.VBox):  # type: ignore[misc]
     def __init__(self, correlation: Correlation) -> None:
         self.model = SlideModel(correlation)
         low, high = correlation.span
-        self.plot = live(plot_correlation(correlation), on_click=lambda x, _: self.model.to_peak(x))
+        axes = plot_correlation(correlation, ax=style.new_axes(7.0, 3.6))  # fits a laptop's notebook whole
+        axes.set_title("Agreement by displacement", loc="left", fontsize=11)
+        self.plot = live(axes, on_click=lambda x, _: self.model.to_peak(x))
         self.slider = widgets.IntSlider(
             min=low // STEP * STEP,
             max=high,

@@ -38,6 +38,7 @@ def live(ax: Axes, *, on_click: Callable[[float, float], None] | None = None) ->
     canvas.footer_visible = True
     canvas.resizable = False
     canvas.toolbar_position = "left"
+    canvas.layout.max_width, canvas.layout.overflow = "100%", "auto"  # a narrow page scrolls, it cuts nothing off
     if on_click is not None:
 
         def clicked(event: Any) -> None:
