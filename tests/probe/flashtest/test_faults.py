@@ -38,7 +38,8 @@ def test_a_sample_of_the_soak(i):
 def test_sound_chips_give_no_finding(i):
     row = soak.run_one(20, i, 500)
     assert not row["bad"]
-    assert row["restored"]
+    # On a link that loses chunks, and with no core to ask, nobody can know that the contents are back.
+    assert row["restored"] is (row["items"] != "zero-chunk")
     assert row["same"]
 
 
@@ -54,7 +55,7 @@ def test_a_stuck_bit_has_its_place_rounds_and_speeds(tmp_path, value, kind):
     (fault,) = only(run(chip, tmp_path / "t", STANDARD)).faults
     assert (fault.kind, fault.address, fault.bit) == (kind, FIRST + 0x124, 21)
     assert fault.rounds == 2
-    assert fault.speeds_hz == (1_000_000, 4_000_000)
+    assert fault.swd_hz == (1_000_000, 4_000_000)
     assert 0 < fault.seen <= fault.chances
 
 
@@ -160,7 +161,7 @@ def test_weakness_that_shows_after_the_power_cycle_only(tmp_path, monkeypatch):
 def test_the_algorithm_in_sram_finds_the_same(tmp_path, item):
     plan = replace(QUICK, way=Way.AUTO)
     results = [run(make_chip(*([item] if item else [])), tmp_path / p.way.value, p) for p in (plan, QUICK)]
-    assert [r.way for r in results] == [Way.ALGORITHM, Way.REGISTERS]
+    assert [r.way for r in results] == [Way.ALGORITHM.value, Way.REGISTERS.value]
     first, second = ([(f.kind, f.address, f.bit) for f in r.faults] for r in results)
     assert first == second
 
@@ -182,7 +183,7 @@ def test_the_algorithm_leaves_sram_and_core_as_they_were(tmp_path):
 def test_without_the_emulator_registers_are_used_and_it_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("h5diag.probe.flashtest.programmer.available", lambda: False)
     result = run(make_chip(), tmp_path / "t", replace(QUICK, way=Way.AUTO))
-    assert result.way is Way.REGISTERS
+    assert result.way == Way.REGISTERS.value
     assert any("emulator" in r for r in result.remarks)
 
 
@@ -194,7 +195,7 @@ def test_a_core_that_runs_nothing(tmp_path, monkeypatch):
     chip = make_chip()
     chip.core.engine = Dead()
     result = run(chip, tmp_path / "t", replace(QUICK, way=Way.AUTO))
-    assert result.way is Way.REGISTERS
+    assert result.way == Way.REGISTERS.value
     assert any("does not run code" in r for r in result.remarks)
 
 
@@ -210,7 +211,7 @@ def test_a_core_that_dies_in_the_middle(tmp_path):
                 chip.core.engine.run = lambda core: (core.regs.__setitem__(0, 0x77), True)[1]
 
         result = flash_test(board, plan, str(tmp_path / "t"), tell=stop)
-    assert result.way is Way.REGISTERS
+    assert result.way == Way.REGISTERS.value
     assert not result.counted("bad")
     assert np.array_equal(chip.state.data, before)
 
