@@ -139,7 +139,8 @@ def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
     known: dict[str, Any] = {
         "done": _done(m, findings),
         "captured": _captured(m),
-        "asked": [b.test for b in branches if b.test and b.open],
+        "asked": [b.test for b in branches if b.test and b.open]
+        + sorted({f.asks for f in findings if f.asks and not f.open_point}),
         "settles": {f.asks for f in findings if f.open_point and f.asks},
     }
     next_test = choose_next_test(verdict, **known)
