@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import resource
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,12 +44,14 @@ from h5diag.measure.firmware import (
     parse_tlvs,
     parse_verify_key,
     vector_table_at,
+    verify,
     verify_image,
 )
 from h5diag.measure.firmware.image import MOST_RECORDS
 from h5diag.measure.firmware.vectors import World
 from h5diag.measure.firmware.verify import decrypt_body, unwrap_image_key
 from h5diag.memory import MemoryImage
+from tests.work import calls
 
 HEADER = bytes.fromhex("3db8f396 00000020 2000 2000 10000000 15000000 01 02 0300 04000000 00000000")
 PROTECTED = bytes.fromhex("0869 20005000 0400 070000004000 0c00 01000000 02 01 0500 09000000a000 0000")
@@ -150,6 +153,27 @@ def test_header_claiming_4_gb() -> None:
     assert boot_states(memory, layout).slots[0].state.value == "differs"
 
 
+@pytest.fixture
+def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes each piece had that was hashed."""
+    sizes: list[int] = []
+
+    class Counting:
+        def __init__(self, make: Callable[[], hashlib._Hash]) -> None:
+            self.hash = make()
+
+        def update(self, part: bytes) -> None:
+            sizes.append(len(part))
+            self.hash.update(part)
+
+        def digest(self) -> bytes:
+            return self.hash.digest()
+
+    counted = {kind: functools.partial(Counting, make) for kind, make in verify._SHA.items()}
+    monkeypatch.setattr(verify, "_SHA", counted)
+    return sizes
+
+
 HOSTILE = ("magics", "nothing-else", "headers", "lone", "tlvs", "shared")
 
 
@@ -186,15 +210,12 @@ def hostile(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_hostile_dumps_take_no_time(kind: str) -> None:
+def test_hostile_dumps_take_no_work(kind: str) -> None:
+    """How long they take is told by benchmarks/firmware_bench.py."""
     memory = MemoryImage.from_bytes(hostile(kind), 0x08000000)
     layout = load_layout("oemirot-2m-overwrite")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    begun = time.process_time()
-    found = examine_images(memory, layout=layout)
-    boot_states(memory, layout, examined=found)
-    took = time.process_time() - begun
-    assert took < 1.0
+    assert calls(lambda: boot_states(memory, layout, examined=examine_images(memory, layout=layout)), 600_000)
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 200
 
 
@@ -465,8 +486,8 @@ def test_flag_values() -> None:
     assert Flag.PRIMARY_ONLY == 2
 
 
-def test_eight_images_cost_less_than_three_hashes_of_the_dump(workshop: Workshop) -> None:
-    """The figure of benchmarks/firmware_bench.py, with the best of several tries on a busy machine."""
+def test_eight_images_are_hashed_once(workshop: Workshop, hashed: list[int]) -> None:
+    """The ratio of times to one hash of the dump is held by benchmarks/firmware_bench.py."""
     slot = 0x40000
     body = np.random.default_rng(2).integers(0, 64, slot - 0x2000, np.uint8).tobytes()
     parts = [
@@ -487,17 +508,4 @@ def test_eight_images_cost_less_than_three_hashes_of_the_dump(workshop: Workshop
     keys = [load_verify_key(workshop.public("ecdsa-p256"))]
     assert [i.verification.signature for i in examine_images(memory, verify_keys=keys)] == [Check.VALID] * 8
     content = memory.segments[0].data
-    ratios = []
-    for _ in range(30):
-        once, work = [], []
-        for _ in range(4):
-            begun = time.process_time()
-            hashlib.sha256(content).digest()
-            once.append(time.process_time() - begun)
-            begun = time.process_time()
-            examine_images(memory, verify_keys=keys)
-            work.append(time.process_time() - begun)
-        ratios.append(min(work) / min(once))
-        if ratios[-1] <= 3.0:
-            break
-    assert min(ratios) <= 5.0  # the benchmark holds it against 3; another processor hashes at another speed
+    assert 0.9 * content.size < sum(hashed) <= content.size

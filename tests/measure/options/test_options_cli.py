@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import time
 
 import pytest
 from cubeprog_texts import (
@@ -20,6 +19,7 @@ from cubeprog_texts import (
 )
 
 from h5diag.app.cli import main
+from tests.work import calls
 
 
 @pytest.fixture
@@ -258,19 +258,20 @@ def test_a_text_too_large_is_refused_unread(command, tmp_path, capsys):
 
 
 def test_noise_is_no_text_and_soon_known(run):
-    noise = os.urandom(4 << 20)
-    begun = time.thread_time()
-    assert run("options", noise)[0] == 2
-    assert document(run, "log", noise)["kind"] == "unknown"
-    assert document(run, "log", bytes(4 << 20) + b"\n1")["kind"] == "unknown"
-    assert time.thread_time() - begun < 6
+    def read_all():
+        noise = os.urandom(4 << 20)
+        assert run("options", noise)[0] == 2
+        assert document(run, "log", noise)["kind"] == "unknown"
+        assert document(run, "log", bytes(4 << 20) + b"\n1")["kind"] == "unknown"
+
+    assert calls(read_all, 6_000_000)
 
 
-def test_a_hundred_thousand_options_take_their_time_once(run):
+def test_a_hundred_thousand_options_are_read_once(run):
     many = h5_listing() + "".join(f"  OPT{i} : 0x1 (x)\n" for i in range(100_000))
-    begun = time.thread_time()
-    d = document(run, "options", many)
-    assert time.thread_time() - begun < 6
+    documents = []
+    assert calls(lambda: documents.append(document(run, "options", many)), 120 * 100_000)
+    (d,) = documents
     assert len(d["options"]) == 1000
     assert "PRODUCT_STATE" in d["options"]
     assert any("more than any chip" in w for w in d["warnings"])
