@@ -159,6 +159,7 @@ def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
     if not rest:
         return []
     size = risen = fallen = 0
+    differing: set[AddressRange] = set()
     for reference in (m.good.judged, *(k.content for k in m.expected)):
         for start, g, s in aligned(reference, m.suspect.judged, m.chip):
             place = m.chip.canonical(start)
@@ -166,15 +167,18 @@ def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
                 here = r.intersection(AddressRange(place, place + g.size))
                 if here.size:
                     one, two = (x[here.start - place : here.stop - place] for x in (g, s))
-                    size += int(np.count_nonzero(one != two))
+                    count = int(np.count_nonzero(one != two))
+                    size += count
+                    differing |= {r} if count else set()
                     risen += int(np.bitwise_count(two & ~one).sum(dtype=np.int64))
                     fallen += int(np.bitwise_count(one & ~two).sum(dtype=np.int64))
         if size:
             break
     if not size:
         return []  # ranges are joined over short gaps; what is left of them is equal
-    sectors = len({a // m.chip.flash.sector_size for r in rest for a in range(r.start, r.stop, 64)})
-    return [found("unexplained-difference", where=rest, bytes=size, sectors=sectors, risen=risen, fallen=fallen)]
+    where = tuple(r for r in rest if r in differing)
+    sectors = len({a // m.chip.flash.sector_size for r in where for a in range(r.start, r.stop, 64)})
+    return [found("unexplained-difference", where=where, bytes=size, sectors=sectors, risen=risen, fallen=fallen)]
 
 
 def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
@@ -298,7 +302,7 @@ def scope_of(m: Measured) -> str:
             f"{size_text(_cells(judged, m))} of {m.name} were compared with {m.good.board.name}"
             f" ({m.chip.title} has {size_text(m.chip.flash.size)} of flash)"
         )
-    said += [f"{size_text(k.seen_bytes)} with {k.name}" for k in m.expected if k.seen_bytes]
+    said += [f"{size_text(k.seen_bytes)} were compared with {k.name}" for k in m.expected if k.seen_bytes]
     if not said:
         said.append("nothing could be compared with a good dump or a known image")
     hidden = merged((*m.suspect.masked, *m.good.masked))

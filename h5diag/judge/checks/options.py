@@ -10,7 +10,7 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.loader.lint import Answer
 from h5diag.measure.options import Agreement, Extent, OptionCheck, Weight, check_options, compare_options
-from h5diag.memory import AddressRange, Segment, subtracted
+from h5diag.memory import AddressRange, Segment, merged, subtracted
 
 
 def check_provisioned_options(m: Measured) -> tuple[Finding, ...]:
@@ -89,7 +89,9 @@ def check_write_protection(m: Measured) -> tuple[Finding, ...]:
         return (found("write-protection-elsewhere", protected=protected, but="where nothing differs"),)
     inside = [c for c in cells if any(p.covers(c) for p in protected)]
     if len(inside) == len(cells) and _fills_groups(m, protected, cells):
-        return (found("write-protection-matches", where=cells, explains=cells, protected=protected),)
+        return (
+            found("write-protection-matches", where=cells, explains=merged((*cells, *protected)), protected=protected),
+        )
     return (found("write-protection-elsewhere", protected=protected, but="but other places differ as well"),)
 
 
