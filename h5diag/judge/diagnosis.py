@@ -204,6 +204,7 @@ def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
         "repeat-flash-test": not made & {"flash-test-fails-short-of-proof", "flash-test-odd"},
         "program-again": not made & {"only-fell", "ecc-error", "ecc-at-backup"},
         "restore": True,
+        "way-back": "way-back" in made or not made & {"state-closed", "lifecycle-closed"},
         "check-the-part": "identity-disagrees" not in made,
     }
     if (m.case.loader or m.case.loader_log) and not m.suspect.board.known:
