@@ -131,11 +131,18 @@ def rows() -> dict[str, Row]:
 
 
 class _Words(string.Formatter):
-    """Fills templates: ``{n:#byte}`` counts, ``{n:size}``, ``{at:hex}``, ``{d:x}``, ``{where:ranges}``, ``{t:First}``."""
+    """Fills templates.
+
+    ``{n:#byte}`` counts, ``{n:?is|are}`` agrees with a count, ``{n:size}``, ``{at:hex}``, ``{d:x}``,
+    ``{where:ranges}``, ``{t:First}``.
+    """
 
     def format_field(self, value: Any, format_spec: str) -> str:
         if format_spec.startswith("#"):
             return count_text(value, *format_spec[1:].split("|"))
+        if format_spec.startswith("?"):
+            one, many = format_spec[1:].split("|")
+            return one if value == 1 else many
         match format_spec:
             case "size":
                 return size_text(value)
@@ -204,7 +211,7 @@ def _units(id: str) -> tuple[tuple[str, str], ...]:
     """Return the names in a row's words that stand for numbers, with their units."""
     out = {}
     for _, name, spec, _ in _WORDS.parse(rows()[id].words):
-        if name and name != "where" and spec not in ("hex", "x", "First"):
+        if name and name != "where" and spec not in ("hex", "x", "First") and not (spec or "").startswith("?"):
             unit = "bytes" if spec == "size" else (spec or "")[1:].split("|")[0] if (spec or "").startswith("#") else ""
             out[name] = {"byte": "bytes", "bit": "bits"}.get(unit, unit if unit == "bytes" else "")
     return tuple(out.items())

@@ -123,7 +123,7 @@ def _finding(id: str, chip: str) -> Paragraph | None:
 
 def _plain(template: str) -> str:
     """Return a template with the names of what is filled in."""
-    return re.sub(r"\{(\w+)[^}]*\}", r"<\1>", template)
+    return re.sub(r"\{(\w+)[^}]*\}", r"<\1>", re.sub(r"\{\w+:\?[^|}]*\|([^}]*)\}", r"\1", template))
 
 
 def _test(id: str, chip: str) -> Paragraph | None:

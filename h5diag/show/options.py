@@ -222,8 +222,8 @@ def _log_document(r: LogReading) -> dict[str, Any]:
         "discovery": _discovery(log.discovery) if log.discovery else None,
         "options": board_document(options)["options"] if options.settings else {},
         "product_state": r.product_state,
-        "errors": [asdict(m) for m in log.errors],
-        "warnings": [asdict(m) for m in log.messages if m.severity != "error"]
+        "errors": [asdict(m) for m in log.complaints if m.severity == "error"],
+        "warnings": [asdict(m) for m in log.complaints if m.severity != "error"]
         + [{"text": w} for w in (options.warnings if options.settings else ())],
         "writes": [
             {
@@ -356,8 +356,10 @@ def _log_sheet(r: LogReading) -> Sheet:
         ("SFSP", b.sfsp_version),
         *b.unknown,
     ]
-    remarks = [x.text + (" [hint]" if x.hint else "") for x in r.remarks] or ["nothing odd in it"]
-    messages = ((str(m.line), m.severity, printable(m.text, 120), m.meaning) for m in log.messages)
+    remarks = [x.text + (" [hint]" if x.hint else "") for x in r.remarks] or (
+        [] if log.complaints else ["nothing odd in it"]
+    )
+    messages = ((str(m.line), m.severity, printable(m.text, 120), m.meaning) for m in log.complaints)
     return sheet(
         head + ".",
         section("", f"Chip: {r.choice.text}" if not r.choice.assumed else None, bullets(remarks)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from textwrap import shorten
 
 from h5diag.judge import BoardDiagnosis, Diagnosis, Status
@@ -27,11 +28,20 @@ _WORDS = {
     Look.MASKED: "not shown",
     Look.UNREADABLE: "unreadable",
 }
-_COMMAND = re.compile(r"\b(?:h5diag [a-z]{1,20}[^,;:]*|STM32_Programmer_CLI [^,;]*)")
+_WORD = r"(?=[^\s,;()\[\]]*[^\sa-z,;()\[\]][\w*\"'])[^\s,;()\[\]]*[\w*\"']|[A-Z0-9](?![\w'])"
+_COMMAND = re.compile(
+    rf"\b(?:h5diag (?:loader )?[a-z]{{1,20}}|STM32_Programmer_CLI)"
+    rf"(?: (?:--(?:plan|json|allow-erase)\b|--?[a-z][\w-]*(?: [a-z]+\b(?![\w.=/:-]))?|>|{_WORD}))+"
+)
+"""A program with what can be typed after it: options and their values, and words that no prose has (names of files,
+numbers, placeholders in capitals). The sentence goes on where a plain word or a bracket stands."""
 
 
-def reply(d: Diagnosis) -> str:
-    """Return an answer of about fifteen lines of Markdown, for the first board of a case."""
+def reply(d: Diagnosis, folder: str = "") -> str:
+    """Return an answer of about fifteen lines of Markdown, for the first board of a case.
+
+    `folder` is where the case lies, for the command to run; empty where it lies in no folder.
+    """
     b = d.first
     lines = [f"**{plain_markdown(b.verdict.summary)}**", ""]
     lines += [f"- {plain_markdown(text)}" for text in _evidence(b)] or [
@@ -42,13 +52,20 @@ def reply(d: Diagnosis) -> str:
         lines += ["", "```text", *strip, "```"]
     t = b.next_test
     kind = f" ({t.kind.word})" if t.id != "none" else ""
-    lines += ["", f"**Next{kind}:** {plain_markdown(t.instruction)}"]
-    if command := _COMMAND.search(t.instruction):
-        lines += ["", f"    {command[0].strip().rstrip('.')}"]
+    here = shlex.quote(folder) if folder else "CASE_DIR"
+    lines += ["", f"**Next{kind}:** {plain_markdown(t.instruction.replace('CASE_DIR', here))}"]
+    if command := runnable(t.instruction):
+        lines += ["", f"    {command.replace('CASE_DIR', here)}"]
     if t.loses:
         lines.append(f"It may lose: {plain_markdown(t.loses)}")
     lines += ["", f"Judged: {plain_markdown(shorten(b.verdict.scope, 300, placeholder=' …'))}"]
     return "\n".join(lines) + "\n"
+
+
+def runnable(instruction: str) -> str:
+    """Return the first command of an instruction and nothing of the sentence around it; empty where it holds none."""
+    found = _COMMAND.search(instruction)
+    return found[0] if found else ""
 
 
 def _evidence(b: BoardDiagnosis) -> list[str]:

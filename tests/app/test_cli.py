@@ -256,7 +256,9 @@ def test_an_unknown_option_points_at_the_help_of_its_own_command(capsys):
 
 def test_help_has_examples_that_can_be_parsed_and_exit_statuses(capsys):
     assert main(["help"]) == 0
-    assert "exit status" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "exit status" in out
+    assert "preflight, access and rehearse" in out
     assert main(["help", "loader", "lint"]) == 0
     assert "usage: h5diag loader lint" in capsys.readouterr().out
     assert main(["help", "nonsense"]) == 2

@@ -145,6 +145,18 @@ def test_an_old_sidecar_never_outlives_its_file(tmp_path):
 # Binary and sidecar ---------------------------------------------------------------------------------------------
 
 
+def test_the_base_of_a_binary_stands_in_its_name(tmp_path):
+    path = tmp_path / "slot_0x0C03A000.bin"
+    path.write_bytes(b"\x01\x02\x03\x04")
+    named = read_image(path)
+    assert named.span.start == 0x0C03_A000
+    assert named.origin.remarks == ("the base address 0x0C03A000 is taken from its name",)
+    assert not named.origin.base_assumed
+    assert read_image(path, base=BASE).span.start == BASE
+    write_sidecar(path, Sidecar(base=0x0C0B_E000))
+    assert read_image(path).span.start == 0x0C0B_E000
+
+
 def test_base_of_a_binary(tmp_path):
     path = tmp_path / "dump.bin"
     path.write_bytes(b"\x01\x02\x03\x04")

@@ -12,9 +12,9 @@ from h5diag.app.front import diagnose
 from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
 from h5diag.judge import causes
-from h5diag.judge.findings import rows
+from h5diag.judge.findings import found, rows
 from h5diag.show.explain import explain, known_ids, with_tips
-from h5diag.show.reply import SIGNS, reply, text_map
+from h5diag.show.reply import SIGNS, reply, text_map, runnable
 from h5diag.show.sheet import parts_html, table
 
 CASES = sorted(p.parent.name for p in data_folder().glob("*/case.toml"))
@@ -78,3 +78,26 @@ def test_a_reply_by_the_command_line(capsys: pytest.CaptureFixture[str]) -> None
     assert "0x0C0BE000" in text
     assert main(["reply", "sample:founding", "--redact"]) == 0
     assert "Next" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("instruction", "command"),
+    [
+        ("Add it: h5diag case CASE_DIR boot_sign.hex (it goes there). More of it helps.", "h5diag case CASE_DIR boot_sign.hex"),
+        ("Read it again: h5diag dump --probe auto --passes 5 --out b-2.hex, then look.", "h5diag dump --probe auto --passes 5 --out b-2.hex"),
+        ("On it: h5diag flashtest --probe auto --range 0x0:0x2000 --plan first, then on.", "h5diag flashtest --probe auto --range 0x0:0x2000 --plan"),
+        ("Then: h5diag loader explain LOG --elf LOADER.stldr", "h5diag loader explain LOG --elf LOADER.stldr"),
+        ("STM32_Programmer_CLI -c port=SWD mode=UR -ob displ.", "STM32_Programmer_CLI -c port=SWD mode=UR -ob displ"),
+        ("Read it, then h5diag case on what it wrote. It is missing.", ""),
+        ("Measure VDD (3.3 V).", ""),
+    ],
+)  # fmt: skip
+def test_only_what_can_be_run_is_the_command(instruction: str, command: str) -> None:
+    assert runnable(instruction) == command
+
+
+def test_a_verb_agrees_with_its_count() -> None:
+    for count, words in ((1, "1 option differs between"), (2, "2 options differ between")):
+        claim = found("options-differ", count=count, text="X", names="X").claim
+        assert words in claim
+    assert "<count> differ between" in explain("options-differ").text

@@ -35,7 +35,11 @@ GROUPS: tuple[str, ...] = (
 
 EXITS = (
     (0, "it ran, whatever the verdict"),
-    (1, "a fault of h5diag, or the chip answered wrongly"),
+    (
+        1,
+        "a fault of h5diag, or the chip answered wrongly; of preflight, access and rehearse: "
+        "any answer but go, open or reopenable",
+    ),
     (2, "bad usage or unreadable input: one line says which file, where in it, and what to do"),
     (3, "the probe or the link failed"),
     (4, "refused for lack of permission"),

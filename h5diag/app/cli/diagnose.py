@@ -78,7 +78,7 @@ def _reply(options: Namespace) -> Result:
 
     with progress_bar("diagnosing") as progress:
         diagnosis = diagnose(options.case, progress=progress)
-    text = reply(diagnosis)
+    text = reply(diagnosis, "" if options.redact or options.case.startswith("sample:") else options.case)
     if options.redact:
         redactor = make_redactor(diagnosis.case)
         text = redactor.document(redactor.text(text))

@@ -16,7 +16,7 @@ from typing import Any
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, is_evidence, read_evidence
 from h5diag.evidence.files import Kind, decode_text, is_text, parse_memory_text, read_image, sidecar_path, tell_kind
-from h5diag.evidence.files.kind import SUFFIXES
+from h5diag.evidence.files.kind import ADDRESS_IN_NAME, SUFFIXES, address_in_name
 from h5diag.evidence.texts import LogKind, parse_log, parse_registers
 from h5diag.limits import TEXT, VIEW
 from h5diag.measure.firmware.image import parse_header
@@ -55,10 +55,6 @@ _KIND_WORDS = (
 _NUMBERED = _words("board pcb unit sample device proto prototype rev no nr nucleo")
 # With 0x in front any address counts. Bare, eight digits are as often a date or a serial number: then it is one of
 # the internal flash, or it ends on a border of 256 bytes, as no date does.
-_ADDRESS = re.compile(
-    r"0x([0-9A-F]{5,8})(?![0-9A-F])|(?:_|-|\.|^)(0[89C][0-9A-F]{6}|[0-9A-F]{6}00)(?![0-9A-F])",
-    re.IGNORECASE,
-)
 _PARTS = re.compile(r"[a-z]+|\d+")
 
 
@@ -100,7 +96,7 @@ def parse_name(path: PurePath) -> Name:
     """Return what the parts of `path`, relative to the folder that was dropped, say."""
     words: list[str] = []
     for part in (*path.parts[:-1][:1], path.name.removesuffix(path.suffix)):  # deeper folders name no boards
-        text = _ADDRESS.sub(" ", part.replace("non-secure", "nonsecure"))
+        text = ADDRESS_IN_NAME.sub(" ", part.replace("non-secure", "nonsecure"))
         words += _PARTS.findall(re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower())
     known = frozenset(words)
     good, suspect = known & GOOD_WORDS, known & SUSPECT_WORDS
@@ -112,7 +108,6 @@ def parse_name(path: PurePath) -> Name:
     if all(len(w) == 1 for w in label):
         label = []  # dump_a and dump_b count reads, and the k of dump_512k is a unit
     number = [f"{a} {b}" for a, b in pairwise(words) if a in _NUMBERED and b.isdigit()]
-    found = _ADDRESS.search(path.name)
     return Name(
         None if bool(good) == bool(suspect) else Side.GOOD if good else Side.SUSPECT,
         " ".join(dict.fromkeys(label)),
@@ -121,7 +116,7 @@ def parse_name(path: PurePath) -> Name:
         bool(known & LATER_WORDS),
         bool(known & _DUMP_WORDS),
         bool(known & _NUMBERED),
-        int(found[1] or found[2], 16) if found else None,
+        address_in_name(path),
     )
 
 

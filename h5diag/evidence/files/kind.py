@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from enum import Enum
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from h5diag.errors import InputError
 
@@ -183,3 +183,16 @@ def is_text(data: bytes) -> bool:
         return False
     text = data.decode("utf-8", "replace")
     return text.count("\ufffd") * 10 <= len(text)
+
+
+ADDRESS_IN_NAME = re.compile(
+    r"0x([0-9A-F]{5,8})(?![0-9A-F])|(?:_|-|\.|^)(0[89C][0-9A-F]{6}|[0-9A-F]{6}00)(?![0-9A-F])",
+    re.IGNORECASE,
+)
+"""A bus address in the name of a file, after ``0x``, or as eight digits of their own."""
+
+
+def address_in_name(path: PurePath) -> int | None:
+    """Return the bus address that a file's name holds, None when it holds none."""
+    found = ADDRESS_IN_NAME.search(path.name)
+    return int(found[1] or found[2], 16) if found else None

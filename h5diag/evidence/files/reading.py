@@ -10,7 +10,7 @@ import numpy as np
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, Source
 from h5diag.evidence.files.containers import read_dfu, read_uf2
-from h5diag.evidence.files.kind import Kind, decode_text, read_head, tell_kind
+from h5diag.evidence.files.kind import Kind, address_in_name, decode_text, read_head, tell_kind
 from h5diag.evidence.files.pieces import MOST_BYTES, without
 from h5diag.evidence.files.records import read_intel_hex, read_s_record
 from h5diag.evidence.files.sidecar import Sidecar, file_sha256, read_sidecar, sidecar_path
@@ -81,7 +81,7 @@ def read_image(path: Source, *, base: int | None = None) -> MemoryImage:
         remarks.append("the file changed after its sidecar was written: the SHA-256 differs")
     holes = merged(unreadable + sidecar.holes)
     segments = without(segments, merged(sidecar.holes + sidecar.unread))
-    assumed = kind is Kind.BIN and base is None and not sidecar.has_base
+    assumed = kind is Kind.BIN and base is None and not sidecar.has_base and address_in_name(path) is None
     origin = Origin(
         str(path), kind.value, sidecar.access, sidecar.mode, sidecar.chip, sidecar.time, tuple(remarks), assumed
     )
@@ -90,7 +90,11 @@ def read_image(path: Source, *, base: int | None = None) -> MemoryImage:
 
 def _placed(data: Bytes, path: Path, base: int | None, sidecar: Sidecar, remarks: list[str]) -> Segment:
     size = int(data.size)
-    if base is None and not sidecar.has_base:
+    named = address_in_name(path)
+    if base is None and not sidecar.has_base and named is not None:
+        base = named
+        remarks.append(f"the base address 0x{named:08X} is taken from its name")
+    elif base is None and not sidecar.has_base:
         remarks.append(
             f"the base address 0x{DEFAULT_BASE:08X} was assumed; give the real one with --base "
             f"or in {sidecar_path(path).name}"

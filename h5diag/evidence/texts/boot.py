@@ -107,6 +107,8 @@ class BootLog:
         How the last start ended: ``started``, ``stopped``, ``rom-loader``, ``waits``; empty when the log does not say.
     starts
         How often it started.
+    complaints
+        Every line that is an error or a warning, by its own mark or by what it means, understood or not.
     """
 
     loader: str = ""
@@ -114,6 +116,7 @@ class BootLog:
     events: tuple[BootEvent, ...] = ()
     ended: str = ""
     starts: int = 0
+    complaints: tuple[BootEvent, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.loader)
@@ -146,6 +149,7 @@ def parse_boot_log(lines: Iterable[Line]) -> BootLog:
     if not any(_MARKS.search(line.low) for line in taken):
         return BootLog()
     events: list[BootEvent] = []
+    complaints: list[BootEvent] = []
     ended, starts, version = "", 0, ""
     for line in taken:
         if len(events) >= MOST:
@@ -153,11 +157,13 @@ def parse_boot_log(lines: Iterable[Line]) -> BootLog:
         level = _LEVEL.match(line.low)
         text = line.low[level.end() :] if level else line.low
         found = next(((m, row) for pattern, row in _compiled() if (m := pattern.search(text))), None)
+        word = next((g for g in level.groups() if g), "") if level else ""
         if found is None:
+            if word and _LEVELS[word[0]] != "info" and len(complaints) < MOST:
+                complaints.append(BootEvent(_LEVELS[word[0]], printable(line.text.strip()), "", line=line.number))
             continue
         m, row = found
         named = {k: v for k, v in m.groupdict().items() if v is not None}
-        word = next((g for g in level.groups() if g), "") if level else ""
         events.append(
             BootEvent(
                 _LEVELS[word[0]] if word else row.level,
@@ -169,13 +175,15 @@ def parse_boot_log(lines: Iterable[Line]) -> BootLog:
                 tuple(named.items()),
             )
         )
+        if events[-1].level != "info" and len(complaints) < MOST:
+            complaints.append(events[-1])
         if text.startswith(("starting boot", "starting bl2", "starting tf-m", "= [sboot] system security check")):
             starts, ended = starts + 1, ""
         ended = row.ends or ended
         version = v[1] if (v := _VERSION.search(text)) else version
     low = " ".join(e.text.lower() for e in events) + " ".join(line.low for line in taken[:200])
     loader = next((name for name, words in _NAMES if any(w in low for w in words)), "boot loader")
-    return BootLog(loader, version, tuple(events), ended, starts)
+    return BootLog(loader, version, tuple(events), ended, starts, tuple(complaints))
 
 
 class _Named(dict[str, str]):

@@ -164,6 +164,15 @@ class Log:
         """The messages that are errors."""
         return tuple(m for m in self.messages if m.severity == "error")
 
+    @property
+    def complaints(self) -> tuple[Message, ...]:
+        """All errors and warnings in the order of the text: those of the tools, and what a boot loader marked as one."""
+        told = {m.line for m in self.messages}
+        boot = (
+            Message(e.level, e.text, e.meaning, e.about, e.line) for e in self.boot.complaints if e.line not in told
+        )
+        return tuple(sorted((*self.messages, *boot), key=lambda m: m.line))
+
 
 def parse_log(text: str) -> Log:
     """Return everything that is understood of the text; kind UNKNOWN when nothing is."""

@@ -183,7 +183,7 @@ def _refusals(told: _Told) -> list[str]:
             out.append("the connection was hot plug: debug authentication needs one under reset or normal")
         if "debugauth=3" in low and "-rst" not in low.split("debugauth=3")[-1]:
             out.append("debugauth=3 locked the debug session: nothing is answered before the next reset")
-        if "access port 1" in low or "core id" in low:
+        if told.state not in (OPEN, None) and ("access port 1" in low or "core id" in low):
             out.append("access port 1 is closed in this product state: that is protection, not a defect")
         if re.search(r"pwd=", low) and "0xb4" in low and "tzen" in low:
             out.append("a password was tried with TrustZone on, which takes a certificate")
@@ -201,12 +201,14 @@ def _by_state(told: _Told, items: tuple[Item, ...], why: list[str]) -> Access:
         text = "LOCKED has no way back for anybody: that is protection, not a defect"
         return Access(LOST, name, "none", (), (), (), (text, *why))
     if state is None:
-        closed = any("access port 1" in w for w in why)
-        text = (
-            "the port is closed, and no text tells the product state" if closed else "no text tells the product state"
+        if any(m.link for log in told.logs for m in log.messages):
+            why.insert(0, "nothing answered on the link: no supply, the cable, reset held, or firmware closed the port")
+        needs = (
+            "a discovery (debugauth=2 over -c port=SWD): it tells state, integrity and permissions",
+            "or a listing of the option bytes (-c port=SWD mode=HOTPLUG ap=1 -ob displ): it tells the product state",
+            "or the same listing under reset (mode=UR): firmware that closes the port does not run then",
         )
-        needs = ("a discovery (debugauth=2 over -c port=SWD): it tells state, integrity and permissions",)
-        return Access(UNKNOWN, "", "", needs, (), (), (text, *why))
+        return Access(UNKNOWN, "", "", needs, (), (), ("no text tells the product state", *why))
     if f"0x{NOT_VALID:x}" in told.integrity and state != PROVISIONING:
         text = (
             f"{name} without valid credentials (integrity 0xf5f5f5f5): no way back. That is protection, not a defect,"

@@ -169,3 +169,22 @@ def test_a_fault_is_placed_in_the_programs_source(capsys, tmp_path):
     assert not any("it would return to " in r and "+0x" in r for r in remarks)
     (tmp_path / "pump.elf").write_bytes(b"not one")
     assert main(["log", str(tmp_path / "fault.txt"), "--elf", str(tmp_path / "pump.elf")]) == 2
+
+
+def test_every_line_that_a_boot_loader_marks_is_an_error_or_a_warning(capsys, tmp_path):
+    text = (
+        "[INF] Starting bootloader\n[WRN] Something that no table knows\n"
+        "[ERR] Image in the primary slot is not valid!\n[ERR] Unable to find bootable image\n"
+    )
+    found = document(capsys, tmp_path, text)
+    assert [m["line"] for m in found["errors"]] == [3, 4]
+    assert [m["line"] for m in found["warnings"]] == [2]
+
+
+@pytest.mark.parametrize(("more", "odd"), [("", False), ("Error: Unable to get core ID\n", True)])
+def test_nothing_odd_is_said_only_where_nothing_is(capsys, tmp_path, more, odd):
+    (tmp_path / "a.txt").write_text("STM32CubeProgrammer v2.18.0\nST-LINK SN  : 0042\nVoltage     : 3.28V\n" + more)
+    assert main(["log", str(tmp_path / "a.txt")]) == 0
+    out = capsys.readouterr().out
+    assert ("nothing odd" in out) is not odd
+    assert ("Errors and warnings" in out) is odd

@@ -221,3 +221,23 @@ def test_the_h503_pair_of_password_and_hash_is_told(tmp_path):
     kinds = {i.name.rsplit("/", 1)[-1]: (i.kind, i.why) for i in read_inventory([top]).items}
     assert kinds["user_password.bin"][0] == kinds["board_password.bin"][0] == kinds["da_password.bin"][0] == "password"
     assert "SHA-256" in kinds["board_password.bin"][1]
+
+
+CONNECT = (
+    "STM32CubeProgrammer v2.18.0\nST-LINK SN  : 0042\nError: Unable to get core ID\nError: No STM32 target found!\n"
+)
+
+
+def test_a_link_that_nothing_answered_on_tells_no_product_state(tmp_path):
+    (tmp_path / "log.txt").write_text(CONNECT, "utf-8")
+    found = access([tmp_path / "log.txt"])
+    assert (found.answer, found.state) == ("unknown", "")
+    assert not any("protection" in w or "is closed" in w for w in found.why)
+    assert any("nothing answered on the link" in w for w in found.why)
+    assert all(any(word in n for n in found.needs) for word in ("discovery", "listing", "under reset"))
+
+
+def test_a_closed_state_that_was_read_is_why_the_port_is_closed(tmp_path):
+    (tmp_path / "log.txt").write_text(CONNECT, "utf-8")
+    (tmp_path / "d.txt").write_text(DISCOVERY.format(state="CLOSED", integrity=GOOD), "utf-8")
+    assert any("access port 1 is closed" in w for w in access([tmp_path]).why)
