@@ -14,7 +14,7 @@ from h5diag.errors import InputError
 from h5diag.judge import causes
 from h5diag.judge.findings import found, rows
 from h5diag.show.explain import explain, known_ids, with_tips
-from h5diag.show.reply import SIGNS, reply, text_map, runnable
+from h5diag.show.reply import SIGNS, reply, runnable, text_map
 from h5diag.show.sheet import parts_html, table
 
 CASES = sorted(p.parent.name for p in data_folder().glob("*/case.toml"))
@@ -83,15 +83,24 @@ def test_a_reply_by_the_command_line(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     ("instruction", "command"),
     [
-        ("Add it: h5diag case CASE_DIR boot_sign.hex (it goes there). More of it helps.", "h5diag case CASE_DIR boot_sign.hex"),
-        ("Read it again: h5diag dump --probe auto --passes 5 --out b-2.hex, then look.", "h5diag dump --probe auto --passes 5 --out b-2.hex"),
-        ("On it: h5diag flashtest --probe auto --range 0x0:0x2000 --plan first, then on.", "h5diag flashtest --probe auto --range 0x0:0x2000 --plan"),
+        (
+            "Add it: h5diag case CASE_DIR boot_sign.hex (it goes there). More of it helps.",
+            "h5diag case CASE_DIR boot_sign.hex",
+        ),
+        (
+            "Read it again: h5diag dump --probe auto --passes 5 --out b-2.hex, then look.",
+            "h5diag dump --probe auto --passes 5 --out b-2.hex",
+        ),
+        (
+            "On it: h5diag flashtest --probe auto --range 0x0:0x2000 --plan first, then on.",
+            "h5diag flashtest --probe auto --range 0x0:0x2000 --plan",
+        ),
         ("Then: h5diag loader explain LOG --elf LOADER.stldr", "h5diag loader explain LOG --elf LOADER.stldr"),
         ("STM32_Programmer_CLI -c port=SWD mode=UR -ob displ.", "STM32_Programmer_CLI -c port=SWD mode=UR -ob displ"),
         ("Read it, then h5diag case on what it wrote. It is missing.", ""),
         ("Measure VDD (3.3 V).", ""),
     ],
-)  # fmt: skip
+)
 def test_only_what_can_be_run_is_the_command(instruction: str, command: str) -> None:
     assert runnable(instruction) == command
 
