@@ -157,6 +157,14 @@ def test_the_base_of_a_binary_stands_in_its_name(tmp_path):
     assert read_image(path).span.start == 0x0C0B_E000
 
 
+@pytest.mark.parametrize("name", ["app_0xDEADBEEF.bin", "app_0x0C03A1B3.bin", "app_0xF0000000.bin", "app.bin"])
+def test_a_checksum_in_a_name_is_no_base(name, tmp_path):
+    path = tmp_path / name
+    path.write_bytes(b"\x01\x02\x03\x04")
+    assert read_image(path).span.start == BASE
+    assert read_image(path).origin.base_assumed
+
+
 def test_base_of_a_binary(tmp_path):
     path = tmp_path / "dump.bin"
     path.write_bytes(b"\x01\x02\x03\x04")

@@ -193,6 +193,9 @@ ADDRESS_IN_NAME = re.compile(
 
 
 def address_in_name(path: PurePath) -> int | None:
-    """Return the bus address that a file's name holds, None when it holds none."""
-    found = ADDRESS_IN_NAME.search(path.name)
-    return int(found[1] or found[2], 16) if found else None
+    """Return the bus address that a file's name holds, None when it holds none.
+
+    A checksum looks the same; no memory is read from within a word, or from where the core's own registers are.
+    """
+    found = (int(m[1] or m[2], 16) for m in ADDRESS_IN_NAME.finditer(path.name))
+    return next((a for a in found if a % 4 == 0 and a < 0xE000_0000), None)
