@@ -53,7 +53,7 @@ def write(answers: list[Answer], start: int, seeds: int) -> None:
         "board (`tests/judge/scenes`): file, tool, boot loader or fault first, then loose files are left out, renamed and",
         "saved in other forms, and `h5diag case` and `h5diag diagnose` are asked. The kinds and their right answers were",
         "written by somebody who had not read the checks; seeds below 100 were looked at while checks were mended, those of",
-        "this table were not run before the code was final.",
+        "this table were not run before the code that is asked was frozen, and nothing was mended for them afterwards.",
         "",
         f"Right {total['ok']} of {len(answers)}, misleading {total['misleading']}, no cause put forward though one should be"
         f" {total['abstains']}, other misses {total['miss']}. Brier score over the causes (status read as a probability)"
