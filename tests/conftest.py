@@ -16,6 +16,9 @@ settings.load_profile("house")
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Texts are wrapped to the terminal's width: the same one wherever the tests run, also in the workers of xdist.
+os.environ["COLUMNS"] = "100"
+
 
 def builder() -> ModuleType:
     """Return the module that builds the search's kernel."""
