@@ -268,24 +268,30 @@ def overlapping(path: Path, address: int, records: Iterator[tuple[Ints, Ints, In
     )
 
 
+def _end_line(records: Records, is_end: npt.NDArray[np.bool_], ended: int, what: str, path: Path) -> int:
+    """Return the line of the record that ends the file, 0 before it came; a record behind it is refused."""
+    ends = np.flatnonzero(is_end)
+    after = int(records.line[0]) if ended else 0
+    if not ended and ends.size:
+        ended = int(records.line[ends[0]])
+        after = int(records.line[ends[0] + 1]) if ends[0] + 1 < is_end.size else 0
+    if after:
+        raise InputError(
+            f"a record follows the {what} record of line {ended}",
+            source=str(path),
+            place=f"line {after}",
+            advice="two files may have been joined; give them one at a time",
+        )
+    return ended
+
+
 def _data_records(path: Path) -> Iterator[tuple[Ints, Ints, Ints, npt.NDArray[np.uint8]]]:
     """Yield line numbers, addresses, counts and bytes of the data records, block by block."""
     base, segmented, ended, last = 0, False, 0, 0
     for records in read_records(path, prefix=1, shortest=5, what="Intel HEX record"):
         last = int(records.line[-1])
         count, kind = _checked(records, path)
-        ends = np.flatnonzero(kind == _END)
-        after = int(records.line[0]) if ended else 0
-        if not ended and ends.size:
-            ended = int(records.line[ends[0]])
-            after = int(records.line[ends[0] + 1]) if ends[0] + 1 < kind.size else 0
-        if after:
-            raise InputError(
-                f"a record follows the end-of-file record of line {ended}",
-                source=str(path),
-                place=f"line {after}",
-                advice="two files may have been joined; give them one at a time",
-            )
+        ended = _end_line(records, kind == _END, ended, "end-of-file", path)
         bases, flags, base, segmented = _bases(records, kind, base, segmented)
         data = kind == _DATA
         chosen = records.select(data)
@@ -394,18 +400,7 @@ def _s_data_records(path: Path) -> Iterator[tuple[Ints, Ints, Ints, npt.NDArray[
     for records in read_records(path, prefix=2, shortest=3, what="S-record"):
         last = int(records.line[-1])
         kind, width = _s_checked(records, path)
-        ends = np.flatnonzero(kind >= 7)
-        after = int(records.line[0]) if ended else 0
-        if not ended and ends.size:
-            ended = int(records.line[ends[0]])
-            after = int(records.line[ends[0] + 1]) if ends[0] + 1 < kind.size else 0
-        if after:
-            raise InputError(
-                f"a record follows the end record of line {ended}",
-                source=str(path),
-                place=f"line {after}",
-                advice="two files may have been joined; give them one at a time",
-            )
+        ended = _end_line(records, kind >= 7, ended, "end", path)
         data = (kind >= 1) & (kind <= 3)
         address = _addresses(records, width)
         running = seen + np.cumsum(data)
