@@ -28,10 +28,10 @@ _WORDS = {
     Look.MASKED: "not shown",
     Look.UNREADABLE: "unreadable",
 }
-_WORD = r"(?=[^\s,;()\[\]]*[^\sa-z,;()\[\]][\w*\"'])[^\s,;()\[\]]*[\w*\"']|[A-Z0-9](?![\w'])"
+_WORD = r"(?=[^\s,;()\[\]]{0,200}[^\sa-z,;()\[\]][\w*\"'])[^\s,;()\[\]]{0,200}[\w*\"']|[A-Z0-9](?![\w'])"
 _COMMAND = re.compile(
     rf"\b(?:h5diag (?:loader )?[a-z]{{1,20}}|STM32_Programmer_CLI)"
-    rf"(?: (?:--(?:plan|json|allow-erase)\b|--?[a-z][\w-]*(?: [a-z]+\b(?![\w=/:-]|\.\w))?|>|{_WORD}))+"
+    rf"(?: (?:--(?:plan|json|allow-erase)\b|--?[a-z][\w-]{{0,40}}(?: [a-z]{{1,40}}\b(?![\w=/:-]|\.\w))?|>|{_WORD})){{1,40}}"
 )
 """A program with what can be typed after it: options and their values, and words that no prose has (names of files,
 numbers, placeholders in capitals). The sentence goes on where a plain word or a bracket stands."""
