@@ -171,9 +171,10 @@ def _values(text: str, names: list[str], source: str, chip: Chip | None) -> tupl
                 raise InputError(first.problem, source=source, place=first.place, advice="name the chip with --chip")
             raise first
         for name in (n for n in names if n in preprocessor.macros):
+            # ST's headers leave the device's own number to the boot loader's flash map, and only ask whether it differs.
             unknown.clear()
             number = int(preprocessor.evalexpr(preprocessor.tokenize(name))[0])
-            if unknown or problems:
+            if (unknown and not name.endswith("_DEVICE_ID")) or problems:
                 what = f"uses {unknown[0]}, which is not defined" if unknown else "is not a number"
                 raise InputError(f"macro {name} {what}", source=source, advice="define it in this header")
             values[name] = number

@@ -73,6 +73,16 @@ def test_slots_on_another_device_do_not_overlap_with_those_inside():
         parse_flash_layout(header.replace("DEVICE_ID (1)", "DEVICE_ID (0)"), chip=U585)
 
 
+def test_a_device_that_only_the_flash_map_numbers_is_the_flash_itself():
+    # ST's own headers: the number stands in another header, and all areas but those outside have its difference.
+    own = "#define FLASH_AREAS_DEVICE_ID (FLASH_DEVICE_ID - FLASH_DEVICE_ID)\n"
+    own += "#define FLASH_AREA_0_DEVICE_ID (FLASH_AREAS_DEVICE_ID)\n"
+    layout = parse_flash_layout(areas(own), chip=H573)
+    assert all(s.device == parse_flash_layout(areas(), chip=H573).slots[0].device for s in layout.slots)
+    with pytest.raises(InputError, match="FLASH_AREA_0_OFFSET uses NOT_THERE"):
+        parse_flash_layout(areas() + "#define FLASH_AREA_0_OFFSET (NOT_THERE)\n", chip=H573)
+
+
 def test_a_first_stage_in_rom_has_no_boot_slot():
     header = areas("#define MCUBOOT_S_DATA_IMAGE_NUMBER 0\n").replace("#define FLASH_AREA_BL2_SIZE (0x14000)\n", "")
     layout = parse_flash_layout(header, chip=H573)
