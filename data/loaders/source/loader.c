@@ -1,11 +1,13 @@
+#if !defined(PROJECT)
 /*
  * A small external loader for STM32CubeProgrammer, at register level: a W25Q128 on OCTOSPI1 of an STM32L5, H5 or U5.
  *
  * It is sample data of h5diag: `build.py` makes the good loaders and, by the switches named BAD_..., loaders that
- * each have one fault. One data line, 3-byte addresses, default pins of no board in particular.
- *
- * No start-up code, no interrupts, no libraries: the programmer calls the entry points directly, with 1 KiB of stack.
+ * each have one fault. `h5diag loader new` writes it with the switches resolved and PROJECT set. One data line, 3-byte
+ * addresses.
  */
+#endif
+/* No start-up code, no interrupts, no libraries: the programmer calls the entry points directly, with 1 KiB of stack. */
 #include <stdint.h>
 
 #if defined(CHIP_L5)
@@ -36,8 +38,14 @@
 #error "say -DCHIP_L5, -DCHIP_H5 or -DCHIP_U5"
 #endif
 
+#if defined(SECURE)
+/* With TrustZone on, the peripherals at their secure addresses. No tool of ST has confirmed it for a loader. */
+#define REG(address) (*(volatile uint32_t *)((address) + 0x10000000u))
+#define REG8(address) (*(volatile uint8_t *)((address) + 0x10000000u))
+#else
 #define REG(address) (*(volatile uint32_t *)(address))
 #define REG8(address) (*(volatile uint8_t *)(address))
+#endif
 #define CR REG(OCTOSPI + 0x000)
 #define DCR1 REG(OCTOSPI + 0x008)
 #define DCR2 REG(OCTOSPI + 0x00C)
@@ -58,11 +66,30 @@
 #define ONE_LINE_ADDRESS (1u << 8 | 2u << 12)
 #define ONE_LINE_DATA (1u << 24)
 
+#if defined(PROJECT)
+/*
+ * YOUR MEMORY: size, sector and page from its data sheet. Commands are those of a serial NOR with 3-byte addresses:
+ * 0x06 write enable, 0x05 status, 0x20 erase sector, 0xC7 erase all, 0x02 program, 0x03 read. Above 16 MiB it takes
+ * the commands with 4-byte addresses.
+ */
+#endif
 #define MEMORY_START 0x90000000u
 #define MEMORY_SIZE 0x01000000u
 #define SECTOR 0x1000u
 #define PAGE 0x100u
 #define PATIENCE 200000u
+
+#if defined(PROJECT)
+/*
+ * YOUR BOARD: the pins of the memory as port, number, alternate function, from schematic and data sheet, such as
+ * {'B', 2, 9}. The first row stays the end of the list until you fill it in: without pins no memory answers on a real
+ * board, and the dry run does not see that.
+ */
+#define GPIO 0x42020000u
+static const uint8_t PINS[][3] = {
+    {0, 0, 0},
+};
+#endif
 
 struct StorageInfo {
     char DeviceName[100];
@@ -84,12 +111,24 @@ __attribute__((used, section(".text.info")))
 __attribute__((used, section(".info")))
 #endif
 const struct StorageInfo StorageInfo = {
+#if defined(PROJECT)
+    "W25Q128 on my board",                 /* DeviceName, 100 bytes */
+    3,                                     /* DeviceType: NOR flash */
+    MEMORY_START,                          /* DeviceStartAddress */
+    MEMORY_SIZE,                           /* DeviceSize */
+    PAGE,                                  /* PageSize */
+    0xFF,                                  /* EraseValue */
+    {{MEMORY_SIZE / SECTOR, SECTOR}, {0, 0}}, /* number and size of sectors, ended by 0, 0 */
+#else
     "h5diag sample W25Q128", 3, MEMORY_START, MEMORY_SIZE, PAGE, 0xFF, {{MEMORY_SIZE / SECTOR, SECTOR}, {0, 0}},
+#endif
 };
 #endif
 
+#if !defined(PROJECT)
 /* In the image, not in .bss: nobody clears .bss for a loader. */
 static uint32_t calls __attribute__((section(".data"))) = 0;
+#endif
 
 #if defined(BAD_DIRTY_BSS)
 static uint32_t started; /* taken for 0 at the first call */
@@ -168,6 +207,7 @@ static int write_enable(void)
     return command(0x06);
 }
 
+#if !defined(PROJECT)
 static int memory_mapped(void)
 {
     CR = 1u;
@@ -177,6 +217,7 @@ static int memory_mapped(void)
     CR = MODE(3) | 1u;
     return 1;
 }
+#endif
 
 #if defined(BAD_NO_THUMB_BIT)
 /* An entry written in assembler, without .thumb_func: its symbol lacks bit 0. */
@@ -185,9 +226,24 @@ __asm__(".text\n.global Init\nInit: b start");
 int start(void) __attribute__((used));
 #endif
 
+#if defined(PROJECT)
+static void connect_pins(void)
+{
+    for (uint32_t i = 0; i < sizeof PINS / sizeof PINS[0] && PINS[i][0]; i++) {
+        uint32_t port = GPIO + (PINS[i][0] - 'A') * 0x400u, n = PINS[i][1], half = port + 0x20u + n / 8u * 4u;
+        REG(port + 0x08u) |= 3u << n * 2u;                                                /* OSPEEDR: fastest */
+        REG(half) = (REG(half) & ~(15u << n % 8u * 4u)) | (uint32_t)PINS[i][2] << n % 8u * 4u; /* AFRL, AFRH */
+        REG(port) = (REG(port) & ~(3u << n * 2u)) | 2u << n * 2u;                         /* MODER: alternate */
+    }
+}
+
+/* Before every operation: nothing may rest on an earlier call. 1 is success, 0 failure, here and below. */
+#endif
 int Init(void)
 {
+#if !defined(PROJECT)
     calls++;
+#endif
 #if defined(BAD_DIRTY_BSS)
     if (started > 1)
         return 0;
@@ -203,7 +259,13 @@ int Init(void)
 #endif
     REG(RCC_CR) |= HSI_ON;
     for (uint32_t i = 0; i < PATIENCE && !(REG(RCC_CR) & HSI_READY); i++) { }
+#if defined(PROJECT)
+    REG(GPIO_ENABLE) |= 0xFFu; /* ports A to H */
+    (void)REG(GPIO_ENABLE);
+    connect_pins();
+#else
     REG(GPIO_ENABLE) |= 0xFFu;
+#endif
     REG(OCTOSPI_ENABLE) |= OCTOSPI_BIT;
     (void)REG(OCTOSPI_ENABLE);
     quit_memory_mapped();
@@ -219,6 +281,9 @@ int Init(void)
 #endif
 }
 
+#if defined(PROJECT)
+/* `end` lies within the last sector. */
+#endif
 int SectorErase(uint32_t start, uint32_t end)
 {
     quit_memory_mapped();
@@ -257,10 +322,20 @@ static int program(uint32_t address, uint32_t size, const uint8_t *data)
     CCR = ONE_LINE_INSTRUCTION | ONE_LINE_ADDRESS | ONE_LINE_DATA;
     IR = 0x02;
     AR = address;
+#if defined(PROJECT)
+    for (uint32_t i = 0, left = PATIENCE; i < size; i++) {
+        while (!(SR & SR_FTF)) {
+            if (!left--)
+                return 0;
+        }
+        DR8 = data[i];
+    }
+#else
     for (uint32_t i = 0; i < size; i++) {
         while (!(SR & SR_FTF)) { }
         DR8 = data[i];
     }
+#endif
     return finished() && ready();
 }
 
@@ -286,19 +361,34 @@ int Write(uint32_t address, uint32_t size, uint8_t *buffer)
 }
 
 #if !defined(WITHOUT_READ)
+#if defined(PROJECT)
+/* Without Read the programmer reads the window itself, and Init and Write would have to leave it memory-mapped. */
+#endif
 int Read(uint32_t address, uint32_t size, uint8_t *buffer)
 {
+#if !defined(PROJECT)
     (void)memory_mapped;
+#endif
     quit_memory_mapped();
     CR = MODE(1) | 1u;
     DLR = size - 1;
     CCR = ONE_LINE_INSTRUCTION | ONE_LINE_ADDRESS | ONE_LINE_DATA;
     IR = 0x03;
     AR = address - MEMORY_START;
+#if defined(PROJECT)
+    for (uint32_t i = 0, left = PATIENCE; i < size; i++) {
+        while (!(SR & (SR_FTF | SR_TCF))) {
+            if (!left--)
+                return 0;
+        }
+        buffer[i] = DR8;
+    }
+#else
     for (uint32_t i = 0; i < size; i++) {
         while (!(SR & (SR_FTF | SR_TCF))) { }
         buffer[i] = DR8;
     }
+#endif
     FCR = SR_TCF;
     return 1;
 }

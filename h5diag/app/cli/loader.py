@@ -1,4 +1,4 @@
-"""``h5diag loader``: lint an external loader, explain a verbosity-3 log, run a loader dry."""
+"""``h5diag loader``: lint an external loader, explain a verbosity-3 log, run a loader dry, begin one."""
 
 from __future__ import annotations
 
@@ -71,10 +71,24 @@ def _run(options: Namespace) -> Result:
     return result_of(run)
 
 
+def _new_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--chip", metavar="NAME", required=True, help="the chip or its family: stm32h563zi, h5, u575")
+    parser.add_argument("--trustzone", action="store_true", help="for a chip with TrustZone on (TZEN)")
+    parser.add_argument("--out", metavar="DIR", default="", help="where; default CHIP-loader; nothing is overwritten")
+
+
+def _new(options: Namespace) -> Result:
+    from h5diag.app.loader_project import new_loader
+
+    folder = options.out or f"{options.chip}-loader"
+    files = [str(p) for p in new_loader(options.chip, folder, trustzone=options.trustzone)]
+    return Result({"files": files}, f"{folder}: {', '.join(Path(f).name for f in files)}\nnext: make -C {folder} check")
+
+
 COMMANDS = (
     Command(
         "loader",
-        "external loaders: lint the file, explain the log, run it dry",
+        "external loaders: lint the file, explain the log, run it dry, begin a new one",
         commands=(
             Command(
                 "lint",
@@ -96,6 +110,13 @@ COMMANDS = (
                 _run_arguments,
                 _run,
                 examples=("h5diag loader run my.stldr --chip l5 --tz on --trace mine.txt",),
+            ),
+            Command(
+                "new",
+                "write a minimal external loader that builds, passes lint and dry run",
+                _new_arguments,
+                _new,
+                examples=("h5diag loader new --chip h563 --out my-loader", "h5diag loader new --chip l5 --trustzone"),
             ),
         ),
     ),

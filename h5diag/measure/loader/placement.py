@@ -53,12 +53,14 @@ class Window:
 class Family:
     """A family that the table knows, or one chip of it.
 
-    `ram` and `windows` are (start, size) in bytes, non-secure addresses. `first_sram` is the size of the first SRAM of
-    a chip that was named, 0 when only the family is known; then `ram` is that of its largest part.
+    `ram` and `windows` are (start, size) in bytes, non-secure addresses; `octospi` the device IDs whose OCTOSPI1 is
+    known. `first_sram` is the size of the first SRAM of a chip that was named, 0 when only the family is known; then
+    `ram` is that of its largest part.
     """
 
     name: str
     dev_ids: tuple[int, ...]
+    octospi: tuple[int, ...]
     ram: tuple[int, int]
     windows: tuple[tuple[int, int], ...]
     first_sram: int = 0
@@ -103,7 +105,13 @@ def _table() -> tuple[tuple[Base, ...], tuple[Window, ...], tuple[Family, ...]]:
         ),
         tuple(Window(w["family"], w["tz"], w["size"], w["hint"], tuple(w["sources"])) for w in raw["window"]),
         tuple(
-            Family(f["name"], tuple(f["dev_ids"]), (f["ram"][0], f["ram"][1]), tuple((a, n) for a, n in f["windows"]))
+            Family(
+                f["name"],
+                tuple(f["dev_ids"]),
+                tuple(f["octospi"]),
+                (f["ram"][0], f["ram"][1]),
+                tuple((a, n) for a, n in f["windows"]),
+            )
             for f in raw["family"]
         ),
     )
