@@ -154,7 +154,7 @@ def _size(window: Window) -> str:
 
 
 def _makefile(chip: str, name: str, tz: str) -> str:
-    return f"""# make: the loader.   make check: h5diag's lint and dry run of it (the dry run wants: pip install 'h5diag[dryrun]').
+    return f"""# make: the loader.   make check: h5diag's lint and dry run of it (which wants 'h5diag[dryrun]').
 CC     := arm-none-eabi-gcc
 CFLAGS := -mcpu=cortex-m33 -mthumb -mfloat-abi=soft -Os -std=c11 -Wall -Wextra -Werror -ffreestanding -fno-common
 LDFLAGS := -nostdlib -Wl,-T,loader.ld,-z,max-page-size=4,--no-warn-rwx-segments,--strip-debug,--build-id=none
@@ -177,7 +177,7 @@ def _readme(chip: str, name: str, trustzone: bool, base: Base, limits: tuple[Win
         "the whole contract (breakpoint at the base, image behind it, 1020 bytes of stack, the address of the buffer): "
         "it is what published logs show, no document of ST describes it",
         *((f"the base 0x{base.address:08X}: one report",) if base.hint else ()),
-        *((f"the limit of 0x{w.size:X} bytes: one report" for w in limits if w.hint)),
+        *(f"the limit of 0x{w.size:X} bytes: one report" for w in limits if w.hint),
         *(("the secure addresses of the peripherals",) if trustzone else ()),
         "that an image linked here is downloaded by your version of the programmer: only its log (-vb 3) shows it",
     ]

@@ -46,7 +46,9 @@ def test_the_linker_script_keeps_to_base_and_size(chip: str) -> None:
     for trustzone in (False, True):
         texts = project(chip, trustzone=trustzone)
         assert set(texts) == FILES
-        start, size = (int(n, 16) for n in re.search(r"ORIGIN = (0x\w+), LENGTH = (0x\w+)", texts["loader.ld"]).groups())
+        start, size = (
+            int(n, 16) for n in re.search(r"ORIGIN = (0x\w+), LENGTH = (0x\w+)", texts["loader.ld"]).groups()
+        )
         expected = {"h5": 0x20003004, "u5": 0x20000004, "l5": 0x20018004 if trustzone else 0x20000004}
         of = family(chip)
         assert start == expected[of.name]
