@@ -39,8 +39,14 @@ _MODES = (
 """The macros that the boot loader itself is compiled with, in the order in which they count."""
 
 
-_ST_ONLY = {"FLASH_AREA_BEGIN_OFFSET", "MCUBOOT_S_DATA_IMAGE_NUMBER", "MCUBOOT_USE_HASH_REF"}
+_ST_ONLY = {"MCUBOOT_APP_IMAGE_NUMBER", "MCUBOOT_S_DATA_IMAGE_NUMBER", "MCUBOOT_USE_HASH_REF"}
 """Macros of the headers that come with ST's own boot loader, which TF-M's do not have."""
+
+_ST_UNLESS_TFM = {"FLASH_AREA_BEGIN_OFFSET", "MCUBOOT_EXT_LOADER", "MCUBOOT_PRIMARY_ONLY"}
+"""ST's older headers have no more than these; TF-M's STM32 ports may have them as well."""
+
+_FLASH_DEVICE = 100
+"""``FLASH_DEVICE_ID`` where the header leaves it to the flash map. Ref: STM32CubeL5 flash_map.h; areas use differences."""
 
 _AREA_SIZE = tuple(f"FLASH_AREA_{i}_SIZE" for i in range(8))
 _NAMES = (
@@ -57,6 +63,7 @@ _NAMES = (
     "MCUBOOT_IMAGE_NUMBER",
     *_AREA_SIZE,
     *(f"FLASH_AREA_{i}_{what}" for i in range(8) for what in ("OFFSET", "DEVICE_ID")),
+    *(f"FLASH_DEVICE_ID_{i}" for i in range(8)),
 )
 """The macros that are read; `docs/layouts.md` lists them."""
 
@@ -80,7 +87,17 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
     InputError
         Naming the macro that is missing or cannot be evaluated, or the line of the header that is wrong.
     """
+    inside = re.search(r'#[ \t]*include[ \t]*[<"]([^">\n]{0,80}flash_layout[^">\n]{0,40})[">]', text)
+    if inside and not re.search(r"#[ \t]*define[ \t]+FLASH_AREA_0_OFFSET\b", text):
+        raise InputError("names regions, not slots", source=source, advice=f"give the {inside[1]} that it includes")
     defined, values = _values(text, list(_NAMES), source, chip)
+
+    if "FLASH_AREA_0_OFFSET" not in values:
+        raise InputError(
+            "macro FLASH_AREA_0_OFFSET is not defined",
+            source=source,
+            advice="is this the boot loader's flash_layout.h?",
+        )
 
     def value(name: str, default: int = -1) -> int:
         number = values.get(name, default)
@@ -95,8 +112,8 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
     total, sector = value("FLASH_TOTAL_SIZE", 0), value("FLASH_AREA_IMAGE_SECTOR_SIZE", 0)
     remarks = []
     if chip is None:
-        chip = chip_with_flash(total, sector)
-        remarks.append(f"the chip is taken for {chip.title} by FLASH_TOTAL_SIZE and the sector size; --chip names it")
+        chip = chip_with_flash(total, sector, text=text)
+        remarks.append(f"the chip is taken for {chip.title}, by what the header names and its size; --chip names it")
     elif total not in (0, chip.flash.size):
         remarks.append(
             f"the header is for a flash of {size_text(total)}, {chip.title} has {size_text(chip.flash.size)}:"
@@ -104,7 +121,7 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
         )
     base = chip.flash.base
     one_image = value("MCUBOOT_APP_IMAGE_NUMBER", value("MCUBOOT_IMAGE_NUMBER", 1 + (value(_AREA_SIZE[1], 0) > 0))) == 1
-    boot_size = value("FLASH_AREA_BL2_SIZE", 0 if "FLASH_AREA_0_OFFSET" in values else -1)
+    boot_size = value("FLASH_AREA_BL2_SIZE", 0)
     boot = value("FLASH_AREA_BL2_OFFSET", 0)
     scratch_size = value("FLASH_AREA_SCRATCH_SIZE", 0)
     mode = next((m for macro, m in _MODES if macro in defined), None)
@@ -117,7 +134,7 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
     primary = value("FLASH_AREA_0_OFFSET")
     secure_stop = primary + value("FLASH_S_PARTITION_SIZE", value("FLASH_AREA_0_SIZE"))
     if not boot_size:
-        remarks.append("the header names no boot loader in the user flash: the first boot stage stands in the ROM")
+        remarks.append("the header names no boot loader in the user flash: the first boot stage may stand in the ROM")
     try:
         slots = [
             Slot("boot", None, Role.BOOT, Security.SECURE, AddressRange(base + boot, base + boot + boot_size)),
@@ -131,20 +148,27 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
         ]
         for i in range(8):
             offset, size = value(f"FLASH_AREA_{i}_OFFSET", 0), value(_AREA_SIZE[i], 0)
-            if not size:
+            # Where areas have numbers, one without is only a size to compute with. Ref: ST's OEMIROT_FIRST_BOOT_STAGE.
+            if not size or ("FLASH_AREA_0_ID" in defined and f"FLASH_AREA_{i}_ID" not in defined):
                 continue
             slot = area_slot(i, offset, size, base, one_image or not chip.trustzone)
-            device = value(f"FLASH_AREA_{i}_DEVICE_ID", 0)
-            if device not in (0, value("FLASH_DEVICE_ID", 0)):
+            # The boot loader's flash map takes the second name where there is one. Ref: TF-M low_level_device.c
+            device = value(f"FLASH_DEVICE_ID_{i}", value(f"FLASH_AREA_{i}_DEVICE_ID", 0))
+            if device not in (0, value("FLASH_DEVICE_ID", _FLASH_DEVICE)):
                 slot = replace(slot, range=AddressRange(offset, offset + size), device=f"device {device}")
                 remarks.append(
                     f"slot '{slot}' lies in another memory (device {device}), which a dump of the flash lacks"
                 )
+            elif slot.role is Role.SECONDARY and total == chip.flash.size and not chip.flash_range.covers(slot.range):
+                remarks.append(f"slot '{slot}' ({slot.range}) leaves the flash that the header itself names: left out")
+                continue
             slots.append(slot)
         hidden_stop = value("FLASH_BL2_HDP_END", scratch + scratch_size - 1) + 1 if boot_size else 0
         secure = AddressRange(base, base + secure_stop if chip.trustzone else base)
-        tfm = any(name.startswith("TFM_") for name in defined)
-        loader = Loader.ST if defined & _ST_ONLY else Loader.UPSTREAM if tfm else None
+        # ST's own headers name their counters so as well.
+        tfm = re.search(r"\bTFM_(?!NV_COUNTERS)[A-Z]{2}", text)
+        st = defined & (_ST_ONLY if tfm else _ST_ONLY | _ST_UNLESS_TFM)
+        loader = Loader.ST if st else Loader.UPSTREAM if tfm else None
         hidden = AddressRange(base, base + hidden_stop)
         return Layout(source, chip, mode, tuple(slots), secure, hidden, source, loader, tuple(remarks))
     except ValueError as error:
@@ -160,9 +184,11 @@ def _values(text: str, names: list[str], source: str, chip: Chip | None) -> tupl
     problems, unknown = preprocessor.problems, preprocessor.unknown
     values, name = {}, ""
     try:
-        # The compiler's command line names the part; a header may ask for it.
+        # The compiler's command line names the part (the name without package and size); a header may ask for it.
         if chip is not None:
-            preprocessor.define(f"{chip.name[:9].upper()}xx 1")
+            preprocessor.define(f"{chip.name[:-2].upper()}xx 1")
+        if not re.search(r"#\s*define\s+FLASH_DEVICE_ID\b", text):
+            preprocessor.define(f"FLASH_DEVICE_ID {_FLASH_DEVICE}")
         preprocessor.parse(_CAST.sub("", text), source)
         preprocessor.write(io.StringIO())
         if problems:

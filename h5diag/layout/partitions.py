@@ -59,7 +59,7 @@ def parse_devicetree(text: str, *, source: str, chip: Chip | None = None) -> Lay
     InputError
         When there is no such node, or a number in it cannot be evaluated.
     """
-    text = re.sub(r"/\*.*?\*/|//[^\n]*", " ", text, flags=re.DOTALL)
+    whole, text = text, re.sub(r"/\*.*?\*/|//[^\n]*", " ", text, flags=re.DOTALL)
     found: dict[str, _Partition] = {}
     total = 0
     path: list[tuple[str, str]] = []  # name and own properties of the open nodes
@@ -84,15 +84,17 @@ def parse_devicetree(text: str, *, source: str, chip: Chip | None = None) -> Lay
                 printed = re.search(r'label\s*=\s*"([^"]+)"', own)
                 key = label if label in _NAMES else printed[1] if printed else label
                 found[key] = _Partition(key, offset, size, _memory([n for n, _ in path]))
-            elif reg and re.search(r'"(?:soc-nv-flash|st,stm32[\w-]*flash)', own):
+            elif reg and re.search(r'"[\w,-]*nv-flash"', own):
                 total = _cells(reg[1], source, name)[1]
     if not any(_NAMES.get(n, (0, None))[1] is Role.PRIMARY for n in found):
+        included = re.findall(r'#include\s+"([^"\n]{1,80})"', whole)[:3]
+        names = f" (it includes {', '.join(included)})" if included else ""
         raise InputError(
             "holds no fixed-partitions node with a slot0_partition",
             source=source,
-            advice="give the file that names the partitions",
+            advice=f"give the file that names the partitions{names}, or the build's zephyr.dts",
         )
-    return _layout(list(found.values()), source, chip, total)
+    return _layout(list(found.values()), source, chip, total, whole)
 
 
 def _label(name: str) -> str:
@@ -168,10 +170,10 @@ def parse_partition_manager(text: str, *, source: str, chip: Chip | None = None)
     return _layout(parts, source, chip, 0)
 
 
-def _layout(parts: list[_Partition], source: str, chip: Chip | None, total: int) -> Layout:
+def _layout(parts: list[_Partition], source: str, chip: Chip | None, total: int, text: str = "") -> Layout:
     remarks = []
     if chip is None:
-        chip = chip_with_flash(total)
+        chip = chip_with_flash(total, text=text)
         remarks.append(f"the chip is taken for {chip.title}; --chip names it")
     slots = []
     for p in parts:

@@ -9,6 +9,7 @@ Inc/flash_layout.h`` (areas 4, 0, 1, 5, 2, 3, 6, 7 follow each other from the en
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 from msgspec.structs import replace
@@ -76,32 +77,46 @@ def preset(name: str, chip: Chip | None = None) -> Layout:
         raise InputError(f"the layout does not fit the chip: {error}", source=name) from None
 
 
-def chip_with_flash(size: int, sector: int = 0) -> Chip:
-    """Return the default chip when its flash has `size` bytes (or `size` is 0), else the first that has.
+def chip_with_flash(size: int, sector: int = 0, *, text: str = "") -> Chip:
+    """Return the chip that a layout is for: the one that its text names, else one by its size.
 
     Parameters
     ----------
     size
-        Bytes of flash; a size that no chip file knows gives the default chip with two equal banks of that size in all.
+        Bytes of flash, 0 when the layout does not say; a size that no chip file knows gives the default chip with two
+        equal banks of that size in all.
     sector
-        Erase unit that a layout counts in, 0 when it does not say: 4 or 2 KiB is an STM32L5.
+        Erase unit that a layout counts in, 0 when it does not say: 4 or 2 KiB is an STM32L5 or U3.
+    text
+        The layout's own text. One part (``STM32H573xx``, ``st/h5/stm32h563Xi.dtsi``) or family in it is taken.
 
     Raises
     ------
     InputError
         When no chip can have that size: not two banks of whole sectors, or above 16 MiB.
     """
-    families = ("l5",) if sector in (0x800, 0x1000) else ("h5", "u5")
+    names = r"(?:stm32|nucleo[-_]|\bb[-_])(wba\d\d|[a-z]\d[0-9a-z]\d)"  # parts, and boards that are named by theirs
+    parts = {m.lower() for m in re.findall(names, text, re.IGNORECASE)}
+    families = {m.lower() for m in re.findall(r"stm32(wba|[a-z]\d)", text, re.IGNORECASE)}
     chips = [load_chip(name) for name in (DEFAULT_CHIP, *chip_names())]
-    for family in families:
-        for chip in chips:
-            if chip.family == family and size in (0, chip.flash.size):
-                return chip
+    fits = [c for c in chips if size in (0, c.flash.size)]
+    for wanted in parts if len(parts) == 1 else ():
+        if found := [c for c in fits if c.name.startswith(f"stm32{wanted}")]:
+            return max(found, key=_usual)
+    small = sector in (0x800, 0x1000)
+    usual = ("l5", "u3") if small else ("h5", "u5")
+    for wanted in (*(families if len(families) == 1 else ()), *usual):
+        if found := [c for c in fits if c.family == wanted]:
+            return max(found, key=_usual)
     chip = chips[0]
     if size % (2 * chip.flash.sector_size) or not 0 < size <= 1 << 24:
         raise InputError(f"a flash of {size:#x} bytes is none of an STM32H5", advice="name the chip with --chip")
     flash = replace(chip.flash, size=size, bank_size=size // 2, ref="flash_layout.h")
     return replace(chip, name=f"stm32h5-{size // 1024}k", title=f"an STM32H5 with {size // 1024} KiB", flash=flash)
+
+
+def _usual(chip: Chip) -> tuple[bool, int]:
+    return chip.name == DEFAULT_CHIP, chip.flash.size
 
 
 def compose(

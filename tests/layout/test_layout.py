@@ -157,8 +157,8 @@ def test_slots_that_overlap_or_leave_the_flash_are_refused():
                 "#define FLASH_AREA_1_OFFSET FLASH_AREA_0_OFFSET",
             )
         )
-    with pytest.raises(InputError, match="leaves the flash"):
-        parse_flash_layout(HEADER.replace("(0xA0000)", "(0x1A0000)"))
+    with pytest.raises(InputError, match=r"'non-secure primary'.*leaves the flash"):
+        parse_flash_layout(HEADER.replace("(0xA0000)", "(0x1F0000)"))
 
 
 def test_a_name_that_is_nothing_is_one_line_with_the_presets():

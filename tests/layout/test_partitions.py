@@ -253,3 +253,124 @@ def test_a_wrong_toml_names_the_key(tmp_path, old, new, said):
     assert old in OWN
     with pytest.raises(InputError, match=said):
         load_layout(written(tmp_path, "own.toml", OWN.replace(old, new)), H573)
+
+
+def test_a_device_that_the_flash_map_numbers_is_the_chips_own_where_only_differences_stand():
+    inside = areas("#define FLASH_AREA_0_DEVICE_ID (FLASH_DEVICE_ID - FLASH_DEVICE_ID)\n")
+    assert all(s.device is None for s in parse_flash_layout(inside, chip=H573).slots)
+    own = areas("#define FLASH_DEVICE_ID 7\n#define FLASH_AREA_0_DEVICE_ID (FLASH_DEVICE_ID)\n")
+    assert all(s.device is None for s in parse_flash_layout(own, chip=H573).slots)
+
+
+@pytest.mark.parametrize("name", ["FLASH_DEVICE_ID_2", "FLASH_AREA_2_DEVICE_ID"])
+def test_either_name_of_an_areas_device_puts_it_outside(name):
+    header = areas(f"#define OCTO (FLASH_DEVICE_ID + 1)\n#define {name} (OCTO)\n").replace("(0x34000)", "(0x0)")
+    secondary = next(s for s in parse_flash_layout(header, chip=U585).slots if s.role is Role.SECONDARY)
+    assert (secondary.device, secondary.range.start) == ("device 101", 0)
+
+
+def test_the_part_macro_has_all_letters_of_the_family():
+    header = areas('#ifndef STM32WBA65xx\n#error "unknown part"\n#endif\n')
+    assert parse_flash_layout(header, chip=load_chip("stm32wba65ri")).image_slots
+
+
+def test_a_header_of_regions_names_the_header_of_slots():
+    regions = '#include "my_flash_layout.h"\n#ifndef BOOT\n#error "no"\n#endif\n#define CODE (FLASH_AREA_0_OFFSET)\n'
+    with pytest.raises(InputError, match=r"regions, not slots; give the my_flash_layout\.h"):
+        parse_flash_layout(regions, chip=H573)
+
+
+def test_where_areas_have_numbers_one_without_is_no_slot():
+    header = areas("#define FLASH_AREA_0_ID (1)\n#define FLASH_AREA_1_OFFSET 0\n#define FLASH_AREA_1_SIZE 0x90000\n")
+    assert "boot" in starts(parse_flash_layout(header + "#define FLASH_AREA_2_ID (2)\n", chip=H573))
+    with pytest.raises(InputError, match="overlap"):
+        parse_flash_layout(header + "#define FLASH_AREA_1_ID (2)\n", chip=H573)
+
+
+def test_a_download_slot_behind_the_flash_that_the_header_names_is_left_out_and_said():
+    header = areas().replace("(0x34000)", "(0x1FF000)")
+    layout = parse_flash_layout(header, chip=H573)
+    assert not any(s.role is Role.SECONDARY for s in layout.slots)
+    assert any("leaves the flash that the header itself names" in r for r in layout.remarks)
+    with pytest.raises(InputError, match="leaves the flash"):
+        parse_flash_layout(header, chip=load_chip("stm32h563zg"))
+
+
+@pytest.mark.parametrize(
+    ("macros", "loader"),
+    [
+        ("#define TFM_HAL_PROGRAM_UNIT 16\n#define FLASH_AREA_BEGIN_OFFSET 0\n", Loader.UPSTREAM),
+        ("#define TFM_NV_COUNTERS_SIZE 16\n#define MCUBOOT_EXT_LOADER\n#define DEV TFM_Driver_FLASH0\n", Loader.ST),
+        ("#if defined(TFM_COMPATIBILITY)\n#endif\n#define MCUBOOT_USE_HASH_REF\n", Loader.ST),
+        ("#define TFM_NV_COUNTERS_SIZE 16\n", None),
+    ],
+)
+def test_whose_boot_loader_a_header_is_for(macros, loader):
+    assert parse_flash_layout(areas(macros), chip=H573).loader is loader
+
+
+@pytest.mark.parametrize(
+    ("text", "total", "sector", "name"),
+    [
+        ("/* for stm32h573i_dk */\n", "0x200000", "0x2000", "stm32h573ii"),
+        ("/* stm32wba65i-dk */\n", "0x200000", "0x2000", "stm32wba65ri"),
+        ("/* nucleo_l552ze_q, same as in stm32l552xx.h */\n", "0x80000", "0x1000", "stm32l552ze"),
+        ("#if defined(STM32U575xx)\n#elif defined(STM32U585xx)\n#endif\n", "0x200000", "0x2000", "stm32u575zi"),
+        ("/* for an STM32L476 */\n", "0x200000", "0x2000", "stm32h563zi"),
+    ],
+)
+def test_the_chip_is_taken_by_what_the_header_names(text, total, sector, name):
+    layout = parse_flash_layout(areas(text, total=total, sector=sector))
+    assert layout.chip.name == name
+    assert any("--chip" in r for r in layout.remarks)
+
+
+MERGED = """
+/dts-v1/;
+/ {
+    compatible = "st,stm32u585-board";
+    soc {
+        flash: flash-controller@40022000 {
+            compatible = "st,stm32-flash-controller", "st,stm32u5-flash-controller";
+            reg = < 0x40022000 0x400 >;
+            flash0: flash@8000000 {
+                compatible = "st,stm32-nv-flash", "soc-nv-flash";
+                reg = < 0x8000000 0x200000 >;
+                partitions {
+                    ranges;
+                    boot_partition: partition@0 {
+                        compatible = "zephyr,mapped-partition";
+                        reg = < 0x0 0x10000 >;
+                    };
+                    slot0_partition: partition@10000 { label = "image-0"; reg = < 0x10000 0x20000 >; };
+                    slot0_ns_partition: partition@30000 { reg = < 0x30000 0x40000 >; };
+                };
+            };
+        };
+        octospi1: spi@420d1400 {
+            nor: flash@0 {
+                reg = < 0x0 0x4000000 >;
+                partitions { slot1_partition: partition@0 { reg = < 0x0 0x20000 >; }; };
+            };
+        };
+    };
+};
+"""
+
+
+def test_the_builds_merged_devicetree_gives_chip_slots_and_the_other_memory(tmp_path):
+    layout = load_layout(written(tmp_path, "zephyr.dts", MERGED))
+    assert (layout.chip.name, layout.chip.flash.size) == ("stm32u585ai", 0x200000)
+    assert starts(layout) == {
+        "boot": 0x08000000,
+        "image 0 primary": 0x08010000,
+        "image 1 primary": 0x08030000,
+        "image 0 secondary": 0,
+    }
+    assert {s.name for s in layout.slots if s.device} == {"image 0 secondary"}
+
+
+def test_a_devicetree_without_partitions_names_what_it_includes(tmp_path):
+    path = written(tmp_path, "board.dts", '/dts-v1/;\n#include "board-common.dtsi"\n/ { model = "b"; };\n')
+    with pytest.raises(InputError, match=r"includes board-common\.dtsi\), or the build's zephyr\.dts"):
+        load_layout(path)
