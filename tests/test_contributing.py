@@ -101,7 +101,8 @@ MEASURE = (
 
 def test_a_finding_and_a_cause(copy: Path) -> None:
     judge = copy / "judge"
-    append(judge / "causes.toml", '[gremlins]\nprior = -12\ntext = "gremlins"\nplain = "Small, and fond of boards."\n')
+    words = 'name = "gremlins"\ntext = "gremlins"\nplain = "Small, and fond of boards."\nmeans = "Feed them."\n'
+    append(judge / "causes.toml", f"[gremlins]\nprior = -12\n{words}")
     append(
         judge / "findings.toml",
         '[made-up]\nwords = "The marking has {count:#letter}."\npoints = "neither"\nmoves = { gremlins = 3 }\n',

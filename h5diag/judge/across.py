@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from h5diag.answer import Answer
-from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis, deviations
+from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis
 from h5diag.judge.findings import Finding, found
+from h5diag.judge.measured import deviations
 from h5diag.judge.weighing import Status, VerdictWord
 from h5diag.memory import AddressRange, MemoryImage, merged
 from h5diag.text import count_text

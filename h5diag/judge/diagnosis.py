@@ -14,7 +14,7 @@ from h5diag.case.case import Case
 from h5diag.judge.checks import CHECKS
 from h5diag.judge.checks.slots import ON_LAYOUT, Branch, why_not_installed
 from h5diag.judge.findings import Finding, found
-from h5diag.judge.measured import Measured, measure
+from h5diag.judge.measured import Measured, deviations, measure
 from h5diag.judge.next_test import NextTest, choose_next_test, known_tests, rank_tests
 from h5diag.judge.weighing import Verdict, VerdictWord, weigh
 from h5diag.measure.compare import aligned
@@ -80,18 +80,6 @@ class Diagnosis(Answer):
         return written
 
 
-def deviations(m: Measured) -> tuple[AddressRange, ...]:
-    """Return the canonical ranges in which the suspect deviates from the good dump or from a known image.
-
-    Masked ranges are left out. A file of which little stands in place deviates as a whole; one that is only an
-    alternative to another file at the same addresses does not deviate.
-    """
-    ranges = list(m.difference.ranges)
-    for k in m.expected:
-        ranges += k.difference.ranges if k.in_place else k.ranges if k.seen_bytes else ()
-    return merged(m.canonical(ranges))
-
-
 _WORST = (VerdictWord.FAULTY, VerdictWord.SUSPECT, VerdictWord.UNDECIDED, VerdictWord.SOUND)
 
 
@@ -136,19 +124,36 @@ def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
     findings += _unexplained(m, findings) + coverage(m)
     verdict = weigh(findings, scope=scope_of(m))
     branches = why_not_installed(m, findings)
+    done, captured, quiet = _done(m, findings), _captured(m), silent(m, findings)
+    able = {
+        t.id for t in known_tests() if t.id not in done and not (quiet and t.answers) and set(t.needs) <= {*captured}
+    }
+    # A finding that asks for several tests means the first that is still to be made, and can be.
+    asks = [(f, t) for f in findings if (t := next((t for t in f.asks.split() if t in able), ""))]
     known: dict[str, Any] = {
-        "done": _done(m, findings),
-        "captured": _captured(m),
-        "asked": [b.test for b in branches if b.test and b.open]
-        + sorted({f.asks for f in findings if f.asks and not f.open_point}),
-        "settles": {f.asks for f in findings if f.open_point and f.asks},
+        "done": done,
+        "captured": captured,
+        "asked": [b.test for b in branches if b.test and b.open] + sorted({t for f, t in asks if not f.open_point}),
+        "settles": {t for f, t in asks if f.open_point},
+        "silent": quiet,
     }
     next_test = choose_next_test(verdict, **known)
     tested = m.suspect.board.flashtest
     if tested is not None and tested.restored is False:
         next_test = next(t for t in known_tests() if t.id == "restore")  # nothing comes before the user's own flash
-    more = tuple(_filled(t, m) for t in rank_tests(verdict, **known)[1:4])
-    return BoardDiagnosis(m, tuple(findings), verdict, _filled(next_test, m), more, branches)
+    place = _place(m, verdict, findings)
+    more = tuple(_filled(t, m, place) for t in rank_tests(verdict, **known)[1:4])
+    return BoardDiagnosis(m, tuple(findings), verdict, _filled(next_test, m, place), more, branches)
+
+
+_SILENT = frozenset({"no-core-answers", "all-zero-no-supply", "state-closed", "lifecycle-closed", "port-refused"})
+"""Findings of a board that answers no probe, as long as nothing of its flash was read."""
+
+
+def silent(m: Measured, findings: Sequence[Finding]) -> bool:
+    """Tell whether the board answers no probe, so that nothing can be read from it now."""
+    made = {f.id for f in findings}
+    return "all-zero-no-supply" in made or (not m.suspect.dump.size and bool(made & _SILENT))
 
 
 def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
@@ -185,7 +190,8 @@ def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
     """Return the ids of tests whose outcome the evidence holds, or that have no place in this case."""
     b, made = m.suspect.board, {f.id for f in findings}
     done = {
-        "programming-log": bool(m.provisioning) or not m.layouts,
+        "programming-log": bool(m.provisioning)
+        or not (m.layouts or any("programming-log" in f.asks.split() for f in findings)),
         "file-bases": bool(m.known),
         "give-layout": (bool(m.layouts) and not m.layout_assumed) or not made & {"options-differ", "layout-assumed"},
         "read-options": bool(m.suspect.options.settings),
@@ -202,7 +208,7 @@ def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
         "reset-and-watch": bool(b.uart),
         "flash-test": b.flashtest is not None,
         "repeat-flash-test": not made & {"flash-test-fails-short-of-proof", "flash-test-odd"},
-        "program-again": not made & {"only-fell", "ecc-error", "ecc-at-backup"},
+        "program-again": not (m.known or made & {"only-fell", "ecc-error", "ecc-at-backup"}),
         "restore": True,
         "way-back": "way-back" in made or not made & {"state-closed", "lifecycle-closed"},
         "check-the-part": "identity-disagrees" not in made,
@@ -232,12 +238,23 @@ def _captured(m: Measured) -> tuple[str, ...]:
     return tuple(words)
 
 
-def _filled(test: NextTest, m: Measured) -> NextTest:
+MOST_SECTORS = 4
+"""A test that erases, or takes long, is proposed for so many sectors of the place in question at first."""
+
+
+def _place(m: Measured, verdict: Verdict, findings: Sequence[Finding]) -> AddressRange:
+    """Return whole sectors at the place in question: of the leading cause's findings, else of the first deviation."""
+    size, told = m.chip.flash.sector_size, {f.id: f for f in findings}
+    moves = [told.get(x.finding) for h in verdict.leading for x in h.moves if x.decibans > 0]
+    places = [r for f in moves if f is not None for r in f.where] or list(deviations(m)) or [m.chip.flash_range]
+    first = m.canonical([places[0]])[0]
+    start = first.start - first.start % size
+    return AddressRange(start, min(-(-first.stop // size) * size, start + MOST_SECTORS * size))
+
+
+def _filled(test: NextTest, m: Measured, place: AddressRange) -> NextTest:
     """Fill the case's addresses into the instruction."""
-    chip_fault = next(iter(deviations(m)), m.chip.flash_range)
-    size = m.chip.flash.sector_size
-    start, stop = chip_fault.start - chip_fault.start % size, -(-chip_fault.stop // size) * size
-    text = test.instruction.replace("{start}", f"0x{start:08X}").replace("{stop}", f"0x{stop:08X}")
+    text = test.instruction.replace("{start}", f"0x{place.start:08X}").replace("{stop}", f"0x{place.stop:08X}")
     return replace(test, instruction=text)
 
 

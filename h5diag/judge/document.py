@@ -76,6 +76,7 @@ def _hypothesis(h: Hypothesis) -> dict[str, Any]:
         "status": h.status.value,
         "cause": h.cause.text,
         "plain": h.cause.plain,
+        "means": h.cause.means,
         "evidence": [m.text for m in h.moves],
         "score_decibans": h.score,
         "prior_decibans": h.cause.prior,

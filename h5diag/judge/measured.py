@@ -576,6 +576,18 @@ def _loader(case: Case, suspect: BoardFacts) -> LoaderFacts:
     )
 
 
+def deviations(m: Measured) -> tuple[AddressRange, ...]:
+    """Return the canonical ranges in which the suspect deviates from the good dump or from a known image.
+
+    Masked ranges are left out. A file of which little stands in place deviates as a whole; one that is only an
+    alternative to another file at the same addresses does not deviate.
+    """
+    ranges = list(m.difference.ranges)
+    for k in m.expected:
+        ranges += k.difference.ranges if k.in_place else k.ranges if k.seen_bytes else ()
+    return merged(m.canonical(ranges))
+
+
 def content_bytes(image: MemoryImage) -> int:
     """Return how many bytes of an image are neither 0x00 nor 0xFF."""
     return reduce(lambda n, s: n + int(np.count_nonzero((s.data != 0) & (s.data != 0xFF))), image.segments, 0)

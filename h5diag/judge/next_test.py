@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
 from importlib import resources
@@ -51,6 +51,8 @@ class NextTest:
         What to do, with the exact command or menu entry.
     loses
         What it may destroy; empty for a read-only test.
+    answers
+        True when the board has to answer a probe for it.
     """
 
     id: str
@@ -62,6 +64,7 @@ class NextTest:
     tells: str
     instruction: str
     loses: str
+    answers: bool = False
 
 
 NOTHING = NextTest(
@@ -69,18 +72,19 @@ NOTHING = NextTest(
 )
 """Stands where nothing is left to separate."""
 
-PROVED = NextTest(
-    "none",
-    TestClass.READ_ONLY,
-    0,
-    False,
-    (),
-    (),
-    "the flash test is proof",
-    "No further test is needed: keep the flash test's result with the part for the claim, and replace the chip.",
-    "",
+PROVED = replace(
+    NOTHING,
+    tells="the flash test is proof",
+    instruction="No further test is needed: keep the flash test's result with the part for the claim, and replace the chip.",
 )
 """Stands where the chip is proved to be faulty."""
+
+SOUND = replace(
+    NOTHING,
+    instruction="Nothing of the flash is left to test. Does the board not do what it should all the same? Then look where"
+    " its core is, without a reset: h5diag info --probe auto --json > info.json, and add it: h5diag case CASE_DIR info.json",
+)
+"""Stands where all that was compared is as it should be and no evidence speaks for anything else."""
 
 
 @lru_cache(maxsize=1)
@@ -99,6 +103,7 @@ def known_tests() -> tuple[NextTest, ...]:
             str(row["tells"]),
             str(row["instruction"]),
             str(row.get("loses", "")),
+            bool(row.get("answers", False)),
         )
         for id, row in raw["tests"].items()
     ]
@@ -112,12 +117,21 @@ def choose_next_test(
     captured: Collection[str],
     settles: Collection[str] = (),
     asked: Sequence[str] = (),
+    silent: bool = False,
 ) -> NextTest:
-    """Return the first of `rank_tests`; `NOTHING` when there is none, `PROVED` when the chip is proved faulty."""
+    """Return the first of `rank_tests`; where there is none, what is left to do.
+
+    That is `PROVED` when the chip is proved faulty, what a supported cause means for the person at the bench, `SOUND`
+    when all is as it should be, else `NOTHING`.
+    """
     if verdict.word is VerdictWord.FAULTY:
         return PROVED
-    ranked = rank_tests(verdict, done=done, captured=captured, settles=settles, asked=asked)
-    return ranked[0] if ranked else NOTHING
+    if ranked := rank_tests(verdict, done=done, captured=captured, settles=settles, asked=asked, silent=silent):
+        return ranked[0]
+    supported = verdict.of(Status.SUPPORTED)
+    if supported:
+        return replace(NOTHING, instruction=f"Nothing is left to find out from here. {supported[0].cause.means}")
+    return SOUND if verdict.word is VerdictWord.SOUND else NOTHING
 
 
 def rank_tests(
@@ -127,6 +141,7 @@ def rank_tests(
     captured: Collection[str],
     settles: Collection[str] = (),
     asked: Sequence[str] = (),
+    silent: bool = False,
 ) -> tuple[NextTest, ...]:
     """Return the tests that are worth doing, best first.
 
@@ -143,13 +158,16 @@ def rank_tests(
         Ids of the tests that settle an open point; they come first within their class.
     asked
         Ids of tests that other findings ask for, most wanted first.
+    silent
+        True when the board answers no probe: what needs an answer is not proposed.
     """
     if verdict.word is VerdictWord.FAULTY:
         return ()
     wanted = _worth(verdict)
-    tiers: dict[bool, list[tuple[tuple[int, bool, bool, float], NextTest]]] = {True: [], False: []}
+    leading = {h.id for h in verdict.leading}
+    tiers: dict[bool, list[tuple[tuple[int, bool, bool, bool, float], NextTest]]] = {True: [], False: []}
     for test in known_tests():
-        if test.id in done or not set(test.needs) <= set(captured):
+        if test.id in done or not set(test.needs) <= set(captured) or (silent and test.answers):
             continue
         gain = sum(wanted.get(h, 0.0) for h in test.separates)
         wished = test.id in asked or test.id in settles or any(h in _open(verdict) for h in test.separates)
@@ -158,11 +176,12 @@ def rank_tests(
         if test.id in settles:
             gain += 20.0
         if gain > 0:
-            tiers[wished].append(
-                ((int(test.kind), test.buys, test.id not in settles, -gain / (test.minutes + 2)), test)
-            )
-    # What nobody tested is worth a look only where nothing that is open can be settled.
-    return tuple(test for _, test in sorted(tiers[True] or tiers[False], key=lambda row: row[0]))
+            open_point, ours = test.id in settles, bool(leading & set(test.separates))
+            rank = (int(test.kind), test.buys, not open_point, not (open_point and ours), -gain / (test.minutes + 2))
+            tiers[wished].append((rank, test))
+    # What nobody tested is worth a look only where nothing that is open can be settled, and nothing is found yet.
+    found = verdict.word is VerdictWord.SOUND or bool(verdict.of(Status.SUPPORTED))
+    return tuple(test for _, test in sorted(tiers[True] or ([] if found else tiers[False]), key=lambda row: row[0]))
 
 
 def _open(verdict: Verdict) -> set[str]:

@@ -40,27 +40,31 @@ class VerdictWord(Enum):
 class Cause:
     """A row of the table: a hypothesis before any evidence.
 
-    `prior` is in decibans. `plain` explains the cause to somebody who does not know boot loaders.
+    `prior` is in decibans. `name` is a few words for lists, `text` a clause. `plain` explains the cause to somebody who
+    does not know boot loaders; `means` says what to do about it.
     `sign_of_chip` marks causes that lie in the chip's own cells. `proof` are the findings without which it is never
     `supported`, whatever else adds up.
     """
 
     id: str
+    name: str
     text: str
     prior: int
     plain: str
+    means: str
     sign_of_chip: bool
     proof: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A finding that moved a hypothesis: by how much, and in which words."""
+    """A finding that moved a hypothesis: by how much, in which words, and within which limits."""
 
     finding: str
     text: str
     decibans: int
     hint: bool
+    limits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,11 @@ class Verdict:
                 return h
         raise KeyError(id)
 
+    @property
+    def leading(self) -> tuple[Hypothesis, ...]:
+        """The causes that the answer puts forward: the supported ones, else the likeliest that evidence speaks for."""
+        return _leading(self.hypotheses)
+
     def of(self, status: Status) -> tuple[Hypothesis, ...]:
         """Return the hypotheses of one status, strongest first."""
         return tuple(h for h in self.hypotheses if h.status is status)
@@ -137,9 +146,11 @@ def load_table() -> Table:
     causes = tuple(
         Cause(
             id,
+            str(row["name"]),
             str(row["text"]),
             int(row["prior"]),
             str(row["plain"]),
+            str(row["means"]),
             bool(row.get("chip", False)),
             tuple(row.get("proof", ())),
         )
@@ -189,7 +200,7 @@ def _judge(cause: Cause, findings: Sequence[Finding], table: Table) -> Hypothesi
     for f in findings:
         weight = rows()[f.id].moves.get(cause.id, 0) if f.id in rows() else 0
         if weight and (f.id not in moves or (moves[f.id].hint and not f.hint)):
-            moves[f.id] = Move(f.id, f.claim, weight, f.hint)
+            moves[f.id] = Move(f.id, f.claim, weight, f.hint, f.limits)
     solid = cause.prior + sum(m.decibans for m in moves.values() if not m.hint)
     hints = sum(m.decibans for m in moves.values() if m.hint)
     score = solid + hints
@@ -222,21 +233,30 @@ def _word(findings: Sequence[Finding], hypotheses: Sequence[Hypothesis], open_po
     return VerdictWord.UNDECIDED
 
 
+def _leading(hypotheses: Sequence[Hypothesis]) -> tuple[Hypothesis, ...]:
+    supported = tuple(h for h in hypotheses if h.status is Status.SUPPORTED)
+    return supported or tuple(h for h in hypotheses if h.status is Status.POSSIBLE and h.score > h.cause.prior)[:1]
+
+
 def _summary(word: VerdictWord, hypotheses: Sequence[Hypothesis], open_points: Sequence[str]) -> str:
-    supported = [h for h in hypotheses if h.status is Status.SUPPORTED]
-    named = "; ".join(h.cause.text for h in supported[:3])
+    leading = _leading(hypotheses)
+    named = "; ".join(h.cause.text for h in leading[:3])
+    proved = bool(leading) and leading[0].status is Status.SUPPORTED
     if word is VerdictWord.FAULTY:
         return "The chip's flash is faulty: the same cells failed every time, and everything else was excluded."
     if word is VerdictWord.SUSPECT:
-        return "The chip shows signs of trouble of its own, short of proof." + (
-            f" What the evidence supports: {named}." if named else ""
-        )
+        said = f" {'What the evidence supports' if proved else 'Most likely so far'}: {named}." if named else ""
+        return "The chip shows signs of trouble of its own, short of proof." + said
     if word is VerdictWord.SOUND:
-        instead = f"What the evidence shows instead: {named}." if named else "Everything compared is as it should be."
+        instead = (
+            f"What the evidence shows instead: {named}."
+            if proved
+            else f"Everything compared is as it should be. What else was seen speaks most for: {named}."
+            if named
+            else "Everything compared is as it should be."
+        )
         return f"Nothing here points to a faulty chip. {instead}"
-    likely = [h for h in hypotheses if h.status is Status.POSSIBLE and h.score > h.cause.prior]
-    first = supported[0] if supported else likely[0] if likely else None
-    lead = f" Most likely so far: {first.cause.text}." if first else ""
+    lead = f" {'What the evidence supports' if proved else 'Most likely so far'}: {named}." if named else ""
     rest = (
         f"{len(open_points)} point{'s' if len(open_points) != 1 else ''} still open."
         if open_points

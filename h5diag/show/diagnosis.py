@@ -6,20 +6,31 @@ The terminal, a notebook and the write-up show the same sheet, each as much of i
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from h5diag import __version__
-from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis, Finding, Hypothesis, Measured, Status, VerdictWord
+from h5diag.judge import (
+    BoardDiagnosis,
+    BoardFacts,
+    Diagnosis,
+    Finding,
+    Hypothesis,
+    Measured,
+    Status,
+    Verdict,
+    VerdictWord,
+)
 from h5diag.judge.across import Boards
 from h5diag.judge.checks.slots import Branch
 from h5diag.judge.document import diagnosis_document, input_remarks
 from h5diag.measure.options import Setting, Weight, compare_options
 from h5diag.show.answers import View
 from h5diag.show.locate import MANY_PIECES, comparison_headline, headline, pieces
-from h5diag.show.sheet import Figure, Section, Sheet, Strip, Table, bullets, joined, section, sheet, table
+from h5diag.show.sheet import Block, Figure, Section, Sheet, Strip, Table, bullets, joined, section, sheet, table
 from h5diag.show.spans import Look, lanes, strip_svg
 from h5diag.text import count_text, range_text, size_text
 
@@ -41,6 +52,16 @@ MARKS = {
 
 
 _OPEN = (Status.POSSIBLE, Status.EXCLUDED)
+_PAGES = "html markdown page"
+"""Writers whose reader begins at the top; a terminal shows the end."""
+
+_WORD = r"(?=[^\s,;()\[\]]{0,200}[^\sa-z,;()\[\]][\w*\"'])[^\s,;()\[\]]{0,200}[\w*\"']|[A-Z0-9](?![\w'])"
+_COMMAND = re.compile(
+    rf"\b(?:h5diag (?:loader )?[a-z]{{1,20}}|STM32_Programmer_CLI)"
+    rf"(?: (?:--(?:plan|json|allow-erase)\b|--?[a-z][\w-]{{0,40}}(?: [a-z]{{1,40}}\b(?![\w=/:-]|\.\w))?|>|{_WORD})){{1,40}}"
+)
+"""A program with what can be typed after it: options and their values, and words that no prose has (names of files,
+numbers, placeholders in capitals). The sentence goes on where a plain word or a bracket stands."""
 
 
 def diagnosis_sheet(d: Diagnosis) -> Sheet:
@@ -57,6 +78,7 @@ def diagnosis_sheet(d: Diagnosis) -> Sheet:
             *([strange] if strange else []),
             evidence_section(d),
             made_section(d),
+            *(x for x in (_later(d.first, "terminal"), _next(d.first, "terminal")) if x),
         ),
         whole.tone,
         whole.badge,
@@ -72,11 +94,13 @@ def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sh
     return sheet(
         v.summary,
         section("", _strip(m), only="html"),
+        section("What it means for you", bullets(_means(v))),
         section("Judged", v.scope),
-        _next(b),
+        _next(b, _PAGES if number == 0 else ""),
+        _later(b, _PAGES if number == 0 else ""),
         section("Pictures", *drawn) if drawn else None,
-        *(_supported(h) for h in v.of(Status.SUPPORTED)),
-        None if v.of(Status.SUPPORTED) else section("What the evidence supports", "No cause is supported so far."),
+        *(_put_forward(h) for h in v.leading),
+        None if v.leading else section("What the evidence supports", "Nothing in it speaks for a cause so far."),
         section("Still open", bullets(v.open_points)),
         section("Why it was not installed", bullets(_why(b.branches)), only="terminal"),
         section(
@@ -84,16 +108,14 @@ def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sh
             table("reason|stands|what was found", (_branch(x) for x in b.branches)),
             folded=True,
         ),
-        section("Possible, not shown", bullets(_possible(v.of(Status.POSSIBLE))), only="terminal"),
+        section("Also possible", bullets(_possible(v)), only="terminal"),
         section("Seen besides", bullets(_besides(b)), only="terminal"),
-        section("Excluded", ", ".join(h.id for h in v.of(Status.EXCLUDED)), only="terminal"),
-        section("Not tested, no evidence was given", ", ".join(h.id for h in v.of(Status.NOT_TESTED)), only="terminal"),
+        section("Excluded", _excluded(v), only="terminal"),
+        section("No evidence was given on", _untested(v, 8), only="terminal"),
         section(
             "What else was considered",
             table("stands|cause|id|the strongest reason", (_considered(h) for h in v.hypotheses if h.status in _OPEN)),
-            f"Not tested, no evidence was given: {_listed(h.id for h in v.of(Status.NOT_TESTED))}."
-            if v.of(Status.NOT_TESTED)
-            else None,
+            f"No evidence was given on: {_untested(v)}" if v.of(Status.NOT_TESTED) else None,
             folded=True,
         ),
         section("Slots", slots_table(m), folded=True),
@@ -111,33 +133,71 @@ def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sh
     )
 
 
-def _next(b: BoardDiagnosis) -> Section | None:
+def _next(b: BoardDiagnosis, only: str) -> Section:
+    """Return what to do next: the cheapest test, what to type, and what comes after it."""
     t = b.next_test
-    kind = f" ({t.kind.word}{f', about {t.minutes} min' if t.minutes else ''})" if t.id != "none" else ""
-    return section(
-        f"Next{kind}",
+    real = t.id != "none"
+    kind = f" ({t.kind.word}{f', about {t.minutes} min' if t.minutes else ''})" if real else ""
+    command = runnable(t.instruction)
+    parts = (
         t.instruction,
-        f"It tells: {t.tells}" if t.tells else None,
+        f"It tells: {t.tells}" if t.tells and real else None,
         f"It may lose: {t.loses}" if t.loses else None,
-        "After that:" if b.more_tests else None,
-        bullets(f"({x.kind.word}) {x.instruction}" for x in b.more_tests),
+        "Type:" if command else None,
+        Block(f"    {command}") if command else None,
+        "Then add what it gave (h5diag case CASE_DIR FILE) and ask again (h5diag diagnose CASE_DIR)." if real else None,
     )
+    return Section(f"Next{kind}", tuple(p for p in parts if p), only=only)
 
 
-def _supported(h: Hypothesis) -> Section | None:
+def _later(b: BoardDiagnosis, only: str) -> Section | None:
+    """Return what would come after the next test; nothing where no test is left."""
+    after = b.more_tests[:2] if b.next_test.id != "none" else ()
+    return section("After that", bullets(f"({x.kind.word}) {x.instruction}" for x in after), only=only)
+
+
+def runnable(instruction: str) -> str:
+    """Return the first command of an instruction and nothing of the sentence around it; empty where it holds none."""
+    found = _COMMAND.search(instruction)
+    return found[0] if found else ""
+
+
+def _means(v: Verdict) -> Iterable[str]:
+    """Yield what the causes that are put forward mean for the person at the bench."""
+    return (f"{h.cause.name[:1].upper()}{h.cause.name[1:]}: {h.cause.means}" for h in v.leading[:3])
+
+
+def _put_forward(h: Hypothesis) -> Section | None:
     moves = (f"{m.text}{' (a hint only)' if m.hint else ''}" for m in h.moves if m.decibans > 0)
-    return section(f"Supported: {h.cause.text} ({h.id})", h.cause.plain, bullets(moves))
+    title = "Supported" if h.status is Status.SUPPORTED else "Most likely so far, not proved"
+    return section(f"{title}: {h.cause.text} ({h.id})", h.cause.plain, bullets(moves))
 
 
-def _possible(hypotheses: Sequence[Hypothesis]) -> Iterable[str]:
+def _possible(v: Verdict) -> Iterable[str]:
     """Yield each possible cause that something speaks for, with what was seen; a claim is told once."""
-    told: set[str] = set()
-    for h in hypotheses:
+    told = {m.text for h in v.leading for m in h.moves if m.decibans > 0}
+    for h in v.of(Status.POSSIBLE):
         seen = [m.text for m in h.moves if m.decibans > 0]
-        if h.score > h.cause.prior and seen:
+        if h.score > h.cause.prior and seen and h not in v.leading:
             new = [text for text in seen if text not in told][:1]
             told.update(new)
-            yield f"{h.id}: {h.cause.text}" + (f". Seen: {new[0]}" if new else "")
+            yield f"{h.cause.text} ({h.id})" + (f". Seen: {new[0]}" if new else "")
+
+
+def _excluded(v: Verdict) -> str:
+    """Return what is excluded in words; of a cause of the cells, where."""
+
+    def limits(h: Hypothesis) -> str:
+        against = next((m.limits for m in h.moves if m.decibans < 0 and m.limits), "")
+        return f" ({against[:1].lower()}{against[1:].rstrip('.')})" if h.cause.sign_of_chip and against else ""
+
+    return "; ".join(f"{h.cause.name}{limits(h)}" for h in v.of(Status.EXCLUDED))
+
+
+def _untested(v: Verdict, most: int = 99) -> str:
+    """Return on what there is no evidence, the commonest first, in words."""
+    names = [h.cause.name for h in v.of(Status.NOT_TESTED)]
+    return _listed(names[:most]) + (f"; and {len(names) - most} more" if len(names) > most else "")
 
 
 def _besides(b: BoardDiagnosis) -> Iterable[str]:
@@ -159,9 +219,11 @@ def _branch(x: Any) -> tuple[str, ...]:
 
 
 def _considered(h: Hypothesis) -> tuple[str, ...]:
-    sign = 1 if h.status is Status.POSSIBLE else -1
-    best = max(h.moves, key=lambda m: sign * m.decibans, default=None)
-    return h.status.value, h.cause.text, h.id, best.text if best else "no evidence"
+    """Return a row of what was considered: the strongest reason that points where the cause stands."""
+    stands_for = h.status is Status.POSSIBLE and h.score > h.cause.prior
+    best = max(h.moves, key=lambda m: m.decibans if stands_for else -m.decibans, default=None)
+    word = "for it" if best and best.decibans > 0 else "against it"
+    return h.status.value, h.cause.text, h.id, f"{word}: {best.text}" if best else "no evidence"
 
 
 def _finding(f: Finding) -> tuple[str, ...]:

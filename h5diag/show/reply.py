@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from textwrap import shorten
 
 from h5diag.judge import BoardDiagnosis, Diagnosis, Status
+from h5diag.show.diagnosis import runnable
 from h5diag.show.sheet import plain_markdown
 from h5diag.show.spans import Look, Span, condensed_axis, lanes
 
@@ -28,13 +28,6 @@ _WORDS = {
     Look.MASKED: "not shown",
     Look.UNREADABLE: "unreadable",
 }
-_WORD = r"(?=[^\s,;()\[\]]{0,200}[^\sa-z,;()\[\]][\w*\"'])[^\s,;()\[\]]{0,200}[\w*\"']|[A-Z0-9](?![\w'])"
-_COMMAND = re.compile(
-    rf"\b(?:h5diag (?:loader )?[a-z]{{1,20}}|STM32_Programmer_CLI)"
-    rf"(?: (?:--(?:plan|json|allow-erase)\b|--?[a-z][\w-]{{0,40}}(?: [a-z]{{1,40}}\b(?![\w=/:-]|\.\w))?|>|{_WORD})){{1,40}}"
-)
-"""A program with what can be typed after it: options and their values, and words that no prose has (names of files,
-numbers, placeholders in capitals). The sentence goes on where a plain word or a bracket stands."""
 
 
 def reply(d: Diagnosis, folder: str = "") -> str:
@@ -45,8 +38,9 @@ def reply(d: Diagnosis, folder: str = "") -> str:
     b = d.first
     lines = [f"**{plain_markdown(b.verdict.summary)}**", ""]
     lines += [f"- {plain_markdown(text)}" for text in _evidence(b)] or [
-        "- no cause is supported by the evidence so far"
+        "- nothing in the evidence speaks for a cause so far"
     ]
+    lines += [f"- **What it means:** {plain_markdown(h.cause.means)}" for h in b.verdict.leading[:1]]
     strip = text_map(b)
     if strip:
         lines += ["", "```text", *strip, "```"]
@@ -60,12 +54,6 @@ def reply(d: Diagnosis, folder: str = "") -> str:
         lines.append(f"It may lose: {plain_markdown(t.loses)}")
     lines += ["", f"Judged: {plain_markdown(shorten(b.verdict.scope, 300, placeholder=' …'))}"]
     return "\n".join(lines) + "\n"
-
-
-def runnable(instruction: str) -> str:
-    """Return the first command of an instruction and nothing of the sentence around it; empty where it holds none."""
-    found = _COMMAND.search(instruction)
-    return found[0] if found else ""
 
 
 def _evidence(b: BoardDiagnosis) -> list[str]:

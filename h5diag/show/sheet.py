@@ -86,12 +86,19 @@ Part = str | Bullets | Facts | Table | Block | Figure | Strip
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A title and what stands under it. A `folded` one is shown when asked for; an `only` one by that writer alone."""
+    """A title and what stands under it. A `folded` one is shown when asked for.
+
+    `only` names the writers that show it (``terminal html markdown page``, with blanks between); empty for all.
+    """
 
     title: str
     parts: tuple[Part, ...]
     folded: bool = False
     only: str = ""
+
+    def is_for(self, writer: str) -> bool:
+        """Tell whether that writer shows it."""
+        return not self.only or writer in self.only.split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +175,7 @@ def terminal(s: Sheet, width: int = 100, *, colour: bool = False, folded: bool =
         head = [f"\x1b[{_COLOURS.get(s.tone, '1')}m{line}\x1b[0m" for line in head]
     blocks = ["\n".join(head)]
     for part in s.sections:
-        if part.only in ("", "terminal") and (folded or not part.folded):
+        if part.is_for("terminal") and (folded or not part.folded):
             lines = [line for p in part.parts for line in _lines(p, width, "  " if part.title else "")]
             if lines:
                 blocks.append("\n".join([f"{part.title}:", *lines] if part.title else lines))
@@ -274,7 +281,7 @@ def html(s: Sheet, *, most: int = MOST_HTML) -> str:
 
     What does not fit goes in this order: folded sections from the last one on, long tables and texts, the rest.
     """
-    kept = [x for x in s.sections if x.only in ("", "html")]
+    kept = [x for x in s.sections if x.is_for("html")]
     for rows, letters in ((40, 4000), (15, 600), (6, 300), (3, 160)):
         while True:
             text = _html(s, kept, rows, letters)
@@ -374,7 +381,7 @@ def markdown(s: Sheet, *, level: int = 2, figure: Callable[[Figure], str] = lamb
         head = f"{'#' * level} {plain_markdown(': '.join(t for t in (s.name, s.badge) if t))}\n\n{head}"
     out = [head]
     for x in s.sections:
-        if x.only in ("", "markdown"):
+        if x.is_for("markdown"):
             body = [t for p in x.parts if (t := figure(p) if isinstance(p, Figure) else part_markdown(p))]
             if body:
                 out += [*([f"{'#' * (level + 1)} {plain_markdown(x.title)}"] if x.title else []), *body]

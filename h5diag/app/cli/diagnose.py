@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +53,9 @@ def _run(options: Namespace) -> Result:
 
         table = boards_csv(diagnosis)
         write_whole(options.csv, redactor_of(diagnosis).plain(table) if options.redact else table)
-    return _result(diagnosis, report, redact=options.redact)
+    return _result(
+        diagnosis, report, redact=options.redact, typed="" if options.case.startswith("sample:") else options.case
+    )
 
 
 def _demo(options: Namespace) -> Result:
@@ -96,7 +99,10 @@ def _explain(options: Namespace) -> Result:
     return result_of(explain(options.id, chip=options.chip))
 
 
-def _result(diagnosis: Diagnosis, report: Path | None, *, redact: bool = False, plots: Path | None = None) -> Result:
+def _result(
+    diagnosis: Diagnosis, report: Path | None, *, redact: bool = False, plots: Path | None = None, typed: str = ""
+) -> Result:
+    """Return the answer; `typed` is the case's folder as the person wrote it, for what can be typed next."""
     from dataclasses import replace
 
     from h5diag.judge.document import diagnosis_document
@@ -110,6 +116,11 @@ def _result(diagnosis: Diagnosis, report: Path | None, *, redact: bool = False, 
 
         redactor = redactor_of(diagnosis)
         document, sheet = redactor.value(document), cleaned(sheet, redactor.plain)
+    elif typed:
+        from h5diag.show.sheet import cleaned
+
+        here = shlex.quote(typed)
+        sheet = cleaned(sheet, lambda text: text.replace("CASE_DIR", here))
     if report:
         from h5diag.show.report import write_report
 

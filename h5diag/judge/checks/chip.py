@@ -10,6 +10,7 @@ from h5diag.case.case import Board
 from h5diag.case.records import Identity
 from h5diag.chip import EccKind, ProductState
 from h5diag.evidence.texts import parse_registers
+from h5diag.judge.checks.printed import spoken
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import BoardFacts, Measured
 from h5diag.memory import Access, AddressRange
@@ -27,7 +28,6 @@ def check_identity(m: Measured) -> tuple[Finding, ...]:
     """Does the chip say that it is the part printed on it?"""
     board, identity = m.suspect.board, m.suspect.board.identity or Identity()
     marking = (board.marking or "").strip()
-    marking = (board.marking or "").strip()
     part = _PART.search(re.sub(r"[\s-]", "", marking))
     dev_id = identity.dev_id or m.suspect.log.banner.dev_id
     kib = identity.flash_kib or m.suspect.log.banner.flash_kib
@@ -42,9 +42,7 @@ def check_identity(m: Measured) -> tuple[Finding, ...]:
     if not m.chip_assumed and not m.chip.name.startswith(family):
         said.append(f"the marking {marking} is no {m.chip.title}")
     if kib and marked and kib != marked:
-        said.append(
-            f"the marking {(board.marking or '').strip()} promises {marked} KiB of flash, the chip says {kib} KiB"
-        )
+        said.append(f"the marking {marking} promises {marked} KiB of flash, the chip says {kib} KiB")
     if said:
         unread = not dev_id and not kib
         return (found("identity-unknown" if unread else "identity-disagrees", text="; ".join(said)),)
@@ -196,7 +194,7 @@ def _silent(m: Measured) -> str:
 def check_locked(m: Measured) -> tuple[Finding, ...]:
     """Is the port closed by the life cycle?"""
     state = _state(m.suspect)
-    refused = [e for e in m.suspect.log.messages if e.about == "debug-locked"]
+    refused = [e for e in spoken(m.suspect.log.messages) if e.about == "debug-locked"]
     out = []
     said: dict[str, Any] = {
         "option": m.chip.state_option,

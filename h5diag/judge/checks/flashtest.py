@@ -7,7 +7,7 @@ from collections import defaultdict
 from h5diag.case.records import Fault, FlashTest, Identity
 from h5diag.judge.checks.chip import SUPPLY_MV
 from h5diag.judge.findings import Finding, found
-from h5diag.judge.measured import Measured
+from h5diag.judge.measured import Measured, deviations
 from h5diag.measure.repeats import ReadPattern
 from h5diag.memory import AddressRange, merged, subtracted
 from h5diag.text import count_text, range_text, size_text
@@ -81,12 +81,17 @@ def _clean(m: Measured, t: FlashTest, tested: int) -> Finding:
     """
     size = m.chip.flash.sector_size
     covered = merged(m.canonical(AddressRange(s.start, s.start + size) for s in t.sectors if s.verdict == "good"))
-    outside = subtracted(m.canonical(a.range for a in m.comparison.counted), covered)
-    everything = covered == (m.chip.flash_range,) or bool(m.comparison.counted)
+    differing = deviations(m)
     level = t.level in THOROUGH and (t.conditions.rounds or 0) >= PROVING_ROUNDS
-    thorough = level and not outside and everything
+    if not level:
+        id = "flash-test-clean-in-part"
+    elif covered == (m.chip.flash_range,):
+        id = "flash-test-clean"
+    else:
+        there = bool(differing) and not subtracted(differing, covered)
+        id = "flash-test-clean-there" if there else "flash-test-clean-in-part"
     return found(
-        "flash-test-clean" if thorough else "flash-test-clean-in-part",
+        id,
         level=t.level or "not told",
         count=tested,
         all=m.chip.flash.size // size,

@@ -95,13 +95,20 @@ def check_refused_reads(m: Measured) -> tuple[Finding, ...]:
     log = m.suspect.log
     if m.suspect.dump.size or log.discovery.lifecycle:
         return ()
-    # A row of an option listing names a protection and refuses nothing.
-    said = [e for e in log.messages if not _ROW.match(e.text)]
+    said, state = spoken(log.messages), m.suspect.options.state
+    told = state is not None and state.debug == "none"  # the option bytes say why
     words = [e for e in said if "protection" in e.text.lower()]
     failed = [e for e in said if any(w in e.text.lower() for w in _FAILED)]
     if words:
-        return (found("refused-by-protection", text=words[0].text, more=_more(failed, words[0].text)),)
-    return (found("reads-fail", text=failed[0].text, more=_more(failed, failed[0].text)),) if failed else ()
+        return (found("refused-by-protection", settled=told, text=words[0].text, more=_more(failed, words[0].text)),)
+    return (
+        (found("reads-fail", settled=told, text=failed[0].text, more=_more(failed, failed[0].text)),) if failed else ()
+    )
+
+
+def spoken(messages: Sequence[Message]) -> list[Message]:
+    """Return what a tool said, without rows of an option listing: they name a protection and refuse nothing."""
+    return [e for e in messages if not _ROW.match(e.text)]
 
 
 _ROW = re.compile(r"\s*\w{2,20}\s*:\s*0x[0-9A-Fa-f]+\s*\(")

@@ -10,8 +10,9 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import BoardFacts, Measured
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
+from h5diag.measure.options import Extent
 from h5diag.measure.repeats import ReadPattern
-from h5diag.measure.shapes import runs
+from h5diag.measure.shapes import Form, runs
 from h5diag.memory import Access, AddressRange, merged
 
 
@@ -87,6 +88,8 @@ def check_transport_marks(m: Measured) -> tuple[Finding, ...]:
         for a in m.comparison.of(AreaState.ZERO)
         if a.range.size % 64 == 0 and a.range.start % 64 == 0 and a.range.size <= 1024 and not a.mask_like
     ]
+    if m.difference.of(Form.BUILD):
+        chunks = []  # tables of zeros that stand at another place in another build
     if chunks:
         return (
             found(
@@ -123,7 +126,7 @@ def check_sweep(m: Measured) -> tuple[Finding, ...]:
 
 def check_views(m: Measured) -> tuple[Finding, ...]:
     """Were good and suspect read in one and the same known way?"""
-    if not m.has_good or not m.suspect.dump.size:
+    if not m.has_good or not m.suspect.dump.size or (_masks_nothing(m.suspect) and not m.good.options.trustzone):
         return ()
     g, s = m.good.board, m.suspect.board
     for facts in (m.good, m.suspect):
@@ -146,7 +149,7 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
     if not m.suspect.dump.size:
         return ()
     masked, access = m.suspect.masked, m.suspect.access
-    out = []
+    out = [found("no-mask-there")] if _masks_nothing(m.suspect) else []
     if masked:
         out.append(
             found(
@@ -160,8 +163,12 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
         )
     zeros = [a for a in m.comparison.of(AreaState.ZERO) if not _covered(m, a.range.start, masked)]
     edges = [a.range for a in zeros if a.mask_like]
-    inside = [a.range for a in zeros if not a.mask_like and a.differing_bytes >= 16]
-    if edges:
+    # In another build what read zero here stands elsewhere; its tables of zeros are no holes.
+    built = m.difference.of(Form.BUILD)
+    inside = [a.range for a in zeros if not a.mask_like and a.differing_bytes >= 16 and not built]
+    if edges and _masks_nothing(m.suspect):
+        out.append(found("zeros-not-masked", where=edges, compares=True, size=sum(r.size for r in edges)))
+    elif edges:
         secure = m.suspect.options.secure_ranges
         fits = bool(secure) and all(_covered(m, r.start, secure) and _covered(m, r.stop - 1, secure) for r in edges)
         # Both aliases of the cells zero in a known mode, and just the watermark: no other reading is left.
@@ -224,7 +231,8 @@ def _zero_areas(m: Measured) -> list[Finding]:
             elif secure and any(r.covers(m.canonical([area])[0]) for r in secure):
                 out.append(found("zeros-where-secure", where=(area,), size=b - a))
             else:
-                out.append(found("zeros-without-reason", where=(area,), size=b - a))
+                id = "zeros-not-masked" if _masks_nothing(m.suspect) else "zeros-without-reason"
+                out.append(found(id, where=(area,), size=b - a))
     return out[:3]
 
 
@@ -241,6 +249,12 @@ def _shows(facts: BoardFacts, m: Measured) -> bool:
         for by in (0, shift)
         for s in facts.dump.segments_in(h.start + by, h.stop + by)
     )
+
+
+def _masks_nothing(facts: BoardFacts) -> bool:
+    """Tell whether a board's own option bytes say that it hides nothing: TrustZone off, and no hide protection."""
+    options = facts.options
+    return options.chip.trustzone and options.trustzone is False and options.extent("hidden") is not Extent.SET
 
 
 def _blank_sectors(m: Measured) -> bool:

@@ -174,7 +174,7 @@ def _page(diagnosis: Diagnosis, redactor: Redactor | None) -> str:
 
 
 def _section(x: Section, level: int, *, pixels: bool) -> str:
-    if x.only not in ("", "page"):
+    if not x.is_for("page"):
         return ""
     body = "".join(
         _picture_html(p, pixels=pixels)
