@@ -79,7 +79,7 @@ def _built(scene: Scene) -> bool:
         d.item is not None and "ROT_Provisioning" not in d.item.path.relative_to(scene.project.root).parts
         for d in scene.downloads
         if d.item is None or d.item.path.is_relative_to(scene.project.root)
-    ) or (scene.path in ("da", "script") and any(d.item is not None for d in scene.downloads))
+    ) or ((scene.own or scene.path == "da") and any(d.item is not None for d in scene.downloads))
 
 
 def obk_rows(scene: Scene) -> Iterator[Row]:

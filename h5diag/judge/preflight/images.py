@@ -188,7 +188,7 @@ def _slot(scene: Scene, p: Placed) -> Row:
     where = p.download.file, at
     slots = _slots(scene)
     if not slots:
-        if scene.path in ("script", "da"):
+        if scene.own or scene.path == "da":
             return Row("image-slot", PASS, "no layout is part of this path", *where)
         needs = "give the boot loader's flash_layout.h"
         return Row("image-slot", UNKNOWN, f"it goes to {at}; no layout tells the slots", *where, needs)
@@ -317,6 +317,8 @@ def option_rows(scene: Scene) -> Iterator[Row]:
     if scene.path not in ("oemirot", "stirot-oemurot"):
         return
     layout = scene.layout
+    if layout is None and scene.own and not scene.layout_name:
+        return
     if layout is None:
         needs = "give the boot loader's flash_layout.h"
         for id_ in ("options-secwm", "options-hdp", "options-wrp"):
@@ -440,7 +442,7 @@ def _boot_ube(scene: Scene) -> Iterator[Row]:
     where = scene.setter("BOOT_UBE")
     stirot = scene.path in ("stirot", "stirot-oemurot")
     if value is None:
-        if scene.path in ("da", "script"):
+        if scene.own or scene.path == "da":
             return
         needs = "give a listing of the board with --options"
         yield Row("boot-ube", UNKNOWN, "neither script nor listing tells BOOT_UBE", *where, needs)

@@ -238,11 +238,18 @@ def open_project(
     for kind, scripts in _procedures(items, start, only, path).items():
         stages = tuple(_stage(root, find, part, state, board) for _ in scripts)
         walks = tuple(walk_script(s, g) for s, g in zip(scripts, stages, strict=True))
-        procedures.append(Procedure(kind, scripts, walks, stages))
+        if kind == "script" and not all(map(leads_back, walks)):
+            walks = tuple(w for w in walks if not leads_back(w))
+        procedures.append(Procedure(kind, tuple(w.script for w in walks), walks, stages[: len(walks)]))
     if not given:
         state = _asked_state(procedures) or state
     named = {p.name: f"{w.script.name} {p.name}" for q in procedures for w in q.walks for s in w.steps for p in s.paths}
     return Project(root, settle(items, named), find, part, words, board, tuple(procedures), state, given)
+
+
+def leads_back(walk: Walk) -> bool:
+    """Tell whether a script opens a board again, or only asks it: nothing is closed by it."""
+    return any(s.call.authentication for s in walk.steps) and walk.final is None
 
 
 def _asked_state(procedures: Sequence[Procedure]) -> str:

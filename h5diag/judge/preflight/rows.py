@@ -72,8 +72,22 @@ class Scene:
 
     @property
     def path(self) -> str:
-        """The kind of the procedure."""
-        return self.procedure.path
+        """The kind of the procedure; a person's own script is of the kind whose objects it stores."""
+        return self._kind
+
+    @cached_property
+    def _kind(self) -> str:
+        if self.procedure.path != "script":
+            return self.procedure.path
+        contents = {s.obk.content for s in self.stored}
+        if ObkContent.STIROT_CONFIG in contents:
+            return "stirot-oemurot" if ObkContent.OEMUROT_CONFIG in contents else "stirot"
+        return "oemirot" if ObkContent.OEMIROT_CONFIG in contents else "script"
+
+    @property
+    def own(self) -> bool:
+        """Tell whether it is a person's own script, which need not have a layout beside it."""
+        return self.procedure.path == "script"
 
     @cached_property
     def final(self) -> Step | None:
@@ -192,8 +206,16 @@ class Scene:
 
     @property
     def password_kind(self) -> bool:
-        """Tell whether the credentials are a password."""
-        return self.da is not None and self.da.item.kind == "obk-da-password"
+        """Tell whether the credentials are a password; where only a name told it, the way back tells it better."""
+        if self.da is None:
+            return False
+        given = self.way_back[1] if self.way_back is not None else {}
+        if (
+            self.da.item.how_known in ("its name", "the script that names it")
+            and len({"pwd", "cert"} & set(given)) == 1
+        ):
+            return "pwd" in given
+        return self.da.item.kind == "obk-da-password"
 
     def chains(self) -> Iterator[tuple[Item, tuple[Certificate, ...]]]:
         """Yield the certificate chain that the regression names, or else every chain that could open the object."""

@@ -32,6 +32,7 @@ _COMPARED = re.compile(
     _OPERAND.format(r"[^\s=]") + r"\s*(==|\b(?:equ|neq|lss|leq|gtr|geq)\b)\s*" + _OPERAND.format(r"\S") + r"\s*", re.I
 )
 _FOR = re.compile(r"for\s+(/\w\s+)?(?:\"([^\"]*)\"\s+)?%(?:\x02)?([A-Za-z])\s+in\s*\((.*?)\)\s*do\s*(.*)$", re.I | re.S)
+_LISTED = re.compile(r"\"[^\"]*\"|[^\s,;=]+")
 _NAME = re.compile(r"(0x[0-9a-f]+)|[A-Za-z_]\w*", re.I)
 _QUIET = frozenset(
     [
@@ -281,7 +282,7 @@ class Batch:
                 body = _for_value(body, letter, value)
             self._block(body, line)
             return
-        values = [self._late(v) for v in inside.split()]
+        values = [v for part in _LISTED.findall(inside) for v in self._listed(self._late(part))]
         if how == "/l":
             numbers = [int(n) for n in re.findall(r"-?\d+", inside)]
             step = numbers[1] if len(numbers) == 3 else 0
@@ -290,6 +291,17 @@ class Batch:
             )
         for value in values:
             self._block(_for_value(body, name, value), line)
+
+    def _listed(self, text: str) -> list[str]:
+        """Return an entry of a loop's list: itself, or the files that its wildcard takes in."""
+        if UNKNOWN in text or not set(text) & {"*", "?"}:
+            return [text]
+        path = normal(self.cwd, _path(text))
+        found = self.world.names(path.parent, path.name)
+        return [
+            f'"{text[: len(text) - len(path.name)]}{n}"' if " " in n else f"{_path(text)[: -len(path.name)]}{n}"
+            for n in found
+        ]
 
     def _source_line(self, inside: str, line: int) -> str:
         """Return the first line that ``for /f`` reads: of a text in quotes, of a command, or of a file."""

@@ -55,8 +55,8 @@ class Call:
         0 for none, else the number of ``debugauth=``; `credentials` its other parameters.
     resets, verifies, lists
         Whether it resets, verifies, prints the option bytes.
-    oem_keys
-        Number of words given to ``-lockRDP2`` (None: not called).
+    oem_keys, oem_number
+        Number of words given to ``-lockRDP1`` or ``-lockRDP2`` (None: not called), and which of the two keys.
     problems
         ``(kind, words)`` of what is wrong with the arguments.
     """
@@ -75,6 +75,7 @@ class Call:
     verifies: bool = False
     lists: bool = False
     oem_keys: int | None = None
+    oem_number: int = 0
     problems: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -114,7 +115,7 @@ def parse_call(words: Sequence[Word], file: Path, line: int) -> Call:
     stores: list[str] = []
     credentials: list[tuple[str, str]] = []
     flags: set[str] = set()
-    authentication, oem_keys = 0, None
+    authentication, oem_keys, oem_number = 0, None, 0
     i = 0
     while i < len(args):
         arg, low = args[i], args[i].lower()
@@ -171,7 +172,7 @@ def parse_call(words: Sequence[Word], file: Path, line: int) -> Call:
             begin = i
             while i < len(args) and number(args[i]) is not None:
                 i += 1
-            oem_keys = i - begin
+            oem_keys, oem_number = i - begin, int(low[-1])
         elif low in _SIMPLE:
             flags.add(_SIMPLE[low])
         elif low in _VALUED:
@@ -201,6 +202,7 @@ def parse_call(words: Sequence[Word], file: Path, line: int) -> Call:
         "verify" in flags,
         "lists" in flags,
         oem_keys,
+        oem_number,
         tuple(problems),
     )
 

@@ -7,6 +7,7 @@ with file and line.
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, read_evidence
+from h5diag.evidence.door import folder_names, is_evidence, read_evidence
 from h5diag.evidence.keys import looks_like_xml, parse_provisioning_xml
 from h5diag.limits import SCRIPT
 
@@ -147,6 +148,12 @@ class World:
         found = self.find(path)
         return found is not None and found.is_dir()
 
+    def names(self, folder: Path, pattern: str) -> list[str]:
+        """Return the names in a folder that a wildcard takes in, sorted as the shells do."""
+        found = self.find(folder)
+        there = folder_names(found) if found is not None and found.is_dir() else []
+        return sorted(n for n in there if not n.startswith(".") and fnmatch.fnmatch(n, pattern))
+
     def script(self, path: Path, file: Path, line: int) -> str:
         """Return the text of another script."""
         if str(path) in self.overlay:
@@ -170,6 +177,8 @@ class World:
         words = [w.text for w in argv]
         name = PurePosixPath(words[0].replace("\\", "/")).name
         low = name.lower().removesuffix(".exe")
+        if not name:
+            raise Stop("runs a program without a name: its variable is defined nowhere", file, line)
         if PROGRAMMER.search(name):
             if any(UNKNOWN in w for w in words):
                 raise Stop("an argument of this call cannot be known", file, line)
