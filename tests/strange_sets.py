@@ -456,6 +456,13 @@ for n, (name, (line, check)) in enumerate(FAULTY.items()):
             more = {"values": {"VALUE": "0x5C"}}
         add(f"{name}, batch", "no-go", check, seed=200 + n, batch=True, **more)
 
+GLOB = ORDER.replace(
+    "store da.obk config.obk data.obk", 'for o in "$KEYS"/*.obk; do run "store" "${LINK[@]}" -sdp "$o"; done'
+)
+STAR = 'for %%O in ("%KEYS%\\*.obk") do (\n  %CLI% %LINK% -sdp "%%~O"\n  if !errorlevel! neq 0 goto failed\n)\n'
+add("sound, all objects by a wildcard", "go", "", seed=310, order=GLOB)
+add("sound, all objects by a wildcard, batch", "go", "", seed=311, batch=True, stores=STAR)
+add("a wildcard takes an old object too", "no-go", "obk-destination", seed=312, order=GLOB, change=older_obk)
 add("nothing is looked at in bash", "go", "", seed=301, script=(('"$CLI" "$@" || die "$what"', '"$CLI" "$@"'),))
 add("names of the images exchanged", "go", "", seed=303, change=swapped("App sicher.hex", "App normal.hex"))
 add("published root", "no-go", "da-chain", seed=302, change=published_root)

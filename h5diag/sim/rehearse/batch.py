@@ -7,10 +7,23 @@ A logical line is a command, or a block in parentheses; ``%NAME%`` is replaced w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from h5diag.errors import InputError
+from h5diag.sim.rehearse.batch_words import (
+    batch_words,
+    branches,
+    closed_block,
+    commands,
+    compare,
+    cut_line,
+    for_value,
+    path_text,
+    pipeline,
+    redirected,
+    structure,
+    token,
+)
 from h5diag.sim.rehearse.world import (
     UNKNOWN,
     FunctionReturn,
@@ -33,7 +46,6 @@ _COMPARED = re.compile(
 )
 _FOR = re.compile(r"for\s+(/\w\s+)?(?:\"([^\"]*)\"\s+)?%(?:\x02)?([A-Za-z])\s+in\s*\((.*?)\)\s*do\s*(.*)$", re.I | re.S)
 _LISTED = re.compile(r"\"[^\"]*\"|[^\s,;=]+")
-_NAME = re.compile(r"(0x[0-9a-f]+)|[A-Za-z_]\w*", re.I)
 _QUIET = frozenset(
     [
         "rem",
@@ -129,7 +141,7 @@ class Batch:
             bare = line.strip()
             if text and bare.lower().startswith(("rem ", "::")):
                 line = ""
-            depth = sum(step for _, step in _structure(text + line))
+            depth = sum(step for _, step in structure(text + line))
             joined = line.endswith("^")
             text += (line[:-1] if joined else line) + ("" if joined else "\n" if depth > 0 else "")
             if depth <= 0 and not joined:
@@ -190,7 +202,7 @@ class Batch:
 
     # ------------------------------------------------------------------------------------------- commands
     def _block(self, text: str, line: int) -> None:
-        for command, after in _split(text):
+        for command, after in commands(text):
             bare = command.strip().lstrip("@").strip()
             self.world.tick(self.file, line + command.count("\n", 0, len(command) - len(command.lstrip())))
             if bare:
@@ -202,7 +214,7 @@ class Batch:
     def _one(self, text: str, line: int) -> None:
         low = text.lower()
         if text.startswith("("):
-            inner, rest = _closed(text)
+            inner, rest = closed_block(text)
             self._block(inner, line)
             del rest
             return
@@ -217,8 +229,8 @@ class Batch:
         if source := re.match(r"set\s+/p\s+\"?(\w+)\"?=\s*<\s*(\S+)$", text.strip(), re.I):
             self._from_file(source[1], self._late(source[2]), line)
             return
-        text, target, append = _redirected(self._late(text))
-        parts = _pipeline(text)
+        text, target, append = redirected(self._late(text))
+        parts = pipeline(text)
         if len(parts) > 1:
             stdin = ""
             for part in parts:
@@ -226,11 +238,11 @@ class Batch:
             return
         output = self._simple(text.strip(), line, "")
         if target and UNKNOWN not in target and target.lower() not in ("nul", "con"):
-            self.world.write(normal(self.cwd, _path(target)), output, append=append)
+            self.world.write(normal(self.cwd, path_text(target)), output, append=append)
 
     def _from_file(self, name: str, path: str, line: int) -> None:
         """``set /p NAME=<file`` takes the first line of what was written before."""
-        kept = self.world.overlay.get(str(normal(self.cwd, _path(path))), UNKNOWN)
+        kept = self.world.overlay.get(str(normal(self.cwd, path_text(path))), UNKNOWN)
         self.variables[name.lower()] = kept.split("\n", 1)[0].strip()
 
     def _if(self, text: str, line: int) -> None:
@@ -243,20 +255,20 @@ class Batch:
             rest = rest[2:].lstrip()
             low = rest.lower()
         if low.startswith("exist "):
-            name, rest = _token(rest[6:])
-            holds = self.world.exists(normal(self.cwd, _path(self._known(self._late(name), line))))
+            name, rest = token(rest[6:])
+            holds = self.world.exists(normal(self.cwd, path_text(self._known(self._late(name), line))))
         elif low.startswith("defined "):
-            name, rest = _token(rest[8:])
+            name, rest = token(rest[8:])
             holds = bool(self.variables.get(name.lower()))
         elif match_level := re.match(r"errorlevel\s+(\d+)\s*", low):
             holds, rest = self.status >= int(match_level[1]), rest[match_level.end() :]
         elif compared := _COMPARED.match(rest):
             a, b = (self._known(self._late(compared[i]), line) for i in (1, 3))
-            holds, rest = _compare(a, compared[2].lower(), b, ignore), rest[compared.end() :]
+            holds, rest = compare(a, compared[2].lower(), b, ignore), rest[compared.end() :]
         else:
             raise Stop("this condition would end the script with a syntax error", self.file, line)
         begin = line + text.count("\n", 0, len(text) - len(rest))
-        yes, no = _branches(rest)
+        yes, no = branches(rest)
         if holds != negated:
             self._block(yes, begin)
         elif no:
@@ -268,18 +280,16 @@ class Batch:
         return text
 
     def _for(self, text: str, line: int) -> None:
-        match = re.match(
-            r"for\s+(/\w\s+)?(?:\"([^\"]*)\"\s+)?%(?:\x02)?([A-Za-z])\s+in\s*\((.*?)\)\s*do\s*(.*)$", text, re.I | re.S
-        )
+        match = _FOR.match(text)
         if match is None:
             raise Stop("this loop is not modelled", self.file, line)
         how, form, name, inside, body = match.groups()
         how = (how or "").strip().lower()
         if how == "/f":
-            values = _cut(self._source_line(inside.strip(), line), form or "")
+            values = cut_line(self._source_line(inside.strip(), line), form or "")
             for i, value in enumerate(values):
                 letter = chr(ord(name) + i)
-                body = _for_value(body, letter, value)
+                body = for_value(body, letter, value)
             self._block(body, line)
             return
         values = [v for part in _LISTED.findall(inside) for v in self._listed(self._late(part))]
@@ -290,16 +300,16 @@ class Batch:
                 [str(n) for n in range(numbers[0], numbers[2] + (step > 0) - (step < 0), step)][:1000] if step else []
             )
         for value in values:
-            self._block(_for_value(body, name, value), line)
+            self._block(for_value(body, name, value), line)
 
     def _listed(self, text: str) -> list[str]:
         """Return an entry of a loop's list: itself, or the files that its wildcard takes in."""
         if UNKNOWN in text or not set(text) & {"*", "?"}:
             return [text]
-        path = normal(self.cwd, _path(text))
+        path = normal(self.cwd, path_text(text))
         found = self.world.names(path.parent, path.name)
         return [
-            f'"{text[: len(text) - len(path.name)]}{n}"' if " " in n else f"{_path(text)[: -len(path.name)]}{n}"
+            f'"{text[: len(text) - len(path.name)]}{n}"' if " " in n else f"{path_text(text)[: -len(path.name)]}{n}"
             for n in found
         ]
 
@@ -309,18 +319,18 @@ class Batch:
             return self._late(inside.strip('"'))
         if inside.startswith("'"):
             kept = self.status
-            command, _, _ = _redirected(inside.strip("'").replace("^", ""))
+            command, _, _ = redirected(inside.strip("'").replace("^", ""))
             try:
                 return self._simple(self._late(command.strip()), line, "").split("\n", 1)[0]
             except Stop:
                 return UNKNOWN
             finally:
                 self.status = kept
-        return self.world.overlay.get(str(normal(self.cwd, _path(self._late(inside)))), UNKNOWN).split("\n", 1)[0]
+        return self.world.overlay.get(str(normal(self.cwd, path_text(self._late(inside)))), UNKNOWN).split("\n", 1)[0]
 
     def _simple(self, text: str, line: int, stdin: str) -> str:
         """Run one command and return what it prints."""
-        words = _words(text)
+        words = batch_words(text)
         if not words:
             return ""
         first = words[0].text.lower()
@@ -358,7 +368,7 @@ class Batch:
                 return ""
             case "call" | "start":
                 return self._called(words, text, line, first == "start")
-        path = _path(words[0].text)
+        path = path_text(words[0].text)
         if UNKNOWN in path:
             raise Stop("which program this line runs cannot be known", self.file, line)
         if path.lower().endswith((".bat", ".cmd")):
@@ -380,13 +390,13 @@ class Batch:
             kept = self.delayed
             self._file(self.file, arguments, line, target)
             self.delayed = kept
-        elif _path(target).lower().endswith((".bat", ".cmd")):
+        elif path_text(target).lower().endswith((".bat", ".cmd")):
             if start:
-                child = Batch(self.world, normal(self.cwd, _path(target)), arguments, self.cwd)
+                child = Batch(self.world, normal(self.cwd, path_text(target)), arguments, self.cwd)
                 child.variables, child.file = dict(self.variables), self.file
                 self.status = child.run()
             else:
-                self._other(_path(target), arguments, line)
+                self._other(path_text(target), arguments, line)
         else:
             at = text.lower().index(target.lower()) if target.lower() in text.lower() else 0
             return self._simple(self._percent(text[at:], line), line, "")
@@ -405,7 +415,7 @@ class Batch:
 
     def _enter(self, names: list[str]) -> None:
         if names:
-            path = normal(self.cwd, _path(names[0]))
+            path = normal(self.cwd, path_text(names[0]))
             self.status = int(not self.world.is_folder(path))
             self.cwd = self.cwd if self.status else self.world.find(path) or path
 
@@ -436,174 +446,3 @@ class Batch:
             self.variables[name.strip().lower()] = value.rstrip("\n")
         else:
             self.variables.pop(name.strip().lower(), None)
-
-
-def _path(text: str) -> str:
-    return text.replace('"', "").replace("\\", "/").strip()
-
-
-def _structure(text: str) -> Iterator[tuple[int, int]]:
-    """Yield ``(index, +1 or -1)`` of the parentheses that open and close blocks, as cmd.exe sees them.
-
-    In what ``echo`` says an opening one is text, and a closing one still ends the block that it stands in.
-    """
-    depth, quoted, start = 0, False, 0
-    for i, c in enumerate(text):
-        if c == "\n":
-            quoted, start = False, i + 1
-        elif c == '"':
-            quoted = not quoted
-        elif quoted or (i and text[i - 1] == "^"):
-            continue
-        elif c in "&|":
-            start = i + 1
-        elif c in "()":
-            command = text[start:i].strip(" \t@")
-            if re.match(r"rem\b|::", command, re.I):
-                continue
-            opens = not re.match(r"echo\b", command, re.I) and (not command or text[i - 1] in ' \t(@)]"')
-            if c == "(" and opens:
-                depth, start = depth + 1, i + 1
-                yield i, 1
-            elif c == ")" and depth:
-                depth -= 1
-                yield i, -1
-
-
-def _closed(text: str) -> tuple[str, str]:
-    """Return the inside of a block that begins `text`, and what follows it."""
-    depth = 0
-    for i, step in _structure(text):
-        depth += step
-        if not depth:
-            return text[1:i], text[i + 1 :]
-    return text[1:], ""
-
-
-def _branches(text: str) -> tuple[str, str]:
-    """Return what a condition runs when it holds, and when it does not."""
-    bare = text.lstrip()
-    if not bare.startswith("("):
-        return text, ""
-    inner, rest = _closed(bare)
-    match = re.match(r"\s*else\b\s*", rest, re.I)
-    lead = "\n" * text[: len(text) - len(bare)].count("\n")
-    return lead + inner, rest[match.end() :] if match else ""
-
-
-def _split(text: str) -> list[tuple[str, str]]:
-    """Split a block into commands and the sign behind each: line end, ``&``, ``&&``, ``||``."""
-    out: list[tuple[str, str]] = []
-    steps = dict(_structure(text))
-    start, depth, quoted, i = 0, 0, False, 0
-    while i < len(text):
-        c = text[i]
-        depth += steps.get(i, 0)
-        if c == "\n":
-            quoted = False
-            if not depth:
-                out.append((text[start:i], "\n"))
-                start = i + 1
-        elif c == '"':
-            quoted = not quoted
-        elif c in "&|" and not quoted and not depth and text[i - 1 : i] != "^" and not re.search(r"[<>]$", text[:i]):
-            pair = text[i : i + 2]
-            sign = pair if pair in ("&&", "||") else "&" if c == "&" else ""
-            # Behind a condition everything on the line belongs to it.
-            if sign and not re.match(r"\s*@?if\b", text[start:i], re.I):
-                out.append((text[start:i], sign))
-                start = i + len(sign)
-            i += len(sign) - 1 if sign else 0
-        i += 1
-    out.append((text[start:], ""))
-    return out
-
-
-def _redirected(text: str) -> tuple[str, str, bool]:
-    """Take the redirections off a command; return it, the file that standard output goes to, and whether it is added."""
-    target, append = "", False
-
-    def off(m: re.Match[str]) -> str:
-        nonlocal target, append
-        if m[1] not in ("2",) and not m[3].startswith("&"):
-            target, append = m[3].strip('"'), m[2] == ">>"
-        return " "
-
-    outside = re.sub(r"(?<![\w^])([12]?)(>>|>)\s*(&[12]|\"[^\"]*\"|[^\s&|<>]+)", off, text) if ">" in text else text
-    return re.sub(r"<\s*\S+", " ", outside) if re.match(r"(?!echo).*<\s*\S", outside, re.I) else outside, target, append
-
-
-def _pipeline(text: str) -> list[str]:
-    if "|" not in text or re.match(r"echo\b.*\[.*\|.*\]", text, re.I):
-        return [text]
-    parts, quoted, start = [], False, 0
-    for i, c in enumerate(text):
-        if c == '"':
-            quoted = not quoted
-        elif c == "|" and not quoted and text[i - 1 : i] != "^":
-            parts.append(text[start:i])
-            start = i + 1
-    return [*parts, text[start:]]
-
-
-def _words(text: str) -> list[Word]:
-    """Split a command into arguments as Windows programs do."""
-    out: list[Word] = []
-    current, quoted, was, any_text = "", False, False, False
-    for c in text:
-        if c == '"':
-            quoted, was, any_text = not quoted, True, True
-        elif c in " \t\n;," and not quoted and not (c in ";," and out):
-            if any_text:
-                out.append(Word(current, was))
-            current, was, any_text = "", False, False
-        elif c == "^" and not quoted:
-            continue
-        else:
-            current, any_text = current + c, True
-    if any_text:
-        out.append(Word(current, was))
-    return out
-
-
-def _for_value(body: str, letter: str, value: str) -> str:
-    """Put the value of a loop into its body; ``%%~nxA`` takes the last part of a path."""
-
-    def put(m: re.Match[str]) -> str:
-        bare = value.strip('"') if m[1] is not None else value
-        return bare.replace("\\", "/").rsplit("/", 1)[-1] if m[1] and set(m[1].lower()) & set("nx") else bare
-
-    return re.sub(rf"%\x02?(?:~([a-z]*))?{letter}\b", put, body)
-
-
-def _cut(text: str, form: str) -> list[str]:
-    """Return the tokens that ``for /f`` takes of a line."""
-    delims = re.search(r"delims=(.*?)(?:\s+\w+=|$)", form, re.I)
-    tokens = re.search(r"tokens=([\d,*-]+)", form, re.I)
-    if UNKNOWN in text:
-        return [UNKNOWN] * (tokens[1].count(",") + 1 if tokens else 1)
-    cut = [t for t in re.split(f"[{re.escape((delims[1] if delims else ' ') or ' ')}\t]+", text) if t]
-    wanted = [int(n) for n in re.findall(r"\d+", tokens[1])] if tokens else [1]
-    return [cut[n - 1] if 0 < n <= len(cut) else "" for n in wanted]
-
-
-def _token(text: str) -> tuple[str, str]:
-    text = text.lstrip()
-    match = re.match(r"\"[^\"]*\"|[^\s(]\S*", text)
-    return (match[0], text[match.end() :].lstrip()) if match else ("", text)
-
-
-def _compare(a: str, operator: str, b: str, ignore: bool) -> bool:
-    if operator == "==":
-        return a.lower() == b.lower() if ignore else a == b
-    try:
-        x: int | str = int(a, 0)
-        y: int | str = int(b, 0)
-    except ValueError:
-        x, y = (a.lower(), b.lower()) if ignore else (a, b)
-    if isinstance(x, int) != isinstance(y, int):
-        x, y = str(x), str(y)
-    order = (x > y) - (x < y)  # type: ignore[operator]
-    return {"equ": order == 0, "neq": order != 0, "lss": order < 0, "leq": order <= 0}.get(
-        operator, order > 0 if operator == "gtr" else order >= 0
-    )

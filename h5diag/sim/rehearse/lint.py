@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from h5diag.sim.rehearse.shell_words import parse_shell, text_of
+from h5diag.sim.rehearse.shell_words import parse_shell, text_of, unquoted
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -38,7 +38,7 @@ def lint_shell(text: str) -> tuple[Lint, ...]:
     found += list(_locked(root))
     for node in _all(root, "variable_assignment"):
         value = node.child_by_field_name("value")
-        if value is not None and value.type in ("word", "concatenation") and _BACKSLASH.search(_bare(value)):
+        if value is not None and value.type in ("word", "concatenation") and _BACKSLASH.search(unquoted(value)):
             words = f"the backslashes of {text_of(value)[:40]} vanish: bash writes paths with slashes"
             found.append(Lint(_line(node), "script-syntax", words))
     return tuple(sorted(dict.fromkeys(found), key=lambda x: x.line))
@@ -77,13 +77,6 @@ def _line(node: Node) -> int:
     return int(node.start_point[0]) + 1
 
 
-def _bare(node: Node) -> str:
-    """Return the unquoted parts of a word."""
-    if node.type in ("string", "raw_string"):
-        return ""
-    return "".join(_bare(c) for c in node.children) if node.child_count else text_of(node)
-
-
 def _commands(root: Node) -> Iterator[Lint]:
     for node in _all(root, "command"):
         name = text_of(node.child_by_field_name("name"))
@@ -98,7 +91,7 @@ def _commands(root: Node) -> Iterator[Lint]:
                 yield Lint(
                     _line(node), "script-syntax", f"{word} is no address: a dash stands in front of the variable"
                 )
-            elif _BACKSLASH.search(_bare(argument)):
+            elif _BACKSLASH.search(unquoted(argument)):
                 yield Lint(_line(node), "script-syntax", f"the backslashes of {word[:40]} vanish in bash")
 
 

@@ -92,6 +92,8 @@ class Words:
             return [Word(t, True) for t in self._array(node.named_children[0])]
         if node.type in ("simple_expansion", "expansion", "command_substitution"):
             return [Word(t) for t in self.word(node).split()]
+        if node.type in ("word", "concatenation") and set(unquoted(node)) & {"*", "?"}:
+            return self._globbed(Word(self.word(node)))
         if node.type == "concatenation":
             pieces: list[Word] = [Word("")]
             for child in node.children:
@@ -102,6 +104,14 @@ class Words:
         if node.type in ("file_redirect", "comment"):
             return []
         return [Word(self.word(node), node.type in ("string", "raw_string"))]
+
+    def _globbed(self, word: Word) -> list[Word]:
+        """Return the files that a wildcard in the last part of a path takes in, or the word itself."""
+        path = normal(self.cwd, word.text)
+        if UNKNOWN in word.text or not path.name:
+            return [word]
+        folder = word.text[: len(word.text) - len(path.name)]
+        return [Word(folder + n, True) for n in self.world.names(path.parent, path.name)] or [word]
 
     def _is_all(self, node: Node) -> bool:
         return text_of(node) in ("$@", "$*", "${@}", "${*}") or bool(re.fullmatch(r"\$\{\w+\[[@*]\]\}", text_of(node)))
@@ -385,3 +395,10 @@ class Condition:
 def text_of(node: Node | None) -> str:
     """Return the source of a node, empty for none."""
     return (node.text or b"").decode("utf-8", "replace") if node is not None else ""
+
+
+def unquoted(node: Node) -> str:
+    """Return the parts of a word that no quotes protect."""
+    if node.type in ("string", "raw_string", "simple_expansion", "expansion", "command_substitution"):
+        return ""
+    return "".join(map(unquoted, node.children)) if node.child_count else text_of(node)
