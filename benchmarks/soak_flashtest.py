@@ -130,7 +130,13 @@ def silent_quad(rng: random.Random, s: int) -> Injected:
 
     def change(chip: VirtualChip) -> None:
         program = chip.flash.cells.program
-        chip.flash.cells.program = lambda offset, data: None if offset == q else program(offset, data)  # type: ignore
+
+        def silent(offset: int, data: np.ndarray) -> None:
+            for a, b in ((offset, min(q, offset + data.size)), (max(offset, q + UNIT), offset + data.size)):
+                if a < b:
+                    program(a, data[a - offset : b - offset])
+
+        chip.flash.cells.program = silent  # type: ignore[method-assign]
 
     return Injected("", frozenset({s}), frozenset({"ignored-program"}), change)
 

@@ -6,6 +6,7 @@ are read in other bursts and one by one. The whole flash is watched in the same 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -207,7 +208,7 @@ class FlashWatch:
         for start in range(part.start, part.stop, self.sector_size):
             at = bus_address(board, access, start)
             try:
-                out.append(int(checksums_of(board.read(at, at + self.sector_size, access=access), self.sector_size)[0]))
+                out.append(zlib.crc32(board.read(at, at + self.sector_size, access=access).data))
             except TargetError:
                 out.append(None)
         return out

@@ -75,6 +75,8 @@ class Bus:
                         self._areas.append((base, region.size, reader))
                         if region.kind == "ram" and base >> 28 in (2, 3):  # the code bus sees the SRAMs too
                             self._areas.append((base - _CODE_ALIAS[base >> 28], region.size, reader))
+        bank = chip.flash.bank_size
+        self._halves = tuple(controller.cells.data[i : i + bank] for i in range(0, size, bank))
         self._mask_generation = -1
         self._masks: tuple[Bytes, Bytes] = (np.empty(0, np.uint8), np.empty(0, np.uint8))
 
@@ -97,6 +99,16 @@ class Bus:
         return self._ram.get(name)
 
     # ------------------------------------------------------------------------------------------------ user flash
+    def plain_banks(self) -> tuple[Bytes, ...] | None:
+        """Return the banks in bus order where every read is the bytes themselves; None when cells or masks say otherwise.
+
+        A look into the array costs a call each; who reads all of it (the emulated core) may look at the bytes then.
+        """
+        if self.flash.trustzone or self.hdp_level >= 2 or not self.flash.cells.plain:
+            return None
+        bank = self.chip.flash.bank_size
+        return tuple(self._halves[self.physical(i * bank) // bank] for i in range(len(self.chip.banks)))
+
     def physical(self, offset: int) -> int:
         """Return the offset in physical bank order of a flash offset on the bus."""
         bank = self.chip.flash.bank_size
@@ -164,11 +176,11 @@ class Bus:
         """
         canonical = self.chip.canonical(address)
         if canonical in self.chip.flash_range:
-            unit, i = self.chip.flash.program_unit, 0
+            unit, sector, i = self.chip.flash.program_unit, self.chip.flash.sector_size, 0
             while i < len(data):
-                # A burst over a whole quad-word is one store: nothing can come between its words.
-                whole = not (canonical + i) % unit and len(data) - i >= unit
-                n = unit if whole else 4
+                # A burst over whole quad-words of a sector is one store: nothing can come between its words.
+                whole = (min(len(data) - i, sector - (canonical + i) % sector) // unit) * unit
+                n = whole if whole and not (canonical + i) % unit else 4
                 self.flash.store(self.physical(canonical - self.chip.flash.base + i), data[i : i + n], secure)
                 i += n
             self.dirty = True

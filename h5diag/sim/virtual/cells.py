@@ -7,6 +7,7 @@ cells of a quad-word that differ from what was programmed: one is corrected, two
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -138,24 +139,26 @@ class Cells:
         stop = start + fault.range.size
         return (min(max(start, 0), size - 1), min(max(stop, 1), size)) if start < stop else (0, size)
 
+    @property
+    def plain(self) -> bool:
+        """Whether every read is what was programmed; not so behind a quad-word that was cut short."""
+        faults = len(self._alias) + len(self._stuck) + len(self._cells) + len(self._unstable)
+        return not faults and TORN not in self.marks.tobytes()
+
     def aliased(self, offset: int) -> int:
         """Return the offset that the address lines really select."""
+        return int(self._aliased_all(np.array(offset))) if self._alias else offset
+
+    def _aliased_all(self, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         for start, stop, bit, value in self._alias:
-            if start <= offset < stop:
-                wrong = offset | 1 << bit if value else offset & ~(1 << bit)
-                offset = wrong if wrong < self.data.size else offset
-        return offset
+            wrong = offsets | 1 << bit if value else offsets & ~(1 << bit)
+            offsets = np.where((start <= offsets) & (offsets < stop) & (wrong < self.data.size), wrong, offsets)
+        return offsets
 
     def read(self, offset: int, size: int) -> tuple[npt.NDArray[np.uint8], tuple[EccEvent, ...]]:
         """Return a copy of `size` bytes as the bus sees them and the ECC events met, in address order."""
         if self._alias:
-            out = np.concatenate(
-                [
-                    self.data[self.aliased(q) :][: self.unit]
-                    for q in range(offset // self.unit * self.unit, offset + size, self.unit)
-                ]
-            )
-            out = out[offset % self.unit :][:size].copy()
+            out = self.data[self._aliased_all(np.arange(offset, offset + size))]
         else:
             out = self.data[offset : offset + size].copy()
         events = self._ecc(offset, size)
@@ -182,7 +185,9 @@ class Cells:
 
     def _ecc(self, offset: int, size: int) -> tuple[EccEvent, ...]:
         first, last = offset // self.unit, -(-(offset + size) // self.unit)
-        wrong: dict[int, int] = {int(q): 2 for q in np.flatnonzero(self.marks[first:last] == TORN) + first}
+        marks = self.marks[first:last]
+        torn = np.flatnonzero(marks == TORN) + first if TORN in marks.tobytes() else ()
+        wrong: dict[int, int] = {int(q): 2 for q in torn}
         if len(self._cells):
             s = self._cells.within(first * self.unit, (last - first) * self.unit)
             seen: set[tuple[int, int]] = set()
@@ -195,15 +200,30 @@ class Cells:
         return tuple(EccEvent(q * self.unit, n > 1) for q, n in sorted(wrong.items()))
 
     def program(self, offset: int, data: npt.NDArray[np.uint8]) -> None:
-        """Program one quad-word: bits can only fall; old AND new stays when it was not erased."""
+        """Program quad-words of one sector: bits can only fall; old AND new stays when it was not erased."""
+        if self._alias or self._far_programs:
+            for i in range(0, data.size, self.unit):
+                self._program(offset + i, data[i : i + self.unit])
+        elif not self._couplings:
+            self._program(offset, data)
+        else:  # in their order: what falls by coupling falls before its own turn, or after
+            meeting = sorted(q for q in self._couplings if offset <= q < offset + data.size)
+            cuts = [offset, *(q + self.unit for q in meeting), offset + data.size]
+            for a, b in pairwise(cuts):
+                if a < b:
+                    self._program(a, data[a - offset : b - offset])
+
+    def _program(self, offset: int, data: npt.NDArray[np.uint8]) -> None:
+        """Program quad-words of which the last one alone may disturb others."""
         offset = self.aliased(offset)
         if self.dead.get(offset // self.sector_size, 0) & 2:
             return
-        self.data[offset : offset + self.unit] &= data
-        self.marks[offset // self.unit] = WRITTEN
+        self.data[offset : offset + data.size] &= data
+        self.marks[offset // self.unit : (offset + data.size) // self.unit] = WRITTEN
         for start, stop, distance in self._far_programs:
             if start <= offset < stop and offset + distance + self.unit <= self.data.size:
                 self.data[offset + distance : offset + distance + self.unit] &= data
+        offset, data = offset + data.size - self.unit, data[-self.unit :]
         for victim, bit in self._couplings.get(offset, ()):
             if not data[bit // 8] >> bit % 8 & 1 and victim + self.unit <= self.data.size:
                 self.data[victim + bit // 8] &= 0xFF ^ 1 << bit % 8

@@ -83,6 +83,11 @@ class Cable:
             self._faults.append((where, fault, setup.seed * 100 + index))
 
     @property
+    def distorts(self) -> bool:
+        """Whether what is read may arrive otherwise."""
+        return bool(self._faults)
+
+    @property
     def may_be_cut(self) -> bool:
         """Whether the cable may leave in the middle of a burst."""
         return bool(self._unplugs)
@@ -262,6 +267,8 @@ class VirtualChip:
             option = self.description.register("OPTSR_CUR").field("SWAP_BANK")
             self.state.options["OPTSR_CUR"] = option.put(self.state.options["OPTSR_CUR"], 1)
         self.flash = FlashController(self.description, cells, self.state.options, self.clock)
+        self.path = Cable(self.description, self.setup)
+        self._debug = (-1, "")
         self.power_ups = 0
         self._programmed = 0
         self.core = Core(board.walk, self._vector, lambda: self.reset(_SOFT_RESET), lambda: self.secure_debug)
@@ -275,11 +282,8 @@ class VirtualChip:
             self.description.identity.idcode[0]: idcode,
             named["SBS_HDPLSR"]: level,
             RCC_RSR: board.reset_flags,
-            named["DBGMCU_SR"]: 3 | 1 << 16 | self.core_open(board) << 17,
+            named["DBGMCU_SR"]: 3 | 1 << 16 | self.core_port_open << 17,
         }
-        self.path = Cable(self.description, self.setup)
-        if self.path.locked:
-            words[named["DBGMCU_SR"]] = 3 | 1 << 16
         kib = self.description.flash.size // 1024
         kib = 0 if FaultKind.SIZE_ZERO in kinds else kib
         uid = bytes(12) if FaultKind.UID_ZERO in kinds else board.uid
@@ -288,23 +292,23 @@ class VirtualChip:
         self.core.wake()
 
     # ------------------------------------------------------------------------------------------------ debug access
-    def core_open(self, board: Board) -> bool:
-        """Tell whether the product state lets a debugger reach the core at all."""
-        state = self.description.state(
-            self.description.register("OPTSR_CUR").get("PRODUCT_STATE", self.state.options["OPTSR_CUR"])
-        )
-        return state.debug in ("full", "nonsecure", "unknown")
+    @property
+    def debug(self) -> str:
+        """What the product state leaves to a debugger, in the word of the chip file."""
+        options = self.flash.options["OPTSR_CUR"]
+        if self._debug[0] != options:
+            self._debug = (options, self.description.state(self.flash.option("OPTSR_CUR", "PRODUCT_STATE")).debug)
+        return self._debug[1]
 
     @property
     def core_port_open(self) -> bool:
         """Whether AP1 answers."""
-        return not self.path.locked and self.core_open(self.board)
+        return not self.path.locked and self.debug in ("full", "nonsecure", "unknown")
 
     @property
     def secure_debug(self) -> bool:
         """Whether secure accesses are allowed (SPIDEN)."""
-        state = self.description.state(self.flash.option("OPTSR_CUR", "PRODUCT_STATE"))
-        return state.debug == "full"
+        return self.debug == "full"
 
     def read(self, address: int, size: int, secure: bool) -> npt.NDArray[np.uint8]:
         """Read through the link: bus, then the faults of the way; BusFault or Unplugged."""
@@ -313,7 +317,7 @@ class VirtualChip:
             raise BusFault(address)
         out = []
         while size > 0:
-            n = min(size, _MAX_WINDOW - address % _MAX_WINDOW)
+            n = min(size, _MAX_WINDOW - address % _MAX_WINDOW) if self.path.distorts else size
             out.append(self.path.distort(address, self.bus.read(address, n, secure), self.clock.frequency_hz))
             address, size = address + n, size - n
         return out[0] if len(out) == 1 else np.concatenate(out)

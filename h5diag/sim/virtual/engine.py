@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from h5diag.errors import InputError
 from h5diag.sim.virtual.bus import BusFault
 from h5diag.sim.virtual.chip import VirtualChip
@@ -66,9 +69,11 @@ class UnicornEngine:
                 for base in (region.base, region.secure_base):
                     if base:
                         self._uc.mem_map_ptr(base, ram.size, unicorn.UC_PROT_ALL, ram.ctypes.data)
+        self._restore: tuple[npt.NDArray[np.uint8], bytes] | None = None
+        self._banks: tuple[npt.NDArray[np.uint8], ...] | None = ()
+        self._map_flash()
+        self._uc.hook_add(unicorn.UC_HOOK_MEM_WRITE_PROT, self._program)
         for base, size in (
-            (d.flash.base, d.flash.size),
-            (d.flash.secure_base, d.flash.size),
             (0x08FFF000, 0x1000),
             (d.flash_registers & ~0xFFF, 0x1000),
             (d.flash_registers_secure & ~0xFFF, 0x1000),
@@ -76,11 +81,27 @@ class UnicornEngine:
             self._uc.mmio_map(base, size, self._load, base, self._store, base)
         self._uc.hook_add(unicorn.UC_HOOK_INTR, self._interrupt)
 
+    def _map_flash(self) -> None:
+        """Let the core see the array's bytes themselves where each read is just them, else ask the model each time."""
+        banks, size = self._chip.bus.plain_banks(), self._chip.description.flash.size
+        same = banks is not None and self._banks and all(a is b for a, b in zip(banks, self._banks, strict=True))
+        if same or (banks is None and self._banks is None):
+            return
+        for base in self._flash:
+            if self._banks != ():
+                self._uc.mem_unmap(base, size)
+            if banks is None:
+                self._uc.mmio_map(base, size, self._load, base, self._store, base)
+            for i, bank in enumerate(banks or ()):
+                self._uc.mem_map_ptr(base + i * bank.size, bank.size, self._u.UC_PROT_READ, bank.ctypes.data)
+        self._banks = banks
+
     def _secure(self, address: int) -> bool:
         return bool(address >> 28 & 1 if address >> 30 else address >> 26 & 1)
 
     def _load(self, uc: Any, offset: int, size: int, base: int) -> int:
         address = base + offset
+        self._settle()
         self._chip.clock.now_s += _ACCESS_S
         if base not in self._flash:
             if self._chip.flash.busy:
@@ -102,8 +123,28 @@ class UnicornEngine:
             self._stop("fault")
             return 0
 
+    def _program(self, uc: Any, access: int, address: int, size: int, value: int, data: Any) -> bool:
+        """Take a store into an array that is mapped as it is; what the emulator puts there afterwards is undone."""
+        base = max(b for b in self._flash if b <= address)
+        self._store(uc, address - base, size, value, base)
+        place = self._bytes(address - base, size)
+        self._restore = (place, place.tobytes())
+        return True
+
+    def _bytes(self, offset: int, size: int) -> npt.NDArray[np.uint8]:
+        assert self._banks
+        bank, at = divmod(offset, self._banks[0].size)
+        return self._banks[bank][at : at + size]
+
+    def _settle(self) -> None:
+        if self._restore is not None:
+            place, held = self._restore
+            place[:] = np.frombuffer(held, np.uint8)
+            self._restore = None
+
     def _store(self, uc: Any, offset: int, size: int, value: int, base: int) -> None:
         address = base + offset
+        self._settle()
         self._chip.clock.now_s += _ACCESS_S
         self._line = -1
         try:
@@ -127,11 +168,13 @@ class UnicornEngine:
             uc.reg_write(name, core.regs[i])
         self._stopped.clear()
         self._line = -1
+        self._map_flash()
         uc.ctl_flush_tb()  # the debugger changes SRAM behind the emulator's back
         try:
             uc.emu_start(core.regs[15] | 1, 0xFFFFFFF0, count=_SLICE)
         except self._u.UcError:
             self._stopped.append("fault")
+        self._settle()
         for i, name in registers:
             core.regs[i] = uc.reg_read(name)
         core.regs[15] &= ~1

@@ -47,7 +47,7 @@ _NS, _S = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What was done to the array or the options.
+    """What was done to the array or the options: an erase of a sector, a program of quad-words one after the other.
 
     `kind` is ``erase``, ``program``, ``option-write`` or ``option-start``; `address` a canonical address in physical
     bank order, or the offset of an option register.
@@ -81,7 +81,8 @@ class FlashController:
         self._names = {r.offset: r.name for r in chip.registers}
         self._keys = {k.register: k.words for k in chip.keys}
         self._status_bits = {n: chip.register("NSSR").field(n).mask for n in ("BSY", "WBNE", "EOP", *_ERRORS)}
-        self._pg = chip.register("NSCR").field("PG").mask
+        self._fields = {r.name: {f.name: f for f in r.fields} for r in chip.registers}
+        self._pg = self._fields["NSCR"]["PG"].mask
         self._wrp = tuple((f"WRP{n}R_CUR", chip.register(f"WRP{n}R_CUR").field("WRPSG")) for n in (1, 2))
         self._per_bank = chip.flash.bank_size // chip.flash.sector_size
         self._regs: dict[str, int] = {}
@@ -121,7 +122,7 @@ class FlashController:
     # ------------------------------------------------------------------------------------------------ options
     def option(self, register: str, field: str) -> int:
         """Return a field of a ``_CUR`` register."""
-        return self.chip.register(register).get(field, self.options[register])
+        return self._fields[register][field].get(self.options[register])
 
     @property
     def trustzone(self) -> bool:
@@ -242,26 +243,18 @@ class FlashController:
             self._regs[lock] &= ~1
 
     def _control(self, name: str, value: int, side: int) -> None:
-        r, old = self.chip.register(name), self._regs[name]
-        if old & r.field("LOCK").mask or self.clock.now_s < self._busy_until:
+        f, old = self._fields[name], self._regs[name]
+        if old & f["LOCK"].mask or self.clock.now_s < self._busy_until:
             return
-        started = bool(r.get("STRT", value))
-        self._regs[name] = value & ~r.field("STRT").mask & ~r.field("FW").mask
-        if not r.get("PG", value) and self._buffer_side == side:
+        self._regs[name] = value & ~f["STRT"].mask & ~f["FW"].mask
+        if not f["PG"].get(value) and self._buffer_side == side:
             self._buffer = {}
-        if r.get("FW", value) and self._buffer and self._buffer_side == side:
+        if f["FW"].get(value) and self._buffer and self._buffer_side == side:
             at = self._buffer_at
-            self._commit(at, [self._buffer.get(at + i, 0xFF) for i in range(self.cells.unit)], side)
-        if started:
-            self._start(
-                r.get("SER", value),
-                r.get("BER", value),
-                r.get("MER", value),
-                r.get("PG", value),
-                r.get("BKSEL", value) * self._per_bank,
-                r.get("SNB", value),
-                side,
-            )
+            self._commit(at, bytes(self._buffer.get(at + i, 0xFF) for i in range(self.cells.unit)), side)
+        if f["STRT"].get(value):
+            ser, ber, mer, pg, bank, snb = (f[n].get(value) for n in ("SER", "BER", "MER", "PG", "BKSEL", "SNB"))
+            self._start(ser, ber, mer, pg, bank * self._per_bank, snb, side)
 
     def _start(self, ser: int, ber: int, mer: int, pg: int, bank: int, snb: int, side: int) -> None:
         status = self._regs["SECSR" if side else "NSSR"]
@@ -300,7 +293,7 @@ class FlashController:
 
     # ------------------------------------------------------------------------------------------------ programming
     def store(self, offset: int, data: bytes, secure: bool) -> None:
-        """Take a store into the user flash, at an offset in physical bank order."""
+        """Take a store into the user flash, at an offset in physical bank order: of a quad-word, or of several whole."""
         side = _S if secure and self.trustzone else _NS
         self.clock.wait_until(self._busy_until)
         if not self._regs["SECCR" if side else "NSCR"] & self._pg:
@@ -309,7 +302,9 @@ class FlashController:
         unit = self.cells.unit
         start = offset // unit * unit
         other = self._buffer and (start != self._buffer_at or side != self._buffer_side)
-        if other or offset + len(data) > start + unit or (not self._buffer and offset != start):
+        several = len(data) > unit and offset == start and not len(data) % unit
+        reaches = not several and offset + len(data) > start + unit
+        if other or reaches or (not self._buffer and offset != start):
             self._buffer = {}
             self._fail(side, "INCERR")
             return
@@ -318,23 +313,26 @@ class FlashController:
             self._fail(side, "STRBERR")
             return
         self._buffer_at, self._buffer_side = start, side
-        if len(data) == unit:
-            self._commit(start, list(data), side)
+        if len(data) == unit or several:
+            self._commit(start, data, side)
             return
         self._buffer.update({offset + i: b for i, b in enumerate(data)})
         if len(self._buffer) == unit:
-            self._commit(start, [self._buffer[start + i] for i in range(unit)], side)
+            self._commit(start, bytes(self._buffer[start + i] for i in range(unit)), side)
 
-    def _commit(self, offset: int, data: list[int], side: int) -> None:
+    def _commit(self, offset: int, data: bytes, side: int) -> None:
+        """Program quad-words of one sector, each when the one before is done."""
         self._buffer = {}
         sector = offset // self.cells.sector_size
         if self._refused(sector, side):
             self._fail(side, "WRPERR")
             return
-        self.cells.program(offset, np.array(data, np.uint8))
-        self.operations.append(Operation("program", self.chip.flash.base + offset, self.cells.unit))
-        slow = self.cells.slow.get(sector, 1.0)
-        self._begin(1, offset, self.cells.unit, PROGRAM_S * slow, side)
+        unit = self.cells.unit
+        self.cells.program(offset, np.frombuffer(data, np.uint8))
+        self.operations.append(Operation("program", self.chip.flash.base + offset, len(data)))
+        each = PROGRAM_S * self.cells.slow.get(sector, 1.0)
+        self.clock.now_s += each * (len(data) // unit - 1)
+        self._begin(1, offset + len(data) - unit, unit, each, side)
 
     def fetch(self, offset: int, size: int) -> npt.NDArray[np.uint8]:
         """Return `size` bytes of the array; ECC errors show in the registers, and a double one in the data too.
@@ -350,12 +348,12 @@ class FlashController:
 
     def _report(self, event: EccEvent) -> None:
         name, flag = ("ECCDETR", "ECCD") if event.double else ("ECCCORR", "ECCC")
-        r = self.chip.register(name)
-        if r.get(flag, self._regs[name]):
+        f = self._fields[name]
+        if f[flag].get(self._regs[name]):
             return  # only the first one is kept until it is cleared
         bank, within = divmod(event.offset, self.chip.flash.bank_size)
-        value = r.field("ADDR_ECC").put(r.field(flag).mask, within // self.cells.unit)
-        self._regs[name] = r.field("BK_ECC").put(value, bank)
+        value = f["ADDR_ECC"].put(f[flag].mask, within // self.cells.unit)
+        self._regs[name] = f["BK_ECC"].put(value, bank)
 
     def _option_control(self, value: int) -> None:
         r = self.chip.register("OPTCR")

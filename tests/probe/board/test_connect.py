@@ -145,7 +145,7 @@ def test_a_closed_port_is_told_apart_from_no_chip(link):
         with pytest.raises(ProbeError, match="AP1"):
             connect("x", probe=VirtualProbe(VirtualChip(parse_items(items)), link))
     chip = VirtualChip(parse_items(()))
-    chip.state.options["OPTSR_CUR"] = chip.state.options["OPTSR_CUR"] & ~0xFF00 | 0x7200
+    chip.flash.options["OPTSR_CUR"] = chip.flash.options["OPTSR_CUR"] & ~0xFF00 | 0x7200
     with pytest.raises(ProbeError, match="AP1"):
         connect("x", probe=VirtualProbe(chip, link))
 

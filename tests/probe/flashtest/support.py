@@ -53,6 +53,11 @@ def inside(chip: VirtualChip, where: AddressRange) -> bool:
     )
 
 
+def programmed(chip: VirtualChip) -> int:
+    """Return how many quad-words were programmed."""
+    return sum(o.size for o in chip.flash.operations if o.kind == "program") // 16
+
+
 def with_option(chip: VirtualChip, register: str, field: str, value: int) -> VirtualChip:
     f = chip.description.register(register).field(field)
     chip.flash.options[register] = f.put(chip.flash.options[register], value)

@@ -22,7 +22,7 @@ from h5diag.probe.flashtest.patterns import pattern
 from h5diag.sim.virtual import VirtualChip, parse_items
 
 from ..link.fakes import CountingProbe, LastWordProbe
-from .support import FIRST, QUICK, RANGE, SECOND, STANDARD, make_chip, on, run, sector_bytes, untouched
+from .support import FIRST, QUICK, RANGE, SECOND, STANDARD, make_chip, on, programmed, run, sector_bytes, untouched
 
 RANGE_TEXT = f"0x{RANGE.start:08X}:0x{RANGE.stop:08X}"
 WITH_CORE = TestPlan(AddressRange(FIRST, SECOND), Level.QUICK, way=Way.REGISTERS, burst=0x2000)
@@ -268,7 +268,7 @@ def test_ctrl_c_in_the_middle_puts_the_contents_back(tmp_path):
     before = chip.state.data.copy()
 
     def strike(name, words):
-        if len(chip.flash.operations) > 300:
+        if programmed(chip) > 300:
             probe.before = lambda *a: None
             os.kill(os.getpid(), signal.SIGINT)
 
@@ -282,7 +282,7 @@ def test_ctrl_c_while_sectors_do_not_erase_any_more_says_which(tmp_path):
     chip = VirtualChip(parse_items([]))
 
     def strike(name, words):
-        if len(chip.flash.operations) > 300:
+        if programmed(chip) > 300:
             probe.before = lambda *a: None
             chip.flash.cells.dead[(FIRST - 0x08000000) // 0x2000] = 3
             os.kill(os.getpid(), signal.SIGINT)
@@ -299,7 +299,7 @@ def test_a_link_that_fails_in_passing_puts_the_contents_back(tmp_path):
     before = chip.state.data.copy()
 
     def strike(name, words):
-        if len(chip.flash.operations) > 300 and name == "write_ap_multiple":
+        if programmed(chip) > 300 and name == "write_ap_multiple":
             probe.before = lambda *a: None
             raise exceptions.TransferError("No ACK")
 
