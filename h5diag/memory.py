@@ -6,14 +6,11 @@ unreadable, and what disagreed between reads is unstable; none of the three is e
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from h5diag.answer import Answer
 from h5diag.ranges import ADDRESS_LIMIT, AddressRange, merged, subtracted
@@ -32,7 +29,14 @@ __all__ = [
     "subtracted",
 ]
 
-Bytes = npt.NDArray[np.uint8]
+# numpy takes longer to load than a text takes to read, so that it waits for the first byte of memory.
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Bytes = npt.NDArray[np.uint8]
+else:
+    Bytes = Any
 """A one-dimensional, read-only array of bytes."""
 
 Progress = Callable[[float], None]
@@ -100,6 +104,8 @@ class Segment:
     data: Bytes
 
     def __post_init__(self) -> None:
+        import numpy as np
+
         data = np.ascontiguousarray(self.data, dtype=np.uint8)
         if data.ndim != 1 or not data.size or not 0 <= self.start <= ADDRESS_LIMIT - data.size:
             raise ValueError(f"not a segment: {data.shape} bytes at {self.start:#x}")
@@ -122,6 +128,8 @@ class Segment:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Segment):
             return NotImplemented
+        import numpy as np
+
         return self.start == other.start and bool(np.array_equal(self.data, other.data))
 
     def __hash__(self) -> int:
@@ -170,6 +178,8 @@ class MemoryImage(Answer):
         cls, data: bytes | bytearray | memoryview | Bytes, start: int, *, origin: Origin | None = None
     ) -> MemoryImage:
         """Return an image of one segment (none when `data` is empty) at address `start`."""
+        import numpy as np
+
         array = data if isinstance(data, np.ndarray) else np.frombuffer(bytes(data), dtype=np.uint8)
         segments = (Segment(start, array),) if array.size else ()
         return cls(segments, origin=origin or Origin())
@@ -212,6 +222,8 @@ class MemoryImage(Answer):
             When one of the bytes is not known; the message names the first such address.
         """
         if start >= stop:
+            import numpy as np
+
             return np.empty(0, np.uint8)
         i = self._segment_at(start)
         if i < 0 or stop > self.segments[i].stop:
@@ -222,6 +234,8 @@ class MemoryImage(Answer):
 
     def read_filled(self, start: int, stop: int, fill: int = 0xFF) -> tuple[Bytes, npt.NDArray[np.bool_]]:
         """Return the bytes ``[start, stop)`` with `fill` where unknown, and the mask of the known ones."""
+        import numpy as np
+
         data = np.full(stop - start, fill, np.uint8)
         known = np.zeros(stop - start, np.bool_)
         for s in self.segments_in(start, stop):
@@ -268,6 +282,8 @@ class MemoryImage(Answer):
 
     def sha256(self) -> str:
         """Return the SHA-256 over each segment's start (8 bytes, little-endian), length and bytes, as hex."""
+        import hashlib
+
         h = hashlib.sha256()
         for s in self.segments:
             h.update(s.start.to_bytes(8, "little") + int(s.data.size).to_bytes(8, "little"))
@@ -298,4 +314,8 @@ def _joined(segments: Iterable[Segment]) -> tuple[Segment, ...]:
             groups[-1].append(s)
         else:
             groups.append([s])
+    if len(groups) == sum(map(len, groups)):
+        return tuple(g[0] for g in groups)
+    import numpy as np
+
     return tuple(g[0] if len(g) == 1 else Segment(g[0].start, np.concatenate([s.data for s in g])) for g in groups)

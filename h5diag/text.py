@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from h5diag.ranges import AddressRange
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from h5diag.ranges import AddressRange
 
 
 def size_text(count: int) -> str:

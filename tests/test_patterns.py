@@ -34,6 +34,8 @@ def patterns() -> Iterator[tuple[str, re.Pattern]]:
             if id(value) not in seen:
                 seen.add(id(value))
                 yield path, value
+        elif depth and hasattr(value, "cache_info") and "Pattern" in str(value.__annotations__.get("return")):
+            yield from inside(value(), path + "()", depth)  # compiled when they are first used
         elif depth and isinstance(value, tuple | list | set | frozenset):
             for i, v in enumerate(value):
                 yield from inside(v, f"{path}[{i}]", depth - 1)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
 from h5diag.errors import InputError
-from h5diag.evidence.files import from_intelhex, read_image, write_image
+from h5diag.evidence import files
 from h5diag.layout import Layout, load_layout
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Origin, Progress
 
@@ -80,9 +80,9 @@ def read_memory(source: Memory, *, base: int | None = None) -> MemoryImage:
     if isinstance(source, tuple) and len(source) == 2:
         source, base = source
     if isinstance(source, str | os.PathLike):
-        return read_image(path_of(source), base=base)
+        return files.read_image(path_of(source), base=base)
     if hasattr(source, "tobinarray"):
-        return from_intelhex(source)
+        return files.from_intelhex(source)
     if base is None:
         raise InputError("bytes have no address", advice="give base=0x08000000, or wherever they begin")
     return MemoryImage.from_bytes(source, base, origin=Origin(kind="memory"))
@@ -91,7 +91,7 @@ def read_memory(source: Memory, *, base: int | None = None) -> MemoryImage:
 def write_memory(memory: Memory, path: str | os.PathLike[str], *, base: int | None = None) -> Path:
     """Write memory to a ``.bin .hex .srec .elf`` file, told by its ending; InputError when it cannot be."""
     path = Path(path)
-    write_image(read_memory(memory, base=base), path)
+    files.write_image(read_memory(memory, base=base), path)
     return path
 
 
@@ -267,12 +267,11 @@ def _listed(source: str | os.PathLike[str], chip: Chip) -> OptionBytes:
 def text_of(source: str | os.PathLike[str]) -> str:
     """Return a text: the file's at a path, or `source` itself when it has several lines."""
     from h5diag.evidence.door import read_evidence
-    from h5diag.evidence.files import decode_text
     from h5diag.limits import TEXT
 
     if isinstance(source, str) and "\n" in source:
         return source
-    text = decode_text(read_evidence(path_of(source), limit=TEXT).data)
+    text = files.decode_text(read_evidence(path_of(source), limit=TEXT).data)
     if not text.strip():
         raise InputError("is empty", source=str(source), advice="save or copy it again")
     return text

@@ -94,16 +94,13 @@ def find_parts(name: str) -> tuple[Part, ...]:
     """
     wanted = name.strip().lower()
     parts = index().parts
-    for found in (
-        [p for p in parts if wanted in (p.name, p.name.removeprefix("stm32"))],
-        [p for p in parts if wanted in p.words],
-        [
-            p
-            for p in parts
-            if any(fnmatchcase(w, pattern + "*") for w in (wanted, "stm32" + wanted) for pattern in p.parts)
-        ],
-    ):
-        if found:
+    answers: tuple[Callable[[Part], bool], ...] = (
+        lambda p: wanted in (p.name, p.name.removeprefix("stm32")),
+        lambda p: wanted in p.words,
+        lambda p: any(fnmatchcase(w, pattern + "*") for w in (wanted, "stm32" + wanted) for pattern in p.parts),
+    )
+    for answers_to_it in answers:
+        if found := [p for p in parts if answers_to_it(p)]:
             return in_order(found)
     raise InputError(f"no chip is called {name!r}", advice="known: " + ", ".join(chip_names()))
 

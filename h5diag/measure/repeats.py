@@ -80,7 +80,8 @@ def compare_reads(images: Sequence[MemoryImage]) -> Agreement:
         bad_bytes += int(np.count_nonzero(varying))
         bad_bits += int(np.bitwise_count(varying).sum(dtype=np.int64))
         fixed += _recurring(rows)
-        words += int(np.unique((area.start + np.flatnonzero(varying)) // 4).size)
+        at = (area.start + np.flatnonzero(varying)) // 4  # ascending, so that each step is another word
+        words += int(at.size and 1 + np.count_nonzero(np.diff(at)))
         for a, b in _runs(varying != 0):
             ranges.append(AddressRange(area.start + a, area.start + b))
             chunks += _is_chunk(rows, a, b, area.start)

@@ -298,7 +298,7 @@ def _lanes(p: _Piece) -> Iterable[Shape | None]:
 def _sectors(p: _Piece, flags: Flags) -> Iterator[tuple[int, int]]:
     """Yield the offsets of the sectors in which a byte is flagged."""
     places = (np.flatnonzero(flags) + p.start) // p.sector
-    for sector in np.unique(places).tolist():
+    for sector in places[np.diff(places, prepend=-1) != 0].tolist():
         yield max(0, sector * p.sector - p.start), min(p.good.size, (sector + 1) * p.sector - p.start)
 
 

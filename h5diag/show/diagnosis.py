@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Iterable, Sequence
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -323,17 +324,20 @@ def made_section(d: Diagnosis) -> Section:
 # ------------------------------------------------------------------------------------------------ pictures
 def figures(b: BoardDiagnosis, *, number: int = 0) -> tuple[Figure, ...]:
     """Return the plots that say something about this board; `number` tells several boards apart."""
-    from h5diag.show.plots import plot_bits, plot_memory_map
-    from h5diag.show.plots.locate import plot_correlation, plot_dots
-
     m, out, tail = b.measured, [], f"-{number + 1}" if number else ""
     if lanes(m):
-        out.append(Figure(f"memory-map{tail}", map_words(b), lambda: plot_memory_map(b)))
+        out.append(Figure(f"memory-map{tail}", map_words(b), lambda: _plots().plot_memory_map(b)))
     if m.placement.regions:
-        out.append(Figure(f"offsets{tail}", headline(m.placement), lambda: plot_correlation(correlation_of(m))))
+        out.append(
+            Figure(
+                f"offsets{tail}", headline(m.placement), lambda: _plots("locate").plot_correlation(correlation_of(m))
+            )
+        )
     if len(m.placement.regions) >= MANY_PIECES:
         words = f"{count_text(len(m.placement.strong), 'piece')} of the good board's dump found in the dump of {b.name}"
-        out.append(Figure(f"dots{tail}", f"{words}, address against address.", lambda: plot_dots(m.placement)))
+        out.append(
+            Figure(f"dots{tail}", f"{words}, address against address.", lambda: _plots("locate").plot_dots(m.placement))
+        )
     c = m.comparison
     if c.risen or c.fallen:
         out.append(
@@ -341,10 +345,15 @@ def figures(b: BoardDiagnosis, *, number: int = 0) -> tuple[Figure, ...]:
                 f"bits{tail}",
                 f"{count_text(c.differing_bytes, 'byte')} differ where the boards were"
                 f" compared: {count_text(c.risen, 'bit')} rose and {count_text(c.fallen, 'bit')} fell.",
-                lambda: plot_bits(b),
+                lambda: _plots().plot_bits(b),
             )
         )
     return tuple(out)
+
+
+def _plots(module: str = "") -> Any:
+    """Return a module of plots, loaded when one is drawn: most readers of an answer look at no picture."""
+    return import_module(f"h5diag.show.plots.{module}" if module else "h5diag.show.plots")
 
 
 def correlation_of(m: Measured) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -81,6 +80,8 @@ def somebody_there() -> bool:
 
 def width() -> int:
     """Return how many columns a text may take: the terminal's, or 100 where there is none."""
+    import shutil
+
     return max(40, min(shutil.get_terminal_size((100, 24)).columns, 160))
 
 

@@ -5,17 +5,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter, _SubParsersAction
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from h5diag import __version__
 from h5diag.app.cli.command import Command, Result
 from h5diag.errors import Cancelled, H5DiagError, InputError, PermissionRefused, ProbeError
-from h5diag.show import printing, sheet
+from h5diag.show import printing
+
+if TYPE_CHECKING:
+    from h5diag.show.sheet import Sheet
 
 GROUPS: tuple[str, ...] = (
     "diagnose",
@@ -63,8 +65,8 @@ def commands() -> tuple[Command, ...]:
     return tuple(c for group in GROUPS for c in import_module(f"h5diag.app.cli.{group}").COMMANDS)
 
 
-def build_parser() -> ArgumentParser:
-    """Return the parser of the whole command line."""
+def build_parser(words: Collection[str] | None = None) -> ArgumentParser:
+    """Return the parser of the whole command line; of `words`, what was typed, only their arguments are in it."""
     parser = _Parser(
         prog="h5diag",
         description="Is this STM32 faulty? Evidence, weighed.",
@@ -89,13 +91,17 @@ def build_parser() -> ArgumentParser:
                 examples=("h5diag help loader lint", "h5diag help --man | man -l -"),
             ),
         ),
+        words,
     )
     return parser
 
 
-def _add(parser: ArgumentParser, group: Sequence[Command]) -> None:
+def _add(parser: ArgumentParser, group: Sequence[Command], words: Collection[str] | None) -> None:
     sub = parser.add_subparsers(metavar="COMMAND", parser_class=_Parser)
     for command in group:
+        if words is not None and command.name not in words:
+            sub.add_parser(command.name, help=command.help, add_help=False)
+            continue
         p = sub.add_parser(
             command.name,
             help=command.help,
@@ -106,7 +112,7 @@ def _add(parser: ArgumentParser, group: Sequence[Command]) -> None:
         )
         p.set_defaults(h5diag_parser=p)
         if command.commands:
-            _add(p, command.commands)
+            _add(p, command.commands, words)
             continue
         command.arguments(p)
         p.add_argument("--json", action="store_true", help="print one JSON document instead of text")
@@ -170,10 +176,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     printing.plain_streams()
     try:
-        parser = build_parser()
-        options, unknown = parser.parse_known_args(argv)
+        words = sys.argv[1:] if argv is None else argv
+        parser = build_parser(words)
+        options, unknown = parser.parse_known_args(words)
         if options.print_completion:
-            return _completion(parser, options.print_completion)
+            return _completion(build_parser(), options.print_completion)
         own = getattr(options, "h5diag_parser", parser)
         if unknown:
             own.error(f"unknown option or argument: {' '.join(unknown)}")
@@ -202,6 +209,8 @@ def _run(options: Namespace) -> int:
     try:
         result = command.run(options)
         if options.json:
+            import json
+
             printing.write(json.dumps(result.document, indent=2, allow_nan=False) + "\n")
         elif text := _text(result.text, verbose=getattr(options, "verbose", False)):
             printing.write(text + "\n")
@@ -217,9 +226,11 @@ def _run(options: Namespace) -> int:
     return result.status
 
 
-def _text(text: str | sheet.Sheet, *, verbose: bool) -> str:
+def _text(text: str | Sheet, *, verbose: bool) -> str:
     if isinstance(text, str):
         return printing.clean(text)
+    from h5diag.show import sheet
+
     return sheet.terminal(sheet.cleaned(text), printing.width(), colour=printing.coloured(), folded=verbose)
 
 

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-import msgspec
 
 from h5diag.app.cli.command import Command, Result, address_range, number, progress_bar
 from h5diag.errors import InputError
-from h5diag.memory import Access, AddressRange
 from h5diag.show import printing
-from h5diag.show.answers import view_of
-from h5diag.show.sheet import joined
 from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from h5diag.case.records import Identity
     from h5diag.chip import ChipChoice
+    from h5diag.memory import Access
     from h5diag.probe.acquire import DumpPlan
     from h5diag.probe.board import Board
 
-_ACCESS = {"auto": Access.UNKNOWN, "secure": Access.SECURE, "nonsecure": Access.NONSECURE}
+ACCESS = ("auto", "secure", "nonsecure")
+
+
+def access_of(options: Namespace) -> Access:
+    """Return the security attribute of reads that was asked for."""
+    from h5diag.memory import Access
+
+    return Access.UNKNOWN if options.access == "auto" else Access(options.access)
 
 
 def _hertz(text: str) -> int:
@@ -55,7 +56,7 @@ def _link_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--speed", type=_hertz, default=0, metavar="HZ", help="SWD speed (default 4M)")
     parser.add_argument(
         "--access",
-        choices=tuple(_ACCESS),
+        choices=ACCESS,
         default="auto",
         help="security attribute of reads (default: by the alias, 0x0C.. secure, 0x08.. non-secure)",
     )
@@ -72,7 +73,7 @@ def _connect(options: Namespace) -> Board:
         options.probe,
         mode=Mode(options.connect),
         frequency_hz=options.speed or DEFAULT_HZ,
-        access=_ACCESS[options.access],
+        access=access_of(options),
         chip=chip,
         record=options.record,
     )
@@ -118,6 +119,8 @@ def _info_arguments(parser: ArgumentParser) -> None:
 
 
 def _info(options: Namespace) -> Result:
+    from msgspec.structs import replace
+
     from h5diag.case.records import to_document
     from h5diag.chip import choose_chip
     from h5diag.layout import load_layout
@@ -132,8 +135,8 @@ def _info(options: Namespace) -> Result:
         who = identify(board)
         if who.chip is not None or who.dev_id is None:
             core = core_state(board, halt_s=options.halt, layout=layout, symbols=symbols)
-            who = msgspec.structs.replace(who, core=core)
-        who = msgspec.structs.replace(
+            who = replace(who, core=core)
+        who = replace(
             who,
             probe=board.probe_id,
             probe_firmware=board.firmware,
@@ -177,12 +180,16 @@ def _dump_arguments(parser: ArgumentParser) -> None:
 
 
 def _plans(options: Namespace) -> list[tuple[DumpPlan, str]]:
+    from dataclasses import replace
+    from pathlib import Path
+
     from h5diag.chip import load_chip
+    from h5diag.memory import Access, AddressRange
     from h5diag.probe.acquire import DumpPlan
 
     chip = load_chip(options.chip) if options.chip else load_chip()
     where = AddressRange(*options.range) if options.range else chip.flash_range
-    access = _ACCESS[options.access]
+    access = access_of(options)
     plans = [(DumpPlan(where, passes=options.passes, chunk=options.chunk, access=access), options.out)]
     if options.both:
         if chip.canonical(where.start) not in chip.flash_range or chip.canonical(where.start) != where.start:
@@ -198,7 +205,11 @@ def _plans(options: Namespace) -> list[tuple[DumpPlan, str]]:
 
 
 def _dump(options: Namespace) -> Result:
+    from dataclasses import replace
+
     from h5diag.probe.acquire import dump, sweep
+    from h5diag.show.answers import view_of
+    from h5diag.show.sheet import joined
 
     plans = _plans(options)
     if options.plan:
@@ -312,6 +323,8 @@ def _selfcheck(options: Namespace) -> Result:
             rows, private = selfcheck(board, progress=progress)
     finally:
         if options.record and private is None:
+            from pathlib import Path
+
             Path(options.record).unlink(missing_ok=True)  # what is not redacted is not kept
     if options.record and private is not None:
         redact_recording(options.record, private)

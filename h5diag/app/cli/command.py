@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from h5diag.answer import Answer
-from h5diag.show.answers import view_of
 from h5diag.show.printing import progress_bar, remark
-from h5diag.show.sheet import Sheet
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from h5diag.answer import Answer
     from h5diag.chip import ChipChoice
+    from h5diag.show.sheet import Sheet
 
-__all__ = ["Command", "Result", "address_range", "number", "progress_bar", "result_of", "say_chip", "wrapped"]
+__all__ = [
+    "Command",
+    "Result",
+    "address_range",
+    "file_path",
+    "number",
+    "progress_bar",
+    "result_of",
+    "say_chip",
+    "wrapped",
+]
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """What a command found: a JSON document for programs and a text for a person.
 
     Parameters
@@ -41,6 +49,8 @@ class Result:
 
 def result_of(answer: Answer, *, status: int = 0, **more: Any) -> Result:
     """Return what a command prints of a result of the library; `more` goes into the document."""
+    from h5diag.show.answers import view_of
+
     view = view_of(answer)
     return Result(view.document(answer) | more, view.sheet(answer), status)
 
@@ -51,8 +61,7 @@ def say_chip(choice: ChipChoice | None) -> None:
         remark(f"h5diag: {choice.text}")
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A command (or, with `commands`, a group of commands).
 
     Parameters
@@ -84,6 +93,8 @@ class Command:
 
 def wrapped(text: str, first: str = "", rest: str | None = None) -> str:
     """Return a paragraph in lines of 100 characters; `first` leads the first one, `rest` (or `first`) the others."""
+    from textwrap import fill
+
     return fill(
         text,
         100,
@@ -100,6 +111,13 @@ def number(text: str) -> int:
         return int(text.strip(), 0)
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not a number; write 0x08000000 or 134217728") from None
+
+
+def file_path(text: str) -> Path:
+    """Return a path, for argparse."""
+    from pathlib import Path
+
+    return Path(text)
 
 
 def address_range(text: str) -> tuple[int, int]:

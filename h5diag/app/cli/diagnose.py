@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shlex
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from h5diag.app.cli.command import Command, Result, progress_bar, result_of
 from h5diag.errors import InputError
-from h5diag.evidence.door import write_whole
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from h5diag.judge import Diagnosis
 
 
@@ -37,6 +37,8 @@ def _demo_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> Result:
+    from pathlib import Path
+
     from h5diag.app.front import diagnose, load_case
 
     report = Path(options.report) if options.report else None
@@ -48,6 +50,7 @@ def _run(options: Namespace) -> Result:
     with progress_bar("diagnosing") as progress:
         diagnosis = diagnose(case, progress=progress)
     if options.csv:
+        from h5diag.evidence.door import write_whole
         from h5diag.judge.across import boards_csv
         from h5diag.show.report import redactor_of
 
@@ -59,6 +62,8 @@ def _run(options: Namespace) -> Result:
 
 
 def _demo(options: Namespace) -> Result:
+    from pathlib import Path
+
     from h5diag.app.front import diagnose
 
     out = Path(options.out)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from h5diag.app.cli.command import Command, Result, progress_bar
 from h5diag.show import printing
-from h5diag.show.answers import view_of
-from h5diag.show.sheet import section
 
 if TYPE_CHECKING:
     from h5diag.chip import Chip
@@ -50,6 +46,7 @@ def _case_arguments(parser: ArgumentParser) -> None:
 
 
 def _case(options: Namespace) -> Result:
+    from dataclasses import replace
     from pathlib import Path
 
     from h5diag.case.intake import Details, new_folder, sort_evidence, write_case
@@ -57,6 +54,8 @@ def _case(options: Namespace) -> Result:
     from h5diag.errors import InputError
     from h5diag.evidence.door import is_evidence
     from h5diag.layout import load_layout
+    from h5diag.show.answers import view_of
+    from h5diag.show.sheet import section
 
     if not options.files and not options.suspect:
         raise InputError(
@@ -155,6 +154,8 @@ def _capture(options: Namespace) -> Result:
 
 
 def _capture_run(options: Namespace, chip: Chip, layout: Layout | None) -> Result:
+    from pathlib import Path
+
     from h5diag.case.intake import sort_evidence, write_case
     from h5diag.probe.capture_run import run_capture
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
-from h5diag.app.cli.board import _ACCESS, _hertz
+from h5diag.app.cli.board import ACCESS, _hertz, access_of
 from h5diag.app.cli.command import Command, Result, address_range, number, progress_bar
 from h5diag.errors import InputError, PermissionRefused
-from h5diag.memory import AddressRange
 from h5diag.show import printing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from h5diag.chip import Chip
+    from h5diag.memory import AddressRange
     from h5diag.probe.board import Board
     from h5diag.probe.flashtest import Survey, TestPlan
 
@@ -94,7 +94,7 @@ def _arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--access",
-        choices=tuple(_ACCESS),
+        choices=ACCESS,
         default="auto",
         help="side of the flash (default: secure when TrustZone is on)",
     )
@@ -108,6 +108,7 @@ def _chip(options: Namespace) -> Chip:
 
 
 def _plan(options: Namespace, chip: Chip) -> TestPlan:
+    from h5diag.memory import AddressRange
     from h5diag.probe.flashtest import SPEEDS_HZ, Level, TestPlan, Way
 
     if options.range is None:
@@ -155,7 +156,7 @@ def _run(options: Namespace) -> Result:
             board,
             plan,
             options.out,
-            access=_ACCESS[options.access],
+            access=access_of(options),
             force=options.force,
             power=_power_switch(),
             tell=_tell,

@@ -6,11 +6,10 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from h5diag.app.cli.command import Command, Result, progress_bar
-from h5diag.show.sheet import Sheet, section, sheet, table
-from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from h5diag.judge.fleet import Fleet
+    from h5diag.show.sheet import Sheet
 
 
 def _arguments(parser: ArgumentParser) -> None:
@@ -66,6 +65,9 @@ def _document(fleet: Fleet) -> dict[str, Any]:
 
 
 def _sheet(fleet: Fleet) -> Sheet:
+    from h5diag.show.sheet import section, sheet, table
+    from h5diag.text import count_text
+
     alike = sum(c.boards for c in fleet.clusters if not c.sectors)
     failed = f", {count_text(fleet.failed, 'board')} could not be read" if fleet.failed else ""
     return sheet(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from secrets import token_urlsafe
 
 from h5diag.app.cli.command import Command, Result, number
 from h5diag.show import printing
@@ -43,6 +42,8 @@ def _lab(options: Namespace) -> Result:
 
 
 def _app(options: Namespace) -> Result:
+    from secrets import token_urlsafe
+
     from h5diag.app.lab import app_command, copy_out, require_own, require_voila, run
 
     require_voila()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from h5diag.app.cli.command import Command, Result, result_of
@@ -67,7 +66,7 @@ def _run(options: Namespace) -> Result:
 
     run = _read(options).dry_run()
     if options.trace:
-        write_whole(Path(options.trace), run.log.encode("utf-8"))
+        write_whole(options.trace, run.log.encode("utf-8"))
     return result_of(run)
 
 

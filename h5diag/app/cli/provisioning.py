@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 
-from h5diag.app.cli.command import Command, Result, result_of
+from h5diag.app.cli.command import Command, Result, file_path, result_of
 
 
 def _places(parser: ArgumentParser, what: str) -> None:
-    parser.add_argument("places", metavar="FILE", nargs="+", type=Path, help=what)
+    parser.add_argument("places", metavar="FILE", nargs="+", type=file_path, help=what)
 
 
 def _board(parser: ArgumentParser) -> None:
     parser.add_argument("--chip", metavar="C", default="", help="the part, as h563 or STM32H573 (the marking tells)")
     parser.add_argument(
-        "--options", metavar="F", type=Path, help="the board's option bytes before the step (-ob displ)"
+        "--options", metavar="F", type=file_path, help="the board's option bytes before the step (-ob displ)"
     )
     parser.add_argument("--to", metavar="STATE", default="", help="OPEN PROVISIONED TZ-CLOSED CLOSED LOCKED, or 0x72")
 
@@ -36,7 +35,7 @@ def _access(options: Namespace) -> Result:
 def _preflight_arguments(parser: ArgumentParser) -> None:
     _places(parser, "a project's folder, its ROT_Provisioning, or any folder or files")
     _board(parser)
-    parser.add_argument("--log", metavar="F", type=Path, help="a banner or discovery of the board")
+    parser.add_argument("--log", metavar="F", type=file_path, help="a banner or discovery of the board")
     parser.add_argument("--path", metavar="NAME", default="", help="oemirot stirot stirot-oemurot da script")
 
 
@@ -55,7 +54,7 @@ def _preflight(options: Namespace) -> Result:
 
 
 def _rehearse_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("script", metavar="SCRIPT", type=Path, help="your provisioning script, .sh or .bat")
+    parser.add_argument("script", metavar="SCRIPT", type=file_path, help="your provisioning script, .sh or .bat")
     parser.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="the script's own arguments")
     _board(parser)
 

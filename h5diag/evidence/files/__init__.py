@@ -1,28 +1,41 @@
-"""Memory files to and from `MemoryImage`: binary, Intel HEX, S-record, ELF, UF2, text views, and the sidecar."""
+"""Memory files to and from `MemoryImage`: binary, Intel HEX, S-record, ELF, UF2, text views, and the sidecar.
 
-from __future__ import annotations
+The names are looked up when they are used: whoever reads a text needs no reader of memory, and none of numpy.
+"""
 
-from h5diag.evidence.files.kind import Kind, decode_text, is_text, tell_kind
-from h5diag.evidence.files.reading import read_image, read_text
-from h5diag.evidence.files.sidecar import Sidecar, file_sha256, read_sidecar, sidecar_path, write_sidecar
-from h5diag.evidence.files.views import ByteOrder, parse_memory_text
-from h5diag.evidence.files.writing import from_intelhex, to_intelhex, write_image
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "ByteOrder",
-    "Kind",
-    "Sidecar",
-    "decode_text",
-    "file_sha256",
-    "from_intelhex",
-    "is_text",
-    "parse_memory_text",
-    "read_image",
-    "read_sidecar",
-    "read_text",
-    "sidecar_path",
-    "tell_kind",
-    "to_intelhex",
-    "write_image",
-    "write_sidecar",
-]
+if TYPE_CHECKING:
+    from h5diag.evidence.files.kind import Kind as Kind
+    from h5diag.evidence.files.kind import decode_text as decode_text
+    from h5diag.evidence.files.kind import is_text as is_text
+    from h5diag.evidence.files.kind import tell_kind as tell_kind
+    from h5diag.evidence.files.reading import read_image as read_image
+    from h5diag.evidence.files.reading import read_text as read_text
+    from h5diag.evidence.files.sidecar import Sidecar as Sidecar
+    from h5diag.evidence.files.sidecar import file_sha256 as file_sha256
+    from h5diag.evidence.files.sidecar import read_sidecar as read_sidecar
+    from h5diag.evidence.files.sidecar import sidecar_path as sidecar_path
+    from h5diag.evidence.files.sidecar import write_sidecar as write_sidecar
+    from h5diag.evidence.files.views import ByteOrder as ByteOrder
+    from h5diag.evidence.files.views import parse_memory_text as parse_memory_text
+    from h5diag.evidence.files.writing import from_intelhex as from_intelhex
+    from h5diag.evidence.files.writing import to_intelhex as to_intelhex
+    from h5diag.evidence.files.writing import write_image as write_image
+
+_HOMES = {
+    "kind": "Kind decode_text is_text tell_kind",
+    "reading": "read_image read_text",
+    "sidecar": "Sidecar file_sha256 read_sidecar sidecar_path write_sidecar",
+    "views": "ByteOrder parse_memory_text",
+    "writing": "from_intelhex to_intelhex write_image",
+}
+_PLACES = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return value

@@ -43,7 +43,6 @@ from h5diag.measure.firmware.image import ENCRYPTION_TYPES
 from h5diag.measure.firmware.trailer import MAGIC_SIZE
 from h5diag.measure.firmware.verify import unwrap_image_key
 from h5diag.memory import MemoryImage
-from h5diag.sim.rehearse import script_file
 
 _SUFFIXES = frozenset(
     {".obk", ".b64", ".pem", ".der", ".key", ".pub", ".xml", ".sh", ".bat", ".cmd", ".hex", ".bin", ".srec", ".s19"}
@@ -186,6 +185,8 @@ def _recognised(item: Item, data: bytes) -> Item:
         return replace(item, kind="private-key" if key.private else "public-key", key=key, verify=verify)
     if published(item.raw):
         return replace(item, kind="password", password=Password(len(data), item.raw, False))
+    from h5diag.sim.rehearse import script_file
+
     if script_file(item.path):
         text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
         return replace(item, kind="script", text=text)

@@ -6,8 +6,6 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from io import BytesIO
 
-from elftools.elf.elffile import ELFFile
-
 from h5diag.errors import InputError
 from h5diag.evidence.door import Source, read_evidence
 from h5diag.evidence.files.elf import ELF_ERRORS
@@ -47,6 +45,8 @@ def read_elf_map(path: Source) -> ElfMap:
     """Return the names in an ELF file; InputError when it is none or is damaged."""
     file = read_evidence(path, limit=PROGRAM)
     try:
+        from elftools.elf.elffile import ELFFile  # its tables take long to load, and most cases have no ELF file
+
         elf = ELFFile(BytesIO(file.data))
         loads = [
             (h["p_vaddr"], h["p_vaddr"] + h["p_filesz"], h["p_paddr"] - h["p_vaddr"])
@@ -74,6 +74,8 @@ def source_line(path: Source, address: int) -> str:
     file = read_evidence(path, limit=PROGRAM)
     wanted = address & ~1
     try:
+        from elftools.elf.elffile import ELFFile  # its tables take long to load, and most cases have no ELF file
+
         elf = ELFFile(BytesIO(file.data))
         if not elf.has_dwarf_info():
             return ""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 
 from h5diag.errors import InputError
 from h5diag.evidence.door import Source, read_evidence
@@ -136,34 +137,36 @@ _WORDS = re.compile(
     "init|time|loader|stm32|device|eras|upload|address|error|success|complete|verified|read|operation|command|memory",
     re.IGNORECASE,
 )
-_MESSAGES: tuple[tuple[MessageKind, re.Pattern[str]], ...] = tuple(
-    (kind, re.compile(pattern, re.IGNORECASE))
-    for kind, pattern in (
-        (MessageKind.TIMEOUT, r".*\btime(?:d)?[ -]?out\b.*"),
-        (MessageKind.INIT_FAILED, r"(?:error: *)?init function fail.*"),
-        (MessageKind.INIT, r"init flash ?loader.*"),
-        (MessageKind.LOADER_REFUSED, r"error: *flash loader (?P<detail>.+?) cannot be loaded.*"),
-        (MessageKind.INTERNAL_LOADER, r"flash loader (?P<detail>.+[/\\]flashloader[/\\].+?) is loaded.*"),
-        (MessageKind.LOADER, r"(?:selected loader|external loader(?: file)?) {0,8}: {0,8}(?P<detail>.+)"),
-        (MessageKind.LOADER, r"flash loader (?P<detail>.+?) is loaded.*"),
-        (
-            MessageKind.LOADER,
-            r"(?:operation *\[\d+\] *:|command line *:|.{0,400}?stm32_programmer_cli).{0,400}? (?:-el|--extload) {1,8}"
-            r"\"?(?P<detail>[^\" ](?:[^\"]{0,250}[^\" ])??)\"?(?: {1,8}-.*)?",
-        ),
-        (MessageKind.VERSION, r".*stm32cubeprogrammer (?:api )?v(?P<detail>\d+\.\d+(?:\.\d+)?).*"),
-        (MessageKind.DEVICE_ID, rf"device id *: *{_HEX.replace('(', '(?P<value>', 1)}.*"),
-        (MessageKind.ERASE_INTERNAL, r".*erasing internal memory sectors.*"),
-        (MessageKind.ERASE_EXTERNAL, r".*erasing external memory sectors.*"),
-        (MessageKind.SUCCESS, r".*(?:successfully|file download complete|download verified).*"),
-        (MessageKind.OPERATION, r"(?:memory programming|mass erase|erase sector|erasing segment|uploading) ?.*"),
-        (MessageKind.ADDRESS, rf"address *:+ *{_HEX.replace('(', '(?P<value>', 1)}.*"),
-        (MessageKind.ERROR, r"error *:.*"),
-        (MessageKind.WRITE, r"(?:flash ?)?loader write.*"),
-        (MessageKind.READ, r"(?:flash ?)?loader read.*|read progress.*|reading data.*"),
-        (MessageKind.ERASE, r"(?:flash ?)?loader .*erase.*|memory erase.*|flash (?:sector )?erase.*|erasing memory.*"),
-    )
+_MESSAGES: tuple[tuple[MessageKind, str], ...] = (
+    (MessageKind.TIMEOUT, r".*\btime(?:d)?[ -]?out\b.*"),
+    (MessageKind.INIT_FAILED, r"(?:error: *)?init function fail.*"),
+    (MessageKind.INIT, r"init flash ?loader.*"),
+    (MessageKind.LOADER_REFUSED, r"error: *flash loader (?P<detail>.+?) cannot be loaded.*"),
+    (MessageKind.INTERNAL_LOADER, r"flash loader (?P<detail>.+[/\\]flashloader[/\\].+?) is loaded.*"),
+    (MessageKind.LOADER, r"(?:selected loader|external loader(?: file)?) {0,8}: {0,8}(?P<detail>.+)"),
+    (MessageKind.LOADER, r"flash loader (?P<detail>.+?) is loaded.*"),
+    (
+        MessageKind.LOADER,
+        r"(?:operation *\[\d+\] *:|command line *:|.{0,400}?stm32_programmer_cli).{0,400}? (?:-el|--extload) {1,8}"
+        r"\"?(?P<detail>[^\" ](?:[^\"]{0,250}[^\" ])??)\"?(?: {1,8}-.*)?",
+    ),
+    (MessageKind.VERSION, r".*stm32cubeprogrammer (?:api )?v(?P<detail>\d+\.\d+(?:\.\d+)?).*"),
+    (MessageKind.DEVICE_ID, rf"device id *: *{_HEX.replace('(', '(?P<value>', 1)}.*"),
+    (MessageKind.ERASE_INTERNAL, r".*erasing internal memory sectors.*"),
+    (MessageKind.ERASE_EXTERNAL, r".*erasing external memory sectors.*"),
+    (MessageKind.SUCCESS, r".*(?:successfully|file download complete|download verified).*"),
+    (MessageKind.OPERATION, r"(?:memory programming|mass erase|erase sector|erasing segment|uploading) ?.*"),
+    (MessageKind.ADDRESS, rf"address *:+ *{_HEX.replace('(', '(?P<value>', 1)}.*"),
+    (MessageKind.ERROR, r"error *:.*"),
+    (MessageKind.WRITE, r"(?:flash ?)?loader write.*"),
+    (MessageKind.READ, r"(?:flash ?)?loader read.*|read progress.*|reading data.*"),
+    (MessageKind.ERASE, r"(?:flash ?)?loader .*erase.*|memory erase.*|flash (?:sector )?erase.*|erasing memory.*"),
 )
+
+
+@lru_cache(maxsize=1)
+def _messages() -> tuple[tuple[MessageKind, re.Pattern[str]], ...]:
+    return tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _MESSAGES)
 
 
 def parse_log(text: str, source: str = "") -> LoaderLog:
@@ -219,7 +222,7 @@ def _event(number: int, body: str) -> Event:
         return RunControl(number, int(m[2]), m[1] == "run")
     if not _WORDS.search(body):
         return OpaqueLine(number, body)
-    for kind, pattern in _MESSAGES:
+    for kind, pattern in _messages():
         if m := pattern.fullmatch(body):
             groups = m.groupdict()
             value = int(groups["value"], 16) if groups.get("value") else -1
