@@ -81,7 +81,7 @@ def _new(options: Namespace) -> Result:
 
     folder = options.out or f"{options.chip}-loader"
     files = [str(p) for p in new_loader(options.chip, folder, trustzone=options.trustzone)]
-    return Result({"files": files}, f"{folder}: {', '.join(Path(f).name for f in files)}\nnext: make -C {folder} check")
+    return Result({"files": files}, f"{folder}: {', '.join(f.rpartition("/")[2] for f in files)}\nnext: make -C {folder} check")
 
 
 COMMANDS = (
