@@ -80,8 +80,9 @@ def _new(options: Namespace) -> Result:
     from h5diag.app.loader_project import new_loader
 
     folder = options.out or f"{options.chip}-loader"
-    files = [str(p) for p in new_loader(options.chip, folder, trustzone=options.trustzone)]
-    return Result({"files": files}, f"{folder}: {', '.join(f.rpartition("/")[2] for f in files)}\nnext: make -C {folder} check")
+    made = new_loader(options.chip, folder, trustzone=options.trustzone)
+    text = f"{folder}: {', '.join(p.name for p in made)}\nnext: make -C {folder} check"
+    return Result({"files": [str(p) for p in made]}, text)
 
 
 COMMANDS = (
