@@ -16,7 +16,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-enum { ABI = 1, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16, SPAN = 1024 };
+enum { ABI = 2, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16, SPAN = 1024, EXPLAINED = 1024 };
 #define NONE UINT32_MAX
 #define MULTIPLIER 0x9E3779B97F4A7C15ull
 
@@ -195,14 +195,16 @@ static int sound(const sides *s) {
     return s->free_count == 0 || s->free_stop[s->free_count - 1] <= s->dump_size;
 }
 
-/* Extend equal cores; those that score at least `least` are put into `found`. */
+/* Extend equal cores; those that score at least `least` are put into `found`. One that lies within the piece of the core
+ * before it is that piece. */
 EXPORT int64_t h5_extend(const sides *s, const pieces *cores, int64_t least, pieces *found) {
     if (!sound(s) || cores->count > found->room) return -1;
     found->count = 0;
+    int64_t piece[4] = {0};
     for (int64_t i = 0; i < cores->count; i++) {
-        int64_t piece[4];
-        if (extended(s, cores->reference[i], cores->dump[i], cores->size[i], piece) && piece[3] >= least)
-            put(found, piece);
+        int64_t r = cores->reference[i], d = cores->dump[i], size = cores->size[i];
+        if (r - d == piece[0] - piece[1] && d >= piece[1] && d + size <= piece[1] + piece[2]) continue;
+        if (extended(s, r, d, size, piece) && piece[3] >= least) put(found, piece);
     }
     return found->count;
 }
@@ -248,13 +250,13 @@ static int places(const sides *s, const words *w, uint64_t value, uint64_t hash,
     return count;
 }
 
-/* Return how many bytes from r and d on agree, within the free stretch and the segment, up to a run of one value: an
- * extension may end there, and what is behind it must be looked up again. */
-static int64_t equal_run(const sides *s, int64_t r, int64_t d) {
+/* Return how many bytes from r and d on agree, at most `most`, within the free stretch and the segment, up to a run of
+ * one value: an extension may end there, and what is behind it must be looked up again. */
+static int64_t equal_run(const sides *s, int64_t r, int64_t d, int64_t most) {
     int64_t f = last_not_above(s->free_start, s->free_count, d);
     int64_t c = last_not_above(s->cuts, s->cut_count - 1, r);
     if (f < 0 || c < 0) return 0;
-    int64_t limit = smaller(s->free_stop[f] - d, s->cuts[c + 1] - r), i = 0, repeats = 0;
+    int64_t limit = smaller(smaller(s->free_stop[f] - d, s->cuts[c + 1] - r), most), i = 0, repeats = 0;
     for (; i < limit; i++) {
         if ((s->reference[r + i] ^ s->dump[d + i]) & s->mask) break;
         repeats = i && s->reference[r + i] == s->reference[r + i - 1] ? repeats + 1 : 0;
@@ -283,8 +285,9 @@ static void follow(const sides *s, lately *seen, int64_t seen_bits, int64_t r, i
  *
  * A word that occurs more than MOST_COPIES times says nothing about where it belongs. One that occurs several times
  * is followed when another equal word lies on its diagonal, at most `gap` before. Where a word occurs once and RUN
- * bytes agree from there on, the rest of a span that agrees is not looked up. Returns the position to go on from; less
- * than `to` when `found` is full.
+ * bytes agree from there on, the rest of a span that agrees is not looked up; where EXPLAINED bytes agree, a word within
+ * them is followed to another place only when RUN bytes agree there too: tables resemble themselves everywhere. `seen`
+ * has one entry more, for that. Returns the position to go on from; less than `to` when `found` is full.
  */
 EXPORT int64_t h5_scan(const sides *s, const words *w, const uint8_t *blocks, int64_t block_count, lately *seen,
                        int64_t seen_bits, int64_t gap, int64_t least, int64_t from, int64_t to, pieces *found) {
@@ -294,6 +297,7 @@ EXPORT int64_t h5_scan(const sides *s, const words *w, const uint8_t *blocks, in
     found->count = 0;
     const int64_t last = smaller(to, s->dump_size - WORD + 1);
     const int shift = (int)(60 - w->bits);
+    lately *explained = seen + (1ll << seen_bits);
     uint64_t common[COMMON] = {0}; /* words that occur too often, as met lately */
     int64_t d = from;
     while (d < last) {
@@ -312,10 +316,19 @@ EXPORT int64_t h5_scan(const sides *s, const words *w, const uint8_t *blocks, in
                 continue;
             }
             if (found->room - found->count < count) return d;
-            for (int i = 0; i < count; i++) follow(s, seen, seen_bits, where[i], d, count == 1, gap, least, found);
+            for (int i = 0; i < count; i++) {
+                if (d < explained->until && where[i] - d != explained->diagonal && equal_run(s, where[i], d, RUN) < RUN)
+                    continue;
+                follow(s, seen, seen_bits, where[i], d, count == 1, gap, least, found);
+            }
             /* The first words of each span are always looked up, at every phase of the stride: for other copies. */
             if (count != 1 || d % SPAN < 2 * w->stride) continue;
-            int64_t run = equal_run(s, where[0], d);
+            int64_t whole = d >= explained->until ? s->dump_size : larger(RUN, (d / SPAN + 1) * SPAN - d + WORD);
+            int64_t run = equal_run(s, where[0], d, whole);
+            if (d >= explained->until && run >= EXPLAINED) {
+                explained->diagonal = where[0] - d;
+                explained->until = d + run;
+            }
             if (run >= RUN) {
                 d = smaller(d + run - WORD + 1, (d / SPAN + 1) * SPAN);
                 break;

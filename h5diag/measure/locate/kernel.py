@@ -20,7 +20,7 @@ from h5diag.measure.locate.plain import Plain
 from h5diag.measure.locate.sides import BLOCK, Flags, Numbers, Watch
 from h5diag.memory import Bytes
 
-ABI = 1
+ABI = 2
 """Changes with the structures below; a library of another one is not used."""
 
 SUFFIX = {"win32": "dll", "darwin": "dylib"}.get(sys.platform, "so")
@@ -145,7 +145,7 @@ class Kernel:
 
     def scan(self, pair: Pair, words: Words, blocks: Flags, gap: int, least: int, watch: Watch) -> Pieces:
         """Return the extended pieces around each word of the dump's chosen blocks that the reference holds too."""
-        lately = np.zeros((1 << DIAGONAL_BITS, 3), np.int64)
+        lately = np.zeros(((1 << DIAGONAL_BITS) + 1, 3), np.int64)
         lately[:, 0] = 1 << 62  # no diagonal
         found, parts, w = Pieces.empty(1 << 14), [Pieces.empty()], _words(words)
         with _sides(pair) as s:

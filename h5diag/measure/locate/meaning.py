@@ -48,11 +48,11 @@ def told(regions: tuple[Region, ...], patterns: Sequence[Pattern]) -> tuple[Regi
     """Return the regions with patterns, broken lines and transforms in the text."""
     out = []
     for r in regions:
-        text = r.explanation.text
+        text, where = r.explanation.text, r.dump_range
         for p in patterns:
             if p.kind is PatternKind.ADDRESS_LINE and r.displacement in p.drift:
                 text += f"; {p.text}"
-            elif p.kind is PatternKind.OTHER_BUILD and r.displacement and any(x.covers(r.dump_range) for x in p.ranges):
+            elif p.kind is PatternKind.OTHER_BUILD and r.displacement and any(x.covers(where) for x in p.ranges):
                 text += "; a piece of another build"
         if r.lines:
             text += "; " + ", ".join(str(line) for line in r.lines)

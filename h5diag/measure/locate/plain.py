@@ -15,9 +15,9 @@ CHUNK = 1 << 18
 WINDOW, WIDEST = 64, 1 << 16
 """Bytes by which extensions go on in lockstep, at first and at most."""
 
-RUN, REPEATS, SPAN = 128, 16, 1024
+RUN, REPEATS, SPAN, EXPLAINED = 128, 16, 1024, 1024
 """Bytes that agree from a word on that occurs once, from which the words within them are not looked up;
-repeats of one byte that end such a run; and bytes of a span."""
+repeats of one byte that end such a run; bytes of a span; and bytes that agree, from which other places must agree too."""
 
 _ONES = np.array([i.bit_count() for i in range(256)], np.uint8)
 
@@ -115,15 +115,26 @@ class Plain:
     def _looked_up(
         self, pair: Pair, stride: int, r: Numbers, d: Numbers, count: Numbers
     ) -> tuple[Numbers, Numbers, Numbers]:
-        """Leave out the rest of a span that agrees from a word on which occurs once; the first words of a span stay."""
+        """Leave out the rest of a span that agrees from a word on which occurs once; the first words of a span stay.
+
+        Within a long run that agrees a word stays at another place only where a run agrees there too.
+        """
         single = np.flatnonzero((count == 1) & (d % SPAN >= 2 * stride))
         run = self._equal_runs(pair, r[single], d[single])
         long = run >= RUN
-        keep, at = np.ones(d.size, np.bool_), -1
-        for start, size in zip(d[single[long]].tolist(), run[long].tolist(), strict=True):
-            if start >= at:
-                at = min(start + size - WORD + 1, (start // SPAN + 1) * SPAN)
-                keep[np.searchsorted(d, start, "right") : np.searchsorted(d, at, "left")] = False
+        keep, at, until = np.ones(d.size, np.bool_), -1, 0
+        for there, start, size in zip(
+            r[single[long]].tolist(), d[single[long]].tolist(), run[long].tolist(), strict=True
+        ):
+            if start < at:
+                continue
+            at = min(start + size - WORD + 1, (start // SPAN + 1) * SPAN)
+            keep[np.searchsorted(d, start, "right") : np.searchsorted(d, at, "left")] = False
+            if start >= until and size >= EXPLAINED:
+                until = start + size
+                inside = slice(np.searchsorted(d, start, "right"), np.searchsorted(d, until, "left"))
+                other = np.flatnonzero(keep[inside] & (r[inside] - d[inside] != there - start)) + inside.start
+                keep[other] = self._equal_runs(pair, r[other], d[other]) >= RUN
         return r[keep], d[keep], count[keep]
 
     def _equal_runs(self, pair: Pair, r: Numbers, d: Numbers) -> Numbers:
@@ -154,8 +165,14 @@ class Plain:
 
     def extend(self, pair: Pair, cores: Pieces, least: int) -> Pieces:
         """Return the equal cores extended to either side, those that score at least `least`."""
-        out, _ = self._extended(pair, cores)
-        return out.where(out.score >= least)
+        out, inside = self._extended(pair, cores)
+        r, d, size = (x[inside] for x in (cores.reference, cores.dump, cores.size))
+        keep, last = np.ones(out.count, np.bool_), -1
+        for i in range(out.count):
+            within = last >= 0 and out.dump[last] <= d[i] and d[i] + size[i] <= out.dump[last] + out.size[last]
+            keep[i] = not (within and r[i] - d[i] == out.reference[last] - out.dump[last])
+            last = i if keep[i] else last
+        return out.where(keep & (out.score >= least))
 
     def _extended(self, pair: Pair, cores: Pieces) -> tuple[Pieces, Flags]:
         """Return the extended cores, and which of the cores lay in a free stretch and in one segment."""

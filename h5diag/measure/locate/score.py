@@ -141,7 +141,7 @@ def _windows(spans: Sequence[tuple[int, int, int]]) -> tuple[Numbers, Numbers, N
         if size <= max(windows * WINDOW, 2 * WINDOW):
             offset = np.arange(size)
         else:
-            begin = np.linspace(0, size - WINDOW, windows).astype(np.int64)
+            begin = np.arange(windows) * (size - WINDOW) // max(windows - 1, 1)
             offset = (begin[:, None] + np.arange(WINDOW)).ravel()
             scale[i] = size / offset.size
         r_parts.append(r + offset)

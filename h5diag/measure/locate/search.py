@@ -16,7 +16,6 @@ from h5diag.measure.locate.regions import Found, place
 from h5diag.measure.locate.sides import (
     BLOCK,
     Flags,
-    Numbers,
     Side,
     Watch,
     content_bytes,
@@ -26,9 +25,8 @@ from h5diag.measure.locate.sides import (
 )
 from h5diag.memory import Cancel, MemoryImage, Progress
 
-PAGE = 4096
-LONG = 1024
-"""Bytes from which a piece in place, or of equal pages, is taken before every word is looked up."""
+LONG, SETTLED = 1024, 256
+"""Bytes from which a piece in place, and one of the sparse index, is taken before every word is looked up."""
 
 DENSE, SPARSE = 4, 64
 """Every so many bytes a word of the reference is known, up to `DENSE_LIMIT` bytes of content, and above."""
@@ -51,9 +49,6 @@ WORTH_A_WAY, WORTH_A_SHARE = 512, 64
 
 PROBES, PROBE_BLOCKS = 64, 16
 """Another reading is tried on so many windows of so many blocks."""
-
-STRETCH, MANY_BYTES = 64, 1 << 19
-"""Of a reference with more than so many bytes only some stretches of so many blocks are looked at for that."""
 
 ENOUGH = 1024
 """A reading is followed when the windows lead to pieces of so many bytes."""
@@ -228,12 +223,12 @@ class _Search:
         long, equal = self._in_place()
         self._take(plain, engine().extend(self.plain, long, SURE))
         if self.free.content():
-            pages = engine().extend(self.plain, self._pages(), SURE)
-            same, _ = engine().tally(self.plain, pages)
-            self._take(plain, pages.where((pages.size >= LONG) & (same >= (1 - POOR) * pages.size)))
-        if self.free.content():
             self.watch.stage(0.2, 0.5)
-            readings = [replace(plain, pieces=self._scan(self.plain))]
+            coarse = self._coarse()
+            kept = _good(self.plain, coarse)
+            self._take(plain, kept.where(kept.size >= SETTLED))
+            self.sampled = self.stride == SPARSE
+            readings = [replace(plain, pieces=coarse if self.sampled else self._scan(self.plain))]
             self.watch.stage(0.5, 0.85)
             readings += self._other_readings(readings[0], transforms=transforms)
             self._compete(readings)
@@ -274,28 +269,30 @@ class _Search:
                 wanted = reading.pieces.where(number[part])
                 self.taken.append((reading, engine().claim(reading.pair, wanted, POSSIBLE)))
 
+    def _coarse(self) -> Pieces:
+        """Return the pieces around the words of a sparse index: nearly all that are longer than two of its steps."""
+        todo = self.free.blocks(self.dump_fill)
+        words = self.reference.words(SPARSE, self.plain.word_mask, self.watch)
+        return engine().scan(self.plain, words, todo, GAP, POSSIBLE, self.watch)
+
     def _scan(self, pair: Pair) -> Pieces:
         """Return the pieces around every word that is free, by an index of whichever side has less to index."""
         todo = self.free.blocks(self.dump_fill)
         # Not in large images: a word that is rare in what is left may stand thousands of times in the reference.
         small = not self.large and content_bytes(todo) * FEW <= content_bytes(~self.reference.fill)
         if small and not self.reference.has_words(self.stride, pair.word_mask):
-            return self._turned(pair, todo, POSSIBLE)
+            return self._turned(pair, todo)
         self.sampled = self.sampled or self.stride != DENSE
         words = self.reference.words(self.stride, pair.word_mask, self.watch)
         return engine().scan(pair, words, todo, GAP, POSSIBLE, self.watch)
 
-    def _turned(self, pair: Pair, blocks: Flags, least: int, *, every: int = 1) -> Pieces:
-        """Return the pieces around the words of some blocks of the dump; the sides change places for it.
-
-        Of the reference one stretch in `every` is looked at.
-        """
+    def _turned(self, pair: Pair, blocks: Flags) -> Pieces:
+        """Return the pieces around the words of some blocks of the dump; the sides change places for it."""
         words = engine().words(pair.dump, blocks, DENSE, pair.word_mask, self.watch)
         a, fill = self.reference.side, self.reference.fill
         own = Side(pair.dump, self.side.starts, self.side.addresses, self.side.canonical)
         turned = Pair(own, a, a.data, self.whole, pair.gain, pair.mismatch, pair.mask)
-        some = ~fill & (np.arange(fill.size) // STRETCH % every == 0)
-        found = engine().scan(turned, words, some, GAP, least, self.watch)
+        found = engine().scan(turned, words, ~fill, GAP, POSSIBLE, self.watch)
         return Pieces(found.dump, found.reference, found.size, found.score)
 
     def _other_readings(self, plain: _Reading, *, transforms: bool) -> list[_Reading]:
@@ -340,8 +337,8 @@ class _Search:
         some = some[:: max(1, -(-some.size // PROBES))]
         chosen = np.zeros(todo.size, np.bool_)
         chosen[np.minimum(some[:, None] + np.arange(PROBE_BLOCKS), todo.size - 1).ravel()] = True
-        every = 4 if content_bytes(~self.reference.fill) > MANY_BYTES else 1
-        return int(_good(pair, self._turned(pair, chosen & todo, SURE, every=every)).size.sum())
+        words = self.reference.words(SPARSE, pair.word_mask, self.watch)
+        return int(_good(pair, engine().scan(pair, words, chosen & todo, GAP, SURE, self.watch)).size.sum())
 
     def _stuck_mask(self, reading: _Reading) -> int:
         """Return the mask without the data line that explains the errors of the pieces found, or 0xFF."""
@@ -383,37 +380,6 @@ class _Search:
                 out.append(Pieces.of(r + first, d + first, last - first))
         runs = Pieces.joined(long)
         return runs.where(runs.size >= LONG), Pieces.joined(equal)
-
-    def _pages(self) -> Pieces:
-        """Return the pages whose first block occurs once as a page's first block on either side."""
-        firsts: list[tuple[Numbers, Numbers]] = []
-        for side, fill in ((self.reference.side, self.reference.fill), (self.side, self.dump_fill)):
-            at = [
-                np.arange(start + -canonical % PAGE, stop - BLOCK + 1, PAGE)
-                for start, stop, canonical in zip(side.starts, side.starts[1:], side.canonical, strict=False)
-            ]
-            where = np.concatenate([np.empty(0, np.int64), *at])
-            where = where[~fill[where // BLOCK]]
-            if side is self.side:
-                i = np.searchsorted(self.free.start, where, "right") - 1
-                where = where[(i >= 0) & (where + BLOCK <= np.append(self.free.stop, 0)[i])]
-            content = side.data[where[:, None] + np.arange(BLOCK)].view(np.uint64)
-            odd = np.arange(1, 2 * content.shape[1], 2, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-            value, index, count = np.unique(
-                (content * odd).sum(axis=1, dtype=np.uint64), return_index=True, return_counts=True
-            )
-            firsts.append((value[count == 1], where[index[count == 1]]))
-        (rv, r), (dv, d) = firsts
-        _, x, y = np.intersect1d(rv, dv, assume_unique=True, return_indices=True)
-        r, d = r[x], d[y]
-        step = np.arange(BLOCK)
-        same = (self.reference.side.data[r[:, None] + step] == self.side.data[d[:, None] + step]).all(axis=1)
-        order = np.flatnonzero(same)[np.argsort(d[same])]
-        r, d = r[order], d[order]
-        # Of pages in a row the first is enough.
-        first = np.ones(d.size, np.bool_)
-        first[1:] = (np.diff(d) != PAGE) | (np.diff(r) != PAGE)
-        return Pieces.of(r[first], d[first], np.full(int(first.sum()), BLOCK))
 
 
 def _good(pair: Pair, pieces: Pieces) -> Pieces:

@@ -173,18 +173,11 @@ def barriers(side: Side, fill: Flags) -> tuple[Numbers, Numbers]:
     return start, stop
 
 
-_REVERSED = np.array([int(f"{b:08b}"[::-1], 2) for b in range(256)], np.uint8)
-
-_INVERTED = ~np.arange(256, dtype=np.uint8)
-
 AT_ONCE = 1 << 20
 """Bytes changed between two looks at whether to stop."""
 
-_UNIT = {
-    Transform.BYTESWAP16: (2, (1, 0)),
-    Transform.BYTESWAP32: (4, (3, 2, 1, 0)),
-    Transform.HALFWORDSWAP: (4, (2, 3, 0, 1)),
-}
+_UNIT = {Transform.BYTESWAP16: "u2", Transform.BYTESWAP32: "u4", Transform.HALFWORDSWAP: "u4"}
+_REVERSED = np.array([int(f"{b:08b}"[::-1], 2) for b in range(256)], np.uint8)
 
 
 def transformed(side: Side, transform: Transform, watch: Watch) -> Bytes:
@@ -192,28 +185,22 @@ def transformed(side: Side, transform: Transform, watch: Watch) -> Bytes:
 
     Words are taken at their addresses; bytes of a word that is not wholly in a segment stay as they are.
     """
-    out = np.empty(side.size if transform is not Transform.AS_IS else 0, np.uint8)
-    match transform:
-        case Transform.AS_IS:
-            return side.data
-        case Transform.INVERTED | Transform.BITREVERSED:
-            table = _INVERTED if transform is Transform.INVERTED else _REVERSED
-            for at in range(0, side.size, AT_ONCE):
-                watch.pause()
-                table.take(side.data[at : at + AT_ONCE], out=out[at : at + AT_ONCE], mode="clip")
-            return out
-    unit, order = _UNIT[transform]
-    for at in range(0, side.size, AT_ONCE):
-        watch.pause()
-        out[at : at + AT_ONCE] = side.data[at : at + AT_ONCE]
+    if transform is Transform.AS_IS:
+        return side.data
+    out, kind = side.data.copy(), _UNIT.get(transform, "u1")
+    unit = np.dtype(kind).itemsize
     for i, address in enumerate(side.addresses):
         start = side.starts[i] + -address % unit
         stop = start + (side.starts[i + 1] - start) // unit * unit
-        if stop > start:
-            rows = side.data[start:stop].reshape(-1, unit)
-            target = out[start:stop].reshape(-1, unit)
-            for at in range(0, len(rows), AT_ONCE // unit):
-                watch.pause()
-                for to, source in enumerate(order):
-                    target[at : at + AT_ONCE // unit, to] = rows[at : at + AT_ONCE // unit, source]
+        for at in range(start, stop, AT_ONCE):
+            watch.pause()
+            words = out[at : min(at + AT_ONCE, stop)].view(kind)
+            if transform is Transform.INVERTED:
+                np.invert(words, out=words)
+            elif transform is Transform.BITREVERSED:
+                words[:] = _REVERSED.take(words)
+            elif transform is Transform.HALFWORDSWAP:
+                words[:] = words << 16 | words >> 16
+            else:
+                words.byteswap(inplace=True)
     return out
