@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -331,7 +332,31 @@ def joined_spans(spans: list[Span], pair: Pair, watch: Watch) -> list[Span]:
                 out[-1] = replace(last, size=s.dump + s.size - last.dump, mask=mask)
                 continue
         out.append(s)
+    for i, (s, following) in enumerate(pairwise(out)):
+        out[i] = _up_to(s, following, pair)
     return out
+
+
+def _up_to(s: Span, following: Span, pair: Pair) -> Span:
+    """Return a piece grown to the next one, where all between is equal but too plain to score."""
+    a, b, gap = pair.a, pair.b, following.dump - s.dump - s.size
+    r, d = s.reference + s.size, s.dump + s.size
+    if (
+        not 0 < gap <= JOINED_SIMILAR
+        or a.segment(r - 1) != a.segment(r + gap - 1)
+        or b.segment(d - 1) != b.segment(d + gap)
+    ):
+        return s
+    x = a.data[r : r + gap]
+    if x.size < gap or not np.array_equal(x, pair.dump[d : d + gap]) or _longest_run(x) >= JOINED:
+        return s
+    return replace(s, size=s.size + gap)
+
+
+def _longest_run(x: Bytes) -> int:
+    """Return how many bytes in a row repeat their predecessor, at most."""
+    first, last = edges(x[1:] == x[:-1])
+    return int((last - first).max(initial=0))
 
 
 def _one_piece(x: Bytes, y: Bytes, mask: int) -> bool:
@@ -342,8 +367,7 @@ def _one_piece(x: Bytes, y: Bytes, mask: int) -> bool:
         return True
     if x.size > JOINED_SIMILAR or equal < SIMILAR * x.size:
         return False
-    first, last = edges(x[1:] == x[:-1])
-    return int((last - first).max(initial=0)) < PLAIN_RUN
+    return _longest_run(x) < PLAIN_RUN
 
 
 def sharpened(s: Span, pair: Pair, taken: list[tuple[int, int]]) -> Span:

@@ -16,6 +16,7 @@ from h5diag.measure.locate.regions import Found, place
 from h5diag.measure.locate.sides import (
     BLOCK,
     Flags,
+    Numbers,
     Side,
     Watch,
     content_bytes,
@@ -52,6 +53,12 @@ PROBES, PROBE_BLOCKS = 64, 16
 
 ENOUGH = 1024
 """A reading is followed when the windows lead to pieces of so many bytes."""
+
+ALIKE = 0.97
+"""Share of equal bytes from which a piece of the sparse index is taken at once: tables resemble themselves."""
+
+COST = 16
+"""Bytes by which a piece must be longer to be taken before another, for each wrong byte."""
 
 POOR = 0.1
 """Share of wrong bits from which a piece in plain reading must compete with the other readings."""
@@ -225,8 +232,9 @@ class _Search:
         if self.free.content():
             self.watch.stage(0.2, 0.5)
             coarse = self._coarse()
-            kept = _good(self.plain, coarse)
-            self._take(plain, kept.where(kept.size >= SETTLED))
+            same, _ = engine().tally(self.plain, coarse)
+            settled = (coarse.size >= SETTLED) & (same >= ALIKE * coarse.size)
+            self._take(plain, coarse.where(settled), (coarse.size - same)[settled])
             self.sampled = self.stride == SPARSE
             readings = [replace(plain, pieces=coarse if self.sampled else self._scan(self.plain))]
             self.watch.stage(0.5, 0.85)
@@ -247,10 +255,10 @@ class _Search:
             entry.spans.extend(Span(r, d, n, reading.pair.mask) for r, d, n in zip(*columns, strict=True))
         return list(found.values()), equal
 
-    def _take(self, reading: _Reading, pieces: Pieces) -> None:
-        """Take pieces, the largest first."""
+    def _take(self, reading: _Reading, pieces: Pieces, wrong: Numbers | int = 0) -> None:
+        """Take pieces, the largest first; of two places that nearly agree the one with fewer `wrong` bytes."""
         if pieces.count:
-            order = np.argsort(-pieces.size, kind="stable")
+            order = np.argsort(COST * wrong - pieces.size, kind="stable")
             self.taken.append((reading, engine().claim(reading.pair, pieces.where(order), POSSIBLE)))
 
     def _compete(self, readings: list[_Reading]) -> None:
