@@ -67,11 +67,11 @@ class Origin:
     access
         Security attribute of the reads.
     mode
-        Connect mode (``hotplug``, ``under-reset``, ``normal``) or ``unknown``.
+        Connect mode (``hotplug``, ``under-reset``, ``normal``); None when not known, as of the next two.
     chip
-        Name of the chip file, or ``unknown``.
+        Name of the chip file.
     time
-        ISO 8601 time of the read, or ``unknown``.
+        ISO 8601 time of the read.
     remarks
         What the reader noticed, one sentence each (an assumed base address, a masked area, ...).
     base_assumed
@@ -81,9 +81,9 @@ class Origin:
     source: str = ""
     kind: str = "memory"
     access: Access = Access.UNKNOWN
-    mode: str = "unknown"
-    chip: str = "unknown"
-    time: str = "unknown"
+    mode: str | None = None
+    chip: str | None = None
+    time: str | None = None
     remarks: tuple[str, ...] = ()
     base_assumed: bool = False
 

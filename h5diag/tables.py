@@ -11,6 +11,7 @@ import math
 import re
 import tomllib
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any, TypeVar
 
 import msgspec
@@ -208,6 +209,8 @@ def _choices(kind: Any) -> list[str]:
     """Return in words what an annotation takes."""
     if kind is bool:
         return ["true", "false"]
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return [str(member.value) for member in kind]
     parts = getattr(kind, "__args__", ())
     if not parts:
         return [] if kind is type(None) else [_WORDS.get(getattr(kind, "__name__", ""), "something else")]

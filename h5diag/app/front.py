@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, overload
 from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence import files
+from h5diag.evidence.door import read_evidence
 from h5diag.layout import Layout, load_layout
+from h5diag.limits import MEMORY, TEXT
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Origin, Progress
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from h5diag.judge import Diagnosis
     from h5diag.judge.across import Boards
     from h5diag.measure.compare import Comparison
-    from h5diag.measure.firmware import ElfMap, Overview
+    from h5diag.measure.firmware import Build, Overview
     from h5diag.measure.loader.explain import Explanation
     from h5diag.measure.locate import Correlation, Placement
     from h5diag.measure.logs import LogReading
@@ -266,9 +268,6 @@ def _listed(source: str | os.PathLike[str], chip: Chip) -> OptionBytes:
 
 def text_of(source: str | os.PathLike[str]) -> str:
     """Return a text: the file's at a path, or `source` itself when it has several lines."""
-    from h5diag.evidence.door import read_evidence
-    from h5diag.limits import TEXT
-
     if isinstance(source, str) and "\n" in source:
         return source
     text = files.decode_text(read_evidence(path_of(source), limit=TEXT).data)
@@ -322,7 +321,7 @@ def examine(
     """
     from h5diag.evidence.keys import load_decrypt_keys, load_verify_keys
     from h5diag.layout import Loader, Mode
-    from h5diag.measure.firmware import BIG_ENDIAN_MAGIC, Build, examine_firmware, find_images, recognise_stage
+    from h5diag.measure.firmware import BIG_ENDIAN_MAGIC, examine_firmware, find_images, recognise_stage
 
     flashed = list(flashed)
     if flashed and layout is None:
@@ -348,7 +347,7 @@ def examine(
         mode=Mode(boot_mode) if boot_mode else None,
         verify_keys=[key for k in verify_keys for key in load_verify_keys(path_of(k))],
         decrypt_keys=opening,
-        builds=[Build(_called(b), read_memory(b, base=build_base), _symbols(b)) for b in builds],
+        builds=[_build(b, build_base) for b in builds],
     )
     stage = None
     if slots and flashed:
@@ -366,18 +365,17 @@ def examine(
     return replace(found, stage=stage, choice=about.choice, remarks=tuple(remarks))
 
 
-def _called(build: Memory) -> str:
-    build = build[0] if isinstance(build, tuple) else build
-    return os.fspath(build) if isinstance(build, str | os.PathLike) else "build"
+def _build(source: Memory, base: int | None) -> Build:
+    """A build that the dump is compared with: its memory, and its names where it is an ELF; its file is read once."""
+    from h5diag.measure.firmware import Build, read_elf_map
 
-
-def _symbols(build: Memory) -> ElfMap | None:
-    from h5diag.evidence.files import Kind, tell_kind
-    from h5diag.measure.firmware import read_elf_map
-
-    if not isinstance(build, str | os.PathLike) or tell_kind(Path(path_of(build))) is not Kind.ELF:
-        return None
-    return read_elf_map(path_of(build))
+    given = source[0] if isinstance(source, tuple) else source
+    if not isinstance(given, str | os.PathLike):
+        return Build("build", read_memory(source, base=base), None)
+    base = source[1] if isinstance(source, tuple) else base
+    file = read_evidence(path_of(given), limit=MEMORY)
+    image = files.read_image(file, base=base)
+    return Build(os.fspath(given), image, read_elf_map(file) if image.origin.kind == "elf" else None)
 
 
 def read_loader_log(

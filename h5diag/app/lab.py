@@ -14,7 +14,7 @@ from pathlib import Path
 
 from h5diag.case.samples import data_folder, notebook_folder
 from h5diag.errors import InputError
-from h5diag.evidence.door import read_evidence
+from h5diag.evidence.door import read_evidence, write_whole
 from h5diag.limits import LAYOUT
 
 FIRST = "01_is_this_chip_faulty.ipynb"
@@ -75,7 +75,7 @@ def _copy(source: Path, target: Path, top: Path, written: list[str], kept: list[
         elif there.exists():
             kept.append(str(there.relative_to(top)))
         else:
-            shutil.copyfile(here, there)
+            write_whole(there, here.read_bytes(), new=True)
             written.append(str(there.relative_to(top)))
 
 

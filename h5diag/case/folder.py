@@ -19,8 +19,7 @@ from h5diag.case.case import Board, Case, CaseFile, Dump, KnownImage, Text
 from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, is_evidence, names_in, read_evidence
-from h5diag.evidence.files import decode_text, read_image
-from h5diag.evidence.files.sidecar import sidecar_path
+from h5diag.evidence.files import decode_text, open_sidecar, read_image
 from h5diag.limits import (
     CASE_TOML,
     KEY,
@@ -30,7 +29,6 @@ from h5diag.limits import (
     NUMBER_DIGITS,
     PROGRAM,
     RECORD,
-    SIDECAR,
     TEXT,
     Limit,
 )
@@ -239,7 +237,7 @@ class _Reader:
         # The sidecar of a dump says how it was read; the case only overrides it.
         if access is Access.UNKNOWN and len(told := {d.image.access for d in reads}) == 1:
             access = told.pop()
-        if mode is None and len(modes := {_MODES.get(_letters(str(d.image.origin.mode))) for d in reads}) == 1:
+        if mode is None and len(modes := {_MODES.get(_letters(d.image.origin.mode or "")) for d in reads}) == 1:
             mode = modes.pop()
         return Board(
             name=name,
@@ -301,12 +299,11 @@ class _Reader:
         return KnownImage(_plain(table.file), self.memory(file, None, base), file)
 
     def memory(self, file: EvidenceFile, board: str | None, base: int | None) -> MemoryImage:
-        beside = sidecar_path(file.path)
-        if is_evidence(beside):
-            opened = read_evidence(beside, limit=SIDECAR, inside=self.folder)
-            self.ids += _ids(opened.data)
-            self.files.append(CaseFile(board, "sidecar", opened.name, opened.size, opened.sha256))
-        return read_image(file, base=base)
+        beside = open_sidecar(file)
+        if beside:
+            self.ids += _ids(beside.data)
+            self.files.append(CaseFile(board, "sidecar", beside.name, beside.size, beside.sha256))
+        return read_image(file, base=base, beside=beside)
 
     def layout(self, name: str) -> str | EvidenceFile:
         try:

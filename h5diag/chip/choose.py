@@ -107,7 +107,7 @@ def choose_chip(
     identity: Identified | None = None,
     dev_ids: Iterable[int | None] = (),
     option_names: Iterable[str] = (),
-    sidecars: Iterable[str] = (),
+    sidecars: Iterable[str | None] = (),
     layout: LaidOut | None = None,
     flash_kib: int | None = None,
     marking: str = "",
@@ -161,7 +161,7 @@ def choose_chip(
         return _of_dev_id(next((i for i in known if find_device(i).name), known[0]), narrow, KnownBy.DEV_ID)
     if by_names := _of_names(tuple(option_names), narrow):
         return by_names
-    for name in sidecars:
+    for name in filter(None, sidecars):
         try:
             chip = load_chip(name)
         except InputError:

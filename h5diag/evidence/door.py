@@ -11,9 +11,10 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from h5diag.errors import InputError
 from h5diag.limits import FOLDER_BYTES, FOLDER_FILES, Limit
@@ -163,13 +164,17 @@ def folder_names(folder: str | os.PathLike[str]) -> tuple[str, ...]:
         return ()
 
 
-def write_whole(path: str | os.PathLike[str], data: bytes | str, *, private: bool = False, new: bool = False) -> Path:
+Content = bytes | str | Callable[[BinaryIO], None]
+"""What is written: bytes, a text (as UTF-8, its line ends as they are), or what writes into a stream."""
+
+
+def write_whole(path: str | os.PathLike[str], data: Content, *, private: bool = False, new: bool = False) -> Path:
     """Write a file whole or not at all, and return its path: what stood there before stays until the end.
 
     Parameters
     ----------
     path
-        Where; a text is written as UTF-8 with its line ends as they are.
+        Where.
     private
         Readable by the user alone, for keys.
     new
@@ -180,41 +185,61 @@ def write_whole(path: str | os.PathLike[str], data: bytes | str, *, private: boo
     InputError
         When it cannot be written; nothing is left beside it.
     """
-    path = Path(path)
-    part = ""
+    return write_together([(Path(path), data)], private=private, new=new)[0]
+
+
+def write_together(
+    files: Sequence[tuple[Path, Content]], *, private: bool = False, new: bool = False
+) -> tuple[Path, ...]:
+    """Write files that belong to each other (a dump and its sidecar), none before all lie whole beside their places.
+
+    Parameters and errors as of `write_whole`; a content that is a function is asked in the order of `files`.
+    """
+    parts: list[tuple[str, Path]] = []
+    at = files[0][0]
     try:
-        if new and path.exists():
-            raise FileExistsError(17, "it is there already", str(path))
-        if path.exists() and not path.is_file():
-            return _to_device(path, data)
-        # A name of its own: two writers at once never share a half of a file.
-        descriptor, part = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".part", dir=path.parent)
-        with open(descriptor, "wb") as stream:
-            stream.write(_encoded(data))
-            stream.flush()
-            os.fsync(descriptor)  # a rename may reach the disk before the bytes do
-        if not private:
-            Path(part).chmod(_usual_mode(path))
-        Path(part).replace(path)
-    except OSError as error:
-        raise InputError(f"cannot be written ({error.strerror or error})", source=str(path)) from None
+        for at, data in files:
+            if new and os.path.lexists(at):
+                raise FileExistsError(17, "it is there already", str(at))
+            if at.exists() and not at.is_file():  # /dev/stdout takes bytes and can be no other file's new name
+                with at.open("wb") as stream:  # a folder raises here
+                    _put(stream, data)
+                continue
+            # A name of its own: two writers at once never share a half of a file.
+            descriptor, part = tempfile.mkstemp(prefix=f".{at.name[:40]}.", suffix=".part", dir=at.parent)
+            parts.append((part, at))
+            with open(descriptor, "wb") as stream:
+                _put(stream, data)
+                stream.flush()
+                os.fsync(descriptor)  # a rename may reach the disk before the bytes do
+            if not private:
+                Path(part).chmod(_usual_mode(at))
+        for part, at in parts:
+            Path(part).replace(at)
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        reason = error.strerror if isinstance(error, OSError) else "is no file name"
+        raise InputError(f"cannot be written ({reason or error})", source=str(at)) from None
     finally:
-        if part:
+        for part, _ in parts:
             with contextlib.suppress(OSError):
                 Path(part).unlink()
-    return path
+    return tuple(path for path, _ in files)
 
 
-def _encoded(data: bytes | str) -> bytes:
+def _put(stream: BinaryIO, data: Content) -> None:
     """A text may carry bytes of a file name that are no UTF-8; they are written as they came."""
-    return data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
+    if callable(data):
+        data(stream)
+    else:
+        stream.write(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
 
 
-def _to_device(path: Path, data: bytes | str) -> Path:
-    """``/dev/stdout`` and the like take bytes and can be no other file's new name; a folder raises here."""
-    with path.open("wb") as stream:
-        stream.write(_encoded(data))
-    return path
+def remove_written(path: str | os.PathLike[str]) -> None:
+    """Remove a file that h5diag wrote, if it is there; InputError when it stays."""
+    try:
+        Path(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot be removed ({error.strerror or error})", source=str(path)) from None
 
 
 def _usual_mode(path: Path) -> int:

@@ -14,6 +14,8 @@ from pathlib import Path
 from h5diag.case.capture import Step, capture_sidecar, capture_steps, connect_arguments
 from h5diag.chip import Chip
 from h5diag.errors import InputError, ProbeError
+from h5diag.evidence.door import write_whole
+from h5diag.evidence.files import sidecar_path
 from h5diag.layout import Layout
 from h5diag.memory import Progress
 
@@ -91,7 +93,7 @@ def run_capture(
             stream.write(said.stdout)
         dump = into / f"{name}-{step.dump}"
         if step.dump and dump.is_file() and dump.stat().st_size:
-            dump.with_name(dump.name + ".map.json").write_text(capture_sidecar(chip, step) + "\n", "utf-8")
+            write_whole(sidecar_path(dump), capture_sidecar(chip, step) + "\n")
         if said.returncode:
             tell(f"{step.what}: not read; {name}-{step.to} says why")
             if number == 0:

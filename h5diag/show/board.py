@@ -149,7 +149,7 @@ def dump_document(done: Dump) -> dict[str, Any]:
         "path": str(done.path) if done.path is not None else None,
         "map": f"{done.path}.map.json" if done.path is not None else None,
         "access": origin.access.value,
-        "chip": None if origin.chip == "unknown" else origin.chip,
+        "chip": origin.chip,
         "chip_known_by": "identity",
         "retried": done.retried,
         "uid": done.uid,
@@ -187,8 +187,8 @@ def _dump_sheet(done: Dump) -> Sheet:
             facts(
                 (
                     ("file", str(done.path) if done.path is not None else ""),
-                    ("read", f"{origin.access.value}, {origin.mode}, {done.swd_hz / 1e6:g} MHz"),
-                    ("chip", f"{origin.chip} {done.uid or 'no UID'}"),
+                    ("read", f"{origin.access.value}, {origin.mode or 'mode not known'}, {done.swd_hz / 1e6:g} MHz"),
+                    ("chip", f"{origin.chip or 'not known'} {done.uid or 'no UID'}"),
                     ("chance", chance),
                     ("sha256", done.sha256 or ("" if done.path is None else "none: nothing could be read")),
                 )

@@ -52,7 +52,8 @@ def _sheet(m: MemoryImage) -> Sheet:
         section("Unreadable", bullets(map(str, m.unreadable))),
         section("Unstable", bullets(map(str, m.unstable))),
         section(
-            "Where it is from", facts((("file", o.source), ("kind", o.kind), ("read by", access), ("chip", o.chip)))
+            "Where it is from",
+            facts((("file", o.source), ("kind", o.kind), ("read by", access), ("chip", o.chip or ""))),
         ),
         section("Remarks", bullets(o.remarks)),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from h5diag.evidence.files import Kind, tell_kind
 from h5diag.evidence.keys import FULL_REGRESSION, Certificate, Obk, ObkContent, chain_breaks, published
 from h5diag.judge.preflight import ASKS, Access, Inventory, Item, Preflight, Row
 from h5diag.judge.preflight.inventory import end_of_file, image_bytes
@@ -138,7 +137,7 @@ def image_document(item: Item) -> dict[str, Any]:
     keyhash = next((t.value.hex() for t in image.tlvs.plain if t.type == TlvType.KEYHASH), None)
     tail = end_of_file(item)
     return {
-        "address": image.address if tell_kind(item.path) is not Kind.BIN else None,
+        "address": image.address if memory.origin.kind != "bin" else None,
         "magic": int.from_bytes(image_bytes(item)[:4], "little"),
         "version": str(header.version),
         "counter": counter,

@@ -185,7 +185,10 @@ def dump_html(done: Dump) -> str:
         ["bytes", done.wording],
         ["unreadable", "; ".join(map(str, image.unreadable[:12])) or "nothing"],
         ["unstable", "; ".join(map(str, image.unstable[:12])) or "nothing"],
-        ["read", f"{image.access.value}, {done.swd_hz // 1000} kHz, chip {image.origin.chip} {done.uid}"],
+        [
+            "read",
+            f"{image.access.value}, {done.swd_hz // 1000} kHz, chip {image.origin.chip or 'not known'} {done.uid or ''}",
+        ],
     ]
     if done.path is not None:
         rows += [["file", f"{done.path} and {done.path.name}.map.json"], ["SHA-256", done.sha256 or ""]]

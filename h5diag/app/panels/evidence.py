@@ -19,7 +19,7 @@ from h5diag.case.intake import Details, sort_evidence, write_case
 from h5diag.case.samples import data_folder
 from h5diag.chip import chip_names
 from h5diag.errors import InputError
-from h5diag.evidence.door import EvidenceFile
+from h5diag.evidence.door import EvidenceFile, write_whole
 from h5diag.evidence.files import Sidecar, write_sidecar
 from h5diag.layout import preset_names
 from h5diag.show.sheet import bullets, parts_html
@@ -135,13 +135,13 @@ def _written(folder: Path, board: OwnBoard) -> list[Path]:
         if _is_private(upload):
             continue
         path = folder / upload.name
-        path.write_bytes(upload.data)
+        write_whole(path, bytes(upload.data))
         paths.append(path)
         if base is not None and path.suffix.lower() == ".bin" and f"{upload.name}.map.json" not in names:
             paths.append(write_sidecar(path, Sidecar(base=base)))
     if board.text.strip():
         path = folder / f"{folder.name}-pasted.txt"
-        path.write_text(board.text, encoding="utf-8")
+        write_whole(path, board.text)
         paths.append(path)
     return paths
 

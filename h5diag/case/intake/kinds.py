@@ -243,7 +243,7 @@ def tell(file: EvidenceFile, name: Name) -> Evidence:
         if head.startswith(signature):
             return nothing(what)
     records = SUFFIXES.get(suffix) in (Kind.HEX, Kind.SREC) or head.lstrip()[:1] in (b":", b"S")
-    kind = tell_kind(file.path) if records or not is_text(head) else Kind.TEXT
+    kind = tell_kind(file) if records or not is_text(head) else Kind.TEXT
     if kind is Kind.TEXT:
         return _text(file, found)
     if kind is Kind.ELF:
@@ -393,8 +393,8 @@ def _memory(file: EvidenceFile, found: Evidence, kind: Kind) -> Evidence:
         found,
         role=_dump_role(name),
         what="a dump of a slot" if signed else "a dump",
-        chip=None if origin.chip == "unknown" else origin.chip,
-        mode=None if origin.mode == "unknown" else origin.mode,
+        chip=origin.chip,
+        mode=origin.mode,
         access=origin.access,
         start=image.span.start if not found.needs_base or name.address is None else name.address,
     )

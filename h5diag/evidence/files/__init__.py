@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from h5diag.evidence.files.kind import is_text as is_text
     from h5diag.evidence.files.kind import tell_kind as tell_kind
     from h5diag.evidence.files.reading import read_image as read_image
-    from h5diag.evidence.files.reading import read_text as read_text
     from h5diag.evidence.files.sidecar import Sidecar as Sidecar
-    from h5diag.evidence.files.sidecar import file_sha256 as file_sha256
+    from h5diag.evidence.files.sidecar import open_sidecar as open_sidecar
+    from h5diag.evidence.files.sidecar import parse_sidecar as parse_sidecar
     from h5diag.evidence.files.sidecar import read_sidecar as read_sidecar
     from h5diag.evidence.files.sidecar import sidecar_path as sidecar_path
     from h5diag.evidence.files.sidecar import write_sidecar as write_sidecar
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "kind": "Kind decode_text is_text tell_kind",
-    "reading": "read_image read_text",
-    "sidecar": "Sidecar file_sha256 read_sidecar sidecar_path write_sidecar",
+    "reading": "read_image",
+    "sidecar": "Sidecar open_sidecar parse_sidecar read_sidecar sidecar_path write_sidecar",
     "views": "ByteOrder parse_memory_text",
     "writing": "from_intelhex to_intelhex write_image",
 }

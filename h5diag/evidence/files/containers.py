@@ -13,9 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from h5diag.errors import InputError
-from h5diag.evidence.door import read_evidence
-from h5diag.evidence.files.pieces import MOST_BYTES, Overlap, Pieces
-from h5diag.limits import MEMORY
+from h5diag.evidence.door import EvidenceFile
+from h5diag.evidence.files.pieces import Overlap, Pieces
 from h5diag.memory import Bytes, Segment
 
 _BLOCK = np.dtype(
@@ -36,7 +35,7 @@ _MAGICS = (0x0A324655, 0x9E5D5157, 0x0AB16F30)
 _NOT_MAIN_FLASH, _FILE_CONTAINER, _FAMILY = 0x1, 0x1000, 0x2000
 
 
-def read_uf2(path: Path) -> tuple[Segment, ...]:
+def read_uf2(file: EvidenceFile) -> tuple[Segment, ...]:
     """Return the bytes of a UF2 file that go to the main flash.
 
     Raises
@@ -45,11 +44,7 @@ def read_uf2(path: Path) -> tuple[Segment, ...]:
         With the offset or the block, when the file is cut short, blocks are missing, repeated or damaged, or
         the file is for several chip families at once.
     """
-    size = path.stat().st_size
-    if size > 2 * MOST_BYTES:
-        raise InputError(
-            f"is larger than {2 * MOST_BYTES >> 20} MiB, too large for any microcontroller", source=str(path)
-        )
+    size, path = file.size, file.path
     if size % _BLOCK.itemsize:
         raise InputError(
             f"ends inside a block: {size} bytes are no multiple of {_BLOCK.itemsize}",
@@ -57,7 +52,7 @@ def read_uf2(path: Path) -> tuple[Segment, ...]:
             place=f"offset 0x{size // 512 * 512:X}",
             advice="the file was cut short; copy it again",
         )
-    blocks = np.frombuffer(read_evidence(path, limit=MEMORY).data, _BLOCK)
+    blocks = np.frombuffer(file.data, _BLOCK)
 
     def refuse(bad: np.ndarray, problem: str, advice: str = "") -> None:
         if bad.any():
@@ -132,7 +127,7 @@ def _complete(blocks: np.ndarray, path: Path) -> None:
 _PREFIX, _TARGET, _ELEMENT, _SUFFIX = struct.Struct("<5sBIB"), struct.Struct("<6sBI255sII"), struct.Struct("<II"), 16
 
 
-def read_dfu(path: Path) -> tuple[Segment, ...] | Bytes:
+def read_dfu(file: EvidenceFile) -> tuple[Segment, ...] | Bytes:
     """Return the bytes of a DfuSe file at their addresses, or the bare bytes of one that only has a DFU suffix.
 
     Raises
@@ -140,10 +135,7 @@ def read_dfu(path: Path) -> tuple[Segment, ...] | Bytes:
     InputError
         With the offset, when the suffix is not there, its checksum is wrong, or the file contradicts itself.
     """
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise InputError(f"is larger than {MOST_BYTES >> 20} MiB, too large for any microcontroller", source=str(path))
-    data = read_evidence(path, limit=MEMORY).data
+    size, path, data = file.size, file.path, file.data
     if data[-8:-5] != b"UFD" or len(data) < _SUFFIX:
         raise InputError(
             "has no DFU suffix",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,6 +12,7 @@ from elftools.common.exceptions import ELFError
 from elftools.elf.elffile import ELFFile
 
 from h5diag.errors import InputError
+from h5diag.evidence.door import EvidenceFile
 from h5diag.evidence.files.pieces import MOST_BYTES, Overlap, Pieces
 from h5diag.evidence.files.writing import MOST_HEADERS
 from h5diag.memory import AddressRange, MemoryImage, Segment, merged
@@ -33,7 +35,7 @@ _ARM = 40
 _SHF_ALLOC = 2
 
 
-def read_elf(path: Path) -> tuple[Segment, ...]:
+def read_elf(file: EvidenceFile) -> tuple[Segment, ...]:
     """Return the loadable bytes of an ELF file at their load addresses.
 
     Of a segment only its sections count where the file has sections, as objcopy writes them: the ELF header, which
@@ -45,9 +47,9 @@ def read_elf(path: Path) -> tuple[Segment, ...]:
     InputError
         With the offset or the segment, when the file is cut short, not loadable, or contradicts itself.
     """
-    size = path.stat().st_size
+    size, path = file.size, file.path
     pieces = Pieces(str(path))
-    with path.open("rb") as stream:
+    with BytesIO(file.data) as stream:
         try:
             elf = ELFFile(stream)
             sections = _sections(elf, path, size)

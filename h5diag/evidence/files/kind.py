@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import stat
 from enum import Enum
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
 from h5diag.errors import InputError
+from h5diag.evidence.door import Source, read_evidence
+from h5diag.limits import MEMORY
 
 _HEAD = 64 << 10
 
@@ -65,16 +66,16 @@ _ENCRYPTED = (".sfi", ".sfix", ".smi", ".smu", ".ssfi")
 """Names of ST's encrypted installation packages, from which no memory can be read."""
 
 
-def tell_kind(path: Path, *, raw: bool = False) -> Kind:
-    """Return what kind of memory file `path` is; with `raw` a .bin is memory whatever its first bytes are.
+def tell_kind(source: Source, *, raw: bool = False) -> Kind:
+    """Return what kind of memory file it is; with `raw` a .bin is memory whatever its first bytes are.
 
     Raises
     ------
     InputError
-        When it is missing, a directory, empty or not readable, or when it is named as one of the formats and
-        does not begin like it.
+        As of `read_evidence`, or when it is named as one of the formats and does not begin like it.
     """
-    head = read_head(path)
+    file = read_evidence(source, limit=MEMORY)
+    head, path = file.data[:_HEAD], file.path
     named = SUFFIXES.get(path.suffix.lower(), Kind.BIN)
     if raw and path.suffix.lower() == ".bin":
         return Kind.BIN
@@ -116,33 +117,6 @@ def tell_kind(path: Path, *, raw: bool = False) -> Kind:
     if path.suffix.lower() != ".bin" and is_text(head):
         return Kind.TEXT
     return Kind.BIN
-
-
-def read_head(path: Path, size: int = _HEAD) -> bytes:
-    """Return the first `size` bytes of a file that must be regular, readable and not empty.
-
-    Raises
-    ------
-    InputError
-        When it is not.
-    """
-    try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise InputError("is a directory", source=str(path), advice="name a file in it")
-        if not stat.S_ISREG(mode):
-            raise InputError("is no regular file", source=str(path), advice="copy it into a file first")
-        with path.open("rb") as stream:
-            head = stream.read(size)
-    except FileNotFoundError:
-        raise InputError("there is no such file", source=str(path)) from None
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror or error})", source=str(path)) from None
-    except ValueError:
-        raise InputError("is no file name", source=str(path)) from None
-    if not head:
-        raise InputError("is empty", source=str(path), advice="read or copy it again")
-    return head
 
 
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))

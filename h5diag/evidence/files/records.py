@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.errors import InputError
+from h5diag.evidence.door import EvidenceFile
 from h5diag.evidence.files.kind import decode_text
-from h5diag.evidence.files.pieces import MOST_BYTES, Ints, Overlap, Pieces
+from h5diag.evidence.files.pieces import Ints, Overlap, Pieces
 from h5diag.memory import Bytes, MemoryImage, Segment
 
 BLOCK = 1 << 18
@@ -79,13 +80,13 @@ class Records:
         )
 
 
-def read_records(path: Path, *, prefix: int, shortest: int, what: str) -> Iterator[Records]:
+def read_records(file: EvidenceFile, *, prefix: int, shortest: int, what: str) -> Iterator[Records]:
     """Yield the records of a file, block by block.
 
     Parameters
     ----------
-    path
-        A regular file. Lines end in LF, CR LF or CR; blank lines are skipped.
+    file
+        Its lines end in LF, CR LF or CR; blank lines are skipped.
     prefix
         How many characters stand before the hexadecimal digits: 1 (``:``) or 2 (``S1``).
     shortest
@@ -98,8 +99,8 @@ def read_records(path: Path, *, prefix: int, shortest: int, what: str) -> Iterat
     InputError
         When a line is too long, holds something else than hexadecimal digits, or is cut short.
     """
-    number, rest = 1, b""
-    with _open(path) as stream:
+    number, rest, path = 1, b"", file.path
+    with _stream(file.data) as stream:
         while True:
             chunk = stream.read(BLOCK)
             text = rest + chunk
@@ -119,15 +120,12 @@ def read_records(path: Path, *, prefix: int, shortest: int, what: str) -> Iterat
                     yield block
 
 
-def _open(path: Path) -> BinaryIO:
-    """Open a record file; one that a shell's redirection made UTF-16 or gave a mark is decoded whole."""
-    stream = path.open("rb")
-    head = stream.read(64)
-    stream.seek(0)
+def _stream(data: bytes) -> BinaryIO:
+    """The bytes as a stream; what a shell's redirection made UTF-16 or gave a mark is decoded whole."""
+    head = data[:64]
     if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[:3] == b"\xef\xbb\xbf" or head.count(0) * 3 > len(head):
-        with stream:
-            return BytesIO(decode_text(stream.read(2 * MOST_BYTES)).encode("utf-8", "replace"))
-    return stream
+        data = decode_text(data).encode("utf-8", "replace")
+    return BytesIO(data)
 
 
 def _breaks(text: bytes) -> int:
@@ -237,7 +235,7 @@ _DATA, _END, _SEGMENT, _START_SEGMENT, _LINEAR, _START_LINEAR = range(6)
 _FIXED = np.array([-1, 0, 2, 4, 2, 4], np.int64)  # data bytes of each record type, -1 = any
 
 
-def read_intel_hex(path: Path) -> tuple[Segment, ...]:
+def read_intel_hex(file: EvidenceFile) -> tuple[Segment, ...]:
     """Return the bytes of an Intel HEX file.
 
     Raises
@@ -245,13 +243,14 @@ def read_intel_hex(path: Path) -> tuple[Segment, ...]:
     InputError
         With the line, for a record that is damaged, overlaps another or passes 4 GiB, and for a missing end record.
     """
+    path = file.path
     pieces = Pieces(str(path))
-    for _, addresses, counts, data in _data_records(path):
+    for _, addresses, counts, data in _data_records(file):
         pieces.add(addresses, counts, data)
     try:
         return pieces.segments()
     except Overlap as overlap:
-        raise overlapping(path, overlap.address, ((n, a, c) for n, a, c, _ in _data_records(path))) from None
+        raise overlapping(path, overlap.address, ((n, a, c) for n, a, c, _ in _data_records(file))) from None
 
 
 def overlapping(path: Path, address: int, records: Iterator[tuple[Ints, Ints, Ints]]) -> InputError:
@@ -285,10 +284,10 @@ def _end_line(records: Records, is_end: npt.NDArray[np.bool_], ended: int, what:
     return ended
 
 
-def _data_records(path: Path) -> Iterator[tuple[Ints, Ints, Ints, npt.NDArray[np.uint8]]]:
+def _data_records(file: EvidenceFile) -> Iterator[tuple[Ints, Ints, Ints, npt.NDArray[np.uint8]]]:
     """Yield line numbers, addresses, counts and bytes of the data records, block by block."""
-    base, segmented, ended, last = 0, False, 0, 0
-    for records in read_records(path, prefix=1, shortest=5, what="Intel HEX record"):
+    base, segmented, ended, last, path = 0, False, 0, 0, file.path
+    for records in read_records(file, prefix=1, shortest=5, what="Intel HEX record"):
         last = int(records.line[-1])
         count, kind = _checked(records, path)
         ended = _end_line(records, kind == _END, ended, "end-of-file", path)
@@ -376,7 +375,7 @@ def write_intel_hex(image: MemoryImage, stream: BinaryIO) -> None:
 _ADDRESS_BYTES = np.array([2, 2, 3, 4, 0, 2, 3, 4, 3, 2], np.int64)  # by record type; S4 is reserved
 
 
-def read_s_record(path: Path) -> tuple[Segment, ...]:
+def read_s_record(file: EvidenceFile) -> tuple[Segment, ...]:
     """Return the bytes of an S-record file.
 
     Raises
@@ -385,19 +384,20 @@ def read_s_record(path: Path) -> tuple[Segment, ...]:
         With the line, for a record that is damaged, overlaps another or passes 4 GiB, a wrong record count, and
         a missing end where no count stands for it.
     """
+    path = file.path
     pieces = Pieces(str(path))
-    for _, addresses, counts, data in _s_data_records(path):
+    for _, addresses, counts, data in _s_data_records(file):
         pieces.add(addresses, counts, data)
     try:
         return pieces.segments()
     except Overlap as overlap:
-        raise overlapping(path, overlap.address, ((n, a, c) for n, a, c, _ in _s_data_records(path))) from None
+        raise overlapping(path, overlap.address, ((n, a, c) for n, a, c, _ in _s_data_records(file))) from None
 
 
-def _s_data_records(path: Path) -> Iterator[tuple[Ints, Ints, Ints, npt.NDArray[np.uint8]]]:
+def _s_data_records(file: EvidenceFile) -> Iterator[tuple[Ints, Ints, Ints, npt.NDArray[np.uint8]]]:
     """Yield line numbers, addresses, counts and bytes of the data records, block by block."""
-    ended, seen, last, counted = 0, 0, 0, False
-    for records in read_records(path, prefix=2, shortest=3, what="S-record"):
+    ended, seen, last, counted, path = 0, 0, 0, False, file.path
+    for records in read_records(file, prefix=2, shortest=3, what="S-record"):
         last = int(records.line[-1])
         kind, width = _s_checked(records, path)
         ended = _end_line(records, kind >= 7, ended, "end", path)

@@ -2,72 +2,74 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, Source, is_evidence, read_evidence, write_whole
-from h5diag.limits import SIDECAR
+from h5diag.limits import NUMBER_DIGITS, SIDECAR
 from h5diag.memory import Access, AddressRange, MemoryImage, merged, subtracted
-from h5diag.tables import parse_json
+from h5diag.tables import convert, parse_json
 
-_UNKNOWN = "unknown"
-_NO_BASE = -1
+_RANGES = ("holes", "unread", "unstable")
+_NUMBERS = ("base", "passes", "swd_hz")
+_TEXTS = ("mode", "chip", "time", "uid", "tool", "sha256")
+_NOT_SAID = ("", "unknown")
+"""What sidecars of h5diag 0.1 and 0.2 say where a text was not known; their numbers were then 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sidecar:
-    """What is known about a dump beside its bytes. Ranges are half-open bus addresses.
+class Sidecar(msgspec.Struct, frozen=True):
+    """What is known about a dump beside its bytes; None where the sidecar does not say.
 
     Parameters
     ----------
     base
-        Bus address of the first byte of a ``.bin``; -1 when the sidecar does not say.
+        Bus address of the first byte of a ``.bin``.
     holes
         Ranges that were tried and could not be read. In a ``.bin`` they hold fill bytes that mean nothing.
     unread
         Ranges that were never tried (a read that was interrupted, a gap between two pieces), filled likewise.
     unstable
-        Ranges whose bytes disagreed between passes.
+        Ranges whose bytes disagreed between passes. All ranges are half-open bus addresses.
     access, mode, chip, time
         As in `Origin`.
     passes
-        How often everything was read; 0 when not known.
+        How often everything was read.
     swd_hz
-        Speed of the link; 0 when not known.
+        Speed of the link.
     uid
-        Unique id of the chip as hexadecimal text, or ``unknown``.
+        Unique id of the chip as hexadecimal text.
     tool
-        Program that read it, or ``unknown``.
+        Program that read it.
     sha256
-        SHA-256 of the dump file's bytes; empty when not known.
+        SHA-256 of the dump file's bytes, lower case.
     remarks
         What the reader noticed, one sentence each.
     """
 
-    base: int = _NO_BASE
+    base: int | None = None
     holes: tuple[AddressRange, ...] = ()
     unread: tuple[AddressRange, ...] = ()
     unstable: tuple[AddressRange, ...] = ()
     access: Access = Access.UNKNOWN
-    mode: str = _UNKNOWN
-    chip: str = _UNKNOWN
-    time: str = _UNKNOWN
-    passes: int = 0
-    swd_hz: int = 0
-    uid: str = _UNKNOWN
-    tool: str = _UNKNOWN
-    sha256: str = ""
+    mode: str | None = None
+    chip: str | None = None
+    time: str | None = None
+    passes: int | None = None
+    swd_hz: int | None = None
+    uid: str | None = None
+    tool: str | None = None
+    sha256: str | None = None
     remarks: tuple[str, ...] = ()
 
-    @property
-    def has_base(self) -> bool:
-        """Tell whether the base address is known."""
-        return self.base != _NO_BASE
+    def __post_init__(self) -> None:
+        if self.base is not None and not 0 <= self.base < 1 << 64:
+            raise ValueError("base must be a number from 0 to 2**64")
 
     @classmethod
     def of(cls, image: MemoryImage, **known: Any) -> Sidecar:
@@ -87,6 +89,14 @@ class Sidecar:
         }
         return cls(**values | known)
 
+    @property
+    def text(self) -> str:
+        """The content of the file that holds it."""
+        table = {k: v for k, v in msgspec.to_builtins(self).items() if v is not None}
+        for key in _RANGES:
+            table[key] = [[r.start, r.stop] for r in getattr(self, key)]
+        return json.dumps(table, indent=1) + "\n"
+
 
 def sidecar_path(path: str | os.PathLike[str]) -> Path:
     """Return the path of the sidecar of the dump `path`: the whole name and ``.map.json``."""
@@ -94,109 +104,69 @@ def sidecar_path(path: str | os.PathLike[str]) -> Path:
     return path.with_name(path.name + ".map.json")
 
 
-def read_sidecar(path: Source) -> Sidecar:
-    """Return the sidecar beside the dump `path`; an empty `Sidecar` when there is none.
+def open_sidecar(dump: Source) -> EvidenceFile | None:
+    """Return the sidecar file beside a dump, None when there is none; InputError when it cannot be read."""
+    path = sidecar_path(dump.path if isinstance(dump, EvidenceFile) else dump)
+    inside = dump.inside if isinstance(dump, EvidenceFile) else None
+    return read_evidence(path, limit=SIDECAR, inside=inside) if is_evidence(path) else None
+
+
+def parse_sidecar(file: EvidenceFile) -> Sidecar:
+    """Return what a sidecar says.
 
     Numbers may be written as integers or as text (``"0x08000000"``); keys that are not known are left alone.
 
     Raises
     ------
     InputError
-        When the sidecar is there and cannot be used.
+        Naming the key that cannot be used.
     """
-    beside = sidecar_path(path.path if isinstance(path, EvidenceFile) else path)
-    if not is_evidence(beside):
-        return Sidecar()
-    file = read_evidence(beside, limit=SIDECAR, inside=path.inside if isinstance(path, EvidenceFile) else None)
-    table = parse_json(file.data, str(beside), "delete it if the dump was not written by h5diag")
-    return _Reader(table, str(beside)).sidecar()
+    source = str(file.path)
+    table = parse_json(file.data, source, "delete it if the dump was not written by h5diag")
+    for key in _RANGES:
+        table[key] = _ranges(table.get(key, []), key, source)
+    for key in _NUMBERS:
+        if key in table:
+            number = _number(table[key], key, source)
+            table[key] = number if number or key == "base" else None
+    for key in _TEXTS:
+        if table.get(key) in _NOT_SAID:
+            del table[key]
+    if isinstance(table.get("sha256"), str):
+        table["sha256"] = table["sha256"].lower()
+    side = convert(table, Sidecar, source)
+    return msgspec.structs.replace(side, **{key: merged(getattr(side, key)) for key in _RANGES})
+
+
+def read_sidecar(dump: Source) -> Sidecar:
+    """Return the sidecar beside a dump, an empty one when there is none; InputError when it cannot be used."""
+    file = open_sidecar(dump)
+    return parse_sidecar(file) if file else Sidecar()
 
 
 def write_sidecar(path: str | os.PathLike[str], sidecar: Sidecar) -> Path:
     """Write the sidecar of the dump `path`, replacing an older one at once, and return where it is."""
-    beside = sidecar_path(path)
-    table: dict[str, Any] = {}
-    if sidecar.has_base:
-        table["base"] = sidecar.base
-    for name in ("holes", "unread", "unstable"):
-        table[name] = [[r.start, r.stop] for r in getattr(sidecar, name)]
-    table["access"] = sidecar.access.value
-    for name in ("mode", "chip", "time", "passes", "swd_hz", "uid", "tool", "sha256"):
-        table[name] = getattr(sidecar, name)
-    table["remarks"] = list(sidecar.remarks)
-    return write_whole(beside, json.dumps(table, indent=1) + "\n")
+    return write_whole(sidecar_path(path), sidecar.text)
 
 
-def file_sha256(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of a file's bytes as hexadecimal text."""
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _ranges(rows: Any, key: str, source: str) -> list[dict[str, int]]:
+    if not isinstance(rows, list) or not all(isinstance(r, list) and len(r) == 2 for r in rows):
+        raise InputError(f"{key} must be a list of [start, stop]", source=source, place=f"key {key!r}")
+    pairs = [[_number(v, key, source) for v in r] for r in rows]
+    for start, stop in pairs:
+        if start > stop:
+            raise InputError(
+                f"{key} holds a range that ends before it begins (0x{start:X}, 0x{stop:X})",
+                source=source,
+                place=f"key {key!r}",
+            )
+    return [{"start": start, "stop": stop} for start, stop in pairs]
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Takes typed values out of the JSON object and names the key that does not fit."""
-
-    table: dict[str, Any]
-    source: str
-
-    def sidecar(self) -> Sidecar:
-        access = self.text("access")
-        if access not in {a.value for a in Access}:
-            raise self.error("access", "must be secure, nonsecure or unknown")
-        remarks = self.table.get("remarks", [])
-        if not isinstance(remarks, list) or not all(isinstance(r, str) for r in remarks):
-            raise self.error("remarks", "must be a list of texts")
-        return Sidecar(
-            base=self.number("base", _NO_BASE),
-            holes=self.ranges("holes"),
-            unread=self.ranges("unread"),
-            unstable=self.ranges("unstable"),
-            access=Access(access),
-            mode=self.text("mode"),
-            chip=self.text("chip"),
-            time=self.text("time"),
-            passes=self.number("passes", 0),
-            swd_hz=self.number("swd_hz", 0),
-            uid=self.text("uid"),
-            tool=self.text("tool"),
-            sha256=self.text("sha256", "").lower(),
-            remarks=tuple(remarks),
-        )
-
-    def error(self, key: str, problem: str) -> InputError:
-        return InputError(f"{key} {problem}", source=self.source, place=f"key {key!r}")
-
-    def text(self, key: str, default: str = _UNKNOWN) -> str:
-        value = self.table.get(key, default)
-        if not isinstance(value, str):
-            raise self.error(key, "must be a text")
-        return value
-
-    def number(self, key: str, default: int) -> int:
-        return _number(self.table[key], self, key) if key in self.table else default
-
-    def ranges(self, key: str) -> tuple[AddressRange, ...]:
-        value = self.table.get(key, [])
-        if not isinstance(value, list):
-            raise self.error(key, "must be a list of [start, stop]")
-        out = []
-        for pair in value:
-            if not isinstance(pair, list) or len(pair) != 2:
-                raise self.error(key, "must be a list of [start, stop]")
-            start, stop = (_number(v, self, key) for v in pair)
-            if start > stop:
-                raise self.error(key, f"holds a range that ends before it begins (0x{start:X}, 0x{stop:X})")
-            out.append(AddressRange(start, stop))
-        return merged(out)
-
-
-def _number(value: object, reader: _Reader, key: str) -> int:
-    if isinstance(value, str):
-        try:
+def _number(value: Any, key: str, source: str) -> int:
+    if isinstance(value, str) and len(value) <= NUMBER_DIGITS:
+        with contextlib.suppress(ValueError):
             value = int(value, 0)
-        except ValueError:
-            raise reader.error(key, f"must be a number, not {value!r}") from None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 1 << 64:
-        raise reader.error(key, "must be a number from 0 to 2**64")
+    if type(value) is not int or not 0 <= value <= 1 << 64:
+        raise InputError(f"{key} must be a number from 0 to 2**64", source=source, place=f"key {key!r}")
     return value

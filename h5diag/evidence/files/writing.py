@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 from intelhex import IntelHex
+from msgspec.structs import replace
 
 from h5diag.errors import InputError
+from h5diag.evidence.door import remove_written, write_together
 from h5diag.evidence.files.kind import SUFFIXES, Kind
 from h5diag.evidence.files.pieces import MOST_BYTES
 from h5diag.evidence.files.records import LIMIT, write_intel_hex, write_s_record
-from h5diag.evidence.files.sidecar import Sidecar, file_sha256, sidecar_path, write_sidecar
+from h5diag.evidence.files.sidecar import Sidecar, sidecar_path
 from h5diag.memory import AddressRange, MemoryImage, Origin, Segment, subtracted
 
 
-def _elf(image: MemoryImage, stream: BinaryIO) -> None:
+def _elf(image: MemoryImage, stream: Any) -> None:
     from h5diag.evidence.files.elf import write_elf  # its library is loaded for an ELF only
 
     write_elf(image, stream)
@@ -41,7 +43,7 @@ def write_image(
 
     Beside the file a sidecar is written when the image knows more than the format holds: the base of a binary,
     unreadable or unstable ranges, access, mode, chip, time or remarks. A binary holds 0xFF where nothing is
-    known, and its sidecar says so. An older file and sidecar of the same name are replaced.
+    known, and its sidecar says so. An older file and sidecar of the same name are replaced, both or none.
 
     Parameters
     ----------
@@ -87,20 +89,32 @@ def write_image(
             source=str(path),
             advice="use .hex",
         )
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as stream:
-            (_WRITERS[kind](image, stream) if kind in _WRITERS else _write_binary(image, stream, span))
-        os.replace(part, path)
-        known = sidecar or Sidecar.of(image)
-        if sidecar is not None or kind is Kind.BIN or known != Sidecar(base=known.base, unread=known.unread):
-            write_sidecar(path, _completed(known, image, file_sha256(path), span))
-        else:
-            sidecar_path(path).unlink(missing_ok=True)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"cannot be written ({error.strerror or error})", source=str(path)) from None
+    known = sidecar or Sidecar.of(image)
+    needed = sidecar is not None or kind is Kind.BIN or known != Sidecar(base=known.base, unread=known.unread)
+    digest = hashlib.sha256()
+
+    def content(stream: BinaryIO) -> None:
+        hashing = _Hashing(stream, digest)
+        _WRITERS[kind](image, hashing) if kind in _WRITERS else _write_binary(image, hashing, span)
+
+    def beside(stream: BinaryIO) -> None:
+        stream.write(_completed(known, image, digest.hexdigest(), span).text.encode())
+
+    write_together([(path, content), *([(sidecar_path(path), beside)] if needed else ())])
+    if not needed:
+        remove_written(sidecar_path(path))
     return path
+
+
+class _Hashing:
+    """What the writers of the formats write into: it counts each byte into the file's SHA-256 on its way."""
+
+    def __init__(self, stream: BinaryIO, digest: Any) -> None:
+        self._stream, self._digest = stream, digest
+
+    def write(self, data: Any) -> None:
+        self._digest.update(data)
+        self._stream.write(data)
 
 
 def _completed(given: Sidecar, image: MemoryImage, sha256: str, span: AddressRange) -> Sidecar:
@@ -110,7 +124,7 @@ def _completed(given: Sidecar, image: MemoryImage, sha256: str, span: AddressRan
     return replace(given, base=span.start, holes=own.holes, unstable=own.unstable, unread=unread, sha256=sha256)
 
 
-def _write_binary(image: MemoryImage, stream: BinaryIO, span: AddressRange) -> None:
+def _write_binary(image: MemoryImage, stream: _Hashing, span: AddressRange) -> None:
     at = span.start
     for s in (*image.segments, None):
         gap = (span.stop if s is None else s.start) - at

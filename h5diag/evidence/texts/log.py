@@ -229,7 +229,7 @@ def chip_of(
     given: str = "",
     identity: Identified | None = None,
     dev_ids: Iterable[int] = (),
-    sidecars: Iterable[str] = (),
+    sidecars: Iterable[str | None] = (),
     layout: LaidOut | None = None,
     marking: str = "",
 ) -> ChipChoice:

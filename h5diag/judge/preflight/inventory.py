@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from h5diag.answer import Answer
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, read_evidence, walk_evidence
+from h5diag.evidence.door import EvidenceFile, is_evidence, read_evidence, walk_evidence
 from h5diag.evidence.files import Kind, is_text, read_image, tell_kind
 from h5diag.evidence.keys import (
     Certificate,
@@ -150,15 +149,16 @@ def recognise(path: Path, name: str, *, inside: Path | None = None) -> Item:
         When the file cannot be read.
     """
     image_like = path.suffix.lower() in (".hex", ".bin", ".elf", ".axf", ".srec", ".s19")
-    data = read_evidence(path, limit=MEMORY if image_like else SCRIPT, inside=inside).data
-    item = Item(path, name, "unknown", len(data), hashlib.sha256(data).digest())
+    file = read_evidence(path, limit=MEMORY if image_like else SCRIPT, inside=inside)
+    item = Item(path, name, "unknown", file.size, bytes.fromhex(file.sha256))
     try:
-        return _recognised(item, data)
+        return _recognised(item, file)
     except InputError as error:
         return replace(item, why=error.problem)
 
 
-def _recognised(item: Item, data: bytes) -> Item:
+def _recognised(item: Item, file: EvidenceFile) -> Item:
+    data = file.data
     if looks_like_obk(data):
         obk = parse_obk(data, source=item.name)
         kind = {
@@ -190,14 +190,13 @@ def _recognised(item: Item, data: bytes) -> Item:
     if script_file(item.path):
         text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
         return replace(item, kind="script", text=text)
-    return _image(item, data)
+    return _image(item, file)
 
 
-def _image(item: Item, data: bytes) -> Item:
-    if is_text(data[:4096]) and item.path.suffix.lower() not in (".hex", ".ihex", ".srec", ".s19", ".mot"):
+def _image(item: Item, file: EvidenceFile) -> Item:
+    if is_text(file.data[:4096]) and item.path.suffix.lower() not in (".hex", ".ihex", ".srec", ".s19", ".mot"):
         return replace(item, why="a text that is no key, certificate, script or XML of provisioning")
-    base = 0 if tell_kind(item.path) is Kind.BIN else None
-    memory = read_image(item.path, base=base) if base is not None else read_image(item.path)
+    memory = read_image(file, base=0 if tell_kind(file) is Kind.BIN else None)
     images = find_images(memory)
     starts = {s.start for s in memory.segments}
     images = tuple(i for i in images if i.address in starts) or images[:1]

@@ -12,13 +12,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from h5diag import __version__
 from h5diag.case.records import Identity
 from h5diag.errors import InputError, ProbeError, TargetError
+from h5diag.evidence.door import remove_written
 from h5diag.evidence.files import (
     Kind,
     Sidecar,
-    file_sha256,
     read_sidecar,
     sidecar_path,
     write_image,
@@ -124,7 +126,7 @@ def dump(
 
 
 def _make_way(path: Path, who: Identity, force: bool) -> None:
-    """Refuse to replace a dump unasked, and another chip's in any case; then remove it with its map, never one alone."""
+    """Refuse to replace a dump unasked, and another chip's in any case; it stays until the new one is whole."""
     beside = sidecar_path(path)
     if path.with_name(path.name + ".reads").exists() or not (path.exists() or beside.exists()):
         return
@@ -135,18 +137,13 @@ def _make_way(path: Path, who: Identity, force: bool) -> None:
     try:
         owner = read_sidecar(path).uid
     except InputError:
-        owner = ""
+        owner = None
     if owner and owner != who.uid:
         raise InputError(
             f"is the dump of another chip (UID {owner}), connected is {who.uid or 'one that does not tell its UID'}",
             source=str(path),
             advice="name another file; not even --force replaces it",
         )
-    try:
-        path.unlink(missing_ok=True)
-        beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be replaced ({error.strerror})", source=str(path)) from None
 
 
 def choose_access(board: Board, plan: DumpPlan) -> Access:
@@ -162,7 +159,7 @@ def choose_access(board: Board, plan: DumpPlan) -> Access:
 
 def _origin(run: Run, who: Identity, remarks: tuple[str, ...]) -> Origin:
     mode = {"attach": "hotplug", "halt": "normal"}.get(run.board.mode.value, run.board.mode.value)
-    chip, time = who.chip or "unknown", datetime.now(UTC).isoformat(timespec="seconds")
+    chip, time = who.chip, datetime.now(UTC).isoformat(timespec="seconds")
     return Origin(run.board.name, "probe", run.access, mode, chip, time, remarks)
 
 
@@ -240,14 +237,15 @@ def _zero_remarks(run: Run, who: Identity) -> list[str]:
 
 def _write(result: Dump, path: Path, where: AddressRange) -> Dump:
     if not result.image.size:
-        write_sidecar(path, replace(result.sidecar(TOOL), base=where.start))
+        write_sidecar(path, msgspec.structs.replace(result.sidecar(TOOL), base=where.start))
+        remove_written(path)  # an older dump is not what this map is about
         return result
     write_image(result.image, path, sidecar=result.sidecar(TOOL), span=where)
-    return replace(result, path=path, sha256=file_sha256(path))
+    return replace(result, path=path, sha256=read_sidecar(path).sha256)
 
 
 def _write_map(run: Run, who: Identity, path: str) -> None:
-    if not path:
+    if not path or Path(path).exists():  # an older dump keeps its own map until the new one is whole
         return
     image = MemoryImage((), run.holes, run.votes.disputed, _origin(run, who, ("the dump is not finished",)))
     known = Sidecar.of(
@@ -256,7 +254,7 @@ def _write_map(run: Run, who: Identity, path: str) -> None:
         unread=subtracted(run.votes.unread, image.unreadable),
         passes=run.passes,
         swd_hz=run.board.true_hz,
-        uid=who.uid or "",
+        uid=who.uid,
         tool=TOOL,
     )
     with suppress(OSError, InputError):  # a full disk shows when the reads themselves are written

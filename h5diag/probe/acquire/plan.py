@@ -127,6 +127,4 @@ class Dump(Answer):
 
     def sidecar(self, tool: str, *, unread: tuple[AddressRange, ...] = ()) -> Sidecar:
         """Return the map of this dump."""
-        return Sidecar.of(
-            self.image, passes=self.passes, swd_hz=self.swd_hz, uid=self.uid or "", tool=tool, unread=unread
-        )
+        return Sidecar.of(self.image, passes=self.passes, swd_hz=self.swd_hz, uid=self.uid, tool=tool, unread=unread)

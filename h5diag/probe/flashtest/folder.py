@@ -17,6 +17,8 @@ import msgspec
 import numpy as np
 
 from h5diag.errors import InputError
+from h5diag.evidence.door import read_evidence, write_whole
+from h5diag.limits import MEMORY, RECORD
 from h5diag.memory import AddressRange, Bytes
 
 _MOST = 64 << 20
@@ -101,7 +103,7 @@ class Folder:
                 if set(os.listdir(self.path)) - _FILES:
                     raise InputError("holds other files", source=str(path), advice="name a new folder for the test")
                 self.path.chmod(0o700)
-                (self.path / "README.txt").write_text(NOTE)
+                write_whole(self.path / "README.txt", NOTE)
             except OSError as error:
                 raise InputError(f"cannot be written ({error.strerror})", source=str(path)) from None
         elif not self.path.is_dir():
@@ -156,21 +158,13 @@ class Folder:
         return manifest
 
     def _write(self, name: str, content: bytes) -> None:
-        new = self.path / (name + ".new")
         try:
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            new.replace(self.path / name)
+            write_whole(self.path / name, content, private=True)
             _sync_folder(self.path)
+        except InputError as error:
+            raise InputError(error.problem, source=error.source, advice="make room") from None
         except OSError as error:
-            raise InputError(
-                f"cannot be written ({error.strerror})",
-                source=str(self.path / name),
-                advice="make room",
-            ) from None
+            raise InputError(f"cannot be written ({error.strerror})", source=str(self.path / name)) from None
 
     def keep_result(self, result: msgspec.Struct) -> None:
         """Write the result beside the backup."""
@@ -185,10 +179,11 @@ class Folder:
         """Return the manifest; InputError when it is damaged."""
         path = self.path / "manifest.json"
         try:
-            return msgspec.json.decode(path.read_bytes()[: 1 << 20], type=Manifest)
-        except (OSError, msgspec.DecodeError, ValueError) as error:
+            return msgspec.json.decode(read_evidence(path, limit=RECORD, inside=self.path).data, type=Manifest)
+        except (InputError, msgspec.DecodeError, ValueError, RecursionError) as error:
+            why = error.problem if isinstance(error, InputError) else error
             raise InputError(
-                f"not the manifest of a flash test ({error})",
+                f"not the manifest of a flash test ({why})",
                 source=str(path),
                 advice="without it nothing can be put back; keep the folder",
             ) from None
@@ -196,10 +191,7 @@ class Folder:
     def backup(self, manifest: Manifest) -> Bytes:
         """Return the backup, ``uint8`` over the range; InputError when it is damaged."""
         path = self.path / "backup.bin"
-        try:
-            data = np.fromfile(path, np.uint8, manifest.range.size + 1)
-        except OSError as error:
-            raise InputError(f"cannot be read ({error.strerror})", source=str(path)) from None
+        data = np.frombuffer(read_evidence(path, limit=MEMORY, inside=self.path).data, np.uint8)
         if data.size != manifest.range.size or _sha256(data) != manifest.sha256:
             raise InputError(
                 "the backup is damaged",

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from h5diag.answer import Answer
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence
+from h5diag.evidence.door import is_evidence, read_evidence
 from h5diag.evidence.files import Kind, read_image, tell_kind
 from h5diag.evidence.keys import DESTINATIONS, ObkContent
+from h5diag.limits import MEMORY
 from h5diag.sim.rehearse.batch import Batch
 from h5diag.sim.rehearse.calls import Call, parse_call
 from h5diag.sim.rehearse.chip_state import CLOSED, FINAL, LOCKED, OFF, STATES, ChipState, Effect, Part
@@ -227,9 +228,10 @@ class _Runner:
 def _extent(path: Path, address: int | None) -> tuple[int, int] | None:
     """Return where a download begins and how many bytes it has; None when it has no address."""
     try:
-        if tell_kind(path) is Kind.BIN:
-            return (address, path.stat().st_size) if address is not None else None
-        image = read_image(path)
+        file = read_evidence(path, limit=MEMORY)
+        if tell_kind(file) is Kind.BIN:
+            return (address, file.size) if address is not None else None
+        image = read_image(file)
         first, last = image.segments[0].start, max(s.stop for s in image.segments)
     except (InputError, OSError, IndexError, ValueError):
         return (address, 1) if address is not None else (0x08000000, 1)

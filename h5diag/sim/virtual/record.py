@@ -19,6 +19,8 @@ from pyocd.core.memory_interface import MemoryInterface
 from pyocd.probe.debug_probe import DebugProbe
 
 from h5diag.errors import InputError
+from h5diag.evidence.door import read_evidence, write_whole
+from h5diag.limits import RECORDING
 
 KIND = "h5diag session 1"
 _ERRORS: dict[str, type[Exception]] = {
@@ -236,7 +238,10 @@ class RecordingProbe(_Tape):
 
     def _write(self, line: Any) -> None:
         if not self._file.closed:
-            self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+            try:
+                self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+            except OSError as error:
+                raise InputError(f"cannot be written ({error.strerror})", source=self._file.name) from None
 
     @property
     def unique_id(self) -> str:
@@ -324,16 +329,7 @@ class ReplayProbe(_Tape):
     @classmethod
     def load(cls, path: str) -> ReplayProbe:
         """Return the probe recorded in the file at `path`; InputError when it is no such file."""
-        try:
-            text = Path(path).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"cannot be read ({error})", source=path) from None
-        lines = []
-        for number, line in enumerate(text.splitlines(), 1):
-            try:
-                lines.append(json.loads(line))
-            except ValueError:
-                raise InputError("not a line of JSON", source=path, place=f"line {number}") from None
+        lines = _lines(path)
         good = lines and isinstance(lines[0], dict) and lines[0].get("kind") == KIND
         if not good or not all(isinstance(e, list) and len(e) in (3, 4) and isinstance(e[0], str) for e in lines[1:]):
             raise InputError("not a recorded session", source=path, advice="record one with --record FILE")
@@ -370,6 +366,18 @@ class ReplayProbe(_Tape):
             return _unpack(line[2])
 
 
+def _lines(path: str) -> list[Any]:
+    """Return the values in the lines of a recording; InputError with the line that is none."""
+    text = read_evidence(path, limit=RECORDING).data.decode("utf-8", "replace")
+    lines = []
+    for number, line in enumerate(text.split("\n"), 1):
+        try:
+            lines += [json.loads(line)] if line.strip() else []
+        except (ValueError, RecursionError):  # ValueError: also a number of thousands of digits
+            raise InputError("not a line of JSON", source=path, place=f"line {number}") from None
+    return lines
+
+
 _PLAIN = 0x10000
 """Smaller words are counts, offsets and flags: they tell nothing of a firmware."""
 
@@ -380,7 +388,7 @@ def redact_recording(path: str, private: frozenset[int]) -> int:
     Contents of the flash and the UID go, and with them the probe's serial number; what two reads have in common, and
     where they differ, stays.
     """
-    lines = [json.loads(line) for line in Path(path).read_text("utf-8").splitlines()]
+    lines = _lines(path)
     secret = sorted(w for w in private if _PLAIN <= w < 0xFFFFFFFF)
     taken = set(secret)
     free = (n for n in itertools.count(0xC0DE0000) if n not in taken)
@@ -399,5 +407,5 @@ def redact_recording(path: str, private: frozenset[int]) -> int:
     head = lines[0] | {"unique_id": "redacted", "description": str(lines[0].get("description", "")).split(" [")[0]}
     rows = [line if line[0] == "told" else [*line[:2], *clean(line[2:])] for line in lines[1:]]
     text = "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in (head, *rows))
-    Path(path).write_text(text, "utf-8")
+    write_whole(path, text)
     return len(instead)
