@@ -18,6 +18,7 @@ from h5diag.judge import (
     BoardDiagnosis,
     BoardFacts,
     Diagnosis,
+    Direction,
     Finding,
     Hypothesis,
     Measured,
@@ -127,7 +128,11 @@ def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sh
             table("finding|claim|points|numbers and places", (_finding(f) for f in b.findings), most=200),
             folded=True,
         ),
-        section("Weighing, in decibans: +10 makes a cause ten times more likely", weighing_table(b), folded=True),
+        section(
+            "Weighing, in decibans: +10 makes a cause ten times more likely",
+            weighing_table(b),
+            folded=True,
+        ),
         tone=tone,
         badge=badge,
         name=b.name if named else "",
@@ -216,7 +221,8 @@ def _why(branches: Iterable[Branch]) -> Iterable[str]:
 
 
 def _branch(x: Any) -> tuple[str, ...]:
-    return x.text, "yes" if x.holds else "open" if x.open else "no", x.found or f"ask by: {x.test}"
+    stands = "yes" if x.holds else "open" if x.open else "not asked" if x.found.startswith("not reached") else "no"
+    return x.text, stands, x.found or f"ask by: {x.test}"
 
 
 def _considered(h: Hypothesis) -> tuple[str, ...]:
@@ -234,7 +240,7 @@ def _finding(f: Finding) -> tuple[str, ...]:
     return (
         f.id,
         claim + (f" Limits: {f.limits}" if f.limits else ""),
-        f.direction.value + (" (hint)" if f.hint else ""),
+        ("" if f.direction is Direction.NEITHER else f.direction.value) + (" (hint)" if f.hint else ""),
         _listed([*numbers, *where]),
     )
 
@@ -244,7 +250,7 @@ def _listed(texts: Iterable[str]) -> str:
 
 
 def weighing_table(b: BoardDiagnosis) -> Table:
-    """Return every cause with its sum and what moved it."""
+    """Return every cause that evidence moved, with its sum and what moved it."""
     return table(
         "cause|stands|sum|before|moved by",
         (
@@ -256,6 +262,7 @@ def weighing_table(b: BoardDiagnosis) -> Table:
                 _listed(f"{m.decibans:+d} {m.finding}{' (hint)' if m.hint else ''}" for m in h.moves),
             )
             for h in b.verdict.hypotheses
+            if h.status is not Status.NOT_TESTED
         ),
     )
 
@@ -285,7 +292,9 @@ def options_table(m: Measured) -> Table:
     notes = {}
     if good.settings and suspect.settings:
         diff = compare_options([good, suspect], [m.good.board.name, m.name])
-        notes = {d.name: f"{MARKS[d.weight]}: {d.meaning}" for d in diff.differences}
+        notes = {
+            d.name: f"{MARKS[d.weight]}: {d.meaning.removeprefix(MARKS[d.weight] + ': ')}" for d in diff.differences
+        }
     by_board = [{s.name: s for s in o.settings} for o in (good, suspect)]
     names = sorted(dict.fromkeys((*by_board[0], *by_board[1])), key=lambda name: name not in notes)
     rows = []
@@ -339,6 +348,9 @@ def figures(b: BoardDiagnosis, *, number: int = 0) -> tuple[Figure, ...]:
             Figure(f"dots{tail}", f"{words}, address against address.", lambda: _plots("locate").plot_dots(m.placement))
         )
     c = m.comparison
+    if any(h.status is not Status.NOT_TESTED for h in b.verdict.hypotheses):
+        words = "; ".join(f"{h.id} {h.score:+d}" for h in b.verdict.of(Status.SUPPORTED)) or "no cause is supported"
+        out.append(Figure(f"weighing{tail}", f"Causes in decibans. Supported: {words}.", lambda: _plots("causes").plot_weighing(b)))
     if c.risen or c.fallen:
         out.append(
             Figure(

@@ -324,8 +324,11 @@ def _section_html(x: Section, rows: int, letters: int) -> str:
     return f"<p><b>{title}</b></p>{body}"
 
 
-def part_html(part: Part, *, rows: int = 200, letters: int = 4000, caption: str = "") -> str:
-    """Return a part of a sheet as HTML, every text escaped; its looks are a stylesheet's."""
+def part_html(part: Part, *, rows: int = 200, letters: int = 4000, caption: str = "", labelled: bool = False) -> str:
+    """Return a part of a sheet as HTML, every text escaped; its looks are a stylesheet's.
+
+    With `labelled` every cell carries its column's head, for a narrow page that shows a row as lines.
+    """
     match part:
         case str():
             return f"<p>{escape(_cut(part, letters))}</p>"
@@ -337,7 +340,7 @@ def part_html(part: Part, *, rows: int = 200, letters: int = 4000, caption: str 
             whole = Table(("", ""), pairs, most=len(pairs))
             return part_html(whole, rows=rows, letters=letters, caption=caption)
         case Table():
-            return _table_html(part, min(rows, part.most), letters, part.caption or caption)
+            return _table_html(part, min(rows, part.most), letters, caption, labelled=labelled)
         case Block(text=text):
             return f"<pre>{escape(_cut(text, letters))}</pre>"
         case Strip(svg=svg, alt=alt):
@@ -345,7 +348,7 @@ def part_html(part: Part, *, rows: int = 200, letters: int = 4000, caption: str 
     return ""
 
 
-def _table_html(t: Table, most: int, letters: int, caption: str) -> str:
+def _table_html(t: Table, most: int, letters: int, caption: str, *, labelled: bool) -> str:
     numeric = [_numeric([r[i] for r in t.rows]) for i in range(len(t.heads))]
     head = "".join(f'<th scope="col">{escape(h)}</th>' for h in t.heads)
     lines, tips = [], dict(t.tips)
@@ -353,16 +356,26 @@ def _table_html(t: Table, most: int, letters: int, caption: str) -> str:
         cells = "".join(
             f"<{name}{' class=' + chr(34) + 'num' + chr(34) if numeric[i] else ''}>{escape(_cut(c, letters))}</{name[:2]}>"
             for i, c in enumerate(row)
-            for name in (["td"] if i else [f'th scope="row"{_tip(tips, c)}'])
+            for name in ([f"td{_head(t.heads[i]) if labelled else ''}"] if i else [f'th scope="row"{_tip(tips, c)}'])
         )
         lines.append(f"<tr{' class=' + chr(34) + 'differs' + chr(34) if n in t.marked else ''}>{cells}</tr>")
     if len(t.rows) > most:
         lines.append(f'<tr><td colspan="{len(t.heads)}">and {len(t.rows) - most} more</td></tr>')
     return (
-        f'<div class="h5-wide"><table>{f"<caption>{escape(caption)}</caption>" if caption else ""}'
+        f'<div class="h5-wide"><table>{_caption(t.caption, caption)}'
         + (f"<thead><tr>{head}</tr></thead>" if any(t.heads) else "")
         + f"<tbody>{''.join(lines)}</tbody></table></div>"
     )
+
+
+def _caption(own: str, title: str) -> str:
+    """A caption that only says the title again is there for who cannot see the page."""
+    text = own or title
+    return f"<caption{'' if own else ' class=' + chr(34) + 'again' + chr(34)}>{escape(text)}</caption>" if text else ""
+
+
+def _head(head: str) -> str:
+    return f' data-head="{escape(head)}"' if head else ""
 
 
 def _tip(tips: dict[str, str], cell: str) -> str:

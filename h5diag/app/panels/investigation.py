@@ -209,7 +209,8 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
             *(with_tips(p) for x in s.sections if x.title == "Findings" for p in x.parts if isinstance(p, Table))
         )
         self.weighing.value = parts_html(
-            with_tips(weighing_table(board)), caption="All causes, in decibans: +10 makes a cause ten times more likely"
+            with_tips(weighing_table(board)),
+            caption="What moved each cause, in decibans: +10 makes it ten times more likely",
         )
         m = board.measured
         self.hex.show(pages_of(m))

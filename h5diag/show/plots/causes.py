@@ -1,4 +1,4 @@
-"""Many boards at a glance: which cause stands where on which board?"""
+"""The weighing as bars, and many boards at a glance: which cause stands where on which board?"""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 
 from h5diag.judge import BoardDiagnosis, Status
+from h5diag.judge.weighing import load_table
 from h5diag.show.plots import style
 
 LOOKS = {
@@ -16,6 +17,69 @@ LOOKS = {
     Status.EXCLUDED: style.Look("#D6E9F5", "", style.BLUE, "–  excluded"),
     Status.NOT_TESTED: style.Look(style.PAPER, "", "#B5B5B5", "   not tested"),
 }
+
+
+MOST_BARS = 14
+"""Causes that get a bar: what speaks for the others is in the table."""
+
+
+def plot_weighing(board: BoardDiagnosis, *, ax: Axes | None = None) -> Axes:
+    """Draw how far the evidence moved each cause, as bars in decibans between the two lines that decide.
+
+    Parameters
+    ----------
+    board
+        The diagnosis of a board. Causes that no evidence touched have no bar.
+    ax
+        Where to draw; a new figure when left out.
+    """
+    moved = [h for h in board.verdict.hypotheses if h.status is not Status.NOT_TESTED]
+    shown = sorted(moved, key=lambda h: -h.score)[:MOST_BARS]
+    if ax is None:
+        ax = style.new_axes(11.0, 1.5 + 0.26 * max(2, len(shown)))
+    style.tidy(ax, "How far the evidence moves each cause", pad=18)
+    lines = load_table()
+    marks = ((lines.supported_at, "supported from here"), (lines.excluded_at, "excluded from here"))
+    ends = [0, *(at for at, _ in marks), *(h.score for h in shown)]
+    room = 0.09 * (max(ends) - min(ends))
+    ax.set_xlim(min(ends) - room, max(ends) + room)
+    for y, h in enumerate(shown):
+        look = LOOKS[h.status]
+        ax.barh(y, h.score, 0.66, facecolor=look.face, edgecolor=look.line, hatch=look.hatch, linewidth=0.8, zorder=2)
+        ax.annotate(
+            f"{h.score:+d}",
+            (h.score, y),
+            (4 if h.score >= 0 else -4, 0),
+            textcoords="offset points",
+            ha="left" if h.score >= 0 else "right",
+            va="center",
+            fontsize=8.5,
+        )
+    for at, words in marks:
+        ax.axvline(at, color=style.GREY, linestyle=(0, (4, 3)), linewidth=0.9, zorder=1)
+        ax.annotate(
+            words,
+            (at, 1.0),
+            (0, 1),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            fontsize=8,
+            ha="left" if at > 0 else "right",
+            va="bottom",
+            color="#555555",
+        )
+    ax.axvline(0, color=style.INK, linewidth=0.8, zorder=3)
+    ax.set_ylim(max(len(shown), 1) - 0.4, -0.6)
+    ax.set_yticks(range(len(shown)), [h.id for h in shown], fontsize=9)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel("decibans: +10 makes a cause ten times more likely, -10 ten times less", fontsize=9)
+    used = [k for k in LOOKS if any(h.status is k for h in shown)]
+    style.legend_below(
+        ax,
+        [Patch(facecolor=LOOKS[k].face, hatch=LOOKS[k].hatch, edgecolor=LOOKS[k].line, label=k.value) for k in used],
+        columns=3,
+    )
+    return ax
 
 
 def plot_causes(boards: Sequence[BoardDiagnosis], *, ax: Axes | None = None) -> Axes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from textwrap import shorten
+from collections.abc import Sequence
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -10,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Polygon, Rectangle
 from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator, PercentFormatter
 
-from h5diag.measure.locate import BitLines, Correlation, LineState, Placement
+from h5diag.measure.locate import BitLines, Correlation, LineState, Mark, Placement
 from h5diag.show.plots import style
 from h5diag.show.spans import chosen_ticks, condensed_axis
 from h5diag.text import size_text
@@ -50,28 +51,14 @@ def plot_correlation(result: Correlation, *, ax: Axes | None = None) -> Axes:
     """
     if ax is None:
         ax = style.new_axes(11.5, 4.4)
-    answer = f"{style.hex_text(result.winner, 1)}: {style.plain(result.winner_text, 200)}"
-    style.tidy(ax, shorten(answer, 96, placeholder=" …") if result.found else "No displacement stands out")
     low, high = result.span
     width = max(high - low, 1)
     least = 0.5 / max(result.keys, 1)
     near = [m for m in result.marks if low <= m.displacement <= high]
+    named = sorted(sorted(near, key=lambda m: abs(m.displacement))[:NAMED], key=lambda m: m.displacement)
     lines = [ax.axvline(m.displacement, color=style.GREY, linestyle=(0, (4, 3)), linewidth=0.9, zorder=1) for m in near]
-    for m in sorted(near, key=lambda m: abs(m.displacement))[:NAMED]:
-        ax.annotate(
-            f"{style.plain(m.name, 40)}, {style.hex_text(m.displacement, 1)}",
-            (m.displacement, 0.985),
-            (-2, 0),
-            xycoords=("data", "axes fraction"),
-            textcoords="offset points",
-            rotation=90,
-            fontsize=7.5,
-            ha="right",
-            va="top",
-            color=style.INK,
-            zorder=4,
-            bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
-        )
+    rows = _names_above(ax, [(m.displacement, _name_of(m)) for m in named], low, width)
+    style.tidy(ax, _answer(result), pad=6 + 12 * rows)
     handles: list[Artist] = []
     if result.displacements.size:
         column = np.clip((result.displacements - low) * BINS // width, 0, BINS - 1)
@@ -126,6 +113,52 @@ def plot_correlation(result: Correlation, *, ax: Axes | None = None) -> Axes:
     if handles:
         style.legend_below(ax, handles, columns=3)
     return ax
+
+
+def _answer(result: Correlation) -> str:
+    """Return the title: the displacement, and its meaning in a few words; it is never cut."""
+    if not result.found:
+        return "No displacement stands out"
+    known = next((m.name for m in result.marks if m.displacement == result.winner), "")
+    text = f"{style.hex_text(result.winner, 1)}: {style.plain(known or result.winner_text, 400)}"
+    return text if len(text) <= 90 else "\n".join(wrap(text, 100))
+
+
+def _name_of(mark: Mark) -> str:
+    return f"{style.plain(mark.name, 60)}, {style.hex_text(mark.displacement, 1)}"
+
+
+def _names_above(ax: Axes, names: Sequence[tuple[int, str]], low: int, width: int) -> int:
+    """Write names over their lines, above the plot where they touch no peak; return how many rows they take."""
+    ends: list[float] = []
+    for at, text in names:
+        share, half = (at - low) / width, 0.0031 * len(text)
+        middle = min(max(share, half), 1 - half)
+        row = next((n for n, end in enumerate(ends) if middle - half > end), len(ends))
+        ends[row : row + 1] = [middle + half + 0.012]
+        ax.annotate(
+            "",
+            (at, 1.0),
+            (0, 4 + 12 * row),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            arrowprops={"arrowstyle": "-", "color": style.GREY, "lw": 0.7, "shrinkA": 0, "shrinkB": 0},
+            zorder=1,
+        )
+        ax.annotate(
+            text,
+            (low + middle * width, 1.0),
+            (0, 4 + 12 * row),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            fontsize=7.5,
+            ha="center",
+            va="bottom",
+            color=style.INK,
+            zorder=4,
+            bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.9, "pad": 0.5},
+        )
+    return len(ends)
 
 
 def _hex_locator(width: int) -> MultipleLocator:

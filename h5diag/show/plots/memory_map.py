@@ -27,6 +27,7 @@ LOOKS = {
     Look.MASKED: style.Look("#C9C9C9", "\\\\\\", "#6B6B6B", "zeros: the reader is not shown what is there"),
     Look.UNREADABLE: style.Look("#3A3A3A", "++", "#E0E0E0", "unreadable"),
 }
+_WAITS = style.Look("#FBE7DA", "///", "#D9A27F", "differs: a download that waits")
 _INSIDE = {
     Look.MASKED: "not shown",
     Look.ZERO: "zero",
@@ -70,13 +71,14 @@ def plot_memory_map(board: BoardDiagnosis | Measured, *, ax: Axes | None = None)
     axis = condensed_axis(shown, [*ends, *edges])
     axis.apply(ax)
     top = (len(rows) - 1) * _STEP
+    waiting = [s.slot.range for s in m.suspect.slots if s.state is State.INSTALL_PENDING]
     for n, lane in enumerate(rows):
-        _draw_lane(ax, axis, lane, shown, top - n * _STEP)
+        _draw_lane(ax, axis, lane, shown, top - n * _STEP, explained=waiting)
         _draw_gaps(ax, axis, top - n * _STEP)
         _draw_states(ax, axis, m, lane, top - n * _STEP)
-    _draw_slots(ax, axis, slots, shown, top + 0.72)
+    _draw_slots(ax, axis, slots, shown, top + 0.82)
     moved = _draw_moves(ax, m, rows, top)
-    ax.set_ylim(-0.72, top + (1.2 if slots else 0.55))
+    ax.set_ylim(-0.72, top + (1.3 if slots else 0.55))
     names = [f"{style.plain(lane.name, 24)}\n{_ROLE[lane.good]}, read at 0x{lane.view >> 24:02X}…" for lane in rows]
     ax.set_yticks([top - n * _STEP for n in range(len(rows))], names)
     wanted = [
@@ -86,7 +88,13 @@ def plot_memory_map(board: BoardDiagnosis | Measured, *, ax: Axes | None = None)
     ]
     _address_axis(ax, axis, wanted)
     ax.set_xlabel("address of the cell (0x08… alias); not to scale, what nobody read is cut out", fontsize=8.5)
-    _legend(ax, [s for lane in rows for s in lane.spans], small=any(lane.small for lane in rows), moved=moved)
+    _legend(
+        ax,
+        [s for lane in rows for s in lane.spans],
+        small=any(lane.small for lane in rows),
+        moved=moved,
+        explained=waiting,
+    )
     return ax
 
 
@@ -132,13 +140,22 @@ def _address_axis(ax: Axes, axis: CondensedAxis, wanted: Sequence[int]) -> None:
     ax.spines["left"].set_visible(False)
 
 
-def _legend(ax: Axes, spans: Sequence[Span], *, small: bool = False, moved: bool = False) -> None:
+def _legend(
+    ax: Axes,
+    spans: Sequence[Span],
+    *,
+    small: bool = False,
+    moved: bool = False,
+    explained: Sequence[AddressRange] = (),
+) -> None:
     """Name every look that is there, the marker of small differences and the arrow included."""
-    used = [look for look in LOOKS if any(s.look is look for s in spans)]
-    handles: list[Artist] = [
-        Patch(facecolor=LOOKS[k].face, hatch=LOOKS[k].hatch, edgecolor=LOOKS[k].line, label=LOOKS[k].label)
-        for k in used
+    differing = [any(s.range.overlaps(r) for r in explained) for s in spans if s.look is Look.DIFFERS]
+    used = [
+        LOOKS[k] for k in LOOKS if any(s.look is k for s in spans) and (k is not Look.DIFFERS or not all(differing))
     ]
+    if any(differing):
+        used.append(_WAITS)
+    handles: list[Artist] = [Patch(facecolor=k.face, hatch=k.hatch, edgecolor=k.line, label=k.label) for k in used]
     if small:
         handles.append(_key("v", style.VERMILION, "a few bytes differ"))
     if moved:
@@ -151,7 +168,16 @@ def _key(marker: str, colour: str, label: str) -> Line2D:
     return Line2D([], [], linestyle="-" if marker == ">" else "", marker=marker, color=colour, label=label)
 
 
-def _draw_lane(ax: Axes, axis: CondensedAxis, lane: Lane, shown: tuple[AddressRange, ...], y: float) -> None:
+def _draw_lane(
+    ax: Axes,
+    axis: CondensedAxis,
+    lane: Lane,
+    shown: tuple[AddressRange, ...],
+    y: float,
+    *,
+    explained: Sequence[AddressRange] = (),
+) -> None:
+    """Draw a dump. What differs because a download waits in its slot is pale: the loudest mark is what matters."""
     for missing in subtracted(shown, [s.range for s in lane.spans]):
         ax.add_patch(
             Rectangle(
@@ -176,6 +202,8 @@ def _draw_lane(ax: Axes, axis: CondensedAxis, lane: Lane, shown: tuple[AddressRa
             )
     for span in lane.spans:
         look = LOOKS[span.look]
+        if span.look is Look.DIFFERS and any(span.range.overlaps(r) for r in explained):
+            look = _WAITS
         ax.add_patch(
             Rectangle(
                 (span.range.start, y - _LANE / 2),
@@ -233,7 +261,7 @@ _STATE_WORDS = {
 
 
 def _draw_states(ax: Axes, axis: CondensedAxis, m: Measured, lane: Lane, y: float) -> None:
-    """Write under a lane what became of each slot that it shows."""
+    """Write what became of each slot that a lane shows: above the good one, where no arrow passes, else below."""
     for s in (m.good if lane.good else m.suspect).slots:
         words = _STATE_WORDS.get(s.state)
         seen = [p.range.intersection(s.slot.range) for p in lane.spans if p.range.overlaps(s.slot.range)]
@@ -242,10 +270,10 @@ def _draw_states(ax: Axes, axis: CondensedAxis, m: Measured, lane: Lane, y: floa
             quiet = s.state in (State.INSTALLED, State.EMPTY)
             ax.text(
                 _middle(axis, whole),
-                y - _LANE / 2 - 0.05,
+                y + _LANE / 2 + 0.04 if lane.good else y - _LANE / 2 - 0.05,
                 words,
                 ha="center",
-                va="top",
+                va="bottom" if lane.good else "top",
                 fontsize=9,
                 fontweight="normal" if quiet else "bold",
                 color=style.INK if quiet else _ALARM,
@@ -290,7 +318,7 @@ def _draw_gaps(ax: Axes, axis: CondensedAxis, y: float) -> None:
             f"{size_text(gap.size)}\nnot read",
             ha="center",
             va="center",
-            fontsize=7,
+            fontsize=6,
             color="#555555",
             rotation=90,
         )

@@ -46,9 +46,9 @@ def hex_text(value: float, digits: int = 8) -> str:
     return f"-0x{-number:0{digits}X}" if number < 0 else f"0x{number:0{digits}X}"
 
 
-def tidy(ax: Axes, title: str) -> None:
-    """Give a plot its title and take away the lines that say nothing."""
-    ax.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK)
+def tidy(ax: Axes, title: str, *, pad: float = 6.0) -> None:
+    """Give a plot its title, `pad` points above it, and take away the lines that say nothing."""
+    ax.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, pad=pad)
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     ax.tick_params(labelsize=8.5, colors=INK)

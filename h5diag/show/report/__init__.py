@@ -179,7 +179,7 @@ def _section(x: Section, level: int, *, pixels: bool) -> str:
     body = "".join(
         _picture_html(p, pixels=pixels)
         if isinstance(p, Figure)
-        else part_html(p, rows=500, letters=20_000, caption=x.title)
+        else part_html(p, rows=500, letters=20_000, caption=x.title, labelled=True)
         for p in x.parts
     )
     kind = ' class="next"' if x.title.startswith("Next") else ""

@@ -48,4 +48,12 @@ def test_a_write_up_opens_offline(browser: Any, tmp_path: Path, artefacts: Path,
     assert 1 < len(re.findall(rb"/Type\s*/Page[^s]", pdf)) <= 8
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("() => document.documentElement.scrollWidth <= document.documentElement.clientWidth + 1")
+    cut = "() => [...document.querySelectorAll('td, th, p, li')].filter(e => e.getBoundingClientRect().right > 390).length"
+    assert page.evaluate(cut) == 0, "a phone shows every cell without sliding"
+    assert page.evaluate(
+        "() => [...document.querySelectorAll('td, th, p, li')].every(e => e.innerText.trim() === ''"
+        " || parseFloat(getComputedStyle(e).fontSize) >= 12)"
+    )
+    row = page.locator("tr", has_text="PRODUCT_STATE").locator("td[data-head=meaning]").first
+    assert page.evaluate("e => getComputedStyle(e, '::before').content", row.element_handle()).startswith('"meaning')
     context.close()

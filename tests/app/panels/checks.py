@@ -14,7 +14,7 @@ from h5diag.app.panels.work import Job
 from h5diag.case import load_case
 from h5diag.case.samples import data_folder
 from h5diag.errors import Cancelled
-from h5diag.judge import diagnose
+from h5diag.judge import Status, diagnose
 from h5diag.memory import Cancel, Progress
 
 PATIENCE_S = 60.0
@@ -54,7 +54,7 @@ async def check_scores(folder: Path) -> None:
     panel = Investigation("founding")
     await pressed(panel)
     wanted = diagnose(load_case(data_folder() / "founding")).verdict.hypotheses
-    for h in wanted:
+    for h in (h for h in wanted if h.status is not Status.NOT_TESTED):
         row = re.search(rf"<tr><th[^>]*>{h.id}</th>(.*?)</tr>", panel.weighing.value)
         assert row, h.id
         cells = re.findall(r"<td[^>]*>(.*?)</td>", row[1])

@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 
 from h5diag.case import load_case
 from h5diag.case.samples import data_folder
-from h5diag.judge import BoardDiagnosis, diagnose
+from h5diag.judge import BoardDiagnosis, Status, diagnose
 from h5diag.memory import AddressRange
+from h5diag.show.diagnosis import correlation_of
 from h5diag.show.plots import picture, plot_bits, plot_causes, plot_memory_map, save_png
+from h5diag.show.plots.causes import LOOKS as CAUSES
+from h5diag.show.plots.causes import plot_weighing
+from h5diag.show.plots.locate import plot_correlation
 from h5diag.show.plots.style import plain
 from h5diag.show.spans import Look, bits_by_sector, condensed_axis, lanes
 
@@ -109,6 +113,62 @@ def test_causes_of_many_boards(founding: BoardDiagnosis, defect: BoardDiagnosis)
     assert texts(ax).count("S") == sum(
         h.status.value == "supported" for b in (founding, defect) for h in b.verdict.hypotheses
     )
+
+
+def boxes(artists) -> list:
+    figure = artists[0].get_figure(root=True)
+    figure.draw_without_rendering()
+    return [a.get_window_extent() for a in artists]
+
+
+def test_the_weighing_is_drawn_as_it_was_weighed(founding: BoardDiagnosis, defect: BoardDiagnosis) -> None:
+    for board in (founding, defect):
+        ax = plot_weighing(board)
+        names = [t.get_text() for t in ax.get_yticklabels()]
+        bars = [p for p in ax.patches if p.get_height() == pytest.approx(0.66)]
+        scores = {h.id: h for h in board.verdict.hypotheses}
+        assert [b.get_width() for b in bars] == [scores[n].score for n in names]
+        assert [b.get_hatch() or "" for b in bars] == [CAUSES[scores[n].status].hatch for n in names]
+        assert {h.id for h in board.verdict.of(Status.SUPPORTED)} <= set(names)
+        assert not {h.id for h in board.verdict.of(Status.NOT_TESTED)} & set(names)
+        title = boxes([ax._left_title])[0]
+        assert not [t for t in boxes([t for t in ax.texts if "from here" in t.get_text()]) if t.overlaps(title)]
+
+
+@pytest.mark.parametrize("case", ["founding", "founding-no-magic", "defect", "sound"])
+def test_no_name_of_the_offset_plot_touches_a_peak_another_name_or_the_title(case: str) -> None:
+    board = diagnose(load_case(data_folder() / case)).first
+    result = correlation_of(board.measured)
+    ax = plot_correlation(result)
+    title = ax.get_title(loc="left")
+    assert "…" not in title
+    assert max(map(len, title.splitlines())) <= 100
+    names = [t for t in ax.texts if ", " in t.get_text()]
+    assert names
+    frame = ax.get_window_extent()
+    places = boxes([*names, ax._left_title])
+    assert all(p.y0 >= frame.y1 for p in places), "a name stands among the peaks"
+    for n, a in enumerate(places):
+        assert not [b for b in places[n + 1 :] if a.overlaps(b)], (names[n].get_text(), title)
+    left, right = ax.get_figure().bbox.x0, ax.get_figure().bbox.x1
+    assert all(left <= p.x0 and p.x1 <= right for p in places)
+
+
+def test_no_arrow_of_the_map_runs_through_a_label_and_a_waiting_download_is_pale(founding: BoardDiagnosis) -> None:
+    ax = plot_memory_map(founding)
+    arrows = [t.arrow_patch for t in ax.texts if getattr(t, "arrow_patch", None) is not None]
+    words = [t for t in ax.texts if t.get_text() in ("installed", "empty", "waits for installation")]
+    assert arrows
+    labels = boxes(words)
+    for arrow in arrows:
+        ends = ax.transData.transform([arrow._posA_posB[0], arrow._posA_posB[1]])
+        line = [ends[0] + (ends[1] - ends[0]) * k / 50 for k in range(51)]
+        assert not [w.get_text() for w, b in zip(words, labels, strict=True) for x, y in line if b.contains(x, y)]
+    legend = [t.get_text() for t in ax.get_figure().legends[0].get_texts()]
+    assert "differs: a download that waits" in legend
+    assert "differs from the good board" not in legend
+    loud = plot_memory_map(diagnose(load_case(data_folder() / "founding-no-magic")).first)
+    assert "differs from the good board" in [t.get_text() for t in loud.get_figure().legends[0].get_texts()]
 
 
 def test_pictures_are_the_same_twice_and_hold_no_text(founding: BoardDiagnosis, tmp_path: Path) -> None:
