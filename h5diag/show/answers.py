@@ -126,4 +126,6 @@ def frame(result: object) -> Any:
     except ImportError:
         raise InputError("a table needs pandas, which is not installed", advice="pip install pandas") from None
     rows = view.document(result)[view.rows]
-    return pandas.json_normalize(rows) if isinstance(rows, list) else pandas.DataFrame.from_dict(rows, orient="index")
+    if isinstance(rows, dict):
+        return pandas.DataFrame.from_dict(rows, orient="index")
+    return pandas.json_normalize(list(rows))

@@ -18,6 +18,8 @@ from h5diag.show.printing import clean
 MOST_HTML = 30_000
 """Bytes of a result's HTML: what a notebook can hold many times over."""
 MOST_SHORT = 1_000
+_NARROWEST = 16
+"""Characters that a column of words needs: below that a row is easier to read as lines."""
 
 _NUMBER = re.compile(r"[+\-]?(0x[0-9A-Fa-f]+|\d[\d,._]*)( ?(%|bytes?|KiB|MiB|min|MHz|ms|s))?( to 0x[0-9A-Fa-f]+)?")
 _SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
@@ -178,7 +180,8 @@ def terminal(s: Sheet, width: int = 100, *, colour: bool = False, folded: bool =
         if part.is_for("terminal") and (folded or not part.folded):
             lines = [line for p in part.parts for line in _lines(p, width, "  " if part.title else "")]
             if lines:
-                blocks.append("\n".join([f"{part.title}:", *lines] if part.title else lines))
+                title = _wrapped(f"{part.title}:", width) if part.title else []
+                blocks.append("\n".join([*title, *lines]))
     return "\n\n".join(blocks)
 
 
@@ -217,12 +220,13 @@ def _table_lines(t: Table, width: int, indent: str) -> list[str]:
     rows = t.rows[: t.most]
     columns = list(zip(t.heads, *rows, strict=True))
     widths = [max(len(cell) for cell in column) for column in columns]
+    words = [max((len(w) for cell in column for w in cell.split()), default=0) for column in columns]
     spare = width - len(indent) - 2 * (len(widths) - 1) - sum(widths)
-    while spare < 0:  # the widest column gives way, down to what a word or a range needs
-        widest = max(range(len(widths)), key=lambda i: widths[i])
-        if widths[widest] <= 24:
-            break
-        step = min(-spare, widths[widest] - 24)
+    while spare < 0:  # the widest column gives way, down to what its longest word needs
+        widest = max(range(len(widths)), key=lambda i: (widths[i] > words[i], widths[i]))
+        if widths[widest] <= max(words[widest], _NARROWEST):
+            return _as_lines(t, width, indent)
+        step = min(-spare, widths[widest] - max(words[widest], _NARROWEST))
         widths[widest] -= step
         spare += step
     right = [_numeric(column[1:]) and not any(c.startswith("0x") for c in column[1:]) for column in columns]
@@ -230,14 +234,33 @@ def _table_lines(t: Table, width: int, indent: str) -> list[str]:
     for n, row in enumerate((t.heads, *rows)):
         if n == 0 and not any(t.heads):
             continue
-        cells = [_wrapped(c, w) if len(c) > w else [c] for c, w in zip(row, widths, strict=True)]
+        cells = [
+            wrap(c, w, break_long_words=False, break_on_hyphens=False) if len(c) > w else [c]
+            for c, w in zip(row, widths, strict=True)
+        ]
         for line in range(max(map(len, cells), default=0)):
             parts = [
                 f"{c[line] if line < len(c) else '':{'>' if r else '<'}{w}}"
                 for c, w, r in zip(cells, widths, right, strict=True)
             ]
             out.append((indent + "  ".join(parts)).rstrip())
-    return [*out, *([f"{indent}... and {len(t.rows) - t.most} more"] if len(t.rows) > t.most else [])]
+    return [*out, *_more(t, indent)]
+
+
+def _as_lines(t: Table, width: int, indent: str) -> list[str]:
+    """Write each row as a paragraph, where a terminal is too narrow for columns."""
+    out = []
+    for first, *rest in t.rows[: t.most]:
+        named = "; ".join(
+            f"{head}: {cell}".removeprefix(": ") for head, cell in zip(t.heads[1:], rest, strict=True) if cell
+        )
+        lines = _wrapped(f"{first}  {named}".strip(), width - 2, indent)
+        out += [lines[0], *(f"  {line}" for line in lines[1:])]
+    return [*out, *_more(t, indent)]
+
+
+def _more(t: Table, indent: str) -> list[str]:
+    return [f"{indent}... and {len(t.rows) - t.most} more"] if len(t.rows) > t.most else []
 
 
 def _numeric(cells: Sequence[str]) -> bool:

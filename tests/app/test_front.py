@@ -13,8 +13,11 @@ import pytest
 from intelhex import IntelHex
 
 import h5diag as h5
+from h5diag.case.records import Sweep
 from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
+from h5diag.probe.acquire import sweep
+from h5diag.show.answers import TOPICS
 from h5diag.show.explain import explain
 
 DOOR = """
@@ -25,6 +28,7 @@ keys access preflight rehearse
 NAMES = set(DOOR.split())
 BASE, MOVED = 0x08000000, 0x20000
 LAYOUT = "oemirot-2m-overwrite"
+PROVISIONING = "sample:provisioning/NUCLEO-H563ZI/ROT_Provisioning"
 
 
 def content(size: int, seed: int) -> bytes:
@@ -113,14 +117,29 @@ def results(pair, folder):
     yield h5.read_loader(f"{loaders}/l5-good.stldr", chip="l5", trustzone="on"), table, not picture
     yield h5.read_loader_log(f"{loaders}/logs/l5-tz-not-downloaded.txt"), table, not picture
     yield explain("masked-read"), not table, not picture
+    yield h5.read_loader(f"{loaders}/l5-good.stldr", chip="l5").dry_run(), table, picture
+    yield h5.keys(PROVISIONING), table, not picture
+    yield h5.preflight(PROVISIONING), table, not picture
+    yield h5.access(PROVISIONING, "sample:provisioning/board.txt"), table, not picture
+    yield h5.rehearse(f"{PROVISIONING}/OEMiROT/provisioning.sh"), table, not picture
     with h5.connect("virtual:board=founding") as board:
         yield board.identify(), table, not picture
-        yield board.dump(BASE, BASE + 0x2000), not table, picture
+        dump = board.dump(BASE, BASE + 0x2000)
+        yield dump, not table, picture
+        yield Sweep(sweep(board, dump, speeds_hz=(1_000_000, 4_000_000))), table, not picture
+    with h5.connect("virtual:board=defect+seed=1", erase=(0x08026000, 0x08028000)) as board:
+        yield (
+            board.flash_test(0x08026000, 0x08028000, str(folder / "test"), level="quick", power_cycles=0),
+            table,
+            picture,
+        )
 
 
 def test_results_show_themselves_within_bounds(pair, tmp_path):
+    seen = set()
     for result, is_table, has_picture in results(pair, tmp_path):
         name = type(result).__name__
+        seen.add(name)
         assert len(repr(result).encode()) <= 1024, name
         text = result._repr_html_()
         assert len(text.encode()) <= 30_000, name
@@ -140,6 +159,7 @@ def test_results_show_themselves_within_bounds(pair, tmp_path):
         else:
             with pytest.raises(InputError, match="no picture"):
                 result.plot()
+    assert seen == set(TOPICS), "every kind of result is looked at"
 
 
 def test_the_two_lines_of_the_readme_work(pair, tmp_path):

@@ -110,8 +110,13 @@ def _merge(old: Any, new: dict[str, Any]) -> None:
                 if number >= len(old[key]):
                     old[key].append(_spaced())
                 _merge(old[key][number], row)
-        elif there is None or there.unwrap() != value:
+        elif there is None or _plain(there) != value:
             old[key] = value
+
+
+def _plain(value: Any) -> Any:
+    """Tomlkit gives a boolean as it is, everything else in a wrapper."""
+    return value.unwrap() if hasattr(value, "unwrap") else value
 
 
 def _spaced() -> Table:
