@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -14,6 +15,19 @@ import h5diag as h5
 from h5diag.case.samples import data_folder, notebook_folder
 
 BOOKS = sorted(notebook_folder().glob("*.ipynb"))
+EXTRAS = ("unicorn", "dask", "distributed", "pyarrow", "pandas", "voila", "mkdocs", "scipy")
+"""What `pip install h5diag` does not bring: a newcomer has none of it."""
+
+NEWCOMER = f"""
+from importlib.machinery import PathFinder
+
+real = PathFinder.find_spec
+
+def find_spec(name, path=None, target=None):
+    return None if name.split(".")[0] in {EXTRAS!r} else real(name, path, target)
+
+PathFinder.find_spec = staticmethod(find_spec)
+"""
 
 CLICKS = """
 import asyncio
@@ -46,6 +60,18 @@ assert panel.writing.problem == "", panel.writing.problem
 """
 
 
+LACKING = f"""
+import importlib
+lacking = 0
+for name in {EXTRAS!r}:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        lacking += 1
+print("lacking", lacking)
+"""
+
+
 def executed(book: nbformat.NotebookNode, folder: Path, monkeypatch: pytest.MonkeyPatch) -> nbformat.NotebookNode:
     monkeypatch.setenv("IPYTHONDIR", str(folder / ".ipython"))
     monkeypatch.setenv("MPLBACKEND", os.environ.get("MPLBACKEND", "agg"))
@@ -60,9 +86,29 @@ def printed(book: nbformat.NotebookNode) -> str:
     return "\n".join([*(o.get("text", "") for o in outputs if o.get("name") == "stdout"), *shown])
 
 
+def as_a_newcomer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every Python that is started from here lack the optional packages."""
+    place = folder / ".newcomer"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(NEWCOMER, "utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(place), os.environ.get("PYTHONPATH")))))
+
+
+def test_no_extra_is_a_dependency() -> None:
+    project = tomllib.loads((Path(__file__).resolve().parents[3] / "pyproject.toml").read_text("utf-8"))["project"]
+    names = {re.split(r"[^\w-]", d)[0] for d in project["dependencies"]}
+    optional = {re.split(r"[^\w-]", d)[0] for extra in project["optional-dependencies"].values() for d in extra}
+    assert not names & set(EXTRAS)
+    assert set(EXTRAS) <= optional
+
+
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
-def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    book = executed(nbformat.read(path, 4), tmp_path, monkeypatch)
+def test_a_notebook_runs_as_a_newcomer_gets_it(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_a_newcomer(tmp_path, monkeypatch)
+    book = nbformat.read(path, 4)
+    book.cells.append(nbformat.v4.new_code_cell(LACKING))
+    executed(book, tmp_path, monkeypatch)
+    assert f"lacking {len(EXTRAS)}" in printed(book)
     for cell in book.cells:
         for output in cell.get("outputs", ()):
             assert output.output_type != "error", cell.source
@@ -72,6 +118,8 @@ def test_a_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert "Nothing here points to a faulty chip" in printed(book)
         assert "install-pending        supported" in printed(book)
         assert "Removed from this copy" in (tmp_path / "h5diag-write-up.html").read_text("utf-8")
+    if path.stem.startswith("07"):
+        assert "pip install 'h5diag[dryrun]'" in printed(book)
 
 
 @pytest.mark.parametrize("path", BOOKS, ids=lambda p: p.stem)
@@ -97,8 +145,6 @@ def test_a_notebook_says_what_it_is_for(path: Path) -> None:
 
 
 def test_notebook_01_clicked_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import tomllib
-
     title = tomllib.loads((data_folder() / "defect" / "case.toml").read_text("utf-8"))["title"]
     book = nbformat.read(notebook_folder() / "01_is_this_chip_faulty.ipynb", 4)
     book.cells.append(nbformat.v4.new_code_cell(CLICKS.replace("BUNDLED", title)))
