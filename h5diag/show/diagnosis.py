@@ -350,7 +350,8 @@ def figures(b: BoardDiagnosis, *, number: int = 0) -> tuple[Figure, ...]:
     c = m.comparison
     if any(h.status is not Status.NOT_TESTED for h in b.verdict.hypotheses):
         words = "; ".join(f"{h.id} {h.score:+d}" for h in b.verdict.of(Status.SUPPORTED)) or "no cause is supported"
-        out.append(Figure(f"weighing{tail}", f"Causes in decibans. Supported: {words}.", lambda: _plots("causes").plot_weighing(b)))
+        said = f"Causes in decibans. Supported: {words}."
+        out.append(Figure(f"weighing{tail}", said, lambda: _plots("causes").plot_weighing(b)))
     if c.risen or c.fallen:
         out.append(
             Figure(
