@@ -317,9 +317,21 @@ def rehearsal_sheet(r: Rehearsal) -> Sheet:
     )
 
 
+def _plot_rehearsal(r: Rehearsal, **options: Any) -> Any:
+    from h5diag.show.plots.ladder import plot_ladder
+    from h5diag.show.plots.picture import picture
+
+    end = r.walk.steps[-1] if r.walk.steps else None
+    way = {"yes": "a way back is stored", "no": "there is no way back"}.get(end.reopenable, "") if end else ""
+    alt = (
+        f"product states from OPEN to LOCKED and what is locked at each; the script ends in {STATES[end.state]}, {way}"
+    )
+    return picture(plot_ladder(r, **options), name="ladder", alt=alt if end else "product states from OPEN to LOCKED")
+
+
 VIEWS = {
     Inventory: View(inventory_sheet, inventory_document, rows="files"),
     Preflight: View(preflight_sheet, preflight_document, rows="checks"),
     Access: View(access_sheet, access_document, rows="fits"),
-    Rehearsal: View(rehearsal_sheet, rehearsal_document, rows="steps"),
+    Rehearsal: View(rehearsal_sheet, rehearsal_document, _plot_rehearsal, "steps"),
 }

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from h5diag.errors import InputError
 from h5diag.evidence.keys import load_verify_keys, published
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.firmware import TlvType, find_images
+
+_CLOSED = re.compile(
+    r"LIFECYCLE_\w{0,20}(?:CLOSED|LOCKED)|PRODUCT_STATE\s{0,20}[:=]\s{0,4}0x(?:72|C6|5C)\b|\bRDP\s{0,20}[:=]\s{0,4}0xCC\b",
+    re.I,
+)
+"""How a text says that the board is closed: only then is provisioning's own wing, which is slow to load, asked."""
 
 _WORDS = {
     "reopenable": "there is a way back",
@@ -39,11 +47,12 @@ def check_published_keys(m: Measured) -> tuple[Finding, ...]:
 
 def check_way_back(m: Measured) -> tuple[Finding, ...]:
     """Can the closed board be opened again, as far as its own texts tell?"""
-    if m.suspect.options.product_state == "Open" and not m.suspect.log.discovery:
-        return ()  # an open board needs no way back, and what knows of ways back takes long to load
+    texts = [t.text for t in m.suspect.board.texts]
+    if not any(map(_CLOSED.search, texts)):
+        return ()
     from h5diag.judge.preflight.reopening import LOST, read_access
 
-    answer = read_access([t.text for t in m.suspect.board.texts])
+    answer = read_access(texts)
     if answer is None or answer.state not in ("TZ-CLOSED", "CLOSED", "LOCKED", "RDP 2"):
         return ()
     takes = f" It takes a {answer.takes}." if answer.takes not in ("", "none") else ""

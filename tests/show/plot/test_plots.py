@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from h5diag.case import load_case
 from h5diag.case.samples import data_folder
+from h5diag.errors import InputError
 from h5diag.judge import BoardDiagnosis, Status, diagnose
 from h5diag.memory import AddressRange
 from h5diag.show.diagnosis import correlation_of
@@ -194,3 +195,38 @@ def test_a_board_without_a_dump_is_drawn_too(tmp_path: Path) -> None:
     board = diagnose(load_case(tmp_path)).first
     assert "no dump was given" in texts(plot_memory_map(board))
     assert "no bit differs where the boards were compared" in texts(plot_bits(board))
+
+
+def ladder_of(tmp_path: Path, *calls: str):
+    from h5diag.judge.preflight import rehearsal
+    from h5diag.show.plots.ladder import plot_ladder
+
+    script = tmp_path / "close.sh"
+    script.write_text("".join(f"STM32_Programmer_CLI -c port=SWD {c}\n" for c in calls), "utf-8")
+    return plot_ladder(rehearsal(script, chip="h563"))
+
+
+def test_the_ladder_shows_what_is_locked_and_where_the_script_ends(tmp_path: Path) -> None:
+    ax = ladder_of(tmp_path, "-ob PRODUCT_STATE=0x17", "-ob PRODUCT_STATE=0x72")
+    said = texts(ax)
+    assert [t for t in said if "\n0x" in t] == [
+        f"{n}\n0x{v:02X}"
+        for n, v in (
+            ("OPEN", 0xED),
+            ("PROVISIONING", 0x17),
+            ("PROVISIONED", 0x2E),
+            ("TZ-CLOSED", 0xC6),
+            ("CLOSED", 0x72),
+            ("LOCKED", 0x5C),
+        )
+    ]
+    assert {"1: to 0x17", "2: to 0x72", "no way back"} <= set(said)
+    assert "ends in CLOSED" in ax.get_title(loc="left")
+    assert (said.count("everything"), said.count("nothing")) == (1, 2)
+
+
+def test_a_refused_step_stays_on_its_rung(tmp_path: Path) -> None:
+    said = texts(ladder_of(tmp_path, "-ob PRODUCT_STATE=0x72", "-sdp nothing.obk"))
+    assert {"1: refused", "2: refused, ends here"} <= set(said)
+    with pytest.raises(InputError, match="no ladder"):
+        ladder_of(tmp_path, "-ob RDP=0xCC")

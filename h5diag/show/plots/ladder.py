@@ -1,0 +1,134 @@
+"""The ladder of product states: what is locked at each rung, and which rungs a rehearsed script takes."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+from h5diag.chip import load_chip
+from h5diag.errors import InputError
+from h5diag.show.plots import style
+from h5diag.sim.rehearse import FINAL, LOCKED, OPEN, PROVISIONING, STATES, Rehearsal
+
+_HEADS = ("a debugger reaches", "objects are stored", "firmware runs", "way back to OPEN")
+_OPEN = style.Look("#CDEBDF", "", style.GREEN, "open")
+_PARTLY = style.Look("#F7E3B5", "..", "#8A5A00", "partly, or not confirmed")
+_SHUT = style.Look("#F4D3BF", "//", style.VERMILION, "locked")
+_REACH = {
+    "full": ("everything", _OPEN),
+    "nonsecure": ("non-secure side", _PARTLY),
+    "unknown": ("not confirmed", _PARTLY),
+    "none": ("nothing", _SHUT),
+}
+_WIDE, _NAME, _TRACK = 1.0, 0.95, 1.9
+"""Widths of a cell, of the rung's name, and of the track where the script's steps are drawn."""
+
+
+def _cells(state: int, debug: str) -> tuple[tuple[str, style.Look], ...]:
+    """Return what each column says of a rung. Source: facts on provisioning, section 3.4, and the chip's own states."""
+    stored = {OPEN: ("with BOOT0 high", _PARTLY), PROVISIONING: ("yes", _OPEN)}.get(state, ("no", _SHUT))
+    runs = ("no", _SHUT) if state == PROVISIONING else ("yes", _OPEN)
+    back = ("regression, erases all", _PARTLY)
+    if state == OPEN:
+        back = ("is open", _OPEN)
+    elif state == LOCKED:
+        back = ("none", _SHUT)
+    return _REACH[debug], stored, runs, back
+
+
+def plot_ladder(walked: Rehearsal, *, ax: Axes | None = None) -> Axes:
+    """Draw the rungs from OPEN down to LOCKED, what is locked at each, and where the script leaves the chip.
+
+    Parameters
+    ----------
+    walked
+        As `rehearsal` returns it. A step that the chip refuses is drawn as a cross at the rung where it stays.
+    ax
+        Where to draw; a new figure when left out.
+
+    Raises
+    ------
+    InputError
+        When the part has readout protection in place of product states.
+    """
+    if any(name == "RDP" for step in walked.walk.steps for name, _ in step.call.options):
+        raise InputError("this part has readout levels and no ladder of product states", source=walked.walk.script.name)
+    ax = ax or style.new_axes(11.0, 4.6)
+    debug = {s.value: s.debug for s in load_chip("stm32h563zi").states}
+    rungs = list(STATES)
+    for n, state in enumerate(rungs):
+        y = -n
+        ax.text(0, y, f"{STATES[state]}\n0x{state:02X}", va="center", fontsize=9.5, fontweight="bold", color=style.INK)
+        for column, (words, look) in enumerate(_cells(state, debug[state])):
+            x = _NAME + column * _WIDE
+            box = Rectangle(
+                (x, y - 0.4),
+                _WIDE - 0.06,
+                0.8,
+                facecolor=look.face,
+                edgecolor=look.line,
+                hatch=look.hatch,
+                linewidth=0.8,
+            )
+            ax.add_patch(box)
+            paper = {"facecolor": look.face, "edgecolor": "none", "pad": 1.5}
+            ax.text(x + _WIDE / 2 - 0.03, y, words, ha="center", va="center", fontsize=8.5, color=style.INK, bbox=paper)
+    for column, head in enumerate(_HEADS):
+        ax.text(_NAME + column * _WIDE + _WIDE / 2 - 0.03, 0.55, head, ha="center", fontsize=8.5, color=style.INK)
+    _track(ax, walked, rungs)
+    ax.set_xlim(-0.05, _NAME + len(_HEADS) * _WIDE + _TRACK)
+    ax.set_ylim(-len(rungs) + 0.45, 0.8)
+    ax.axis("off")
+    end = walked.walk.steps[-1] if walked.walk.steps else None
+    style.tidy(
+        ax, f"The ladder: {style.plain(walked.walk.script.name)}" + (f" ends in {STATES[end.state]}" if end else "")
+    )
+    return ax
+
+
+def _track(ax: Axes, walked: Rehearsal, rungs: list[int]) -> None:
+    """Draw the steps that set a product state, with their lines, and what is left of the way back at the end."""
+    x = _NAME + len(_HEADS) * _WIDE + 0.15
+    ax.text(x, 0.55, "the script (line)", fontsize=8.5, color=style.INK)
+    steps = [s for s in walked.walk.steps if s.call.state is not None]
+    here = OPEN
+    if steps and not steps[0].refused and steps[0].state in rungs:
+        before = walked.walk.steps[: walked.walk.steps.index(steps[0])]
+        here = before[-1].state if before else OPEN
+    ax.plot([x], [-rungs.index(here)], "o", color=style.INK, markersize=7)
+    for step in steps:
+        there = step.state if step.state in rungs else here
+        if step.refused or there == here:
+            ax.plot([x + 0.12], [-rungs.index(here)], "x", color=style.VERMILION, markersize=9, markeredgewidth=2)
+            y = float(-rungs.index(here))
+            words = f"{step.call.line}: {'refused' if step.refused else 'stays'}"
+        else:
+            a, b = -rungs.index(here), -rungs.index(there)
+            arrow = FancyArrowPatch(
+                (x, a),
+                (x, b),
+                arrowstyle="-|>",
+                mutation_scale=14,
+                shrinkA=4,
+                shrinkB=4,
+                color=style.INK,
+                linewidth=1.6,
+            )
+            ax.add_patch(arrow)
+            y, words = (a + b) / 2, f"{step.call.line}: to 0x{there:02X}"
+        ax.text(x + 0.2, y, words, fontsize=8.5, va="center", color=style.INK)
+        here = there
+    last = walked.walk.steps[-1] if walked.walk.steps else None
+    if last is not None and last.refused and last.call.state is None:
+        ax.plot([x], [-rungs.index(here)], "x", color=style.VERMILION, markersize=9, markeredgewidth=2)
+        words = f"{last.call.line}: refused, ends here"
+        ax.text(x + 0.2, -rungs.index(here), words, fontsize=8.5, va="center", color=style.INK)
+    if here in FINAL:
+        assert last is not None
+        colour = style.GREEN if last.reopenable == "yes" else style.VERMILION
+        mark = "D" if last.reopenable == "yes" else "X"
+        ax.plot([x], [-rungs.index(here)], mark, color=colour, markersize=9)
+        words = {"yes": "a way back is stored", "no": "no way back"}.get(last.reopenable, "way back: not known")
+        ax.text(
+            x + 0.2, -rungs.index(here) - 0.05, words, fontsize=8.5, va="center", color=style.INK, fontweight="bold"
+        )
