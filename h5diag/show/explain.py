@@ -74,7 +74,7 @@ def explain(id: str, *, chip: str = "") -> Paragraph:
 def known_ids() -> list[str]:
     """Return every id that can be explained."""
     options = {o.name: None for name in chip_names() for o in load_chip(name).options}
-    return [*(c.id for c in causes()), *rows(), *(t.id for t in known_tests()), *_checks(), *options]
+    return [*(c.id for c in causes()), *rows(), *(t.id for t in known_tests()), *check_words(), *options]
 
 
 def _cause(id: str, chip: str) -> Paragraph | None:
@@ -171,17 +171,22 @@ def _option(id: str, chip: str) -> Paragraph | None:
 
 
 @cache
-def _checks() -> dict[str, dict[str, str]]:
+def check_words() -> dict[str, dict[str, str]]:
+    """Return what each check of the preflight looks at, what follows when it fails, and what to do (``mend``)."""
     text = resources.files("h5diag").joinpath("judge", "preflight", "checks.toml").read_text("utf-8")
     return {id: dict(row) for id, row in tomllib.loads(text).items()}
 
 
 def _check(id: str, chip: str) -> Paragraph | None:
-    row = _checks().get(id.lower())
+    row = check_words().get(id.lower())
     if row is None:
         return None
     return Paragraph(
-        id.lower(), "check", row["looks"], "judge/preflight/checks.toml", (("if it fails", row["follows"]),)
+        id.lower(),
+        "check",
+        row["looks"],
+        "judge/preflight/checks.toml",
+        (("if it fails", row["follows"]), ("what to do", row["mend"])),
     )
 
 

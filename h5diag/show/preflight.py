@@ -12,6 +12,7 @@ from h5diag.measure.firmware import Check, TlvType, dependencies, verify_image
 from h5diag.measure.firmware.image import ENCRYPTION_TYPES
 from h5diag.measure.firmware.trailer import parse_magic
 from h5diag.show.answers import View
+from h5diag.show.explain import check_words
 from h5diag.show.sheet import Sheet, bullets, facts, section, sheet, table
 from h5diag.sim.rehearse import STATES, Part, Rehearsal, Stage, Walk, syntax_errors, unchecked, walk_script
 from h5diag.text import count_text
@@ -179,12 +180,25 @@ def preflight_document(p: Preflight) -> dict[str, Any]:
         "chip_known_by": p.chip_known_by,
         "path": p.path,
         "checks": [
-            {"id": r.id, "state": r.state, "text": r.text, "file": r.file, "place": r.place, "needs": r.needs}
+            {
+                "id": r.id,
+                "state": r.state,
+                "text": r.text,
+                "file": r.file,
+                "place": r.place,
+                "needs": _todo(r),
+                "follows": "" if r.state == "pass" else check_words()[r.id]["follows"],
+            }
             for r in p.rows
         ],
         "lost_if_wrong": p.lost_if_wrong,
         "ask": [{"id": i, "text": t} for i, t in ASKS],
     }
+
+
+def _todo(r: Row) -> str:
+    """Return what to do about a row, nothing about one that passes."""
+    return "" if r.state == "pass" else r.needs or check_words()[r.id]["mend"]
 
 
 def preflight_sheet(p: Preflight) -> Sheet:
@@ -194,10 +208,12 @@ def preflight_sheet(p: Preflight) -> Sheet:
     groups = {s: [r for r in p.rows if r.state == s] for s in ("fail", "unknown", "warn", "pass")}
 
     def lines(rows: list[Row]) -> list[str]:
+        first = {r.id: r for r in reversed(rows)}
         return [
             f"{r.id}: {r.text}"
             + (f" [{', '.join(x for x in (r.file, r.place) if x)}]" if r.file else "")
-            + (f" -> {r.needs}" if r.needs else "")
+            + (f" -> {_todo(r)}" if r is first[r.id] or r.needs else "")
+            + (f". If it is wrong: {check_words()[r.id]['follows']}" if r is first[r.id] else "")
             for r in rows
         ]
 
@@ -288,9 +304,10 @@ def rehearsal_document(r: Rehearsal) -> dict[str, Any]:
 
 
 def _action(text: str) -> str:
-    """Return a call without its connection, cut to what fits a line."""
+    """Return a call without its connection and without the folders of its files, cut to what fits a line."""
     bare = re.sub(r"-c\s+(?:\w+=\S+\s*)+", "", text).strip() or text
-    return bare if len(bare) <= 70 else bare[:67] + "..."
+    bare = re.sub(r"[^\s=/\\]{0,255}[/\\]", "", bare)
+    return bare if len(bare) <= 48 else bare[:45] + "..."
 
 
 def rehearsal_sheet(r: Rehearsal) -> Sheet:
@@ -300,12 +317,12 @@ def rehearsal_sheet(r: Rehearsal) -> Sheet:
     for s in r.walk.steps:
         what = (s.refused and f"refused: {s.refused}") or s.irreversible or s.open
         place = f"{s.call.file.name}:{s.call.line}"
-        rows.append((place, _action(s.call.text), STATES.get(s.state, "?"), s.boots, s.reopenable, what))
+        rows.append((place, STATES.get(s.state, "?"), s.boots, s.reopenable, _action(s.call.text), what))
     stop = r.walk.stopped
     return sheet(
         f"{words[r.verdict]}: {count_text(len(r.walk.steps), 'call')} walked, nothing was executed",
         section("why", bullets(r.reasons)),
-        section("steps", table("line|call|state|boots|back|what happens", rows, most=200)),
+        section("steps", table("line|state|boots|back|call|what happens", rows, most=200)),
         section("the walk ended", "" if stop is None else str(stop)),
         section("worth knowing", bullets(r.hints, "!")),
         section(

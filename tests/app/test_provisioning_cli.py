@@ -76,3 +76,83 @@ def test_what_cannot_be_used_is_one_line_and_status_2(argv, tmp_path, monkeypatc
     out = capsys.readouterr()
     assert out.out == ""
     assert len(out.err.strip().splitlines()) == 1
+
+
+def test_every_row_says_what_to_do_and_what_follows(tmp_path, capsys):
+    seen: set[tuple[str, str]] = set()
+    for n, name in enumerate(
+        ("flag of another part", "bound to another chip", "no trailer", "WRP too few", "already closed")
+    ):
+        top = sets.faulty_plan(random.Random(n), name).write(tmp_path / str(n))
+        _, found = run(capsys, "preflight", top)
+        for check in found["checks"]:
+            told = bool(check["needs"]), bool(check["follows"])
+            assert told == ((False, False) if check["state"] == "pass" else (True, True)), check
+            seen.add((check["id"], check["state"]))
+    assert {
+        ("obk-encryption", "fail"),
+        ("da-binding", "unknown"),
+        ("image-trailer", "fail"),
+        ("script-result", "warn"),
+    } <= seen
+    flag = next(
+        c
+        for c in run(capsys, "preflight", tmp_path / "0" / next((tmp_path / "0").iterdir()).name)[1]["checks"]
+        if c["state"] == "fail"
+    )
+    assert "DoEncryption" in flag["needs"]
+
+
+def test_keys_stay_inside_a_narrow_terminal(folder, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    long = (
+        folder
+        / "ROT_Provisioning/DA/Keys"
+        / ("a_key_with_a_name_that_is_much_longer_than_a_column_of_a_terminal" * 2 + ".pem")
+    )
+    long.write_bytes((folder / "ROT_Provisioning/DA/Keys/leaf.pem").read_bytes())
+    assert main(["keys", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any("key-of-certificate" in line for line in lines)
+
+
+SM = """\
+STM32_Programmer_CLI -c port=SWD mode=UR -e all || exit 1
+STM32_Programmer_CLI -c port=SWD mode=HotPlug -sfi ./Binary/all.sfi ./Keys/license.bin -rsse ./Binary/rsse.bin || exit 1
+"""
+
+
+def test_a_secure_manager_is_recognised_and_never_called_sound(tmp_path, capsys):
+    sm = tmp_path / "STM32H573I-DK" / "ROT_Provisioning" / "SM"
+    files = {
+        "provisioning.sh": SM.encode(),
+        "Binary/all.sfi": b"x" * 64,
+        "Keys/license.bin": b"SFIG" + bytes(132),
+        "Binary/rsse.bin": b"y" * 64,
+    }
+    files["Binary/general.obk"] = sets.obk(0x0FFD0A80, b"\0\1\7A" + bytes(60), 1)
+    sets.write(files, sm)
+    status, found = run(capsys, "preflight", sm.parent)
+    assert (status, found["verdict"], found["path"]) == (1, "unknown", "secure-manager")
+    row = next(c for c in found["checks"] if c["id"] == "secure-manager")
+    assert row["state"] == "unknown"
+    assert "all.sfi" in row["text"]
+    assert "spare board" in row["needs"]
+    log = tmp_path / "log.txt"
+    log.write_text(
+        "STM32CubeProgrammer v2.18.0\nDevice ID   : 0x484\nDevice name : STM32H56x/573\nSFSP Version: v0.1.1\n", "utf-8"
+    )
+    status, found = run(capsys, "preflight", sm.parent, "--log", log)
+    assert (status, found["verdict"]) == (1, "no-go")
+    assert [c["id"] for c in found["checks"] if c["state"] == "fail"] == ["secure-manager"]
+    (sm / "Keys/license.bin").unlink()
+    _, found = run(capsys, "preflight", sm.parent)
+    assert [c["id"] for c in found["checks"] if c["state"] == "fail"] == ["files-present"]
+    _, found = run(capsys, "keys", sm)
+    why = {f["file"]: f.get("why", "") for f in found["files"]}
+    assert "secure service" in why["Binary/all.sfi"]
+    assert "not published" in why["Binary/general.obk"]
+    status, found = run(capsys, "rehearse", sm / "provisioning.sh", "--chip", "h573")
+    assert (status, found["verdict"]) == (1, "unknown")
+    assert "cannot be seen" in found["steps"][-1]["open"]

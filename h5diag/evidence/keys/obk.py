@@ -46,6 +46,7 @@ class ObkContent(Enum):
     OEMUROT_CONFIG = "OEMuROT configuration"
     OEMUROT_DATA = "OEMuROT data"
     USER_DATA = "STiROT user data"
+    SECURE_MANAGER = "Secure Manager settings"
     UNKNOWN = "unknown"
 
 
@@ -59,6 +60,10 @@ DESTINATIONS = {
     ObkContent.OEMUROT_DATA: 0x0FFD0A50,
     ObkContent.USER_DATA: 0x0FFD0900,
 }
+_SECURE_MANAGER = {0x0200: 0x100, 0x09D0: 0xB0, 0x0A80: 0x60}
+"""Where the Secure Manager's settings go, and their payload. Source: files of package 1.1 in a public project, by one
+reader: what is inside is not described anywhere. Other families keep other things at the same places."""
+
 SIZES = {
     ObkContent.DA: 0x60,
     ObkContent.OEMIROT_CONFIG: 0x120,
@@ -197,6 +202,10 @@ def _content(destination: int, payload: bytes) -> ObkContent:
         keys = payload[start : start + 2] == b"\x30\x59"
         return ObkContent.OEMUROT_CONFIG if keys else ObkContent.USER_DATA
     at = destination & 0xFFFF
+    if _SECURE_MANAGER.get(at) == len(payload) and not any(payload[0x50:0x52] + payload[0x98:0x9A]):
+        return ObkContent.SECURE_MANAGER
+    if at in (0x09D0, 0x0A80) and _SECURE_MANAGER[at] == len(payload):
+        return ObkContent.SECURE_MANAGER
     if payload[0x20:0x22] == b"\x30\x59" or (at == 0x0160 and len(payload) > 0xE0):
         return ObkContent.OEMIROT_CONFIG
     if payload[0x50:0x52] == b"\x30\x81" or payload[0x98:0x9A] == b"\x30\x59" or (at == 0x0200 and len(payload) > 0xE0):

@@ -53,7 +53,8 @@ class ProvisioningXml:
 
 def looks_like_xml(data: bytes) -> bool:
     """Tell whether a file is one of these XML files."""
-    return b"<Obdata" in data[:4096] or b"<McubootFormat" in data[:4096]
+    begins = data[:64].removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<")
+    return begins and (b"<Obdata" in data[:4096] or b"<McubootFormat" in data[:4096])
 
 
 def parse_provisioning_xml(data: bytes, *, source: str = "xml") -> ProvisioningXml:

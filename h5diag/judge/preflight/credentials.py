@@ -9,7 +9,7 @@ from h5diag.evidence.keys import DESTINATIONS, FULL_REGRESSION, SIZES, ObkConten
 from h5diag.evidence.texts.discovery import VALID
 from h5diag.judge.preflight.inventory import Item
 from h5diag.judge.preflight.project import other_case
-from h5diag.judge.preflight.rows import FAIL, OTP_PASSWORD, PASS, UNKNOWN, Row, Scene, Stored
+from h5diag.judge.preflight.rows import FAIL, OTP_PASSWORD, PASS, UNKNOWN, Row, Scene, Stored, objects_of
 
 _NEEDED = {
     "oemirot": (ObkContent.OEMIROT_CONFIG, ObkContent.OEMIROT_DATA),
@@ -100,7 +100,7 @@ def obk_rows(scene: Scene) -> Iterator[Row]:
         yield _encryption(scene, s)
         yield _content(scene, s)
     for step in scene.before:
-        for path in step.paths[len(step.call.downloads) :]:
+        for path in objects_of(step):
             item = scene.project.item(path)
             if item is not None and item.obk is None:
                 why = f"is no .obk file ({item.why or item.kind}): it is refused"
@@ -141,6 +141,10 @@ def _destination(s: Stored, taken: dict[int, Stored]) -> Row:
     if due is not None and s.obk.destination != due:
         text = f"the {s.obk.content.value} goes to 0x{s.obk.destination:08X}, 0x{due:08X} is due: it overwrites others"
         return Row("obk-destination", FAIL, text, s.file, place)
+    if s.obk.content is ObkContent.SECURE_MANAGER:
+        text = f"0x{s.obk.destination:08X} is where the Secure Manager keeps settings; what they mean is not published"
+        needs = "install it on a spare board first and look at the discovery"
+        return Row("obk-destination", UNKNOWN, text, s.file, place, needs)
     if due is None:
         text = f"what goes to 0x{s.obk.destination:08X} is nothing that a boot stage looks for there"
         return Row("obk-destination", FAIL, text, s.file, place)

@@ -45,8 +45,15 @@ from h5diag.memory import MemoryImage
 
 _SUFFIXES = frozenset(
     {".obk", ".b64", ".pem", ".der", ".key", ".pub", ".xml", ".sh", ".bat", ".cmd", ".hex", ".bin", ".srec", ".s19"}
-    | {".txt", ".log", ".crt", ".cert", ".elf", ".axf", ".json"}
+    | {".txt", ".log", ".crt", ".cert", ".elf", ".axf", ".json", ".sfi", ".ssfi", ".smu"}
 )
+SECURE_MANAGER = {
+    ".sfi": "an encrypted package of a secure installation: only the chip's secure service opens it",
+    ".ssfi": "the vendor's part of the Secure Manager: only the chip's secure service opens it",
+    ".smu": "a module of the Secure Manager, encrypted",
+}
+_LICENCES = {b"SFIG": "the licence of a secure installation", b"SMUG": "the licence of a module of the Secure Manager"}
+"""What of a Secure Manager's set is recognised; nothing of it can be looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +155,7 @@ def recognise(path: Path, name: str, *, inside: Path | None = None) -> Item:
     InputError
         When the file cannot be read.
     """
-    image_like = path.suffix.lower() in (".hex", ".bin", ".elf", ".axf", ".srec", ".s19")
+    image_like = path.suffix.lower() in (".hex", ".bin", ".elf", ".axf", ".srec", ".s19", *SECURE_MANAGER)
     file = read_evidence(path, limit=MEMORY if image_like else SCRIPT, inside=inside)
     item = Item(path, name, "unknown", file.size, bytes.fromhex(file.sha256))
     try:
@@ -159,6 +166,9 @@ def recognise(path: Path, name: str, *, inside: Path | None = None) -> Item:
 
 def _recognised(item: Item, file: EvidenceFile) -> Item:
     data = file.data
+    closed = SECURE_MANAGER.get(item.path.suffix.lower()) or _LICENCES.get(data[:4], "")
+    if closed:
+        return replace(item, why=closed)
     if looks_like_obk(data):
         obk = parse_obk(data, source=item.name)
         kind = {
@@ -167,6 +177,10 @@ def _recognised(item: Item, file: EvidenceFile) -> Item:
             ObkContent.STIROT_DATA: "obk-stirot",
         }
         kind[ObkContent.USER_DATA] = "obk-stirot"
+        if obk.content is ObkContent.SECURE_MANAGER:
+            return replace(
+                item, obk=obk, why="settings of the Secure Manager, by their place; their content is not published"
+            )
         found = kind.get(obk.content, "obk-oemirot" if obk.content is not ObkContent.UNKNOWN else "unknown")
         return replace(item, kind=found, obk=obk, why="; ".join(obk.problems))
     if looks_like_xml(data):

@@ -26,8 +26,9 @@ _FOLDERS = {
     "stirot_oemurot": "stirot-oemurot",
     "stirot-oemurot": "stirot-oemurot",
     "da": "da",
+    "sm": "secure-manager",
 }
-PATHS = ("oemirot", "stirot", "stirot-oemurot", "da", "script")
+PATHS = ("oemirot", "stirot", "stirot-oemurot", "da", "secure-manager", "script")
 _MAIN = ("provisioning",)
 _BACK = ("regression", "dbg_auth", "discovery", "env", "img_config", "keygen", "create_password")
 _UPWARDS = re.compile(r"(?:\.\.[/\\])+")

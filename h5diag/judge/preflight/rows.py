@@ -134,8 +134,7 @@ class Scene:
         """The objects stored before the last step, in order."""
         found = []
         for step in self.before:
-            names = step.paths[len(step.call.downloads) :]
-            for path in names:
+            for path in objects_of(step):
                 item = self.project.item(path)
                 if item is not None and item.obk is not None:
                     found.append(Stored(step, path, item, item.obk, self.project.name(path)))
@@ -230,6 +229,12 @@ class Scene:
             yield each, each.chain
 
 
+def objects_of(step: Step) -> tuple[Path, ...]:
+    """Return the paths of the objects that a step stores."""
+    at = len(step.call.downloads)
+    return step.paths[at : at + len(step.call.stores)]
+
+
 def closing_states(walk: Walk) -> list[Step]:
     """Return the steps that set a product state, in order."""
     return [s for s in walk.steps if s.call.state is not None]
@@ -247,4 +252,5 @@ __all__ = [
     "Scene",
     "Stored",
     "closing_states",
+    "objects_of",
 ]

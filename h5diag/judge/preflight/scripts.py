@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from h5diag.evidence.keys import ObkContent
 from h5diag.judge.preflight.images import canonical
-from h5diag.judge.preflight.inventory import Item
+from h5diag.judge.preflight.inventory import SECURE_MANAGER, Item
 from h5diag.judge.preflight.project import flash_sizes
 from h5diag.judge.preflight.rows import FAIL, PASS, UNKNOWN, WARN, Row, Scene, closing_states
 from h5diag.sim.rehearse import (
@@ -280,6 +280,37 @@ def result_rows(scene: Scene) -> Iterator[Row]:
                     yield Row("script-result", WARN, lint.text, scene.project.name(path), f"line {lint.line}")
     if not any_row and not last:
         yield Row("script-result", PASS, "every step's result is looked at", scene.project.name(scene.walk.script))
+
+
+def secure_manager(scene: Scene) -> Iterator[Row]:
+    """What of a Secure Manager's installation is there, and that nothing of it can be checked.
+
+    Source: facts on provisioning, thread 741981: SFSP 0.1.1 was too old for Secure Manager 1.2.
+    """
+    installing = next((s for s in scene.walk.steps if s.call.installs), None)
+    if installing is None and scene.path != "secure-manager":
+        return
+    file, place = scene.line(installing.call) if installing else (scene.project.name(scene.walk.script), "")
+    log = scene.project.board.log
+    version = log.banner.sfsp if log is not None else None
+    if version is not None and version.parts and version.parts < (1,):
+        text = (
+            f"the board's SFSP is {version.text}, and 0.1.1 was too old for the Secure Manager: the installation fails"
+        )
+        yield Row(
+            "secure-manager", FAIL, text, scene.project.board.source, "SFSP Version", "ask the vendor for a newer part"
+        )
+        return
+    seen = [i.path.name for i in scene.project.items if i.path.suffix.lower() in SECURE_MANAGER]
+    seen += [i.path.name for i in scene.project.items if i.why and i.why.startswith("the licence of")]
+    text = (
+        f"a Secure Manager is installed ({', '.join(seen[:4]) or 'its package is not there'}): it is encrypted for the"
+    )
+    text += " chip, so keys, options and the state that it sets cannot be compared"
+    needs = "install it on a spare board first, look at its discovery, and come back from it once"
+    if version is None:
+        needs += "; give a banner with --log, which tells the SFSP"
+    yield Row("secure-manager", UNKNOWN, text, file, place, needs)
 
 
 def xml_rows(scene: Scene) -> Iterator[Row]:

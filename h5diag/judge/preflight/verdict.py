@@ -21,7 +21,15 @@ from h5diag.judge.preflight.credentials import (
 from h5diag.judge.preflight.images import image_rows, option_rows
 from h5diag.judge.preflight.project import Project, choose_part, open_project, read_board
 from h5diag.judge.preflight.rows import FAIL, UNKNOWN, WARN, Row, Scene
-from h5diag.judge.preflight.scripts import chip_match, readout_rows, result_rows, state_rows, syntax_rows, xml_rows
+from h5diag.judge.preflight.scripts import (
+    chip_match,
+    readout_rows,
+    result_rows,
+    secure_manager,
+    state_rows,
+    syntax_rows,
+    xml_rows,
+)
 from h5diag.sim.rehearse import OFF, OPEN, Rehearsal, Stage, rehearse, script_file
 
 CHECKS: tuple[Callable[[Scene], Iterator[Row]], ...] = (
@@ -40,6 +48,7 @@ CHECKS: tuple[Callable[[Scene], Iterator[Row]], ...] = (
     keys_published,
     syntax_rows,
     result_rows,
+    secure_manager,
 )
 READOUT_CHECKS: tuple[Callable[[Scene], Iterator[Row]], ...] = (
     chip_match,
@@ -49,6 +58,9 @@ READOUT_CHECKS: tuple[Callable[[Scene], Iterator[Row]], ...] = (
     result_rows,
 )
 """For parts with RDP and OEM keys in place of product states."""
+
+PACKAGE_CHECKS: tuple[Callable[[Scene], Iterator[Row]], ...] = (chip_match, files_present, secure_manager, syntax_rows)
+"""For a Secure Manager: what it stores and closes is inside the package."""
 
 ASKS = (
     ("ask-nrst", "Is NRST wired to the probe, and does it move? Without it no regression was ever made."),
@@ -126,7 +138,8 @@ def preflight(
             scene = Scene(project, procedure, walk, stage)
             levels = any(n == "RDP" for s in walk.steps for n, _ in s.call.options)
             readout = project.part.oem_words is not None or (levels and scene.final is None)
-            for check in READOUT_CHECKS if readout else CHECKS:
+            package = procedure.path == "secure-manager"
+            for check in PACKAGE_CHECKS if package else READOUT_CHECKS if readout else CHECKS:
                 rows += check(scene)
     rows = list(dict.fromkeys(rows))
     order = {FAIL: 0, UNKNOWN: 1, WARN: 2}
@@ -208,6 +221,8 @@ def _stake(project: Project, rows: Sequence[Row]) -> str:
     """Say what is at stake at the target, in one sentence."""
     if project.target == "OPEN":
         return "The chip stays open: whatever goes wrong can be erased and done again."
+    if all(p.path == "secure-manager" for p in project.procedures):
+        return "What an encrypted package closes only the credentials inside it open again, and that erases everything."
     if project.target == "LOCKED":
         return "LOCKED has no way back for anybody: whatever is wrong stays wrong."
     scenes = [Scene(project, p, w, s) for p in project.procedures for w, s in zip(p.walks, p.stages, strict=True)]

@@ -51,6 +51,8 @@ class Call:
         ``(file, address or None, into OTP or not)``.
     stores
         Files that ``-sdp`` stores.
+    installs
+        Files of ``-sfi``: the encrypted package, its licence and the secure service that opens it.
     authentication
         0 for none, else the number of ``debugauth=``; `credentials` its other parameters.
     resets, verifies, lists
@@ -69,6 +71,7 @@ class Call:
     erases: bool = False
     downloads: tuple[tuple[str, int | None], ...] = ()
     stores: tuple[str, ...] = ()
+    installs: tuple[str, ...] = ()
     authentication: int = 0
     credentials: tuple[tuple[str, str], ...] = ()
     resets: bool = False
@@ -81,7 +84,8 @@ class Call:
     @property
     def changes(self) -> bool:
         """Tell whether it changes anything on the chip but a reset."""
-        return bool(self.options or self.erases or self.downloads or self.stores or self.oem_keys is not None)
+        written = self.downloads or self.stores or self.installs
+        return bool(self.options or self.erases or written or self.oem_keys is not None)
 
     @property
     def state(self) -> int | None:
@@ -113,6 +117,7 @@ def parse_call(words: Sequence[Word], file: Path, line: int) -> Call:
     options: list[tuple[str, int | None]] = []
     downloads: list[tuple[str, int | None]] = []
     stores: list[str] = []
+    installs: list[str] = []
     credentials: list[tuple[str, str]] = []
     flags: set[str] = set()
     authentication, oem_keys, oem_number = 0, None, 0
@@ -168,6 +173,10 @@ def parse_call(words: Sequence[Word], file: Path, line: int) -> Call:
             i += 1
         elif low.startswith(("-sdp=", "--sdp=")):
             problems.append(("sdp-equals", f"{arg[:60]}: the file must follow after a blank, or nothing is stored"))
+        elif low in ("-sfi", "--sfi", "-rsse", "--rsse", "-mcsv", "--mcsv"):
+            while i < len(args) and not args[i].startswith("-"):
+                installs.append(args[i])
+                i += 1
         elif low in ("-lockrdp2", "-lockrdp1"):
             begin = i
             while i < len(args) and number(args[i]) is not None:
@@ -196,6 +205,7 @@ def parse_call(words: Sequence[Word], file: Path, line: int) -> Call:
         "erases" in flags,
         tuple(downloads),
         tuple(stores),
+        tuple(installs),
         authentication,
         tuple(credentials),
         "reset" in flags,

@@ -168,6 +168,8 @@ class ChipState:
                 return Effect(1, "Error: Wrong arguments\n", refused=words)
         if call.lists:
             return Effect(0, self.listing())
+        if call.installs:
+            return Effect(open="what an encrypted package writes, sets and closes cannot be seen from outside")
         return self._changed(call, find, sizes, root)
 
     def _changed(self, call: Call, find: Path | None, sizes: tuple[int, int] | None, root: Path) -> Effect:

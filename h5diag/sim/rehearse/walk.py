@@ -170,7 +170,7 @@ class _Runner:
         ) and ("disconnect" not in boot0.lower())
         paths = tuple(
             normal(self.walker.cwd, name.replace("\\", "/").strip('"'))
-            for name in (*(d[0] for d in call.downloads), *call.stores)
+            for name in (*(d[0] for d in call.downloads), *call.stores, *call.installs)
         )
         found = (self._find(p) for p in paths)
         files = tuple(f if f is not None and f.is_file() else None for f in found)
