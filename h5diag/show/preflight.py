@@ -338,12 +338,14 @@ def _plot_rehearsal(r: Rehearsal, **options: Any) -> Any:
     from h5diag.show.plots.ladder import plot_ladder
     from h5diag.show.plots.picture import picture
 
-    end = r.walk.steps[-1] if r.walk.steps else None
-    way = {"yes": "a way back is stored", "no": "there is no way back"}.get(end.reopenable, "") if end else ""
-    alt = (
-        f"product states from OPEN to LOCKED and what is locked at each; the script ends in {STATES[end.state]}, {way}"
-    )
-    return picture(plot_ladder(r, **options), name="ladder", alt=alt if end else "product states from OPEN to LOCKED")
+    alt = "product states from OPEN to LOCKED and what is locked at each"
+    if r.walk.steps:
+        end = r.walk.steps[-1]
+        way = {"yes": "a way back is stored", "no": "there is no way back"}.get(
+            end.reopenable, "the way back is not known"
+        )
+        alt += f"; the script ends in {STATES.get(end.state, 'no known state')}, {way}"
+    return picture(plot_ladder(r, **options), name="ladder", alt=alt)
 
 
 VIEWS = {

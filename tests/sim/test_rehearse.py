@@ -11,6 +11,7 @@ from pathlib import Path
 
 import provisioning_sets as sets
 import pytest
+import script_mutants as mutants
 
 from h5diag.judge.preflight import rehearsal
 from h5diag.sim.rehearse import Part, Stage, Word, lint_shell, parse_call, rehearse, unchecked, walk_script
@@ -304,65 +305,23 @@ def test_a_quoted_connection_is_remarked_and_still_understood():
 
 
 # ------------------------------------------------------------------------------------------------------------ mutants
-CALLS = ("-ob TZEN=0xB4", "-e all", "-d app.hex -v", "-ob PRODUCT_STATE=0x17", "-sdp da.obk", "-ob PRODUCT_STATE=0x72")
-
-
-def model(calls: list[str]) -> str:
-    """What must come out, by a model of its own: the script stops at the first call that fails."""
-    state, stored, tz = 0xED, False, False
-    for call in calls:
-        if call.startswith("-ob TZEN"):
-            if state not in (0xED, 0x17):
-                return "no-go"
-            tz = True
-        elif "PRODUCT_STATE" in call:
-            wanted = int(call[-4:], 16)
-            if (state, wanted) not in {(0xED, 0x17), (0x17, 0x72)}:
-                return "no-go"
-            state = wanted
-        elif call.startswith("-sdp"):
-            if state != 0x17 or "missing" in call:
-                return "no-go"
-            stored = True
-        elif state == 0x72 or "missing" in call:
-            return "no-go"
-    return "no-go" if state == 0x72 and not (stored and tz) else "go"
-
-
-@pytest.mark.parametrize("shell", ["sh", "bat"])
-def test_mutants_end_as_the_model_says(shell, tmp_path):
-    credentials(tmp_path)
-    (tmp_path / "app.hex").write_bytes(sets.intel_hex(bytes(4096), 0x0C000000))
-    rng = random.Random(f"mutants {shell}")
+@pytest.mark.parametrize("part", range(4))
+def test_mutants_end_as_the_model_says(part, tmp_path):
+    kinds = mutants.materials(tmp_path)
     wrong = []
-    for n in range(120):
-        calls = list(CALLS)
-        for _ in range(rng.choice((1, 1, 2))):
-            how, at = rng.choice(("drop", "swap", "fail")), rng.randrange(len(calls))
-            if how == "drop":
-                calls.pop(at)
-            elif how == "swap":
-                other = rng.randrange(len(calls))
-                calls[at], calls[other] = calls[other], calls[at]
-            else:
-                calls[at] = {"-sdp da.obk": "-sdp missing.obk", "-d app.hex -v": "-d missing.hex -v"}.get(
-                    calls[at], calls[at]
-                )
-        end = " || exit 1\n" if shell == "sh" else "\nif %errorlevel% neq 0 exit /b 1\n"
-        path = tmp_path / f"m{n}.{shell}"
-        path.write_text("".join(f"{CLI} {c}{end}" for c in calls), "utf-8")
-        found = rehearse(
-            path,
-            Stage(tmp_path, Part("h563", False, stirot=False)),
-            dict.fromkeys([da_credential(tmp_path)], "certificate"),
-        )
-        if found.verdict != model(calls):
-            wrong.append((calls, found.verdict, found.reasons))
+    for seed in range(30 * part, 30 * part + 30):
+        style, due, calls, found = mutants.judged(seed, tmp_path, kinds)
+        if found.verdict != due:
+            wrong.append((style, due, found.verdict, calls, found.reasons))
     assert not wrong, wrong[:3]
 
 
-def da_credential(tmp_path: Path) -> bytes:
-    return (tmp_path / "da.obk").read_bytes()[44:76]
+def test_the_mutants_hold_both_verdicts_and_every_style(tmp_path):
+    rng = [random.Random(f"mutant {n}") for n in range(120)]
+    styles, due = zip(*((r.choice(list(mutants.STYLES)), mutants.model(mutants.mutant(r))) for r in rng), strict=True)
+    assert set(styles) == set(mutants.STYLES)
+    assert 30 < due.count("no-go") < 90
+    assert mutants.model(list(mutants.CALLS)) == "go"
 
 
 def test_a_rehearsal_is_work_of_a_few_thousand_steps(tmp_path):

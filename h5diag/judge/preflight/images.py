@@ -277,8 +277,8 @@ def _version(scene: Scene, p: Placed, placed: tuple[Placed, ...]) -> Iterator[Ro
 
 
 def _release(scene: Scene, p: Placed) -> Iterator[Row]:
-    if p.slot is None:
-        return
+    if p.slot is None or "data" in p.slot.name:
+        return  # data images are named alike in every release
     name = p.download.path.name
     download = "_enc_" in name and "_init_" not in name
     if (download and p.slot.role is Role.PRIMARY) or ("_init_" in name and p.slot.role is Role.SECONDARY):
@@ -311,6 +311,8 @@ def _boot_file(scene: Scene) -> Iterator[Row]:
 def option_rows(scene: Scene) -> Iterator[Row]:
     """Secure watermarks, hide protection, write protection and boot entry against the layout."""
     yield from _boot_ube(scene)
+    if scene.path in ("stirot", "stirot-oemurot"):
+        yield from _left_empty(scene)
     if scene.path == "stirot":
         yield from _stirot_watermark(scene)
         return
@@ -332,6 +334,28 @@ def option_rows(scene: Scene) -> Iterator[Row]:
         hidden = layout.hidden_range
         yield _spans(scene, "options-hdp", ("HDP1", "HDP2"), _areas(hidden, banks))
         yield from _groups(scene, layout)
+
+
+def _left_empty(scene: Scene) -> Iterator[Row]:
+    """STiROT hides and protects by itself: every release of the package leaves these options empty on its paths."""
+    spans = [(n, scene.option(f"{n}_STRT"), scene.option(f"{n}_END")) for n in ("HDP1", "HDP2")]
+    hidden = [
+        (f"{n} is 0x{a:X} to 0x{b:X}", n + "_END") for n, a, b in spans if a is not None and b is not None and b >= a
+    ]
+    groups = [(n, scene.option(n)) for n in ("WRPSGn1", "WRPSGn2")]
+    kept = [(f"{n} is 0x{v:X}", n) for n, v in groups if v is not None and v & (v + 1)]
+    for id_, found in (("options-hdp", hidden), ("options-wrp", kept)):
+        if found:
+            text = f"{found[0][0]}, and no release sets one before STiROT: what it makes of it is not known"
+            needs = "leave it empty, or try it on a spare board that is not closed"
+            yield Row(id_, UNKNOWN, text, *scene.setter(found[0][1]), needs)
+        else:
+            yield Row(
+                id_,
+                PASS,
+                "left empty, as STiROT's path has it",
+                *scene.setter("HDP1_END" if "hdp" in id_ else "WRPSGn1"),
+            )
 
 
 def _areas(area: AddressRange, banks: tuple[AddressRange, ...]) -> list[tuple[int, int] | None]:

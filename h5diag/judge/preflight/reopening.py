@@ -18,8 +18,9 @@ from h5diag.evidence.keys import FULL_REGRESSION, Certificate, ObkContent, chain
 from h5diag.evidence.texts import Log, parse_listing, parse_log
 from h5diag.evidence.texts.discovery import NOT_VALID, VALID
 from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
+from h5diag.judge.preflight.project import ChipWord, choose_part, parts_called
 from h5diag.limits import TEXT
-from h5diag.sim.rehearse import CLOSED, LOCKED, OPEN, PROVISIONED, PROVISIONING, STATES, TZ_CLOSED, parse_call
+from h5diag.sim.rehearse import CLOSED, LOCKED, OPEN, PROVISIONED, PROVISIONING, STATES, TZ_CLOSED, Part, parse_call
 from h5diag.sim.rehearse.world import Word
 
 OPEN_, REOPENABLE, LOST, UNKNOWN = "open", "reopenable", "lost", "unknown"
@@ -117,6 +118,9 @@ def read_access(texts: Sequence[str], items: tuple[Item, ...] = ()) -> Access | 
     told = _told(texts)
     if "RDP" in told.options and "PRODUCT_STATE" not in told.options:
         return _readout_protection(told)
+    if told.state is None and _part(told).oem_words is not None:
+        needs = ("a listing of the option bytes under reset (-c port=SWD mode=UR -ob displ): it tells the RDP level",)
+        return Access(UNKNOWN, "", "", needs, (), (), ("no text tells the RDP level", *_refusals(told)))
     if told.state is None and not any(log.discovery or log.listing or log.messages for log in told.logs):
         return None
     return _by_state(told, items, _refusals(told))
@@ -320,14 +324,21 @@ def _chain_trouble(told: _Told, item: Item, chain: tuple[Certificate, ...], stor
 
 
 # ------------------------------------------------------------------------------------- readout protection (L5, U5, U3)
+def _part(told: _Told) -> Part:
+    """Return what the tool's own texts tell of the part; an empty one where they name none."""
+    names = " ".join(log.banner.device_name for log in told.logs)
+    return choose_part((ChipWord("identity", "", parts_called(names)),))[0]
+
+
 def _readout_protection(told: _Told) -> Access:
     """RDP and OEM keys of the families without product states. Source: facts on provisioning, section 11."""
     level, tzen = told.options["RDP"], told.options.get("TZEN", 0)
+    due = _part(told).oem_words
     keys = [
-        call.oem_keys
+        call.oem_keys or 0
         for text in told.texts
         for line in _CALL.findall(text)
-        if (call := parse_call([Word(w) for w in line.split()], Path("log"), 1)).oem_keys is not None
+        if (call := parse_call([Word(w) for w in line.split()], Path("log"), 1)).oem_number == 2
     ]
     erases = ("the whole user flash, and backup and secret areas with it",)
     needs: tuple[str, ...]
@@ -335,10 +346,14 @@ def _readout_protection(told: _Told) -> Access:
         return Access(OPEN_, "RDP 0", "none", (), (), (), ("RDP is at level 0: nothing is locked",))
     if level == 0xCC:
         lock = told.options.get("OEM2LOCK")
+        if due == 0:
+            text = "RDP is at level 2 and this part has no OEM keys: no way back. That is protection, not a defect"
+            return Access(LOST, "RDP 2", "none", (), (), (), (text,))
         if keys or lock == 1:
             words = f" ({keys[0]} words)" if keys else ""
-            text = f"RDP is at level 2 and an OEM2 key{words} was set: the key leads back to level 1, and from there on"
-            short = keys and keys[0] == 2
+            text = f"RDP is at level 2 and an OEM2 key{words} was set: the key leads back to level 1, and from there a"
+            text += " regression to level 0"
+            short = keys and keys[0] == 2 and due in (None, 4)
             note = ("on parts with keys of four words the two that are not given count as zero",) if short else ()
             needs = ("the words of the OEM2 key",)
             return Access(REOPENABLE if keys else UNKNOWN, "RDP 2", "OEM2 key", needs, (), erases, (text, *note))

@@ -29,6 +29,20 @@ from h5diag.sim.rehearse import (
     walk_script,
 )
 
+_NUMBER = re.compile(r"0[xX][0-9A-Fa-f]{1,8}|\d{1,10}")
+_STIROT_NAMES = {
+    "Number of images managed": "images",
+    "Clock selection": "clock",
+    "Is the firmware full secure": "full_secure",
+    "Firmware execution area offset": "execution_offset",
+    "Firmware download area offset": "download_offset",
+    "Firmware area size": "area_size",
+    "Data download area offset": "data_download_offset",
+    "Data download slot size": "data_download_size",
+    "Size of the secure area inside the firmware execution area": "secure_size",
+    "Product state minimal allowed": "lowest_state",
+}
+"""Entries of STiRoT_Config.xml and the setting that each makes. Source: facts on provisioning, section 4."""
 _GUARDS = ("sdp-equals", "no-connection", "no-file", "option-value", "unknown-argument")
 _BACK_SCRIPTS = ("regression", "dbg_auth", "discovery")
 
@@ -328,6 +342,9 @@ def xml_rows(scene: Scene) -> Iterator[Row]:
             differs.append(f"DoEncryption {int(x.encrypts)}")
         if x.permission is not None and s.obk.permissions is not None and s.item.kind == "obk-da-cert":
             differs += [f"permission 0x{x.permission:X}"] if x.permission != s.obk.permissions else []
+        if s.obk.stirot is not None:
+            made = ((n, x.value(n), getattr(s.obk.stirot, f)) for n, f in _STIROT_NAMES.items())
+            differs += [f"{n} 0x{v:X}, not 0x{stored:X}" for n, v, stored in made if v is not None and v != stored]
         prints = {k.spki for _, k in s.obk.keys}
         for name, path in x.keys:
             key = scene.project.item((xml.path.parent / path.replace("\\", "/")).resolve())
@@ -341,13 +358,20 @@ def xml_rows(scene: Scene) -> Iterator[Row]:
             yield Row("xml-agrees", WARN, text, xml.name, "")
         else:
             yield Row("xml-agrees", PASS, f"it agrees with {s.file}", xml.name, "")
+    slots = scene.layout.image_slots if scene.layout is not None else ()
     for d in scene.downloads:
         xml = next((i for i in xmls if d.item is not None and _made(i) == os.path.normpath(d.item.path)), None)
         base = xml.xml.option("-x") if xml is not None and xml.xml is not None else None
-        if xml is None or not base or d.address is None or not re.fullmatch(r"0[xX][0-9A-Fa-f]{1,8}|\d{1,10}", base):
+        if xml is None or not base or d.address is None or not _NUMBER.fullmatch(base):
             continue
         told = True
-        if canonical(int(base, 0)) != canonical(d.address):
+        slot = next((p.range for p in slots if p.range.start == canonical(d.address or 0)), None)
+        size = xml.xml.option("-S") if xml.xml is not None else None
+        room = int(size, 0) if size and _NUMBER.fullmatch(size) else None
+        if slot is not None and room is not None and room != slot.size:
+            text = f"it makes {d.path.name} for a slot of 0x{room:X} bytes, the layout's has 0x{slot.size:X}"
+            yield Row("xml-agrees", WARN, text, xml.name, "-S")
+        elif canonical(int(base, 0)) != canonical(d.address):
             text = f"it puts {d.path.name} at {base}, the file begins at 0x{d.address:08X}: the next build is wrong"
             yield Row("xml-agrees", WARN, text, xml.name, "-x")
         else:

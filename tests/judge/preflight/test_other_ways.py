@@ -41,6 +41,50 @@ def test_every_way_has_its_go_and_its_no_go(files, options, verdict, check, tmp_
     assert not check or check in failing(found)
 
 
+def entries(made: str, **values: str) -> bytes:
+    rows = "".join(f"<Data><Name>{n.replace('_', ' ')}</Name><Value>{v}</Value></Data>" for n, v in values.items())
+    info = "<Info><ObDestAddress>0x0FFD0200</ObDestAddress><DoEncryption>1</DoEncryption></Info>"
+    return f"<Root><Obdata>{info}{rows}<Output><Value>{made}</Value></Output></Obdata></Root>".encode()
+
+
+@pytest.mark.parametrize(("download", "state"), [("0x001E0000", "pass"), ("0x001C0000", "warn")])
+def test_the_settings_of_stirot_are_compared_with_its_xml(download, state, tmp_path):
+    files = sets.stirot_set(R(1))
+    xml = entries("../Binary/STiRoT_Config.obk", Firmware_download_area_offset=download, Clock_selection="0x1")
+    files["STM32H573I-DK/ROT_Provisioning/STiROT/Config/STiRoT_Config.xml"] = xml
+    rows = [r for r in preflight([sets.write(files, tmp_path)]).rows if r.id == "xml-agrees"]
+    assert [r.state for r in rows] == [state]
+    assert ("0x1C0000" in rows[0].text) == (state == "warn")
+
+
+@pytest.mark.parametrize(("size", "state"), [("0x6000", "pass"), ("0x8000", "warn")])
+def test_the_slot_that_an_image_is_made_for_is_the_layouts(size, state, tmp_path):
+    plan = sets.sound_plan(R(12))
+    plan.release, plan.to = "init", "CLOSED"
+    top = plan.write(tmp_path)
+    params = "".join(
+        f"<Param><Command>{c}</Command><Value>{v}</Value></Param>" for c, v in (("-x", "0x8018000"), ("-S", size))
+    )
+    made = "../../../Applications/ROT/OEMiROT_Appli_TrustZone/Binary/my_s_app_init_sign.hex"
+    xml = f"<Root><McubootFormat>{params}<Output><Value>{made}</Value></Output></McubootFormat></Root>"
+    sets.write({"ROT_Provisioning/OEMiROT/Images/S.xml": xml.encode()}, top)
+    found = preflight([top], options=tmp_path / "board.txt", to="CLOSED")
+    assert {(r.state, r.place) for r in found.rows if r.id == "xml-agrees"} == {
+        (state, "-S" if state == "warn" else "-x")
+    }
+
+
+@pytest.mark.parametrize(
+    ("extra", "verdict"), [("", "go"), ("HDP1_STRT=0 HDP1_END=3", "unknown"), ("WRPSGn1=0xFFFFFFFE", "unknown")]
+)
+def test_what_no_release_sets_before_stirot_is_not_called_sound(extra, verdict, tmp_path):
+    files = sets.stirot_set(R(1))
+    name = "STM32H573I-DK/ROT_Provisioning/STiROT/ob_flash_programming.sh"
+    files[name] = files[name].replace(b"SECBOOT_LOCK=0xB4", f"SECBOOT_LOCK=0xB4 {extra}".encode())
+    found = preflight([sets.write(files, tmp_path)])
+    assert found.verdict == verdict, [r for r in found.rows if r.state in ("fail", "unknown")]
+
+
 def test_a_part_of_the_way_back_alone_is_no_preflight(tmp_path):
     (tmp_path / "a.obk").write_bytes(sets.da_obk(bytes(32)))
     with pytest.raises(InputError, match="script"):
@@ -183,6 +227,40 @@ def test_parts_with_readout_protection(options, answer, tmp_path):
         f"OPTION BYTES BANK: 0\n\n   Read Out Protection:\n\n{rows}     BOR_LEV : 0x0\n", "utf-8"
     )
     assert access([tmp_path]).answer == answer
+
+
+U5, L5, U3 = ("STM32U575/STM32U585", "STM32L5xx", "STM32U375/U385")
+SECOND, FIRST = (
+    "STM32_Programmer_CLI -c port=SWD -lockRDP2 0x1 0x2\n",
+    "STM32_Programmer_CLI -c port=SWD -lockRDP1 0x1 0x2\n",
+)
+
+
+@pytest.mark.parametrize(
+    ("device", "before", "options", "answer", "said"),
+    [
+        (U5, "", {"RDP": 0xBB, "TZEN": 1, "OEM1LOCK": 1}, "reopenable", "level 1"),
+        (U5, "", {"RDP": 0xAA, "OEM1LOCK": 1, "OEM2LOCK": 1}, "open", "level 0"),
+        (U5, "", {"RDP": 0xCC, "OEM2LOCK": 1}, "unknown", "leads back to level 1"),
+        (U5, SECOND, {"RDP": 0xCC}, "reopenable", "(2 words)"),
+        (U5, FIRST, {"RDP": 0xCC}, "unknown", "nothing tells of an OEM2 key"),
+        (L5, "", {"RDP": 0xCC}, "lost", "has no OEM keys"),
+        (L5, SECOND, {"RDP": 0xCC}, "lost", "has no OEM keys"),
+        (L5, "", {"RDP": 0x55}, "reopenable", "level 0.5"),
+        (U3, SECOND, {"RDP": 0xCC}, "reopenable", "count as zero"),
+        (U5, "", {"TZEN": 1, "nRST_STOP": 1, "nRST_STDBY": 1}, "unknown", "no text tells the RDP level"),
+    ],
+)
+def test_the_part_tells_what_a_key_is_worth(device, before, options, answer, said, tmp_path):
+    rows = "".join(f"     {n:<13}: 0x{v:X}\n" for n, v in options.items())
+    text = f"STM32CubeProgrammer v2.18.0\nDevice name : {device}\n{before}OPTION BYTES BANK: 0\n\n   Read Out Protection:\n\n"
+    (tmp_path / "t.txt").write_text(f"{text}{rows}     BOR_LEV : 0x0\n", "utf-8")
+    found = access([tmp_path])
+    assert found.answer == answer
+    assert any(said in w for w in found.why), found.why
+    assert any("count as zero" in w for w in found.why) == (device == U3)
+    assert "product state" not in str(found)
+    assert "authenticat" not in str(found)
 
 
 def test_files_that_tell_nothing_of_a_board_are_refused(tmp_path):
