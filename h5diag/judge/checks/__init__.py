@@ -23,6 +23,7 @@ from h5diag.judge.checks.content import (
     check_nothing_of_it,
     check_shapes,
     check_size,
+    check_word_hole,
 )
 from h5diag.judge.checks.flashtest import check_flash_test
 from h5diag.judge.checks.keys import check_published_keys, check_way_back
@@ -84,6 +85,7 @@ CHECKS: tuple[Check, ...] = (
     check_provisioning_logs,
     check_placement,
     check_blank,
+    check_word_hole,
     check_shapes,
     check_nothing_of_it,
     check_build,

@@ -14,7 +14,7 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.compare import bit_positions, compare
 from h5diag.measure.shapes import Difference, Form, Shape, repeating_line
-from h5diag.memory import AddressRange, MemoryImage, merged, subtracted
+from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, subtracted
 
 _FEW_BITS = 16
 """Fewer bits that all fell could be chance: 16 of 16 happens once in 65536 times."""
@@ -108,6 +108,9 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
             fill = f"0x{shape.value:02X}"
             return found("fill-differs", fill=fill, other="0xFF" if shape.value == 0 else "0x00", **say)
         case Form.BUILD:
+            # Its tables of zeros and its fill stand elsewhere too.
+            same = [x for s in difference.of(Form.ZEROS, Form.FILL) for x in s.ranges]
+            say |= {"explains": merged((*cells, *m.canonical(same)))}
             return found("other-build", step=abs(shape.step), way="higher" if shape.step > 0 else "lower", **say)
         case Form.DATA:
             return found("board-pages", **say)
@@ -229,6 +232,38 @@ def check_blank(m: Measured) -> tuple[Finding, ...]:
             ),
         )
     return (found("all-zero", where=dump.ranges, size=dump.size),)
+
+
+_WORDS = (32, 16, 8)
+"""Bytes of a flash word: H7; H5, U5; L4, L5, G4, WB (their reference manuals)."""
+_AROUND = 64
+"""So many bytes on both sides have to be dense for an erased word to be a hole, and no table's end."""
+
+
+def check_word_hole(m: Measured) -> tuple[Finding, ...]:
+    """Is one flash word erased in the middle of a program that nothing is there to compare with?"""
+    if m.has_good or any(k.seen_bytes for k in m.known):
+        return ()
+    known = () if m.chip_assumed or m.choice.chip is None else (m.chip.flash.program_unit,)
+    for unit in known or _WORDS:
+        holes = [at for s in m.suspect.judged.segments for at in _holes(s.data, unit, s.start)]
+        if len(holes) == 1:
+            where = (AddressRange(holes[0], holes[0] + unit),)
+            return (found("one-word-erased", where=where, unit=unit, at=holes[0]),)
+    return ()
+
+
+def _holes(data: Bytes, unit: int, start: int) -> Iterator[int]:
+    """Yield the addresses of erased words with dense content on both sides."""
+    first = -start % unit
+    words = data[first : first + (data.size - first) // unit * unit].reshape(-1, unit)
+    near = _AROUND // unit
+    for i in np.flatnonzero((words == 0xFF).all(axis=1)):
+        sides = words[max(0, i - near) : i], words[i + 1 : i + 1 + near]
+        around = np.concatenate(sides).reshape(-1, 4)
+        dense = not ((around == 0xFF).all(axis=1) | (around == 0).all(axis=1)).any()
+        if dense and all(len(x) == near for x in sides):
+            yield start + first + int(i) * unit
 
 
 def _blank(dump: MemoryImage) -> bool:

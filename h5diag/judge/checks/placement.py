@@ -8,7 +8,7 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import KnownFact, Measured, content_bytes
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
-from h5diag.measure.firmware import Check
+from h5diag.measure.firmware import Action, Check
 from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange, merged, subtracted
 
@@ -21,7 +21,13 @@ def check_placement(m: Measured) -> tuple[Finding, ...]:
     stray = [
         i
         for i in m.suspect.images
-        if m.layouts and i.image.complete and not i.at_start and i.verification.hash is Check.VALID
+        if m.layouts
+        and i.image.complete
+        and not i.at_start
+        and i.verification.hash is Check.VALID
+        # A swap under way moves images through places that are no slot's start; its own state tells so.
+        and not any(b.action is Action.RESUMES for b in m.suspect.boots)
+        and not any(e.range.overlaps(i.image.range) for e in m.suspect.explained)
     ]
     out += [
         found(
@@ -61,6 +67,8 @@ def _moved_content(m: Measured) -> Finding | None:
         }
     )
     displacement, size = moved.most_common(1)[0] if moved else (0, 0)
+    if drifting := _drifting(m, size):
+        return drifting
     if size < 1024:
         return None
     pieces = [r for r in m.placement.strong if r.displacement == displacement]
@@ -73,6 +81,32 @@ def _moved_content(m: Measured) -> Finding | None:
         size=size,
         distance=abs(displacement),
         way="above" if displacement > 0 else "below",
+    )
+
+
+MANY_DISTANCES = 8
+"""A file that was put elsewhere stands off by one distance, a program that was linked anew by as many as it has parts."""
+
+
+def _drifting(m: Measured, most: int) -> Finding | None:
+    """Return a finding where pieces stand off by many distances, none of which has half of what moved."""
+    pieces = [r for r in m.placement.strong if r.displacement]
+    distances = {r.displacement for r in pieces}
+    size = sum(r.equal_bytes for r in pieces)
+    if len(distances) < MANY_DISTANCES or 2 * most >= size or size < 1024:
+        return None
+    spans = [
+        AddressRange(min(r.start for r in side), max(r.stop for r in side))
+        for side in ([r.dump_range for r in pieces], [r.reference_range for r in pieces])
+    ]
+    return found(
+        "pieces-drift",
+        where=spans[:1],
+        explains=merged(m.canonical(spans)),
+        pieces=len(pieces),
+        distances=len(distances),
+        size=size,
+        reference=m.good.board.name,
     )
 
 

@@ -122,6 +122,13 @@ def check_core(m: Measured) -> tuple[Finding, ...]:
     out: list[Finding] = []
     if core.fault("HFSR") or core.fault("CFSR"):
         out += _fault(m, core)
+    elif printed := next((log.fault for log in (m.suspect.uart, m.suspect.log) if log.fault), None):
+        # A handler that prints a fault of another kind (secure, usage), or names it in words only.
+        place = f" at 0x{printed.pc:08X}" if printed.pc is not None else ""
+        access = f"its access went to 0x{printed.address:08X}" if printed.address is not None else ""
+        names = "; ".join([*printed.meanings, *([access] if access else [])]) or "no cause named"
+        said = ", ".join(f"{k} 0x{v:08X}" for k, v in printed.registers if v)
+        out.append(found("core-in-fault", kind=printed.kind or "a fault", place=place, names=names, said=said))
     if not core.counters:
         return tuple(out)
     in_rom = [pc for pc in core.counters if _in_rom(m, pc)]

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
+import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +16,15 @@ import pytest
 
 from h5diag.case.folder import BoardTable, CaseTable
 from h5diag.case.samples import data_folder
+from h5diag.evidence.texts import LogKind
 from h5diag.judge import BoardDiagnosis
 from h5diag.judge.findings import rows
 
 from .bench import BASE, Bench, cells_led, flash, leading, listing, program, programmed, statuses
 from .test_causes import CASES, PROGRAM, pages, rebuilt
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "evidence" / "texts"))
+from bench_texts import TEXTS
 
 BOOT = "[INF] Starting bootloader\n[ERR] Unexpected value for secure flash protection\n"
 CONNECTED = "Device ID   : 0x484\nRevision ID : Rev X\nFlash size  : 2 MBytes\nVoltage     : 1.40V\n"
@@ -86,6 +94,38 @@ def test_every_key_of_a_board_changes_what_is_found(tmp_path: Path, key: str) ->
     assert seen(start(without).first()) != seen(BOARD_KEYS[key](start(with_it)).first())
 
 
+def copied(b: Bench, *names: str) -> None:
+    for name in names:
+        shutil.copy(data_folder() / name, b.folder)
+
+
+def loader(b: Bench) -> Bench:
+    copied(b, "loaders/h5-wrong-base.stldr", "loaders/logs/h5-bypassed.txt")
+    b.rest.append('[loader]\nfile = "h5-wrong-base.stldr"\nlog = "h5-bypassed.txt"')
+    return b
+
+
+def keys(b: Bench) -> Bench:
+    copied(b, "keys/sign-p256-pub.pem")
+    b.rest.append('[keys]\nverify = ["sign-p256-pub.pem"]')
+    return b
+
+
+def waiting(folder: Path) -> Bench:
+    """Return a board in whose download slot a marked image waits, and whose program stands in no slot."""
+    part = np.zeros(0x400, np.uint8)
+    part[:24] = np.frombuffer(struct.pack("<IIHHIIBBH", 0x96F3B83D, 0, 0x400, 0, 0x4000, 0, 1, 0, 0), np.uint8)
+    body = program(31, 0x4000, BASE + 0x1E400)
+    digest = hashlib.sha256(part.tobytes() + body.tobytes()).digest()
+    tlv = struct.pack("<HHHH", 0x6907, 4 + 36, 0x10, 32) + digest
+    image = np.concatenate((part, body, np.frombuffer(tlv, np.uint8)))
+    trailer = np.frombuffer(bytes.fromhex("77c295f360d2ef7f3552500f2cb67980"), np.uint8)
+    # A download that was confirmed when it was signed: ST's loader erases it, the upstream one takes it.
+    confirmed = np.frombuffer(b"\x01", np.uint8)
+    cells = flash((0, PROGRAM), (0xC4000, image), (0x164000 - 16, trailer), (0x164000 - 32, confirmed))
+    return Bench(folder).head('layout = "oemirot-2m-overwrite"').dump(cells)
+
+
 CASE_KEYS: dict[str, Callable[[Bench], Bench]] = {
     "chip": lambda b: b.head('chip = "stm32h563zg"').text("log", CONNECTED),
     "layout": lambda b: b.head('layout = "oemirot-2m-overwrite"'),
@@ -93,18 +133,72 @@ CASE_KEYS: dict[str, Callable[[Bench], Bench]] = {
     "provisioning": lambda b: b.log(programmed("app.hex", BASE, 36, ok=False)),
     "good": lambda b: b,
     "suspect": lambda b: b.text("options", listing()),
+    "boot_loader": lambda b: b.head('boot_loader = "upstream"'),
+    "boot_mode": lambda b: b.head('boot_mode = "swap-scratch"'),
+    "loader": loader,
+    "keys": keys,
 }
-ELSEWHERE = {"title", "suspects", "boot_loader", "boot_mode", "loader", "keys"}
-"""Words for a person, and what other tests change: several boards, boot rules, external loaders, keys."""
+BARE: dict[str, Callable[[Path], Bench]] = {
+    "good": lambda f: Bench(f).dump(flash((0, PROGRAM))),
+    "boot_loader": waiting,
+    "boot_mode": waiting,
+}
+"""Cases beside which a key has something to say, where the plain one is none."""
+ELSEWHERE = {"title", "suspects"}
+"""A word for a person, and several boards, which `tests/judge/test_fleet.py` and the bundled cases change."""
 
 
 @pytest.mark.parametrize("key", sorted(set(CaseTable.__struct_fields__) - ELSEWHERE))
 def test_every_key_of_a_case_changes_what_is_found(tmp_path: Path, key: str) -> None:
     without, with_it = tmp_path / "without", tmp_path / "with"
     without.mkdir(), with_it.mkdir()
-    start = (lambda f: Bench(f).dump(flash((0, PROGRAM)))) if key == "good" else plain
-    changed = CASE_KEYS[key](plain(with_it))
+    assert key in CASE_KEYS, f"{key}: no check reads it, or this test does not know it"
+    start = BARE.get(key, plain)
+    changed = CASE_KEYS[key](plain(with_it) if key == "good" else start(with_it))
     assert seen(start(without).first()) != seen(changed.first())
+
+
+DFU = "dfu-util 0.11\nFound DFU: [0483:df11] ver=0200\nDevice ID: 0x484\nFile downloaded successfully\n"
+KEY_OF = {LogKind.BOOT: "uart", LogKind.REGISTERS: "registers", LogKind.OPTIONS: "options"}
+SAYS_NOTHING = {
+    LogKind.DIFF: "two boards' values in one text: it belongs to neither",
+    LogKind.PROBE_RS: "its error says neither which chip it is nor why the port is closed",
+    LogKind.UNKNOWN: "not understood, which the answer says",
+}
+
+
+@pytest.mark.parametrize("kind", [k for k in LogKind if k not in SAYS_NOTHING])
+def test_every_kind_of_text_changes_what_is_found(tmp_path: Path, kind: LogKind) -> None:
+    texts = [t.text for t in TEXTS if t.kind == kind.value] or [DFU]
+
+    def told(folder: Path, text: str) -> set[tuple[str, str]]:
+        folder.mkdir()
+        b = plain(folder)
+        board = (b.text(KEY_OF.get(kind, "log"), text) if text else b).first()
+        return seen(board) | {("chip", board.measured.choice.text)}
+
+    assert told(tmp_path / "with", texts[-1]) != told(tmp_path / "without", "")
+
+
+@pytest.mark.parametrize("kind", SAYS_NOTHING)
+def test_a_text_that_decides_nothing_changes_no_cause(tmp_path: Path, kind: LogKind) -> None:
+    for n, text in enumerate([t.text for t in TEXTS if t.kind == kind.value] or ["hello\n"]):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        board = plain(folder).text("log", text).first()
+        assert leading(board) == ""
+        assert len(seen(board)) >= 1
+
+
+WIDE = "oemirot-2m-overwrite"
+NO_SLOTS = {"no header", "linked for the begin", "linked for the secure side"}
+
+
+def image(b: Bench) -> Bench:
+    """Add the file that the board was flashed with, where the case has none: the program of every scene."""
+    told = "\n".join(b.rest)
+    has_dump = any(line.startswith("dumps") for line in b.suspect)
+    return b if "[[images]]" in told or not has_dump else b.image("app.hex", PROGRAM)
 
 
 TRUE_EVIDENCE: dict[str, Callable[[Bench], Bench]] = {
@@ -113,6 +207,8 @@ TRUE_EVIDENCE: dict[str, Callable[[Bench], Bench]] = {
         b if any(s.startswith("log") for s in b.suspect) else b.text("log", CONNECTED.replace("1.40", "3.29"))
     ),
     "sweep": lambda b: b.text("sweep", SWEEP.replace('"disagreeing": 3', '"disagreeing": 0')),
+    "layout": lambda b: b if any("layout" in t for t in b.toml) else b.head(f'layout = "{WIDE}"'),
+    "image": image,
     "reset": lambda b: b.say("resets_since_flash = 3"),
     "authenticated": lambda b: b.say("after_da = false"),
 }
