@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from h5diag.case import Case
-from h5diag.case.intake import BoardFiles, Evidence, Sorted
+from h5diag.case.intake import BoardFiles, Evidence, Missing, Sorted
 from h5diag.show.answers import View
 from h5diag.show.sheet import Sheet, Table, bullets, section, sheet, table
 from h5diag.text import count_text
@@ -75,14 +76,29 @@ def _sorted_sheet(found: Sorted) -> Sheet:
         section("For the whole case", _files(found.rest)),
         section("Not used", _files(found.unused)),
         section("Remarks", bullets(found.remarks)),
-        section(
-            "Missing, and what it would decide",
-            bullets(
-                f"{m.what}{f' ({m.board})' if m.board else ''}. Decides: {m.decides}. How: {m.how}"
-                for m in found.missing
-            ),
-        ),
+        section("Missing, and what it would decide", bullets(_telling(found)), _rest(found)),
     )
+
+
+MOST_MISSING = 3
+
+
+def _ranked(found: Sorted) -> list[Missing]:
+    return sorted(found.missing, key=lambda m: m.rank)
+
+
+def _telling(found: Sorted) -> Iterable[str]:
+    """Yield what is missing and would decide most."""
+    for m in _ranked(found)[:MOST_MISSING]:
+        if m.rank < 9:
+            yield f"{m.what}{f' ({m.board})' if m.board else ''}. Decides: {m.decides}. How: {m.how}"
+
+
+def _rest(found: Sorted) -> str | None:
+    """Return the rest in a sentence: nothing that a verdict waits for."""
+    told = sum(m.rank < 9 for m in _ranked(found)[:MOST_MISSING])
+    names = list(dict.fromkeys(m.what for m in _ranked(found)[told:]))
+    return f"Would help besides: {'; '.join(names)}." if names else None
 
 
 def _files(files: tuple[Evidence, ...]) -> Table:

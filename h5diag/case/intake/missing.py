@@ -11,12 +11,13 @@ _CONNECT = "STM32_Programmer_CLI -c port=SWD mode=HOTPLUG ap=1"
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """A piece of evidence that is not there. `board` is empty when it belongs to no board."""
+    """A piece of evidence that is not there. `board` is empty when it belongs to no board; `rank` 0 tells the most."""
 
     what: str
     board: str
     decides: str
     how: str
+    rank: int = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +113,22 @@ def missing_of_board(name: str, has: Has, *, good: bool) -> tuple[Missing, ...]:
     """Return what is missing of one board, the most telling first."""
     side = "good" if good else "suspect"
     rows = [row for lacks, *row in _OF_BOARDS if lacks(has, good)]
-    return tuple(Missing(what.format(side=side), name, decides, how.format(side=side)) for what, decides, how in rows)
+    return tuple(
+        Missing(what.format(side=side), name, decides, how.format(side=side), _rank(what, good=good))
+        for what, decides, how in rows
+    )
+
+
+_RANKS = ("a dump of the suspect", "the files that were", "the option listing", "a dump of a board", "the flash layout")
+"""What decides most, by how it is called; of a good board only its dump is worth asking for first."""
+
+
+def _rank(what: str, *, good: bool) -> int:
+    rank = next((n for n, begin in enumerate(_RANKS) if what.startswith(begin)), 9)
+    return 9 if good and not what.startswith("a dump") else rank
 
 
 def missing_of_case(**there: bool) -> tuple[Missing, ...]:
     """Return what is missing of the case as a whole: ``layout``, ``images``, ``provisioning``, ``flashtest``."""
     rows = [row for kind, row in _OF_CASES.items() if not there[kind]]
-    return tuple(Missing(what, "", decides, how) for what, decides, how in rows)
+    return tuple(Missing(what, "", decides, how, _rank(what, good=False)) for what, decides, how in rows)

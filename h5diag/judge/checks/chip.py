@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from h5diag.case.case import Board
 from h5diag.case.records import Identity
 from h5diag.chip import EccKind, ProductState
 from h5diag.evidence.texts import parse_registers
+from h5diag.judge.checks.options import LEAST_FIELDS, torn_values
 from h5diag.judge.checks.printed import spoken
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import BoardFacts, Measured
@@ -203,7 +203,7 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
         "what": state.what,
     }
     values = [f.value for f in m.suspect.log.listing.fields]
-    torn = len(values) >= 6 and (torn_values(values) or not any(values))
+    torn = len(values) >= LEAST_FIELDS and (torn_values(values) or not any(values))
     if torn:
         pass  # what torn option bytes say of the state is told with them
     elif state.debug == "none" and not state.hint:
@@ -226,11 +226,6 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
     if refused and not torn and not m.suspect.dump.size and not _silent(m) and not _unread(m):
         out.append(found("port-refused", text=refused[0].text, meaning=refused[0].meaning))
     return tuple(out)
-
-
-def torn_values(values: Sequence[int]) -> bool:
-    """Tell whether option values are all ones, as erased option bytes read."""
-    return all(v and v & (v + 1) == 0 for v in values) and any(v >= 0xFF for v in values)
 
 
 def out_has(findings: list[Finding], id: str) -> bool:

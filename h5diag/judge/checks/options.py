@@ -12,11 +12,22 @@ from h5diag.measure.loader.lint import Answer
 from h5diag.measure.options import Agreement, Extent, OptionCheck, Weight, check_options, compare_options
 from h5diag.memory import AddressRange, Segment, merged, subtracted
 
+LEAST_FIELDS = 6
+"""Fewer fields than this may all be ones, or zeros, as they should."""
+
+
+def torn_values(values: Sequence[int]) -> bool:
+    """Tell whether option values are all ones, as erased option bytes read."""
+    return all(v and v & (v + 1) == 0 for v in values) and any(v >= 0xFF for v in values)
+
 
 def check_provisioned_options(m: Measured) -> tuple[Finding, ...]:
     """Are the option bytes those that the boot loader demands?"""
     if not m.layouts or not m.suspect.options.settings:
         return ()
+    values = [f.value for f in m.suspect.log.listing.fields]
+    if len(values) >= LEAST_FIELDS and (torn_values(values) or not any(values)):
+        return ()  # values that nobody set are told as that, and not option by option
     results = [c for c in check_options(m.suspect.options, m.layouts[0]) if c.name != m.chip.state_option]
     wrong = [c for c in results if c.agreement is Agreement.DIFFERS]
     older = [c for c in results if c.agreement is Agreement.OLDER_PACKAGE]

@@ -10,7 +10,6 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import BoardFacts, Measured
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
-from h5diag.measure.options import Extent
 from h5diag.measure.repeats import ReadPattern
 from h5diag.measure.shapes import Form, runs
 from h5diag.memory import Access, AddressRange, merged
@@ -252,9 +251,8 @@ def _shows(facts: BoardFacts, m: Measured) -> bool:
 
 
 def _masks_nothing(facts: BoardFacts) -> bool:
-    """Tell whether a board's own option bytes say that it hides nothing: TrustZone off, and no hide protection."""
-    options = facts.options
-    return options.chip.trustzone and options.trustzone is False and options.extent("hidden") is not Extent.SET
+    """Tell whether a board's own option bytes say that TrustZone is off: then every reader is shown the same."""
+    return facts.options.chip.trustzone and facts.options.trustzone is False
 
 
 def _blank_sectors(m: Measured) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from h5diag.case.records import CoreState
-from h5diag.judge.checks.chip import registers, torn_values
+from h5diag.judge.checks.chip import registers
+from h5diag.judge.checks.options import LEAST_FIELDS, torn_values
 from h5diag.judge.checks.placement import exchanged_regions
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
@@ -225,7 +226,7 @@ def check_torn_options(m: Measured) -> tuple[Finding, ...]:
     """Are the option bytes at values that nobody sets?"""
     fields = m.suspect.log.listing.fields
     values = [f.value for f in fields]
-    if len(values) < 6:
+    if len(values) < LEAST_FIELDS:
         return ()
     if torn_values(values):
         rdp = next((f for f in fields if f.name.upper() in ("RDP", "PRODUCT_STATE")), None)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from h5diag.chip import Chip
-from h5diag.layout import Layout, Role
+from h5diag.layout import Layout, Loader, Role
 from h5diag.measure.options.meaning import value_meaning
 from h5diag.measure.options.settings import Belief, Extent, OptionBytes
 from h5diag.memory import AddressRange
@@ -79,9 +79,10 @@ def expectations(layout: Layout) -> tuple[Expectation, ...]:
 def check_options(options: OptionBytes, layout: Layout) -> tuple[OptionCheck, ...]:
     """Compare a board with what the boot loader of `layout` expects; those that differ come first.
 
-    A board of another family than the layout's is not compared: the result is empty.
+    Only ST's own boot code checks option bytes at its start: for another loader, and for a board of another family
+    than the layout's, the result is empty.
     """
-    if options.chip.family != layout.chip.family:
+    if options.chip.family != layout.chip.family or layout.loader is Loader.UPSTREAM:
         return ()
     out = [_check(options, e) for e in expectations(layout) if _has(options.chip, e.name)]
     out += _second_bank(options)

@@ -6,7 +6,7 @@ import argparse
 import re
 from collections import Counter, defaultdict
 
-from .kinds import KINDS
+from .more_kinds import KINDS
 from .score import Answer, judge
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from .kinds import KINDS, Item, Scene
+from .kinds import Item, Scene
+from .more_kinds import KINDS
 from .papers import gui, hex_file
 
 _NAMES = {
@@ -27,6 +28,7 @@ _NAMES = {
     "suspect-uart": ("uart", "putty", "teraterm", "console", "serial"),
     "suspect-core": ("info",),
     "suspect-flashtest": ("flashtest",),
+    "suspect-sweep": ("sweep",),
     "suspect-registers": ("regs", "registers"),
     "layout": ("layout",),
 }
@@ -71,7 +73,7 @@ def hand_in(scene: Scene, folder: Path, seed: int) -> list[str]:
 
 
 def _form(item: Item, stem: str, rng: random.Random) -> tuple[bytes | tuple[str, bytes], str]:
-    if item.role.endswith(("flashtest", "core")):
+    if item.role.endswith(("flashtest", "core", "sweep")):
         return item.data, ".json"
     if item.base is None:
         text = item.data.decode()

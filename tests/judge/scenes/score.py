@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import re
 import tempfile
 from dataclasses import dataclass, field
@@ -12,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from h5diag.app.cli import main
+from h5diag.case import load_case
+from h5diag.errors import H5DiagError
+from h5diag.judge import diagnose
+from h5diag.show import answers
 
 from .evidence import hand_in, make_scene
 from .kinds import CELLS, HARMLESS, NONE
@@ -74,11 +77,12 @@ def judge(name: str, seed: int) -> Answer:
         status, _, error = run("case", str(loose), "--out", str(case), *args)
         if status:
             return Answer(name, seed, "miss", NONE, "", [f"case ends with {status}: {error.strip()[-160:]}"])
-        status, text, error = run("diagnose", str(case))
-        status2, document_text, _ = run("diagnose", str(case), "--json")
-        if status or status2:
-            return Answer(name, seed, "miss", NONE, "", [f"diagnose ends with {status}: {error.strip()[-160:]}"])
-    document = json.loads(document_text)
+        # One diagnosis gives both what a person reads and what a program reads, as the command line does.
+        try:
+            diagnosis = diagnose(load_case(case))
+        except H5DiagError as fault:
+            return Answer(name, seed, "miss", NONE, "", [f"diagnose ends with: {str(fault)[-160:]}"])
+        text, document = answers.text(diagnosis), answers.document(diagnosis)
     lead, verdict = leading(document, scene.first), document["verdict"]
     states = {h["id"]: h["status"] for h in document["hypotheses"]}
     astray = [f"{lead} leads"] if lead in scene.wrong else []

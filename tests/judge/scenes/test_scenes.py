@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from .evidence import make_scene
-from .kinds import KINDS
+from .more_kinds import KINDS
 from .score import Answer, judge
 
 SEED = 0

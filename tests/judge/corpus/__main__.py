@@ -1,5 +1,0 @@
-"""``python -m corpus``."""
-
-from corpus.generate import main
-
-main()
