@@ -12,12 +12,16 @@ from h5diag.measure.firmware import Action, Check
 from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange, merged, subtracted
 
+_LINKED_ELSEWHERE = ("vectors-point-elsewhere", "linked-for-the-other-side")
+
 
 def check_placement(m: Measured) -> tuple[Finding, ...]:
     """Does a whole file, or a whole boot-loader image, stand where it does not belong?"""
     out = [f for k in m.known for f in _file(m, k)]
     if any(f.id in ("file-misplaced", "file-in-another-slot") for f in out):
         return tuple(out)
+    if any(f.id in _LINKED_ELSEWHERE for f in out):
+        out = [f for f in out if f.id != "vectors-in-place"]  # that a boot loader is right says nothing of the other
     stray = [
         i
         for i in m.suspect.images
