@@ -209,10 +209,8 @@ def compare(
 
     Parameters
     ----------
-    good, suspect
-        A dump of a board that works, or the image that should be there; the dump in question.
-    layout, chip, base, reference_base
-        As for `locate`.
+    good, suspect, layout, chip, base, reference_base
+        A dump of a board that works, or the image that should be there; the dump in question; as for `locate`.
     options_good, options_suspect
         Option listings (a path or the text): they tell what a reader was not shown.
     access_good, access
@@ -229,24 +227,27 @@ def compare(
     def read_by(image: MemoryImage, how: str | Access | None) -> MemoryImage:
         return image.with_origin(replace(image.origin, access=Access(how))) if how else image
 
-    def hidden(image: MemoryImage, listing: str | os.PathLike[str] | None) -> tuple[AddressRange, ...]:
+    def hidden(image: MemoryImage, listing: str | os.PathLike[str] | None) -> tuple[tuple[AddressRange, ...], str]:
+        how = image.origin.access
         if listing is not None:
-            options, how = _listed(listing, known), image.origin.access
+            options = _listed(listing, known)
             if how is not Access.UNKNOWN:
-                return hidden_ranges(options, how, known)
+                return hidden_ranges(options, how, known), f"option bytes; read {how.value}"
             # How it was read is not known, but zeros throughout just what one of the readers is not shown tell it.
-            blind = (masked_ranges(image, hidden_ranges(options, r, known), known) for r in _READERS)
-            return next((found for found in blind if found), ())
-        # The sidecar's access alone is evidence too: whole sectors of zeros are what a non-secure reader gets.
-        return (known.flash_range,) if image.origin.access is Access.NONSECURE else ()
+            for reader in _READERS:
+                if blind := masked_ranges(image, hidden_ranges(options, reader, known), known):
+                    return blind, f"option bytes: just what a {reader.value} reader is not shown"
+        elif how is Access.NONSECURE:  # the sidecar's access alone is evidence too: it gets whole sectors of zeros
+            return (known.flash_range,), "whole sectors, read nonsecure"
+        return (), ""
 
     a, b = read_by(a, access_good), read_by(b, access)
     # What the good board's reader was not shown can be compared with nothing.
-    blind = masked_ranges(a, hidden(a, options_good), known)
+    blind = masked_ranges(a, hidden(a, options_good)[0], known)
     a = without(a, blind, known.flash.secure_base - known.flash.base)
-    return replace(
-        held_against(a, b, known, masks=hidden(b, options_suspect)), choice=about.choice, layout=about.layout
-    )
+    masks, why = hidden(b, options_suspect)
+    found = held_against(a, b, known, masks=masks)
+    return replace(found, choice=about.choice, layout=about.layout, mask_evidence=why)
 
 
 _READERS = (Access.NONSECURE, Access.SECURE)
@@ -289,6 +290,7 @@ def examine(
     base: int | None = None,
     loader: str | None = None,
     boot_mode: str | None = None,
+    boot_log: str | os.PathLike[str] | None = None,
     verify_keys: Iterable[str | os.PathLike[str]] = (),
     decrypt_keys: Iterable[str | os.PathLike[str]] = (),
     builds: Iterable[Memory] = (),
@@ -304,22 +306,21 @@ def examine(
     ----------
     memory
         A dump, or an image file.
-    layout
-        Names the slots; without it no slot is judged and no boot is played.
-    chip, base
-        As for `locate`.
-    loader, boot_mode
+    layout, chip, base
+        As for `locate`; without a layout no slot is judged and no boot is played.
+    loader, boot_mode, boot_log
         ``st`` or ``upstream``; ``overwrite swap-scratch swap-move swap-offset direct-xip ...``: told by layout and
-        content when left out.
+        content when left out, and by what the boot loader printed.
     verify_keys, decrypt_keys
         Key files: public ones that may have signed, private ones for encrypted bodies (read, kept nowhere).
-    builds
-        What should be in there; ELF files name sections and symbols. `build_base` is the address of a binary.
+    builds, build_base
+        What should be in there (ELF files name sections and symbols), and the address of a binary.
     flashed, boot, updates, package
         Files that were programmed, the boot loader's binary, downloads written later, and the version of the
         vendor's package: they tell at which stage of its life the board is.
     """
     from h5diag.evidence.keys import load_decrypt_keys, load_verify_keys
+    from h5diag.evidence.texts import parse_log
     from h5diag.layout import Loader, Mode
     from h5diag.measure.firmware import BIG_ENDIAN_MAGIC, examine_firmware, find_images, recognise_stage
 
@@ -345,6 +346,7 @@ def examine(
         layout=slots,
         loader=Loader(loader) if loader else None,
         mode=Mode(boot_mode) if boot_mode else None,
+        log=parse_log(text_of(boot_log)).boot if boot_log else None,
         verify_keys=[key for k in verify_keys for key in load_verify_keys(path_of(k))],
         decrypt_keys=opening,
         builds=[_build(b, build_base) for b in builds],
@@ -359,7 +361,7 @@ def examine(
             boot=read_memory(boot, base=start) if boot is not None else None,
             updates=[read_memory(u, base=build_base) for u in updates],
             decrypt_keys=opening,
-            loader=found.boot.choice.rules.loader if found.boot else Loader.ST,
+            rules=found.boot.choice.rules if found.boot else None,
             package=package,
         )
     return replace(found, stage=stage, choice=about.choice, remarks=tuple(remarks))

@@ -29,6 +29,9 @@ from h5diag.measure.firmware import (
     read_elf_map,
     recognise_stage,
 )
+from h5diag.measure.firmware.image import HeaderMagic
+from h5diag.measure.firmware.swap import Rules
+from h5diag.measure.firmware.trailer import CLASSIC_MAGIC
 from h5diag.measure.loader.elf import read_loader
 from h5diag.measure.loader.lint import Answer, LoaderSign, loader_bypassed, loader_mislinked
 from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
@@ -68,6 +71,8 @@ class BoardFacts:
         How many of its dumps hold other content than the first, and so are no reads of the same moment.
     boots, explained
         What the next boot does, image by image, and the ranges that the boot loader's own work explains.
+    rules
+        Whose boot loader's rules were taken; None without a layout or a dump.
     """
 
     board: Board
@@ -83,6 +88,7 @@ class BoardFacts:
     unlike: int = 0
     boots: tuple[NextBoot, ...] = ()
     explained: tuple[Explained, ...] = ()
+    rules: Rules | None = None
 
     @property
     def trusted(self) -> MemoryImage:
@@ -341,7 +347,7 @@ def likely_layout(case: Case, chip: Chip, logs: Sequence[Log], *, any_size: bool
     ends: set[int] = set()
     for dump in (d.image for b in (*case.suspects, case.good) for d in b.dumps):
         starts |= header_places(dump, chip)
-        ends |= {at + len(_TRAILER_MAGIC) for at in places_of(_TRAILER_MAGIC, dump, chip)}
+        ends |= {at + len(CLASSIC_MAGIC) for at in places_of(CLASSIC_MAGIC, dump, chip)}
     written = {chip.canonical(w.address) for log in logs for w in log.programming.writes if w.address > 0}
     best: tuple[int, int] = (0, 0)
     found: Layout | None = None
@@ -363,11 +369,6 @@ def likely_layout(case: Case, chip: Chip, logs: Sequence[Log], *, any_size: bool
     return found
 
 
-_HEADER_MAGIC = bytes.fromhex("3db8f396")
-"""MCUboot's image header begins so (0x96F3B83D)."""
-_TRAILER_MAGIC = bytes.fromhex("77c295f360d2ef7f3552500f2cb67980")
-
-
 def places_of(word: bytes, dump: MemoryImage, chip: Chip) -> set[int]:
     """Return the canonical addresses at which a word stands, the first 64 of each stretch."""
     out = set()
@@ -383,7 +384,7 @@ def places_of(word: bytes, dump: MemoryImage, chip: Chip) -> set[int]:
 
 def header_places(dump: MemoryImage, chip: Chip) -> set[int]:
     """Return the canonical addresses at which an image header of MCUboot may stand."""
-    return {at for at in places_of(_HEADER_MAGIC, dump, chip) if at % 0x100 == 0}
+    return {at for at in places_of(HeaderMagic.MCUBOOT.value.to_bytes(4, "little"), dump, chip) if at % 0x100 == 0}
 
 
 def _layout(case: Case, chip: Chip | None) -> Layout:
@@ -460,6 +461,7 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
     slots: tuple[SlotState, ...] = ()
     boots: tuple[NextBoot, ...] = ()
     explained: tuple[Explained, ...] = ()
+    rules: Rules | None = None
     if dump.size:
         verify = [k for p in case.verify_keys for k in load_verify_keys(p)]
         decrypt = [k for p in case.decrypt_keys for k in load_decrypt_keys(p)]
@@ -471,13 +473,28 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
                 layout,
                 loader=Loader(case.boot_loader) if case.boot_loader else None,
                 mode=Mode(case.boot_mode) if case.boot_mode else None,
+                log=uart.boot,
                 verify_keys=verify,
                 decrypt_keys=decrypt,
                 examined=images,
             )
             slots, boots, explained = states.slots, states.next_boot, states.explained
+            rules = states.choice.rules
     return BoardFacts(
-        board, dump, options, log, uart, compare_reads(reads), hidden, masked, images, slots, unlike, boots, explained
+        board,
+        dump,
+        options,
+        log,
+        uart,
+        compare_reads(reads),
+        hidden,
+        masked,
+        images,
+        slots,
+        unlike,
+        boots,
+        explained,
+        rules,
     )
 
 
@@ -555,9 +572,10 @@ def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardFacts) -> tup
     files = [i.image for i in case.images if i.image.origin.kind != "elf"]
     if not layouts or not files or not suspect.dump.size:
         return ()
-    keys = [k for p in case.decrypt_keys for k in load_decrypt_keys(p)]
+    keys, package = [k for p in case.decrypt_keys for k in load_decrypt_keys(p)], case.package or ""
     try:
-        return (recognise_stage(suspect.judged, layouts[0], files, decrypt_keys=keys, package=case.package or ""),)
+        dump, layout = suspect.judged, layouts[0]
+        return (recognise_stage(dump, layout, files, decrypt_keys=keys, rules=suspect.rules, package=package),)
     except InputError:
         return ()  # a file that is no slot's: the placement check says so
 

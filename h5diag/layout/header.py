@@ -39,7 +39,7 @@ _MODES = (
 """The macros that the boot loader itself is compiled with, in the order in which they count."""
 
 
-_ST_ONLY = {"MCUBOOT_APP_IMAGE_NUMBER", "MCUBOOT_S_DATA_IMAGE_NUMBER", "MCUBOOT_USE_HASH_REF"}
+_ST_ONLY = {"MCUBOOT_S_DATA_IMAGE_NUMBER", "MCUBOOT_USE_HASH_REF"}
 """Macros of the headers that come with ST's own boot loader, which TF-M's do not have."""
 
 _ST_UNLESS_TFM = {"FLASH_AREA_BEGIN_OFFSET", "MCUBOOT_EXT_LOADER", "MCUBOOT_PRIMARY_ONLY"}

@@ -167,6 +167,8 @@ class Comparison(Answer):
         The chip and how it is known; None when nobody asked.
     layout
         Names the slots of the areas; None when there is none.
+    mask_evidence
+        What shows that masked areas are masked; empty when nobody asked.
     """
 
     areas: Sequence[Area]
@@ -175,6 +177,7 @@ class Comparison(Answer):
     units: WrongUnits = WrongUnits()
     choice: ChipChoice | None = field(default=None, compare=False)
     layout: Layout | None = field(default=None, compare=False)
+    mask_evidence: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "areas", Areas.of(self.areas))

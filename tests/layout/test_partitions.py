@@ -303,6 +303,7 @@ def test_a_download_slot_behind_the_flash_that_the_header_names_is_left_out_and_
         ("#define TFM_NV_COUNTERS_SIZE 16\n#define MCUBOOT_EXT_LOADER\n#define DEV TFM_Driver_FLASH0\n", Loader.ST),
         ("#if defined(TFM_COMPATIBILITY)\n#endif\n#define MCUBOOT_USE_HASH_REF\n", Loader.ST),
         ("#define TFM_NV_COUNTERS_SIZE 16\n", None),
+        ("#define MCUBOOT_SWAP_USING_MOVE\n#define MCUBOOT_APP_IMAGE_NUMBER 1\n", None),
     ],
 )
 def test_whose_boot_loader_a_header_is_for(macros, loader):

@@ -35,6 +35,7 @@ def _arguments(parser: ArgumentParser) -> None:
         choices=BOOT_MODES,
         help=f"how it installs: {', '.join(BOOT_MODES)} (default: the layout's)",
     )
+    parser.add_argument("--boot-log", metavar="FILE", help="what the boot loader printed: may tell whose and how")
     parser.add_argument(
         "--build",
         metavar="FILE",
@@ -76,6 +77,7 @@ def _run(options: Namespace) -> Result:
         base=options.base,
         loader=options.loader,
         boot_mode=options.boot_mode,
+        boot_log=options.boot_log,
         verify_keys=options.verify_key,
         decrypt_keys=options.decrypt_key,
         builds=options.build,

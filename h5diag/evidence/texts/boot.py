@@ -30,7 +30,8 @@ _MARKS = re.compile(
     r"starting bootloader|booting mcuboot|mcuboot:|\[sboot\]|\[fwimg\]|image index: |swap type: |boot source: |"
     r"bootable image|slot is not valid|unexpected value for |wrong obk|secure image init|booting tf-m|oemirot.{0,20}boot|"
     r"magic=\w{3,5}, ?swap_type|jumping to (?:the first image|bootloader)|double ecc error detected|starting bl2|"
-    r"tamper event active|image magic 0x|no valid fw found|secure boot and secure firmware update"
+    r"tamper event active|image magic 0x|no valid fw found|secure boot and secure firmware update|"
+    r"ram loading to 0x|image \d{1,2} loaded from the "
 )
 """Words that only a boot loader prints; a text with none of them is no boot log."""
 
@@ -43,6 +44,34 @@ _NAMES = (
         ("mcuboot", "swap type", "image index", "boot source", "magic=", "slot is not valid", "bootable image"),
     ),
 )
+_TELLING = tuple(
+    (re.compile(pattern), whose, mode)
+    for pattern, whose, mode in (
+        # BOOT_LOG_* of boot/bootutil/src in ST's fork and upstream, "%" as it stands in their binaries.
+        (r"starting validation of primary slot", "st", ""),
+        (r"wrong obk hdpl1", "st", ""),
+        (r"\[sboot\] ", "st", ""),
+        (r"image index: (?:%|\d)", "upstream", ""),
+        (r"booting mcuboot", "upstream", ""),
+        (r"starting swap using scratch", "upstream", "swap-scratch"),
+        (r"starting swap using move", "upstream", "swap-move"),
+        (r"starting swap using offset", "upstream", "swap-offset"),
+        (r"image (?:%d|\d+) ram loading to 0x", "upstream", "ram-load"),
+        (r"image (?:%d|\d+) loaded from the ", "upstream", "direct-xip"),
+    )
+)
+"""What only ST's or only upstream's MCUboot prints, and what only one way of installing prints; the first that holds."""
+
+
+def telling_words(text: str) -> tuple[str, str]:
+    """Return whose MCUboot prints this and how it installs, in the words of case.toml; empty where nothing tells.
+
+    `text` is what it printed or the strings of its binary, in lower case.
+    """
+    found = [(whose, mode) for pattern, whose, mode in _TELLING if pattern.search(text)]
+    return next((w for w, _ in found), ""), next((m for _, m in found if m), "")
+
+
 _VERSION = re.compile(r"booting (?:mcuboot|tf-m) v?([\w.+\-]{1,40})")
 
 
@@ -109,6 +138,8 @@ class BootLog:
         How often it started.
     complaints
         Every line that is an error or a warning, by its own mark or by what it means, understood or not.
+    whose, mode
+        Whose MCUboot it is and how it installs, in the words of case.toml; empty when no line tells.
     """
 
     loader: str = ""
@@ -117,6 +148,8 @@ class BootLog:
     ended: str = ""
     starts: int = 0
     complaints: tuple[BootEvent, ...] = ()
+    whose: str = ""
+    mode: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.loader)
@@ -183,7 +216,8 @@ def parse_boot_log(lines: Iterable[Line]) -> BootLog:
         version = v[1] if (v := _VERSION.search(text)) else version
     low = " ".join(e.text.lower() for e in events) + " ".join(line.low for line in taken[:200])
     loader = next((name for name, words in _NAMES if any(w in low for w in words)), "boot loader")
-    return BootLog(loader, version, tuple(events), ended, starts, tuple(complaints))
+    told = telling_words("\n".join(line.low for line in taken[:5000]))
+    return BootLog(loader, version, tuple(events), ended, starts, tuple(complaints), *told)
 
 
 class _Named(dict[str, str]):

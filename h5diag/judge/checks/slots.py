@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import BoardFacts, Measured, header_places
-from h5diag.layout import ExplanationKind, Role, Slot
+from h5diag.layout import ExplanationKind, Loader, Role, Slot
 from h5diag.measure.firmware import Action, Magic, SlotState, Stage, State
 
 ON_LAYOUT = frozenset(
@@ -119,7 +119,8 @@ def _half_seen(m: Measured, s: SlotState) -> bool:
     """Tell whether a download can be told from its header and its trailer, its middle being in doubt."""
     return (
         bool(s.content.at_start)
-        and s.content.trailer.magic is Magic.CLASSIC
+        and m.suspect.rules is not None
+        and m.suspect.rules.accepts(s.content.trailer)
         and any(m.canonical([r])[0].overlaps(s.slot.range) for r in m.suspect.reads.ranges)
     )
 
@@ -145,7 +146,7 @@ def _waiting(m: Measured, waiting: list[tuple[SlotState, SlotState | None]]) -> 
         masked = p is not None and any(p.slot.range.overlaps(r) for r in m.suspect.masked)
         hidden |= masked
         pending |= s.state is State.INSTALL_PENDING
-        marked = "marked for installation" if s.state is State.INSTALL_PENDING else f"but {_unmarked(s)}"
+        marked = "marked for installation" if s.state is State.INSTALL_PENDING else f"but {_unmarked(m, s)}"
         target = (
             f"its primary slot at 0x{p.slot.range.start:08X} {_primary_text(p, masked)}" if p else "no primary slot"
         )
@@ -175,10 +176,12 @@ def _waiting(m: Measured, waiting: list[tuple[SlotState, SlotState | None]]) -> 
     )
 
 
-def _unmarked(s: SlotState) -> str:
+def _unmarked(m: Measured, s: SlotState) -> str:
     magic = s.content.trailer.magic
-    if magic is Magic.ALIGNED:
-        return "its trailer magic is the newer one that ST's boot loader refuses"
+    if magic in (Magic.ALIGNED, Magic.CLASSIC):
+        st = m.suspect.rules is not None and m.suspect.rules.loader is Loader.ST
+        kind = "newer" if magic is Magic.ALIGNED else "classic"
+        return f"its trailer magic is the {kind} one that {'ST' if st else 'upstream'}'s boot loader refuses"
     if magic is Magic.UNSET:
         return "without the trailer magic (0xFF there), so that the boot loader passes it over"
     return "with other bytes where the trailer magic belongs, so that the boot loader passes it over"

@@ -10,13 +10,13 @@ from h5diag.judge.preflight.inventory import Item, end_of_file, image_bytes
 from h5diag.judge.preflight.rows import FAIL, PASS, UNKNOWN, WARN, Download, Row, Scene
 from h5diag.layout import Layout, Role, Security, Slot
 from h5diag.measure.firmware import BootImage, Check, TlvType, Verification, dependencies, verify_image
-from h5diag.measure.firmware.image import ENCRYPTION_TYPES
+from h5diag.measure.firmware.image import ENCRYPTION_TYPES, HeaderMagic
 from h5diag.measure.firmware.trailer import Magic, parse_magic
 from h5diag.measure.firmware.verify import unwrap_image_key
 from h5diag.memory import AddressRange
 
 SECTOR = 0x2000
-MCUBOOT, STIROT_CODE, STIROT_DATA = 0x96F3B83D, 0x73AB1024, 0x55F7394E
+MCUBOOT, STIROT_CODE, STIROT_DATA = (m.value for m in HeaderMagic)
 _TRAILER = 16
 
 

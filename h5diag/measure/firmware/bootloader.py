@@ -10,7 +10,8 @@ valid (MCUBOOT_BOOTSTRAP); ST leaves a slot alone whose header is no MCUboot hea
 image and trailer of a download (in overwrite mode up to the magic, so that a set image_ok is refused) and erases the
 whole download slot after an installation, upstream its first and its last sector.
 
-Not followed: downgrade prevention, the stored security counter, ROM-fixed addresses in direct-XIP, hooks.
+Not followed: downgrade prevention, the stored security counter, ROM-fixed addresses in direct-XIP, which RAM there is
+to load to, hooks.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ from h5diag.measure.firmware.swap import (
 )
 from h5diag.measure.firmware.verify import Check
 
+_MAGIC = HeaderMagic.MCUBOOT.value.to_bytes(4, "little")
 _COMPRESSED = Flag.COMPRESSED_LZMA1 | Flag.COMPRESSED_LZMA2
 
 
@@ -178,15 +180,17 @@ class BootLoader:
 
     # Images and whether they are valid
 
-    def _header(self, area: Area, offset: int = 0) -> Header | None:
+    def _header(self, area: Area, offset: int = 0, *, any_magic: bool = False) -> Header | None:
+        """Ref: boot_read_image_header, which keeps what it read; dependencies are looked up without the magic."""
+        data = area.data[offset : offset + 32].tobytes()
         try:
-            header = parse_header(area.data[offset : offset + 32].tobytes())
+            header = parse_header(_MAGIC + data[4:] if any_magic else data)
         except InputError:
             return None
         return header if header.magic is HeaderMagic.MCUBOOT else None
 
-    def _tlvs(self, area: Area, offset: int = 0) -> Tlvs | None:
-        header = self._header(area, offset)
+    def _tlvs(self, area: Area, offset: int = 0, *, any_magic: bool = False) -> Tlvs | None:
+        header = self._header(area, offset, any_magic=any_magic)
         try:
             return parse_tlvs(memoryview(area.data[offset:]), header) if header else None  # type: ignore[arg-type]
         except InputError:
@@ -350,12 +354,8 @@ class BootLoader:
             return True
         if status.fresh:
             return self._header(image.primary) is not None
-        last, up, i, state = (
-            sectors_to_swap(self._swap_size(image), self.rules.sector),
-            self.rules.sector,
-            status.index,
-            status.state,
-        )
+        last, up = sectors_to_swap(self._swap_size(image), self.rules.sector), self.rules.sector
+        i, state = status.index, status.state
         first, second = (image.primary, 0), (image.secondary, 0)
         if mode is Mode.SWAP_MOVE:
             if not status.swapping:
@@ -380,7 +380,7 @@ class BootLoader:
         """Drop every update when one wish is not met. Ref: loader.c boot_verify_dependencies."""
         for image in self.images:
             new = image.type in UPGRADES
-            tlvs = self._tlvs(*((image.secondary, image.download_offset) if new else (image.primary, 0)))
+            tlvs = self._tlvs(*self._wanted(image), any_magic=True)
             if tlvs is None:
                 return self._drop_updates(f"the image beside it (image {image.number}) is not valid")
             for wish in dependencies(tlvs):
@@ -389,13 +389,15 @@ class BootLoader:
                     return self._drop_updates(f"image {wish.image}, which it needs, is not there")
                 if other is None:
                     continue
-                place = (other.secondary, other.download_offset) if other.type in UPGRADES else (other.primary, 0)
-                have = self._header(*place)
+                have = self._header(*self._wanted(other), any_magic=True)
                 if have is None or have.version.compared < wish.version.compared:
                     who = "it" if new else f"image {image.number}"
                     what = f"which has {have.version}" if have else "which is not there"
                     return self._drop_updates(f"{who} needs version {wish.version} of image {other.number}, {what}")
         return None
+
+    def _wanted(self, image: _Image) -> tuple[Area, int]:
+        return (image.secondary, image.download_offset) if image.type in UPGRADES else (image.primary, 0)
 
     def _drop_updates(self, why: str) -> None:
         for image in self.images:
@@ -421,11 +423,9 @@ class BootLoader:
             if self.rules.loader is Loader.ST and not self._valid(image, image.primary):
                 self._copy(image)
             else:
-                sizes = [self._image_size(image.primary)]
-                sizes.append(self._image_size(image.secondary, image.download_offset))
-                fits = self._fits(image, max(sizes))
-                if fits:
-                    self._swap(image, SwapStatus(type=image.type), max(sizes))
+                size = max(self._image_size(image.primary), self._image_size(image.secondary, image.download_offset))
+                if self._fits(image, size):
+                    self._swap(image, SwapStatus(type=image.type), size)
                 else:
                     image.action, image.refused = Action.UNKNOWN, "the primary slot has no sector free to swap with"
             self._close(image, image.type)
@@ -495,7 +495,8 @@ class BootLoader:
                         image.active = area
                     else:
                         slots.remove(area)
-            unmet = next((i for i in self.images if not self._met(i)), None)
+            # A boot loader of one image is built without dependencies.
+            unmet = next((i for i in self.images if self.count > 1 and not self._met(i)), None)
             if unmet is None:
                 return True
             usable[unmet.index].remove(unmet.active)  # type: ignore[arg-type]
@@ -513,11 +514,23 @@ class BootLoader:
                 return False
             if not trailer.copy_done:
                 area.write(area.places.copy_done, b"\x01")
-        header = self._header(area)
-        if self.rules.mode is Mode.RAM_LOAD and not (header and header.flags & Flag.RAM_LOAD):
-            area.erase()  # Ref: ram_load.c boot_load_image_to_sram, boot_remove_image_from_flash
+        if self.rules.mode is Mode.RAM_LOAD and not self._loads(image, area):
+            area.erase()  # Ref: boot_remove_image_from_flash
             return False
         return self._valid(image, area)
+
+    def _loads(self, image: _Image, area: Area) -> bool:
+        """Ref: ram_load.c boot_load_image_to_sram."""
+        place = self._ram(area)
+        others = [self._ram(i.active) for i in self.images if i is not image and i.active is not None]
+        # What begins where this one ends counts as overlapping, the other way round not. Ref: do_regions_overlap.
+        return place is not None and not any(o and o[0] <= place[1] and o[1] > place[0] for o in others)
+
+    def _ram(self, area: Area) -> tuple[int, int] | None:
+        header, tlvs = self._header(area), self._tlvs(area)
+        if header is None or tlvs is None or not header.flags & Flag.RAM_LOAD:
+            return None
+        return header.load_address, header.load_address + tlvs.size
 
     def _met(self, image: _Image) -> bool:
         tlvs = self._tlvs(image.active) if image.active else None
@@ -559,8 +572,8 @@ class BootLoader:
                 f" (0x{image.primary.swap_size():08X}), which leads the boot loader out of the flash; program it anew"
             )
         runs = f"version {version} runs then" if version else "nothing valid stands in the primary slot then"
-        cleared = "the whole download slot" if st else "the download slot's first and last sector"
         download = "the image in the download slot"
+        cleared = "the whole download slot" if st else "the download slot's first and last sector"
         erased = not image.stuck and bool((image.secondary.data == 0xFF).all()) and image.secondary.changed
         texts = {
             Action.INSTALLS: f"the boot loader copies {download} over the primary slot, validates the copy and erases"

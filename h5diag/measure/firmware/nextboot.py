@@ -9,24 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.evidence.keys import VerifyKey
+from h5diag.evidence.texts.boot import BootLog, telling_words
 from h5diag.layout import Layout, Loader, Mode, Role, Slot
 from h5diag.measure.firmware.bootloader import Action, BootLoader, NextBoot
 from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent
-from h5diag.measure.firmware.image import HEADER_SIZE, parse_image
+from h5diag.measure.firmware.image import HEADER_SIZE, Flag, parse_image
 from h5diag.measure.firmware.swap import Rules, SlotBytes
 from h5diag.measure.firmware.trailer import MAGIC_SIZE, Magic, TrailerFlag, trailer_places
 from h5diag.measure.firmware.verify import BodyKind, Check, Verification, verify_image
 from h5diag.memory import AddressRange, MemoryImage
-
-_WORDS = (
-    # What the boot loaders print, so their binaries hold it. Ref: BOOT_LOG_INF in loader.c and swap_*.c of each.
-    (b"Starting validation of primary slot", Loader.ST, None),
-    (b"Starting swap using scratch", Loader.UPSTREAM, Mode.SWAP_SCRATCH),
-    (b"Starting swap using move", Loader.UPSTREAM, Mode.SWAP_MOVE),
-    (b"Starting swap using offset", Loader.UPSTREAM, Mode.SWAP_OFFSET),
-    (b"Image index: %d, Swap type", Loader.UPSTREAM, None),
-    (b"Booting MCUboot", Loader.UPSTREAM, None),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +55,9 @@ def choose_boot(
     *,
     loader: Loader | None = None,
     mode: Mode | None = None,
+    log: BootLog | None = None,
 ) -> BootChoice:
-    """Return whose boot loader's rules hold: as given, else as layout, strings or trailers tell, else assumed.
+    """Return whose boot loader's rules hold: as given, else as log, strings, layout or trailers tell, else assumed.
 
     Parameters
     ----------
@@ -75,15 +67,21 @@ def choose_boot(
         What stands in the slots and in the scratch area, by the slot's name.
     loader, mode
         Given by a person.
+    log
+        What this board's boot loader printed.
     """
     chip = layout.chip.flash
-    words = _words(memory, layout)
     name = {Loader.ST: "ST's boot loader", Loader.UPSTREAM: "upstream MCUboot"}
-    assumed, how = False, "as given"
+    strings = _strings(memory, layout)
+    seen = [("by the strings in its boot area", *strings)]
+    if log:
+        seen.insert(0, ("by the boot log", log.whose, log.mode))
+    assumed, how, against = False, "as given", ""
     if loader is None:
-        loader, how = layout.loader, "as the layout tells"
-        if loader is None and words[0]:
-            loader, how = words[0], "by the strings in its boot area"
+        how, whose = next(((text, Loader(w)) for text, w, _ in seen if w), ("as the layout tells", layout.loader))
+        loader = whose
+        if loader and layout.loader and loader is not layout.loader:
+            against = f"; the layout is {name[layout.loader]}'s"
         if loader is None and layout.mode in (
             Mode.SWAP_MOVE,
             Mode.SWAP_OFFSET,
@@ -97,22 +95,25 @@ def choose_boot(
             how = f"by the {magics.pop().value} trailer magic"
         if loader is None:
             loader, how, assumed = Loader.ST, "assumed; --loader upstream names the other", True
-    mode = mode or words[1] or layout.mode
-    text = f"{name[loader]} ({how}), {mode.value}"
+    by, told = next(((f" {text}", Mode(m)) for text, _, m in seen if m), ("", layout.mode))
+    if told is Mode.DIRECT_XIP and layout.mode.in_place:
+        told = layout.mode  # with or without revert: that prints the same
+    by = "" if mode or told is layout.mode else by
+    mode = mode or told
+    text = f"{name[loader]} ({how}{against}), {mode.value}{by}"
     return BootChoice(Rules(loader, mode, chip.program_unit, chip.sector_size), assumed, text)
 
 
-def _words(memory: MemoryImage, layout: Layout) -> tuple[Loader | None, Mode | None]:
-    loader, mode = None, None
-    for slot in layout.slots:
-        if slot.role is Role.BOOT and not slot.device:
-            for start in {slot.range.start, layout.chip.secure_alias(slot.range.start)}:
-                for part in memory.segments_in(start, start + slot.range.size):
-                    content = part.data.tobytes()
-                    for word, whose, how in _WORDS:
-                        if word in content:
-                            loader, mode = loader or whose, mode or how
-    return loader, mode
+def _strings(memory: MemoryImage, layout: Layout) -> tuple[str, str]:
+    """Return what the strings in the boot loader's own area tell; see `telling_words`."""
+    found = [
+        part.data.tobytes().decode("latin-1").lower()
+        for slot in layout.slots
+        if slot.role is Role.BOOT and not slot.device
+        for start in sorted({slot.range.start, layout.chip.secure_alias(slot.range.start)})
+        for part in memory.segments_in(start, start + slot.range.size)
+    ]
+    return telling_words("\n".join(found))
 
 
 def acceptable(v: Verification, image: ExaminedImage | None, *, encrypted: bool, download: bool) -> Check:
@@ -123,6 +124,8 @@ def acceptable(v: Verification, image: ExaminedImage | None, *, encrypted: bool,
         return Check.INVALID
     if download and encrypted and v.hash is Check.VALID and v.decrypted_hash is not Check.VALID:
         return Check.INVALID  # a plain body under the encrypted flag: decrypting spoils it
+    if image is not None and image.image.header.flags & Flag.PRIMARY_ONLY:
+        return v.hash  # ST's boot loader of boards without TrustZone decrypts it where it stands
     if not download and v.body.kind is BodyKind.ENCRYPTED and v.hash is not Check.VALID:
         return Check.INVALID
     if v.decrypted_hash is Check.VALID and not download:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice
 from h5diag.evidence.keys import DecryptKey, VerifyKey
+from h5diag.evidence.texts.boot import BootLog
 from h5diag.layout import Layout, Loader, Mode
 from h5diag.measure.firmware.builds import Match, compare_build
 from h5diag.measure.firmware.content import ExaminedImage, examine_images, open_images
@@ -89,6 +90,7 @@ def examine_firmware(
     layout: Layout | None = None,
     loader: Loader | None = None,
     mode: Mode | None = None,
+    log: BootLog | None = None,
     verify_keys: Sequence[VerifyKey] = (),
     decrypt_keys: Sequence[DecryptKey] = (),
     builds: Sequence[Build] = (),
@@ -104,7 +106,9 @@ def examine_firmware(
     layout
         Where the slots are; without it no slot is named and no slot state given.
     loader, mode
-        Whose boot loader the board runs and how it installs; None leaves it to layout and dump to tell.
+        Whose boot loader the board runs and how it installs; None leaves it to log, layout and dump to tell.
+    log
+        What this board's boot loader printed.
     verify_keys, decrypt_keys
         Keys to check with.
     builds
@@ -119,6 +123,7 @@ def examine_firmware(
             layout,
             loader=loader,
             mode=mode,
+            log=log,
             verify_keys=verify_keys,
             decrypt_keys=decrypt_keys,
             builds=[b.image for b in builds],

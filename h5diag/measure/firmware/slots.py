@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from h5diag.evidence.keys import DecryptKey, VerifyKey
+from h5diag.evidence.texts.boot import BootLog
 from h5diag.layout import Layout, Loader, Mode, Role, Slot
 from h5diag.measure.firmware.bootloader import Action, NextBoot
 from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent, examine_images, open_images, read_slot
@@ -97,6 +98,7 @@ def boot_states(
     *,
     loader: Loader | None = None,
     mode: Mode | None = None,
+    log: BootLog | None = None,
     verify_keys: Sequence[VerifyKey] = (),
     decrypt_keys: Sequence[DecryptKey] = (),
     builds: Sequence[MemoryImage] = (),
@@ -111,7 +113,9 @@ def boot_states(
     layout
         Where the slots are.
     loader, mode
-        Whose boot loader it is and how it installs, where a person says so; else layout and dump tell.
+        Whose boot loader it is and how it installs, where a person says so; else log, layout and dump tell.
+    log
+        What this board's boot loader printed.
     verify_keys, decrypt_keys
         Keys to check with.
     builds
@@ -125,7 +129,7 @@ def boot_states(
     contents = {s.name: read_slot(image, layout, s, examined) for s in layout.image_slots}
     scratch = next((read_slot(image, layout, s, ()) for s in layout.slots if s.role is Role.SCRATCH), None)
     seen = contents | ({scratch.slot.name: scratch} if scratch else {})
-    choice = choose_boot(image, layout, seen, loader=loader, mode=mode)
+    choice = choose_boot(image, layout, seen, loader=loader, mode=mode, log=log)
     following = next_boots(image, layout, contents, scratch, choice.rules, verify_keys)
     by_image = {n.image: n for n in following}
     explained = explained_ranges(image, contents, scratch, choice.rules, following)
@@ -161,7 +165,10 @@ def image_state(image: ExaminedImage, slots: Sequence[SlotState]) -> Judged:
         if image.trailer.magic is Magic.CLASSIC:
             return State.INSTALL_PENDING, "an encrypted download with a good trailer magic"
         if image.trailer.magic is Magic.ALIGNED:
-            return State.NEVER_TAKEN, "an encrypted download whose trailer magic ST's boot loader refuses"
+            return State.UNKNOWN, (
+                f"an encrypted download with the newer trailer magic (alignment {image.trailer.alignment}): upstream's"
+                " MCUboot takes it, ST's boot loader passes it over"
+            )
     return State.UNKNOWN, "without a layout nothing says which slot this is"
 
 

@@ -2,29 +2,30 @@
 
 Built from the files that were to be flashed, the boot loader's binary, the layout and, for encrypted download
 images, the keys. Sources: ST's ``ob_flash_programming.sh`` (since package 1.4.0 the init images go to the
-primary slots, up to 1.3.0 the encrypted ones to the download slots) and ``loader.c`` (the whole slot is copied,
-only the body decrypted; ST then erases the whole download slot).
+primary slots, up to 1.3.0 the encrypted ones to the download slots). What the first boot makes of them is what
+`bootloader` does; only an installed body is decrypted here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
+import numpy.typing as npt
 
 from h5diag.errors import InputError
 from h5diag.evidence.keys import DecryptKey
 from h5diag.layout import Layout, Loader, Role, Slot
+from h5diag.measure.firmware.bootloader import Action, BootLoader
 from h5diag.measure.firmware.content import views
-from h5diag.measure.firmware.image import find_images
-from h5diag.measure.firmware.trailer import CLASSIC_MAGIC, Magic, parse_magic
-from h5diag.measure.firmware.verify import open_body
+from h5diag.measure.firmware.image import find_images, parse_image
+from h5diag.measure.firmware.nextboot import acceptable
+from h5diag.measure.firmware.swap import Area, Rules, SlotBytes
+from h5diag.measure.firmware.trailer import CLASSIC_MAGIC, MAGIC_SIZE, Magic, parse_magic
+from h5diag.measure.firmware.verify import Check, open_body, verify_image
 from h5diag.memory import AddressRange, MemoryImage, Segment
-
-TRAILER_AREA = 0x100
-"""Bytes at a slot's end that swapping writes in a way not predicted here."""
 
 
 class Stage(Enum):
@@ -89,7 +90,7 @@ def expected_flash(
     boot: MemoryImage | None = None,
     updates: Sequence[MemoryImage] = (),
     decrypt_keys: Sequence[DecryptKey] = (),
-    loader: Loader = Loader.ST,
+    rules: Rules | None = None,
 ) -> MemoryImage:
     """Return what the slots should hold at a stage, at canonical addresses.
 
@@ -107,8 +108,8 @@ def expected_flash(
         Download images that are written later, for `Stage.UPDATE_PENDING`.
     decrypt_keys
         For encrypted download images; without the right one the installed body is left out.
-    loader
-        Whose boot loader it is.
+    rules
+        Whose boot loader it is and how it installs; ST's by default, as the layout says.
 
     Raises
     ------
@@ -121,7 +122,7 @@ def expected_flash(
     for file in files:
         board.write(file)
     if stage is not Stage.PROGRAMMED:
-        board.install(decrypt_keys, loader)
+        board.boot(decrypt_keys, rules)
     if stage is Stage.UPDATE_PENDING:
         for file in updates:
             board.write(file)
@@ -136,7 +137,7 @@ def recognise_stage(
     boot: MemoryImage | None = None,
     updates: Sequence[MemoryImage] = (),
     decrypt_keys: Sequence[DecryptKey] = (),
-    loader: Loader = Loader.ST,
+    rules: Rules | None = None,
     package: str = "",
 ) -> StageReport:
     """Compare a dump with every stage and say at which one the board is.
@@ -148,7 +149,7 @@ def recognise_stage(
     fits = []
     for stage in stages:
         wanted = expected_flash(
-            stage, layout, files, boot=boot, updates=updates, decrypt_keys=decrypt_keys, loader=loader
+            stage, layout, files, boot=boot, updates=updates, decrypt_keys=decrypt_keys, rules=rules
         )
         fits.append(
             StageFit(
@@ -164,7 +165,11 @@ def recognise_stage(
         )
     # Equal fits (nothing to install): the first boot changes nothing, so the earliest stage is as good.
     ranked = tuple(sorted(fits, key=lambda f: (f.differing, stages.index(f.stage))))
-    return StageReport(ranked, _say(ranked), _remarks(layout, files, package, ranked))
+    return StageReport(ranked, _say(ranked), _remarks(layout, files, package, rules or _st_rules(layout), ranked))
+
+
+def _st_rules(layout: Layout) -> Rules:
+    return Rules(Loader.ST, layout.mode, layout.chip.flash.program_unit, layout.chip.flash.sector_size)
 
 
 class _Board:
@@ -190,41 +195,69 @@ class _Board:
             self.data[start - self.base : start - self.base + s.data.size] = s.data
             self.known[start - self.base : start - self.base + s.data.size] = True
 
-    def install(self, keys: Sequence[DecryptKey], loader: Loader) -> None:
-        for slot in self.layout.image_slots:
-            primary = self.layout.counterpart(slot)
-            if slot.role is not Role.SECONDARY or not primary:
-                continue
-            source, target = self._bytes(slot), self._bytes(primary)
-            size = min(source.size, target.size)
-            if parse_magic(source[-16:].tobytes())[0] is not Magic.CLASSIC:
-                continue
-            memory = MemoryImage.from_bytes(source.copy(), slot.range.start)
-            found = [i for i in find_images(memory) if i.address == slot.range.start and i.complete]
-            if not found:
-                continue
-            image = found[0]
-            body = open_body(image, source.tobytes(), keys) if image.header.encrypted else b""
-            target[:size] = source[:size]
-            at = slice(image.header.header_size, image.header.tlv_offset)
-            if body:
-                target[at] = np.frombuffer(body, np.uint8)
-            elif image.header.encrypted:
-                self._known(primary)[at] = False
-            if self.layout.mode.swaps:
-                self._known(primary)[-TRAILER_AREA:] = False
-                self._known(slot)[-TRAILER_AREA:] = False
-            sector = self.layout.chip.flash.sector_size
-            if loader is Loader.ST or self.layout.mode.swaps:
-                source[:] = 0xFF
-            else:
-                source[:sector] = 0xFF
-                source[-sector:] = 0xFF
+    def boot(self, keys: Sequence[DecryptKey], rules: Rules | None) -> None:
+        """Let the boot loader start once."""
+        rules = rules or _st_rules(self.layout)
+        pairs = []
+        primaries = sorted((s for s in self._slots if s.role is Role.PRIMARY), key=lambda s: s.image or 0)
+        for index, primary in enumerate(primaries):
+            other = next((s for s in self._slots if s == self.layout.counterpart(primary)), None)
+            if not any((self._bytes(x) != 0xFF).any() for x in (primary, other) if x):
+                continue  # an image that no file tells of
+            empty = np.full(primary.range.size, 0xFF, np.uint8)
+            second = replace(primary, name="none", role=Role.SECONDARY)
+            pairs.append(
+                (
+                    primary.image or 0,
+                    index,
+                    SlotBytes(primary, self._bytes(primary)),
+                    SlotBytes(other, self._bytes(other)) if other else SlotBytes(second, empty),
+                )
+            )
+        room = next((s for s in self.layout.slots if s.role is Role.SCRATCH), None)
+        scratch = SlotBytes(room, self._bytes(room)) if room else None
+
+        def validate(slot: Slot, offset: int, data: npt.NDArray[np.uint8], changed: bool) -> Check:
+            view = memoryview(np.ascontiguousarray(data[offset:]))  # type: ignore[arg-type]
+            image = parse_image(view, 0)
+            download = slot.role is Role.SECONDARY and not rules.mode.in_place
+            v = verify_image(image, view, (), keys)
+            return acceptable(v, None, encrypted=image.header.encrypted, download=download)
+
+        loader = BootLoader(rules, pairs, len(primaries), scratch, validate)
+        loader.boot()
+        for image in loader.images:
+            installed = image.action in (Action.INSTALLS, Action.SWAPS_TEST, Action.SWAPS_PERMANENT)
+            for area in (image.primary, image.secondary):
+                if area.slot.name != "none":
+                    self._take(area, keys, installed=installed)
+
+    def _take(self, area: Area, keys: Sequence[DecryptKey], *, installed: bool) -> None:
+        """Take over what the boot loader left in a slot; what hangs on keys or on its timing is not known."""
+        data, known = self._bytes(area.slot), self._known(area.slot)
+        data[:] = area.data
+        if not installed:
+            return
+        if area.rules.mode.swaps:
+            known[max(0, area.status_start) :] = False
+        memory = MemoryImage.from_bytes(data.copy(), area.slot.range.start)
+        for image in (i for i in find_images(memory) if i.address == area.slot.range.start and i.complete):
+            if image.header.encrypted:
+                at = slice(image.header.header_size, image.header.tlv_offset)
+                body = open_body(image, data.tobytes(), keys) if area.slot.role is Role.PRIMARY else b""
+                if body:
+                    data[at] = np.frombuffer(body, np.uint8)
+                else:
+                    known[at] = False
+
+    @property
+    def _slots(self) -> tuple[Slot, ...]:
+        return tuple(s for s in self.layout.image_slots if not s.device)
 
     def image(self, *, keep_boot: bool) -> MemoryImage:
         segments = []
         for slot in self.layout.slots:
-            if slot.role in (Role.PRIMARY, Role.SECONDARY) or (slot.role is Role.BOOT and keep_boot):
+            if slot in self._slots or (slot.role is Role.BOOT and keep_boot):
                 known, data = self._known(slot), self._bytes(slot)
                 edges = np.flatnonzero(np.diff(np.concatenate(([False], known, [False])).astype(np.int8)))
                 segments += [Segment(slot.range.start + a, data[a:b].copy()) for a, b in edges.reshape(-1, 2).tolist()]
@@ -292,7 +325,9 @@ def _say(fits: Sequence[StageFit]) -> str:
     return f"closest to: {best.stage.value}; {'; '.join(parts)}{hidden}"
 
 
-def _remarks(layout: Layout, files: Sequence[MemoryImage], package: str, fits: Sequence[StageFit]) -> tuple[str, ...]:
+def _remarks(
+    layout: Layout, files: Sequence[MemoryImage], package: str, rules: Rules, fits: Sequence[StageFit]
+) -> tuple[str, ...]:
     out = []
     roles = {x.role for f in files for s in f.segments if (x := layout.slot_at(s.start))}
     numbers = [int(n) for n in package.split(".")[:2] if n.isdigit()]
@@ -304,10 +339,13 @@ def _remarks(layout: Layout, files: Sequence[MemoryImage], package: str, fits: S
                 " package, a generated copy or the wrong files"
             )
     for file in files:
-        if parse_magic(file.segments[-1].data[-16:].tobytes())[0] is Magic.ALIGNED:
+        tail = file.segments[-1].data[-MAGIC_SIZE:].tobytes()
+        if parse_magic(tail)[0] in (Magic.CLASSIC, Magic.ALIGNED) and tail != rules.magic:
+            whose = "ST's boot loader" if rules.loader is Loader.ST else "this boot loader"
+            due = 8 if rules.magic == CLASSIC_MAGIC else rules.alignment
             out.append(
-                f"{file.origin.source or 'a file'} ends with the newer trailer magic, which ST's boot loader"
-                f" refuses (it knows {CLASSIC_MAGIC[:4].hex()}... only): sign it with an alignment of 8"
+                f"{file.origin.source or 'a file'} ends with a trailer magic that {whose} refuses (it knows"
+                f" {rules.magic[:4].hex()}... only): sign it with an alignment of {due}"
             )
     if any(s.masked for f in fits[:1] for s in f.slots):
         out.append("whole sectors read zero where other content belongs: read again with the right attribute")

@@ -28,6 +28,7 @@ from h5diag.measure.firmware import (
     read_elf_map,
     recognise_stage,
 )
+from h5diag.measure.firmware.swap import Rules
 from h5diag.memory import MemoryImage, Segment
 
 PRIMARY, NS_PRIMARY, SECONDARY, NS_SECONDARY = 0x08018000, 0x0801E000, 0x080BE000, 0x080C4000
@@ -252,12 +253,31 @@ def test_expected_flash_of_download_images(kit: dict[str, MemoryImage], workshop
     closed = expected_flash(Stage.FIRST_BOOT, layout, files)
     assert not closed.covers(PRIMARY + 0x400, PRIMARY + 0x401)
     assert not closed.covers(0x08000000, 0x08000001)
-    upstream = expected_flash(Stage.FIRST_BOOT, layout, files, decrypt_keys=keys, loader=Loader.UPSTREAM)
+    rules = Rules(Loader.UPSTREAM, layout.mode, 8, 0x2000)
+    upstream = expected_flash(Stage.FIRST_BOOT, layout, files, decrypt_keys=keys, rules=rules)
     rest = upstream.read(SECONDARY, SECONDARY + 0x6000)
     assert (rest[:0x2000] == 0xFF).all()
     assert (rest[-0x2000:] == 0xFF).all()
     image = kit["download"].read(SECONDARY, SECONDARY + 0x6000)
     assert rest[0x2000:0x4000].tobytes() == image[0x2000:0x4000].tobytes()
+
+
+def test_the_first_boot_is_what_the_boot_loader_does(kit: dict[str, MemoryImage], layout: Layout) -> None:
+    """A download that is refused is erased, not installed, and one with another loader's magic stays where it is."""
+    data = kit["download"].read(SECONDARY, SECONDARY + 0x6000).copy()
+    data[0x430] ^= 1
+    plain = data.copy()
+    plain[16] = 0
+    for flash, erased in ((data, False), (plain, True)):
+        file = MemoryImage.from_bytes(flash, SECONDARY)
+        booted = expected_flash(Stage.FIRST_BOOT, layout, [file])
+        assert (booted.read(PRIMARY, PRIMARY + 32) == 0xFF).all() == erased
+        assert (booted.read(SECONDARY, SECONDARY + 0x6000) == 0xFF).all()
+    upstream = Rules(Loader.UPSTREAM, layout.mode, 16, 0x2000)
+    report = recognise_stage(kit["download"], layout, [kit["download"]], rules=upstream)
+    assert "also how it should look" in report.text
+    assert any("this boot loader refuses" in r and "alignment of 16" in r for r in report.remarks)
+    assert not any("refuses" in r for r in recognise_stage(kit["download"], layout, [kit["download"]]).remarks)
 
 
 def test_stage_is_recognised(kit: dict[str, MemoryImage], workshop: Workshop, layout: Layout) -> None:

@@ -8,13 +8,18 @@ import numpy as np
 import pytest
 from imgtool_images import CODE, SIGNING, Workshop
 
+from h5diag.chip import load_chip
 from h5diag.errors import InputError
+from h5diag.layout import parse_flash_layout
 from h5diag.measure.firmware import (
+    Action,
     BodyKind,
     Check,
     Flag,
+    State,
     TlvType,
     Verification,
+    boot_states,
     find_images,
     load_decrypt_key,
     load_verify_key,
@@ -250,6 +255,15 @@ def test_an_encrypted_primary_only_download_of_st(workshop: Workshop) -> None:
     other = find_images(MemoryImage.from_bytes(bytes(signed), 0))[0]
     found = verify_image(other, bytes(signed), decrypt_keys=keys)
     assert (found.hash, found.decrypted_hash) == (Check.VALID, Check.VALID)
+    # Its boot loader decrypts it where it stands: it is no download that lies in the wrong slot.
+    areas = "#define MCUBOOT_PRIMARY_ONLY\n#define FLASH_AREA_0_OFFSET 0x12000\n#define FLASH_AREA_0_SIZE 0x4000\n"
+    layout = parse_flash_layout(areas, chip=load_chip("stm32h503rb"))
+    flash = np.full(0x4000, 0xFF, np.uint8)
+    flash[: len(signed)] = np.frombuffer(bytes(signed), np.uint8)
+    for given, action in ((keys, Action.STARTS_PRIMARY), ([], Action.UNKNOWN)):
+        board = boot_states(MemoryImage.from_bytes(flash, 0x08012000), layout, decrypt_keys=given)
+        assert board.next_boot[0].action is action
+        assert board.slots[0].state is (State.INSTALLED if given else State.UNKNOWN)
     signed[16:20] = Flag.ENCRYPTED_AES128.to_bytes(4, "little")
     found = verify_image(find_images(MemoryImage.from_bytes(bytes(signed), 0))[0], bytes(signed), decrypt_keys=keys)
     assert found.decrypted_hash is Check.INVALID

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from h5diag.chip import load_chip
+from h5diag.evidence.texts import parse_log
 from h5diag.layout import Layout, Loader, Mode, Role, Security, Slot
 from h5diag.measure.firmware import Action, BootStates, State, boot_states
 from h5diag.memory import AddressRange, MemoryImage
@@ -71,7 +72,7 @@ def test_every_action_and_every_mode_is_among_the_states():
     assert {(s["loader"], s["mode"]) for s in STATES} == {
         ("st", "overwrite"),
         ("st", "swap-scratch"),
-        *(("upstream", m.value) for m in Mode if m is not Mode.RAM_LOAD),
+        *(("upstream", m.value) for m in Mode),
     }
 
 
@@ -146,6 +147,39 @@ def test_whose_loader_is_told_by_the_magic_and_else_assumed():
     given = boot_states(MemoryImage.from_bytes(flash, BASE), untold, loader=Loader.ST, mode=Mode.SWAP_SCRATCH)
     assert given.choice.rules.loader is Loader.ST
     assert given.choice.rules.mode is Mode.SWAP_SCRATCH
+
+
+@pytest.mark.parametrize(
+    ("lines", "loader", "mode"),
+    [
+        ("[INF] Starting validation of primary slot(s)\n[INF] Swap type: none", Loader.ST, Mode.OVERWRITE),
+        ("I: Image index: 0, Swap type: none\nI: Bootloader chainload address offset", Loader.UPSTREAM, Mode.OVERWRITE),
+        ("I: Starting bootloader\nI: Starting swap using move algorithm.", Loader.UPSTREAM, Mode.SWAP_MOVE),
+        ("I: Starting swap using offset algorithm.\nI: Image index: 1, Swap type: test", None, Mode.SWAP_OFFSET),
+        ("*** Booting MCUboot v2.2.0 ***\n[INF] Image 0 loaded from the primary slot", None, Mode.DIRECT_XIP),
+        ("[INF] Image 0 RAM loading to 0x20000000 is succeeded.\n[INF] Image 0 loaded from the x", None, Mode.RAM_LOAD),
+        ("I: Starting bootloader\nI: Jumping to the first image slot", None, Mode.OVERWRITE),
+    ],
+)
+def test_the_boot_log_tells_whose_loader_it_is_and_how_it_installs(lines, loader, mode):
+    for whose in Loader:  # whatever the layout says: the board itself printed it
+        layout, flash = layout_of(whose.value, "overwrite", 1), np.full(SECTOR + 2 * SLOT, 0xFF, np.uint8)
+        known = parse_log(f"{lines}\n").boot
+        choice = boot_states(MemoryImage.from_bytes(flash, BASE), layout, log=known).choice
+        due = loader or (Loader.UPSTREAM if mode is not Mode.OVERWRITE else whose)
+        assert (choice.rules.loader, choice.rules.mode) == (due, mode)
+        assert ("by the boot log" in choice.text) == (
+            due is not whose or mode is not Mode.OVERWRITE or "Jump" not in lines
+        )
+        assert ("; the layout is " in choice.text) == (due is not whose)
+        given = boot_states(MemoryImage.from_bytes(flash, BASE), layout, log=known, loader=whose, mode=Mode.SWAP_MOVE)
+        assert (given.choice.rules.loader, given.choice.rules.mode) == (whose, Mode.SWAP_MOVE)
+
+
+def test_a_direct_xip_log_does_not_deny_the_revert_that_the_layout_tells():
+    layout, flash = layout_of("upstream", "direct-xip-revert", 1), np.full(SECTOR + 2 * SLOT, 0xFF, np.uint8)
+    log = parse_log("*** Booting MCUboot v2.2.0 ***\n[INF] Image 0 loaded from the primary slot\n").boot
+    assert boot_states(MemoryImage.from_bytes(flash, BASE), layout, log=log).choice.rules.mode is Mode.DIRECT_XIP_REVERT
 
 
 def test_an_erased_swap_size_is_named_as_the_brick():
