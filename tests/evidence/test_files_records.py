@@ -14,6 +14,7 @@ from intelhex import IntelHex
 from h5diag.errors import InputError
 from h5diag.evidence.files import from_intelhex, read_image, to_intelhex, write_image
 from h5diag.memory import AddressRange, MemoryImage, Segment
+from tests.soak_files import soak
 
 END = ":00000001FF"
 
@@ -271,3 +272,20 @@ def test_a_count_record_stands_for_the_end_of_an_s_record_file(tmp_path):
         read_image(written(tmp_path, "b.srec", [data[0], s_record(5, 2)]))
     with pytest.raises(InputError, match="neither"):
         read_image(written(tmp_path, "c.srec", [data[0], s_record(5, 1), data[1]]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_other_tools_write_is_read_byte_for_byte(tmp_path, seed):
+    assert soak(seed, tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [(b"@8000000\r\n01 02 03 04\r\nq\r\n", "TI-TXT"), (b"%1A626810000000202020202020\n", "Tektronix")],
+)
+def test_a_record_format_that_is_not_read_is_named_with_the_way_out(tmp_path, content, what):
+    for name in ("fw.txt", "fw.hex", "fw.tek"):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=rf"a {what} file, which is not read; convert it: srec_cat {name}"):
+            read_image(path)

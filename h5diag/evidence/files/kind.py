@@ -62,6 +62,12 @@ _CONTAINERS = (
 )
 """What holds memory files and is none; told by content also where it is named .bin."""
 
+_OTHER_RECORDS = (
+    (re.compile(rb"@[0-9A-Fa-f]{4,8}[ \t]*\r?\n(?:[0-9A-Fa-f]{2}[ \t\r\n]+){1,16}"), "a TI-TXT file", "-ti-txt"),
+    (re.compile(rb"%[0-9A-Fa-f]{2}[368][0-9A-Fa-f]{4,}"), "a Tektronix file", "-tektronix-extended"),
+)
+"""Record formats that no tool for STM32 writes by itself; told so that nobody takes them for text."""
+
 _ENCRYPTED = (".sfi", ".sfix", ".smi", ".smu", ".ssfi")
 """Names of ST's encrypted installation packages, from which no memory can be read."""
 
@@ -92,6 +98,14 @@ def tell_kind(source: Source, *, raw: bool = False) -> Kind:
                 "; if it is memory, give --base" if named is Kind.BIN else ""
             )
             raise InputError(f"is {what}", source=str(path), place="offset 0x0", advice=advice)
+    for pattern, what, option in _OTHER_RECORDS:
+        if pattern.match(head):
+            raise InputError(
+                f"is {what}, which is not read",
+                source=str(path),
+                place="line 1",
+                advice=f"convert it: srec_cat {path.name} {option} -o out.hex -intel",
+            )
     if head.startswith(b"DfuSe") or named is Kind.DFU:
         return Kind.DFU
     if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")) or head[:64].count(0) * 3 > len(head[:64]):

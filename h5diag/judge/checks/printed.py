@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from h5diag.evidence.texts import Message
 from h5diag.evidence.texts.boot import BootEvent, BootLog
 from h5diag.judge.findings import Finding, found
-from h5diag.judge.measured import Measured, header_places
+from h5diag.judge.likely import header_places
+from h5diag.judge.measured import Measured
 from h5diag.layout import Role
 from h5diag.measure.firmware import Check, vector_table_at
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from h5diag.judge.findings import Finding, found
-from h5diag.judge.measured import BoardFacts, Measured, header_places
+from h5diag.judge.likely import header_places
+from h5diag.judge.measured import BoardFacts, Measured
 from h5diag.layout import ExplanationKind, Loader, Role, Slot
 from h5diag.measure.firmware import Action, Magic, SlotState, Stage, State
 
