@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import KnownFact, Measured, content_bytes
@@ -97,6 +98,8 @@ def _drifting(m: Measured, most: int) -> Finding | None:
     pieces = [r for r in m.placement.strong if r.displacement]
     distances = {r.displacement for r in pieces}
     size = sum(r.equal_bytes for r in pieces)
+    if inserted := _inserted(m, distances, size):
+        return inserted
     if len(distances) < MANY_DISTANCES or 2 * most >= size or size < 1024:
         return None
     spans = [
@@ -108,6 +111,26 @@ def _drifting(m: Measured, most: int) -> Finding | None:
         where=spans[:1],
         explains=merged(m.canonical(spans)),
         pieces=len(pieces),
+        distances=len(distances),
+        size=size,
+        reference=m.good.board.name,
+    )
+
+
+def _inserted(m: Measured, distances: set[int], size: int) -> Finding | None:
+    """Return a finding where a program begins in place and goes on in order, off by several odd distances."""
+    pieces = sorted(m.placement.strong, key=lambda r: r.reference_start)
+    ordered = all(a.dump_start < b.dump_start for a, b in pairwise(pieces))
+    if len(distances) < 2 or not ordered or pieces[0].displacement or any(d % 0x100 == 0 for d in distances):
+        return None
+    last = next(a for a, b in pairwise(pieces) if b.displacement)
+    where = AddressRange(last.dump_range.stop, max(r.dump_range.stop for r in pieces))
+    return found(
+        "pieces-inserted",
+        where=(where,),
+        explains=m.canonical([where]),
+        last=last.dump_range.stop - 1,
+        pieces=sum(1 for r in pieces if r.displacement),
         distances=len(distances),
         size=size,
         reference=m.good.board.name,

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from h5diag.case.records import SpeedPoint
 from h5diag.judge.findings import Finding, found
-from h5diag.judge.measured import BoardFacts, Measured
+from h5diag.judge.measured import BoardFacts, Measured, whole_reads
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.repeats import ReadPattern
-from h5diag.measure.shapes import Form, runs
+from h5diag.measure.shapes import Form, difference, runs
 from h5diag.memory import Access, AddressRange, merged
 
 
@@ -30,6 +30,8 @@ def check_reads(m: Measured) -> tuple[Finding, ...]:
     unlike = (found("reads-unlike", count=m.suspect.unlike),) if m.suspect.unlike else ()
     if id is None:
         return unlike
+    if a.pattern is ReadPattern.OTHER and _only_pages(m):
+        id = "reads-differ-in-pages"
     return (
         *unlike,
         found(
@@ -42,6 +44,13 @@ def check_reads(m: Measured) -> tuple[Finding, ...]:
             bits=a.disagreeing_bits,
         ),
     )
+
+
+def _only_pages(m: Measured) -> bool:
+    """Tell whether two reads differ only in pages apart from the program, as two boards or two moments do."""
+    reads = whole_reads(m.suspect.board.dumps)
+    shapes = difference(reads[0], reads[1], m.chip)
+    return bool(shapes.differing) and shapes.differing == sum(s.bytes for s in shapes.of(Form.DATA, Form.TEXT))
 
 
 def check_circumstances(m: Measured) -> tuple[Finding, ...]:
@@ -136,7 +145,8 @@ def check_views(m: Measured) -> tuple[Finding, ...]:
     if Access.UNKNOWN in (g.access, s.access):
         unknown = [b.name for b in (g, s) if b.access is Access.UNKNOWN]
         # The way of reading can only have hidden what reads as zeros; where none are in question, nothing hangs on it.
-        matters = any(a.mask_like for a in m.comparison.of(AreaState.ZERO)) or _blank_sectors(m)
+        zeros = any(a.mask_like for a in m.comparison.of(AreaState.ZERO))
+        matters = zeros or (bool(m.comparison.differing_bytes) and _blank_sectors(m))
         return (found("views-not-comparable", settled=not matters, names=" and ".join(unknown)),)
     if m.suspect.masked or m.good.masked:
         return ()  # each board's own option bytes say what its reader was shown

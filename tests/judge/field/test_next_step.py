@@ -23,7 +23,7 @@ from h5diag.show.reply import reply
 from h5diag.show.report import render_html
 
 from .bench import BASE, Bench, flash, leading, listing, statuses
-from .test_causes import CASES, PROGRAM
+from .test_causes import CASES, PROGRAM, pages
 
 FORBIDDEN = re.compile(r"PRODUCT_STATE|TZEN|mass.?erase|-e all|regress|debugauth|-ob \w+=|authenticat", re.IGNORECASE)
 
@@ -209,3 +209,33 @@ def test_a_program_that_was_put_elsewhere_is_no_other_build(tmp_path: Path) -> N
     assert leading(board) == "wrong-placement"
     found = check_placement(replace(board.measured, difference=Difference()))
     assert [f.id for f in found] == ["content-misplaced"]
+
+
+def test_equal_boards_are_sound_whatever_reads_zero_on_both(tmp_path: Path) -> None:
+    both = flash((0, PROGRAM))
+    both[0x10000:0x14000] = 0
+    board = Bench(tmp_path).dump(both, good=True).dump(both).first()
+    assert board.verdict.word.value == "sound"
+
+
+def test_two_reads_that_differ_in_a_page_of_data_are_no_corrupted_dump(tmp_path: Path) -> None:
+    one, two = (flash((0, PROGRAM), (0x1F0000, pages(n)[:0x180])) for n in (3, 5))
+    board = Bench(tmp_path).dump(one, two).image("app.hex", PROGRAM).first()
+    assert "reads-differ-in-pages" in ids(board)
+    assert statuses(board)["dump-corrupted"] != "supported"
+    two = flash((0, PROGRAM))
+    two[0x2000:0x2400] = pages(5)[:0x400]
+    other = tmp_path / "other"
+    other.mkdir()
+    assert "reads-differ-in-pages" not in ids(Bench(other).dump(flash((0, PROGRAM)), two).first())
+
+
+def test_a_program_that_goes_on_at_odd_distances_is_another_build(tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    body = rng.integers(1, 255, 0x9000, dtype=np.uint8)
+    extra = rng.integers(1, 255, 0x200, dtype=np.uint8)
+    newer = np.concatenate((body[:0x3000], extra[:0x10C], body[0x3000:0x6000], extra[0x110:0x11F], body[0x6000:]))
+    board = Bench(tmp_path).dump(flash((0, body)), good=True).dump(flash((0, newer))).first()
+    found = check_placement(replace(board.measured, difference=Difference()))
+    assert [f.id for f in found] == ["pieces-inserted"]
+    assert leading(board) == "other-build"
