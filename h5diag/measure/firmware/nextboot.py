@@ -160,7 +160,7 @@ def next_boots(
         other = layout.counterpart(primary)
         why = _unseen(contents[primary.name], contents[other.name] if other else None, rules)
         if why:
-            unknown.append(NextBoot(primary.image or 0, Action.UNKNOWN, None, False, why))
+            unknown.append(NextBoot(primary.image or 0, Action.UNKNOWN, None, False, f"not known: {why}"))
             continue
         second = _bytes(memory, contents[other.name]) if other else np.full(primary.range.size, 0xFF, np.uint8)
         pairs.append(

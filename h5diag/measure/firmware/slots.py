@@ -372,6 +372,8 @@ def _secondary(place: Place, image: ExaminedImage) -> Judged:
         checked = "hash valid" if v.hash is Check.VALID else f"hash not checked: {v.hash_reason}"
         same = place.others and place.others[0].verification.digest == v.digest
         also = "; the primary slot holds the same image already" if same and v.digest else ""
+        if v.other_signer and v.signature is Check.INVALID:
+            also += "; signed with another key than those given"
         return State.INSTALL_PENDING, f"{name}, trailer magic good, {checked}: it waits to be installed{also}"
     if (
         place.rules.mode.swaps
@@ -417,9 +419,11 @@ def _no_header(place: Place) -> Judged:
     own = place.own
     if own.images:
         at = own.images[0].image.address
+        offset = own.slot.role is Role.SECONDARY and at - own.address == place.rules.sector
+        hint = "; swap-offset wants a download there (--boot-mode swap-offset, if it installs so)" if offset else ""
         return State.WRONG_SLOT, (
             f"an image stands at 0x{at:08X}, 0x{at - own.address:X} behind the slot's start:"
-            " the boot loader looks only at the start"
+            f" the boot loader looks only at the start{hint}"
         )
     if own.slot.role is Role.SECONDARY and own.first_sector is Fill.ERASED:
         return State.EMPTY, "no header; the rest of an old image stands behind it, as upstream's boot loader leaves it"

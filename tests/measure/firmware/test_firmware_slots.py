@@ -251,6 +251,10 @@ def test_wrong_slots(images: Images, layout: Layout, workshop: Workshop) -> None
     assert s["secure primary"].next_boot.action is Action.REFUSES
     shifted = board((PRIMARY + 0x1000, images.init))
     assert states(shifted, layout)["secure primary"].state is State.WRONG_SLOT
+    for offset, hint in ((0x2000, True), (0x1000, False)):
+        waits = states(board((SECONDARY + offset, images.init[:0x4000])), layout)["secure secondary"]
+        assert waits.state is State.WRONG_SLOT
+        assert ("--boot-mode swap-offset" in waits.reason) == hint
     outside = board((0x168000, images.init))
     found = examine_images(outside, layout=layout)
     assert image_state(found[0], boot_states(outside, layout).slots)[0] is State.WRONG_SLOT
@@ -517,6 +521,7 @@ def test_signature_by_another_key(images: Images, layout: Layout, workshop: Work
     plain = workshop.sign("--pad", payload=PAYLOAD, key="ecdsa-p256", header=0x400, version="9.0.0")
     waits = states(board((PRIMARY, images.init), (SECONDARY, plain), (NS_PRIMARY, plain)), layout, verify_keys=other)
     assert waits["secure primary"].next_boot.action is Action.INSTALLS
+    assert "signed with another key than those given" in waits["secure secondary"].reason
     assert "if it trusts the key that signed it" in waits["secure primary"].next_boot.text
     unsigned = workshop.sign(payload=PAYLOAD, header=0x400)
     s = states(board((PRIMARY, unsigned)), layout, verify_keys=other)["secure primary"]

@@ -120,6 +120,7 @@ def test_what_the_dump_does_not_show_is_not_guessed(mode):
     whole = MemoryImage.from_bytes(flash_of(state), BASE)
     part = boot_states(whole.crop(BASE, BASE + SECTOR + SLOT), layout)
     assert [n.action for n in part.next_boot] == [Action.UNKNOWN]
+    assert part.next_boot[0].text.startswith("not known: ")
     assert "not in the dump" in part.next_boot[0].text
     masked = flash_of(state)
     masked[SECTOR : SECTOR + SLOT] = 0
