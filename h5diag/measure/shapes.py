@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from h5diag.chip import Chip
 from h5diag.measure.compare import aligned
+from h5diag.measure.firmware.image import HeaderMagic
+from h5diag.measure.firmware.trailer import ALIGNED_MAGIC_TAIL, CLASSIC_MAGIC
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged
 
 Flags = npt.NDArray[np.bool_]
@@ -33,7 +35,7 @@ LEAST_ZEROS = 256
 """Shorter runs of zeros are tables, chunks that a probe lost, or fill."""
 DENSE_BITS = 2.5
 """Old content under new drops about a quarter of all bits; a lone cell drops one a quad-word."""
-_TRAILERS = (bytes.fromhex("77c295f360d2ef7f"), bytes.fromhex("2de15d29410b8d77"))
+_TRAILERS = (CLASSIC_MAGIC[:8], ALIGNED_MAGIC_TAIL[:8])
 """Magic words at the end of a slot (MCUboot, both alignments): a trailer belongs to a program."""
 LARGEST_FILL = 0x1000
 DATA_SHARE = 0.03
@@ -455,7 +457,7 @@ def _starts_program(p: _Piece, at: int) -> bool:
         if any(mark in data[at : at + 0x80].tobytes() for mark in _TRAILERS):
             return True
         words = np.frombuffer(data[at : at + 8].tobytes().ljust(8, b"\0"), "<u4")
-        if words[0] == 0x96F3B83D or (
+        if words[0] == HeaderMagic.MCUBOOT.value or (
             int(words[0]) >> 24 in (0x20, 0x24, 0x30, 0x10) and int(words[1]) >> 24 in (8, 9, 0xC) and words[1] & 1
         ):
             return True
