@@ -56,27 +56,32 @@ def parse_toml(data: bytes, kind: type[T], source: str, known: Sequence[str] = (
     """
     try:
         text = data.decode("utf-8-sig")
-        for number, line in enumerate(text.split("\n"), 1):
-            if line.count(".") > MOST_DOTS:
-                raise InputError(
-                    f"more than {MOST_DOTS} dots in a line",
-                    source=source,
-                    place=f"line {number}",
-                    advice="write a list over several lines",
-                )
-        table = tomllib.loads(text)
-    except RecursionError:
-        raise InputError("not readable as TOML: nested too deeply", source=source) from None
     except UnicodeDecodeError as error:
         place = f"line {data[: error.start].count(10) + 1}"
         raise InputError(
             "a byte that is no UTF-8", source=source, place=place, advice="save the file as UTF-8"
         ) from None
+    return convert(toml_table(text, source), kind, source, text, known)
+
+
+def toml_table(text: str, source: str) -> dict[str, Any]:
+    """Return what a TOML text holds; InputError with the line when it is none, or would take its reader hours."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > MOST_DOTS:
+            raise InputError(
+                f"more than {MOST_DOTS} dots in a line",
+                source=source,
+                place=f"line {number}",
+                advice="write a list over several lines",
+            )
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise InputError("not readable as TOML: nested too deeply", source=source) from None
     except ValueError as error:  # not TOML, or a number of thousands of digits
         at = re.search(r"\(at (line \d+)", str(error))
         problem = re.sub(r" \(at .*", "", _short(str(error)))
         raise InputError(f"not readable as TOML: {problem}", source=source, place=at[1] if at else "") from None
-    return convert(table, kind, source, text, known)
 
 
 def parse_json(

@@ -8,7 +8,6 @@ Zephyr's configuration, so it is said when assumed.
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,6 +16,7 @@ from h5diag.errors import InputError
 from h5diag.layout.presets import chip_with_flash
 from h5diag.layout.slots import Layout, Loader, Mode, Role, Security, Slot
 from h5diag.memory import AddressRange
+from h5diag.tables import toml_table
 
 E = TypeVar("E", Role, Mode, Loader)
 
@@ -127,19 +127,22 @@ def _sum(text: str, source: str, name: str) -> int:
     if not re.fullmatch(r"[0-9a-fA-FxXuUlL+*()\s-]{1,120}", text) or "**" in text:
         raise InputError(f"reg of {name} holds {text[:40]!r}, which is no number", source=source)
     plain = re.sub(r"(?<=[0-9a-fA-F])[uUlL]+", "", text)
-    for _ in range(60):
-        done = re.sub(r"\(\s*(0[xX][0-9a-fA-F]+|\d+)\s*\)", r"\1", plain)
-        for sign in ("[*]", "[+-]"):
-            if done != plain:
-                break
-            done = re.sub(rf"(0[xX][0-9a-fA-F]+|\d+)\s*({sign})\s*(0[xX][0-9a-fA-F]+|\d+)", _step, plain, count=1)
-        if done == plain:
-            break
-        plain = done
     try:
-        return int(plain, 0)
+        for _ in range(60):
+            done = re.sub(r"\(\s*(0[xX][0-9a-fA-F]+|\d+)\s*\)", r"\1", plain)
+            for sign in ("[*]", "[+-]"):
+                if done != plain:
+                    break
+                done = re.sub(rf"(0[xX][0-9a-fA-F]+|\d+)\s*({sign})\s*(0[xX][0-9a-fA-F]+|\d+)", _step, plain, count=1)
+            if done == plain:
+                break
+            plain = done
+        value = int(plain, 0)
     except ValueError:
         raise InputError(f"reg of {name} holds {text[:40]!r}, which is no number", source=source) from None
+    if not 0 <= value < 1 << 32:
+        raise InputError(f"reg of {name} holds {text[:40]!r}, more than any address", source=source)
+    return value
 
 
 def _step(match: re.Match[str]) -> str:
@@ -199,10 +202,7 @@ def parse_own_layout(text: str, *, source: str, chip: Chip | None = None) -> Lay
 
     ``mode`` and ``loader`` may stand above; a start below the flash's base is an offset. InputError names the key.
     """
-    try:
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"is no TOML ({error})", source=source) from None
+    table = toml_table(text, source)
     rows = table.get("slots", table.get("slot"))
     if not isinstance(rows, list) or not all(isinstance(r, dict) for r in rows) or not rows:
         raise InputError("holds no [[slots]]", source=source, advice="each has name, start, size, role and image")

@@ -312,6 +312,12 @@ def test_a_name_that_promises_what_the_content_is_not(tmp_path, name):
     assert "does not begin like" in refusal(path)
 
 
+def test_a_dfu_file_without_content_is_one_line(tmp_path):
+    suffix = bytes.fromhex("00008348df111a01") + b"UFD" + bytes((16,))
+    (tmp_path / "a.dfu").write_bytes(suffix + (zlib.crc32(suffix) ^ 0xFFFFFFFF).to_bytes(4, "little"))
+    assert "holds no byte of memory" in refusal(tmp_path / "a.dfu")
+
+
 def test_a_huge_binary_is_refused_without_reading_it(tmp_path):
     path = tmp_path / "huge.bin"
     with path.open("wb") as stream:

@@ -163,6 +163,8 @@ def test_a_devicetree_gives_its_fixed_partitions(tmp_path, name):
         ("<0xc000 (DT", "<0xc000 1 (DT", "3 cells"),
         ("<0x30000 DT", "<MAX_SIZE DT", "MAX_SIZE"),
         ("<0x30000 DT_SIZE_K(128)>", "<0x0 DT_SIZE_K(128)>", "overlap"),
+        ("<0x30000 DT", "<0x99999999999999999999 DT", "more than any address"),
+        ("<0x30000 DT", "<(08+1) DT", "which is no number"),
     ],
 )
 def test_a_devicetree_that_cannot_be_used_is_one_line(tmp_path, old, new, said):
@@ -246,7 +248,9 @@ def test_a_toml_of_ones_own_is_read(tmp_path):
         ("mode =", "mod =", "unknown key 'mod'"),
         ("[[slots]]", "[[areas]]", "slots"),
         ('start = "0x08030000"', 'start = "0x081F0000"', "leaves the flash"),
-        ("= 0x10000", "= =", "no TOML"),
+        ("= 0x10000", "= =", "as TOML"),
+        ("= 0x10000", "= " + "9" * 5000, "as TOML"),
+        ("[[slots]]", "a" + ".a" * 501 + " = 1\n[[slots]]", "dots in a line"),
     ],
 )
 def test_a_wrong_toml_names_the_key(tmp_path, old, new, said):

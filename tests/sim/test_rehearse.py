@@ -13,8 +13,10 @@ import provisioning_sets as sets
 import pytest
 import script_mutants as mutants
 
+from h5diag.evidence.door import read_evidence
 from h5diag.judge.preflight import rehearsal
-from h5diag.sim.rehearse import Part, Stage, Word, lint_shell, parse_call, rehearse, unchecked, walk_script
+from h5diag.sim.rehearse import Part, Stage, Word, lint_shell, parse_call, rehearse, unchecked, walk_script, world
+from h5diag.sim.rehearse.world import World
 
 CLI = "STM32_Programmer_CLI -c port=SWD mode=UR"
 
@@ -333,3 +335,24 @@ def test_a_rehearsal_is_work_of_a_few_thousand_steps(tmp_path):
     runner = module._Runner(stage, top / "ROT_Provisioning/OEMiROT/provisioning.sh", None, ())
     runner.walk()
     assert runner.world.steps < 5_000
+
+
+def test_a_script_that_calls_itself_for_ever_is_read_once_and_costs_its_steps_alone(tmp_path, monkeypatch):
+    """What was said before is not looked through at every call, and the file is not read at every label."""
+    monkeypatch.setattr(world, "MOST_STEPS", 4000)
+    opened = []
+    monkeypatch.setattr(world, "read_evidence", lambda *a, **k: opened.append(a) or read_evidence(*a, **k))
+    lines = ("@echo off", ":again", "echo connect BOOT0", "call :f %%i", f"{CLI}", "goto :again", ":f", "")
+    found, _ = walk(tmp_path, "\r\n".join(lines), "run.bat")
+    assert "for ever" in str(found.stopped)
+    assert len(opened) == 1
+    small = World(tmp_path, lambda p: p, lambda *a: (0, ""), lambda a, b: "")
+    for i in range(1000):
+        small.say(str(i))
+    assert (len(small.prompts), small.prompts[-1]) == (world.MOST_PROMPTS, "999")
+
+
+def test_a_question_without_words_is_no_accident(tmp_path):
+    assert walk(
+        tmp_path, "@echo off\r\nset /p x=\r\nSTM32_Programmer_CLI.exe -c port=SWD -ob TZEN=0xB4\r\n", "run.bat"
+    )[0].steps

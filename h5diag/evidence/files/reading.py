@@ -88,6 +88,8 @@ def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile 
 
 def _placed(data: Bytes, path: Path, base: int | None, sidecar: Sidecar, remarks: list[str]) -> Segment:
     size = int(data.size)
+    if not size:
+        raise InputError("holds no byte of memory", source=str(path), advice="copy it again")
     named = address_in_name(path)
     if base is None and sidecar.base is None and named is not None:
         base = named

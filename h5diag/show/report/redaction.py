@@ -12,6 +12,7 @@ import platform
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +30,25 @@ _ID, _PATH_REMOVED, _NAME_REMOVED = "[id removed]", "[path removed]", "[name rem
 # Every pattern is bounded or stops at a fixed set of characters, and none of its parts can match what the next begins
 # with: a text of a megabyte takes time in proportion.
 _NAME = r"[^\s\"'<>|:*?;,()\\/]{1,255}"
+_FOLDER = r"[^\t\n\r\"'<>|:*?\\/]{1,255}"
+"""A folder of Windows may have blanks in its name; that it is one shows by the backslash behind it."""
 _PATHS = re.compile(
-    rf"(?<![\w<.&])(?:file://|[A-Za-z]:[\\/]|\\\\|~?/)(?:{_NAME}[\\/]){{1,64}}(?:{_NAME})?"
+    rf"(?<![\w<.&])(?:[A-Za-z]:\\|\\\\)(?:{_FOLDER}[\\/]){{1,64}}(?:{_NAME})?"
+    rf"|(?<![\w<.&])(?:file://|[A-Za-z]:/|~?/)(?:{_NAME}[\\/]){{1,64}}(?:{_NAME})?|(?<![\w<.&~])~[\w.-]{{2,64}}/(?:{_NAME})?"
     rf"|(?<![\w<.&])(?:[A-Za-z]:\\|/(?:home|Users|root|tmp|mnt|media|opt|var)/){_NAME}"
 )
 _PERSON = re.compile(
     r"(?i)(?:/home/|/Users/|\\Users\\|\\Documents and Settings\\|/media/)([^\s\"'<>|:*?;,()\\/]{2,64})"
 )
+_WHO = re.compile(
+    r"(?i)\b(?:(?:user|log|host|computer|machine)[ _-]?name|(?:sudo_)?user)[ \t]?[:=][ \t]?([\w.-]{3,64})"
+    r"|(?<![\w.+-])([\w.-]{3,64})@([\w-]{3,63})(?:[: ][^\s$#%>]{0,200})?[ ]?[$#%>\]](?!\w)"
+)
+"""People and machines: what an environment says, and what stands before a prompt."""
 _SERIAL = re.compile(
     r"(?i)\b((?:ST-?LINK[ \t]{0,8}SN|serial(?:[ \t]{0,8}(?:no|number|nr))?|S/N|SN|unique id|UID|chip id[ \t]{0,8}\(96)"
-    r"[ \t.:=#\"']{0,32})([0-9A-F][0-9A-F xX_:,\-]{4,64}[0-9A-F])"
+    r"[ \t.:=#\"']{0,32})((?=[A-Z_\-]{0,40}\d)[0-9A-Z][0-9A-Z_\-]{4,40}(?![0-9A-Z \t_:,\-])"
+    r"|[0-9A-F][0-9A-F xX_:,\-]{4,64}[0-9A-F])"
 )
 _ADDRESS, _NAMED = "[address removed]", r"\1[name removed]"
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
@@ -46,6 +56,8 @@ _GROUP = r"[0-9A-Fa-f]{1,4}"
 _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"), _ADDRESS),
     (re.compile(r"(?<![\w:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![\w:-])"), _ADDRESS),
+    (re.compile(r"(?<![\w.])[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}(?![\w.])"), _ADDRESS),
+    (re.compile(r"(?<![\w+])\+\d{1,3}[ ]?[\d(][\d()/ -]{5,20}\d(?!\w)"), _ADDRESS),
     (re.compile(rf"(?<![\w.])(?:{_BYTE}\.){{3}}{_BYTE}(?![\w.])"), _ADDRESS),
     (
         re.compile(
@@ -54,20 +66,30 @@ _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
         _ADDRESS,
     ),
     (re.compile(r"(?i)(\b(?:CN|OU|emailAddress|serialNumber)[ \t]?=[ \t]?)[^,;/\n\"<>]{1,128}"), _NAMED),
-    (re.compile(r"(?i)(\b(?:subject|issuer)[ \t]?[:=][ \t]?)[^\n\"<>]{1,256}"), _NAMED),
-    (re.compile(r"(?i)(\b(?:user|host)[ -]?name[ \t]?[:=][ \t]?)[^\s\"<>]{1,256}"), _NAMED),
+    (re.compile(r"(?i)(\b(?:subject|issuer)(?: alternative name)?[ \t]?[:=][ \t]?)[^\n\"<>]{1,256}"), _NAMED),
+    (re.compile(r"(\b(?:DNS|URI|DirName|othername):)[^\s,\"<>]{1,256}"), _NAMED),
     (
         re.compile(
-            r"(?i)((?:\b|-)(?:pass(?:word|phrase|wd)?|pwd|secret|token|api[-_ ]?key)[\"']?[ \t]{0,4}"
-            r"(?:[:=]|(?<=-pwd )|(?<=-password ))[ \t\"']{0,4})[^\s\"'<>;,]{1,256}"
+            r"(?i)(\b(?:(?:user|log|host|computer|machine)[ _-]?name|(?:sudo_)?user)[ \t]?[:=][ \t]?)[^\s\"<>]{1,256}"
+        ),
+        _NAMED,
+    ),
+    (
+        re.compile(
+            r"(?i)((?:\b|-|_)(?:pass(?:word|phrase|wd)?|pwd|secret|token|(?:api|access|private)[-_ ]?key)(?:_\w{1,40})?[\"']?"
+            r"[ \t]{0,4}(?:[:=]|(?<=-pwd )|(?<=-password )|is )[ \t\"']{0,4})[^\s\"'<>;,]{1,256}"
         ),
         r"\1[secret removed]",
     ),
+    (re.compile(r"(?i)(\b(?:bearer|basic|ssh-[a-z0-9-]{2,20})[ \t]{1,4})[\w.+/=~-]{8,2048}"), r"\1[secret removed]"),
+    (re.compile(r"(?i)(\bpin[ \t]?[:=][ \t]?)\d{4,12}(?!\w)"), r"\1[secret removed]"),
 )
 _LONG_HEX = re.compile(
-    r"(?<![0-9A-Za-z])(?:0[xX])?[0-9A-Fa-f]{2}(?:[ ,:\-]{0,2}(?:0[xX])?[0-9A-Fa-f]{2}){15,}(?![0-9A-Za-z])"
+    r"(?<![0-9A-Za-z])(?:0[xX])?[0-9A-Fa-f]{2}(?:[ ,:\-]{0,2}(?:0[xX])?[0-9A-Fa-f]{2}){11,}(?![0-9A-Za-z])"
 )
-"""Sixteen bytes and more: a key, a password's hash, the content of an OBK."""
+"""Twelve bytes and more: a unique id, a key, a password's hash, the content of an OBK."""
+_LONG_BASE64 = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{24,}={0,2}(?![A-Za-z0-9+/=_-])")
+"""Eighteen bytes and more in base64: a key, a certificate, a token; a name has no small and large letters and digits mixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +112,18 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return a text without known secrets, paths, names, addresses, passwords, ids and long runs of bytes."""
+        # Whole paths first: a name that is taken out of the middle of one would leave the rest of it.
         for secret, word in self.secrets:
-            text = _without(text, secret, word)
-        text = _SERIAL.sub(lambda m: m[1] + _ID, _PATHS.sub(_PATH_REMOVED, text))
+            if word is _PATH_REMOVED:
+                text = _without(text, secret, word)
+        text = _PATHS.sub(_PATH_REMOVED, text)
+        for secret, word in self.secrets:
+            if word is not _PATH_REMOVED:
+                text = _without(text, secret, word)
+        text = _SERIAL.sub(lambda m: m[1] + _ID, text)
         for pattern, word in _LOOKS:
             text = pattern.sub(word, text)
+        text = _LONG_BASE64.sub(lambda m: "[bytes removed]" if _mixed(m[0]) else m[0], text)
         return _LONG_HEX.sub(lambda m: m[0] if self._stays(m[0]) else "[bytes removed]", text)
 
     def _stays(self, run: str) -> bool:
@@ -148,6 +177,7 @@ def make_redactor(case: Case, *, uid_at: int | None = None) -> Redactor:
     texts += [case.loader_log.text] if case.loader_log else []
     for text in [*texts, case.title, *(b.name for b in boards)]:
         names |= {m[1].lower() for m in _PERSON.finditer(text)}
+        names |= {name.lower() for m in _WHO.finditer(text) for name in m.groups() if name}
         secrets |= _ids(m[2] for m in _SERIAL.finditer(text))
     secrets |= _ids(case.ids)
     if uid_at is not None:
@@ -163,6 +193,13 @@ def make_redactor(case: Case, *, uid_at: int | None = None) -> Redactor:
 
 _NOBODY = {"localhost", "root", "user", "users", "public", "default", "admin", "guest", "test", "work", "shared"}
 """Names that are nobody's; taking them out would spoil words of the text."""
+
+
+def _mixed(run: str) -> bool:
+    """Tell whether small and large letters and digits stand in turn, as in base64 and in no word."""
+    kinds = ["d" if c.isdigit() else "u" if c.isupper() else "l" if c.islower() else "" for c in run]
+    return {"d", "u", "l"} <= set(kinds) and sum(a != b for a, b in pairwise(k for k in kinds if k)) * 3 > len(run)
+
 
 _LOWER = {c: c + 32 for c in range(ord("A"), ord("Z") + 1)}
 

@@ -336,7 +336,7 @@ class Batch:
         first = words[0].text.lower()
         if first.startswith("echo") and first != "echoes" and (first == "echo" or not first[4:5].isalnum()):
             said = text[5:]
-            self.world.prompts.append(said)
+            self.world.say(said)
             return said + "\n"
         if first in _QUIET or first in ("setlocal", "endlocal"):
             if first == "setlocal" and "enabledelayedexpansion" in text.lower():
@@ -423,7 +423,9 @@ class Batch:
         low = text.lower()
         if low.startswith("/p"):
             name, _, prompt = text[2:].strip().strip('"').partition("=")
-            self.variables[name.strip().lower()] = self.world.answer(prompt or self.world.prompts[-1], name.strip())
+            self.variables[name.strip().lower()] = self.world.answer(
+                prompt or "".join(self.world.prompts[-1:]), name.strip()
+            )
             return
         if low.startswith("/a"):
             name, _, value = text[2:].strip().strip('"').partition("=")

@@ -431,7 +431,7 @@ class Shell(Words):
     def _sh_echo(self, rest: list[str], line: int) -> int:
         flags = [r for r in rest if r in ("-e", "-n", "-ne", "-en")]
         text = " ".join(rest[len(flags) :])
-        self.world.prompts.append(text)
+        self.world.say(text)
         self.out.append(text + ("" if any("n" in f for f in flags) else "\n"))
         return 0
 
@@ -439,7 +439,7 @@ class Shell(Words):
         values = iter(rest[1:])
         text = re.sub(r"%[-0-9.]*[sdxX]", lambda m: next(values, ""), rest[0] if rest else "")
         text = text.replace("\\n", "\n").replace("\\t", "\t")
-        self.world.prompts.append(text)
+        self.world.say(text)
         self.out.append(text)
         return 0
 

@@ -22,7 +22,8 @@ from h5diag.limits import SCRIPT
 UNKNOWN = "\x00"
 """Stands in a text for what the walk cannot know; a condition or a call that meets it stops the walk."""
 
-MOST_STEPS = 200_000
+MOST_STEPS = 100_000
+MOST_PROMPTS = 100
 MOST_DEPTH = 40
 PROGRAMMER = re.compile(r"stm32_?programmer_?cli(\.exe|\.sh)?$", re.I)
 PACKAGER = re.compile(r"stm32trustedpackagecreator_?cli(\.exe|\.sh)?$", re.I)
@@ -121,7 +122,7 @@ class World:
     answer: Answer
     assumed: Callable[[Path], bool] = lambda path: False
     overlay: dict[str, str] = field(default_factory=dict)
-    sources: list[Path] = field(default_factory=list)
+    sources: dict[Path, str] = field(default_factory=dict)
     prompts: list[str] = field(default_factory=list)
     missing: list[tuple[Path, Path, int]] = field(default_factory=list)
     steps: int = 0
@@ -163,8 +164,13 @@ class World:
             self.missing.append((path, file, line))
             raise Stop(f"{path.name} is not there", file, line)
         if found not in self.sources:
-            self.sources.append(found)
-        return read_script(found, self.root)
+            self.sources[found] = read_script(found, self.root)
+        return self.sources[found]
+
+    def say(self, text: str) -> None:
+        """Keep what the script tells the person, as far as a later question may be about it."""
+        self.prompts.append(text)
+        del self.prompts[:-MOST_PROMPTS]
 
     def write(self, path: Path, text: str, *, append: bool) -> None:
         """Keep what a redirection writes; later reads of this walk see it, the disk does not."""

@@ -123,6 +123,7 @@ def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> No
         b'{"id": [], "request": "hello", "arguments": [1]}\n',
         b'{"id": 1, "request": ["hello"]}\n',
         b"[" * 100_000 + b"\n",
+        b'{"id": 1, "request": "unlock"}\n',
     ],
 )
 def test_a_client_that_talks_nonsense_does_not_disturb_the_next_one(

@@ -37,6 +37,27 @@ PLANTED = {
     "the content of a key file": ("OBK: 5F1C0AD2 93B4E877 16A0CC3D F2987E41 0D", "5F1C0AD2", "93B4E877"),
     "a serial number": ("ST-LINK SN : 066FFF3833554E3043", "066FFF3833554E3043"),
     "a short serial number": ("S/N: 482113", "482113"),
+    "a serial number with letters": ("Serial Number: HLA-77-QRX9", "QRX9"),
+    "an environment": ("USER=waltraute LOGNAME=gerhilde COMPUTERNAME=ORTLINDE-PC", "waltraute", "gerhilde", "ortlinde"),
+    "who the environment named": ("asked Waltraute, who sat at ortlinde-pc", "waltraute", "ortlinde"),
+    "a folder with a blank": (r"File: C:\Users\Grim Gerde\fw\app.hex", "gerde", "grim"),
+    "a home by its tilde": ("~fasolt/fw/a.hex", "fasolt"),
+    "a public key of a person": ("ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQC7 x", "AAAAB3NzaC1yc2E"),
+    "a key in base64": ("MHcCAQEEIGl3aXNoaWhhZGFrZXlvZm15b3du", "MHcCAQEEIGl3aXNo"),
+    "a bearer's token": ("Authorization: Bearer eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJicnVuIn0.abc", "eyJzdWIiOiJicnVuIn0"),
+    "a secret of the environment": (
+        "AWS_SECRET_ACCESS_KEY=wJalrXUtnFEMI GITHUB_TOKEN=ghp_16C7",
+        "wJalrXUtn",
+        "ghp_16C7",
+    ),
+    "an alternative name": ("X509v3 Subject Alternative Name: DNS:erda.fw.example", "erda.fw"),
+    "an alternative name alone": ("    DNS:freia.fw.example, URI:x", "freia.fw"),
+    "a MAC address with dots": ("mac 021a.7dda.7113", "7dda.7113"),
+    "a unique id in dashes": ("board 00360041-33325103-00343330", "33325103"),
+    "a telephone": ("call +49 228 1234567", "1234567"),
+    "a password that is told": ("the password is Ring1848x", "Ring1848x"),
+    "a pin": ("pin=93817", "93817"),
+    "a place of code": ("https://mime:Tarnhelm9@git.siegfr.example/x.git", "Tarnhelm9", "siegfr"),
 }
 
 
@@ -128,6 +149,10 @@ def test_each_kind_of_secret(name: str, redactor: Redactor) -> None:
         "revision X (0x1007), DEV_ID 0x484",
         "at 50 %: 1,048,576 of 2,097,152 bytes",
         "std::vector at 12:30:01",
+        "FLASH_AREA_0_OFFSET and HAL_FLASHEx_OBProgram_Launch2 differ",
+        "the token bucket is full; the user name is not asked for",
+        "2026-01-02 10:22:33, 10:22:33:444 and 10:22:34:001",
+        "STM32CubeProgrammer_NUCLEO_H563ZI_Rev2_Board",
     ],
 )
 def test_what_only_looks_like_a_secret_stays(text: str, redactor: Redactor) -> None:
