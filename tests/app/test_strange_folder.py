@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -21,10 +27,13 @@ from h5diag.case.samples import data_folder
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = (
     *("sitecustomize", "usercustomize", "jupyterlab", "voila", "ipykernel_launcher", "ipykernel", "IPython"),
+    *("nbclient", "nbconvert", "tornado", "traitlets", "ipywidgets", "zmq", "jupyter_client"),
     *("json", "numpy", "matplotlib", "unicorn", "tomllib", "msgspec", "h5diag"),
 )
 CONFIGS = (
     *("jupyter_config.py", "jupyter_server_config.py", "jupyter_lab_config.py", "voila.py", "ipython_config.py"),
+    *("conftest.py", "jupyter_nbconvert_config.py", ".jupyter/jupyter_config.py", ".jupyter/voila.py"),
+    *("etc/jupyter/jupyter_config.py", ".ipython/profile_default/ipython_config.py"),
     *("ipython_kernel_config.py", "profile_default/ipython_kernel_config.py", "profile_default/startup/00-first.py"),
     ".ipython/profile_default/startup/00-first.py",
 )
@@ -44,8 +53,10 @@ def strange(tmp_path: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(mark(name))
     (folder / "evil.pth").write_text(f"import os; {mark('evil.pth')}")
-    code = mark("matplotlibrc").strip().replace("'", '"')
-    (folder / "matplotlibrc").write_text(f"text.usetex: True\naxes.prop_cycle: cycler(color=[{code}])\n")
+    # Before 3.10.9 matplotlib evaluates the cycler without builtins, which a generator gets back from its callers.
+    way = "[g := (g.gi_frame.f_back.f_back.f_builtins for _ in [0]), [*g][0]"
+    code = f'{way}["open"]("{tmp_path}/ran-matplotlibrc", "w").close()]'
+    (folder / "matplotlibrc").write_text(f"text.usetex: True\naxes.prop_cycle: cycler(color=[{code}, 'r'][1:])\n")
     command = mark("voila.json").strip()
     (folder / "voila.json").write_text(json.dumps({"Voila": {"prelaunch_hook": command}}))
     return folder
@@ -64,6 +75,11 @@ def test_the_marks_work(strange: Path) -> None:
     """Without protection the planted files do run: started in the folder, Python takes json.py from there."""
     subprocess.run([sys.executable, "-c", "import json"], cwd=strange, env=python_environment(), check=False)
     assert "ran-json.py" in marks(strange)
+    subprocess.run(
+        [sys.executable, "-P", "-c", "import matplotlib"], cwd=strange, env=python_environment(), check=False
+    )
+    evaluates = tuple(map(int, version("matplotlib").split(".")[:3])) < (3, 10, 9)
+    assert ("ran-matplotlibrc" in marks(strange)) is evaluates
 
 
 @pytest.mark.parametrize("started", ["-m", "-c"])
@@ -136,6 +152,48 @@ def test_jupyterlab_on_the_folder_runs_nothing_of_it(strange: Path, tmp_path: Pa
     finally:
         process.terminate()
         process.wait(60)
+    assert marks(strange) == []
+
+
+def test_a_page_served_in_the_folder_runs_nothing_of_it(strange: Path, tmp_path: Path) -> None:
+    pytest.importorskip("voila")
+    kernels = strange / "share" / "jupyter" / "kernels" / "python3"
+    kernels.mkdir(parents=True)
+    (kernels / "kernel.json").write_text(
+        json.dumps({"argv": ["touch", f"{tmp_path}/ran-kernel"], "display_name": "x", "language": "python"})
+    )
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    private = {n: str(tmp_path / n) for n in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    code = "import sys; from h5diag.app.cli import main; sys.exit(main())"
+    words = ["app", "--dir", ".", "--no-browser", "--port", str(port)]
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", code, *words],
+            cwd=strange,
+            env=python_environment() | private | {"PYTHONUNBUFFERED": "1"},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    try:
+        page, patience = "", time.monotonic() + 240
+        while not page:
+            assert process.poll() is None, log.read_text()[-2000:]
+            assert time.monotonic() < patience, log.read_text()[-2000:]
+            time.sleep(0.5)
+            if found := re.search(r"http://\S+token=[\w-]+", log.read_text()):
+                with contextlib.suppress(urllib.error.URLError):
+                    page = browser.open(found[0], timeout=240).read().decode()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
+            assert "login" in answer.url, "without the token there is no page"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(60)
+    assert "01_is_this_chip_faulty" in page
     assert marks(strange) == []
 
 
