@@ -18,7 +18,7 @@ import msgspec
 from h5diag.case.case import Board, Case, CaseFile, Dump, KnownImage, Text
 from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
 from h5diag.errors import InputError
-from h5diag.evidence.door import EvidenceFile, is_evidence, names_in, read_evidence
+from h5diag.evidence.door import EvidenceFile, is_evidence, names_in, read_evidence, real_path
 from h5diag.evidence.files import decode_text, open_sidecar, read_image
 from h5diag.limits import (
     CASE_TOML,
@@ -173,7 +173,7 @@ class _Reader:
     """Opens what one case.toml names; every refusal names the key."""
 
     def __init__(self, folder: Path, toml: EvidenceFile) -> None:
-        self.folder, self.source, self.toml = folder.resolve(), str(toml.path), decode_text(toml.data)
+        self.folder, self.source, self.toml = real_path(folder), str(toml.path), decode_text(toml.data)
         self.ids: list[str] = []
         self.files = [CaseFile(None, "the case", toml.name, toml.size, toml.sha256)]
 

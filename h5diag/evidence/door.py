@@ -117,6 +117,14 @@ def is_evidence(path: str | os.PathLike[str]) -> bool:
         return False
 
 
+def real_path(path: str | os.PathLike[str]) -> Path:
+    """Return where a path leads, all links followed; one that runs in a circle, or cannot be one, as far as it goes."""
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError):
+        return Path(path)
+
+
 def names_in(folder: str | os.PathLike[str]) -> set[str]:
     """Return the names of what stands in a folder, hidden ones too; OSError when it cannot be listed."""
     return set(os.listdir(folder))

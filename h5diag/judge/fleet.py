@@ -24,15 +24,16 @@ import numpy.typing as npt
 from h5diag.case.case import Board, Case, Dump
 from h5diag.chip import load_chip
 from h5diag.errors import H5DiagError, InputError
-from h5diag.evidence.door import names_in, read_evidence, write_whole
+from h5diag.evidence.door import names_in, read_evidence, real_path, write_whole
 from h5diag.evidence.files import read_image
 from h5diag.judge.diagnosis import diagnose
-from h5diag.limits import TEXT
+from h5diag.limits import LONGEST_NAME, MEMORY, TEXT, Limit
 from h5diag.memory import MemoryImage
 from h5diag.text import count_text
 
 IMAGES = (".bin", ".hex", ".ihex", ".srec", ".s19", ".mot", ".elf", ".axf", ".uf2")
 BATCH = 64
+MOST_BOARDS = 1_000_000
 """Boards that one task hashes: long enough that a task is worth its way to the worker."""
 
 HASH = 16
@@ -133,15 +134,46 @@ def _first_image(folder: Path) -> Path | None:
 def _listed(path: Path) -> Iterator[BoardFile]:
     if path.suffix.lower() == ".csv":
         text = read_evidence(path, limit=TEXT).data.decode("utf-8-sig", "replace")
-        rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text)))
+        rows: Iterator[dict[str, Any]] = csv.DictReader(io.StringIO(text))
     else:
-        import pyarrow.parquet as pq
+        rows = _parquet_rows(path, TEXT, ["board", "path"], most=MOST_BOARDS)
+    folder = real_path(path.parent)
+    try:
+        for number, row in enumerate(rows, 2):
+            name, where = row.get("board"), row.get("path")
+            if not name or not where or not isinstance(name, str) or not isinstance(where, str):
+                raise InputError(f"row {number} lacks board or path", source=str(path), advice="columns: board, path")
+            if number - 2 >= MOST_BOARDS:
+                raise InputError(f"more than {MOST_BOARDS} boards", source=str(path), advice="split the list")
+            if not real_path(path.parent / where).is_relative_to(folder):
+                # A list that somebody mailed names no file of the person's own.
+                raise InputError(
+                    f"row {number} names a file outside of the list's folder",
+                    source=str(path),
+                    advice="put the list into the folder that holds the boards",
+                )
+            yield BoardFile(name[:LONGEST_NAME], str(path.parent / where))
+    except (csv.Error, OSError, ValueError, RuntimeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"is no list of boards ({error})", source=str(path), advice="columns: board, path") from None
 
-        rows = pq.read_table(io.BytesIO(read_evidence(path, limit=TEXT).data)).to_pylist()
-    for number, row in enumerate(rows, 2):
-        if not row.get("board") or not row.get("path"):
-            raise InputError(f"row {number} lacks board or path", source=str(path), advice="columns: board, path")
-        yield BoardFile(str(row["board"]), str(path.parent / str(row["path"])))
+
+def _parquet_rows(path: Path, limit: Limit, columns: list[str] | None = None, *, most: int) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a Parquet file, a few at a time: a small file may say that it holds a thousand million."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    data = read_evidence(path, limit=limit).data
+    try:
+        file = pq.ParquetFile(io.BytesIO(data))
+        if file.metadata.num_rows > most:
+            raise InputError(f"says that it holds {file.metadata.num_rows:,} rows", source=str(path))
+        for batch in file.iter_batches(batch_size=16, columns=columns):
+            yield from batch.to_pylist()
+    except (pa.ArrowException, OSError, TypeError, MemoryError) as error:
+        text = " ".join(str(error).split())[:200]
+        raise InputError(f"is no Parquet file that can be used ({text})", source=str(path)) from None
 
 
 def hashed(boards: Sequence[BoardFile], chip: str) -> list[dict[str, Any]]:
@@ -347,12 +379,10 @@ def _judge_all(
 
 
 def _parts(folder: Path, kind: str) -> list[dict[str, Any]]:
-    import pyarrow.parquet as pq
-
     out: list[dict[str, Any]] = []
     for name in sorted(names_in(folder / "parts")):
         if name.startswith(kind) and name.endswith(".parquet"):
-            out += pq.read_table(folder / "parts" / name).to_pylist()
+            out += _parquet_rows(folder / "parts" / name, MEMORY, most=MOST_BOARDS)
     return out
 
 

@@ -17,6 +17,7 @@ from h5diag.judge import fleet as module
 from h5diag.judge.fleet import BoardFile, boards_of, judged, run_fleet
 
 pytest.importorskip("distributed")
+pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Dask's own, of ports and of slow machines
@@ -141,9 +142,47 @@ def test_lists_and_folders_of_files(lot):
         ("one", str(flat / "a.bin")),
         ("two", str(flat / "b.bin")),
     ]
+    for name, text in {
+        "a field without end": "board,path\n" + "x" * 200_000 + ",flat/a.bin\n",
+        "a path out of the folder": "board,path\none,../golden.bin\n",
+        "an absolute path": "board,path\none,/dev/zero\n",
+    }.items():
+        (lot / "bad.csv").write_text(text)
+        with pytest.raises(InputError, match=r"bad\.csv") as caught:
+            boards_of([lot / "bad.csv"])
+        assert "\n" not in str(caught.value), name
     (lot / "bad.csv").write_text("serial,file\n1,2\n")
     with pytest.raises(InputError, match="row 2"):
         boards_of([lot / "bad.csv"])
     (lot / "empty").mkdir()
     with pytest.raises(InputError, match="no board"):
         boards_of([lot / "empty"])
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (None, "no Parquet file"),
+        ({"x": [1]}, "lacks board or path"),
+        ({"board": [1.5], "path": [{"a": 1}]}, "lacks board or path"),
+        ({"board": ["a"], "path": ["../golden.bin"]}, "outside of the list's folder"),
+    ],
+)
+def test_a_strangers_parquet_list_is_one_line(tmp_path, table, said):
+    path = tmp_path / "list.parquet"
+    if table is None:
+        path.write_bytes(b"PAR1" + bytes(100) + b"PAR1")
+    else:
+        pq.write_table(pa.table(table), path)
+    with pytest.raises(InputError, match=said) as caught:
+        boards_of([path])
+    assert "\n" not in str(caught.value)
+
+
+def test_a_small_list_of_a_thousand_million_boards_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MOST_BOARDS", 1000)
+    rows = pa.DictionaryArray.from_arrays(pa.array([0] * 5000, pa.int32()), pa.array(["a" * 1000]))
+    pq.write_table(pa.table({"board": rows, "path": rows}), tmp_path / "list.parquet")
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *a, **k: pytest.fail("it was read"))
+    with pytest.raises(InputError, match="5,000 rows"):
+        boards_of([tmp_path / "list.parquet"])

@@ -14,7 +14,7 @@ from h5diag.case.intake.kinds import BOARD_ROLES, Evidence, Role, Side, parse_na
 from h5diag.case.intake.likeness import KIT_WORDS, by_content
 from h5diag.case.intake.missing import Has, Missing, missing_of_board, missing_of_case
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, read_evidence, walk_evidence
+from h5diag.evidence.door import is_evidence, read_evidence, real_path, walk_evidence
 from h5diag.evidence.files import sidecar_path
 from h5diag.limits import FOLDER_FILES, MEMORY
 from h5diag.memory import Access
@@ -165,9 +165,9 @@ def sort_evidence(
     paths, details, into = list(paths), details or Details(), Path(into) if into is not None else None
     table = read_table(into)[0] if into is not None else None
     before = _boards_of(table, into) if table is not None and into is not None else Boards()
-    known = {e.path.resolve() for b in (before.good, *before.suspects) for e in b.files}
+    known = {real_path(e.path) for b in (before.good, *before.suspects) for e in b.files}
     if table is not None and into is not None:
-        known |= {(into / name).resolve() for name in _others(table)}
+        known |= {real_path(into / name) for name in _others(table)}
     good_files, suspect_files = _existing(good), _existing(suspect)
     everything, count = _told([*paths, *good_files, *suspect_files], known)
     unused = tuple(e for e in everything if e.role is Role.NONE)
@@ -197,7 +197,7 @@ def sort_evidence(
     remarks += [
         f"{given}/case.toml was not read; the new case tells only what the files themselves tell"
         for given in map(Path, paths)
-        if is_evidence(given / "case.toml") and (into is None or given.resolve() != into.resolve())
+        if is_evidence(given / "case.toml") and (into is None or real_path(given) != real_path(into))
     ]
     chips = sorted({e.chip for e in told if e.chip})
     details = replace(details, chip=details.chip or (chips[0] if len(chips) == 1 else ""))
@@ -218,14 +218,14 @@ def sort_evidence(
 
 def _existing(paths: Paths) -> set[Path]:
     """Return the files, folders searched through, as absolute paths."""
-    return {path.resolve() for path, _, _ in _gathered(list(paths))}
+    return {real_path(path) for path, _, _ in _gathered(list(paths))}
 
 
 def _told(paths: Sequence[str | os.PathLike[str]], known: Collection[Path]) -> tuple[list[Evidence], int]:
     """Return what each file is that is not known yet, and how many there were; one that cannot be read says why."""
     out, count = [], 0
     for path, shown, inside in _gathered(paths):
-        if path.resolve() in known:
+        if real_path(path) in known:
             continue
         count += 1
         name = parse_name(shown)
@@ -265,7 +265,7 @@ def _is_attached(path: Path) -> bool:
 
 
 def _with_side(e: Evidence, good: Collection[Path], suspect: Collection[Path]) -> Evidence:
-    path = e.path.resolve()
+    path = real_path(e.path)
     side = Side.GOOD if path in good else Side.SUSPECT if path in suspect else e.name.side
     return replace(e, name=replace(e.name, side=side))
 

@@ -23,7 +23,7 @@ from h5diag.case.folder import BoardTable, CaseTable, ImageTable, KeysTable, Loa
 from h5diag.case.intake.kinds import Evidence, Role
 from h5diag.case.intake.sorting import BoardFiles, Sorted
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, names_in, read_evidence, write_whole
+from h5diag.evidence.door import is_evidence, names_in, read_evidence, real_path, write_whole
 from h5diag.evidence.files import Sidecar, sidecar_path, write_sidecar
 from h5diag.limits import MEMORY, SIDECAR
 
@@ -221,9 +221,9 @@ class _Copies:
 
     def name(self, e: Evidence) -> str:
         """Return the name of the copy of `e`, copying it and its sidecar first if that was not done."""
-        path = e.path.resolve()
-        if path.is_relative_to(self.folder.resolve()):
-            self.names.setdefault(e.path, path.relative_to(self.folder.resolve()).as_posix())
+        path = real_path(e.path)
+        if path.is_relative_to(real_path(self.folder)):
+            self.names.setdefault(e.path, path.relative_to(real_path(self.folder)).as_posix())
         if e.path not in self.names:
             self.names[e.path] = name = self._free(e.path)
             beside, private = sidecar_path(e.path), e.role is Role.DECRYPT_KEY

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from h5diag.errors import InputError
-from h5diag.evidence.door import folder_names, is_evidence, read_evidence
+from h5diag.evidence.door import folder_names, is_evidence, read_evidence, real_path
 from h5diag.evidence.texts import Log, parse_listing, parse_log
 from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
 from h5diag.layout import Layout, parse_flash_layout
@@ -99,7 +99,7 @@ class Project:
     def name(self, path: Path) -> str:
         """Return a path as it is shown: relative to the set."""
         real = self.find(path) or path
-        for base in (self.root, self.root.resolve()):
+        for base in (self.root, real_path(self.root)):
             if real.is_relative_to(base):
                 return real.relative_to(base).as_posix()
         return str(real)
@@ -335,7 +335,7 @@ def _items(places: Sequence[Path], root: Path, start: Path) -> list[Item]:
 
 
 def _finder(root: Path) -> Callable[[Path], Path | None]:
-    real = root.resolve()
+    real = real_path(root)
 
     @cache
     def find(path: Path) -> Path | None:
@@ -346,7 +346,7 @@ def _finder(root: Path) -> Callable[[Path], Path | None]:
             at = len(parts) - 1 - parts[::-1].index("Projects")
             tries.append(root.joinpath(*parts[at + 2 :]))
         for each in tries:
-            if (is_evidence(each) or each.is_dir()) and each.resolve().is_relative_to(real):
+            if (is_evidence(each) or each.is_dir()) and real_path(each).is_relative_to(real):
                 return each
         return None
 

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 
+from h5diag.evidence.door import real_path
 from h5diag.evidence.keys import ObkContent
 from h5diag.judge.preflight.images import canonical
 from h5diag.judge.preflight.inventory import SECURE_MANAGER, Item
@@ -347,7 +348,7 @@ def xml_rows(scene: Scene) -> Iterator[Row]:
             differs += [f"{n} 0x{v:X}, not 0x{stored:X}" for n, v, stored in made if v is not None and v != stored]
         prints = {k.spki for _, k in s.obk.keys}
         for name, path in x.keys:
-            key = scene.project.item((xml.path.parent / path.replace("\\", "/")).resolve())
+            key = scene.project.item(real_path(xml.path.parent / path.replace("\\", "/")))
             if key is not None and key.key is not None and s.obk.keys and key.key.spki not in prints:
                 differs.append(f"{name} ({key.name})")
             if key is not None and key.key is not None and s.obk.content is ObkContent.DA:

@@ -92,7 +92,7 @@ class Journal:
             with Path(self._path).open("rb") as stream:
                 there = json.loads(stream.readline(1 << 16))
             assert there.pop("kind") == _KIND
-        except (OSError, ValueError, KeyError, AssertionError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AssertionError, AttributeError, RecursionError):
             if fresh:
                 return
             raise InputError("not the reads of a dump", source=self._path, advice="delete it, or use --force") from None

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from h5diag.case import Case
-from h5diag.evidence.door import EvidenceFile
+from h5diag.evidence.door import EvidenceFile, real_path
 from h5diag.evidence.texts import parse_registers
 from h5diag.show.report.sieve import Sieve, make_sieve
 
@@ -165,7 +165,7 @@ def make_redactor(case: Case, *, uid_at: int | None = None) -> Redactor:
     blobs = [s.data for image in (*images, *(i.image for i in case.images)) for s in image.segments]
     blobs += [np.frombuffer(k, np.uint8) for k in _key_bytes(keys)]
     secrets = {key.name.lower(): "[key]" for key in keys}
-    folders = [case.folder, case.folder.resolve(), Path.cwd()]
+    folders = [case.folder, real_path(case.folder), Path.cwd()]
     names = {platform.node().lower()}
     try:
         folders.append(Path.home())

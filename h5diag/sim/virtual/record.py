@@ -10,6 +10,7 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -322,7 +323,8 @@ class ReplayProbe(_Tape):
     def __init__(self, head: dict[str, Any], lines: list[Any], source: str) -> None:
         super().__init__()
         self._head, self._source = head, source
-        self._caps: list[str] = next((line[2] for line in lines if line[0] == "capabilities"), [])
+        known: Any = next((line[2] for line in lines if line[0] == "capabilities"), [])
+        self._caps = [n for n in known if isinstance(n, str)] if isinstance(known, list) else []
         self._lines = [line for line in lines if line[0] != "capabilities"]
         self._at = 0
 
@@ -331,7 +333,7 @@ class ReplayProbe(_Tape):
         """Return the probe recorded in the file at `path`; InputError when it is no such file."""
         lines = _lines(path)
         good = lines and isinstance(lines[0], dict) and lines[0].get("kind") == KIND
-        if not good or not all(isinstance(e, list) and len(e) in (3, 4) and isinstance(e[0], str) for e in lines[1:]):
+        if not good or not all(map(_is_entry, lines[1:])):
             raise InputError("not a recorded session", source=path, advice="record one with --record FILE")
         return cls(lines[0], lines[1:], path)
 
@@ -363,7 +365,41 @@ class ReplayProbe(_Tape):
                 if isinstance(error, exceptions.TransferFaultError):
                     error.fault_address = address
                 raise error
-            return _unpack(line[2])
+            with suppress(KeyError, TypeError, ValueError):
+                value = _unpack(line[2])
+                if _fits(name, args, value):
+                    return value
+            raise exceptions.ProbeError(f"{self._source} line {self._at + 1} is damaged")
+
+
+_COUNTED = {"read_ap_multiple": 1, "read_memory_block32": 2, "read_memory_block8": 2}
+"""Where among its arguments a read of many words says how many."""
+
+
+def _fits(name: str, args: tuple[Any, ...], value: Any) -> bool:
+    """Tell whether what a recording answers to a read has the type and the length of one."""
+    if name in _COUNTED:
+        return isinstance(value, list) and len(value) == args[_COUNTED[name]] and all(map(_is_word, value))
+    if name in ("read_dp", "read_ap", "read_memory"):
+        return _is_word(value)
+    return name != "told" or isinstance(value, int | str | None)
+
+
+def _is_word(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 32
+
+
+def _is_entry(line: Any) -> bool:
+    """Tell whether a line says what was asked with what, what came back, and which error, where one did."""
+    if not isinstance(line, list) or len(line) not in (3, 4) or not isinstance(line[0], str):
+        return False
+    error = line[3] if len(line) == 4 else ["", "", None]
+    return (
+        isinstance(error, list)
+        and len(error) == 3
+        and all(isinstance(w, str) for w in error[:2])
+        and isinstance(error[2], int | None)
+    )
 
 
 def _lines(path: str) -> list[Any]:

@@ -1,6 +1,7 @@
 """Sessions recorded and replayed, at both levels."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,10 @@ def test_an_unplugged_session_replays_as_one(tmp_path):
         "junk\n",
         '{"kind":"h5diag session 1"}\nxx\n',
         '{"kind":"h5diag session 1"}\n[1]\n',
+        '{"kind":"h5diag session 1"}\n["open",[],null,null]\n',
+        '{"kind":"h5diag session 1"}\n["open",[],null,[[],"",0]]\n',
+        '{"kind":"h5diag session 1"}\n' + "[" * 100_000 + "\n",
+        '{"kind":"h5diag session 1"}\n["open",[],' + "9" * 5000 + "]\n",
         '{"kind":"other"}\n',
     ],
 )
@@ -71,6 +76,20 @@ def test_files_that_are_no_session(tmp_path, text):
     path.write_text(text)
     with pytest.raises(InputError):
         connect(f"replay:{path}")
+
+
+@pytest.mark.parametrize("result", ["[]", "{}", '{"words": 1}', '{"words": "zz"}', '"text"', "true", "-1"])
+def test_a_damaged_answer_is_one_clear_error(tmp_path, result):
+    path = tmp_path / "session.jsonl"
+    with connect("virtual", record=str(path)) as board:
+        identify(board)
+    lines = path.read_text().splitlines()
+    for number in range(2, len(lines), 41):
+        entry = json.loads(lines[number])
+        damaged = [*lines[:number], json.dumps([*entry[:2], json.loads(result)]), *lines[number + 1 :]]
+        path.write_text("\n".join(damaged))
+        with suppress(ProbeError, InputError, TargetError), connect(f"replay:{path}") as board:
+            identify(board)
 
 
 def test_a_truncated_session_ends_in_a_clear_error(tmp_path):
