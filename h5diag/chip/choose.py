@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from fnmatch import fnmatchcase
 from typing import Protocol
@@ -16,6 +16,10 @@ from h5diag.errors import InputError
 
 _LINE = re.compile(r"(?<![A-Z0-9])(?:STM32)?([A-Z]{1,2}\d[0-9A-Z])[0-9A-Z]?X{0,2}(?![A-Z0-9])")
 """A product line as tools write it: G47x, L496xx, U575."""
+_PART = re.compile(r"STM32[A-Z]{1,3}\d[0-9A-Z]{0,4}")
+_WORD = re.compile(r"[A-Z0-9]{1,12}")
+
+UNNAMED = "nothing names the chip; give --chip"
 
 IDCODE_AT = (0x44024000, 0x54024000, 0xE0044000, 0xE0042000, 0x40015800, 0x5C001000)
 """Where DBGMCU_IDCODE lies: STM32H5; U5, L5 and G4; older families with an M3, M4 or M7; with an M0; STM32H7."""
@@ -89,15 +93,22 @@ class ChipChoice:
             return self.chip
         return describe(self.device, self.flash_kib) if self.device is not None else load_chip()
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the keys of every document: ``chip``, ``chip_known_by``, ``chip_text`` and, without chip, ``device``."""
+    def to_dict(self, *, needed: bool = True) -> dict[str, object]:
+        """Return the keys of every document: ``chip``, ``chip_known_by``, ``chip_text`` and, without chip, ``device``.
+
+        Where nothing was read as a chip's, because a text names none, it is not `needed`: an assumed one is left out.
+        """
+        unnamed = self.assumed and not needed
         out: dict[str, object] = {
-            "chip": self.chip.name if self.chip else None,
+            "chip": self.chip.name if self.chip and not unnamed else None,
             "chip_known_by": self.known_by.value,
-            "chip_text": self.text,
+            "chip_text": UNNAMED if unnamed else self.text,
         }
         if self.device is not None:
-            out["device"] = {"dev_id": self.device.dev_id, "name": self.device.name or None}
+            out["device"] = {
+                "dev_id": self.device.dev_id or None,
+                "name": self.device.name or self.device.series or None,
+            }
         return out
 
 
@@ -108,6 +119,7 @@ def choose_chip(
     dev_ids: Iterable[int | None] = (),
     option_names: Iterable[str] = (),
     sidecars: Iterable[str | None] = (),
+    targets: Iterable[str] = (),
     layout: LaidOut | None = None,
     flash_kib: int | None = None,
     marking: str = "",
@@ -116,8 +128,10 @@ def choose_chip(
     """Return the chip that the evidence is of.
 
     What decides is the first of: the name given, the identity that a probe read, a DEV_ID alone, option names that
-    only one family has, a sidecar, a layout; failing all, the default chip is assumed. Flash size, marking and the
-    tool's device name narrow the part within a family, never the family.
+    only one family has, a name noted beside the evidence (a sidecar's, what a tool's user told it, the marking), a
+    layout; failing all, the default chip is assumed. Where one of these names a device without a chip file, there is
+    no chip, and none is assumed. Flash size and the tool's device name narrow the part within a family; so does the
+    marking where something better names the family.
 
     Parameters
     ----------
@@ -129,8 +143,8 @@ def choose_chip(
         DEV_IDs of logs, listings and tools, the most telling first; None, 0 and 0xFFF name nothing.
     option_names
         Names of option bytes as printed.
-    sidecars
-        Chip names that dumps carry.
+    sidecars, targets
+        Chip names that dumps carry, and those that users told their tools.
     layout
         The layout in use.
     flash_kib
@@ -156,21 +170,25 @@ def choose_chip(
         return _of_dev_id(read, own, KnownBy.IDENTITY)
     known = [i for i in map(_dev_id, dev_ids) if i is not None]
     if not known and (named := _called(device_name)) is not None:
-        known = [named.dev_id]
+        return _of_device(named, narrow, KnownBy.DEV_ID, "by the name that a tool printed")
     if known:
         return _of_dev_id(next((i for i in known if find_device(i).name), known[0]), narrow, KnownBy.DEV_ID)
     if by_names := _of_names(tuple(option_names), narrow):
         return by_names
-    for name in filter(None, sidecars):
+    noted = [(n, "as noted beside the dump") for n in sidecars if n]
+    noted += [(n, "as a tool was told") for n in targets]
+    for name, how in (*noted, (marking, "by what is printed on the part")):
         try:
-            chip = load_chip(name)
+            chip = narrow.chip(find_parts(_core(name) or name))
         except InputError:
+            if (device := _called(name)) is not None:
+                return _of_device(device, narrow, KnownBy.SIDECAR, how)
             continue
-        return ChipChoice(chip, None, KnownBy.SIDECAR, f"{chip.title}, as noted beside the dump")
+        return ChipChoice(chip, None, KnownBy.SIDECAR, f"{chip.title}, {how}")
     if layout is not None:
         return ChipChoice(layout.chip, None, KnownBy.LAYOUT, f"{layout.chip.title}, the layout's")
     chip = load_chip(DEFAULT_CHIP)
-    return ChipChoice(chip, None, KnownBy.ASSUMED, f"{chip.title} is assumed: nothing names the chip; give --chip")
+    return ChipChoice(chip, None, KnownBy.ASSUMED, f"{chip.title} is assumed: {UNNAMED}")
 
 
 def _dev_id(value: int | None) -> int | None:
@@ -189,7 +207,11 @@ def _strange(dev_ids: Sequence[int], parts: Sequence[Part]) -> bool:
 
 
 def _called(device_name: str) -> Device | None:
-    """Return the device of a tool's device name: the one called exactly so, else the only one of these lines."""
+    """Return the device of a tool's device name, a part number or a line; None when it names none.
+
+    It is the one called exactly so, else the one of which most letters agree. Where several of a series do, the series
+    alone is known: a device without DEV_ID.
+    """
     wanted = device_name.strip().upper()
     if not wanted:
         return None
@@ -198,7 +220,39 @@ def _called(device_name: str) -> Device | None:
             return d
     lines = _lines(wanted)
     found = [d for d in index().devices if lines and lines & _lines(d.name.upper())]
-    return found[0] if len({d.dev_id for d in found}) == 1 else None
+    if len({d.dev_id for d in found}) == 1:
+        return found[0]
+    core = _core(wanted)
+    agreeing = [(max(_agreement(core, t) for t in _tokens(d.name.upper())), d) for d in index().devices] if core else []
+    most = max((n for n, _ in agreeing), default=0)
+    found = [d for n, d in agreeing if n == most]
+    if most < 2 or len({d.series for d in found}) != 1:
+        return None
+    return found[0] if len({d.dev_id for d in found}) == 1 else Device(0, "", found[0].series)
+
+
+def _core(name: str) -> str:
+    """Return the part number that a name holds, without packing and temperature: ``STM32G474RE``; empty without one."""
+    m = _PART.search(name.upper().replace("-", "").replace(" ", ""))
+    return m[0] if m else ""
+
+
+def _tokens(name: str) -> tuple[str, ...]:
+    """Return the lines of a device name in full: H56X and H573 of ``STM32H56x/573``; X stands for any letter."""
+    out: list[str] = []
+    for word in _WORD.findall(name.removeprefix("STM32").replace("H7RS", "H7R/H7S")):
+        letters = re.match("[A-Z]+", out[-1]) if out else None
+        if letters is None or word.startswith(("STM32", letters[0])):
+            out.append(word.removeprefix("STM32"))
+        else:  # an ending of the line before: 573 behind H56X, B1XX behind G0B0XX
+            out.append((out[-1][: max(0, len(out[-1]) - len(word))] or letters[0]) + word)
+    return tuple(out) or ("",)
+
+
+def _agreement(core: str, token: str) -> int:
+    """Return how many letters of a part number (STM32 and more) and of a line agree; 0 when one contradicts."""
+    pairs = list(zip(core.removeprefix("STM32"), token, strict=False))
+    return 0 if any(b not in ("X", a) for a, b in pairs) else sum(a == b for a, b in pairs)
 
 
 def _lines(name: str) -> set[str]:
@@ -231,6 +285,17 @@ class _Narrowing:
 def _line(part: Part) -> str:
     """Return the digits of a part's line as a device name has them (``563``)."""
     return part.name.removeprefix("stm32")[1:4]
+
+
+def _of_device(device: Device, narrow: _Narrowing, by: KnownBy, how: str) -> ChipChoice:
+    """Return the choice where a name, and no DEV_ID, tells the device."""
+    if any(p.dev_id == device.dev_id for p in index().parts):
+        found = _of_dev_id(device.dev_id, narrow, by)
+        title = found.chip.title if found.chip else device.title
+        return replace(found, text=f"{title}, {how}")
+    title = device.title if device.dev_id else device.series
+    text = f"{title}, {how}: h5diag compares its bytes and reads its texts, but knows none of its options"
+    return ChipChoice(None, device, by, text, narrow.flash_kib)
 
 
 def _of_dev_id(dev_id: int, narrow: _Narrowing, by: KnownBy) -> ChipChoice:

@@ -96,7 +96,7 @@ def find_parts(name: str) -> tuple[Part, ...]:
     parts = index().parts
     answers: tuple[Callable[[Part], bool], ...] = (
         lambda p: wanted in (p.name, p.name.removeprefix("stm32")),
-        lambda p: wanted in p.words,
+        lambda p: wanted.removeprefix("stm32") in p.words,
         lambda p: any(fnmatchcase(w, pattern + "*") for w in (wanted, "stm32" + wanted) for pattern in p.parts),
     )
     for answers_to_it in answers:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from h5diag.answer import Answer
 from h5diag.chip import IDCODE_AT, Chip, ChipChoice, KnownBy, find_device
-from h5diag.evidence.texts import Log, chip_of, parse_log, parse_registers, printable
+from h5diag.evidence.texts import Check, Log, LogKind, chip_of, parse_log, parse_registers, printable
 from h5diag.layout import Layout, load_layout
 from h5diag.measure.options import (
     OptionBytes,
@@ -23,6 +23,7 @@ from h5diag.measure.options import (
     known_words,
     read_provisioning,
 )
+from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from h5diag.measure.loader.explain import Explanation
@@ -131,13 +132,51 @@ def explain_text(
         read_provisioning(log.programming, known, slots),
         tuple(known_words(words, known)),
         (
+            *_several(log),
             *explain_log(log, known, slots, assumed=choice.assumed),
             *explain_words(words, known, assumed=choice.assumed),
             *_places(log, elves),
+            *_next(log),
         ),
         loader_story(text) if log.loader_lines or "flash loader" in text.lower() else None,
         source,
     )
+
+
+def _next(log: Log) -> Iterator[Remark]:
+    """Say what to look at next, where a text tells that something was written and not what became of it."""
+    p = log.programming
+    if log.kind not in (LogKind.PROGRAMMING, LogKind.PROVISIONING, LogKind.OPTION_CHANGE) or not p:
+        return
+    bad = next((w for w in p.writes if w.failed or w.check is Check.FAILED), None)
+    unread = [w for w in p.writes if w.check is Check.NOT_CHECKED and not w.failed]
+    if bad is not None:
+        where = f" from 0x{bad.address:08X}" if bad.address >= 0 else ""
+        yield Remark(
+            f"look next at what stands there: read the flash{where} back, take a listing of the option bytes, "
+            "and compare the dump with the file (h5diag compare)"
+        )
+    elif p.option_runs_failed or any(o.result in ("refused", "unknown") for o in p.options):
+        yield Remark("look next at a listing of the option bytes taken after a reset (h5diag options)")
+    elif unread:
+        yield Remark(
+            f"look next at a dump: {count_text(len(unread), 'file')} of this run "
+            f"{'was' if len(unread) == 1 else 'were'} not read back (give -v, or compare a dump with the file)"
+        )
+    elif p.writes:
+        yield Remark(
+            "everything that was written was read back: where the board still does not start, look at the option bytes, "
+            "the boot address, and what the boot loader prints"
+        )
+
+
+def _several(log: Log) -> Iterator[Remark]:
+    """Say that a text is of several chips: nothing in it may be laid on one of them unseen."""
+    if len(log.identities) > 1:
+        each = " and ".join(f"0x{dev_id:03X} (line {line})" for dev_id, line in log.identities)
+        yield Remark(
+            f"the text is of {len(log.identities)} different chips, {each}: cut it apart and ask for each alone"
+        )
 
 
 def _places(log: Log, elves: Sequence[str | os.PathLike[str]]) -> Iterator[Remark]:

@@ -28,7 +28,8 @@ def _lint_document(r: LoaderReading) -> dict[str, Any]:
         ],
         "ok": r.ok,
         "family": r.family.name,
-        "family_assumed": r.assumed,
+        "family_assumed": r.choice.assumed,
+        **r.choice.to_dict(),
         "trustzone": r.trustzone,
         "link_address": r.file.link_address,
         "image_size": len(r.file.image),
@@ -48,7 +49,7 @@ def _lint_sheet(r: LoaderReading) -> Sheet:
     trustzone = "not known" if r.trustzone == "unknown" else r.trustzone
     return sheet(
         f"{head}{': ' + found if found else ''}. Image of 0x{len(r.file.image):X} bytes at "
-        f"0x{max(r.file.link_address, 0):08X}, STM32{r.family.name.upper()}{' (assumed)' if r.assumed else ''}, "
+        f"0x{max(r.file.link_address, 0):08X}, STM32{r.family.name.upper()}{' (assumed)' if r.choice.assumed else ''}, "
         f"TrustZone {trustzone}.",
         *(section(f"{f.code} {f.severity.value}", f.text, f.advice or None) for f in r.findings),
     )

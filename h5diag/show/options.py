@@ -216,7 +216,7 @@ def _log_document(r: LogReading) -> dict[str, Any]:
     log, options = r.log, r.options
     document: dict[str, Any] = {
         "kind": log.kind.value,
-        **r.choice.to_dict(),
+        **r.choice.to_dict(needed=False),
         "banner": _banner(log.banner) if log.banner else None,
         "banners": len(log.banners),
         "discovery": _discovery(log.discovery) if log.discovery else None,
@@ -245,12 +245,10 @@ def _log_document(r: LogReading) -> dict[str, Any]:
         "fault": _fault(log.fault) if log.fault else None,
         "tools": [asdict(t) for t in log.tools],
         "install": log.installed,
+        "root": log.root,
         "loader": _loader(r),
         "remarks": [*(x.text for x in r.remarks), *([r.loader.conclusion] if r.loader else [])],
     }
-    if r.choice.assumed:
-        # Nothing in a text is read as an assumed chip's, so that none is named.
-        document |= {"chip": None, "chip_text": "nothing names the chip; give --chip"}
     return document
 
 

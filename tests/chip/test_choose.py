@@ -52,11 +52,54 @@ def test_the_order(first):
 
 
 def test_nothing_known_is_an_assumption_and_says_so():
-    choice = choose_chip(dev_ids=[None, 0, 0xFFF, -1, 0xFFFFFFFF], sidecars=["no such chip"], marking="STM32U575ZIT6")
+    choice = choose_chip(dev_ids=[None, 0, 0xFFF, -1, 0xFFFFFFFF], sidecars=["no such chip"], marking="MB1404")
     assert choice.assumed
     assert choice.chip.name == "stm32h563zi"
     assert "assumed" in choice.text
     assert choice.to_dict()["chip_known_by"] == "assumed"
+
+
+@pytest.mark.parametrize(
+    ("name", "device"),
+    [
+        ("STM32H743ZIT6", "STM32H7xx"),
+        ("STM32H745XI", "STM32H7xx"),
+        ("STM32H723ZG", "STM32H72x/STM32H73x"),
+        ("STM32H7B3LI", "STM32H7A/B"),
+        ("STM32H7S78", "STM32H7RSxx"),
+        ("stm32g474retx", "STM32G47x/G48x/G414"),
+        ("STM32G0B1RE", "STM32G0B0xx/B1xx/C1xx"),
+        ("STM32C5A3", "STM32C59x/5A3"),
+        ("STM32F401RE", "STM32F401xD/E"),
+        ("STM32F401CC", "STM32F401xB/C"),
+        ("STM32WB35CC", "STM32WB5x/35xx"),
+        ("STM32F103C8T6", "STM32F1"),
+    ],
+)
+@pytest.mark.parametrize("how", ["marking", "device_name", "targets", "sidecars"])
+def test_a_name_without_a_chip_file_is_never_taken_for_another_chip(name, device, how):
+    choice = choose_chip(**{how: [name] if how in ("targets", "sidecars") else name})
+    assert (choice.chip, choice.assumed) == (None, False)
+    assert device in choice.text
+    assert "knows none of its options" in choice.text
+    assert choice.to_dict()["device"]["name"] == device
+    assert choice.read_as.family == choice.device.series.lower().removeprefix("stm32")
+
+
+@pytest.mark.parametrize(("name", "chip"), [("STM32U575ZIT6", "stm32u575zi"), ("STM32L552ZE", "stm32l552ze")])
+def test_a_marking_names_its_chip_where_nothing_better_does(name, chip):
+    assert choose_chip(marking=name).chip.name == chip
+    assert choose_chip(marking=name, dev_ids=[0x484]).chip.name.startswith("stm32h56")
+
+
+def test_a_chip_that_nothing_was_read_as_is_not_named():
+    choice = choose_chip()
+    assert choice.to_dict()["chip"] == "stm32h563zi"
+    assert choice.to_dict(needed=False) | {"chip_text": ""} == {
+        "chip": None,
+        "chip_known_by": "assumed",
+        "chip_text": "",
+    }
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from h5diag.app.cli.command import Command, Result, result_of
-from h5diag.show import printing
+from h5diag.app.cli.command import Command, Result, result_of, say_chip
 
 if TYPE_CHECKING:
     from h5diag.sim.dryrun.reading import LoaderReading
@@ -46,8 +45,7 @@ def _read(options: Namespace, version: str = "") -> LoaderReading:
     from h5diag.app.front import read_loader
 
     found = read_loader(options.file, chip=options.chip, trustzone=options.tz, log=options.log, version=version)
-    if found.assumed:
-        printing.remark(f"h5diag loader: no chip was named; {found.family.name} is assumed (say --chip)")
+    say_chip(found.choice)
     return found
 
 

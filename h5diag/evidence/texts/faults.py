@@ -109,6 +109,8 @@ class FaultDump:
         Where the core was and where it would return; None when not printed.
     line
         Number of the first line.
+    phrases
+        Lines in which the handler says the fault in words, and what they mean.
     """
 
     kind: str = ""
@@ -118,6 +120,7 @@ class FaultDump:
     pc: int | None = None
     lr: int | None = None
     line: int = 0
+    phrases: tuple[tuple[int, str], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.registers)
@@ -127,12 +130,13 @@ def parse_faults(lines: Iterable[Line]) -> FaultDump:
     """Return the fault registers in these lines; false unless a status register or a fault's name is there."""
     values: dict[str, int] = {}
     kind, first = "", 0
-    bits: dict[int, None] = {}
+    bits: dict[int, int] = {}
     for line in lines:
         if m := _KINDS.search(line.low):
             kind = kind or m[0]
             first = first or line.number
-        bits |= dict.fromkeys([bit for phrase, bit in _PHRASES if kind and phrase in line.low][:1])
+        for bit in [bit for phrase, bit in _PHRASES if kind and phrase in line.low][:1]:
+            bits.setdefault(bit, line.number)
         if "0x" not in line.low:
             continue
         for m in _REGISTER.finditer(line.text):
@@ -155,6 +159,7 @@ def parse_faults(lines: Iterable[Line]) -> FaultDump:
         values.get("PC"),
         values.get("LR"),
         first,
+        tuple((bits[at], text) for at, text in _CFSR if at in bits),
     )
 
 

@@ -16,6 +16,11 @@ MOST = 1000
 
 _BANK = re.compile(r"OPTION\s{1,8}BYTES?\s{1,8}BANK\s{0,8}:\s{0,8}(\d{1,3})", re.I)
 _FIELD = re.compile(r"(?<![\w.])([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}:\s{0,40}0x([0-9A-Fa-f]{1,16})(?![0-9A-Za-z_])")
+_ROW = re.compile(
+    r"^[ \t|*-]{0,20}([A-Z][A-Z0-9_]{1,39})(?:[ \t]{0,20}[=|\t][ \t]{0,20}|[ \t]{2,40})"
+    r"0x([0-9A-Fa-f]{1,16})(?![0-9A-Za-z_])(.{0,200})$"
+)
+"""A name and a number as people note them: with tabs, an equals sign, or in a table's columns; the line holds no more."""
 _STUB = re.compile(r"^\s{0,40}([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}(?::\s{0,40}(?:0x?[0-9A-Fa-f]{0,16})?)?\s*$")
 _FLASH = re.compile(r'"flash_kib"\s{0,20}:\s{0,20}(\d{1,6})')
 _EXPORT = re.compile(r'"([A-Za-z][A-Za-z0-9_]{1,39})"\s{0,20}:\s{0,20}(-?\d{1,20})(?=\s{0,20}[,}\]\n\r])')
@@ -99,6 +104,11 @@ def listing_of(clean: Iterable[Line], *, ends_open: bool = False) -> Listing:
     headed = False
     for line in clean:
         stub = ""
+        if (m := _ROW.match(line.text)) and m[1] in _known_names():
+            words = m[3].strip(" \t|")
+            runs[-1].append(RawOption(m[1], int(m[2], 16), words.strip("()"), bank, line.number))
+            last = line.number
+            continue
         if ":" not in line.text:
             stub = line.text.strip() if headed else ""
             continue

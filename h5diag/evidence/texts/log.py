@@ -28,6 +28,7 @@ class LogKind(Enum):
 
     PROVISIONING = "provisioning"
     SFI = "sfi"
+    RSSE = "rsse"
     PROGRAMMING = "programming"
     DISCOVERY = "discovery"
     VERBOSE = "verbosity-3"
@@ -66,7 +67,7 @@ _PROVISIONING = (
 )
 _ROOTS = (
     ("STiROT", ("stirot", "boot_ube=0xc3")),
-    ("Secure Manager", ("secure manager", "smak_", "sm_provisioning")),
+    ("Secure Manager", ("secure manager", "securemanager", "smak_", "sm_provisioning")),
     ("OEMiROT", ("oemirot", "oemurot")),
 )
 """Which root of trust a run sets up; the first two bring boot code of the vendor's own, in the system flash."""
@@ -136,6 +137,15 @@ class Log:
             )
             if i is not None and i > 0
         )
+
+    @property
+    def identities(self) -> tuple[tuple[int, int], ...]:
+        """DEV_ID and line of each connection that came as far as one, each DEV_ID once: more than one are several boards."""
+        seen: dict[int, int] = {}
+        for b in self.banners:
+            if b.identified and b.dev_id is not None:
+                seen.setdefault(b.dev_id & 0xFFF, b.line)
+        return tuple(seen.items())
 
     @property
     def flash_kib(self) -> int | None:
@@ -209,10 +219,11 @@ def parse_log(text: str) -> Log:
         _options_unread(clean, telling),
         next((name for name, words in _ROOTS if any(w in line.low for line in some for w in words)), None),
     )
-    # What a boot loader's line means is known by its own table.
-    said = {e.line: e for e in log.boot.events}
+    # What a boot loader's or a fault handler's line means is known by its own table.
+    said = {e.line: (e.meaning, e.about) for e in log.boot.events}
+    said |= {number: (meaning, "") for number, meaning in fault.phrases}
     told = tuple(
-        replace(m, meaning=said[m.line].meaning, about=said[m.line].about) if not m.meaning and m.line in said else m
+        replace(m, meaning=said[m.line][0], about=said[m.line][1]) if not m.meaning and m.line in said else m
         for m in log.messages
     )
     log = replace(log, messages=told)
@@ -239,7 +250,8 @@ def chip_of(
         identity=identity,
         dev_ids=[*(i for log in logs for i in log.dev_ids), *dev_ids],
         option_names=next((names for log in logs if (names := [f.name for f in log.listing.fields])), ()),
-        sidecars=[*sidecars, *(t for log in logs for t in log.targets)],
+        sidecars=sidecars,
+        targets=[t for log in logs for t in log.targets],
         layout=layout,
         flash_kib=next((kib for log in logs if (kib := log.flash_kib)), None),
         marking=marking,
@@ -302,10 +314,12 @@ def _kind(log: Log, clean: Sequence[Line], install: bool, text: str) -> LogKind:
         return LogKind.VERBOSE
     if install:
         return LogKind.SFI
+    marked = any(mark in line.low for line in clean for mark in _PROVISIONING)
+    if log.programming and marked:
+        return LogKind.PROVISIONING
+    if any("rsse" in line.low or "rss cmd" in line.low for line in clean):
+        return LogKind.RSSE
     if log.programming:
-        marked = any(mark in line.low for line in clean for mark in _PROVISIONING)
-        if marked:
-            return LogKind.PROVISIONING
         return LogKind.PROGRAMMING if log.programming.writes or log.programming.mass_erase else LogKind.OPTION_CHANGE
     if log.discovery:
         return LogKind.DISCOVERY

@@ -200,7 +200,7 @@ class _State:
         elif "option byte" in low and "success" in low:
             self.ok += 1
             self._flush("set")
-        elif "option byte" in low and "fail" in low and "upload" not in low and "initializ" not in low:
+        elif "option byte" in low and "fail" in low and not any(w in low for w in ("upload", "initializ", "read")):
             self.failed += 1
             self._flush("unknown")
 

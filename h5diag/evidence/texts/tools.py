@@ -105,7 +105,9 @@ def _report(row: ToolRow, lines: Sequence[Line], first: int) -> ToolReport:
                 told[name] = m[1]
     idcode = _hex(told.get("idcode"))
     dev_id = idcode & 0xFFF if idcode is not None else _hex(told.get("dev_id"))
-    scan = _hex(told.get("scan_id"))
+    scan, part = _hex(told.get("scan_id")), _hex(told.get("target_part"))
+    if dev_id is None and part is not None:
+        dev_id = part >> 4 if part > 0xFFF else part
     if dev_id is None and scan is not None:
         # The boundary scan's identity is made of a version, a part number with DEV_ID in it, and ST's number.
         dev_id = scan >> 12 & 0xFFF

@@ -39,7 +39,7 @@ def check_identity(m: Measured) -> tuple[Finding, ...]:
     marked = _KIB.get(part[3].upper(), 0)
     family = "stm32" + part[1].lower()
     said = []
-    if not m.chip_assumed and not m.chip.name.startswith(family):
+    if not m.chip_assumed and m.chip.name.startswith("stm32") and not m.chip.name.startswith(family):
         said.append(f"the marking {marking} is no {m.chip.title}")
     if kib and marked and kib != marked:
         said.append(f"the marking {marking} promises {marked} KiB of flash, the chip says {kib} KiB")

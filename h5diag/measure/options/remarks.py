@@ -354,6 +354,11 @@ def _tools(log: Log, chip: Chip, assumed: bool) -> Iterator[Remark]:
 
 
 def _install(log: Log) -> Iterator[Remark]:
+    if log.kind is LogKind.RSSE:
+        what = "the vendor's secure service (RSSe, which installs the Secure Manager, SFI images and keys) was asked"
+        wrong = next((e for e in log.errors if e.meaning), None)
+        how = f" and failed at line {wrong.line}: {wrong.meaning}" if wrong else "; no error is in the text"
+        yield Remark(what + how)
     if log.kind is not LogKind.SFI:
         return
     if log.installed is None:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from h5diag.answer import Answer
+from h5diag.chip import ChipChoice, choose_chip
+from h5diag.errors import InputError
 from h5diag.evidence.door import Source
 from h5diag.measure.loader.elf import LoaderFile, read_loader
-from h5diag.measure.loader.explain import explain
 from h5diag.measure.loader.lint import LintFinding, lint, sound
-from h5diag.measure.loader.placement import Family, family
-from h5diag.measure.loader.vb3 import LoaderLog, parse_log, read_log
+from h5diag.measure.loader.placement import Family, families, family
+from h5diag.measure.loader.vb3 import LoaderLog, MessageKind, parse_log, read_log
 from h5diag.sim.dryrun.run import DryRun, dry_run, trace
-
-DEFAULT_FAMILY = "h5"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +24,9 @@ class LoaderReading(Answer):
     file
         As it was parsed.
     family
-        The part that it is held against, and whether that is a mere assumption.
-    assumed
-        Whether nothing names the part.
+        The family that it is held against.
+    choice
+        The chip that this rests on, and how it is known.
     trustzone
         ``on``, ``off`` or ``unknown``.
     findings
@@ -38,7 +37,7 @@ class LoaderReading(Answer):
 
     file: LoaderFile
     family: Family
-    assumed: bool
+    choice: ChipChoice
     trustzone: str
     findings: tuple[LintFinding, ...]
     log: LoaderLog | None = None
@@ -75,14 +74,27 @@ def examine_loader(
     Raises
     ------
     InputError
-        When a file cannot be read or `chip` names none.
+        When a file cannot be read, `chip` names none, or nothing is known of loaders for the chip.
     """
     file = read_loader(path)
     seen = log_of(log) if log is not None else None
-    known = chip or (explain(seen).family if seen is not None else "")
-    part = family(known or DEFAULT_FAMILY)
+    named = seen.messages(MessageKind.DEVICE_ID) if seen is not None else ()
+    choice = choose_chip(given=chip, dev_ids=[m.value for m in named])
+    part = family(chip) if chip else _family(choice)
     findings = lint(file, part, trustzone=trustzone, version=version, log=seen)
-    return LoaderReading(file, part, not known, trustzone, tuple(findings), seen)
+    return LoaderReading(file, part, choice, trustzone, tuple(findings), seen)
+
+
+def _family(choice: ChipChoice) -> Family:
+    """Return the family of a chip that a log names, or that is assumed; none is assumed where another is named."""
+    word = choice.read_as.family
+    found = next((f for f in families() if f.name == word), None)
+    if found is None:
+        raise InputError(
+            f"the log is of {choice.read_as.title}, and nothing is known here of external loaders for it",
+            advice="known families: " + ", ".join(f.name for f in families()),
+        )
+    return found
 
 
 def log_of(source: Source) -> LoaderLog:

@@ -27,6 +27,9 @@ class Bench:
     values: dict[str, object] = field(default_factory=dict)
 
 
+FAULT_WORDS = "precise data bus error (PRECISERR): the access at the stacked PC went to the address in BFAR"
+
+
 def banner(dev_id: str, name: str, size: str, *more: str, tool: str = "2.20.0") -> str:
     return "\n".join(
         (
@@ -525,4 +528,156 @@ TEXTS = (
     ),
     # -------------------------------------------------------------------------------- nothing
     Bench("unknown", "prose", "nobody", "I flashed it twice and it still does not start.\nAny ideas?\n"),
+    Bench(
+        "connection",
+        "a prompt in another language, quoted in an e-mail",
+        "CubeProgrammer 2.19",
+        "\n".join(
+            "> " + line
+            for line in (
+                'C:\\Users\\lab>"C:\\Programme\\STM32CubeProgrammer\\bin\\STM32_Programmer_CLI.exe" -c port=SWD -ob displ\n'
+                + banner("0x478", "STM32H523/533", "512 KBytes", "Error: failed to read option bytes", tool="2.19.0")
+            ).split("\n")
+        ),
+        "stm32h523ce",
+        says=("the option bytes could not be read or written",),
+        silent=("an option change failed",),
+        values={"option_changes": []},
+    ),
+    Bench(
+        "connection",
+        "two boards in one text",
+        "CubeProgrammer 2.20",
+        H563 + "\n" + banner("0x482", "STM32U575/STM32U585", "2 MBytes"),
+        "stm32u575zi",
+        says=("the text is of 2 different chips, 0x484 (line 1) and 0x482 (line",),
+    ),
+    Bench(
+        "programming",
+        "written and not read back",
+        "CubeProgrammer 2.20",
+        H563
+        + "Memory Programming ...\nOpening and parsing file: pump.hex\n  File          : pump.hex\n"
+        + "  Size          : 31,25 KB\n  Address       : 0x08010000\nErasing internal memory sectors [8 11]\n"
+        + "Download in Progress:\nFile download complete\n",
+        "stm32h563zi",
+        says=("look next at a dump: 1 file of this run was not read back",),
+    ),
+    Bench(
+        "programming",
+        "read back and different",
+        "CubeProgrammer 2.20",
+        H563
+        + "Opening and parsing file: pump.hex\n  File          : pump.hex\n  Size          : 31.25 KB\n"
+        + "  Address       : 0x08010000\nFile download complete\nVerifying ...\n"
+        + "Error: Data mismatch found at address 0x08011240 (byte = 0xFF instead of 0x3C)\n"
+        + "Error: Download verification failed\n",
+        "stm32h563zi",
+        says=("read the flash from 0x08010000 back", "it was never written"),
+    ),
+    Bench(
+        "rsse",
+        "the vendor's service does not start",
+        "CubeProgrammer 2.17, window",
+        "09:12:01 : Download in Progress:\n09:12:02 : File download complete\n09:12:02 : Get RSSe status...\n"
+        "09:12:03 : Error: Failed to get RSSe Status!\n09:12:03 : Error: Cannot launch RSSe...\n",
+        says=("the vendor's secure service (RSSe", "failed at line 4", "gave no answer"),
+    ),
+    Bench(
+        "sfi",
+        "the Secure Manager's package is refused",
+        "provisioning script",
+        "2025-02-03 10:11:12,131 - root - DEBUG - Error: SFI command is not supported for the current device"
+        " configuration using STLINK interfaces !\n"
+        "2025-02-03 10:11:12,131 - root - DEBUG - Error: D:\\work\\SM\\Binary\\SecureManagerPackage.sfi SFI file Install"
+        " Operation Failure! Please, try again.\n",
+        says=("failed at line 1", "use the ROM boot loader"),
+        values={"install": False, "root": "Secure Manager"},
+    ),
+    Bench(
+        "sfi",
+        "the vendor's service refuses the install",
+        "CubeProgrammer 2.18, window",
+        "17:01:15 : Get Certificate done successfully\n17:01:17 : Starting Firmware Install operation...\n"
+        "17:01:19 : Warning: Option Byte: SECWM1_PEND, value: 0x2F, was not modified.\n"
+        "17:01:25 : Error: Execution of RSS CMD failed, returned value = 0xF5F5F5F5\n",
+        says=("0xF5F5F5F5 is its word for refused",),
+        values={"install": False},
+    ),
+    Bench(
+        "probe-rs",
+        "only the debug port answers",
+        "probe-rs 0.27",
+        "$ probe-rs info --protocol swd\nARM Chip with debug port Default:\n"
+        "Debug Port: DPv2, Designer: STMicroelectronics, Part: 0x4780, Revision: 0x1, Instance: 0x00\n"
+        "├── 0 MemoryAP\n│   └── Error during access: An ARM specific error occurred.\n",
+        "stm32h523ce",
+        says=("probe-rs read DEV_ID 0x478",),
+    ),
+    Bench(
+        "probe-rs",
+        "told another family",
+        "probe-rs 0.24",
+        "     Running `probe-rs run --chip STM32G474RETx target/thumbv7em-none-eabihf/release/pump`\n"
+        "Error: Connecting to the chip was unsuccessful.\n"
+        "    2: JtagGetDpError failed with status: JTAG_GET_IDCODE_ERROR\n",
+        dev_id=0x469,
+        says=("the probe got no identity of the debug port",),
+    ),
+    Bench(
+        "j-link",
+        "the core behind the port is not reached",
+        "J-Link Commander 7.9",
+        'SEGGER J-Link Commander V7.96\nDevice "STM32L552ZE" selected.\nConnecting to target via SWD\n'
+        "Found SW-DP with ID 0x0BE12477\nAP[0]: Skipped. Could not read CPUID register\n"
+        "Attach to CPU failed. Executing connect under reset.\n"
+        "Error occurred: Could not connect to the target device.\n",
+        "stm32l552ze",
+        says=("the access port answers, the core behind it does not",),
+    ),
+    Bench(
+        "openocd",
+        "a build that names the device alone",
+        "OpenOCD 0.12",
+        "Open On-Chip Debugger 0.12.0\nInfo : stm32h7x.cpu: Cortex-M7 r1p1 processor detected\n"
+        "Info : 359 3772 stm32h7x.c:786 stm32x_probe(): Device: STM32H74x/75x\nError: auto_probe failed\n",
+        dev_id=0x450,
+        says=("the flash could not be recognised",),
+    ),
+    Bench(
+        "connection",
+        "a device name and no identity",
+        "CubeProgrammer, notes",
+        "Device name : STM32G474RE\nVoltage     : 3.29V\nError: Data read failed\n",
+        dev_id=0x469,
+    ),
+    Bench(
+        "options",
+        "noted with tabs",
+        "a person's notes",
+        "PRODUCT_STATE\t0xED (Open)\nSECBOOTADD\t0xC0000\nTZEN\t0xB4\nSECWM1_STRT\t0x0\nSECWM1_END\t0x5F\nHDP1_STRT\t0x1\nHDP1_END\t0x0\n",
+        "stm32h563zi",
+        values={"product_state": "Open", "options.SECWM1_END.value": 0x5F},
+    ),
+    Bench(
+        "options",
+        "a table in Markdown",
+        "a forum's table",
+        "| option | value |\n|---|---|\n| PRODUCT_STATE | 0x2E |\n| SECBOOTADD | 0xC0000 |\n| TZEN | 0xB4 |\n| SECWM1_STRT | 0x0 |\n"
+        "| SECWM1_END | 0x3F |\n| HDP1_STRT | 0x0 |\n| HDP1_END | 0xD |\n",
+        "stm32h563zi",
+        values={"product_state": "iROT-Provisioned", "options.HDP1_END.value": 0xD},
+    ),
+    Bench(
+        "fault-dump",
+        "a handler's own words",
+        "Zephyr 3.7",
+        "*** Booting Zephyr OS build v3.7.0 ***\r\n[00:00:01.002,000] <err> os: ***** BUS FAULT *****\r\n"
+        "[00:00:01.002,000] <err> os:   Precise data bus error\r\n"
+        "[00:00:01.002,000] <err> os:   BFAR Address: 0x50001008\r\n"
+        "[00:00:01.002,000] <err> os: Faulting instruction address (r15/pc): 0x08001a62\r\n"
+        "[00:00:01.002,000] <err> os: >>> ZEPHYR FATAL ERROR 25: Unknown error on CPU 0\r\n",
+        says=("the firmware's own fault handler stopped it",),
+        values={"fault.address": 0x50001008, "fault.pc": 0x08001A62, "errors.0.meaning": FAULT_WORDS},
+    ),
 )
