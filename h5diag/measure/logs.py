@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from h5diag.answer import Answer
 from h5diag.chip import IDCODE_AT, Chip, ChipChoice, KnownBy, find_device
+from h5diag.errors import InputError
+from h5diag.evidence.door import Source
 from h5diag.evidence.texts import Check, Log, LogKind, chip_of, parse_log, parse_registers, printable
 from h5diag.layout import Layout, load_layout
 from h5diag.measure.options import (
@@ -92,7 +93,7 @@ def explain_text(
     *,
     chip: str = "",
     layout: str | Path | Layout | None = None,
-    elves: Sequence[str | os.PathLike[str]] = (),
+    elves: Sequence[Source] = (),
     source: str = "",
 ) -> LogReading:
     """Return what a text says; any text is accepted, and kind UNKNOWN when nothing in it is known.
@@ -179,22 +180,31 @@ def _several(log: Log) -> Iterator[Remark]:
         )
 
 
-def _places(log: Log, elves: Sequence[str | os.PathLike[str]]) -> Iterator[Remark]:
+def _places(log: Log, elves: Sequence[Source]) -> Iterator[Remark]:
     """Say which function and line of an ELF file a fault's addresses are in."""
-    if not elves or not log.fault:
+    if not log.fault:
         return
+    for what, address in (("the core was at", log.fault.pc), ("it would return to", log.fault.lr)):
+        if address is not None and (name := named_place(elves, address)):
+            yield Remark(f"{what} {name}")
+
+
+def named_place(elves: Sequence[Source], address: int) -> str:
+    """Return function, offset and source line of a code address in the first ELF file that has it; empty when none has.
+
+    A file that is no readable ELF file names nothing.
+    """
     from h5diag.measure.firmware.elfmap import read_elf_map, source_line
 
-    for path in elves:
-        names = read_elf_map(path)
-        for what, address in (("the core was", log.fault.pc), ("it would return", log.fault.lr)):
-            if address is None:
-                continue
-            name, offset = names.symbol_at(address & ~1)
-            if name:
-                line = source_line(path, address)
-                at = f" ({printable(line, 120)})" if line else ""
-                yield Remark(f"{what} {'at' if what.endswith('was') else 'to'} {printable(name, 80)}+0x{offset:X}{at}")
+    for file in elves:
+        try:
+            name, offset = read_elf_map(file).symbol_at(address & ~1)
+        except InputError:
+            continue
+        if name:
+            line = source_line(file, address)
+            return f"{printable(name, 80)}+0x{offset:X}" + (f" ({printable(line, 120)})" if line else "")
+    return ""
 
 
 def _of_flash(address: int, chip: Chip) -> bool:

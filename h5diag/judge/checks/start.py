@@ -13,6 +13,7 @@ from h5diag.judge.checks.placement import exchanged_regions
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.firmware import vector_table_at
+from h5diag.measure.logs import named_place
 from h5diag.memory import AddressRange
 from h5diag.text import count_text
 
@@ -154,6 +155,12 @@ def _fault(m: Measured, core: Core) -> Iterator[Finding]:
     forced = "a hard fault" if core.fault("HFSR") else "a fault"
     said = ", ".join(f"{k} 0x{v:08X}" for k, v in core.faults)
     place = f" at 0x{core.counters[0]:08X}" if core.counters else ""
+    elves = [k.file for k in m.case.images if k.image.origin.kind == "elf"]
+    if core.counters and (name := named_place(elves, core.counters[0])):
+        place += f" in {name}"
+        lr = next((log.fault.lr for log in (m.suspect.uart, m.suspect.log) if log.fault.lr is not None), None)
+        caller = named_place(elves, lr) if lr is not None else ""
+        place += f", called from {caller}" if caller else ""
     region = (
         next((r for r in m.chip.regions if r.kind in _UNCACHED and 0 <= bfar - r.base < r.size), None) if bfar else None
     )

@@ -655,7 +655,8 @@ TEXTS = (
         "options",
         "noted with tabs",
         "a person's notes",
-        "PRODUCT_STATE\t0xED (Open)\nSECBOOTADD\t0xC0000\nTZEN\t0xB4\nSECWM1_STRT\t0x0\nSECWM1_END\t0x5F\nHDP1_STRT\t0x1\nHDP1_END\t0x0\n",
+        "PRODUCT_STATE\t0xED (Open)\nSECBOOTADD\t0xC0000\nTZEN\t0xB4\n"
+        "SECWM1_STRT\t0x0\nSECWM1_END\t0x5F\nHDP1_STRT\t0x1\nHDP1_END\t0x0\n",
         "stm32h563zi",
         values={"product_state": "Open", "options.SECWM1_END.value": 0x5F},
     ),
@@ -663,8 +664,8 @@ TEXTS = (
         "options",
         "a table in Markdown",
         "a forum's table",
-        "| option | value |\n|---|---|\n| PRODUCT_STATE | 0x2E |\n| SECBOOTADD | 0xC0000 |\n| TZEN | 0xB4 |\n| SECWM1_STRT | 0x0 |\n"
-        "| SECWM1_END | 0x3F |\n| HDP1_STRT | 0x0 |\n| HDP1_END | 0xD |\n",
+        "| option | value |\n|---|---|\n| PRODUCT_STATE | 0x2E |\n| SECBOOTADD | 0xC0000 |\n| TZEN | 0xB4 |\n"
+        "| SECWM1_STRT | 0x0 |\n| SECWM1_END | 0x3F |\n| HDP1_STRT | 0x0 |\n| HDP1_END | 0xD |\n",
         "stm32h563zi",
         values={"product_state": "iROT-Provisioned", "options.HDP1_END.value": 0xD},
     ),

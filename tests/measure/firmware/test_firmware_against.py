@@ -14,6 +14,7 @@ import pytest
 from imgtool_images import CODE, Workshop
 
 from h5diag.app.cli import main
+from h5diag.app.front import diagnose
 from h5diag.errors import InputError
 from h5diag.evidence.files import read_image
 from h5diag.layout import Layout, load_layout
@@ -29,6 +30,7 @@ from h5diag.measure.firmware import (
     recognise_stage,
 )
 from h5diag.measure.firmware.swap import Rules
+from h5diag.measure.logs import named_place
 from h5diag.memory import MemoryImage, Segment
 
 PRIMARY, NS_PRIMARY, SECONDARY, NS_SECONDARY = 0x08018000, 0x0801E000, 0x080BE000, 0x080C4000
@@ -462,3 +464,21 @@ def test_text_is_printable_on_any_terminal(
     path.write_bytes(kit["download"].read(SECONDARY, SECONDARY + 0x6000).tobytes())
     text = run(capsys, path)
     io.TextIOWrapper(io.BytesIO(), "ascii").write(text)
+
+
+FAULT = "HardFault\nCFSR = 0x00008200\nHFSR = 0x40000000\nBFAR = 0x50000004\nPC = 0x0800002A\nLR = 0x08000031\n"
+
+
+def test_a_fault_in_a_case_is_told_by_the_function_of_its_elf_file(tmp_path: Path) -> None:
+    elf_file(tmp_path / "app.elf", 0x08000000)
+    (tmp_path / "boot.txt").write_text("Device ID   : 0x484\nFlash size  : 2 MBytes\n" + FAULT)
+    toml = '[suspect]\nname = "unit"\nuart = "boot.txt"\n'
+    (tmp_path / "case.toml").write_text(toml)
+    (without,) = (f for f in diagnose(tmp_path).boards[0].findings if f.id == "core-in-fault")
+    assert "main" not in without.claim
+    (tmp_path / "case.toml").write_text(toml + '[[images]]\nfile = "app.elf"\n')
+    (told,) = (f for f in diagnose(tmp_path).boards[0].findings if f.id == "core-in-fault")
+    assert "at 0x0800002A in main+0xA, called from main+0x10" in told.claim
+    # A file that is no longer one names nothing, and nothing fails.
+    assert named_place([tmp_path / "boot.txt", tmp_path / "app.elf"], 0x0800002A) == "main+0xA"
+    assert named_place([tmp_path / "boot.txt"], 0x0800002A) == ""
