@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from h5diag.answer import Answer
 from h5diag.chip import IDCODE_AT, Chip, ChipChoice, KnownBy, find_device
-from h5diag.errors import InputError
 from h5diag.evidence.door import Source
 from h5diag.evidence.texts import Check, Log, LogKind, chip_of, parse_log, parse_registers, printable
 from h5diag.layout import Layout, load_layout
@@ -192,15 +191,15 @@ def _places(log: Log, elves: Sequence[Source]) -> Iterator[Remark]:
 def named_place(elves: Sequence[Source], address: int) -> str:
     """Return function, offset and source line of a code address in the first ELF file that has it; empty when none has.
 
-    A file that is no readable ELF file names nothing.
+    Raises
+    ------
+    InputError
+        When a file is no readable ELF file.
     """
     from h5diag.measure.firmware.elfmap import read_elf_map, source_line
 
     for file in elves:
-        try:
-            name, offset = read_elf_map(file).symbol_at(address & ~1)
-        except InputError:
-            continue
+        name, offset = read_elf_map(file).symbol_at(address & ~1)
         if name:
             line = source_line(file, address)
             return f"{printable(name, 80)}+0x{offset:X}" + (f" ({printable(line, 120)})" if line else "")

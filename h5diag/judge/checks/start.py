@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from h5diag.case.records import CoreState
+from h5diag.errors import InputError
 from h5diag.judge.checks.chip import registers
 from h5diag.judge.checks.options import LEAST_FIELDS, torn_values
 from h5diag.judge.checks.placement import exchanged_regions
@@ -155,12 +156,10 @@ def _fault(m: Measured, core: Core) -> Iterator[Finding]:
     forced = "a hard fault" if core.fault("HFSR") else "a fault"
     said = ", ".join(f"{k} 0x{v:08X}" for k, v in core.faults)
     place = f" at 0x{core.counters[0]:08X}" if core.counters else ""
-    elves = [k.file for k in m.case.images if k.image.origin.kind == "elf"]
-    if core.counters and (name := named_place(elves, core.counters[0])):
+    lr = next((log.fault.lr for log in (m.suspect.uart, m.suspect.log) if log.fault.lr is not None), None)
+    if core.counters and (name := _named(m, core.counters[0])):
         place += f" in {name}"
-        lr = next((log.fault.lr for log in (m.suspect.uart, m.suspect.log) if log.fault.lr is not None), None)
-        caller = named_place(elves, lr) if lr is not None else ""
-        place += f", called from {caller}" if caller else ""
+        place += f", called from {caller}" if lr is not None and (caller := _named(m, lr)) else ""
     region = (
         next((r for r in m.chip.regions if r.kind in _UNCACHED and 0 <= bfar - r.base < r.size), None) if bfar else None
     )
@@ -172,6 +171,14 @@ def _fault(m: Measured, core: Core) -> Iterator[Finding]:
         yield found("fault-in-uncached-area", bfar=bfar, area=area, cache=cache, said=said)
         return
     yield found("core-in-fault", kind=forced, place=place, names=names, said=said)
+
+
+def _named(m: Measured, address: int) -> str:
+    """Return function and line of a code address by the case's ELF files; empty when they do not tell."""
+    try:
+        return named_place([k.file for k in m.case.images if k.image.origin.kind == "elf"], address)
+    except InputError:  # its segments were read, its tables of names are damaged
+        return ""
 
 
 def check_stale_view(m: Measured) -> tuple[Finding, ...]:

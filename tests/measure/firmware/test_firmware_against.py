@@ -479,6 +479,5 @@ def test_a_fault_in_a_case_is_told_by_the_function_of_its_elf_file(tmp_path: Pat
     (tmp_path / "case.toml").write_text(toml + '[[images]]\nfile = "app.elf"\n')
     (told,) = (f for f in diagnose(tmp_path).boards[0].findings if f.id == "core-in-fault")
     assert "at 0x0800002A in main+0xA, called from main+0x10" in told.claim
-    # A file that is no longer one names nothing, and nothing fails.
-    assert named_place([tmp_path / "boot.txt", tmp_path / "app.elf"], 0x0800002A) == "main+0xA"
-    assert named_place([tmp_path / "boot.txt"], 0x0800002A) == ""
+    assert named_place([tmp_path / "app.elf"], 0x0800002A) == "main+0xA"
+    assert named_place([tmp_path / "app.elf"], 0x08100000) == named_place([], 0x0800002A) == ""
