@@ -199,7 +199,9 @@ class Area(Fact, frozen=True):
     groups
         Option with one bit per group of sectors, 0 = in the area; then `start` and `end` are empty.
     enable
-        Option that must be 1; empty when there is none.
+        Option that says whether there is an area; empty when there is none.
+    off
+        Its value where there is none; any other value makes one.
     """
 
     name: str
@@ -210,6 +212,7 @@ class Area(Fact, frozen=True):
     end: str = ""
     groups: str = ""
     enable: str = ""
+    off: int = 0
 
 
 class Flag(Fact, frozen=True):

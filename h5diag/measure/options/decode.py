@@ -44,7 +44,7 @@ def _area(chip: Chip, area: Area, value: Value) -> tuple[AreaSetting, list[str]]
         on = value(area.enable)
         if on is None:
             return AreaSetting(area, Extent.UNKNOWN), []
-        if not on:
+        if on == area.off:
             return AreaSetting(area, Extent.EMPTY), []
     if area.groups:
         return _groups(chip, area, value(area.groups), bank), []

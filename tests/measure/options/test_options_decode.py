@@ -324,3 +324,17 @@ def test_no_register_breaks_the_decoder(name, offset, value):
     for r in chip.registers:
         if any(f.name == "ADDR_ECC" for f in r.fields):
             chip.ecc_location(r.name, value)
+
+
+@pytest.mark.parametrize("chip", ["stm32u385rg", "stm32u345rb", "stm32u366re", "stm32u3c5zi", "stm32wba25ce"])
+@pytest.mark.parametrize(("value", "hidden"), [(0xB4, False), (0x01, True), (0xFF, True)])
+def test_a_byte_that_is_off_at_0xb4_hides_nothing(chip, value, hidden):
+    text = (
+        "OPTION BYTES BANK: 0\n     RDP          : 0xAA (open)\n     TZEN         : 0x1 (on)\n"
+        "     SECWM1_PSTRT : 0x0 (0x08000000)\n     SECWM1_PEND  : 0x1F (0x0801F000)\n"
+        f"     HDP1_PEND    : 0x3 (0x08003000)\n     HDP1EN       : 0x{value:X} (0x{value:X})\n"
+    )
+    options = decode_listing(parse_listing(text), load_chip(chip))
+    (area,) = (a for a in options.areas if a.area.name == "HDP1")
+    assert (area.extent is Extent.SET) is hidden
+    assert (area.extent is Extent.EMPTY) is not hidden
