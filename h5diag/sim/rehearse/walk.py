@@ -74,7 +74,10 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What a walk needs to know beside the script: the folder, the part, the wanted state, what the board had set."""
+    """What a walk needs to know beside the script: the folder, the part, the wanted state, what the board had set.
+
+    `before` are the scripts that a person runs first, in this order; one that fails is the last that is run.
+    """
 
     root: Path
     part: Part
@@ -84,6 +87,7 @@ class Stage:
     trustzone: bool = True
     find: Callable[[Path], Path | None] | None = None
     lenient: bool = False
+    before: tuple[Path, ...] = ()
 
 
 class _Runner:
@@ -96,16 +100,23 @@ class _Runner:
         self.prompted: dict[str, int] = {}
         self.made = 0
         self.world = World(stage.root, self._find, self._programmer, self._answer, self._assumed)
-        self.walker = (
-            Batch(self.world, script, arguments)
-            if script.suffix.lower() in (".bat", ".cmd")
-            else Shell(self.world, script, arguments)
-        )
+        self.arguments = arguments
+        self.walker = self._walker((*stage.before, script)[0])
+
+    def _walker(self, script: Path) -> Batch | Shell:
+        arguments = self.arguments if script == self.script else ()
+        if script.suffix.lower() in (".bat", ".cmd"):
+            return Batch(self.world, script, arguments)
+        return Shell(self.world, script, arguments)
 
     def walk(self) -> Walk:
         stopped, status = None, 0
         try:
-            status = self.walker.run()
+            for script in (*self.stage.before, self.script):
+                self.walker = self._walker(script)
+                status = self.walker.run()
+                if status:
+                    break
         except Stop as stop:
             stopped = stop
         except ScriptExit as stop:

@@ -72,3 +72,55 @@ def test_no_secret_is_in_any_document(tmp_path):
         assert str(secret) not in texts
     assert plan.secret.decode() not in texts
     assert plan.secret.hex() not in texts
+
+
+def edited(name: str, old: str, new: str):
+    def change(out: dict[str, bytes]) -> None:
+        (path,) = [p for p in out if p.endswith(name)]
+        assert old.encode() in out[path]
+        out[path] = out[path].replace(old.encode(), new.encode())
+
+    return change
+
+
+GENERATED = {
+    "the application's path is never defined": (
+        edited("env.sh", "appli_project=Applications", "other_project=Applications"),
+        "script-syntax",
+        "$appli_project is defined nowhere",
+    ),
+    "set in front of an assignment": (
+        edited("env.sh", "boot_project=App", "set boot_project=App"),
+        "script-syntax",
+        "defines nothing in bash",
+    ),
+    "the application's folder one level too shallow": (
+        edited("ob_flash_programming.sh", '"../../$appli_project', '"../$appli_project'),
+        "files-present",
+        "my_s_app",
+    ),
+    "the package's prefix before a local boot loader": (
+        edited("env.sh", "boot_project=Applications/ROT", "boot_project=/home/me/work"),
+        "files-present",
+        "OEMiROT_Boot.bin",
+    ),
+    "the provisioning folder one level too high": (
+        edited("obkey_programming.sh", "-sdp Binary/OEMiRoT_Config", "-sdp $here/../OEMiROT/Binary/OEMiRoT_Config"),
+        "files-present",
+        "OEMiRoT_Config.obk",
+    ),
+}
+"""What generated projects get wrong. Source: facts on provisioning, section 7.3."""
+
+
+@pytest.mark.parametrize("name", GENERATED)
+def test_the_defects_of_generated_projects_are_never_go(name, tmp_path):
+    change, check, said = GENERATED[name]
+    plan = sets.sound_plan(random.Random(40))
+    plan.batch, plan.to, plan.release = False, "CLOSED", "init"
+    plan.post.append(change)
+    found = sets.judge(plan, tmp_path)
+    assert found.verdict != "go"
+    assert any(r.id == check and said in r.text for r in found.rows if r.state in ("fail", "warn")), [
+        r for r in found.rows if r.state != "pass"
+    ]
