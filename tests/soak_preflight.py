@@ -20,21 +20,22 @@ sys.path.insert(0, str(ROOT / "tests"))
 import provisioning_sets as sets  # noqa: E402
 import script_mutants as mutants  # noqa: E402
 
+WALKED = ("sim/rehearse", "evidence/keys", "layout")
 RESULTS = ROOT / "docs" / "preflight-results.md"
 MADE = "<!-- made by tests/soak_preflight.py: what stands below is written anew -->\n"
 
 
 class Answers:
-    """Answers that were given already, and a place for new ones."""
+    """Answers that were given already by this very code, and a place for new ones."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, what: str, seed: int, folders: tuple[str, ...]) -> None:
         code = hashlib.sha256()
-        for folder in ("judge/preflight", "sim/rehearse", "evidence/keys", "layout"):
+        for folder in folders:
             for path in sorted((ROOT / "h5diag" / folder).glob("*.[pt]*")):
                 code.update(path.read_bytes())
         for path in (sets.__file__, mutants.__file__):
             code.update(Path(path).read_bytes())
-        self.file = ROOT / ".bench" / f"preflight-{seed}-{code.hexdigest()[:12]}.jsonl"
+        self.file = ROOT / ".bench" / f"{what}-{seed}-{code.hexdigest()[:12]}.jsonl"
         self.file.parent.mkdir(exist_ok=True)
         lines = self.file.read_text("utf-8").splitlines() if self.file.exists() else []
         self.kept = dict(json.loads(line) for line in lines)
@@ -60,7 +61,8 @@ def _mutant(seed: int, folder: Path, kinds: dict[bytes, str]) -> list[object]:
 
 
 def run(seed: int, sound: int, each: int, many: int) -> str:
-    answers = Answers(seed)
+    answers = Answers("preflight", seed, ("judge/preflight", *WALKED))
+    walks = Answers("mutants", seed, WALKED)
     verdicts = Counter(
         answers.of(f"sound {i}", lambda i=i: _set(sets.sound_plan(random.Random(f"{seed}-{i}")), set()))[0]
         for i in range(sound)
@@ -80,7 +82,7 @@ def run(seed: int, sound: int, each: int, many: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         known = mutants.materials(Path(folder))
         walked = [
-            answers.of(f"mutant {i}", lambda i=i: _mutant(seed * 100_000 + i, Path(folder), known)) for i in range(many)
+            walks.of(f"mutant {i}", lambda i=i: _mutant(seed * 100_000 + i, Path(folder), known)) for i in range(many)
         ]
     agree = sum(due == got for _, due, got in walked)
     styles = Counter(s for s, *_ in walked)

@@ -510,3 +510,54 @@ def h503(rng: random.Random, **more: bool) -> dict[str, bytes]:
         "H503/da_password.bin": sets.password_file(secret),
         "H503/schliessen.bat": text.encode(),
     }
+
+
+def chain(rng: random.Random, *, boot: str = "rom", app: str = "s", hide: str = "") -> dict[str, bytes]:
+    """An H573 on which STiROT in the ROM starts OEMuROT in the flash; `boot` and `app` name the keys that sign."""
+    files, _ = sets.credentials(rng, 1)
+    keys = {n: sets.private_key(rng) for n in ("rom", "rom_enc", "s", "ns", "enc")}
+    body = sets.spki(keys["s"]) + sets.spki(keys["ns"]) + sets.scalar70(keys["enc"])
+    head = struct.pack("<IIHHIIBBHII", 0x55F7394E, 0, 0x20, 12, len(body), 0, 1, 0, 0, 0, 0)
+    signed = head + body + struct.pack("<HH", 0x6908, 12) + sets.tlv(0x50, struct.pack("<I", 1))
+    payload = signed + struct.pack("<HH", 0x6907, 40) + sets.tlv(0x10, hashlib.sha256(signed).digest())
+    folder = "STiROT_OEMuROT/"
+    files |= {
+        f"{folder}Binary/STiRoT_Config.obk": sets.obk(0x0FFD0200, sets.stirot_config(keys["rom"], keys["rom_enc"]), 1),
+        f"{folder}Binary/STiRoT_Data.obk": sets.obk(0x0FFD0400, bytes(0x40), 1),
+        f"{folder}Binary/OEMuRoT_Config.obk": struct.pack("<III", 0x0FFD0900, len(payload), 1) + payload,
+        f"{folder}Binary/OEMuRoT_Data.obk": sets.obk(0x0FFD0A50, bytes(160), 0),
+    }
+    main = "source ../env.sh\n" + sets.ATTACH
+    for call in (
+        "-ob TZEN=0xB4",
+        "-ob SECWM1_STRT=1 SECWM1_END=0 WRPSGn1=0xffffffff WRPSGn2=0xffffffff HDP1_STRT=1 HDP1_END=0 -e all",
+        f"-ob SECWM1_STRT=0x0 SECWM1_END=0xE SECWM2_STRT=0x7F SECWM2_END=0x0 {hide}",
+        "-d ../../$app/Binary/app_s.hex -v",
+        "-d ../../$app/Binary/app_ns.hex -v",
+        "-d ../../$boot/Binary/oemurot.hex -v",
+        "-ob BOOT_UBE=0xC3",
+        "-ob PRODUCT_STATE=0x17",
+        "-sdp ../DA/Binary/DA_Config.obk",
+        *(f"-sdp ./Binary/{n}.obk" for n in ("STiRoT_Config", "STiRoT_Data", "OEMuRoT_Config", "OEMuRoT_Data")),
+        "-ob PRODUCT_STATE=0x72",
+    ):
+        main += sets.call(call)
+    files[f"{folder}provisioning.sh"] = main.encode()
+    files["env.sh"] = b"app=Applications/ROT/OEMiROT_Appli_TrustZone\nboot=Applications/ROT/OEMiROT_Boot\n"
+    out = {f"STM32H573I-DK/ROT_Provisioning/{n}": d for n, d in files.items()}
+    rot = "STM32H573I-DK/Applications/ROT/"
+    firmware = sets.signed_image(bytes(range(256)) * 64, keys[boot], encrypt_to=keys["rom_enc"], magic=0x73AB1024)
+    out[f"{rot}OEMiROT_Boot/Binary/oemurot.hex"] = sets.intel_hex(firmware, 0x0C000000)
+    for side, key, at in (("s", app, 0x0C018000), ("ns", "ns", 0x0801E000)):
+        image = sets.signed_image(bytes(range(256)) * 16, keys[key], encrypt_to=keys["enc"])
+        out[f"{rot}OEMiROT_Appli_TrustZone/Binary/app_{side}.hex"] = sets.intel_hex(image, at)
+    out[f"{rot}OEMiROT_Boot/Inc/flash_layout.h"] = sets.HEADER.format(flash=0x200000, ns=0xA0000).encode()
+    return out
+
+
+CHAINS: dict[str, tuple[dict[str, str], str, str]] = {
+    "both stages": ({}, "go", ""),
+    "OEMuROT signed with its own key": ({"boot": "s"}, "no-go", "image-signature"),
+    "the application signed with STiROT's key": ({"app": "rom"}, "no-go", "image-signature"),
+    "a hidden area that no release sets": ({"hide": "HDP1_STRT=0 HDP1_END=3"}, "unknown", ""),
+}

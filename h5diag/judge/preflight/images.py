@@ -22,13 +22,18 @@ _TRAILER = 16
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An image where the script puts it; `slot` is None where no slot begins there."""
+    """An image where the script puts it; `slot` is None where none of `slots` begins there.
+
+    `by_rom` tells whether STiROT in the ROM installs it, by its own keys and areas, and not the boot loader after it.
+    """
 
     download: Download
     item: Item
     image: BootImage
     start: int
     slot: Slot | None
+    slots: tuple[Slot, ...]
+    by_rom: bool
     verify: tuple[VerifyKey, ...]
     result: Verification
     body_clear: bool
@@ -41,12 +46,12 @@ def canonical(address: int) -> int:
     return address & 0x00FFFFFF | 0x08000000 if address >> 24 in (0x08, 0x0C) else address
 
 
-def _slots(scene: Scene) -> tuple[Slot, ...]:
-    """Return the slots of the procedure: of the layout, or of a STiROT configuration."""
+def _slots(scene: Scene, by_rom: bool) -> tuple[Slot, ...]:
+    """Return the slots that an image can go to: of the layout, or of a STiROT configuration."""
     base = 0x08000000
-    if scene.path in ("stirot", "stirot-oemurot"):
+    if by_rom:
         config = scene.stored_as(ObkContent.STIROT_CONFIG)
-        if config is not None and config.obk.stirot is not None and scene.path == "stirot":
+        if config is not None and config.obk.stirot is not None:
             f = config.obk.stirot
             spans = [
                 ("execution area", 0, Role.PRIMARY, f.execution_offset, f.area_size),
@@ -63,10 +68,8 @@ def _slots(scene: Scene) -> tuple[Slot, ...]:
 def placed_images(scene: Scene) -> tuple[Placed, ...]:
     """Return every signed image that the script downloads, checked with the keys that the script stores."""
     out = []
-    slots = _slots(scene)
-    config = scene.stored_as(ObkContent.OEMUROT_CONFIG) or scene.stored_as(ObkContent.OEMIROT_CONFIG)
-    config = config or scene.stored_as(ObkContent.STIROT_CONFIG)
-    decrypt = (config.obk.decrypt,) if config is not None and config.obk.decrypt is not None else ()
+    rom = scene.stored_as(ObkContent.STIROT_CONFIG)
+    second = scene.stored_as(ObkContent.OEMUROT_CONFIG) or scene.stored_as(ObkContent.OEMIROT_CONFIG) or rom
     for d in scene.downloads:
         if d.item is None or not d.item.images or d.item.memory is None:
             continue
@@ -74,16 +77,23 @@ def placed_images(scene: Scene) -> tuple[Placed, ...]:
         for image in d.item.images:
             shift = (d.address - first) if d.address is not None else 0
             start = canonical(image.address + shift)
+            data = image_bytes(d.item, image)
+            stirot = int.from_bytes(data[:4], "little") in (STIROT_CODE, STIROT_DATA)
+            by_rom = scene.path == "stirot" or (scene.path == "stirot-oemurot" and stirot)
+            slots = _slots(scene, by_rom)
+            config = rom if by_rom else second
+            decrypt = (config.obk.decrypt,) if config is not None and config.obk.decrypt is not None else ()
             slot = next((s for s in slots if s.range.start == start), None)
             verify = tuple(v for _, v in config.obk.verify) if config is not None else ()
-            data = image_bytes(d.item, image)
             result = verify_image(image, data, verify, decrypt)
             wrapped = [t for t in image.tlvs.plain if t.type in ENCRYPTION_TYPES]
             opened = any(unwrap_image_key(t, k) for t in wrapped for k in decrypt)
             clear = result.hash is Check.VALID and result.decrypted_hash is not Check.VALID
             if not clear and result.decrypted_hash is Check.NOT_CHECKED and result.hash is Check.INVALID:
                 clear = not image.header.encrypted
-            out.append(Placed(d, d.item, image, start, slot, verify, result, clear, bool(wrapped), opened))
+            out.append(
+                Placed(d, d.item, image, start, slot, slots, by_rom, verify, result, clear, bool(wrapped), opened)
+            )
     return tuple(out)
 
 
@@ -186,7 +196,7 @@ def _encryption(scene: Scene, p: Placed) -> Row:
 def _slot(scene: Scene, p: Placed) -> Row:
     at = f"0x{p.start:08X}"
     where = p.download.file, at
-    slots = _slots(scene)
+    slots = p.slots
     if not slots:
         if scene.own or scene.path == "da":
             return Row("image-slot", PASS, "no layout is part of this path", *where)
@@ -250,7 +260,7 @@ def _version(scene: Scene, p: Placed, placed: tuple[Placed, ...]) -> Iterator[Ro
     data = scene.stored_as(ObkContent.OEMIROT_DATA) or scene.stored_as(ObkContent.OEMUROT_DATA)
     v = p.image.header.version
     word = v.major << 24 | v.minor << 16 | v.revision
-    if data is not None and p.slot.image is not None and p.slot.image < 4 and data.obk.versions:
+    if data is not None and not p.by_rom and p.slot.image is not None and p.slot.image < 4 and data.obk.versions:
         stored = data.obk.versions[2 * p.slot.image]
         counter = next((t.number for t in p.image.tlvs.protected if t.type == TlvType.SECURITY_COUNTER), None)
         if stored and word < stored and (counter is None or counter < stored):
@@ -258,7 +268,8 @@ def _version(scene: Scene, p: Placed, placed: tuple[Placed, ...]) -> Iterator[Ro
             yield Row("image-version", FAIL, text, *where)
             return
     for d in dependencies(p.image.tlvs):
-        other = next((o for o in placed if o.slot is not None and o.slot.image == d.image), None)
+        mates = (o for o in placed if o.by_rom == p.by_rom and o.slot is not None)
+        other = next((o for o in mates if o.slot is not None and o.slot.image == d.image), None)
         if other is None:
             text = f"it asks for image {d.image} of at least {d.version}, and no such image is downloaded: refused"
             yield Row("image-version", FAIL, text, *where)

@@ -82,3 +82,12 @@ def test_what_follows_where_the_walk_ends_is_not_known(tmp_path):
     assert found.verdict == "unknown"
     row = next(r for r in found.rows if r.id == "da-present")
     assert (row.state, "line 2" in row.needs) == ("unknown", True)
+
+
+@pytest.mark.parametrize("name", strange.CHAINS)
+def test_each_stage_of_a_chain_is_judged_by_its_own_keys_and_areas(name, tmp_path):
+    how, verdict, check = strange.CHAINS[name]
+    found = preflight([sets.write(strange.chain(random.Random(3), **how), tmp_path)])
+    assert found.path == "stirot-oemurot"
+    assert found.verdict == verdict, [r for r in found.rows if r.state in ("fail", "unknown")]
+    assert not check or check in states(found)["fail"], states(found)
