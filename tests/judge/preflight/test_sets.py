@@ -100,7 +100,7 @@ GENERATED = {
         "my_s_app",
     ),
     "the package's prefix before a local boot loader": (
-        edited("env.sh", "boot_project=Applications/ROT", "boot_project=/home/me/work"),
+        edited("env.sh", "boot_project=Applications/ROT", "boot_project=/srv/work"),
         "files-present",
         "OEMiROT_Boot.bin",
     ),
