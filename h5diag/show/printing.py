@@ -125,7 +125,7 @@ def progress_bar(label: str, total: int = 0) -> Iterator[Progress]:
             done = round(30 * min(max(fraction, 0.0), 1.0))
             spent = time.monotonic() - begun
             sys.stderr.write(
-                f"\r{label} [{'#' * done}{'.' * (30 - done)}] {fraction:4.0%}{_pace(fraction, spent, total)}"
+                f"\r{label} [{'#' * done}{'.' * (30 - done)}] {fraction:4.0%}  {pace_text(fraction, spent, total):22}"
             )
             sys.stderr.flush()
 
@@ -136,11 +136,11 @@ def progress_bar(label: str, total: int = 0) -> Iterator[Progress]:
             sys.stderr.write("\n")
 
 
-def _pace(fraction: float, spent_s: float, total: int) -> str:
-    """Return how long the rest takes and how fast it goes, padded so that a longer text before is covered."""
+def pace_text(fraction: float, spent_s: float, total: int = 0) -> str:
+    """Return how long the rest takes, and how fast it goes where `total` bytes are named; empty before anything is done."""
     if fraction <= 0 or spent_s <= 0:
-        return " " * 24
+        return ""
     left = round(spent_s * (1 - min(fraction, 1.0)) / fraction)
     rest = f"{left // 60}:{left % 60:02} left"
     speed = f", {fraction * total / spent_s / 1024:.0f} KiB/s" if total else ""
-    return f"  {rest}{speed}".ljust(24)
+    return rest + speed

@@ -207,7 +207,7 @@ def _plans(options: Namespace) -> list[tuple[DumpPlan, str]]:
 def _dump(options: Namespace) -> Result:
     from dataclasses import replace
 
-    from h5diag.probe.acquire import dump, sweep
+    from h5diag.probe.acquire import dump, sweep, swept_bytes
     from h5diag.show.answers import view_of
     from h5diag.show.sheet import joined
 
@@ -222,7 +222,7 @@ def _dump(options: Namespace) -> Result:
             with progress_bar("dump", plan.range.size * plan.passes) as progress:
                 done = dump(board, plan, path=path, force=options.force, progress=progress)
             if options.sweep:
-                with progress_bar("sweep") as progress:
+                with progress_bar("sweep", swept_bytes(plan.range.size)) as progress:
                     done = replace(done, sweep=sweep(board, done, progress=progress))
             documents.append(done.to_dict() | {"range": [plan.range.start, plan.range.stop], "map": f"{path}.map.json"})
             texts.append(view_of(done).sheet(done))

@@ -151,7 +151,10 @@ def _run(options: Namespace) -> Result:
     def show(found: Survey) -> None:
         printing.error("\n".join(_before(plan, chip, found)))
 
-    with _connected(options, plan.range, plan.speeds_hz[0], chip) as board, progress_bar("flash test") as progress:
+    with (
+        _connected(options, plan.range, plan.speeds_hz[0], chip) as board,
+        progress_bar("flash test", plan.bytes_tested) as progress,
+    ):
         result = flash_test(
             board,
             plan,
@@ -240,9 +243,10 @@ def _restore(options: Namespace, chip: Chip) -> Result:
     done = Restored()
     if folder.begun:
         # The folder's journal is the permission for exactly its own range.
+        where = folder.manifest().range
         with (
-            _connected(options, folder.manifest().range, (options.speeds or SPEEDS_HZ)[0], chip) as board,
-            progress_bar("restore") as progress,
+            _connected(options, where, (options.speeds or SPEEDS_HZ)[0], chip) as board,
+            progress_bar("restore", where.size) as progress,
         ):
             done = restore(board, options.restore, force=options.force, progress=progress)
     document = {

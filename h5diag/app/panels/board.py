@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 from collections import deque
+from contextlib import suppress
 from html import escape
 
 import ipywidgets as widgets
@@ -11,7 +13,7 @@ import traitlets
 
 from h5diag.app.panels.parts import INK, SHADE, SOFT, JobBar, alert_html, table_html
 from h5diag.app.panels.work import Job
-from h5diag.errors import InputError, ProbeError
+from h5diag.errors import InputError, ProbeError, TargetError
 from h5diag.memory import AddressRange, Cancel, Progress
 from h5diag.probe.acquire import Dump, DumpPlan, dump
 from h5diag.probe.board import (
@@ -36,7 +38,17 @@ LOOKS = {
 }
 """Sign, word and colour of each state of a chunk: nobody has to see the colour."""
 
+LOOK_EVERY_S = 3.0
+"""How long a board that was pulled may still look connected."""
+
 _held: dict[str, BoardModel] = {}
+
+
+def _current_task() -> asyncio.Task[None] | None:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:
+        return None
 
 
 class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
@@ -56,6 +68,7 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
     def __init__(self, **traits: object) -> None:
         super().__init__(**traits)
         self.connecting, self.dumping = Job(), Job()
+        self._watching: asyncio.Task[None] | None = None
         self._news: deque[tuple[AddressRange, str]] = deque()
         self.dumping.observe(lambda _: self._take_news(), ["fraction", "running"])
         self.dumping.observe(lambda change: self._link_ended(), "running")
@@ -88,6 +101,29 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
     def _connected(self, found: tuple[Board, Identity, CoreState]) -> None:
         self.board, self.who, self.core = (found[0],), (found[1],), (found[2],)
         _held[found[0].name] = self
+        if self._watching is not None:
+            self._watching.cancel()
+        with suppress(RuntimeError):  # in a plain script nobody watches an idle panel
+            self._watching = asyncio.get_running_loop().create_task(self._watch(found[0]))
+
+    async def _watch(self, board: Board) -> None:
+        """Ask an idle board now and then whether it is still there: a pulled cable says nothing by itself."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if board.closed:
+                return
+            if self.dumping.running or self.connecting.running:
+                continue
+            try:
+                there = await asyncio.to_thread(board.recover)
+            except (ProbeError, TargetError) as error:
+                there, why = False, str(error)
+            else:
+                why = "its core does not say any more who it is: check supply and connector, then connect again"
+            if not there and not board.closed:
+                self.close()
+                self.connecting.problem = f"the board does not answer any more: {why}"
+                return
 
     def _link_ended(self) -> None:
         """Say that nothing is connected any more when the link failed: a dead board looks like a live one."""
@@ -97,6 +133,9 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
     def close(self) -> None:
         """Let the probe go; the dump under way, if any, is stopped."""
         self.dumping.cancel()
+        if self._watching is not None and self._watching is not _current_task():
+            self._watching.cancel()
+            self._watching = None
         for board in self.board:
             board.close()
             if _held.get(board.name) is self:
@@ -123,7 +162,9 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
                 watch=lambda where, state: self._news.append((where, state)),
             )
 
-        self.dumping.start(work, lambda done: self.set_trait("result", (done,)), doing="reading")
+        self.dumping.start(
+            work, lambda done: self.set_trait("result", (done,)), doing="reading", total=plan.range.size * plan.passes
+        )
 
     def _take_news(self) -> None:
         """Bring what the reading thread told into the trait, on the event loop."""

@@ -72,7 +72,12 @@ class FlashTestModel(traitlets.HasTraits):  # type: ignore[misc]
             with connect(self.probe, mode=Mode.HALT, frequency_hz=self.plan.speeds_hz[0], permissions=allowed) as board:
                 return flash_test(board, self.plan, self.folder, tell=self.job.say, progress=progress, cancel=cancel)
 
-        self.job.start(work, lambda done: self.set_trait("result", (done,)), doing="testing the flash")
+        self.job.start(
+            work,
+            lambda done: self.set_trait("result", (done,)),
+            doing="testing the flash",
+            total=self.plan.bytes_tested,
+        )
 
     def put_back(self) -> None:
         """Put back what an interrupted test left in the folder; its journal is the permission for its own range."""
@@ -85,7 +90,12 @@ class FlashTestModel(traitlets.HasTraits):  # type: ignore[misc]
             with connect(self.probe, mode=Mode.HALT, permissions=allowed) as board:
                 return restore(board, self.folder, progress=progress)
 
-        self.job.start(work, lambda done: self.set_trait("restored", (done,)), doing="putting the contents back")
+        self.job.start(
+            work,
+            lambda done: self.set_trait("restored", (done,)),
+            doing="putting the contents back",
+            total=self.plan.range.size,
+        )
 
 
 class FlashTestPanel(widgets.VBox):  # type: ignore[misc]

@@ -80,6 +80,6 @@ class JobBar(widgets.VBox):  # type: ignore[misc]
         self.run.disabled, self.cancel.disabled = job.running, not job.running
         self.bar.layout.display = "" if job.running else "none"
         self.bar.value = job.fraction
-        self.status.value = status_html(job.status)
+        self.status.value = status_html(" · ".join(filter(None, (job.status, job.pace))))
         self.said.value = "".join(status_html(text) for text in job.messages)
         self.alert.value = alert_html(job.problem, job.detail)

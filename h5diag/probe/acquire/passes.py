@@ -398,6 +398,11 @@ def _cut(where: AddressRange, most: int) -> Iterator[AddressRange]:
 _MOST_BYTES = 0x40000
 
 
+def swept_bytes(size: int) -> int:
+    """Return about how many bytes a sweep of a dump of `size` bytes reads, over all speeds."""
+    return min(size, _MOST_BYTES) * len(SPEEDS_HZ)
+
+
 def sweep(
     board: Board,
     dumped: Dump,

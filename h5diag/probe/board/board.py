@@ -26,6 +26,7 @@ from h5diag.probe.board.link import (
     Mode,
     close_session,
     firmware,
+    let_go,
     measured_mv,
     open_session,
     power_up,
@@ -75,6 +76,7 @@ class Board:
         self._session = session
         self._lock = threading.RLock()
         self._closed = False
+        self._depth = 0
         self.name, self.mode, self.permissions, self.chip = name, mode, permissions, chip
         self.frequency_hz = frequency_hz
         self.swd_hz: int | None = None
@@ -130,12 +132,16 @@ class Board:
                 raise ProbeError("the board is not connected any more", advice="connect again")
             with translated():
                 self._session.probe.lock()
+                self._depth += 1
                 try:
                     yield
                 finally:
+                    self._depth -= 1
                     # A probe that was pulled out cannot be unlocked; the first error is the one to tell.
                     with _quiet():
                         self._session.probe.unlock()
+                    if not self._depth:
+                        let_go(self._session.probe)
 
     def clock_s(self) -> float:
         """Return a clock in seconds: the chip's simulated time when it is virtual, else the monotonic clock."""

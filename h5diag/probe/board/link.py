@@ -467,6 +467,20 @@ def power_up(session: Any) -> None:
     dp.power_up_debug()
 
 
+def let_go(probe: Any) -> None:
+    """Release what pyOCD left locked: where choosing a port or bank fails it forgets that it had locked the probe.
+
+    Any other thread would wait for ever then, the one that closes the board among them.
+    """
+    for _ in range(getattr(probe, "_lock_count", 0)):  # a server holds it for its other clients too
+        with suppress(Exception):
+            probe.unlock()
+    for name in ("_lock", "_exclusive"):
+        lock: Any = getattr(probe, name, None)
+        while hasattr(lock, "_is_owned") and lock._is_owned():
+            lock.release()
+
+
 def _give_up(session: Session) -> None:
     probe = session.probe
     for step in (session.close, probe.disconnect, probe.close):

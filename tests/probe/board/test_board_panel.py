@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from h5diag.app.panels import board as board_panel
 from h5diag.app.panels.board import LOOKS, BoardModel, BoardPanel
 from h5diag.errors import ProbeError
 from h5diag.memory import AddressRange
@@ -100,3 +101,44 @@ def test_on_an_event_loop_progress_comes_and_cancel_works(panel, tmp_path):
     assert panel.model.result == ()
     assert "stopped" in panel.dump_bar.status.value
     assert (tmp_path / "a.bin.reads").exists(), "what was read is kept"
+
+
+def test_an_idle_panel_notices_that_its_board_was_pulled(panel, monkeypatch):
+    monkeypatch.setattr(board_panel, "LOOK_EVERY_S", 0.02)
+
+    async def session(pulled):
+        panel.connect_bar.run.click()
+        await panel.model.connecting.task
+        assert "Connected" in panel.board.value
+        await asyncio.sleep(0.1)
+        assert panel.model.connected, "a board that is there stays connected"
+        if pulled:
+            panel.model.board[0]._session.probe.chip.path.plugged = False
+        else:
+            panel.model.board[0]._cpuid = 1  # the chip says something else now
+        for _ in range(500):
+            if not panel.model.connected:
+                break
+            await asyncio.sleep(0.01)
+
+    for pulled in (True, False):
+        asyncio.run(session(pulled))
+        assert "not connected" in panel.board.value
+        assert "does not answer any more" in panel.connect_bar.alert.value
+
+
+def test_work_shows_what_is_left_and_how_fast_it_goes(panel):
+    async def session():
+        panel.connect_bar.run.click()
+        await panel.model.connecting.task
+        panel.model.dump(DumpPlan(AddressRange(0x08000000, 0x08200000), chunk=0x4000, passes=20))
+        seen = set()
+        while panel.model.dumping.running and len(seen) < 2:
+            await asyncio.sleep(0.01)
+            seen |= {w for w in ("left", "KiB/s") if w in panel.dump_bar.status.value}
+        panel.model.dumping.cancel()
+        await panel.model.dumping.task
+        return seen
+
+    assert asyncio.run(session()) == {"left", "KiB/s"}
+    assert "left" not in panel.dump_bar.status.value

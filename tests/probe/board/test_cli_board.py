@@ -8,6 +8,7 @@ import pytest
 from h5diag.app.cli import main
 from h5diag.chip import chip_names, load_chip
 from h5diag.evidence.files import read_image, read_sidecar
+from h5diag.show import printing
 
 R = "0x08040000:0x08048000"
 
@@ -155,3 +156,23 @@ def test_info_of_every_chip_file_ends_in_words(name, capsys):
     assert (document["chip"] == name) is same
     assert bool(document["options"]) is same
     assert any("is not that of" in r for r in document["remarks"]) is not same
+
+
+@pytest.mark.parametrize(
+    ("arguments", "label"),
+    [
+        (["dump", "--range", "0x08000000:0x08010000", "--passes", "2", "--out", "d.bin", "--sweep"], "dump"),
+        (["dump", "--range", "0x08000000:0x08010000", "--passes", "2", "--out", "e.bin", "--sweep"], "sweep"),
+        (
+            ["flashtest", "--range", "0x08040000:0x08042000", "--allow-erase", "--out", "t", "--level", "quick"],
+            "flash test",
+        ),
+    ],
+)
+def test_a_bar_tells_what_is_left_and_how_fast(arguments, label, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(printing, "_BAR_AFTER_S", -1.0)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert main([*arguments, "--probe", "virtual"]) == 0
+    bars = [line for line in capsys.readouterr().err.split("\r") if line.startswith(f"{label} [")]
+    assert any("left" in line and "KiB/s" in line for line in bars), bars

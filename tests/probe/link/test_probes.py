@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import logging
 import struct
+import threading
 
+import numpy as np
 import pytest
+import usb.core
+from pyocd.core import exceptions
 
 from h5diag.app.cli import main
 from h5diag.errors import PermissionRefused, ProbeError
@@ -70,18 +74,63 @@ def test_a_driver_that_raises_while_listing_hides_no_other_probe(error, monkeypa
     assert "Traceback" not in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=lambda e: type(e).__name__)
-@pytest.mark.parametrize("at", ["open", "read"])
-def test_a_driver_that_raises_is_one_line_and_exit_3(error, at, monkeypatch, capsys):
-    def before(name, words):
-        if at == "read" and name.startswith("read_ap"):
-            raise error
+COMMANDS = {
+    "info": [],
+    "dump": ["--out", "d.bin", "--range", "0x08000000:0x08010000"],
+    "flashtest": ["--range", "0x08040000:0x08042000", "--allow-erase", "--out", "t", "--level", "quick"],
+    "selfcheck": [],
+}
+"""Every command that connects."""
 
-    failing = CountingProbe(VirtualChip(), before)
+
+@pytest.mark.parametrize("error", [*ERRORS, usb.core.USBError("Pipe error", None, 32)], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize("at", ["open", "first", "later"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_driver_that_raises_is_one_line_and_exit_3(error, at, command, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    chip, reads = VirtualChip(), []
+    before_it = chip.state.data.copy()
+
+    def before(name, words):
+        if name.startswith("read_ap"):
+            reads.append(name)
+            if at == "first" or len(reads) > 150:
+                raise error
+
+    failing = CountingProbe(chip, before)
     if at == "open":
-        monkeypatch.setattr(failing, "open", lambda: before("read_ap", 1) if at == "read" else _raise(error))
+        monkeypatch.setattr(failing, "open", lambda: _raise(error))
     plugged(monkeypatch, failing)
-    assert main(["info", "--probe", "auto"]) == 3
+    status = main([command, "--probe", "auto", *COMMANDS[command]])
+    err = capsys.readouterr().err
+    assert "Traceback" not in err
+    if command == "info" and at == "later" and status == 0:
+        return  # it had asked all that it asks
+    assert status == 3, err
+    last = err.strip().splitlines()[-1]
+    assert last.startswith(f"h5diag {command}: "), err
+    if not np.array_equal(chip.state.data, before_it):
+        assert "--restore t" in last, last
+
+
+def test_a_driver_that_raises_while_contents_are_put_back_is_one_line(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    chip, failing = VirtualChip(), []
+
+    def before(name, words):
+        if failing and name.startswith("read_ap"):
+            raise KeyError("x")
+
+    def erasing(sector, erase=chip.flash.cells.erase):
+        erase(sector)
+        failing.append(True)
+
+    monkeypatch.setattr(chip.flash.cells, "erase", erasing)
+    plugged(monkeypatch, CountingProbe(chip, before))
+    command = ["flashtest", "--probe", "auto"]
+    assert main([*command, *COMMANDS["flashtest"]]) == 3
+    assert "--restore t" in capsys.readouterr().err
+    assert main([*command, "--restore", "t"]) == 3
     err = capsys.readouterr().err
     assert "Traceback" not in err
     assert len(err.strip().splitlines()) == 1
@@ -89,6 +138,33 @@ def test_a_driver_that_raises_is_one_line_and_exit_3(error, at, monkeypatch, cap
 
 def _raise(error):
     raise error
+
+
+def test_an_access_that_fails_leaves_the_probe_to_other_threads():
+    """pyOCD forgets that it had locked the probe when the write to SELECT fails."""
+    failing = []
+
+    def before(name, words):
+        if failing and name == "write_dp":
+            raise exceptions.ProbeError("gone")
+
+    chip = VirtualChip()
+    with connect("x", probe=CountingProbe(chip, before)) as board:
+        failing.append(True)
+        board.target.dp._invalidate_cache()
+        with pytest.raises(ProbeError):
+            board.read_word(0x08000000)
+        got, lock = [], board._session.probe._lock
+
+        def take():
+            got.append(lock.acquire(timeout=5))
+            lock.release()
+
+        other = threading.Thread(target=take)
+        other.start()
+        other.join()
+        failing.clear()
+        assert got == [True]
 
 
 def test_our_own_mistakes_are_not_blamed_on_a_driver():
