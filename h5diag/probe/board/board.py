@@ -34,6 +34,7 @@ from h5diag.probe.board.link import (
     set_speed,
     tell,
     translated,
+    was_cut,
 )
 from h5diag.probe.board.permissions import NOTHING, Permissions, permit_write
 from h5diag.probe.board.probes import open_probe
@@ -107,6 +108,11 @@ class Board:
     def closed(self) -> bool:
         """Whether `close` was called."""
         return self._closed
+
+    @property
+    def cut(self) -> bool:
+        """Whether Ctrl-C cut the connection in the middle of a request; `reconnect` makes a new one."""
+        return was_cut(self._session.probe)
 
     @property
     def probe_id(self) -> str:

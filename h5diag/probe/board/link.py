@@ -491,9 +491,17 @@ def _give_up(session: Session) -> None:
             continue
 
 
+def was_cut(probe: Any) -> bool:
+    """Tell whether Ctrl-C came in the middle of a request: nothing more can be asked over this connection."""
+    return bool(getattr(probe, "cut", False))
+
+
 def close_session(session: Session) -> None:
-    """Close a session; a link that is gone already is no error."""
+    """Close a session; a link that is gone already, or was cut by Ctrl-C, is no error."""
     try:
-        session.close()
+        if not was_cut(session.probe):
+            session.close()
+            return
+        session.probe.close()
     except Exception:  # whatever it says, nothing follows from it
         _give_up(session)

@@ -74,16 +74,16 @@ class RemoteProbe(TCPClientProbe):  # type: ignore[misc]
         host, port = self._extract_address(place)
         self._socket = _Socket(host, port)
         self._exclusive = threading.RLock()
-        self._cut = False
+        self.cut = False
 
     def _perform_request_without_raise(self, request: str, *args: Any) -> tuple[Any, BaseException | None]:
-        if self._cut:
-            raise exceptions.ProbeDisconnected("the connection was cut in the middle of a request")
+        if self.cut:  # who tidies up on the way out must not make a lost link of it
+            raise KeyboardInterrupt
         try:
             return self._asked(request, args)
         except KeyboardInterrupt:
             # The answer of this request would be taken for that of the next one: the connection is of no use any more.
-            self._cut = True
+            self.cut = True
             raise
         except OSError as error:
             if not self._is_open:
@@ -119,15 +119,18 @@ class RemoteProbe(TCPClientProbe):  # type: ignore[misc]
             raise exceptions.ProbeDisconnected(f"the server answers {name} with something unknown ({error})") from error
 
     def close(self) -> None:
-        """Close, also when the server went away first."""
+        """Close, also when the server went away first or a request was cut: then without a word."""
         try:
-            super().close()
+            if not self.cut:
+                super().close()
+                return
         except (exceptions.Error, OSError):
-            self._is_open = self._cut = False
-            self._lock_count = 0
-            if self._socket._socket is not None:
-                self._socket._socket.close()
-                self._socket._socket = None
+            pass
+        self._is_open = self.cut = False
+        self._lock_count = 0
+        if self._socket._socket is not None:
+            self._socket._socket.close()
+            self._socket._socket = None
 
     def lock(self) -> None:
         """Keep other threads out, and other clients of the server."""
@@ -141,7 +144,8 @@ class RemoteProbe(TCPClientProbe):  # type: ignore[misc]
     def unlock(self) -> None:
         """Let others in."""
         try:
-            super().unlock()
+            if not self.cut:
+                super().unlock()
         finally:
             self._exclusive.release()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from h5diag.case.records import Conditions, Fault, FlashTest, SectorTest
 from h5diag.probe.flashtest.folder import Folder
 from h5diag.probe.flashtest.plan import CANNOT, LOST, SPEEDS_HZ, Level, TestPlan, Way, rated_cycles
-from h5diag.probe.flashtest.run import Restored, flash_test, restore
+from h5diag.probe.flashtest.restore import Restored, restore
+from h5diag.probe.flashtest.run import flash_test
 from h5diag.probe.flashtest.signs import KINDS, fault_models
 from h5diag.probe.flashtest.survey import DUMP_FIRST, Obstacle, Survey, survey
 

@@ -14,223 +14,31 @@ from typing import NoReturn
 import msgspec
 import numpy as np
 
-from h5diag.case.records import Conditions, FlashTest, Identity, SectorTest
-from h5diag.chip import Chip, Sector
+from h5diag.case.records import Conditions, FlashTest, SectorTest
+from h5diag.chip import Sector
 from h5diag.errors import Cancelled, InputError, PowerLost, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes, Cancel, Progress
-from h5diag.probe.board import Board, identify, reconnect
-from h5diag.probe.board.identity import options_of, read_uid
+from h5diag.probe.board import Board, reconnect
+from h5diag.probe.board.identity import read_uid
 from h5diag.probe.flashtest.classify import classify
 from h5diag.probe.flashtest.folder import Folder, Manifest
-from h5diag.probe.flashtest.patterns import could_be_ours
-from h5diag.probe.flashtest.plan import SPEEDS_HZ, TestPlan, Way, rated_cycles
-from h5diag.probe.flashtest.programmer import ByRegisters, Programmer, choose_programmer
+from h5diag.probe.flashtest.plan import TestPlan, rated_cycles
+from h5diag.probe.flashtest.programmer import choose_programmer
 from h5diag.probe.flashtest.reading import Backup, Reader, Visit, read_backup
+from h5diag.probe.flashtest.restore import (
+    Restored,
+    leave,
+    put_back,
+    require_ours,
+    require_same_banks,
+    require_same_chip,
+    restore_command,
+)
 from h5diag.probe.flashtest.second_path import FlashWatch
 from h5diag.probe.flashtest.signs import fault_models
 from h5diag.probe.flashtest.steps import Held, PowerSwitch, Stepper, Tell
-from h5diag.probe.flashtest.survey import Survey, require_open, require_permission, sectors_of, survey
+from h5diag.probe.flashtest.survey import Survey, require_permission, sectors_of, survey
 from h5diag.text import count_text
-
-_TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Restored:
-    """What a restore did: sectors looked at, written again, and those that do not take their contents back."""
-
-    sectors: int = 0
-    written: tuple[int, ...] = ()
-    failed: tuple[int, ...] = ()
-    remarks: tuple[str, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether every sector reads as the backup."""
-        return not self.failed
-
-
-def restore(board: Board, path: str, *, force: bool = False, progress: Progress = lambda fraction: None) -> Restored:
-    """Put back what an interrupted test left, from its folder.
-
-    Parameters
-    ----------
-    board
-        Connected with permissions for exactly the range of the folder's manifest.
-    path
-        The folder.
-    force
-        Write the backup over contents that somebody else wrote since, and after a test that was finished.
-    progress
-        Told how far it is.
-
-    Raises
-    ------
-    InputError
-        When the folder is none, is damaged, in use, finished or of another chip, when the banks were exchanged since,
-        or when the flash holds what is neither the backup nor a pattern of the test.
-    PermissionRefused
-        When the permissions do not fit, or the chip is not in product state Open.
-    ProbeError
-        When the link fails; repeat then.
-    """
-    folder = Folder(path)
-    if not folder.begun or not (folder.erased or force):
-        return Restored()
-    with folder.alone():
-        manifest = folder.manifest()
-        data = folder.backup(manifest)
-        if not folder.unfinished and not force:
-            raise InputError(
-                "this test is finished and its contents were put back: there is nothing to put back",
-                source=path,
-                advice="--force writes the backup over whatever the flash holds now",
-            )
-        require_permission(board, manifest.range)
-        who = identify(board)
-        require_open(board.chip, who)
-        require_same_chip(manifest, who, path)
-        remarks = require_same_banks(manifest, who, board.chip, path)
-        access = Access(manifest.access)
-        held = Held(board, access)
-        programmer, core, _ = choose_programmer(board, TestPlan(manifest.range, way=Way.AUTO), access)
-        swapped = bool(board.chip.register("OPTCR").get("SWAP_BANK", board.register("OPTCR")))
-        reader = Reader(board, access, swapped, core)
-        try:
-            if not force:
-                require_ours(reader, manifest, data, path, known=None not in (manifest.uid, who.uid))
-            done = put_back(board, programmer, reader, manifest, data, progress=progress)
-            with suppress(InputError):  # the contents are back, whatever the disk says
-                folder.note("restored", ok=done.ok, written=list(done.written), failed=list(done.failed))
-        finally:
-            for close in (programmer.close, *([core.close] if core is not None and core is not programmer else [])):
-                _quietly(close)
-            _quietly(held.release)
-    return Restored(done.sectors, done.written, done.failed, remarks)
-
-
-def require_same_chip(manifest: Manifest, who: Identity, path: str) -> None:
-    """Raise `InputError` when the folder's backup is known to be of another chip than the connected one."""
-    told = {u for u in (who.uid, manifest.uid) if u is not None}
-    if who.chip != manifest.chip or len(told) > 1:
-        raise InputError(
-            f"the backup is of another chip ({manifest.chip}, UID {manifest.uid or 'not known'}), connected is "
-            f"{who.chip}, UID {who.uid or 'not readable'}",
-            source=path,
-            advice="connect the board that was tested, or name a new folder for this one; nothing was written",
-        )
-
-
-def require_same_banks(manifest: Manifest, who: Identity, chip: Chip, path: str) -> tuple[str, ...]:
-    """Raise `InputError` when the backup's addresses mean other cells now; return what else changed, in sentences."""
-    options = options_of(who, chip)
-    if manifest.swapped is not None and options.swapped != manifest.swapped:
-        raise InputError(
-            "the banks were exchanged (SWAP_BANK) since the backup was read: its addresses are other cells now",
-            source=path,
-            advice="exchange them back, then put the contents back; nothing was written",
-        )
-    if manifest.flash_kib is not None and who.flash_kib != manifest.flash_kib:
-        raise InputError(
-            f"the chip had {manifest.flash_kib} KiB of flash when the backup was read, and tells {who.flash_kib} now",
-            source=path,
-            advice="reset the board and try again; nothing was written",
-        )
-    now = {n: v for n, v in who.registers.items() if v is not None}
-    changed = [n.upper() for n, v in manifest.options.items() if n in now and now[n] != v]
-    return (f"option registers changed since the backup: {', '.join(changed)}",) if changed else ()
-
-
-def require_ours(reader: Reader, manifest: Manifest, data: Bytes, path: str, *, known: bool) -> None:
-    """Raise `InputError` when a sector holds what neither the backup nor a flash test put there.
-
-    With an unknown UID at least one sector must speak for the backup: it may be another board.
-    """
-    strange, telling = list[int](), False
-    for s in _sectors(reader.board.chip, manifest):
-        looks = [reader.look(s.range) for _ in range(2)]
-        before = data[s.range.start - manifest.start : s.range.stop - manifest.start]
-        ours, tells = could_be_ours([lk.data for lk in looks], before, s.range.start, looks[0].uncorrected)
-        telling |= tells
-        if not ours:
-            strange.append(s.range.start)
-    if strange:
-        places = ", ".join(f"0x{a:08X}" for a in strange[:4])
-        raise InputError(
-            f"{count_text(len(strange), 'sector')} hold what neither the backup nor the test wrote ({places}): "
-            "somebody programmed the board since, or it is another one",
-            source=path,
-            advice="keep what is there, or overwrite it with --force; nothing was written",
-        )
-    if not known and not telling:
-        raise InputError(
-            "the UID is not known, and nothing in the flash tells that it is the board of the backup",
-            source=path,
-            advice="reset the board so that it tells its UID, or use --force; nothing was written",
-        )
-
-
-def _sectors(chip: Chip, manifest: Manifest) -> list[Sector]:
-    wanted = set(manifest.sectors)
-    return [s for s in sectors_of(chip, manifest.range) if s.range.start in wanted]
-
-
-def put_back(
-    board: Board,
-    programmer: Programmer,
-    reader: Reader,
-    manifest: Manifest,
-    data: Bytes,
-    *,
-    progress: Progress = lambda fraction: None,
-) -> Restored:
-    """Compare every sector of the journal with the backup and write those that differ.
-
-    Quad-words that are erased in the backup stay unprogrammed. A sector that does not take its contents is tried three
-    times, then at the slowest link speed, and named in the result. It is back only when the second way of reading says
-    so too.
-    """
-    speed = board.frequency_hz
-    written, failed = list[int](), list[int]()
-    sectors = _sectors(board.chip, manifest)
-    for i, s in enumerate(sectors):
-        at = s.range.start - manifest.start
-        meant = data[at : at + s.range.size]
-        for attempt in range(_TRIES):
-            if _equal(reader, s.range, meant):
-                break
-            if attempt:
-                board.set_frequency(min(speed, *SPEEDS_HZ))
-            try:
-                with programmer.erasing():
-                    programmer.erase(s)
-                with programmer.programming():
-                    programmer.program([(s.range.start, meant)])
-            except TargetError:  # the comparison says it
-                board.require_alive()
-                programmer = ByRegisters(board, reader.access, board.chip.flash.program_unit)
-                continue
-            if s.range.start not in written:
-                written.append(s.range.start)
-        else:
-            if not _equal(reader, s.range, meant):
-                failed.append(s.range.start)
-        board.set_frequency(speed)
-        progress((i + 1) / len(sectors))
-    return Restored(len(sectors), tuple(written), tuple(failed))
-
-
-def _equal(reader: Reader, sector: AddressRange, meant: Bytes) -> bool:
-    """Tell whether a sector reads as the backup in both ways, without an error that the ECC cannot correct."""
-    looks = [reader.look(sector)]
-    if not np.array_equal(looks[0].data, meant):
-        looks.append(reader.look(sector))
-    if any(lk.uncorrected or lk.unreadable for lk in looks[-1:]):
-        return False
-    by_core = reader.second.core is not None
-    if not by_core and not np.array_equal(looks[-1].data, meant):
-        return False
-    return not reader.second.differs(sector, meant)
 
 
 def flash_test(
@@ -299,17 +107,7 @@ def flash_test(
         try:
             return _Run(steps, folder, progress, force).go()
         finally:
-            for close in (programmer.close, *([core.close] if core is not None and core is not programmer else [])):
-                _quietly(close)
-            _quietly(held.release)
-
-
-def _quietly(step: Callable[[], None]) -> None:
-    """Tidy up; a link that is gone is told by the error that led here."""
-    try:
-        step()
-    except (ProbeError, TargetError):
-        return
+            leave(board, programmer, core, held)
 
 
 @dataclass(slots=True)
@@ -336,13 +134,18 @@ class _Run:
 
     def go(self) -> FlashTest:
         self._earlier()
-        backup = read_backup(
-            self.steps.reader,
-            self.plan,
-            self.survey,
-            progress=lambda f: self.progress(0.1 * f),
-            cancel=self.steps.cancel,
-        )
+        try:
+            backup = read_backup(
+                self.steps.reader,
+                self.plan,
+                self.survey,
+                progress=lambda f: self.progress(0.1 * f),
+                cancel=self.steps.cancel,
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                "the flash test was stopped while the backup was read; nothing was erased"
+            ) from None
         sectors = self._testable(backup)
         who = self.survey.who
         manifest = Manifest(
@@ -382,7 +185,7 @@ class _Run:
             raise InputError(
                 f"an interrupted test of {manifest.range} left its contents here",
                 source=path,
-                advice=f"put them back first: {self._restore_command()}",
+                advice=f"put them back first: {self._command}",
             )
         require_same_banks(manifest, self.survey.who, self.board.chip, path)
         data = self.folder.backup(manifest)
@@ -479,6 +282,8 @@ class _Run:
     def _put_back(self, manifest: Manifest, data: Bytes, speed: int, *, again: bool = False) -> Restored:
         """Put the contents back; with `again` over a new connection when the old one was cut in the middle."""
         try:
+            if self.board.cut:
+                reconnect(self.board, lambda: None)
             done = self._written(manifest, data, speed)
         except ProbeError as error:
             if not again:
@@ -506,22 +311,23 @@ class _Run:
             progress=lambda f: self.progress(0.9 + 0.1 * f),
         )
 
-    def _restore_command(self) -> str:
-        return f"h5diag flashtest --probe {self.board.name} --restore {self.folder.path}"
+    @property
+    def _command(self) -> str:
+        return restore_command(self.board.name, self.folder.path)
 
     def _waiting(self, error: ProbeError) -> ProbeError:
         return ProbeError(
             error.problem,
             cause=error.cause,
             advice=f"the contents of {self.plan.range} are not back, they wait in {self.folder.path}: when the board "
-            f"answers again put them back with {self._restore_command()}",
+            f"answers again put them back with {self._command}",
         )
 
     def _not_back(self, done: Restored) -> ProbeError:
         places = ", ".join(f"0x{a:08X}" for a in done.failed[:8]) + (" ..." if len(done.failed) > 8 else "")
         return ProbeError(
             f"{count_text(len(done.failed), 'sector')} of {done.sectors} do not take their contents back: {places}",
-            advice=f"the others are back; {self.folder.path} keeps the backup, try again with {self._restore_command()}",
+            advice=f"the others are back; {self.folder.path} keeps the backup, try again with {self._command}",
         )
 
     # ------------------------------------------------------------------------------------------------ after
