@@ -1,6 +1,6 @@
 """Soak of the flash test: injected faults found and named, sound chips without a finding, kills survived.
 
-    python benchmarks/soak_flashtest.py --runs 2000 --sound 500 --kills 200 --seed 1
+    python benchmarks/soak_flashtest.py --runs 2000 --sound 500 --kills 200 --interrupts 200 --seed 1
 
 Every run is one line in ``.bench/soak_flashtest-SEED.jsonl``; runs that are there are not made again, so that the soak
 may be stopped and gone on with, also by several processes (``--share 0/2``, ``--share 1/2``). ``--table`` only writes
@@ -288,8 +288,14 @@ def judged(faults: list[Injected], result: FlashTest) -> dict[str, object]:
 
 
 # ---------------------------------------------------------------------------------------------------- kills
-def kill_runs(seed: int, wanted: list[int], write: Callable[[dict[str, object]], None]) -> None:
-    """Kill the client at random moments while another process serves the chip, restore, compare the kept flash."""
+ENDS = {"kill": signal.SIGKILL, "ctrl-c": signal.SIGINT}
+
+
+def ended_runs(kind: str, seed: int, wanted: list[int], write: Callable[[dict[str, object]], None]) -> None:
+    """Kill or interrupt the client at random moments while another process serves the chip; compare the kept flash.
+
+    After Ctrl-C the exit status must tell the truth: 130 that the contents are back, 3 that they are not.
+    """
     if not wanted:
         return
     from h5diag.app.cli import main
@@ -310,26 +316,27 @@ def kill_runs(seed: int, wanted: list[int], write: Callable[[dict[str, object]],
             raise SystemExit((folder / "client.log").read_text())
         whole = time.monotonic() - begun
         for i in wanted:
-            rng = random.Random(f"{seed}:kill:{i}")
+            rng = random.Random(f"{seed}:{kind}:{i}")
             first = rng.choice((0, 32, 60, 126, 127, 200))
             original = flash_of(state)
             where = folder / f"test-{i}"
             delay = rng.uniform(0, whole)
             pid = client(main, test_arguments(probe, where, first), folder, wait=False)
             time.sleep(delay)
-            os.kill(pid, signal.SIGKILL)
-            killed = os.WIFSIGNALED(os.waitpid(pid, 0)[1])
+            os.kill(pid, ENDS[kind])
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             dirty = not np.array_equal(flash_of(state), original)
-            code = (
-                client(main, ["flashtest", "--probe", probe, "--restore", str(where)], folder) if where.exists() else 0
-            )
+            waits = where.exists() and (kind == "kill" or status == 3)
+            code = client(main, ["flashtest", "--probe", probe, "--restore", str(where)], folder) if waits else 0
             now = flash_of(state)
             write(
                 {
                     "i": i,
-                    "class": "kill",
+                    "class": kind,
                     "delay": round(delay, 3),
-                    "killed": killed,
+                    "killed": status < 0,
+                    "ended": status,
+                    "honest": kind == "kill" or (status in (0, 130) and not dirty) or status == 3,
                     "dirty": dirty,
                     "status": code,
                     "same": bool(np.array_equal(now, original)),
@@ -392,7 +399,7 @@ def tables(lines: list[dict]) -> str:
             f"| **all** | {len(faulty)} | {sum(r['found'] for r in faulty)} | {sum(r['named'] for r in faulty)}"
             f" | {sum(r['false_alarms'] for r in faulty)} |"
         )
-    tested = [r for r in lines if r["class"] != "kill"]
+    tested = [r for r in lines if r["class"] not in ENDS]
     out += [
         "",
         "| no fault of the chip | runs | with a sector called bad | with a sector left untested |",
@@ -404,7 +411,7 @@ def tables(lines: list[dict]) -> str:
             out.append(
                 f"| {name} | {len(rows)} | {sum(r['bad'] > 0 for r in rows)} | {sum(r['untested'] > 0 for r in rows)} |"
             )
-    kills = [r for r in lines if r["class"] == "kill"]
+    kills, stops = ([r for r in lines if r["class"] == kind] for kind in ENDS)
     out += [
         "",
         "| safety | |",
@@ -417,6 +424,12 @@ def tables(lines: list[dict]) -> str:
         f"| kills (SIGKILL at a random moment) | {len(kills)} |",
         f"| of these while the flash differed from the original | {sum(r['dirty'] for r in kills)} |",
         f"| flash equal to the original after `--restore` | {sum(r['same'] for r in kills)} |",
+        f"| Ctrl-C at a random moment over `remote:` | {len(stops)} |",
+        f"| ended with 130 and the contents back; 3, put back by `--restore`; 0, finished before | "
+        f"{sum(r['ended'] == 130 for r in stops)}; {sum(r['ended'] == 3 for r in stops)}; "
+        f"{sum(r['ended'] == 0 for r in stops)} |",
+        f"| exit status true and flash equal to the original in the end | "
+        f"{sum(r['honest'] and r['same'] for r in stops)} |",
     ]
     return "\n".join(out) + "\n"
 
@@ -440,18 +453,22 @@ def main() -> int:
     p.add_argument("--runs", type=int, default=2000)
     p.add_argument("--sound", type=int, default=500)
     p.add_argument("--kills", type=int, default=200)
+    p.add_argument("--interrupts", type=int, default=200)
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument(
+        "--lines", type=Path, default=None, help="file of the runs (default .bench/soak_flashtest-SEED.jsonl)"
+    )
     p.add_argument("--share", default="0/1", help="K/N: only every Nth run, beginning with the Kth")
     p.add_argument("--seconds", type=float, default=0.0, help="stop after this time")
     p.add_argument("--table", action="store_true")
     o = p.parse_args()
-    path = ROOT / ".bench" / f"soak_flashtest-{o.seed}.jsonl"
+    path = o.lines or ROOT / ".bench" / f"soak_flashtest-{o.seed}.jsonl"
     path.parent.mkdir(exist_ok=True)
     lines = [json.loads(t) for t in path.read_text().splitlines()] if path.exists() else []
     if o.table:
         write_tables(lines, o.seed)
         return 0
-    done = {(r["class"] == "kill", r["i"]) for r in lines}
+    done = {(r["class"] if r["class"] in ENDS else "", r["i"]) for r in lines}
     mine, of = (int(x) for x in o.share.split("/"))
     deadline = time.monotonic() + o.seconds if o.seconds else float("inf")
 
@@ -460,11 +477,12 @@ def main() -> int:
         with path.open("a") as stream:
             stream.write(json.dumps(row) + "\n")
 
-    kill_runs(o.seed, [i for i in range(o.kills) if i % of == mine and (True, i) not in done], write)
+    for kind, count in (("kill", o.kills), ("ctrl-c", o.interrupts)):
+        ended_runs(kind, o.seed, [i for i in range(count) if i % of == mine and (kind, i) not in done], write)
     # Faulty and sound runs take turns, so that a soak cut short says something about both.
     jobs = sorted([*range(o.runs), *range(-o.sound, 0)], key=lambda i: i / o.runs if i >= 0 else -i / o.sound)
     for n, i in enumerate(jobs):
-        if n % of != mine or (False, i) in done:
+        if n % of != mine or ("", i) in done:
             continue
         if time.monotonic() > deadline:
             break
@@ -474,11 +492,11 @@ def main() -> int:
             print(json.dumps(row), file=sys.stderr)
     if of == 1:
         write_tables(lines, o.seed)
-    bad = [r for r in lines if r["class"] == "kill" and not r["same"]]
+    bad = [r for r in lines if r["class"] in ENDS and not (r["same"] and r["honest"])]
     bad += [
         r
         for r in lines
-        if r["class"] != "kill" and (not r["found"] or r["false_alarms"] or r["outside_writes"] or r["option_writes"])
+        if r["class"] not in ENDS and (not r["found"] or r["false_alarms"] or r["outside_writes"] or r["option_writes"])
     ]
     return 1 if bad else 0
 
