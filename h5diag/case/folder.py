@@ -18,7 +18,7 @@ import msgspec
 from h5diag.case.case import Board, Case, CaseFile, Dump, KnownImage, Text
 from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
 from h5diag.errors import InputError
-from h5diag.evidence.door import EvidenceFile, is_evidence, names_in, read_evidence, real_path
+from h5diag.evidence.door import EvidenceFile, is_evidence, is_folder, names_in, read_evidence, real_path
 from h5diag.evidence.files import decode_text, open_sidecar, read_image
 from h5diag.limits import (
     CASE_TOML,
@@ -137,7 +137,7 @@ def load_case(folder: str | Path) -> Case:
 def read_table(folder: Path) -> tuple[CaseTable, EvidenceFile]:
     """Return what a folder's ``case.toml`` says, and the file; InputError as `load_case`."""
     try:
-        if not folder.is_dir():
+        if not is_folder(folder):
             raise InputError(
                 "no such case folder", source=_shown(str(folder)), advice="h5diag case makes one from your files"
             )
@@ -307,7 +307,7 @@ class _Reader:
 
     def layout(self, name: str) -> str | EvidenceFile:
         try:
-            is_file = Path(name).suffix in (".h", ".toml", ".yml", ".yaml", ".dts") or (self.folder / name).is_file()
+            is_file = Path(name).suffix in (".h", ".toml", ".yml", ".yaml", ".dts") or is_evidence(self.folder / name)
         except (OSError, ValueError):
             return name
         return self.file(name, "layout", LAYOUT, "flash layout") if is_file else name

@@ -111,10 +111,17 @@ def read_evidence(
 
 def is_evidence(path: str | os.PathLike[str]) -> bool:
     """Tell whether a regular file stands at `path`, links followed; false for a name that no file can have."""
-    try:
-        return Path(path).is_file()
-    except (OSError, ValueError):
-        return False
+    return os.path.isfile(path)
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a folder stands at `path`, links followed; false for a name that no folder can have."""
+    return os.path.isdir(path)
+
+
+def is_there(path: str | os.PathLike[str]) -> bool:
+    """Tell whether anything stands at `path`, links followed; false for a name that nothing can have."""
+    return os.path.exists(path)
 
 
 def real_path(path: str | os.PathLike[str]) -> Path:
@@ -127,7 +134,10 @@ def real_path(path: str | os.PathLike[str]) -> Path:
 
 def names_in(folder: str | os.PathLike[str]) -> set[str]:
     """Return the names of what stands in a folder, hidden ones too; OSError when it cannot be listed."""
-    return set(os.listdir(folder))
+    try:
+        return set(os.listdir(folder))
+    except ValueError:  # a NUL in its name
+        raise FileNotFoundError(2, "is no name of a folder", str(folder)) from None
 
 
 def walk_evidence(folder: str | os.PathLike[str]) -> Iterator[Path]:
@@ -240,6 +250,16 @@ def _put(stream: BinaryIO, data: Content) -> None:
         data(stream)
     else:
         stream.write(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Make a folder, and those above it, where there is none, and return it; InputError when it cannot be made."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else "") or "no name of a folder"
+        raise InputError(f"cannot be written ({reason})", source=str(path)) from None
+    return Path(path)
 
 
 def remove_written(path: str | os.PathLike[str]) -> None:

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from h5diag.case.case import Board, Case, Dump
 from h5diag.chip import load_chip
 from h5diag.errors import H5DiagError, InputError
-from h5diag.evidence.door import names_in, read_evidence, real_path, write_whole
+from h5diag.evidence.door import is_evidence, is_folder, make_folder, names_in, read_evidence, real_path, write_whole
 from h5diag.evidence.files import read_image
 from h5diag.judge.diagnosis import diagnose
 from h5diag.limits import LONGEST_NAME, MEMORY, TEXT, Limit
@@ -110,14 +110,14 @@ def boards_of(paths: Sequence[str | Path]) -> tuple[BoardFile, ...]:
     for path in map(Path, paths):
         if path.suffix.lower() in (".csv", ".parquet"):
             out += _listed(path)
-        elif path.is_dir():
+        elif is_folder(path):
             inside = [path / n for n in sorted(names_in(path)) if not n.startswith(".")]
             for p in inside:
-                if p.is_dir() and (image := _first_image(p)) is not None:
+                if is_folder(p) and (image := _first_image(p)) is not None:
                     out.append(BoardFile(p.name, str(image)))
                 elif p.suffix.lower() in IMAGES:
                     out.append(BoardFile(p.stem, str(p)))
-        elif path.is_file():
+        elif is_evidence(path):
             out.append(BoardFile(path.stem, str(path)))
         else:
             raise InputError("there is no such file or folder", source=str(path))
@@ -280,7 +280,7 @@ def run_fleet(
     except ImportError:
         raise InputError("a fleet needs Dask and pyarrow", advice="pip install 'h5diag[fleet]'") from None
     boards, folder = boards_of(paths), Path(out)
-    (folder / "parts").mkdir(parents=True, exist_ok=True)
+    make_folder(folder / "parts")
     say = progress or (lambda fraction, text: None)
     cluster = None
     if scheduler is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from h5diag.chip import Chip
 from h5diag.errors import InputError
-from h5diag.evidence.door import EvidenceFile, is_evidence, read_evidence
+from h5diag.evidence.door import EvidenceFile, is_evidence, is_folder, read_evidence
 from h5diag.evidence.files import decode_text
 from h5diag.layout.header import parse_flash_layout
 from h5diag.layout.partitions import parse_devicetree, parse_own_layout, parse_partition_manager
@@ -70,7 +70,7 @@ def load_layout(name: str | Path | EvidenceFile, chip: Chip | None = None) -> La
         return load_layout(read_evidence(path, limit=LAYOUT), chip)
     if len(text) > LONGEST_NAME:
         raise InputError("is no name of a layout", source=text[:40] + "...", advice=f"presets: {_PRESETS}")
-    if path.is_dir():
+    if is_folder(path):
         raise InputError("is a folder", source=text, advice="give the flash_layout.h, devicetree, pm.yml or TOML in it")
     if path.suffix or "/" in text or "\\" in text:
         raise InputError("no such file", source=text, advice=f"give a flash_layout.h or a preset: {_PRESETS}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from h5diag.case.capture import Step, capture_sidecar, capture_steps, connect_arguments
 from h5diag.chip import Chip
 from h5diag.errors import InputError, ProbeError
-from h5diag.evidence.door import write_whole
+from h5diag.evidence.door import make_folder, write_whole
 from h5diag.evidence.files import sidecar_path
 from h5diag.layout import Layout
 from h5diag.memory import Progress
@@ -83,7 +83,7 @@ def run_capture(
         When not even the first connection was made.
     """
     program, into = programmer or find_programmer(), Path(folder)
-    into.mkdir(parents=True, exist_ok=True)
+    make_folder(into)
     if any(into.glob(f"{name}-*")):
         raise InputError(f"there are files of {name!r} already", source=str(into), advice="name a new folder")
     steps = capture_steps(chip, layout)

@@ -89,6 +89,43 @@ def test_a_case_takes_nothing_through_a_link_or_from_what_is_no_file(tmp_path: P
     assert capsys.readouterr().err == ""
 
 
+COMMANDS = ("diagnose", "reply", "preflight", "access", "keys", "options", "log", "image", "rehearse", "case", "fleet")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_path_that_is_none_is_one_line(tmp_path: Path, capsys, monkeypatch, command: str) -> None:
+    if command == "fleet":
+        pytest.importorskip("distributed")
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
+    Path("self").symlink_to("self")
+    Path("many").mkdir()
+    more = ["--out", "out"] if command == "fleet" else []
+    for name in ("/dev/zero", "pipe", "a\0b", "x" * 5000, "self", "many", "", "~nobody/x", "self/x", "pipe/x"):
+        assert main([command, name, *more]) in (0, 1, 2), name[:20]
+        error = capsys.readouterr().err
+        assert error.count("\n") <= 1, error
+        assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "self", "self/x", "/dev/full", "/proc/nowhere/x"])
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, capsys, monkeypatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("self").symlink_to("self")
+    good = str(DATA / "founding" / "good.hex")
+    for words in (
+        ["diagnose", str(DATA / "founding"), "--report", name],
+        ["diagnose", str(DATA / "founding"), "--csv", name],
+        ["case", good, "--out", name],
+        ["locate", good, good, "--plot", name],
+        ["dump", "--probe", "virtual", "--range", "0x08000000:0x08000100", "--out", name],
+    ):
+        assert main(words) in ((0, 2) if name == "self" else (2,)), words  # a link is replaced, whatever it is
+        error = capsys.readouterr().err
+        assert error.count("\n") <= 2, error
+        assert "Traceback" not in error
+
+
 GROWING = {
     "blank lines": "\n",
     "blanks": "  \t \n",

@@ -40,17 +40,17 @@ def _run(options: Namespace) -> Result:
     from pathlib import Path
 
     from h5diag.app.front import diagnose, load_case
+    from h5diag.evidence.door import is_folder, write_whole
 
     report = Path(options.report) if options.report else None
     if report and report.suffix.lower() not in (".html", ".htm", ".md"):
         raise InputError("a write-up is .html or .md", source=str(report))
-    if report and not report.parent.is_dir():
+    if report and not is_folder(report.parent):
         raise InputError("there is no such folder", source=str(report.parent))
     case = load_case(options.case)
     with progress_bar("diagnosing") as progress:
         diagnosis = diagnose(case, progress=progress)
     if options.csv:
-        from h5diag.evidence.door import write_whole
         from h5diag.judge.across import boards_csv
         from h5diag.show.report import redactor_of
 

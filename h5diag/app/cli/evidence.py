@@ -66,7 +66,7 @@ def _case(options: Namespace) -> Result:
     files, layout = list(options.files), options.layout
     if layout:
         load_layout(layout, chip)  # a name that is none must be said now, not when the case is read
-        if Path(layout).is_file():
+        if is_evidence(Path(layout)):
             files.append(layout)
             layout = ""
     into = options.out or (files[0] if files else "")

@@ -14,7 +14,7 @@ from h5diag.case.intake.kinds import BOARD_ROLES, Evidence, Role, Side, parse_na
 from h5diag.case.intake.likeness import KIT_WORDS, by_content
 from h5diag.case.intake.missing import Has, Missing, missing_of_board, missing_of_case
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, read_evidence, real_path, walk_evidence
+from h5diag.evidence.door import is_evidence, is_folder, read_evidence, real_path, walk_evidence
 from h5diag.evidence.files import sidecar_path
 from h5diag.limits import FOLDER_FILES, MEMORY
 from h5diag.memory import Access
@@ -243,7 +243,7 @@ def _gathered(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path,
     """Return each file once with the path that its name is told from and the folder it may not leave, by name."""
     found: dict[Path, tuple[Path, Path, Path | None]] = {}
     for given in map(Path, paths):
-        folder = given.is_dir()
+        folder = is_folder(given)
         for path in walk_evidence(given) if folder else (given,):
             shown = path.relative_to(given) if folder else _telling(given, paths)
             if path.name != "case.toml" and not _is_attached(path):

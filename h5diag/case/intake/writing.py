@@ -23,7 +23,16 @@ from h5diag.case.folder import BoardTable, CaseTable, ImageTable, KeysTable, Loa
 from h5diag.case.intake.kinds import Evidence, Role
 from h5diag.case.intake.sorting import BoardFiles, Sorted
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, names_in, read_evidence, real_path, write_whole
+from h5diag.evidence.door import (
+    is_evidence,
+    is_folder,
+    is_there,
+    make_folder,
+    names_in,
+    read_evidence,
+    real_path,
+    write_whole,
+)
 from h5diag.evidence.files import Sidecar, sidecar_path, write_sidecar
 from h5diag.limits import MEMORY, SIDECAR
 
@@ -45,7 +54,7 @@ def new_folder(wanted: str | None) -> Path:
     if wanted is not None:
         path = Path(wanted)
         try:
-            used = path.exists() and (not path.is_dir() or bool(names_in(path)))
+            used = is_there(path) and (not is_folder(path) or bool(names_in(path)))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", "") or "no name of a folder"
             raise InputError(f"cannot be used as a folder ({reason})", source=wanted) from None
@@ -54,7 +63,7 @@ def new_folder(wanted: str | None) -> Path:
         return path
     for number in range(1, 10_000):
         path = Path("h5diag-case" if number == 1 else f"h5diag-case-{number}")
-        if not path.exists():
+        if not is_there(path):
             return path
     raise InputError("ten thousand case folders are there already", advice="name a new folder with --out")
 
@@ -67,11 +76,11 @@ def write_case(found: Sorted, folder: Path) -> Sorted:
     InputError
         When something cannot be copied; every copy is then taken away again.
     """
-    made, text = not folder.exists(), ""
+    made, text = not is_there(folder), ""
     copies = _Copies(folder)
     remarks: list[str] = []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         table = CaseTable()
         if found.existing is not None:
             table, file = read_table(folder)
@@ -233,7 +242,7 @@ class _Copies:
                 self._write(sidecar_path(name).name, data)
         name = self.names[e.path]
         copied = sidecar_path(self.folder / name)
-        if e.needs_base and e.name.address is not None and not copied.exists():
+        if e.needs_base and e.name.address is not None and not is_there(copied):
             remark = "the base address was taken from the file's name"
             write_sidecar(self.folder / name, Sidecar(base=e.name.address, remarks=(remark,)))
             self.made.append(copied)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from h5diag.answer import Answer
 from h5diag.errors import InputError
-from h5diag.evidence.door import EvidenceFile, is_evidence, read_evidence, walk_evidence
+from h5diag.evidence.door import EvidenceFile, is_evidence, is_folder, read_evidence, walk_evidence
 from h5diag.evidence.files import Kind, is_text, read_image, tell_kind
 from h5diag.evidence.keys import (
     Certificate,
@@ -136,7 +136,7 @@ def collect(places: Sequence[Path]) -> tuple[tuple[Path, str], ...]:
     """
     found: dict[Path, str] = {}
     for place in places:
-        if place.is_dir():
+        if is_folder(place):
             for path in walk_evidence(place):
                 if path.suffix.lower() in _SUFFIXES or path.name.lower().endswith("flash_layout.h"):
                     found[path] = path.relative_to(place).as_posix()

@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from h5diag.errors import InputError
-from h5diag.evidence.door import folder_names, is_evidence, read_evidence, real_path
+from h5diag.evidence.door import folder_names, is_evidence, is_folder, is_there, read_evidence, real_path
 from h5diag.evidence.texts import Log, parse_listing, parse_log
 from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
 from h5diag.layout import Layout, parse_flash_layout
@@ -107,7 +107,7 @@ class Project:
     def item(self, path: Path) -> Item | None:
         """Return the recognised file at a path that a script names."""
         real = self.find(path)
-        if real is None or not real.is_file():
+        if real is None or not is_evidence(real):
             return None
         for i in self.items:
             if i.path == real:
@@ -299,21 +299,21 @@ def _target(text: str) -> tuple[str, bool]:
 def _root(places: Sequence[Path]) -> tuple[Path, Path, str]:
     """Return the folder of the project, the folder with the procedures, and the one procedure that was named."""
     first = places[0]
-    if not first.exists():
+    if not is_there(first):
         raise InputError("there is no such file or folder", source=str(first))
-    folder = first.absolute() if first.is_dir() else first.absolute().parent
-    if len(places) > 1 and not first.is_dir():
+    folder = first.absolute() if is_folder(first) else first.absolute().parent
+    if len(places) > 1 and not is_folder(first):
         folder = Path(os.path.commonpath([p.absolute().parent for p in places]))
     for up, at in enumerate((folder, folder.parent, folder.parent.parent)):
         if at.name.lower() == "rot_provisioning":
-            only = _FOLDERS.get(folder.name.lower(), "") if up == 1 and first.is_dir() else ""
+            only = _FOLDERS.get(folder.name.lower(), "") if up == 1 and is_folder(first) else ""
             return at.parent, at, only
     tops = [
         folder,
         *(folder / n for n in folder_names(folder)),
         *(folder / "Projects" / n for n in folder_names(folder / "Projects")),
     ]
-    below = [t / "ROT_Provisioning" for t in tops if (t / "ROT_Provisioning").is_dir()]
+    below = [t / "ROT_Provisioning" for t in tops if is_folder(t / "ROT_Provisioning")]
     if len(below) > 1:
         raise InputError(
             f"holds the provisioning of {len(below)} boards", source=str(first), advice=f"name one: {below[0]}"
@@ -337,10 +337,10 @@ def _items(places: Sequence[Path], root: Path, start: Path) -> list[Item]:
     else:
         found = collect([start])
         for sub in ("Applications/ROT", "Templates/ROT", "Applications", "Boot", "OEMiROT_Boot"):
-            if (root / sub).is_dir():
+            if is_folder(root / sub):
                 found += collect([root / sub])
                 break
-        found += tuple((p, p.name) for p in places[1:] if p.is_file())
+        found += tuple((p, p.name) for p in places[1:] if is_evidence(p))
     out: dict[Path, Item] = {}
     for path, _ in found:
         name = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
@@ -363,7 +363,7 @@ def _finder(root: Path) -> Callable[[Path], Path | None]:
             at = len(parts) - 1 - parts[::-1].index("Projects")
             tries.append(root.joinpath(*parts[at + 2 :]))
         for each in tries:
-            if (is_evidence(each) or each.is_dir()) and real_path(each).is_relative_to(real):
+            if (is_evidence(each) or is_folder(each)) and real_path(each).is_relative_to(real):
                 return each
         return None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from h5diag.answer import Answer
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, read_evidence
+from h5diag.evidence.door import is_evidence, is_folder, read_evidence
 from h5diag.evidence.files import is_text
 from h5diag.evidence.keys import FULL_REGRESSION, Certificate, ObkContent, chain_breaks
 from h5diag.evidence.texts import Log, parse_listing, parse_log
@@ -133,7 +133,7 @@ def _read(places: Sequence[Path]) -> tuple[list[str], tuple[Item, ...]]:
     """
     texts: list[str] = []
     items: list[Item] = []
-    cases = [p for p in places if p.is_dir() and is_evidence(p / "case.toml")]
+    cases = [p for p in places if is_folder(p) and is_evidence(p / "case.toml")]
     for folder in cases:
         from h5diag.case import load_case
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from h5diag.answer import Answer
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, read_evidence
+from h5diag.evidence.door import is_evidence, is_folder, read_evidence
 from h5diag.evidence.files import Kind, read_image, tell_kind
 from h5diag.evidence.keys import DESTINATIONS, ObkContent
 from h5diag.limits import MEMORY
@@ -143,7 +143,7 @@ class _Runner:
         if self.stage.find is not None:
             return self.stage.find(path)
         inside = path.is_relative_to(self.stage.root)
-        return path if inside and (is_evidence(path) or path.is_dir()) else None
+        return path if inside and (is_evidence(path) or is_folder(path)) else None
 
     def _answer(self, prompt: str, variable: str) -> str:
         file, line = self.script, 1
@@ -184,7 +184,7 @@ class _Runner:
             for name in (*(d[0] for d in call.downloads), *call.stores, *call.installs)
         )
         found = (self._find(p) for p in paths)
-        files = tuple(f if f is not None and f.is_file() else None for f in found)
+        files = tuple(f if f is not None and is_evidence(f) else None for f in found)
         serious = call.changes or bool(call.authentication)
         if serious and self.fail is not None and self.made == self.fail:
             effect = Effect(1, "Error: made to fail\n", refused="made to fail")

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from h5diag.errors import InputError
-from h5diag.evidence.door import folder_names, is_evidence, read_evidence
+from h5diag.evidence.door import folder_names, is_evidence, is_folder, read_evidence
 from h5diag.evidence.keys import looks_like_xml, parse_provisioning_xml
 from h5diag.limits import SCRIPT
 
@@ -147,12 +147,12 @@ class World:
     def is_folder(self, path: Path) -> bool:
         """Tell whether the script would find a folder there."""
         found = self.find(path)
-        return found is not None and found.is_dir()
+        return found is not None and is_folder(found)
 
     def names(self, folder: Path, pattern: str) -> list[str]:
         """Return the names in a folder that a wildcard takes in, sorted as the shells do."""
         found = self.find(folder)
-        there = folder_names(found) if found is not None and found.is_dir() else []
+        there = folder_names(found) if found is not None and is_folder(found) else []
         return sorted(n for n in there if not n.startswith(".") and fnmatch.fnmatch(n, pattern))
 
     def script(self, path: Path, file: Path, line: int) -> str:
