@@ -43,7 +43,7 @@ def reply(d: Diagnosis, folder: str = "") -> str:
     lines += [f"- **What it means:** {plain_markdown(h.cause.means)}" for h in b.verdict.leading[:1]]
     strip = text_map(b)
     if strip:
-        lines += ["", "```text", *strip, "```"]
+        lines += ["", "```text", *(row.replace("`", "'") for row in strip), "```"]  # a name ends no block
     t = b.next_test
     kind = f" ({t.kind.word})" if t.id != "none" else ""
     here = shlex.quote(folder) if folder else "CASE_DIR"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import struct
 import sys
 from pathlib import Path
@@ -13,9 +14,11 @@ import cubeprog_texts as texts
 import pytest
 
 from h5diag.app.cli import main
+from h5diag.case import load_case
 from h5diag.case.samples import data_folder
 from h5diag.evidence.files import read_image
 from h5diag.evidence.texts import parse_listing, parse_log, parse_registers
+from h5diag.judge import diagnose
 from h5diag.measure.logs import explain_text
 from tests.work import calls
 
@@ -87,6 +90,62 @@ def test_a_case_takes_nothing_through_a_link_or_from_what_is_no_file(tmp_path: P
     assert not {"key.pem", "zero.bin", "pipe.hex"} & set(copied)
     assert b"c2VjcmV0" not in b"".join(p.read_bytes() for p in (tmp_path / "h5diag-case").rglob("*") if p.is_file())
     assert capsys.readouterr().err == ""
+
+
+MARKUP = (
+    "<script>alert(1)</script><img src=x onerror=alert(2)>\"'><svg/onload=x> [a](javascript:b) ![i](http://e.example/x.png) "
+    "``` </details> {{7*7}} $\\frac{a}{0}$ | a | # x"
+)
+
+
+@pytest.fixture
+def scribbled(tmp_path: Path) -> Path:
+    """The founding case with markup in its title, names, texts, sidecar and file names."""
+    case = tmp_path / "case"
+    shutil.copytree(DATA / "founding", case)
+    toml = re.sub(r"(?m)^(tool|marking|uart) = .*\n", "", (case / "case.toml").read_text())
+    toml = re.sub(r"(?m)^title = .*$", lambda m: f"title = {json.dumps(MARKUP[:190])}", toml)
+    toml = re.sub(r"(?m)^name = .*$", lambda m: f"name = {json.dumps('```' + str(m.start()) + MARKUP[:180])}", toml)
+    more = f"uart = 'u.txt'\ntool = {json.dumps(MARKUP)}\nmarking = {json.dumps(MARKUP)}\n"
+    dump = "a<b>&\"'`|[x](y)$1_{2}.hex"
+    (case / "suspect-1.hex").rename(case / dump)
+    toml = toml.replace("[suspect]", "[suspect]\n" + more).replace('"suspect-1.hex"', json.dumps(dump))
+    (case / "case.toml").write_text(toml)
+    (case / "u.txt").write_text(f"[INF] Starting bootloader\n[ERR] {MARKUP}\nError: {MARKUP}\n")
+    side = {"remarks": [MARKUP], "chip": MARKUP, "mode": "hotplug", "time": MARKUP, "tool": MARKUP}
+    (case / f"{dump}.map.json").write_text(json.dumps(side))
+    with (case / "suspect-log.txt").open("a") as stream:
+        stream.write(f"\nError: {MARKUP}\n  Board       : {MARKUP}\n")
+    return case
+
+
+TAGS = re.compile(r"<script>alert|<img src=x|<svg/onload|</details> \{\{")
+LINKS = re.compile(r"(?<!\\)\]\((?:javascript|http)|(?<![\\`])!\[i")
+
+
+def test_markup_in_evidence_stays_text_on_every_page(scribbled: Path, tmp_path: Path, capsys) -> None:
+    for name in ("r.html", "r.md"):
+        assert main(["diagnose", str(scribbled), "--report", str(tmp_path / name)]) == 0
+        page = (tmp_path / name).read_text("utf-8")
+        assert "alert(1)" in page, "it was quoted"
+        assert not TAGS.search(page), name
+        assert name == "r.html" or not LINKS.search(page)
+    capsys.readouterr()
+    assert main(["reply", str(scribbled)]) == 0
+    answer = capsys.readouterr().out
+    blocks = answer.split("```")
+    assert len(blocks) % 2 == 1, "every block ends where it should"
+    outside = "".join(blocks[0::2])
+    assert not TAGS.search(outside)
+    assert not LINKS.search(outside)
+
+
+def test_markup_in_evidence_stays_text_in_a_notebook(scribbled: Path) -> None:
+    case = load_case(scribbled)
+    found = diagnose(case)
+    values = (case, found, *(d.image for d in case.suspects[0].dumps), explain_text((scribbled / "u.txt").read_text()))
+    for value in values:
+        assert not TAGS.search(value._repr_html_()), type(value)
 
 
 COMMANDS = ("diagnose", "reply", "preflight", "access", "keys", "options", "log", "image", "rehearse", "case", "fleet")
