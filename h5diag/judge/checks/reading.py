@@ -174,7 +174,7 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
     edges = [a.range for a in zeros if a.mask_like]
     # In another build what read zero here stands elsewhere; its tables of zeros are no holes.
     built = m.difference.of(Form.BUILD)
-    inside = [a.range for a in zeros if not a.mask_like and a.differing_bytes >= 16 and not built]
+    inside = [a.range for a in zeros if not a.mask_like and a.differing_bytes >= 16]
     if edges and _masks_nothing(m.suspect):
         out.append(found("zeros-not-masked", where=edges, compares=True, size=sum(r.size for r in edges)))
     elif edges:
@@ -204,7 +204,7 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
     if not m.has_good and not masked:
         out += _zero_areas(m)
     if inside:
-        out.append(found("zeros-inside-a-sector", where=inside, runs=len(inside)))
+        out.append(found("zeros-inside-a-sector", where=inside, settled=bool(built), runs=len(inside)))
     if not masked and not zeros and m.comparison.compared_bytes:
         out.append(found("no-unexpected-zeros", reference=m.good.board.name))
     return tuple(out)
