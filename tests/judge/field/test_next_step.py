@@ -23,7 +23,7 @@ from h5diag.show.reply import reply
 from h5diag.show.report import render_html
 
 from .bench import BASE, Bench, flash, leading, listing, statuses
-from .test_causes import CASES, PROGRAM, pages
+from .test_causes import CASES, PROGRAM, pages, rebuilt
 
 FORBIDDEN = re.compile(r"PRODUCT_STATE|TZEN|mass.?erase|-e all|regress|debugauth|-ob \w+=|authenticat", re.IGNORECASE)
 
@@ -239,3 +239,13 @@ def test_a_program_that_goes_on_at_odd_distances_is_another_build(tmp_path: Path
     found = check_placement(replace(board.measured, difference=Difference()))
     assert [f.id for f in found] == ["pieces-inserted"]
     assert leading(board) == "other-build"
+
+
+def test_tables_of_zeros_in_another_build_are_no_holes(tmp_path: Path) -> None:
+    old, new = PROGRAM.copy(), rebuilt(0x180)
+    old[0x4000:0x4100], new[0x4180:0x4280] = 0, 0
+    board = Bench(tmp_path).dump(flash((0, old)), good=True).dump(flash((0, new))).first()
+    assert leading(board) == "other-build"
+    assert "zero-chunks" not in ids(board)
+    assert not any("zeros" in point for point in board.verdict.open_points)
+    assert board.verdict.hypothesis("masked-read").score < 0
