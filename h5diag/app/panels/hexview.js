@@ -3,7 +3,14 @@ const ROW = 16, HEIGHT = 20, PAGE = 64, VISIBLE = 21, SPARE = 3, TALLEST = 60000
 const KNOWN = [1, 2], DIFFERS = 4;
 const hex = (value, digits) => value.toString(16).toUpperCase().padStart(digits, "0");
 
+// A live plot keeps every key for itself, Tab too, and whoever has no mouse could never leave it again.
+const untrap = (event) => {
+  if (event.key === "Tab" && event.target?.closest?.(".jupyter-matplotlib-canvas-div")) event.stopImmediatePropagation();
+};
+
 function render({ model, el }) {
+  window.removeEventListener("keydown", window.h5untrap, true);
+  window.addEventListener("keydown", (window.h5untrap = untrap), true);
   const begun = performance.now();
   el.classList.add("h5hex");
   el.innerHTML = `
