@@ -593,5 +593,8 @@ def sort_evidence(
     from h5diag.case.intake import Details
     from h5diag.case.intake import sort_evidence as sort
 
-    paths = [files] if isinstance(files, str | os.PathLike) else list(files)
-    return sort(paths, good=list(good), suspect=list(suspect), details=Details(**details), into=into)
+    paths, of_good, of_suspect = (
+        [path_of(f) for f in ([some] if isinstance(some, str | os.PathLike) else some)]
+        for some in (files, good, suspect)
+    )
+    return sort(paths, good=of_good, suspect=of_suspect, details=Details(**details), into=into)

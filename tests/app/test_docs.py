@@ -57,8 +57,27 @@ def test_the_reference_is_made_from_the_code() -> None:
     case = site.case_page()
     for key in ("title", "dumps", "access", "flashtest", "verify", "package"):
         assert f"| `{key}` |" in case, key
+    names = site.names_page()
+    assert all(f"\n## {name}\n" in names for name in h5.__all__)
+    assert "h5.locate(reference: 'Memory', dump: 'Memory'" in names
     ids = site.ids_page()
     assert all(f"| `{explain(id).id}` |" in ids for id in known_ids())
+
+
+def test_the_json_of_each_command_is_made_from_documents() -> None:
+    page = make_site().json_page()
+    sections = dict(re.findall(r"(?ms)^## ([a-z ]+)\n(.*?)(?=^## |\Z)", page))
+    for command, keys in {
+        "diagnose": ("verdict", "summary", "scope", "open_points", "hypotheses[].status", "next_test.instruction"),
+        "locate": ("regions[].displacement", "regions[].explanation.kind", "displacements[].bytes"),
+        "compare": ("areas[].state", "bits.risen", "differing_bytes"),
+        "image": ("images[].trailer.magic", "next_boot[].action"),
+        "options": ("options.*.value", "diff[].comparable", "warnings"),
+        "preflight": ("verdict", "checks[].state"),
+        "loader explain": ("calls[].function", "conclusion"),
+    }.items():
+        for key in keys:
+            assert f"| `{key}` | " in sections[command], f"{command}: {key}"
 
 
 def test_every_link_of_the_docs_leads_somewhere() -> None:

@@ -21,7 +21,7 @@ from h5diag.app.panels.evidence import (
 )
 from h5diag.app.panels.hexview import HexView
 from h5diag.app.panels.locate import LocateModel, LocatePanel
-from h5diag.app.panels.parts import JobBar, status_html
+from h5diag.app.panels.parts import JobBar, status_html, with_still
 from h5diag.app.panels.slots import SlotMap
 from h5diag.app.panels.work import Job
 from h5diag.case.samples import data_folder
@@ -181,6 +181,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         """Add a static picture of the result, for an exported notebook that has no kernel."""
         bundle = super()._repr_mimebundle_(**kwargs)
         if bundle and self.model.diagnosis is not None:
+            bundle = with_still(bundle, self.model.diagnosis.plot())
             bundle["text/html"] = fragment_html(self.model.diagnosis)
         return bundle
 

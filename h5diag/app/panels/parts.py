@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from html import escape
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
 from h5diag.app.panels.work import Job
+
+if TYPE_CHECKING:
+    from h5diag.show.plots import Picture
 
 INK = "var(--jp-content-font-color1, #1a1a1a)"
 SOFT = "var(--jp-content-font-color2, #555)"
@@ -83,3 +88,11 @@ class JobBar(widgets.VBox):  # type: ignore[misc]
         self.status.value = status_html(" · ".join(filter(None, (job.status, job.pace))))
         self.said.value = "".join(status_html(text) for text in job.messages)
         self.alert.value = alert_html(job.problem, job.detail)
+
+
+def with_still(bundle: Any, picture: Picture) -> Any:
+    """Add a picture to what a notebook keeps of a panel, for an export that has no kernel: HTML, and PNG for LaTeX."""
+    if bundle:
+        bundle["text/html"] = picture._repr_html_()
+        bundle["image/png"] = b64encode(picture.png).decode("ascii")
+    return bundle

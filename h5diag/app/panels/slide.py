@@ -8,7 +8,7 @@ import ipywidgets as widgets
 import traitlets
 
 from h5diag.app.panels.hexview import HexView
-from h5diag.app.panels.parts import status_html
+from h5diag.app.panels.parts import status_html, with_still
 from h5diag.chip import Chip, load_chip
 from h5diag.measure.locate import Correlation, agreement_at
 from h5diag.memory import MemoryImage
@@ -141,8 +141,5 @@ class SlidePanel(widgets.VBox):  # type: ignore[misc]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         """Add the offset plot as it is, for an exported notebook that has no kernel."""
-        bundle = super()._repr_mimebundle_(**kwargs)
-        if bundle:
-            axes, words = plot_correlation(self.model.correlation), correlation_words(self.model.correlation)
-            bundle["text/html"] = picture(axes, name="offsets", alt=words)._repr_html_()
-        return bundle
+        axes, words = plot_correlation(self.model.correlation), correlation_words(self.model.correlation)
+        return with_still(super()._repr_mimebundle_(**kwargs), picture(axes, name="offsets", alt=words))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import ipywidgets as widgets
 import traitlets
 
-from h5diag.app.panels.parts import status_html
+from h5diag.app.panels.parts import status_html, with_still
 from h5diag.layout import Role
 from h5diag.measure.firmware import SlotState
 from h5diag.show.firmware import slot_facts, slots_words
-from h5diag.show.plots import picture
+from h5diag.show.plots import Picture, picture
 from h5diag.show.plots.slots import LOOKS, plot_slots
 from h5diag.show.sheet import facts, parts_html
 
@@ -61,10 +62,17 @@ class SlotMap(widgets.VBox):  # type: ignore[misc]
         button.on_click(lambda _: self.model.set_trait("selected", s.slot.name))
         return button
 
+    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
+        """Add the drawing as it is, for an exported notebook that has no kernel."""
+        return with_still(super()._repr_mimebundle_(**kwargs), self._picture())
+
+    def _picture(self) -> Picture:
+        axes = plot_slots(self.model.slots, selected=self.model.selected)
+        return picture(axes, name="slots", alt=slots_words(self.model.slots))
+
     def _show(self) -> None:
         states = self.model.slots
-        axes = plot_slots(states, selected=self.model.selected)
-        self.drawing.value = picture(axes, name="slots", alt=slots_words(states))._repr_html_()
+        self.drawing.value = self._picture()._repr_html_()
         if not states:
             self.facts.value = status_html("No slots: examine the dump with a layout.")
             return
