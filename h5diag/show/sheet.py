@@ -276,6 +276,7 @@ STYLE = (
         for selector, rule in (
             ("", "max-width:72rem;line-height:1.4;font-size:13px;color:inherit"),
             ("p", "margin:2px 0"),
+            ("div[role=img]", "margin:8px 0"),
             ("ul", "margin:2px 0 6px;padding-left:1.6em"),
             ("summary", "cursor:pointer"),
             (
