@@ -287,7 +287,10 @@ STYLE = (
             (".h5-answer", "font-size:1.1em;font-weight:600"),
             (".h5-wide", "overflow-x:auto"),
             ("table", "border-collapse:collapse;margin:2px 0 6px;font-size:1em"),
-            ("th,td", "border:1px solid rgba(128,128,128,.45);padding:2px 8px;text-align:left;vertical-align:top"),
+            (
+                "th,td",
+                "border:1px solid rgba(128,128,128,.45);padding:2px 8px;text-align:left!important;vertical-align:top",
+            ),
             ("thead th,pre", "background:rgba(128,128,128,.1);color:inherit"),
             ("caption", "text-align:left;opacity:.75"),
             ("pre", "white-space:pre-wrap;margin:2px 0"),

@@ -25,7 +25,7 @@ from h5diag.probe.flashtest import (
     restore,
 )
 
-_BOX = "border:3px solid #D55E00;padding:8px 12px;background:#fff;color:#1a1a1a"
+_BOX = "border:3px solid #D55E00;padding:8px 12px;background:#fff;color:#1a1a1a;line-height:1.4"
 
 
 class FlashTestModel(traitlets.HasTraits):  # type: ignore[misc]
@@ -126,7 +126,9 @@ class FlashTestPanel(widgets.VBox):  # type: ignore[misc]
         self.bar = JobBar(self.model.job, "Erase and test")
         self.bar.run.button_style = "danger"
         self.back = widgets.Button(
-            description="Put contents back", tooltip="After an interrupted test", layout=widgets.Layout(width="auto")
+            description="Put contents back",
+            tooltip="After an interrupted test",
+            layout=widgets.Layout(width="max-content"),
         )
         self.out = widgets.HTML()
         super().__init__([self.danger, self.understood, self.typed, self.bar, self.back, self.out])

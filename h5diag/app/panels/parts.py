@@ -23,7 +23,7 @@ MARKS = {"calm": "✓", "open": "?", "warn": "!", "fault": "✗"}
 
 def status_html(text: str) -> str:
     """Return a remark that a screen reader reads when it changes."""
-    return f"<div role='status' class='h5-status' style='color:{SOFT}'>{escape(text)}</div>"
+    return f"<div role='status' class='h5-status' style='color:{SOFT};line-height:1.4'>{escape(text)}</div>"
 
 
 def alert_html(problem: str, detail: str = "") -> str:
@@ -35,7 +35,7 @@ def alert_html(problem: str, detail: str = "") -> str:
         if detail
         else ""
     )
-    frame = f"border:2px solid #D55E00;border-left-width:8px;padding:6px 10px;color:{INK};background:{SHADE}"
+    frame = f"border:2px solid #D55E00;border-left-width:8px;padding:6px 10px;color:{INK};background:{SHADE};line-height:1.4"
     return f"<div role='alert' class='h5-alert' style='{frame}'><b>Could not do that.</b> {escape(problem)}{more}</div>"
 
 
@@ -51,7 +51,7 @@ def table_html(caption: str, heads: list[str], rows: list[list[str]], kind: str 
         for r in rows
     )
     return (
-        f"<table class='{escape(kind)}' style='border-collapse:collapse;color:{INK};font-size:13px'>"
+        f"<table class='{escape(kind)}' style='border-collapse:collapse;color:{INK};font-size:13px;line-height:1.4'>"
         f"<caption style='text-align:left;color:{SOFT}'>{escape(caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     )

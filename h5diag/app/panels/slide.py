@@ -69,8 +69,8 @@ class SlidePanel(widgets.VBox):  # type: ignore[misc]
     def __init__(self, correlation: Correlation) -> None:
         self.model = SlideModel(correlation)
         low, high = correlation.span
-        axes = plot_correlation(correlation, ax=style.new_axes(7.0, 3.6))  # fits a laptop's notebook whole
-        axes.set_title("Agreement by displacement", loc="left", fontsize=11)
+        narrow = style.new_axes(7.0, 4.2)  # fits a laptop's notebook whole
+        axes = plot_correlation(correlation, title="Agreement by displacement", ax=narrow)
         self.plot = live(axes, on_click=lambda x, _: self.model.to_peak(x))
         self.slider = widgets.IntSlider(
             min=low // STEP * STEP,

@@ -34,13 +34,15 @@ KINDS = (
 )
 
 
-def plot_correlation(result: Correlation, *, ax: Axes | None = None) -> Axes:
+def plot_correlation(result: Correlation, *, title: str = "", ax: Axes | None = None) -> Axes:
     """Draw the match fraction against displacement over the whole range, the winner with its meaning.
 
     Parameters
     ----------
     result
         Of `h5diag.measure.locate.correlate`.
+    title
+        Instead of the answer.
     ax
         Where to draw; a new figure when left out.
 
@@ -58,7 +60,7 @@ def plot_correlation(result: Correlation, *, ax: Axes | None = None) -> Axes:
     named = sorted(sorted(near, key=lambda m: abs(m.displacement))[:NAMED], key=lambda m: m.displacement)
     lines = [ax.axvline(m.displacement, color=style.GREY, linestyle=(0, (4, 3)), linewidth=0.9, zorder=1) for m in near]
     rows = _names_above(ax, [(m.displacement, _name_of(m)) for m in named], low, width)
-    style.tidy(ax, _answer(result), pad=6 + 12 * rows)
+    style.tidy(ax, title or _answer(result), pad=6 + 12 * rows)
     handles: list[Artist] = []
     if result.displacements.size:
         column = np.clip((result.displacements - low) * BINS // width, 0, BINS - 1)
@@ -111,8 +113,13 @@ def plot_correlation(result: Correlation, *, ax: Axes | None = None) -> Axes:
         lines[0].set_label("displacement with a meaning (in place, bank, slot)")
         handles.append(lines[0])
     if handles:
-        style.legend_below(ax, handles, columns=3)
+        style.legend_below(ax, handles, columns=3 if _inches(ax) > 9 else 1)
     return ax
+
+
+def _inches(ax: Axes) -> float:
+    figure = ax.get_figure(root=True)
+    return float(figure.get_figwidth()) if figure is not None else 11.5
 
 
 def _answer(result: Correlation) -> str:
@@ -131,8 +138,9 @@ def _name_of(mark: Mark) -> str:
 def _names_above(ax: Axes, names: Sequence[tuple[int, str]], low: int, width: int) -> int:
     """Write names over their lines, above the plot where they touch no peak; return how many rows they take."""
     ends: list[float] = []
+    letter = 0.072 / (_inches(ax) - 1.0)  # of a name, as a share of the plot's width
     for at, text in names:
-        share, half = (at - low) / width, 0.0031 * len(text)
+        share, half = (at - low) / width, letter * len(text) / 2
         middle = min(max(share, half), 1 - half)
         row = next((n for n, end in enumerate(ends) if middle - half > end), len(ends))
         ends[row : row + 1] = [middle + half + 0.012]

@@ -17,6 +17,10 @@ from tests.app.browser.test_lab import contrast, notebook
 
 pytestmark = pytest.mark.browser
 
+TALLEST = """() => Math.max(...[...document.querySelectorAll('.jp-OutputArea-output :is(li, td, th, p, .h5-status)')]
+  .filter(e => e.offsetHeight).map(e => parseFloat(getComputedStyle(e).lineHeight) || 0))"""
+"""The greatest line height of what is shown: ipywidgets gives text in widgets that of a button."""
+
 BEFORE = "import pytest, ipywidgets\nipywidgets.Widget.close_all()\npatch = pytest.MonkeyPatch()\n"
 
 
@@ -106,3 +110,9 @@ def test_every_line_is_there_at_both_widths_and_in_both_themes(scratch: Scratch,
                     assert contrast(page, f".{selector}") >= 4.5, f"{selector} in {theme}"
             page.screenshot(path=artefacts / f"panel-{width}-{theme.split()[-1].lower()}.png")
     set_theme(page, "JupyterLab Light")
+    assert page.evaluate(TALLEST) <= 24, "lines stand close together"
+    scratch.show("import h5diag as h5\nh5.read_options('sample:founding/suspect-ob.txt').boards[0]")
+    page.locator("section.h5-sheet td").first.wait_for(state="visible")
+    assert page.evaluate(TALLEST) <= 24
+    cells = "() => [...document.querySelectorAll('section.h5-sheet td, section.h5-sheet th')]"
+    assert page.evaluate(cells + ".map(e => getComputedStyle(e).textAlign).filter(a => a !== 'left')") == []

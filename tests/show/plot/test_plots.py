@@ -19,7 +19,7 @@ from h5diag.show.plots import picture, plot_bits, plot_causes, plot_memory_map, 
 from h5diag.show.plots.causes import LOOKS as CAUSES
 from h5diag.show.plots.causes import plot_weighing
 from h5diag.show.plots.locate import plot_correlation
-from h5diag.show.plots.style import plain
+from h5diag.show.plots.style import new_axes, plain
 from h5diag.show.spans import Look, bits_by_sector, condensed_axis, lanes
 
 
@@ -136,11 +136,12 @@ def test_the_weighing_is_drawn_as_it_was_weighed(founding: BoardDiagnosis, defec
         assert not [t for t in boxes([t for t in ax.texts if "from here" in t.get_text()]) if t.overlaps(title)]
 
 
+@pytest.mark.parametrize("width", [7.0, 11.5])
 @pytest.mark.parametrize("case", ["founding", "founding-no-magic", "defect", "sound"])
-def test_no_name_of_the_offset_plot_touches_a_peak_another_name_or_the_title(case: str) -> None:
+def test_no_name_of_the_offset_plot_touches_a_peak_another_name_or_the_title(case: str, width: float) -> None:
     board = diagnose(load_case(data_folder() / case)).first
     result = correlation_of(board.measured)
-    ax = plot_correlation(result)
+    ax = plot_correlation(result, ax=new_axes(width, 4.2))
     title = ax.get_title(loc="left")
     assert "…" not in title
     assert max(map(len, title.splitlines())) <= 100
