@@ -74,6 +74,7 @@ def write_up(page: Page, folder: Path) -> None:
 def in_sight(page: Page, words: str) -> None:
     """Scroll the notebook until a heading stands at its top."""
     page.locator(".jp-Cell h1, .jp-Cell h2", has_text=words).first.evaluate("e => e.scrollIntoView()")
+    page.mouse.move(5, 5)  # a plot under the pointer shows its tools
     page.wait_for_timeout(1200)
 
 
@@ -92,7 +93,7 @@ def first(page: Page) -> None:
     field = page.get_by_role("textbox", name="Go to")
     field.fill("0x080BE400")
     field.press("Enter")
-    page.locator(".h5hex-here mark").first.wait_for(state="visible")
+    page.locator(f".h5hex-here[data-address='{0x080BE400}'] mark").first.wait_for(state="visible")
     keep("hex-view", page.locator(".h5hex").first.screenshot())
 
 
