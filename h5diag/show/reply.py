@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from textwrap import shorten
 
 from h5diag.judge import BoardDiagnosis, Diagnosis, Status
@@ -30,29 +31,32 @@ _WORDS = {
 }
 
 
-def reply(d: Diagnosis, folder: str = "") -> str:
+def reply(d: Diagnosis, folder: str = "", *, clean: Callable[[str], str] = str) -> str:
     """Return an answer of about fifteen lines of Markdown, for the first board of a case.
 
-    `folder` is where the case lies, for the command to run; empty where it lies in no folder.
+    `folder` is where the case lies, for the command to run; empty where it lies in no folder. `clean` takes secrets out
+    of each text, before anything in it is escaped.
     """
     b = d.first
-    lines = [f"**{plain_markdown(b.verdict.summary)}**", ""]
-    lines += [f"- {plain_markdown(text)}" for text in _evidence(b)] or [
-        "- nothing in the evidence speaks for a cause so far"
-    ]
-    lines += [f"- **What it means:** {plain_markdown(h.cause.means)}" for h in b.verdict.leading[:1]]
+
+    def said(text: str) -> str:
+        return plain_markdown(clean(text))
+
+    lines = [f"**{said(b.verdict.summary)}**", ""]
+    lines += [f"- {said(text)}" for text in _evidence(b)] or ["- nothing in the evidence speaks for a cause so far"]
+    lines += [f"- **What it means:** {said(h.cause.means)}" for h in b.verdict.leading[:1]]
     strip = text_map(b)
     if strip:
-        lines += ["", "```text", *(row.replace("`", "'") for row in strip), "```"]  # a name ends no block
+        lines += ["", "```text", *(clean(row).replace("`", "'") for row in strip), "```"]  # a name ends no block
     t = b.next_test
     kind = f" ({t.kind.word})" if t.id != "none" else ""
     here = shlex.quote(folder) if folder else "CASE_DIR"
-    lines += ["", f"**Next{kind}:** {plain_markdown(t.instruction.replace('CASE_DIR', here))}"]
+    lines += ["", f"**Next{kind}:** {said(t.instruction.replace('CASE_DIR', here))}"]
     if command := runnable(t.instruction):
         lines += ["", f"    {command.replace('CASE_DIR', here)}"]
     if t.loses:
-        lines.append(f"It may lose: {plain_markdown(t.loses)}")
-    lines += ["", f"Judged: {plain_markdown(shorten(b.verdict.scope, 300, placeholder=' …'))}"]
+        lines.append(f"It may lose: {said(t.loses)}")
+    lines += ["", f"Judged: {said(shorten(b.verdict.scope, 300, placeholder=' …'))}"]
     return "\n".join(lines) + "\n"
 
 

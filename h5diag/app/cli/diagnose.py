@@ -82,14 +82,14 @@ def _reply_arguments(parser: ArgumentParser) -> None:
 def _reply(options: Namespace) -> Result:
     from h5diag.app.front import diagnose
     from h5diag.show.reply import reply
-    from h5diag.show.report.redaction import make_redactor
+    from h5diag.show.report import redactor_of
 
     with progress_bar("diagnosing") as progress:
         diagnosis = diagnose(options.case, progress=progress)
-    text = reply(diagnosis, "" if options.redact or options.case.startswith("sample:") else options.case)
-    if options.redact:
-        redactor = make_redactor(diagnosis.case)
-        text = redactor.document(redactor.text(text))
+    folder = "" if options.redact or options.case.startswith("sample:") else options.case
+    redactor = redactor_of(diagnosis) if options.redact else None
+    text = reply(diagnosis, folder, clean=redactor.plain if redactor else str)
+    text = redactor.document(text) if redactor else text
     return Result({"text": text}, text.rstrip("\n"))
 
 

@@ -84,6 +84,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         r"(?m)^title = .*$", lambda m: "title = '''" + " | ".join(p[0] for p in PLANTED.values()) + "'''", toml
     )
     toml = re.sub(r"(?m)^marking = .*$", f'marking = "{UID} {uid_words[0]:08X} {UID[:8].lower()}"', toml)
+    toml = toml.replace('name = "custom board 2"', 'name = "walter.n@example.com SN 066FFF3833554E3043"')
+    assert "walter.n@example.com SN" in toml
     (case / "case.toml").write_text(toml, "utf-8")
     # What nobody named is nobody's business: a pipe here would hang whoever opens it.
     os.mkfifo(case / "waiting.json")
@@ -112,6 +114,8 @@ def outputs(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         found[kind] = capsys.readouterr().out
         if more[0].startswith("--") and len(more) > 1:
             found[kind] += unescape(Path(more[1]).read_text("utf-8"))
+    assert main(["reply", str(folder), "--redact"]) == 0
+    found["reply"] = capsys.readouterr().out
     return found
 
 
