@@ -86,14 +86,14 @@ def test_a_hostile_case_toml_is_one_line(tmp_path, capsys, toml, words):
     assert words in error
 
 
-def run(*words: str, shell: str = "", **environment: str | None) -> subprocess.CompletedProcess[str]:
+def run(*words: str, shell: str = "", cwd: Path = ROOT, **environment: str | None) -> subprocess.CompletedProcess[str]:
     known = {k: v for k, v in os.environ.items() if k not in environment}
     known |= {k: v for k, v in environment.items() if v is not None}
     known["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
     command = [sys.executable, "-m", "h5diag", *words]
     if shell:
         command = ["sh", "-c", '"$@" ' + shell, "sh", *command]
-    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=known, cwd=ROOT)
+    return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, env=known, cwd=cwd)
 
 
 GOOD = str(FOUNDING / "good.hex")
@@ -135,6 +135,18 @@ def test_a_strange_system_changes_nothing(tmp_path, environment):
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert report.stat().st_size > 10_000
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that even root cannot write into")
+def test_a_read_only_folder_to_start_in_takes_nothing_but_the_place_of_the_report(tmp_path):
+    done = run("diagnose", str(FOUNDING), "--report", str(tmp_path / "r.html"), cwd=Path("/proc"), HOME="/proc/nobody")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "r.html").stat().st_size > 10_000
+    done = run("diagnose", str(FOUNDING), "--report", "r.html", cwd=Path("/proc"))
+    assert done.returncode == 2
+    assert "r.html: cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_full_disk_leaves_the_older_report(tmp_path, monkeypatch, capsys):
