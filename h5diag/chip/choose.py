@@ -21,6 +21,9 @@ _WORD = re.compile(r"[A-Z0-9]{1,12}")
 
 UNNAMED = "nothing names the chip; give --chip"
 
+_MODEL = re.compile(r"(?:STM32)?([A-Z]{1,2}\d{3})")
+"""A model as tools write it: F411 of ``F411xx``."""
+
 IDCODE_AT = (0x44024000, 0x54024000, 0xE0044000, 0xE0042000, 0x40015800, 0x5C001000)
 """Where DBGMCU_IDCODE lies: STM32H5; U5, L5 and G4; older families with an M3, M4 or M7; with an M0; STM32H7."""
 
@@ -218,6 +221,10 @@ def _called(device_name: str) -> Device | None:
     for d in index().devices:
         if d.name.upper() == wanted:
             return d
+    if digits := _MODEL.search(wanted):
+        exact = [d for d in index().devices if digits[1] in d.name.upper()]
+        if len({d.dev_id for d in exact}) == 1:
+            return exact[0]
     lines = _lines(wanted)
     found = [d for d in index().devices if lines and lines & _lines(d.name.upper())]
     if len({d.dev_id for d in found}) == 1:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from msgspec.structs import replace
 
 from h5diag.chip.facts import Fact, Field, Flash, Identity, Meaning, Option, ProductState, Register
-from h5diag.chip.files import Device, device_series, strict
+from h5diag.chip.files import Device, device_series, interface_table, strict
 from h5diag.chip.model import Chip
 
 _PAGE = 0x1000
@@ -77,6 +77,28 @@ class Series(Fact, frozen=True):
     device: tuple[Entry, ...]
 
 
+class Status(Fact, frozen=True):
+    """A status register of the flash interface of some series: its bus address and the bits of its flags."""
+
+    series: tuple[str, ...]
+    name: str
+    address: int
+    flags: dict[str, int]
+    ref: str
+
+
+class Interface(Fact, frozen=True):
+    """The table of status registers."""
+
+    register: tuple[Status, ...]
+
+
+@lru_cache(maxsize=1)
+def status_registers() -> tuple[Status, ...]:
+    """Return the status registers of the families without a chip file."""
+    return strict(interface_table(), Interface, "interface").register
+
+
 @lru_cache(maxsize=32)
 def load_series(name: str) -> Series:
     """Return the devices of a series (``STM32H7``)."""
@@ -109,7 +131,14 @@ def describe(device: Device, flash_kib: int | None = None) -> Chip:
         registers_ref=_REF,
         ref=_REF,
         tzen_on=1,
-        registers=tuple(Register(f"word at 0x{base + at:08X}", at, tuple(of)) for at, of in fields.items()),
+        registers=(
+            *(
+                Register(s.name, s.address - base, tuple(Field(n, bit, 1) for n, bit in s.flags.items()))
+                for s in status_registers()
+                if device.series in s.series and 0 <= s.address - base < _PAGE
+            ),
+            *(Register(f"word at 0x{base + at:08X}", at, tuple(of)) for at, of in fields.items()),
+        ),
         states=_levels(level) if level else (),
         options=tuple(_option(o, base) for o in entry.options),
     )

@@ -296,6 +296,11 @@ class Register(Fact, frozen=True):
     offset: int
     fields: tuple[Field, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of its fields."""
+        return tuple(f.name for f in self.fields)
+
     def field(self, name: str) -> Field:
         """Return the field called `name`; KeyError when there is none."""
         for f in self.fields:

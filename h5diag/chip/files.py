@@ -202,6 +202,11 @@ def device_series(series: str) -> dict[str, Any]:
     return tomllib.loads(_text("devices", series.lower() + ".toml"))
 
 
+def interface_table() -> dict[str, Any]:
+    """Return the table of status registers as its file has it."""
+    return tomllib.loads(_text("interface.toml"))
+
+
 def make_index() -> str:
     """Return the text of ``index.json`` as the files here make it."""
     folder = resources.files("h5diag").joinpath("chip")

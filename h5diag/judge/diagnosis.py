@@ -192,7 +192,7 @@ def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
     done = {
         "programming-log": bool(m.provisioning)
         or not (m.layouts or any("programming-log" in f.asks.split() for f in findings)),
-        "file-bases": bool(m.known),
+        "file-bases": bool(m.case.images),
         "give-layout": (bool(m.layouts) and not m.layout_assumed) or not made & {"options-differ", "layout-assumed"},
         "read-options": bool(m.suspect.options.settings),
         "read-registers": b.identity is not None or bool(b.registers),
@@ -204,14 +204,14 @@ def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
         "system-words": bool(m.good.log.banner and m.suspect.log.banner) or not m.has_good,
         "sample-the-core": b.identity is not None,
         "loader-log": m.case.loader_log is not None or m.case.loader is None,
-        "known-good": m.has_good or bool(m.known),
+        "known-good": m.has_good or bool(m.case.images),
         "reset-and-watch": bool(b.uart),
         "flash-test": b.flashtest is not None,
         "repeat-flash-test": not made & {"flash-test-fails-short-of-proof", "flash-test-odd"},
         "program-again": not (m.known or made & {"only-fell", "ecc-error", "ecc-at-backup"}),
         "restore": True,
         "way-back": "way-back" in made or not made & {"state-closed", "lifecycle-closed"},
-        "check-the-part": "identity-disagrees" not in made,
+        "check-the-part": not made & {"identity-disagrees", "identity-not-expected", "file-beyond-the-flash"},
     }
     if (m.case.loader or m.case.loader_log) and not m.suspect.board.known:
         # A case about an external loader alone: tests of the chip's own flash would answer nothing that was asked.

@@ -84,6 +84,11 @@ class Finding:
     hint: bool = False
     compares: bool = False
 
+    @property
+    def remark(self) -> bool:
+        """Tell whether it moves no cause and is worth saying all the same: it speaks for the chip."""
+        return self.direction is Direction.AGAINST and self.id in rows() and not rows()[self.id].moves
+
     def __post_init__(self) -> None:
         if not self.id or not self.claim:
             raise ValueError("a finding needs an id and a claim")

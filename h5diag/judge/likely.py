@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from h5diag.case.case import Case
 from h5diag.chip import Chip
 from h5diag.errors import InputError
@@ -12,6 +14,8 @@ from h5diag.layout import Layout, load_layout, preset_names
 from h5diag.measure.firmware.image import HeaderMagic
 from h5diag.measure.firmware.trailer import CLASSIC_MAGIC
 from h5diag.memory import MemoryImage
+
+_HEADER = HeaderMagic.MCUBOOT.value.to_bytes(4, "little")
 
 
 def likely_layout(case: Case, chip: Chip, logs: Sequence[Log], *, any_size: bool = False) -> Layout | None:
@@ -30,8 +34,10 @@ def likely_layout(case: Case, chip: Chip, logs: Sequence[Log], *, any_size: bool
     """
     starts: set[int] = set()
     ends: set[int] = set()
+    sizes: dict[int, int] = {}
     for dump in (d.image for b in (*case.suspects, case.good) for d in b.dumps):
         starts |= header_places(dump, chip)
+        sizes |= image_sizes(dump, chip)
         ends |= {at + len(CLASSIC_MAGIC) for at in places_of(CLASSIC_MAGIC, dump, chip)}
     written = {chip.canonical(w.address) for log in logs for w in log.programming.writes if w.address > 0}
     best: tuple[int, int] = (0, 0)
@@ -46,6 +52,8 @@ def likely_layout(case: Case, chip: Chip, logs: Sequence[Log], *, any_size: bool
         except InputError:
             continue
         slots = layout.image_slots
+        if any(sizes.get(s.range.start, 0) > s.range.size for s in slots):
+            continue  # an image that does not fit says that these are not its slots
         headers = sum(s.range.start in starts for s in slots)
         marks = 2 * headers + sum(s.range.stop in ends for s in slots) + sum(s.range.start in written for s in slots)
         strays = sum(all(s.range.start != at for s in slots) for at in starts)
@@ -69,4 +77,34 @@ def places_of(word: bytes, dump: MemoryImage, chip: Chip) -> set[int]:
 
 def header_places(dump: MemoryImage, chip: Chip) -> set[int]:
     """Return the canonical addresses at which an image header of MCUboot may stand."""
-    return {at for at in places_of(HeaderMagic.MCUBOOT.value.to_bytes(4, "little"), dump, chip) if at % 0x100 == 0}
+    return {at for at in places_of(_HEADER, dump, chip) if at % 0x100 == 0}
+
+
+def image_sizes(dump: MemoryImage, chip: Chip) -> dict[int, int]:
+    """Return the bytes of header and body that each image header claims, by its canonical address."""
+    out = {}
+    for at in places_of(_HEADER, dump, chip):
+        for view in (at, chip.secure_alias(at)):
+            if dump.covers(view, view + 16):
+                words = np.frombuffer(dump.read(view, view + 16).tobytes(), "<u4")
+                out[at] = (int(words[2]) & 0xFFFF) + int(words[3])
+    return out
+
+
+def encrypted_image(image: MemoryImage) -> bytes:
+    """Return the hash of the plain image that an encrypted download image carries; empty when it is none."""
+    if not image.segments or image.segments[0].data.size < 0x40:
+        return b""
+    data = image.segments[0].data.tobytes()
+    flags = int.from_bytes(data[16:20], "little")
+    if data[:4] != _HEADER or not flags & _ENCRYPTED:
+        return b""
+    tail = int.from_bytes(data[8:10], "little") + int.from_bytes(data[12:16], "little")
+    at = data.find(_SHA256, min(tail, len(data)), tail + 0x1000)
+    return data[at + 4 : at + 36] if at >= 0 else b""
+
+
+_ENCRYPTED = 0x4 | 0x8
+"""Header flags of an image whose body is encrypted (imgtool: AES-128, AES-256)."""
+_SHA256 = bytes.fromhex("10002000")
+"""A TLV of type SHA-256 with its 32 bytes behind."""

@@ -14,7 +14,7 @@ from h5diag.errors import InputError
 from h5diag.evidence.keys import load_decrypt_keys, load_verify_keys
 from h5diag.evidence.texts import Log, RawRegister, chip_of, parse_listing, parse_log, parse_registers
 from h5diag.evidence.texts.programming import base_name
-from h5diag.judge.likely import likely_layout
+from h5diag.judge.likely import encrypted_image, likely_layout
 from h5diag.layout import Layout, Loader, Mode, load_layout
 from h5diag.measure.compare import Comparison, compare
 from h5diag.measure.firmware import (
@@ -500,7 +500,12 @@ def _known(
             matches = compare_build(suspect.judged, program.image, layout=layout, images=suspect.images, names=names)
         claimed = base_name(image.name).lower() in written
         facts.append(KnownFact(image, program, comparison, shapes, matches, claimed=claimed))
-    return tuple(replace(k, expected=_is_expected(k, facts, chip)) for k in facts)
+    return tuple(replace(k, expected=not _nowhere(k) and _is_expected(k, facts, chip)) for k in facts)
+
+
+def _nowhere(fact: KnownFact) -> bool:
+    """Tell whether it is an encrypted image of which nobody said where it was written, and that stands nowhere."""
+    return fact.image.image.origin.base_assumed and not fact.program.stands and bool(encrypted_image(fact.image.image))
 
 
 def _is_expected(fact: KnownFact, facts: Sequence[KnownFact], chip: Chip) -> bool:
@@ -509,7 +514,11 @@ def _is_expected(fact: KnownFact, facts: Sequence[KnownFact], chip: Chip) -> boo
     def cells(k: KnownFact) -> tuple[AddressRange, ...]:
         return tuple(AddressRange(c := chip.canonical(r.start), c + r.size) for r in k.ranges)
 
-    rivals = [k for k in facts if k is not fact and any(a.overlaps(b) for a in cells(k) for b in cells(fact))]
+    rivals = [
+        k
+        for k in facts
+        if k is not fact and not _nowhere(k) and any(a.overlaps(b) for a in cells(k) for b in cells(fact))
+    ]
     if fact.claimed or any(k.claimed for k in rivals):
         return fact.claimed
     share = fact.equal_bytes / max(1, fact.content.size)

@@ -19,6 +19,8 @@ LINK_STEP = 0x100
 """Programs begin at multiples of this: vector tables of more than 32 entries need it."""
 HEADERS = (0x20, 0x80, 0x100, 0x200, 0x400, 0x800, 0x1000)
 """Sizes of boot-loader headers; an image that stands so far below its link address lacks one."""
+BOOT_ALIAS = 0x0020_0000
+"""Below this the boot memory is mapped again, in the families that are linked there (RM0008, RM0090: boot alias)."""
 EXTERNAL = 0x6000_0000
 """Where external memories begin to be mapped."""
 MOST_PLACES = 8
@@ -73,6 +75,9 @@ def place_program(image: MemoryImage, dump: MemoryImage, chip: Chip) -> Program:
     linked, secure = linked_at(image, chip)
     stands = find_whole(image, dump, chip)
     start = image.span.start
+    if image.segments and not image.origin.base_assumed and start < BOOT_ALIAS and start + chip.flash.base in stands:
+        # The flash is mapped at 0 as well while a chip starts from it, and old projects are linked there.
+        return Program(image.shifted(chip.flash.base), BaseFrom.FILE, stands, linked, secure)
     if not image.origin.base_assumed or not image.segments:
         return Program(image, BaseFrom.FILE, stands, linked, secure)
     if stands:

@@ -31,6 +31,10 @@ LEAST_LONE = 3
 """Fewer lone bits are no pattern."""
 FOLLOWED = 0.9
 """So much of what was written has to be the reference's for the rest to be missing."""
+LEAST_TAIL = 8
+"""Fewer bytes at the end of a file may be its fill."""
+LEAST_HOLE = 64
+"""Shorter stretches may be gaps that a linker left."""
 LEAST_ZEROS = 256
 """Shorter runs of zeros are tables, chunks that a probe lost, or fill."""
 DENSE_BITS = 2.5
@@ -55,6 +59,7 @@ class Form(Enum):
     ZEROS = "long stretches read zero"
     STOPPED = "erased from one address to the end"
     NEVER_WRITTEN = "a whole piece is erased"
+    HOLE = "erased inside, with the rest right"
     FILL = "a gap is filled with another value"
     BUILD = "the same pieces in the same order, displaced by amounts that drift"
     FELL = "bits only fell, densely"
@@ -196,6 +201,7 @@ def _shapes(p: _Piece, others: Sequence[Known], programs: Sequence[AddressRange]
         lambda: _other(p, others),
         lambda: _zeros(p),
         lambda: _stopped(p),
+        lambda: _hole(p),
         lambda: _fill(p),
         lambda: _build(p),
         lambda: _fell(p),
@@ -332,7 +338,9 @@ def _stopped(p: _Piece) -> Iterable[Shape | None]:
     """In a block of content the suspect is erased from one address to the block's end, or throughout."""
     for a, b in runs(p.content, BLOCK_GAP):
         missing = p.content[a:b] & (p.suspect[a:b] == p.erased)
-        if np.count_nonzero(missing) < 2 * p.unit:
+        # At the very end of a file a few bytes are its last ones; a page of data may have one record less.
+        least = LEAST_TAIL if b == p.good.size and b - a > SMALL_PAGE else 2 * p.unit
+        if np.count_nonzero(missing) < least:
             continue
         written = np.flatnonzero(p.suspect[a:b] != p.erased)
         stop = a + (int(written[-1]) + 1 if written.size else 0)
@@ -340,8 +348,20 @@ def _stopped(p: _Piece) -> Iterable[Shape | None]:
             continue  # what stands there is another content, and its end is no stop
         flags = np.zeros(p.left.size, np.bool_)
         flags[stop:b] = True
-        if np.count_nonzero(p.content[stop:b] & (p.good[stop:b] != 0)) >= 2 * p.unit:
+        if np.count_nonzero(p.content[stop:b] & (p.good[stop:b] != 0)) >= least:
             yield p.take(Form.STOPPED if written.size else Form.NEVER_WRITTEN, flags, at=p.start + stop)
+
+
+def _hole(p: _Piece) -> Iterable[Shape | None]:
+    """Stretches of content that the suspect reads as erased, while most of the rest of the block is right."""
+    for a, b in runs(p.content, BLOCK_GAP):
+        flags = np.zeros(p.left.size, np.bool_)
+        for c, d in runs(p.left[a:b] & (p.suspect[a:b] == p.erased), 16):
+            good, here = p.good[a + c : a + d], p.suspect[a + c : a + d]
+            flags[a + c : a + d] = d - c >= LEAST_HOLE and (here == p.erased).all() and (good != good[0]).any()
+        other = ~flags[a:b]
+        if flags.any() and other.any() and (p.good[a:b] == p.suspect[a:b])[other].mean() >= FOLLOWED:
+            yield p.take(Form.HOLE, flags)
 
 
 def _fill(p: _Piece) -> Iterable[Shape | None]:

@@ -216,7 +216,7 @@ def _besides(b: BoardDiagnosis) -> Iterable[str]:
     """Yield what was seen, leaves something open or points somewhere, and stands under no cause above."""
     causes = [*b.verdict.of(Status.SUPPORTED), *b.verdict.of(Status.POSSIBLE)]
     told = {m.text for h in causes for m in h.moves if m.decibans > 0}
-    return (f.claim for f in b.findings if f.open_point and f.claim not in told)
+    return (f.claim for f in b.findings if (f.open_point or f.remark) and f.claim not in told)
 
 
 def _why(branches: Iterable[Branch]) -> Iterable[str]:

@@ -212,6 +212,9 @@ _UART = re.compile(
     r"unable to find bootable image|image \d+ (?:upgrade|in the)|hit error",
     re.IGNORECASE,
 )
+_CONSOLE = _words("uart serial console putty teraterm minicom picocom com tty terminal rtt swo")
+_FIRMWARE = re.compile(r"\breset (?:cause|reason|source)|\b(?:iwdg|wwdg|watchdog|hard ?fault|nmi|ecc)\b", re.IGNORECASE)
+"""What a firmware prints of its own start that tells something about the board."""
 _LAYOUT = re.compile(r"^[ \t]*#[ \t]*define[ \t]+FLASH_AREA_\d{1,3}_(?:OFFSET|SIZE)\b", re.MULTILINE)
 # What a script or a source file says it will do is not what a board said.
 _SOURCE = re.compile(
@@ -302,13 +305,15 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
         return role(Role.LOG, "a log of the programmer")
     if _UART.search(text):
         return role(Role.UART, "a boot loader's messages")
+    if (name.words & _CONSOLE or suffix == ".log") and _FIRMWARE.search(text):
+        return role(Role.UART, "what the firmware printed")
     return role(Role.NONE, "a text that holds nothing known")
 
 
 def _view(file: EvidenceFile, found: Evidence, text: str) -> Evidence | None:
     """Memory shown as text is a dump in flash or RAM, and registers anywhere else."""
     words = parse_registers(text)
-    named = [w for w in words if w.address is None and re.search(r"OPSR|ECC\w*R|OPTSR|NSSR|SECWM|HDP", w.name)]
+    named = [w for w in words if w.address is None and _FLASH_REGISTER.fullmatch(w.name)]
     elsewhere = [w for w in words if w.address is not None and not _holds_content(w.address)]
     registers = replace(found, role=Role.REGISTERS, what="register values")
     if elsewhere or (named and not any(w.address is not None for w in words)):
@@ -322,6 +327,12 @@ def _view(file: EvidenceFile, found: Evidence, text: str) -> Evidence | None:
     if image.span.start and not _holds_content(image.span.start):
         return registers
     return replace(found, role=_dump_role(found.name), what="a memory view", start=image.span.start)
+
+
+_FLASH_REGISTER = re.compile(
+    r"\w{0,8}(?:OPSR|ECC\w{0,6}R|OPTSR|NSSR|SECSR|SECWM|HDP)\w{0,12}|(?:FLASH_)?SR\d?", re.IGNORECASE
+)
+"""Registers of the flash interface that tell something without an address beside them."""
 
 
 def _holds_content(address: int) -> bool:

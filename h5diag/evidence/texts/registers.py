@@ -21,6 +21,7 @@ _ACCESS = re.compile(
 )
 _WORD = re.compile(r"(?:0x)?([0-9A-Fa-f]{8})(?![0-9A-Fa-f])", re.I)
 _NAME = re.compile(
+    r"(?<![\w.])(?:FLASH(?:_N?S)?\s{0,2}(?:->|\.|_)\s{0,2})(SR\d?|CR\d?)(?!\w)|"
     r"(?<![\w.])(?:FLASH(?:_N?S)?\s{0,2}(?:->|\.|_)\s{0,2})?([A-Z][A-Z0-9]{2,12}(?:_[A-Z0-9]{1,8}){0,2})(?![\w.>])"
 )
 _HEX = re.compile(r"(?<![\w-])0x([0-9A-Fa-f]{1,8})\b(?!-)|(?<![\w-])([0-9A-Fa-f]{8})(?![\w-])", re.I)
@@ -57,7 +58,9 @@ def parse_registers(text: str) -> tuple[RawRegister, ...]:
             )
         elif m := _ACCESS.search(raw):
             named = _NAME.search(raw[: m.start()])
-            out.append(RawRegister(int(m[3], 16), int(m[1] or m[2], 16), named[1] if named else "", line.number))
+            out.append(
+                RawRegister(int(m[3], 16), int(m[1] or m[2], 16), (named[1] or named[2]) if named else "", line.number)
+            )
         elif found := _MEMBER.findall(raw):
             out += (RawRegister(int(value, 0) & 0xFFFFFFFF, None, name, line.number) for name, value in found)
         elif asked and (m := _PRINTED.match(raw)):
@@ -75,7 +78,7 @@ def parse_registers(text: str) -> tuple[RawRegister, ...]:
 
 def _named(raw: str, number: int, value_first: bool) -> RawRegister | None:
     """Return the register of a line with a name and one number, or a name, an address and a value."""
-    names = _NAME.findall(raw)
+    names = [short or long for short, long in _NAME.findall(raw)]
     if not names:
         return None
     numbers = [int(a or b, 16) for a, b in _HEX.findall(raw)]

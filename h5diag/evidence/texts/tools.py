@@ -112,19 +112,20 @@ def _report(row: ToolRow, lines: Sequence[Line], first: int) -> ToolReport:
         # The boundary scan's identity is made of a version, a part number with DEV_ID in it, and ST's number.
         dev_id = scan >> 12 & 0xFFF
     kib, size = told.get("flash_kib"), told.get("flash_bytes")
-    volts = told.get("voltage")
+    volts, millivolts = told.get("voltage"), told.get("millivolts")
+    series = "STM32" + told["series"] if "series" in told else ""
     return ToolReport(
         row.name,
         row.kind,
         dev_id,
         (idcode >> 16 or None) if idcode is not None else None,
-        (told.get("device_name") or "").strip() or None,
+        (told.get("device_name") or series).strip() or None,
         told.get("target"),
         int(kib) if kib else int(size) // 1024 or None if size else None,
         _number(told.get("tzen")),
         _number(told.get("state")),
         _number(told.get("rdp")),
-        round(float(volts) * 1000) if volts else None,
+        round(float(volts) * 1000) if volts else int(millivolts) if millivolts else None,
         told.get("probe"),
         told.get("core"),
         first,

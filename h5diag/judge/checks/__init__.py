@@ -21,6 +21,7 @@ from h5diag.judge.checks.content import (
     check_build,
     check_later,
     check_nothing_of_it,
+    check_overwritten,
     check_shapes,
     check_size,
     check_word_hole,
@@ -35,7 +36,14 @@ from h5diag.judge.checks.options import (
     check_write_protection,
 )
 from h5diag.judge.checks.placement import check_banks, check_holes, check_placement
-from h5diag.judge.checks.printed import check_boot_log, check_refused_reads, check_signatures, check_unsigned
+from h5diag.judge.checks.printed import (
+    check_boot_log,
+    check_refused_reads,
+    check_refused_writes,
+    check_restarts,
+    check_signatures,
+    check_unsigned,
+)
 from h5diag.judge.checks.reading import (
     check_circumstances,
     check_reads,
@@ -87,6 +95,7 @@ CHECKS: tuple[Check, ...] = (
     check_blank,
     check_word_hole,
     check_shapes,
+    check_overwritten,
     check_nothing_of_it,
     check_build,
     check_banks,
@@ -94,9 +103,11 @@ CHECKS: tuple[Check, ...] = (
     check_size,
     check_later,
     check_boot_log,
+    check_restarts,
     check_unsigned,
     check_signatures,
     check_refused_reads,
+    check_refused_writes,
     check_torn_options,
     check_boot_address,
     check_core,

@@ -15,9 +15,14 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import BoardFacts, Measured
 from h5diag.memory import Access, AddressRange
 
+_ECC_FLAGS = {"ECCD": "double", "ECCD2": "double", "ECCC": "corrected", "ECCC2": "corrected"}
 _AREAS = {"data": "high-cycle data (EDATA)", "otp": "OTP"}
 SUPPLY_MV = (1710, 3600)
 """Supply range of the STM32H5, in millivolts (data sheet DS14258, operating conditions)."""
+
+WORD_MV = 2700
+"""Least supply for programming 32 bits at a time in the families without ECC (RM0090, program/erase parallelism)."""
+_WORD_WIDE = ("f2", "f4", "f7")
 
 _PART = re.compile(r"STM32([A-Z]\d[0-9A-Z]{2})([A-Z])([0-9A-Z])", re.IGNORECASE)
 _KIB = {"B": 128, "C": 256, "E": 512, "G": 1024, "I": 2048, "J": 4096}
@@ -30,10 +35,12 @@ def check_identity(m: Measured) -> tuple[Finding, ...]:
     marking = (board.marking or "").strip()
     part = _PART.search(re.sub(r"[\s-]", "", marking))
     dev_id = identity.dev_id or m.suspect.log.banner.dev_id
-    kib = identity.flash_kib or m.suspect.log.banner.flash_kib
+    kib = identity.flash_kib or m.suspect.log.flash_kib
     if dev_id and dev_id & 0xFFF != m.chip.identity.dev_id and not m.chip_assumed:
         text = f"the chip answers DEV_ID 0x{dev_id:03X}, {m.chip.title} has 0x{m.chip.identity.dev_id:03X}"
         return (found("identity-disagrees", text=text),)
+    if other := next((e for e in m.suspect.log.messages if e.about == "wrong-part"), None):
+        return (found("identity-not-expected", text=other.text, meaning=other.meaning),)
     if not part:
         return ()
     marked = _KIB.get(part[3].upper(), 0)
@@ -65,6 +72,12 @@ def check_ecc(m: Measured) -> tuple[Finding, ...]:
             if cut.code:
                 torn.append((cut.operation, cut.address))
         else:
+            if not m.chip.ecc:
+                # Of such a family the flags are known, not how its address field counts.
+                flags = m.chip.register(name.upper())
+                if told := [k for f, k in _ECC_FLAGS.items() if f in flags.names and flags.get(f, values[name])]:
+                    return (found("ecc-flag", register=name.upper(), value=values[name], kind=told[0]),)
+                continue
             at = m.chip.ecc_location(name.upper(), values[name])
             if at.kind is not EccKind.NONE:
                 errors.append((at.area, at.address, at.size, at.kind))
@@ -107,7 +120,20 @@ def registers(board: Board, m: Measured) -> dict[str, int]:
                 name = names[raw.address - base]
         if name:
             values.setdefault(name, raw.value)
+    if board is m.suspect.board and (printed := error_flags_printed(m)):
+        values.setdefault("sr" if "sr" in names.values() else "nssr", printed)
     return values
+
+
+_PRINTED_FLAGS = re.compile(r"flash programming error: 0x([0-9a-f]{1,8})\b", re.IGNORECASE)
+
+
+def error_flags_printed(m: Measured) -> int:
+    """Return the flags of the flash's status register as a tool printed them when an operation failed; 0 without."""
+    for e in m.suspect.log.messages:
+        if said := _PRINTED_FLAGS.search(e.text):
+            return int(said[1], 16)
+    return 0
 
 
 def check_revision(m: Measured) -> tuple[Finding, ...]:
@@ -132,8 +158,14 @@ def check_supply(m: Measured) -> tuple[Finding, ...]:
     """Is the supply in range, and do messages speak of wiring?"""
     out = []
     mv = m.suspect.log.banner.voltage_mv
-    if mv and not SUPPLY_MV[0] <= mv <= SUPPLY_MV[1]:
-        out.append(found("low-voltage", volts=mv / 1000, low=SUPPLY_MV[0] / 1000, high=SUPPLY_MV[1] / 1000))
+    # Of several connections each says what was measured then: a good one does not undo a bad one.
+    told = [mv, *(b.voltage_mv for b in m.suspect.log.banners), *(t.voltage_mv for t in m.suspect.log.tools)]
+    low, high = SUPPLY_MV
+    failed = any(w.failed for log in m.logs for w in log.programming.writes) or error_flags_printed(m)
+    if bad := [v for v in told if v and not low <= v <= high]:
+        out.append(found("low-voltage", volts=bad[0] / 1000, low=low / 1000, high=high / 1000))
+    elif failed and m.chip.family in _WORD_WIDE and (weak := [v for v in told if v and v < WORD_MV]):
+        out.append(found("low-for-word-programming", volts=weak[0] / 1000, least=WORD_MV / 1000))
     wiring = [e for e in m.suspect.log.messages if e.about == "board-wiring"]
     if unread := _unread(m):
         out.append(found("identity-reads-zero", text=unread, quick=_too_quick(m)))
@@ -196,9 +228,10 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
     state = _state(m.suspect)
     refused = [e for e in spoken(m.suspect.log.messages) if e.about == "debug-locked"]
     out = []
+    read = m.suspect.options.value(m.chip.state_option) if m.chip.state_option else None
     said: dict[str, Any] = {
         "option": m.chip.state_option,
-        "value": state.value,
+        "value": state.value if read is None else read,
         "state": state.name,
         "what": state.what,
     }
@@ -238,6 +271,8 @@ def check_system_area(m: Measured) -> tuple[Finding, ...]:
     out: list[Finding] = []
     bad, good = m.suspect.log.banner, m.good.log.banner
     for title, mine, theirs in (("SFSP", bad.sfsp, good.sfsp), ("boot loader", bad.boot_loader, good.boot_loader)):
+        if m.choice.chip is None and mine.text.strip("-") == "":
+            continue  # of another family the tool may know no version at all
         if mine.text and not mine.readable:
             alike = bool(theirs.text) and not theirs.readable
             explained = alike or _system_hidden(m.suspect)

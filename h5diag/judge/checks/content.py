@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5diag.evidence.texts.programming import base_name
 from h5diag.judge.checks.options import check_write_protection
-from h5diag.judge.checks.placement import exchanged_regions, worked_on_mirrors
+from h5diag.judge.checks.placement import erased_holes, exchanged_regions, overlapping, worked_on_mirrors
 from h5diag.judge.findings import Finding, found
-from h5diag.judge.measured import Measured
+from h5diag.judge.measured import KnownFact, Measured
 from h5diag.measure.compare import bit_positions, compare
 from h5diag.measure.shapes import Difference, Form, Shape, repeating_line
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, subtracted
@@ -46,7 +47,7 @@ def check_shapes(m: Measured) -> tuple[Finding, ...]:
     return tuple(out)
 
 
-_SLOT_STATES = (Form.STOPPED, Form.NEVER_WRITTEN, Form.OTHER, Form.BUILD, Form.ZEROS, Form.DATA)
+_SLOT_STATES = (Form.STOPPED, Form.HOLE, Form.NEVER_WRITTEN, Form.OTHER, Form.BUILD, Form.ZEROS, Form.DATA)
 
 
 def _in_slots(m: Measured, shape: Shape) -> bool:
@@ -57,15 +58,15 @@ def _in_slots(m: Measured, shape: Shape) -> bool:
 def _references(m: Measured) -> Iterator[tuple[str, Difference, MemoryImage, bool]]:
     """Yield what the suspect is held against: files first, since they say what should be there."""
     for k in m.expected:
-        if k.seen_bytes and (k.in_place or not (k.program.stands or _replaced(m, k.name))):
+        if k.seen_bytes and (k.in_place or not (k.program.stands or _replaced(m, k))):
             yield k.name, k.difference, k.content, True
     if m.has_good and not exchanged_regions(m):
         yield m.good.board.name, m.difference, m.good.judged, False
 
 
-def _replaced(m: Measured, name: str) -> bool:
+def _replaced(m: Measured, file: KnownFact) -> bool:
     """Tell whether another known file stands whole at the place of this one."""
-    return any(o.whole for o in m.known if o.name != name)
+    return any(o.whole and overlapping(m, o, file) for o in m.known if o is not file)
 
 
 def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is_file: bool) -> Finding | None:
@@ -102,6 +103,8 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
             return found("erased-from" if whole else "stopped-at", last=shape.at - 1, **say)
         case Form.BLANK | Form.NEVER_WRITTEN:
             return found("piece-not-written", **say) if is_file and not _blank(m.suspect.judged) else None
+        case Form.HOLE:
+            return found("piece-erased-inside", **say) if is_file or not erased_holes(m) else None
         case Form.ZEROS:
             return _zeros(m, shape, say) if is_file or not m.has_good else None
         case Form.FILL:
@@ -184,6 +187,33 @@ def _one_line(lanes: npt.NDArray[np.int64]) -> bool:
     return total >= _FEW_BITS and any(
         int(np.bincount(np.arange(lanes.shape[1]) % w, weights=fallen).max()) > 0.95 * total for w in (8, 32)
     )
+
+
+def check_overwritten(m: Measured) -> tuple[Finding, ...]:
+    """Does a log tell of another file, not in the case, that was written where a given one is not right?"""
+    given = {base_name(k.name).lower() for k in m.known}
+    last = {w.address: w for log in m.logs for w in log.programming.writes if w.address >= 0 and w.size}
+    for k in (k for k in m.expected if k.seen_bytes and not k.whole):
+        for w in last.values():
+            if base_name(w.file).lower() in given:
+                continue
+            start = m.chip.canonical(w.address)
+            sector = m.chip.flash.sector_size
+            written = AddressRange(start, -(-(start + w.size) // sector) * sector)
+            wrong = m.canonical(k.difference.ranges)
+            if wrong and all(written.covers(r) for r in wrong) and written.size < k.content.size:
+                return (
+                    found(
+                        "other-file-written",
+                        where=wrong,
+                        explains=wrong,
+                        file=base_name(w.file),
+                        at=w.address,
+                        size=w.size,
+                        reference=k.name,
+                    ),
+                )
+    return ()
 
 
 def check_nothing_of_it(m: Measured) -> tuple[Finding, ...]:

@@ -9,7 +9,7 @@ from h5diag.judge.checks.slots import waiting_slots
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.loader.lint import Answer
-from h5diag.measure.options import Agreement, Extent, OptionCheck, Weight, check_options, compare_options
+from h5diag.measure.options import Agreement, Extent, OptionBytes, OptionCheck, Weight, check_options, compare_options
 from h5diag.memory import AddressRange, Segment, merged, subtracted
 
 LEAST_FIELDS = 6
@@ -85,6 +85,8 @@ def check_write_protection(m: Measured) -> tuple[Finding, ...]:
     if not m.suspect.options.settings:
         return ()
     protected = m.suspect.options.wrp_ranges
+    if named := listed_protection(m.suspect.options):
+        return (found("write-protection-listed", names=", ".join(named[:6]), count=len(named)),)
     if not protected:
         # A listing that was cut short, or masked, tells nothing of what it does not hold.
         known = m.suspect.options.extent("write-protected") is Extent.EMPTY
@@ -104,6 +106,28 @@ def check_write_protection(m: Measured) -> tuple[Finding, ...]:
             found("write-protection-matches", where=cells, explains=merged((*cells, *protected)), protected=protected),
         )
     return (found("write-protection-elsewhere", protected=protected, but="but other places differ as well"),)
+
+
+_SECTOR_BIT = re.compile(r"nWRP(\d{1,2})", re.IGNORECASE)
+_PAGES = re.compile(r"(WRP\w{1,4})_P?STRT", re.IGNORECASE)
+
+
+def listed_protection(options: OptionBytes) -> tuple[str, ...]:
+    """Return the names by which a listing write-protects, of a chip whose areas are not described.
+
+    One bit a sector, zero = protected (and one = protected against reading when SPRMOD is set: RM0090); or a range of
+    pages, none when its start is above its end (RM0351).
+    """
+    if any(a.area.kind == "write-protected" for a in options.areas):
+        return ()
+    values = {s.name.upper(): s.value for s in options.settings}
+    bits = [s for s in options.settings if _SECTOR_BIT.fullmatch(s.name) and s.value in (0, 1)]
+    out = [s.name for s in bits if s.value == 0] if not values.get("SPRMOD") else []
+    for s in options.settings:
+        if (pages := _PAGES.fullmatch(s.name)) and s.value:
+            end = next((values[n] for n in (f"{pages[1]}_END".upper(), f"{pages[1]}_PEND".upper()) if n in values), -1)
+            out += [pages[1]] if s.value <= end else []
+    return tuple(out)
 
 
 def _fills_groups(m: Measured, protected: tuple[AddressRange, ...], cells: tuple[AddressRange, ...]) -> bool:

@@ -6,6 +6,7 @@ from collections import Counter
 from itertools import pairwise
 
 from h5diag.judge.findings import Finding, found
+from h5diag.judge.likely import encrypted_image, places_of
 from h5diag.judge.measured import KnownFact, Measured, content_bytes
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
@@ -141,8 +142,13 @@ def _file(m: Measured, k: KnownFact) -> list[Finding]:
     """Return where a file stands, if that is not where it belongs, and what it was linked for."""
     program, start = k.program, k.content.span.start
     here = m.chip.canonical(start)
+    if not program.stands and not k.expected and (digest := encrypted_image(k.image.image)):
+        held = places_of(digest, m.suspect.dump, m.chip)
+        same = next((i for i in m.suspect.images if any(at in m.canonical([i.image.range])[0] for at in held)), None)
+        place = f" The same image, by its hash, stands at 0x{same.image.address:08X}." if same else ""
+        return [found("encrypted-file", file=k.name, same=place)]
     if not program.stands:
-        rival = next((o for o in m.known if o is not k and o.whole and _overlap(m, o, k)), None)
+        rival = next((o for o in m.known if o is not k and o.whole and overlapping(m, o, k)), None)
         if rival is None:
             return []
         id = "file-not-there-though-written" if k.claimed else "file-not-there"
@@ -176,6 +182,16 @@ def _file(m: Measured, k: KnownFact) -> list[Finding]:
 def _elsewhere(m: Measured, k: KnownFact, place: int) -> Finding:
     start = k.content.span.start
     where = tuple(r.shifted(place - start) for r in k.ranges)
+    dump = m.suspect.dump
+    if dump.origin.base_assumed and place == dump.span.start and (m.chip_assumed or dump.size < m.chip.flash.size):
+        return found(
+            "dump-begins-elsewhere",
+            where=where,
+            explains=merged(m.canonical(where)),
+            file=k.name,
+            at=place,
+            wanted=start,
+        )
     slot = next((s for lay in m.layouts for s in lay.slots if s.range.start == m.chip.canonical(place)), None)
     explains = merged([*m.canonical(where), *m.canonical(k.ranges)])
     if abs(m.chip.canonical(place) - m.chip.canonical(start)) == m.chip.flash.bank_size:
@@ -193,7 +209,8 @@ def _elsewhere(m: Measured, k: KnownFact, place: int) -> Finding:
     )
 
 
-def _overlap(m: Measured, one: KnownFact, other: KnownFact) -> bool:
+def overlapping(m: Measured, one: KnownFact, other: KnownFact) -> bool:
+    """Tell whether two files are held against the same cells."""
     return any(a.overlaps(b) for a in m.canonical(one.ranges) for b in m.canonical(other.ranges))
 
 

@@ -59,6 +59,33 @@ def _family(event: BootEvent) -> set[str]:
     return set(event.options) | {o.replace("1", "2") for o in event.options}
 
 
+_BY_WATCHDOG = re.compile(r"(?:reset|rst).{0,40}\b(?:iwdg|wwdg|watchdog)|\b(?:iwdg|wwdg|watchdog).{0,20}reset", re.I)
+_AGAIN = 3
+"""So often the same lines follow each other before that is a loop."""
+
+
+def check_restarts(m: Measured) -> tuple[Finding, ...]:
+    """Does the firmware print that it starts again and again, and does the watchdog do that?"""
+    name = next((n for n in ("IWDG_SW", "WDG_SW") if m.suspect.options.value(n) == 0), "")
+    said = m.suspect.board.uart.text.splitlines()[:20_000] if m.suspect.board.uart else []
+    by_watchdog = [line.strip() for line in said if _BY_WATCHDOG.search(line[:400])]
+    cycle = _cycle([line.strip() for line in said if line.strip()])
+    if by_watchdog and (name or len(by_watchdog) >= _AGAIN):
+        option = f" {name} is 0: the watchdog runs from reset on." if name else ""
+        return (found("watchdog-resets", text=by_watchdog[0][:80], count=len(by_watchdog), option=option),)
+    out = [found("hardware-watchdog", name=name)] if name else []
+    return (*out, found("prints-again", text=cycle[0][:80], count=cycle[1])) if cycle[1] else tuple(out)
+
+
+def _cycle(lines: Sequence[str]) -> tuple[str, int]:
+    """Return the first line of what is printed over and over, and how often; no count when nothing is."""
+    for size in range(1, min(60, len(lines) // _AGAIN) + 1):
+        same = sum(a == b for a, b in zip(lines, lines[size:], strict=False))
+        if len(set(lines[:size])) == size and same >= 0.95 * (len(lines) - size) and max(map(len, lines[:size])) > 5:
+            return lines[0], len(lines) // size
+    return "", 0
+
+
 def check_signatures(m: Measured) -> tuple[Finding, ...]:
     """Are images whole and signed by a key that is not the given one, or not by any?"""
     if not m.case.verify_keys:
@@ -120,6 +147,27 @@ _FAILED = (
     "mass erase operation failed",
     "option bytes data failed",
 )
+
+
+_REFUSED = {
+    "write-protected": "tool-refused-to-write",
+    "wrong-size-assumption": "file-beyond-the-flash",
+    "wrong-placement": "place-not-writable",
+}
+"""Finding by what a programmer's complaint speaks of."""
+
+
+def check_refused_writes(m: Measured) -> tuple[Finding, ...]:
+    """Did the programmer refuse to erase or write, and why?"""
+    log, out = m.suspect.log, []
+    if log.discovery.lifecycle:
+        return ()
+    for about, id in _REFUSED.items():
+        said = [e for e in spoken(log.messages) if e.about == about]
+        if said:
+            listed = about == "write-protected" and bool(m.suspect.options.settings)
+            out.append(found(id, settled=listed, text=said[0].text, meaning=said[0].meaning))
+    return tuple(out)
 
 
 def _more(messages: Sequence[Message], first: str) -> str:

@@ -237,12 +237,20 @@ def _zero_areas(m: Measured) -> list[Finding]:
                 out.append(
                     found("zeros-from-option", where=(area,), size=b - a, at=at, option=option[0], value=option[1])
                 )
-            elif secure and any(r.covers(m.canonical([area])[0]) for r in secure):
+            elif secure and any(r.covers(_trimmed(m, area)) for r in secure):
                 out.append(found("zeros-where-secure", where=(area,), size=b - a))
             else:
                 id = "zeros-not-masked" if _masks_nothing(m.suspect) else "zeros-without-reason"
                 out.append(found(id, where=(area,), size=b - a))
     return out[:3]
+
+
+def _trimmed(m: Measured, area: AddressRange) -> AddressRange:
+    """Return the canonical cells, without a few zeros beyond a sector's border: the next content may begin with some."""
+    start, size = m.chip.canonical(area.start), m.chip.flash.sector_size
+    stop = start + area.size
+    first, last = -(-start // size) * size, stop // size * size
+    return AddressRange(first if first - start < 16 else start, last if stop - last < 16 else stop)
 
 
 _BORDERS = re.compile(r"SFSA|SECWM|HDP|PCROP|SEC_SIZE|SEC_AREA", re.IGNORECASE)

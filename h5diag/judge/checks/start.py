@@ -90,6 +90,10 @@ def check_boot_address(m: Measured) -> tuple[Finding, ...]:
     pin = [s for s in options.settings if s.name.upper() == "NSWBOOT0" and s.known and s.value == 0]
     if rom and pin:
         out.append(found("boot-option-rom"))
+    if options.value("BOOT_UBE") == 0xC3 and options.trustzone is True:
+        out.append(found("boot-entry-vendor", text="BOOT_UBE is 0xC3"))
+    if options.value("BFB2") == 1:
+        out.append(found("boots-from-second-bank", filled=_second_bank_starts(m)))
     name = ("SECBOOTADD", "SECBOOTADD0") if options.trustzone is True else ("NSBOOTADD", "NSBOOTADD0")
     for s in options.settings:
         if s.name.upper() not in name or not s.known or not s.option.address_shift:
@@ -101,6 +105,18 @@ def check_boot_address(m: Measured) -> tuple[Finding, ...]:
             continue
         out += _target(m, s.name, target)
     return tuple(out)
+
+
+def _second_bank_starts(m: Measured) -> str:
+    """Say whether a program begins in the second bank, as far as the dump shows it."""
+    at = m.chip.flash.base + m.chip.flash.bank_size
+    if not m.suspect.judged.covers(at, at + 64):
+        return ""
+    return (
+        f" A program begins there, at 0x{at:08X}: it is the one that runs."
+        if vector_table_at(m.suspect.judged, at, m.chip)
+        else f" None begins there, at 0x{at:08X}, so the first bank's does."
+    )
 
 
 def _target(m: Measured, option: str, target: int) -> Iterator[Finding]:

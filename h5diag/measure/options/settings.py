@@ -179,8 +179,10 @@ class OptionBytes(Answer):
         return merged(r for a in self.areas if a.area.kind == kind for r in a.ranges)
 
     def extent(self, kind: str) -> Extent:
-        """Return what is known of a kind of area: UNKNOWN as soon as one of them is not known."""
+        """Return what is known of a kind of area: UNKNOWN as soon as one of them is not known, or none is described."""
         extents = {a.extent for a in self.areas if a.area.kind == kind}
+        if not extents:
+            return Extent.UNKNOWN
         for wanted in (Extent.UNKNOWN, Extent.SET):
             if wanted in extents:
                 return wanted
