@@ -133,9 +133,9 @@ def describe(device: Device, flash_kib: int | None = None) -> Chip:
         tzen_on=1,
         registers=(
             *(
-                Register(s.name, s.address - base, tuple(Field(n, bit, 1) for n, bit in s.flags.items()))
+                Register(s.name, s.address % _PAGE, tuple(Field(n, bit, 1) for n, bit in s.flags.items()))
                 for s in status_registers()
-                if device.series in s.series and 0 <= s.address - base < _PAGE
+                if device.series in s.series
             ),
             *(Register(f"word at 0x{base + at:08X}", at, tuple(of)) for at, of in fields.items()),
         ),

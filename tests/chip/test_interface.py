@@ -1,0 +1,31 @@
+"""Status registers of families without a chip file, and the names by which tools call such a device."""
+
+from __future__ import annotations
+
+import pytest
+
+from h5diag.chip import choose_chip
+from h5diag.chip.devices import status_registers
+from h5diag.evidence.texts import parse_registers
+
+
+@pytest.mark.parametrize(
+    ("name", "register", "flag", "bit"),
+    [("STM32G47x/G48x", "SR", "PGSERR", 7), ("STM32F411xx", "SR", "PGPERR", 6), ("STM32H7xx", "SR", "WRPERR", 17)],
+)
+def test_a_device_has_the_flags_of_its_series(name: str, register: str, flag: str, bit: int) -> None:
+    chip = choose_chip(dev_ids=(0x450,) if "H7" in name else (), device_name=name).read_as
+    assert chip.register(register).get(flag, 1 << bit) == 1
+    assert chip.register(register).get(flag, ~(1 << bit) & 0xFFFFFFFF) == 0
+
+
+def test_every_row_names_its_source_and_single_bits() -> None:
+    for row in status_registers():
+        assert row.ref.startswith("RM") and row.series
+        assert all(0 <= bit < 32 for bit in row.flags.values())
+        assert len(set(row.flags.values())) == len(row.flags)
+
+
+@pytest.mark.parametrize("line", ["FLASH_SR : 0x000000A0", "FLASH->SR = 0xA0", "FLASH_NS->SR 0x000000A0"])
+def test_a_status_register_of_two_letters_is_a_register(line: str) -> None:
+    assert [(r.name, r.value) for r in parse_registers(line)] == [("SR", 0xA0)]
