@@ -21,7 +21,8 @@ def test_a_device_has_the_flags_of_its_series(name: str, register: str, flag: st
 
 def test_every_row_names_its_source_and_single_bits() -> None:
     for row in status_registers():
-        assert row.ref.startswith("RM") and row.series
+        assert row.ref.startswith("RM")
+        assert row.series
         assert all(0 <= bit < 32 for bit in row.flags.values())
         assert len(set(row.flags.values())) == len(row.flags)
 

@@ -91,7 +91,7 @@ def _form(item: Item, stem: str, rng: random.Random) -> tuple[bytes | tuple[str,
         return item.data, ".bin"
     if item.base != 0x08000000:
         return (f"{stem}_0x{item.base:08X}", item.data), ".bin"
-    if rng.random() < 0.25:
+    if rng.random() < 0.25 and not item.bare:
         last = len(item.data.rstrip(b"\xff"))
         return hex_file(item.data[: max(16, -(-last // 0x2000) * 0x2000)], item.base), ".hex"
     return item.data, ".bin"

@@ -22,13 +22,17 @@ CELLS = ("worn-cells", "flash-defect")
 
 @dataclass
 class Item:
-    """One file: role, content, whether the story can be understood without it, base address for memory."""
+    """One file: role, content, whether the story can be understood without it, base address for memory.
+
+    `bare` memory is handed in as bytes alone, so that nothing tells its address.
+    """
 
     role: str
     data: bytes
     base: int | None = None
     needed: bool = True
     name: str = ""
+    bare: bool = False
 
 
 @dataclass

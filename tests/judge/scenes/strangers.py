@@ -77,7 +77,7 @@ def part_of_the_flash_saved(rng: random.Random) -> Scene:
     base = part.base + rng.choice((0x8000, 0x10000, 0x20000))
     _, code = app(rng, part, base, share=(0.03, 0.06))
     held = code + b"\xff" * (-len(code) % 0x10000)
-    items = [image(code, base), Item("suspect-dump", held, part.base)]
+    items = [image(code, base), Item("suspect-dump", held, part.base, bare=True)]
     wrong = (*CELLS, "wrong-placement", "linked-elsewhere", "programming-incomplete")
     return Scene(items, (NONE,), ("sound", "undecided"), wrong)
 
