@@ -121,7 +121,7 @@ def results(pair, folder):
     yield h5.keys(PROVISIONING), table, not picture
     yield h5.preflight(PROVISIONING), table, not picture
     yield h5.access(PROVISIONING, "sample:provisioning/board.txt"), table, not picture
-    yield h5.rehearse(f"{PROVISIONING}/OEMiROT/provisioning.sh"), table, not picture
+    yield h5.rehearse(f"{PROVISIONING}/OEMiROT/provisioning.sh"), table, picture
     with h5.connect("virtual:board=founding") as board:
         yield board.identify(), table, not picture
         dump = board.dump(BASE, BASE + 0x2000)
