@@ -24,6 +24,9 @@ from h5diag.text import size_text
 STEP = 16
 """The slider moves by quad-words: content lands on no finer grid."""
 
+HAND = 0.01
+"""How near a click must be to a peak, as a share of the whole range: a few pixels."""
+
 
 class SlideModel(traitlets.HasTraits):  # type: ignore[misc]
     """A correlation with its two images, and the displacement by which the reference is slid."""
@@ -50,9 +53,14 @@ class SlideModel(traitlets.HasTraits):  # type: ignore[misc]
         return self.reference.crop(start, 1 << 40).shifted(self.displacement)
 
     def to_peak(self, near: float) -> None:
-        """Go to the peak nearest to a displacement."""
+        """Go to the highest peak that a hand may mean by a displacement, else to the nearest one."""
+        c = self.correlation
+        height = dict(zip(c.displacements.tolist(), c.fraction.tolist(), strict=True))
+        meant = [d for d in self.peaks if abs(d - near) <= (c.span[1] - c.span[0]) * HAND]
         if self.peaks:
-            self.displacement = min(self.peaks, key=lambda d: abs(d - near))
+            self.displacement = (
+                max(meant, key=height.__getitem__) if meant else min(self.peaks, key=lambda d: abs(d - near))
+            )
 
 
 class SlidePanel(widgets.VBox):  # type: ignore[misc]

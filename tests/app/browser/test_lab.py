@@ -11,6 +11,8 @@ from typing import Any
 import nbformat
 import pytest
 
+import h5diag as h5
+from h5diag.app.panels.slide import SlidePanel
 from tests.app.browser.support import LONG_MS, open_notebook, run_all, set_theme, wait_until_run
 
 pytestmark = pytest.mark.browser
@@ -234,3 +236,19 @@ def test_one_board_slides_over_the_other_on_a_laptop_screen(page: Any, lab: Any,
     page.keyboard.press("PageDown")
     assert abs(head.bounding_box()["y"] - box.bounding_box()["y"]) < 3, "the columns keep their heads"
     page.screenshot(path=artefacts / "lab-slide.png")
+
+    # Away from the peak, then a click beside it in the plot: the bytes jump there.
+    exact = page.get_by_label("exactly")
+    exact.fill("0x0")
+    exact.press("Enter")
+    page.locator(".h5-status", has_text="At displacement 0 (in place)").wait_for()
+    found = h5.correlate("sample:founding/good.hex", "sample:founding/suspect-1.hex", layout="oemirot-2m-overwrite")
+    drawn = SlidePanel(found).plot.figure.axes[0]
+    drawn.figure.draw_without_rendering()
+    x, y = drawn.transData.transform((found.winner, 0.001))
+    canvas = page.locator(".jupyter-matplotlib-canvas-div").first
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    page.mouse.click(box["x"] + x + 2, box["y"] + drawn.figure.bbox.height - y)
+    page.locator(".h5-status", has_text="At displacement +0xA6000").wait_for()
+    assert here(page) == 0x080BE000
