@@ -373,6 +373,7 @@ def client(main: Callable[[list[str]], int], arguments: list[str], folder: Path,
     """Run the command line in a process of its own; return its exit status, or its id when not waited for."""
     pid = os.fork()
     if not pid:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a soak in the background was started without it
         with (folder / "client.log").open("a") as log, redirect_stdout(log), redirect_stderr(log):
             code = main(arguments)
         os._exit(code)

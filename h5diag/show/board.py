@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 from h5diag.case.records import FlashTest, Identity, Sweep, to_document
 from h5diag.chip import Chip, choose_chip
@@ -12,6 +13,10 @@ from h5diag.show.answers import View
 from h5diag.show.sheet import Sheet, Strip, bullets, facts, section, sheet, table
 from h5diag.show.spans import spans_of, strip_svg
 from h5diag.text import count_text, size_text
+
+if TYPE_CHECKING:
+    from h5diag.probe.flashtest import Restored
+    from h5diag.probe.selfcheck import Row
 
 _MOST_FAULTS = 20
 
@@ -123,6 +128,42 @@ def flash_test_sheet(result: FlashTest) -> Sheet:
             ),
         ),
         section("Remarks", bullets(result.remarks)),
+    )
+
+
+def plan_sheet(headline: str, pairs: Iterable[tuple[str, str]]) -> Sheet:
+    """Return what a dump or a flash test is going to do, cost and lose."""
+    return sheet(headline, section("", facts(pairs)))
+
+
+def restored_sheet(done: Restored, *, begun: bool) -> Sheet:
+    """Return what putting the contents back did; `begun` when the folder held any."""
+    if not begun:
+        return sheet("there is no backup in this folder: nothing was erased, nothing is to be put back")
+    head = f"the contents are back: {done.sectors} sectors compared, {len(done.written)} written again"
+    if not done.ok:
+        head = f"{count_text(len(done.failed), 'sector')} do not take their contents back; the folder keeps them"
+    return sheet(
+        head,
+        section("Not back", bullets(f"0x{a:08X}" for a in done.failed)),
+        section("Remarks", bullets(done.remarks)),
+    )
+
+
+def selfcheck_sheet(rows: tuple[Row, ...], record: str = "") -> Sheet:
+    """Return the table of assumptions, those that do not hold first; `record` names the recording that was made."""
+    wrong, unknown = sum(r.agrees is False for r in rows), sum(r.agrees is None for r in rows)
+    head = f"{len(rows) - wrong - unknown} of {count_text(len(rows), 'assumption')} hold"
+    head += f", {wrong} do not" if wrong else ""
+    head += f", {unknown} cannot be told here" if unknown else ""
+    sign = {True: "holds", False: "NO", None: "?"}
+    order = sorted(rows, key=lambda r: r.agrees is not False)
+    lines = ((sign[r.agrees], r.id, r.expected, r.seen) for r in order)
+    note = f"{record}: redacted, replay it with --probe replay:{record}" if record else ""
+    return sheet(
+        head,
+        section("", table("|line|expected|seen", lines, most=len(rows))),
+        section("Recording", note),
     )
 
 

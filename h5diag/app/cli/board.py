@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from h5diag.app.cli.command import Command, Result, address_range, number, progress_bar
 from h5diag.errors import InputError
 from h5diag.show import printing
-from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from h5diag.case.records import Identity
@@ -235,6 +234,7 @@ def _dump(options: Namespace) -> Result:
 
 def _plan_result(plans: list[tuple[DumpPlan, str]], options: Namespace) -> Result:
     from h5diag.probe.board import DEFAULT_HZ, REASONS, Mode
+    from h5diag.show.board import plan_sheet
 
     speed = options.speed or DEFAULT_HZ
     minutes = sum(p.seconds(speed) for p, _ in plans) / 60
@@ -257,16 +257,14 @@ def _plan_result(plans: list[tuple[DumpPlan, str]], options: Namespace) -> Resul
         "ranges": [[p.range.start, p.range.stop] for p, _ in plans],
         "passes": options.passes,
     }
-    text = "\n".join(
-        [
-            f"about {minutes:.1f} minutes at {speed / 1e6:g} MHz for {total} bytes; erases nothing",
-            *(f"range   {p.range}" for p, _ in plans),
-            f"connect {mode.value}: {reason}",
-            f"lost    {', '.join(lost)}",
-            *(f"limit   {c}" for c in cannot),
-        ]
-    )
-    return Result(document, text)
+    facts = [
+        *(("range", str(p.range)) for p, _ in plans),
+        ("connect", f"{mode.value}: {reason}"),
+        ("lost", ", ".join(lost)),
+        *(("limit", c) for c in cannot),
+    ]
+    headline = f"about {minutes:.1f} minutes at {speed / 1e6:g} MHz for {total} bytes; erases nothing"
+    return Result(document, plan_sheet(headline, facts))
 
 
 # ---------------------------------------------------------------------------------------------------- virtual
@@ -315,6 +313,7 @@ def _selfcheck_arguments(parser: ArgumentParser) -> None:
 
 def _selfcheck(options: Namespace) -> Result:
     from h5diag.probe.selfcheck import selfcheck
+    from h5diag.show.board import selfcheck_sheet
     from h5diag.sim.virtual.record import redact_recording
 
     private: frozenset[int] | None = None
@@ -328,23 +327,9 @@ def _selfcheck(options: Namespace) -> Result:
             Path(options.record).unlink(missing_ok=True)  # what is not redacted is not kept
     if options.record and private is not None:
         redact_recording(options.record, private)
-    wrong = [r for r in rows if r.agrees is False]
-    unknown = sum(r.agrees is None for r in rows)
-    head = f"{len(rows) - len(wrong) - unknown} of {count_text(len(rows), 'assumption')} hold"
-    head += f", {len(wrong)} do not" if wrong else ""
-    head += f", {unknown} cannot be told here" if unknown else ""
-    sign = {True: "holds", False: "NO", None: "?"}
-    lines = [
-        f"{sign[r.agrees]:6}{r.id:16}{r.expected}  |  {r.seen}"
-        for r in sorted(rows, key=lambda r: r.agrees is not False)
-    ]
-    note = (
-        [f"recording      {options.record}: redacted, replay it with --probe replay:{options.record}"]
-        if options.record
-        else []
-    )
-    document = {"rows": [r.to_dict() for r in rows], "agrees": not wrong, "record": options.record or None}
-    return Result(document, "\n".join([head, *lines, *note]))
+    agrees = all(r.agrees is not False for r in rows)
+    document = {"rows": [r.to_dict() for r in rows], "agrees": agrees, "record": options.record or None}
+    return Result(document, selfcheck_sheet(rows, options.record))
 
 
 COMMANDS = (

@@ -206,6 +206,7 @@ def _before(plan: TestPlan, chip: Chip, found: Survey) -> list[str]:
 
 def _planned(plan: TestPlan, chip: Chip) -> Result:
     from h5diag.probe.flashtest import CANNOT, LOST, rated_cycles
+    from h5diag.show.board import plan_sheet
 
     rated, told = rated_cycles(chip)
     minutes = plan.minutes(chip)
@@ -223,21 +224,20 @@ def _planned(plan: TestPlan, chip: Chip) -> Result:
         "swd_hz": list(plan.speeds_hz),
         "patterns": patterns,
     }
-    text = "\n".join(
-        [
-            f"about {minutes:.1f} minutes for {plan.range}; nothing is touched now",
-            f"wear    {plan.erase_cycles} erase cycles of each sector, rated for {rated} ({told})",
-            f"does    {plan.rounds} rounds at {', '.join(f'{s / 1e6:g}' for s in plan.speeds_hz)} MHz: "
-            + ", ".join(patterns),
-            *(f"lost    {t}" for t in LOST),
-            *(f"limit   {t}" for t in CANNOT),
-        ]
-    )
-    return Result(document, text)
+    speeds = ", ".join(f"{s / 1e6:g}" for s in plan.speeds_hz)
+    facts = [
+        ("wear", f"{plan.erase_cycles} erase cycles of each sector, rated for {rated} ({told})"),
+        ("does", f"{plan.rounds} rounds at {speeds} MHz: {', '.join(patterns)}"),
+        *(("lost", t) for t in LOST),
+        *(("limit", t) for t in CANNOT),
+    ]
+    headline = f"about {minutes:.1f} minutes for {plan.range}; nothing is touched now"
+    return Result(document, plan_sheet(headline, facts))
 
 
 def _restore(options: Namespace, chip: Chip) -> Result:
     from h5diag.probe.flashtest import SPEEDS_HZ, Folder, Restored, restore
+    from h5diag.show.board import restored_sheet
 
     folder = Folder(options.restore)
     done = Restored()
@@ -255,18 +255,7 @@ def _restore(options: Namespace, chip: Chip) -> Result:
         "written": list(done.written),
         "failed": list(done.failed),
     }
-    if not folder.begun:
-        text = "there is no backup in this folder: nothing was erased, nothing is to be put back"
-    elif done.ok:
-        text = f"the contents are back: {done.sectors} sectors compared, {len(done.written)} written again"
-    else:
-        text = "\n".join(
-            [
-                f"{len(done.failed)} sectors do not take their contents back; the folder keeps them",
-                *(f"  0x{a:08X}" for a in done.failed),
-            ]
-        )
-    return Result(document, "\n".join([text, *(f"remark  {r}" for r in done.remarks)]), 0 if done.ok else 3)
+    return Result(document, restored_sheet(done, begun=folder.begun), 0 if done.ok else 3)
 
 
 COMMANDS = (

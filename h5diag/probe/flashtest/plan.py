@@ -41,7 +41,7 @@ class Step:
     """One pattern in one order: erase all sectors, look, program all, look. `number` counts through the whole test.
 
     The pattern `MARCH` is all zeros, and goes on where others end: the even sectors are erased while the odd ones hold
-    their zeros, and the other way round, and one sector is read a hundred times.
+    their zeros, and the other way round, and four sectors are read a hundred times in both states.
     """
 
     number: int
@@ -53,7 +53,8 @@ class Step:
 
 
 MARCH = "march"
-DISTURB_READS = 100
+DISTURB_READS, DISTURB_SECTORS = 100, 4
+"""How often so many sectors are read while they are erased, and while they hold zeros."""
 
 _STEPS = {
     Level.QUICK: ("address",),
@@ -165,6 +166,8 @@ class TestPlan:
         quads = 0.0 if self.way is Way.ALGORITHM else _QUAD_S * chip.flash.sector_size / chip.flash.program_unit
         waits = len(self.steps) * self.wait_s
         watched = 2 * chip.flash.size  # the whole flash, before and after
+        marches = sum(s.pattern == MARCH for s in self.steps)
+        watched += marches * 2 * DISTURB_READS * min(sectors, DISTURB_SECTORS) * chip.flash.sector_size
         return (
             (passes * self.range.size + watched) / rate + sectors * self.erase_cycles * (_ERASE_S + quads) + waits
         ) / 60

@@ -14,7 +14,7 @@ from h5diag.errors import Cancelled, PermissionRefused, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes, Cancel
 from h5diag.probe.board import Board, own_power_switch, reconnect
 from h5diag.probe.flashtest.patterns import ROW, ordered, pattern
-from h5diag.probe.flashtest.plan import DISTURB_READS, MARCH, Step, TestPlan, Way
+from h5diag.probe.flashtest.plan import DISTURB_READS, DISTURB_SECTORS, MARCH, Step, TestPlan, Way
 from h5diag.probe.flashtest.programmer import ByRegisters, FlashError, Programmer
 from h5diag.probe.flashtest.reading import Reader, Reading, Visit
 from h5diag.probe.flashtest.survey import Survey
@@ -256,9 +256,10 @@ class Stepper:
             visits[s.range.start] = replace(visit, **changes)  # type: ignore[arg-type]
 
     def _march(self, sectors: list[Sector], visits: dict[int, Visit], step: Step) -> None:
-        """Erase the even sectors while the odd ones hold their zeros, and the other way round; then read one often.
+        """Erase the even sectors while the odd ones hold their zeros, and the other way round; read some often.
 
-        What an erase takes with it beside its own sector, one cell or all of them, shows nowhere else.
+        What an erase takes with it beside its own sector, one cell or all of them, shows nowhere else. Reads disturb
+        erased cells as well as programmed ones, so that a few sectors are read often in both states.
         """
         order = sorted(sectors, key=lambda s: s.range.start)
         for first in (0, 1):
@@ -266,12 +267,16 @@ class Stepper:
             self._each(erased, visits, "erasing", self._erase)
             self._look(held, visits, step, "held")
             self._look(erased, visits, step, "erased")
+            self._often(erased[: DISTURB_SECTORS // 2], visits, step, "erased")
             self._each(erased, visits, "programming", lambda s, v: self._program(s, v, step))
-        often = next((s for s in order if not visits[s.range.start].lost), None)
-        if often is not None:
-            for _ in range(DISTURB_READS):
-                self.reader.look_once(often.range)
-            self._look([often], visits, step, "held")
+        self._often(order[:DISTURB_SECTORS], visits, step, "held")
+
+    def _often(self, sectors: list[Sector], visits: dict[int, Visit], step: Step, phase: str) -> None:
+        for s in sectors:
+            if not visits[s.range.start].lost:
+                for _ in range(DISTURB_READS):
+                    self.reader.look_once(s.range)
+        self._look(sectors, visits, step, phase)
 
     def _outside(self, sectors: list[Sector], visits: dict[int, Visit]) -> None:
         """Look for a sector's own addresses at the places that one stuck address line would lead to."""

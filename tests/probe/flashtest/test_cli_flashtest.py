@@ -155,7 +155,7 @@ def test_unplug_then_restore(capsys, tmp_path):
 def test_kills_at_random_moments():
     """A sample; the whole is benchmarks/soak_flashtest.py --kills 200."""
     rows = []
-    soak.kill_runs(5, [0, 1, 2], rows.append)
+    soak.ended_runs("kill", 5, [0, 1, 2], rows.append)
     assert len(rows) == 3
     # 2: the test had ended before the kill came, and a finished one is not put back again.
     assert all(r["same"] and r["status"] in (0, 2) for r in rows)

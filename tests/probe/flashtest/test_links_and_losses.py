@@ -338,3 +338,29 @@ def test_speeds_that_come_out_as_one_are_one_speed(tmp_path):
 def test_the_quick_test_says_that_it_excludes_nothing(tmp_path):
     assert "excludes nothing" in run(make_chip(), tmp_path / "t").headline
     assert "excludes nothing" not in run(make_chip(), tmp_path / "u", STANDARD).headline
+
+
+@pytest.mark.parametrize("start", [FIRST, SECOND])
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_cell_that_many_reads_disturb_is_found_erased_or_programmed(start, value, tmp_path, monkeypatch):
+    chip = make_chip()
+    at, reads = start - 0x08000000 + 0x321, [0]
+    read, erase = chip.flash.cells.read, chip.flash.cells.erase
+
+    def disturbed(offset, size):
+        if offset <= at < offset + size:
+            reads[0] += 1
+            if reads[0] >= 60:
+                chip.state.data[at] = chip.state.data[at] & 0xF7 | 8 * value
+        return read(offset, size)
+
+    def fresh(sector):
+        if sector == at // 0x2000:
+            reads[0] = 0
+        erase(sector)
+
+    monkeypatch.setattr(chip.flash.cells, "read", disturbed)
+    monkeypatch.setattr(chip.flash.cells, "erase", fresh)
+    result = run(chip, tmp_path / "t", STANDARD)
+    assert [s.start for s in result.sectors if s.verdict == "bad"] == [start]
+    assert {(f.address, f.bit) for f in result.faults} == {(start + 0x320, 11)}
