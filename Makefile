@@ -40,7 +40,7 @@ bench: $(VENV)/.bench-installed
 	for f in board files firmware flashtest; do $(BIN)/python benchmarks/$${f}_bench.py || exit 1; done
 
 soak: $(VENV)/.test-installed
-	for f in tests/soak_*.py benchmarks/soak_*.py; do $(BIN)/python $$f || exit 1; done
+	for f in tests/soak_*.py benchmarks/soak_*.py benchmarks/flash_models.py; do $(BIN)/python $$f || exit 1; done
 
 fuzz: $(VENV)/.fuzz-installed
 	for f in tests/fuzz/fuzz_[!c]*.py; do $(BIN)/python $$f --runs $(FUZZ_RUNS) || exit 1; done

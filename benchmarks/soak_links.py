@@ -81,10 +81,11 @@ def one(seed: int) -> dict[str, object]:
 def main() -> int:
     """Run what is missing and print the table; 1 when a sound chip was called faulty."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", type=int, default=40)
-    parser.add_argument("--out", default="soak-links.jsonl")
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--out", default=".bench/soak-links.jsonl")
     options = parser.parse_args()
     path = Path(options.out)
+    path.parent.mkdir(parents=True, exist_ok=True)
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
     done = {row["seed"]: row for row in map(json.loads, lines)}
     with path.open("a", encoding="utf-8") as stream:

@@ -153,6 +153,7 @@ _READ_TRIES = 5
 _GLITCH_BITS = 4
 _MORE = 2
 _CONFIRMATIONS = 2
+_SURE = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -303,6 +304,8 @@ class Reader:
             self.board.set_frequency(slow_hz)
             slow = [self.look(sector) for _ in range(_MORE)]
             self.board.set_frequency(here)
+        if _by_speed(meant, looks, slow):
+            looks += [self.look(sector) for _ in range(_SURE)]  # a weak cell may look so a few times by chance
         judged = _judge(sector, meant, looks, slow)
         wrong = judged.reading.wrong
         if judged.lost or not wrong.size or self._confirmed.get((sector.start, tag), 0) >= _CONFIRMATIONS:
@@ -331,6 +334,8 @@ def _judge(sector: AddressRange, meant: Bytes, looks: list[Look], slow: list[Loo
     moving = (words != words[0]).any(axis=0)
     flicker: tuple[int, ...] = ()
     if moving.any():
+        if _by_speed(meant, looks, slow):
+            return Judged(Reading(), "reads are right at the slowest link speed and wrong alike at another")
         if not few_bits(words, moving):
             right = bool(slow) and all(np.array_equal(lk.data, meant) for lk in slow)
             return Judged(
@@ -342,6 +347,16 @@ def _judge(sector: AddressRange, meant: Bytes, looks: list[Look], slow: list[Loo
         flicker = tuple(sector.start + 4 * int(i) for i in np.flatnonzero(moving))
     wrong = np.where(moving, 0, words[0] ^ meant.view("<u4")).astype("<u4").view(np.uint8)
     return Judged(Reading(wrong if wrong.any() else NOTHING_WRONG, *_ecc_of(everything), flicker))
+
+
+def _by_speed(meant: Bytes, looks: list[Look], slow: list[Look]) -> bool:
+    """Tell whether every read at one speed is wrong alike, and every read at the slowest is right."""
+    return (
+        bool(slow)
+        and all(np.array_equal(lk.data, meant) for lk in slow)
+        and all(np.array_equal(lk.data, looks[0].data) for lk in looks)
+        and not np.array_equal(looks[0].data, meant)
+    )
 
 
 def few_bits(words: npt.NDArray[np.uint32], moving: npt.NDArray[np.bool_]) -> bool:

@@ -364,3 +364,23 @@ def test_a_cell_that_many_reads_disturb_is_found_erased_or_programmed(start, val
     result = run(chip, tmp_path / "t", STANDARD)
     assert [s.start for s in result.sectors if s.verdict == "bad"] == [start]
     assert {(f.address, f.bit) for f in result.faults} == {(start + 0x320, 11)}
+
+
+def test_one_bit_that_the_link_gets_wrong_at_one_speed_is_no_weak_cell(tmp_path):
+    class Fast(CountingProbe):
+        """Bit 3 of the eighth word of a burst is high above 2 MHz."""
+
+        def read_ap_multiple(self, addr, count=1, now=True):
+            got = super().read_ap_multiple(addr, count, now)
+            bad = count >= 32 and self.chip.clock.frequency_hz > 2e6
+            spoil = (lambda w: [*w[:7], w[7] | 8, *w[8:]]) if bad else list
+            return spoil(got) if now else lambda: spoil(got())
+
+    chip = VirtualChip(parse_items([]))
+    before = chip.state.data.copy()
+    before[0x40000:0x44000] = chip.state.data[0x40000:0x44000] = 0xFF
+    with held(chip, Fast(chip)) as board:
+        result = flash_test(board, STANDARD, str(tmp_path / "t"))
+    assert {s.verdict for s in result.sectors} == {"untested"}
+    assert not result.faults
+    assert np.array_equal(chip.state.data, before)
