@@ -53,6 +53,8 @@ class NextTest:
         What it may destroy; empty for a read-only test.
     answers
         True when the board has to answer a probe for it.
+    name
+        How a sentence names it.
     """
 
     id: str
@@ -65,6 +67,7 @@ class NextTest:
     instruction: str
     loses: str
     answers: bool = False
+    name: str = ""
 
 
 NOTHING = NextTest(
@@ -104,6 +107,7 @@ def known_tests() -> tuple[NextTest, ...]:
             str(row["instruction"]),
             str(row.get("loses", "")),
             bool(row.get("answers", False)),
+            str(row["name"]),
         )
         for id, row in raw["tests"].items()
     ]

@@ -45,6 +45,9 @@ LARGEST_FILL = 0x1000
 DATA_SHARE = 0.03
 SMALL_PAGE = 256
 LARGEST_DATA = 0x10000
+FARTHEST, LEAST_ALIKE, _MOST_ALIKE = 0x10000, 8, 4
+"""Bytes by which a piece of another build has moved at most; windows that must share a displacement; and of how many
+bytes at most one may differ for a look at the differing ones alone to be the cheaper one."""
 """Settings and logs are pages, not programs."""
 
 
@@ -398,19 +401,28 @@ def _drift(good: Bytes, suspect: Bytes) -> int:
     Needs pieces in place at the start or none at all, a good part found again in order within 64 KiB, and either more
     than one displacement or literals that were adjusted by the displacement: a file moved as a whole has neither.
     """
-    mine, own = _windows(good), _windows(suspect)
-    common, i, j = np.intersect1d(mine[0], own[0], assume_unique=True, return_indices=True)
+    # A window that stands once and has moved holds a byte that differs, on both sides: mostly few must be looked at.
+    differs = good != suspect
+    near = differs.copy()
+    for k in range(1, 8):
+        near[:-k] |= differs[k:]
+    if _MOST_ALIKE * np.count_nonzero(near) < near.size:
+        _, _, moved = _moved(_windows(good, near), _windows(suspect, near))
+        _, counts = np.unique(moved[(moved != 0) & (np.abs(moved) <= FARTHEST)], return_counts=True)
+        if counts.max(initial=0) < LEAST_ALIKE:
+            return 0
+    mine = _windows(good)
+    common, at, moved = _moved(mine, _windows(suspect))
     if common.size < 32:
         return 0
-    at, moved = mine[1][i], own[1][j] - mine[1][i]
     order = np.argsort(at)
     at, moved = at[order], moved[order]
-    near = np.abs(moved) <= 0x10000
+    near = np.abs(moved) <= FARTHEST
     at, moved = at[near], moved[near]
     if near.mean() < 0.6 or at.size < 32 or not (moved != 0).any():
         return 0
     values, counts = np.unique(moved[moved != 0], return_counts=True)
-    kept = values[counts >= 8]
+    kept = values[counts >= LEAST_ALIKE]
     if not kept.size:
         return 0
     # In order: what stands later in the one stands later in the other.
@@ -422,7 +434,10 @@ def _drift(good: Bytes, suspect: Bytes) -> int:
     return step if kept.size > 1 or _adjusted(good, suspect, step) else 0
 
 
-def _windows(data: Bytes) -> tuple[npt.NDArray[np.uint64], Places]:
+Windows = tuple[npt.NDArray[np.uint64], Places]
+
+
+def _windows(data: Bytes, chosen: npt.NDArray[np.bool_] | None = None) -> Windows:
     """Return the eight-byte windows at even offsets that occur once and are no fill, with their offsets."""
     data = np.ascontiguousarray(data)
     parts = [data[k : k + (data.size - k) // 8 * 8].view("<u8") for k in (0, 2, 4, 6) if data.size - k >= 8]
@@ -430,9 +445,17 @@ def _windows(data: Bytes) -> tuple[npt.NDArray[np.uint64], Places]:
         return np.empty(0, np.uint64), np.empty(0, np.int64)
     offsets = np.concatenate([np.arange(part.size, dtype=np.int64) * 8 + 2 * k for k, part in enumerate(parts)])
     words = np.concatenate(parts)
+    if chosen is not None:
+        words, offsets = words[chosen[offsets]], offsets[chosen[offsets]]
     values, first, counts = np.unique(words, return_index=True, return_counts=True)
     once = (counts == 1) & (values != 0) & (values != np.uint64(0xFFFFFFFFFFFFFFFF))
     return values[once], offsets[first[once]]
+
+
+def _moved(mine: Windows, own: Windows) -> tuple[npt.NDArray[np.uint64], Places, Places]:
+    """Return the windows that both sides hold, their offsets in the first, and by how much each has moved."""
+    common, i, j = np.intersect1d(mine[0], own[0], assume_unique=True, return_indices=True)
+    return common, mine[1][i], own[1][j] - mine[1][i]
 
 
 def _adjusted(good: Bytes, suspect: Bytes, step: int) -> bool:

@@ -29,6 +29,7 @@ from h5diag.judge import (
 from h5diag.judge.across import Boards
 from h5diag.judge.checks.slots import Branch
 from h5diag.judge.document import diagnosis_document, input_remarks
+from h5diag.judge.next_test import known_tests
 from h5diag.measure.options import Setting, Weight, compare_options
 from h5diag.show.answers import View
 from h5diag.show.locate import MANY_PIECES, comparison_headline, headline, pieces
@@ -223,12 +224,16 @@ def _why(branches: Iterable[Branch]) -> Iterable[str]:
     """Yield the reasons that hold, then those that are open with the test that would close them."""
     ordered = list(branches)
     yield from (x.found or x.text for x in ordered if x.holds)
-    yield from (f"open: {x.text} Closed by: {x.test}" for x in ordered if x.open and not x.holds)
+    yield from (f"open: {x.text} Settled by {_asked_by(x)}." for x in ordered if x.open and not x.holds)
+
+
+def _asked_by(x: Branch) -> str:
+    return next((t.name for t in known_tests() if t.id == x.test), x.test)
 
 
 def _branch(x: Any) -> tuple[str, ...]:
     stands = "yes" if x.holds else "open" if x.open else "not asked" if x.found.startswith("not reached") else "no"
-    return x.text, stands, x.found or f"ask by: {x.test}"
+    return x.text, stands, x.found or f"ask by {_asked_by(x)}"
 
 
 def _considered(h: Hypothesis) -> tuple[str, ...]:
