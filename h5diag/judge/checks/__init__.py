@@ -41,6 +41,7 @@ from h5diag.judge.checks.printed import (
     check_refused_reads,
     check_refused_writes,
     check_restarts,
+    check_secure_install,
     check_signatures,
     check_unsigned,
 )
@@ -104,6 +105,7 @@ CHECKS: tuple[Check, ...] = (
     check_later,
     check_boot_log,
     check_restarts,
+    check_secure_install,
     check_unsigned,
     check_signatures,
     check_refused_reads,

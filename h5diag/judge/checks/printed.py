@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from h5diag.evidence.texts import Message
+from h5diag.evidence.texts import LogKind, Message
 from h5diag.evidence.texts.boot import BootEvent, BootLog
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.likely import header_places
@@ -84,6 +84,21 @@ def _cycle(lines: Sequence[str]) -> tuple[str, int]:
         if len(set(lines[:size])) == size and same >= 0.95 * (len(lines) - size) and max(map(len, lines[:size])) > 5:
             return lines[0], len(lines) // size
     return "", 0
+
+
+def check_secure_install(m: Measured) -> tuple[Finding, ...]:
+    """Did a secure firmware install, or the vendor's own service for it, fail?"""
+    log = m.suspect.log
+    if log.kind not in (LogKind.SFI, LogKind.RSSE):
+        return ()
+    if log.installed:
+        return (found("secure-install-done"),)
+    said = [e for e in log.messages if e.meaning] or list(log.errors)
+    if not said:
+        return ()
+    return (
+        found("secure-install-failed", text=said[-1].text, meaning=said[-1].meaning or "the install stopped there"),
+    )
 
 
 def check_signatures(m: Measured) -> tuple[Finding, ...]:

@@ -165,7 +165,6 @@ DFU = "dfu-util 0.11\nFound DFU: [0483:df11] ver=0200\nDevice ID: 0x484\nFile do
 KEY_OF = {LogKind.BOOT: "uart", LogKind.REGISTERS: "registers", LogKind.OPTIONS: "options"}
 SAYS_NOTHING = {
     LogKind.DIFF: "two boards' values in one text: it belongs to neither",
-    LogKind.PROBE_RS: "its error says neither which chip it is nor why the port is closed",
     LogKind.UNKNOWN: "not understood, which the answer says",
 }
 

@@ -1,0 +1,94 @@
+"""Whether a program is another build of one: its pieces in their order, displaced by amounts that drift."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from h5diag.memory import Bytes
+
+Places = npt.NDArray[np.int64]
+
+FARTHEST, LEAST_ALIKE, _MOST_ALIKE = 0x10000, 8, 4
+"""Bytes by which a piece of another build has moved at most; windows that must share a displacement; and of how many
+bytes at most one may differ for a look at the differing ones alone to be the cheaper one."""
+
+
+def drift(good: Bytes, suspect: Bytes) -> int:
+    """Return the displacement that most of the moved pieces share; 0 when this is not another build.
+
+    Needs pieces in place at the start or none at all, a good part found again in order within 64 KiB, and either more
+    than one displacement or literals that were adjusted by the displacement: a file moved as a whole has neither.
+    """
+    # A window that stands once and has moved holds a byte that differs, on both sides: mostly few must be looked at.
+    differs = good != suspect
+    near = differs.copy()
+    for k in range(1, 8):
+        near[:-k] |= differs[k:]
+    if _MOST_ALIKE * np.count_nonzero(near) < near.size:
+        _, _, moved = _moved(_windows(good, near), _windows(suspect, near))
+        _, counts = np.unique(moved[(moved != 0) & (np.abs(moved) <= FARTHEST)], return_counts=True)
+        if counts.max(initial=0) < LEAST_ALIKE:
+            return 0
+    mine = _windows(good)
+    common, at, moved = _moved(mine, _windows(suspect))
+    if common.size < 32:
+        return 0
+    order = np.argsort(at)
+    at, moved = at[order], moved[order]
+    near = np.abs(moved) <= FARTHEST
+    at, moved = at[near], moved[near]
+    if near.mean() < 0.6 or at.size < 32 or not (moved != 0).any():
+        return 0
+    values, counts = np.unique(moved[moved != 0], return_counts=True)
+    kept = values[counts >= LEAST_ALIKE]
+    if not kept.size:
+        return 0
+    # In order: what stands later in the one stands later in the other.
+    ordered = np.count_nonzero(np.diff(at + moved) > 0) / max(1, at.size - 1)
+    share = np.count_nonzero(np.isin(moved, kept) | (moved == 0)) / max(1, mine[0].size)
+    step = int(values[counts.argmax()])
+    if ordered < 0.95 or share < 0.2:
+        return 0
+    return step if kept.size > 1 or _adjusted(good, suspect, step) else 0
+
+
+Windows = tuple[npt.NDArray[np.uint64], Places]
+
+
+def _windows(data: Bytes, chosen: npt.NDArray[np.bool_] | None = None) -> Windows:
+    """Return the eight-byte windows at even offsets that occur once and are no fill, with their offsets."""
+    data = np.ascontiguousarray(data)
+    parts = [data[k : k + (data.size - k) // 8 * 8].view("<u8") for k in (0, 2, 4, 6) if data.size - k >= 8]
+    if not parts:
+        return np.empty(0, np.uint64), np.empty(0, np.int64)
+    offsets = np.concatenate([np.arange(part.size, dtype=np.int64) * 8 + 2 * k for k, part in enumerate(parts)])
+    words = np.concatenate(parts)
+    if chosen is not None:
+        words, offsets = words[chosen[offsets]], offsets[chosen[offsets]]
+    values, first, counts = np.unique(words, return_index=True, return_counts=True)
+    once = (counts == 1) & (values != 0) & (values != np.uint64(0xFFFFFFFFFFFFFFFF))
+    return values[once], offsets[first[once]]
+
+
+def _moved(mine: Windows, own: Windows) -> tuple[npt.NDArray[np.uint64], Places, Places]:
+    """Return the windows that both sides hold, their offsets in the first, and by how much each has moved."""
+    common, i, j = np.intersect1d(mine[0], own[0], assume_unique=True, return_indices=True)
+    return common, mine[1][i], own[1][j] - mine[1][i]
+
+
+def _adjusted(good: Bytes, suspect: Bytes, step: int) -> bool:
+    """Tell whether addresses in the code were changed by the very displacement: a linker did that."""
+    size = min(good.size, suspect.size) // 4 * 4
+    count = 0
+    for by in (0, step):
+        g = good[:size] if by >= 0 else good[-by:size]
+        s = suspect[max(0, by) : max(0, by) + g.size]
+        words = min(g.size, s.size) // 4 * 4
+        if words < 64:
+            continue
+        a = np.ascontiguousarray(g[:words]).view("<u4").astype(np.int64)
+        b = np.ascontiguousarray(s[:words]).view("<u4").astype(np.int64)
+        address = ((a >> 24) >= 0x08) & ((a >> 24) <= 0x0F)
+        count += int(np.count_nonzero(address & (b - a == step)))
+    return count >= 4
