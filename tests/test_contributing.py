@@ -124,9 +124,7 @@ def test_a_finding_and_a_cause(copy: Path) -> None:
 def test_a_file_format(copy: Path, tmp_path: Path) -> None:
     files = copy / "evidence" / "files"
     (files / "made_up.py").write_text(
-        "from h5diag.evidence.door import read_evidence\nfrom h5diag.limits import MEMORY\n"
-        "from h5diag.memory import Segment\nimport numpy as np\n\n\ndef read_made_up(path):\n"
-        "    data = read_evidence(path, limit=MEMORY).data\n"
+        "from h5diag.memory import Segment\nimport numpy as np\n\n\ndef read_made_up(file):\n    data = file.data\n"
         "    return (Segment(int.from_bytes(data[4:8], 'little'), np.frombuffer(data[8:], np.uint8)),)\n",
         "utf-8",
     )
