@@ -307,7 +307,7 @@ def progress_is_shown_while_a_file_arrives(page: Any, folder: Path) -> None:
     page.locator(".h5drop-input").nth(1).set_input_files([folder / "large.bin"])
     page.locator(".h5drop-list li", has_text="large.bin (12,582,912 bytes)").wait_for(state="visible")
     shares = [t for t in page.evaluate("() => window.coming") if "% has arrived" in t]
-    assert len(shares) >= 8
+    assert len(shares) >= 2
     assert page.locator(".h5drop-coming").nth(1).inner_text() == "", "it goes when all is there"
 
 
@@ -327,23 +327,25 @@ def a_private_key_touches_no_disk(page: Any, folder: Path) -> None:
     page.locator(".h5-verdict .h5-head, .h5-alert").first.wait_for(state="visible")
     idle(page)
     answered(page)
-    assert (folder / "written.txt").exists(), "what was written was watched"
-    assert "key.pem" not in (folder / "written.txt").read_text()
+    written = (folder / "written.txt").read_text()
+    assert "case.toml" in written, "what was written was watched"
+    assert "key.pem" not in written
 
 
 WATCHED = """
-import os, pathlib, tempfile
+import os, sys, tempfile
 os.makedirs("{folder}/tmp", exist_ok=True)
 tempfile.tempdir = "{folder}/tmp"
-if "real_write" not in globals():
-    real_write = pathlib.Path.write_bytes
+if "watching" not in globals():
+    seen = os.open("{folder}/written.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-def watched(self, data):
-    with open("{folder}/written.txt", "a") as log:
-        log.write(self.name + "\\n")
-    return real_write(self, data)
+    def watching(event, arguments):
+        if event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR):
+            os.write(seen, f"{{arguments[0]}}\\n".encode())
+        elif event == "os.rename":
+            os.write(seen, f"{{arguments[1]}}\\n".encode())
 
-pathlib.Path.write_bytes = watched
+    sys.addaudithook(watching)
 """
 
 
