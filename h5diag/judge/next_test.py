@@ -55,6 +55,8 @@ class NextTest:
         True when the board has to answer a probe for it.
     name
         How a sentence names it.
+    after
+        What to do with its outcome where that is no file to add to the case.
     """
 
     id: str
@@ -68,6 +70,7 @@ class NextTest:
     loses: str
     answers: bool = False
     name: str = ""
+    after: str = ""
 
 
 NOTHING = NextTest(
@@ -108,6 +111,7 @@ def known_tests() -> tuple[NextTest, ...]:
             str(row.get("loses", "")),
             bool(row.get("answers", False)),
             str(row["name"]),
+            str(row.get("after", "")),
         )
         for id, row in raw["tests"].items()
     ]
@@ -126,13 +130,17 @@ def choose_next_test(
     """Return the first of `rank_tests`; where there is none, what is left to do.
 
     That is `PROVED` when the chip is proved faulty, what a supported cause means for the person at the bench, `SOUND`
-    when all is as it should be, else `NOTHING`.
+    when all is as it should be, else `NOTHING`. What a supported cause means stands before a destructive test, too, unless
+    something speaks for the cells.
     """
     if verdict.word is VerdictWord.FAULTY:
         return PROVED
-    if ranked := rank_tests(verdict, done=done, captured=captured, settles=settles, asked=asked, silent=silent):
-        return ranked[0]
+    ranked = rank_tests(verdict, done=done, captured=captured, settles=settles, asked=asked, silent=silent)
     supported = verdict.of(Status.SUPPORTED)
+    doubted = any(h.cause.sign_of_chip and h.id in _open(verdict) for h in verdict.hypotheses)
+    # An explanation that stands is not put at risk to ask about something else.
+    if ranked and not (supported and ranked[0].kind is TestClass.DESTRUCTIVE and not doubted):
+        return ranked[0]
     if supported:
         return replace(NOTHING, instruction=f"Nothing is left to find out from here. {supported[0].cause.means}")
     return SOUND if verdict.word is VerdictWord.SOUND else NOTHING

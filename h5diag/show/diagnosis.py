@@ -152,14 +152,14 @@ def _next(b: BoardDiagnosis, only: str) -> Section:
         f"It may lose: {t.loses}" if t.loses else None,
         "Type:" if command else None,
         Block(f"    {command}") if command else None,
-        _again(command) if real else None,
+        _again(command, t.after) if real else None,
     )
     return Section(f"Next{kind}", tuple(p for p in parts if p), only=only)
 
 
-def _again(command: str) -> str:
+def _again(command: str, after: str) -> str:
     """Return how what a test gave comes into the answer."""
-    add = "" if command.startswith("h5diag case") else "add what it gave (h5diag case CASE_DIR FILE) and "
+    add = "" if command.startswith("h5diag case") else after or "add what it gave (h5diag case CASE_DIR FILE) and "
     return f"Then {add}ask again (h5diag diagnose CASE_DIR)."
 
 
