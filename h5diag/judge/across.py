@@ -13,10 +13,14 @@ import numpy as np
 from h5diag.answer import Answer
 from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis
 from h5diag.judge.findings import Finding, found
-from h5diag.judge.measured import deviations
+from h5diag.judge.measured import Measured, deviations
 from h5diag.judge.weighing import Status, VerdictWord
+from h5diag.measure.shapes import Form, difference
 from h5diag.memory import AddressRange, MemoryImage, merged
 from h5diag.text import count_text
+
+MOST_PLACES = 8
+"""So many ranges are named; the rest is told by the number of bytes."""
 
 
 def across_boards(boards: Sequence[BoardDiagnosis]) -> tuple[Finding, ...]:
@@ -26,9 +30,32 @@ def across_boards(boards: Sequence[BoardDiagnosis]) -> tuple[Finding, ...]:
     out = list(_shared_causes(boards))
     if boards[0].measured.has_good:
         out += _same_place(boards)
+    elif len(boards) == 2:
+        out += _one_against_the_other(boards[0].measured, boards[1].measured)
     else:
         out += _odd_one_out(boards)
     return tuple(out)
+
+
+def _one_against_the_other(one: Measured, two: Measured) -> list[Finding]:
+    """Hold two boards against each other, neither of which is known to be good."""
+    programs = merged(
+        r
+        for m in (one, two)
+        for r in m.canonical(
+            [*(r for k in m.known if k.in_place for r in k.ranges), *(i.image.range for i in m.suspect.images)]
+        )
+    )
+    apart = difference(one.suspect.judged, two.suspect.judged, one.chip, programs=programs)
+    if not apart.differing:
+        return [found("lot-agrees", all=2, size=apart.seen)] if apart.seen else []
+    say = {"names": f"{one.name} and {two.name}", "bytes": apart.differing, "where": apart.ranges[:MOST_PLACES]}
+    # The same program by the files, whole on both; or nothing but pages that no program holds.
+    known = all(m.expected and all(k.whole for k in m.expected) for m in (one, two))
+    outside = known and not any(r.overlaps(p) for r in one.canonical(apart.ranges) for p in programs)
+    if outside or apart.differing == sum(s.bytes for s in apart.of(Form.DATA, Form.TEXT)):
+        return [found("two-differ-in-data", **say)]
+    return [found("two-differ", size=apart.seen, **say)]
 
 
 def _shared_causes(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
@@ -85,7 +112,7 @@ def _odd_one_out(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
     common = list(dumps[0].ranges)
     for d in dumps[1:]:
         common = [x for a in common for b in d.ranges if (x := a.intersection(b)).size]
-    if not common or len(boards) < 3:
+    if not common:
         return []
     odd: Counter[str] = Counter()
     places: dict[str, list[AddressRange]] = {b.name: [] for b in boards}

@@ -19,6 +19,8 @@ from h5diag.judge.next_test import NextTest, choose_next_test, known_tests, rank
 from h5diag.judge.weighing import Verdict, VerdictWord, weigh
 from h5diag.measure.compare import aligned
 from h5diag.measure.firmware import Check
+from h5diag.measure.programs import linked_at
+from h5diag.measure.shapes import BLOCK_GAP, runs
 from h5diag.memory import AddressRange, Cancel, MemoryImage, Progress, merged, subtracted
 from h5diag.text import ranges_text, size_text
 
@@ -80,6 +82,8 @@ class Diagnosis(Answer):
         return written
 
 
+_OF_EACH = ("same-fault-every-board", "two-differ", "two-differ-in-data")
+"""Findings across boards that say something of each of them."""
 _WORST = (VerdictWord.FAULTY, VerdictWord.SUSPECT, VerdictWord.UNDECIDED, VerdictWord.SOUND)
 
 
@@ -110,7 +114,7 @@ def diagnose(case: Case, *, progress: Progress | None = None, cancel: Cancel | N
     from h5diag.judge.across import across_boards  # it reads diagnoses
 
     across = across_boards(boards)
-    if shared := tuple(f for f in across if f.id == "same-fault-every-board"):
+    if shared := tuple(f for f in across if f.id in _OF_EACH):
         boards = [_judge(m, shared) for m in measured]
     return Diagnosis(case, tuple(sorted(boards, key=lambda b: _WORST.index(b.verdict.word))), across)
 
@@ -122,7 +126,7 @@ def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
         # What rests on a layout that nobody named may point somewhere and decides nothing.
         findings = [replace(f, hint=True) if f.id in ON_LAYOUT else f for f in findings]
     findings += _unexplained(m, findings) + coverage(m)
-    verdict = weigh(findings, scope=scope_of(m))
+    verdict = weigh(findings, scope=scope_of(m), compared=compared_text(m))
     branches = why_not_installed(m, findings)
     done, captured, quiet = _done(m, findings), _captured(m), silent(m, findings)
     able = {
@@ -266,18 +270,12 @@ def coverage(m: Measured) -> list[Finding]:
     """Return findings about content that was held against nothing."""
     if not m.compared:
         return []
-    seen = merged(
-        m.canonical([*(a.range for a in m.comparison.areas), *(a.range for k in m.known for a in k.comparison.areas)])
-    )
     out = []
     images = [m.suspect.judged, m.good.judged, *(k.content for k in m.known)]
-    compared = max(_content(i, m, within=seen) for i in images)
+    compared = max(_content(i, m, within=_seen(m)) for i in images)
     if compared < LEAST_CONTENT:
         out.append(found("too-little-compared", size=compared))
-    proven = [i.image.range for i in m.suspect.images if i.verification.hash is Check.VALID]
-    waiting = [s.slot.range for s in m.suspect.slots if s.content.at_start]
-    covered = merged((*seen, *m.canonical([*proven, *waiting]), *m.suspect.masked))
-    total, rest = _content(m.suspect.judged, m), _content(m.suspect.judged, m, without=covered)
+    rest, total = uncompared(m)
     if rest > total / 2:
         out.append(found("mostly-uncompared", rest=rest, size=total))
     if m.has_good:
@@ -286,6 +284,29 @@ def coverage(m: Measured) -> list[Finding]:
         if rest > total / 2:
             out.append(found("mostly-unread", rest=rest, size=total, name=m.name))
     return out
+
+
+def _seen(m: Measured) -> tuple[AddressRange, ...]:
+    """Return the canonical ranges that were held against a good dump or a known image."""
+    areas = [*m.comparison.areas, *(a for k in m.known for a in k.comparison.areas)]
+    return merged(m.canonical(a.range for a in areas))
+
+
+def uncompared(m: Measured) -> tuple[int, int]:
+    """Return how many bytes of the dump's content were held against nothing, not even their own hash, and of how many."""
+    proven = [i.image.range for i in m.suspect.images if i.verification.hash is Check.VALID]
+    waiting = [s.slot.range for s in m.suspect.slots if s.content.at_start]
+    covered = merged((*_seen(m), *m.canonical([*proven, *waiting]), *m.suspect.masked))
+    return _content(m.suspect.judged, m, without=covered), _content(m.suspect.judged, m)
+
+
+def compared_text(m: Measured) -> str:
+    """Return how much of the dump's content was compared, where that is not all of it; empty where it is."""
+    rest, total = uncompared(m) if m.compared else (0, 0)
+    if rest < LEAST_CONTENT:
+        return ""
+    part = f"{size_text(total - rest)} of {size_text(total)} of the dump's content"
+    return f"{part}; nothing known to be right was there for the rest"
 
 
 def _content(
@@ -337,8 +358,30 @@ def scope_of(m: Measured) -> str:
         if tested is not None
         else "contents only: no cell was erased or programmed to test it"
     )
+    if base := _base_text(m):
+        said.append(base)
     if m.chip_assumed:
         said.append(f"the chip is an assumption ({m.chip.name}), which supports and excludes nothing")
     elif m.choice.chip is None:
         said.append(f"compared as bytes; nothing of the H5 is assumed ({m.choice.text})")
     return "; ".join(said) + "."
+
+
+def _base_text(m: Measured) -> str:
+    """Return what the dump's first address rests on, where nobody gave it; empty where its size leaves no other."""
+    dump = m.suspect.dump
+    if not dump.size or not dump.origin.base_assumed or (dump.size >= m.chip.flash.size and not m.chip_assumed):
+        return ""
+    told = f"the dump's first address (0x{dump.span.start:08X}) was given by nobody"
+    data = dump.segments[0].data
+    if begins := runs(data != m.chip.flash.erased, BLOCK_GAP)[:1]:
+        own, _ = linked_at(MemoryImage.from_bytes(data[: begins[0][1]].tobytes(), dump.span.start), m.chip)
+        if own and dump.span.start in own:
+            return f"{told}; the vector table there fits it"
+    for k in m.known:
+        places = {m.chip.canonical(at) for at in k.program.stands}
+        if k.program.linked and any(at in k.program.linked for at in places):
+            return f"{told}; the vector table of {k.name} fits it"
+        if not k.image.image.origin.base_assumed and m.chip.canonical(k.content.span.start) in places:
+            return f"{told}; {k.name} stands where it belongs by it"
+    return f"{told}: it is an assumption, which supports nothing"

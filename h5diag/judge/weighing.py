@@ -168,7 +168,7 @@ def causes() -> tuple[Cause, ...]:
     return load_table().causes
 
 
-def weigh(findings: Sequence[Finding], *, scope: str = "") -> Verdict:
+def weigh(findings: Sequence[Finding], *, scope: str = "", compared: str = "") -> Verdict:
     """Weigh the findings about one board.
 
     Parameters
@@ -177,6 +177,8 @@ def weigh(findings: Sequence[Finding], *, scope: str = "") -> Verdict:
         In any order. Two findings of one id move a hypothesis once, by the stronger.
     scope
         What was and was not judged, for a person.
+    compared
+        How much was compared, where that is not everything.
 
     Returns
     -------
@@ -189,7 +191,7 @@ def weigh(findings: Sequence[Finding], *, scope: str = "") -> Verdict:
     )
     open_points = tuple(dict.fromkeys(f.open_point for f in findings if f.open_point))
     word = _word(findings, hypotheses, open_points)
-    return Verdict(word, _summary(word, hypotheses, open_points), scope, open_points, tuple(hypotheses))
+    return Verdict(word, _summary(word, hypotheses, open_points, compared), scope, open_points, tuple(hypotheses))
 
 
 _RANK = {Status.SUPPORTED: 0, Status.POSSIBLE: 1, Status.NOT_TESTED: 2, Status.EXCLUDED: 3}
@@ -238,7 +240,7 @@ def _leading(hypotheses: Sequence[Hypothesis]) -> tuple[Hypothesis, ...]:
     return supported or tuple(h for h in hypotheses if h.status is Status.POSSIBLE and h.score > h.cause.prior)[:1]
 
 
-def _summary(word: VerdictWord, hypotheses: Sequence[Hypothesis], open_points: Sequence[str]) -> str:
+def _summary(word: VerdictWord, hypotheses: Sequence[Hypothesis], open_points: Sequence[str], compared: str) -> str:
     leading = _leading(hypotheses)
     named = "; ".join(h.cause.text for h in leading[:3])
     proved = bool(leading) and leading[0].status is Status.SUPPORTED
@@ -248,12 +250,18 @@ def _summary(word: VerdictWord, hypotheses: Sequence[Hypothesis], open_points: S
         said = f" {'What the evidence supports' if proved else 'Most likely so far'}: {named}." if named else ""
         return "The chip shows signs of trouble of its own, short of proof." + said
     if word is VerdictWord.SOUND:
-        instead = (
-            f"What the evidence shows instead: {named}."
-            if proved
-            else f"Everything compared is as it should be. What else was seen speaks most for: {named}."
-            if named
+        right = (
+            f"What was compared is as it should be: {compared}."
+            if compared
             else "Everything compared is as it should be."
+        )
+        part = f" Compared were {compared}." if compared else ""
+        instead = (
+            f"What the evidence shows instead: {named}.{part}"
+            if proved
+            else f"{right} What else was seen speaks most for: {named}."
+            if named
+            else right
         )
         return f"Nothing here points to a faulty chip. {instead}"
     lead = f" {'What the evidence supports' if proved else 'Most likely so far'}: {named}." if named else ""

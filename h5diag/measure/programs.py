@@ -8,6 +8,7 @@ from enum import Enum
 import numpy as np
 
 from h5diag.chip import Chip
+from h5diag.evidence.files import BOOT_ALIAS
 from h5diag.measure.compare import aligned
 from h5diag.memory import AddressRange, MemoryImage
 
@@ -19,8 +20,6 @@ LINK_STEP = 0x100
 """Programs begin at multiples of this: vector tables of more than 32 entries need it."""
 HEADERS = (0x20, 0x80, 0x100, 0x200, 0x400, 0x800, 0x1000)
 """Sizes of boot-loader headers; an image that stands so far below its link address lacks one."""
-BOOT_ALIAS = 0x0020_0000
-"""Below this the boot memory is mapped again, in the families that are linked there (RM0008, RM0090: boot alias)."""
 EXTERNAL = 0x6000_0000
 """Where external memories begin to be mapped."""
 MOST_PLACES = 8
@@ -58,6 +57,14 @@ class Program:
     stands: tuple[int, ...] = ()
     linked: AddressRange | None = None
     secure: bool | None = None
+
+    @property
+    def roundest(self) -> int:
+        """The address among those at which it can be linked with the most zeros at its end; 0 without any."""
+        if self.linked is None:
+            return 0
+        steps = (1 << bit for bit in range(self.linked.stop.bit_length(), 7, -1))
+        return next((at for s in steps if (at := -(-self.linked.start // s) * s) in self.linked), self.linked.start)
 
     def header_missing_at(self, place: int) -> int:
         """Return the header's size when it is linked just one header behind `place`; 0 when it is not."""
@@ -124,6 +131,25 @@ def linked_at(image: MemoryImage, chip: Chip) -> tuple[AddressRange | None, bool
     lowest = max(0, -(-(high + 1 - image.span.size) // LINK_STEP) * LINK_STEP)
     highest = low // LINK_STEP * LINK_STEP
     return (AddressRange(lowest, highest + 1) if lowest <= highest else None), secure
+
+
+def entries_fit(body: MemoryImage, link: int, chip: Chip) -> tuple[int, int]:
+    """Return how many handlers of the vector table at the body's begin are entries of functions, and of how many.
+
+    If it was linked for `link`, each names an address at which a function begins: with a push of the link register, a
+    branch to itself, or just behind the end of another one. (0, 0) without handlers that lie in the body.
+    """
+    data = body.segments[0].data[: body.segments[0].data.size // 4 * 4] if body.segments else np.zeros(0, np.uint8)
+    words, halves = data[:0x40].view("<u4"), data.view("<u2")
+    places = {chip.canonical(int(w) & ~1) - link for w in words[1:] if w & 1}
+    inside = [at // 2 for at in places if 0x40 <= at < data.size]
+    fits = 0
+    for at in inside:
+        first, before, two = int(halves[at]), int(halves[at - 1]), int(halves[at - 2])
+        starts = first & 0xFF00 == 0xB500 or first in (0xE92D, 0xE7FE)  # push {..., lr}; b .
+        ends = before in (0x4770, 0xBF00) or before & 0xFF00 == 0xBD00 or before & 0xF800 == 0xE000 or two == 0xE8BD
+        fits += starts or ends
+    return fits, len(inside)
 
 
 def find_whole(image: MemoryImage, dump: MemoryImage, chip: Chip) -> tuple[int, ...]:

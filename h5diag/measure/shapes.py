@@ -55,6 +55,7 @@ class Form(Enum):
     BLANK = "everything is erased"
     ADDRESS_LINE = "content repeats at an address line"
     BYTE_SHIFT = "everything stands some bytes further on"
+    BYTE_ORDER = "the bytes of every word stand in another order"
     BYTE_LANE = "every so many bytes a constant"
     OTHER = "sectors hold another known content"
     ZEROS = "long stretches read zero"
@@ -85,9 +86,9 @@ class Shape:
     at
         The address that tells: where it stops, begins, or the first of them.
     step
-        The displacement, the address line's weight, the shift, or the number of lanes.
+        The displacement, the address line's weight, the shift, the number of lanes, or the bytes of a word.
     value
-        The constant that a lane reads, or the value of a fill in the reference.
+        The constant that a lane reads, the value of a fill in the reference, or the bytes that keep their order.
     name
         Name of the other known content.
     """
@@ -277,7 +278,7 @@ def repeating_line(dump: MemoryImage) -> tuple[int, AddressRange]:
 
 
 def _lanes(p: _Piece) -> Iterable[Shape | None]:
-    """Every second, fourth or eighth byte reads a constant, or everything stands one to eight bytes further on."""
+    """A constant in every second, fourth or eighth byte; one to eight bytes further on; words in another byte order."""
     span = np.flatnonzero(p.content & (p.good != 0))
     if span.size < 256:
         return
@@ -289,6 +290,14 @@ def _lanes(p: _Piece) -> Iterable[Shape | None]:
         one, two = (good[:-shift], suspect[shift:]) if shift > 0 else (good[-shift:], suspect[:shift])
         if np.unique(one).size > 16 and np.count_nonzero(one == two) > 0.95 * one.size:
             yield p.take(Form.BYTE_SHIFT, p.left, step=shift)
+            return
+    first = -(p.start + a) % 8
+    words = good[first:].size // 8 * 8
+    for word, kept in ((2, 1), (4, 1), (4, 2), (8, 1)) if words else ():
+        one = good[first : first + words].reshape(-1, word // kept, kept)[:, ::-1].reshape(-1)
+        two = suspect[first : first + words]
+        if np.unique(one).size > 16 and np.count_nonzero(one == two) > 0.95 * words:
+            yield p.take(Form.BYTE_ORDER, p.left, step=word, value=kept)
             return
     for lanes in (2, 4, 8):
         for lane in range(lanes):

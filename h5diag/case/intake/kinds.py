@@ -175,7 +175,8 @@ class Evidence:
     also_log
         Whether a listing also holds the connection banner, so that it can stand for a missing log.
     needs_base
-        Whether it is a binary without a sidecar: its base is what its name says, or an assumption.
+        Whether it has no addresses (a binary, a text of offsets) and no sidecar: its base is what its name says, or
+        an assumption.
     chip, mode
         As the sidecar names them.
     access
@@ -393,7 +394,7 @@ def _memory(file: EvidenceFile, found: Evidence, kind: Kind) -> Evidence:
     name, beside = found.name, is_evidence(sidecar_path(file.path))
     signed = _starts_signed(image)
     read_off = beside or bool(name.side) or name.says_dump or image.span.start >> 24 in (0x0C, 0x0D)
-    found = replace(found, needs_base=kind is Kind.BIN and not beside)
+    found = replace(found, needs_base=(kind is Kind.BIN or image.origin.base_assumed) and not beside)
     if signed and not read_off:
         return replace(found, role=Role.IMAGE, what="a signed image")
     if kind is Kind.UF2 or (not read_off and image.size % 256 and len(image.segments) == 1):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from h5diag.evidence.files.kind import decode_text as decode_text
     from h5diag.evidence.files.kind import is_text as is_text
     from h5diag.evidence.files.kind import tell_kind as tell_kind
+    from h5diag.evidence.files.reading import BOOT_ALIAS as BOOT_ALIAS
     from h5diag.evidence.files.reading import read_image as read_image
     from h5diag.evidence.files.sidecar import Sidecar as Sidecar
     from h5diag.evidence.files.sidecar import open_sidecar as open_sidecar
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "kind": "Kind decode_text is_text tell_kind",
-    "reading": "read_image",
+    "reading": "BOOT_ALIAS read_image",
     "sidecar": "Sidecar open_sidecar parse_sidecar read_sidecar sidecar_path write_sidecar",
     "views": "ByteOrder parse_memory_text",
     "writing": "from_intelhex to_intelhex write_image",

@@ -19,6 +19,8 @@ from h5diag.memory import ADDRESS_LIMIT, AddressRange, Bytes, MemoryImage, Origi
 
 DEFAULT_BASE = 0x0800_0000
 """Where the user flash of every STM32H5, L5 and U5 begins (FLASH_BASE_NS of the CMSIS device headers)."""
+BOOT_ALIAS = 0x0020_0000
+"""Below this the boot memory is mapped again, in the families that are linked there (RM0008, RM0090: boot alias)."""
 
 
 def _elf(file: EvidenceFile) -> tuple[Segment, ...]:
@@ -41,8 +43,8 @@ def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile 
         the file holds there.
     base
         Bus address of the first byte of a binary; None takes the sidecar's, then 0x08000000 with a remark in
-        the origin that this was assumed. Files with addresses of their own ignore it.
-
+        the origin that this was assumed. Files with addresses of their own ignore it; a text whose addresses
+        count from 0 (``hexdump``, ``xxd``) has none, and is a binary in other words.
     beside
         The sidecar, where it was opened already.
 
@@ -62,13 +64,17 @@ def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile 
     kind = tell_kind(file, raw=base is not None or sidecar.base is not None)
     remarks = list(sidecar.remarks)
     unreadable: tuple[AddressRange, ...] = ()
+    offsets = False
     if kind is Kind.TEXT:
         text = decode_text(read_evidence(file, limit=VIEW).data)
         if not text.strip():
             raise InputError("is empty", source=str(file.path), advice="save or copy it again")
         image = parse_memory_text(text, source=str(file.path))
-        segments, unreadable = image.segments, image.unreadable
         remarks += image.origin.remarks
+        offsets = bool(image.segments) and image.span.start < BOOT_ALIAS
+        if offsets:
+            image = image.shifted(_base(file.path, base, sidecar, remarks))
+        segments, unreadable = image.segments, image.unreadable
     elif kind in (Kind.BIN, Kind.DFU):
         found = np.frombuffer(file.data, np.uint8) if kind is Kind.BIN else read_dfu(file)
         kind = Kind.DFU if isinstance(found, tuple) else Kind.BIN
@@ -79,7 +85,9 @@ def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile 
         remarks.append("the file changed after its sidecar was written: the SHA-256 differs")
     holes = merged(unreadable + sidecar.holes)
     segments = without(segments, merged(sidecar.holes + sidecar.unread))
-    assumed = kind is Kind.BIN and base is None and sidecar.base is None and address_in_name(file.path) is None
+    assumed = (
+        (kind is Kind.BIN or offsets) and base is None and sidecar.base is None and address_in_name(file.path) is None
+    )
     origin = Origin(
         str(file.path), kind.value, sidecar.access, sidecar.mode, sidecar.chip, sidecar.time, tuple(remarks), assumed
     )
@@ -90,16 +98,21 @@ def _placed(data: Bytes, path: Path, base: int | None, sidecar: Sidecar, remarks
     size = int(data.size)
     if not size:
         raise InputError("holds no byte of memory", source=str(path), advice="copy it again")
-    named = address_in_name(path)
-    if base is None and sidecar.base is None and named is not None:
-        base = named
-        remarks.append(f"the base address 0x{named:08X} is taken from its name")
-    elif base is None and sidecar.base is None:
+    start = _base(path, base, sidecar, remarks)
+    if not 0 <= start <= ADDRESS_LIMIT - size:
+        raise InputError(f"{size} bytes from 0x{start:X} run past the end of the address space", source=str(path))
+    return Segment(start, data)
+
+
+def _base(path: Path, base: int | None, sidecar: Sidecar, remarks: list[str]) -> int:
+    """Return the address of the first byte of a file without addresses, and remark what it rests on."""
+    if base is None:
+        base = sidecar.base
+    if base is None and (base := address_in_name(path)) is not None:
+        remarks.append(f"the base address 0x{base:08X} is taken from its name")
+    if base is None:
         remarks.append(
             f"the base address 0x{DEFAULT_BASE:08X} was assumed; give the real one with --base "
             f"or in {sidecar_path(path).name}"
         )
-    start = base if base is not None else DEFAULT_BASE if sidecar.base is None else sidecar.base
-    if not 0 <= start <= ADDRESS_LIMIT - size:
-        raise InputError(f"{size} bytes from 0x{start:X} run past the end of the address space", source=str(path))
-    return Segment(start, data)
+    return DEFAULT_BASE if base is None else base

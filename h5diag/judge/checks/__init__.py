@@ -17,6 +17,7 @@ from h5diag.judge.checks.chip import (
     check_system_area,
 )
 from h5diag.judge.checks.content import (
+    check_bit_stays,
     check_blank,
     check_build,
     check_later,
@@ -25,6 +26,7 @@ from h5diag.judge.checks.content import (
     check_shapes,
     check_size,
     check_word_hole,
+    check_wrap,
 )
 from h5diag.judge.checks.flashtest import check_flash_test
 from h5diag.judge.checks.keys import check_published_keys, check_way_back
@@ -44,6 +46,7 @@ from h5diag.judge.checks.printed import (
     check_secure_install,
     check_signatures,
     check_unsigned,
+    check_wireless_service,
 )
 from h5diag.judge.checks.reading import (
     check_circumstances,
@@ -55,6 +58,7 @@ from h5diag.judge.checks.reading import (
 )
 from h5diag.judge.checks.slots import (
     check_header_displaced,
+    check_header_size,
     check_headers,
     check_install,
     check_next_boot,
@@ -85,6 +89,7 @@ CHECKS: tuple[Check, ...] = (
     check_stage,
     check_next_boot,
     check_headers,
+    check_header_size,
     check_header_displaced,
     check_other_firmware,
     check_slot_damage,
@@ -96,16 +101,19 @@ CHECKS: tuple[Check, ...] = (
     check_blank,
     check_word_hole,
     check_shapes,
+    check_bit_stays,
     check_overwritten,
     check_nothing_of_it,
     check_build,
     check_banks,
     check_holes,
     check_size,
+    check_wrap,
     check_later,
     check_boot_log,
     check_restarts,
     check_secure_install,
+    check_wireless_service,
     check_unsigned,
     check_signatures,
     check_refused_reads,

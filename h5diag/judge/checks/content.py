@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,8 +14,8 @@ from h5diag.judge.checks.options import check_write_protection
 from h5diag.judge.checks.placement import erased_holes, exchanged_regions, overlapping, worked_on_mirrors
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import KnownFact, Measured
-from h5diag.measure.compare import bit_positions, compare
-from h5diag.measure.shapes import Difference, Form, Shape, repeating_line
+from h5diag.measure.compare import aligned, bit_positions, compare
+from h5diag.measure.shapes import LEAST_REPEAT, Difference, Form, Shape, repeating_line
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, subtracted
 
 _FEW_BITS = 16
@@ -91,6 +92,10 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
             return found(id, line=line, weight=shape.step, **say)
         case Form.BYTE_SHIFT:
             return found("external-shifted" if external else "dump-shifted", count=abs(shape.step), **say)
+        case Form.BYTE_ORDER:
+            what = "16-bit halves" if shape.value == 2 else "bytes"
+            id = "external-byte-order" if external else "dump-byte-order"
+            return found(id, what=what, width=8 * shape.step, **say)
         case Form.BYTE_LANE:
             ordinal = {2: "second", 4: "fourth", 8: "eighth"}[shape.step]
             return found("external-lane" if external else "lane-constant", lanes=ordinal, value=shape.value, **say)
@@ -138,6 +143,30 @@ def _other(m: Measured, shape: Shape, difference: Difference, say: dict[str, Any
         return None  # that check tells it with more knowledge
     erased = any(w.address >= 0 for log in m.logs for w in log.programming.writes)
     return found("sector-keeps-old-after-erase" if erased else "sector-keeps-old", **say)
+
+
+def check_bit_stays(m: Measured) -> tuple[Finding, ...]:
+    """Is a single bit 0 in every read where it should be 1, at the very byte at which verifying failed after an erase?"""
+    if m.suspect.reads.reads < 2 or m.suspect.reads.disagreeing_bytes:
+        return ()
+    # The board's own log holds what was printed while it was programmed.
+    failed = Counter(m.chip.canonical(w.mismatch) for w in m.suspect.log.programming.writes if w.mismatch >= 0)
+    if not (m.suspect.log.programming.mass_erase or any("erasing" in t.text.lower() for t in m.texts)):
+        return ()
+    for k in (k for k in m.expected if k.in_place and k.difference.differing == 1):
+        at = next(r.start for r in m.canonical(k.difference.ranges))
+        pair = (
+            (g[i], s[i])
+            for start, g, s in aligned(k.content, m.suspect.judged, m.chip)
+            if 0 <= (i := at - m.chip.canonical(start)) < g.size
+        )
+        good, here = map(int, next(pair))
+        fell = good & ~here
+        if failed[at] > 1 and fell.bit_count() == 1 and not here & ~good:
+            where = (AddressRange(at, at + 1),)
+            say = {"at": at, "reference": k.name, "reads": m.suspect.reads.reads, "count": failed[at]}
+            return (found("bit-stays-programmed", where=where, explains=where, **say),)
+    return ()
 
 
 def _zeros(m: Measured, shape: Shape, say: dict[str, Any]) -> Finding | None:
@@ -347,6 +376,41 @@ def check_size(m: Measured) -> tuple[Finding, ...]:
     if told and m.choice.chip is not None:
         return (found("size-agrees", kib=told[0][1], who=told[0][0]),)
     return (found("size-unread"),) if banner and banner.flash_size_assumed else ()
+
+
+THREE_BYTES = 1 << 24
+"""A serial memory that is addressed with three bytes shows its first 16 MB again from here on."""
+
+
+def check_wrap(m: Measured) -> tuple[Finding, ...]:
+    """Does an external memory show the same content again a power of two further on, where no file has it twice?"""
+    dump = m.suspect.judged
+    for step in (THREE_BYTES, *(1 << line for line in range(19, 28) if line != 24)):
+        where, twice = _again(dump, step)
+        if where and not any(_again(k.content, step)[1] >= twice // 2 for k in m.known):
+            why = (
+                "three-byte addresses reach no further, so that a memory of more has to be put into four-byte mode"
+                if step == THREE_BYTES
+                else "as a memory of just that size does, or one of which an address line is not driven"
+            )
+            lower = where[0].start - step
+            say = {"lower": lower, "weight": step, "bytes": twice, "why": why}
+            return (found("external-wraps", where=where, explains=where, **say),)
+    return ()
+
+
+def _again(image: MemoryImage, step: int) -> tuple[tuple[AddressRange, ...], int]:
+    """Return the external ranges that hold what stands `step` lower, and how many telling bytes they have."""
+    where, count = [], 0
+    for s in image.segments:
+        for low in image.segments_in(s.start - step, s.stop - step) if s.start - step in _EXTERNAL else ():
+            here = s.data[low.start + step - s.start :][: low.data.size]
+            telling = (here != 0xFF) & (here != 0)
+            same = np.count_nonzero(telling & (here == low.data))
+            if same >= LEAST_REPEAT and same >= 0.98 * np.count_nonzero(telling):
+                where.append(AddressRange(low.start + step, low.start + step + here.size))
+                count += int(same)
+    return tuple(where), count
 
 
 def check_later(m: Measured) -> tuple[Finding, ...]:

@@ -63,7 +63,7 @@ def check_placement(m: Measured) -> tuple[Finding, ...]:
 
 def _moved_content(m: Measured) -> Finding | None:
     """Return a finding for content of the good board that stands elsewhere; none where a shape tells it better."""
-    if m.difference.of(Form.BUILD, Form.ADDRESS_LINE, Form.BYTE_SHIFT):
+    if m.difference.of(Form.BUILD, Form.ADDRESS_LINE, Form.BYTE_SHIFT, Form.BYTE_ORDER):
         return None
     kinds = (ExplanationKind.UNEXPLAINED, ExplanationKind.SECTOR_MOVE, ExplanationKind.IMAGE)
     moved = Counter(
@@ -167,23 +167,28 @@ def _file(m: Measured, k: KnownFact) -> list[Finding]:
         return [found("vectors-in-place", file=k.name, at=start)]
     if here - bank in program.linked or here + bank in program.linked:
         return [found("file-in-other-bank", where=k.ranges, file=k.name, at=start, bank=bank)]
-    return [
-        found(
-            "vectors-point-elsewhere",
-            where=k.ranges,
-            file=k.name,
-            at=start,
-            low=program.linked.start,
-            high=program.linked.stop - 1,
-        )
-    ]
+    near = program.roundest
+    near = near if near % m.chip.flash.sector_size == 0 else 0
+    say = {"low": program.linked.start, "high": program.linked.stop - 1}
+    say["near"] = f" (most likely 0x{near:08X}, where a sector begins)" if near else ""
+    if _begins_anywhere(m, start):
+        return [found("dump-base-unknown", where=k.ranges, file=k.name, at=start, **say)]
+    return [found("vectors-point-elsewhere", where=k.ranges, file=k.name, at=start, **say)]
+
+
+def _begins_anywhere(m: Measured, place: int) -> bool:
+    """Tell whether `place` is the begin of a dump whose address is a mere assumption: no size and no log supports it."""
+    dump = m.suspect.dump
+    if not dump.origin.base_assumed or place != dump.span.start:
+        return False
+    written = any(m.chip.canonical(w.address) == place for log in m.logs for w in log.programming.writes)
+    return not written and (m.chip_assumed or dump.size < m.chip.flash.size)
 
 
 def _elsewhere(m: Measured, k: KnownFact, place: int) -> Finding:
     start = k.content.span.start
     where = tuple(r.shifted(place - start) for r in k.ranges)
-    dump = m.suspect.dump
-    if dump.origin.base_assumed and place == dump.span.start and (m.chip_assumed or dump.size < m.chip.flash.size):
+    if _begins_anywhere(m, place):
         return found(
             "dump-begins-elsewhere",
             where=where,

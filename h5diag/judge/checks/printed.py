@@ -39,6 +39,9 @@ def check_boot_log(m: Measured) -> tuple[Finding, ...]:
         id = _WHY.get(event.about)
         if id and not any(f.id == id for f in out):
             out.append(_event(id, event, boot))
+    reverts = [e for e in boot.events if e.value("type") == "revert"]
+    if reverts:
+        out.append(found("boot-log-reverts", loader=boot.loader, text=reverts[-1].text))
     if not out and boot.ended == "started":
         out.append(found("boot-log-starts", loader=boot.loader, text=boot.events[-1].text if boot.events else ""))
     elif not out and boot.ended:
@@ -99,6 +102,16 @@ def check_secure_install(m: Measured) -> tuple[Finding, ...]:
     return (
         found("secure-install-failed", text=said[-1].text, meaning=said[-1].meaning or "the install stopped there"),
     )
+
+
+def check_wireless_service(m: Measured) -> tuple[Finding, ...]:
+    """Did a wireless chip's firmware upgrade service fail to report, or report an error?"""
+    if any("firmware upgrade success" in t.text.lower() for t in m.texts):
+        return ()
+    said = [e for log in (*m.provisioning, m.suspect.log) for e in log.messages if "(FUS)" in e.meaning]
+    # A version of zeros says more than a state that follows from it.
+    said.sort(key=lambda e: "0.0.0.0" not in e.text)
+    return (found("wireless-service-silent", text=said[0].text, meaning=said[0].meaning),) if said else ()
 
 
 def check_signatures(m: Measured) -> tuple[Finding, ...]:

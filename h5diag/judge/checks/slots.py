@@ -9,7 +9,9 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.likely import header_places
 from h5diag.judge.measured import BoardFacts, Measured
 from h5diag.layout import ExplanationKind, Loader, Role, Slot
-from h5diag.measure.firmware import Action, Magic, SlotState, Stage, State
+from h5diag.measure.firmware import Action, Magic, SlotState, Stage, State, vector_table_at
+from h5diag.measure.programs import HEADERS, entries_fit
+from h5diag.memory import AddressRange, MemoryImage
 
 ON_LAYOUT = frozenset(
     {
@@ -114,6 +116,29 @@ def check_headers(m: Measured) -> tuple[Finding, ...]:
             ),
         )
     return tuple(found("header-stands", at=at) for at in sorted(header_places(m.suspect.dump, m.chip))[:2])
+
+
+LEAST_ENTRIES = 3
+"""Fewer handlers may begin a function by chance."""
+
+
+def check_header_size(m: Measured) -> tuple[Finding, ...]:
+    """Does an image's header have the size for which its program was linked?"""
+    for image in (i.image for i in m.suspect.images):
+        size, dump = image.header.header_size, m.suspect.judged
+        start = image.address + size
+        if not vector_table_at(dump, start, m.chip):
+            continue
+        body = MemoryImage.from_bytes(dump.read(start, image.range.stop).tobytes(), start)
+        at = m.chip.canonical(image.address)
+        fits = {h: entries_fit(body, at + h, m.chip) for h in {*HEADERS, size}}
+        # A function that begins behind its neighbour's constants is not told, so not all need to be.
+        best = [h for h, (n, of) in fits.items() if n >= LEAST_ENTRIES and 4 * n >= 3 * of]
+        if len(best) == 1 and best[0] != size and all(3 * n <= of for h, (n, of) in fits.items() if h != best[0]):
+            where = (AddressRange(start, start + 0x40),)
+            say = {"at": image.address, "size": size, "start": start, "wanted": best[0], "link": at + best[0]}
+            return (found("header-size-disagrees", where=where, **say),)
+    return ()
 
 
 def _half_seen(m: Measured, s: SlotState) -> bool:

@@ -1,0 +1,249 @@
+"""Kinds of evidence in which the right fact is visible and has to be said: texts of offsets, byte order, reverts ..."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from h5diag.case import load_case
+from h5diag.evidence.files import Sidecar, read_image, sidecar_path, write_image, write_sidecar
+from h5diag.judge import BoardDiagnosis, Diagnosis, diagnose
+from h5diag.memory import MemoryImage, Segment
+
+from .bench import BASE, Bench, Bytes, flash, leading, program, programmed, statuses
+
+PROGRAM = program(31)
+
+
+def offsets(data: Bytes, start: int = 0) -> str:
+    """Return what `hexdump -C` prints of a file."""
+    rows = (data[i : i + 16].tobytes() for i in range(0, data.size, 16))
+    return "".join(f"{start + 16 * i:08x}  {r[:8].hex(' ')}  {r[8:].hex(' ')}\n" for i, r in enumerate(rows))
+
+
+def said(board: BoardDiagnosis, id: str) -> str:
+    """Return the claim of a finding, empty when it was not made."""
+    return next((f.claim for f in board.findings if f.id == id), "")
+
+
+def dumped(b: Bench, text: str) -> Bench:
+    (b.folder / "view.txt").write_text(text, "utf-8")
+    b.suspect.append('dumps = ["view.txt"]')
+    return b
+
+
+# ---------------------------------------------------------------- texts whose addresses count from 0
+def test_offsets_are_no_addresses(tmp_path: Path) -> None:
+    file = tmp_path / "view.txt"
+    for start in (0, 0x1000):
+        file.write_text(offsets(PROGRAM, start), "utf-8")
+        image = read_image(file)
+        assert (image.span.start, image.origin.base_assumed) == (BASE + start, True)
+        assert any("was assumed" in r for r in image.origin.remarks)
+    file.write_text(offsets(PROGRAM, BASE + 0x2000), "utf-8")
+    image = read_image(file)
+    assert (image.span.start, image.origin.base_assumed) == (BASE + 0x2000, False)
+
+
+def test_a_sidecar_a_name_or_the_caller_gives_the_address_of_offsets(tmp_path: Path) -> None:
+    file = tmp_path / "view.txt"
+    file.write_text(offsets(PROGRAM), "utf-8")
+    given = read_image(file, base=0x0C000000)
+    assert (given.span.start, given.origin.base_assumed) == (0x0C000000, False)
+    write_sidecar(file, Sidecar(base=0x08040000))
+    assert sidecar_path(file).exists()
+    beside = read_image(file)
+    assert (beside.span.start, beside.origin.base_assumed) == (0x08040000, False)
+    named = tmp_path / "view-0x08060000.txt"
+    named.write_text(offsets(PROGRAM), "utf-8")
+    assert (read_image(named).span.start, read_image(named).origin.base_assumed) == (0x08060000, False)
+
+
+def test_a_program_in_a_text_of_offsets_stands_where_it_was_linked(tmp_path: Path) -> None:
+    b = dumped(Bench(tmp_path), offsets(flash((0, PROGRAM), size=0x10000))).image("fw.bin", PROGRAM, None)
+    board = b.first()
+    assert leading(board) == ""
+    assert statuses(board)["linked-elsewhere"] != "supported"
+    assert "given by nobody; the vector table there fits it" in board.verdict.scope
+
+
+def test_a_window_saved_from_the_middle_supports_no_other_link_address(tmp_path: Path) -> None:
+    high = program(32, base=BASE + 0x20000)
+    b = dumped(Bench(tmp_path), offsets(flash((0, high), size=0x10000))).image("app.bin", high, None)
+    board = b.first()
+    assert leading(board) == ""
+    assert statuses(board)["linked-elsewhere"] not in ("supported", "possible")
+    assert "most likely 0x08020000" in said(board, "dump-base-unknown")
+    assert "an assumption, which supports nothing" in board.verdict.scope
+    # A log that wrote it there leaves no other reading.
+    board = b.log(programmed("app.bin", BASE, high.size / 1024)).first()
+    assert leading(board) == "linked-elsewhere"
+
+
+def test_the_round_address_in_a_range_is_named(tmp_path: Path) -> None:
+    high = program(33, base=BASE + 0x20000)
+    board = Bench(tmp_path).dump(flash((0x2000, high))).image("app.bin", high, None).first()
+    claim = said(board, "vectors-point-elsewhere")
+    assert "0x08002000" in claim
+    assert "most likely 0x08020000" in claim
+    assert leading(board) == "linked-elsewhere"
+
+
+# ---------------------------------------------------------------- bytes in another order
+@pytest.mark.parametrize(("word", "kept"), [(2, 1), (4, 1), (4, 2), (8, 1)])
+@pytest.mark.parametrize("base", [BASE, 0x90000000])
+def test_another_byte_order_is_the_leading_fact(tmp_path: Path, word: int, kept: int, base: int) -> None:
+    data = np.random.default_rng(34).integers(0, 256, 0x8000, np.uint8) if base != BASE else PROGRAM
+    swapped = data.reshape(-1, word // kept, kept)[:, ::-1].reshape(-1)
+    board = Bench(tmp_path).dump(swapped, base=base).image("file.hex", data, base).first()
+    assert leading(board) == ("dump-corrupted" if base == BASE else "external-read-mode")
+    claim = said(board, "dump-byte-order" if base == BASE else "external-byte-order")
+    assert f"{8 * word}-bit word" in claim
+    assert ("halves" in claim) == (kept == 2)
+    assert statuses(board)["wrong-placement"] != "supported"
+
+
+def test_a_file_of_two_equal_bytes_a_word_is_in_no_other_order(tmp_path: Path) -> None:
+    other = program(35)
+    board = Bench(tmp_path).dump(flash((0, other))).image("file.hex", PROGRAM).first()
+    assert not said(board, "dump-byte-order")
+
+
+# ---------------------------------------------------------------- what a log says
+def test_a_reverted_update_is_said(tmp_path: Path) -> None:
+    lines = "*** Booting MCUboot v2.1.0 ***\nI: Image index: 0, Swap type: {}\nI: Jumping to the first image slot\n"
+    claims = {
+        t: said(Bench(tmp_path).text("uart", lines.format(t)).first(), "boot-log-reverts") for t in ("revert", "test")
+    }
+    assert "not confirmed" in claims["revert"]
+    assert not claims["test"]
+
+
+def test_a_wireless_service_without_a_version_is_said(tmp_path: Path) -> None:
+    head = "STM32CubeProgrammer v2.18.0\nDevice ID   : 0x495\nDevice name : STM32WB5x\n"
+    for version, there in (("v0.0.0.0", True), ("v1.2.0.0", False)):
+        board = Bench(tmp_path).text("log", f"{head}FUS Version : {version}\nSTACK Version : v1.13.0.0\n").first()
+        claim = said(board, "wireless-service-silent")
+        assert ("v0.0.0.0" in claim) is there
+        assert board.verdict.word.value == "undecided"
+
+
+# ---------------------------------------------------------------- a bit that stays programmed
+def test_a_bit_that_fails_again_after_an_erase_makes_suspect_and_no_more(tmp_path: Path) -> None:
+    at = next(i for i in range(0x5A30, 0x5A40) if PROGRAM[i] & 4)
+    stuck = PROGRAM.copy()
+    stuck[at] &= 0xFB
+    run = programmed("fw.hex", BASE, 36, ok=False).replace("0x08000400", f"0x{BASE + at:08X}")
+    once = Bench(tmp_path).dump(flash((0, stuck)), flash((0, stuck))).image("fw.hex", PROGRAM).log(run).first()
+    assert once.verdict.word.value == "undecided"
+    assert not said(once, "bit-stays-programmed")
+    b = Bench(tmp_path).dump(flash((0, stuck)), flash((0, stuck))).image("fw.hex", PROGRAM).log(run + run)
+    twice = b.first()
+    assert twice.verdict.word.value == "suspect"
+    assert leading(twice) == "flash-defect"
+    assert f"0x{BASE + at:08X}" in said(twice, "bit-stays-programmed")
+    assert "2 times" in said(twice, "bit-stays-programmed")
+    assert statuses(twice)["flash-defect"] == "possible"
+    # A bit that rose, or a log without an erase, is no such cell.
+    rose = PROGRAM.copy()
+    rose[at] |= np.uint8(next(1 << i for i in range(8) if not PROGRAM[at] & 1 << i))
+    other = Bench(tmp_path).dump(flash((0, rose)), flash((0, rose))).image("fw.hex", PROGRAM).log(run + run).first()
+    kept = run.replace("Erasing", "Loading")
+    none = Bench(tmp_path).dump(flash((0, stuck)), flash((0, stuck))).image("fw.hex", PROGRAM).log(kept + kept).first()
+    assert not said(other, "bit-stays-programmed")
+    assert not said(none, "bit-stays-programmed")
+
+
+# ---------------------------------------------------------------- two boards, neither of which is good
+def two(folder: Path, one: Bytes, other: Bytes) -> Diagnosis:
+    for name, data in (("a", one), ("b", other)):
+        write_image(MemoryImage((Segment(BASE, data),)), folder / f"{name}.hex")
+    write_image(MemoryImage((Segment(BASE, PROGRAM),)), folder / "fw.hex")
+    boards = "".join(f'[[suspects]]\nname = "board {n}"\ndumps = ["{n}.hex"]\n' for n in "ab")
+    (folder / "case.toml").write_text(boards + '[[images]]\nfile = "fw.hex"\n', "utf-8")
+    return diagnose(load_case(folder))
+
+
+def test_two_boards_without_a_good_one_are_held_against_each_other(tmp_path: Path) -> None:
+    rng = np.random.default_rng(36)
+    data = [rng.integers(0, 256, 0x3000, np.uint8) for _ in range(2)]
+    pages = two(tmp_path, *(flash((0, PROGRAM), (0xC0000, d)) for d in data))
+    claim = next(f.claim for f in pages.across if f.id == "two-differ-in-data")
+    assert "0x080C0000" in claim
+    assert "Neither is known to be good" in claim
+    assert all([h.id for h in b.verdict.leading] == ["board-data"] for b in pages.boards)
+    changed = PROGRAM.copy()
+    changed[0x3000:0x3100] ^= 0x5A
+    code = two(tmp_path, flash((0, PROGRAM)), flash((0, changed)))
+    claim = next(f.claim for f in code.across if f.id == "two-differ")
+    assert "256 bytes" in claim
+    assert "0x08003000" in claim
+    assert "sound" not in {b.verdict.word.value for b in code.boards}
+    same = two(tmp_path, flash((0, PROGRAM)), flash((0, PROGRAM)))
+    assert [f.id for f in same.across] == ["lot-agrees"]
+    assert same.verdict.word.value == "sound"
+
+
+# ---------------------------------------------------------------- header sizes and wrapped addresses
+def signed(link: int, header: int) -> Bytes:
+    """Return an image whose handlers begin with a push, are linked for `link`, and stand behind a header of this size."""
+    body = program(37, 0x4000, link)
+    places = [0x300 + 2 * (37 * i * i + 11 * i) for i in range(15)]
+    body.view("<u4")[1:16] = [link + p + 1 for p in places]
+    body.view("<u2")[[p // 2 for p in places]] = 0xB510
+    head = struct.pack("<IIHHIIBBHII", 0x96F3B83D, 0, header, 0, body.size, 0, 1, 0, 0, 0, 0).ljust(header, b"\0")
+    digest = hashlib.sha256(head + body.tobytes()).digest()
+    tail = struct.pack("<HHHH", 0x6907, 40, 0x10, 32) + digest
+    return np.frombuffer(head + body.tobytes() + tail, np.uint8)
+
+
+def test_a_header_of_another_size_than_the_program_was_linked_for_is_said(tmp_path: Path) -> None:
+    at = BASE + 0x20000
+    for header, wrong in ((0x200, True), (0x400, False)):
+        b = Bench(tmp_path).dump(flash((0, PROGRAM), (0x20000, signed(at + 0x400, header))))
+        board = b.image("boot.hex", PROGRAM).first()
+        claim = said(board, "header-size-disagrees")
+        assert bool(claim) is wrong
+        if wrong:
+            assert "0x200 bytes" in claim
+            assert "linked for 0x08020400" in claim
+            assert leading(board) == "linked-elsewhere"
+            assert statuses(board)["linked-elsewhere"] == "possible"
+
+
+def test_an_external_memory_that_wraps_at_three_address_bytes_is_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(38)
+    one, other = (rng.integers(0, 256, 0x4000, np.uint8) for _ in range(2))
+    low, high = 0x90000000, 0x91000000
+
+    def case(upper: Bytes, wanted: Bytes) -> BoardDiagnosis:
+        for name, base, data in (("low", low, one), ("high", high, upper)):
+            write_image(MemoryImage((Segment(base, data),)), tmp_path / f"{name}.hex")
+        image = MemoryImage((Segment(low, one), Segment(high, wanted)))
+        write_image(image, tmp_path / "assets.hex")
+        b = Bench(tmp_path)
+        b.suspect.append('dumps = ["low.hex", "high.hex"]')
+        b.rest.append('[[images]]\nfile = "assets.hex"')
+        return b.first()
+
+    wrapped = case(one, other)
+    assert leading(wrapped) == "external-read-mode"
+    assert "three-byte" in said(wrapped, "external-wraps")
+    assert "0x91000000" in said(wrapped, "external-wraps")
+    assert not said(case(other, other), "external-wraps")
+    assert not said(case(one, one), "external-wraps")  # the file itself has it twice
+
+
+# ---------------------------------------------------------------- how much was compared
+def test_the_headline_says_how_much_was_compared(tmp_path: Path) -> None:
+    rest = np.random.default_rng(39).integers(1, 255, 0x8000, np.uint8)
+    part = Bench(tmp_path).dump(flash((0, PROGRAM), (0x80000, rest))).image("fw.hex", PROGRAM).first()
+    assert part.verdict.word.value == "sound"
+    assert "35.2 KiB of 67.2 KiB of the dump's content" in part.verdict.summary
+    assert "Everything compared is as it should be" not in part.verdict.summary
+    whole = Bench(tmp_path).dump(flash((0, PROGRAM))).image("fw.hex", PROGRAM).first()
+    assert "Everything compared is as it should be" in whole.verdict.summary
