@@ -7,6 +7,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,11 @@ def _one_against_the_other(one: Measured, two: Measured) -> list[Finding]:
     apart = difference(one.suspect.judged, two.suspect.judged, one.chip, programs=programs)
     if not apart.differing:
         return [found("lot-agrees", all=2, size=apart.seen)] if apart.seen else []
-    say = {"names": f"{one.name} and {two.name}", "bytes": apart.differing, "where": apart.ranges[:MOST_PLACES]}
+    say: dict[str, Any] = {
+        "names": f"{one.name} and {two.name}",
+        "bytes": apart.differing,
+        "where": apart.ranges[:MOST_PLACES],
+    }
     # The same program by the files, whole on both; or nothing but pages that no program holds.
     known = all(m.expected and all(k.whole for k in m.expected) for m in (one, two))
     outside = known and not any(r.overlaps(p) for r in one.canonical(apart.ranges) for p in programs)

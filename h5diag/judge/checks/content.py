@@ -164,7 +164,7 @@ def check_bit_stays(m: Measured) -> tuple[Finding, ...]:
         fell = good & ~here
         if failed[at] > 1 and fell.bit_count() == 1 and not here & ~good:
             where = (AddressRange(at, at + 1),)
-            say = {"at": at, "reference": k.name, "reads": m.suspect.reads.reads, "count": failed[at]}
+            say: dict[str, Any] = {"at": at, "reference": k.name, "reads": m.suspect.reads.reads, "count": failed[at]}
             return (found("bit-stays-programmed", where=where, explains=where, **say),)
     return ()
 
@@ -394,7 +394,7 @@ def check_wrap(m: Measured) -> tuple[Finding, ...]:
                 else "as a memory of just that size does, or one of which an address line is not driven"
             )
             lower = where[0].start - step
-            say = {"lower": lower, "weight": step, "bytes": twice, "why": why}
+            say: dict[str, Any] = {"lower": lower, "weight": step, "bytes": twice, "why": why}
             return (found("external-wraps", where=where, explains=where, **say),)
     return ()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.likely import encrypted_image, places_of
@@ -169,7 +170,7 @@ def _file(m: Measured, k: KnownFact) -> list[Finding]:
         return [found("file-in-other-bank", where=k.ranges, file=k.name, at=start, bank=bank)]
     near = program.roundest
     near = near if near % m.chip.flash.sector_size == 0 else 0
-    say = {"low": program.linked.start, "high": program.linked.stop - 1}
+    say: dict[str, Any] = {"low": program.linked.start, "high": program.linked.stop - 1}
     say["near"] = f" (most likely 0x{near:08X}, where a sector begins)" if near else ""
     if _begins_anywhere(m, start):
         return [found("dump-base-unknown", where=k.ranges, file=k.name, at=start, **say)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.likely import header_places
@@ -136,7 +137,13 @@ def check_header_size(m: Measured) -> tuple[Finding, ...]:
         best = [h for h, (n, of) in fits.items() if n >= LEAST_ENTRIES and 4 * n >= 3 * of]
         if len(best) == 1 and best[0] != size and all(3 * n <= of for h, (n, of) in fits.items() if h != best[0]):
             where = (AddressRange(start, start + 0x40),)
-            say = {"at": image.address, "size": size, "start": start, "wanted": best[0], "link": at + best[0]}
+            say: dict[str, Any] = {
+                "at": image.address,
+                "size": size,
+                "start": start,
+                "wanted": best[0],
+                "link": at + best[0],
+            }
             return (found("header-size-disagrees", where=where, **say),)
     return ()
 
