@@ -16,7 +16,7 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import KnownFact, Measured
 from h5diag.measure.compare import aligned, bit_positions, compare
 from h5diag.measure.shapes import LEAST_REPEAT, Difference, Form, Shape, repeating_line
-from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, subtracted
+from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged, subtracted
 
 _FEW_BITS = 16
 """Fewer bits that all fell could be chance: 16 of 16 happens once in 65536 times."""
@@ -387,7 +387,11 @@ def check_wrap(m: Measured) -> tuple[Finding, ...]:
     dump = m.suspect.judged
     for step in (THREE_BYTES, *(1 << line for line in range(19, 28) if line != 24)):
         where, twice = _again(dump, step)
-        if where and not any(_again(k.content, step)[1] >= twice // 2 for k in m.known):
+        other = [
+            s for k in m.known for r in where for s in k.content.segments_in(r.start, r.stop) if _else_here(s, dump)
+        ]
+        # Two slots may hold the same image; that a memory wraps is told by a file that wants other content there.
+        if where and (other or (step == THREE_BYTES and not any(_again(k.content, step)[1] for k in m.known))):
             why = (
                 "three-byte addresses reach no further, so that a memory of more has to be put into four-byte mode"
                 if step == THREE_BYTES
@@ -395,8 +399,14 @@ def check_wrap(m: Measured) -> tuple[Finding, ...]:
             )
             lower = where[0].start - step
             say: dict[str, Any] = {"lower": lower, "weight": step, "bytes": twice, "why": why}
-            return (found("external-wraps", where=where, explains=where, **say),)
+            return (found("external-wraps", where=where, explains=where, hint=not other, **say),)
     return ()
+
+
+def _else_here(wanted: Segment, dump: MemoryImage) -> bool:
+    """Tell whether most of what is wanted there is not what the dump holds."""
+    data, known = dump.read_filled(wanted.start, wanted.stop)
+    return bool(np.count_nonzero(known & (data != wanted.data)) > wanted.data.size // 2)
 
 
 def _again(image: MemoryImage, step: int) -> tuple[tuple[AddressRange, ...], int]:

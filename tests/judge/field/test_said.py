@@ -218,13 +218,13 @@ def test_a_header_of_another_size_than_the_program_was_linked_for_is_said(tmp_pa
 def test_an_external_memory_that_wraps_at_three_address_bytes_is_said(tmp_path: Path) -> None:
     rng = np.random.default_rng(38)
     one, other = (rng.integers(0, 256, 0x4000, np.uint8) for _ in range(2))
-    low, high = 0x90000000, 0x91000000
+    low = 0x90000000
 
-    def case(upper: Bytes, wanted: Bytes) -> BoardDiagnosis:
+    def case(upper: Bytes, wanted: Bytes | None, high: int = 0x91000000) -> BoardDiagnosis:
         for name, base, data in (("low", low, one), ("high", high, upper)):
             write_image(MemoryImage((Segment(base, data),)), tmp_path / f"{name}.hex")
-        image = MemoryImage((Segment(low, one), Segment(high, wanted)))
-        write_image(image, tmp_path / "assets.hex")
+        parts = [Segment(low, one), *([] if wanted is None else [Segment(high, wanted)])]
+        write_image(MemoryImage(tuple(parts)), tmp_path / "assets.hex")
         b = Bench(tmp_path)
         b.suspect.append('dumps = ["low.hex", "high.hex"]')
         b.rest.append('[[images]]\nfile = "assets.hex"')
@@ -234,6 +234,11 @@ def test_an_external_memory_that_wraps_at_three_address_bytes_is_said(tmp_path: 
     assert leading(wrapped) == "external-read-mode"
     assert "three-byte" in said(wrapped, "external-wraps")
     assert "0x91000000" in said(wrapped, "external-wraps")
+    smaller = case(one, other, 0x90100000)
+    assert leading(smaller) == "external-read-mode"
+    assert "a memory of just that size" in said(smaller, "external-wraps")
+    assert statuses(case(one, None))["external-read-mode"] == "possible"  # no file says what belongs there
+    assert not said(case(one, None, 0x90100000), "external-wraps")  # two slots with one image
     assert not said(case(other, other), "external-wraps")
     assert not said(case(one, one), "external-wraps")  # the file itself has it twice
 
