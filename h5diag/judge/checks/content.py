@@ -443,3 +443,20 @@ def check_later(m: Measured) -> tuple[Finding, ...]:
 def _whole_sectors(ranges: Sequence[AddressRange], m: Measured) -> list[AddressRange]:
     size = m.chip.flash.sector_size
     return [AddressRange(r.start - r.start % size, -(-r.stop // size) * size) for r in ranges]
+
+
+def check_file_left_out(m: Measured) -> tuple[Finding, ...]:
+    """Does the log tell of other files, and neither it nor the dump of a given one?"""
+    writes = [w for w in m.suspect.log.programming.writes if w.address >= 0 and w.size]
+    if not writes or m.suspect.judged.size == 0:
+        return ()
+    written = [AddressRange(a, a + w.size) for w in writes for a in (m.chip.canonical(w.address),)]
+    for k in m.expected:
+        where = m.canonical([k.content.span])
+        named = any(base_name(w.file).lower() == base_name(k.name).lower() for w in writes)
+        if k.seen_bytes or named or any(r.overlaps(w) for r in where for w in written):
+            continue
+        return (
+            found("file-left-out", where=where, file=k.name, at=k.content.span.start, other=base_name(writes[0].file)),
+        )
+    return ()

@@ -133,6 +133,12 @@ def _target(m: Measured, option: str, target: int) -> Iterator[Finding]:
         elif head.any():
             yield found("boot-address-no-vectors", option=option, at=target)
         return
+    # Nothing was read there. A program at the flash's first address is meant to be started from there.
+    base = m.chip.flash.base
+    if m.chip.canonical(target) == base or exchanged_regions(m) or not m.suspect.judged.covers(base, base + 64):
+        return
+    if vector_table_at(m.suspect.judged, base, m.chip):
+        yield found("boot-address-elsewhere", option=option, at=target, base=base)
 
 
 def check_core(m: Measured) -> tuple[Finding, ...]:

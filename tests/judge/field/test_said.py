@@ -14,7 +14,7 @@ from h5diag.evidence.files import Sidecar, read_image, sidecar_path, write_image
 from h5diag.judge import BoardDiagnosis, Diagnosis, diagnose
 from h5diag.memory import MemoryImage, Segment
 
-from .bench import BASE, Bench, Bytes, flash, leading, program, programmed, statuses
+from .bench import BASE, Bench, Bytes, flash, leading, listing, program, programmed, statuses
 
 PROGRAM = program(31)
 
@@ -252,3 +252,24 @@ def test_the_headline_says_how_much_was_compared(tmp_path: Path) -> None:
     assert "Everything compared is as it should be" not in part.verdict.summary
     whole = Bench(tmp_path).dump(flash((0, PROGRAM))).image("fw.hex", PROGRAM).first()
     assert "Everything compared is as it should be" in whole.verdict.summary
+
+
+# ---------------------------------------------------------------- a boot address of which nothing was read
+@pytest.mark.parametrize(("address", "says"), [("0x81100  (0x8110000)", True), ("0x80000  (0x8000000)", False)])
+def test_a_boot_address_outside_of_what_was_read(tmp_path: Path, address: str, says: bool) -> None:
+    board = Bench(tmp_path).dump(PROGRAM).image("app.bin", PROGRAM).text("options", listing(NSBOOTADD=address)).first()
+    assert ("0x08110000, of which the dump shows nothing" in said(board, "boot-address-elsewhere")) is says
+    assert leading(board) == ("starts-elsewhere" if says else "")
+    assert statuses(board)["starts-elsewhere"] != "supported"
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_file_that_neither_log_nor_dump_shows(tmp_path: Path, written: bool) -> None:
+    second = program(32, base=BASE + 0x100000)
+    log = programmed("app.hex", BASE, PROGRAM.size / 1024)
+    if written:
+        log += programmed("other.bin", BASE + 0x100000, second.size / 1024)
+    b = Bench(tmp_path).dump(PROGRAM).image("app.bin", PROGRAM).image("other.bin", second, BASE + 0x100000)
+    board = b.text("log", log).first()
+    assert ("no write of other.bin to 0x08100000" in said(board, "file-left-out")) is not written
+    assert leading(board) == ("" if written else "programming-incomplete")
