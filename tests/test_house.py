@@ -263,6 +263,14 @@ def test_environment_yml_names_the_same_dependencies():
     )
 
 
+def test_nothing_but_notebooks_is_shipped_with_them():
+    """The folder goes into the wheel as it is: what a run left in it would, too."""
+    listed = subprocess.run(
+        ["git", "ls-files", "notebooks"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout
+    assert [n for n in listed.splitlines() if not n.endswith(".ipynb")] == []
+
+
 def test_notebooks_are_stored_bare():
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         book = json.loads(path.read_text("utf-8"))
