@@ -8,7 +8,7 @@ to S9 ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -243,14 +243,22 @@ def read_intel_hex(file: EvidenceFile) -> tuple[Segment, ...]:
     InputError
         With the line, for a record that is damaged, overlaps another or passes 4 GiB, and for a missing end record.
     """
-    path = file.path
-    pieces = Pieces(str(path))
-    for _, addresses, counts, data in _data_records(file):
+    return _joined(file, _data_records)
+
+
+DataRecords = Iterator[tuple[Ints, Ints, Ints, npt.NDArray[np.uint8]]]
+"""Line numbers, addresses, counts and bytes of data records, block by block."""
+
+
+def _joined(file: EvidenceFile, records: Callable[[EvidenceFile], DataRecords]) -> tuple[Segment, ...]:
+    """Return the segments that the data records of a file make; an overlap is looked up again, for its lines."""
+    pieces = Pieces(str(file.path))
+    for _, addresses, counts, data in records(file):
         pieces.add(addresses, counts, data)
     try:
         return pieces.segments()
     except Overlap as overlap:
-        raise overlapping(path, overlap.address, ((n, a, c) for n, a, c, _ in _data_records(file))) from None
+        raise overlapping(file.path, overlap.address, ((n, a, c) for n, a, c, _ in records(file))) from None
 
 
 def overlapping(path: Path, address: int, records: Iterator[tuple[Ints, Ints, Ints]]) -> InputError:
@@ -284,7 +292,7 @@ def _end_line(records: Records, is_end: npt.NDArray[np.bool_], ended: int, what:
     return ended
 
 
-def _data_records(file: EvidenceFile) -> Iterator[tuple[Ints, Ints, Ints, npt.NDArray[np.uint8]]]:
+def _data_records(file: EvidenceFile) -> DataRecords:
     """Yield line numbers, addresses, counts and bytes of the data records, block by block."""
     base, segmented, ended, last, path = 0, False, 0, 0, file.path
     for records in read_records(file, prefix=1, shortest=5, what="Intel HEX record"):
@@ -384,17 +392,10 @@ def read_s_record(file: EvidenceFile) -> tuple[Segment, ...]:
         With the line, for a record that is damaged, overlaps another or passes 4 GiB, a wrong record count, and
         a missing end where no count stands for it.
     """
-    path = file.path
-    pieces = Pieces(str(path))
-    for _, addresses, counts, data in _s_data_records(file):
-        pieces.add(addresses, counts, data)
-    try:
-        return pieces.segments()
-    except Overlap as overlap:
-        raise overlapping(path, overlap.address, ((n, a, c) for n, a, c, _ in _s_data_records(file))) from None
+    return _joined(file, _s_data_records)
 
 
-def _s_data_records(file: EvidenceFile) -> Iterator[tuple[Ints, Ints, Ints, npt.NDArray[np.uint8]]]:
+def _s_data_records(file: EvidenceFile) -> DataRecords:
     """Yield line numbers, addresses, counts and bytes of the data records, block by block."""
     ended, seen, last, counted, path = 0, 0, 0, False, file.path
     for records in read_records(file, prefix=2, shortest=3, what="S-record"):
