@@ -290,7 +290,6 @@ class _Search:
         small = not self.large and content_bytes(todo) * FEW <= content_bytes(~self.reference.fill)
         if small and not self.reference.has_words(self.stride, pair.word_mask):
             return self._turned(pair, todo)
-        self.sampled = self.sampled or self.stride != DENSE
         words = self.reference.words(self.stride, pair.word_mask, self.watch)
         return engine().scan(pair, words, todo, GAP, POSSIBLE, self.watch)
 
