@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from playwright.sync_api import Error, Page
+from playwright.sync_api import Error, Locator, Page
 
 LONG_MS = 120_000
 
@@ -48,3 +48,16 @@ def wait_until_run(page: Page) -> None:
     )
     failed = page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']")
     assert failed.count() == 0, failed.first.inner_text()[-1500:]
+
+
+def steady_box(page: Page, what: Locator) -> dict[str, float]:
+    """Return where something stands once the page around it has stopped moving: a click elsewhere hits nothing."""
+    what.scroll_into_view_if_needed()
+    before = what.bounding_box()
+    for _ in range(100):
+        page.wait_for_timeout(200)
+        box = what.bounding_box()
+        if box is not None and box == before:
+            return dict(box)
+        before = box
+    raise TimeoutError("the page does not come to rest")

@@ -13,7 +13,7 @@ import pytest
 
 import h5diag as h5
 from h5diag.app.panels.slide import SlidePanel
-from tests.app.browser.support import LONG_MS, open_notebook, run_all, set_theme, wait_until_run
+from tests.app.browser.support import LONG_MS, open_notebook, run_all, set_theme, steady_box, wait_until_run
 
 pytestmark = pytest.mark.browser
 ROOT = Path(__file__).resolve().parents[3]
@@ -92,9 +92,8 @@ def test_notebook_01_from_evidence_to_bytes(page: Any, lab: Any, artefacts: Path
 
     # A click on the memory map jumps to the bytes there: the left end of the plot is the first address.
     canvas = page.locator(".jupyter-matplotlib-canvas-div").first
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
     page.wait_for_function("() => document.querySelector('.jupyter-matplotlib-canvas-div canvas').width > 100")
+    box = steady_box(page, canvas)
     page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.42 * box["height"])
     page.locator(".h5hex-here").wait_for(state="visible")
     place = here(page)
@@ -247,8 +246,7 @@ def test_one_board_slides_over_the_other_on_a_laptop_screen(page: Any, lab: Any,
     drawn.figure.draw_without_rendering()
     x, y = drawn.transData.transform((found.winner, 0.001))
     canvas = page.locator(".jupyter-matplotlib-canvas-div").first
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
+    box = steady_box(page, canvas)
     page.mouse.click(box["x"] + x + 2, box["y"] + drawn.figure.bbox.height - y)
     page.locator(".h5-status", has_text="At displacement +0xA6000").wait_for()
     assert here(page) == 0x080BE000
