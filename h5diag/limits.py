@@ -66,3 +66,6 @@ LINE = 4096
 
 NUMBER_DIGITS = 32
 """Characters of a number in a file; Python's own conversion takes quadratic time and raises at 4,300."""
+
+SYMBOLS = 1 << 18
+"""Symbols of an ELF file that are looked at; the largest firmware has some ten thousand."""

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from h5diag.errors import InputError
-from h5diag.measure.loader.elf import parse_loader
 from h5diag.measure.loader.explain import explain
 from h5diag.measure.loader.lint import lint
+from h5diag.measure.loader.loaderfile import parse_loader
 from h5diag.measure.loader.placement import family
 from h5diag.measure.loader.vb3 import decode_log, parse_log
 from h5diag.sim.dryrun.run import dry_run

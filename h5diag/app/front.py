@@ -398,8 +398,8 @@ def read_loader_log(
     chip, trustzone
         The part or its family; ``on``, ``off`` or ``unknown``.
     """
-    from h5diag.measure.loader.elf import read_loader as read
     from h5diag.measure.loader.explain import explain
+    from h5diag.measure.loader.loaderfile import read_loader as read
     from h5diag.measure.loader.placement import family
     from h5diag.sim.dryrun.reading import log_of
 

@@ -31,8 +31,8 @@ from h5diag.measure.firmware import (
     recognise_stage,
 )
 from h5diag.measure.firmware.swap import Rules
-from h5diag.measure.loader.elf import read_loader
 from h5diag.measure.loader.lint import Answer, LoaderSign, loader_bypassed, loader_mislinked
+from h5diag.measure.loader.loaderfile import read_loader
 from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
 from h5diag.measure.locate import Placement, locate
 from h5diag.measure.options import OptionBytes, decode_listing, decode_registers, hidden_ranges, masked_ranges

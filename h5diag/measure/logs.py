@@ -196,7 +196,7 @@ def named_place(elves: Sequence[Source], address: int) -> str:
     InputError
         When a file is no readable ELF file.
     """
-    from h5diag.measure.firmware.elfmap import read_elf_map, source_line
+    from h5diag.evidence.files.elf import read_elf_map, source_line  # a log alone needs no memory files
 
     for file in elves:
         name, offset = read_elf_map(file).symbol_at(address & ~1)

@@ -11,10 +11,12 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
+from elftools.elf.elffile import ELFFile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from intelhex import IntelHex
 
+from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
 from h5diag.evidence.files import (
     Sidecar,
@@ -25,9 +27,10 @@ from h5diag.evidence.files import (
     write_image,
     write_sidecar,
 )
-from h5diag.evidence.files.elf import MOST_HEADERS
+from h5diag.evidence.files.elf import open_elf
 from h5diag.evidence.files.kind import Kind, tell_kind
 from h5diag.evidence.files.pieces import without
+from h5diag.evidence.files.writing import MOST_HEADERS
 from h5diag.memory import Access, AddressRange, MemoryImage, Origin, Segment, merged
 
 BASE = 0x0800_0000
@@ -346,6 +349,39 @@ def elf(segments, *, ends=b""):
     )
     table = b"".join(struct.pack("<IIIIIIII", 1, o, v, p, f, m, 5, 4) for o, v, p, f, m in segments)
     return head + table + ends
+
+
+@pytest.mark.parametrize("path", sorted((data_folder() / "loaders").glob("*.stldr")), ids=lambda p: p.name)
+def test_elf_tables_agree_with_another_reader(path):
+    ours = open_elf(path)
+    with path.open("rb") as stream:
+        theirs = ELFFile(stream)
+        loads = [s for s in theirs.iter_segments() if s["p_type"] == "PT_LOAD" and (s["p_filesz"] or s["p_memsz"])]
+        assert [(s.address, s.load_address, s.memory_size, bytes(s.data)) for s in ours.segments] == [
+            (s["p_vaddr"], s["p_paddr"], s["p_memsz"], s.data()) for s in loads
+        ]
+        assert [(s.name, s.address, s.offset, s.size, s.flags) for s in ours.sections] == [
+            (s.name, s["sh_addr"], s["sh_offset"], s["sh_size"], s["sh_flags"]) for s in theirs.iter_sections()
+        ]
+        table = theirs.get_section_by_name(".symtab")
+        assert [(s.name, s.value, s.size, s.function) for s in ours.symbols()] == [
+            (s.name, s["st_value"], s["st_size"], s["st_info"]["type"] == "STT_FUNC")
+            for s in (table.iter_symbols() if table else ())
+            if s.entry["st_name"]
+        ]
+
+
+def test_an_elf_of_the_other_byte_order_is_read(tmp_path):
+    path = tmp_path / "big.elf"
+    path.write_bytes(
+        b"\x7fELF\x01\x02\x01"
+        + bytes(9)
+        + struct.pack(">HHIIIIIHHHHHH", 2, 40, 1, 0, 52, 0, 0, 52, 32, 1, 0, 0, 0)
+        + struct.pack(">8I", 1, 84, BASE, BASE, 3, 3, 5, 1)
+        + b"abc"
+    )
+    assert read_image(path).segments[0].data.tobytes() == b"abc"
+    assert read_image(path).span.start == BASE
 
 
 def test_elf_load_addresses_and_bss(tmp_path):

@@ -34,7 +34,7 @@ from h5diag.evidence.files.sidecar import sidecar_path
 from h5diag.evidence.keys import load_decrypt_key, load_verify_key
 from h5diag.judge import diagnose
 from h5diag.layout import load_layout
-from h5diag.measure.loader.elf import parse_loader
+from h5diag.measure.loader.loaderfile import parse_loader
 from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
 from h5diag.memory import MemoryImage
 

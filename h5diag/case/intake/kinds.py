@@ -20,7 +20,7 @@ from h5diag.evidence.files.kind import ADDRESS_IN_NAME, SUFFIXES, address_in_nam
 from h5diag.evidence.texts import LogKind, parse_log, parse_registers
 from h5diag.limits import TEXT, VIEW
 from h5diag.measure.firmware.image import parse_header
-from h5diag.measure.loader.elf import read_loader
+from h5diag.measure.loader.loaderfile import read_loader
 from h5diag.measure.logs import loader_story
 from h5diag.memory import Access, MemoryImage
 

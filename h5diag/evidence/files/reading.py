@@ -9,6 +9,7 @@ import numpy as np
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, Source, read_evidence
 from h5diag.evidence.files.containers import read_dfu, read_uf2
+from h5diag.evidence.files.elf import read_elf
 from h5diag.evidence.files.kind import Kind, address_in_name, decode_text, tell_kind
 from h5diag.evidence.files.pieces import without
 from h5diag.evidence.files.records import read_intel_hex, read_s_record
@@ -23,13 +24,7 @@ BOOT_ALIAS = 0x0020_0000
 """Below this the boot memory is mapped again, in the families that are linked there (RM0008, RM0090: boot alias)."""
 
 
-def _elf(file: EvidenceFile) -> tuple[Segment, ...]:
-    from h5diag.evidence.files.elf import read_elf  # its library is loaded for an ELF only
-
-    return read_elf(file)
-
-
-_READERS = {Kind.HEX: read_intel_hex, Kind.SREC: read_s_record, Kind.ELF: _elf, Kind.UF2: read_uf2}
+_READERS = {Kind.HEX: read_intel_hex, Kind.SREC: read_s_record, Kind.ELF: read_elf, Kind.UF2: read_uf2}
 
 
 def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile | None = None) -> MemoryImage:

@@ -13,20 +13,14 @@ from msgspec.structs import replace
 
 from h5diag.errors import InputError
 from h5diag.evidence.door import remove_written, write_together
+from h5diag.evidence.files.elf import write_elf
 from h5diag.evidence.files.kind import SUFFIXES, Kind
 from h5diag.evidence.files.pieces import MOST_BYTES
 from h5diag.evidence.files.records import LIMIT, write_intel_hex, write_s_record
 from h5diag.evidence.files.sidecar import Sidecar, sidecar_path
 from h5diag.memory import AddressRange, MemoryImage, Origin, Segment, subtracted
 
-
-def _elf(image: MemoryImage, stream: Any) -> None:
-    from h5diag.evidence.files.elf import write_elf  # its library is loaded for an ELF only
-
-    write_elf(image, stream)
-
-
-_WRITERS = {Kind.HEX: write_intel_hex, Kind.SREC: write_s_record, Kind.ELF: _elf}
+_WRITERS = {Kind.HEX: write_intel_hex, Kind.SREC: write_s_record, Kind.ELF: write_elf}
 MOST_HEADERS = 0xFFFF
 """Segments of an ELF file from this number on do not fit into its header's 16 bits."""
 _FILL = 0xFF

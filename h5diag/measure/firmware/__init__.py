@@ -6,6 +6,7 @@ what became of each slot and what the next boot will do.
 
 from __future__ import annotations
 
+from h5diag.evidence.files.elf import ElfMap, read_elf_map
 from h5diag.evidence.keys import (
     DecryptKey,
     KeyKind,
@@ -19,7 +20,6 @@ from h5diag.layout import Loader
 from h5diag.measure.firmware.bootloader import Action, NextBoot
 from h5diag.measure.firmware.builds import Difference, Match, compare_build
 from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent, examine_images, open_images
-from h5diag.measure.firmware.elfmap import ElfMap, read_elf_map
 from h5diag.measure.firmware.image import (
     BIG_ENDIAN_MAGIC,
     BootImage,

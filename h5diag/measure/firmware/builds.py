@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from h5diag.evidence.files.elf import ElfMap
 from h5diag.layout import Layout, Slot
 from h5diag.measure.firmware.content import ExaminedImage
-from h5diag.measure.firmware.elfmap import ElfMap
 from h5diag.measure.firmware.image import HASH_TYPES, BootImage, find_images
 from h5diag.memory import AddressRange, MemoryImage
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from h5diag.answer import Answer
-from h5diag.measure.loader.elf import LoaderFile
+from h5diag.measure.loader.loaderfile import LoaderFile
 from h5diag.measure.loader.placement import Base, bases, family, family_of_device, ram_plan, windows
 from h5diag.measure.loader.vb3 import (
     ABSENT,

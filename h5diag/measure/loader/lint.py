@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from h5diag.measure.loader.elf import SIZE, VOLATILE_TYPES, LoaderFile, StorageInfo, decode_storage
 from h5diag.measure.loader.explain import Explanation, Story, bypassing, explain, log_base, log_version
+from h5diag.measure.loader.loaderfile import SIZE, VOLATILE_TYPES, LoaderFile, StorageInfo, decode_storage
 from h5diag.measure.loader.placement import STACK_SIZE, Base, Family, bases, families, windows
 from h5diag.measure.loader.thumb import Concern, Remarkable, remarkable
 from h5diag.measure.loader.vb3 import ABSENT, LoaderLog

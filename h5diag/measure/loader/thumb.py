@@ -9,9 +9,10 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from heapq import heappop, heappush
 from importlib import import_module
 
-from h5diag.measure.loader.elf import LoaderFile
+from h5diag.measure.loader.loaderfile import LoaderFile
 
 _MOST_BYTES = 1 << 20
 
@@ -61,8 +62,13 @@ def code_ranges(loader: LoaderFile) -> Iterator[tuple[int, bytes]]:
     )
     left = _MOST_BYTES
     if marks:
+        waiting, around = sorted(loader.sections, reverse=True), list[int]()
         for (start, kind), (stop, _) in zip(marks, [*marks[1:], (1 << 32, "")], strict=True):
-            stop = min(stop, *(s.stop for s in loader.sections if start in s), 1 << 32)
+            while waiting and waiting[-1].start <= start:
+                heappush(around, waiting.pop().stop)
+            while around and around[0] <= start:
+                heappop(around)
+            stop = min(stop, around[0]) if around else stop
             if kind == "$t" and left > 0 and (data := loader.read(start, min(stop - start, left))):
                 left -= len(data)
                 yield start, data

@@ -12,7 +12,7 @@ from h5diag.errors import InputError
 from h5diag.evidence.door import Source, read_evidence
 from h5diag.evidence.files import decode_text
 from h5diag.limits import TEXT
-from h5diag.measure.loader.elf import LoaderFile
+from h5diag.measure.loader.loaderfile import LoaderFile
 from h5diag.measure.loader.placement import BREAKPOINT
 
 DRY_RUN_MARK = "Dry run on an emulated core"

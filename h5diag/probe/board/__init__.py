@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from h5diag.case.records import CoreState, Identity
     from h5diag.probe.board.board import Board, connect, own_power_switch, reconnect, supply_mv
-    from h5diag.probe.board.core import Symbol, core_state, read_symbols
+    from h5diag.probe.board.core import core_state, read_symbols
     from h5diag.probe.board.identity import identify
     from h5diag.probe.board.link import DEFAULT_HZ, REASONS, Mode
     from h5diag.probe.board.permissions import NOTHING, Permissions
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "board": ("Board", "connect", "own_power_switch", "reconnect", "supply_mv"),
-    "core": ("CoreState", "Symbol", "core_state", "read_symbols"),
+    "core": ("CoreState", "core_state", "read_symbols"),
     "identity": ("Identity", "identify"),
     "link": ("DEFAULT_HZ", "REASONS", "Mode"),
     "permissions": ("NOTHING", "Permissions"),
@@ -36,7 +36,6 @@ __all__ = [
     "Mode",
     "Permissions",
     "ProbeEntry",
-    "Symbol",
     "connect",
     "core_state",
     "identify",

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-
-from elftools.common.exceptions import ELFError
-from elftools.elf.elffile import ELFFile
-from elftools.elf.sections import SymbolTableSection
 
 from h5diag.case.records import CoreState, Place
 from h5diag.chip import Chip
 from h5diag.errors import InputError, PermissionRefused, TargetError
+from h5diag.evidence.files.elf import Named, open_elf
 from h5diag.layout import Layout
 from h5diag.memory import AddressRange
 from h5diag.probe.board.board import Board
@@ -47,15 +43,7 @@ _FAULTS = (
 _NO_SAMPLE = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Symbol:
-    """A function of an ELF: name and code."""
-
-    name: str
-    range: AddressRange
-
-
-def read_symbols(path: str | Path) -> tuple[Symbol, ...]:
+def read_symbols(path: str | Path) -> tuple[Named, ...]:
     """Return the functions of an ELF, by address.
 
     Raises
@@ -63,22 +51,10 @@ def read_symbols(path: str | Path) -> tuple[Symbol, ...]:
     InputError
         When the file is no ELF or holds no function symbol.
     """
-    out = []
-    try:
-        with Path(path).open("rb") as stream:
-            for section in ELFFile(stream).iter_sections():
-                if isinstance(section, SymbolTableSection):
-                    for s in section.iter_symbols():
-                        if s["st_info"]["type"] == "STT_FUNC" and s["st_value"]:
-                            start = s["st_value"] & ~1
-                            out.append(Symbol(s.name, AddressRange(start, start + max(2, s["st_size"]))))
-    except OSError as error:
-        raise InputError(f"cannot be read ({error.strerror})", source=str(path)) from None
-    except (ELFError, ValueError, KeyError, UnicodeDecodeError) as error:
-        raise InputError(f"is no ELF that can be used ({error})", source=str(path)) from None
-    if not out:
+    found = open_elf(path).functions()
+    if not found:
         raise InputError("holds no function symbols", source=str(path), advice="give the ELF before stripping")
-    return tuple(sorted(out, key=lambda s: s.range))
+    return found
 
 
 def core_state(
@@ -87,7 +63,7 @@ def core_state(
     samples: int = 16,
     halt_s: float = 0.0,
     layout: Layout | None = None,
-    symbols: Iterable[Symbol] = (),
+    symbols: Iterable[Named] = (),
 ) -> CoreState:
     """Look where the core is.
 
@@ -187,7 +163,7 @@ def _state(dhcsr: int) -> str:
     return "running"
 
 
-def place_of(chip: Chip, address: int, layout: Layout | None = None, symbols: tuple[Symbol, ...] = ()) -> str:
+def place_of(chip: Chip, address: int, layout: Layout | None = None, symbols: tuple[Named, ...] = ()) -> str:
     """Return a name for where a program counter points: function, slot, or region of the chip."""
     parts = []
     for s in symbols:

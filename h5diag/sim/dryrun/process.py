@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from h5diag.errors import InputError
-from h5diag.measure.loader.elf import SIZE, VOLATILE_TYPES, LoaderFile, StorageInfo, decode_storage
+from h5diag.measure.loader.loaderfile import SIZE, VOLATILE_TYPES, LoaderFile, StorageInfo, decode_storage
 from h5diag.measure.loader.placement import Family, ram_plan
 from h5diag.measure.loader.thumb import Concern, code_ranges, remarkable
 

@@ -8,8 +8,8 @@ from h5diag.answer import Answer
 from h5diag.chip import ChipChoice, choose_chip
 from h5diag.errors import InputError
 from h5diag.evidence.door import Source
-from h5diag.measure.loader.elf import LoaderFile, read_loader
 from h5diag.measure.loader.lint import LintFinding, lint, sound
+from h5diag.measure.loader.loaderfile import LoaderFile, read_loader
 from h5diag.measure.loader.placement import Family, families, family
 from h5diag.measure.loader.vb3 import LoaderLog, MessageKind, parse_log, read_log
 from h5diag.sim.dryrun.run import DryRun, dry_run, trace

@@ -9,9 +9,9 @@ from pathlib import PurePath
 from typing import Any
 
 from h5diag.answer import Answer
-from h5diag.measure.loader.elf import LoaderFile
 from h5diag.measure.loader.explain import log_base, log_version
 from h5diag.measure.loader.lint import LintFinding, Severity, lint
+from h5diag.measure.loader.loaderfile import LoaderFile
 from h5diag.measure.loader.placement import BUFFER_SIZE, Base, Family, RamPlan, bases, ram_plan, windows
 from h5diag.measure.loader.thumb import instruction_at
 from h5diag.measure.loader.vb3 import ABSENT, DRY_RUN_MARK, LoaderLog

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from h5diag.measure.loader.elf import LoaderFile, read_loader
+from h5diag.measure.loader.loaderfile import LoaderFile, read_loader
 
 LOADERS = Path(__file__).resolve().parents[3] / "data" / "loaders"
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from h5diag.errors import InputError
-from h5diag.measure.loader.elf import decode_storage, parse_loader
 from h5diag.measure.loader.explain import Downloaded, Story, explain
+from h5diag.measure.loader.loaderfile import decode_storage, parse_loader
 from h5diag.measure.loader.placement import families, family
 from h5diag.measure.loader.vb3 import parse_log
 from h5diag.sim.dryrun.process import ask, identity, profile, request_for

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from h5diag.errors import InputError
-from h5diag.measure.loader.elf import Symbol, decode_storage, parse_loader
+from h5diag.evidence.files.elf import ElfSymbol
 from h5diag.measure.loader.lint import Severity, lint, sound
+from h5diag.measure.loader.loaderfile import decode_storage, parse_loader
 from h5diag.measure.loader.placement import bases, families, family, windows
 from h5diag.measure.loader.thumb import Concern, remarkable
 from h5diag.measure.loader.vb3 import parse_log
@@ -181,7 +182,7 @@ def test_ram_needs_no_sector_erase():
 
 
 def test_an_entry_point_without_bytes_is_an_error():
-    loader = with_symbols(sample("h5-good"), without=("Read",), extra=(Symbol("Read", 0x20090001, 4, True, 1),))
+    loader = with_symbols(sample("h5-good"), without=("Read",), extra=(ElfSymbol("Read", 0x20090001, 4, 2, 1),))
     assert "L022" in {f.code for f in lint(loader, family("h5"))}
 
 
@@ -195,12 +196,8 @@ def test_instructions_are_told_from_constants():
 def test_code_that_seems_to_enable_the_fpu_is_a_note():
     loader = sample("h5-float")
     image = loader.image_segments[0]
-    enabling = replace(
-        loader,
-        segments=tuple(
-            replace(s, data=s.data[:-4] + struct.pack("<I", 0xE000ED88)) if s is image else s for s in loader.segments
-        ),
-    )
+    code = memoryview(bytes(image.data[:-4]) + struct.pack("<I", 0xE000ED88))
+    enabling = replace(loader, segments=tuple(replace(s, data=code) if s is image else s for s in loader.segments))
     assert [(f.code, f.severity) for f in lint(enabling, family("h5"), trustzone="off")] == [("L060", Severity.NOTE)]
 
 

@@ -14,8 +14,8 @@ from h5diag.app.cli import main
 from h5diag.app.loader_project import UNCONFIRMED, new_loader, project, resolved
 from h5diag.chip import chip_names, load_chip
 from h5diag.errors import InputError
-from h5diag.measure.loader.elf import read_loader
 from h5diag.measure.loader.lint import lint
+from h5diag.measure.loader.loaderfile import read_loader
 from h5diag.measure.loader.placement import families, family, ram_plan, windows
 from h5diag.sim.dryrun.run import dry_run
 

@@ -130,10 +130,11 @@ def test_a_core_that_gives_no_samples_is_halted_only_with_leave():
 
 def test_functions_are_named_by_an_elf(tmp_path):
     from h5diag.chip import load_chip
+    from h5diag.evidence.files.elf import Named
     from h5diag.memory import AddressRange
-    from h5diag.probe.board.core import Symbol, place_of
+    from h5diag.probe.board.core import place_of
 
-    symbols = (Symbol("Error_Handler", AddressRange(0x0C002A10, 0x0C002A14)),)
+    symbols = (Named(AddressRange(0x0C002A10, 0x0C002A14), "Error_Handler"),)
     assert place_of(load_chip(), 0x08002A12, None, symbols).startswith("Error_Handler")
     assert place_of(load_chip(), 0x08002A14, None, symbols) == "user flash"
     assert place_of(load_chip(), 0x60000000) == "nowhere known"

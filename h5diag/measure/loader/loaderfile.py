@@ -8,53 +8,18 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from io import BytesIO
-from typing import Any
 
 from h5diag.errors import InputError
 from h5diag.evidence.door import Source, read_evidence
+from h5diag.evidence.files.elf import EM_ARM, EXECUTABLE, Elf, ElfSegment, ElfSymbol, parse_elf
 from h5diag.limits import PROGRAM
 from h5diag.ranges import AddressRange
 
 ENTRY_POINTS = ("Init", "Write", "Read", "SectorErase", "MassErase", "Verify", "CheckSum")
 """Functions by which a programmer calls a loader. Source: UM2237 and ST's loader examples."""
 
-_HEADER = struct.Struct("<16sHHIIIIIHHHHHH")
-_SYMBOL = struct.Struct("<IIIBBH")
-_MOST_SEGMENTS, _MOST_SECTIONS, _MOST_SYMBOLS = 64, 4096, 100_000
-_EM_ARM, _EXECUTABLE = 40, 2
+_MOST_SEGMENTS, _MOST_SECTIONS = 64, 4096
 _ADVICE = "give the .stldr or .elf file that the linker wrote"
-
-
-@dataclass(frozen=True, slots=True)
-class LoadSegment:
-    """A PT_LOAD segment. `address` is where it runs (VMA), `load_address` where it is stored (LMA).
-
-    `data` holds the bytes that are in the file; `file_size` says how many there should be, `memory_size` how many
-    bytes it takes in memory.
-    """
-
-    address: int
-    load_address: int
-    data: bytes
-    file_size: int
-    memory_size: int
-
-    @property
-    def stop(self) -> int:
-        """Address after the last byte in memory."""
-        return self.address + self.memory_size
-
-
-@dataclass(frozen=True, slots=True)
-class Symbol:
-    """A named address; bit 0 of a Thumb function's `value` is set. `section` 0 means undefined."""
-
-    name: str
-    value: int
-    size: int
-    function: bool
-    section: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +27,28 @@ class LoaderFile:
     """What an external loader's ELF file holds: `sections` that take memory, `warnings` what could not be read."""
 
     source: str
-    segments: tuple[LoadSegment, ...]
+    segments: tuple[ElfSegment, ...]
     sections: tuple[AddressRange, ...]
-    symbols: tuple[Symbol, ...]
+    symbols: tuple[ElfSymbol, ...]
     warnings: tuple[str, ...] = ()
 
-    def symbol(self, name: str) -> Symbol | None:
+    def symbol(self, name: str) -> ElfSymbol | None:
         """Return the defined symbol called `name`, or None."""
         return next((s for s in self.symbols if s.name == name and s.section), None)
 
     @property
-    def functions(self) -> tuple[Symbol, ...]:
+    def functions(self) -> tuple[ElfSymbol, ...]:
         """The entry points that are there, in the order of `ENTRY_POINTS`."""
         return tuple(s for n in ENTRY_POINTS if (s := self.symbol(n)) is not None)
 
     @property
-    def info_segment(self) -> LoadSegment | None:
+    def info_segment(self) -> ElfSegment | None:
         """The segment that holds ``StorageInfo``, or None."""
         s = self.symbol("StorageInfo")
         return self.segment_at(s.value) if s else None
 
     @property
-    def image_segments(self) -> tuple[LoadSegment, ...]:
+    def image_segments(self) -> tuple[ElfSegment, ...]:
         """The segments that run: those with an entry point, or failing that all but ``StorageInfo``'s."""
         holding = {s for f in self.functions if (s := self.segment_at(f.value & ~1)) is not None}
         if not holding:
@@ -119,7 +84,7 @@ class LoaderFile:
         """Address after the last byte of memory used, ``.bss`` included, or -1."""
         return max((s.stop for s in self.image_segments), default=-1)
 
-    def segment_at(self, address: int) -> LoadSegment | None:
+    def segment_at(self, address: int) -> ElfSegment | None:
         """Return the segment whose memory holds `address`, or None; one with bytes there wins over a .bss."""
         holding = [s for s in self.segments if s.address <= address < s.stop]
         return next((s for s in holding if address < s.address + s.file_size), holding[0] if holding else None)
@@ -127,7 +92,7 @@ class LoaderFile:
     def read(self, address: int, size: int) -> bytes:
         """Return the stored bytes at `address`, fewer than `size` when the file ends before."""
         s = self.segment_at(address)
-        return s.data[address - s.address : address - s.address + size] if s else b""
+        return bytes(s.data[address - s.address : address - s.address + size]) if s else b""
 
     def place(self, address: int) -> str:
         """Return the function that holds `address` as ``Name+0x12``, or empty."""
@@ -162,114 +127,52 @@ def read_loader(path: Source) -> LoaderFile:
 
 def parse_loader(data: bytes, source: str = "loader") -> LoaderFile:
     """Return the loader held in the bytes of an ELF file; raises as `read_loader`."""
-    phnum, shnum, warnings = _checked_header(data, source)
-    # Only now: pyelftools walks whatever counts the header names.
-    from elftools.elf.elffile import ELFFile
-
-    try:
-        elf = ELFFile(BytesIO(data))
-        segments = tuple(
-            _segment(data, h)
-            for h in (elf.get_segment(i).header for i in range(phnum))
-            if h["p_type"] == "PT_LOAD" and h["p_memsz"]
-        )
-    except Exception as error:  # pyelftools raises whatever its parsers meet in a broken file
-        raise InputError(
-            f"is a broken ELF file ({type(error).__name__} in the program headers)", source=source, advice=_ADVICE
-        ) from None
+    elf = _checked(data, source)
+    segments = tuple(s for s in elf.segments if s.memory_size)
     for s in segments:
-        if s.address + s.memory_size > 1 << 32 or s.file_size > s.memory_size:
+        if s.stop > 1 << 32 or s.file_size > s.memory_size:
             raise InputError(
                 f"is a broken ELF file: the segment at 0x{s.address:08X} has impossible sizes",
                 source=source,
                 advice=_ADVICE,
             )
+    warnings = []
+    if elf.damage or len(elf.sections) > _MOST_SECTIONS:
+        warnings.append("its section headers are cut off or impossible, symbols are unknown")
+    elif not elf.sections:
+        warnings.append("it has no section headers, so no symbols")
     if any(len(s.data) < s.file_size for s in segments):
-        warnings += ("the file ends before the last byte of its segments",)
-    sections: tuple[AddressRange, ...] = ()
-    symbols: tuple[Symbol, ...] = ()
-    if shnum:
-        try:
-            headers = [elf.get_section(i) for i in range(shnum)]
-            sections = tuple(
-                AddressRange(h["sh_addr"], h["sh_addr"] + h["sh_size"])
-                for s in headers
-                if (h := s.header)["sh_flags"] & 2 and h["sh_size"]
-            )
-            symbols = _symbols(data, [s.header for s in headers])
-        except Exception as error:  # as above
-            warnings += (f"the section headers are broken ({type(error).__name__}), symbols are unknown",)
-    return LoaderFile(source, segments, sections, symbols, warnings)
+        warnings.append("the file ends before the last byte of its segments")
+    if len(elf.sections) > _MOST_SECTIONS:
+        return LoaderFile(source, segments, (), (), tuple(warnings))
+    sections = tuple(AddressRange(s.address, s.address + s.size) for s in elf.sections if s.in_memory)
+    return LoaderFile(source, segments, sections, elf.symbols(), tuple(warnings))
 
 
-def _checked_header(data: bytes, source: str) -> tuple[int, int, tuple[str, ...]]:
+def _checked(data: bytes, source: str) -> Elf:
+    """Return the tables of a linked 32-bit Arm program; InputError with the reason for any other file."""
     if not data:
         raise InputError("is empty", source=source, advice=_ADVICE)
-    if data[:4] != b"\x7fELF":
-        raise InputError("is not an ELF file", source=source, place="offset 0x0", advice=_ADVICE)
-    if len(data) >= 6 and (data[4], data[5]) != (1, 1):
-        kind = "64-bit" if data[4] == 2 else "big-endian" if data[5] == 2 else "neither 32-bit nor 64-bit"
+    if data[:4] == b"\x7fELF" and 2 in data[4:6]:
+        kind = "64-bit" if data[4] == 2 else "big-endian"
+        wrong = f"is a {kind} ELF file; a loader is 32-bit little-endian Arm"
+        raise InputError(wrong, source=source, place="offset 0x4", advice=_ADVICE)
+    elf = parse_elf(data, source)
+    wrong, place = "", ""
+    if elf.machine != EM_ARM:
+        wrong, place = f"is an ELF file for machine {elf.machine}, not for Arm (40)", "offset 0x12"
+    elif elf.kind != EXECUTABLE:
         raise InputError(
-            f"is a {kind} ELF file; a loader is 32-bit little-endian Arm",
-            source=source,
-            place="offset 0x4",
-            advice=_ADVICE,
-        )
-    if len(data) < _HEADER.size:
-        raise InputError("ends inside its ELF header", source=source, place=f"offset 0x{len(data):X}", advice=_ADVICE)
-    (_, kind, machine, _, _, phoff, shoff, _, ehsize, phsize, phnum, shsize, shnum, shstrndx) = _HEADER.unpack_from(
-        data
-    )
-    if machine != _EM_ARM:
-        raise InputError(
-            f"is an ELF file for machine {machine}, not for Arm (40)",
-            source=source,
-            place="offset 0x12",
-            advice=_ADVICE,
-        )
-    if kind != _EXECUTABLE:
-        raise InputError(
-            f"is an ELF file of type {kind}, not a linked executable (2)",
+            f"is an ELF file of type {elf.kind}, not a linked executable (2)",
             source=source,
             place="offset 0x10",
             advice="link it; an object file has no addresses yet",
         )
-    if ehsize != _HEADER.size or not phnum or phsize != 32 or phnum > _MOST_SEGMENTS:
-        raise InputError(
-            f"has an ELF header with {phnum} program headers of {phsize} bytes",
-            source=source,
-            place="offset 0x28",
-            advice=_ADVICE,
-        )
-    if phoff + phnum * 32 > len(data):
-        raise InputError("ends before its program headers", source=source, place=f"offset 0x{phoff:X}", advice=_ADVICE)
-    if not shnum:
-        return phnum, 0, ("it has no section headers, so no symbols",)
-    if shnum > _MOST_SECTIONS or shsize != 40 or shoff + shnum * 40 > len(data) or shstrndx >= shnum:
-        return phnum, 0, ("its section headers are cut off or impossible, symbols are unknown",)
-    return phnum, shnum, ()
-
-
-def _segment(data: bytes, header: dict[str, int]) -> LoadSegment:
-    start, size = header["p_offset"], header["p_filesz"]
-    return LoadSegment(header["p_vaddr"], header["p_paddr"], data[start : start + size], size, header["p_memsz"])
-
-
-def _symbols(data: bytes, headers: list[Any]) -> tuple[Symbol, ...]:
-    table = next((h for h in headers if h["sh_type"] == "SHT_SYMTAB"), None)
-    if table is None or table["sh_link"] >= len(headers):
-        return ()
-    names = headers[table["sh_link"]]
-    strings = data[names["sh_offset"] : names["sh_offset"] + names["sh_size"]]
-    raw = data[table["sh_offset"] : table["sh_offset"] + min(table["sh_size"], _MOST_SYMBOLS * _SYMBOL.size)]
-    out: list[Symbol] = []
-    for name, value, size, kind, _, section in _SYMBOL.iter_unpack(raw[: len(raw) // _SYMBOL.size * _SYMBOL.size]):
-        if not name or name >= len(strings):
-            continue
-        end = strings.find(b"\0", name, name + 256)
-        text = strings[name : end if end >= 0 else name + 256].decode("utf-8", "replace")
-        out.append(Symbol(text, value, size, kind & 15 == 2, section))
-    return tuple(out)
+    elif not 0 < len(elf.segments) <= _MOST_SEGMENTS:
+        wrong, place = f"is an ELF file of {len(elf.segments)} segments; a loader has one or two", "offset 0x2C"
+    if wrong:
+        raise InputError(wrong, source=source, place=place, advice=_ADVICE)
+    return elf
 
 
 SIZE = 200
