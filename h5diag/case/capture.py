@@ -61,6 +61,11 @@ class Step:
     base: int = 0
     khz: int = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes that the call reads; 0 for the banner and the options."""
+        return int(self.reads.split()[-1], 0) if self.reads.startswith("-r") else 0
+
 
 def capture_steps(chip: Chip, layout: Layout | None = None) -> tuple[Step, ...]:
     """Return the calls that collect what a diagnosis wants of one board.

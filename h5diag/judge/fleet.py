@@ -131,6 +131,11 @@ def _first_image(folder: Path) -> Path | None:
     return folder / names[0] if names else None
 
 
+def size_of(paths: Sequence[str | Path]) -> int:
+    """Return the bytes of the boards' files; those that are not there count nothing. Raises as `boards_of`."""
+    return sum(int(_stamp(b.path).partition(" ")[0] or 0) for b in boards_of(paths))
+
+
 def _listed(path: Path) -> Iterator[BoardFile]:
     if path.suffix.lower() == ".csv":
         text = read_evidence(path, limit=TEXT).data.decode("utf-8-sig", "replace")
@@ -304,12 +309,13 @@ def _hash_all(client: Any, boards: Sequence[BoardFile], folder: Path, chip: str,
     done = [r for b in boards if (r := known.get((b.name, b.path))) is not None and r["stamp"] == _stamp(b.path)]
     have = {(r["board"], r["path"]) for r in done}
     left = [b for b in boards if (b.name, b.path) not in have]
+    say(0.5 * (1 - len(left) / len(boards)), f"{count_text(len(done), 'board')} known already")
     futures = [client.submit(hashed, left[at : at + BATCH], chip, pure=False) for at in range(0, len(left), BATCH)]
-    for i, future in enumerate(as_completed(futures)):
+    for future in as_completed(futures):
         part = future.result()
         done += part
         _write_part(folder, "sectors", part)
-        say(0.5 * (i + 1) / len(futures), f"{count_text(len(done), 'board')} of {len(boards)} hashed")
+        say(0.5 * len(done) / len(boards), f"{count_text(len(done), 'board')} of {len(boards)} hashed")
     order = {(b.name, b.path): i for i, b in enumerate(boards)}
     return sorted(done, key=lambda r: order[r["board"], r["path"]])
 

@@ -87,6 +87,8 @@ def run_capture(
     if any(into.glob(f"{name}-*")):
         raise InputError(f"there are files of {name!r} already", source=str(into), advice="name a new folder")
     steps = capture_steps(chip, layout)
+    whole, done = sum(s.size for s in steps), 0
+    progress(0.0)
     for number, step in enumerate(steps):
         said = _called(program, chip, step, into, name)
         with (into / f"{name}-{step.to}").open("a", encoding="utf-8") as stream:
@@ -102,7 +104,8 @@ def run_capture(
                     cause=_last_line(said.stdout),
                     advice=f"{into / f'{name}-{step.to}'} holds what it says; check cable and supply",
                 )
-        progress((number + 1) / len(steps))
+        done += step.size
+        progress(done / whole)
     return tuple(sorted(p for p in into.glob(f"{name}-*") if p.is_file()))
 
 

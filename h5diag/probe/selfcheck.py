@@ -74,6 +74,7 @@ def selfcheck(
         When the link fails for good.
     """
     look, rows = _Look(board), list[Row]()
+    progress(0.0)
     for i, (name, source, check) in enumerate(_CHECKS):
         try:
             for number, (expected, seen, agrees) in enumerate(check(look), 1):

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import StringIO
 from typing import TYPE_CHECKING, TextIO
@@ -22,6 +22,8 @@ _BAR_AFTER_S = 1.0
 """Work that is done sooner shows no bar."""
 
 _quiet = False
+_bar_open = False
+"""Whether the cursor stands behind a bar: what is said next begins a line of its own."""
 
 
 def be_quiet(quiet: bool) -> None:
@@ -61,13 +63,22 @@ def remark(text: str) -> None:
 
 
 def error(text: str) -> None:
-    """Write a line to standard error."""
+    """Write a line to standard error, below a bar that is being drawn."""
+    _leave_bar()
     sys.stderr.write(clean(text) + "\n")
     sys.stderr.flush()
 
 
+def _leave_bar() -> None:
+    global _bar_open
+    if _bar_open:
+        _bar_open = False
+        sys.stderr.write("\n")
+
+
 def ask(question: str) -> str:
     """Return the line that a person types after a question on standard error; empty at the end of the input."""
+    _leave_bar()
     sys.stderr.write(clean(question))
     sys.stderr.flush()
     return sys.stdin.readline().strip()
@@ -111,36 +122,64 @@ def keep_line_ends() -> None:
 
 
 @contextmanager
-def progress_bar(label: str, total: int = 0) -> Iterator[Progress]:
+def progress_bar(label: str, amount: Amount = 0) -> Iterator[Progress]:
     """Give a `Progress` that draws a bar on standard error after a second, on a terminal only.
 
-    The bar tells how long it still takes, and, where `total` bytes are named, how many a second.
+    The bar tells how long it still takes, and, where an amount of bytes is named, how many a second.
     """
-    begun, drawn = time.monotonic(), False
+    begun, drawn, pace = time.monotonic(), False, Pace(amount)
 
     def show(fraction: float) -> None:
+        global _bar_open
         nonlocal drawn
+        pace.begin(fraction)
         if not _quiet and sys.stderr.isatty() and (drawn or time.monotonic() - begun > _BAR_AFTER_S):
-            drawn = True
+            drawn = _bar_open = True
             done = round(30 * min(max(fraction, 0.0), 1.0))
-            spent = time.monotonic() - begun
-            sys.stderr.write(
-                f"\r{label} [{'#' * done}{'.' * (30 - done)}] {fraction:4.0%}  {pace_text(fraction, spent, total):22}"
-            )
+            sys.stderr.write(f"\r{label} [{'#' * done}{'.' * (30 - done)}] {fraction:4.0%}  {pace.text(fraction):24}")
             sys.stderr.flush()
 
     try:
         yield show
     finally:
-        if drawn:
-            sys.stderr.write("\n")
+        _leave_bar()
 
 
-def pace_text(fraction: float, spent_s: float, total: int = 0) -> str:
-    """Return how long the rest takes, and how fast it goes where `total` bytes are named; empty before anything is done."""
-    if fraction <= 0 or spent_s <= 0:
-        return ""
-    left = round(spent_s * (1 - min(fraction, 1.0)) / fraction)
-    rest = f"{left // 60}:{left % 60:02} left"
-    speed = f", {fraction * total / spent_s / 1024:.0f} KiB/s" if total else ""
-    return rest + speed
+Amount = int | Callable[[], int]
+"""Bytes of the whole work, or what counts the bytes done so far."""
+
+
+class Pace:
+    """How long the rest of a piece of work takes, and how fast it goes.
+
+    Both are measured from the first fraction told on: what an earlier run left done was not done now.
+
+    Parameters
+    ----------
+    amount
+        Bytes; 0 tells no speed.
+    clock
+        Seconds.
+    """
+
+    def __init__(self, amount: Amount = 0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._amount, self._clock = amount, clock
+        self._begun: tuple[float, float, float] | None = None
+
+    def _bytes(self, fraction: float) -> float:
+        return self._amount() if callable(self._amount) else fraction * self._amount
+
+    def begin(self, fraction: float) -> None:
+        """Note where the work begins; only the first call counts."""
+        if self._begun is None:
+            self._begun = (self._clock(), fraction, self._bytes(fraction))
+
+    def text(self, fraction: float) -> str:
+        """Return it in words; empty before anything is done."""
+        if self._begun is None or fraction <= self._begun[1] or self._clock() <= self._begun[0]:
+            return ""
+        spent, done = self._clock() - self._begun[0], fraction - self._begun[1]
+        left = round(spent * (1 - min(fraction, 1.0)) / done)
+        speed = (self._bytes(fraction) - self._begun[2]) / spent / 1024
+        told = f"{speed:.0f}" if speed >= 10 else f"{speed:.1f}"
+        return f"{left // 60}:{left % 60:02} left" + (f", {told} KiB/s" if speed else "")

@@ -206,7 +206,7 @@ def _plans(options: Namespace) -> list[tuple[DumpPlan, str]]:
 def _dump(options: Namespace) -> Result:
     from dataclasses import replace
 
-    from h5diag.probe.acquire import dump, sweep, swept_bytes
+    from h5diag.probe.acquire import dump, sweep
     from h5diag.show.answers import view_of
     from h5diag.show.sheet import joined
 
@@ -218,10 +218,10 @@ def _dump(options: Namespace) -> Result:
     documents, texts = [], []
     with _connect(options) as board:
         for plan, path in plans:
-            with progress_bar("dump", plan.range.size * plan.passes) as progress:
+            with progress_bar("dump", lambda: board.moved) as progress:
                 done = dump(board, plan, path=path, force=options.force, progress=progress)
             if options.sweep:
-                with progress_bar("sweep", swept_bytes(plan.range.size)) as progress:
+                with progress_bar("sweep", lambda: board.moved) as progress:
                     done = replace(done, sweep=sweep(board, done, progress=progress))
             documents.append(done.to_dict() | {"range": [plan.range.start, plan.range.stop], "map": f"{path}.map.json"})
             texts.append(view_of(done).sheet(done))
@@ -318,7 +318,7 @@ def _selfcheck(options: Namespace) -> Result:
 
     private: frozenset[int] | None = None
     try:
-        with _connect(options) as board, progress_bar("selfcheck") as progress:
+        with _connect(options) as board, progress_bar("selfcheck", lambda: board.moved) as progress:
             rows, private = selfcheck(board, progress=progress)
     finally:
         if options.record and private is None:

@@ -12,6 +12,7 @@ from h5diag.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from h5diag.case import Case
     from h5diag.judge import Diagnosis
 
 
@@ -39,7 +40,7 @@ def _demo_arguments(parser: ArgumentParser) -> None:
 def _run(options: Namespace) -> Result:
     from pathlib import Path
 
-    from h5diag.app.front import diagnose, load_case
+    from h5diag.app.front import load_case
     from h5diag.evidence.door import is_folder, write_whole
 
     report = Path(options.report) if options.report else None
@@ -48,8 +49,7 @@ def _run(options: Namespace) -> Result:
     if report and not is_folder(report.parent):
         raise InputError("there is no such folder", source=str(report.parent))
     case = load_case(options.case)
-    with progress_bar("diagnosing") as progress:
-        diagnosis = diagnose(case, progress=progress)
+    diagnosis = _diagnosed(case)
     if options.csv:
         from h5diag.judge.across import boards_csv
         from h5diag.show.report import redactor_of
@@ -59,6 +59,14 @@ def _run(options: Namespace) -> Result:
     return _result(
         diagnosis, report, redact=options.redact, typed="" if options.case.startswith("sample:") else options.case
     )
+
+
+def _diagnosed(case: Case) -> Diagnosis:
+    from h5diag.app.front import diagnose
+
+    with progress_bar("diagnosing", sum(f.size for f in case.files)) as progress:
+        progress(0.0)
+        return diagnose(case, progress=progress)
 
 
 def _demo(options: Namespace) -> Result:
@@ -80,12 +88,11 @@ def _reply_arguments(parser: ArgumentParser) -> None:
 
 
 def _reply(options: Namespace) -> Result:
-    from h5diag.app.front import diagnose
+    from h5diag.app.front import load_case
     from h5diag.show.reply import reply
     from h5diag.show.report import redactor_of
 
-    with progress_bar("diagnosing") as progress:
-        diagnosis = diagnose(options.case, progress=progress)
+    diagnosis = _diagnosed(load_case(options.case))
     folder = "" if options.redact or options.case.startswith("sample:") else options.case
     redactor = redactor_of(diagnosis) if options.redact else None
     text = reply(diagnosis, folder, clean=redactor.plain if redactor else str)

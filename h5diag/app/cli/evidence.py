@@ -156,10 +156,11 @@ def _capture(options: Namespace) -> Result:
 def _capture_run(options: Namespace, chip: Chip, layout: Layout | None) -> Result:
     from pathlib import Path
 
+    from h5diag.case.capture import capture_steps
     from h5diag.case.intake import sort_evidence, write_case
     from h5diag.probe.capture_run import run_capture
 
-    with progress_bar("capture") as progress:
+    with progress_bar("capture", sum(s.size for s in capture_steps(chip, layout))) as progress:
         files = run_capture(chip, options.out, options.name, layout=layout, tell=printing.remark, progress=progress)
     names, folder = [str(p) for p in files if not p.name.endswith(".map.json")], Path(options.out, "case")
     good = options.name.startswith("good")

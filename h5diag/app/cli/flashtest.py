@@ -153,7 +153,7 @@ def _run(options: Namespace) -> Result:
 
     with (
         _connected(options, plan.range, plan.speeds_hz[0], chip) as board,
-        progress_bar("flash test", plan.bytes_tested) as progress,
+        progress_bar("flash test", lambda: board.moved) as progress,
     ):
         result = flash_test(
             board,
@@ -246,7 +246,7 @@ def _restore(options: Namespace, chip: Chip) -> Result:
         where = folder.manifest().range
         with (
             _connected(options, where, (options.speeds or SPEEDS_HZ)[0], chip) as board,
-            progress_bar("restore", where.size) as progress,
+            progress_bar("restore", lambda: board.moved) as progress,
         ):
             done = restore(board, options.restore, force=options.force, progress=progress)
     document = {

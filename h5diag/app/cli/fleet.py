@@ -25,9 +25,9 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> Result:
-    from h5diag.judge.fleet import run_fleet
+    from h5diag.judge.fleet import run_fleet, size_of
 
-    with progress_bar("fleet") as show:
+    with progress_bar("fleet", size_of(options.boards)) as show:
         fleet = run_fleet(
             options.boards,
             options.out,
@@ -36,7 +36,7 @@ def _run(options: Namespace) -> Result:
             chip=options.chip,
             layout=options.layout,
             workers=options.workers,
-            progress=lambda fraction, text: show(fraction) if show is not None else None,
+            progress=lambda fraction, text: show(fraction),
         )
     return Result(_document(fleet), _sheet(fleet))
 

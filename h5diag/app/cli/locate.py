@@ -33,7 +33,8 @@ def _run(options: Namespace) -> Result:
     dump = read_memory(options.dump, base=options.base)
     for text in filter(None, (*reference.origin.remarks, *dump.origin.remarks, kernel_remark())):
         remark(f"h5diag locate: {text}")
-    with progress_bar("locate") as show:
+    with progress_bar("locate", dump.size) as show:
+        show(0.0)
         found = locate(
             reference,
             dump,

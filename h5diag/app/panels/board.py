@@ -163,7 +163,7 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
             )
 
         self.dumping.start(
-            work, lambda done: self.set_trait("result", (done,)), doing="reading", total=plan.range.size * plan.passes
+            work, lambda done: self.set_trait("result", (done,)), doing="reading", amount=lambda: board.moved
         )
 
     def _take_news(self) -> None:

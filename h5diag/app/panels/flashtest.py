@@ -12,7 +12,7 @@ from h5diag.app.panels.work import Job
 from h5diag.chip import load_chip
 from h5diag.errors import InputError
 from h5diag.memory import Cancel, Progress
-from h5diag.probe.board import Mode, Permissions, connect
+from h5diag.probe.board import Board, Mode, Permissions, connect
 from h5diag.probe.flashtest import (
     CANNOT,
     LOST,
@@ -67,20 +67,24 @@ class FlashTestModel(traitlets.HasTraits):  # type: ignore[misc]
             raise InputError("the flash test is not armed", advice=f"tick the box and type {self.phrase}")
         self.understood, self.typed, self.result = False, "", ()
 
+        boards = list[Board]()
+
         def work(progress: Progress, cancel: Cancel) -> FlashTest:
             allowed = Permissions(erase=(self.plan.range,), halt=True, ram=True)
             with connect(self.probe, mode=Mode.HALT, frequency_hz=self.plan.speeds_hz[0], permissions=allowed) as board:
+                boards.append(board)
                 return flash_test(board, self.plan, self.folder, tell=self.job.say, progress=progress, cancel=cancel)
 
         self.job.start(
             work,
             lambda done: self.set_trait("result", (done,)),
             doing="testing the flash",
-            total=self.plan.bytes_tested,
+            amount=lambda: sum(b.moved for b in boards),
         )
 
     def put_back(self) -> None:
         """Put back what an interrupted test left in the folder; its journal is the permission for its own range."""
+        boards = list[Board]()
 
         def work(progress: Progress, cancel: Cancel) -> Restored:
             folder = Folder(self.folder)
@@ -88,13 +92,14 @@ class FlashTestModel(traitlets.HasTraits):  # type: ignore[misc]
                 return Restored()
             allowed = Permissions(erase=(folder.manifest().range,), halt=True, ram=True)
             with connect(self.probe, mode=Mode.HALT, permissions=allowed) as board:
+                boards.append(board)
                 return restore(board, self.folder, progress=progress)
 
         self.job.start(
             work,
             lambda done: self.set_trait("restored", (done,)),
             doing="putting the contents back",
-            total=self.plan.range.size,
+            amount=lambda: sum(b.moved for b in boards),
         )
 
 

@@ -14,7 +14,6 @@ from h5diag.app.panels.evidence import (
     EvidenceModel,
     EvidencePanel,
     Loaded,
-    Source,
     bundled_cases,
     hints_html,
     remarks_html,
@@ -75,12 +74,17 @@ class InvestigationModel(traitlets.HasTraits):  # type: ignore[misc]
 
     def run(self) -> None:
         """Load the evidence and diagnose it, off the event loop."""
-        source = self.evidence.source
+        source, sizes = self.evidence.source, list[int]()
 
         def work(progress: Progress, cancel: Cancel) -> tuple[Loaded, Diagnosis]:
-            return _diagnosed(source, progress, cancel)
+            loaded = source.load()
+            sizes.append(sum(f.size for f in loaded.case.files))
+            progress(0.0)
+            return loaded, diagnose(loaded.case, progress=progress, cancel=cancel)
 
-        self.job.start(work, self._came, doing="reading and comparing")
+        self.job.start(
+            work, self._came, doing="reading and comparing", amount=lambda: round(self.job.fraction * sum(sizes))
+        )
 
     def _came(self, result: tuple[Loaded, Diagnosis]) -> None:
         self.board = 0
@@ -89,11 +93,6 @@ class InvestigationModel(traitlets.HasTraits):  # type: ignore[misc]
     def _changed(self) -> None:
         self.job.forget()
         self.result = ()
-
-
-def _diagnosed(source: Source, progress: Progress, cancel: Cancel) -> tuple[Loaded, Diagnosis]:
-    loaded = source.load()
-    return loaded, diagnose(loaded.case, progress=progress, cancel=cancel)
 
 
 class Investigation(widgets.VBox):  # type: ignore[misc]

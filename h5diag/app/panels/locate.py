@@ -43,6 +43,7 @@ class LocateModel(traitlets.HasTraits):  # type: ignore[misc]
         transforms, deep = self.transforms, self.deep
 
         def work(progress: Progress, cancel: Cancel) -> tuple[Placement, Correlation]:
+            progress(0.0)
             found = locate(
                 reference,
                 dump,
@@ -55,7 +56,7 @@ class LocateModel(traitlets.HasTraits):  # type: ignore[misc]
             )
             return found, correlate(reference, dump, found, layout=layout, chip=chip, cancel=cancel)
 
-        self.job.start(work, lambda found: self.set_trait("result", found), doing="searching")
+        self.job.start(work, lambda found: self.set_trait("result", found), doing="searching", amount=dump.size)
 
     def _changed(self) -> None:
         self.job.forget()

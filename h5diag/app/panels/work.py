@@ -13,7 +13,7 @@ import traitlets
 
 from h5diag.errors import Cancelled, H5DiagError
 from h5diag.memory import Cancel, Progress
-from h5diag.show.printing import pace_text
+from h5diag.show.printing import Amount, Pace
 
 Work = Callable[[Progress, Cancel], Any]
 """Runs in a thread; it touches no widget and no trait."""
@@ -41,7 +41,7 @@ class Job(traitlets.HasTraits):  # type: ignore[misc]
         super().__init__(**traits)
         self._stop = threading.Event()
         self._turn = 0
-        self._begun_s, self._total = 0.0, 0
+        self._pace = Pace()
         self._loop: asyncio.AbstractEventLoop | None = None
         self.error: BaseException | None = None
         self.task: asyncio.Task[None] | None = None
@@ -49,10 +49,10 @@ class Job(traitlets.HasTraits):  # type: ignore[misc]
     @property
     def pace(self) -> str:
         """How long the rest takes, and how fast it goes; empty when nothing runs."""
-        return pace_text(self.fraction, time.monotonic() - self._begun_s, self._total) if self.running else ""
+        return self._pace.text(self.fraction) if self.running else ""
 
-    def start(self, work: Work, then: Callable[[Any], None], *, doing: str = "working", total: int = 0) -> None:
-        """Run `work`, of `total` bytes where these are known, in a thread; give its result to `then` on the event loop.
+    def start(self, work: Work, then: Callable[[Any], None], *, doing: str = "working", amount: Amount = 0) -> None:
+        """Run `work`, of an amount of bytes where it is known, in a thread; give its result to `then` on the event loop.
 
         Nothing happens while a job runs. Without an event loop (a plain script) the work is done at once.
         """
@@ -60,7 +60,7 @@ class Job(traitlets.HasTraits):  # type: ignore[misc]
             return
         self._stop = threading.Event()
         self._turn += 1
-        self._begun_s, self._total = time.monotonic(), total
+        self._pace = Pace(amount)
         self.problem = self.detail = ""
         self.messages, self.error, self._loop = (), None, None
         self.fraction, self.status, self.running = 0.0, f"{doing} …", True
@@ -109,6 +109,7 @@ class Job(traitlets.HasTraits):  # type: ignore[misc]
 
     def _show(self, fraction: float, turn: int = -1) -> None:
         if turn in (-1, self._turn):
+            self._pace.begin(fraction)
             self.fraction = min(max(float(fraction), 0.0), 1.0)
 
     def _finish(self, result: Any, error: BaseException | None, then: Callable[[Any], None], turn: int) -> None:

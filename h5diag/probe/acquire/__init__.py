@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from h5diag.case.records import SpeedPoint
 from h5diag.probe.acquire.dump import choose_access, dump
-from h5diag.probe.acquire.passes import SPEEDS_HZ, PatientReader, Watch, sweep, swept_bytes
+from h5diag.probe.acquire.passes import SPEEDS_HZ, PatientReader, Watch, sweep
 from h5diag.probe.acquire.plan import CHUNK, Dump, DumpPlan
 from h5diag.probe.acquire.votes import Votes
 
@@ -20,5 +20,4 @@ __all__ = [
     "choose_access",
     "dump",
     "sweep",
-    "swept_bytes",
 ]

@@ -286,12 +286,13 @@ class Run:
             random.Random(number).shuffle(chunks)
         finished = self.done.setdefault(number, set())
         later: list[AddressRange] = []
-        fresh, read = 0, 0
+        fresh, read = 0, sum(c.size for c in chunks if c.start in finished)
         known = self.holes
+        self._tell(number, read)
         for chunk in chunks:
-            read += chunk.size
             if chunk.start in finished:
                 continue
+            read += chunk.size
             bad, news = False, 0
             for part in subtracted((chunk,), known):
                 for burst in _cut(part, BURSTS[number % len(BURSTS)]):
@@ -398,11 +399,6 @@ def _cut(where: AddressRange, most: int) -> Iterator[AddressRange]:
 _MOST_BYTES = 0x40000
 
 
-def swept_bytes(size: int) -> int:
-    """Return about how many bytes a sweep of a dump of `size` bytes reads, over all speeds."""
-    return min(size, _MOST_BYTES) * len(SPEEDS_HZ)
-
-
 def sweep(
     board: Board,
     dumped: Dump,
@@ -430,13 +426,14 @@ def sweep(
             if true in out:
                 continue
             read, bad = 0, 0
-            for area in areas:
+            for j, area in enumerate(areas):
                 if cancel():
                     return tuple(out.values())
+                progress((i + j / len(areas)) / len(speeds_hz))
                 read += area.size
                 bad += _disagreeing(board, dumped, area)
             out[true] = SpeedPoint(true, read, bad)
-            progress((i + 1) / len(speeds_hz))
+        progress(1.0)
     finally:
         board.set_frequency(before)
     return tuple(out[hz] for hz in sorted(out))

@@ -80,6 +80,8 @@ class Board:
         self._depth = 0
         self.name, self.mode, self.permissions, self.chip = name, mode, permissions, chip
         self.frequency_hz = frequency_hz
+        self.moved = 0
+        """Bytes of memory that passed the link so far, in either direction."""
         self.swd_hz: int | None = None
         self.remarks: tuple[str, ...] = ()
         self._ap = session.target.cores[0].ap
@@ -342,12 +344,16 @@ class Board:
             When the link fails.
         """
         with self._attribute(access), translated(address, 4 * count):
-            return np.frombuffer(array("I", self._ap.read_memory_block32(address, count)), "<u4")
+            words = np.frombuffer(array("I", self._ap.read_memory_block32(address, count)), "<u4")
+        self.moved += 4 * count
+        return words
 
     def read_word(self, address: int, *, access: Access | None = None) -> int:
         """Return one word; raises as `read_words`."""
         with self._attribute(access), translated(address, 4):
-            return int(self._ap.read_memory(address, 32))
+            value = int(self._ap.read_memory(address, 32))
+        self.moved += 4
+        return value
 
     def read(self, start: int, stop: int, *, access: Access | None = None) -> Bytes:
         """Return the bytes ``[start, stop)``, any alignment; raises as `read_words`."""
@@ -382,6 +388,7 @@ class Board:
         self._permit(AddressRange(address, address + 4 * len(values)), values)
         with self._attribute(access), translated(address, 4 * len(values)):
             self._ap.write_memory_block32(address, values)
+        self.moved += 4 * len(values)
 
     def write_word(self, address: int, value: int, *, access: Access | None = None) -> None:
         """Write one word; raises as `write_words`."""

@@ -173,11 +173,6 @@ class TestPlan:
         ) / 60
 
     @property
-    def bytes_tested(self) -> int:
-        """Bytes that are programmed over all steps, for a speed that means something to a person."""
-        return self.range.size * len(self.steps)
-
-    @property
     def key(self) -> str:
         """Words by which a journal tells whether it is of the same plan."""
         fields = asdict(self) | {"level": self.level.value, "way": "", "burst": 0}

@@ -442,6 +442,7 @@ class ByAlgorithm:
                 address = bus_address(self._board, self._access, at)
                 with self._decoded(address, data.size):
                     self._flash.program_page(address, data.tolist())
+                self._board.moved += data.size
         return self._board.clock_s() - begun
 
     @contextmanager

@@ -187,6 +187,7 @@ def put_back(
     written, failed = list[int](), list[int]()
     sectors = _sectors(board.chip, manifest)
     for i, s in enumerate(sectors):
+        progress(i / len(sectors))
         at = s.range.start - manifest.start
         meant = data[at : at + s.range.size]
         for attempt in range(_TRIES):
@@ -209,7 +210,7 @@ def put_back(
             if not _equal(reader, s.range, meant):
                 failed.append(s.range.start)
         board.set_frequency(speed)
-        progress((i + 1) / len(sectors))
+    progress(1.0)
     return Restored(len(sectors), tuple(written), tuple(failed))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NoReturn
 
 import msgspec
@@ -133,6 +134,7 @@ class _Run:
         return self.steps.survey
 
     def go(self) -> FlashTest:
+        self.progress(0.0)
         self._earlier()
         try:
             backup = read_backup(
@@ -234,7 +236,7 @@ class _Run:
         steps = [s for s in self.plan.steps if s.number not in finished]
         try:
             for i, step in enumerate(steps):
-                self.progress(0.1 + 0.8 * i / len(steps))
+                self.steps.progress = partial(self._in_step, i, len(steps))
                 made = self.steps.make(step, sectors)
                 self.visits += made.visits
                 self.power_cycles += made.power_cycled
@@ -248,6 +250,9 @@ class _Run:
             return self._put_back(manifest, data, speed)
         except BaseException as stopped:
             self._stopped(stopped, manifest, data, speed)
+
+    def _in_step(self, number: int, of: int, fraction: float) -> None:
+        self.progress(0.1 + 0.8 * (number + fraction) / of)
 
     def _stopped(self, stopped: BaseException, manifest: Manifest, data: Bytes, speed: int) -> NoReturn:
         """Put the contents back whatever came, and say how it ended."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from h5diag.chip import Sector
 from h5diag.errors import Cancelled, PermissionRefused, ProbeError, TargetError
-from h5diag.memory import Access, AddressRange, Bytes, Cancel
+from h5diag.memory import Access, AddressRange, Bytes, Cancel, Progress
 from h5diag.probe.board import Board, own_power_switch, reconnect
 from h5diag.probe.flashtest.patterns import ROW, ordered, pattern
 from h5diag.probe.flashtest.plan import DISTURB_READS, DISTURB_SECTORS, MARCH, Step, TestPlan, Way
@@ -127,6 +127,8 @@ class Stepper:
         How often the chip was reset meanwhile.
     true_hz
         True link speed by the one asked for.
+    progress
+        Told how much of a step is done.
     """
 
     board: Board
@@ -143,6 +145,13 @@ class Stepper:
     lost: dict[int, str] = field(default_factory=dict)
     resets: int = 0
     true_hz: dict[int, int] = field(default_factory=dict)
+    progress: Progress = lambda fraction: None
+    _done: int = 0
+    _whole: int = 1
+
+    def _worked(self) -> None:
+        self._done += 1
+        self.progress(min(1.0, self._done / self._whole))
 
     def make(self, step: Step, sectors: list[Sector]) -> Made:
         """Make one step over all sectors that are not lost yet.
@@ -156,6 +165,8 @@ class Stepper:
         """
         self.true_hz[step.speed_hz] = self.board.set_frequency(step.speed_hz)
         self.same_chip()
+        often = DISTURB_READS * 2 * min(len(sectors), DISTURB_SECTORS)
+        self._done, self._whole = 0, 4 * len(sectors) + (4 * len(sectors) + often if step.pattern == MARCH else 0)
         chosen = [
             sectors[i]
             for i in ordered(len(sectors), step.order, step.number)
@@ -214,6 +225,7 @@ class Stepper:
                 visits[start] = replace(visits[start], lost=f"the bus refused ({error.problem})")
                 if self.programmer.way is Way.ALGORITHM:
                     raise
+            self._worked()
             if self.held.was_reset():
                 visits[start] = replace(visits[start], lost="the chip was reset while it was being tested")
                 return True
@@ -248,6 +260,7 @@ class Stepper:
                 continue
             if self.cancel():
                 raise Cancelled("the flash test was stopped")
+            self._worked()
             meant = blank if phase == "erased" else self._meant(s.range, step)
             reads = 1 if phase == "erased" else self.plan.reads
             judged = self.reader.compare(s.range, meant, reads, min(self.plan.speeds_hz), step.round)
@@ -276,6 +289,7 @@ class Stepper:
             if not visits[s.range.start].lost:
                 for _ in range(DISTURB_READS):
                     self.reader.look_once(s.range)
+                    self._worked()
         self._look(sectors, visits, step, phase)
 
     def _outside(self, sectors: list[Sector], visits: dict[int, Visit]) -> None:
