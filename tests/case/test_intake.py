@@ -17,7 +17,7 @@ from h5diag.app.cli import main
 from h5diag.case.folder import load_case
 from h5diag.case.intake import Details, Role, Side, parse_name, sort_evidence, tell, write_case
 from h5diag.errors import InputError
-from h5diag.evidence.door import read_evidence
+from h5diag.evidence.door import read_evidence, write_whole
 from h5diag.evidence.files import Sidecar, read_image, write_image, write_sidecar
 from h5diag.limits import MEMORY
 from h5diag.memory import MemoryImage
@@ -447,8 +447,15 @@ def test_a_copy_that_fails_leaves_the_case_as_it_was(begun, tmp_path, monkeypatc
     folder = drop(tmp_path / "2", "suspect-2.hex", "suspect-3.hex")
     found = sort_evidence([folder / "suspect-2.hex", folder / "suspect-3.hex"], into=begun)
     before = {p.name: p.read_bytes() for p in begun.iterdir()}
-    (folder / "suspect-3.hex").unlink()
-    with pytest.raises(InputError, match="no such file"):
+    (folder / "suspect-2.hex").unlink()  # what was dropped was read then, and is not read again
+
+    def full(path, data, **words):
+        if path.name == "suspect-3.hex":
+            raise InputError("cannot be written (No space left on device)", source=str(path))
+        return write_whole(path, data, **words)
+
+    monkeypatch.setattr("h5diag.case.intake.writing.write_whole", full)
+    with pytest.raises(InputError, match="No space left"):
         write_case(found, begun)
     assert {p.name: p.read_bytes() for p in begun.iterdir()} == before
 

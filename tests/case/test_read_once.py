@@ -98,3 +98,16 @@ def test_every_file_of_a_case_is_opened_once(folder: Path, tmp_path: Path, words
     status, opened = json.loads(done.stderr.splitlines()[-1])
     assert status in (0, 1), done.stderr
     assert opened == {p.name: 1 for p in folder.iterdir()}
+
+
+def test_every_dropped_file_is_opened_once(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "sorted"
+    program = [sys.executable, "-c", COUNTING, str(folder), "case", str(folder), "--out", str(out), "--json"]
+    done = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, check=False)
+    status, opened = json.loads(done.stderr.splitlines()[-1])
+    assert status == 0, done.stderr
+    assert opened == {p.name: 1 for p in folder.iterdir() if p.name != "case.toml"}
+    sources = {p.read_bytes() for p in folder.iterdir()}
+    copies = {p.name: p.read_bytes() for p in out.iterdir() if p.name != "case.toml"}
+    assert len(copies) >= 15
+    assert set(copies.values()) <= sources

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import Any
 
 from h5diag.errors import InputError
-from h5diag.evidence.door import EvidenceFile, is_evidence, read_evidence
-from h5diag.evidence.files import Kind, decode_text, is_text, parse_memory_text, read_image, sidecar_path, tell_kind
+from h5diag.evidence.door import EvidenceFile, read_evidence
+from h5diag.evidence.files import Kind, decode_text, is_text, parse_memory_text, read_image, tell_kind
 from h5diag.evidence.files.kind import ADDRESS_IN_NAME, SUFFIXES, address_in_name
+from h5diag.evidence.files.sidecar import open_sidecar
 from h5diag.evidence.texts import LogKind, parse_log, parse_registers
 from h5diag.limits import TEXT, VIEW
 from h5diag.measure.firmware.image import parse_header
@@ -170,8 +171,10 @@ class Evidence:
         What it was recognised as, for a person.
     name
         Its name's parts.
-    inside
-        The folder that was dropped with it, which it may not leave by a link; None where the file was named.
+    file, beside
+        The file and its sidecar as they were read, once; None where it is no evidence, or is in the case already.
+    image
+        The memory that a dump or an image holds.
     also_log
         Whether a listing also holds the connection banner, so that it can stand for a missing log.
     needs_base
@@ -189,7 +192,9 @@ class Evidence:
     role: Role
     what: str
     name: Name
-    inside: Path | None = None
+    file: EvidenceFile | None = field(default=None, repr=False, compare=False)
+    beside: EvidenceFile | None = field(default=None, repr=False, compare=False)
+    image: MemoryImage | None = field(default=None, repr=False, compare=False)
     also_log: bool = False
     needs_base: bool = False
     chip: str | None = None
@@ -236,10 +241,11 @@ def tell(file: EvidenceFile, name: Name) -> Evidence:
         When it is a memory file that is damaged, or too large for what it is.
     """
     suffix, head = file.path.suffix.lower(), file.data[: 64 << 10]
-    found = Evidence(file.path, Role.NONE, "", name, file.inside)
+    beside = None if file.name.endswith(".map.json") else open_sidecar(file)
+    found = Evidence(file.path, Role.NONE, "", name, file, beside)
 
     def nothing(what: str) -> Evidence:
-        return replace(found, what=what)
+        return replace(found, what=what, file=None, beside=None)
 
     if file.name.endswith(".map.json"):
         return nothing("a sidecar without its dump")
@@ -261,7 +267,7 @@ def tell(file: EvidenceFile, name: Name) -> Evidence:
 
 def _text(file: EvidenceFile, found: Evidence) -> Evidence:
     def role(role: Role, what: str, *, also_log: bool = False) -> Evidence:
-        return replace(found, role=role, what=what, also_log=also_log)
+        return replace(found, role=role, what=what, also_log=also_log, file=file if role is not Role.NONE else None)
 
     text, name, suffix = decode_text(read_evidence(file, limit=VIEW).data), found.name, file.path.suffix.lower()
     if file.size > TEXT.size:
@@ -383,18 +389,19 @@ def _elf(file: EvidenceFile, found: Evidence) -> Evidence:
         loader = False
     if loader:
         return replace(found, role=Role.LOADER, what="an external loader")
-    read_image(file)
-    return replace(found, role=Role.IMAGE, what="a linked program")
+    image = read_image(file, beside=found.beside)
+    return replace(found, role=Role.IMAGE, what="a linked program", image=image)
 
 
 def _memory(file: EvidenceFile, found: Evidence, kind: Kind) -> Evidence:
-    image = read_image(file)
+    image = read_image(file, beside=found.beside)
     if not image.segments:
-        return replace(found, what="a memory file without a byte")
-    name, beside = found.name, is_evidence(sidecar_path(file.path))
+        return replace(found, what="a memory file without a byte", file=None)
+    name, beside = found.name, found.beside is not None
     signed = _starts_signed(image)
     read_off = beside or bool(name.side) or name.says_dump or image.span.start >> 24 in (0x0C, 0x0D)
-    found = replace(found, needs_base=(kind is Kind.BIN or image.origin.base_assumed) and not beside)
+    needs_base = (kind is Kind.BIN or image.origin.base_assumed) and not beside
+    found = replace(found, image=image, needs_base=needs_base)
     if signed and not read_off:
         return replace(found, role=Role.IMAGE, what="a signed image")
     if kind is Kind.UF2 or (not read_off and image.size % 256 and len(image.segments) == 1):

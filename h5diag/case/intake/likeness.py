@@ -16,10 +16,6 @@ import numpy.typing as npt
 
 from h5diag.case.intake.kinds import Evidence, Name, Role
 from h5diag.chip import load_chip
-from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, read_evidence
-from h5diag.evidence.files import read_image, sidecar_path
-from h5diag.limits import MEMORY
 from h5diag.measure.programs import find_whole
 from h5diag.memory import Bytes, MemoryImage
 
@@ -36,7 +32,7 @@ MOST_LONE = 4096
 def by_content(files: Sequence[Evidence]) -> list[Evidence]:
     """Return the files with the roles and boards that their bytes tell, where names tell nothing."""
     memory = [e for e in files if e.role in (Role.DUMP, Role.LATER) and e.what != "a memory view"]
-    images = {e.path: image for e in memory if (image := _image(e)) is not None} if len(memory) > 1 else {}
+    images = {e.path: e.image for e in memory if e.image is not None}
     labels = {e.path: e.name for e in memory}
     out = [_program(e, images, labels) if e.path in images else e for e in files]
     reads = [e for e in out if e.path in images and e.role is Role.DUMP]
@@ -68,17 +64,10 @@ def _series(path: Path) -> str:
     return re.sub(r"[\d_\- ]+", "", path.stem.lower())
 
 
-def _image(e: Evidence) -> MemoryImage | None:
-    try:
-        return read_image(read_evidence(e.path, limit=MEMORY, inside=e.inside))
-    except InputError:
-        return None
-
-
 def _program(e: Evidence, images: dict[Path, MemoryImage], labels: dict[Path, Name]) -> Evidence:
     """A file that stands whole in a larger dump was made, not read, whatever its length."""
     own = images[e.path]
-    if e.name.says_dump or e.name.side or e.name.address is not None or is_evidence(sidecar_path(e.path)):
+    if e.name.says_dump or e.name.side or e.name.address is not None or e.beside:
         return e
     if any(p != e.path and e.name.counted and _series(p) == _series(e.path) for p in labels):
         return e  # my_board-2.hex beside my_board-1.bin is the next read, saved in another form

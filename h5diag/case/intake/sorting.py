@@ -235,7 +235,7 @@ def _told(paths: Sequence[str | os.PathLike[str]], known: Collection[Path]) -> t
             if error.problem == "there is no such file":
                 raise
             at = f"{error.place}: " if error.place else ""
-            out.append(Evidence(path, Role.NONE, f"cannot be used: {at}{error.problem}", name, inside))
+            out.append(Evidence(path, Role.NONE, f"cannot be used: {at}{error.problem}", name))
     return out, count
 
 
@@ -273,7 +273,7 @@ def _with_side(e: Evidence, good: Collection[Path], suspect: Collection[Path]) -
 def _image_after_all(e: Evidence, everything: Sequence[Evidence]) -> Evidence:
     """A memory file whose name says nothing was made, not read, where the others say that they were read."""
     dumps = [o for o in everything if o.role in (Role.DUMP, Role.LATER)]
-    says_nothing = not (e.name.side or e.name.says_dump or e.name.later or is_evidence(sidecar_path(e.path)))
+    says_nothing = not (e.name.side or e.name.says_dump or e.name.later or e.beside)
     if e.role is not Role.DUMP or e.what == "a memory view" or not says_nothing:
         return e
     if {o.name.side for o in dumps} >= {Side.GOOD, Side.SUSPECT}:
@@ -452,7 +452,7 @@ def _board_of(table: BoardTable, name: str, side: Side, folder: Path) -> BoardFi
         for file in [names] if isinstance(names, str) else names or ():
             mode = table.mode or ("known" if is_evidence(sidecar_path(folder / file)) else None)
             told = parse_name(Path(file))
-            files.append(Evidence(folder / file, role, "in the case already", told, folder, mode=mode))
+            files.append(Evidence(folder / file, role, "in the case already", told, mode=mode))
     return BoardFiles(name, side, tuple(files))
 
 

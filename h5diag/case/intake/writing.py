@@ -24,17 +24,14 @@ from h5diag.case.intake.kinds import Evidence, Role
 from h5diag.case.intake.sorting import BoardFiles, Sorted
 from h5diag.errors import InputError
 from h5diag.evidence.door import (
-    is_evidence,
     is_folder,
     is_there,
     make_folder,
     names_in,
-    read_evidence,
     real_path,
     write_whole,
 )
 from h5diag.evidence.files import Sidecar, sidecar_path, write_sidecar
-from h5diag.limits import MEMORY, SIDECAR
 
 _MANY = (Role.DUMP, Role.LATER)
 _JOINED = (Role.LOG, Role.UART, Role.REGISTERS)
@@ -233,13 +230,11 @@ class _Copies:
         path = real_path(e.path)
         if path.is_relative_to(real_path(self.folder)):
             self.names.setdefault(e.path, path.relative_to(real_path(self.folder)).as_posix())
-        if e.path not in self.names:
+        if e.path not in self.names and e.file is not None:
             self.names[e.path] = name = self._free(e.path)
-            beside, private = sidecar_path(e.path), e.role is Role.DECRYPT_KEY
-            self._write(name, read_evidence(e.path, limit=MEMORY, inside=e.inside).data, private=private)
-            if is_evidence(beside) and e.role in (Role.DUMP, Role.LATER, Role.IMAGE):
-                data = read_evidence(beside, limit=SIDECAR, inside=e.inside).data
-                self._write(sidecar_path(name).name, data)
+            self._write(name, e.file.data, private=e.role is Role.DECRYPT_KEY)
+            if e.beside is not None and e.role in (Role.DUMP, Role.LATER, Role.IMAGE):
+                self._write(sidecar_path(name).name, e.beside.data)
         name = self.names[e.path]
         copied = sidecar_path(self.folder / name)
         if e.needs_base and e.name.address is not None and not is_there(copied):
