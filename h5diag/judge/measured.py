@@ -37,7 +37,7 @@ from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
 from h5diag.measure.locate import Placement, locate
 from h5diag.measure.options import OptionBytes, decode_listing, decode_registers, hidden_ranges, masked_ranges
 from h5diag.measure.programs import Program, place_program
-from h5diag.measure.repeats import Agreement, compare_reads
+from h5diag.measure.repeats import Agreement, alike, compare_reads
 from h5diag.measure.shapes import Difference, Form, Known, difference
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress, Segment, merged, subtracted
 
@@ -320,22 +320,6 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
     return tuple(out)
 
 
-LEAST_ALIKE = 0.8
-"""Reads of one board agree in most of their content, however bad the link; other firmware does not."""
-
-
-def alike(one: MemoryImage, other: MemoryImage) -> bool:
-    """Tell whether two dumps may be reads of the same content: most of the content that both hold agrees."""
-    equal = content = 0
-    for s in one.segments:
-        for t in other.segments_in(s.start, s.stop):
-            part = s.data[t.start - s.start : t.stop - s.start]
-            telling = ((part != 0xFF) & (part != 0)) | ((t.data != 0xFF) & (t.data != 0))
-            content += int(np.count_nonzero(telling))
-            equal += int(np.count_nonzero(telling & (part == t.data)))
-    return equal >= LEAST_ALIKE * content
-
-
 def _layout(case: Case, chip: Chip | None) -> Layout:
     try:
         return load_layout(case.layout or "", chip)
@@ -399,6 +383,9 @@ def _against(
 
 def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log) -> BoardFacts:
     reads = whole_reads(board.dumps)
+    # A look at a few bytes is not what is judged where somebody read the flash as well.
+    most = max((r.size for r in reads), default=0)
+    reads = tuple(sorted(reads, key=lambda r: 2 * r.size <= most))
     dump = reads[0] if reads else MemoryImage()
     unlike = sum(not alike(dump, r) for r in reads[1:])
     reads = tuple(r for r in reads if r is dump or alike(dump, r))
@@ -560,8 +547,13 @@ def deviations(m: Measured) -> tuple[AddressRange, ...]:
     """
     ranges = list(m.difference.ranges)
     for k in m.expected:
-        ranges += k.difference.ranges if k.in_place else k.ranges if k.seen_bytes else ()
+        ranges += k.difference.ranges if k.in_place else _seen_part(k, m)
     return merged(m.canonical(ranges))
+
+
+def _seen_part(k: KnownFact, m: Measured) -> tuple[AddressRange, ...]:
+    seen = m.canonical(m.suspect.dump.ranges)
+    return tuple(x for r in m.canonical(k.ranges) for s in seen if (x := r.intersection(s)).size)
 
 
 def content_bytes(image: MemoryImage) -> int:

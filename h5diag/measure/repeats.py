@@ -105,6 +105,22 @@ def compare_reads(images: Sequence[MemoryImage]) -> Agreement:
     return Agreement(pattern, len(images), common, tuple(ranges), bad_bytes, bad_bits, chunks)
 
 
+LEAST_ALIKE = 0.8
+"""Reads of one board agree in most of their content, however bad the link; other firmware does not."""
+
+
+def alike(one: MemoryImage, other: MemoryImage) -> bool:
+    """Tell whether two dumps may be reads of the same content: most of the content that both hold agrees."""
+    equal = content = 0
+    for s in one.segments:
+        for t in other.segments_in(s.start, s.stop):
+            part = s.data[t.start - s.start : t.stop - s.start]
+            telling = ((part != 0xFF) & (part != 0)) | ((t.data != 0xFF) & (t.data != 0))
+            content += int(np.count_nonzero(telling))
+            equal += int(np.count_nonzero(telling & (part == t.data)))
+    return equal >= LEAST_ALIKE * content
+
+
 def _common(images: Sequence[MemoryImage]) -> list[AddressRange]:
     def both(a: list[AddressRange], b: Sequence[AddressRange]) -> list[AddressRange]:
         return [s for x in a for y in b if (s := x.intersection(y)).size]

@@ -802,3 +802,24 @@ def test_a_development_board_beside_a_board_of_ones_own_is_the_good_one(tmp_path
     alone.mkdir()
     (alone / "nucleo.bin").write_bytes(flash_read().tobytes())
     assert not sort_evidence([alone]).boards.good.files
+
+
+@pytest.mark.parametrize("kit", ["nucleo.bin", "nucleo_h563.bin", "discovery.bin", "evalboard.bin", "dump_evb.bin"])
+@pytest.mark.parametrize("other", ["dump.bin", "readback.bin", "custom.bin"])
+def test_the_vendors_board_beside_a_dump_without_a_board_is_the_good_one(tmp_path, kit, other):
+    (tmp_path / kit).write_bytes(flash_read(3).tobytes())
+    (tmp_path / other).write_bytes(flash_read(4).tobytes())
+    result = sort_evidence([tmp_path])
+    assert [e.path.name for e in result.boards.good.files] == [kit]
+    assert [[e.path.name for e in b.files] for b in result.suspects] == [[other]]
+
+
+@pytest.mark.parametrize("name", ["proto2.bin", "unit7.bin", "board3.bin"])
+def test_a_numbered_board_and_a_dump_without_one_are_two_boards_where_the_bytes_differ_much(tmp_path, name):
+    first = flash_read(3)
+    few, much = first.copy(), flash_read(4)
+    few[0x1000:0x1400] = first[0x1008:0x1408]  # a window that lost words is still a read of the same board
+    for other, boards in ((few, 1), (much, 2)):
+        (tmp_path / name).write_bytes(first.tobytes())
+        (tmp_path / "readout.bin").write_bytes(other.tobytes())
+        assert len(sort_evidence([tmp_path]).suspects) == boards

@@ -54,6 +54,10 @@ _KIND_WORDS = (
     )
 )
 _NUMBERED = _words("board pcb unit sample device proto prototype rev no nr nucleo")
+KIT_WORDS = _words(
+    "nucleo disco discovery eval evaluation evalboard evaluationboard evb evk devkit devboard dk iot starterkit"
+)
+"""Names of boards that the vendor sells: beside a board of one's own they are another board."""
 # With 0x in front any address counts. Bare, eight digits are as often a date or a serial number: then it is one of
 # the internal flash, or it ends on a border of 256 bytes, as no date does.
 _PARTS = re.compile(r"[a-z]+|\d+")
@@ -78,7 +82,7 @@ class Name:
     says_dump
         Whether it says that it was read from a chip.
     counted
-        Whether it names a board by a word for one.
+        Whether it names a board by a word for one, or by its kind alone.
     address
         The bus address that it holds, of any region.
     """
@@ -116,7 +120,7 @@ def parse_name(path: PurePath) -> Name:
         known,
         bool(known & LATER_WORDS),
         bool(known & _DUMP_WORDS),
-        bool(known & _NUMBERED),
+        bool(known & (_NUMBERED | KIT_WORDS)) or label == ["custom"],
         address_in_name(path),
     )
 

@@ -14,17 +14,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.case.intake.kinds import Evidence, Name, Role
+from h5diag.case.intake.kinds import KIT_WORDS, Evidence, Name, Role
 from h5diag.chip import load_chip
 from h5diag.measure.programs import find_whole
+from h5diag.measure.repeats import alike
 from h5diag.memory import Bytes, MemoryImage
 
 PART = 0.6
 """A file that is larger than this part of the other is no program in it, but a read of its own."""
 CHUNK = 32
 """Bytes: the smallest chunk of zeros that is taken for one which the reading path lost."""
-KIT_WORDS = frozenset(["nucleo", "disco", "discovery", "eval", "evaluation", "devkit", "dk", "iot"])
-"""Names of boards that the vendor sells: beside a board of one's own they are another board."""
 MOST_LONE = 4096
 """Bytes in which two reads of one board may differ, a lone bit each."""
 
@@ -42,7 +41,26 @@ def by_content(files: Sequence[Evidence]) -> list[Evidence]:
             if _may_be_one(one, other) and _alike(images[one.path], images[other.path]):
                 first = names[one.path]
                 names[other.path] = replace(names[other.path], board=first.board, number=first.number)
+    names |= _apart(reads, names, images)
     return [replace(e, name=names[e.path]) if e.path in names else e for e in out]
+
+
+def _apart(reads: Sequence[Evidence], names: dict[Path, Name], images: dict[Path, MemoryImage]) -> dict[Path, Name]:
+    """Give a dump whose name tells no board one of its own, beside a named board whose dumps hold other content.
+
+    ``unit7.bin`` and ``readout.bin`` may be two reads of one board: their bytes tell. A development board beside
+    another name is another board whatever they hold.
+    """
+    labels = {n.board for n in names.values() if n.board}
+    if len(labels) != 1 or any(n.side for n in names.values()):
+        return {}
+    named = [e for e in reads if names[e.path].board]
+    kit = any(e.name.words & KIT_WORDS for e in named)
+    return {
+        e.path: replace(names[e.path], board=" ".join(re.findall(r"[a-z]+|\d+", e.path.stem.lower())))
+        for e in reads
+        if not names[e.path].board and (kit or not any(alike(images[n.path], images[e.path]) for n in named))
+    }
 
 
 def _may_be_one(one: Evidence, other: Evidence) -> bool:

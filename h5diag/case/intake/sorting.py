@@ -10,8 +10,8 @@ from pathlib import Path
 
 from h5diag.answer import Answer
 from h5diag.case.folder import BoardTable, CaseTable, read_table
-from h5diag.case.intake.kinds import BOARD_ROLES, Evidence, Role, Side, parse_name, tell
-from h5diag.case.intake.likeness import KIT_WORDS, by_content
+from h5diag.case.intake.kinds import BOARD_ROLES, KIT_WORDS, Evidence, Role, Side, parse_name, tell
+from h5diag.case.intake.likeness import by_content
 from h5diag.case.intake.missing import Has, Missing, missing_of_board, missing_of_case
 from h5diag.errors import InputError
 from h5diag.evidence.door import is_evidence, is_folder, read_evidence, real_path, walk_evidence

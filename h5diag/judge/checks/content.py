@@ -17,6 +17,7 @@ from h5diag.judge.measured import KnownFact, Measured
 from h5diag.measure.compare import aligned, bit_positions, compare
 from h5diag.measure.shapes import LEAST_REPEAT, Difference, Form, Shape, repeating_line
 from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged, subtracted
+from h5diag.text import size_text
 
 _FEW_BITS = 16
 """Fewer bits that all fell could be chance: 16 of 16 happens once in 65536 times."""
@@ -269,12 +270,22 @@ def check_nothing_of_it(m: Measured) -> tuple[Finding, ...]:
 
 def check_blank(m: Measured) -> tuple[Finding, ...]:
     """Is everything that was read erased, or zero?"""
-    dump = m.suspect.dump
-    if dump.size < m.chip.flash.sector_size:
-        return ()
+    dump, flash = m.suspect.dump, m.chip.flash
     if _blank(dump):
+        # A part of an unknown size may have no more than was read.
+        if dump.size < flash.sector_size or (2 * dump.size < flash.size and not m.chip_assumed):
+            rest = "What else there is was" if m.chip_assumed else f"The other {size_text(flash.size - dump.size)} were"
+            return (
+                found(
+                    "erased-as-far-as-read",
+                    where=dump.ranges,
+                    explains=m.canonical(dump.ranges),
+                    size=dump.size,
+                    rest=rest,
+                ),
+            )
         return (found("all-erased", where=dump.ranges, explains=m.canonical(dump.ranges), size=dump.size),)
-    if any(s.data.any() for s in dump.segments) or m.suspect.masked:
+    if dump.size < flash.sector_size or any(s.data.any() for s in dump.segments) or m.suspect.masked:
         return ()
     options = m.suspect.options
     if m.suspect.log.banner.voltage_mv == 0 or (options.settings and not any(options.settings)):
