@@ -17,7 +17,7 @@ from h5diag.evidence.texts.messages import Message, parse_messages
 from h5diag.evidence.texts.programming import Programming, parse_programming
 from h5diag.evidence.texts.registers import parse_registers
 from h5diag.evidence.texts.text import Line, hex_number, lines
-from h5diag.evidence.texts.tools import ToolReport, parse_tools
+from h5diag.evidence.texts.tools import ToolReport, parse_tools, parse_writes
 
 SOME = 20_000
 """Lines that are searched for boot logs, faults and other tools' texts; of a longer text the first and last half."""
@@ -199,17 +199,18 @@ def parse_log(text: str) -> Log:
         listing = Listing()
     rom = parse_rom_sessions(telling)
     fault = parse_faults(some)
+    tools = parse_tools(some)
     log = Log(
         LogKind.UNKNOWN,
         banners,
         listing,
         parse_discovery(telling),
-        parse_programming(telling),
+        parse_programming(telling) or parse_writes(some, tools),
         rom,
         _after_all(parse_messages(clean), banners),
         parse_boot_log(some),
         fault,
-        parse_tools(some),
+        tools,
         tuple(
             line.text.strip()[:200]
             for line in telling
@@ -315,11 +316,11 @@ def _kind(log: Log, clean: Sequence[Line], install: bool, text: str) -> LogKind:
     if install:
         return LogKind.SFI
     marked = any(mark in line.low for line in clean for mark in _PROVISIONING)
-    if log.programming and marked:
+    if log.programming and not log.programming.tool and marked:
         return LogKind.PROVISIONING
     if any("rsse" in line.low or "rss cmd" in line.low for line in clean):
         return LogKind.RSSE
-    if log.programming:
+    if log.programming and not log.programming.tool:
         return LogKind.PROGRAMMING if log.programming.writes or log.programming.mass_erase else LogKind.OPTION_CHANGE
     if log.discovery:
         return LogKind.DISCOVERY

@@ -63,6 +63,8 @@ class Write:
         Whether an error stands between the begin of this write and the next.
     mismatch
         Address of the first difference, -1 when none was printed.
+    md5
+        Of the file's bytes, where the tool prints it (st-flash); hexadecimal, leading zeros may be missing.
     """
 
     file: str
@@ -73,6 +75,7 @@ class Write:
     failed: bool = False
     mismatch: int = -1
     line: int = 0
+    md5: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,8 @@ class Programming:
     """All writes of a text, in order.
 
     `mass_erase` tells whether everything was erased, `keys` are the key files (``.obk``) that were sent,
-    `option_runs_ok` and `option_runs_failed` count what the tool said of option changes.
+    `option_runs_ok` and `option_runs_failed` count what the tool said of option changes. `tool` names another tool than
+    STM32CubeProgrammer.
     """
 
     writes: tuple[Write, ...] = ()
@@ -100,6 +104,7 @@ class Programming:
     keys: tuple[str, ...] = ()
     option_runs_ok: int = 0
     option_runs_failed: int = 0
+    tool: str = ""
 
     def __bool__(self) -> bool:
         return bool(

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
+from typing import Literal
 
 import msgspec
 
+from h5diag.evidence.texts.programming import Check, Programming, Write
 from h5diag.evidence.texts.text import Line
 
 
@@ -21,6 +23,13 @@ class FactRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A field and the pattern whose first group is its value."""
 
     field: str
+    pattern: str
+
+
+class WriteRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A step of writing and the pattern that tells it; the head of the table says which groups it may have."""
+
+    does: Literal["begin", "place", "complete", "verified", "mismatch", "failed"]
     pattern: str
 
 
@@ -32,6 +41,7 @@ class ToolRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     marks: tuple[str, ...]
     ref: str
     facts: tuple[FactRow, ...] = ()
+    writes: tuple[WriteRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +104,50 @@ def parse_tools(lines: Sequence[Line]) -> tuple[ToolReport, ...]:
         if (first := next((line.number for line in marked if marks.search(line.low)), None)) is not None:
             out.append(_report(row, lines, first))
     return tuple(out)
+
+
+def parse_writes(lines: Sequence[Line], tools: Sequence[ToolReport]) -> Programming:
+    """Return what these tools say that they wrote, of the first that says anything; false when none does."""
+    for row in (r for r in tool_rows() if any(t.tool == r.name for t in tools)):
+        steps = [(w.does, re.compile(w.pattern)) for w in row.writes]
+        writes: list[Write] = []
+        for line in lines:
+            for does, pattern in steps:
+                if m := pattern.search(line.low):
+                    _write_step(writes, does, m, line)
+                    break
+        if writes:
+            return Programming(tuple(writes), tool=row.name)
+    return Programming()
+
+
+def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) -> None:
+    """Take one step: it begins a write, or belongs to the one that was begun last."""
+    group = m.groupdict()
+    file = line.text[slice(*m.span("file"))].strip() if group.get("file") else ""
+    at = int(group["at"], 16) if group.get("at") else -1
+    size = int(group["hexsize"], 16) if group.get("hexsize") else int(group.get("size") or 0)
+    last = writes[-1] if writes else None
+    # A new file, or a place after a write that was told to be complete, is another write.
+    if last is None or does == "begin" or (does == "place" and last.complete):
+        writes.append(Write("", line=line.number))
+    w = writes[-1]
+    w = replace(w, file=file or w.file, md5=group.get("md5") or w.md5)
+    match does:
+        case "begin" | "place" if at >= 0:
+            ends = max(at + size, w.address + w.size) if w.address >= 0 else at + size
+            start = min(at, w.address) if w.address >= 0 else at
+            w = replace(w, address=start, size=ends - start if size else w.size)
+        case "complete":
+            w = replace(w, complete=True)
+        case "verified":
+            verified = w.check if w.check is Check.FAILED else Check.VERIFIED
+            w = replace(w, complete=True, check=verified, size=w.size or size)
+        case "mismatch":
+            w = replace(w, check=Check.FAILED, failed=True, mismatch=at if at >= 0 and w.mismatch < 0 else w.mismatch)
+        case "failed":
+            w = replace(w, failed=True)
+    writes[-1] = w
 
 
 def _report(row: ToolRow, lines: Sequence[Line], first: int) -> ToolReport:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -217,6 +218,28 @@ def _one_line(lanes: npt.NDArray[np.int64]) -> bool:
     return total >= _FEW_BITS and any(
         int(np.bincount(np.arange(lanes.shape[1]) % w, weights=fallen).max()) > 0.95 * total for w in (8, 32)
     )
+
+
+_SIZE_ROUNDING = 16
+"""A logged size may be rounded up to a flash word, and to two decimals of a kilobyte, which is six bytes."""
+
+
+def check_same_file(m: Measured) -> tuple[Finding, ...]:
+    """Does the log tell of a file of that name with another size or checksum than the one given?"""
+    for k in (k for k in m.known if k.image.image.origin.kind == "bin" and len(k.image.image.segments) == 1):
+        data = k.image.image.segments[0].data
+        here = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        name = base_name(k.name).lower()
+        for w in (w for log in m.logs for w in log.programming.writes if base_name(w.file).lower() == name):
+            rounding = _SIZE_ROUNDING if w.size < 1 << 20 else w.size // 100
+            if w.md5 and int(w.md5, 16) != int(here, 16):
+                logged, given = f"MD5 {w.md5}", f"MD5 {here}"
+            elif w.size and abs(w.size - len(data)) > rounding:
+                logged, given = size_text(w.size), size_text(len(data))
+            else:
+                continue
+            return (found("other-file-of-that-name", file=k.name, logged=logged, given=given),)
+    return ()
 
 
 def check_overwritten(m: Measured) -> tuple[Finding, ...]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from h5diag.case.records import CoreState
 from h5diag.errors import InputError
-from h5diag.judge.checks.chip import registers
+from h5diag.judge.checks.chip import error_flags_printed, registers
 from h5diag.judge.checks.options import LEAST_FIELDS, torn_values
 from h5diag.judge.checks.placement import exchanged_regions
 from h5diag.judge.findings import Finding, found
@@ -240,7 +240,8 @@ def firmware_views(text: str) -> Iterator[FirmwareView]:
 
 
 def check_refusals(m: Measured) -> tuple[Finding, ...]:
-    """Did the flash interface refuse an operation of the firmware itself?"""
+    """Did the flash interface refuse an operation of the firmware itself, or of the tool that programmed?"""
+    whose = "the programming tool's" if error_flags_printed(m) else "the firmware's own"
     values = registers(m.suspect.board, m)
     read = [name for name in ("nssr", "secsr", "sr") if name in values]
     for name in read:
@@ -254,7 +255,7 @@ def check_refusals(m: Measured) -> tuple[Finding, ...]:
             plain = flags[0].removeprefix("NS").removeprefix("SEC")
             why = f" ({causes[plain]})" if plain in causes else ""
             id = "write-refused-wrp" if any("WRPERR" in f for f in flags) else "write-refused"
-            return (found(id, register=name.upper(), value=value, flags=", ".join(flags), why=why),)
+            return (found(id, register=name.upper(), value=value, flags=", ".join(flags), why=why, whose=whose),)
     return (found("nothing-refused", registers=", ".join(read).upper()),) if read else ()
 
 

@@ -273,3 +273,28 @@ def test_a_file_that_neither_log_nor_dump_shows(tmp_path: Path, written: bool) -
     board = b.text("log", log).first()
     assert ("no write of other.bin to 0x08100000" in said(board, "file-left-out")) is not written
     assert leading(board) == ("" if written else "programming-incomplete")
+
+
+# ---------------------------------------------------------------- what other tools say that they wrote
+ST_FLASH = """st-flash 1.8.0
+file out/app.bin md5 checksum: {md5}, stlink checksum: 0x006b9a59
+INFO common_flash.c: Attempting to write {size} (0x0) bytes to stm32 address: 134217728 (0x8000000)
+"""
+
+
+@pytest.mark.parametrize("kind", ["same", "md5", "size"])
+def test_a_file_of_that_name_that_the_log_does_not_mean_is_said(tmp_path: Path, kind: str) -> None:
+    other = program(33) if kind == "md5" else PROGRAM
+    size = PROGRAM.size + 0x800 * (kind == "size")
+    log = ST_FLASH.format(md5=hashlib.md5(other.tobytes(), usedforsecurity=False).hexdigest().lstrip("0"), size=size)
+    board = Bench(tmp_path).dump(flash((0, PROGRAM))).image("app.bin", PROGRAM).text("log", log).first()
+    assert ("not the file that was written" in said(board, "other-file-of-that-name")) is (kind != "same")
+
+
+def test_a_write_of_the_programming_tool_that_was_refused_is_not_the_firmwares(tmp_path: Path) -> None:
+    chip = "INFO common.c: STM32G0Bx_G0Cx: 144 KiB SRAM, 512 KiB flash in at least 2 KiB pages.\n"
+    log = chip + ST_FLASH.format(md5="0", size=4) + "ERROR common_flash.c: Flash programming error: 0x00000080\n"
+    board = Bench(tmp_path).dump(flash((0, PROGRAM))).text("log", log).first()
+    assert "refused the programming tool's operation" in said(board, "write-refused")
+    own = Bench(tmp_path).dump(flash((0, PROGRAM))).text("registers", "NSSR = 0x00040000\n").first()
+    assert "refused the firmware's own operation" in said(own, "write-refused")
