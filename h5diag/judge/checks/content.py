@@ -228,7 +228,7 @@ def check_same_file(m: Measured) -> tuple[Finding, ...]:
     """Does the log tell of a file of that name with another size or checksum than the one given?"""
     for k in (k for k in m.known if k.image.image.origin.kind == "bin" and len(k.image.image.segments) == 1):
         data = k.image.image.segments[0].data
-        here = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        here = hashlib.md5(data.tobytes(), usedforsecurity=False).hexdigest()
         name = base_name(k.name).lower()
         for w in (w for log in m.logs for w in log.programming.writes if base_name(w.file).lower() == name):
             rounding = _SIZE_ROUNDING if w.size < 1 << 20 else w.size // 100
