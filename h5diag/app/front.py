@@ -16,7 +16,7 @@ from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence import files
 from h5diag.evidence.door import read_evidence
-from h5diag.layout import Layout, load_layout
+from h5diag.layout import Layout, chip_and_layout
 from h5diag.limits import MEMORY, TEXT
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Origin, Progress
 
@@ -116,11 +116,7 @@ def subject_of(chip: ChipLike, layout: LayoutLike, images: Sequence[MemoryImage]
     choice = choose_chip(given=given, sidecars=[i.origin.chip for i in images])
     if isinstance(chip, Chip):
         choice = replace(choice, chip=chip)
-    if layout is not None and not isinstance(layout, Layout):
-        layout = load_layout(os.fspath(layout), None if choice.assumed else choice.chip)
-    if layout is not None and choice.assumed:
-        choice = choose_chip(layout=layout)
-    return Subject(choice, layout)
+    return Subject(*chip_and_layout(choice, layout if isinstance(layout, Layout | None) else os.fspath(layout)))
 
 
 def locate(
@@ -400,12 +396,11 @@ def read_loader_log(
     """
     from h5diag.measure.loader.explain import explain
     from h5diag.measure.loader.loaderfile import read_loader as read
-    from h5diag.measure.loader.placement import family
     from h5diag.sim.dryrun.reading import log_of
 
     file = read(path_of(loader)) if loader is not None else None
     log = log_of(path_of(source) if name_of(source) else str(source))
-    return explain(log, file, family=family(chip).name if chip else "", trustzone=trustzone)
+    return explain(log, file, chip=chip, trustzone=trustzone)
 
 
 def read_options(

@@ -22,11 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.case.case import Board, Case, Dump
-from h5diag.chip import load_chip
+from h5diag.chip import Chip, ChipChoice, choose_chip
 from h5diag.errors import H5DiagError, InputError
 from h5diag.evidence.door import is_evidence, is_folder, make_folder, names_in, read_evidence, real_path, write_whole
-from h5diag.evidence.files import read_image
+from h5diag.evidence.files import read_image, read_sidecar
 from h5diag.judge.diagnosis import diagnose
+from h5diag.layout import chip_and_layout
 from h5diag.limits import LONGEST_NAME, MEMORY, TEXT, Limit
 from h5diag.memory import MemoryImage
 from h5diag.text import count_text
@@ -79,6 +80,8 @@ class Fleet:
         What they were held against.
     table
         The Parquet file with a row for each board.
+    choice
+        The chip by whose sectors the lot was cut, and how it is known.
     """
 
     boards: int
@@ -90,6 +93,7 @@ class Fleet:
     outliers: tuple[str, ...]
     reference: str
     table: str
+    choice: ChipChoice
 
 
 def boards_of(paths: Sequence[str | Path]) -> tuple[BoardFile, ...]:
@@ -181,14 +185,27 @@ def _parquet_rows(path: Path, limit: Limit, columns: list[str] | None = None, *,
         raise InputError(f"is no Parquet file that can be used ({text})", source=str(path)) from None
 
 
-def hashed(boards: Sequence[BoardFile], chip: str) -> list[dict[str, Any]]:
+def chip_of_lot(boards: Sequence[BoardFile], reference: str | Path | None, chip: str, layout: str | None) -> ChipChoice:
+    """Return the chip as which a lot is cut into sectors: given, noted beside one of its dumps, the layout's, assumed."""
+    paths = (*([str(reference)] if reference is not None else []), *(b.path for b in boards))
+    noted = next((name for p in paths if (name := _noted(p))), None)
+    return chip_and_layout(choose_chip(given=chip, sidecars=[noted]), layout)[0]
+
+
+def _noted(path: str) -> str | None:
+    try:
+        return read_sidecar(path).chip
+    except InputError:
+        return None  # said in the board's own row
+
+
+def hashed(boards: Sequence[BoardFile], chip: Chip) -> list[dict[str, Any]]:
     """Return a row for each board: addresses and hashes of its sectors, or why it cannot be read. Runs on a worker."""
-    sector = load_chip(chip).flash.sector_size
     rows = []
     for b in boards:
-        row: dict[str, Any] = {"board": b.name, "path": b.path, "stamp": _stamp(b.path), "error": None}
+        row: dict[str, Any] = {"board": b.name, "path": b.path, "stamp": _stamp(b.path, chip), "error": None}
         try:
-            addresses, hashes = _sectors(read_image(b.path), chip, sector)
+            addresses, hashes = _sectors(read_image(b.path), chip)
             row |= {"addresses": addresses.tobytes(), "hashes": hashes}
         except H5DiagError as error:
             row |= {"addresses": b"", "hashes": b"", "error": str(error)}
@@ -196,18 +213,18 @@ def hashed(boards: Sequence[BoardFile], chip: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _stamp(path: str) -> str:
-    """What changes when a file does, without reading it."""
+def _stamp(path: str, chip: Chip | None = None) -> str:
+    """What changes when a file does, or the chip by which it is cut, without reading it."""
     try:
         status = Path(path).stat()
     except (OSError, ValueError):
         return ""
-    return f"{status.st_size} {status.st_mtime_ns}"
+    return f"{status.st_size} {status.st_mtime_ns}" + (f" {chip.name}" if chip else "")
 
 
-def _sectors(image: MemoryImage, chip_name: str, sector: int) -> tuple[npt.NDArray[np.uint64], bytes]:
+def _sectors(image: MemoryImage, chip: Chip) -> tuple[npt.NDArray[np.uint64], bytes]:
     """Return the canonical address of each sector that holds known bytes, and the hashes one after the other."""
-    chip = load_chip(chip_name)
+    sector = chip.flash.sector_size
     addresses, hashes = [], []
     for s in image.segments:
         at = s.start
@@ -250,7 +267,7 @@ def run_fleet(
     *,
     reference: str | Path | None = None,
     scheduler: str | None = None,
-    chip: str = "stm32h563zi",
+    chip: str = "",
     layout: str | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
@@ -268,7 +285,7 @@ def run_fleet(
     scheduler
         Address of a Dask scheduler; a local cluster by default.
     chip, layout
-        As for a single case.
+        As for a single case: each board is judged as the chip that is given or noted beside its dump.
     workers
         Processes of the local cluster; one for each processor by default.
     progress
@@ -285,6 +302,7 @@ def run_fleet(
     except ImportError:
         raise InputError("a fleet needs Dask and pyarrow", advice="pip install 'h5diag[fleet]'") from None
     boards, folder = boards_of(paths), Path(out)
+    choice = chip_of_lot(boards, reference, chip, layout)
     make_folder(folder / "parts")
     say = progress or (lambda fraction, text: None)
     cluster = None
@@ -292,21 +310,23 @@ def run_fleet(
         cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0")
     try:
         with Client(scheduler or cluster) as client:
-            rows = _hash_all(client, boards, folder, chip, say)
+            rows = _hash_all(client, boards, folder, choice.read_as, say)
             good = str(reference) if reference is not None else _typical(rows)
-            _judge_all(client, rows, folder, (good, chip, layout), say)
+            _judge_all(client, rows, folder, choice.read_as, (good, chip, layout), say)
     finally:
         if cluster is not None:
             cluster.close()
-    return _summary(rows, folder, good)
+    return _summary(rows, folder, good, choice)
 
 
-def _hash_all(client: Any, boards: Sequence[BoardFile], folder: Path, chip: str, say: Progress) -> list[dict[str, Any]]:
+def _hash_all(
+    client: Any, boards: Sequence[BoardFile], folder: Path, chip: Chip, say: Progress
+) -> list[dict[str, Any]]:
     """Return the rows of all boards; those in the parts already, and unchanged since, are not read again."""
     from distributed import as_completed
 
     known = {(r["board"], r["path"]): r for r in _parts(folder, "sectors")}
-    done = [r for b in boards if (r := known.get((b.name, b.path))) is not None and r["stamp"] == _stamp(b.path)]
+    done = [r for b in boards if (r := known.get((b.name, b.path))) is not None and r["stamp"] == _stamp(b.path, chip)]
     have = {(r["board"], r["path"]) for r in done}
     left = [b for b in boards if (b.name, b.path) not in have]
     say(0.5 * (1 - len(left) / len(boards)), f"{count_text(len(done), 'board')} known already")
@@ -342,13 +362,13 @@ def _keys(row: dict[str, Any]) -> list[bytes]:
 
 
 def _judge_all(
-    client: Any, rows: list[dict[str, Any]], folder: Path, given: tuple[str, str, str | None], say: Progress
+    client: Any, rows: list[dict[str, Any]], folder: Path, cut: Chip, given: tuple[str, str, str | None], say: Progress
 ) -> None:
     """Add to each row its deviating sectors and the verdict on its content; each content is judged once."""
     from distributed import as_completed
 
     reference, chip, layout = given
-    own = hashed([BoardFile("reference", reference)], chip)[0]
+    own = hashed([BoardFile("reference", reference)], cut)[0]
     if own["error"] is not None:
         raise InputError(own["error"])
     home = {k[:8]: k[8:] for k in _keys(own)}
@@ -407,7 +427,7 @@ def _parquet(rows: list[dict[str, Any]]) -> bytes:
     return stream.getvalue()
 
 
-def _summary(rows: list[dict[str, Any]], folder: Path, reference: str) -> Fleet:
+def _summary(rows: list[dict[str, Any]], folder: Path, reference: str, choice: ChipChoice) -> Fleet:
     by: dict[tuple[int, ...], list[dict[str, Any]]] = {}
     for r in rows:
         if r["error"] is None:
@@ -439,4 +459,5 @@ def _summary(rows: list[dict[str, Any]], folder: Path, reference: str) -> Fleet:
         outliers=tuple(m[0]["board"] for s, m in ordered if len(m) == 1 and s),
         reference=reference,
         table=str(path),
+        choice=choice,
     )

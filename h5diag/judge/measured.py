@@ -9,13 +9,13 @@ from functools import reduce
 import numpy as np
 
 from h5diag.case.case import Board, Case, Dump, KnownImage, Text
-from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
+from h5diag.chip import Chip, ChipChoice, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence.keys import load_decrypt_keys, load_verify_keys
 from h5diag.evidence.texts import Log, RawRegister, chip_of, parse_listing, parse_log, parse_registers
 from h5diag.evidence.texts.programming import base_name
 from h5diag.judge.likely import encrypted_image, likely_layout
-from h5diag.layout import Layout, Loader, Mode, load_layout
+from h5diag.layout import Layout, Loader, Mode, chip_and_layout
 from h5diag.measure.compare import Comparison, compare
 from h5diag.measure.firmware import (
     ExaminedImage,
@@ -293,8 +293,12 @@ def choose(case: Case, logs: Sequence[Log]) -> tuple[ChipChoice, Layout | None]:
         choice = chip_of(logs, given=case.chip or "", identity=identity, sidecars=sidecars, marking=marking)
     except InputError as error:
         raise error.at(source) from None
-    layout = _layout(case, None if choice.assumed else choice.read_as) if case.layout else None
-    return (choose_chip(layout=layout) if choice.assumed and layout else choice), layout
+    try:
+        return chip_and_layout(choice, case.layout)
+    except InputError as error:
+        at = ", ".join(part for part in (error.source, error.place) if part)
+        told = f"layout {at}: {error.problem}" if at else error.problem
+        raise InputError(told, source=source, advice=error.advice) from None
 
 
 def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | None = None) -> tuple[Measured, ...]:
@@ -318,15 +322,6 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
         one = _against(case, choice, layouts, good, suspect, provisioning, step, cancel)
         out.append(replace(one, layout_assumed=assumed))
     return tuple(out)
-
-
-def _layout(case: Case, chip: Chip | None) -> Layout:
-    try:
-        return load_layout(case.layout or "", chip)
-    except InputError as error:
-        at = ", ".join(part for part in (error.source, error.place) if part)
-        told = f"layout {at}: {error.problem}" if at else error.problem
-        raise InputError(told, source=str(case.folder / "case.toml"), advice=error.advice) from None
 
 
 def _part(progress: Progress, number: int, count: int) -> Progress:

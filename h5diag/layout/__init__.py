@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from h5diag.chip import Chip
+from h5diag.chip import Chip, ChipChoice, KnownBy, choose_chip
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, is_evidence, is_folder, read_evidence
 from h5diag.evidence.files import decode_text
@@ -27,6 +27,7 @@ __all__ = [
     "Role",
     "Security",
     "Slot",
+    "chip_and_layout",
     "explain",
     "load_layout",
     "parse_flash_layout",
@@ -75,3 +76,22 @@ def load_layout(name: str | Path | EvidenceFile, chip: Chip | None = None) -> La
     if path.suffix or "/" in text or "\\" in text:
         raise InputError("no such file", source=text, advice=f"give a flash_layout.h or a preset: {_PRESETS}")
     raise InputError(f"no layout is called {text!r}", advice=f"presets: {_PRESETS}")
+
+
+def chip_and_layout(
+    choice: ChipChoice, layout: str | Path | EvidenceFile | Layout | None
+) -> tuple[ChipChoice, Layout | None]:
+    """Return the chip and the layout of some evidence: a known part sizes the layout, a layout names an unknown chip.
+
+    Raises
+    ------
+    InputError
+        As `load_layout`.
+    """
+    if layout is None:
+        return choice, None
+    if not isinstance(layout, Layout):
+        # Option names tell a family alone: the size of its usual part is nothing to hold a layout against.
+        part = None if choice.known_by in (KnownBy.ASSUMED, KnownBy.OPTION_NAMES) else choice.chip
+        layout = load_layout(layout, part)
+    return (choose_chip(layout=layout) if choice.assumed else choice), layout

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from h5diag.answer import Answer
-from h5diag.chip import IDCODE_AT, Chip, ChipChoice, KnownBy, find_device
+from h5diag.chip import IDCODE_AT, Chip, ChipChoice, find_device
 from h5diag.evidence.door import Source
 from h5diag.evidence.texts import Check, Log, LogKind, chip_of, parse_log, parse_registers, printable
-from h5diag.layout import Layout, load_layout
+from h5diag.layout import Layout, chip_and_layout
 from h5diag.measure.options import (
     OptionBytes,
     Provisioning,
@@ -80,13 +80,6 @@ class LogReading(Answer):
         return "unknown"
 
 
-def layout_for(name: str | Path | Layout | None, choice: ChipChoice) -> Layout | None:
-    """Return the layout of that name, for the chip of a text when the text or a person names it."""
-    if name is None or isinstance(name, Layout):
-        return name
-    return load_layout(name, choice.chip if choice.known_by in (KnownBy.GIVEN, KnownBy.DEV_ID) else None)
-
-
 def explain_text(
     text: str,
     *,
@@ -120,8 +113,8 @@ def explain_text(
     choice = chip_of(
         [log], given=chip, dev_ids=[w.value for w in words if w.address in IDCODE_AT and find_device(w.value).name]
     )
+    choice, slots = chip_and_layout(choice, layout)
     known = choice.read_as
-    slots = layout_for(layout, choice)
     options = decode_listing(log.listing, known)
     if not options.settings and not choice.assumed and any(w.address is not None for w in words):
         options = decode_registers((w for w in words if w.address is not None and _of_flash(w.address, known)), known)

@@ -92,6 +92,7 @@ def _story_document(e: Explanation) -> dict[str, Any]:
         "base": _known(e.base),
         "version": e.version or None,
         "family": e.family or None,
+        **e.choice.to_dict(needed=False),
         "unknown_lines": e.unknown_lines,
     }
 
@@ -123,6 +124,7 @@ def _run_document(run: DryRun) -> dict[str, Any]:
         "base_source": run.base_source,
         "stack_used": run.stack_used,
         "log": run.log,
+        **(run.choice.to_dict() if run.choice else {}),
         "calls": [
             {
                 "function": c.function,

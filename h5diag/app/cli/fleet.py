@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-from h5diag.app.cli.command import Command, Result, progress_bar
+from h5diag.app.cli.command import Command, Result, progress_bar, say_chip
 
 if TYPE_CHECKING:
     from h5diag.judge.fleet import Fleet
@@ -20,7 +20,7 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--reference", metavar="F", help="a good board's dump; else the board most others are like")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler; a local cluster by default")
     parser.add_argument("--workers", type=int, metavar="N", help="processes of the local cluster")
-    parser.add_argument("--chip", default="stm32h563zi", metavar="NAME", help="chip file (default %(default)s)")
+    parser.add_argument("--chip", default="", metavar="NAME", help="chip file or family word; else what the dumps tell")
     parser.add_argument("--layout", metavar="L", help="a preset's name")
 
 
@@ -38,11 +38,12 @@ def _run(options: Namespace) -> Result:
             workers=options.workers,
             progress=lambda fraction, text: show(fraction),
         )
+    say_chip(fleet.choice)
     return Result(_document(fleet), _sheet(fleet))
 
 
 def _document(fleet: Fleet) -> dict[str, Any]:
-    return {
+    return fleet.choice.to_dict() | {
         "boards": fleet.boards,
         "failed": fleet.failed,
         "distinct_sectors": fleet.distinct_sectors,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from h5diag.answer import Answer
+from h5diag.chip import ChipChoice, choose_chip
 from h5diag.measure.loader.loaderfile import LoaderFile
-from h5diag.measure.loader.placement import Base, bases, family, family_of_device, ram_plan, windows
+from h5diag.measure.loader.placement import Base, bases, families, family, ram_plan, windows
 from h5diag.measure.loader.vb3 import (
     ABSENT,
     DRY_RUN_MARK,
@@ -144,7 +145,7 @@ class Story(Enum):
 class Explanation(Answer):
     """What a log says. `base` is the programmer's base or `ABSENT`; `version` and `family` are empty when the log does not say.
 
-    `unknown_lines` counts those that the grammar does not know.
+    `unknown_lines` counts those that the grammar does not know; an assumed `choice` of chip explains nothing.
     """
 
     story: Story
@@ -156,6 +157,7 @@ class Explanation(Answer):
     version: str = ""
     family: str = ""
     unknown_lines: int = 0
+    choice: ChipChoice = field(default_factory=choose_chip)
 
 
 def log_version(log: LoaderLog) -> str:
@@ -179,7 +181,7 @@ def log_base(log: LoaderLog) -> int:
 
 
 def explain(
-    log: LoaderLog, loader: LoaderFile | None = None, *, family: str = "", trustzone: str = "unknown"
+    log: LoaderLog, loader: LoaderFile | None = None, *, chip: str = "", trustzone: str = "unknown"
 ) -> Explanation:
     """Return what a log says of an external loader.
 
@@ -189,15 +191,16 @@ def explain(
         As `parse_log` returns it.
     loader
         The loader's ELF file: names the calls, and is checked against base and image size of the log.
-    family
-        ``h5``, ``l5``, ``u5``; empty takes it from the log's device ID.
+    chip
+        The part or its family (``h5``); empty takes it from the log's device ID.
     trustzone
         ``on``, ``off`` or ``unknown``.
     """
     calls = find_calls(log, loader)
     own = tuple(c for c in calls if c.side is not Side.INTERNAL)
-    devices = log.messages(MessageKind.DEVICE_ID)
-    family = family or (family_of_device(devices[0].value) if devices else "")
+    choice = choose_chip(given=chip, dev_ids=[m.value for m in log.messages(MessageKind.DEVICE_ID)])
+    known = choice.chip is not None and not choice.assumed
+    family = next((f.name for f in families() if known and f.name == choice.read_as.family), "")
     base, version = log_base(log), log_version(log)
     story = _story(log, calls, own)
     downloaded = {
@@ -222,6 +225,7 @@ def explain(
         version,
         family,
         len(log.events) - log.recognised,
+        choice,
     )
 
 

@@ -544,7 +544,7 @@ def loader_mislinked(
     trustzone
         ``on``, ``off`` or ``unknown``.
     """
-    told = explain(log, loader, family=family, trustzone=trustzone) if log is not None else None
+    told = explain(log, loader, chip=family, trustzone=trustzone) if log is not None else None
     known = next((f for f in families() if f.name == (family or (told.family if told else ""))), None)
     found: tuple[LintFinding, ...] = ()
     if loader is not None and known is not None:

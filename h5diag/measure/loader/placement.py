@@ -156,11 +156,6 @@ def _narrowed(wide: Family, name: str) -> Family:
     return replace(wide, ram=(start, stop - start), first_sram=first) if first else wide
 
 
-def family_of_device(dev_id: int) -> str:
-    """Return the family's name for a device ID, or empty when the table does not know it."""
-    return next((f.name for f in families() if dev_id in f.dev_ids), "")
-
-
 def bases(family_name: str, trustzone: str = "unknown", version: str = "") -> tuple[Base, ...]:
     """Return the bases that may apply, the likeliest first.
 

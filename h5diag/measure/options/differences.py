@@ -8,10 +8,10 @@ from enum import Enum
 from pathlib import Path
 
 from h5diag.answer import Answer
-from h5diag.chip import ChipChoice, KnownBy
+from h5diag.chip import ChipChoice
 from h5diag.errors import InputError
 from h5diag.evidence.texts import chip_of, parse_listing, parse_log, parse_registers, split_diff
-from h5diag.layout import Layout, load_layout
+from h5diag.layout import Layout, chip_and_layout
 from h5diag.measure.options.decode import decode_listing, decode_registers
 from h5diag.measure.options.meaning import unit, value_meaning
 from h5diag.measure.options.rules import OptionCheck, check_options
@@ -286,8 +286,10 @@ class SideBySide(Answer):
     sources: tuple[str, ...] = ()
 
 
-def read_options(text: str, chip: str = "", source: str = "") -> tuple[OptionBytes, ChipChoice]:
-    """Return the options in a listing, a GUI export or a register dump, and the chip they were read as.
+def read_options(
+    text: str, chip: str = "", source: str = "", layout: Layout | str | Path | None = None
+) -> tuple[OptionBytes, ChipChoice, Layout | None]:
+    """Return the options in a listing, a GUI export or a register dump, the chip they were read as, and the layout.
 
     Parameters
     ----------
@@ -297,20 +299,23 @@ def read_options(text: str, chip: str = "", source: str = "") -> tuple[OptionByt
         Chip file or family word; empty takes it from the text.
     source
         Name for error messages.
+    layout
+        As for `side_by_side`; it names the chip where the text does not.
 
     Raises
     ------
     InputError
-        When there is not one option line in it, or `chip` names none.
+        When there is not one option line in it, or `chip` or `layout` name none.
     """
     listing = parse_listing(text)
     choice = chip_of([replace(parse_log(text), listing=listing)], given=chip)
+    choice, slots = chip_and_layout(choice, layout)
     options = decode_listing(listing, choice.read_as)
     if options.settings and (any(s.known for s in options.settings) or "OPTION BYTES BANK" in text.upper()):
-        return options, choice
+        return options, choice, slots
     options = decode_registers(parse_registers(text), choice.read_as)
     if options.registers:
-        return options, choice
+        return options, choice, slots
     if banners := parse_log(text).banners:
         raise InputError(
             "it ends before the options begin: there is a connection's banner and not one option line",
@@ -348,13 +353,11 @@ def side_by_side(
     if parts is not None:
         name = texts[0][0]
         texts = ((f"{name} (-)", parts[0]), (f"{name} (+)", parts[1]))
-    names = tuple(name for name, _ in texts)
-    read = tuple(read_options(text, chip, name) for name, text in texts)
-    boards, choices = tuple(o for o, _ in read), tuple(c for _, c in read)
-    if layout is not None and not isinstance(layout, Layout):
-        known = choices[0].known_by in (KnownBy.GIVEN, KnownBy.DEV_ID)
-        layout = load_layout(layout, choices[0].chip if known else None)
-    found = beside(names, boards, choices, layout)
+    names, read, slots = [name for name, _ in texts], [], layout
+    for name, text in texts:  # the layout is opened for the first board
+        read.append(read_options(text, chip, name, slots))
+        slots = read[0][2]
+    found = beside(names, [o for o, _, _ in read], [c for _, c, _ in read], read[0][2])
     if parts is None:
         return found
     said = "the text is a diff of two listings: its sides are read as two boards, and what both leave out is not known"

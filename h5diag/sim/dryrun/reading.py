@@ -50,7 +50,7 @@ class LoaderReading(Answer):
     def dry_run(self) -> DryRun:
         """Run it on an emulated core as the programmer would; InputError where the emulator is not installed."""
         done = dry_run(self.file, self.family, trustzone=self.trustzone, log=self.log)
-        return replace(done, log=trace(done, self.file, self.family))
+        return replace(done, log=trace(done, self.file, self.family), choice=self.choice)
 
 
 def examine_loader(

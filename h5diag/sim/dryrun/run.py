@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from h5diag.answer import Answer
+from h5diag.chip import ChipChoice
 from h5diag.measure.loader.explain import log_base, log_version
 from h5diag.measure.loader.lint import LintFinding, Severity, lint
 from h5diag.measure.loader.loaderfile import LoaderFile
@@ -62,7 +63,7 @@ class DryRun(Answer):
     """What a dry run showed. `problem` is empty for a pass; `assumptions` say what a pass rests on.
 
     `base` is the base it was run at, `base_source` where that comes from, `stack_used` the deepest stack in bytes,
-    `log` the run in the programmer's own words.
+    `log` the run in the programmer's own words, `choice` the chip that it was run for.
     """
 
     verdict: Verdict
@@ -76,6 +77,7 @@ class DryRun(Answer):
     stack_used: int
     first_word: int = 0
     log: str = ""
+    choice: ChipChoice | None = None
 
 
 def dry_run(
