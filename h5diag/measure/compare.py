@@ -26,9 +26,6 @@ Numbers = npt.NDArray[np.int64]
 WINDOW = 1 << 20
 """Bytes held against each other at once, about; whole sectors."""
 
-MOST_PLACES = 1 << 16
-"""So many quad-words with a single wrong bit are listed."""
-
 _ONES = np.array([i.bit_count() for i in range(256)], np.uint8)
 
 
@@ -124,32 +121,6 @@ class Areas(Sequence[Area]):
 
 
 @dataclass(frozen=True, slots=True)
-class WrongUnits:
-    """Quad-words that differ, and those of them in which a single bit does.
-
-    Parameters
-    ----------
-    differing
-        Quad-words with a differing byte; masked and unreadable ones left out.
-    risen, fallen
-        Of these, those with exactly one wrong bit that rose from 0 to 1, or fell. Charge loss shows as many risen
-        ones and hardly anything else.
-    places
-        Addresses of quad-words with exactly one wrong bit, the first 65,536.
-    """
-
-    differing: int = 0
-    risen: int = 0
-    fallen: int = 0
-    places: tuple[int, ...] = ()
-
-    @property
-    def only_risen(self) -> bool:
-        """Whether every quad-word that differs has one wrong bit, which rose."""
-        return self.differing == self.risen > 0
-
-
-@dataclass(frozen=True, slots=True)
 class Comparison(Answer):
     """The areas of a comparison, in address order, and the sums over those that really differ.
 
@@ -161,8 +132,6 @@ class Comparison(Answer):
         Ranges of the good dump that the suspect's dump does not hold (not read, not unreadable).
     same_view
         False where one alias of the good dump had to be held against the other alias of the suspect's.
-    units
-        Quad-words that differ, and in how many a single bit does.
     choice
         The chip and how it is known; None when nobody asked.
     layout
@@ -174,7 +143,6 @@ class Comparison(Answer):
     areas: Sequence[Area]
     not_compared: tuple[AddressRange, ...]
     same_view: bool
-    units: WrongUnits = WrongUnits()
     choice: ChipChoice | None = field(default=None, compare=False)
     layout: Layout | None = field(default=None, compare=False)
     mask_evidence: str = field(default="", compare=False)
@@ -234,16 +202,13 @@ def compare(good: MemoryImage, suspect: MemoryImage, chip: Chip, *, masks: Itera
     masks = merged(masks)
     parts: list[Areas] = []
     missing: list[AddressRange] = []
-    units: list[WrongUnits] = []
     same_view = True
     for shift, start, stop in _views(good, suspect, chip):
         same_view = same_view and shift == 0
         for s in suspect.segments_in(start, stop):
             for g in good.segments_in(s.start - shift, s.stop - shift):
                 part = s.data[g.start + shift - s.start : g.stop + shift - s.start]
-                areas, wrong = _areas(g.data, part, g.start + shift, chip, masks)
-                parts.append(areas)
-                units.append(wrong)
+                parts.append(_areas(g.data, part, g.start + shift, chip, masks))
         for hole in suspect.unreadable:
             shared = hole.intersection(AddressRange(start, stop))
             parts.append(
@@ -257,13 +222,7 @@ def compare(good: MemoryImage, suspect: MemoryImage, chip: Chip, *, masks: Itera
             missing += subtracted((g.range.shifted(shift),), covered)
     columns = np.concatenate([np.empty((_COLUMNS, 0), np.int64), *(p.columns for p in parts)], axis=1)
     order = np.lexsort((columns[1], columns[0]))
-    return Comparison(Areas(columns[:, order]), merged(missing), same_view, _together(units))
-
-
-def _together(units: Sequence[WrongUnits]) -> WrongUnits:
-    places = sorted(p for u in units for p in u.places)[:MOST_PLACES]
-    differing, risen, fallen = (sum(getattr(u, name) for u in units) for name in ("differing", "risen", "fallen"))
-    return WrongUnits(differing, risen, fallen, tuple(places))
+    return Comparison(Areas(columns[:, order]), merged(missing), same_view)
 
 
 def aligned(good: MemoryImage, suspect: MemoryImage, chip: Chip) -> Iterator[tuple[int, Bytes, Bytes]]:
@@ -319,22 +278,18 @@ def _shifts(chip: Chip) -> tuple[int, int]:
     return alias, -alias
 
 
-def _areas(
-    good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[AddressRange]
-) -> tuple[Areas, WrongUnits]:
+def _areas(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[AddressRange]) -> Areas:
     """Classify equally long stretches that begin at `start` of the suspect's view."""
     size, unit = int(suspect.size), chip.flash.program_unit
     in_flash = chip.canonical(start) in chip.flash_range
     sector = chip.flash.sector_size if in_flash else 0
     step = WINDOW // (sector or WINDOW) * (sector or WINDOW) or sector
-    parts, wrong = [np.empty((_COLUMNS, 0), np.int64)], [WrongUnits()]
+    parts = [np.empty((_COLUMNS, 0), np.int64)]
     at = 0
     while at < size:
         # Windows end on whole sectors and quad-words, so that none is cut in two.
         stop = min(at + step - (start + at) % (sector or unit), size)
-        columns, units = _window(good[at:stop], suspect[at:stop], start + at, chip, masks, sector)
-        parts.append(columns)
-        wrong.append(units)
+        parts.append(_window(good[at:stop], suspect[at:stop], start + at, chip, masks, sector))
         at = stop
     columns = np.concatenate(parts, axis=1)
     # What one window ends with and the next begins with is one area.
@@ -348,20 +303,18 @@ def _areas(
     if in_flash:
         zero = _STATES.index(AreaState.ZERO)
         out[6] = (out[2] == zero) & (out[0] % sector == 0) & (out[1] % sector == 0)
-    return Areas(out), _together(wrong)
+    return Areas(out)
 
 
-def _window(
-    good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[AddressRange], sector: int
-) -> tuple[Numbers, WrongUnits]:
-    """Return the areas of one window as columns, and its wrong units; `sector` is 0 outside flash."""
+def _window(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[AddressRange], sector: int) -> Numbers:
+    """Return the areas of one window as columns; `sector` is 0 outside flash."""
     size, unit = int(suspect.size), chip.flash.program_unit
     canonical = chip.canonical(start)
     hidden = (
         [p for m in masks if (p := m.intersection(AddressRange(canonical, canonical + size))).size] if sector else []
     )
     if not hidden and np.array_equal(good, suspect):
-        return np.array([[start], [start + size], [_STATES.index(AreaState.EQUAL)], *[[0]] * 4], np.int64), WrongUnits()
+        return np.array([[start], [start + size], [_STATES.index(AreaState.EQUAL)], *[[0]] * 4], np.int64)
     changed = good ^ suspect
     lead = start % (sector or unit)
     differing = _per_unit(changed != 0, start, unit)
@@ -386,14 +339,6 @@ def _window(
         state[masked] = _STATES.index(AreaState.MASKED)
     risen, fallen = (_per_unit(_ONES[x], start, unit) for x in (changed & suspect, changed & good))
     counted = np.isin(state, [_STATES.index(s) for s in _COUNTED])
-    single = np.flatnonzero(counted & (risen + fallen == 1))
-    places = np.maximum(single * unit + start - start % unit, start)
-    units = WrongUnits(
-        int(np.count_nonzero(counted & (differing > 0))),
-        int(risen[single].sum()),
-        int(fallen[single].sum()),
-        tuple(places[:MOST_PLACES].tolist()),
-    )
     first = np.flatnonzero(np.concatenate([[True], state[1:] != state[:-1]]))
     begin = first * unit + start - start % unit
     out = np.zeros((_COLUMNS, first.size), np.int64)
@@ -401,7 +346,7 @@ def _window(
     out[2] = state[first]
     for row, counts in ((3, differing), (4, risen), (5, fallen)):
         out[row] = np.add.reduceat(np.where(counted, counts, 0), first)
-    return out, units
+    return out
 
 
 def _per_unit(flags: npt.NDArray[np.generic], start: int, unit: int) -> Numbers:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
 from h5diag.chip import Chip
 from h5diag.evidence.files import BOOT_ALIAS
-from h5diag.measure.compare import aligned
 from h5diag.memory import AddressRange, MemoryImage
 
 PROBE = 32
@@ -25,15 +23,6 @@ EXTERNAL = 0x6000_0000
 MOST_PLACES = 8
 
 
-class BaseFrom(Enum):
-    """What the address rests on at which a program is held against a dump."""
-
-    FILE = "the file or the case"
-    DUMP = "where it stands in the dump"
-    VECTORS = "its vector table"
-    ASSUMED = "an assumption"
-
-
 @dataclass(frozen=True, slots=True)
 class Program:
     """A program against a dump.
@@ -42,8 +31,6 @@ class Program:
     ----------
     image
         At the address at which it is held against the dump.
-    base_from
-        What that address rests on.
     stands
         Addresses in the dump's view at which it stands whole or nearly so.
     linked
@@ -53,7 +40,6 @@ class Program:
     """
 
     image: MemoryImage
-    base_from: BaseFrom
     stands: tuple[int, ...] = ()
     linked: AddressRange | None = None
     secure: bool | None = None
@@ -84,21 +70,20 @@ def place_program(image: MemoryImage, dump: MemoryImage, chip: Chip) -> Program:
     start = image.span.start
     if image.segments and not image.origin.base_assumed and start < BOOT_ALIAS and start + chip.flash.base in stands:
         # The flash is mapped at 0 as well while a chip starts from it, and old projects are linked there.
-        return Program(image.shifted(chip.flash.base), BaseFrom.FILE, stands, linked, secure)
+        return Program(image.shifted(chip.flash.base), stands, linked, secure)
     if not image.origin.base_assumed or not image.segments:
-        return Program(image, BaseFrom.FILE, stands, linked, secure)
+        return Program(image, stands, linked, secure)
     if stands:
         fitting = [p for p in stands if linked is not None and chip.canonical(p) in linked]
-        place, how = (fitting or list(stands))[0], BaseFrom.DUMP
+        place = (fitting or list(stands))[0]
     elif dump.span.start >= EXTERNAL:
         # Read out of a memory of its own: what else would the begin of the file belong to?
-        place, how = dump.span.start, BaseFrom.ASSUMED
+        place = dump.span.start
     elif linked is not None:
-        canonical = chip.canonical(start)
-        place, how = (start if canonical in linked else linked.stop - 1, BaseFrom.VECTORS)
+        place = start if chip.canonical(start) in linked else linked.stop - 1
     else:
-        place, how = start, BaseFrom.ASSUMED
-    return Program(image.shifted(place - start), how, stands, linked, secure)
+        place = start
+    return Program(image.shifted(place - start), stands, linked, secure)
 
 
 def linked_at(image: MemoryImage, chip: Chip) -> tuple[AddressRange | None, bool | None]:
@@ -197,14 +182,4 @@ def _equal_share(image: MemoryImage, dump: MemoryImage) -> float:
         telling = (s.data != 0) & (s.data != 0xFF)
         content += int(np.count_nonzero(telling))
         equal += int(np.count_nonzero(telling & known & (data == s.data)))
-    return equal / content if content else 0.0
-
-
-def equal_share(image: MemoryImage, dump: MemoryImage, chip: Chip) -> float:
-    """Return which part of the image's content stands in place, over both aliases."""
-    equal = content = 0
-    for _, good, suspect in aligned(image, dump, chip):
-        telling = (good != 0) & (good != 0xFF)
-        content += int(np.count_nonzero(telling))
-        equal += int(np.count_nonzero(telling & (good == suspect)))
     return equal / content if content else 0.0

@@ -116,7 +116,6 @@ class Difference:
     differing: int = 0
     shapes: tuple[Shape, ...] = ()
     rest: tuple[AddressRange, ...] = ()
-    rest_bytes: int = 0
     rest_risen: int = 0
     rest_fallen: int = 0
 
@@ -167,8 +166,7 @@ def difference(
     for p in pieces:
         if p.left.any():
             shapes += _shapes(p, others, programs)
-    rest, risen, fallen, size = _rest(pieces)
-    return Difference(seen, content, differing, tuple(_joined(shapes)), rest, size, risen, fallen)
+    return Difference(seen, content, differing, tuple(_joined(shapes)), *_rest(pieces))
 
 
 class _Piece:
@@ -524,17 +522,16 @@ def _joined(shapes: Sequence[Shape]) -> Iterator[Shape]:
         )
 
 
-def _rest(pieces: Sequence[_Piece]) -> tuple[tuple[AddressRange, ...], int, int, int]:
+def _rest(pieces: Sequence[_Piece]) -> tuple[tuple[AddressRange, ...], int, int]:
     ranges: list[AddressRange] = []
-    risen = fallen = size = 0
+    risen = fallen = 0
     for p in pieces:
         if p.left.any():
             g, s = p.good[p.left], p.suspect[p.left]
             risen += int(np.bitwise_count(s & ~g).sum(dtype=np.int64))
             fallen += int(np.bitwise_count(g & ~s).sum(dtype=np.int64))
-            size += int(np.count_nonzero(p.left))
             ranges += [AddressRange(p.start + a, p.start + b) for a, b in runs(p.left, 64)]
-    return merged(ranges), risen, fallen, size
+    return merged(ranges), risen, fallen
 
 
 def runs(flags: Flags, gap: int) -> list[tuple[int, int]]:

@@ -99,14 +99,6 @@ def parse_memory_text(
     return MemoryImage(segments, unreadable, origin=Origin(source, "text", remarks=remarks))
 
 
-def holds_view(text: str) -> bool:
-    """Tell whether a text has at least one line ``address : words``."""
-    try:
-        return any(row.words for row in _rows(text, ""))
-    except InputError:
-        return True
-
-
 def _rows(text: str, source: str) -> Iterator[_Row]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() == "*":

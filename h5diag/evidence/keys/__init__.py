@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from h5diag.evidence.keys.credentials import (
     FULL_REGRESSION,
-    TZ_REGRESSION,
     Certificate,
     Password,
     Published,
@@ -18,7 +17,6 @@ from h5diag.evidence.keys.credentials import (
     published,
 )
 from h5diag.evidence.keys.obk import (
-    AREA,
     DESTINATIONS,
     SIZES,
     Obk,
@@ -46,11 +44,9 @@ from h5diag.evidence.keys.pem import (
 from h5diag.evidence.keys.xml import ProvisioningXml, looks_like_xml, parse_provisioning_xml
 
 __all__ = [
-    "AREA",
     "DESTINATIONS",
     "FULL_REGRESSION",
     "SIZES",
-    "TZ_REGRESSION",
     "Certificate",
     "DecryptKey",
     "KeyFile",

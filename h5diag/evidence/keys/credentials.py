@@ -26,7 +26,6 @@ RECORD = 220
 FULL_REGRESSION = 14
 """Bit of the permission mask that lets the owner bring the chip back to Open."""
 
-TZ_REGRESSION = 12
 _BEGIN = struct.pack("<HH", 0, 0x0201)
 _PASSWORD = 0x80000000
 ROLES = {1: "root", 2: "intermediate", 3: "leaf"}

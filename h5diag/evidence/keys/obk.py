@@ -28,7 +28,6 @@ from h5diag.evidence.keys.pem import (
 from h5diag.limits import KEY
 
 HEADER = 12
-AREA = range(0x0FFD0000, 0x0FFD2000)
 _AREA_MARKS = (0x0FFD, 0x0BFD)
 SECTOR = 0x2000
 _SCALAR = bytes.fromhex("0201010420")

@@ -34,7 +34,6 @@ _LIFECYCLE = {
     "LOCKED": LOCKED,
 }
 _ERASED = ("the whole user flash", "the option bytes, back to their defaults, TrustZone off", "the OBK area")
-_UNSTORED = "the object that was stored ({}) is not there: nothing tells {}"
 _CALL = re.compile(r"STM32_?Programmer_?CLI\S*\s+(-c\s.*)$", re.I | re.M)
 
 

@@ -94,11 +94,6 @@ class Trailer:
     status_entries: int = 0
     wrong_bits: int = 0
 
-    @property
-    def swap_started(self) -> bool:
-        """Tell whether a swap was begun according to swap_info or the status entries."""
-        return (self.swap_info & 0xF) in (2, 3, 4) or self.status_entries > 0
-
 
 UNREAD_TRAILER = Trailer(Magic.UNREAD)
 

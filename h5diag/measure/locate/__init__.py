@@ -1,6 +1,5 @@
 """Find where the pieces of a known image landed in a flash dump."""
 
-from h5diag.measure.locate.bits import BitLines, compare_bits
 from h5diag.measure.locate.correlation import Correlation, Mark, agreement_at, correlate
 from h5diag.measure.locate.placement import (
     Displacement,
@@ -15,7 +14,6 @@ from h5diag.measure.locate.placement import (
 from h5diag.measure.locate.search import Prepared, locate, prepare
 
 __all__ = [
-    "BitLines",
     "Correlation",
     "Displacement",
     "LineFault",
@@ -28,7 +26,6 @@ __all__ = [
     "Region",
     "Transform",
     "agreement_at",
-    "compare_bits",
     "correlate",
     "locate",
     "prepare",

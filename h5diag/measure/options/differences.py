@@ -248,11 +248,10 @@ def _warnings(boards: Sequence[OptionBytes], called: Sequence[str]) -> tuple[str
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An option across the boards. `values` as printed, `None` where it was not; `beliefs` likewise."""
+    """An option across the boards. `values` as printed, `None` where it was not."""
 
     name: str
     values: tuple[int | None, ...]
-    beliefs: tuple[Belief | None, ...]
     weight: Weight
     meaning: str
 
@@ -388,7 +387,6 @@ def _row(name: str, boards: Sequence[OptionBytes], weight: Weight, meaning: str)
     return Row(
         name,
         tuple(None if s is None else s.value for s in found),
-        tuple(None if s is None else s.belief for s in found),
         weight,
         meaning,
     )

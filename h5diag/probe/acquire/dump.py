@@ -174,7 +174,6 @@ def _result(run: Run, who: Identity) -> Dump:
         run.board.true_hz,
         who.uid,
         votes.expected_coincidence,
-        int(run.recovered.sum()),
         retried=run.reader.retried,
     )
     origin = _origin(run, who, (result.wording, *_remarks(run, who)))

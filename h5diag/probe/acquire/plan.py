@@ -88,8 +88,6 @@ class Dump(Answer):
     coincidence
         Expected number of blocks of 1 KB that were wrong in the same way in every pass, estimated from how often
         reads disagreed; it covers faults that are independent between passes and says nothing about others.
-    sporadic_words
-        Words that failed in one read and could be read in another.
     retried
         Bursts that failed on the link and were made again.
     sweep
@@ -103,7 +101,6 @@ class Dump(Answer):
     swd_hz: int
     uid: str | None
     coincidence: float
-    sporadic_words: int = 0
     sweep: tuple[SpeedPoint, ...] = ()
     retried: int = 0
     path: Path | None = None

@@ -396,10 +396,6 @@ class Board:
         with self._attribute(access), translated(address, 4):
             self._ap.write_memory(address, value, 32)
 
-    def write_register(self, name: str, value: int, *, access: Access | None = None) -> None:
-        """Write a FLASH register by its name; raises as `write_words`."""
-        self.write_word(self.register_address(name), value, access=access)
-
     def _permit(self, wanted: AddressRange, values: Sequence[int]) -> None:
         permit_write(self.chip, self.permissions, wanted, values, self._swapped)
 

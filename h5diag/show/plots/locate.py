@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon, Rectangle
-from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator
 
-from h5diag.measure.locate import BitLines, Correlation, LineState, Mark, Placement
+from h5diag.measure.locate import Correlation, Mark, Placement
 from h5diag.show.plots import style
 from h5diag.show.spans import chosen_ticks, condensed_axis
 from h5diag.text import size_text
@@ -292,63 +292,4 @@ def plot_pieces(placement: Placement, *, ax: Axes | None = None) -> Axes:
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("address; not to scale, what holds no piece is cut out", fontsize=8.5)
     style.legend_below(ax, list(used.values()), columns=4)
-    return ax
-
-
-def plot_bit_lines(result: BitLines, *, ax: Axes | None = None) -> Axes:
-    """Draw the share of wrong bits of each data line on one displacement.
-
-    Parameters
-    ----------
-    result
-        Of `h5diag.measure.locate.compare_bits`.
-    ax
-        Where to draw; a new figure when left out.
-    """
-    if ax is None:
-        ax = style.new_axes(11.0, 3.8)
-    style.tidy(ax, f"Wrong bits by data line at displacement {style.hex_text(result.displacement, 1)}")
-    c = result.counts
-    line = np.arange(c.width)
-    bars = [
-        ax.bar(
-            line - 0.2,
-            c.fell / np.maximum(c.ones, 1),
-            width=0.4,
-            facecolor="#F6B48F",
-            edgecolor=style.VERMILION,
-            hatch="\\\\\\",
-            label="fell: share of the ones that read 0",
-        ),
-        ax.bar(
-            line + 0.2,
-            c.rose / np.maximum(c.zeros, 1),
-            width=0.4,
-            facecolor=style.SKY,
-            edgecolor=style.BLUE,
-            hatch="///",
-            label="rose: share of the zeros that read 1",
-        ),
-    ]
-    for fault in result.faults:
-        lanes = [k for k in range(c.width) if k % fault.width == fault.line]
-        for k in lanes:
-            ax.annotate(
-                fault.state.value if fault.state is not LineState.INVERTED else "inverted",
-                (k, 1.02),
-                (0, 0),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                fontsize=8.5,
-                fontweight="bold",
-                color=style.VERMILION,
-            )
-    ax.set_ylim(0, 1.15)
-    ax.set_xlim(-0.7, c.width - 0.3)
-    ax.set_xticks(line, [f"D{k}" for k in line], fontsize=7.5)
-    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    ax.set_xlabel(f"data line of a 32-bit word; {result.compared:,} bytes of content compared", fontsize=9)
-    ax.set_ylabel("share of wrong bits", fontsize=9)
-    style.legend_below(ax, bars, columns=2)
     return ax

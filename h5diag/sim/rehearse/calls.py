@@ -28,7 +28,6 @@ _VALUED |= {
     "-fillmemory": 3,
     "-blankcheck": 0,
 }
-_PURE = ("verify", "read", "")
 
 
 @dataclass(frozen=True, slots=True)

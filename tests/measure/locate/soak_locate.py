@@ -7,7 +7,7 @@ import argparse
 import numpy as np
 
 from h5diag.layout import load_layout
-from h5diag.measure.locate import Transform, compare_bits, correlate, locate
+from h5diag.measure.locate import Transform, correlate, locate
 from h5diag.memory import MemoryImage, Segment
 
 from .conftest import code
@@ -56,8 +56,6 @@ def checked_pair(rng: np.random.Generator) -> None:
         if r.transform is Transform.AS_IS:
             assert r.equal_bytes == int((x == y).sum())
             assert r.bit_errors == int(np.unpackbits(x ^ y).sum())
-    for d in {r.displacement for r in p.regions}:
-        compare_bits(a, b, d)
     correlate(a, b, p, layout=LAYOUT)
 
 

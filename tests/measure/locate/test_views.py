@@ -7,10 +7,11 @@ import pytest
 
 from h5diag.app.cli import main
 from h5diag.layout import load_layout
-from h5diag.measure.locate import LineState, Placement, compare_bits, correlate, locate
+from h5diag.measure.locate import LineState, Placement, correlate, locate
+from h5diag.measure.locate.bits import line_faults
 from h5diag.memory import MemoryImage
 from h5diag.show.locate import headline
-from h5diag.show.plots.locate import plot_bit_lines, plot_correlation, plot_dots
+from h5diag.show.plots.locate import plot_correlation, plot_dots
 
 from .conftest import BASE, board, code, image_of
 
@@ -90,25 +91,18 @@ def test_a_piece_across_a_slot_border_is_cut_there():
         (lambda w: w ^ (1 << 19), LineState.INVERTED),
     ],
 )
-def test_bit_view_names_the_line(change, state):
+def test_bit_errors_of_one_line_name_it(change, state):
     data = code(1 << 16, 32)
     bad = change(data.view("<u4")).astype("<u4").view(np.uint8)
-    moved = image_of(bad, BASE + 0x20000)
-    lines = compare_bits(image_of(data), moved, 0x20000)
-    (fault,) = lines.faults
+    (fault,) = line_faults(data, bad, BASE)
     assert (fault.line, fault.width, fault.state) == (19, 32, state)
-    assert np.flatnonzero(lines.error_share).tolist() == [19]
-    assert any(state.value in t.get_text() for t in plot_bit_lines(lines).texts)
 
 
-def test_bit_view_of_sound_and_of_noisy_content_blames_no_line():
+def test_bit_errors_of_sound_and_of_noisy_content_blame_no_line():
     data = code(1 << 15, 33)
-    assert compare_bits(image_of(data), image_of(data), 0).faults == ()
+    assert line_faults(data, data, BASE) == ()
     noisy = data ^ np.packbits(np.random.default_rng(1).random((data.size, 8)) < 0.02, axis=1).ravel()
-    lines = compare_bits(image_of(data), image_of(noisy), 0)
-    assert lines.faults == ()
-    assert lines.error_share.mean() == pytest.approx(0.02, abs=0.003)
-    assert compare_bits(image_of(data), image_of(data), 1 << 20).compared == 0
+    assert line_faults(data, noisy, BASE) == ()
 
 
 def test_dot_plot_draws_each_kind_once():

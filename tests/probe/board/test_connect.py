@@ -295,10 +295,10 @@ def test_the_gate_of_writes(address, given, allowed):
 def test_an_erase_outside_the_range_never_starts(control, allowed):
     with connect("virtual", permissions=Permissions(erase=(WHERE,))) as board:
         if allowed:
-            board.write_register("NSCR", control)
+            board.write_word(board.register_address("NSCR"), control)
         else:
             with pytest.raises(PermissionRefused):
-                board.write_register("NSCR", control)
+                board.write_word(board.register_address("NSCR"), control)
 
 
 def test_halting_and_resetting_need_permission():
