@@ -1,10 +1,9 @@
 """Find where the pieces of a known image landed in a flash dump."""
 
+from h5diag.measure.locate.bits import LineFault, LineState
 from h5diag.measure.locate.correlation import Correlation, Mark, agreement_at, correlate
 from h5diag.measure.locate.placement import (
     Displacement,
-    LineFault,
-    LineState,
     Pattern,
     PatternKind,
     Placement,

@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
+
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.measure.locate.placement import LineFault, LineState
 from h5diag.memory import Bytes
+
+
+class LineState(Enum):
+    """What a data line does to a region."""
+
+    STUCK_AT_0 = "stuck at 0"
+    STUCK_AT_1 = "stuck at 1"
+    INVERTED = "inverted"
+
+
+@dataclass(frozen=True, slots=True)
+class LineFault:
+    """A data line that explains the bit errors of a region.
+
+    Parameters
+    ----------
+    line
+        0 (least significant) up to ``width - 1``, by the address within a bus word of `width` bits.
+    width
+        8 when all bytes are hit alike; 16 or 32 when only one byte of each bus word is.
+    state
+        What the line does.
+    """
+
+    line: int
+    width: int
+    state: LineState
+
+    def __str__(self) -> str:
+        return f"data line D{self.line} of {self.width} {self.state.value}"
+
 
 WIDTHS = (8, 16, 32)
 MOST_LINES = 32
