@@ -84,13 +84,15 @@ def one(kernel: Kernel, rng: np.random.Generator) -> None:
         words = Words(words.stride, words.mask, (head, following, present))
     found = Pieces.empty()
     with refused:
-        found = kernel.scan(pair, words, blocks[1], 256, int(rng.integers(-100, 300)), WATCH)
+        found = kernel.scan(pair, words, blocks[1], int(rng.integers(-100, 300)), 1 << int(rng.integers(63)), WATCH)
     if wild:
         columns = [rng.integers(-20, 900, int(rng.integers(0, 20))) for _ in range(1)]
         n = columns[0].size
         found = Pieces(*(rng.integers(-20, 900, n) for _ in range(4)))
     with refused:
         kernel.extend(pair, found, -1000)
+    with refused:
+        kernel.grow(pair, found)
     with refused:
         kernel.tally(pair, found)
     with refused:
@@ -100,8 +102,8 @@ def one(kernel: Kernel, rng: np.random.Generator) -> None:
         out = _pieces(Pieces.empty(int(rng.integers(0, 40))), 0)
         given = (
             int(rng.integers(-2, 12)),
-            256,
             0,
+            int(rng.integers(-2, 2000)),
             int(rng.integers(-9, b.size + 50)),
             int(rng.integers(-9, b.size + 50)),
         )

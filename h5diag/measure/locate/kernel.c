@@ -16,9 +16,10 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-enum { ABI = 2, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16, SPAN = 1024, EXPLAINED = 1024 };
+enum { ABI = 3, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16, GAP = 256, UNWEIGHED = 20, EXPLAINED = 1024 };
 #define NONE UINT32_MAX
 #define MULTIPLIER 0x9E3779B97F4A7C15ull
+#define EVERY_BYTE 0x0101010101010101ull
 
 /* Two sides, what is still free of the dump, and what bytes are worth. As in kernel.py. */
 typedef struct {
@@ -81,8 +82,10 @@ static uint64_t word_at(const uint8_t *p) {
 static int ones(uint64_t v) {
     v -= (v >> 1) & 0x5555555555555555ull;
     v = (v & 0x3333333333333333ull) + ((v >> 2) & 0x3333333333333333ull);
-    return (int)((((v + (v >> 4)) & 0x0F0F0F0F0F0F0F0Full) * 0x0101010101010101ull) >> 56);
+    return (int)((((v + (v >> 4)) & 0x0F0F0F0F0F0F0F0Full) * EVERY_BYTE) >> 56);
 }
+
+static int has_zero(uint64_t v) { return ((v - EVERY_BYTE) & ~v & EVERY_BYTE << 7) != 0; }
 
 static int zero_bytes(uint64_t v) {
     const uint64_t low = 0x7F7F7F7F7F7F7F7Full;
@@ -134,14 +137,49 @@ static int32_t worth(const sides *s, int64_t r, int64_t d, int64_t turn) {
     return s->gain[a & s->mask];
 }
 
+/* Tell whether a byte of a word repeats the one before it; the first and the last of the word are not compared. */
+static int repeats_within(uint64_t v) { return has_zero((v ^ (v >> 8)) | 0xFFull << 56); }
+
 /* Return how many bytes from r and d on, in one direction, belong to the piece; adds what they are worth. */
 static int64_t reach(const sides *s, int64_t r, int64_t d, int64_t limit, int64_t turn, int64_t *score) {
-    int64_t run = 0, best = 0, length = 0;
-    for (int64_t i = 0; i < limit; i++, r += turn, d += turn) {
+    int64_t run = 0, best = 0, length = 0, i = 0;
+    const int64_t low = turn < 0 ? 1 - WORD : 0; /* of the eight bytes that follow */
+    while (i < limit) {
+        /* Within eight equal bytes an extension does not end as long as it is near its best. */
+        if (i && limit - i >= WORD && best - run <= s->drop - WORD) {
+            const uint8_t *p = s->reference + r;
+            uint64_t v = word_at(p + low);
+            if (!((v ^ word_at(s->dump + d + low)) & s->mask * EVERY_BYTE)) {
+                int64_t top = run, at = -1;
+                if (!repeats_within(v) && p[0] != p[-turn]) {
+                    for (int k = 0; k < WORD; k++) run += s->gain[p[low + k] & s->mask];
+                    top = run;
+                    at = WORD;
+                } else {
+                    for (int64_t k = 0; k < WORD; k++) {
+                        uint8_t a = p[turn * k];
+                        run += a == p[turn * (k - 1)] ? -1 : s->gain[a & s->mask];
+                        at = run > top ? k + 1 : at;
+                        top = run > top ? run : top;
+                    }
+                }
+                if (top > best) {
+                    best = top;
+                    length = i + at;
+                }
+                i += WORD;
+                r += turn * WORD;
+                d += turn * WORD;
+                continue;
+            }
+        }
         run += worth(s, r, d, turn);
+        i++;
+        r += turn;
+        d += turn;
         if (run > best) {
             best = run;
-            length = i + 1;
+            length = i;
         } else if (best - run > s->drop) {
             break;
         }
@@ -174,7 +212,7 @@ static int extended(const sides *s, int64_t r, int64_t d, int64_t core, int64_t 
     out[0] = r - before;
     out[1] = d - before;
     out[2] = before + from + after;
-    out[3] = score + from * 8;
+    out[3] = score + from * UNWEIGHED;
     return out[2] > 0;
 }
 
@@ -207,6 +245,49 @@ EXPORT int64_t h5_extend(const sides *s, const pieces *cores, int64_t least, pie
         if (extended(s, r, d, size, piece) && piece[3] >= least) put(found, piece);
     }
     return found->count;
+}
+
+/* Return how many bytes from r and d on, in one direction, agree, fill among them. */
+static int64_t agreed(const sides *s, int64_t r, int64_t d, int64_t limit, int64_t turn) {
+    const uint64_t counted = s->mask * EVERY_BYTE;
+    const int64_t low = turn < 0 ? 1 - WORD : 0;
+    int64_t i = 0;
+    while (limit - i >= WORD && !((word_at(s->reference + r + turn * i + low) ^ word_at(s->dump + d + turn * i + low)) & counted))
+        i += WORD;
+    while (i < limit && !((s->reference[r + turn * i] ^ s->dump[d + turn * i]) & s->mask)) i++;
+    return i;
+}
+
+/* Grow pieces to either side as far as all agrees, through fill and what is taken, within the segment of the reference.
+ *
+ * They come by diagonal, then by dump position; those that come to touch become one, and their scores are added. Returns
+ * how many there are now.
+ */
+EXPORT int64_t h5_grow(const sides *s, const pieces *found, pieces *grown) {
+    if (!sound(s) || found->count > grown->room) return -1;
+    int64_t piece[4] = {0};
+    grown->count = 0;
+    for (int64_t i = 0; i < found->count; i++) {
+        int64_t r = found->reference[i], d = found->dump[i], stop = d + found->size[i];
+        if (r < 0 || d < 0 || stop <= d || stop > s->dump_size || r - d + stop > s->reference_size) return -1;
+        int64_t c = last_not_above(s->cuts, s->cut_count - 1, r), last = grown->count - 1;
+        int64_t limit = smaller(s->dump_size, s->cuts[c + 1] - r + d);
+        if (last >= 0 && r - d == piece[0] - piece[1] && d <= piece[1] + piece[2]) {
+            piece[2] = larger(stop, piece[1] + piece[2]) - piece[1];
+            piece[3] += found->score[i];
+            grown->count = last;
+        } else {
+            int64_t before = agreed(s, r - 1, d - 1, smaller(d, r - s->cuts[c]), -1);
+            piece[0] = r - before;
+            piece[1] = d - before;
+            piece[2] = before + stop - d;
+            piece[3] = found->score[i];
+        }
+        stop = piece[1] + piece[2];
+        piece[2] += agreed(s, piece[0] + piece[2], stop, limit - stop, 1);
+        put(grown, piece);
+    }
+    return grown->count;
 }
 
 /* ---- words ---------------------------------------------------------------------------------------------------- */
@@ -257,26 +338,36 @@ static int64_t equal_run(const sides *s, int64_t r, int64_t d, int64_t most) {
     int64_t c = last_not_above(s->cuts, s->cut_count - 1, r);
     if (f < 0 || c < 0) return 0;
     int64_t limit = smaller(smaller(s->free_stop[f] - d, s->cuts[c + 1] - r), most), i = 0, repeats = 0;
-    for (; i < limit; i++) {
+    while (i < limit) {
+        if (limit - i >= WORD) {
+            uint64_t v = word_at(s->reference + r + i);
+            if (!((v ^ word_at(s->dump + d + i)) & s->mask * EVERY_BYTE) && !repeats_within(v) &&
+                (!i || s->reference[r + i] != s->reference[r + i - 1])) {
+                repeats = 0;
+                i += WORD;
+                continue;
+            }
+        }
         if ((s->reference[r + i] ^ s->dump[d + i]) & s->mask) break;
         repeats = i && s->reference[r + i] == s->reference[r + i - 1] ? repeats + 1 : 0;
         if (repeats >= REPEATS) break;
+        i++;
     }
     return i;
 }
 
 /* Follow a word of the dump on one diagonal, when it is told to be worth it and not explained yet. */
-static void follow(const sides *s, lately *seen, int64_t seen_bits, int64_t r, int64_t d, int single, int64_t gap,
+static void follow(const sides *s, lately *seen, int64_t seen_bits, int64_t r, int64_t d, int64_t core, int worth_it,
                    int64_t least, pieces *found) {
     int64_t diagonal = r - d;
     lately *entry = seen + (((uint64_t)diagonal * MULTIPLIER) >> (64 - seen_bits));
-    int near = entry->diagonal == diagonal && d - entry->last <= gap;
+    int near = entry->diagonal == diagonal && d - entry->last <= GAP;
     if (entry->diagonal != diagonal) entry->until = -1;
     entry->diagonal = diagonal;
     entry->last = d;
-    if (d < entry->until || !(single || near)) return;
+    if (d < entry->until || !(worth_it || near)) return;
     int64_t piece[4];
-    if (!extended(s, r, d, WORD, piece)) return;
+    if (!extended(s, r, d, larger(core, WORD), piece)) return;
     entry->until = piece[1] + piece[2];
     if (piece[3] >= least) put(found, piece);
 }
@@ -284,15 +375,15 @@ static void follow(const sides *s, lately *seen, int64_t seen_bits, int64_t r, i
 /* Look up every word of the dump that starts in `[from, to)` and in a block that counts, and extend the equal ones.
  *
  * A word that occurs more than MOST_COPIES times says nothing about where it belongs. One that occurs several times
- * is followed when another equal word lies on its diagonal, at most `gap` before. Where a word occurs once and RUN
- * bytes agree from there on, the rest of a span that agrees is not looked up; where EXPLAINED bytes agree, a word within
- * them is followed to another place only when RUN bytes agree there too: tables resemble themselves everywhere. `seen`
- * has one entry more, for that. Returns the position to go on from; less than `to` when `found` is full.
+ * is followed where RUN bytes agree from there on, or when another equal word lies on its diagonal, at most GAP before.
+ * Where RUN bytes agree, the rest of the `span` that agrees is not looked up. Where EXPLAINED bytes agree, the word is
+ * followed to no place where fewer do, and one within them to another place only when RUN bytes agree there too: tables
+ * resemble themselves everywhere. `seen` has one entry more, for that. Returns the position to go on from; less than `to` when `found` is full.
  */
 EXPORT int64_t h5_scan(const sides *s, const words *w, const uint8_t *blocks, int64_t block_count, lately *seen,
-                       int64_t seen_bits, int64_t gap, int64_t least, int64_t from, int64_t to, pieces *found) {
+                       int64_t seen_bits, int64_t least, int64_t span, int64_t from, int64_t to, pieces *found) {
     if (!sound(s) || from < 0 || block_count != (s->dump_size + BLOCK - 1) / BLOCK) return -1;
-    if (w->bits < 8 || w->bits > 32 || w->stride < 1 || seen_bits < 1 || seen_bits > 30) return -1;
+    if (w->bits < 8 || w->bits > 32 || w->stride < 1 || seen_bits < 1 || seen_bits > 30 || span < 1) return -1;
     if (found->room < MOST_COPIES) return -1;
     found->count = 0;
     const int64_t last = smaller(to, s->dump_size - WORD + 1);
@@ -316,23 +407,28 @@ EXPORT int64_t h5_scan(const sides *s, const words *w, const uint8_t *blocks, in
                 continue;
             }
             if (found->room - found->count < count) return d;
+            const int64_t rest = span - d % span, within = d < explained->until ? larger(RUN, rest + WORD) : s->dump_size;
+            int64_t runs[MOST_COPIES], longest = 0, best = 0;
             for (int i = 0; i < count; i++) {
-                if (d < explained->until && where[i] - d != explained->diagonal && equal_run(s, where[i], d, RUN) < RUN)
+                runs[i] = equal_run(s, where[i], d, within);
+                best = runs[i] > longest ? where[i] : best;
+                longest = larger(runs[i], longest);
+            }
+            const int64_t least_run = longest >= EXPLAINED ? longest : RUN;
+            for (int i = 0; i < count; i++) {
+                int long_run = runs[i] >= least_run;
+                if (!long_run && (longest >= EXPLAINED || (d < explained->until && where[i] - d != explained->diagonal)))
                     continue;
-                follow(s, seen, seen_bits, where[i], d, count == 1, gap, least, found);
+                follow(s, seen, seen_bits, where[i], d, runs[i], count == 1 || long_run, least, found);
             }
             /* The first words of each span are always looked up, at every phase of the stride: for other copies. */
-            if (count != 1 || d % SPAN < 2 * w->stride) continue;
-            int64_t whole = d >= explained->until ? s->dump_size : larger(RUN, (d / SPAN + 1) * SPAN - d + WORD);
-            int64_t run = equal_run(s, where[0], d, whole);
-            if (d >= explained->until && run >= EXPLAINED) {
-                explained->diagonal = where[0] - d;
-                explained->until = d + run;
+            if (longest < RUN || span - rest < 2 * w->stride) continue;
+            if (d >= explained->until && longest >= EXPLAINED) {
+                explained->diagonal = best - d;
+                explained->until = d + longest;
             }
-            if (run >= RUN) {
-                d = smaller(d + run - WORD + 1, (d / SPAN + 1) * SPAN);
-                break;
-            }
+            d = smaller(d + longest - WORD + 1, d + rest);
+            break;
         }
     }
     return larger(to, d);
@@ -410,7 +506,7 @@ EXPORT int64_t h5_claim(sides *s, const pieces *wanted, int64_t first, int64_t l
 /* Count the equal bytes and the wrong bits of pieces, as far as the mask lets bits count. */
 EXPORT int64_t h5_tally(const sides *s, const pieces *p, int64_t *equal, int64_t *wrong, int64_t room) {
     if (p->count > room) return -1;
-    const uint64_t counted = s->mask * 0x0101010101010101ull;
+    const uint64_t counted = s->mask * EVERY_BYTE;
     for (int64_t k = 0; k < p->count; k++) {
         int64_t r = p->reference[k], d = p->dump[k], size = p->size[k], same = 0, bits = 0, i = 0;
         if (r < 0 || d < 0 || size < 0 || r + size > s->reference_size || d + size > s->dump_size) return -1;

@@ -20,7 +20,7 @@ from h5diag.measure.locate.plain import Plain
 from h5diag.measure.locate.sides import BLOCK, Flags, Numbers, Watch
 from h5diag.memory import Bytes
 
-ABI = 2
+ABI = 3
 """Changes with the structures below; a library of another one is not used."""
 
 SUFFIX = {"win32": "dll", "darwin": "dylib"}.get(sys.platform, "so")
@@ -97,7 +97,7 @@ class Kernel:
 
     def __init__(self, path: Path) -> None:
         self._library = ctypes.CDLL(str(path))
-        for function in ("abi", "fill", "equal", "extend", "index", "scan", "claim", "tally", "count", "asked"):
+        for function in ("abi", "fill", "equal", "extend", "grow", "index", "scan", "claim", "tally", "count", "asked"):
             getattr(self._library, f"h5_{function}").restype = _INT
         if self._library.h5_abi() != ABI:
             raise OSError(f"{path.name} is of another version")
@@ -143,7 +143,7 @@ class Kernel:
             self._call("index", data, data.size, blocks, blocks.size, ctypes.byref(w), at, at + step)
         return words
 
-    def scan(self, pair: Pair, words: Words, blocks: Flags, gap: int, least: int, watch: Watch) -> Pieces:
+    def scan(self, pair: Pair, words: Words, blocks: Flags, least: int, span: int, watch: Watch) -> Pieces:
         """Return the extended pieces around each word of the dump's chosen blocks that the reference holds too."""
         lately = np.zeros(((1 << DIAGONAL_BITS) + 1, 3), np.int64)
         lately[:, 0] = 1 << 62  # no diagonal
@@ -158,7 +158,7 @@ class Kernel:
                 watch.check(at / last)
                 out = _pieces(found, 0)
                 at = self._call(
-                    "scan", ctypes.byref(s), ctypes.byref(w), blocks, blocks.size, lately, DIAGONAL_BITS, gap, least,
+                    "scan", ctypes.byref(s), ctypes.byref(w), blocks, blocks.size, lately, DIAGONAL_BITS, least, span,
                     at, stop, ctypes.byref(out),
                 )  # fmt: skip
                 if out.count:
@@ -172,6 +172,14 @@ class Kernel:
         with _sides(pair) as s:
             wanted, out = _pieces(cores), _pieces(found, 0)
             self._call("extend", ctypes.byref(s), ctypes.byref(wanted), least, ctypes.byref(out))
+        return found.where(slice(out.count))
+
+    def grow(self, pair: Pair, pieces: Pieces) -> Pieces:
+        """Return pieces grown as far as all agrees, fill among it; those that come to touch become one."""
+        found = Pieces.empty(pieces.count)
+        with _sides(pair) as s:
+            given, out = _pieces(pieces), _pieces(found, 0)
+            self._call("grow", ctypes.byref(s), ctypes.byref(given), ctypes.byref(out))
         return found.where(slice(out.count))
 
     def claim(self, pair: Pair, wanted: Pieces, least: int) -> Pieces:

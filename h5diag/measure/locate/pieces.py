@@ -96,13 +96,24 @@ class Free:
         """Return how many bytes are worth searching."""
         return int((self.stop - self.start)[self.worth_searching()].sum())
 
+    def cut(self, pieces: Pieces) -> tuple[Pieces, Numbers]:
+        """Return the free parts of pieces, stretch by stretch, and the number of the piece that each is of."""
+        first = np.searchsorted(self.stop, pieces.dump, "right")
+        count = np.searchsorted(self.start, pieces.dump + pieces.size, "left") - first
+        owner = np.repeat(np.arange(pieces.count), count)
+        which = np.arange(owner.size) + np.repeat(first - count.cumsum() + count, count)
+        start = np.maximum(pieces.dump[owner], self.start[which])
+        stop = np.minimum((pieces.dump + pieces.size)[owner], self.stop[which])
+        return Pieces.of((pieces.reference - pieces.dump)[owner] + start, start, stop - start), owner
+
     def blocks(self, fill: Flags) -> Flags:
         """Return the blocks without fill that touch a stretch worth searching."""
-        change = np.zeros(fill.size + 1, np.int32)
+        # A block holds a few stretches at most.
+        change = np.zeros(fill.size + 1, np.int8)
         long = self.worth_searching()
         np.add.at(change, self.start[long] // BLOCK, 1)
         np.add.at(change, (self.stop[long] - 1) // BLOCK + 1, -1)
-        out: Flags = (change.cumsum()[:-1] > 0) & ~fill
+        out: Flags = np.cumsum(change[:-1], dtype=np.int8) > fill
         return out
 
 
@@ -185,11 +196,17 @@ class Engine(Protocol):
     def words(self, data: Bytes, blocks: Flags, stride: int, mask: int, watch: Watch) -> Words:
         """Return the words that start at a multiple of `stride` and in a block that counts."""
 
-    def scan(self, pair: Pair, words: Words, blocks: Flags, gap: int, least: int, watch: Watch) -> Pieces:
+    def scan(self, pair: Pair, words: Words, blocks: Flags, least: int, span: int, watch: Watch) -> Pieces:
         """Return the extended pieces around each word of the dump's chosen blocks that the reference holds too."""
 
     def extend(self, pair: Pair, cores: Pieces, least: int) -> Pieces:
         """Return the equal cores extended to either side, those that score at least `least`."""
+
+    def grow(self, pair: Pair, pieces: Pieces) -> Pieces:
+        """Return pieces grown as far as all agrees, fill among it; those that come to touch become one.
+
+        They come by diagonal, then by dump position; the scores of those that become one are added.
+        """
 
     def claim(self, pair: Pair, wanted: Pieces, least: int) -> Pieces:
         """Take pieces in their order out of what is free, and return what was got."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,10 @@ CHUNK = 1 << 18
 WINDOW, WIDEST = 64, 1 << 16
 """Bytes by which extensions go on in lockstep, at first and at most."""
 
-RUN, REPEATS, SPAN, EXPLAINED = 128, 16, 1024, 1024
-"""Bytes that agree from a word on that occurs once, from which the words within them are not looked up;
-repeats of one byte that end such a run; bytes of a span; and bytes that agree, from which other places must agree too."""
+RUN, REPEATS, GAP, UNWEIGHED, EXPLAINED = 128, 16, 256, 20, 1024
+"""Bytes that agree from a word on, from which the words within them are not looked up; repeats of one byte that end such
+a run; bytes from word to word on a diagonal; what a byte of a long core
+counts; and bytes that agree, from which other places must agree too."""
 
 _ONES = np.array([i.bit_count() for i in range(256)], np.uint8)
 
@@ -68,7 +70,7 @@ class Plain:
         order = np.argsort(value, kind="stable")
         return Words(stride, mask, (value[order], where[order]))
 
-    def scan(self, pair: Pair, words: Words, blocks: Flags, gap: int, least: int, watch: Watch) -> Pieces:
+    def scan(self, pair: Pair, words: Words, blocks: Flags, least: int, span: int, watch: Watch) -> Pieces:
         """Return the extended pieces around each word of the dump's chosen blocks that the reference holds too."""
         value, where = words.tables
         parts = [np.empty((3, 0), np.int64)]
@@ -89,53 +91,62 @@ class Plain:
             within = np.arange(int(count.sum())) - np.repeat(count.cumsum() - count, count)
             r = where[np.repeat(low, count) + within].astype(np.int64)
             parts.append(np.stack([r, np.repeat(d, count), np.repeat(count, count)]))
-        r, d, count = self._looked_up(pair, words.stride, *np.concatenate(parts, axis=1))
+        r, d, core, sure = self._looked_up(pair, words.stride, span, *np.concatenate(parts, axis=1))
         order = np.lexsort((d, r - d))
-        r, d, count = r[order], d[order], count[order]
+        r, d, core, sure = r[order], d[order], core[order], sure[order]
         new = np.ones(d.size, np.bool_)
         new[1:] = np.diff(r - d) != 0
         near = np.zeros(d.size, np.bool_)
-        near[1:] = ~new[1:] & (np.diff(d) <= gap)
-        good = (count == 1) | near
+        near[1:] = ~new[1:] & (np.diff(d) <= GAP)
+        good = sure | near
         group = (new.cumsum() - 1)[good]
-        r, d = r[good], d[good]
+        r, d, core = r[good], d[good], core[good]
         until, found = np.full(int(new.sum()), -1, np.int64), [Pieces.empty()]
         while d.size:
             watch.pause()
             first = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
-            more, inside = self._extended(pair, Pieces.of(r[first], d[first], np.full(first.size, WORD)))
+            more, inside = self._extended(pair, Pieces.of(r[first], d[first], core[first]))
             until[group[first[inside]]] = more.dump + more.size
             found.append(more.where(more.score >= least))
             left = d >= until[group]
             left[first] = False
-            r, d, group = r[left], d[left], group[left]
+            r, d, core, group = r[left], d[left], core[left], group[left]
         out = Pieces.joined(found)
         return out.where(np.lexsort((out.reference, out.dump)))
 
     def _looked_up(
-        self, pair: Pair, stride: int, r: Numbers, d: Numbers, count: Numbers
-    ) -> tuple[Numbers, Numbers, Numbers]:
-        """Leave out the rest of a span that agrees from a word on which occurs once; the first words of a span stay.
+        self, pair: Pair, stride: int, span: int, r: Numbers, d: Numbers, count: Numbers
+    ) -> tuple[Numbers, Numbers, Numbers, Flags]:
+        """Leave out the rest of a span that agrees from a word on; the first words of a span stay.
 
-        Within a long run that agrees a word stays at another place only where a run agrees there too.
+        Within a long run that agrees a word stays at another place only where a run agrees there too. Also tells how
+        many bytes agree from each word on, and which words are followed at once.
         """
-        single = np.flatnonzero((count == 1) & (d % SPAN >= 2 * stride))
-        run = self._equal_runs(pair, r[single], d[single])
-        long = run >= RUN
-        keep, at, until = np.ones(d.size, np.bool_), -1, 0
-        for there, start, size in zip(
-            r[single[long]].tolist(), d[single[long]].tolist(), run[long].tolist(), strict=True
-        ):
+        run, long_run = self._equal_runs(pair, r, d), np.zeros(d.size, np.bool_)
+        core = run.copy()
+        keep, at, until, diagonal = np.ones(d.size, np.bool_), 0, 0, 0
+        first = np.flatnonzero(np.append(True, np.diff(d) != 0)[: d.size])
+        for i, j in pairwise([*first.tolist(), d.size]):
+            start = int(d[i])
             if start < at:
+                keep[i:j] = False
                 continue
-            at = min(start + size - WORD + 1, (start // SPAN + 1) * SPAN)
-            keep[np.searchsorted(d, start, "right") : np.searchsorted(d, at, "left")] = False
-            if start >= until and size >= EXPLAINED:
-                until = start + size
-                inside = slice(np.searchsorted(d, start, "right"), np.searchsorted(d, until, "left"))
-                other = np.flatnonzero(keep[inside] & (r[inside] - d[inside] != there - start)) + inside.start
-                keep[other] = self._equal_runs(pair, r[other], d[other]) >= RUN
-        return r[keep], d[keep], count[keep]
+            best = i + int(run[i:j].argmax())
+            # Within a long run, as the kernel does, a run is followed up to the end of the span only.
+            if start < until:
+                core[i:j] = np.minimum(run[i:j], max(RUN, (start // span + 1) * span - start + WORD))
+            longest = int(core[i:j].max())
+            long_run[i:j] = core[i:j] >= (longest if longest >= EXPLAINED else RUN)
+            if longest >= EXPLAINED:
+                keep[i:j] = long_run[i:j]
+            elif start < until:
+                keep[i:j] = long_run[i:j] | (r[i:j] - start == diagonal)
+            if run[best] < RUN or start % span < 2 * stride:
+                continue
+            if start >= until and run[best] >= EXPLAINED:
+                diagonal, until = int(r[best]) - start, start + int(run[best])
+            at = min(start + int(run[best]) - WORD + 1, (start // span + 1) * span)
+        return r[keep], d[keep], np.maximum(core, WORD)[keep], ((count == 1) | long_run)[keep]
 
     def _equal_runs(self, pair: Pair, r: Numbers, d: Numbers) -> Numbers:
         """Return how many bytes from each `r` and `d` on agree, in stretch and segment, up to a run of one value."""
@@ -186,7 +197,7 @@ class Plain:
         before, one = self._reach(pair, r - 1, d - 1, np.minimum(d - start[f], r - cuts[c]), -1)
         after, two = self._reach(pair, r + core, d + core, np.minimum(stop[f] - d, cuts[c + 1] - r) - core, 1)
         whole = before + core + after
-        out = Pieces(r - before, d - before, whole, one + two + core * 8)
+        out = Pieces(r - before, d - before, whole, one + two + core * UNWEIGHED)
         inside[np.flatnonzero(inside)[whole == 0]] = False
         return out.where(whole > 0), inside
 
@@ -214,6 +225,25 @@ class Plain:
                 still.append(k[~dead[:, -1] & (at[k] < limit[k])])
             alive, window = np.concatenate(still), min(window * 4, WIDEST)
         return length, best
+
+    def grow(self, pair: Pair, pieces: Pieces) -> Pieces:
+        """Return pieces grown as far as all agrees, fill among it; those that come to touch become one."""
+        out: list[list[int]] = []
+        cuts = pair.a.starts
+        columns = (pieces.reference.tolist(), pieces.dump.tolist(), pieces.size.tolist(), pieces.score.tolist())
+        for r, d, size, score in zip(*columns, strict=True):
+            c = min(bisect_right(cuts, r), len(cuts) - 1)
+            last = out[-1] if out else [0, 1 << 62, 0, 0]
+            if r - d == last[0] - last[1] and d <= last[1] + last[2]:
+                last[2] = max(d + size, last[1] + last[2]) - last[1]
+                last[3] += score
+            else:
+                before = _agreed(pair, r - 1, d - 1, min(d, r - cuts[c - 1]), -1)
+                last = [r - before, d - before, before + size, score]
+                out.append(last)
+            there, here = last[0] + last[2], last[1] + last[2]
+            last[2] += _agreed(pair, there, here, min(pair.dump.size - here, cuts[c] - there), 1)
+        return Pieces(*np.array(out, np.int64).reshape(-1, 4).T.copy())
 
     def claim(self, pair: Pair, wanted: Pieces, least: int) -> Pieces:
         """Take pieces in their order out of what is free, and return what was got."""
@@ -294,6 +324,16 @@ def _worth(pair: Pair, r: Numbers, d: Numbers, turn: int, inside: Flags) -> Numb
     worth[equal & (before >= 0) & (before <= last) & (pair.reference[np.clip(before, 0, last)] == a)] = -1
     worth[~inside] = -DROP * 4
     return worth
+
+
+def _agreed(pair: Pair, r: int, d: int, limit: int, turn: int) -> int:
+    """Return how many bytes from `r` and `d` on, in one direction, agree."""
+    for at in range(0, limit, CHUNK):
+        step = turn * np.arange(at, min(at + CHUNK, limit))
+        differs = ((pair.reference[r + step] ^ pair.dump[d + step]) & pair.mask) != 0
+        if differs.any():
+            return at + int(differs.argmax())
+    return max(limit, 0)
 
 
 def _best_part(pair: Pair, r: int, d: int, size: int) -> tuple[int, int, int, int]:

@@ -16,7 +16,6 @@ from h5diag.measure.locate.regions import Found, place
 from h5diag.measure.locate.sides import (
     BLOCK,
     Flags,
-    Numbers,
     Side,
     Watch,
     content_bytes,
@@ -29,15 +28,15 @@ from h5diag.memory import Cancel, MemoryImage, Progress
 LONG, SETTLED = 1024, 256
 """Bytes from which a piece in place, and one of the sparse index, is taken before every word is looked up."""
 
-DENSE, SPARSE = 4, 64
-"""Every so many bytes a word of the reference is known, up to `DENSE_LIMIT` bytes of content, and above."""
+DENSE, SPARSE, VERY_SPARSE = 4, 64, 512
+"""Every so many bytes a word of the reference is known, up to `DENSE_LIMIT` bytes of content, and above; and at first."""
 
 DENSE_LIMIT = 8 << 20
 FEW = 8
 """Where the dump has so many times less left than the reference, its words are indexed and not the reference's."""
 
-GAP = 256
-"""A word that occurs more than once is followed when another equal word stands so many bytes before, at most."""
+SPAN, WHOLE = 1024, 1 << 62
+"""Where content agrees the words of so many bytes are not looked up: a span, or the whole run that agrees."""
 
 SURE, POSSIBLE = 70 * QUARTER, 40 * QUARTER
 """Score of a piece that speaks for a way of reading, and of any piece."""
@@ -59,6 +58,9 @@ ALIKE = 0.97
 
 COST = 16
 """Bytes by which a piece must be longer to be taken before another, for each wrong byte."""
+
+WORTH = 2 * QUARTER
+"""What a byte that agrees counts where it is not weighed."""
 
 POOR = 0.1
 """Share of wrong bits from which a piece in plain reading must compete with the other readings."""
@@ -228,13 +230,10 @@ class _Search:
         self.watch.stage(0.1, 0.2)
         plain = _Reading(Transform.AS_IS, self.plain, Pieces.empty())
         long, equal = self._in_place()
-        self._take(plain, engine().extend(self.plain, long, SURE))
+        self._take(plain, long)
         if self.free.content():
             self.watch.stage(0.2, 0.5)
-            coarse = self._coarse()
-            same, _ = engine().tally(self.plain, coarse)
-            settled = (coarse.size >= SETTLED) & (same >= ALIKE * coarse.size)
-            self._take(plain, coarse.where(settled), (coarse.size - same)[settled])
+            coarse = self._coarse(plain)
             self.sampled = self.stride == SPARSE
             readings = [replace(plain, pieces=coarse if self.sampled else self._scan(self.plain))]
             self.watch.stage(0.5, 0.85)
@@ -255,11 +254,19 @@ class _Search:
             entry.spans.extend(Span(r, d, n, reading.pair.mask) for r, d, n in zip(*columns, strict=True))
         return list(found.values()), equal
 
-    def _take(self, reading: _Reading, pieces: Pieces, wrong: Numbers | int = 0) -> None:
-        """Take pieces, the largest first; of two places that nearly agree the one with fewer `wrong` bytes."""
-        if pieces.count:
-            order = np.argsort(COST * wrong - pieces.size, kind="stable")
-            self.taken.append((reading, engine().claim(reading.pair, pieces.where(order), POSSIBLE)))
+    def _take(self, reading: _Reading, pieces: Pieces) -> None:
+        """Take pieces whose score is what is wrong in them, with all that agrees before and behind them.
+
+        On one displacement everything between may agree and only be too plain to be searched. Of two places that hold
+        the same for a while the longer one is taken, and of two that nearly agree the one with fewer wrong bytes.
+        """
+        order = np.lexsort((pieces.dump, pieces.reference - pieces.dump))
+        whole = engine().grow(reading.pair, pieces.where(order))
+        parts, owner = self.free.cut(whole)
+        worth = np.bincount(owner, parts.size, whole.count) - COST * whole.score
+        order = np.argsort(-worth[owner], kind="stable")
+        wanted = Pieces(parts.reference, parts.dump, parts.size, parts.size * WORTH).where(order)
+        self.taken.append((reading, engine().claim(reading.pair, wanted, POSSIBLE)))
 
     def _compete(self, readings: list[_Reading]) -> None:
         """Take the pieces of all readings, the best first; on a proven displacement a piece counts more."""
@@ -277,11 +284,23 @@ class _Search:
                 wanted = reading.pieces.where(number[part])
                 self.taken.append((reading, engine().claim(reading.pair, wanted, POSSIBLE)))
 
-    def _coarse(self) -> Pieces:
-        """Return the pieces around the words of a sparse index: nearly all that are longer than two of its steps."""
-        todo = self.free.blocks(self.dump_fill)
-        words = self.reference.words(SPARSE, self.plain.word_mask, self.watch)
-        return engine().scan(self.plain, words, todo, GAP, POSSIBLE, self.watch)
+    def _coarse(self, plain: _Reading) -> Pieces:
+        """Take what a sparse index of words leads to, and return all that it led to.
+
+        That is nearly all that is longer than two of its steps. In a large image a sparser index is asked first: mostly
+        it leaves nothing to do.
+        """
+        for stride in (VERY_SPARSE, SPARSE) if self.large else (SPARSE,):
+            todo = self.free.blocks(self.dump_fill)
+            words = self.reference.words(stride, self.plain.word_mask, self.watch)
+            found = engine().scan(self.plain, words, todo, POSSIBLE, WHOLE, self.watch)
+            large = found.where(found.size >= SETTLED)
+            same, _ = engine().tally(self.plain, large)
+            large = Pieces(large.reference, large.dump, large.size, large.size - same)
+            self._take(plain, large.where(same >= ALIKE * large.size))
+            if (self.free.stop - self.free.start).max(initial=0) < 2 * SPARSE:
+                break
+        return found
 
     def _scan(self, pair: Pair) -> Pieces:
         """Return the pieces around every word that is free, by an index of whichever side has less to index."""
@@ -291,7 +310,7 @@ class _Search:
         if small and not self.reference.has_words(self.stride, pair.word_mask):
             return self._turned(pair, todo)
         words = self.reference.words(self.stride, pair.word_mask, self.watch)
-        return engine().scan(pair, words, todo, GAP, POSSIBLE, self.watch)
+        return engine().scan(pair, words, todo, POSSIBLE, SPAN, self.watch)
 
     def _turned(self, pair: Pair, blocks: Flags) -> Pieces:
         """Return the pieces around the words of some blocks of the dump; the sides change places for it."""
@@ -299,7 +318,7 @@ class _Search:
         a, fill = self.reference.side, self.reference.fill
         own = Side(pair.dump, self.side.starts, self.side.addresses, self.side.canonical)
         turned = Pair(own, a, a.data, self.whole, pair.gain, pair.mismatch, pair.mask)
-        found = engine().scan(turned, words, ~fill, GAP, POSSIBLE, self.watch)
+        found = engine().scan(turned, words, ~fill, POSSIBLE, SPAN, self.watch)
         return Pieces(found.dump, found.reference, found.size, found.score)
 
     def _other_readings(self, plain: _Reading, *, transforms: bool) -> list[_Reading]:
@@ -345,7 +364,7 @@ class _Search:
         chosen = np.zeros(todo.size, np.bool_)
         chosen[np.minimum(some[:, None] + np.arange(PROBE_BLOCKS), todo.size - 1).ravel()] = True
         words = self.reference.words(SPARSE, pair.word_mask, self.watch)
-        return int(_good(pair, engine().scan(pair, words, chosen & todo, GAP, SURE, self.watch)).size.sum())
+        return int(_good(pair, engine().scan(pair, words, chosen & todo, SURE, SPAN, self.watch)).size.sum())
 
     def _stuck_mask(self, reading: _Reading) -> int:
         """Return the mask without the data line that explains the errors of the pieces found, or 0xFF."""
@@ -382,11 +401,12 @@ class _Search:
                 continue
             r, d = r + skip, d + skip
             same = engine().equal(a.data[r : r + size], b.data[d : d + size], self.watch)
-            for flags, out in ((same, equal), (same & ~self.dump_fill[d // BLOCK : d // BLOCK + same.size], long)):
-                first, last = (x * BLOCK for x in edges(flags))
-                out.append(Pieces.of(r + first, d + first, last - first))
-        runs = Pieces.joined(long)
-        return runs.where(runs.size >= LONG), Pieces.joined(equal)
+            first, last = edges(same)
+            equal.append(Pieces.of(r + first * BLOCK, d + first * BLOCK, (last - first) * BLOCK))
+            content = ~self.dump_fill[d // BLOCK : d // BLOCK + same.size]
+            large = [int(np.count_nonzero(content[x:y])) >= LONG // BLOCK for x, y in zip(first, last, strict=True)]
+            long.append(equal[-1].where(np.array(large, np.bool_)))
+        return Pieces.joined(long), Pieces.joined(equal)
 
 
 def _good(pair: Pair, pieces: Pieces) -> Pieces:

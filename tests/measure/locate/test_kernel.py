@@ -13,7 +13,7 @@ from h5diag.measure.locate.pieces import DROP, Free, Pair, Pieces, weights
 from h5diag.measure.locate.plain import Plain
 from h5diag.measure.locate.sides import Side, Watch
 
-from .conftest import board, code, image_of
+from .conftest import BASE, board, code, image_of
 from .soak_locate import any_image
 
 WATCH = Watch(None, None)
@@ -92,15 +92,22 @@ def test_same_fill_and_equality(c, seed):
 
 
 @settings(max_examples=60)
-@given(st.integers(0, 1 << 32), st.sampled_from([0xFF, 0xFE, 0x7F, 0xEF]), st.sampled_from([1, 4, 16]))
-def test_same_pieces(seed, mask, stride):
+@given(
+    st.integers(0, 1 << 32),
+    st.sampled_from([0xFF, 0xFE, 0x7F, 0xEF]),
+    st.sampled_from([1, 4, 16]),
+    st.sampled_from([1024, 1 << 62]),
+)
+def test_same_pieces(seed, mask, stride, span):
     c, rng = Kernel(LIBRARY), np.random.default_rng(seed)
     pair, (a_fill, b_fill) = pair_of(rng, mask)
     found = []
     for engine in (c, PLAIN):
         words = engine.words(pair.reference, ~a_fill, stride, pair.word_mask, WATCH)
-        found.append(engine.scan(pair, words, ~b_fill, 256, 160, WATCH))
+        found.append(engine.scan(pair, words, ~b_fill, 160, span, WATCH))
     assert rows(found[0]) == rows(found[1])
+    ordered = found[0].where(np.lexsort((found[0].dump, found[0].reference - found[0].dump)))
+    assert columns(c.grow(pair, ordered)) == columns(PLAIN.grow(pair, ordered))
     cores = found[0].where(slice(None, None, 2))
     assert columns(c.extend(pair, cores, 0)) == columns(PLAIN.extend(pair, cores, 0))
     order = np.argsort(-found[0].score, kind="stable")
@@ -134,7 +141,7 @@ def test_pieces_are_true(c):
     side, other = (Side(x, (0, x.size), (0,), (0,)) for x in (a, b))
     pair = Pair(side, other, b, Free(np.array([0]), np.array([4096])), np.full(256, 20, np.int32), -13)
     words = c.words(a, np.ones(64, np.bool_), 4, WORD_MASK, WATCH)
-    found = c.scan(pair, words, np.ones(64, np.bool_), 256, 160, WATCH)
+    found = c.scan(pair, words, np.ones(64, np.bool_), 160, 1024, WATCH)
     (i,) = np.flatnonzero(found.dump - found.reference == 499)
     start, size = int(found.dump[i]), int(found.size[i])
     assert start <= 1000
@@ -191,12 +198,14 @@ def test_what_does_not_fit_together_is_refused(c):
         c.tally(pair, beyond)
     with pytest.raises(AssertionError):
         c.claim(pair, beyond, 0)
+    with pytest.raises(AssertionError):
+        c.grow(pair, beyond)
     assert c.extend(pair, beyond, 0).count == 0
     words = c.words(pair.reference, ~a_fill, 4, WORD_MASK, WATCH)
     with _sides(pair) as s:
         short = np.zeros(1, np.bool_)
         found = _pieces(Pieces.empty(64), 0)
-        given = (ctypes.byref(s), ctypes.byref(_words(words)), short, 1, np.zeros((8, 3), np.int64), 3, 256, 0, 0, 9999)
+        given = (ctypes.byref(s), ctypes.byref(_words(words)), short, 1, np.zeros((8, 3), np.int64), 3, 0, 1, 0, 9999)
         with pytest.raises(AssertionError):
             c._call("scan", *given, ctypes.byref(found))
     with pytest.raises(AssertionError, match="whole"):
@@ -215,10 +224,10 @@ def test_room_runs_out_and_nothing_is_lost(c, monkeypatch):
     pair = Pair(side, other, b, Free(np.array([0]), np.array([b.size])), np.full(256, 28, np.int32), -13)
     every = np.ones(a.size // 64, np.bool_)
     words = c.words(a, every, 4, WORD_MASK, WATCH)
-    whole = c.scan(pair, words, every, 256, 160, WATCH)
+    whole = c.scan(pair, words, every, 160, 1024, WATCH)
     empty = Pieces.empty
     monkeypatch.setattr(Pieces, "empty", lambda room=0: empty(min(room, 64)))
-    assert rows(c.scan(pair, words, every, 256, 160, WATCH)) == rows(whole)
+    assert rows(c.scan(pair, words, every, 160, 1024, WATCH)) == rows(whole)
     assert whole.count > 3000
 
 
@@ -242,3 +251,34 @@ def test_what_stands_behind_fill_is_looked_up_again(fill):
     dump[50_001 : 50_001 + data.size] = data
     p = locate(image_of(data), image_of(dump))
     assert sum(r.size for r in p.strong if r.displacement == 50_001) >= data.size - fill - 32
+
+
+def test_of_two_copies_the_one_that_goes_on_behind_fill_is_taken():
+    """What is between agrees but is too plain to be searched, so the first parts of both copies look alike."""
+    reference, dump = code(9 << 20, 80), code(9 << 20, 81)
+    first, island, rest = code(1500, 82), code(40, 83), code(3000, 84)
+    table = np.resize(np.frombuffer(b"\0\0\0\0\1\2\3\4", np.uint8), 4096)
+    piece = np.concatenate([first, table, island, table, rest])
+    reference[100_001 : 100_001 + first.size] = first
+    reference[5_000_003 : 5_000_003 + piece.size] = piece
+    dump[7_000_000 : 7_000_000 + piece.size] = piece
+    p = locate(image_of(reference), image_of(dump))
+    here = [
+        r
+        for r in p.strong
+        if r.dump_range.start < BASE + 7_000_000 + piece.size and r.dump_range.stop > BASE + 7_000_000
+    ]
+    assert [(r.displacement, r.size) for r in here] == [(7_000_000 - 5_000_003, piece.size)]
+
+
+def test_a_piece_grows_through_fill_to_the_byte(c):
+    a = code(6000, 90)
+    a[2000:3000] = 0
+    b = code(6000, 91)
+    b[500:4500] = a[1000:5000]
+    b[499], b[4500] = a[999] ^ 1, a[5000] ^ 1
+    side, other = (Side(x, (0, x.size), (0,), (0,)) for x in (a, b))
+    pair = Pair(side, other, b, Free(np.array([0]), np.array([6000])), np.full(256, 20, np.int32), -13)
+    two = Pieces(np.array([1200, 4000]), np.array([700, 3500]), np.array([50, 60]), np.array([3, 4]))
+    for engine in (c, PLAIN):
+        assert columns(engine.grow(pair, two)) == [[1000], [500], [4000], [7]]
