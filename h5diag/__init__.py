@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from h5diag.app.front import read_loader as read_loader
     from h5diag.app.front import read_loader_log as read_loader_log
     from h5diag.app.front import read_log as read_log
-    from h5diag.app.front import read_memory as read_memory
     from h5diag.app.front import read_options as read_options
     from h5diag.app.front import sort_evidence as sort_evidence
-    from h5diag.app.front import write_memory as write_memory
     from h5diag.app.provisioning import access as access
     from h5diag.app.provisioning import keys as keys
     from h5diag.app.provisioning import preflight as preflight
     from h5diag.app.provisioning import rehearse as rehearse
+    from h5diag.app.sources import read_memory as read_memory
+    from h5diag.app.sources import write_memory as write_memory
     from h5diag.chip import load_chip as load_chip
     from h5diag.layout import load_layout as load_layout
     from h5diag.memory import AddressRange as AddressRange
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
-    "app.front": "read_memory write_memory read_options read_log locate correlate compare examine sort_evidence "
+    "app.sources": "read_memory write_memory",
+    "app.front": "read_options read_log locate correlate compare examine sort_evidence "
     "diagnose connect capture_script load_case read_loader read_loader_log",
     "app.provisioning": "keys access preflight rehearse",
     "layout": "load_layout",

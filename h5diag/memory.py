@@ -276,6 +276,11 @@ class MemoryImage(Answer):
             self.origin,
         )
 
+    def without(self, holes: Iterable[AddressRange]) -> MemoryImage:
+        """Return the same memory less what lies in `holes`, which may overlap."""
+        holes = merged(holes)
+        return replace(self, segments=without(self.segments, holes)) if holes else self
+
     def with_origin(self, origin: Origin) -> MemoryImage:
         """Return the same bytes with another origin."""
         return replace(self, origin=origin)
@@ -319,3 +324,25 @@ def _joined(segments: Iterable[Segment]) -> tuple[Segment, ...]:
     import numpy as np
 
     return tuple(g[0] if len(g) == 1 else Segment(g[0].start, np.concatenate([s.data for s in g])) for g in groups)
+
+
+def without(segments: tuple[Segment, ...], holes: tuple[AddressRange, ...]) -> tuple[Segment, ...]:
+    """Return the segments less the bytes in `holes`, which are sorted and disjoint."""
+    if not holes:
+        return segments
+    out: list[Segment] = []
+    i = 0
+    for s in sorted(segments, key=lambda s: s.start):
+        at = s.start
+        while i < len(holes) and holes[i].stop <= at:
+            i += 1
+        while i < len(holes) and holes[i].start < s.stop:
+            if holes[i].start > at:
+                out.append(Segment(at, s.data[at - s.start : holes[i].start - s.start]))
+            at = holes[i].stop
+            if at >= s.stop:
+                break  # the hole may go on into the next segment
+            i += 1
+        if at < s.stop:
+            out.append(Segment(at, s.data[at - s.start :]))
+    return tuple(out)

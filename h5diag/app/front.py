@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
+from h5diag.app.sources import (
+    ChipLike,
+    LayoutLike,
+    Memory,
+    Named,
+    layout_of,
+    name_of,
+    path_of,
+    read_memory,
+    subject_of,
+    text_of,
+)
+from h5diag.chip import Chip, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence import files
 from h5diag.evidence.door import read_evidence
-from h5diag.layout import Layout, chip_and_layout
-from h5diag.limits import MEMORY, TEXT
-from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Origin, Progress
+from h5diag.limits import MEMORY
+from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress
 
 if TYPE_CHECKING:
     from h5diag.case import Case
@@ -32,91 +43,6 @@ if TYPE_CHECKING:
     from h5diag.measure.options import OptionBytes, SideBySide
     from h5diag.probe.board import Board
     from h5diag.sim.dryrun.reading import LoaderReading
-
-Memory = Any
-"""A `MemoryImage`, a path, an ``intelhex.IntelHex``, bytes, or bytes with their address as a pair."""
-
-ChipLike = Chip | str | None
-LayoutLike = Layout | str | os.PathLike[str] | None
-Path_ = str | os.PathLike[str]
-
-
-SAMPLE = "sample:"
-"""A path that begins so is one of the bundled samples: ``sample:founding/good.hex``."""
-
-
-def path_of(source: str | os.PathLike[str]) -> str:
-    """Return a path as it is; that of a bundled sample where it begins with ``sample:``."""
-    path = os.fspath(source)
-    if not path.startswith(SAMPLE):
-        return path
-    from h5diag.case.samples import data_folder
-
-    found = data_folder() / path.removeprefix(SAMPLE)
-    if not found.exists():
-        names = ", ".join(sorted(p.parent.name for p in data_folder().glob("*/case.toml")))
-        raise InputError("there is no such sample", source=path, advice=f"cases: {names}")
-    return str(found)
-
-
-def read_memory(source: Memory, *, base: int | None = None) -> MemoryImage:
-    """Return memory out of a file, an object of another library, or bytes.
-
-    Parameters
-    ----------
-    source
-        Path of a ``.bin .hex .srec .elf .uf2`` file or a text of lines ``address : words`` (told by content); an
-        ``intelhex.IntelHex``; bytes or an array of ``uint8``; a pair of one of
-        these and its address; a `MemoryImage`.
-    base
-        Bus address of the first byte of a binary or of bytes. A file without one is taken at 0x08000000, with a
-        remark that this was assumed; bytes need it.
-
-    Raises
-    ------
-    InputError
-        With the file and the place in it.
-    """
-    if isinstance(source, MemoryImage):
-        return source
-    if isinstance(source, tuple) and len(source) == 2:
-        source, base = source
-    if isinstance(source, str | os.PathLike):
-        return files.read_image(path_of(source), base=base)
-    if hasattr(source, "tobinarray"):
-        return files.from_intelhex(source)
-    if base is None:
-        raise InputError("bytes have no address", advice="give base=0x08000000, or wherever they begin")
-    return MemoryImage.from_bytes(source, base, origin=Origin(kind="memory"))
-
-
-def write_memory(memory: Memory, path: str | os.PathLike[str], *, base: int | None = None) -> Path:
-    """Write memory to a ``.bin .hex .srec .elf`` file, told by its ending; InputError when it cannot be."""
-    path = Path(path)
-    files.write_image(read_memory(memory, base=base), path)
-    return path
-
-
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """The chip that a call is about, how it is known, and the layout if there is one."""
-
-    choice: ChipChoice
-    layout: Layout | None
-
-    @property
-    def chip(self) -> Chip:
-        """The chip as which bytes are read."""
-        return self.choice.read_as
-
-
-def subject_of(chip: ChipLike, layout: LayoutLike, images: Sequence[MemoryImage] = ()) -> Subject:
-    """Return the chip and layout of a call: as given, as dumps carry it, of the layout, or assumed."""
-    given = chip.name if isinstance(chip, Chip) else chip or ""
-    choice = choose_chip(given=given, sidecars=[i.origin.chip for i in images])
-    if isinstance(chip, Chip):
-        choice = replace(choice, chip=chip)
-    return Subject(*chip_and_layout(choice, layout if isinstance(layout, Layout | None) else os.fspath(layout)))
 
 
 def locate(
@@ -196,8 +122,8 @@ def compare(
     chip: ChipLike = None,
     base: int | None = None,
     reference_base: int | None = None,
-    options_good: str | os.PathLike[str] | None = None,
-    options_suspect: str | os.PathLike[str] | None = None,
+    options_good: Named | None = None,
+    options_suspect: Named | None = None,
     access_good: str | Access | None = None,
     access: str | Access | None = None,
 ) -> Comparison:
@@ -212,9 +138,7 @@ def compare(
     access_good, access
         How each was read, ``secure`` or ``nonsecure``, where no sidecar says.
     """
-    from h5diag.judge.measured import without
-    from h5diag.measure.compare import compare as held_against
-    from h5diag.measure.options import hidden_ranges, masked_ranges
+    from h5diag.measure.compare import compare_as_read
 
     a, b = read_memory(good, base=reference_base), read_memory(suspect, base=base)
     about = subject_of(chip, layout, (b, a))
@@ -223,33 +147,17 @@ def compare(
     def read_by(image: MemoryImage, how: str | Access | None) -> MemoryImage:
         return image.with_origin(replace(image.origin, access=Access(how))) if how else image
 
-    def hidden(image: MemoryImage, listing: str | os.PathLike[str] | None) -> tuple[tuple[AddressRange, ...], str]:
-        how = image.origin.access
-        if listing is not None:
-            options = _listed(listing, known)
-            if how is not Access.UNKNOWN:
-                return hidden_ranges(options, how, known), f"option bytes; read {how.value}"
-            # How it was read is not known, but zeros throughout just what one of the readers is not shown tell it.
-            for reader in _READERS:
-                if blind := masked_ranges(image, hidden_ranges(options, reader, known), known):
-                    return blind, f"option bytes: just what a {reader.value} reader is not shown"
-        elif how is Access.NONSECURE:  # the sidecar's access alone is evidence too: it gets whole sectors of zeros
-            return (known.flash_range,), "whole sectors, read nonsecure"
-        return (), ""
-
-    a, b = read_by(a, access_good), read_by(b, access)
-    # What the good board's reader was not shown can be compared with nothing.
-    blind = masked_ranges(a, hidden(a, options_good)[0], known)
-    a = without(a, blind, known.flash.secure_base - known.flash.base)
-    masks, why = hidden(b, options_suspect)
-    found = held_against(a, b, known, masks=masks)
-    return replace(found, choice=about.choice, layout=about.layout, mask_evidence=why)
+    found = compare_as_read(
+        read_by(a, access_good),
+        read_by(b, access),
+        known,
+        _listed(options_good, known) if options_good is not None else None,
+        _listed(options_suspect, known) if options_suspect is not None else None,
+    )
+    return replace(found, choice=about.choice, layout=about.layout)
 
 
-_READERS = (Access.NONSECURE, Access.SECURE)
-
-
-def _listed(source: str | os.PathLike[str], chip: Chip) -> OptionBytes:
+def _listed(source: Named, chip: Chip) -> OptionBytes:
     from h5diag.evidence.texts import parse_listing
     from h5diag.measure.options import decode_listing
 
@@ -263,21 +171,6 @@ def _listed(source: str | os.PathLike[str], chip: Chip) -> OptionBytes:
     return found
 
 
-def text_of(source: str | os.PathLike[str]) -> str:
-    """Return a text: the file's at a path, or `source` itself when it has several lines."""
-    if isinstance(source, str) and "\n" in source:
-        return source
-    text = files.decode_text(read_evidence(path_of(source), limit=TEXT).data)
-    if not text.strip():
-        raise InputError("is empty", source=str(source), advice="save or copy it again")
-    return text
-
-
-def name_of(source: str | os.PathLike[str]) -> str:
-    """Return what a text is called: its path, or nothing when it was given itself."""
-    return "" if isinstance(source, str) and "\n" in source else str(source)
-
-
 def examine(
     memory: Memory,
     *,
@@ -286,9 +179,9 @@ def examine(
     base: int | None = None,
     loader: str | None = None,
     boot_mode: str | None = None,
-    boot_log: str | os.PathLike[str] | None = None,
-    verify_keys: Iterable[str | os.PathLike[str]] = (),
-    decrypt_keys: Iterable[str | os.PathLike[str]] = (),
+    boot_log: Named | None = None,
+    verify_keys: Iterable[Named] = (),
+    decrypt_keys: Iterable[Named] = (),
     builds: Iterable[Memory] = (),
     build_base: int | None = None,
     flashed: Iterable[Memory] = (),
@@ -377,9 +270,9 @@ def _build(source: Memory, base: int | None) -> Build:
 
 
 def read_loader_log(
-    source: str | os.PathLike[str],
+    source: Named,
     *,
-    loader: str | os.PathLike[str] | None = None,
+    loader: Named | None = None,
     chip: str = "",
     trustzone: str = "unknown",
 ) -> Explanation:
@@ -404,8 +297,8 @@ def read_loader_log(
 
 
 def read_options(
-    listing: str | os.PathLike[str],
-    other: str | os.PathLike[str] | None = None,
+    listing: Named,
+    other: Named | None = None,
     *,
     chip: str = "",
     layout: LayoutLike = None,
@@ -433,18 +326,16 @@ def read_options(
     names = [Path(p).name or f"board {n}" for n, p in enumerate(paths, 1)]
     if len(set(names)) < len(names):
         names = paths
-    slots = layout if isinstance(layout, Layout | None) else os.fspath(layout)
     texts = [(name, text_of(s)) for name, s in zip(names, sources, strict=True)]
-    found = side_by_side(texts, chip=chip, layout=slots)
+    found = side_by_side(texts, chip=chip, layout=layout_of(layout))
     return replace(found, sources=tuple(paths)) if len(found.boards) == len(paths) else found
 
 
-def read_log(source: Path_, *, chip: str = "", layout: LayoutLike = None, elves: Sequence[Path_] = ()) -> LogReading:
+def read_log(source: Named, *, chip: str = "", layout: LayoutLike = None, elves: Sequence[Named] = ()) -> LogReading:
     """Return what a text of the bench says: a path, or the text itself; ELF files name the places of a fault."""
     from h5diag.measure.logs import explain_text
 
-    slots = layout if isinstance(layout, Layout | None) else os.fspath(layout)
-    return explain_text(text_of(source), chip=chip, layout=slots, elves=elves, source=name_of(source))
+    return explain_text(text_of(source), chip=chip, layout=layout_of(layout), elves=elves, source=name_of(source))
 
 
 def load_case(folder: str | os.PathLike[str]) -> Case:
@@ -455,11 +346,11 @@ def load_case(folder: str | os.PathLike[str]) -> Case:
 
 
 def read_loader(
-    path: str | os.PathLike[str],
+    path: Named,
     *,
     chip: str = "",
     trustzone: str = "unknown",
-    log: str | os.PathLike[str] | None = None,
+    log: Named | None = None,
     version: str = "",
 ) -> LoaderReading:
     """Return an external loader (``.stldr`` or ``.elf``) with what is wrong with it; ``.dry_run()`` runs it.
@@ -482,9 +373,7 @@ def read_loader(
 
 
 @overload
-def diagnose(
-    case: Case | str | os.PathLike[str], *, progress: Progress | None = None, cancel: Cancel | None = None
-) -> Diagnosis: ...
+def diagnose(case: Case | Named, *, progress: Progress | None = None, cancel: Cancel | None = None) -> Diagnosis: ...
 @overload
 def diagnose(
     case: list[Any] | tuple[Any, ...], *, progress: Progress | None = None, cancel: Cancel | None = None
@@ -565,11 +454,11 @@ def capture_script(shell: str = "sh", *, chip: ChipLike = None, layout: LayoutLi
 
 
 def sort_evidence(
-    files: Iterable[str | os.PathLike[str]] | str | os.PathLike[str],
+    files: Iterable[Named] | Named,
     *,
-    good: Iterable[str | os.PathLike[str]] = (),
-    suspect: Iterable[str | os.PathLike[str]] = (),
-    into: str | os.PathLike[str] | None = None,
+    good: Iterable[Named] = (),
+    suspect: Iterable[Named] = (),
+    into: Named | None = None,
     **details: str,
 ) -> Any:
     """Return what each file is and which board it belongs to; ``.write("h5diag-case")`` makes the case folder.

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from h5diag.app.front import path_of
+from h5diag.app.sources import path_of
 
 if TYPE_CHECKING:
     from h5diag.judge.preflight import Access, Inventory, Preflight

@@ -39,7 +39,7 @@ from h5diag.measure.options import OptionBytes, decode_listing, decode_registers
 from h5diag.measure.programs import Program, place_program
 from h5diag.measure.repeats import Agreement, alike, compare_reads
 from h5diag.measure.shapes import Difference, Form, Known, difference
-from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress, Segment, merged, subtracted
+from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress, merged
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +92,12 @@ class BoardFacts:
     @property
     def trusted(self) -> MemoryImage:
         """The dump without the places where repeated reads disagree: they say nothing about the flash."""
-        return without(self.dump, self.reads.ranges, 0) if self.reads.ranges else self.dump
+        return self.dump.without(self.reads.ranges)
 
     @property
     def judged(self) -> MemoryImage:
         """What can be judged: trusted, and without the sectors that its reader was not shown."""
-        return without(self.trusted, self.masked, self._alias)
+        return self.trusted.without(r for m in self.masked for r in (m, m.shifted(self._alias)))
 
     @property
     def _alias(self) -> int:
@@ -264,19 +264,6 @@ class Measured:
         if Access.UNKNOWN not in (g.access, s.access):
             return g.access is s.access
         return g.board.mode == s.board.mode is not None and g.both_aliases and s.both_aliases
-
-
-def without(dump: MemoryImage, holes: Sequence[AddressRange], alias: int) -> MemoryImage:
-    """Return the dump without these canonical ranges, in either alias."""
-    if not holes:
-        return dump
-    both = merged((*holes, *(h.shifted(alias) for h in holes)))
-    kept = [
-        Segment(r.start, s.data[r.start - s.start : r.stop - s.start])
-        for s in dump.segments
-        for r in subtracted((s.range,), both)
-    ]
-    return replace(dump, segments=tuple(kept))
 
 
 NO_COMPARISON = Comparison((), (), True)

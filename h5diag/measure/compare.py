@@ -9,7 +9,7 @@ the dumps, which may be memory maps.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import overload
 
@@ -19,7 +19,8 @@ import numpy.typing as npt
 from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice
 from h5diag.layout import Layout
-from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, subtracted
+from h5diag.measure.options.settings import OptionBytes, hidden_ranges, masked_ranges
+from h5diag.memory import Access, AddressRange, Bytes, MemoryImage, merged, subtracted
 
 Numbers = npt.NDArray[np.int64]
 
@@ -223,6 +224,48 @@ def compare(good: MemoryImage, suspect: MemoryImage, chip: Chip, *, masks: Itera
     columns = np.concatenate([np.empty((_COLUMNS, 0), np.int64), *(p.columns for p in parts)], axis=1)
     order = np.lexsort((columns[1], columns[0]))
     return Comparison(Areas(columns[:, order]), merged(missing), same_view)
+
+
+_READERS = (Access.NONSECURE, Access.SECURE)
+
+
+def compare_as_read(
+    good: MemoryImage,
+    suspect: MemoryImage,
+    chip: Chip,
+    options_good: OptionBytes | None = None,
+    options_suspect: OptionBytes | None = None,
+) -> Comparison:
+    """Compare two dumps, less what their readers were not shown, by the options of the boards and the dumps' access.
+
+    Parameters
+    ----------
+    good, suspect, chip
+        As for `compare`; the origins of the dumps say how they were read.
+    options_good, options_suspect
+        The option bytes of each board, None where there is no listing.
+    """
+    # What the good board's reader was not shown can be compared with nothing.
+    blind = masked_ranges(good, _hidden(good, options_good, chip)[0], chip)
+    alias = chip.flash.secure_base - chip.flash.base
+    masks, why = _hidden(suspect, options_suspect, chip)
+    shown = good.without(r for b in blind for r in (b, b.shifted(alias)))
+    return replace(compare(shown, suspect, chip, masks=masks), mask_evidence=why)
+
+
+def _hidden(image: MemoryImage, options: OptionBytes | None, chip: Chip) -> tuple[tuple[AddressRange, ...], str]:
+    """Return the canonical ranges that a dump's reader was not shown, and what tells it."""
+    how = image.origin.access
+    if options is not None:
+        if how is not Access.UNKNOWN:
+            return hidden_ranges(options, how, chip), f"option bytes; read {how.value}"
+        # How it was read is not known, but zeros throughout just what one of the readers is not shown tell it.
+        for reader in _READERS:
+            if blind := masked_ranges(image, hidden_ranges(options, reader, chip), chip):
+                return blind, f"option bytes: just what a {reader.value} reader is not shown"
+    elif how is Access.NONSECURE:  # the sidecar's access alone is evidence too: it gets whole sectors of zeros
+        return (chip.flash_range,), "whole sectors, read nonsecure"
+    return (), ""
 
 
 def aligned(good: MemoryImage, suspect: MemoryImage, chip: Chip) -> Iterator[tuple[int, Bytes, Bytes]]:

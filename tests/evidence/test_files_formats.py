@@ -29,9 +29,8 @@ from h5diag.evidence.files import (
 )
 from h5diag.evidence.files.elf import open_elf
 from h5diag.evidence.files.kind import Kind, tell_kind
-from h5diag.evidence.files.pieces import without
 from h5diag.evidence.files.writing import MOST_HEADERS
-from h5diag.memory import Access, AddressRange, MemoryImage, Origin, Segment, merged
+from h5diag.memory import Access, AddressRange, MemoryImage, Origin, Segment, merged, without
 
 BASE = 0x0800_0000
 

@@ -26,7 +26,8 @@ def _arguments(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> Result:
-    from h5diag.app.front import locate, read_memory
+    from h5diag.app.front import locate
+    from h5diag.app.sources import read_memory
     from h5diag.measure.locate.kernel import remark as kernel_remark
 
     reference = read_memory(options.reference, base=options.reference_base)

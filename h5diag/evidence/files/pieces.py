@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.errors import InputError
-from h5diag.memory import AddressRange, Bytes, Segment
+from h5diag.memory import Bytes, Segment
 
 MOST_BYTES = 512 << 20
 """More bytes than this are in no file of a microcontroller; a larger claim is an error, not an allocation."""
@@ -116,26 +116,4 @@ def _once(pieces: list[tuple[int, Bytes]]) -> tuple[Segment, ...]:
             out[-1] = Segment(out[-1].start, np.concatenate((out[-1].data, data)))
         elif data.size:
             out.append(Segment(start, data))
-    return tuple(out)
-
-
-def without(segments: tuple[Segment, ...], holes: tuple[AddressRange, ...]) -> tuple[Segment, ...]:
-    """Return the segments less the bytes in `holes`, which are sorted and disjoint."""
-    if not holes:
-        return segments
-    out: list[Segment] = []
-    i = 0
-    for s in sorted(segments, key=lambda s: s.start):
-        at = s.start
-        while i < len(holes) and holes[i].stop <= at:
-            i += 1
-        while i < len(holes) and holes[i].start < s.stop:
-            if holes[i].start > at:
-                out.append(Segment(at, s.data[at - s.start : holes[i].start - s.start]))
-            at = holes[i].stop
-            if at >= s.stop:
-                break  # the hole may go on into the next segment
-            i += 1
-        if at < s.stop:
-            out.append(Segment(at, s.data[at - s.start :]))
     return tuple(out)

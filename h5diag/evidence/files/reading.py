@@ -11,12 +11,11 @@ from h5diag.evidence.door import EvidenceFile, Source, read_evidence
 from h5diag.evidence.files.containers import read_dfu, read_uf2
 from h5diag.evidence.files.elf import read_elf
 from h5diag.evidence.files.kind import Kind, address_in_name, decode_text, tell_kind
-from h5diag.evidence.files.pieces import without
 from h5diag.evidence.files.records import read_intel_hex, read_s_record
 from h5diag.evidence.files.sidecar import Sidecar, open_sidecar, parse_sidecar, sidecar_path
 from h5diag.evidence.files.views import parse_memory_text
 from h5diag.limits import MEMORY, VIEW
-from h5diag.memory import ADDRESS_LIMIT, AddressRange, Bytes, MemoryImage, Origin, Segment, merged
+from h5diag.memory import ADDRESS_LIMIT, AddressRange, Bytes, MemoryImage, Origin, Segment, merged, without
 
 DEFAULT_BASE = 0x0800_0000
 """Where the user flash of every STM32H5, L5 and U5 begins (FLASH_BASE_NS of the CMSIS device headers)."""

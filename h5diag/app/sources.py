@@ -1,0 +1,123 @@
+"""What the front door takes: memory, texts, chips and layouts in whatever form a person has them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from h5diag.chip import Chip, ChipChoice, choose_chip
+from h5diag.errors import InputError
+from h5diag.evidence import files
+from h5diag.evidence.door import read_evidence
+from h5diag.layout import Layout, chip_and_layout
+from h5diag.limits import TEXT
+from h5diag.memory import MemoryImage, Origin
+
+Memory = Any
+"""A `MemoryImage`, a path, an ``intelhex.IntelHex``, bytes, or bytes with their address as a pair."""
+
+ChipLike = Chip | str | None
+Named = str | os.PathLike[str]
+"""A path; where a text is taken, the text itself will do."""
+
+LayoutLike = Layout | str | os.PathLike[str] | None
+
+SAMPLE = "sample:"
+"""A path that begins so is one of the bundled samples: ``sample:founding/good.hex``."""
+
+
+def path_of(source: str | os.PathLike[str]) -> str:
+    """Return a path as it is; that of a bundled sample where it begins with ``sample:``."""
+    path = os.fspath(source)
+    if not path.startswith(SAMPLE):
+        return path
+    from h5diag.case.samples import data_folder
+
+    found = data_folder() / path.removeprefix(SAMPLE)
+    if not found.exists():
+        names = ", ".join(sorted(p.parent.name for p in data_folder().glob("*/case.toml")))
+        raise InputError("there is no such sample", source=path, advice=f"cases: {names}")
+    return str(found)
+
+
+def read_memory(source: Memory, *, base: int | None = None) -> MemoryImage:
+    """Return memory out of a file, an object of another library, or bytes.
+
+    Parameters
+    ----------
+    source
+        Path of a ``.bin .hex .srec .elf .uf2`` file or a text of lines ``address : words`` (told by content); an
+        ``intelhex.IntelHex``; bytes or an array of ``uint8``; a pair of one of
+        these and its address; a `MemoryImage`.
+    base
+        Bus address of the first byte of a binary or of bytes. A file without one is taken at 0x08000000, with a
+        remark that this was assumed; bytes need it.
+
+    Raises
+    ------
+    InputError
+        With the file and the place in it.
+    """
+    if isinstance(source, MemoryImage):
+        return source
+    if isinstance(source, tuple) and len(source) == 2:
+        source, base = source
+    if isinstance(source, str | os.PathLike):
+        return files.read_image(path_of(source), base=base)
+    if hasattr(source, "tobinarray"):
+        return files.from_intelhex(source)
+    if base is None:
+        raise InputError("bytes have no address", advice="give base=0x08000000, or wherever they begin")
+    return MemoryImage.from_bytes(source, base, origin=Origin(kind="memory"))
+
+
+def write_memory(memory: Memory, path: str | os.PathLike[str], *, base: int | None = None) -> Path:
+    """Write memory to a ``.bin .hex .srec .elf`` file, told by its ending; InputError when it cannot be."""
+    path = Path(path)
+    files.write_image(read_memory(memory, base=base), path)
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The chip that a call is about, how it is known, and the layout if there is one."""
+
+    choice: ChipChoice
+    layout: Layout | None
+
+    @property
+    def chip(self) -> Chip:
+        """The chip as which bytes are read."""
+        return self.choice.read_as
+
+
+def subject_of(chip: ChipLike, layout: LayoutLike, images: Sequence[MemoryImage] = ()) -> Subject:
+    """Return the chip and layout of a call: as given, as dumps carry it, of the layout, or assumed."""
+    given = chip.name if isinstance(chip, Chip) else chip or ""
+    choice = choose_chip(given=given, sidecars=[i.origin.chip for i in images])
+    if isinstance(chip, Chip):
+        choice = replace(choice, chip=chip)
+    return Subject(*chip_and_layout(choice, layout_of(layout)))
+
+
+def layout_of(layout: LayoutLike) -> Layout | str | None:
+    """Return a layout as it is, or its name."""
+    return layout if isinstance(layout, Layout | None) else os.fspath(layout)
+
+
+def text_of(source: str | os.PathLike[str]) -> str:
+    """Return a text: the file's at a path, or `source` itself when it has several lines."""
+    if isinstance(source, str) and "\n" in source:
+        return source
+    text = files.decode_text(read_evidence(path_of(source), limit=TEXT).data)
+    if not text.strip():
+        raise InputError("is empty", source=str(source), advice="save or copy it again")
+    return text
+
+
+def name_of(source: str | os.PathLike[str]) -> str:
+    """Return what a text is called: its path, or nothing when it was given itself."""
+    return "" if isinstance(source, str) and "\n" in source else str(source)
