@@ -20,6 +20,8 @@ HEADERS = (0x20, 0x80, 0x100, 0x200, 0x400, 0x800, 0x1000)
 """Sizes of boot-loader headers; an image that stands so far below its link address lacks one."""
 EXTERNAL = 0x6000_0000
 """Where external memories begin to be mapped."""
+RAM = (0x20, 0x24, 0x30, 0x34)
+"""Leading bytes of the addresses at which programs run from memory that is lost without power."""
 MOST_PLACES = 8
 
 
@@ -95,13 +97,15 @@ def linked_at(image: MemoryImage, chip: Chip) -> tuple[AddressRange | None, bool
         return None, None
     first = image.segments[0].data
     words = np.frombuffer(first[: min(first.size // 4 * 4, 0x400)].tobytes(), "<u4").astype(np.int64)
-    if words.size < 16 or words[0] % 8 or words[0] >> 24 not in (0x10, 0x20, 0x24, 0x30, 0x38) or not words[1] & 1:
+    if words.size < 16 or words[0] % 8 or words[0] >> 24 not in (0x10, 0x38, *RAM) or not words[1] & 1:
         return None, None
     handlers = []
+    # A program that runs from RAM has its handlers there; of one in flash a handler in RAM says nothing.
+    memory = RAM if words[1] >> 24 in RAM else (0x08, 0x09, 0x0C, 0x0D, 0x90, 0x70)
     for word in words[1:].tolist():
         if word in (0, 0xFFFFFFFF):
             continue
-        if not word & 1 or word >> 24 not in (0x08, 0x09, 0x0C, 0x0D, 0x90, 0x70):
+        if not word & 1 or word >> 24 not in memory:
             break
         handlers.append(word & ~1)
     if len(handlers) < 3:
@@ -116,6 +120,20 @@ def linked_at(image: MemoryImage, chip: Chip) -> tuple[AddressRange | None, bool
     lowest = max(0, -(-(high + 1 - image.span.size) // LINK_STEP) * LINK_STEP)
     highest = low // LINK_STEP * LINK_STEP
     return (AddressRange(lowest, highest + 1) if lowest <= highest else None), secure
+
+
+def likely_link(image: MemoryImage, linked: AddressRange, chip: Chip) -> int:
+    """Return the one address among `linked` at which most vectors name beginnings of functions; 0 when none stands out."""
+    first = max(chip.flash.base, linked.start) if linked.stop > chip.flash.base else linked.start
+    places = range(-(-first // LINK_STEP) * LINK_STEP, linked.stop, LINK_STEP)
+    fits = {at: entries_fit(image, at, chip)[0] for at in places}
+    most = max(fits.values(), default=0)
+    best = [at for at, n in fits.items() if n == most]
+    # Of thousands of addresses some fit three handlers by chance, and a tie of many handlers is no chance.
+    second = max((n for n in fits.values() if n < most), default=0)
+    if most < 3 or most < second + 2 or (len(best) > 1 and most < 6):
+        return 0
+    return max(best, key=lambda at: at & -at)
 
 
 def entries_fit(body: MemoryImage, link: int, chip: Chip) -> tuple[int, int]:

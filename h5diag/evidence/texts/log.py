@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -207,7 +208,7 @@ def parse_log(text: str) -> Log:
         parse_discovery(telling),
         parse_programming(telling) or parse_writes(some, tools),
         rom,
-        _after_all(parse_messages(clean), banners),
+        _after_all(parse_messages(clean), banners, clean),
         parse_boot_log(some),
         fault,
         tools,
@@ -284,9 +285,17 @@ def _is_verbose(text: str) -> bool:
     return " ap " in text and ("reg " in text or "@0x" in text or text.lstrip().startswith(("halt ap", "run ap")))
 
 
-def _after_all(messages: tuple[Message, ...], banners: Sequence[Banner]) -> tuple[Message, ...]:
+_REACHED = re.compile(
+    r"processor detected|target has \d{1,2} breakpoints|halted due to|^\W{0,4}(?:info : )?device id = 0x"
+)
+"""What OpenOCD prints once it has reached a core or its flash interface."""
+
+
+def _after_all(messages: tuple[Message, ...], banners: Sequence[Banner], clean: Sequence[Line]) -> tuple[Message, ...]:
     """Return the messages, where a failed connection counts for nothing once a later one came as far as an identity."""
     good = max((b.line for b in banners if b.identified), default=0)
+    if any(m.link for m in messages):
+        good = max(good, next((line.number for line in reversed(clean) if _REACHED.search(line.low)), 0))
     return tuple(
         replace(m, about="", meaning=f"{m.meaning}; a later connection worked, so nothing follows")
         if m.link and m.line < good

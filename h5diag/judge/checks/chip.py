@@ -242,7 +242,8 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
     elif state.debug == "none" and not state.hint:
         out.append(found("state-closed", **said))
     elif m.suspect.dump.size and state.debug != "none":
-        out.append(found("memory-was-read"))
+        failed = next((e for e in m.suspect.log.messages if e.link and e.severity == "error"), None)
+        out.append(found("read-after-all", text=failed.text) if failed else found("memory-was-read"))
     if state.debug == "nonsecure":
         out.append(found("state-half-open", **said))
         if "does not run" in state.what:

@@ -12,6 +12,7 @@ from h5diag.judge.measured import KnownFact, Measured, content_bytes
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.firmware import Action, Check
+from h5diag.measure.programs import RAM, likely_link
 from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange, merged, subtracted
 
@@ -168,10 +169,15 @@ def _file(m: Measured, k: KnownFact) -> list[Finding]:
         return [found("vectors-in-place", file=k.name, at=start)]
     if here - bank in program.linked or here + bank in program.linked:
         return [found("file-in-other-bank", where=k.ranges, file=k.name, at=start, bank=bank)]
-    near = program.roundest
-    near = near if near % m.chip.flash.sector_size == 0 else 0
-    say: dict[str, Any] = {"low": program.linked.start, "high": program.linked.stop - 1}
-    say["near"] = f" (most likely 0x{near:08X}, where a sector begins)" if near else ""
+    ram = (program.linked.stop - 1) >> 24 in RAM
+    if ram and here != m.chip.flash.base:
+        return []  # other code may be meant to copy it
+    near = likely_link(k.image.image, program.linked, m.chip)
+    low = program.linked.start if ram else max(program.linked.start, m.chip.flash.base)
+    say: dict[str, Any] = {"low": low, "high": program.linked.stop - 1}
+    why = "where most of them name beginnings of functions" if near else "where a sector begins"
+    near = near or (program.roundest if program.roundest % m.chip.flash.sector_size == 0 else 0)
+    say["near"] = f" (most likely 0x{near:08X}, {why})" if near else ""
     if _begins_anywhere(m, start):
         return [found("dump-base-unknown", where=k.ranges, file=k.name, at=start, **say)]
     return [found("vectors-point-elsewhere", where=k.ranges, file=k.name, at=start, **say)]

@@ -46,6 +46,12 @@ _CFSR = (
 """Bits of CFSR (Armv8-M architecture reference manual)."""
 
 
+_SECOND = ("its ROM boot loader", "from its SRAM (nBOOT1 0)")
+"""What is started where the option that stands for the pin is set, by whether nBOOT1 is 0."""
+ITCM_FLASH = AddressRange(0x0020_0000, 0x0040_0000)
+"""Where the STM32F7 maps its flash for the tightly coupled bus."""
+
+
 @dataclass(frozen=True, slots=True)
 class Core:
     """Where the core was seen, and its fault registers by name in upper case."""
@@ -86,19 +92,24 @@ def check_boot_address(m: Measured) -> tuple[Finding, ...]:
     if m.chip_assumed or not options.settings:
         return ()
     out = []
-    rom = [s for s in options.settings if s.name.upper() == "NBOOT0" and s.known and s.value == 0]
-    pin = [s for s in options.settings if s.name.upper() == "NSWBOOT0" and s.known and s.value == 0]
-    if rom and pin:
-        out.append(found("boot-option-rom"))
+    said = {s.name.upper(): s.value for s in options.settings if s.known}
+    # Of these options each says that nBOOT0 stands for the pin: nSWBOOT0 0 (L4, G4, WB, U5), nBOOT_SEL 1 (G0, C0, U0).
+    instead = next((f"{n} {v}" for n, v in (("nSWBOOT0", 0), ("nBOOT_SEL", 1)) if said.get(n.upper()) == v), "")
+    if instead and said.get("NBOOT0") == 0:
+        out.append(found("boot-option-rom", instead=instead, what=_SECOND[said.get("NBOOT1") == 0]))
+    if said.get("BCM7") == 0:
+        out.append(found("core-kept-from-starting", other=", only the Cortex-M4 (BCM4 1)" if said.get("BCM4") else ""))
     if options.value("BOOT_UBE") == 0xC3 and options.trustzone is True:
         out.append(found("boot-entry-vendor", text="BOOT_UBE is 0xC3"))
     if options.value("BFB2") == 1:
         out.append(found("boots-from-second-bank", filled=_second_bank_starts(m)))
     name = ("SECBOOTADD", "SECBOOTADD0") if options.trustzone is True else ("NSBOOTADD", "NSBOOTADD0")
+    name = (*name, "BOOT_ADD0", "BOOT_CM7_ADD0")
     for s in options.settings:
         if s.name.upper() not in name or not s.known or not s.option.address_shift:
             continue
         target = s.value << s.option.address_shift
+        target += m.chip.flash.base - ITCM_FLASH.start if target in ITCM_FLASH else 0
         if m.chip.canonical(target) not in m.chip.flash_range:
             if target:
                 out.append(found("boot-address-outside", option=s.name, at=target))

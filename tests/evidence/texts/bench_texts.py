@@ -511,6 +511,24 @@ TEXTS = (
         "stm32h523ce",
     ),
     Bench(
+        "st-info",
+        "identity by an older st-flash",
+        "stlink 1.5",
+        "st-flash 1.5.1\n2024-02-11T20:11:02 INFO common.c: Loading device parameters....\n"
+        "2024-02-11T20:11:02 INFO common.c: Device connected is: F1 Medium-density device, id 0x20036410\n",
+        None,
+        dev_id=0x410,
+    ),
+    Bench(
+        "j-link",
+        "a part that is read protected",
+        "J-Link Commander 7.9",
+        'SEGGER J-Link Commander V7.96\nVTref=3.301V\nDevice "STM32L476RG" selected.\nInitTarget() start\n'
+        "Active read protected STM32 device detected.\nCannot connect to target.\n",
+        None,
+        says=("the read protection is on",),
+    ),
+    Bench(
         "black-magic",
         "the device that a scan found",
         "Black Magic Probe 2.0",
