@@ -126,12 +126,12 @@ def likely_link(image: MemoryImage, linked: AddressRange, chip: Chip) -> int:
     """Return the one address among `linked` at which most vectors name beginnings of functions; 0 when none stands out."""
     first = max(chip.flash.base, linked.start) if linked.stop > chip.flash.base else linked.start
     places = range(-(-first // LINK_STEP) * LINK_STEP, linked.stop, LINK_STEP)
-    fits = {at: entries_fit(image, at, chip)[0] for at in places}
-    most = max(fits.values(), default=0)
-    best = [at for at, n in fits.items() if n == most]
+    fits = {at: entries_fit(image, at, chip) for at in places}
+    most, of = max(fits.values(), default=(0, 0))
+    best = [at for at, (n, _) in fits.items() if n == most]
     # Of thousands of addresses some fit three handlers by chance, and a tie of many handlers is no chance.
-    second = max((n for n in fits.values() if n < most), default=0)
-    if most < 3 or most < second + 2 or (len(best) > 1 and most < 6):
+    second = max((n for n, _ in fits.values() if n < most), default=0)
+    if most < 3 or 2 * most <= of or most < second + 2 or (len(best) > 1 and most < 6):
         return 0
     return max(best, key=lambda at: at & -at)
 

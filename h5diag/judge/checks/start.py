@@ -103,8 +103,8 @@ def check_boot_address(m: Measured) -> tuple[Finding, ...]:
         out.append(found("boot-entry-vendor", text="BOOT_UBE is 0xC3"))
     if options.value("BFB2") == 1:
         out.append(found("boots-from-second-bank", filled=_second_bank_starts(m)))
-    name = ("SECBOOTADD", "SECBOOTADD0") if options.trustzone is True else ("NSBOOTADD", "NSBOOTADD0")
-    name = (*name, "BOOT_ADD0", "BOOT_CM7_ADD0")
+    secure = ("SECBOOTADD", "SECBOOTADD0") if options.trustzone is True else ("NSBOOTADD", "NSBOOTADD0")
+    name = (*secure, "BOOT_ADD0", "BOOT_CM7_ADD0")
     for s in options.settings:
         if s.name.upper() not in name or not s.known or not s.option.address_shift:
             continue

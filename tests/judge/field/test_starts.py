@@ -67,14 +67,6 @@ def test_the_link_address_is_told_by_what_the_vectors_name(tmp_path: Path) -> No
     assert "(most likely 0x08009000, where most of them" in said(board, "vectors-point-elsewhere")
 
 
-def test_a_file_that_is_there_in_part_is_held_against_where_it_was_linked(tmp_path: Path) -> None:
-    app = functions(program(53, base=BASE + 0x9100, size=0x10000))
-    b = Bench(tmp_path).dump(flash((0x9100, app[:0x2400]), size=0x20000)).image("app.bin", app, None)
-    board = b.text("options", options(0x468, RDP=0xAA, IWDG_SW=1)).first()
-    assert leading(board) == "programming-incomplete"
-    assert "0x0800B4FF" in " ".join(f.claim for f in board.findings)
-
-
 def test_a_program_linked_for_ram_does_not_run_from_the_flash(tmp_path: Path) -> None:
     app = program(54, base=0x20000000)
     board = Bench(tmp_path).dump(flash((0, app))).image("app.bin", app, None).first()
