@@ -157,13 +157,19 @@ def resized(chip: Chip, size: int) -> Chip:
 
 
 def _flash(entry: Entry, size: int) -> Flash:
-    """Return the geometry of a size; erase units of several sizes count as their smallest."""
+    """Return the geometry of a size; erase units of several sizes count as their smallest.
+
+    The data base has rows for one size that end before it (a bank that is mapped higher) or beyond it (data memory
+    behind the flash): a row that adds up to the size comes first, and none makes the flash larger than was read.
+    """
     if not entry.geometry:
         return Flash(0x08000000, 0x08000000, size or 0x2000, size or 0x2000, 0x2000, 16, 0, _REF)
-    known = [g for g in entry.geometry if g.size == size]
-    geometry = (known or list(entry.geometry))[-1]
-    banks = [b for b in geometry.banks if b.base >> 24 == geometry.banks[0].base >> 24]
-    size, bank = sum(b.size for b in banks) if known or not size else size, banks[0].size
+    rows = [[b for b in g.banks if b.size and b.base >> 24 == g.banks[0].base >> 24] for g in entry.geometry]
+    known = [banks for g, banks in zip(entry.geometry, rows, strict=True) if banks and g.size == size]
+    whole = [banks for banks in known if sum(b.size for b in banks) == size]
+    banks = (whole or known or [banks for banks in rows if banks])[-1]
+    total, bank = sum(b.size for b in banks), banks[0].size
+    size = min(size, total) if known else size or total
     secure = 0x0C000000 if "trustzone" in entry.traits else banks[0].base
     smallest = min(size for b in banks for _, size in b.sectors)
     return Flash(

@@ -171,6 +171,22 @@ def test_a_device_that_no_list_knows_is_no_other():
     assert choose_chip(dev_ids=[0x7A5, 0x484]).chip.name == "stm32h563zi"
 
 
+@pytest.mark.parametrize(
+    ("dev_id", "kib", "size", "bank"),
+    [
+        (0x469, 512, 512, 256),  # the row of the banks of 128 KiB names the same span
+        (0x480, 2048, 2048, 1024),
+        (0x44E, 512, 512, 256),
+        (0x417, 64, 64, 64),  # the data memory behind it is no flash
+        (0x433, None, 512, 512),
+        (0x483, 512, 512, 512),  # one row has a bank without a sector
+    ],
+)
+def test_a_device_without_a_chip_file_has_the_flash_that_was_read(dev_id, kib, size, bank):
+    flash = describe(find_device(dev_id), kib).flash
+    assert (flash.size // 1024, flash.bank_size // 1024) == (size, bank)
+
+
 def test_a_device_without_a_chip_file_has_geometry_and_protection_only():
     chip = describe(find_device(0x413))
     assert (chip.flash.size, chip.flash.base, chip.trustzone, chip.errata) == (1 << 20, 0x08000000, False, ())
