@@ -81,6 +81,10 @@ class Board:
         return tuple(t for t in (self.options, self.log, self.uart, self.registers) if t)
 
 
+UNNAMED = ("suspect", "board")
+"""What a board is called that nobody named: no name to put into a sentence."""
+
+
 @dataclass(frozen=True, slots=True)
 class KnownImage:
     """A file that was to be flashed: its name, its content, and the file itself."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from h5diag.case import Case
 from h5diag.case.intake import BoardFiles, Evidence, Missing, Sorted
 from h5diag.show.answers import View
-from h5diag.show.sheet import Sheet, Table, bullets, section, sheet, table
+from h5diag.show.sheet import Bullets, Sheet, Table, bullets, section, sheet, table
 from h5diag.text import count_text
 
 
 def files_table(case: Case) -> Table:
     """Return every file of a case as it was when it was read."""
-    rows = ((f.board or "", f.kind, f.name, str(f.size), f.sha256) for f in case.files)
+    kinds: dict[tuple[str, str, str, str], list[str]] = {}
+    for f in case.files:  # one file may serve as several things
+        kinds.setdefault((f.board or "", f.name, str(f.size), f.sha256), []).append(f.kind)
+    rows = ((board, ", ".join(kind), *rest) for (board, *rest), kind in kinds.items())
     return table("board|what|file|size|SHA-256", rows, most=500)
 
 
@@ -76,29 +79,22 @@ def _sorted_sheet(found: Sorted) -> Sheet:
         section("For the whole case", _files(found.rest)),
         section("Not used", _files(found.unused)),
         section("Remarks", bullets(found.remarks)),
-        section("Missing, and what it would decide", bullets(_telling(found)), _rest(found)),
+        section("Missing, and what it would decide", *missing_parts(found.missing)),
     )
 
 
 MOST_MISSING = 3
 
 
-def _ranked(found: Sorted) -> list[Missing]:
-    return sorted(found.missing, key=lambda m: m.rank)
-
-
-def _telling(found: Sorted) -> Iterable[str]:
-    """Yield what is missing and would decide most."""
-    for m in _ranked(found)[:MOST_MISSING]:
-        if m.rank < 9:
-            yield f"{m.what}{f' ({m.board})' if m.board else ''}. Decides: {m.decides}. How: {m.how}"
-
-
-def _rest(found: Sorted) -> str | None:
-    """Return the rest in a sentence: nothing that a verdict waits for."""
-    told = sum(m.rank < 9 for m in _ranked(found)[:MOST_MISSING])
-    names = list(dict.fromkeys(m.what for m in _ranked(found)[told:]))
-    return f"Would help besides: {'; '.join(names)}." if names else None
+def missing_parts(missing: Sequence[Missing]) -> tuple[Bullets | str, ...]:
+    """Return what is missing: what would decide most with the way to it, the rest in a sentence."""
+    ranked = sorted(missing, key=lambda m: m.rank)
+    told = [m for m in ranked[:MOST_MISSING] if m.rank < 9]
+    lines = (f"{m.what}{f' ({m.board})' if m.board else ''}. Decides: {m.decides}. How: {m.how}" for m in told)
+    rest = list(dict.fromkeys(m.what for m in ranked[len(told) :]))
+    return tuple(
+        x for x in (bullets(lines) if told else None, f"Would help besides: {'; '.join(rest)}." if rest else None) if x
+    )
 
 
 def _files(files: tuple[Evidence, ...]) -> Table:

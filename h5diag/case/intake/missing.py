@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _CAPTURE = "h5diag capture --print sh (or bat) prints a read-only script that collects it"
 _CONNECT = "STM32_Programmer_CLI -c port=SWD mode=HOTPLUG ap=1"
@@ -32,11 +32,13 @@ class Has:
     read_known: bool = False
 
 
+NEEDS_GOOD = "a dump of a board that works"
+
 # When it is missing, of a board that is good or not; what; what it decides; how to get it. The most telling first.
 _OF_BOARDS: tuple[tuple[Callable[[Has, bool], bool], str, str, str], ...] = (
     (
         lambda has, good: good and not has.dumps,
-        "a dump of a board that works",
+        NEEDS_GOOD,
         "what differs at all; without it or a known image nothing can be called explained",
         _CAPTURE,
     ),
@@ -110,9 +112,11 @@ _OF_CASES = {
 
 
 def missing_of_board(name: str, has: Has, *, good: bool) -> tuple[Missing, ...]:
-    """Return what is missing of one board, the most telling first."""
+    """Return what is missing of one board, the most telling first; of a good one that is not there, its dump alone."""
     side = "good" if good else "suspect"
     rows = [row for lacks, *row in _OF_BOARDS if lacks(has, good)]
+    if good and replace(has, read_known=False) == Has():
+        rows = [row for row in rows if row[0] == NEEDS_GOOD]
     return tuple(
         Missing(what.format(side=side), name, decides, how.format(side=side), _rank(what, good=good))
         for what, decides, how in rows

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from h5diag.answer import Answer
+from h5diag.case.case import UNNAMED
 from h5diag.case.folder import BoardTable, CaseTable, read_table
 from h5diag.case.intake.kinds import BOARD_ROLES, KIT_WORDS, Evidence, Role, Side, parse_name, tell
 from h5diag.case.intake.likeness import by_content
-from h5diag.case.intake.missing import Has, Missing, missing_of_board, missing_of_case
+from h5diag.case.intake.missing import NEEDS_GOOD, Has, Missing, missing_of_board, missing_of_case
 from h5diag.errors import InputError
 from h5diag.evidence.door import is_evidence, is_folder, read_evidence, real_path, walk_evidence
 from h5diag.evidence.files import sidecar_path
@@ -137,6 +138,7 @@ def sort_evidence(
     *,
     good: Paths = (),
     suspect: Paths = (),
+    flashed: Paths = (),
     details: Details | None = None,
     ask: Ask | None = None,
     into: str | os.PathLike[str] | None = None,
@@ -149,6 +151,8 @@ def sort_evidence(
         Folders (searched through) and files.
     good, suspect
         Files that the person says belong to a board that works, or to one in question.
+    flashed
+        Files that the person says were to be flashed: what holds memory among them was not read from a board.
     details
         What the person says beside the files.
     ask
@@ -169,7 +173,8 @@ def sort_evidence(
     if table is not None and into is not None:
         known |= {real_path(into / name) for name in _others(table)}
     good_files, suspect_files = _existing(good), _existing(suspect)
-    everything, count = _told([*paths, *good_files, *suspect_files], known)
+    programs = _existing(flashed)
+    everything, count = _told([*paths, *good_files, *suspect_files, *programs], known)
     unused = tuple(e for e in everything if e.role is Role.NONE)
     found = [e for e in everything if e.role is not Role.NONE]
     if not found and table is None:
@@ -180,6 +185,12 @@ def sort_evidence(
             advice="give dumps, option listings or logs of a board",
         )
     told = [_with_side(e, good_files, suspect_files) for e in found]
+    told = [
+        replace(e, role=Role.IMAGE, what="a program file, as you say")
+        if real_path(e.path) in programs and e.role in (Role.DUMP, Role.LATER)
+        else e
+        for e in told
+    ]
     old = [replace(e, name=replace(e.name, side=b.side)) for b in (before.good, *before.suspects) for e in b.files]
     told = by_content([_image_after_all(e, [*told, *old]) for e in told])
     remarks: list[str] = []
@@ -191,7 +202,7 @@ def sort_evidence(
             + "; ".join(map(str, boards.undecided))
             + ". Say it with --good FILE"
         )
-    remarks += [text for e in told if (text := _assumption(e))]
+    remarks += _assumptions(told)
     if any(e.role is Role.DECRYPT_KEY for e in told):
         remarks.append("a private key is copied into the case folder; keep the folder to yourself")
     remarks += [
@@ -284,15 +295,23 @@ def _image_after_all(e: Evidence, everything: Sequence[Evidence]) -> Evidence:
     return e
 
 
-def _assumption(e: Evidence) -> str:
-    if not e.needs_base or e.role not in (Role.DUMP, Role.LATER):
-        return ""
-    if e.name.address is not None:
-        return f"the base address 0x{e.name.address:08X} of {e.path.name} is taken from its name"
-    return (
-        f"{e.path.name} does not say where it was read; 0x08000000 will be assumed. Put the address "
-        f"into its name, as in {e.path.stem}-0x0C000000{e.path.suffix}"
-    )
+def _assumptions(told: Sequence[Evidence]) -> list[str]:
+    """Return what is assumed of where binaries were read: a line for each name that tells, one for all that do not."""
+    open_ = [e for e in told if e.needs_base and e.role in (Role.DUMP, Role.LATER)]
+    out = [
+        f"the base address 0x{e.name.address:08X} of {e.path.name} is taken from its name"
+        for e in open_
+        if e.name.address is not None
+    ]
+    silent = [e.path for e in open_ if e.name.address is None]
+    if silent:
+        names, one = ", ".join(p.name for p in silent), len(silent) == 1
+        out.append(
+            f"{names} {'does' if one else 'do'} not say where {'it was' if one else 'they were'} read: 0x08000000, where"
+            f" the flash begins, is assumed. If it was elsewhere, put the address into the name:"
+            f" {silent[0].stem}-0xADDRESS{silent[0].suffix}"
+        )
+    return out
 
 
 # Boards ---------------------------------------------------------------------------------------------------------
@@ -511,7 +530,7 @@ def _owner(e: Evidence, boards: Sequence[BoardFiles]) -> int | None:
 
 def _title(boards: Boards) -> str:
     names = [b.name for b in (*boards.suspects, *boards.undecided)]
-    suspects = ", ".join(n for n in names if n not in ("suspect", "board")) or "a suspect board"
+    suspects = ", ".join(n for n in names if n not in UNNAMED) or "the board in question"
     against = (
         "" if not boards.good.files else f" against {boards.good.name if boards.good.name != 'good' else 'a good one'}"
     )
@@ -525,9 +544,12 @@ def _missing(found: Sorted) -> tuple[Missing, ...]:
         out += missing_of_board(board.name, _has(board, details.suspect_access, details.suspect_mode), good=False)
     good = found.boards.good
     out += missing_of_board(good.name, _has(good, details.good_access, details.good_mode), good=True)
+    images = bool(table.images or found.of(Role.IMAGE))
+    if images:  # what should be there is known from the files: a second board tells little more
+        out = [replace(m, rank=9) if m.what == NEEDS_GOOD else m for m in out]
     out += missing_of_case(
         layout=bool(details.layout or table.layout or found.of(Role.LAYOUT)),
-        images=bool(table.images or found.of(Role.IMAGE)),
+        images=images,
         provisioning=bool((table.provisioning and table.provisioning.logs) or found.of(Role.PROVISIONING)),
         flashtest=any(b.of(Role.FLASHTEST) for b in found.suspects),
     )
