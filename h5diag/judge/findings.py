@@ -29,7 +29,10 @@ class Direction(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A measured number with its name and unit (``bytes``, ``bits``, ``mV``, empty for a count)."""
+    """A measured number with its name and unit.
+
+    The unit is ``bytes``, ``bits``, ``mV``, ``hex`` for what a register or an option holds, empty for a count.
+    """
 
     name: str
     value: float
@@ -217,6 +220,8 @@ def _units(id: str) -> tuple[tuple[str, str], ...]:
     out = {}
     for _, name, spec, _ in _WORDS.parse(rows()[id].words):
         if name and name != "where" and spec not in ("hex", "x", "First") and not (spec or "").startswith("?"):
-            unit = "bytes" if spec == "size" else (spec or "")[1:].split("|")[0] if (spec or "").startswith("#") else ""
-            out[name] = {"byte": "bytes", "bit": "bits"}.get(unit, unit if unit == "bytes" else "")
+            if (spec or "").startswith("#"):
+                out[name] = {"byte": "bytes", "bit": "bits"}.get((spec or "")[1:].split("|")[0], "")
+            else:
+                out[name] = "bytes" if spec == "size" else "hex" if (spec or "").endswith("X") else ""
     return tuple(out.items())

@@ -16,7 +16,7 @@ from h5diag.evidence.texts import Log, RawRegister, chip_of, parse_listing, pars
 from h5diag.evidence.texts.programming import base_name
 from h5diag.judge.likely import encrypted_image, likely_layout
 from h5diag.layout import Layout, Loader, Mode, chip_and_layout
-from h5diag.measure.compare import Comparison, compare
+from h5diag.measure.compare import Comparison, compare, joined
 from h5diag.measure.firmware import (
     ExaminedImage,
     Explained,
@@ -183,6 +183,28 @@ class KnownFact:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """What a suspect's dump is held against in place.
+
+    Parameters
+    ----------
+    name
+        Of the good board, or of the files.
+    dump
+        What it holds; empty when there is nothing.
+    comparison
+        Of the suspect's dump with it.
+    is_file
+        Whether it is what should be there by the files, and no board was read for it.
+    """
+
+    name: str
+    dump: MemoryImage
+    comparison: Comparison
+    is_file: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LoaderFacts:
     """What the external loader's file and log say: was it passed over, is it linked so that it is never loaded."""
 
@@ -228,6 +250,20 @@ class Measured:
     def has_good(self) -> bool:
         """Tell whether there is a good board's dump to compare with."""
         return self.good.dump.size > 0
+
+    @property
+    def reference(self) -> Reference:
+        """The good board's dump; without one, the files that should be there, each where it belongs."""
+        if self.has_good:
+            return Reference(self.good.board.name, self.good.dump, self.comparison)
+        files: list[KnownFact] = []
+        for k in self.expected:
+            if k.seen_bytes and not any(a.overlaps(b) for a in k.ranges for f in files for b in f.ranges):
+                files.append(k)
+        dump = MemoryImage(tuple(s for k in files for s in k.content.segments))
+        return Reference(
+            ", ".join(k.name for k in files), dump, joined([k.comparison for k in files]), is_file=bool(files)
+        )
 
     @property
     def expected(self) -> tuple[KnownFact, ...]:

@@ -221,9 +221,21 @@ def compare(good: MemoryImage, suspect: MemoryImage, chip: Chip, *, masks: Itera
         covered = merged((*suspect.ranges, *suspect.unreadable))
         for g in good.segments_in(start - shift, stop - shift):
             missing += subtracted((g.range.shifted(shift),), covered)
+    return Comparison(_in_order(parts), merged(missing), same_view)
+
+
+def joined(comparisons: Sequence[Comparison]) -> Comparison:
+    """Return the comparisons of one dump with several images, none over another, as one."""
+    return Comparison(
+        _in_order([Areas.of(c.areas) for c in comparisons]),
+        merged(r for c in comparisons for r in c.not_compared),
+        all(c.same_view for c in comparisons),
+    )
+
+
+def _in_order(parts: Sequence[Areas]) -> Areas:
     columns = np.concatenate([np.empty((_COLUMNS, 0), np.int64), *(p.columns for p in parts)], axis=1)
-    order = np.lexsort((columns[1], columns[0]))
-    return Comparison(Areas(columns[:, order]), merged(missing), same_view)
+    return Areas(columns[:, np.lexsort((columns[1], columns[0]))])
 
 
 _READERS = (Access.NONSECURE, Access.SECURE)

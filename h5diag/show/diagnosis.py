@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from h5diag import __version__
+from h5diag.case.case import UNNAMED
 from h5diag.judge import (
     BoardDiagnosis,
     BoardFacts,
@@ -31,10 +32,12 @@ from h5diag.judge.checks.slots import Branch
 from h5diag.judge.document import diagnosis_document, input_remarks
 from h5diag.judge.next_test import known_tests
 from h5diag.measure.options import Setting, Weight, compare_options
+from h5diag.memory import AddressRange
 from h5diag.show.answers import View
+from h5diag.show.case import files_table
 from h5diag.show.locate import MANY_PIECES, comparison_headline, headline, pieces
 from h5diag.show.sheet import Block, Figure, Section, Sheet, Strip, Table, bullets, joined, section, sheet, table
-from h5diag.show.spans import Look, lanes, strip_svg
+from h5diag.show.spans import Look, lanes, strip_legend, strip_svg
 from h5diag.text import count_text, range_text, size_text
 
 NOT_STATED = "not stated"
@@ -45,6 +48,15 @@ BADGES = {
     VerdictWord.FAULTY: ("fault", "chip fault proved"),
 }
 """How a verdict is marked: a tone and a few words. The bare word of the verdict is never shown."""
+
+
+def badge_of(v: Verdict) -> tuple[str, str]:
+    """Return the tone and the words of a verdict; what is open about the chip may still have a cause to name."""
+    tone, words = BADGES[v.word]
+    if v.word is VerdictWord.UNDECIDED and v.leading:
+        words = "no chip fault shown; likely cause below"
+    return tone, words
+
 
 MARKS = {
     Weight.DECIDES: "matters a lot",
@@ -76,6 +88,7 @@ def diagnosis_sheet(d: Diagnosis) -> Sheet:
     return Sheet(
         whole.headline,
         (
+            Section("", (f"Case: {d.case.title}",), only="html"),  # a cell's answer outlives what the page shows
             *([across] if across else []),
             *whole.sections,
             *([strange] if strange else []),
@@ -92,11 +105,11 @@ def diagnosis_sheet(d: Diagnosis) -> Sheet:
 def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sheet:
     """Return what is said of one board; `number` tells the pictures of several boards apart."""
     v, m = b.verdict, b.measured
-    tone, badge = BADGES[v.word]
+    tone, badge = badge_of(v)
     drawn = figures(b, number=number)
     return sheet(
         v.summary,
-        section("", _strip(m), only="html"),
+        section("", _strip(m), _strip_words(m), only="html"),
         section("What it means for you", bullets(_means(v))),
         section("Judged", v.scope),
         _next(b, _PAGES if number == 0 else ""),
@@ -136,7 +149,7 @@ def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sh
         ),
         tone=tone,
         badge=badge,
-        name=b.name if named else "",
+        name=b.name if named and b.name not in UNNAMED else "",
     )
 
 
@@ -246,7 +259,10 @@ def _considered(h: Hypothesis) -> tuple[str, ...]:
 
 def _finding(f: Finding) -> tuple[str, ...]:
     claim = f.claim + (f" Could also be: {_listed(f.alternatives)}." if f.alternatives else "")
-    numbers = [f"{n.name}: {n.value:g}{' ' + n.unit if n.unit else ''}" for n in f.numbers]
+    numbers = [
+        f"{n.name}: 0x{int(n.value):X}" if n.unit == "hex" else f"{n.name}: {n.value:g} {n.unit}".rstrip()
+        for n in f.numbers
+    ]
     where = [range_text(r) for r in f.where[:4]]
     return (
         f.id,
@@ -263,7 +279,7 @@ def _listed(texts: Iterable[str]) -> str:
 def weighing_table(b: BoardDiagnosis) -> Table:
     """Return every cause that evidence moved, with its sum and what moved it."""
     return table(
-        "cause|stands|sum|before|moved by",
+        "cause|stands|now|before the evidence|moved by",
         (
             (
                 h.id,
@@ -314,7 +330,14 @@ def options_table(m: Measured) -> Table:
         known = s or g
         rows.append((name, _value(g), _value(s), notes.get(name) or (known.meaning if known else "")))
     heads = ("option", m.good.board.name, m.name, "meaning")
-    return Table(heads, tuple(rows), marked=frozenset(range(len(notes))), most=200)
+    # A column for a board of which nothing was listed would say "not stated" all the way down.
+    kept = [i for i in range(4) if not (i in (1, 2) and not by_board[i - 1] and by_board[2 - i])]
+    return Table(
+        tuple(heads[i] for i in kept),
+        tuple(tuple(row[i] for i in kept) for row in rows),
+        marked=frozenset(range(len(notes))),
+        most=200,
+    )
 
 
 def _value(setting: Setting | None) -> str:
@@ -323,8 +346,7 @@ def _value(setting: Setting | None) -> str:
 
 def evidence_section(d: Diagnosis) -> Section:
     """Return the files that a diagnosis rests on, as they were when they were read."""
-    rows = [(f.board or "", f.kind, f.name, str(f.size), f.sha256) for f in d.case.files]
-    return Section("Evidence", (table("board|what|file|size|SHA-256", rows, most=500),), folded=True)
+    return Section("Evidence", (files_table(d.case),), folded=True)
 
 
 def made_section(d: Diagnosis) -> Section:
@@ -358,16 +380,18 @@ def figures(b: BoardDiagnosis, *, number: int = 0) -> tuple[Figure, ...]:
         out.append(
             Figure(f"dots{tail}", f"{words}, address against address.", lambda: _plots("locate").plot_dots(m.placement))
         )
-    c = m.comparison
-    if any(h.status is not Status.NOT_TESTED for h in b.verdict.hypotheses):
-        words = "; ".join(f"{h.id} {h.score:+d}" for h in b.verdict.of(Status.SUPPORTED)) or "no cause is supported"
-        said = f"Causes in decibans. Supported: {words}."
+    c = m.reference.comparison
+    stand = [*b.verdict.of(Status.SUPPORTED), *b.verdict.of(Status.POSSIBLE)]
+    # Bars that all point down say nothing that the list of what is excluded does not.
+    if raised := [h for h in stand if h.score > h.cause.prior]:
+        words = "; ".join(f"{h.cause.name} {h.score:+d} ({h.status.value})" for h in raised)
+        said = f"How far the evidence moves each cause, in decibans (+10 is ten times more likely): {words}."
         out.append(Figure(f"weighing{tail}", said, lambda: _plots("causes").plot_weighing(b)))
     if c.risen or c.fallen:
         out.append(
             Figure(
                 f"bits{tail}",
-                f"{count_text(c.differing_bytes, 'byte')} differ where the boards were"
+                f"{count_text(c.differing_bytes, 'byte')} differ from {m.reference.name} where it was"
                 f" compared: {count_text(c.risen, 'bit')} rose and {count_text(c.fallen, 'bit')} fell.",
                 lambda: _plots().plot_bits(b),
             )
@@ -396,7 +420,7 @@ def map_words(b: BoardDiagnosis) -> str:
         for s in lane.spans:
             sums[s.look] = sums.get(s.look, 0) + s.range.size
         said.append(
-            f"{lane.name}, read at 0x{lane.view:08X}: "
+            f"{lane.name}, {'which should be' if lane.is_file else 'read'} at 0x{lane.view:08X}: "
             + ", ".join(f"{size_text(n)} {look.value}" for look, n in sums.items())
         )
     states = [f"{s.slot.name} {s.state.value}" for s in b.measured.suspect.slots]
@@ -405,7 +429,22 @@ def map_words(b: BoardDiagnosis) -> str:
 
 def _strip(m: Measured) -> Strip | None:
     rows = lanes(m)
-    return Strip(strip_svg([lane.spans for lane in rows]), comparison_headline(m.comparison)) if rows else None
+    return (
+        Strip(strip_svg([lane.spans for lane in rows]), comparison_headline(m.reference.comparison)) if rows else None
+    )
+
+
+def _strip_words(m: Measured) -> str:
+    """Return how to read the strip: what stands where, from which address to which, and its colours."""
+    rows = lanes(m)
+    if not rows:
+        return ""
+    names = [lane.name for lane in rows]
+    spans = [s for lane in rows for s in lane.spans]
+    ends = AddressRange(min(s.range.start for s in spans), max(s.range.stop for s in spans)) if spans else None
+    looks = "; ".join(strip_legend(spans))
+    order = f"{' above '.join(names)}, " if len(names) > 1 else ""
+    return f"{order}{range_text(ends)}, not to scale: {looks}." if ends else ""
 
 
 def _plot(b: BoardDiagnosis, **options: Any) -> Any:
@@ -427,7 +466,7 @@ def boards_table(boards: Sequence[BoardDiagnosis]) -> Table:
             (
                 b.name,
                 b.measured.case.title,
-                BADGES[b.verdict.word][1],
+                badge_of(b.verdict)[1],
                 ", ".join(h.id for h in b.verdict.of(Status.SUPPORTED)) or "nothing",
                 f"{size_text((c := b.measured.comparison).differing_bytes)} of {size_text(c.compared_bytes)}",
                 f"{c.risen:,} / {c.fallen:,}",
@@ -446,14 +485,14 @@ def boards_headline(x: Boards) -> str:
     why = ", ".join(h.cause.text for h in odd.verdict.of(Status.SUPPORTED)) or "no cause is supported"
     return (
         f"{odd.name} ({odd.measured.case.title}) stands out of {count_text(len(x.boards), 'board')}:"
-        f" {BADGES[odd.verdict.word][1]}; {why}; {size_text(c.differing_bytes)} of {size_text(c.compared_bytes)} differ"
+        f" {badge_of(odd.verdict)[1]}; {why}; {size_text(c.differing_bytes)} of {size_text(c.compared_bytes)} differ"
         f" from its good board."
         + (f" {count_text(others, 'other stands', 'others stand')} below it." if others else "")
     )
 
 
 def _boards_sheet(x: Boards) -> Sheet:
-    tone, badge = BADGES[x.odd.verdict.word]
+    tone, badge = badge_of(x.odd.verdict)
     return sheet(boards_headline(x), section("Boards", boards_table(x.boards)), tone=tone, badge=badge)
 
 

@@ -156,13 +156,20 @@ def parse_query(query: str) -> bytes:
 
 
 def pages_of(m: Measured) -> HexPages:
-    """Return good and suspect dump side by side, both by canonical addresses, with the slots as marks."""
+    """Return the suspect dump beside what it is held against, both by canonical addresses, with the slots as marks.
+
+    Where there is nothing to hold it against it stands alone.
+    """
     slots: tuple[Slot, ...] = m.layouts[0].slots if m.layouts else ()
     view = next((b for b in _bases(m.chip) if one_view(m.chip, m.suspect.dump, (b,)).size), m.chip.flash.base)
+    reference = m.reference
+    suspect = one_view(m.chip, m.suspect.dump, (view, *_bases(m.chip)))
+    left = one_view(m.chip, reference.dump, (view, *_bases(m.chip)))
+    alone = not left.size
     return HexPages(
-        one_view(m.chip, m.good.dump, (view, *_bases(m.chip))),
-        one_view(m.chip, m.suspect.dump, (view, *_bases(m.chip))),
-        (m.good.board.name, m.name),
+        suspect if alone else left,
+        MemoryImage() if alone else suspect,
+        (m.name, "") if alone else (reference.name, m.name),
         tuple((s.range.start, s.name) for s in slots),
         merged((*m.good.masked, *m.suspect.masked)),
         aliases_of(m.chip),

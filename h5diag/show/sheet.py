@@ -336,9 +336,12 @@ def headline_html(s: Sheet) -> str:
     )
 
 
-def parts_html(*parts: Part, caption: str = "") -> str:
-    """Return parts of a sheet as a piece of HTML of their own."""
-    return f'<section class="h5-sheet">{STYLE}{"".join(part_html(p, caption=caption) for p in parts)}</section>'
+def parts_html(*parts: Part | Section, caption: str = "") -> str:
+    """Return parts or sections of a sheet as a piece of HTML of their own."""
+    body = "".join(
+        _section_html(p, 200, 4000) if isinstance(p, Section) else part_html(p, caption=caption) for p in parts
+    )
+    return f'<section class="h5-sheet">{STYLE}{body}</section>'
 
 
 def _section_html(x: Section, rows: int, letters: int) -> str:

@@ -21,7 +21,7 @@ from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, subtracted
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from h5diag.judge import BoardFacts, Measured
+    from h5diag.judge import Measured
 
 
 MOST_SPANS = 48
@@ -34,7 +34,7 @@ class Look(Enum):
     """What a stretch of a dump is, as it is drawn."""
 
     CONTENT = "content"
-    DIFFERS = "differs from the good board"
+    DIFFERS = "differs"
     ERASED = "erased (0xFF)"
     ZERO = "zero"
     MASKED = "not shown to the reader (zeros)"
@@ -60,7 +60,9 @@ class Lane:
     view
         Address of the view's first flash byte, as the reader named it.
     good
-        Whether it is the board that works.
+        Whether it is what the other is held against: the board that works, or files.
+    is_file
+        Whether it is made of files: what should be there, and was not read anywhere.
     spans
         In address order, canonical.
     small
@@ -72,19 +74,36 @@ class Lane:
     good: bool
     spans: tuple[Span, ...]
     small: tuple[Area, ...] = ()
+    is_file: bool = False
 
 
 def lanes(m: Measured) -> tuple[Lane, ...]:
-    """Return the lanes of the good board and of the suspect, the good one first."""
-    out = []
-    for facts, good in ((m.good, True), (m.suspect, False)):
-        for base in dict.fromkeys((m.chip.flash.base, m.chip.flash.secure_base)):
-            if any(
-                r.overlaps(AddressRange(base, base + m.chip.flash.size))
-                for r in (*facts.dump.ranges, *facts.dump.unreadable)
-            ):
-                out.append(_lane(m, facts, base, good))
+    """Return the lanes of what the suspect is held against and of the suspect, in this order."""
+    out, r, s = [], m.reference, m.suspect
+    for base in dict.fromkeys((m.chip.flash.base, m.chip.flash.secure_base)):
+        if view := _view(m, r.dump, base):
+            out.append(Lane(r.name, base, True, spans_of(view, masked=m.good.masked), is_file=r.is_file))
+    for base in dict.fromkeys((m.chip.flash.base, m.chip.flash.secure_base)):
+        if view := _view(m, s.dump, base):
+            inside, shift = AddressRange(base, base + m.chip.flash.size), m.chip.flash.base - base
+            areas = [
+                replace(a, range=a.range.shifted(shift))
+                for a in r.comparison.of(AreaState.DIFFERS)
+                if inside.covers(a.range)
+            ]
+            spans = spans_of(view, masked=s.masked, differing=merged(a.range for a in areas))
+            apart = [x.range for x in spans if x.look is Look.DIFFERS]
+            small = tuple(a for a in areas if not any(x.overlaps(a.range) for x in apart))
+            out.append(Lane(m.name, base, False, spans, small))
     return tuple(out)
+
+
+def _view(m: Measured, dump: MemoryImage, base: int) -> MemoryImage | None:
+    """Return one view of a dump by canonical addresses; None when nothing was read through it."""
+    inside = AddressRange(base, base + m.chip.flash.size)
+    if not any(r.overlaps(inside) for r in (*dump.ranges, *dump.unreadable)):
+        return None
+    return dump.crop(inside.start, inside.stop).shifted(m.chip.flash.base - base)
 
 
 def shown_ranges(rows: Sequence[Lane]) -> tuple[AddressRange, ...]:
@@ -96,7 +115,8 @@ def bits_by_sector(m: Measured) -> tuple[tuple[AddressRange, int, int], ...]:
     """Return (sector, bits that rose, bits that fell) of every sector with bits that count as different."""
     size = m.chip.flash.sector_size
     sums: dict[int, list[int]] = {}
-    for area in m.comparison.counted:
+    reference = m.reference
+    for area in reference.comparison.counted:
         cuts = range(area.range.start - area.range.start % size, area.range.stop, size)
         for at in cuts:
             part = area.range.intersection(AddressRange(at, at + size))
@@ -104,7 +124,7 @@ def bits_by_sector(m: Measured) -> tuple[tuple[AddressRange, int, int], ...]:
             if part == area.range:
                 risen, fallen = area.risen, area.fallen
             else:
-                good, suspect = _read(m, m.good.dump, part), _read(m, m.suspect.dump, part)
+                good, suspect = _read(m, reference.dump, part), _read(m, m.suspect.dump, part)
                 risen, fallen = (
                     int(np.bitwise_count(x).sum(dtype=np.int64)) for x in (suspect & ~good, good & ~suspect)
                 )
@@ -120,25 +140,6 @@ def _read(m: Measured, dump: MemoryImage, part: AddressRange) -> Bytes:
         if dump.covers(start, start + part.size):
             return dump.read(start, start + part.size)
     return np.empty(0, np.uint8)
-
-
-def _lane(m: Measured, facts: BoardFacts, base: int, good: bool) -> Lane:
-    shift = m.chip.flash.base - base
-    view = facts.dump.crop(base, base + m.chip.flash.size).shifted(shift)
-    inside = AddressRange(base, base + m.chip.flash.size)
-    areas = (
-        ()
-        if good
-        else tuple(
-            replace(a, range=a.range.shifted(shift))
-            for a in m.comparison.of(AreaState.DIFFERS)
-            if inside.covers(a.range)
-        )
-    )
-    differing = merged(a.range for a in areas)
-    spans = spans_of(view, masked=facts.masked, differing=differing)
-    small = tuple(a for a in areas if not any(s.look is Look.DIFFERS and s.range.overlaps(a.range) for s in spans))
-    return Lane(facts.board.name, base, good, spans, small)
 
 
 def spans_of(
@@ -160,7 +161,8 @@ def _spans(
     hidden = merged(masked)
     for segment in view.segments:
         for r in subtracted((segment.range,), hidden):
-            found += _looks(segment.data[r.start - segment.start : r.stop - segment.start], r.start, grain, differing)
+            data = segment.data[r.start - segment.start : r.stop - segment.start]
+            found += _exact(_joined(_looks(data, r.start, grain, differing)), data, r.start)
         found += [Span(h.intersection(segment.range), Look.MASKED) for h in hidden if h.overlaps(segment.range)]
     return _joined(found)
 
@@ -179,6 +181,25 @@ def _looks(data: Bytes, start: int, grain: int, differing: Sequence[AddressRange
     kinds = np.where(filled * 64 <= sizes, 1, np.where(lit * 64 <= sizes, 2, np.where(apart, 3, 0)))
     looks = (Look.CONTENT, Look.ERASED, Look.ZERO, Look.DIFFERS)
     return [Span(AddressRange(int(a), int(a + n)), looks[int(k)]) for a, n, k in zip(edges, sizes, kinds, strict=True)]
+
+
+_FILLS = {Look.ERASED: 0xFF, Look.ZERO: 0x00}
+
+
+def _exact(spans: tuple[Span, ...], data: Bytes, start: int) -> list[Span]:
+    """Move the borders between content and fill to the content's own bytes: a size is that of the content, not of a grain."""
+    out: list[Span] = []
+    for s in spans:
+        if out and (out[-1].look in _FILLS) is not (s.look in _FILLS):
+            fill, content = (out[-1], s) if out[-1].look in _FILLS else (s, out[-1])
+            part = data[content.range.start - start : content.range.stop - start] != _FILLS[fill.look]
+            kept = int(part.argmax() if fill is not s else part.size - part[::-1].argmax())
+            border = content.range.start + kept
+            if part.any() and border < s.range.stop:
+                out[-1] = Span(AddressRange(out[-1].range.start, border), out[-1].look)
+                s = Span(AddressRange(border, s.range.stop), s.look)
+        out.append(s)
+    return out
 
 
 def _joined(spans: Iterable[Span]) -> tuple[Span, ...]:
@@ -279,16 +300,22 @@ def _extended(x: npt.NDArray[np.float64], xs: Sequence[float], ys: Sequence[floa
 
 # ------------------------------------------------------------------------------------------------ small strips
 _STRIP = {
-    Look.CONTENT: ("#56B4E9", 1.0),
-    Look.DIFFERS: ("#D55E00", 1.0),
-    Look.ERASED: ("#9a9a9a", 0.12),
-    Look.ZERO: ("#E0C000", 0.45),
-    Look.MASKED: ("#8c8c8c", 0.65),
-    Look.UNREADABLE: ("#303030", 1.0),
+    Look.CONTENT: ("#56B4E9", 1.0, "blue"),
+    Look.DIFFERS: ("#D55E00", 1.0, "orange"),
+    Look.ERASED: ("#9a9a9a", 0.12, "a grey line"),
+    Look.ZERO: ("#E0C000", 0.45, "half-high yellow"),
+    Look.MASKED: ("#8c8c8c", 0.65, "grey"),
+    Look.UNREADABLE: ("#303030", 1.0, "black"),
 }
-"""Colour and height of a stretch in a strip: the height tells them apart without colour."""
+"""Colour and height of a stretch in a strip, and how a person calls it: the height tells them apart without colour."""
 
 _STRIP_WIDTH, _STRIP_HEIGHT = 760.0, 22.0
+
+
+def strip_legend(spans: Iterable[Span]) -> list[str]:
+    """Return what the colours of a strip mean, those that are there."""
+    used = {s.look for s in spans}
+    return [f"{words} {look.value}" for look, (_, _, words) in _STRIP.items() if look in used]
 
 
 def strip_svg(rows: Sequence[tuple[Span, ...]], links: Sequence[tuple[AddressRange, AddressRange]] = ()) -> str:
@@ -299,7 +326,7 @@ def strip_svg(rows: Sequence[tuple[Span, ...]], links: Sequence[tuple[AddressRan
     for n, row in enumerate(rows):
         for s in row:
             a, b = (float(x) * scale for x in axis.place([s.range.start, s.range.stop]))
-            colour, share = _STRIP[s.look]
+            colour, share, _ = _STRIP[s.look]
             out.append(_rectangle(a, n * step + _STRIP_HEIGHT * (1 - share), b - a, _STRIP_HEIGHT * share, colour))
     for above, below in links:
         x = [float(axis.place(v)) * scale for v in (above.start, above.stop, below.stop, below.start)]

@@ -18,7 +18,7 @@ MOST_NAMED = 24
 
 
 def plot_bits(board: BoardDiagnosis | Measured, *, ax: Axes | None = None) -> Axes:
-    """Draw how many bits rose (0 on the good board, 1 here) and fell in each sector that differs.
+    """Draw how many bits rose (0 in what the board is held against, 1 here) and fell in each sector that differs.
 
     Parameters
     ----------
@@ -33,15 +33,15 @@ def plot_bits(board: BoardDiagnosis | Measured, *, ax: Axes | None = None) -> Ax
         One column a sector; counts grow by the square root so that two bits still show beside thousands.
     """
     m = board.measured if isinstance(board, BoardDiagnosis) else board
-    rows = bits_by_sector(m)
+    rows, reference = bits_by_sector(m), m.reference
+    where = f"in {style.plain(reference.name, 30)}" if reference.is_file else "on the good board"
     if ax is None:
         ax = style.new_axes(11.5, 3.6)
     style.tidy(ax, "Which bits differ, by sector")
     if not rows:
         ax.set_axis_off()
-        ax.text(
-            0.5, 0.5, "no bit differs where the boards were compared", ha="center", va="center", transform=ax.transAxes
-        )
+        none = "no bit differs where it was compared" if reference.dump.size else "there is nothing to compare it with"
+        ax.text(0.5, 0.5, none, ha="center", va="center", transform=ax.transAxes)
         return ax
     at = list(range(len(rows)))
     risen, fallen = [r[1] for r in rows], [-r[2] for r in rows]
@@ -53,7 +53,7 @@ def plot_bits(board: BoardDiagnosis | Measured, *, ax: Axes | None = None) -> Ax
             facecolor=style.SKY,
             edgecolor=style.BLUE,
             hatch="///",
-            label="rose: 0 on the good board, 1 here (as erasing does)",
+            label=f"rose: 0 {where}, 1 here (as erasing does)",
         ),
         ax.bar(
             at,
@@ -62,7 +62,7 @@ def plot_bits(board: BoardDiagnosis | Measured, *, ax: Axes | None = None) -> Ax
             facecolor="#F6B48F",
             edgecolor=style.VERMILION,
             hatch="\\\\\\",
-            label="fell: 1 on the good board, 0 here (as programming does)",
+            label=f"fell: 1 {where}, 0 here (as programming does)",
         ),
     ]
     ax.set_yscale("function", functions=(_root, _square))

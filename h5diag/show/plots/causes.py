@@ -19,12 +19,12 @@ LOOKS = {
 }
 
 
-MOST_BARS = 14
-"""Causes that get a bar: what speaks for the others is in the table."""
+MOST_BARS, MOST_EXCLUDED = 14, 4
+"""Causes that get a bar, and how many of them that are excluded: what speaks against the others is in the table."""
 
 
 def plot_weighing(board: BoardDiagnosis, *, ax: Axes | None = None) -> Axes:
-    """Draw how far the evidence moved each cause, as bars in decibans between the two lines that decide.
+    """Draw how far the evidence moved each cause: a bar in decibans from where it stood before to where it stands now.
 
     Parameters
     ----------
@@ -34,26 +34,42 @@ def plot_weighing(board: BoardDiagnosis, *, ax: Axes | None = None) -> Axes:
         Where to draw; a new figure when left out.
     """
     moved = [h for h in board.verdict.hypotheses if h.status is not Status.NOT_TESTED]
-    shown = sorted(moved, key=lambda h: -h.score)[:MOST_BARS]
+    ordered = sorted(moved, key=lambda h: -h.score)
+    open_, out = ([h for h in ordered if (h.status is Status.EXCLUDED) is x] for x in (False, True))
+    shown = [*open_[: MOST_BARS - MOST_EXCLUDED], *out[:MOST_EXCLUDED]]
+    left_out = len(moved) - len(shown)
     if ax is None:
         ax = style.new_axes(11.0, 1.5 + 0.26 * max(2, len(shown)))
     style.tidy(ax, "How far the evidence moves each cause", pad=18)
     lines = load_table()
     marks = ((lines.supported_at, "supported from here"), (lines.excluded_at, "excluded from here"))
-    ends = [0, *(at for at, _ in marks), *(h.score for h in shown)]
+    ends = [0, *(at for at, _ in marks), *(h.score for h in shown), *(h.cause.prior for h in shown)]
     room = 0.09 * (max(ends) - min(ends))
     ax.set_xlim(min(ends) - room, max(ends) + room)
     for y, h in enumerate(shown):
         look = LOOKS[h.status]
-        ax.barh(y, h.score, 0.66, facecolor=look.face, edgecolor=look.line, hatch=look.hatch, linewidth=0.8, zorder=2)
+        begin, up = h.cause.prior, h.score >= h.cause.prior
+        ax.barh(
+            y,
+            h.score - begin,
+            0.66,
+            left=begin,
+            facecolor=look.face,
+            edgecolor=look.line,
+            hatch=look.hatch,
+            linewidth=0.8,
+            zorder=2,
+        )
+        ax.plot([begin, begin], [y - 0.42, y + 0.42], color=style.INK, linewidth=2.0, zorder=4)
         ax.annotate(
             f"{h.score:+d}",
             (h.score, y),
-            (4 if h.score >= 0 else -4, 0),
+            (4 if up else -4, 0),
             textcoords="offset points",
-            ha="left" if h.score >= 0 else "right",
+            ha="left" if up else "right",
             va="center",
             fontsize=8.5,
+            fontweight="normal" if h.status is Status.EXCLUDED else "bold",
         )
     for at, words in marks:
         ax.axvline(at, color=style.GREY, linestyle=(0, (4, 3)), linewidth=0.9, zorder=1)
@@ -68,11 +84,16 @@ def plot_weighing(board: BoardDiagnosis, *, ax: Axes | None = None) -> Axes:
             va="bottom",
             color="#555555",
         )
-    ax.axvline(0, color=style.INK, linewidth=0.8, zorder=3)
+    ax.axvline(0, color=style.GREY, linewidth=0.8, zorder=1)
     ax.set_ylim(max(len(shown), 1) - 0.4, -0.6)
-    ax.set_yticks(range(len(shown)), [h.id for h in shown], fontsize=9)
+    ax.set_yticks(range(len(shown)), [h.cause.name for h in shown], fontsize=9)
+    for label, h in zip(ax.get_yticklabels(), shown, strict=True):
+        label.set_fontweight("bold" if h in board.verdict.leading else "normal")
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel("decibans: +10 makes a cause ten times more likely, -10 ten times less", fontsize=9)
+    rest = f"; {left_out} more causes stand lower" if left_out else ""
+    ax.set_xlabel(
+        f"decibans: +10 is ten times more likely, -10 ten times less; black line: before the evidence{rest}", fontsize=9
+    )
     used = [k for k in LOOKS if any(h.status is k for h in shown)]
     style.legend_below(
         ax,

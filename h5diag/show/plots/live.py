@@ -9,8 +9,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-DPI = 82
-"""So that a plot of the usual width fits beside the sidebar of a laptop's notebook."""
+DPI, WIDEST, TOOLS = 82, 840, 44
+"""Pixels an inch and in all, so that a plot fits beside the sidebar of a laptop's notebook; those that its tools lie over."""
 
 _NUMBERS = count(1)
 
@@ -29,6 +29,9 @@ def live(ax: Axes, *, on_click: Callable[[float, float], None] | None = None) ->
 
     figure: Any = ax.get_figure(root=True)
     figure.set_dpi(DPI)
+    figure.set_figwidth(min(figure.get_figwidth(), WIDEST / DPI))
+    left = TOOLS / (DPI * figure.get_figwidth())
+    figure.get_layout_engine().set(rect=(left, 0, 1 - left, 1))
     with warnings.catch_warnings():
         # ipympl's toolbar hands its argument on to traitlets, which says so with every plot.
         warnings.simplefilter("ignore", DeprecationWarning)

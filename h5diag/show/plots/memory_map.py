@@ -21,7 +21,7 @@ from h5diag.text import count_text, size_text
 
 LOOKS = {
     Look.CONTENT: style.Look(style.SKY, "", style.BLUE, "content"),
-    Look.DIFFERS: style.Look("#F19A66", "///", "#A33B00", "differs from the good board"),
+    Look.DIFFERS: style.Look("#F19A66", "///", "#A33B00", "differs from {}"),
     Look.ERASED: style.Look(style.PAPER, "...", "#B5B5B5", "erased (0xFF)"),
     Look.ZERO: style.Look("#F7F3C8", "xx", "#A39A2B", "zero"),
     Look.MASKED: style.Look("#C9C9C9", "\\\\\\", "#6B6B6B", "zeros: the reader is not shown what is there"),
@@ -37,7 +37,6 @@ _INSIDE = {
     Look.CONTENT: "",
 }
 _LANE, _STEP = 0.62, 1.25
-_ROLE = {True: "good", False: "suspect"}
 _ALARM = "#8A3B00"
 
 
@@ -60,7 +59,8 @@ def plot_memory_map(board: BoardDiagnosis | Measured, *, ax: Axes | None = None)
     rows = lanes(m)
     if ax is None:
         ax = style.new_axes(11.5, 2.2 + 1.05 * max(1, len(rows)))
-    style.tidy(ax, "What each dump holds")
+    files = any(lane.is_file for lane in rows)
+    style.tidy(ax, "What should be there, and below it what the dump holds" if files else "What each dump holds")
     if not rows:
         ax.set_axis_off()
         ax.text(0.5, 0.5, "no dump was given", ha="center", va="center", transform=ax.transAxes)
@@ -74,28 +74,40 @@ def plot_memory_map(board: BoardDiagnosis | Measured, *, ax: Axes | None = None)
     waiting = [s.slot.range for s in m.suspect.slots if s.state is State.INSTALL_PENDING]
     for n, lane in enumerate(rows):
         _draw_lane(ax, axis, lane, shown, top - n * _STEP, explained=waiting)
-        _draw_gaps(ax, axis, top - n * _STEP)
+        if not lane.is_file:
+            _draw_gaps(ax, axis, top - n * _STEP)
+        _draw_images(ax, axis, m, lane, top - n * _STEP)
         _draw_states(ax, axis, m, lane, top - n * _STEP)
     _draw_slots(ax, axis, slots, shown, top + 0.82)
     moved = _draw_moves(ax, m, rows, top)
     ax.set_ylim(-0.72, top + (1.3 if slots else 0.55))
-    names = [f"{style.plain(lane.name, 24)}\n{_ROLE[lane.good]}, read at 0x{lane.view >> 24:02X}…" for lane in rows]
-    ax.set_yticks([top - n * _STEP for n in range(len(rows))], names)
+    ax.set_yticks([top - n * _STEP for n in range(len(rows))], [_lane_name(lane, rows) for lane in rows])
     wanted = [
         e
         for e in (shown[0].start, *ends, *(e for r in shown for e in (r.start, r.stop)), *edges)
         if any(r.start <= e <= r.stop for r in shown)
     ]
     _address_axis(ax, axis, wanted)
-    ax.set_xlabel("address of the cell (0x08… alias); not to scale, what nobody read is cut out", fontsize=8.5)
+    cell = " of the cell (0x08… alias)" if m.chip.flash.secure_base != m.chip.flash.base else ""
+    ax.set_xlabel(f"address{cell}; not to scale, what nobody read is cut out", fontsize=8.5)
     _legend(
         ax,
         [s for lane in rows for s in lane.spans],
         small=any(lane.small for lane in rows),
         moved=moved,
         explained=waiting,
+        reference=style.plain(rows[0].name, 40) if rows[0].is_file else "the good board",
     )
     return ax
+
+
+def _lane_name(lane: Lane, rows: Sequence[Lane]) -> str:
+    """Return what stands beside a lane: its name, what it is unless the name says so, and its alias if there are two."""
+    role = "what should be there" if lane.is_file else "good" if lane.good else "suspect"
+    seen = {other.view for other in rows if not other.is_file}
+    view = f"read at 0x{lane.view >> 24:02X}…" if len(seen) > 1 and not lane.is_file else ""
+    under = ", ".join(t for t in (role if role != lane.name else "", view) if t)
+    return style.plain(lane.name, 24) + (f"\n{under}" if under else "")
 
 
 def plot_spans(
@@ -147,6 +159,7 @@ def _legend(
     small: bool = False,
     moved: bool = False,
     explained: Sequence[AddressRange] = (),
+    reference: str = "the good board",
 ) -> None:
     """Name every look that is there, the marker of small differences and the arrow included."""
     differing = [any(s.range.overlaps(r) for r in explained) for s in spans if s.look is Look.DIFFERS]
@@ -155,9 +168,11 @@ def _legend(
     ]
     if any(differing):
         used.append(_WAITS)
-    handles: list[Artist] = [Patch(facecolor=k.face, hatch=k.hatch, edgecolor=k.line, label=k.label) for k in used]
+    handles: list[Artist] = [
+        Patch(facecolor=k.face, hatch=k.hatch, edgecolor=k.line, label=k.label.format(reference)) for k in used
+    ]
     if small:
-        handles.append(_key("v", style.VERMILION, "a few bytes differ"))
+        handles.append(_key("v", style.VERMILION, f"a few bytes differ from {reference}"))
     if moved:
         handles.append(_key(">", style.PURPLE, "the same bytes at another place"))
     if handles:
@@ -178,7 +193,7 @@ def _draw_lane(
     explained: Sequence[AddressRange] = (),
 ) -> None:
     """Draw a dump. What differs because a download waits in its slot is pale: the loudest mark is what matters."""
-    for missing in subtracted(shown, [s.range for s in lane.spans]):
+    for missing in subtracted(shown, [s.range for s in lane.spans]) if not lane.is_file else ():
         ax.add_patch(
             Rectangle(
                 (missing.start, y - _LANE / 2),
@@ -245,6 +260,20 @@ def _draw_lane(
             fontweight="bold",
             ha="right" if late else "left",
         )
+
+
+def _draw_images(ax: Axes, axis: CondensedAxis, m: Measured, lane: Lane, y: float) -> None:
+    """Write the version of each boot-loader image where it begins; a layout names slots and states instead."""
+    if m.layouts or lane.good:
+        return
+    taken = 0.0
+    for i in sorted(m.suspect.images, key=lambda i: i.image.address):
+        at = m.chip.canonical(i.image.address)
+        place = float(axis.place(at)) / axis.places[-1]
+        if any(at in s.range for s in lane.spans) and place >= taken:
+            words = f"image {i.image.header.version}".removesuffix("+0")
+            ax.text(at, y - _LANE / 2 - 0.05, f"▲ {words}", ha="left", va="top", fontsize=9, color=style.INK)
+            taken = place + 0.012 * len(words)
 
 
 _STATE_WORDS = {

@@ -10,9 +10,10 @@ from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
+from h5diag.case.case import UNNAMED
 from h5diag.errors import InputError
 from h5diag.evidence.door import write_whole
-from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis
+from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis, Measured
 from h5diag.show.diagnosis import board_sheet, evidence_section, figures, made_section
 from h5diag.show.report.redaction import Redactor, make_redactor
 from h5diag.show.sheet import Figure, Section, Sheet, cleaned, html, markdown, part_html, plain_markdown
@@ -118,8 +119,8 @@ def _now() -> str:
 
 
 def _question(diagnosis: Diagnosis) -> str:
-    names = ", ".join(b.name for b in diagnosis.boards)
-    return f"Is the chip of {names} faulty, and if not, what else explains what was seen?"
+    names = ", ".join(b.name for b in diagnosis.boards if b.name not in UNNAMED)
+    return f"Is the chip of {names or 'this board'} faulty, and if not, what else explains what was seen?"
 
 
 def _boards(diagnosis: Diagnosis, redactor: Redactor | None) -> Sequence[BoardDiagnosis]:
@@ -131,10 +132,11 @@ def _boards(diagnosis: Diagnosis, redactor: Redactor | None) -> Sequence[BoardDi
     def renamed(facts: BoardFacts) -> BoardFacts:
         return replace(facts, board=replace(facts.board, name=by(facts.board.name)))
 
-    return [
-        replace(b, measured=replace(b.measured, good=renamed(b.measured.good), suspect=renamed(b.measured.suspect)))
-        for b in diagnosis.boards
-    ]
+    def cleaned_names(m: Measured) -> Measured:
+        known = tuple(replace(k, image=replace(k.image, name=by(k.name))) for k in m.known)
+        return replace(m, good=renamed(m.good), suspect=renamed(m.suspect), known=known)
+
+    return [replace(b, measured=cleaned_names(b.measured)) for b in diagnosis.boards]
 
 
 def _sheets(diagnosis: Diagnosis, redactor: Redactor | None) -> list[Sheet]:
@@ -153,7 +155,7 @@ def _page(diagnosis: Diagnosis, redactor: Redactor | None) -> str:
     )
     across = "".join(f'<p class="across">{escape(by(f.claim))}</p>' for f in diagnosis.across)
     boards = "".join(
-        f'<section aria-labelledby="board{n}"><h2 id="board{n}">{escape(s.name)}</h2>'
+        f'<section aria-labelledby="board{n}"><h2 id="board{n}">{escape(s.name or "The answer")}</h2>'
         f'<div class="verdict {s.tone}"><p class="badge">{escape(s.badge)}</p>'
         f'<p class="summary">{escape(s.headline)}</p></div>'
         f"{''.join(_section(x, 3, pixels=redactor is not None) for x in s.sections)}</section>"

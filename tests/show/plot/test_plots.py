@@ -127,11 +127,15 @@ def test_the_weighing_is_drawn_as_it_was_weighed(founding: BoardDiagnosis, defec
         ax = plot_weighing(board)
         names = [t.get_text() for t in ax.get_yticklabels()]
         bars = [p for p in ax.patches if p.get_height() == pytest.approx(0.66)]
-        scores = {h.id: h for h in board.verdict.hypotheses}
-        assert [b.get_width() for b in bars] == [scores[n].score for n in names]
+        scores = {h.cause.name: h for h in board.verdict.hypotheses}
+        assert [b.get_x() for b in bars] == [scores[n].cause.prior for n in names]
+        assert [b.get_x() + b.get_width() for b in bars] == [scores[n].score for n in names]
         assert [b.get_hatch() or "" for b in bars] == [CAUSES[scores[n].status].hatch for n in names]
-        assert {h.id for h in board.verdict.of(Status.SUPPORTED)} <= set(names)
-        assert not {h.id for h in board.verdict.of(Status.NOT_TESTED)} & set(names)
+        assert {h.cause.name for h in board.verdict.of(Status.SUPPORTED)} <= set(names)
+        assert not {h.cause.name for h in board.verdict.of(Status.NOT_TESTED)} & set(names)
+        excluded = len(board.verdict.of(Status.EXCLUDED))
+        assert sum(scores[n].status is Status.EXCLUDED for n in names) == min(4, excluded)
+        assert f"{excluded - 4} more causes stand lower" in ax.get_xlabel()
         title = boxes([ax._left_title])[0]
         assert not [t for t in boxes([t for t in ax.texts if "from here" in t.get_text()]) if t.overlaps(title)]
 
@@ -195,7 +199,7 @@ def test_a_board_without_a_dump_is_drawn_too(tmp_path: Path) -> None:
     (tmp_path / "case.toml").write_text("[suspect]\nname = 'nothing'\n", encoding="utf-8")
     board = diagnose(load_case(tmp_path)).first
     assert "no dump was given" in texts(plot_memory_map(board))
-    assert "no bit differs where the boards were compared" in texts(plot_bits(board))
+    assert "there is nothing to compare it with" in texts(plot_bits(board))
 
 
 def ladder_of(tmp_path: Path, *calls: str):
