@@ -85,6 +85,7 @@ def lab_command(copied: Copied, *, browser: bool = True, extra: Sequence[str] = 
         *(sys.executable, "-P", "-m", "jupyterlab"),
         str(copied.first.resolve()),
         f"--ServerApp.root_dir={copied.folder.resolve()}",
+        f"--LabApp.default_url=/lab/tree/{FIRST}",  # what is printed leads to the notebook too
         f"--LabApp.app_settings_dir={SETTINGS}",
         "--ServerApp.ip=127.0.0.1",
     ]

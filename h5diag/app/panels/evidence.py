@@ -15,15 +15,17 @@ import traitlets
 from h5diag.app.panels.dropzone import DropZone, Upload
 from h5diag.app.panels.parts import status_html
 from h5diag.case import Case, load_case
-from h5diag.case.intake import Details, sort_evidence, write_case
+from h5diag.case.intake import Details, Missing, sort_evidence, write_case
 from h5diag.case.samples import data_folder
 from h5diag.chip import chip_names
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, write_whole
 from h5diag.evidence.files import Sidecar, write_sidecar
 from h5diag.layout import preset_names
-from h5diag.show.sheet import bullets, parts_html
+from h5diag.show.case import missing_parts
+from h5diag.show.sheet import bullets, parts_html, section
 
+BASE = "address of the first byte of a .bin, as 0x08000000"
 ACCESS = (
     ("how it was read: not known", ""),
     ("read with secure accesses", "secure"),
@@ -51,7 +53,7 @@ class Loaded:
     case: Case
     remarks: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
-    missing: tuple[str, ...] = ()
+    missing: tuple[Missing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,14 @@ class OwnBoard:
 class Source:
     """Where a case comes from, as a value: it can be loaded in a thread.
 
-    `folder` is a case folder; when it is empty the case is made of what was given for the boards.
+    `folder` is a case folder; when it is empty the case is made of what was given for the boards. `flashed` are the
+    files that were to be flashed, and what else belongs to no board.
     """
 
     folder: str = ""
     good: OwnBoard = OwnBoard()
     suspect: OwnBoard = OwnBoard()
+    flashed: OwnBoard = OwnBoard()
     layout: str = ""
     chip: str = ""
     marking: str = ""
@@ -94,7 +98,10 @@ class Source:
             )
         with tempfile.TemporaryDirectory(prefix="h5diag-case-") as name:
             top = Path(name)
-            good, suspect = (_written(top / side, b) for side, b in (("good", self.good), ("suspect", self.suspect)))
+            good, suspect, flashed = (
+                _written(top / side, b)
+                for side, b in (("good", self.good), ("suspect", self.suspect), ("flashed", self.flashed))
+            )
             details = Details(
                 chip=self.chip,
                 layout=self.layout,
@@ -106,13 +113,14 @@ class Source:
                 suspect_mode=self.suspect.mode,
             )
             found = write_case(
-                sort_evidence([*good, *suspect], good=good, suspect=suspect, details=details), top / "case"
+                sort_evidence(good + suspect, good=good, suspect=suspect, flashed=flashed, details=details),
+                top / "case",
             )
             case = load_case(top / "case")
-        keys = tuple(_key(u) for b in (self.good, self.suspect) for u in b.files if _is_private(u))
-        missing = tuple(f"{m.what}{f' ({m.board})' if m.board else ''}: {m.how}" for m in found.missing)
+        boards = (self.good, self.suspect, self.flashed)
+        keys = tuple(_key(u) for b in boards for u in b.files if _is_private(u))
         unused = tuple(f"{e.path.name}: {e.what}" for e in found.unused)
-        return Loaded(replace(case, decrypt_keys=(*case.decrypt_keys, *keys)), found.remarks, unused, missing)
+        return Loaded(replace(case, decrypt_keys=(*case.decrypt_keys, *keys)), found.remarks, unused, found.missing)
 
 
 def _is_private(upload: Upload) -> bool:
@@ -167,6 +175,8 @@ class EvidenceModel(traitlets.HasTraits):  # type: ignore[misc]
     folder = traitlets.Unicode("")
     good_files = traitlets.Tuple()
     suspect_files = traitlets.Tuple()
+    flashed_files = traitlets.Tuple()
+    flashed_base = traitlets.Unicode("")
     good_text = traitlets.Unicode("")
     suspect_text = traitlets.Unicode("")
     good_access = traitlets.Unicode("")
@@ -187,7 +197,8 @@ class EvidenceModel(traitlets.HasTraits):  # type: ignore[misc]
             folder = self.bundled if self.kind == "bundled" else self.folder.strip()
             # An empty name must say "no such folder", not fall back to what was dropped.
             return Source(folder=folder or "(no folder named)")
-        return Source("", self._board("good"), self._board("suspect"), *self._whole)
+        flashed = OwnBoard(tuple(self.flashed_files), base=self.flashed_base)
+        return Source("", self._board("good"), self._board("suspect"), flashed, *self._whole)
 
     def _board(self, side: str) -> OwnBoard:
         files = tuple(getattr(self, f"{side}_files"))
@@ -226,12 +237,13 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
             continuous_update=False,
         )
         self.boards = [self._board("good", "A board that works"), self._board("suspect", "The board in question")]
+        self.flashed = self._flashed()
         self.layout_choice = widgets.Combobox(
             options=list(preset_names()),
             description="Layout",
             ensure_option=False,
             continuous_update=False,
-            placeholder="a preset or a path; or drop flash_layout.h",
+            placeholder="a preset or a path",
         )
         self.chip = widgets.Combobox(
             options=list(chip_names()),
@@ -250,8 +262,13 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
                 [
                     widgets.HBox(self.boards),
                     widgets.HBox(
-                        [self.layout_choice, self.chip, self.marking, self.package, self.clear],
-                        layout=widgets.Layout(flex_flow="row wrap"),
+                        [
+                            self.flashed,
+                            widgets.VBox(
+                                [self.layout_choice, self.chip, self.marking, self.package, self.clear],
+                                layout=widgets.Layout(width="50%"),
+                            ),
+                        ]
                     ),
                 ]
             ),
@@ -268,11 +285,11 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
         ):
             widgets.link((model, name), (widget, "value"))
         self.clear.on_click(lambda _: self._forget())
-        model.observe(lambda _: self._show(), ["kind", "good_files", "suspect_files"])
+        model.observe(lambda _: self._show(), ["kind", "good_files", "suspect_files", "flashed_files"])
         super().__init__([self.kind, self.page])
         self._show()
 
-    def _board(self, side: str, label: str) -> widgets.VBox:
+    def _zone(self, side: str, label: str) -> DropZone:
         model, trait = self.model, f"{side}_files"
 
         def came(upload: Upload) -> None:
@@ -282,7 +299,20 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
         def gone(name: str) -> None:
             setattr(model, trait, tuple(u for u in getattr(model, trait) if u.name != name))
 
-        zone = DropZone(f"{label}: dumps, option listings, logs", came, gone)
+        zone = DropZone(label, came, gone)
+        setattr(self, f"{side}_zone", zone)
+        return zone
+
+    def _flashed(self) -> widgets.VBox:
+        label = "What was to be flashed: your firmware files (.hex, .bin, .elf), flash_layout.h, keys"
+        zone = self._zone("flashed", label)
+        base = widgets.Text(placeholder=BASE, layout=widgets.Layout(width="98%"), continuous_update=False)
+        widgets.link((self.model, "flashed_base"), (base, "value"))
+        return widgets.VBox([zone, base], layout=widgets.Layout(width="50%"))
+
+    def _board(self, side: str, label: str) -> widgets.VBox:
+        model = self.model
+        zone = self._zone(side, f"{label}: dumps read from it, option listings, logs")
         text = widgets.Textarea(
             placeholder=f"{label}: paste what the programmer printed",
             continuous_update=False,
@@ -291,31 +321,31 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
         wide = widgets.Layout(width="98%")
         access = widgets.Dropdown(options=list(ACCESS), layout=wide)
         mode = widgets.Dropdown(options=list(MODES), layout=wide)
-        base = widgets.Text(placeholder="address of a .bin, as 0x08000000", layout=wide, continuous_update=False)
+        base = widgets.Text(placeholder=BASE, layout=wide, continuous_update=False)
         for name, widget in (("text", text), ("access", access), ("mode", mode), ("base", base)):
             widgets.link((model, f"{side}_{name}"), (widget, "value"))
-        setattr(self, f"{side}_zone", zone)
         setattr(self, f"{side}_text", text)
         return widgets.VBox([zone, text, access, mode, base], layout=widgets.Layout(width="50%"))
 
     def _forget(self) -> None:
-        self.model.good_files = self.model.suspect_files = ()
+        self.model.good_files = self.model.suspect_files = self.model.flashed_files = ()
 
     def _show(self) -> None:
-        for side in ("good", "suspect"):
+        for side in ("good", "suspect", "flashed"):
             zone: DropZone = getattr(self, f"{side}_zone")
             zone.files = [[u.name, f"{len(u.data):,} bytes"] for u in getattr(self.model, f"{side}_files")]
         self.page.children = (self.pages[self.model.kind],)
 
 
 def remarks_html(loaded: Loaded) -> str:
-    """Return what the loader assumed and what it did not use, escaped."""
-    lines = [*loaded.remarks, *(f"not used: {u}" for u in loaded.unused)]
-    return "".join(status_html(line) for line in lines)
+    """Return what the loader did not use, escaped: who dropped a file must see it before the answer."""
+    return "".join(status_html(f"not used: {u}") for u in loaded.unused)
 
 
 def hints_html(loaded: Loaded) -> str:
-    """Return what would let more be decided, escaped: it belongs below the answer."""
-    if not loaded.missing:
-        return ""
-    return parts_html("What would let more be decided:", bullets(loaded.missing))
+    """Return what was assumed and what would let more be decided, escaped: it belongs below the answer."""
+    field = "the field under the drop zone takes an address too" if "0xADDRESS" in "".join(loaded.remarks) else ""
+    assumed = section("What was assumed of the files", bullets(filter(None, (*loaded.remarks, field))))
+    more = section("What would let more be decided", *missing_parts(loaded.missing), folded=True)
+    kept = [x for x in (assumed, more) if x is not None]
+    return parts_html(*kept) if kept else ""

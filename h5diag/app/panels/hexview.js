@@ -15,8 +15,8 @@ function render({ model, el }) {
   el.classList.add("h5hex");
   el.innerHTML = `
     <div class="h5hex-bar" role="toolbar" aria-label="Hex view">
-      <button type="button" data-do="p" title="previous difference (p)">Previous difference</button>
-      <button type="button" data-do="n" title="next difference (n)">Next difference</button>
+      <button type="button" data-do="p" title="previous block of differences (p)">Previous difference</button>
+      <button type="button" data-do="n" title="next block of differences (n)">Next difference</button>
       <label>Go to <input type="text" data-field="goto" size="11" spellcheck="false" placeholder="0x080BE000"></label>
       <label>Search <input type="text" data-field="search" size="22" spellcheck="false" placeholder="hex or text"></label>
       <span class="h5hex-say" role="status"></span>
@@ -72,19 +72,23 @@ function render({ model, el }) {
   function cells(page, row, side) {
     const out = document.createDocumentFragment(), known = KNOWN[side];
     const add = (text, apart) => {
-      if (apart) { const m = document.createElement("mark"); m.textContent = text; out.append(m); } else out.append(text);
+      if (apart) { const m = document.createElement("mark"); m.textContent = text; into.append(m); } else into.append(text);
     };
+    const pairs = box.clientWidth < 715 ? 4 : 1;  // a narrow page sets bytes in fours, so that both boards are seen
     const run = (glyph, gap) => {
       let text = "", apart = false;
       for (let i = 0; i < ROW; i++) {
         const at = row * ROW + i, differs = (page.flags[at] & DIFFERS) > 0;
         if (differs !== apart) { add(text, apart); text = ""; apart = differs; }
-        text += (page.flags[at] & known ? glyph(page.data[side][at]) : gap) + (gap.length > 1 && i < ROW - 1 ? " " : "");
+        text += (page.flags[at] & known ? glyph(page.data[side][at]) : gap) + (gap.length > 1 && i < ROW - 1 && (i + 1) % pairs === 0 ? " " : "");
       }
       add(text, apart);
     };
-    run((b) => hex(b, 2), "··"); out.append("  ");
+    let into = out;
+    run((b) => hex(b, 2), "··");
+    into = document.createElement("span"); into.className = "h5hex-t"; into.append("  ");
     run((b) => (b >= 32 && b < 127 ? String.fromCharCode(b) : "."), " ");
+    out.append(into);
     return out;
   }
   function paint() {
@@ -142,11 +146,14 @@ function render({ model, el }) {
     if (pages.size >= MOST_PAGES) { const old = pages.keys().next().value; pages.delete(old); asked.delete(old); }
     pages.set(message.start, { data: [bytes[0], bytes[1]], flags: bytes[2] }); paint();
   };
+  const sized = new ResizeObserver(() => paint());
+  sized.observe(box);
   const moved = () => reveal(model.get("address")), told = () => { say.textContent = model.get("message"); };
   model.on("msg:custom", came); model.on("change:address", moved);
   model.on("change:message", told); model.on("change:version", reset);
   reset();
   return () => {
+    sized.disconnect();
     model.off("msg:custom", came); model.off("change:address", moved);
     model.off("change:message", told); model.off("change:version", reset);
   };

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import anywidget
+import numpy as np
 import traitlets
 
 from h5diag.errors import InputError
-from h5diag.memory import MemoryImage
+from h5diag.memory import AddressRange, MemoryImage
 from h5diag.show.pages import HexPages
+from h5diag.text import count_text, range_text
 
 _HERE = Path(__file__).resolve().parent
 
@@ -70,14 +72,24 @@ class HexView(anywidget.AnyWidget):  # type: ignore[misc]
             self.message = f"0x{address:08X} is in none of the dumps"
 
     def next_difference(self, *, backward: bool = False) -> None:
-        """Jump to the next difference."""
+        """Jump to the next block of differences, and say which of how many it is."""
+        blocks, at = self.pages.differences, max(self.address, 0)
         found = self.pages.difference_after(self.address, backward=backward)
-        if found is None:
-            where = "before" if backward else "after"
-            masked = " that is not masked" if self.pages.masked else ""
-            self.message = f"no difference{masked} {where} 0x{max(self.address, 0):08X}"
-        else:
+        if found is not None:
             self.jump(found.start)
+            number = int(np.searchsorted(blocks[:, 0], found.start)) + 1
+            self.message = f"block {number} of {len(blocks)}: {count_text(found.size, 'byte')} from 0x{found.start:08X}"
+        elif not self.pages.right.size:
+            self.message = "there is nothing to compare it with"
+        elif not len(blocks):
+            masked = "; what is masked is not compared" if self.pages.masked else ""
+            self.message = f"no difference: both hold the same wherever both hold something{masked}"
+        else:
+            edge, (start, stop) = ("first", blocks[0]) if backward else ("last", blocks[-1])
+            inside = "this is" if start <= at < stop else f"no difference {'before' if backward else 'after'} here:"
+            self.message = (
+                f"{inside} the {edge} block of differences, {range_text(AddressRange(int(start), int(stop)))}"
+            )
 
     def search(self, query: str) -> None:
         """Jump to the next place that holds some bytes or a text."""

@@ -20,7 +20,7 @@ from h5diag.app.panels.evidence import (
 )
 from h5diag.app.panels.hexview import HexView
 from h5diag.app.panels.locate import LocateModel, LocatePanel
-from h5diag.app.panels.parts import JobBar, status_html, with_still
+from h5diag.app.panels.parts import JobBar, stale_html, status_html, with_still
 from h5diag.app.panels.slots import SlotMap
 from h5diag.app.panels.work import Job
 from h5diag.case.samples import data_folder
@@ -36,6 +36,7 @@ from h5diag.show.plots.live import follow, live
 from h5diag.show.plots.locate import plot_dots
 from h5diag.show.report import fragment_html, write_report
 from h5diag.show.sheet import Table, html, parts_html
+from h5diag.show.spans import bits_by_sector
 
 WAITING = "Choose the evidence and press Run."
 
@@ -112,6 +113,8 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         self.bar = JobBar(self.model.job, "Run the diagnosis")
         self.boards = widgets.Dropdown(options=[("", 0)], description="Board", layout=widgets.Layout(display="none"))
         self.remarks, self.verdict, self.hints = widgets.HTML(), widgets.HTML(), widgets.HTML()
+        self.stale = widgets.HTML()
+        self._given: Diagnosis | None = None
         self.map, self.bits, self.dots = widgets.Box(), widgets.Box(), widgets.Box()
         self.axes: tuple[Any, ...] = ()
         self.hex = HexView()
@@ -127,7 +130,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
                 self.findings,
                 self.weighing,
             ],
-            titles=["Pictures", "Bytes", "Slots", "Displaced pieces", "Options", "Findings", "Weighing"],
+            titles=["Pictures", "Bytes", "Slots", "Displaced", "Options", "Findings", "Weighing"],
         )
         self.writing = Job()
         self.write_bar = JobBar(self.writing, "Save the write-up")
@@ -137,11 +140,12 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
             indent=False,
             layout=widgets.Layout(width="auto"),
         )
-        self.write_up = widgets.VBox([widgets.HBox([self.target, self.redact]), self.write_bar])
+        wrapped = widgets.Layout(flex_flow="row wrap", align_items="center")
+        self.write_up = widgets.VBox([widgets.HBox([self.target, self.redact], layout=wrapped), self.write_bar])
         for widget, name in ((self.verdict, "verdict"), (self.slots, "slots"), (self.hints, "hints")):
             widget.add_class(f"h5-{name}")
         self.below = widgets.VBox([self.verdict, self.hints, self.details, self.write_up])
-        super().__init__([self.evidence, self.bar, self.boards, self.remarks, self.below])
+        super().__init__([self.evidence, self.bar, self.boards, self.stale, self.remarks, self.below])
         self.bar.run.on_click(lambda _: self.model.run())
         self.write_bar.run.on_click(lambda _: self.save())
         widgets.link((self.model, "board"), (self.boards, "value"))
@@ -155,9 +159,11 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         self.bar.run.click()
         if self.model.job.task is not None:
             await asyncio.wait([self.model.job.task])
-        if self.model.diagnosis is None:
+        self._given = self.model.diagnosis
+        self._show_stale()
+        if self._given is None:
             raise RuntimeError(self.model.job.problem or "stopped")
-        return self.model.diagnosis
+        return self._given
 
     def jump(self, address: int) -> None:
         """Show the bytes at an address of either alias."""
@@ -194,6 +200,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
     def _show(self) -> None:
         for box in (self.map, self.bits, self.dots, self.locate, self.options, self.slot_map):
             _emptied(box)
+        self._show_stale()
         board = self.model.shown
         if board is None:
             self.below.children = (self.verdict,)
@@ -210,7 +217,8 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         )
         self.weighing.value = parts_html(
             with_tips(weighing_table(board)),
-            caption="What moved each cause, in decibans: +10 makes it ten times more likely",
+            caption="What moved each cause, in decibans: +10 makes it ten times more likely, +20 a hundred times;"
+            " from where it stood before any evidence to where it stands now",
         )
         m = board.measured
         self.hex.show(pages_of(m))
@@ -218,13 +226,20 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         self._open()
         self.below.children = (self.verdict, self.hints, self.details, self.write_up)
 
+    def _show_stale(self) -> None:
+        """Say which case the notebook's cells below are about, once it is no longer the one that is shown here."""
+        given, shown = self._given, self.model.diagnosis
+        same = given is not None and shown is not None and _files(given) == _files(shown)
+        self.stale.value = stale_html(given.case.title) if given is not None and not same else ""
+
     def _draw(self, board: BoardDiagnosis) -> None:
         """Draw the live plots; where pieces were found, a zoom of the map and one of the dot plot move each other."""
         first = plot_memory_map(board)
         self.axes = (first,)
         self.map.children = (live(first, on_click=lambda x, _: self.jump(int(x))),)
-        self.bits.children = (live(plot_bits(board)),)
         m = board.measured
+        if bits_by_sector(m):
+            self.bits.children = (live(plot_bits(board)),)
         if len(m.placement.regions) >= MANY_PIECES:
             second, piece = plot_dots(m.placement), m.placement.regions[0].reference_start
             alias = piece - m.chip.canonical(piece)
@@ -239,7 +254,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
             return
         m = board.measured
         layout = m.layouts[0] if m.layouts else None
-        if title == "Displaced pieces" and not self.locate.children:
+        if title == "Displaced" and not self.locate.children:
             model = LocateModel(layout=layout, chip=m.chip, reference=m.good.judged, dump=m.suspect.judged)
             model.result = (m.placement, correlation_of(m))
             self.locate.children = (LocatePanel(model, self.jump),)
@@ -247,6 +262,10 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
             self.options.children = (widgets.HTML(_options_html(m)),)
         elif title == "Slots" and not self.slot_map.children:
             self.slot_map.children = (SlotMap(m.suspect.slots),)
+
+
+def _files(d: Diagnosis) -> list[tuple[str, str, str]]:
+    return [(d.case.title, f.name, f.sha256) for f in d.case.files]
 
 
 def _options_html(m: Measured) -> str:

@@ -26,6 +26,16 @@ def status_html(text: str) -> str:
     return f"<div role='status' class='h5-status' style='color:{SOFT};line-height:1.4'>{escape(text)}</div>"
 
 
+def stale_html(title: str) -> str:
+    """Return a warning that what a notebook shows below is about another case."""
+    return _framed(
+        f"<b>The cells below are still about another case: {escape(title)}.</b> To have them follow, press Run here, then"
+        " click into the next cell and choose Run &gt; Run Selected Cell and All Below.",
+        "status",
+        "h5-stale",
+    )
+
+
 def alert_html(problem: str, detail: str = "") -> str:
     """Return an error with what to do next; nothing when there is none."""
     if not problem:
@@ -35,8 +45,12 @@ def alert_html(problem: str, detail: str = "") -> str:
         if detail
         else ""
     )
+    return _framed(f"<b>Could not do that.</b> {escape(problem)}{more}", "alert", "h5-alert")
+
+
+def _framed(body: str, role: str, kind: str) -> str:
     frame = f"border:2px solid #D55E00;border-left-width:8px;padding:6px 10px;color:{INK};background:{SHADE};line-height:1.4"
-    return f"<div role='alert' class='h5-alert' style='{frame}'><b>Could not do that.</b> {escape(problem)}{more}</div>"
+    return f"<div role='{role}' class='{kind}' style='{frame}'>{body}</div>"
 
 
 def table_html(caption: str, heads: list[str], rows: list[list[str]], kind: str = "") -> str:
@@ -75,7 +89,8 @@ class JobBar(widgets.VBox):  # type: ignore[misc]
         self.bar = widgets.FloatProgress(min=0.0, max=1.0, layout=widgets.Layout(width="16em", display="none"))
         self.status = widgets.HTML(status_html(""))
         self.alert, self.said = widgets.HTML(), widgets.HTML()
-        super().__init__([widgets.HBox([self.run, self.cancel, self.bar, self.status]), self.said, self.alert])
+        line = widgets.HBox([self.run, self.cancel, self.bar, self.status], layout=widgets.Layout(align_items="center"))
+        super().__init__([line, self.said, self.alert])
         self.cancel.on_click(lambda _: job.cancel())
         job.observe(lambda _: self._show(), ["running", "fraction", "status", "problem", "detail", "messages"])
         self._show()

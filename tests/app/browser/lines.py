@@ -239,6 +239,19 @@ def columns_keep_their_heads(page: Any) -> None:
     assert abs(left[0] - left[1]) < 2
 
 
+def both_boards_fit_on_a_narrow_page(page: Any) -> None:
+    page.locator(".h5hex-row").first.wait_for(state="visible")
+    page.set_viewport_size({"width": 1024, "height": 900})
+    answered(page)
+    box = page.locator(".h5hex-box").evaluate("e => [e.getBoundingClientRect().left + e.clientLeft, e.clientWidth]")
+    cell = page.locator(".h5hex-row .h5hex-r").first
+    letters = cell.evaluate(
+        "e => { const r = document.createRange(); r.selectNodeContents(e); return r.getBoundingClientRect().right; }"
+    )
+    assert len(cell.inner_text().split()) in (4, 16), "sixteen bytes, by fours where there is little room"
+    assert letters <= box[0] + box[1], "the second board is cut off"
+
+
 # ------------------------------------------------------------------------------------------------ 5: own files
 OWN = """
 import h5diag as h5
@@ -260,7 +273,7 @@ def dropped(page: Any, folder: Path, *names: str) -> None:
 
 def a_base_beside_the_drop_zone_counts(page: Any, folder: Path) -> None:
     dropped(page, folder, "plain.bin")
-    box = page.get_by_placeholder("address of a .bin, as 0x08000000").nth(1)
+    box = page.get_by_placeholder("address of the first byte of a .bin").nth(1)
     box.fill("0x08020000")
     box.press("Enter")
     answered(page)
@@ -294,7 +307,7 @@ def hints_stand_below_the_verdict(page: Any, folder: Path) -> None:
     verdict = page.locator(".h5-verdict .h5-head").first
     verdict.wait_for(state="visible")
     answered(page)
-    hints = page.get_by_text("What would let more be decided:").first
+    hints = page.get_by_text("What would let more be decided").first
     assert hints.bounding_box()["y"] > verdict.bounding_box()["y"]
 
 
@@ -451,6 +464,7 @@ patch.setattr(hexview.HexView, "show", lambda self, pages: real_show(self, repla
 from h5diag.app.panels import hexview
 patch.setattr(hexview.HexView, "_begin", lambda self: self.pages.blocks[0].start)""",
     ),
+    Line(4, BYTES, both_boards_fit_on_a_narrow_page, "", ".h5hex-t { display: inline !important }"),
     Line(4, BYTES, columns_keep_their_heads, "", ".h5hex-head { position: static !important }"),
     Line(
         5,

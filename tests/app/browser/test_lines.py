@@ -97,7 +97,7 @@ def test_every_line_is_there_at_both_widths_and_in_both_themes(scratch: Scratch,
         set_theme(page, theme)
         for width in (1024, 1400):
             page.set_viewport_size({"width": width, "height": 1300})
-            for tab in ("Pictures", "Bytes", "Slots", "Displaced pieces", "Options", "Findings", "Weighing"):
+            for tab in ("Pictures", "Bytes", "Slots", "Displaced", "Options", "Findings", "Weighing"):
                 page.get_by_role("tab", name=tab).click()
                 lines.answered(page)
                 over = page.evaluate(

@@ -117,7 +117,8 @@ def test_a_notebook_runs_as_a_newcomer_gets_it(path: Path, tmp_path: Path, monke
     if path.stem.startswith("01"):
         assert "Nothing here points to a faulty chip" in printed(book)
         assert "install-pending        supported" in printed(book)
-        assert "Removed from this copy" in (tmp_path / "h5diag-write-up.html").read_text("utf-8")
+        # A sample's write-up among one's own files would be taken for one's own.
+        assert not [p.name for p in tmp_path.iterdir() if p.suffix == ".html"]
     if path.stem.startswith("07"):
         assert "pip install 'h5diag[dryrun]'" in printed(book)
 

@@ -349,3 +349,23 @@ def test_a_stop_says_what_the_library_did_and_what_it_said_meanwhile() -> None:
         assert bar.said.value == ""
 
     asyncio.run(go())
+
+
+def test_cells_below_are_said_to_be_of_another_case_once_they_are() -> None:
+    async def go() -> None:
+        panel = Investigation("founding")
+        given = await panel.run()
+        assert panel.stale.value == ""
+        panel.model.evidence.bundled = str(data_folder() / "defect")
+        assert f"still about another case: {given.case.title}" in checks.text_of(panel.stale.value)
+        await checks.pressed(panel)
+        assert "still about another case" in checks.text_of(panel.stale.value), (
+            "what is shown here is not what is below"
+        )
+        await panel.run()
+        assert panel.stale.value == ""
+        await checks.pressed(panel)
+        assert panel.stale.value == "", "the same case, once more"
+        assert f"Case: {given.case.title}" in checks.text_of(given._repr_html_())
+
+    asyncio.run(go())
