@@ -141,7 +141,7 @@ def _counted(
     count[count > MOST_COPIES] = 0
     # A word that occurs n times in the reference speaks for n displacements: each time in full.
     within = np.arange(int(count.sum())) - np.repeat(count.cumsum() - count, count)
-    moved = _canonical(b, np.repeat(at, count)) - _canonical(a, where[np.repeat(low, count) + within])
+    moved = b.canonical_addresses(np.repeat(at, count)) - a.canonical_addresses(where[np.repeat(low, count) + within])
     values, times = np.unique(moved, return_counts=True)
     return values, times.astype(np.float64), int(asked.size)
 
@@ -161,11 +161,6 @@ def _sampled(data: Bytes, blocks: Flags, rate: int, watch: Watch) -> tuple[npt.N
             values.append(value[chosen[keep]])
             places.append(position[keep])
     return np.concatenate(values), np.concatenate(places)
-
-
-def _canonical(side: Side, positions: Numbers) -> Numbers:
-    i = np.searchsorted(np.array(side.starts), positions, "right") - 1
-    return positions - np.array(side.starts, np.int64)[i] + np.array(side.canonical, np.int64)[i]
 
 
 def _span(a: Side, b: Side) -> tuple[int, int]:

@@ -63,6 +63,8 @@ class _Judged:
     score: float
     expected: float
     weak: bool
+    equal: int
+    errors: int
 
 
 def place(
@@ -148,27 +150,45 @@ def _judged(
     a, b = found[0].pair.a, found[0].pair.b
     scored = [(f, s, score) for f in found for s, score in zip(f.spans, _scores(f, model, watch), strict=True)]
     scored.sort(key=lambda entry: entry[1].dump)
-    moves = [b.canonical_address(s.dump) - a.canonical_address(s.reference) for _, s, _ in scored]
+    where = np.array([(s.reference, s.dump) for _, s, _ in scored], np.int64)
+    offsets = b.canonical_addresses(where[:, 1])
+    moves = (offsets - a.canonical_addresses(where[:, 0])).tolist()
     known = {0, chip.flash.bank_size, -chip.flash.bank_size, *_slot_displacements(layout)}
     everywhere = float(ground.reference) * ground.dump
     known |= {
         moved
         for moved, (_, s, score) in zip(moves, scored, strict=True)
-        if s.size >= 256 and expectation(score, everywhere) < 1e-6
+        if s.size >= 256 and moved not in known and expectation(score, everywhere) < 1e-6
     }
     taken = [(s.dump, s.dump + s.size) for _, s, _ in scored]
+    tallies = {id(s): t for f in found for s, t in zip(f.spans, _tallied(f, f.spans), strict=True)}
     out = []
-    for i, ((f, s, score), moved) in enumerate(zip(scored, moves, strict=True)):
+    for i, ((f, s, score), moved, offset) in enumerate(zip(scored, moves, offsets.tolist(), strict=True)):
         if i & 7 == 0:
             watch.check(i / len(scored))
-        cells = ground.cells(moved, b.canonical_address(s.dump) - chip.flash.base, moved in known)
+        cells = ground.cells(moved, offset - chip.flash.base, moved in known)
         expected = expectation(score, cells)
         if score < LEAST or expected > SHOWN:
             continue
-        s = rounded(sharpened(s, f.pair, taken), f.pair, taken, chip.flash.program_unit)
+        tally, whole = tallies[id(s)], s
+        if tally[0] < s.size:
+            s = sharpened(s, f.pair, taken)
+        if s != whole:
+            tally = _tallied(f, [s])[0]
+        size = s.size
+        if moved % chip.flash.program_unit == 0:
+            s = rounded(s, f.pair, taken, chip.flash.program_unit)
         taken[i] = s.dump, s.dump + s.size
-        out.append(_Judged(f, s, score, expected, is_weak(score, s.size, cells, ground)))
+        weak = is_weak(expected, score, s.size, cells, ground)
+        out.append(_Judged(f, s, score, expected, weak, tally[0] + s.size - size, tally[1]))
     return out
+
+
+def _tallied(f: Found, spans: list[Span]) -> list[tuple[int, int]]:
+    """Return equal bytes and wrong bits of each span."""
+    columns = np.array([(s.reference, s.dump, s.size) for s in spans], np.int64).T.copy()
+    equal, wrong = engine().tally(replace(f.pair, mask=0xFF), Pieces.of(*columns))
+    return list(zip(equal.tolist(), wrong.tolist(), strict=True))
 
 
 def _regions(judged: list[_Judged], chip: Chip, layout: Layout | None) -> tuple[Region, ...]:
@@ -178,7 +198,7 @@ def _regions(judged: list[_Judged], chip: Chip, layout: Layout | None) -> tuple[
     a, b = judged[0].found.pair.a, judged[0].found.pair.b
     judged.sort(key=lambda j: b.address(j.span.dump))
     out: list[Region] = []
-    for j, (equal, errors) in zip(judged, _tallies(judged), strict=True):
+    for j in judged:
         s, f = j.span, j.found
         start, there = b.address(s.dump), a.address(s.reference)
         x, y = f.pair.reference[s.reference : s.reference + s.size], f.pair.dump[s.dump : s.dump + s.size]
@@ -188,29 +208,17 @@ def _regions(judged: list[_Judged], chip: Chip, layout: Layout | None) -> tuple[
                 dump_start=start,
                 size=s.size,
                 displacement=b.canonical_address(s.dump) - a.canonical_address(s.reference),
-                equal_bytes=equal,
-                bit_errors=errors,
+                equal_bytes=j.equal,
+                bit_errors=j.errors,
                 score_bits=round(j.score, 1),
                 expectation=j.expected,
                 weak=j.weak,
                 transform=f.transform,
                 explanation=layout.explain(there, start, s.size) if layout else explain(chip, there, start, s.size),
-                lines=line_faults(x, y, there) if errors >= LEAST_ERRORS else (),
+                lines=line_faults(x, y, there) if j.errors >= LEAST_ERRORS else (),
             )
         )
     return tuple(out)
-
-
-def _tallies(judged: list[_Judged]) -> list[tuple[int, int]]:
-    """Return equal bytes and wrong bits of each span."""
-    out = [(0, 0)] * len(judged)
-    for f in {id(j.found): j.found for j in judged}.values():
-        mine = [i for i, j in enumerate(judged) if j.found is f]
-        rows = [(judged[i].span.reference, judged[i].span.dump, judged[i].span.size) for i in mine]
-        equal, wrong = engine().tally(replace(f.pair, mask=0xFF), Pieces.of(*np.array(rows, np.int64).T.copy()))
-        for i, same, errors in zip(mine, equal.tolist(), wrong.tolist(), strict=True):
-            out[i] = same, errors
-    return out
 
 
 def _slot_displacements(layout: Layout | None) -> set[int]:
@@ -244,9 +252,9 @@ def _parts(r: Region, j: _Judged, at: list[int], layout: Layout, model: Model) -
         float(model.score(pair.reference, pair.dump, [x], as_is=r.transform is Transform.AS_IS, mask=s.mask)[0])
         for x in spans
     ]
-    equal, wrong = engine().tally(replace(pair, mask=0xFF), Pieces.of(*np.array(spans, np.int64).T.copy()))
+    parts = _tallied(j.found, [Span(*x) for x in spans])
     out = []
-    for (_, there, size), score, same, errors in zip(spans, scores, equal.tolist(), wrong.tolist(), strict=True):
+    for (_, there, size), score, (same, errors) in zip(spans, scores, parts, strict=True):
         start, target = r.reference_start + there - s.dump, r.dump_start + there - s.dump
         out.append(
             replace(
@@ -313,27 +321,29 @@ def joined_spans(spans: list[Span], pair: Pair, watch: Watch) -> list[Span]:
 
     A vector table is full of the same handler: between two pieces that is content, on its own it is padding.
     """
-    a, b = pair.a, pair.b
-    out: list[Span] = []
-    for s in sorted(spans, key=lambda s: s.dump):
+    if not spans:
+        return spans
+    spans = sorted(spans, key=lambda s: s.dump)
+    r, d = np.array([(s.reference, s.dump) for s in spans], np.int64).T
+    beside = np.diff(r - d) == 0
+    for side, position in ((pair.a, r), (pair.b, d)):
+        beside &= np.diff(side.segments(position)) == 0
+    out = spans[:1]
+    for s, same in zip(spans[1:], beside.tolist(), strict=True):
         watch.pause()
-        last = out[-1] if out else None
-        if (
-            last is not None
-            and s.reference - s.dump == last.reference - last.dump
-            and a.segment(s.reference) == a.segment(last.reference)
-            and b.segment(s.dump) == b.segment(last.dump)
-        ):
+        last = out[-1]
+        if same:
             # A piece that a masked line left whole continues one where the line shows.
-            mask = last.mask & s.mask
-            x = a.data[last.reference + last.size : s.reference]
-            y = pair.dump[last.dump + last.size : s.dump]
-            if x.size <= JOINED or _one_piece(x, y, mask):
-                out[-1] = replace(last, size=s.dump + s.size - last.dump, mask=mask)
+            mask, stop = last.mask & s.mask, last.dump + last.size
+            if s.dump - stop <= JOINED or _one_piece(
+                pair.reference[last.reference + last.size : s.reference], pair.dump[stop : s.dump], mask
+            ):
+                out[-1] = Span(last.reference, last.dump, s.dump + s.size - last.dump, mask)
                 continue
         out.append(s)
     for i, (s, following) in enumerate(pairwise(out)):
-        out[i] = _up_to(s, following, pair)
+        if 0 < following.dump - s.dump - s.size <= JOINED_SIMILAR:
+            out[i] = _up_to(s, following, pair)
     return out
 
 
@@ -341,14 +351,10 @@ def _up_to(s: Span, following: Span, pair: Pair) -> Span:
     """Return a piece grown to the next one, where all between is equal but too plain to score."""
     a, b, gap = pair.a, pair.b, following.dump - s.dump - s.size
     r, d = s.reference + s.size, s.dump + s.size
-    if (
-        not 0 < gap <= JOINED_SIMILAR
-        or a.segment(r - 1) != a.segment(r + gap - 1)
-        or b.segment(d - 1) != b.segment(d + gap)
-    ):
-        return s
     x = a.data[r : r + gap]
     if x.size < gap or not np.array_equal(x, pair.dump[d : d + gap]) or _longest_run(x) >= JOINED:
+        return s
+    if a.segment(r - 1) != a.segment(r + gap - 1) or b.segment(d - 1) != b.segment(d + gap):
         return s
     return replace(s, size=s.size + gap)
 
@@ -360,9 +366,9 @@ def _longest_run(x: Bytes) -> int:
 
 
 def _one_piece(x: Bytes, y: Bytes, mask: int) -> bool:
-    if x.size > JOINED_ALIKE or (x == x[0]).all():
+    if x.size > JOINED_ALIKE or (x[0] == x[-1] and (x == x[0]).all()):
         return False
-    equal = np.count_nonzero(((x ^ y) & mask) == 0)
+    equal = x.size - np.count_nonzero((x ^ y) & np.uint8(mask))
     if equal == x.size:
         return True
     if x.size > JOINED_SIMILAR or equal < SIMILAR * x.size:
@@ -381,8 +387,6 @@ def sharpened(s: Span, pair: Pair, taken: list[tuple[int, int]]) -> Span:
     reference, dump = pair.reference, pair.dump
     x, y = reference[s.reference : s.reference + s.size], dump[s.dump : s.dump + s.size]
     wrong = int(np.count_nonzero(x != y)) / s.size
-    if wrong == 0:
-        return s
     rate = min(max(1 - (1 - wrong) ** 0.125, LEAST_RATE), 0.2)
     bits = np.arange(9)
     worth = 8 + bits * np.log2(rate) + (8 - bits) * np.log2(1 - rate)
@@ -417,13 +421,13 @@ def _room(s: Span, a: Side, b: Side, taken: list[tuple[int, int]]) -> tuple[int,
 
 
 def rounded(s: Span, pair: Pair, taken: list[tuple[int, int]], unit: int) -> Span:
-    """Round a piece out to whole program units where the bytes agree: its last zeros belong to it."""
+    """Round a piece that is moved by whole program units out to them where the bytes agree: its last zeros belong to it."""
     a, b, dump = pair.a, pair.b, pair.dump
-    if (b.canonical_address(s.dump) - a.canonical_address(s.reference)) % unit:
+    start = b.address(s.dump)
+    before, after = start % unit, -(start + s.size) % unit
+    if not before and not after:
         return s
     room_before, room_after = _room(s, a, b, taken)
-    before = b.address(s.dump) % unit
-    after = -(b.address(s.dump) + s.size) % unit
     if before > room_before or not np.array_equal(
         a.data[s.reference - before : s.reference], dump[s.dump - before : s.dump]
     ):

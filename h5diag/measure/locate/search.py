@@ -329,10 +329,10 @@ class _Search:
         if mask != 0xFF:
             pair = self._pair(Transform.AS_IS, mask)
             out.append(_Reading(Transform.AS_IS, pair, self._scan(pair)))
+        if self.large and not (transforms or self.deep):
+            return out
         todo = self._unexplained([plain, *out])
-        left = content_bytes(todo)
-        enough = max(WORTH_A_WAY, 0 if transforms else self.content // WORTH_A_SHARE)
-        if left < enough or (self.large and not (transforms or self.deep)):
+        if content_bytes(todo) < max(WORTH_A_WAY, 0 if transforms else self.content // WORTH_A_SHARE):
             return out
         ways: list[tuple[Transform, int]] = [(t, 0xFF) for t in Transform if t is not Transform.AS_IS]
         ways += [(Transform.AS_IS, 0xFF ^ 1 << line) for line in range(8) if lines and mask == 0xFF]

@@ -75,6 +75,16 @@ class Side:
         """Return the number of the segment that holds a position."""
         return bisect_right(self.starts, position) - 1
 
+    def segments(self, positions: Numbers) -> Numbers:
+        """Return the numbers of the segments that hold positions."""
+        return np.searchsorted(np.array(self.starts, np.int64), positions, "right") - 1
+
+    def canonical_addresses(self, positions: Numbers) -> Numbers:
+        """Return the canonical addresses of positions."""
+        i = self.segments(positions)
+        out: Numbers = positions - np.array(self.starts, np.int64)[i] + np.array(self.canonical, np.int64)[i]
+        return out
+
     def address(self, position: int) -> int:
         """Return the image's own address of a position."""
         i = self.segment(position)
