@@ -80,6 +80,7 @@ def selfcheck(
             for number, (expected, seen, agrees) in enumerate(check(look), 1):
                 rows.append(Row(f"{name}-{number}", expected, seen, agrees, source))
         except TargetError as error:
+            board.still_there()  # raises when the chip is not there any more: then no line is about it
             rows.append(Row(name, "readable", str(error), False, source))
         except KeyError as error:
             rows.append(Row(name, "a fact of the chip file", f"the chip file has none ({error.args[0]})", None, source))

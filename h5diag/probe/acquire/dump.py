@@ -93,7 +93,16 @@ def dump(
     head = Head(who.chip, who.dev_id, who.uid, access.value, plan.range.start, plan.range.stop, plan.chunk)
     journal = Journal(path + ".reads" if path else "", head, fresh=force)
     run = Run(
-        board, plan, access, journal, lambda: _write_map(run, who, path), progress, cancel, watch, Votes(plan.range)
+        board,
+        plan,
+        access,
+        journal,
+        lambda: _write_map(run, who, path),
+        progress,
+        cancel,
+        watch,
+        Votes(plan.range),
+        who.uid,
     )
     speed = board.frequency_hz
     try:

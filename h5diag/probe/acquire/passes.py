@@ -21,6 +21,7 @@ from h5diag.memory import Access, AddressRange, Bytes, Cancel, Progress, subtrac
 from h5diag.probe.acquire.journal import Journal
 from h5diag.probe.acquire.plan import Dump, DumpPlan
 from h5diag.probe.acquire.votes import Votes, ranges_of
+from h5diag.probe.board.identity import require_same_uid
 
 if TYPE_CHECKING:
     from h5diag.probe.board import Board
@@ -77,10 +78,19 @@ class PatientReader:
         What is read, and as whom.
     pause
         Called between two reads; raises to stop.
+    same_chip
+        Called when the chip is back after a moment without power; raises when it is another one.
     """
 
-    def __init__(self, board: Board, access: Access, pause: Callable[[], None] = lambda: None) -> None:
-        self.board, self.access, self._pause = board, access, pause
+    def __init__(
+        self,
+        board: Board,
+        access: Access,
+        pause: Callable[[], None] = lambda: None,
+        same_chip: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.board, self.access, self._pause, self._same_chip = board, access, pause, same_chip
+        self._seen = False
         self.retried = 0
         self.faulted = 0
         self.slowest_hz: int | None = None
@@ -100,7 +110,10 @@ class PatientReader:
             try:
                 data = self.board.read(start, stop, access=self.access)
             except TargetError:
-                return None
+                # Asked once for each run of failures, and before a hole is believed: see `pieces`.
+                if self._seen or self.there():
+                    self._seen = True
+                    return None
             except ProbeError as error:
                 if not error.passing or again + 1 == len(waits):
                     if error.passing and self._answers():
@@ -111,7 +124,7 @@ class PatientReader:
                 if stop - start > _FEWEST_BYTES:
                     return self._halves(start, stop)
             else:
-                self._quiet += 1
+                self._quiet, self._seen = self._quiet + 1, False
                 if self._quiet >= 8:
                     self._burst, self._quiet = min(2 * self._burst, 1 << 20), 0
                 return data
@@ -133,9 +146,27 @@ class PatientReader:
         if again >= _SLOWER_AT and self.board.frequency_hz > _SLOWEST_HZ:
             self.slowest_hz = self.board.set_frequency(max(_SLOWEST_HZ, self.board.frequency_hz // 2))
 
+    def there(self) -> bool:
+        """Tell whether what fails is the chip's word: False when the chip was away meanwhile, and is back.
+
+        Raises
+        ------
+        ProbeError
+            When it does not answer any more, or another chip does.
+        """
+        if self.board.still_there():
+            return True
+        self.retried += 1
+        self._same_chip()
+        return False
+
     def _answers(self) -> bool:
         try:
-            return self.board.recover()
+            kept = self.board.has_power
+            back = self.board.recover()
+            if back and not kept:
+                self._same_chip()
+            return back
         except ProbeError as error:
             if not error.passing:
                 raise
@@ -165,6 +196,9 @@ class PatientReader:
                 continue
             bad, size = bad + 1, 4
             stop = at + 4 if bad < _HOLE_WORDS else self._far_edge(at, where.stop)
+            if stop > at + 4 and not self.there():
+                bad, self._seen = 0, False
+                continue
             yield Failure(AddressRange(at, stop))
             at = stop
 
@@ -227,6 +261,8 @@ class Run:
         As in `dump`.
     votes
         The readings so far.
+    uid
+        Of the chip that is read; None when it does not tell.
     done
         For each pass the starts of the chunks that are finished.
     passes
@@ -242,6 +278,7 @@ class Run:
     cancel: Cancel
     watch: Watch
     votes: Votes
+    uid: str | None
     done: dict[int, set[int]] = field(default_factory=dict)
     passes: int = 0
     reader: PatientReader = field(init=False)
@@ -250,7 +287,7 @@ class Run:
     _mapped_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.reader = PatientReader(self.board, self.access, self._pause)
+        self.reader = PatientReader(self.board, self.access, self._pause, self._same_chip)
         self.failed = np.zeros(self.plan.range.size // 4, np.bool_)
         self.recovered = self.failed.copy()
 
@@ -379,6 +416,9 @@ class Run:
 
     def _tell(self, number: int, read: int) -> None:
         self.progress(min(1.0, (number + read / self.plan.range.size) / max(self.plan.passes, number + 1)))
+
+    def _same_chip(self) -> None:
+        require_same_uid(self.board, self.uid)
 
     def _pause(self) -> None:
         """Between two reads: write the map now and then, and stop when asked to."""

@@ -23,6 +23,8 @@ from h5diag.errors import PermissionRefused, PowerLost, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes
 from h5diag.probe.board.link import (
     DEFAULT_HZ,
+    SLOWER,
+    UNDER_RESET,
     Mode,
     close_session,
     firmware,
@@ -90,6 +92,12 @@ class Board:
             self.swd_hz = set_speed(session.probe, frequency_hz)
         self._use(access)
         self._cpuid = self._word(_CPUID)
+        if self._cpuid is None:
+            with self.locked():
+                power_up(session)
+                self._cpuid = self._word(_CPUID)
+        if self._cpuid is None:
+            raise _silent_core()
         self._look_how()
 
     # ------------------------------------------------------------------------------------------------ connection
@@ -208,7 +216,35 @@ class Board:
         """
         with self.locked():
             power_up(self._session)
-            return self._cpuid is not None and self._word(_CPUID) == self._cpuid
+            return self._word(_CPUID) == self._cpuid
+
+    def still_there(self) -> bool:
+        """Tell whether the chip kept its power and its core says who it is; False when it is back after a moment without.
+
+        What a chip refuses while it is asleep or without power looks like a fault of its bus.
+
+        Raises
+        ------
+        PowerLost
+            When the chip lost its power or was disconnected, and does not answer any more.
+        ProbeError
+            When its core does not answer any more, or the link stays dead.
+        """
+        with self.locked():
+            kept = powered(self._session)
+            if kept and self._word(_CPUID) == self._cpuid:
+                return True
+            if self.recover():
+                return False
+        if not kept:
+            self.require_alive()
+        raise _silent_core()
+
+    @property
+    def has_power(self) -> bool:
+        """Whether the debug port still has the power that it was given."""
+        with self.locked():
+            return powered(self._session)
 
     def require_alive(self) -> None:
         """Raise `PowerLost` when an access failed because the chip lost power or was disconnected.
@@ -443,6 +479,13 @@ class Board:
             if not self.halted:
                 raise TargetError("core registers need a halted core", address=0)
             return int(self._session.target.read_core_register(name))
+
+
+def _silent_core() -> ProbeError:
+    return ProbeError(
+        "the core does not answer any more: it sleeps, has no clock, or the link is bad",
+        advice=f"{UNDER_RESET}; try {SLOWER}; check the supply",
+    )
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from h5diag.case.records import Identity, OptionValue
 from h5diag.chip import Chip
-from h5diag.errors import TargetError
+from h5diag.errors import ProbeError, TargetError
 from h5diag.evidence.texts import RawRegister
 from h5diag.measure.options import Belief, OptionBytes, decode_registers
 from h5diag.memory import Access
@@ -132,6 +132,22 @@ def hdp_level(chip: Chip, value: int) -> int | None:
 def read_uid(board: Board) -> str | None:
     """Return the UID alone: three words, for a look whether it is still the same chip; None when it reads zero."""
     return _uid(board, [])
+
+
+def require_same_uid(board: Board, uid: str | None) -> None:
+    """Raise `ProbeError` when another chip answers than the one of this UID; an unknown UID is no match.
+
+    For one that lost its power or its link for a moment: another board may have been connected meanwhile.
+    """
+    now = read_uid(board)
+    if now is not None and now == uid:
+        return
+    told = "another chip answers now" if None not in (now, uid) else "whether it is still the same chip is not known"
+    raise ProbeError(
+        f"the chip lost its power or was disconnected for a moment, and {told} (UID {now or 'not readable'}, before "
+        f"{uid or 'not readable'})",
+        advice="connect the board that was begun with",
+    )
 
 
 def _uid(board: Board, remarks: list[str]) -> str | None:

@@ -40,8 +40,9 @@ class Way(Enum):
 class Step:
     """One pattern in one order: erase all sectors, look, program all, look. `number` counts through the whole test.
 
-    The pattern `MARCH` is all zeros, and goes on where others end: the even sectors are erased while the odd ones hold
-    their zeros, and the other way round, and four sectors are read a hundred times in both states.
+    The pattern `MARCH` is all zeros, upwards, and goes on where others end: the even sectors are erased while the odd
+    ones hold their zeros, and programmed downwards, and the other way round; four sectors are read a hundred times in
+    both states.
     """
 
     number: int
@@ -134,7 +135,7 @@ class TestPlan:
         for r in range(self.rounds):
             speed = self.speeds_hz[r % len(self.speeds_hz)]
             for i, name in enumerate(names):
-                order = ORDERS[(i + r) % len(ORDERS)]
+                order = ORDERS[0] if name == MARCH else ORDERS[(i + r) % len(ORDERS)]
                 out.append(Step(len(out), r + 1, name, order, speed, i == len(names) - 1))
         return tuple(out)
 

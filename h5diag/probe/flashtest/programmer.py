@@ -268,7 +268,7 @@ class DirectFlash:
             self._put(r, 0)
         return Timing(self.board.clock_s() - begun, polls)
 
-    def program(self, address: int, data: Bytes, *, burst: int = 16) -> Timing:
+    def program(self, address: int, data: Bytes, *, burst: int = 16, descending: bool = False) -> Timing:
         """Program whole quad-words; those that are all ones stay unprogrammed.
 
         Parameters
@@ -279,6 +279,8 @@ class DirectFlash:
             ``uint8``, a multiple of 16 bytes.
         burst
             Bytes written between two looks at the busy flag; more than 16 relies on the bus to wait.
+        descending
+            From the last quad-word to the first.
 
         Raises
         ------
@@ -294,13 +296,17 @@ class DirectFlash:
         self.board.permissions.require_erase(AddressRange(start, start + data.size))
         words = np.ascontiguousarray(data).view("<u4")
         blank = (data.reshape(-1, unit) == self.board.chip.flash.erased).all(axis=1)
-        begun, polls = self.board.clock_s(), 0
+        begun, polls, unseen = self.board.clock_s(), 0, 0
+        runs = list(_runs(~blank, 1 if descending else burst // unit))
         self._put(self._cr, self._cr.field("PG").mask)
         try:
-            for run in _runs(~blank, burst // unit):
-                at = run.start * unit
-                self.board.write_words(address + at, words[at // 4 : run.stop * unit // 4], access=self.access)
-                polls += self._wait(address + at, (run.stop - run.start) * unit)
+            for run in reversed(runs) if descending else runs:
+                at, size = run.start * unit, (run.stop - run.start) * unit
+                self.board.write_words(address + at, words[at // 4 : at // 4 + size // 4], access=self.access)
+                unseen += size
+                if not descending or unseen >= burst or run is runs[0]:
+                    polls += self._wait(address + at, unseen)
+                    unseen = 0
         finally:
             self._put(self._cr, 0)
         return Timing(self.board.clock_s() - begun, polls)
@@ -339,8 +345,11 @@ class Programmer(Protocol):
     def erase(self, sector: Sector) -> float:
         """Erase and return the seconds it took."""
 
-    def program(self, pieces: Iterable[Piece]) -> float:
-        """Program; quad-words that are all ones stay unprogrammed. Returns the seconds it took."""
+    def program(self, pieces: Iterable[Piece], *, descending: bool = False) -> float:
+        """Program; quad-words that are all ones stay unprogrammed. Returns the seconds it took.
+
+        With `descending` the quad-words of each piece are taken from the last to the first.
+        """
 
     def close(self) -> None:
         """Put back what was changed beside the flash."""
@@ -365,10 +374,12 @@ class ByRegisters:
         """Erase and return the seconds it took."""
         return self._flash.erase(sector).seconds
 
-    def program(self, pieces: Iterable[Piece]) -> float:
+    def program(self, pieces: Iterable[Piece], *, descending: bool = False) -> float:
         """Program and return the seconds it took."""
         return sum(
-            self._flash.program(bus_address(self._board, self._access, at), data, burst=self._burst).seconds
+            self._flash.program(
+                bus_address(self._board, self._access, at), data, burst=self._burst, descending=descending
+            ).seconds
             for at, data in pieces
         )
 
@@ -433,7 +444,7 @@ class ByAlgorithm:
                 out.append(self._flash.checksums(bus_address(self._board, self._access, at), size, block))
         return np.concatenate(out)
 
-    def program(self, pieces: Iterable[Piece]) -> float:
+    def program(self, pieces: Iterable[Piece], *, descending: bool = False) -> float:
         """Program and return the seconds it took."""
         begun = self._board.clock_s()
         for at, data in pieces:
@@ -441,7 +452,7 @@ class ByAlgorithm:
             if not (data == self._board.chip.flash.erased).all():
                 address = bus_address(self._board, self._access, at)
                 with self._decoded(address, data.size):
-                    self._flash.program_page(address, data.tolist())
+                    self._flash.program_page(address | descending, data.tolist())
                 self._board.moved += data.size
         return self._board.clock_s() - begun
 
@@ -525,9 +536,11 @@ def _refusal(board: Board, access: Access, ram: AddressRange) -> str:
                     return "the SRAM does not hold what is written to it"
             return "" if _runs_code(board, ram) else "the core does not run code that is put into SRAM"
         finally:
-            board.write_words(ram.start, kept)
             with board.locked():
+                if not board.halted:  # an error of the link while the two instructions ran
+                    board.target.halt()
                 board.target.write_core_registers_raw(list(_CORE), core)
+            board.write_words(ram.start, kept)
     except TargetError as error:
         return f"core or SRAM do not answer ({error.problem})"
 

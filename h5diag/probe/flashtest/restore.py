@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from h5diag.case.records import Identity
 from h5diag.chip import Chip, Sector
-from h5diag.errors import InputError, ProbeError, TargetError
+from h5diag.errors import InputError, PermissionRefused, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes, Progress
 from h5diag.probe.board import Board, identify
 from h5diag.probe.board.identity import options_of
@@ -87,16 +88,12 @@ def restore(board: Board, path: str, *, force: bool = False, progress: Progress 
         swapped = bool(board.chip.register("OPTCR").get("SWAP_BANK", board.register("OPTCR")))
         reader = Reader(board, access, swapped, core)
         try:
-            if not force:
-                require_ours(reader, manifest, data, path, known=None not in (manifest.uid, who.uid))
-            done = put_back(board, programmer, reader, manifest, data, progress=progress)
+            with or_waiting(board.name, manifest.range, path):
+                if not force:
+                    require_ours(reader, manifest, data, path, known=None not in (manifest.uid, who.uid))
+                done = put_back(board, programmer, reader, manifest, data, progress=progress)
             with suppress(InputError):  # the contents are back, whatever the disk says
                 folder.note("restored", ok=done.ok, written=list(done.written), failed=list(done.failed))
-        except KeyboardInterrupt:
-            raise ProbeError(
-                "stopped while the contents were put back",
-                advice=f"they wait in {path}: go on with {restore_command(board.name, path)}",
-            ) from None
         finally:
             leave(board, programmer, core, held)
     return Restored(done.sectors, done.written, done.failed, remarks)
@@ -232,12 +229,36 @@ def restore_command(probe: str, path: object) -> str:
     return f"h5diag flashtest --probe {probe} --restore {path}"
 
 
+def waiting(
+    error: ProbeError | TargetError | PermissionRefused, probe: str, where: AddressRange, path: object
+) -> ProbeError:
+    """Return the error of one who could not put contents back: what failed, where they wait, and how it goes on."""
+    cause = getattr(error, "cause", "") or (str(error) if isinstance(error, TargetError) else "")
+    return ProbeError(
+        error.problem,
+        cause=cause,
+        advice=f"the contents of {where} are not back, they wait in {path}: when the board answers again put them back "
+        f"with {restore_command(probe, path)}",
+    )
+
+
+@contextmanager
+def or_waiting(probe: str, where: AddressRange, path: object) -> Iterator[None]:
+    """Turn whatever ends the work inside, Ctrl-C too, into the error that says where the contents wait."""
+    try:
+        yield
+    except (ProbeError, TargetError, PermissionRefused) as error:
+        raise waiting(error, probe, where, path) from None
+    except KeyboardInterrupt:
+        raise waiting(ProbeError("stopped while the contents were put back"), probe, where, path) from None
+
+
 def leave(board: Board, programmer: Programmer, core: ByAlgorithm | None, held: Held) -> None:
-    """Tidy up; a link that is gone, or was cut by Ctrl-C, is told by what led here."""
+    """Tidy up; a link that is gone, or was cut by Ctrl-C, is told by what led here, and no other Ctrl-C hides that."""
     steps = [programmer.close, held.release]
     if core is not None and core is not programmer:
         steps.insert(1, core.close)
     for step in steps:
         if not board.cut:
-            with suppress(ProbeError, TargetError):
+            with suppress(ProbeError, TargetError, KeyboardInterrupt):
                 step()

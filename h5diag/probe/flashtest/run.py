@@ -7,7 +7,7 @@ and where they wait otherwise.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NoReturn
@@ -29,6 +29,7 @@ from h5diag.probe.flashtest.reading import Backup, Reader, Visit, read_backup
 from h5diag.probe.flashtest.restore import (
     Restored,
     leave,
+    or_waiting,
     put_back,
     require_ours,
     require_same_banks,
@@ -137,17 +138,26 @@ class _Run:
         self.progress(0.0)
         self._earlier()
         try:
-            backup = read_backup(
-                self.steps.reader,
-                self.plan,
-                self.survey,
-                progress=lambda f: self.progress(0.1 * f),
-                cancel=self.steps.cancel,
-            )
+            backup, sectors, manifest, finished, watch = self._prepared()
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(
-                "the flash test was stopped while the backup was read; nothing was erased"
-            ) from None
+            raise KeyboardInterrupt("the flash test was stopped before the first erase; nothing was erased") from None
+        restored = Restored()
+        if sectors:
+            restored = self._test(sectors, manifest, backup.data, finished)
+            self.outside = watch.changed()
+            self.steps.reader.forget_ecc()
+        return self._result(backup, sectors, restored)
+
+    # ------------------------------------------------------------------------------------------------ before
+    def _prepared(self) -> tuple[Backup, list[Sector], Manifest, set[int], FlashWatch]:
+        """Read and keep the backup, and remember the rest of the flash."""
+        backup = read_backup(
+            self.steps.reader,
+            self.plan,
+            self.survey,
+            progress=lambda f: self.progress(0.1 * f),
+            cancel=self.steps.cancel,
+        )
         sectors = self._testable(backup)
         who = self.survey.who
         manifest = Manifest(
@@ -168,16 +178,11 @@ class _Run:
         self.steps.tell(
             f"backup of {len(sectors)} sectors written and verified; it is decrypted firmware, keep it private"
         )
-        restored = Restored()
+        watch = FlashWatch(self.steps.reader.second, self.survey.visible, self.board.chip.flash.sector_size)
         if sectors:
-            watch = FlashWatch(self.steps.reader.second, self.survey.visible, self.board.chip.flash.sector_size)
             watch.remember()
-            restored = self._test(sectors, manifest, backup.data, finished)
-            self.outside = watch.changed()
-            self.steps.reader.forget_ecc()
-        return self._result(backup, sectors, restored)
+        return backup, sectors, manifest, finished, watch
 
-    # ------------------------------------------------------------------------------------------------ before
     def _earlier(self) -> None:
         """Put back what an interrupted test left in this folder."""
         if not self.folder.begun or not self.folder.unfinished:
@@ -191,12 +196,13 @@ class _Run:
             )
         require_same_banks(manifest, self.survey.who, self.board.chip, path)
         data = self.folder.backup(manifest)
-        if not self.force:
-            known = None not in (manifest.uid, self.survey.who.uid)
-            require_ours(self.steps.reader, manifest, data, path, known=known)
-        self.steps.tell("an interrupted test is found here: its contents are put back first")
-        done = put_back(self.board, self.steps.programmer, self.steps.reader, manifest, data)
-        self.folder.note("restored", ok=done.ok, written=list(done.written), failed=list(done.failed))
+        with self._or_waiting():
+            if not self.force:
+                known = None not in (manifest.uid, self.survey.who.uid)
+                require_ours(self.steps.reader, manifest, data, path, known=known)
+            self.steps.tell("an interrupted test is found here: its contents are put back first")
+            done = put_back(self.board, self.steps.programmer, self.steps.reader, manifest, data)
+        self._note(done)
         if not done.ok:
             raise self._not_back(done)
 
@@ -256,21 +262,16 @@ class _Run:
 
     def _stopped(self, stopped: BaseException, manifest: Manifest, data: Bytes, speed: int) -> NoReturn:
         """Put the contents back whatever came, and say how it ended."""
-        try:
-            if isinstance(stopped, PowerLost):
+        with self._or_waiting():
+            if isinstance(stopped, PowerLost):  # without power nothing is written: the person looks at the supply first
                 raise stopped
             if isinstance(stopped, TargetError | ProbeError):
                 self.board.require_alive()
-        except ProbeError as error:  # without power nothing is written: the person looks at the supply first
-            raise self._waiting(error) from None
-        self.steps.tell("stopping: the contents are put back")
-        try:
+            self.steps.tell("stopping: the contents are put back")
             try:
                 done = self._put_back(manifest, data, speed, again=not isinstance(stopped, ProbeError))
-            except ProbeError as error:
-                raise self._waiting(stopped if isinstance(stopped, ProbeError) else error) from None
-        except KeyboardInterrupt:
-            raise self._waiting(ProbeError("stopped while the contents were put back")) from None
+            except (ProbeError, TargetError) as error:
+                raise (stopped if isinstance(stopped, ProbeError) else error) from None
         if not done.ok:
             raise self._not_back(done) from None
         match stopped:
@@ -290,13 +291,12 @@ class _Run:
             if self.board.cut:
                 reconnect(self.board, lambda: None)
             done = self._written(manifest, data, speed)
-        except ProbeError as error:
+        except ProbeError:
             if not again:
-                raise self._waiting(error) from None
+                raise
             reconnect(self.board, lambda: None)
             done = self._written(manifest, data, speed)
-        with suppress(InputError):  # a full disk is told by what was written before; the contents are back
-            self.folder.note("restored", ok=done.ok, written=list(done.written), failed=list(done.failed))
+        self._note(done)
         self.steps.tell(
             "the contents are back and verified" if done.ok else f"contents not back: {self.folder.path} keeps them"
         )
@@ -320,13 +320,12 @@ class _Run:
     def _command(self) -> str:
         return restore_command(self.board.name, self.folder.path)
 
-    def _waiting(self, error: ProbeError) -> ProbeError:
-        return ProbeError(
-            error.problem,
-            cause=error.cause,
-            advice=f"the contents of {self.plan.range} are not back, they wait in {self.folder.path}: when the board "
-            f"answers again put them back with {self._command}",
-        )
+    def _or_waiting(self) -> AbstractContextManager[None]:
+        return or_waiting(self.board.name, self.plan.range, self.folder.path)
+
+    def _note(self, done: Restored) -> None:
+        with suppress(InputError):  # a full disk is told by what was written before; the contents are back
+            self.folder.note("restored", ok=done.ok, written=list(done.written), failed=list(done.failed))
 
     def _not_back(self, done: Restored) -> ProbeError:
         places = ", ".join(f"0x{a:08X}" for a in done.failed[:8]) + (" ..." if len(done.failed) > 8 else "")

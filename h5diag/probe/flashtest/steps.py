@@ -242,6 +242,11 @@ class Stepper:
     def _erase(self, sector: Sector, visit: Visit) -> Visit:
         return replace(visit, erase_s=self.programmer.erase(sector))
 
+    def _program_down(self, sector: Sector, visit: Visit, step: Step) -> Visit:
+        """Program from the last quad-word to the first: a cell that is spoilt by a later one shows only so."""
+        piece = (sector.range.start, self._meant(sector.range, step))
+        return replace(visit, program_s=self.programmer.program([piece], descending=True))
+
     def _program(self, sector: Sector, visit: Visit, step: Step) -> Visit:
         at, data = sector.range.start, self._meant(sector.range, step)
         rows = data.size // ROW if step.order != "ascending" else 1
@@ -271,8 +276,10 @@ class Stepper:
     def _march(self, sectors: list[Sector], visits: dict[int, Visit], step: Step) -> None:
         """Erase the even sectors while the odd ones hold their zeros, and the other way round; read some often.
 
-        What an erase takes with it beside its own sector, one cell or all of them, shows nowhere else. Reads disturb
-        erased cells as well as programmed ones, so that a few sectors are read often in both states.
+        What an erase takes with it beside its own sector, one cell or all of them, shows nowhere else. The first time
+        the zeros were programmed upwards, now downwards: what programming a quad-word does to any other one of the
+        sector that is programmed already shows in one of the two. Reads disturb erased cells as well as programmed
+        ones, so that a few sectors are read often in both states.
         """
         order = sorted(sectors, key=lambda s: s.range.start)
         for first in (0, 1):
@@ -281,7 +288,7 @@ class Stepper:
             self._look(held, visits, step, "held")
             self._look(erased, visits, step, "erased")
             self._often(erased[: DISTURB_SECTORS // 2], visits, step, "erased")
-            self._each(erased, visits, "programming", lambda s, v: self._program(s, v, step))
+            self._each(erased, visits, "programming", lambda s, v: self._program_down(s, v, step))
         self._often(order[:DISTURB_SECTORS], visits, step, "held")
 
     def _often(self, sectors: list[Sector], visits: dict[int, Visit], step: Step, phase: str) -> None:

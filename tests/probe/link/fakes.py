@@ -74,6 +74,7 @@ class FakeStlink:
 
     def transfer(self, cmd: Any, writeData: Any = None, readSize: int | None = None, timeout: int = 0) -> Any:
         raw = bytes(cmd)
+        self.chip.clock.pass_command(1 + (readSize or 0) // 4)
         answer = self._answer(raw, None if writeData is None else bytes(writeData), readSize or 0)
         return answer.ljust(readSize, b"\0")[:readSize] if readSize else answer
 

@@ -83,20 +83,28 @@ __attribute__((used)) uint32_t erase_sector(uint32_t address, uint32_t half)
     return errors;
 }
 
+/* With bit 0 of the address set the quad-words are taken from the last to the first. */
 __attribute__((used)) uint32_t program_page(uint32_t address, uint32_t size, const uint32_t *data)
 {
-    uint32_t s = side(address), errors = 0;
+    uint32_t s = side(address), errors = 0, down = address & 1u;
+    address &= ~1u;
     REG(base(s), CCR(s)) = FLAGS;
     REG(base(s), CR(s)) = PG;
-    for (uint32_t i = 0; i < size && !errors; i += 16u, data += 4) {
-        if ((data[0] & data[1] & data[2] & data[3]) == 0xFFFFFFFFu) {
+    if (down) {
+        data += size / 4u;
+    }
+    for (uint32_t i = 0; i < size && !errors; i += 16u) {
+        data -= down ? 4 : 0;
+        const uint32_t *from = data;
+        data += down ? 0 : 4;
+        if ((from[0] & from[1] & from[2] & from[3]) == 0xFFFFFFFFu) {
             continue; /* an erased quad-word stays unprogrammed */
         }
-        volatile uint32_t *to = (volatile uint32_t *)(address + i);
-        to[0] = data[0];
-        to[1] = data[1];
-        to[2] = data[2];
-        to[3] = data[3];
+        volatile uint32_t *to = (volatile uint32_t *)(address + (down ? size - 16u - i : i));
+        to[0] = from[0];
+        to[1] = from[1];
+        to[2] = from[2];
+        to[3] = from[3];
         __asm volatile("dsb" ::: "memory");
         errors = wait(s);
     }
