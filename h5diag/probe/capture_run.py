@@ -8,14 +8,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 from h5diag.case.capture import Step, capture_sidecar, capture_steps, connect_arguments
-from h5diag.chip import Chip
+from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
 from h5diag.errors import InputError, ProbeError
 from h5diag.evidence.door import make_folder, write_whole
 from h5diag.evidence.files import sidecar_path
+from h5diag.evidence.texts import parse_log
 from h5diag.layout import Layout
 from h5diag.memory import Progress
 
@@ -51,7 +53,7 @@ def find_programmer() -> str:
 
 
 def run_capture(
-    chip: Chip,
+    chip: Chip | None,
     folder: str | Path,
     name: str,
     *,
@@ -59,13 +61,13 @@ def run_capture(
     programmer: str = "",
     tell: Callable[[str], None] = lambda text: None,
     progress: Progress = lambda fraction: None,
-) -> tuple[Path, ...]:
-    """Collect a board's evidence with STM32CubeProgrammer, read-only, and return the files that came of it.
+) -> tuple[Chip, tuple[Path, ...]]:
+    """Collect a board's evidence with STM32CubeProgrammer, read-only; return the chip and the files that came of it.
 
     Parameters
     ----------
     chip, layout
-        What is read.
+        What is read; without a chip the one that the programmer tells, which is asked first.
     folder
         Gets the files; made when it is not there. Older files of this name are never written over.
     name
@@ -78,7 +80,7 @@ def run_capture(
     Raises
     ------
     InputError
-        When the programmer is not there, or files of this name are.
+        When the programmer is not there, files of this name are, or it connects to another chip than the one named.
     ProbeError
         When not even the first connection was made.
     """
@@ -86,27 +88,53 @@ def run_capture(
     make_folder(into)
     if any(into.glob(f"{name}-*")):
         raise InputError(f"there are files of {name!r} already", source=str(into), advice="name a new folder")
-    steps = capture_steps(chip, layout)
-    whole, done = sum(s.size for s in steps), 0
+    used = chip or load_chip()
+    steps = deque(capture_steps(used, layout))
+    whole, done, first = sum(s.size for s in steps), 0, True
     progress(0.0)
-    for number, step in enumerate(steps):
-        said = _called(program, chip, step, into, name)
+    while steps:
+        step = steps.popleft()
+        said = _called(program, used, step, into, name)
         with (into / f"{name}-{step.to}").open("a", encoding="utf-8") as stream:
             stream.write(said.stdout)
         dump = into / f"{name}-{step.dump}"
         if step.dump and dump.is_file() and dump.stat().st_size:
-            write_whole(sidecar_path(dump), capture_sidecar(chip, step) + "\n")
+            write_whole(sidecar_path(dump), capture_sidecar(used, step) + "\n")
         if said.returncode:
             tell(f"{step.what}: not read; {name}-{step.to} says why")
-            if number == 0:
+            if first:
                 raise ProbeError(
                     "STM32CubeProgrammer does not connect",
                     cause=_last_line(said.stdout),
                     advice=f"{into / f'{name}-{step.to}'} holds what it says; check cable and supply",
                 )
+        if first and (found := _other_chip(said.stdout, used)) is not None:
+            if found.chip is None:
+                raise InputError(
+                    f"nothing more can be read: {found.text}", advice="name a chip that is like it with --chip"
+                )
+            if chip is not None:
+                raise InputError(
+                    f"the programmer connects to another chip than {chip.title}: {found.text}",
+                    advice=f"name it with --chip {found.chip.name}, or leave --chip out",
+                )
+            used = found.chip
+            steps = deque(capture_steps(used, layout)[1:])
+            whole = sum(s.size for s in steps)
+        if first and chip is None:
+            tell(f"the chip is taken for {used.title}, as the programmer tells; another one: --chip")
+        first = False
         done += step.size
         progress(done / whole)
-    return tuple(sorted(p for p in into.glob(f"{name}-*") if p.is_file()))
+    return used, tuple(sorted(p for p in into.glob(f"{name}-*") if p.is_file()))
+
+
+def _other_chip(said: str, chip: Chip) -> ChipChoice | None:
+    """Return the chip that the connection banner names when it is another one."""
+    ids = [i for i in parse_log(said).dev_ids if i & chip.identity.dev_id_mask]
+    if not ids or ids[0] & chip.identity.dev_id_mask == chip.identity.dev_id:
+        return None
+    return choose_chip(dev_ids=ids)
 
 
 def _called(program: str, chip: Chip, step: Step, into: Path, name: str) -> subprocess.CompletedProcess[str]:

@@ -95,7 +95,7 @@ def test_the_words_that_the_scripts_print_are_read_back():
 
 
 # ---------------------------------------------------------------------------------------------------- --run
-def stand_in(tmp_path, *, connects=True):
+def stand_in(tmp_path, *, connects=True, dev_id="0x484"):
     """A program that answers as STM32CubeProgrammer does, and writes down how it was called."""
     path = tmp_path / "STM32_Programmer_CLI"
     path.write_text(
@@ -106,7 +106,7 @@ def stand_in(tmp_path, *, connects=True):
         f"if not {connects}: print('Error: No STM32 target found!'); sys.exit(1)\n"
         "print('      -------------------------------------------------------------------\\n"
         "                       STM32CubeProgrammer v2.18.0\\n')\n"
-        "print('ST-LINK SN  : 0042\\nDevice ID   : 0x484\\nRevision ID : Rev X\\nDevice name : STM32H56x/573\\n')\n"
+        f"print('ST-LINK SN  : 0042\\nDevice ID   : {dev_id}\\nRevision ID : Rev X\\nDevice name : STM32H56x/573\\n')\n"
         "if '-r' in a: open(a[-1], 'wb').write(bytes(range(256)) * (int(a[-2], 16) // 256))\n"
         "if '-r32' in a: print('0x%08X : %08X' % (int(a[a.index('-r32') + 1], 16), 0x10076484))\n"
         "if '0x50022000' in a: sys.exit(1)\n"
@@ -147,3 +147,40 @@ def test_no_programmer_and_no_connection_are_one_line_each(tmp_path, monkeypatch
     monkeypatch.undo()
     with pytest.raises(ProbeError, match="No STM32 target found"):
         run_capture(load_chip(), tmp_path / "b", "good", programmer=program)
+
+
+def test_the_programmer_is_asked_for_the_chip(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STM32_PROGRAMMER_CLI", str(stand_in(tmp_path, dev_id="0x482")))
+    assert main(["capture", "--run", "--name", "good", "--out", str(tmp_path / "u5"), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["chip"] == "stm32u575zi"
+    assert "STM32U575ZI" in err
+    assert "--chip" in err
+    calls = [json.loads(line) for line in (tmp_path / "calls.jsonl").read_text().splitlines()]
+    assert len(calls) == len(capture_steps(load_chip("stm32u575zi")))
+    assert read_image(tmp_path / "u5" / "good-dump-08000000-1.bin").origin.chip == "stm32u575zi"
+
+
+def test_another_chip_than_the_one_named_is_not_read_at_its_addresses(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STM32_PROGRAMMER_CLI", str(stand_in(tmp_path, dev_id="0x482")))
+    assert main(["capture", "--run", "--chip", "h563", "--name", "good", "--out", str(tmp_path / "b")]) == 2
+    assert "--chip stm32u575zi" in capsys.readouterr().err
+    assert len((tmp_path / "calls.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_chip_without_a_chip_file_is_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STM32_PROGRAMMER_CLI", str(stand_in(tmp_path, dev_id="0x450")))
+    assert main(["capture", "--run", "--name", "good", "--out", str(tmp_path / "b")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize("tool", ["sh", "bat", "openocd", "jlink"])
+def test_a_chip_that_is_only_assumed_is_said(tool, capsys):
+    assert main(["capture", "--print", tool]) == 0
+    out, err = capsys.readouterr()
+    assert "assumed" in err
+    assert "--chip" in err
+    assert "assumed" not in out
+    for given in (["--chip", "u5"], ["--layout", "oemirot-2m-overwrite"]):
+        assert main(["capture", "--print", tool, *given]) == 0
+        assert capsys.readouterr().err == ""

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from h5diag.app.cli.command import Command, Result, progress_bar
+from h5diag.app.cli.command import Command, Result, progress_bar, say_chip
 from h5diag.show import printing
 
 if TYPE_CHECKING:
@@ -124,7 +124,12 @@ def _capture_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--name", default="suspect", metavar="BOARD", help="good or suspect: begins every file's name")
     parser.add_argument("--out", default="h5diag-capture", metavar="DIR", help="folder of --run")
-    parser.add_argument("--chip", metavar="C", default="", help="chip file or family word (default stm32h563zi)")
+    parser.add_argument(
+        "--chip",
+        metavar="C",
+        default="",
+        help="chip file or family word (default: the layout's; --run asks the programmer)",
+    )
     parser.add_argument(
         "--layout", metavar="L", default="", help="a preset's name or a flash_layout.h: only its slots are read"
     )
@@ -132,14 +137,16 @@ def _capture_arguments(parser: ArgumentParser) -> None:
 
 def _capture(options: Namespace) -> Result:
     from h5diag.case.capture import Shell, capture_script, capture_steps
-    from h5diag.chip import load_chip
+    from h5diag.chip import choose_chip, load_chip
     from h5diag.layout import load_layout
 
     chip = load_chip(options.chip) if options.chip else None
     layout = load_layout(options.layout, chip) if options.layout else None
-    chip = chip or (layout.chip if layout else load_chip())
+    choice = choose_chip(given=options.chip, layout=layout)
     if options.run:
-        return _capture_run(options, chip, layout)
+        return _capture_run(options, None if choice.assumed else choice.read_as, layout)
+    say_chip(choice)
+    chip = choice.read_as
     script = capture_script(Shell(options.shell), chip, layout, options.name)
     steps = capture_steps(chip, layout)
     printing.keep_line_ends()
@@ -153,15 +160,18 @@ def _capture(options: Namespace) -> Result:
     return Result(document, script.removesuffix("\n"))
 
 
-def _capture_run(options: Namespace, chip: Chip, layout: Layout | None) -> Result:
+def _capture_run(options: Namespace, chip: Chip | None, layout: Layout | None) -> Result:
     from pathlib import Path
 
     from h5diag.case.capture import capture_steps
     from h5diag.case.intake import sort_evidence, write_case
+    from h5diag.chip import load_chip
     from h5diag.probe.capture_run import run_capture
 
-    with progress_bar("capture", sum(s.size for s in capture_steps(chip, layout))) as progress:
-        files = run_capture(chip, options.out, options.name, layout=layout, tell=printing.remark, progress=progress)
+    with progress_bar("capture", sum(s.size for s in capture_steps(chip or load_chip(), layout))) as progress:
+        chip, files = run_capture(
+            chip, options.out, options.name, layout=layout, tell=printing.remark, progress=progress
+        )
     names, folder = [str(p) for p in files if not p.name.endswith(".map.json")], Path(options.out, "case")
     good = options.name.startswith("good")
     found = write_case(sort_evidence([], good=names if good else [], suspect=[] if good else names), folder)

@@ -79,7 +79,7 @@ class PatientReader:
     pause
         Called between two reads; raises to stop.
     same_chip
-        Called when the chip is back after a moment without power; raises when it is another one.
+        Called when the chip is back after a moment without power; raises when that must not be, or it is another one.
     """
 
     def __init__(
@@ -154,10 +154,12 @@ class PatientReader:
         ProbeError
             When it does not answer any more, or another chip does.
         """
+        kept = self.board.has_power
         if self.board.still_there():
             return True
         self.retried += 1
-        self._same_chip()
+        if not kept:
+            self._same_chip()
         return False
 
     def _answers(self) -> bool:

@@ -8,7 +8,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import msgspec
 import numpy as np
@@ -43,6 +43,9 @@ from h5diag.probe.board.probes import open_probe
 from h5diag.sim.virtual.record import RecordingProbe
 
 _CPUID = 0xE000ED00
+_LOOKS = 3
+"""A single word may fail by chance, which says nothing of the core."""
+_AWAY, _SUPPLY = "the chip lost its power or was disconnected for a moment", "check supply and connector"
 
 
 if TYPE_CHECKING:
@@ -232,13 +235,17 @@ class Board:
         """
         with self.locked():
             kept = powered(self._session)
-            if kept and self._word(_CPUID) == self._cpuid:
+            if kept and any(self._word(_CPUID) == self._cpuid for _ in range(_LOOKS)):
                 return True
-            if self.recover():
-                return False
-        if not kept:
-            self.require_alive()
-        raise _silent_core()
+            try:
+                back = self.recover()
+            except ProbeError:
+                if kept:
+                    raise
+                back = False
+        if not back:
+            raise PowerLost(f"{_AWAY} and does not answer any more", advice=_SUPPLY) if not kept else _silent_core()
+        return False
 
     @property
     def has_power(self) -> bool:
@@ -247,23 +254,17 @@ class Board:
             return powered(self._session)
 
     def require_alive(self) -> None:
-        """Raise `PowerLost` when an access failed because the chip lost power or was disconnected.
+        """Raise when an access failed because the chip was not there, also when it is back; else it was its answer.
 
-        Returns when the debug port kept its power: then the failure was the chip's answer.
+        Raises
+        ------
+        PowerLost
+            When it lost its power, was disconnected or did not answer for a moment.
+        ProbeError
+            As `still_there`.
         """
-        with self.locked():
-            kept = powered(self._session)
-        if kept:
-            return
-        try:
-            back = self.recover()
-        except ProbeError:
-            back = False
-        raise PowerLost(
-            "the chip lost its power or was disconnected for a moment"
-            + (" and is back" if back else " and does not answer any more"),
-            advice="check supply and connector",
-        )
+        if not self.still_there():
+            power_lost()
 
     # ------------------------------------------------------------------------------------------------ questions
     def identify(self, *, halt_s: float = 0.0, layout: Layout | None = None) -> Identity:
@@ -479,6 +480,11 @@ class Board:
             if not self.halted:
                 raise TargetError("core registers need a halted core", address=0)
             return int(self._session.target.read_core_register(name))
+
+
+def power_lost() -> NoReturn:
+    """Raise that the chip was away and is back: nothing is written by itself before a person looked at the supply."""
+    raise PowerLost(f"{_AWAY} and is back", advice=_SUPPLY)
 
 
 def _silent_core() -> ProbeError:

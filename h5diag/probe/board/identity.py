@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from h5diag.probe.board.board import Board
 
 _RETRIES, _WAIT_S = 5, 0.02
+_UID_TRIES = 10
+"""A chip that was just powered up shows its UID a moment later."""
 _NO_SIZE = (0x0000, 0xFFFF)
 _REMEMBERED = ("ECCCORR", "ECCDETR", "ECCR", "OPSR")
 
@@ -137,16 +139,18 @@ def read_uid(board: Board) -> str | None:
 def require_same_uid(board: Board, uid: str | None) -> None:
     """Raise `ProbeError` when another chip answers than the one of this UID; an unknown UID is no match.
 
-    For one that lost its power or its link for a moment: another board may have been connected meanwhile.
+    For a chip that lost its power or its link for a moment: another board may have been connected meanwhile.
     """
-    now = read_uid(board)
-    if now is not None and now == uid:
-        return
+    for _ in range(_UID_TRIES):
+        now = read_uid(board)
+        if now is not None and now == uid:
+            return
+        if now is not None:
+            break
     told = "another chip answers now" if None not in (now, uid) else "whether it is still the same chip is not known"
     raise ProbeError(
-        f"the chip lost its power or was disconnected for a moment, and {told} (UID {now or 'not readable'}, before "
-        f"{uid or 'not readable'})",
-        advice="connect the board that was begun with",
+        f"{told} (UID {now or 'not readable'}, before {uid or 'not readable'})",
+        advice="connect the board that was begun with, and check its supply",
     )
 
 

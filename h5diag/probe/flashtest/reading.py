@@ -16,6 +16,7 @@ from h5diag.errors import Cancelled, PermissionRefused
 from h5diag.memory import Access, AddressRange, Bytes, Cancel, Progress, subtracted
 from h5diag.probe.acquire import PatientReader
 from h5diag.probe.board import Board
+from h5diag.probe.board.board import power_lost
 from h5diag.probe.flashtest.patterns import left_behind, ordered
 from h5diag.probe.flashtest.plan import TestPlan
 from h5diag.probe.flashtest.programmer import ByAlgorithm
@@ -191,7 +192,8 @@ class Reader:
 
     def __init__(self, board: Board, access: Access, swapped: bool, core: ByAlgorithm | None = None) -> None:
         self.board, self.access, self._swapped = board, access, swapped
-        self.second, self.patient = SecondPath(board, access, core), PatientReader(board, access)
+        self.second = SecondPath(board, access, core)
+        self.patient = PatientReader(board, access, same_chip=power_lost)
         self._confirmed: dict[tuple[int, int], int] = {}
         chip = board.chip
         secure = access is Access.SECURE
@@ -244,8 +246,6 @@ class Reader:
         data = np.zeros(sector.size, np.uint8)
         bad: list[AddressRange] = []
         self._read(sector, data, sector.start, bad)
-        if bad:
-            self.board.require_alive()
         events: dict[int, bool] = {}
         at = sector.start
         values = self._ecc()

@@ -78,14 +78,15 @@ def restore(board: Board, path: str, *, force: bool = False, progress: Progress 
                 advice="--force writes the backup over whatever the flash holds now",
             )
         require_permission(board, manifest.range)
-        who = identify(board)
-        require_open(board.chip, who)
-        require_same_chip(manifest, who, path)
-        remarks = require_same_banks(manifest, who, board.chip, path)
-        access = Access(manifest.access)
-        held = Held(board, access)
-        programmer, core, _ = choose_programmer(board, TestPlan(manifest.range, way=Way.AUTO), access)
-        swapped = bool(board.chip.register("OPTCR").get("SWAP_BANK", board.register("OPTCR")))
+        with or_away(board):
+            who = identify(board)
+            require_open(board.chip, who)
+            require_same_chip(manifest, who, path)
+            remarks = require_same_banks(manifest, who, board.chip, path)
+            access = Access(manifest.access)
+            held = Held(board, access)
+            programmer, core, _ = choose_programmer(board, TestPlan(manifest.range, way=Way.AUTO), access)
+            swapped = bool(board.chip.register("OPTCR").get("SWAP_BANK", board.register("OPTCR")))
         reader = Reader(board, access, swapped, core)
         try:
             with or_waiting(board.name, manifest.range, path):
@@ -240,6 +241,16 @@ def waiting(
         advice=f"the contents of {where} are not back, they wait in {path}: when the board answers again put them back "
         f"with {restore_command(probe, path)}",
     )
+
+
+@contextmanager
+def or_away(board: Board) -> Iterator[None]:
+    """Tell what the chip refuses while it is away as that, not as a fault of its bus."""
+    try:
+        yield
+    except TargetError:
+        board.require_alive()
+        raise
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from h5diag.chip import Sector
 from h5diag.errors import Cancelled, InputError, PowerLost, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes, Cancel, Progress
 from h5diag.probe.board import Board, reconnect
-from h5diag.probe.board.identity import read_uid
+from h5diag.probe.board.identity import require_same_uid
 from h5diag.probe.flashtest.classify import classify
 from h5diag.probe.flashtest.folder import Folder, Manifest
 from h5diag.probe.flashtest.plan import TestPlan, rated_cycles
@@ -29,6 +29,7 @@ from h5diag.probe.flashtest.reading import Backup, Reader, Visit, read_backup
 from h5diag.probe.flashtest.restore import (
     Restored,
     leave,
+    or_away,
     or_waiting,
     put_back,
     require_ours,
@@ -89,10 +90,11 @@ def flash_test(
         When `cancel` said so or the person interrupts; the contents are back.
     """
     require_permission(board, plan.range)
-    found = survey(board, plan, access=access)
+    with or_away(board):
+        found = survey(board, plan, access=access)
     show(found)
     folder = Folder(path, make=True)
-    with folder.alone():
+    with folder.alone(), or_away(board):
         if folder.begun:
             require_same_chip(folder.manifest(), found.who, path)
         held = Held(board, found.access)
@@ -101,9 +103,8 @@ def flash_test(
         reader = Reader(board, found.access, found.swapped, core)
 
         def same_chip() -> None:
-            now = read_uid(board)
-            if now is not None and found.who.uid is not None and now != found.who.uid:
-                raise ProbeError(f"another chip answers now (UID {now})", advice="connect the board that was tested")
+            if found.who.uid is not None:
+                require_same_uid(board, found.who.uid)
 
         steps = Stepper(board, plan, found, held, reader, programmer, power, tell, cancel, same_chip, [said])
         try:
@@ -141,11 +142,17 @@ class _Run:
             backup, sectors, manifest, finished, watch = self._prepared()
         except KeyboardInterrupt:
             raise KeyboardInterrupt("the flash test was stopped before the first erase; nothing was erased") from None
+        except ProbeError as error:
+            advice = f"nothing was erased; {error.advice}"
+            raise type(error)(error.problem, cause=error.cause, advice=advice, passing=error.passing) from None
         restored = Restored()
         if sectors:
             restored = self._test(sectors, manifest, backup.data, finished)
-            self.outside = watch.changed()
-            self.steps.reader.forget_ecc()
+            try:
+                self.outside = watch.changed()
+                self.steps.reader.forget_ecc()
+            except (ProbeError, TargetError) as error:  # the contents are back, and the result is worth keeping
+                self.steps.remarks.append(f"the rest of the flash was not compared afterwards: {error}")
         return self._result(backup, sectors, restored)
 
     # ------------------------------------------------------------------------------------------------ before
@@ -238,6 +245,7 @@ class _Run:
     # ------------------------------------------------------------------------------------------------ the steps
     def _test(self, sectors: list[Sector], manifest: Manifest, data: Bytes, finished: set[int]) -> Restored:
         self.folder.note("erasing")
+        self.steps.reader.second.erased = True
         speed = self.board.frequency_hz
         steps = [s for s in self.plan.steps if s.number not in finished]
         try:
@@ -353,15 +361,16 @@ class _Run:
                 + ", ".join(map(str, self.outside))
                 + "; no backup of it was made"
             )
-        if self.steps.reader.second.loses_chunks:
+        if self.steps.reader.second.doubtful:
             remarks.append(
-                "the link loses whole chunks of 64 bytes at fixed places, and the core could not be asked: where the backup "
-                "holds zeros the flash may have held something else; keep the folder, and the image that was flashed"
+                "the link errs at fixed places in a way that other bursts do not show, and the core could not be asked: "
+                "the backup may hold its errors, zeros in blocks of 64 bytes or single words; keep the folder, and the "
+                "image that was flashed"
             )
         found = classify(self.board.chip, self.plan, self.visits, backup, s.obstacles)
         result = FlashTest(
             bounds=(self.plan.range.start, self.plan.range.stop),
-            restored=restored.ok and not self.outside and not self.steps.reader.second.loses_chunks,
+            restored=restored.ok and not self.outside and not self.steps.reader.second.doubtful,
             conditions=Conditions(
                 tzen=s.tzen,
                 product_state=s.product_state,

@@ -25,6 +25,8 @@ _TRIES = 3
 """A weak cell reads now so, now so: what differs is asked again before it counts."""
 _BURST, _MOST_SINGLE, _FEW = 500, 256, 8
 _PIECE = 0x8000
+_WINDOW = 0x400
+"""Bytes after which an access port's address begins anew."""
 
 
 @dataclass(slots=True)
@@ -37,15 +39,18 @@ class SecondPath:
         The chip, and the side of its flash.
     core
         Computes checksums; None when the core runs no code, or was found unable to.
-    loses_chunks
-        Whether the link was seen to lose whole chunks in a way that no other reading over it shows: then no backup that
-        was read over it, and no comparison with it, can be trusted.
+    doubtful
+        Whether the link was seen to err in a way that other bursts do not show (whole chunks lost, words that read right
+        only alone): then no backup that was read over it, and no comparison with it, can be trusted.
+    erased
+        Whether the backup was taken and something was erased: what shows from then on may be in the backup too.
     """
 
     board: Board
     access: Access
     core: ByAlgorithm | None
-    loses_chunks: bool = False
+    doubtful: bool = False
+    erased: bool = False
     _compared: bool = False
     _proved: set[Name] = field(default_factory=set)
 
@@ -78,7 +83,11 @@ class SecondPath:
             except TargetError:
                 self.core = None  # it met what it cannot read, or does not run any more: words then
         bad = np.flatnonzero((self._read(where, _BURST) != data.view("<u4")) & ~skip)
-        return tuple(where.start + 4 * int(i) for i in bad[:_FEW])
+        if bad.size:
+            return tuple(where.start + 4 * int(i) for i in bad[:_FEW])
+        apart = self._alone(where, data, skip)
+        self.doubtful |= bool(apart) and self.erased
+        return apart
 
     def confirms(
         self, where: AddressRange, data: Bytes, wrong: npt.NDArray[np.bool_], ignore: npt.NDArray[np.bool_]
@@ -96,12 +105,14 @@ class SecondPath:
         """
         apart = self.differs(where, data, ignore)
         if apart:
+            # Wrong alike in every reading but the second: then other words may be wrong alike in the backup.
+            self.doubtful |= self.core is None and any(wrong[(a - where.start) // 4] for a in apart)
             return f"two ways of reading differ at 0x{apart[0]:08X}: the link, not the chip"
         if self.core is not None:
             self._proved.add("core-checksum")
             return ""
         if whole_zero_blocks(data, wrong):
-            self.loses_chunks = True
+            self.doubtful = True
             return "whole blocks of 64 bytes read zero while the ECC is silent: no array does that, a link does"
         places = np.flatnonzero(wrong)
         for i in places[:: -(-places.size // _MOST_SINGLE) or 1]:
@@ -111,6 +122,7 @@ class SecondPath:
             except TargetError:
                 return f"the word at 0x{at:08X} cannot be read alone"
             if word != int(data.view("<u4")[i]):
+                self.doubtful = True
                 return f"the word at 0x{at:08X} reads otherwise alone: the link, not the chip"
         self._proved.add("single-word")
         return ""
@@ -125,6 +137,21 @@ class SecondPath:
                 break
         return tuple(where.start + BLOCK * int(i) for i in np.flatnonzero(bad)[:_FEW])
 
+    def _alone(self, where: AddressRange, data: Bytes, skip: npt.NDArray[np.bool_]) -> tuple[int, ...]:
+        """Compare a word read alone at each place of the port's window: a link may err there in bursts of any length."""
+        words, blocks, out = data.view("<u4"), max(1, where.size // _WINDOW), list[int]()
+        for place in range(min(_WINDOW, where.size) // 4):
+            i = 5 * place % blocks * (_WINDOW // 4) + place
+            at = bus_address(self.board, self.access, where.start + 4 * i)
+            try:
+                right = skip[i] or self.board.read_word(at, access=self.access) == int(words[i])
+            except TargetError:
+                self.board.require_alive()
+                right = False
+            if not right:
+                out.append(where.start + 4 * i)
+        return tuple(out[:_FEW])
+
     def _read(self, where: AddressRange, most: int) -> npt.NDArray[np.uint32]:
         """Return the words read in bursts that begin one word later and never fill a window of the port."""
         out = np.zeros(where.size // 4, "<u4")
@@ -136,6 +163,7 @@ class SecondPath:
                     at, at + stop - start, access=self.access
                 ).view("<u4")
             except TargetError:
+                self.board.require_alive()
                 continue  # what cannot be read this way differs by it
         return out
 
@@ -210,5 +238,6 @@ class FlashWatch:
             try:
                 out.append(zlib.crc32(board.read(at, at + self.sector_size, access=access).data))
             except TargetError:
+                board.require_alive()
                 out.append(None)
         return out

@@ -322,7 +322,8 @@ class Stepper:
             visits[start] = replace(visit, outside=tuple(found))
 
     def _power_cycle(self) -> bool:
-        switch = own_power_switch(self.board) or self.power
+        # With an unknown UID nobody could tell whether the board that comes back is the one that went.
+        switch = own_power_switch(self.board) or (self.power if self.survey.who.uid is not None else None)
         if not self.plan.power_cycles or switch is None:
             return False
         self.held.power_cycled(switch)

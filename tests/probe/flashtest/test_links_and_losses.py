@@ -384,3 +384,37 @@ def test_one_bit_that_the_link_gets_wrong_at_one_speed_is_no_weak_cell(tmp_path)
     assert {s.verdict for s in result.sectors} == {"untested"}
     assert not result.faults
     assert np.array_equal(chip.state.data, before)
+
+
+class FixedPlaceProbe(CountingProbe):
+    """In bursts of any length the words at one place of the port's window lose a bit; read alone they are right."""
+
+    places: tuple[int, ...] = (0x3FC,)
+
+    def read_ap_multiple(self, addr, count=1, now=True):
+        start = self.wire._tar[1]
+        got = super().read_ap_multiple(addr, count, now)
+
+        def spoilt(words):
+            here = [start + 4 * i for i in range(len(words))]
+            return [
+                w & ~0x100 if count > 1 and RANGE.start <= a < RANGE.stop and a & 0x3FF in self.places else w
+                for a, w in zip(here, words, strict=True)
+            ]
+
+        return spoilt(got) if now else lambda: spoilt(got())
+
+
+@pytest.mark.parametrize("places", [(0x3FC,), (0x40, 0x140, 0x240, 0x340), (0,)], ids=str)
+def test_a_link_that_errs_at_a_place_of_its_window_in_bursts_of_any_length_is_neither_believed_nor_restored(
+    places, tmp_path
+):
+    chip = make_chip()
+    before = chip.state.data.copy()
+    probe = FixedPlaceProbe(chip)
+    probe.places = places
+    with connect("virtual", probe=probe, mode=Mode.HALT, permissions=Permissions(erase=(RANGE,), halt=True)) as board:
+        result = flash_test(board, STANDARD, str(tmp_path / "t"))
+    assert not [s for s in result.sectors if s.verdict == "bad"]
+    assert np.array_equal(chip.state.data, before) or not result.restored, "no wrong byte is called back"
+    assert any("two ways of reading differ" in s.reason for s in result.sectors)
