@@ -14,7 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from h5diag.chip import Chip
 from h5diag.errors import TargetError
+from h5diag.measure.options import Belief
 from h5diag.memory import Access
 from h5diag.probe.board import Board, identify, supply_mv
 from h5diag.probe.board.identity import options_of
@@ -129,7 +131,8 @@ def _identity_words(look: _Look) -> Seen:
     )
     yield "the same word at every place", places, len(set(seen)) == 1
     revisions = {r.id: r.letter for r in chip.revisions}
-    yield f"one of {', '.join(sorted(revisions.values()))}", f"REV_ID 0x{seen[0] >> 16:04X}", seen[0] >> 16 in revisions
+    named = f"one of {', '.join(sorted(revisions.values()))}" if revisions else "the chip file names none"
+    yield named, f"REV_ID 0x{seen[0] >> 16:04X}", seen[0] >> 16 in revisions if revisions else None
     size = look.word(chip.identity.flash_size) & 0xFFFF
     yield f"{chip.flash.size // 1024} KiB", f"{size} KiB", size == chip.flash.size // 1024
     if chip.identity.uid is not None:
@@ -157,8 +160,8 @@ def _options(look: _Look) -> Seen:
         if who.registers.get(name.lower()) != other:
             apart.append(name.removesuffix("_CUR"))
     yield "current and prepared options alike", ", ".join(apart) + " differ" if apart else "alike", not apart
-    odd = options_of(who, board.chip).warnings
-    yield "no option at a value that it cannot have", odd[0] if odd else "none", not any("cannot" in w for w in odd)
+    odd = [n.name for n in options_of(who, board.chip).settings if n.belief is Belief.IMPOSSIBLE]
+    yield "no option at a value that it cannot have", ", ".join(odd) or "none", not odd
 
 
 def _security(look: _Look) -> Seen:
@@ -218,7 +221,8 @@ def _faults(look: _Look) -> Seen:
             yield "a read past the flash faults", "it answers", False
         except TargetError as error:
             yield "a read past the flash faults at its address", f"0x{error.address:08X}", error.address == beyond
-        yield "the next read works", _hex(board.read_word(_CPUID)), True
+        after = board.read_word(_CPUID)
+        yield "the next read works", _hex(after), after & ~0xF == 0x410FD210
 
 
 def _registers(look: _Look) -> Seen:
@@ -236,7 +240,7 @@ def _registers(look: _Look) -> Seen:
         yield (
             f"{name} reports nothing, or a place in a known area",
             (_hex(value) if clean else f"{_hex(value)}: 0x{place.address:08X}"),
-            True,
+            clean or _known_place(board.chip, place.address),
         )
 
 
@@ -284,15 +288,20 @@ def _samples(look: _Look) -> Seen:
     words = [look.word(_PCSR) for _ in range(4)]
     places = [w for w in words if w not in (0, 0xFFFFFFFF)]
 
-    def known(address: int) -> bool:
-        try:
-            look.board.chip.region_at(address)
-        except KeyError:
-            return look.board.chip.canonical(address) in look.board.chip.flash_range
-        return True
-
     seen = f"0x{places[0]:08X}" if places else "none: halted, in reset, or secure code"
-    yield "program counters in a region that is known", seen, all(map(known, places)) if places else None
+    yield (
+        "program counters in a region that is known",
+        seen,
+        all(_known_place(look.board.chip, p) for p in places) if places else None,
+    )
+
+
+def _known_place(chip: Chip, address: int) -> bool:
+    try:
+        chip.region_at(address)
+    except KeyError:
+        return chip.canonical(address) in chip.flash_range
+    return True
 
 
 _CHECKS: tuple[tuple[str, str, Callable[[_Look], Seen]], ...] = (

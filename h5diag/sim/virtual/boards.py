@@ -18,6 +18,7 @@ from h5diag.memory import AddressRange, MemoryImage
 from h5diag.sim.virtual.faults import Fault, FaultKind, Setup, parse_fault
 
 _RESET_FLAGS = 1 << 26 | 1 << 27
+_REVISION = 0x1007
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,7 +50,7 @@ class Board:
     uid: bytes
     walk: tuple[int, ...]
     vtor: int
-    rev_id: int = 0x1007
+    rev_id: int = _REVISION
     package: int = 4
     hdp_level: int = 1
     reset_flags: int = _RESET_FLAGS
@@ -61,14 +62,10 @@ def factory_options(chip: Chip) -> dict[str, int]:
     """Return the ``_CUR`` registers of a new part: Open, TrustZone off, nothing protected or hidden."""
     values = {r.name: 0 for r in chip.registers if r.name.endswith("_CUR")}
     settings = {o.name: o.factory for o in chip.options if o.factory is not None}
-    settings |= {
-        "BOOT_UBE": 0xB4,
-        "TZEN": 0xC3,
-        "SECWM1_STRT": 0x7F,
-        "SECWM1_END": 0,
-        "SECWM2_STRT": 0x7F,
-        "SECWM2_END": 0,
-    }
+    settings |= {"BOOT_UBE": 0xB4, "TZEN": 0xC3, "SECWM1_END": 0, "SECWM2_END": 0}
+    for name in ("SECWM1_STRT", "SECWM2_STRT"):  # the last sector of the bank: a start behind the end covers nothing
+        field = chip.register(chip.option(name).register).field(chip.option(name).field)
+        settings[name] = field.get(0xFFFFFFFF)
     return with_options(chip, values, settings)
 
 
@@ -101,7 +98,9 @@ def _sound(chip: Chip) -> Board:
     if not _program(flash, chip, "images/standalone.hex"):
         _put(flash, 0, firmware(chip, 0x20000, base, 4))
     walk = tuple(base + 0x400 + 2 * i for i in (5, 9, 130, 7, 260, 12))
-    return Board(flash, factory_options(chip), b"", walk, base)
+    known = [r.id for r in chip.revisions]
+    rev_id = _REVISION if _REVISION in known or not known else known[-1]
+    return Board(flash, factory_options(chip), b"", walk, base, rev_id)
 
 
 @lru_cache(maxsize=8)
@@ -201,4 +200,5 @@ def _fill(flash: npt.NDArray[np.uint8], chip: Chip, image: MemoryImage) -> None:
 
 
 def _put(flash: npt.NDArray[np.uint8], offset: int, data: bytes) -> None:
-    flash[offset : offset + len(data)] = np.frombuffer(data, np.uint8)
+    room = flash[offset : offset + len(data)]
+    room[:] = np.frombuffer(data, np.uint8)[: room.size]
