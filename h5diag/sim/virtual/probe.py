@@ -27,6 +27,7 @@ from h5diag.errors import InputError
 from h5diag.sim.virtual.bus import BusFault
 from h5diag.sim.virtual.chip import Unplugged, VirtualChip
 from h5diag.sim.virtual.dp_ap import Wire
+from h5diag.sim.virtual.record import deferred
 
 
 class VirtualProbe(DebugProbe):  # type: ignore[misc]
@@ -169,7 +170,7 @@ class VirtualProbe(DebugProbe):  # type: ignore[misc]
 
     def read_ap(self, addr: int, now: bool = True) -> Any:
         """Read an AP register."""
-        return self._deferred(lambda: self.wire.read_ap(addr), 1, now)
+        return deferred(lambda: self._linked(1, self.wire.read_ap, addr), now)
 
     def write_ap(self, addr: int, data: int) -> None:
         """Write an AP register."""
@@ -178,27 +179,16 @@ class VirtualProbe(DebugProbe):  # type: ignore[misc]
 
     def read_ap_multiple(self, addr: int, count: int = 1, now: bool = True) -> Any:
         """Read an AP register `count` times."""
-        return self._deferred(lambda: self.wire.read_words(addr, count), count, now)
+        return deferred(lambda: self._linked(count, self.wire.read_words, addr, count), now)
 
     def write_ap_multiple(self, addr: int, values: Sequence[int]) -> None:
         """Write an AP register with each value."""
         with self._link(len(values)):
             self.wire.write_words(addr, list(values))
 
-    def _deferred(self, access: Callable[[], Any], words: int, now: bool) -> Any:
-        try:
-            with self._link(words):
-                value = access()
-        except exceptions.TransferError as error:
-            if now:
-                raise
-            late = error
-
-            def fail() -> None:
-                raise late
-
-            return fail
-        return value if now else lambda: value
+    def _linked(self, words: int, access: Callable[..., Any], *args: int) -> Any:
+        with self._link(words):
+            return access(*args)
 
     def get_memory_interface_for_ap(self, ap_address: Any) -> MemoryInterface | None:
         """Return the accelerated interface of the core's port, when this probe has one."""

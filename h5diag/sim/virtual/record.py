@@ -77,6 +77,22 @@ def _unpack(value: Any) -> Any:
     return value
 
 
+def deferred(access: Callable[[], Any], now: bool) -> Any:
+    """Return what an access brings, or with `now` false a function that brings it: an error comes with it then."""
+    try:
+        value = access()
+    except exceptions.TransferError as error:
+        if now:
+            raise
+        late = error
+
+        def fail() -> None:
+            raise late
+
+        return fail
+    return value if now else lambda: value
+
+
 class _Tape(DebugProbe):  # type: ignore[misc]
     """What recorder and replayer share: every call of the probe goes through `_call`."""
 
@@ -148,18 +164,7 @@ class _Tape(DebugProbe):  # type: ignore[misc]
         return self._read(now, "read_ap_multiple", addr, count)
 
     def _read(self, now: bool, name: str, *args: Any) -> Any:
-        try:
-            value = self._call(name, *args)
-        except exceptions.TransferError as error:
-            if now:
-                raise
-            late = error
-
-            def fail() -> None:
-                raise late
-
-            return fail
-        return value if now else lambda: value
+        return deferred(lambda: self._call(name, *args), now)
 
     def get_memory_interface_for_ap(self, ap_address: Any) -> MemoryInterface | None:
         """Return an interface on the tape when the probe has or had one."""
