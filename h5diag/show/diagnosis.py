@@ -136,7 +136,7 @@ def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sh
         ),
         section("Slots", slots_table(m), folded=True),
         section("Displaced pieces", pieces(m.placement, displaced_only=True, most=30), folded=True),
-        section("Option bytes", options_table(m), folded=True),
+        section("Option bytes", options_table(m, " ".join(_telling(b))), folded=True),
         section(
             "Findings",
             table("finding|claim|points|numbers and places", (_finding(f) for f in b.findings), most=200),
@@ -313,8 +313,14 @@ def slots_table(m: Measured) -> Table:
     )
 
 
-def options_table(m: Measured) -> Table:
-    """Return the option bytes of both boards; those that differ come first and are marked."""
+def _telling(b: BoardDiagnosis) -> Iterable[str]:
+    """Yield what moved the causes that stand, and what is open: an option that it names is one to look at."""
+    stand = [*b.verdict.of(Status.SUPPORTED), *b.verdict.of(Status.POSSIBLE)]
+    return (*(m.text for h in stand for m in h.moves if m.decibans > 0), *(f.claim for f in b.findings if f.open_point))
+
+
+def options_table(m: Measured, telling: str = "") -> Table:
+    """Return the option bytes of both boards; those that differ, or that `telling` names, come first and are marked."""
     good, suspect = m.good.options, m.suspect.options
     notes = {}
     if good.settings and suspect.settings:
@@ -323,7 +329,10 @@ def options_table(m: Measured) -> Table:
             d.name: f"{MARKS[d.weight]}: {d.meaning.removeprefix(MARKS[d.weight] + ': ')}" for d in diff.differences
         }
     by_board = [{s.name: s for s in o.settings} for o in (good, suspect)]
-    names = sorted(dict.fromkeys((*by_board[0], *by_board[1])), key=lambda name: name not in notes)
+    names = list(dict.fromkeys((*by_board[0], *by_board[1])))
+    named = set(re.findall(r"[A-Za-z]\w{3,40}", telling))
+    marked = [*(n for n in names if n in notes), *(n for n in names if n in named and n not in notes)]
+    names = [*marked, *(n for n in names if n not in marked)]
     rows = []
     for name in names:
         g, s = (side.get(name) for side in by_board)
@@ -335,7 +344,7 @@ def options_table(m: Measured) -> Table:
     return Table(
         tuple(heads[i] for i in kept),
         tuple(tuple(row[i] for i in kept) for row in rows),
-        marked=frozenset(range(len(notes))),
+        marked=frozenset(range(len(marked))),
         most=200,
     )
 

@@ -233,7 +233,13 @@ def _made(fields: Sequence[RawOption], chip: Chip, warnings: list[str]) -> Optio
     for i, s in enumerate(settings):
         of = [a for a in areas if s.name in (a.area.groups, a.area.end) and a.extent is not Extent.UNKNOWN]
         if of:
-            settings[i] = replace(s, follows="; ".join(area_meaning(chip, a) for a in of))
+            settings[i] = s = replace(s, follows="; ".join(area_meaning(chip, a) for a in of))
+        # The sectors of an area that is not there would name what is not there.
+        if off := next(
+            (a.area for a in areas if a.extent is Extent.EMPTY and s.name in (a.area.start, a.area.end)), None
+        ):
+            why = f"of no meaning while {off.enable} is off" if off.enable else "none, the area is empty (start > end)"
+            settings[i] = replace(s, meaning=f"{s.option.what}: {why}")
     if value("SWAP_BANK") == 1:
         warnings.append(
             "SWAP_BANK is 1: the ranges here are those of the physical banks; on the bus the two halves are exchanged"

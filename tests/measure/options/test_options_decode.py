@@ -78,6 +78,20 @@ def test_areas(changes, kind, ranges):
     assert [(r.start, r.stop) for r in h5(changes).ranges(kind)] == ranges
 
 
+def test_the_ends_of_an_area_that_is_not_there_name_no_sector():
+    def meanings(**values: int) -> list[str]:
+        fields = tuple(RawOption(name, value, "") for name, value in {"PRODUCT_STATE": 0xED, **values}.items())
+        options = decode_listing(Listing(fields), load_chip("stm32h563zi"))
+        return [options.setting(name).meaning for name in values]
+
+    assert all("sector" in m and "none" not in m for m in meanings(HDP1_STRT=1, HDP1_END=2))
+    assert [m.rpartition(": ")[2] for m in meanings(HDP1_STRT=1, HDP1_END=0)] == [
+        "none, the area is empty (start > end)"
+    ] * 2
+    assert meanings(EDATA1_EN=0, EDATA1_STRT=0)[1].endswith("of no meaning while EDATA1_EN is off")
+    assert meanings(EDATA1_EN=1, EDATA1_STRT=0)[1].endswith(": 0")
+
+
 def test_a_smaller_part_has_its_second_bank_elsewhere():
     o = h5({"SECWM2_STRT": 0, "SECWM2_END": 0, "SECWM1_END": 0x3F, "WRPSGn2": 0xFFFFFFFE}, chip="stm32h563zg")
     assert o.secure_ranges == (AddressRange(0x08000000, 0x08082000),)

@@ -175,6 +175,9 @@ def test_no_column_for_a_board_without_a_listing_and_each_file_once(tmp_path: Pa
     assert table.heads == ("option", "suspect", "meaning")
     assert table.rows
     assert all(len(row) == 3 for row in table.rows)
+    assert table.marked == frozenset()
+    told = options_table(d.first.measured, "SWAP_BANK is 0.")
+    assert (told.rows[0][0], told.marked) == ("SWAP_BANK", frozenset({0}))
     (evidence,) = evidence_section(d).parts
     assert [f.name for f in d.case.files].count("ob.txt") == 2, "it serves as listing and as log"
     assert sorted(row[2] for row in evidence.rows) == ["case.toml", "ob.txt", "read_a.bin"]
