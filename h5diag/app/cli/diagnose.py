@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
@@ -129,14 +128,14 @@ def _result(
         redactor = redactor_of(diagnosis)
         document, sheet = redactor.value(document), cleaned(sheet, redactor.plain)
     elif typed:
+        from h5diag.show.report import folder_named
         from h5diag.show.sheet import cleaned
 
-        here = shlex.quote(typed)
-        sheet = cleaned(sheet, lambda text: text.replace("CASE_DIR", here))
+        sheet = cleaned(sheet, lambda text: folder_named(text, typed=typed))
     if report:
         from h5diag.show.report import write_report
 
-        written = write_report(diagnosis, report, redact=redact, plots=plots)
+        written = write_report(diagnosis, report, redact=redact, plots=plots, typed=typed)
         # The folder may name the user: a redacted answer names the file alone.
         document["report"] = written.name if redact else str(written)
         if more := section("", f"Write-up: {document['report']}"):

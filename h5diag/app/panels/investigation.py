@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ from h5diag.show.plots import plot_bits, plot_memory_map
 from h5diag.show.plots.live import follow, live
 from h5diag.show.plots.locate import plot_dots
 from h5diag.show.report import fragment_html, write_report
-from h5diag.show.sheet import Table, html, parts_html
+from h5diag.show.sheet import Block, Section, Sheet, Table, cleaned, html, parts_html
 from h5diag.show.spans import bits_by_sector
 
 WAITING = "Choose the evidence and press Run."
@@ -210,6 +211,8 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         loaded, _ = self.model.result
         self.remarks.value, self.hints.value = remarks_html(loaded), hints_html(loaded)
         s = board_sheet(board)
+        if self.model.evidence.kind == "own":
+            s = replace(s, sections=tuple(_dropping(x) for x in s.sections))
         self.verdict.value = html(replace(s, sections=tuple(x for x in s.sections if not x.folded)))
         self.slots.value = parts_html(slots_table(board.measured), caption="Slots of the boot loader")
         self.findings.value = parts_html(
@@ -262,6 +265,21 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
             self.options.children = (widgets.HTML(_options_html(m)),)
         elif title == "Slots" and not self.slot_map.children:
             self.slot_map.children = (SlotMap(m.suspect.slots),)
+
+
+_ADD = re.compile(r"h5diag case CASE_DIR ([^\s()]{1,200})")
+
+
+def _dropping(x: Section) -> Section:
+    """Return a section with what is dropped here instead of what would be typed about a case folder that is not there."""
+
+    def by(text: str) -> str:
+        text = _ADD.sub(lambda m: f"drop {'the file' if m[1] == 'FILE' else m[1]} above", text)
+        return text.replace("h5diag diagnose CASE_DIR", "press Run the diagnosis")
+
+    typed = [p for p in x.parts if isinstance(p, Block) and _ADD.fullmatch(p.text.strip())]
+    kept = [p for p in x.parts if p not in typed and not (typed and p == "Type:")]
+    return cleaned(Sheet("", (replace(x, parts=tuple(kept)),)), by).sections[0]
 
 
 def _files(d: Diagnosis) -> list[tuple[str, str, str]]:

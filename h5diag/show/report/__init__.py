@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -26,10 +28,12 @@ REMOVED = (
 )
 UNCHANGED = "Addresses, sizes, hashes of files and statistics are unchanged."
 
-__all__ = ["REMOVED", "fragment_html", "redactor_of", "render_html", "render_markdown", "write_report"]
+__all__ = ["REMOVED", "folder_named", "fragment_html", "redactor_of", "render_html", "render_markdown", "write_report"]
 
 
-def write_report(diagnosis: Diagnosis, path: str | Path, *, redact: bool = False, plots: Path | None = None) -> Path:
+def write_report(
+    diagnosis: Diagnosis, path: str | Path, *, redact: bool = False, plots: Path | None = None, typed: str = ""
+) -> Path:
     """Write the write-up of a diagnosis.
 
     Parameters
@@ -43,6 +47,8 @@ def write_report(diagnosis: Diagnosis, path: str | Path, *, redact: bool = False
         statistics stay.
     plots
         Folder into which the plots are written as PNG files too.
+    typed
+        The case's folder as the person wrote it, for what can be typed next; a redacted copy does not name it.
 
     Returns
     -------
@@ -59,9 +65,9 @@ def write_report(diagnosis: Diagnosis, path: str | Path, *, redact: bool = False
         raise InputError("a write-up is .html or .md", source=str(path))
     try:
         if path.suffix.lower() == ".md":
-            text = render_markdown(diagnosis, folder=path.parent, prefix=path.stem + "-", redact=redact)
+            text = render_markdown(diagnosis, folder=path.parent, prefix=path.stem + "-", redact=redact, typed=typed)
         else:
-            text = render_html(diagnosis, redact=redact)
+            text = render_html(diagnosis, redact=redact, typed=typed)
         write_whole(path, text)
         if plots is not None:
             for n, board in enumerate(_boards(diagnosis, redactor_of(diagnosis) if redact else None)):
@@ -72,14 +78,16 @@ def write_report(diagnosis: Diagnosis, path: str | Path, *, redact: bool = False
     return path
 
 
-def render_html(diagnosis: Diagnosis, *, redact: bool = False) -> str:
+def render_html(diagnosis: Diagnosis, *, redact: bool = False, typed: str = "") -> str:
     """Return the write-up as one HTML document that needs nothing else."""
     redactor = redactor_of(diagnosis) if redact else None
-    page = _page(diagnosis, redactor)
+    page = _page(diagnosis, redactor, typed)
     return redactor.document(page) if redactor else page
 
 
-def render_markdown(diagnosis: Diagnosis, *, folder: Path, prefix: str = "", redact: bool = False) -> str:
+def render_markdown(
+    diagnosis: Diagnosis, *, folder: Path, prefix: str = "", redact: bool = False, typed: str = ""
+) -> str:
     """Return the write-up as Markdown; its plots are written into `folder` as PNG files."""
     redactor = redactor_of(diagnosis) if redact else None
     by = redactor.text if redactor else _same
@@ -90,7 +98,7 @@ def render_markdown(diagnosis: Diagnosis, *, folder: Path, prefix: str = "", red
     removed = f"*Removed from this copy: {'; '.join(REMOVED)}. {UNCHANGED}*" if redact else ""
     parts = [f"# {plain_markdown(by(diagnosis.case.title))}", plain_markdown(by(_question(diagnosis))), removed]
     parts += [plain_markdown(by(f.claim)) for f in diagnosis.across]
-    parts += [markdown(s, figure=figure) for s in _sheets(diagnosis, redactor)]
+    parts += [markdown(s, figure=figure) for s in _sheets(diagnosis, redactor, typed)]
     rest = Sheet("", (evidence_section(diagnosis), made_section(diagnosis)))
     parts.append(markdown(cleaned(rest, by), level=1).removeprefix("****").strip())
     text = "\n\n".join(p.strip() for p in [*parts, f"{_now()}"] if p) + "\n"
@@ -108,6 +116,11 @@ def fragment_html(diagnosis: Diagnosis) -> str:
         html(board_sheet(b)) + "".join(_picture_html(f, pixels=False) for f in figures(b, number=n))
         for n, b in enumerate(diagnosis.boards)
     )
+
+
+def folder_named(text: str, *, typed: str) -> str:
+    """Return a text with the case's folder in what can be typed, where it is known how the person wrote it."""
+    return text.replace("CASE_DIR", shlex.quote(typed)) if typed else text
 
 
 def _same(text: str) -> str:
@@ -139,13 +152,13 @@ def _boards(diagnosis: Diagnosis, redactor: Redactor | None) -> Sequence[BoardDi
     return [replace(b, measured=cleaned_names(b.measured)) for b in diagnosis.boards]
 
 
-def _sheets(diagnosis: Diagnosis, redactor: Redactor | None) -> list[Sheet]:
-    by: Callable[[str], str] = redactor.text if redactor else _same
+def _sheets(diagnosis: Diagnosis, redactor: Redactor | None, typed: str) -> list[Sheet]:
+    by: Callable[[str], str] = redactor.text if redactor else partial(folder_named, typed=typed)
     boards = _boards(diagnosis, redactor)
     return [cleaned(board_sheet(b, number=n), by) for n, b in enumerate(boards)]
 
 
-def _page(diagnosis: Diagnosis, redactor: Redactor | None) -> str:
+def _page(diagnosis: Diagnosis, redactor: Redactor | None, typed: str) -> str:
     by: Callable[[str], str] = redactor.text if redactor else _same
     title = escape(by(diagnosis.case.title))
     removed = (
@@ -159,7 +172,7 @@ def _page(diagnosis: Diagnosis, redactor: Redactor | None) -> str:
         f'<div class="verdict {s.tone}"><p class="badge">{escape(s.badge)}</p>'
         f'<p class="summary">{escape(s.headline)}</p></div>'
         f"{''.join(_section(x, 3, pixels=redactor is not None) for x in s.sections)}</section>"
-        for n, s in enumerate(_sheets(diagnosis, redactor), 1)
+        for n, s in enumerate(_sheets(diagnosis, redactor, typed), 1)
     )
     rest = cleaned(Sheet("", (evidence_section(diagnosis), made_section(diagnosis))), by)
     css = (resources.files("h5diag") / "show" / "report" / "write_up.css").read_text("utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from h5diag.app.panels import investigation
 from h5diag.app.panels.evidence import OwnBoard, Source, Upload, hints_html
 from h5diag.app.panels.hexview import HexView
 from h5diag.judge import BoardDiagnosis, Diagnosis, VerdictWord, diagnose
@@ -16,6 +17,7 @@ from h5diag.show.diagnosis import BADGES, badge_of, evidence_section, figures, m
 from h5diag.show.pages import HexPages, pages_of
 from h5diag.show.plots import plot_bits, plot_memory_map
 from h5diag.show.report import render_html
+from h5diag.show.sheet import Block, Section
 from h5diag.show.spans import Look, bits_by_sector, lanes
 from h5diag.text import size_text
 
@@ -181,3 +183,21 @@ def test_no_column_for_a_board_without_a_listing_and_each_file_once(tmp_path: Pa
     (evidence,) = evidence_section(d).parts
     assert [f.name for f in d.case.files].count("ob.txt") == 2, "it serves as listing and as log"
     assert sorted(row[2] for row in evidence.rows) == ["case.toml", "ob.txt", "read_a.bin"]
+
+
+def test_what_is_to_be_typed_names_the_folder_and_what_was_dropped_is_dropped_again(alone: BoardDiagnosis) -> None:
+    said = Section("Next", ("Save it and add it.", "Type:", Block("    h5diag case CASE_DIR ob.txt"), "Then ask again"
+                            " (h5diag diagnose CASE_DIR).", "add what it gave (h5diag case CASE_DIR FILE)"))  # fmt: skip
+    assert investigation._dropping(said).parts == (
+        "Save it and add it.",
+        "Then ask again (press Run the diagnosis).",
+        "add what it gave (drop the file above)",
+    )
+    typed = replace(said, parts=("Type:", Block("    h5diag dump --probe auto")))
+    assert investigation._dropping(typed) == typed
+    whole = Diagnosis(alone.measured.case, (alone,))
+    open_, closed = (render_html(whole, redact=r, typed="my case") for r in (False, True))
+    assert "h5diag diagnose CASE_DIR" in render_html(whole)
+    assert "CASE_DIR" not in open_
+    assert "&#x27;my case&#x27;" in open_
+    assert "my case" not in closed
