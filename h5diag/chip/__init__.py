@@ -16,6 +16,7 @@ from __future__ import annotations
 from h5diag.chip.choose import IDCODE_AT, ChipChoice, KnownBy, choose_chip
 from h5diag.chip.devices import describe
 from h5diag.chip.facts import (
+    EXTERNAL,
     Address,
     Area,
     EccArea,
@@ -44,6 +45,7 @@ from h5diag.chip.model import Chip
 
 __all__ = [
     "DEFAULT_CHIP",
+    "EXTERNAL",
     "IDCODE_AT",
     "Address",
     "Area",

@@ -15,6 +15,9 @@ import msgspec
 
 from h5diag.memory import AddressRange
 
+EXTERNAL = AddressRange(0x6000_0000, 0xA000_0000)
+"""Where external memories are mapped (Armv8-M, external RAM and device regions)."""
+
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\[(\d+)(?::(\d+))?\]")
 
 

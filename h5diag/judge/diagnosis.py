@@ -216,8 +216,13 @@ def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
         "program-again": not (m.known or made & {"only-fell", "ecc-error", "ecc-at-backup"}),
         "restore": True,
         "way-back": "way-back" in made or not made & {"state-closed", "lifecycle-closed"},
+        "trial-log": "boot-log-reverts" not in made,
         "check-the-part": not made & {"identity-disagrees", "identity-not-expected", "file-beyond-the-flash"},
     }
+    if m.choice.chip is None:
+        # Of a family without a chip file no register of the flash is understood, and it may have no second alias.
+        asked = {t for f in findings for t in f.asks.split()}
+        done |= {t: True for t in ("read-registers", "read-the-same-way") if t not in asked}
     if (m.case.loader or m.case.loader_log) and not m.suspect.board.known:
         # A case about an external loader alone: tests of the chip's own flash would answer nothing that was asked.
         done |= {t.id: t.id != "loader-log" or m.case.loader_log is not None for t in known_tests()}
@@ -260,6 +265,9 @@ def _place(m: Measured, verdict: Verdict, findings: Sequence[Finding]) -> Addres
 def _filled(test: NextTest, m: Measured, place: AddressRange) -> NextTest:
     """Fill the case's addresses into the instruction."""
     text = test.instruction.replace("{start}", f"0x{place.start:08X}").replace("{stop}", f"0x{place.stop:08X}")
+    # Where nothing names the chip, the tool finds the port of the core by itself.
+    port = m.choice.chip.identity.core_ap if m.choice.chip and not m.choice.assumed else 0
+    text = text.replace("{ap}", f" ap={port}" if port else "")
     return replace(test, instruction=text)
 
 

@@ -71,6 +71,10 @@ class Finding:
         Id of the test that would settle its open point; empty when none is known.
     compares
         True when it rests on a comparison with a good dump or a known image.
+    title
+        What happened, for the headline of an answer in which no cause leads; empty when the finding tells no whole story.
+    means
+        What to do about it, more to the point than what its cause says; empty when nothing more is known.
     """
 
     id: str
@@ -86,6 +90,8 @@ class Finding:
     asks: str = ""
     hint: bool = False
     compares: bool = False
+    title: str = ""
+    means: str = ""
 
     @property
     def remark(self) -> bool:
@@ -110,9 +116,11 @@ class Row:
     asks: str
     hint: bool
     compares: bool
+    title: str
+    means: str
 
 
-_KEYS = {"words", "moves", "points", "alternatives", "limits", "open", "asks", "hint", "compares"}
+_KEYS = {"words", "moves", "points", "alternatives", "limits", "open", "asks", "hint", "compares", "title", "means"}
 _POINTS = {"chip": Direction.CHIP, "against": Direction.AGAINST, "neither": Direction.NEITHER}
 
 
@@ -134,6 +142,8 @@ def rows() -> dict[str, Row]:
             row.get("asks", ""),
             row.get("hint", False),
             row.get("compares", False),
+            row.get("title", ""),
+            row.get("means", ""),
         )
     return out
 
@@ -211,6 +221,8 @@ def found(
         asks=row.asks,
         hint=row.hint if hint is None else hint,
         compares=row.compares if compares is None else compares,
+        title=_WORDS.vformat(row.title, (), values),
+        means=_WORDS.vformat(row.means, (), values),
     )
 
 

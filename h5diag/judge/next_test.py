@@ -142,7 +142,8 @@ def choose_next_test(
     if ranked and not (supported and ranked[0].kind is TestClass.DESTRUCTIVE and not doubted):
         return ranked[0]
     if supported:
-        return replace(NOTHING, instruction=f"Nothing is left to find out from here. {supported[0].cause.means}")
+        nothing = "" if verdict.open_points else "Nothing is left to find out from here. "
+        return replace(NOTHING, instruction=f"{nothing}{supported[0].means}")
     return SOUND if verdict.word is VerdictWord.SOUND else NOTHING
 
 

@@ -58,13 +58,14 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A finding that moved a hypothesis: by how much, in which words, and within which limits."""
+    """A finding that moved a hypothesis: by how much, in which words, within which limits, and what to do about it."""
 
     finding: str
     text: str
     decibans: int
     hint: bool
     limits: str = ""
+    means: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,11 @@ class Hypothesis:
         """The stable id."""
         return self.cause.id
 
+    @property
+    def means(self) -> str:
+        """What to do: by the strongest finding that speaks for it and says so, else by the cause."""
+        return next((m.means for m in self.moves if m.decibans > 0 and m.means), self.cause.means)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -103,6 +109,8 @@ class Verdict:
         What nothing explains so far.
     hypotheses
         All of them, strongest first.
+    told
+        Where no cause leads: the findings that tell the whole story by themselves.
     """
 
     word: VerdictWord
@@ -110,6 +118,7 @@ class Verdict:
     scope: str
     open_points: tuple[str, ...]
     hypotheses: tuple[Hypothesis, ...]
+    told: tuple[Finding, ...] = ()
 
     def hypothesis(self, id: str) -> Hypothesis:
         """Return the hypothesis of that id; KeyError when there is none."""
@@ -191,7 +200,9 @@ def weigh(findings: Sequence[Finding], *, scope: str = "", compared: str = "") -
     )
     open_points = tuple(dict.fromkeys(f.open_point for f in findings if f.open_point))
     word = _word(findings, hypotheses, open_points)
-    return Verdict(word, _summary(word, hypotheses, open_points, compared), scope, open_points, tuple(hypotheses))
+    told = () if _leading(hypotheses) else tuple(f for f in findings if f.title)
+    summary = _summary(word, hypotheses, open_points, compared, told)
+    return Verdict(word, summary, scope, open_points, tuple(hypotheses), told)
 
 
 _RANK = {Status.SUPPORTED: 0, Status.POSSIBLE: 1, Status.NOT_TESTED: 2, Status.EXCLUDED: 3}
@@ -202,7 +213,7 @@ def _judge(cause: Cause, findings: Sequence[Finding], table: Table) -> Hypothesi
     for f in findings:
         weight = rows()[f.id].moves.get(cause.id, 0) if f.id in rows() else 0
         if weight and (f.id not in moves or (moves[f.id].hint and not f.hint)):
-            moves[f.id] = Move(f.id, f.claim, weight, f.hint, f.limits)
+            moves[f.id] = Move(f.id, f.claim, weight, f.hint, f.limits, f.means)
     solid = cause.prior + sum(m.decibans for m in moves.values() if not m.hint)
     hints = sum(m.decibans for m in moves.values() if m.hint)
     score = solid + hints
@@ -240,7 +251,13 @@ def _leading(hypotheses: Sequence[Hypothesis]) -> tuple[Hypothesis, ...]:
     return supported or tuple(h for h in hypotheses if h.status is Status.POSSIBLE and h.score > h.cause.prior)[:1]
 
 
-def _summary(word: VerdictWord, hypotheses: Sequence[Hypothesis], open_points: Sequence[str], compared: str) -> str:
+def _summary(
+    word: VerdictWord,
+    hypotheses: Sequence[Hypothesis],
+    open_points: Sequence[str],
+    compared: str,
+    told: Sequence[Finding],
+) -> str:
     leading = _leading(hypotheses)
     named = "; ".join(h.cause.text for h in leading[:3])
     proved = bool(leading) and leading[0].status is Status.SUPPORTED
@@ -261,10 +278,14 @@ def _summary(word: VerdictWord, hypotheses: Sequence[Hypothesis], open_points: S
             if proved
             else f"{right} What else was seen speaks most for: {named}."
             if named
+            else f"{right} What happened: {told[0].title}."
+            if told
             else right
         )
         return f"Nothing here points to a faulty chip. {instead}"
     lead = f" {'What the evidence supports' if proved else 'Most likely so far'}: {named}." if named else ""
+    if told:
+        lead = f" What happened: {'; '.join(f.title for f in told[:2])}."
     rest = (
         f"{len(open_points)} point{'s' if len(open_points) != 1 else ''} still open."
         if open_points

@@ -116,7 +116,10 @@ def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sh
         _later(b, _PAGES if number == 0 else ""),
         section("Pictures", *drawn) if drawn else None,
         *(_put_forward(h) for h in v.leading),
-        None if v.leading else section("What the evidence supports", "Nothing in it speaks for a cause so far."),
+        section("What happened", bullets(f.claim for f in v.told)),
+        None
+        if v.leading or v.told
+        else section("What the evidence supports", "Nothing in it speaks for a cause so far."),
         section("Still open", bullets(v.open_points)),
         section("Why it was not installed", bullets(_why(b.branches)), only="terminal"),
         section(
@@ -126,8 +129,9 @@ def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sh
         ),
         section("Also possible", bullets(_possible(v)), only="terminal"),
         section("Seen besides", bullets(_besides(b)), only="terminal"),
-        section("Excluded", _excluded(v), only="terminal"),
-        section("No evidence was given on", _untested(v, 8), only="terminal"),
+        section("Excluded", _excluded(v, cells=True), only="terminal"),
+        section("Excluded besides", _excluded(v, cells=False), only="terminal", folded=True),
+        section("No evidence was given on", _untested(v), only="terminal", folded=True),
         section(
             "What else was considered",
             table("stands|cause|id|the strongest reason", (_considered(h) for h in v.hypotheses if h.status in _OPEN)),
@@ -159,12 +163,14 @@ def _next(b: BoardDiagnosis, only: str) -> Section:
     real = t.id != "none"
     kind = f" ({t.kind.word}{f', about {t.minutes} min' if t.minutes else ''})" if real else ""
     command = runnable(t.instruction)
+    # A command that ends the sentence stands below it, and not twice.
+    instruction = t.instruction.removesuffix(command) if command else t.instruction
     parts = (
-        t.instruction,
+        instruction.rstrip(),
+        "Type:" if command and instruction == t.instruction else None,
+        Block(f"    {command}") if command else None,
         f"It tells: {t.tells}" if t.tells and real else None,
         f"It may lose: {t.loses}" if t.loses else None,
-        "Type:" if command else None,
-        Block(f"    {command}") if command else None,
         _again(command, t.after) if real else None,
     )
     return Section(f"Next{kind}", tuple(p for p in parts if p), only=only)
@@ -179,7 +185,9 @@ def _again(command: str, after: str) -> str:
 def _later(b: BoardDiagnosis, only: str) -> Section | None:
     """Return what would come after the next test; nothing where no test is left."""
     after = b.more_tests[:2] if b.next_test.id != "none" else ()
-    return section("After that", bullets(f"({x.kind.word}) {x.instruction}" for x in after), only=only)
+    return section(
+        "After that", bullets(f"({x.kind.word}) {x.instruction}" for x in after), only=only, folded=only == "terminal"
+    )
 
 
 def runnable(instruction: str) -> str:
@@ -190,13 +198,14 @@ def runnable(instruction: str) -> str:
 
 def _means(v: Verdict) -> Iterable[str]:
     """Yield what the causes that are put forward mean for the person at the bench."""
-    return (f"{h.cause.name[:1].upper()}{h.cause.name[1:]}: {h.cause.means}" for h in v.leading[:3])
+    yield from (f"{h.cause.name[:1].upper()}{h.cause.name[1:]}: {h.means}" for h in v.leading[:3])
+    yield from (f.means for f in v.told if f.means)
 
 
 def _put_forward(h: Hypothesis) -> Section | None:
     moves = (f"{m.text}{' (a hint only)' if m.hint else ''}" for m in h.moves if m.decibans > 0)
     title = "Supported" if h.status is Status.SUPPORTED else "Most likely so far, not proved"
-    return section(f"{title}: {h.cause.text} ({h.id})", h.cause.plain, bullets(moves))
+    return section(f"{title}: {h.cause.text} ({h.id})", bullets(moves), h.cause.plain)
 
 
 def _possible(v: Verdict) -> Iterable[str]:
@@ -210,14 +219,14 @@ def _possible(v: Verdict) -> Iterable[str]:
             yield f"{h.cause.text} ({h.id})" + (f". Seen: {new[0]}" if new else "")
 
 
-def _excluded(v: Verdict) -> str:
-    """Return what is excluded in words; of a cause of the cells, where."""
+def _excluded(v: Verdict, *, cells: bool) -> str:
+    """Return what is excluded in words: causes of the cells, each with where, or the others."""
 
     def limits(h: Hypothesis) -> str:
         against = next((m.limits for m in h.moves if m.decibans < 0 and m.limits), "")
         return f" ({against[:1].lower()}{against[1:].rstrip('.')})" if h.cause.sign_of_chip and against else ""
 
-    return "; ".join(f"{h.cause.name}{limits(h)}" for h in v.of(Status.EXCLUDED))
+    return "; ".join(f"{h.cause.name}{limits(h)}" for h in v.of(Status.EXCLUDED) if h.cause.sign_of_chip is cells)
 
 
 def _untested(v: Verdict, most: int = 99) -> str:
@@ -229,7 +238,7 @@ def _untested(v: Verdict, most: int = 99) -> str:
 def _besides(b: BoardDiagnosis) -> Iterable[str]:
     """Yield what was seen, leaves something open or points somewhere, and stands under no cause above."""
     causes = [*b.verdict.of(Status.SUPPORTED), *b.verdict.of(Status.POSSIBLE)]
-    told = {m.text for h in causes for m in h.moves if m.decibans > 0}
+    told = {m.text for h in causes for m in h.moves if m.decibans > 0} | {f.claim for f in b.verdict.told}
     return (f.claim for f in b.findings if (f.open_point or f.remark) and f.claim not in told)
 
 

@@ -9,6 +9,7 @@ from h5diag.measure.firmware import (
     ExaminedImage,
     JudgedImage,
     Link,
+    Magic,
     Match,
     NextBoot,
     Overview,
@@ -250,8 +251,9 @@ def _sheet(o: Overview) -> Sheet:
 
 def _image_section(judged: JudgedImage) -> Section | None:
     i = judged.examined
-    title = f"Image at 0x{i.image.address:08X}, version {i.image.header.version}, slot {i.slot or 'none'}"
-    return section(f"{title}: {judged.state.value}", facts([("state", judged.reason), *image_facts(i)]))
+    title = f"Image at 0x{i.image.address:08X}, version {i.image.header.version}"
+    title += f", slot {i.slot}: {judged.state.value}" if i.slot else ""
+    return section(title, facts([("state", judged.reason), *image_facts(i)]))
 
 
 def image_facts(i: ExaminedImage) -> list[tuple[str, str]]:
@@ -265,7 +267,12 @@ def image_facts(i: ExaminedImage) -> list[tuple[str, str]]:
         ("body", f"looks {v.body.kind.value}{alternative}: {v.body.why}"),
         ("hash", f"{v.hash.value}: {v.hash_reason}"),
         ("signature", f"{v.signature.value}: {v.signature_reason}"),
-        ("trailer", f"magic {t.magic.value}, image_ok {t.image_ok.value}, copy_done {t.copy_done.value}"),
+        (
+            "trailer",
+            f"magic {t.magic.value}, image_ok {t.image_ok.value}, copy_done {t.copy_done.value}"
+            if t.magic is not Magic.UNREAD
+            else "none found: where the slot ends is not known, or was not read",
+        ),
         ("decrypted", decrypted),
         *(("problem", p) for p in i.image.problems),
         *(("note", r) for r in v.remarks),

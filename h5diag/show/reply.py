@@ -6,12 +6,14 @@ import shlex
 from collections.abc import Callable
 from textwrap import shorten
 
-from h5diag.judge import BoardDiagnosis, Diagnosis, Status
+from h5diag.judge import BoardDiagnosis, Diagnosis
 from h5diag.show.diagnosis import runnable
 from h5diag.show.sheet import plain_markdown
 from h5diag.show.spans import Look, Span, condensed_axis, lanes
 
 MOST_EVIDENCE = 4
+MOST_OPEN = 2
+MOST_TEXT = 360
 WIDTH = 56
 SIGNS = {
     Look.CONTENT: "█",
@@ -44,16 +46,19 @@ def reply(d: Diagnosis, folder: str = "", *, clean: Callable[[str], str] = str) 
 
     lines = [f"**{said(b.verdict.summary)}**", ""]
     lines += [f"- {said(text)}" for text in _evidence(b)] or ["- nothing in the evidence speaks for a cause so far"]
-    lines += [f"- **What it means:** {said(h.cause.means)}" for h in b.verdict.leading[:1]]
+    lines += [f"- **Still open:** {said(_short(text))}" for text in b.verdict.open_points[:MOST_OPEN]]
+    means = [h.means for h in b.verdict.leading] + [f.means for f in b.verdict.told if f.means]
+    lines += [f"- **What it means:** {said(text)}" for text in means[:1] if text not in b.next_test.instruction]
     strip = text_map(b)
     if strip:
         lines += ["", "```text", *(clean(row).replace("`", "'") for row in strip), "```"]  # a name ends no block
     t = b.next_test
     kind = f" ({t.kind.word})" if t.id != "none" else ""
     here = shlex.quote(folder) if folder else "CASE_DIR"
-    lines += ["", f"**Next{kind}:** {said(t.instruction.replace('CASE_DIR', here))}"]
-    if command := runnable(t.instruction):
-        lines += ["", f"    {command.replace('CASE_DIR', here)}"]
+    instruction, command = t.instruction.replace("CASE_DIR", here), runnable(t.instruction).replace("CASE_DIR", here)
+    lines += ["", f"**Next{kind}:** {said(instruction.removesuffix(command).rstrip() if command else instruction)}"]
+    if command:
+        lines += ["", f"    {command}"]
     if t.loses:
         lines.append(f"It may lose: {said(t.loses)}")
     lines += ["", f"Judged: {said(shorten(b.verdict.scope, 300, placeholder=' …'))}"]
@@ -62,11 +67,20 @@ def reply(d: Diagnosis, folder: str = "", *, clean: Callable[[str], str] = str) 
 
 def _evidence(b: BoardDiagnosis) -> list[str]:
     """Return the strongest observations behind the supported causes, each once; those with numbers first."""
-    moves = [(m.decibans, m.text) for h in b.verdict.of(Status.SUPPORTED) for m in h.moves if m.decibans > 0]
+    moves = [(m.decibans, m.text) for h in b.verdict.leading for m in h.moves if m.decibans > 0]
     if not moves:
-        moves = [(0, f.claim) for f in b.findings if f.open_point] + [(0, f.claim) for f in b.findings if f.numbers]
+        moves = [(1, f.claim) for f in b.verdict.told]
+        moves += [(0, f.claim) for f in b.findings if f.open_point] + [(0, f.claim) for f in b.findings if f.numbers]
     texts = dict.fromkeys(text for _, text in sorted(moves, key=lambda m: -m[0]))
-    return [shorten(t, 240, placeholder=" …") for t in list(texts)[:MOST_EVIDENCE]]
+    return [_short(t) for t in list(texts)[:MOST_EVIDENCE]]
+
+
+def _short(text: str) -> str:
+    """Return the first sentences of a text, as many as fit; a sentence is never cut in its middle where one fits."""
+    if len(text) <= MOST_TEXT:
+        return text
+    end = max(text.rfind(mark, 0, MOST_TEXT) + 1 for mark in (". ", "; ", ": "))
+    return text[:end].rstrip(" ;:") if end > MOST_TEXT // 3 else shorten(text, MOST_TEXT, placeholder=" …")
 
 
 def text_map(b: BoardDiagnosis) -> list[str]:

@@ -710,6 +710,44 @@ def test_what_is_missing_names_what_it_decides(tmp_path):
     assert all(not m.how.startswith("h5diag flashtest --probe") for m in found.missing)
 
 
+@pytest.mark.parametrize(
+    ("text", "base", "absent", "present"),
+    [
+        ("", 0x0800_0000, (), ("the flash layout", "the option listing")),
+        (
+            BANNER.replace("0x484", "0x467"),
+            0x0800_0000,
+            ("the flash layout", "ECC", "access and"),
+            ("the option listing",),
+        ),
+        (
+            "",
+            0x9000_0000,
+            ("the flash layout", "ECC", "access and", "the option listing", "banner"),
+            ("a dump of a board",),
+        ),
+    ],
+)
+def test_only_what_can_tell_something_here_is_missing(tmp_path, text, base, absent, present):
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    write_image(MemoryImage.from_bytes(bytes(range(1, 256)) * 40, base), folder / "dump.hex")
+    if text:
+        (folder / "tool.txt").write_text(text)
+    wanted = [f"{m.what} {m.how}" for m in sort_evidence([folder]).missing]
+    assert not [w for w in wanted if any(a in w for a in absent)]
+    assert all(any(p in w for w in wanted) for p in present)
+    assert not any("ap=1" in w for w in wanted)
+
+
+def test_the_access_port_of_a_known_chip_is_part_of_the_command(tmp_path):
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    (folder / "tool.txt").write_text(BANNER)
+    wanted = [m.how for m in sort_evidence([folder]).missing]
+    assert any("mode=HOTPLUG ap=1 -ob displ" in w for w in wanted)
+
+
 def test_bad_usage(tmp_path, capsys):
     for arguments in (
         [],

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 _CAPTURE = "h5diag capture --print sh (or bat) prints a read-only script that collects it"
-_CONNECT = "STM32_Programmer_CLI -c port=SWD mode=HOTPLUG ap=1"
+_CONNECT = "STM32_Programmer_CLI -c port=SWD mode=HOTPLUG{ap}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,55 +32,81 @@ class Has:
     read_known: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the files tell of where they are from.
+
+    Parameters
+    ----------
+    h5
+        Whether the chip is an STM32H5; None when nothing names the chip.
+    port
+        Access port of its core's debugger; 0 when that is the tool's default, or not known.
+    boot_loader
+        Whether anything speaks of a boot loader.
+    external
+        Whether all that was read is of an external memory.
+    """
+
+    h5: bool | None = None
+    port: int = 0
+    boot_loader: bool = False
+    external: bool = False
+
+
 NEEDS_GOOD = "a dump of a board that works"
 
 # When it is missing, of a board that is good or not; what; what it decides; how to get it. The most telling first.
-_OF_BOARDS: tuple[tuple[Callable[[Has, bool], bool], str, str, str], ...] = (
+_OF_BOARDS: tuple[tuple[Callable[[Has, bool, Known], bool], str, str, str], ...] = (
     (
-        lambda has, good: good and not has.dumps,
+        lambda has, good, known: good and not has.dumps,
         NEEDS_GOOD,
         "what differs at all; without it or a known image nothing can be called explained",
         _CAPTURE,
     ),
     (
-        lambda has, good: not good and not has.dumps,
+        lambda has, good, known: not good and not has.dumps,
         "a dump of the suspect board",
         "nearly everything: where the image lies, what is erased, masked or different",
         _CAPTURE,
     ),
     (
-        lambda has, good: not good and has.dumps == 1,
+        lambda has, good, known: not good and has.dumps == 1,
         "a second read of the suspect board",
         "whether the reading path or worn cells are to blame (dump-corrupted, worn-cells)",
         _CAPTURE,
     ),
     (
-        lambda has, good: not has.options,
+        lambda has, good, known: not has.options and not known.external,
         "the option listing of the {side} board",
         "whether zeros are a mask (masked-read), whether the options are as meant (options-not-applied), "
         "write protection and bank swap",
         f"{_CONNECT} -ob displ > {{side}}-ob.txt",
     ),
     (
-        lambda has, good: not has.log,
+        lambda has, good, known: not has.log and not known.external,
         "the connection banner of the {side} board",
         "revision, flash size, supply and connect mode (erratum, wrong-size-assumption, board-wiring)",
         f"{_CONNECT} > {{side}}-log.txt",
     ),
     (
-        lambda has, good: bool(has.dumps) and not has.read_known,
+        lambda has, good, known: (
+            bool(has.dumps) and not has.read_known and known.h5 is not False and not known.external
+        ),
         "how the {side} board was read: access and connect mode",
         "whether zeros are a mask, and whether the two dumps may be compared at all",
         "--{side}-access secure or nonsecure, --{side}-mode hotplug, under-reset or normal",
     ),
     (
-        lambda has, good: not good and not has.registers,
+        lambda has, good, known: not good and not has.registers and known.h5 is not False and not known.external,
         "ECC and operation registers of the suspect board",
         "whether a write was cut short or an ECC error is on record (torn-write)",
         _CAPTURE,
     ),
     (
-        lambda has, good: not good and not has.uart,
+        lambda has, good, known: (
+            not good and not has.uart and (known.h5 is not False or known.boot_loader) and not known.external
+        ),
         "what the boot loader printed on its serial port",
         "why an installation did not happen (install-pending)",
         "a terminal at 115200 baud during a reset, saved as suspect-uart.txt; read the flash first, since a "
@@ -91,7 +117,7 @@ _OF_CASES = {
     "layout": (
         "the flash layout",
         "the names of the slots, and with them what a displacement means",
-        "your build's flash_layout.h, or --layout with a preset such as oemirot-2m-overwrite",
+        "your build's flash_layout.h (Zephyr: build/zephyr/zephyr.dts or pm_static.yml), or --layout with a preset",
     ),
     "images": (
         "the files that were to be flashed",
@@ -111,14 +137,15 @@ _OF_CASES = {
 }
 
 
-def missing_of_board(name: str, has: Has, *, good: bool) -> tuple[Missing, ...]:
+def missing_of_board(name: str, has: Has, known: Known, *, good: bool) -> tuple[Missing, ...]:
     """Return what is missing of one board, the most telling first; of a good one that is not there, its dump alone."""
+    port = f" ap={known.port}" if known.port else ""
     side = "good" if good else "suspect"
-    rows = [row for lacks, *row in _OF_BOARDS if lacks(has, good)]
+    rows = [row for lacks, *row in _OF_BOARDS if lacks(has, good, known)]
     if good and replace(has, read_known=False) == Has():
         rows = [row for row in rows if row[0] == NEEDS_GOOD]
     return tuple(
-        Missing(what.format(side=side), name, decides, how.format(side=side), _rank(what, good=good))
+        Missing(what.format(side=side), name, decides, how.format(side=side, ap=port), _rank(what, good=good))
         for what, decides, how in rows
     )
 
@@ -132,7 +159,9 @@ def _rank(what: str, *, good: bool) -> int:
     return 9 if good and not what.startswith("a dump") else rank
 
 
-def missing_of_case(**there: bool) -> tuple[Missing, ...]:
+def missing_of_case(known: Known, **there: bool) -> tuple[Missing, ...]:
     """Return what is missing of the case as a whole: ``layout``, ``images``, ``provisioning``, ``flashtest``."""
-    rows = [row for kind, row in _OF_CASES.items() if not there[kind]]
+    booted = (known.h5 is not False or known.boot_loader) and not known.external
+    pointless = {"layout": not booted, "provisioning": not booted, "flashtest": known.h5 is False or known.external}
+    rows = [row for kind, row in _OF_CASES.items() if not there[kind] and not pointless.get(kind)]
     return tuple(Missing(what, "", decides, how, _rank(what, good=False)) for what, decides, how in rows)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from h5diag.chip import EXTERNAL
 from h5diag.evidence.texts.programming import base_name
 from h5diag.judge.checks.options import check_write_protection
 from h5diag.judge.checks.placement import erased_holes, exchanged_regions, overlapping, worked_on_mirrors
@@ -22,8 +23,6 @@ from h5diag.text import size_text
 
 _FEW_BITS = 16
 """Fewer bits that all fell could be chance: 16 of 16 happens once in 65536 times."""
-_EXTERNAL = AddressRange(0x6000_0000, 0xA000_0000)
-"""Where external memories are mapped (Armv8-M, external RAM and device regions)."""
 
 
 def check_shapes(m: Measured) -> tuple[Finding, ...]:
@@ -84,7 +83,7 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
         "at": shape.at,
         "reference": reference,
     }
-    external = shape.at in _EXTERNAL
+    external = shape.at in EXTERNAL
     match shape.form:
         case Form.ADDRESS_LINE:
             line = shape.step.bit_length() - 1
@@ -431,8 +430,13 @@ def check_wrap(m: Measured) -> tuple[Finding, ...]:
                 if step == THREE_BYTES
                 else "as a memory of just that size does, or one of which an address line is not driven"
             )
+            do = (
+                "Put the memory into four-byte mode (command B7h), or use commands with four address bytes"
+                if step == THREE_BYTES
+                else "Hold the size that is set up, and the memory's own, against its data sheet"
+            )
             lower = where[0].start - step
-            say: dict[str, Any] = {"lower": lower, "weight": step, "bytes": twice, "why": why}
+            say: dict[str, Any] = {"lower": lower, "weight": step, "bytes": twice, "why": why, "do": do}
             return (found("external-wraps", where=where, explains=where, hint=not other, **say),)
     return ()
 
@@ -447,7 +451,7 @@ def _again(image: MemoryImage, step: int) -> tuple[tuple[AddressRange, ...], int
     """Return the external ranges that hold what stands `step` lower, and how many telling bytes they have."""
     where, count = [], 0
     for s in image.segments:
-        for low in image.segments_in(s.start - step, s.stop - step) if s.start - step in _EXTERNAL else ():
+        for low in image.segments_in(s.start - step, s.stop - step) if s.start - step in EXTERNAL else ():
             here = s.data[low.start + step - s.start :][: low.data.size]
             telling = (here != 0xFF) & (here != 0)
             same = np.count_nonzero(telling & (here == low.data))

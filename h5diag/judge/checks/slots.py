@@ -116,7 +116,30 @@ def check_headers(m: Measured) -> tuple[Finding, ...]:
                 slots=" and ".join(f"'{s.name}' at 0x{s.range.start:08X}" for s in slots[:4]),
             ),
         )
-    return tuple(found("header-stands", at=at) for at in sorted(header_places(m.suspect.dump, m.chip))[:2])
+    places = sorted(header_places(m.suspect.dump, m.chip))[:2]
+    started = _started_slot(m)
+    version = {m.chip.canonical(i.image.address): f", version {i.image.header.version}" for i in m.suspect.images}
+    return tuple(
+        found(
+            "header-stands",
+            settled=started in places,
+            at=at,
+            version=version.get(at, ""),
+            slot="without the layout nothing says which slot that is"
+            if started not in places
+            else "by the boot log that is the slot which is started"
+            if at == started
+            else "by the boot log another slot is started, so this is a download or a spare one",
+        )
+        for at in places
+    )
+
+
+def _started_slot(m: Measured) -> int | None:
+    """Return where the slot begins that the boot loader starts, as Zephyr's says by an offset; None when it does not."""
+    logs = [log.boot for log in (m.suspect.uart, m.suspect.log) if log.boot]
+    offsets = [e.value("offset") for log in logs for e in log.events if e.value("offset")]
+    return m.chip.flash.base + int(offsets[-1], 16) if offsets else None
 
 
 LEAST_ENTRIES = 3

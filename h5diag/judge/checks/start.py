@@ -99,13 +99,14 @@ def check_boot_address(m: Measured) -> tuple[Finding, ...]:
         out.append(found("boot-option-rom", instead=instead, what=_SECOND[said.get("NBOOT1") == 0]))
     if said.get("BCM7") == 0:
         out.append(found("core-kept-from-starting", other=", only the Cortex-M4 (BCM4 1)" if said.get("BCM4") else ""))
-    if options.value("BOOT_UBE") == 0xC3 and options.trustzone is True:
+    vendor = options.value("BOOT_UBE") == 0xC3 and options.trustzone is True
+    if vendor:
         out.append(found("boot-entry-vendor", text="BOOT_UBE is 0xC3"))
     if options.value("BFB2") == 1:
         out.append(found("boots-from-second-bank", filled=_second_bank_starts(m)))
     secure = ("SECBOOTADD", "SECBOOTADD0") if options.trustzone is True else ("NSBOOTADD", "NSBOOTADD0")
     name = (*secure, "BOOT_ADD0", "BOOT_CM7_ADD0")
-    for s in options.settings:
+    for s in options.settings if not vendor else ():  # the vendor's boot code does not go by the boot address
         if s.name.upper() not in name or not s.known or not s.option.address_shift:
             continue
         target = s.value << s.option.address_shift
@@ -252,7 +253,7 @@ def firmware_views(text: str) -> Iterator[FirmwareView]:
 
 def check_refusals(m: Measured) -> tuple[Finding, ...]:
     """Did the flash interface refuse an operation of the firmware itself, or of the tool that programmed?"""
-    whose = "the programming tool's" if error_flags_printed(m) else "the firmware's own"
+    by_tool = error_flags_printed(m)
     values = registers(m.suspect.board, m)
     read = [name for name in ("nssr", "secsr", "sr") if name in values]
     for name in read:
@@ -265,8 +266,9 @@ def check_refusals(m: Measured) -> tuple[Finding, ...]:
         if flags:
             plain = flags[0].removeprefix("NS").removeprefix("SEC")
             why = f" ({causes[plain]})" if plain in causes else ""
-            id = "write-refused-wrp" if any("WRPERR" in f for f in flags) else "write-refused"
-            return (found(id, register=name.upper(), value=value, flags=", ".join(flags), why=why, whose=whose),)
+            id = "tool-write-refused" if value == by_tool else "write-refused"
+            id = "write-refused-wrp" if any("WRPERR" in f for f in flags) else id
+            return (found(id, register=name.upper(), value=value, flags=", ".join(flags), why=why),)
     return (found("nothing-refused", registers=", ".join(read).upper()),) if read else ()
 
 

@@ -135,7 +135,9 @@ def explain_link(table: VectorTable, chip: Chip, layout: Layout | None = None, *
     if here // sector * sector <= there:
         return Link(table, slot, 0, "its handlers lie behind it: it may stand where it was linked")
     displacement = here // sector * sector - there // sector * sector
-    return Link(table, slot, displacement, f"its reset handler 0x{table.reset:08X} lies below it: linked elsewhere")
+    text = f"its reset handler 0x{table.reset:08X} lies below it: linked elsewhere"
+    # A boot loader that copies or exchanges slots starts every image from the primary one.
+    return Link(table, slot, displacement, text + (", as is usual in a download slot" if body_size else ""))
 
 
 def _plausible(words: npt.NDArray[np.uint32], chip: Chip) -> npt.NDArray[np.bool_]:

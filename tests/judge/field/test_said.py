@@ -121,6 +121,25 @@ def test_a_reverted_update_is_said(tmp_path: Path) -> None:
     }
     assert "not confirmed" in claims["revert"]
     assert not claims["test"]
+    board = Bench(tmp_path).text("uart", lines.format("revert")).first()
+    assert "never confirmed" in board.verdict.summary.partition("What happened: ")[2]
+    assert board.next_test.id == "trial-log"
+    assert board.verdict.told[0].means
+
+
+def test_the_slot_that_a_boot_log_starts_is_named(tmp_path: Path) -> None:
+    header = struct.pack("<IIHHIIBBHII", 0x96F3B83D, 0, 0x400, 0, 0x2000, 0, 1, 4, 0, 0, 0)
+    image = np.frombuffer(header + b"\xff" * (0x400 - len(header)) + program(41, 0x2000).tobytes(), np.uint8)
+    dump = flash((0x10000, image), (0x80000, image), size=0x100000)
+    log = "*** Booting MCUboot v2.1.0 ***\n{}I: Jumping to the first image slot\n"
+    plain = Bench(tmp_path).dump(dump).text("uart", log.format("")).first()
+    assert "which slot begins at 0x08010000" in plain.verdict.open_points
+    offset = log.format("I: Bootloader chainload address offset: 0x10000\n")
+    board = Bench(tmp_path).dump(dump).text("uart", offset).first()
+    assert not [p for p in board.verdict.open_points if "which slot" in p]
+    told = [f.claim for f in board.findings if f.id == "header-stands"]
+    assert "is started" in told[0]
+    assert "download" in told[1]
 
 
 def test_a_wireless_service_without_a_version_is_said(tmp_path: Path) -> None:
@@ -234,9 +253,11 @@ def test_an_external_memory_that_wraps_at_three_address_bytes_is_said(tmp_path: 
     assert leading(wrapped) == "external-read-mode"
     assert "three-byte" in said(wrapped, "external-wraps")
     assert "0x91000000" in said(wrapped, "external-wraps")
+    assert "four address bytes" in wrapped.verdict.leading[0].means
     smaller = case(one, other, 0x90100000)
     assert leading(smaller) == "external-read-mode"
     assert "a memory of just that size" in said(smaller, "external-wraps")
+    assert "four address bytes" not in smaller.verdict.leading[0].means
     assert statuses(case(one, None))["external-read-mode"] == "possible"  # no file says what belongs there
     assert not said(case(one, None, 0x90100000), "external-wraps")  # two slots with one image
     assert not said(case(other, other), "external-wraps")
@@ -295,6 +316,38 @@ def test_a_write_of_the_programming_tool_that_was_refused_is_not_the_firmwares(t
     chip = "INFO common.c: STM32G0Bx_G0Cx: 144 KiB SRAM, 512 KiB flash in at least 2 KiB pages.\n"
     log = chip + ST_FLASH.format(md5="0", size=4) + "ERROR common_flash.c: Flash programming error: 0x00000080\n"
     board = Bench(tmp_path).dump(flash((0, PROGRAM))).text("log", log).first()
-    assert "refused the programming tool's operation" in said(board, "write-refused")
+    assert "the programming tool wrote" in said(board, "tool-write-refused")
+    assert "program again" in board.next_test.instruction
     own = Bench(tmp_path).dump(flash((0, PROGRAM))).text("registers", "NSSR = 0x00040000\n").first()
     assert "refused the firmware's own operation" in said(own, "write-refused")
+
+
+# ---------------------------------------------------------------- what is done next, in words of this chip
+def test_a_family_without_a_chip_file_is_asked_for_nothing_that_is_not_understood(tmp_path: Path) -> None:
+    chip = "INFO common.c: STM32G0Bx_G0Cx: 144 KiB SRAM, 512 KiB flash in at least 2 KiB pages.\n"
+    old, new = program(42), program(43)
+    board = (
+        Bench(tmp_path).dump(flash((0, old & new))).image("app.bin", new).text("log", f"st-flash 1.8.0\n{chip}").first()
+    )
+    assert leading(board) == "not-erased"
+    assert not {t.id for t in (board.next_test, *board.more_tests)} & {"read-options", "read-registers"}
+
+
+@pytest.mark.parametrize(("names", "port"), [(True, True), (False, False)])
+def test_the_access_port_is_named_where_the_chip_is_known(tmp_path: Path, names: bool, port: bool) -> None:
+    zeros = flash((0, PROGRAM))
+    zeros[0x2000:0x6000] = 0
+    b = Bench(tmp_path).dump(flash((0, PROGRAM)), good=True).dump(zeros)
+    board = (b.head('chip = "stm32h563zi"') if names else b).first()
+    tests = [t for t in (board.next_test, *board.more_tests) if t.id == "read-options"]
+    assert tests
+    assert ("ap=1" in tests[0].instruction) is port
+
+
+def test_a_vendors_boot_code_does_not_go_by_the_boot_address(tmp_path: Path) -> None:
+    said_ = listing(BOOT_UBE="0xC3 (ST-iRoT)", TZEN="0xB4 (on)", SECBOOTADD="0xC0000  (0xC000000)")
+    board = Bench(tmp_path).dump(flash((0, PROGRAM))).image("app.hex", PROGRAM).text("options", said_).first()
+    assert leading(board) == "starts-elsewhere"
+    assert said(board, "boot-entry-vendor")
+    assert not said(board, "boot-address-good")
+    assert "0xB4" in board.verdict.leading[0].means
