@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
-from h5diag.chip import Chip
+from h5diag.chip import EXTERNAL, Chip
 from h5diag.memory import AddressRange
+
+LEAST_WRAP = 1 << 19
+"""No external memory of a board is smaller than that (4 Mbit)."""
 
 
 class Mode(Enum):
@@ -161,6 +164,10 @@ def explain(
             ExplanationKind.SECTOR_MOVE,
             f"{count} whole sector{'s' if count > 1 else ''} of {flash.sector_size // 1024} KiB, {moved}",
         )
+    distance = abs(displacement)
+    if here in EXTERNAL and distance >= LEAST_WRAP and distance & (distance - 1) == 0:
+        text = f"{moved}, a power of two: so the addresses of an external memory wrap, one address bit is not driven"
+        return Explanation(ExplanationKind.UNEXPLAINED, text)
     return Explanation(ExplanationKind.UNEXPLAINED, f"{moved}: no slot, bank or sector explains it")
 
 

@@ -30,6 +30,8 @@ LEAST_REPEAT = 512
 """Content that repeats for less than this could be a table."""
 LEAST_LONE = 3
 """Fewer lone bits are no pattern."""
+LEAST_COLUMN = 12
+"""So many words have to hold the constant bit against the reference: by chance once in 4096 programs."""
 FOLLOWED = 0.9
 """So much of what was written has to be the reference's for the rest to be missing."""
 LEAST_TAIL = 8
@@ -65,6 +67,7 @@ class Form(Enum):
     FILL = "a gap is filled with another value"
     BUILD = "the same pieces in the same order, displaced by amounts that drift"
     FELL = "bits only fell, densely"
+    COLUMN = "one bit of every flash word in a place is constant"
     ROSE_ALONE = "lone bits rose"
     LONE = "lone bits differ"
     DATA = "pages outside of the program"
@@ -203,6 +206,7 @@ def _shapes(p: _Piece, others: Sequence[Known], programs: Sequence[AddressRange]
         lambda: _stopped(p),
         lambda: _hole(p),
         lambda: _fill(p),
+        lambda: _column(p),
         lambda: _build(p),
         lambda: _fell(p),
         lambda: _data(p, programs),
@@ -460,6 +464,26 @@ def _fell(p: _Piece) -> Iterable[Shape | None]:
         if fallen >= 16 and not (s & ~g).any() and fallen > DENSE_BITS * units:
             flags[a:b] = mine
     yield p.take(Form.FELL, flags)
+
+
+def _column(p: _Piece) -> Iterable[Shape | None]:
+    """One bit of every flash word is constant in one place, whatever the reference has there, and follows it elsewhere."""
+    places = np.flatnonzero(p.left)
+    if places.size < LEAST_COLUMN:
+        return
+    changed = p.good[places] ^ p.suspect[places]
+    mask = int(changed[0])
+    if mask.bit_count() != 1 or (changed != mask).any():
+        return
+    width = next((w for w in (16, 8, 4) if ((places - places[0]) % w == 0).all()), 0)
+    value = int(p.suspect[places[0]]) & mask
+    if not width or ((p.suspect[places] & mask) != value).any():
+        return
+    same = slice(int(places[0]) % width, None, width)
+    against = np.flatnonzero((p.good[same] & mask) != value)  # words in which the constant bit would be wrong
+    inside = (against * width + same.start >= places[0]) & (against * width + same.start <= places[-1])
+    if places.size >= 0.95 * np.count_nonzero(inside) and np.count_nonzero(~inside) >= LEAST_COLUMN:
+        yield p.take(Form.COLUMN, p.left, step=width, value=int(value != 0))
 
 
 def _lone(p: _Piece) -> Iterable[Shape | None]:

@@ -67,8 +67,15 @@ def explain(id: str, *, chip: str = "") -> Paragraph:
             return found
     known = known_ids()
     near = get_close_matches(wanted.lower(), [k.lower() for k in known], 4, 0.6)
-    names = [k for k in known if k.lower() in near] or known[:6]
-    raise InputError(f"nothing is called {id!r}", advice=f"is it {', '.join(names)}?")
+    named = [k for k in known if k.lower() in near]
+    if not named and len(wanted) > 3:
+        # A word of the field stands in what the findings and causes say.
+        told = {c.id: f"{c.text} {c.plain} {c.means}" for c in causes()}
+        told |= {name: f"{row.words} {row.open} {row.means}" for name, row in rows().items()}
+        named = [name for name, text in told.items() if wanted.lower() in text.lower()][:4]
+        if named:
+            raise InputError(f"nothing is called {id!r}", advice=f"it stands in what is said of {', '.join(named)}")
+    raise InputError(f"nothing is called {id!r}", advice=f"is it {', '.join(named or known[:6])}?")
 
 
 def known_ids() -> list[str]:
@@ -89,6 +96,7 @@ def _cause(id: str, chip: str) -> Paragraph | None:
         f"{c.text[:1].upper()}{c.text[1:]}. {c.plain}",
         "judge/causes.toml; weights in judge/findings.toml",
         (
+            ("what to do", c.means),
             ("begins at", f"{c.prior:+d} decibans before any evidence"),
             ("for it", _weights(m for m in moved if m[1] > 0)),
             ("against it", _weights(m for m in moved if m[1] < 0)),
@@ -112,6 +120,7 @@ def _finding(id: str, chip: str) -> Paragraph | None:
         _plain(row.words) + (f" {_plain(row.limits)}" if row.limits else ""),
         "judge/findings.toml",
         (
+            ("what to do", _plain(row.means)),
             ("points", row.direction.value + (" (a hint only)" if row.hint else "")),
             ("moves", _weights(iter(row.moves.items())) or "no cause"),
             ("could also be", "; ".join(row.alternatives)),

@@ -134,7 +134,9 @@ def _placement_sheet(p: Placement) -> Sheet:
             table("displacement|bytes", ((signed(d.displacement), f"{d.bytes:,}") for d in p.displacements), most=8),
         ),
         section("Pieces", pieces(p)),
-        _rest("not found in the dump", p.reference_rest),
+        _rest(
+            "not found in the dump", p.reference_rest, "the dump does not cover their own place" if _outside(p) else ""
+        ),
         _rest("in the dump and not in the reference", p.dump_rest),
         _rest("unknown in the dump (gap or unreadable)", p.dump_unknown),
         _rest("unknown in the reference (gap or unreadable)", p.reference_unknown),
@@ -142,12 +144,18 @@ def _placement_sheet(p: Placement) -> Sheet:
     )
 
 
-def _rest(title: str, ranges: tuple[AddressRange, ...]) -> Section | None:
+def _outside(p: Placement) -> bool:
+    """Tell whether all that was not found belongs to addresses that the dump does not show."""
+    shown = (*(r.dump_range for r in p.regions), *p.dump_rest, *p.dump_unknown)
+    return not any(a.overlaps(b) for a in p.reference_rest for b in shown)
+
+
+def _rest(title: str, ranges: tuple[AddressRange, ...], note: str = "") -> Section | None:
     total = sum(r.size for r in ranges)
     large = sorted(sorted(ranges, key=lambda r: -r.size)[:6])
     rows = [(str(r), f"{r.size:,}") for r in large]
     more = f"... and {len(ranges) - 6} more" if len(ranges) > 6 else ""
-    return section(f"{total:,} bytes {title}", table("addresses|bytes", rows), more or None)
+    return section(f"{total:,} bytes {title}", table("addresses|bytes", rows), more or None, note or None)
 
 
 def _pieces_strip(p: Placement) -> Strip | None:

@@ -199,6 +199,17 @@ def test_without_slots_no_displacement_is_called_slot():
     assert "0xA6000 above" in found.text
 
 
+@pytest.mark.parametrize(
+    ("reference", "dump", "wraps"),
+    [(0x90000000, 0x91000000, True), (0x91000000, 0x90000000, True), (0x90000000, 0x91800000, False),
+     (0x90000000, 0x90000100, False), (0x20000000, 0x21000000, False)],
+)  # fmt: skip
+def test_a_power_of_two_in_an_external_memory_is_a_wrap(reference, dump, wraps):
+    found = explain(load_chip(), reference, dump, 32)
+    assert found.kind is ExplanationKind.UNEXPLAINED
+    assert ("wrap" in found.text) is wraps
+
+
 def test_no_slot_is_false_and_named():
     layout = load_layout("oemirot-2m-overwrite")
     assert layout.slot_at(0x08170000) is None

@@ -40,6 +40,13 @@ def test_capitals_do_not_matter_and_a_wrong_id_is_told_what_is_near() -> None:
         explain("maskedread")
 
 
+def test_a_word_of_the_field_leads_to_what_speaks_of_it() -> None:
+    with pytest.raises(InputError, match="boot_write") as told:
+        explain("boot_write_img_confirmed")
+    assert "boot-log-reverts" in (told.value.advice or "")
+    assert dict(explain("boot-log-reverts").more)["what to do"]
+
+
 def test_an_option_of_another_family(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "DBANK", "--chip", "l552", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)

@@ -125,12 +125,36 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
             return found("board-pages", **say)
         case Form.FELL:
             return _fell(m, shape, reference, say)
+        case Form.COLUMN:
+            return _column(m, shape, say, steady=steady)
         case Form.ROSE_ALONE:
             return found("lone-bits-rose" if steady else "lone-bits-rose-once", **say)
         case Form.LONE:
             return found("lone-bits-differ", **say)
         case Form.TEXT:
             return found("texts-differ", **say)
+
+
+def _column(m: Measured, shape: Shape, say: dict[str, Any], *, steady: bool) -> Finding:
+    """Return the finding for a bit that is constant in every word of a place."""
+    head = m.suspect.judged.read(shape.at, shape.at + 1)[0]
+    changed = next(
+        int(head ^ g[shape.at - start])
+        for reference in (m.good.judged, *(k.content for k in m.expected))
+        for start, g, s in aligned(reference, m.suspect.judged, m.chip)
+        if start <= shape.at < start + g.size and head != g[shape.at - start]
+    )
+    bit = 8 * (shape.at % shape.step) + changed.bit_length() - 1
+    wrong = [w.mismatch for w in m.suspect.log.programming.writes if w.mismatch >= 0]
+    seen = any(m.chip.canonical(at) in r for at in wrong for r in merged(say["explains"]))
+    say |= {
+        "last": shape.ranges[-1].stop - 1,
+        "bit": bit,
+        "word": shape.step,
+        "value": shape.value,
+        "log": " The programmer failed to verify there, too." if seen else "",
+    }
+    return found("column-constant" if steady or seen else "column-constant-once", **say)
 
 
 def _other(m: Measured, shape: Shape, difference: Difference, say: dict[str, Any]) -> Finding | None:

@@ -351,3 +351,28 @@ def test_a_vendors_boot_code_does_not_go_by_the_boot_address(tmp_path: Path) -> 
     assert said(board, "boot-entry-vendor")
     assert not said(board, "boot-address-good")
     assert "0xB4" in board.verdict.leading[0].means
+
+
+# ---------------------------------------------------------------- one bit of every word in one place
+@pytest.mark.parametrize(
+    ("step", "value", "reads", "id"),
+    [(8, 1, 2, "column-constant"), (16, 0, 2, "column-constant"), (8, 1, 1, "column-constant-once"), (8, 1, 2, "")],
+)
+def test_a_bit_line_that_is_stuck_in_one_page_is_named(
+    tmp_path: Path, step: int, value: int, reads: int, id: str
+) -> None:
+    bad = flash((0, PROGRAM))
+    last = 0x4800 if id else PROGRAM.size  # the same bit everywhere is a data line, not a page's
+    column = slice(0x4005 if id else 5, last, step)
+    bad[column] = bad[column] | 0x10 if value else bad[column] & 0xEF
+    board = Bench(tmp_path).dump(*[bad] * reads).image("app.hex", PROGRAM).first()
+    told = [f.id for f in board.findings if f.id.startswith("column-constant")]
+    assert told == ([id] if id else [])
+    if id == "column-constant":
+        assert leading(board) == "flash-defect"
+        assert f"Bit {8 * 5 + 4} of every {step}-byte word reads {value}" in said(board, id)
+        assert statuses(board)["flash-defect"] == "possible"
+        assert board.verdict.word.value == "suspect"
+    elif id:
+        assert leading(board) not in ("flash-defect", "worn-cells")
+        assert board.next_test.id == "read-again"
