@@ -333,7 +333,9 @@ def _discovery(discovery: Discovery) -> dict[str, Any]:
 
 def _log_sheet(r: LogReading) -> Sheet:
     log, name = r.log, Path(r.source).name
-    head = f"{name}: {log.kind.value}" if name else log.kind.value
+    # Of another tool its name says more than the word of its kind.
+    what = next((t.tool for t in log.tools if t.kind == log.kind.value), log.kind.value)
+    head = f"{name}: {what}" if name else what
     if log.kind is LogKind.UNKNOWN and not r.remarks:
         return sheet(f"{head}: nothing in it is known as text of a programmer, a debugger or a boot loader.")
     b = log.banner
