@@ -293,7 +293,11 @@ def _image_after_all(e: Evidence, everything: Sequence[Evidence]) -> Evidence:
         return replace(e, role=Role.IMAGE, what="a program file, since both boards have dumps")
     read = [o for o in dumps if o.name.says_dump or o.name.later or o.name.address is not None]
     if e.name.address is None and not e.name.counted and read and not any(o.name.side for o in dumps):
-        return replace(e, role=Role.IMAGE, what=f"a program file: what was meant to be written, while {read[0].path.name} was read back")
+        return replace(
+            e,
+            role=Role.IMAGE,
+            what=f"a program file: what was meant to be written, while {read[0].path.name} was read back",
+        )
     return e
 
 
