@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+
+from h5diag.case.intake.kinds import Evidence, Role
+from h5diag.chip import EXTERNAL
+from h5diag.errors import InputError
+from h5diag.evidence.files import decode_text
+from h5diag.evidence.texts import chip_of, parse_log
 
 _CAPTURE = "h5diag capture --print sh (or bat) prints a read-only script that collects it"
 _CONNECT = "STM32_Programmer_CLI -c port=SWD mode=HOTPLUG{ap}"
@@ -135,6 +141,23 @@ _OF_CASES = {
         "last of all, since it erases: h5diag flashtest --plan says what it costs",
     ),
 }
+
+
+def known_of(evidence: Sequence[Evidence], chip: str) -> Known:
+    """Return what these files tell of chip, boot loader and memory; `chip` is what was said of it, else empty."""
+    texts = [e.file for e in evidence if e.role in (Role.LOG, Role.OPTIONS, Role.PROVISIONING)]
+    logs = [parse_log(decode_text(f.data)) for f in texts if f is not None]
+    try:
+        choice = chip_of(logs, given=chip, sidecars=[e.chip for e in evidence])
+    except InputError:  # a chip of a name that is none is told where the case is read
+        return Known()
+    starts = [e.start for e in evidence if e.role is Role.DUMP and e.start is not None]
+    return Known(
+        None if choice.assumed else choice.chip is not None and choice.chip.family == "h5",
+        choice.chip.identity.core_ap if choice.chip and not choice.assumed else 0,
+        any(e.role in (Role.UART, Role.LAYOUT, Role.PROVISIONING) for e in evidence),
+        bool(starts) and all(at in EXTERNAL for at in starts),
+    )
 
 
 def missing_of_board(name: str, has: Has, known: Known, *, good: bool) -> tuple[Missing, ...]:

@@ -13,12 +13,10 @@ from h5diag.case.case import UNNAMED
 from h5diag.case.folder import BoardTable, CaseTable, read_table
 from h5diag.case.intake.kinds import BOARD_ROLES, KIT_WORDS, Evidence, Role, Side, parse_name, tell
 from h5diag.case.intake.likeness import by_content
-from h5diag.case.intake.missing import NEEDS_GOOD, Has, Known, Missing, missing_of_board, missing_of_case
-from h5diag.chip import EXTERNAL
+from h5diag.case.intake.missing import NEEDS_GOOD, Has, Missing, known_of, missing_of_board, missing_of_case
 from h5diag.errors import InputError
 from h5diag.evidence.door import is_evidence, is_folder, read_evidence, real_path, walk_evidence
-from h5diag.evidence.files import decode_text, sidecar_path
-from h5diag.evidence.texts import chip_of, parse_log
+from h5diag.evidence.files import sidecar_path
 from h5diag.limits import FOLDER_FILES, MEMORY
 from h5diag.memory import Access
 
@@ -546,7 +544,8 @@ def _title(boards: Boards) -> str:
 def _missing(found: Sorted) -> tuple[Missing, ...]:
     details, table = found.details, found.existing or CaseTable()
     out: list[Missing] = []
-    known = _known(found)
+    evidence = [e for b in (found.boards.good, *found.suspects) for e in b.files] + list(found.rest)
+    known = known_of(evidence, details.chip or table.chip or "")
     for board in found.suspects or (BoardFiles("suspect", Side.SUSPECT),):
         out += missing_of_board(
             board.name, _has(board, found, details.suspect_access, details.suspect_mode), known, good=False
@@ -564,26 +563,6 @@ def _missing(found: Sorted) -> tuple[Missing, ...]:
         flashtest=any(b.of(Role.FLASHTEST) for b in found.suspects),
     )
     return tuple(out)
-
-
-def _known(found: Sorted) -> Known:
-    """Return what the files tell of chip, boot loader and memory."""
-    evidence = [e for b in (found.boards.good, *found.suspects) for e in b.files] + list(found.rest)
-    roles = (Role.LOG, Role.OPTIONS, Role.PROVISIONING)
-    logs = [parse_log(decode_text(e.file.data)) for e in evidence if e.role in roles and e.file is not None]
-    table = found.existing or CaseTable()
-    sidecars = [e.chip for e in evidence]
-    try:
-        choice = chip_of(logs, given=found.details.chip or table.chip or "", sidecars=sidecars)
-    except InputError:  # a chip of a name that is none is told where the case is read
-        return Known()
-    starts = [e.start for e in evidence if e.role is Role.DUMP and e.start is not None]
-    return Known(
-        None if choice.assumed else choice.chip is not None and choice.chip.family == "h5",
-        choice.chip.identity.core_ap if choice.chip and not choice.assumed else 0,
-        any(e.role in (Role.UART, Role.LAYOUT, Role.PROVISIONING) for e in evidence),
-        bool(starts) and all(at in EXTERNAL for at in starts),
-    )
 
 
 def _has(board: BoardFiles, found: Sorted, access: str, mode: str) -> Has:
