@@ -194,6 +194,7 @@ def _remarks(run: Run, who: Identity) -> list[str]:
         f"probe {run.board.probe_id}",
         f"product state {who.product_state_text or 'not known'}, TrustZone {who.trustzone or 'not known'}",
     ]
+    out += who.remarks if who.chip is None else ()
     out += [f"{n.upper()} = 0x{v:08X}" for n, v in who.registers.items() if n.endswith("_cur") and v is not None]
     chip = run.board.chip
     for name in ("ECCCORR", "ECCDETR", "ECCR"):

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from h5diag.case.records import Identity, OptionValue
-from h5diag.chip import Chip
+from h5diag.chip import Chip, choose_chip
 from h5diag.errors import ProbeError, TargetError
 from h5diag.evidence.texts import RawRegister
 from h5diag.measure.options import Belief, OptionBytes, decode_registers
@@ -43,6 +43,9 @@ def identify(board: Board) -> Identity:
             f"DEV_ID 0x{dev_id:03X} is not that of {chip.name} (0x{chip.identity.dev_id:03X}): "
             "nothing else was read, since its addresses are another chip's"
         )
+        other = choose_chip(dev_ids=(dev_id,))
+        if other.chip is not None:
+            remarks.append(f"it is that of {other.chip.title}: give --chip {other.chip.name}")
         return Identity(dev_id=dev_id, rev_id=rev_id, remarks=tuple(dict.fromkeys(remarks)))
     access = Access.SECURE if board.secure_allowed else Access.NONSECURE
     uid = _uid(board, remarks)

@@ -143,3 +143,15 @@ def test_functions_are_named_by_an_elf(tmp_path):
     for path in (junk, tmp_path / "none.elf"):
         with pytest.raises(InputError):
             read_symbols(path)
+
+
+def test_another_chip_is_named_and_a_dump_as_the_wrong_one_says_so(tmp_path, capsys):
+    from h5diag.app.cli import main
+
+    assert main(["info", "--probe", "virtual", "--chip", "u5"]) == 0
+    assert "--chip stm32h563zi" in " ".join(capsys.readouterr().out.split())
+    command = ["dump", "--probe", "virtual", "--range", "0x08000000:0x08004000", "--out"]
+    assert main([*command, str(tmp_path / "a.bin"), "--chip", "u5"]) == 0
+    assert "--chip stm32h563zi" in " ".join(capsys.readouterr().out.split())
+    assert main([*command, str(tmp_path / "b.bin")]) == 0
+    assert "--chip" not in capsys.readouterr().out
