@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,10 @@ import numpy.typing as npt
 from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice
 from h5diag.layout import Layout
-from h5diag.measure.options.settings import OptionBytes, hidden_ranges, masked_ranges
 from h5diag.memory import Access, AddressRange, Bytes, MemoryImage, merged, subtracted
+
+if TYPE_CHECKING:
+    from h5diag.measure.options.settings import OptionBytes
 
 Numbers = npt.NDArray[np.int64]
 
@@ -257,8 +259,11 @@ def compare_as_read(
     options_good, options_suspect
         The option bytes of each board, None where there is no listing.
     """
-    # What the good board's reader was not shown can be compared with nothing.
-    blind = masked_ranges(good, _hidden(good, options_good, chip)[0], chip)
+    hidden = _hidden(good, options_good, chip)[0]
+    if hidden:
+        # What the good board's reader was not shown can be compared with nothing.
+        from h5diag.measure.options.settings import masked_ranges
+    blind = masked_ranges(good, hidden, chip) if hidden else ()
     alias = chip.flash.secure_base - chip.flash.base
     masks, why = _hidden(suspect, options_suspect, chip)
     shown = good.without(r for b in blind for r in (b, b.shifted(alias)))
@@ -269,6 +274,8 @@ def _hidden(image: MemoryImage, options: OptionBytes | None, chip: Chip) -> tupl
     """Return the canonical ranges that a dump's reader was not shown, and what tells it."""
     how = image.origin.access
     if options is not None:
+        from h5diag.measure.options.settings import hidden_ranges, masked_ranges
+
         if how is not Access.UNKNOWN:
             return hidden_ranges(options, how, chip), f"option bytes; read {how.value}"
         # How it was read is not known, but zeros throughout just what one of the readers is not shown tell it.

@@ -5,20 +5,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from h5diag.errors import InputError
 from h5diag.show import printing, sheet
 from h5diag.show.sheet import Sheet
 
+if TYPE_CHECKING:
+    from h5diag.chip import ChipChoice
+    from h5diag.memory import AddressRange
+
 TOPICS = {
     "MemoryImage": "memory",
     "Placement": "locate",
     "Correlation": "locate",
-    "Comparison": "locate",
+    "Comparison": "comparison",
     "Overview": "firmware",
     "Identity": "board",
     "Dump": "board",
@@ -64,6 +68,16 @@ class View:
     document: Callable[[Any], dict[str, Any]]
     plot: Callable[..., Any] | None = None
     rows: str = ""
+
+
+def chosen(choice: ChipChoice | None) -> dict[str, Any]:
+    """Return the keys of a document that name the chip and how it is known; none when nobody asked."""
+    return {} if choice is None else {**choice.to_dict(), "chip_assumed": choice.assumed}
+
+
+def pairs(ranges: Iterable[AddressRange]) -> list[list[int]]:
+    """Return ranges as the documents have them."""
+    return [[r.start, r.stop] for r in ranges]
 
 
 def view_of(result: object) -> View:

@@ -35,7 +35,8 @@ from h5diag.measure.options import Setting, Weight, compare_options
 from h5diag.memory import AddressRange
 from h5diag.show.answers import View
 from h5diag.show.case import files_table
-from h5diag.show.locate import MANY_PIECES, comparison_headline, headline, pieces
+from h5diag.show.comparison import comparison_headline
+from h5diag.show.locate import MANY_PIECES, headline, pieces
 from h5diag.show.sheet import Block, Figure, Section, Sheet, Strip, Table, bullets, joined, section, sheet, table
 from h5diag.show.spans import Look, lanes, strip_legend, strip_svg
 from h5diag.text import count_text, range_text, size_text

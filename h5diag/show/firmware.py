@@ -18,8 +18,7 @@ from h5diag.measure.firmware import (
     TlvType,
     dependencies,
 )
-from h5diag.show.answers import View
-from h5diag.show.locate import chosen
+from h5diag.show.answers import View, chosen
 from h5diag.show.sheet import Section, Sheet, bullets, facts, section, sheet, table
 
 

@@ -1,29 +1,21 @@
-"""Where the pieces landed, and what differs in place: for a person, as JSON, as pictures."""
+"""Where the pieces landed: for a person, as JSON, as pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
-from h5diag.chip import ChipChoice
-from h5diag.measure.compare import Area, AreaState, Comparison
 from h5diag.measure.locate import Correlation, Pattern, Placement, Region
 from h5diag.memory import AddressRange
-from h5diag.show.answers import View
+from h5diag.show.answers import View, chosen, pairs
 from h5diag.show.sheet import Section, Sheet, Strip, Table, bullets, section, sheet, table
 from h5diag.show.spans import Look, Span, strip_svg
-from h5diag.text import count_text, range_text, size_text
+from h5diag.text import count_text
 
 MANY = 40
 """Rows of a table for a person; the rest is counted."""
 
 MANY_PIECES = 10
 """From so many pieces on a dot plot says more than bands between two strips."""
-
-
-def chosen(choice: ChipChoice | None) -> dict[str, Any]:
-    """Return the keys of a document that name the chip and how it is known; none when nobody asked."""
-    return {} if choice is None else {**choice.to_dict(), "chip_assumed": choice.assumed}
 
 
 # ------------------------------------------------------------------------------------------------ placement
@@ -33,8 +25,8 @@ def placement_document(placement: Placement) -> dict[str, Any]:
         **chosen(placement.choice),
         "regions": [_region(r) for r in placement.regions],
         "displacements": [{"displacement": d.displacement, "bytes": d.bytes} for d in placement.displacements],
-        "unexplained": {"reference": _pairs(placement.reference_rest), "dump": _pairs(placement.dump_rest)},
-        "unknown": {"reference": _pairs(placement.reference_unknown), "dump": _pairs(placement.dump_unknown)},
+        "unexplained": {"reference": pairs(placement.reference_rest), "dump": pairs(placement.dump_rest)},
+        "unknown": {"reference": pairs(placement.reference_unknown), "dump": pairs(placement.dump_unknown)},
         "assumptions": list(placement.assumptions),
         "patterns": [_pattern(p) for p in placement.patterns],
     }
@@ -43,8 +35,8 @@ def placement_document(placement: Placement) -> dict[str, Any]:
 def _pattern(p: Pattern) -> dict[str, Any]:
     return {
         "kind": p.kind.value,
-        "ranges": _pairs(p.ranges),
-        "reference_ranges": _pairs(p.reference_ranges),
+        "ranges": pairs(p.ranges),
+        "reference_ranges": pairs(p.reference_ranges),
         "bytes": p.bytes,
         "pieces": p.pieces,
         "drift": list(p.drift),
@@ -68,10 +60,6 @@ def _region(r: Region) -> dict[str, Any]:
         "lines": [str(line) for line in r.lines],
         **({"weak": True} if r.weak else {}),
     }
-
-
-def _pairs(ranges: Iterable[AddressRange]) -> list[list[int]]:
-    return [[r.start, r.stop] for r in ranges]
 
 
 def headline(placement: Placement) -> str:
@@ -225,106 +213,7 @@ def _plot_correlation(c: Correlation, **options: Any) -> Any:
     return picture(plot_correlation(c, **options), name="offsets", alt=correlation_words(c))
 
 
-# ------------------------------------------------------------------------------------------------ comparison
-def _area(a: Area, c: Comparison) -> dict[str, Any]:
-    counts = {"differing_bytes": a.differing_bytes, "bits": {"risen": a.risen, "fallen": a.fallen}}
-    return {
-        "start": a.range.start,
-        "size": a.range.size,
-        "state": a.state.value,
-        **(counts if a.differing_bytes else {}),
-        **({"mask_like": True} if a.mask_like else {}),
-        **({"evidence": c.mask_evidence} if a.state is AreaState.MASKED and c.mask_evidence else {}),
-        **({"slot": str(c.layout.slot_at(a.range.start))} if c.layout else {}),
-    }
-
-
-def comparison_document(c: Comparison) -> dict[str, Any]:
-    """Return the comparison in the terms of ``h5diag compare --json``."""
-    return {
-        **chosen(c.choice),
-        "areas": [_area(a, c) for a in c.areas],
-        "bits": {"risen": c.risen, "fallen": c.fallen},
-        "differing_bytes": c.differing_bytes,
-        "compared_bytes": c.compared_bytes,
-        "not_compared": _pairs(c.not_compared),
-        "same_view": c.same_view,
-    }
-
-
-def comparison_headline(c: Comparison) -> str:
-    """Return the answer in a sentence or two."""
-    if not c.areas:
-        return "Nothing in common: the two dumps hold no cell that both have."
-    if not c.differing_bytes and not c.of(AreaState.MASKED) and not c.of(AreaState.UNREADABLE):
-        return f"Equal: all {size_text(c.compared_bytes)} that both dumps hold."
-    text = (
-        f"{count_text(c.differing_bytes, 'byte')} of {size_text(c.compared_bytes)} differ;"
-        f" bits fallen (1 to 0): {c.fallen}, risen (0 to 1): {c.risen}."
-    )
-    if c.fallen > 15 and not c.risen:
-        text += " Bits only fell: as when new content is programmed over old without an erase."
-    return text
-
-
-def _comparison_sheet(c: Comparison) -> Sheet:
-    seen = [a for a in c.areas if a.state is not AreaState.EQUAL]
-    return sheet(
-        comparison_headline(c),
-        section("", _areas_strip(c), only="html"),
-        section("", None if c.same_view else "The dumps were read through different aliases: compared cell by cell."),
-        section(
-            "Areas that are not equal",
-            table(
-                "addresses|size|state|slot|",
-                (
-                    (
-                        range_text(a.range),
-                        size_text(a.range.size),
-                        a.state.value,
-                        str(c.layout.slot_at(a.range.start)) if c.layout else "",
-                        "on sector edges, like a mask"
-                        if a.mask_like
-                        else c.mask_evidence * (a.state is AreaState.MASKED),
-                    )
-                    for a in seen
-                ),
-                most=MANY,
-            ),
-        ),
-    )
-
-
-_LOOKS = {
-    AreaState.EQUAL: Look.CONTENT,
-    AreaState.DIFFERS: Look.DIFFERS,
-    AreaState.ERASED: Look.ERASED,
-    AreaState.ZERO: Look.ZERO,
-    AreaState.MASKED: Look.MASKED,
-    AreaState.UNREADABLE: Look.UNREADABLE,
-}
-
-
-def area_spans(c: Comparison) -> tuple[Span, ...]:
-    """Return the areas as stretches, the largest ones when there are many."""
-    large = sorted(c.areas, key=lambda a: (a.state is AreaState.EQUAL, -a.range.size))[:120]
-    return tuple(Span(a.range, _LOOKS[a.state]) for a in sorted(large, key=lambda a: a.range))
-
-
-def _areas_strip(c: Comparison) -> Strip | None:
-    return Strip(strip_svg([area_spans(c)]), comparison_headline(c)) if c.areas else None
-
-
-def _plot_comparison(c: Comparison, **options: Any) -> Any:
-    from h5diag.show.plots.memory_map import plot_spans
-    from h5diag.show.plots.picture import picture
-
-    axes = plot_spans([("suspect", area_spans(c))], title="The suspect against the good dump", **options)
-    return picture(axes, name="areas", alt=comparison_headline(c))
-
-
 VIEWS = {
     Placement: View(_placement_sheet, placement_document, _plot_placement, "regions"),
     Correlation: View(_correlation_sheet, _correlation_document, _plot_correlation, "peaks"),
-    Comparison: View(_comparison_sheet, comparison_document, _plot_comparison, "areas"),
 }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from h5diag.evidence.keys import VerifyKey
-from h5diag.evidence.texts.boot import BootLog, telling_words
 from h5diag.layout import Layout, Loader, Mode, Role, Slot
 from h5diag.measure.firmware.bootloader import Action, BootLoader, NextBoot
 from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent
@@ -18,6 +18,9 @@ from h5diag.measure.firmware.swap import Rules, SlotBytes
 from h5diag.measure.firmware.trailer import MAGIC_SIZE, Magic, TrailerFlag, trailer_places
 from h5diag.measure.firmware.verify import BodyKind, Check, Verification, verify_image
 from h5diag.memory import AddressRange, MemoryImage
+
+if TYPE_CHECKING:
+    from h5diag.evidence.texts.boot import BootLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,8 @@ def _strings(memory: MemoryImage, layout: Layout) -> tuple[str, str]:
         for start in sorted({slot.range.start, layout.chip.secure_alias(slot.range.start)})
         for part in memory.segments_in(start, start + slot.range.size)
     ]
+    from h5diag.evidence.texts.boot import telling_words
+
     return telling_words("\n".join(found))
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice
 from h5diag.evidence.files.elf import ElfMap
 from h5diag.evidence.keys import DecryptKey, VerifyKey
-from h5diag.evidence.texts.boot import BootLog
 from h5diag.layout import Layout, Loader, Mode
 from h5diag.measure.firmware.builds import Match, compare_build
 from h5diag.measure.firmware.content import ExaminedImage, examine_images, open_images
@@ -17,6 +17,9 @@ from h5diag.measure.firmware.slots import BootStates, SlotState, State, boot_sta
 from h5diag.measure.firmware.stages import StageReport
 from h5diag.measure.firmware.vectors import Link, explain_link, find_vector_tables
 from h5diag.memory import MemoryImage
+
+if TYPE_CHECKING:
+    from h5diag.evidence.texts.boot import BootLog
 
 MOST_TABLES = 32
 

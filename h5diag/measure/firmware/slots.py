@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from h5diag.evidence.keys import DecryptKey, VerifyKey
-from h5diag.evidence.texts.boot import BootLog
 from h5diag.layout import Layout, Loader, Mode, Role, Slot
 from h5diag.measure.firmware.bootloader import Action, NextBoot
 from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent, examine_images, open_images, read_slot
@@ -25,6 +25,9 @@ from h5diag.measure.firmware.trailer import Magic, TrailerFlag
 from h5diag.measure.firmware.vectors import vector_table_at
 from h5diag.measure.firmware.verify import BodyKind, Check
 from h5diag.memory import MemoryImage, subtracted
+
+if TYPE_CHECKING:
+    from h5diag.evidence.texts.boot import BootLog
 
 
 class State(Enum):
