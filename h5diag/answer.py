@@ -15,7 +15,7 @@ VIEWS, PANELS = "h5diag.show.answers", "h5diag.app.panels"
 class Answer:
     """Mixed into the dataclass of a result.
 
-    ``repr`` is its answer (at most 1 KB), ``print`` the whole text; a notebook shows ``_repr_html_`` (at most 30 KB).
+    ``repr`` is its answer (at most 1 KiB), ``print`` the whole text; a notebook shows ``_repr_html_`` (at most 30 KiB).
     """
 
     __slots__ = ()

@@ -71,7 +71,7 @@ def locate(
     transforms
         Look for inverted, byte-swapped, halfword-swapped and bit-reversed content too.
     deep
-        Look at every byte of images above 8 MB.
+        Look at every byte of images above 8 MiB.
     progress, cancel
         Called with the fraction done; asked whether to stop.
     """

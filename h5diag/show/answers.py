@@ -91,7 +91,7 @@ def view_of(result: object) -> View:
 
 
 def short(result: object) -> str:
-    """Return the answer of a result, 1 KB at most."""
+    """Return the answer of a result, 1 KiB at most."""
     return sheet.short_text(view_of(result).sheet(result))
 
 
@@ -101,7 +101,7 @@ def text(result: object) -> str:
 
 
 def html(result: object) -> str:
-    """Return a result as HTML for a notebook, 30 KB at most."""
+    """Return a result as HTML for a notebook, 30 KiB at most."""
     return sheet.html(view_of(result).sheet(result))
 
 

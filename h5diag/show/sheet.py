@@ -457,7 +457,7 @@ def plain_markdown(text: str) -> str:
 
 
 def short_text(s: Sheet) -> str:
-    """Return the answer alone, 1 KB at most, and which sections there are."""
+    """Return the answer alone, 1 KiB at most, and which sections there are."""
     head = _cut(f"{s.name}: {s.headline}" if s.name else s.headline, 700)
     titles = _cut(", ".join(x.title for x in s.sections if x.title), 200)
     return (head + (f"\n[{titles}]" if titles else "")).encode("utf-8")[:MOST_SHORT].decode("utf-8", "ignore")

@@ -174,7 +174,7 @@ def _dump_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--sweep", action="store_true", help="compare link speeds afterwards")
     parser.add_argument("--both", action="store_true", help="dump the other alias of the flash too, to FILE-secure")
-    parser.add_argument("--chunk", type=number, default=0x8000, metavar="BYTES", help="bytes per read, 16 to 64 KB")
+    parser.add_argument("--chunk", type=number, default=0x8000, metavar="BYTES", help="bytes per read, 16 to 64 KiB")
     parser.add_argument("--plan", action="store_true", help="touch nothing, tell time and limits")
 
 
@@ -192,7 +192,7 @@ def _plans(options: Namespace) -> list[tuple[DumpPlan, str]]:
     plans = [(DumpPlan(where, passes=options.passes, chunk=options.chunk, access=access), options.out)]
     if options.both:
         if chip.canonical(where.start) not in chip.flash_range or chip.canonical(where.start) != where.start:
-            raise InputError(f"--both needs a range in 0x{chip.flash.base:08X}.., not {where}")
+            raise InputError(f"--both needs a range in {chip.flash_range}, not {where}")
         out = Path(options.out)
         secure = AddressRange(chip.secure_alias(where.start), chip.secure_alias(where.start) + where.size)
         other = str(out.with_name(out.stem + "-secure" + out.suffix)) if options.out else ""

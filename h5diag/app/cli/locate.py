@@ -22,7 +22,7 @@ def _arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="also look for inverted, byte-swapped, halfword-swapped and bit-reversed content",
     )
-    parser.add_argument("--deep", action="store_true", help="look at every byte of images above 8 MB (takes seconds)")
+    parser.add_argument("--deep", action="store_true", help="look at every byte of images above 8 MiB (takes seconds)")
 
 
 def _run(options: Namespace) -> Result:

@@ -193,7 +193,7 @@ def areas_html(areas: tuple[tuple[int, int, str], ...]) -> str:
     if not areas:
         return ""
     cells = "".join(
-        f"<span title='0x{a:08X}..0x{b:08X} {LOOKS[s][1]}' style='color:{LOOKS[s][2]}'>{LOOKS[s][0]}</span>"
+        f"<span title='{AddressRange(a, b)} {LOOKS[s][1]}' style='color:{LOOKS[s][2]}'>{LOOKS[s][0]}</span>"
         for a, b, s in areas
     )
     legend = ", ".join(f"{sign} {word}" for sign, word, _ in LOOKS.values())

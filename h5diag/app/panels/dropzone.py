@@ -60,7 +60,7 @@ class DropZone(anywidget.AnyWidget):  # type: ignore[misc]
         pieces += [bytes(b) for b in buffers]
         if sum(len(p) for p in pieces) > MOST_BYTES:
             del self._pieces[name]
-            self.message = f"{bare_name(name)} is larger than 256 MB: put it into a folder and name the folder"
+            self.message = f"{bare_name(name)} is larger than 256 MiB: put it into a folder and name the folder"
         elif message.get("last"):
             self._came(Upload(bare_name(name), b"".join(self._pieces.pop(name))))
 

@@ -436,7 +436,7 @@ def check_size(m: Measured) -> tuple[Finding, ...]:
 
 
 THREE_BYTES = 1 << 24
-"""A serial memory that is addressed with three bytes shows its first 16 MB again from here on."""
+"""A serial memory that is addressed with three bytes shows its first 16 MiB again from here on."""
 
 
 def check_wrap(m: Measured) -> tuple[Finding, ...]:

@@ -11,6 +11,7 @@ from h5diag.measure.loader.loaderfile import SIZE, VOLATILE_TYPES, LoaderFile, S
 from h5diag.measure.loader.placement import STACK_SIZE, Base, Family, bases, families, windows
 from h5diag.measure.loader.thumb import Concern, Remarkable, remarkable
 from h5diag.measure.loader.vb3 import ABSENT, LoaderLog
+from h5diag.memory import AddressRange
 
 
 class Severity(Enum):
@@ -239,7 +240,7 @@ def check_placement(subject: Subject) -> Iterator[LintFinding]:
     if not family.in_ram(linked, max(loader.memory_stop, linked + 1)):
         yield error(
             "L043",
-            f"The image lies at 0x{linked:08X}..0x{loader.memory_stop:08X}, which is "
+            f"The image lies at {AddressRange(linked, max(loader.memory_stop, linked))}, which is "
             f"not all RAM of an STM32{family.name.upper()}.",
             "Link it into the first SRAM.",
         )

@@ -152,9 +152,9 @@ def locate(
         Gives aliases, banks and sectors; the layout's own, or the default chip.
     transforms
         Look for inverted, byte-swapped, halfword-swapped and bit-reversed content however little is unexplained, and
-        in images above 8 MB. Without it these readings are tried where much is unexplained, or poorly explained.
+        in images above 8 MiB. Without it these readings are tried where much is unexplained, or poorly explained.
     deep
-        Look up words throughout however large the images are. Without it, above 8 MB of content, a piece below about
+        Look up words throughout however large the images are. Without it, above 8 MiB of content, a piece below about
         40 bytes may be missed.
     progress, cancel
         Told the fraction done; asked every few milliseconds whether to stop.
@@ -244,7 +244,7 @@ class _Search:
                     f"one word in {SPARSE} of the reference was sampled: a piece below about 100 bytes may be missed"
                 )
                 self.assumptions = (
-                    f"above 8 MB of content {missed + ', and ' if self.sampled else ''}broken data lines were not looked"
+                    f"above 8 MiB of content {missed + ', and ' if self.sampled else ''}broken data lines were not looked"
                     " for (--deep looks at every word and for them)",
                 )
         found: dict[tuple[Transform, int], Found] = {}

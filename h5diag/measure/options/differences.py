@@ -220,7 +220,7 @@ def _area_consequence(area: str, kind: str, boards: Sequence[OptionBytes], calle
             first, last = chip.sector_at(r.start), chip.sector_at(r.stop - 1)
             many = last != first
             numbers = f"{unit(chip)}s {first.index} to {last.index}" if many else f"{unit(chip)} {first.index}"
-            out.append(f"{called[i]}: {numbers}, 0x{r.start:08X} to 0x{r.stop - 1:08X}, {_EFFECT[kind]}")
+            out.append(f"{called[i]}: {numbers}, {r}, {_EFFECT[kind]}")
     return ". " + "; ".join(out) if out else ""
 
 

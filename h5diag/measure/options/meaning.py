@@ -76,10 +76,10 @@ def _range_meaning(chip: Chip, kind: str, name: str, r: AddressRange) -> str:
     first, last = chip.sector_at(r.start), chip.sector_at(r.stop - 1)
     many = first.index != last.index
     head = f"{unit(chip)}s {first.index} to {last.index} are" if many else f"{unit(chip)} {first.index} is"
-    where = f"0x{r.start:08X} to 0x{r.stop - 1:08X}"
+    where = str(r)
     match kind:
         case "secure":
-            secure = f"0x{chip.secure_alias(r.start):08X} to 0x{chip.secure_alias(r.stop - 1):08X}"
+            secure = r.shifted(chip.secure_alias(r.start) - r.start)
             text = f"{head} secure: {secure}; a non-secure read of them returns zeros"
         case "hidden":
             text = f"{head} hidden once the boot code hands over: {where}; a later read is expected to give zeros"

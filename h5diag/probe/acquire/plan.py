@@ -10,6 +10,7 @@ from h5diag.case.records import SpeedPoint
 from h5diag.errors import InputError
 from h5diag.evidence.files import Sidecar
 from h5diag.memory import Access, AddressRange, MemoryImage, subtracted
+from h5diag.text import size_text
 
 CHUNK = 0x8000
 LEAST_CHUNK, MOST_CHUNK = 0x4000, 0x10000
@@ -33,7 +34,7 @@ class DumpPlan:
     most_passes
         Passes are added while new disagreements show, up to this many.
     chunk
-        Bytes per read, 16 to 64 KB.
+        Bytes per read, 16 to 64 KiB.
     access
         Security attribute; `Access.UNKNOWN` follows the alias: 0x0C.. secure, 0x08.. non-secure.
     """
@@ -46,13 +47,13 @@ class DumpPlan:
 
     def __post_init__(self) -> None:
         if not LEAST_CHUNK <= self.chunk <= MOST_CHUNK or self.chunk % 1024:
-            raise InputError(f"a chunk of {self.chunk} bytes", advice="use 16 to 64 KB, in whole KB")
+            raise InputError(f"a chunk of {self.chunk} bytes", advice="use 16 to 64 KiB, in whole KiB")
         if not 1 <= self.passes <= 100:
             raise InputError(f"{self.passes} passes", advice="use 1 to 100")
         if not self.range.size or self.range.stop > 1 << 32:
             raise InputError(f"nothing to read in {self.range}", advice="name START:STOP below 4 GiB")
         if self.range.size > 64 << 20:
-            raise InputError(f"{self.range} is {self.range.size >> 20} MB", advice="read at most 64 MB at once")
+            raise InputError(f"{self.range} is {size_text(self.range.size)}", advice="read at most 64 MiB at once")
         words = AddressRange(self.range.start & ~3, self.range.stop + 3 & ~3)
         object.__setattr__(self, "range", words)
         object.__setattr__(self, "most_passes", max(self.passes, self.most_passes))
@@ -86,7 +87,7 @@ class Dump(Answer):
         True speed of the link (the one asked for where the probe does not tell), and the chip's unique id; None when
         it did not read.
     coincidence
-        Expected number of blocks of 1 KB that were wrong in the same way in every pass, estimated from how often
+        Expected number of blocks of 1 KiB that were wrong in the same way in every pass, estimated from how often
         reads disagreed; it covers faults that are independent between passes and says nothing about others.
     retried
         Bursts that failed on the link and were made again.

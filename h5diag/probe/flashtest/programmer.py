@@ -44,7 +44,7 @@ def describe(ram: AddressRange, page_size: int) -> dict[str, Any]:
     Parameters
     ----------
     ram
-        SRAM that may be overwritten: code, 1 KB of stack, and two buffers of `page_size` must fit.
+        SRAM that may be overwritten: code, 1 KiB of stack, and two buffers of `page_size` must fit.
     page_size
         Bytes programmed by one call; a multiple of 16.
 

@@ -144,7 +144,7 @@ def require_open(chip: Chip, who: Identity) -> None:
         )
     if who.flash_kib * 1024 != chip.flash.size:
         raise InputError(
-            f"the chip says {who.flash_kib} KB of flash, {chip.title} has {chip.flash.size // 1024}",
+            f"the chip says {who.flash_kib} KiB of flash, {chip.title} has {chip.flash.size // 1024}",
             advice="name the right one with --chip: the banks begin elsewhere",
         )
     if who.product_state != _OPEN:

@@ -1,7 +1,7 @@
 """SW-DP and MEM-APs of the chip, at the level of ADIv5 register accesses.
 
 AP0 is the system port (DBGMCU), AP1 the core's AHB-AP. Accesses are strict: APSEL and bank come from DP SELECT,
-an access without power-up or after a sticky error faults, TAR wraps at 1 KB.
+an access without power-up or after a sticky error faults, TAR wraps at 1 KiB.
 """
 
 from __future__ import annotations
