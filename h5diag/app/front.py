@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from h5diag.judge.across import Boards
     from h5diag.measure.compare import Comparison
     from h5diag.measure.firmware import Build, Overview
-    from h5diag.measure.loader.explain import Explanation
+    from h5diag.measure.loader.explain import LoaderStory
     from h5diag.measure.locate import Correlation, Placement
     from h5diag.measure.logs import LogReading
     from h5diag.measure.options import OptionBytes, SideBySide
@@ -275,7 +275,7 @@ def read_loader_log(
     loader: Named | None = None,
     chip: str = "",
     trustzone: str = "unknown",
-) -> Explanation:
+) -> LoaderStory:
     """Return what a log of verbosity 3 proves about an external loader: a path, or the text itself.
 
     Parameters

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from h5diag.app.sources import path_of
 
 if TYPE_CHECKING:
-    from h5diag.judge.preflight import Access, Inventory, Preflight
+    from h5diag.judge.preflight import Inventory, Preflight, Reopening
     from h5diag.sim.rehearse import Rehearsal
 
 
@@ -26,7 +26,7 @@ def keys(*places: str | os.PathLike[str]) -> Inventory:
     return read_inventory([Path(path_of(p)) for p in places])
 
 
-def access(*places: str | os.PathLike[str]) -> Access:
+def access(*places: str | os.PathLike[str]) -> Reopening:
     """Return whether a locked board can be opened again, from its texts and a folder of credentials.
 
     Parameters

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
-from h5diag.chip.facts import Fact, Field, Flash, Identity, Meaning, Option, ProductState, Register
+from h5diag.chip.facts import Fact, Field, Flash, IdentityPlaces, Meaning, Option, ProductState, Register
 from h5diag.chip.files import Device, device_series, interface_table, strict
 from h5diag.chip.model import Chip
 
@@ -51,7 +51,7 @@ class Place(Fact, frozen=True):
     values: tuple[int, ...] = ()
 
 
-class Entry(Fact, frozen=True):
+class _Entry(Fact, frozen=True):
     """A device as its file has it."""
 
     dev_id: int
@@ -74,7 +74,7 @@ class Series(Fact, frozen=True):
 
     series: str
     ref: str
-    device: tuple[Entry, ...]
+    device: tuple[_Entry, ...]
 
 
 class Status(Fact, frozen=True):
@@ -109,7 +109,7 @@ def load_series(name: str) -> Series:
 def describe(device: Device, flash_kib: int | None = None) -> Chip:
     """Return the device as a chip of which little is known, with the flash size that was read or the usual one."""
     entries = load_series(device.series).device if device.series else ()
-    entry = next((e for e in entries if e.dev_id == device.dev_id), Entry(device.dev_id, device.title, "", ()))
+    entry = next((e for e in entries if e.dev_id == device.dev_id), _Entry(device.dev_id, device.title, "", ()))
     base = min((o.at for o in entry.options if o.at != 0xEFFFFFFF), default=0) & ~(_PAGE - 1)
     fields: dict[int, list[Field]] = {}
     for o in entry.options:
@@ -124,7 +124,7 @@ def describe(device: Device, flash_kib: int | None = None) -> Chip:
         words=(),
         trustzone="trustzone" in entry.traits,
         flash=_flash(entry, 1024 * flash_kib if flash_kib else entry.flash_size_default),
-        identity=Identity(entry.dev_id, (), entry.flash_size_register, _REF),
+        identity=IdentityPlaces(entry.dev_id, (), entry.flash_size_register, _REF),
         flash_registers=base,
         flash_registers_secure=0,
         state_option=state,
@@ -156,7 +156,7 @@ def resized(chip: Chip, size: int) -> Chip:
     return replace(chip, title=f"{chip.title.partition(' (')[0]} with {size // 1024} KiB", flash=flash)
 
 
-def _flash(entry: Entry, size: int) -> Flash:
+def _flash(entry: _Entry, size: int) -> Flash:
     """Return the geometry of a size; erase units of several sizes count as their smallest.
 
     The data base has rows for one size that end before it (a bank that is mapped higher) or beyond it (data memory

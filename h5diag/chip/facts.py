@@ -76,7 +76,7 @@ class Region(Fact, frozen=True):
     secure_base: int = 0
 
 
-class Identity(Fact, frozen=True):
+class IdentityPlaces(Fact, frozen=True):
     """Where a chip says what it is. Addresses are bus addresses of the CPU's view.
 
     `uid` and `package` are None where no source tells the place. `core_ap` is the access port of the core's debugger,
@@ -218,7 +218,7 @@ class Area(Fact, frozen=True):
     off: int = 0
 
 
-class Flag(Fact, frozen=True):
+class ErrorFlag(Fact, frozen=True):
     """An error flag of the FLASH status registers: its likely cause and whether it points at the chip."""
 
     name: str

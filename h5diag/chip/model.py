@@ -13,11 +13,11 @@ from h5diag.chip.facts import (
     EccKind,
     EccLocation,
     Erratum,
+    ErrorFlag,
     Fact,
-    Flag,
     Flash,
     FlashMode,
-    Identity,
+    IdentityPlaces,
     Interruption,
     Key,
     Meaning,
@@ -47,7 +47,7 @@ class Chip(Fact, frozen=True):
     words: tuple[str, ...]
     trustzone: bool
     flash: Flash
-    identity: Identity
+    identity: IdentityPlaces
     flash_registers: int
     flash_registers_secure: int
     state_option: str
@@ -64,7 +64,7 @@ class Chip(Fact, frozen=True):
     addresses: tuple[Address, ...] = ()
     registers: tuple[Register, ...] = ()
     keys: tuple[Key, ...] = ()
-    flags: tuple[Flag, ...] = ()
+    flags: tuple[ErrorFlag, ...] = ()
     operations: tuple[Meaning, ...] = ()
     ecc: tuple[EccArea, ...] = ()
     states: tuple[ProductState, ...] = ()

@@ -31,13 +31,13 @@ from h5diag.measure.firmware import (
     recognise_stage,
 )
 from h5diag.measure.firmware.swap import Rules
-from h5diag.measure.loader.lint import Answer, LoaderSign, loader_bypassed, loader_mislinked
+from h5diag.measure.loader.lint import Certainty, LoaderSign, loader_bypassed, loader_mislinked
 from h5diag.measure.loader.loaderfile import read_loader
 from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
 from h5diag.measure.locate import Placement, locate
 from h5diag.measure.options import OptionBytes, decode_listing, decode_registers, hidden_ranges, masked_ranges
 from h5diag.measure.programs import Program, place_program
-from h5diag.measure.repeats import Agreement, alike, compare_reads
+from h5diag.measure.repeats import Repeats, alike, compare_reads
 from h5diag.measure.shapes import Difference, Form, Known, difference
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress, merged
 
@@ -79,7 +79,7 @@ class BoardFacts:
     options: OptionBytes
     log: Log
     uart: Log
-    reads: Agreement
+    reads: Repeats
     hidden: tuple[AddressRange, ...]
     masked: tuple[AddressRange, ...]
     images: tuple[ExaminedImage, ...]
@@ -546,7 +546,7 @@ def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardFacts) -> tup
 def _loader(case: Case, suspect: BoardFacts) -> LoaderFacts:
     file = read_loader(case.loader) if case.loader else None
     log = parse_loader_log(case.loader_log.text, case.loader_log.name) if case.loader_log else None
-    nothing = LoaderSign(Answer.UNKNOWN, "There is no external loader in this case.")
+    nothing = LoaderSign(Certainty.UNKNOWN, "There is no external loader in this case.")
     if file is None and log is None:
         return LoaderFacts(nothing, nothing)
     zone = suspect.options.trustzone

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from h5diag.answer import Answer
 from h5diag.chip import IDCODE_AT, Chip, ChipChoice, find_device
 from h5diag.evidence.door import Source
-from h5diag.evidence.texts import Check, Log, LogKind, chip_of, parse_log, parse_registers, printable
+from h5diag.evidence.texts import Log, LogKind, ReadBack, chip_of, parse_log, parse_registers, printable
 from h5diag.layout import Layout, chip_and_layout
 from h5diag.measure.options import (
     OptionBytes,
@@ -26,7 +26,7 @@ from h5diag.measure.options import (
 from h5diag.text import count_text
 
 if TYPE_CHECKING:
-    from h5diag.measure.loader.explain import Explanation
+    from h5diag.measure.loader.explain import LoaderStory
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class LogReading(Answer):
     provisioning: Provisioning
     words: tuple[tuple[str, int], ...]
     remarks: tuple[Remark, ...]
-    loader: Explanation | None
+    loader: LoaderStory | None
     source: str = ""
 
     @property
@@ -141,8 +141,8 @@ def _next(log: Log) -> Iterator[Remark]:
     p = log.programming
     if log.kind not in (LogKind.PROGRAMMING, LogKind.PROVISIONING, LogKind.OPTION_CHANGE) or not p:
         return
-    bad = next((w for w in p.writes if w.failed or w.check is Check.FAILED), None)
-    unread = [w for w in p.writes if w.check is Check.NOT_CHECKED and not w.failed]
+    bad = next((w for w in p.writes if w.failed or w.check is ReadBack.FAILED), None)
+    unread = [w for w in p.writes if w.check is ReadBack.NOT_CHECKED and not w.failed]
     if bad is not None:
         where = f" from 0x{bad.address:08X}" if bad.address >= 0 else ""
         yield Remark(
@@ -204,7 +204,7 @@ def _of_flash(address: int, chip: Chip) -> bool:
     return any(base and 0 <= address - base < 0x400 for base in (chip.flash_registers, chip.flash_registers_secure))
 
 
-def loader_story(text: str) -> Explanation | None:
+def loader_story(text: str) -> LoaderStory | None:
     """Return what became of an external loader in a verbose log; None when none was used, as for internal flash."""
     from h5diag.measure.loader.explain import Story, explain
     from h5diag.measure.loader.vb3 import parse_log as parse_loader_log

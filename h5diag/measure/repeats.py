@@ -33,7 +33,7 @@ class ReadPattern(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
+class Repeats:
     """What repeated reads have in common.
 
     Parameters
@@ -61,7 +61,7 @@ class Agreement:
     chunks: int = 0
 
 
-def compare_reads(images: Sequence[MemoryImage]) -> Agreement:
+def compare_reads(images: Sequence[MemoryImage]) -> Repeats:
     """Hold repeated reads of one board against each other.
 
     Parameters
@@ -70,7 +70,7 @@ def compare_reads(images: Sequence[MemoryImage]) -> Agreement:
         Reads in the order in which they were made; only what all of them hold is compared.
     """
     if len(images) < 2:
-        return Agreement(ReadPattern.SINGLE, len(images), sum(i.size for i in images))
+        return Repeats(ReadPattern.SINGLE, len(images), sum(i.size for i in images))
     ranges: list[AddressRange] = []
     common = bad_bytes = bad_bits = chunks = shifts = fixed = words = 0
     for area in _common(images):
@@ -87,7 +87,7 @@ def compare_reads(images: Sequence[MemoryImage]) -> Agreement:
             chunks += _is_chunk(rows, a, b, area.start)
             shifts += _is_shift(rows, a, b)
     if not bad_bytes:
-        return Agreement(ReadPattern.AGREE if common else ReadPattern.SINGLE, len(images) if common else 1, common)
+        return Repeats(ReadPattern.AGREE if common else ReadPattern.SINGLE, len(images) if common else 1, common)
     single_bits = bad_bits <= 1.5 * bad_bytes and bad_bytes < common / 50
     pattern = (
         ReadPattern.SHIFT
@@ -102,7 +102,7 @@ def compare_reads(images: Sequence[MemoryImage]) -> Agreement:
         if single_bits
         else ReadPattern.OTHER
     )
-    return Agreement(pattern, len(images), common, tuple(ranges), bad_bytes, bad_bits, chunks)
+    return Repeats(pattern, len(images), common, tuple(ranges), bad_bytes, bad_bits, chunks)
 
 
 LEAST_ALIKE = 0.8

@@ -29,7 +29,7 @@ TOPICS = {
     "Sweep": "board",
     "FlashTest": "board",
     "LoaderReading": "loader",
-    "Explanation": "loader",
+    "LoaderStory": "loader",
     "DryRun": "loader",
     "OptionBytes": "options",
     "SideBySide": "options",
@@ -42,7 +42,7 @@ TOPICS = {
     "Boards": "diagnosis",
     "Inventory": "preflight",
     "Preflight": "preflight",
-    "Access": "preflight",
+    "Reopening": "preflight",
     "Rehearsal": "preflight",
 }
 """Name of a result's class, and the module of this wing that shows it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from h5diag.measure.loader.explain import Downloaded, Explanation
+from h5diag.measure.loader.explain import Downloaded, LoaderStory
 from h5diag.measure.loader.vb3 import LoaderCall
 from h5diag.show.answers import View
 from h5diag.show.sheet import Block, Sheet, bullets, section, sheet, table
@@ -82,7 +82,7 @@ def _call(c: LoaderCall) -> dict[str, Any]:
     }
 
 
-def _story_document(e: Explanation) -> dict[str, Any]:
+def _story_document(e: LoaderStory) -> dict[str, Any]:
     return {
         "calls": [_call(c) for c in e.calls],
         "downloaded": {Downloaded.YES: True, Downloaded.NO: False, Downloaded.UNKNOWN: None}[e.downloaded],
@@ -104,7 +104,7 @@ def _call_row(c: LoaderCall) -> tuple[str, ...]:
     return str(c.line), c.function or f"0x{c.pc:08X}", arguments, msp, result
 
 
-def _story_sheet(e: Explanation) -> Sheet:
+def _story_sheet(e: LoaderStory) -> Sheet:
     return sheet(
         e.conclusion,
         section("", bullets(e.remarks)),
@@ -182,6 +182,6 @@ def _plot_run(run: DryRun, **options: Any) -> Any:
 
 VIEWS = {
     LoaderReading: View(_lint_sheet, _lint_document, None, "findings"),
-    Explanation: View(_story_sheet, _story_document, None, "calls"),
+    LoaderStory: View(_story_sheet, _story_document, None, "calls"),
     DryRun: View(_run_sheet, _run_document, _plot_run, "calls"),
 }

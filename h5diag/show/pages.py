@@ -24,7 +24,7 @@ _PIECE = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class _Block:
     """Rows without a gap: address of the first one and how many."""
 
     start: int
@@ -57,12 +57,12 @@ class HexPages:
     aliases: tuple[tuple[AddressRange, int], ...] = ()
 
     @cached_property
-    def blocks(self) -> tuple[Block, ...]:
+    def blocks(self) -> tuple[_Block, ...]:
         """The rows that there are."""
         spans = merged(
             AddressRange(r.start // ROW * ROW, -(-r.stop // ROW) * ROW) for r in (*self.left.ranges, *self.right.ranges)
         )
-        return tuple(Block(s.start, s.size // ROW) for s in spans)
+        return tuple(_Block(s.start, s.size // ROW) for s in spans)
 
     @cached_property
     def differences(self) -> npt.NDArray[np.int64]:

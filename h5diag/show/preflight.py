@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from h5diag.evidence.keys import FULL_REGRESSION, Certificate, Obk, ObkContent, chain_breaks, published
-from h5diag.judge.preflight import ASKS, Access, Inventory, Item, Preflight, Row
+from h5diag.judge.preflight import ASKS, Inventory, Item, Preflight, Reopening, Row
 from h5diag.judge.preflight.inventory import end_of_file, image_bytes
 from h5diag.measure.firmware import Check, TlvType, dependencies, verify_image
 from h5diag.measure.firmware.image import ENCRYPTION_TYPES
@@ -238,7 +238,7 @@ def _count(groups: dict[str, list[Row]]) -> str:
 
 
 # ---------------------------------------------------------------------------------------------------------- access
-def access_document(a: Access) -> dict[str, Any]:
+def access_document(a: Reopening) -> dict[str, Any]:
     """Return the answer in the terms of ``h5diag access --json``."""
     return {
         "answer": a.answer,
@@ -251,7 +251,7 @@ def access_document(a: Access) -> dict[str, Any]:
     }
 
 
-def access_sheet(a: Access) -> Sheet:
+def access_sheet(a: Reopening) -> Sheet:
     """Return the answer for a person."""
     words = {
         "open": "the board is open",
@@ -351,6 +351,6 @@ def _plot_rehearsal(r: Rehearsal, **options: Any) -> Any:
 VIEWS = {
     Inventory: View(inventory_sheet, inventory_document, rows="files"),
     Preflight: View(preflight_sheet, preflight_document, rows="checks"),
-    Access: View(access_sheet, access_document, rows="fits"),
+    Reopening: View(access_sheet, access_document, rows="fits"),
     Rehearsal: View(rehearsal_sheet, rehearsal_document, _plot_rehearsal, "steps"),
 }

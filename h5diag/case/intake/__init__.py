@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from h5diag.case.intake.kinds import Evidence, Name, Role, Side, parse_name, tell
 from h5diag.case.intake.missing import Missing
-from h5diag.case.intake.sorting import Ask, BoardFiles, Boards, Details, Sorted, sort_evidence
+from h5diag.case.intake.sorting import Ask, BoardFiles, Details, Sorted, SortedBoards, sort_evidence
 from h5diag.case.intake.writing import new_folder, write_case
 
 __all__ = [
     "Ask",
     "BoardFiles",
-    "Boards",
     "Details",
     "Evidence",
     "Missing",
@@ -18,6 +17,7 @@ __all__ = [
     "Role",
     "Side",
     "Sorted",
+    "SortedBoards",
     "new_folder",
     "parse_name",
     "sort_evidence",

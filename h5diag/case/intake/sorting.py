@@ -64,7 +64,7 @@ class BoardFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Boards:
+class SortedBoards:
     """All boards.
 
     Parameters
@@ -106,7 +106,7 @@ class Sorted(Answer):
     """
 
     details: Details
-    boards: Boards
+    boards: SortedBoards
     rest: tuple[Evidence, ...]
     unused: tuple[Evidence, ...]
     missing: tuple[Missing, ...] = ()
@@ -168,7 +168,7 @@ def sort_evidence(
     """
     paths, details, into = list(paths), details or Details(), Path(into) if into is not None else None
     table = read_table(into)[0] if into is not None else None
-    before = _boards_of(table, into) if table is not None and into is not None else Boards()
+    before = _boards_of(table, into) if table is not None and into is not None else SortedBoards()
     known = {real_path(e.path) for b in (before.good, *before.suspects) for e in b.files}
     if table is not None and into is not None:
         known |= {real_path(into / name) for name in _others(table)}
@@ -323,7 +323,7 @@ def _assumptions(told: Sequence[Evidence]) -> list[str]:
 _Groups = dict[str, tuple[Side | None, list[Evidence]]]
 
 
-def sort_boards(files: Sequence[Evidence], remarks: list[str], ask: Ask | None = None) -> Boards:
+def sort_boards(files: Sequence[Evidence], remarks: list[str], ask: Ask | None = None) -> SortedBoards:
     """Group the files that belong to boards; what was concluded from names alone is added to `remarks`."""
     groups = _groups([e for e in files if e.role in BOARD_ROLES])
     loose: tuple[Evidence, ...] = ()
@@ -344,7 +344,7 @@ def sort_boards(files: Sequence[Evidence], remarks: list[str], ask: Ask | None =
     if len(goods) > 1:
         others = ", ".join(b.name for b in goods[1:])
         remarks.append(f"several boards are called good: {others} counts together with {goods[0].name}")
-    return Boards(
+    return SortedBoards(
         BoardFiles(goods[0].name if goods else "good", Side.GOOD, tuple(e for b in goods for e in b.files)),
         tuple(b for b in boards if b.side is Side.SUSPECT),
         tuple(b for b in boards if b.side is None),
@@ -455,14 +455,14 @@ def _conclude(groups: _Groups, sides: dict[str, Side | None], remarks: list[str]
 # Adding to a case -----------------------------------------------------------------------------------------------
 
 
-def _boards_of(table: CaseTable, folder: Path) -> Boards:
+def _boards_of(table: CaseTable, folder: Path) -> SortedBoards:
     """Return the boards of a case with the files that they have already."""
     many = [(b, b.name or f"suspect {i}") for i, b in enumerate(table.suspects, 1)]
     one = table.suspect
     if not many and one is not None:
         many = [(one, one.name or "suspect")]
     good = table.good
-    return Boards(
+    return SortedBoards(
         _board_of(good, good.name or "good", Side.GOOD, folder) if good else BoardFiles("good", Side.GOOD),
         tuple(_board_of(b, name, Side.SUSPECT, folder) for b, name in many),
     )
@@ -489,7 +489,7 @@ def _others(table: CaseTable) -> list[str]:
     return [n for n in (*names, *(table.provisioning.logs if table.provisioning else ())) if n]
 
 
-def _added(before: Boards, new: Sequence[Evidence], remarks: list[str], ask: Ask | None) -> Boards:
+def _added(before: SortedBoards, new: Sequence[Evidence], remarks: list[str], ask: Ask | None) -> SortedBoards:
     """Return the boards of a case with each new file given to one of them."""
     boards = [before.good, *before.suspects]
     if not before.suspects:
@@ -508,7 +508,7 @@ def _added(before: Boards, new: Sequence[Evidence], remarks: list[str], ask: Ask
         if not e.name.side:
             remarks.append(f"{e.path.name} is taken for {boards[at].name}'s")
         boards[at] = replace(boards[at], files=(*boards[at].files, e))
-    return Boards(boards[0], tuple(b for b in boards[1:] if b.files), (), tuple(loose))
+    return SortedBoards(boards[0], tuple(b for b in boards[1:] if b.files), (), tuple(loose))
 
 
 def _owner(e: Evidence, boards: Sequence[BoardFiles]) -> int | None:
@@ -532,7 +532,7 @@ def _owner(e: Evidence, boards: Sequence[BoardFiles]) -> int | None:
 # What is missing ------------------------------------------------------------------------------------------------
 
 
-def _title(boards: Boards) -> str:
+def _title(boards: SortedBoards) -> str:
     names = [b.name for b in (*boards.suspects, *boards.undecided)]
     suspects = ", ".join(n for n in names if n not in UNNAMED) or "the board in question"
     against = (

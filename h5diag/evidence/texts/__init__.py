@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from h5diag.evidence.texts.messages import Message as Message
     from h5diag.evidence.texts.messages import meanings as meanings
     from h5diag.evidence.texts.messages import parse_messages as parse_messages
-    from h5diag.evidence.texts.programming import Check as Check
+    from h5diag.evidence.texts.programming import ReadBack as ReadBack
     from h5diag.evidence.texts.programming import OptionWrite as OptionWrite
     from h5diag.evidence.texts.programming import Programming as Programming
     from h5diag.evidence.texts.programming import Write as Write
@@ -59,7 +59,7 @@ _HOMES = {
     "listing": "Listing RawOption parse_listing split_diff",
     "log": "Log LogKind chip_of parse_log",
     "messages": "Message meanings parse_messages",
-    "programming": "Check OptionWrite Programming Write parse_programming",
+    "programming": "ReadBack OptionWrite Programming Write parse_programming",
     "registers": "RawRegister parse_registers",
     "text": "Line clean lines printable",
     "tools": "ToolReport parse_tools tool_rows",

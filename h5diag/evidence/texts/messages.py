@@ -21,7 +21,7 @@ MOST = 500
 """Messages that are kept of one text; whoever needs more reads the text itself."""
 
 
-class Meaning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Meaning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row of the table; its head says what the fields are for."""
 
     words: tuple[str, ...]
@@ -68,10 +68,10 @@ class Message:
 
 
 @lru_cache(maxsize=1)
-def meanings() -> tuple[Meaning, ...]:
+def meanings() -> tuple[_Meaning, ...]:
     """Return the table, the narrower rows before the wider ones."""
     text = resources.files("h5diag").joinpath("evidence", "texts", "messages.toml").read_text("utf-8")
-    return msgspec.convert(tomllib.loads(text)["message"], tuple[Meaning, ...])
+    return msgspec.convert(tomllib.loads(text)["message"], tuple[_Meaning, ...])
 
 
 @lru_cache(maxsize=1)

@@ -35,7 +35,7 @@ _KEYS = re.compile(r"([^\s\"'=:]{1,200}\.obk)\b", re.I)
 _CLI = re.compile(r"(?:^|\s)-ob\s(?!displ)(.{1,1500})$", re.I)
 
 
-class Check(Enum):
+class ReadBack(Enum):
     """Whether the tool read back what it wrote."""
 
     VERIFIED = "verified"
@@ -71,7 +71,7 @@ class Write:
     address: int = -1
     size: int = 0
     complete: bool = False
-    check: Check = Check.NOT_CHECKED
+    check: ReadBack = ReadBack.NOT_CHECKED
     failed: bool = False
     mismatch: int = -1
     line: int = 0
@@ -178,15 +178,15 @@ class _State:
         elif "mismatch" in low or "difference found" in low:
             m = _MISMATCH.search(line.text)
             w = replace(
-                w, check=Check.FAILED, failed=True, mismatch=int(m[1], 16) if m and w.mismatch < 0 else w.mismatch
+                w, check=ReadBack.FAILED, failed=True, mismatch=int(m[1], 16) if m and w.mismatch < 0 else w.mismatch
             )
         elif "download complete" in low or "downloaded successfully" in low:
             w = replace(w, complete=True)
         elif "verif" in low and "success" in low:
             # A mismatch is not undone by a success line that follows it.
-            w = w if w.check is Check.FAILED else replace(w, check=Check.VERIFIED)
+            w = w if w.check is ReadBack.FAILED else replace(w, check=ReadBack.VERIFIED)
         elif "verif" in low and "fail" in low:
-            w = replace(w, check=Check.FAILED, failed=True)
+            w = replace(w, check=ReadBack.FAILED, failed=True)
         elif "error" in low and not self.in_options:
             w = replace(w, failed=True)
         self.writes[-1] = w
@@ -223,7 +223,7 @@ class _State:
         writes = tuple(
             w
             for w in self.writes
-            if w.address >= 0 or w.complete or w.size or w.check is not Check.NOT_CHECKED or w.failed
+            if w.address >= 0 or w.complete or w.size or w.check is not ReadBack.NOT_CHECKED or w.failed
         )
         return Programming(writes, tuple(self.options), self.mass_erase, tuple(self.keys), self.ok, self.failed)
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from h5diag.evidence.texts.programming import Check, Programming, Write
+from h5diag.evidence.texts.programming import Programming, ReadBack, Write
 from h5diag.evidence.texts.text import Line
 
 
@@ -141,10 +141,12 @@ def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) ->
         case "complete":
             w = replace(w, complete=True)
         case "verified":
-            verified = w.check if w.check is Check.FAILED else Check.VERIFIED
+            verified = w.check if w.check is ReadBack.FAILED else ReadBack.VERIFIED
             w = replace(w, complete=True, check=verified, size=w.size or size)
         case "mismatch":
-            w = replace(w, check=Check.FAILED, failed=True, mismatch=at if at >= 0 and w.mismatch < 0 else w.mismatch)
+            w = replace(
+                w, check=ReadBack.FAILED, failed=True, mismatch=at if at >= 0 and w.mismatch < 0 else w.mismatch
+            )
         case "failed":
             w = replace(w, failed=True)
     writes[-1] = w

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from h5diag.judge.checks.slots import waiting_slots
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
-from h5diag.measure.loader.lint import Answer
+from h5diag.measure.loader.lint import Certainty
 from h5diag.measure.options import Agreement, Extent, OptionBytes, OptionCheck, Weight, check_options, compare_options
 from h5diag.memory import AddressRange, Segment, merged, subtracted
 
@@ -190,11 +190,11 @@ def check_loader(m: Measured) -> tuple[Finding, ...]:
     """Was the external loader called or silently passed over, and can it be downloaded at all?"""
     used, placed = m.loader.bypassed, m.loader.mislinked
     ids = (
-        {Answer.YES: "loader-not-used", Answer.NO: "loader-was-used"}.get(used.answer),
+        {Certainty.YES: "loader-not-used", Certainty.NO: "loader-was-used"}.get(used.answer),
         {
-            Answer.YES: "loader-not-downloaded",
-            Answer.POSSIBLE: "loader-misplaced",
-            Answer.NO: "loader-well-placed",
+            Certainty.YES: "loader-not-downloaded",
+            Certainty.POSSIBLE: "loader-misplaced",
+            Certainty.NO: "loader-well-placed",
         }.get(placed.answer),
     )
     return tuple(found(id, text=sign.text) for id, sign in zip(ids, (used, placed), strict=True) if id)

@@ -53,7 +53,7 @@ ITCM_FLASH = AddressRange(0x0020_0000, 0x0040_0000)
 
 
 @dataclass(frozen=True, slots=True)
-class Core:
+class _Core:
     """Where the core was seen, and its fault registers by name in upper case."""
 
     counters: tuple[int, ...] = ()
@@ -64,7 +64,7 @@ class Core:
         return dict(self.faults).get(name, 0)
 
 
-def core_of(m: Measured) -> Core:
+def core_of(m: Measured) -> _Core:
     """Return what the evidence tells about the core: an identity file, and registers printed in any text."""
     identity = m.suspect.board.identity
     state = identity.core if identity is not None else None
@@ -83,7 +83,7 @@ def core_of(m: Measured) -> Core:
             elif not counters:
                 counters.append(int(value, 16))
     faults = {k: v for k, v in faults.items() if k in _STATUS}
-    return Core(tuple(counters), tuple((k, v) for k, v in faults.items() if v))
+    return _Core(tuple(counters), tuple((k, v) for k, v in faults.items() if v))
 
 
 def check_boot_address(m: Measured) -> tuple[Finding, ...]:
@@ -184,7 +184,7 @@ def _in_rom(m: Measured, address: int) -> bool:
     return address in OLDER_ROM or any(0 <= address - s - r.base < r.size for r in system for s in (0, shift))
 
 
-def _fault(m: Measured, core: Core) -> Iterator[Finding]:
+def _fault(m: Measured, core: _Core) -> Iterator[Finding]:
     cfsr, bfar = core.fault("CFSR"), core.fault("BFAR")
     names = ", ".join(text for bit, text in _CFSR if cfsr & bit) or "no cause named"
     forced = "a hard fault" if core.fault("HFSR") else "a fault"

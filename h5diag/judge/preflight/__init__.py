@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from h5diag.judge.preflight.inventory import Fit, Inventory, Item, fits, read_inventory, recognise
-from h5diag.judge.preflight.project import Board, Project, open_project, read_board
-from h5diag.judge.preflight.reopening import Access, AccessFit, access
+from h5diag.judge.preflight.project import Project, StateBefore, open_project, read_board
+from h5diag.judge.preflight.reopening import AccessFit, Reopening, access
 from h5diag.judge.preflight.rows import Row
 from h5diag.judge.preflight.verdict import ASKS, CHECKS, Preflight, preflight, rehearsal
 
 __all__ = [
     "ASKS",
     "CHECKS",
-    "Access",
     "AccessFit",
-    "Board",
     "Fit",
     "Inventory",
     "Item",
     "Preflight",
     "Project",
+    "Reopening",
     "Row",
+    "StateBefore",
     "access",
     "fits",
     "open_project",

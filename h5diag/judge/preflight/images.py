@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from h5diag.evidence.keys import ObkContent, VerifyKey
 from h5diag.judge.preflight.inventory import Item, end_of_file, image_bytes
-from h5diag.judge.preflight.rows import FAIL, PASS, UNKNOWN, WARN, Download, Row, Scene
+from h5diag.judge.preflight.rows import FAIL, PASS, UNKNOWN, WARN, Row, Scene, WrittenFile
 from h5diag.layout import Layout, Role, Security, Slot
 from h5diag.measure.firmware import BootImage, Check, TlvType, Verification, dependencies, verify_image
 from h5diag.measure.firmware.image import ENCRYPTION_TYPES, HeaderMagic
@@ -27,7 +27,7 @@ class Placed:
     `by_rom` tells whether STiROT in the ROM installs it, by its own keys and areas, and not the boot loader after it.
     """
 
-    download: Download
+    download: WrittenFile
     item: Item
     image: BootImage
     start: int
@@ -126,7 +126,7 @@ def image_rows(scene: Scene) -> Iterator[Row]:
     yield from _boot_file(scene)
 
 
-def _is_boot(scene: Scene, d: Download) -> bool:
+def _is_boot(scene: Scene, d: WrittenFile) -> bool:
     if "boot" in d.path.name.lower() and "appli" not in d.path.name.lower():
         return True
     if d.address is None or scene.layout is None:

@@ -36,7 +36,7 @@ _CALLED = re.compile(r"""(?<![\w./\\-])[\w./\\-]{1,255}\.(?:sh|bat|cmd)\b""", re
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class StateBefore:
     """The board before the step, as its listing and log tell; empty where neither was given."""
 
     options: dict[str, int] = field(default_factory=dict)
@@ -91,7 +91,7 @@ class Project:
     find: Callable[[Path], Path | None]
     part: Part
     chip_words: tuple[ChipWord, ...]
-    board: Board
+    board: StateBefore
     procedures: tuple[Procedure, ...]
     target: str
     target_given: bool
@@ -183,7 +183,7 @@ def choose_part(words: Sequence[ChipWord]) -> tuple[Part, str]:
     return part, known_by
 
 
-def read_board(options: Path | None, log: Path | None) -> Board:
+def read_board(options: Path | None, log: Path | None) -> StateBefore:
     """Return what a listing and a log tell of the board before the step."""
     values: dict[str, int] = {}
     dev_id, device, source = None, "", ""
@@ -206,14 +206,14 @@ def read_board(options: Path | None, log: Path | None) -> Board:
             device = found.banner.device_name
         elif listing.device_id and listing.device_id > 0:
             dev_id, source = listing.device_id, path.name
-    return Board(values, parsed if log is not None else None, dev_id, device, source)
+    return StateBefore(values, parsed if log is not None else None, dev_id, device, source)
 
 
 def open_project(
     places: Sequence[Path],
     *,
     chip: str = "",
-    board: Board | None = None,
+    board: StateBefore | None = None,
     target: str = "",
     path: str = "",
 ) -> Project:
@@ -224,7 +224,7 @@ def open_project(
     InputError
         When nothing usable is there, or the state or path asked for is none.
     """
-    board = board or Board()
+    board = board or StateBefore()
     root, start, only = _root(places)
     items = _items(places, root, start)
     if not items:
@@ -279,7 +279,7 @@ def _asked_state(procedures: Sequence[Procedure]) -> str:
     return ""
 
 
-def _stage(root: Path, find: Callable[[Path], Path | None], part: Part, target: str, board: Board) -> Stage:
+def _stage(root: Path, find: Callable[[Path], Path | None], part: Part, target: str, board: StateBefore) -> Stage:
     tzen = board.options.get("TZEN")
     on = part.trustzone and tzen != 0xC3
     return Stage(root, part, target, dict(board.options), 0xED, on, find, lenient=True)
@@ -375,7 +375,7 @@ def other_case(path: Path) -> str:
     return next((n for n in folder_names(path.parent) if n.lower() == path.name.lower() and n != path.name), "")
 
 
-def _chip_words(chip: str, board: Board, root: Path, start: Path, items: Sequence[Item]) -> tuple[ChipWord, ...]:
+def _chip_words(chip: str, board: StateBefore, root: Path, start: Path, items: Sequence[Item]) -> tuple[ChipWord, ...]:
     words = []
     if chip:
         names = parts_called(chip)

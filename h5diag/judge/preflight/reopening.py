@@ -46,7 +46,7 @@ class AccessFit:
 
 
 @dataclass(frozen=True, slots=True)
-class Access(Answer):
+class Reopening(Answer):
     """Whether a board can be opened again.
 
     Parameters
@@ -89,7 +89,7 @@ class _Told:
     uid: tuple[int, ...]
 
 
-def access(places: Sequence[Path]) -> Access:
+def access(places: Sequence[Path]) -> Reopening:
     """Tell whether a board can be opened again, from its texts and a folder of credentials.
 
     Parameters
@@ -112,14 +112,14 @@ def access(places: Sequence[Path]) -> Access:
     return found
 
 
-def read_access(texts: Sequence[str], items: tuple[Item, ...] = ()) -> Access | None:
+def read_access(texts: Sequence[str], items: tuple[Item, ...] = ()) -> Reopening | None:
     """Return the same of texts and recognised files; None when they tell nothing of a board."""
     told = _told(texts)
     if "RDP" in told.options and "PRODUCT_STATE" not in told.options:
         return _readout_protection(told)
     if told.state is None and _part(told).oem_words is not None:
         needs = ("a listing of the option bytes under reset (-c port=SWD mode=UR -ob displ): it tells the RDP level",)
-        return Access(UNKNOWN, "", "", needs, (), (), ("no text tells the RDP level", *_refusals(told)))
+        return Reopening(UNKNOWN, "", "", needs, (), (), ("no text tells the RDP level", *_refusals(told)))
     if told.state is None and not any(log.discovery or log.listing or log.messages for log in told.logs):
         return None
     return _by_state(told, items, _refusals(told))
@@ -195,14 +195,14 @@ def _refusals(told: _Told) -> list[str]:
     return list(dict.fromkeys(out))
 
 
-def _by_state(told: _Told, items: tuple[Item, ...], why: list[str]) -> Access:
+def _by_state(told: _Told, items: tuple[Item, ...], why: list[str]) -> Reopening:
     state = told.state
     name = STATES.get(state or 0, "")
     if state == OPEN:
-        return Access(OPEN_, name, "none", (), (), (), ("the chip is open: nothing is locked", *why))
+        return Reopening(OPEN_, name, "none", (), (), (), ("the chip is open: nothing is locked", *why))
     if state == LOCKED:
         text = "LOCKED has no way back for anybody: that is protection, not a defect"
-        return Access(LOST, name, "none", (), (), (), (text, *why))
+        return Reopening(LOST, name, "none", (), (), (), (text, *why))
     if state is None:
         if any(m.link for log in told.logs for m in log.messages):
             why.insert(0, "nothing answered on the link: no supply, the cable, reset held, or firmware closed the port")
@@ -211,17 +211,17 @@ def _by_state(told: _Told, items: tuple[Item, ...], why: list[str]) -> Access:
             "or a listing of the option bytes (-c port=SWD mode=HOTPLUG ap=1 -ob displ): it tells the product state",
             "or the same listing under reset (mode=UR): firmware that closes the port does not run then",
         )
-        return Access(UNKNOWN, "", "", needs, (), (), ("no text tells the product state", *why))
+        return Reopening(UNKNOWN, "", "", needs, (), (), ("no text tells the product state", *why))
     if f"0x{NOT_VALID:x}" in told.integrity and state != PROVISIONING:
         text = (
             f"{name} without valid credentials (integrity 0xf5f5f5f5): no way back. That is protection, not a defect,"
             " and no fault of the flash"
         )
-        return Access(LOST, name, "none", (), (), (), (text, *(w for w in why if "f5f5" not in w)))
+        return Reopening(LOST, name, "none", (), (), (), (text, *(w for w in why if "f5f5" not in w)))
     if state == PROVISIONING:
         text = "in Provisioning the credentials can still be stored, and stored again; user firmware does not run in it"
         fits, _ = _fitting(told, items, _kind(told, state))
-        return Access(REOPENABLE, name, _kind(told, state), (), tuple(fits), _ERASED, (text, *why))
+        return Reopening(REOPENABLE, name, _kind(told, state), (), tuple(fits), _ERASED, (text, *why))
     return _closed(told, items, why, name, state)
 
 
@@ -236,7 +236,7 @@ def _kind(told: _Told, state: int) -> str:
     return "certificate" if "ecdsa" in systems else ""
 
 
-def _closed(told: _Told, items: tuple[Item, ...], why: list[str], name: str, state: int) -> Access:
+def _closed(told: _Told, items: tuple[Item, ...], why: list[str], name: str, state: int) -> Reopening:
     kind = _kind(told, state)
     printed = " ".join(told.permissions).lower()
     needs: list[str] = []
@@ -246,7 +246,7 @@ def _closed(told: _Told, items: tuple[Item, ...], why: list[str], name: str, sta
         )
     if told.permissions and "full regression" not in printed and "(a/14)" not in printed:
         text = f"{name}: the stored permissions offer no full regression, so it never becomes open again. That is protection"
-        return Access(LOST, name, kind, (), (), (), (text, *why))
+        return Reopening(LOST, name, kind, (), (), (), (text, *why))
     if not kind:
         needs.append("TZEN: with TrustZone on a certificate is due, with it off a password (a listing tells)")
     fits, problems = _fitting(told, items, kind)
@@ -261,7 +261,7 @@ def _closed(told: _Told, items: tuple[Item, ...], why: list[str], name: str, sta
         0, f"{name} takes a {kind or 'certificate or password'}; the integrity status is {told.integrity or 'not read'}"
     )
     sure = fits and not needs and not any("is not there" in p for p in problems)
-    return Access(REOPENABLE if sure else UNKNOWN, name, kind, tuple(needs), tuple(fits), _ERASED, tuple(why))
+    return Reopening(REOPENABLE if sure else UNKNOWN, name, kind, tuple(needs), tuple(fits), _ERASED, tuple(why))
 
 
 def _fitting(told: _Told, items: tuple[Item, ...], kind: str) -> tuple[list[AccessFit], list[str]]:
@@ -329,7 +329,7 @@ def _part(told: _Told) -> Part:
     return choose_part((ChipWord("identity", "", parts_called(names)),))[0]
 
 
-def _readout_protection(told: _Told) -> Access:
+def _readout_protection(told: _Told) -> Reopening:
     """RDP and OEM keys of the families without product states. Source: facts on provisioning, section 11."""
     level, tzen = told.options["RDP"], told.options.get("TZEN", 0)
     due = _part(told).oem_words
@@ -342,12 +342,12 @@ def _readout_protection(told: _Told) -> Access:
     erases = ("the whole user flash, and backup and secret areas with it",)
     needs: tuple[str, ...]
     if level == 0xAA:
-        return Access(OPEN_, "RDP 0", "none", (), (), (), ("RDP is at level 0: nothing is locked",))
+        return Reopening(OPEN_, "RDP 0", "none", (), (), (), ("RDP is at level 0: nothing is locked",))
     if level == 0xCC:
         lock = told.options.get("OEM2LOCK")
         if due == 0:
             text = "RDP is at level 2 and this part has no OEM keys: no way back. That is protection, not a defect"
-            return Access(LOST, "RDP 2", "none", (), (), (), (text,))
+            return Reopening(LOST, "RDP 2", "none", (), (), (), (text,))
         if keys or lock == 1:
             words = f" ({keys[0]} words)" if keys else ""
             text = f"RDP is at level 2 and an OEM2 key{words} was set: the key leads back to level 1, and from there a"
@@ -355,11 +355,11 @@ def _readout_protection(told: _Told) -> Access:
             short = keys and keys[0] == 2 and due in (None, 4)
             note = ("on parts with keys of four words the two that are not given count as zero",) if short else ()
             needs = ("the words of the OEM2 key",)
-            return Access(REOPENABLE if keys else UNKNOWN, "RDP 2", "OEM2 key", needs, (), erases, (text, *note))
+            return Reopening(REOPENABLE if keys else UNKNOWN, "RDP 2", "OEM2 key", needs, (), erases, (text, *note))
         text = "RDP is at level 2 and nothing tells of an OEM2 key: no way back. That is protection, not a defect"
         if lock is None:
             needs = ("whether an OEM2 key was set before (OEM2LOCK, or the script that locked it)",)
-            return Access(
+            return Reopening(
                 UNKNOWN,
                 "RDP 2",
                 "OEM2 key",
@@ -368,14 +368,14 @@ def _readout_protection(told: _Told) -> Access:
                 (),
                 (text.replace(": no way back", ", so there may be no way back"),),
             )
-        return Access(LOST, "RDP 2", "none", (), (), (), (text,))
+        return Reopening(LOST, "RDP 2", "none", (), (), (), (text,))
     if level == 0x55:
         text = "RDP is at level 0.5: non-secure debug is open, and going back erases"
         needs = ("BOOT0 high at reset: with TrustZone on only the ROM loader takes the regression",) if tzen else ()
-        return Access(REOPENABLE, "RDP 0.5", "none", needs, (), erases, (text,))
+        return Reopening(REOPENABLE, "RDP 0.5", "none", needs, (), erases, (text,))
     locked = told.options.get("OEM1LOCK") == 1
     text = "RDP is at level 1: going back to level 0 erases everything"
     needs = ("the words of the OEM1 key, which stands before the step back",) if locked else ()
     if tzen:
         needs += ("BOOT0 high at reset: with TrustZone on the secure firmware may keep the port",)
-    return Access(REOPENABLE, "RDP 1", "OEM1 key" if locked else "none", needs, (), erases, (text,))
+    return Reopening(REOPENABLE, "RDP 1", "OEM1 key" if locked else "none", needs, (), erases, (text,))

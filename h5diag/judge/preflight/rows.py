@@ -45,7 +45,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Download:
+class WrittenFile:
     """A file that the script writes into the flash. `address` is where its first byte goes, None when unknown."""
 
     step: Step
@@ -145,7 +145,7 @@ class Scene:
         return next((s for s in reversed(self.stored) if s.obk.content is content), None)
 
     @cached_property
-    def downloads(self) -> tuple[Download, ...]:
+    def downloads(self) -> tuple[WrittenFile, ...]:
         """The files written into the flash before the last step, the OTP area left out."""
         found = []
         for step in self.before:
@@ -158,7 +158,7 @@ class Scene:
                     first = item.memory.segments[0].start
                     size = max(s.stop for s in item.memory.segments) - first
                     address = first if address is None and first else address
-                found.append(Download(step, path, item, address, size, self.project.name(path)))
+                found.append(WrittenFile(step, path, item, address, size, self.project.name(path)))
         return tuple(found)
 
     @cached_property
@@ -247,10 +247,10 @@ __all__ = [
     "PASS",
     "UNKNOWN",
     "WARN",
-    "Download",
     "Row",
     "Scene",
     "Stored",
+    "WrittenFile",
     "closing_states",
     "objects_of",
 ]

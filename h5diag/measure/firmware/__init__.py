@@ -18,7 +18,7 @@ from h5diag.evidence.keys import (
 )
 from h5diag.layout import Loader
 from h5diag.measure.firmware.bootloader import Action, NextBoot
-from h5diag.measure.firmware.builds import Difference, Match, compare_build
+from h5diag.measure.firmware.builds import Deviation, Match, compare_build
 from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent, examine_images, open_images
 from h5diag.measure.firmware.image import (
     BIG_ENDIAN_MAGIC,
@@ -66,7 +66,7 @@ __all__ = [
     "Check",
     "DecryptKey",
     "Dependency",
-    "Difference",
+    "Deviation",
     "ElfMap",
     "ExaminedImage",
     "Explained",

@@ -37,7 +37,7 @@ from h5diag.measure.firmware.image import (
 )
 from h5diag.measure.firmware.swap import (
     UPGRADES,
-    Area,
+    FlashArea,
     Rules,
     SlotBytes,
     Stuck,
@@ -112,7 +112,7 @@ Validate = Callable[[Slot, int, npt.NDArray[np.uint8], bool], Check]
 class _Image:
     """The two slots of an image while the boot loader works on them."""
 
-    def __init__(self, index: int, number: int, primary: Area, secondary: Area) -> None:
+    def __init__(self, index: int, number: int, primary: FlashArea, secondary: FlashArea) -> None:
         self.index, self.number, self.primary, self.secondary = index, number, primary, secondary
         self.marked = secondary.trailer().magic is True
         self.type, self.action = SwapType.NONE, Action.UNKNOWN
@@ -121,7 +121,7 @@ class _Image:
         self.moved: Check | None = None
         """Verdict on the image that was put into the primary slot, whose body may have been decrypted on the way."""
         self.refused = ""
-        self.active: Area | None = None
+        self.active: FlashArea | None = None
 
 
 class BootLoader:
@@ -150,9 +150,9 @@ class BootLoader:
         self.rules, self._validate, self.count, self.started = rules, validate, count, False
         self.current: _Image | None = None
         self.failed: _Image | None = None
-        self.scratch = Area(scratch, rules, scratch=True) if scratch is not None else None
+        self.scratch = FlashArea(scratch, rules, scratch=True) if scratch is not None else None
         self.images = [
-            _Image(index, number, Area(primary, rules), Area(secondary, rules))
+            _Image(index, number, FlashArea(primary, rules), FlashArea(secondary, rules))
             for number, index, primary, secondary in pairs
         ]
 
@@ -180,7 +180,7 @@ class BootLoader:
 
     # Images and whether they are valid
 
-    def _header(self, area: Area, offset: int = 0, *, any_magic: bool = False) -> Header | None:
+    def _header(self, area: FlashArea, offset: int = 0, *, any_magic: bool = False) -> Header | None:
         """Ref: boot_read_image_header, which keeps what it read; dependencies are looked up without the magic."""
         data = area.data[offset : offset + 32].tobytes()
         try:
@@ -189,26 +189,26 @@ class BootLoader:
             return None
         return header if header.magic is HeaderMagic.MCUBOOT else None
 
-    def _tlvs(self, area: Area, offset: int = 0, *, any_magic: bool = False) -> Tlvs | None:
+    def _tlvs(self, area: FlashArea, offset: int = 0, *, any_magic: bool = False) -> Tlvs | None:
         header = self._header(area, offset, any_magic=any_magic)
         try:
             return parse_tlvs(memoryview(area.data[offset:]), header) if header else None  # type: ignore[arg-type]
         except InputError:
             return None
 
-    def _image_size(self, area: Area, offset: int = 0) -> int:
+    def _image_size(self, area: FlashArea, offset: int = 0) -> int:
         """Ref: boot_read_image_size, whose caller stops in an assertion where no TLV area stands behind a header."""
         tlvs = self._tlvs(area, offset)
         if tlvs is None and self._header(area, offset):
             raise Stuck
         return tlvs.size if tlvs else 0
 
-    def _check(self, image: _Image, area: Area, offset: int = 0) -> Check:
+    def _check(self, image: _Image, area: FlashArea, offset: int = 0) -> Check:
         if area is image.primary and image.moved is not None:
             return image.moved
         return self._validate(area.slot, offset, area.data, area.changed)
 
-    def _valid(self, image: _Image, area: Area, offset: int = 0, status: SwapStatus | None = None) -> bool:
+    def _valid(self, image: _Image, area: FlashArea, offset: int = 0, status: SwapStatus | None = None) -> bool:
         """Tell whether a slot's image is accepted, and erase what the boot loader erases where it is not.
 
         Ref: loader.c boot_validate_slot.
@@ -229,7 +229,7 @@ class BootLoader:
             area.erase()
         return not image.refused
 
-    def _header_unfit(self, area: Area, offset: int = 0) -> str:
+    def _header_unfit(self, area: FlashArea, offset: int = 0) -> str:
         """Return what is wrong with a header. Ref: ST boot_is_header_valid, upstream boot_check_header_valid."""
         header = self._header(area, offset)
         if header is None:
@@ -244,7 +244,7 @@ class BootLoader:
             return "it is flagged for two ways of encryption"
         return "it is larger than the slot" if size + header.protected_size >= area.size else ""
 
-    def _why_invalid(self, image: _Image, area: Area, offset: int, status: SwapStatus | None) -> str:
+    def _why_invalid(self, image: _Image, area: FlashArea, offset: int, status: SwapStatus | None) -> str:
         mode, download = self.rules.mode, area is image.secondary
         fresh = status is not None and status.fresh and status.type is SwapType.NONE
         wanted = mode is Mode.SWAP_OFFSET and download and fresh and self._swap_type(image)
@@ -396,7 +396,7 @@ class BootLoader:
                     return self._drop_updates(f"{who} needs version {wish.version} of image {other.number}, {what}")
         return None
 
-    def _wanted(self, image: _Image) -> tuple[Area, int]:
+    def _wanted(self, image: _Image) -> tuple[FlashArea, int]:
         return (image.secondary, image.download_offset) if image.type in UPGRADES else (image.primary, 0)
 
     def _drop_updates(self, why: str) -> None:
@@ -502,11 +502,11 @@ class BootLoader:
             usable[unmet.index].remove(unmet.active)  # type: ignore[arg-type]
             unmet.active = None
 
-    def _version(self, area: Area) -> tuple[int, int, int]:
+    def _version(self, area: FlashArea) -> tuple[int, int, int]:
         header = self._header(area)
         return header.version.compared if header else (0, 0, 0)
 
-    def _select_slot(self, image: _Image, area: Area) -> bool:
+    def _select_slot(self, image: _Image, area: FlashArea) -> bool:
         if self.rules.mode is Mode.DIRECT_XIP_REVERT:  # Ref: boot_select_or_erase
             trailer = area.trailer()
             if not trailer.magic or (trailer.copy_done and not trailer.image_ok):
@@ -519,14 +519,14 @@ class BootLoader:
             return False
         return self._valid(image, area)
 
-    def _loads(self, image: _Image, area: Area) -> bool:
+    def _loads(self, image: _Image, area: FlashArea) -> bool:
         """Ref: ram_load.c boot_load_image_to_sram."""
         place = self._ram(area)
         others = [self._ram(i.active) for i in self.images if i is not image and i.active is not None]
         # What begins where this one ends counts as overlapping, the other way round not. Ref: do_regions_overlap.
         return place is not None and not any(o and o[0] <= place[1] and o[1] > place[0] for o in others)
 
-    def _ram(self, area: Area) -> tuple[int, int] | None:
+    def _ram(self, area: FlashArea) -> tuple[int, int] | None:
         header, tlvs = self._header(area), self._tlvs(area)
         if header is None or tlvs is None or not header.flags & Flag.RAM_LOAD:
             return None

@@ -25,7 +25,7 @@ MOST_DIFFERENCES = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Deviation:
     """Bytes of a build that the dump holds otherwise.
 
     Parameters
@@ -89,7 +89,7 @@ class Match:
     size: int
     compared: int
     differing: int
-    differences: tuple[Difference, ...]
+    differences: tuple[Deviation, ...]
     same_image: bool = False
 
     @property
@@ -226,10 +226,10 @@ def _equal(dump: MemoryImage, build: MemoryImage, displacement: int) -> tuple[in
 
 def _differences(
     dump: MemoryImage, build: MemoryImage, displacement: int, names: ElfMap | None
-) -> tuple[tuple[Difference, ...], int]:
+) -> tuple[tuple[Deviation, ...], int]:
     """Return the differing bytes grouped by section and symbol, or in runs with gaps below 16 without names."""
     total = 0
-    groups: dict[tuple[str, str, int], list[Difference]] = {}
+    groups: dict[tuple[str, str, int], list[Deviation]] = {}
     for start, a, b in _pairs(dump, build, displacement):
         offsets = np.flatnonzero(a != b)
         total += int(offsets.size)
@@ -240,7 +240,7 @@ def _differences(
                 symbol, offset = names.symbol_at(first) if names else ("", 0)
                 where = AddressRange(first + displacement, last + 1 + displacement)
                 key = (section, symbol, -1 if symbol else first)
-                d = Difference(where, first, int(piece.size), int((b[piece] == 0xFF).sum()), section, symbol, offset)
+                d = Deviation(where, first, int(piece.size), int((b[piece] == 0xFF).sum()), section, symbol, offset)
                 groups.setdefault(key, []).append(d)
                 if len(groups) >= MOST_DIFFERENCES:
                     return _joined(groups), _total(dump, build, displacement)
@@ -267,12 +267,12 @@ def _by_name(run: npt.NDArray[np.int64], start: int, names: ElfMap | None) -> li
     return np.split(run, cuts)
 
 
-def _joined(groups: dict[tuple[str, str, int], list[Difference]]) -> tuple[Difference, ...]:
+def _joined(groups: dict[tuple[str, str, int], list[Deviation]]) -> tuple[Deviation, ...]:
     out = []
     for parts in groups.values():
         first = parts[0]
         out.append(
-            Difference(
+            Deviation(
                 AddressRange(first.range.start, parts[-1].range.stop),
                 first.build_start,
                 sum(p.count for p in parts),

@@ -22,7 +22,7 @@ from h5diag.measure.firmware.bootloader import Action, BootLoader
 from h5diag.measure.firmware.content import views
 from h5diag.measure.firmware.image import find_images, parse_image
 from h5diag.measure.firmware.nextboot import acceptable
-from h5diag.measure.firmware.swap import Area, Rules, SlotBytes
+from h5diag.measure.firmware.swap import FlashArea, Rules, SlotBytes
 from h5diag.measure.firmware.trailer import CLASSIC_MAGIC, MAGIC_SIZE, Magic, parse_magic
 from h5diag.measure.firmware.verify import Check, open_body, verify_image
 from h5diag.memory import AddressRange, MemoryImage, Segment
@@ -232,7 +232,7 @@ class _Board:
                 if area.slot.name != "none":
                     self._take(area, keys, installed=installed)
 
-    def _take(self, area: Area, keys: Sequence[DecryptKey], *, installed: bool) -> None:
+    def _take(self, area: FlashArea, keys: Sequence[DecryptKey], *, installed: bool) -> None:
         """Take over what the boot loader left in a slot; what hangs on keys or on its timing is not known."""
         data, known = self._bytes(area.slot), self._known(area.slot)
         data[:] = area.data

@@ -107,7 +107,7 @@ class SwapStatus:
     state: int = 1
     swapping: bool = False
     type: SwapType = SwapType.NONE
-    resumed_in: Area | None = None
+    resumed_in: FlashArea | None = None
 
     @property
     def fresh(self) -> bool:
@@ -119,7 +119,7 @@ class Stuck(Exception):
     """The boot loader reads or writes outside of its slots, or stops in an assertion: nothing starts any more."""
 
 
-class Area:
+class FlashArea:
     """A slot or the scratch area, on the copy of the flash that the boot loader's steps change."""
 
     def __init__(self, content: SlotBytes, rules: Rules, *, scratch: bool = False) -> None:
@@ -138,7 +138,7 @@ class Area:
         """Erase from one offset to before another."""
         self.data[start:stop] = 0xFF
 
-    def copy(self, start: int, source: Area, at: int, count: int) -> None:
+    def copy(self, start: int, source: FlashArea, at: int, count: int) -> None:
         """Erase and copy, as much as both hold."""
         count = min(count, self.size - start, source.size - at)
         self.data[start : start + count] = source.data[at : at + count].copy()
@@ -202,7 +202,7 @@ class Area:
         return max(0, self.status_start) // self.rules.sector * self.rules.sector
 
 
-def most_image(area: Area, primary: Area, secondary: Area) -> int:
+def most_image(area: FlashArea, primary: FlashArea, secondary: FlashArea) -> int:
     """Return how many bytes an image in `area` may have. Ref: upstream bootutil_max_image_size, app_max_size."""
     r = area.rules
     if not r.mode.swaps:
@@ -214,7 +214,9 @@ def most_image(area: Area, primary: Area, secondary: Area) -> int:
     return min(primary.trailer_sectors - free[0], secondary.trailer_sectors - free[1])
 
 
-def swap_status(primary: Area, secondary: Area, scratch: Area | None, image: int, count: int) -> SwapStatus:
+def swap_status(
+    primary: FlashArea, secondary: FlashArea, scratch: FlashArea | None, image: int, count: int
+) -> SwapStatus:
     """Return how far a swap of image number `image` of `count` got.
 
     Ref: swap_status_source and its table, swap_read_status_bytes.
@@ -252,7 +254,7 @@ def swap_status(primary: Area, secondary: Area, scratch: Area | None, image: int
     return status
 
 
-def swap_size(primary: Area, secondary: Area, scratch: Area | None) -> int:
+def swap_size(primary: FlashArea, secondary: FlashArea, scratch: FlashArea | None) -> int:
     """Return how many bytes a swap that was cut handles.
 
     Ref: boot_find_status, boot_read_swap_size. A size beyond the slot leads the boot loader out of the flash.
@@ -269,7 +271,7 @@ def sectors_to_swap(swap_size: int, sector: int) -> int:
     return max(1, -(-swap_size // sector))
 
 
-def begin_trailer(primary: Area, image: int, kind: SwapType, size: int, *, confirmed: bool) -> None:
+def begin_trailer(primary: FlashArea, image: int, kind: SwapType, size: int, *, confirmed: bool) -> None:
     """Write the primary slot's trailer anew. Ref: swap_status_init."""
     places = primary.places
     primary.erase(primary.trailer_sectors)
@@ -281,7 +283,9 @@ def begin_trailer(primary: Area, image: int, kind: SwapType, size: int, *, confi
     primary.write(16, primary.rules.magic)
 
 
-def swap_by_scratch(primary: Area, secondary: Area, scratch: Area, image: int, status: SwapStatus, size: int) -> None:
+def swap_by_scratch(
+    primary: FlashArea, secondary: FlashArea, scratch: FlashArea, image: int, status: SwapStatus, size: int
+) -> None:
     """Swap groups of sectors as large as the scratch area, from the images' end backwards.
 
     Ref: swap_scratch.c swap_run, boot_swap_sectors.
@@ -315,7 +319,7 @@ def swap_by_scratch(primary: Area, secondary: Area, scratch: Area, image: int, s
         stop = start
 
 
-def swap_by_moving(primary: Area, secondary: Area, image: int, status: SwapStatus, size: int) -> None:
+def swap_by_moving(primary: FlashArea, secondary: FlashArea, image: int, status: SwapStatus, size: int) -> None:
     """Move the primary slot's sectors up by one, then let them change places. Ref: swap_move.c swap_run."""
     sector = primary.rules.sector
     last = sectors_to_swap(size, sector)
@@ -334,7 +338,9 @@ def swap_by_moving(primary: Area, secondary: Area, image: int, status: SwapStatu
         secondary.copy((i - 1) * sector, primary, i * sector, sector)
 
 
-def swap_by_offset(primary: Area, secondary: Area, image: int, status: SwapStatus, size: int, *, reverts: bool) -> None:
+def swap_by_offset(
+    primary: FlashArea, secondary: FlashArea, image: int, status: SwapStatus, size: int, *, reverts: bool
+) -> None:
     """Swap with a download that stands one sector up, so that each sector has a free place to go to.
 
     Ref: swap_offset.c swap_run.

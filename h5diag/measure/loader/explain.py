@@ -142,7 +142,7 @@ class Story(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation(Answer):
+class LoaderStory(Answer):
     """What a log says. `base` is the programmer's base or `ABSENT`; `version` and `family` are empty when the log does not say.
 
     `unknown_lines` counts those that the grammar does not know; an assumed `choice` of chip explains nothing.
@@ -182,7 +182,7 @@ def log_base(log: LoaderLog) -> int:
 
 def explain(
     log: LoaderLog, loader: LoaderFile | None = None, *, chip: str = "", trustzone: str = "unknown"
-) -> Explanation:
+) -> LoaderStory:
     """Return what a log says of an external loader.
 
     Parameters
@@ -215,7 +215,7 @@ def explain(
             conclusion += f" Likely cause: {cause}."
         else:
             remarks.append(_FITTING_CAUSE if loader is not None and base != ABSENT else _UNKNOWN_CAUSE)
-    return Explanation(
+    return LoaderStory(
         story,
         own or calls,
         downloaded,

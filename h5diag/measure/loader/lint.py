@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from h5diag.measure.loader.explain import Explanation, Story, bypassing, explain, log_base, log_version
+from h5diag.measure.loader.explain import LoaderStory, Story, bypassing, explain, log_base, log_version
 from h5diag.measure.loader.loaderfile import SIZE, VOLATILE_TYPES, LoaderFile, StorageInfo, decode_storage
 from h5diag.measure.loader.placement import STACK_SIZE, Base, Family, bases, families, windows
 from h5diag.measure.loader.thumb import Concern, Remarkable, remarkable
@@ -491,7 +491,7 @@ def sound(findings: tuple[LintFinding, ...]) -> bool:
     return not any(f.severity is Severity.ERROR for f in findings)
 
 
-class Answer(Enum):
+class Certainty(Enum):
     """Yes and no rest on evidence; `POSSIBLE` rests on one report or on a warning; `UNKNOWN` on nothing."""
 
     YES = "yes"
@@ -504,7 +504,7 @@ class Answer(Enum):
 class LoaderSign:
     """An answer in one sentence with what supports it, each piece a sentence of its own."""
 
-    answer: Answer
+    answer: Certainty
     text: str
     evidence: tuple[str, ...] = ()
 
@@ -515,18 +515,18 @@ _PLACING = ("L031", "L040", "L041", "L042", "L043")
 def loader_bypassed(log: LoaderLog) -> LoaderSign:
     """Tell whether the external loader was silently not used, from a verbosity-3 log."""
     if not log.is_verbose:
-        return LoaderSign(Answer.UNKNOWN, "The log is not of verbosity 3: it does not show if the loader was used.")
+        return LoaderSign(Certainty.UNKNOWN, "The log is not of verbosity 3: it does not show if the loader was used.")
     told = explain(log)
     if told.story is Story.BYPASSED:
         lines = bypassing(log)
         return LoaderSign(
-            Answer.YES,
+            Certainty.YES,
             told.conclusion,
             (f"external memory accessed directly in line {lines[0]}, no 'Init flashloader...' anywhere",),
         )
     if told.story in (Story.NO_CALL, Story.INTERNAL_ONLY):
-        return LoaderSign(Answer.UNKNOWN, told.conclusion)
-    return LoaderSign(Answer.NO, "The external loader was called.", (f"{len(told.calls)} calls in the log",))
+        return LoaderSign(Certainty.UNKNOWN, told.conclusion)
+    return LoaderSign(Certainty.NO, "The external loader was called.", (f"{len(told.calls)} calls in the log",))
 
 
 def loader_mislinked(
@@ -556,23 +556,23 @@ def loader_mislinked(
         )
     evidence = tuple(f"{f.code}: {f.text}" for f in found)
     if told is not None and told.story is Story.NOT_DOWNLOADED:
-        return LoaderSign(Answer.YES, told.conclusion, (told.conclusion, *evidence))
+        return LoaderSign(Certainty.YES, told.conclusion, (told.conclusion, *evidence))
     if told is not None and told.story in _RAN:
-        return LoaderSign(Answer.NO, "The log shows that the image was downloaded.", _ran(told))
+        return LoaderSign(Certainty.NO, "The log shows that the image was downloaded.", _ran(told))
     if any(f.severity is Severity.ERROR for f in found):
-        return LoaderSign(Answer.YES, found[0].text, evidence)
+        return LoaderSign(Certainty.YES, found[0].text, evidence)
     if found:
-        return LoaderSign(Answer.POSSIBLE, found[0].text, evidence)
+        return LoaderSign(Certainty.POSSIBLE, found[0].text, evidence)
     if loader is None or known is None:
-        return LoaderSign(Answer.UNKNOWN, "Neither a file for a known chip nor a call in a log is there.")
+        return LoaderSign(Certainty.UNKNOWN, "Neither a file for a known chip nor a call in a log is there.")
     if log is not None and log_base(log) != ABSENT:
-        return LoaderSign(Answer.NO, "It is linked where the log puts it.", ())
-    return LoaderSign(Answer.UNKNOWN, "It is linked where published loaders of this family are; a log is needed.")
+        return LoaderSign(Certainty.NO, "It is linked where the log puts it.", ())
+    return LoaderSign(Certainty.UNKNOWN, "It is linked where published loaders of this family are; a log is needed.")
 
 
 _RAN = (Story.WORKED, Story.FAULTED, Story.REFUSED, Story.HUNG, Story.ODD_RESULT)
 
 
-def _ran(told: Explanation) -> tuple[str, ...]:
+def _ran(told: LoaderStory) -> tuple[str, ...]:
     version = f", v{told.version}" if told.version else ""
     return (f"breakpoint and image written before {sum(c.downloaded for c in told.calls)} calls{version}",)

@@ -257,7 +257,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Download:
+class _Download:
     """What the programmer wrote to RAM before a call. Addresses are `ABSENT` when the log does not show the write.
 
     `base` comes from the preparation (PC in parentheses), `breakpoint` from the write of 0xBE00, `image` and
@@ -295,7 +295,7 @@ class LoaderCall:
     msp: int
     result: int
     xpsr: int
-    download: Download
+    download: _Download
     outcome: Outcome
 
     @property
@@ -316,7 +316,7 @@ class _State:
     """What has been seen since the last call."""
 
     registers: dict[int, int] = field(default_factory=dict)
-    download: Download = field(default_factory=Download)
+    download: _Download = field(default_factory=_Download)
     seen_preparation: bool = False
     side: Side = Side.UNKNOWN
     words: str = ""
@@ -335,7 +335,7 @@ def find_calls(log: LoaderLog, loader: LoaderFile | None = None) -> tuple[Loader
             case RegisterAccess(write=True, prepared=True):
                 if event.index == _PC:
                     _end_unfinished(state, calls, event.line, log, i, loader)
-                    state.download = Download(event.line, event.value)
+                    state.download = _Download(event.line, event.value)
                     state.seen_preparation = True
             case RegisterAccess(write=True):
                 state.registers[event.index] = event.value
@@ -385,15 +385,15 @@ def is_external(address: int) -> bool:
     return 0x60000000 <= address < 0xE0000000
 
 
-def _written(download: Download, event: MemoryAccess) -> Download:
+def _written(download: _Download, event: MemoryAccess) -> _Download:
     line, base = download.line or event.line, download.base
     d = download
     if event.size == 4 and event.word == BREAKPOINT:
-        return Download(line, base, event.address, d.image, d.image_size, d.buffer)
+        return _Download(line, base, event.address, d.image, d.image_size, d.buffer)
     if event.address == (d.breakpoint if d.breakpoint != ABSENT else base) + 4 and event.size > 4:
-        return Download(line, base, d.breakpoint, event.address, event.size, d.buffer)
+        return _Download(line, base, d.breakpoint, event.address, event.size, d.buffer)
     if event.size == 0x200 and not event.word and d.buffer == ABSENT:
-        return Download(line, base, d.breakpoint, d.image, d.image_size, event.address)
+        return _Download(line, base, d.breakpoint, d.image, d.image_size, event.address)
     return d
 
 

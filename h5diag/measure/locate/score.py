@@ -169,7 +169,7 @@ def repeats(data: Bytes) -> Flags:
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class _Fit:
     """Expectation ``2**(log2_k - slope * score) * cells``, fitted on the pairs of one instruction set."""
 
     isa: str
@@ -185,10 +185,10 @@ class Fit:
 
 
 @lru_cache(maxsize=1)
-def fits() -> tuple[Fit, ...]:
+def fits() -> tuple[_Fit, ...]:
     """Return the fits of all instruction sets."""
     text = resources.files("h5diag.measure.locate").joinpath("calibration.toml").read_text("utf-8")
-    return tuple(Fit(**table) for table in tomllib.loads(text)["fit"])
+    return tuple(_Fit(**table) for table in tomllib.loads(text)["fit"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from h5diag.measure.options.decode import decode_listing, decode_registers
 from h5diag.measure.options.differences import (
-    Difference,
     OptionDiff,
+    OptionDifference,
     Row,
     SideBySide,
     Weight,
@@ -42,13 +42,13 @@ __all__ = [
     "Agreement",
     "AreaSetting",
     "Belief",
-    "Difference",
     "Expectation",
     "Extent",
     "Generation",
     "OptionBytes",
     "OptionCheck",
     "OptionDiff",
+    "OptionDifference",
     "Placed",
     "Provisioning",
     "RegisterValue",

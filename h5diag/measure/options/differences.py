@@ -30,7 +30,7 @@ class Weight(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class OptionDifference:
     """An option that is not the same on all boards.
 
     Parameters
@@ -58,11 +58,11 @@ class Difference:
 class OptionDiff:
     """The differences, the weightiest first, and warnings on the comparison as a whole."""
 
-    differences: tuple[Difference, ...]
+    differences: tuple[OptionDifference, ...]
     warnings: tuple[str, ...] = ()
 
     @property
-    def comparable(self) -> tuple[Difference, ...]:
+    def comparable(self) -> tuple[OptionDifference, ...]:
         """The differences from which something follows."""
         return tuple(d for d in self.differences if d.comparable)
 
@@ -112,7 +112,7 @@ def _difference(
     values: tuple[int | None, ...],
     boards: Sequence[OptionBytes],
     called: Sequence[str],
-) -> Difference:
+) -> OptionDifference:
     missing = [called[i] for i, r in enumerate(rows) if r is None]
     masked = [i for i, r in enumerate(rows) if isinstance(r, Setting) and r.belief is Belief.MASKED]
     garbage = [called[i] for i, r in enumerate(rows) if isinstance(r, Setting) and r.belief is Belief.IMPOSSIBLE]
@@ -122,9 +122,9 @@ def _difference(
             f"not comparable: it reads zero on {where} because the reader may not see it in that state; nothing "
             "follows from this difference"
         )
-        return Difference(name, values, text, False, Weight.ARTEFACT)
+        return OptionDifference(name, values, text, False, Weight.ARTEFACT)
     if garbage:
-        return Difference(
+        return OptionDifference(
             name,
             values,
             f"not comparable: impossible value on {', '.join(garbage)}, read again",
@@ -132,13 +132,13 @@ def _difference(
             Weight.ARTEFACT,
         )
     if missing:
-        return Difference(
+        return OptionDifference(
             name, values, f"not comparable: not in the listing of {', '.join(missing)}", False, Weight.ARTEFACT
         )
     known = tuple(r for r in rows if isinstance(r, Setting))
     sides = "; ".join(f"{called[i]}: {_what(boards[i], r)}" for i, r in enumerate(known))
     meaning = sides + _consequence(name, known[0], boards, called)
-    return Difference(name, values, meaning, True, _weight(name, boards))
+    return OptionDifference(name, values, meaning, True, _weight(name, boards))
 
 
 def _what(board: OptionBytes, setting: Setting) -> str:

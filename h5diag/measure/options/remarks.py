@@ -10,11 +10,11 @@ from h5diag.chip import Chip, EccKind
 from h5diag.evidence.texts import (
     Banner,
     BootEvent,
-    Check,
     Log,
     LogKind,
     Programming,
     RawRegister,
+    ReadBack,
     Version,
     Write,
     printable,
@@ -116,9 +116,9 @@ def is_boot(placed: Placed, chip: Chip) -> bool:
 
 
 def _step(write: Write) -> Step:
-    if write.failed or write.check is Check.FAILED:
+    if write.failed or write.check is ReadBack.FAILED:
         return Step.FAILED
-    if write.check is Check.VERIFIED:
+    if write.check is ReadBack.VERIFIED:
         return Step.VERIFIED
     # Without a word on its completion a download may have been cut.
     return Step.WRITTEN if write.complete else Step.FAILED

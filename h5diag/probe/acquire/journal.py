@@ -41,7 +41,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class _Entry:
     """A record: bytes that were read, or (without data) a range that failed, or (`done`) a chunk finished."""
 
     number: int
@@ -114,7 +114,7 @@ class Journal:
                     advice="give the same command again to go on with it, or --force to throw its reads away",
                 )
 
-    def replay(self) -> Iterator[Entry]:
+    def replay(self) -> Iterator[_Entry]:
         """Yield what an earlier run wrote, in order, and cut off what it left unfinished."""
         if self._file is None:
             return
@@ -127,7 +127,7 @@ class Journal:
                 if magic != _MAGIC or (kind == _GOOD and (len(data) != size or zlib.crc32(data) != check)):
                     break
                 self._end = stream.tell()
-                yield Entry(number, AddressRange(start, start + size), np.frombuffer(data, np.uint8), kind == _DONE)
+                yield _Entry(number, AddressRange(start, start + size), np.frombuffer(data, np.uint8), kind == _DONE)
         self._file.seek(self._end)
         self._file.truncate()
 

@@ -158,7 +158,7 @@ _SURE = 6
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
+class _Look:
     """One read of a sector: bytes (0 where unreadable), unreadable words, and quad-words that the ECC named."""
 
     data: Bytes
@@ -235,7 +235,7 @@ class Reader:
         """Clear what earlier reads left in the ECC registers."""
         self.clear_ecc(self._ecc())
 
-    def look(self, sector: AddressRange) -> Look:
+    def look(self, sector: AddressRange) -> _Look:
         """Read a sector once, and again behind every quad-word that the ECC named.
 
         Raises
@@ -263,7 +263,7 @@ class Reader:
             values = self._ecc()
         # A double error may come as a bus error: then the ECC register says what it was.
         doubles = [AddressRange(a, a + self.board.chip.flash.program_unit) for a, d in events.items() if d]
-        return Look(
+        return _Look(
             data,
             subtracted(bad, doubles),
             tuple(sorted(a for a, d in events.items() if not d)),
@@ -299,7 +299,7 @@ class Reader:
             return Judged(Reading(NOTHING_WRONG, *_ecc_of(looks)))
         here = self.board.frequency_hz
         looks += [self.look(sector) for _ in range(_MORE)]
-        slow: list[Look] = []
+        slow: list[_Look] = []
         if slow_hz != here:
             self.board.set_frequency(slow_hz)
             slow = [self.look(sector) for _ in range(_MORE)]
@@ -319,13 +319,13 @@ class Reader:
         return Judged(Reading(), why) if why else judged
 
 
-def _ecc_of(looks: list[Look]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _ecc_of(looks: list[_Look]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     double = {a for lk in looks for a in lk.uncorrected}
     single = {a for lk in looks for a in lk.corrected} - double
     return tuple(sorted(single)), tuple(sorted(double))
 
 
-def _judge(sector: AddressRange, meant: Bytes, looks: list[Look], slow: list[Look]) -> Judged:
+def _judge(sector: AddressRange, meant: Bytes, looks: list[_Look], slow: list[_Look]) -> Judged:
     everything = looks + slow
     if any(lk.unreadable for lk in everything):
         at = next(r for lk in everything for r in lk.unreadable)
@@ -349,7 +349,7 @@ def _judge(sector: AddressRange, meant: Bytes, looks: list[Look], slow: list[Loo
     return Judged(Reading(wrong if wrong.any() else NOTHING_WRONG, *_ecc_of(everything), flicker))
 
 
-def _by_speed(meant: Bytes, looks: list[Look], slow: list[Look]) -> bool:
+def _by_speed(meant: Bytes, looks: list[_Look], slow: list[_Look]) -> bool:
     """Tell whether every read at one speed is wrong alike, and every read at the slowest is right."""
     return (
         bool(slow)
@@ -407,7 +407,7 @@ def read_backup(
     chip = reader.board.chip
     barred = {o.start for o in survey.obstacles}
     sectors = [s.range for s in sectors_of(chip, plan.range) if s.range.start not in barred]
-    looks: dict[int, list[Look]] = {s.start: [] for s in sectors}
+    looks: dict[int, list[_Look]] = {s.start: [] for s in sectors}
     speed = reader.board.frequency_hz
     reader.forget_ecc()
     total, done = len(sectors) * plan.backup_passes, 0
@@ -436,7 +436,7 @@ def read_backup(
     return Backup(data, tuple(obstacles), tuple(readings))
 
 
-def _trusted(sector: AddressRange, looks: list[Look]) -> tuple[str, Reading]:
+def _trusted(sector: AddressRange, looks: list[_Look]) -> tuple[str, Reading]:
     """Return why the reads are no backup (empty when they are one), and what was noticed."""
     corrected = tuple(sorted({a for lk in looks for a in lk.corrected}))
     double = tuple(sorted({a for lk in looks for a in lk.uncorrected}))

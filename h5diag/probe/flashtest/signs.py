@@ -38,7 +38,7 @@ _SHARES = ("never", "some", "always", "any")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class _FaultKind:
     """A kind of fault: name, where it sits, what it makes of its sector (``bad`` or ``untested``), and a sentence."""
 
     name: str
@@ -73,14 +73,14 @@ class BitRow:
 class Models:
     """The whole table."""
 
-    kinds: tuple[Kind, ...]
+    kinds: tuple[_FaultKind, ...]
     bits: tuple[BitRow, ...]
     flags: tuple[tuple[str, str], ...]
     slow_factor: float
     same_share: float
     most_faults: int
 
-    def kind(self, name: str) -> Kind:
+    def kind(self, name: str) -> _FaultKind:
         """Return a kind by name; KeyError when there is none."""
         for k in self.kinds:
             if k.name == name:
@@ -104,7 +104,7 @@ def fault_models() -> Models:
     table = tomllib.loads(resources.files(__package__).joinpath("faults.toml").read_text("utf-8"))
     if set(table) != {"kind", "bit", "flags", "limits"}:
         raise ValueError(f"faults.toml: sections {sorted(table)}")
-    kinds = tuple(Kind(**row) for row in table["kind"])
+    kinds = tuple(_FaultKind(**row) for row in table["kind"])
     bits = tuple(BitRow(**row) for row in table["bit"])
     if tuple(k.name for k in kinds) != KINDS or any(k.verdict not in ("bad", "untested") for k in kinds):
         raise ValueError("faults.toml: the kinds are not those of the contract")

@@ -12,10 +12,10 @@ from h5diag.judge.weighing import load_table
 from h5diag.show.plots import style
 
 LOOKS = {
-    Status.SUPPORTED: style.Look("#F6B48F", "///", style.VERMILION, "S  supported"),
-    Status.POSSIBLE: style.Look("#FBE9A9", "...", style.ORANGE, "p  possible"),
-    Status.EXCLUDED: style.Look("#D6E9F5", "", style.BLUE, "–  excluded"),
-    Status.NOT_TESTED: style.Look(style.PAPER, "", "#B5B5B5", "   not tested"),
+    Status.SUPPORTED: style.Style("#F6B48F", "///", style.VERMILION, "S  supported"),
+    Status.POSSIBLE: style.Style("#FBE9A9", "...", style.ORANGE, "p  possible"),
+    Status.EXCLUDED: style.Style("#D6E9F5", "", style.BLUE, "–  excluded"),
+    Status.NOT_TESTED: style.Style(style.PAPER, "", "#B5B5B5", "   not tested"),
 }
 
 

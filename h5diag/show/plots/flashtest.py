@@ -11,9 +11,9 @@ from h5diag.show.plots import style
 from h5diag.text import size_text
 
 LOOKS = {
-    "good": style.Look("#CFE8DD", "", style.GREEN, "good: nothing found"),
-    "bad": style.Look("#F6B48F", "xxx", style.VERMILION, "bad: fails here"),
-    "untested": style.Look("#E4E4E4", "///", style.GREY, "not tested: nothing is said"),
+    "good": style.Style("#CFE8DD", "", style.GREEN, "good: nothing found"),
+    "bad": style.Style("#F6B48F", "xxx", style.VERMILION, "bad: fails here"),
+    "untested": style.Style("#E4E4E4", "///", style.GREY, "not tested: nothing is said"),
 }
 _COLUMNS, MOST_NAMED = 32, 24
 _BITS = 32

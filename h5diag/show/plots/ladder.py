@@ -11,9 +11,9 @@ from h5diag.show.plots import style
 from h5diag.sim.rehearse import FINAL, LOCKED, OPEN, PROVISIONING, STATES, Rehearsal
 
 _HEADS = ("a debugger reaches", "objects are stored", "firmware runs", "way back to OPEN")
-_OPEN = style.Look("#CDEBDF", "", style.GREEN, "open")
-_PARTLY = style.Look("#F7E3B5", "..", "#8A5A00", "partly, or not confirmed")
-_SHUT = style.Look("#F4D3BF", "//", style.VERMILION, "locked")
+_OPEN = style.Style("#CDEBDF", "", style.GREEN, "open")
+_PARTLY = style.Style("#F7E3B5", "..", "#8A5A00", "partly, or not confirmed")
+_SHUT = style.Style("#F4D3BF", "//", style.VERMILION, "locked")
 _REACH = {
     "full": ("everything", _OPEN),
     "nonsecure": ("non-secure side", _PARTLY),
@@ -24,7 +24,7 @@ _WIDE, _NAME, _TRACK = 1.0, 0.95, 1.9
 """Widths of a cell, of the rung's name, and of the track where the script's steps are drawn."""
 
 
-def _cells(state: int, debug: str) -> tuple[tuple[str, style.Look], ...]:
+def _cells(state: int, debug: str) -> tuple[tuple[str, style.Style], ...]:
     """Return what each column says of a rung. Source: facts on provisioning, section 3.4, and the chip's own states."""
     stored = {OPEN: ("with BOOT0 high", _PARTLY), PROVISIONING: ("yes", _OPEN)}.get(state, ("no", _SHUT))
     runs = ("no", _SHUT) if state == PROVISIONING else ("yes", _OPEN)

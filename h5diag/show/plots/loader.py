@@ -10,11 +10,11 @@ from h5diag.show.plots import style
 from h5diag.sim.dryrun.run import DryRun, Verdict
 
 LOOKS = {
-    "breakpoint": style.Look(style.VERMILION, "", style.INK, "breakpoint 0xBE00 (4 bytes)"),
-    "image": style.Look("#CFE6F7", "//", style.BLUE, "image"),
-    "free": style.Look(style.PAPER, "", style.GREY, "stack, not used"),
-    "stack": style.Look("#F7E3B5", "\\\\", "#8A5A00", "stack, used in the dry run"),
-    "buffer": style.Look("#BFE3D6", "..", style.GREEN, "transfer buffer (first 512 bytes)"),
+    "breakpoint": style.Style(style.VERMILION, "", style.INK, "breakpoint 0xBE00 (4 bytes)"),
+    "image": style.Style("#CFE6F7", "//", style.BLUE, "image"),
+    "free": style.Style(style.PAPER, "", style.GREY, "stack, not used"),
+    "stack": style.Style("#F7E3B5", "\\\\", "#8A5A00", "stack, used in the dry run"),
+    "buffer": style.Style("#BFE3D6", "..", style.GREEN, "transfer buffer (first 512 bytes)"),
 }
 """Face, hatch and words of each part; the hatch tells them apart without colour."""
 

@@ -20,14 +20,14 @@ from h5diag.show.spans import CondensedAxis, Lane, Look, Span, chosen_ticks, con
 from h5diag.text import count_text, size_text
 
 LOOKS = {
-    Look.CONTENT: style.Look(style.SKY, "", style.BLUE, "content"),
-    Look.DIFFERS: style.Look("#F19A66", "///", "#A33B00", "differs from {}"),
-    Look.ERASED: style.Look(style.PAPER, "...", "#B5B5B5", "erased (0xFF)"),
-    Look.ZERO: style.Look("#F7F3C8", "xx", "#A39A2B", "zero"),
-    Look.MASKED: style.Look("#C9C9C9", "\\\\\\", "#6B6B6B", "zeros: the reader is not shown what is there"),
-    Look.UNREADABLE: style.Look("#3A3A3A", "++", "#E0E0E0", "unreadable"),
+    Look.CONTENT: style.Style(style.SKY, "", style.BLUE, "content"),
+    Look.DIFFERS: style.Style("#F19A66", "///", "#A33B00", "differs from {}"),
+    Look.ERASED: style.Style(style.PAPER, "...", "#B5B5B5", "erased (0xFF)"),
+    Look.ZERO: style.Style("#F7F3C8", "xx", "#A39A2B", "zero"),
+    Look.MASKED: style.Style("#C9C9C9", "\\\\\\", "#6B6B6B", "zeros: the reader is not shown what is there"),
+    Look.UNREADABLE: style.Style("#3A3A3A", "++", "#E0E0E0", "unreadable"),
 }
-_WAITS = style.Look("#FBE7DA", "///", "#D9A27F", "differs: a download that waits")
+_WAITS = style.Style("#FBE7DA", "///", "#D9A27F", "differs: a download that waits")
 _INSIDE = {
     Look.MASKED: "not shown",
     Look.ZERO: "zero",

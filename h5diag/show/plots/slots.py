@@ -16,16 +16,16 @@ from h5diag.show.plots import style
 from h5diag.text import range_text
 
 LOOKS = {
-    State.EMPTY: style.Look(style.PAPER, "...", "#B5B5B5", "empty"),
-    State.INSTALLED: style.Look("#BFE3D6", "", style.GREEN, "installed"),
-    State.INSTALL_PENDING: style.Look("#CFE6F7", "//", style.BLUE, "waits to be installed"),
-    State.NEVER_TAKEN: style.Look("#F7E3B5", "\\\\", "#8A5A00", "never taken"),
-    State.REVERTED: style.Look("#EBD3E1", "--", style.PURPLE, "reverted"),
-    State.INTERRUPTED: style.Look("#F6C9B0", "xx", style.VERMILION, "interrupted"),
-    State.BODY_ERASED: style.Look("#F6C9B0", "oo", style.VERMILION, "header, body erased"),
-    State.DIFFERS: style.Look("#F6C9B0", "++", style.VERMILION, "differs"),
-    State.WRONG_SLOT: style.Look("#F6C9B0", "||", style.VERMILION, "wrong slot"),
-    State.UNKNOWN: style.Look("#E4E4E4", "", style.GREY, "cannot be told"),
+    State.EMPTY: style.Style(style.PAPER, "...", "#B5B5B5", "empty"),
+    State.INSTALLED: style.Style("#BFE3D6", "", style.GREEN, "installed"),
+    State.INSTALL_PENDING: style.Style("#CFE6F7", "//", style.BLUE, "waits to be installed"),
+    State.NEVER_TAKEN: style.Style("#F7E3B5", "\\\\", "#8A5A00", "never taken"),
+    State.REVERTED: style.Style("#EBD3E1", "--", style.PURPLE, "reverted"),
+    State.INTERRUPTED: style.Style("#F6C9B0", "xx", style.VERMILION, "interrupted"),
+    State.BODY_ERASED: style.Style("#F6C9B0", "oo", style.VERMILION, "header, body erased"),
+    State.DIFFERS: style.Style("#F6C9B0", "++", style.VERMILION, "differs"),
+    State.WRONG_SLOT: style.Style("#F6C9B0", "||", style.VERMILION, "wrong slot"),
+    State.UNKNOWN: style.Style("#E4E4E4", "", style.GREY, "cannot be told"),
 }
 """Face, hatch and words of each state; the hatch tells them apart without colour."""
 
@@ -116,10 +116,10 @@ def _draw(ax: Axes, s: SlotState, row: int, *, thick: bool) -> None:
 
 
 AREA_LOOKS = {
-    "secure": style.Look("#CFE6F7", "//", style.BLUE, "secure: a non-secure reader gets zeros"),
-    "hidden": style.Look("#C9C9C9", "\\\\", "#6B6B6B", "hidden: zeros after the boot stage"),
-    "write-protected": style.Look("#F7E3B5", "..", "#8A5A00", "write-protected"),
-    "high-cycle": style.Look("#BFE3D6", "xx", style.GREEN, "high-cycle data area"),
+    "secure": style.Style("#CFE6F7", "//", style.BLUE, "secure: a non-secure reader gets zeros"),
+    "hidden": style.Style("#C9C9C9", "\\\\", "#6B6B6B", "hidden: zeros after the boot stage"),
+    "write-protected": style.Style("#F7E3B5", "..", "#8A5A00", "write-protected"),
+    "high-cycle": style.Style("#BFE3D6", "xx", style.GREEN, "high-cycle data area"),
 }
 
 

@@ -19,7 +19,7 @@ PAPER, INK, PALE = "#FFFFFF", "#1A1A1A", "#F4F4F4"
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Style:
     """How one kind of thing is drawn: face colour, hatch, colour of the hatch, and its name in the legend."""
 
     face: str

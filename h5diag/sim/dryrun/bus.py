@@ -12,7 +12,7 @@ _CYCLES_PER_READ = 4000
 _PATIENCE = 4000
 
 
-class Bus:
+class ModelBus:
     """Registers by canonical address (non-secure alias), with the rules of a profile.
 
     `spend` is called on every access and may stop the run.

@@ -14,7 +14,7 @@ from typing import Any
 import unicorn as u
 from unicorn import arm_const as a
 
-from h5diag.sim.dryrun.bus import Bus, Nor, Octospi
+from h5diag.sim.dryrun.bus import ModelBus, Nor, Octospi
 
 _PATTERN, _GAP, _TRANSLATION_BUFFER = 0xA5, 160, 32 << 20
 # Counted, not timed: the same loader gets the same verdict on a slow computer, and no timer thread is needed.
@@ -72,7 +72,7 @@ class Machine:
         self._uc = u.Uc(u.UC_ARCH_ARM, u.UC_MODE_THUMB | u.UC_MODE_MCLASS)
         self._uc.ctl_set_tcg_buffer_size(_TRANSLATION_BUFFER)  # the default of 1 GiB breaks the memory limit
         self._uc.ctl_set_cpu_model(a.UC_CPU_ARM_CORTEX_M33)
-        self.bus = Bus(profile, interfaces, self._spend)
+        self.bus = ModelBus(profile, interfaces, self._spend)
         self._accesses, self._stopped, self._address = 0, "", 0
         self._blocks: list[Any] = []
         for start, size in profile["ram"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from h5diag.sim.virtual.chip import VirtualChip
-from h5diag.sim.virtual.faults import ANYWHERE, Fault, FaultKind, Setup, parse_items, parse_probe
+from h5diag.sim.virtual.faults import ANYWHERE, FaultKind, Injected, Setup, parse_items, parse_probe
 from h5diag.sim.virtual.probe import VirtualProbe
 
-__all__ = ["ANYWHERE", "Fault", "FaultKind", "Setup", "VirtualChip", "VirtualProbe", "parse_items", "parse_probe"]
+__all__ = ["ANYWHERE", "FaultKind", "Injected", "Setup", "VirtualChip", "VirtualProbe", "parse_items", "parse_probe"]

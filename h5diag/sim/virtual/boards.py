@@ -15,14 +15,14 @@ import numpy.typing as npt
 from h5diag.case.samples import data_folder
 from h5diag.chip import Chip
 from h5diag.memory import AddressRange, MemoryImage
-from h5diag.sim.virtual.faults import Fault, FaultKind, Setup, parse_fault
+from h5diag.sim.virtual.faults import FaultKind, Injected, Setup, parse_fault
 
 _RESET_FLAGS = 1 << 26 | 1 << 27
 _REVISION = 0x1007
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Board:
+class Scene:
     """A board as it lies on the bench.
 
     Parameters
@@ -55,7 +55,7 @@ class Board:
     hdp_level: int = 1
     reset_flags: int = _RESET_FLAGS
     fault_registers: tuple[tuple[int, int], ...] = ()
-    faults: tuple[Fault, ...] = field(default=())
+    faults: tuple[Injected, ...] = field(default=())
 
 
 def factory_options(chip: Chip) -> dict[str, int]:
@@ -79,7 +79,7 @@ def with_options(chip: Chip, registers: dict[str, int], settings: dict[str, int]
     return out
 
 
-def load_board(setup: Setup, chip: Chip) -> Board:
+def load_board(setup: Setup, chip: Chip) -> Scene:
     """Return the board that `setup` names; its UID follows from board and seed."""
     uid = np.random.default_rng([setup.seed, len(setup.board), ord(setup.board[0])]).bytes(12)
     if setup.board == "founding":
@@ -89,7 +89,7 @@ def load_board(setup: Setup, chip: Chip) -> Board:
 
 
 @lru_cache(maxsize=8)
-def _sound(chip: Chip) -> Board:
+def _sound(chip: Chip) -> Scene:
     flash = np.full(chip.flash.size, 0xFF, np.uint8)
     base, bank = chip.flash.base, chip.flash.bank_size
     _put(flash, 0x40000, firmware(chip, 0x30000, base + 0x40000, 1))
@@ -100,13 +100,13 @@ def _sound(chip: Chip) -> Board:
     walk = tuple(base + 0x400 + 2 * i for i in (5, 9, 130, 7, 260, 12))
     known = [r.id for r in chip.revisions]
     rev_id = _REVISION if _REVISION in known or not known else known[-1]
-    return Board(flash, factory_options(chip), b"", walk, base, rev_id)
+    return Scene(flash, factory_options(chip), b"", walk, base, rev_id)
 
 
 @lru_cache(maxsize=8)
-def _defects(chip: Chip) -> tuple[Fault, ...]:
+def _defects(chip: Chip) -> tuple[Injected, ...]:
     """Return the stuck cells by which the two boards of the bundled case differ, or two of our own choice."""
-    out: list[Fault] = []
+    out: list[Injected] = []
     good, bad = _image("defect/good.hex"), _image("defect/suspect-1.hex")
     for segment in good.segments:
         if not bad.covers(segment.start, segment.stop):
@@ -119,7 +119,7 @@ def _defects(chip: Chip) -> tuple[Fault, ...]:
                 if (int(segment.data[i]) ^ int(other[i])) >> bit & 1:
                     settings = (("bit", float((at - quad) * 8 + bit)), ("value", float(int(other[i]) >> bit & 1)))
                     where = AddressRange(quad, quad + chip.flash.program_unit)
-                    out.append(Fault(FaultKind.CELL_STUCK, where, settings))
+                    out.append(Injected(FaultKind.CELL_STUCK, where, settings))
     return tuple(out) or tuple(parse_fault(f"cell-stuck@0x08026A40-0x08026A50,value=0,bit={b}") for b in (29, 97))
 
 
@@ -141,7 +141,7 @@ def firmware(chip: Chip, size: int, base: int, seed: int) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _founding(chip: Chip) -> Board:
+def _founding(chip: Chip) -> Scene:
     """Return the custom board of the founding case: both download slots filled, the boot stage never ran."""
     from h5diag.evidence.texts import parse_listing
 
@@ -174,7 +174,7 @@ def _founding(chip: Chip) -> Board:
         _put(flash, 0xC4000 - 16, bytes.fromhex("77c295f360d2ef7f3552500f2cb67980"))
     rom = chip.region("SYSTEM").base + 0x17000
     walk = tuple(rom + 2 * i for i in (0x120, 0x123, 0x124, 0x122))
-    return Board(flash, with_options(chip, factory_options(chip), settings), b"", walk, rom)
+    return Scene(flash, with_options(chip, factory_options(chip), settings), b"", walk, rom)
 
 
 def _image(name: str) -> MemoryImage:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.chip import Chip
-from h5diag.sim.virtual.faults import ANYWHERE, RANDOM, Fault, FaultKind, Setup
+from h5diag.sim.virtual.faults import ANYWHERE, RANDOM, FaultKind, Injected, Setup
 
 VIRGIN, WRITTEN, TORN = 0, 1, 2
 """States of a quad-word: never programmed since its erase, programmed, and cut short by a reset."""
@@ -80,7 +80,7 @@ class Cells:
 
     def _place(
         self,
-        fault: Fault,
+        fault: Injected,
         setup: Setup,
         index: int,
         stuck: list[tuple[int, int, int]],
@@ -122,7 +122,7 @@ class Cells:
                     at = start // self.unit * self.unit + rng.randrange(quads) * self.unit
                     self._couplings.setdefault(at, []).append((at + distance, rng.randrange(self.unit * 8)))
 
-    def _sectors(self, fault: Fault, choose: object) -> list[int]:
+    def _sectors(self, fault: Injected, choose: object) -> list[int]:
         start, stop = self.span(fault)
         first, last = start // self.sector_size, -(-stop // self.sector_size)
         if fault.range != ANYWHERE:
@@ -130,7 +130,7 @@ class Cells:
         assert callable(choose)
         return [int(choose(first, last)) for _ in range(fault.whole("count"))]
 
-    def span(self, fault: Fault) -> tuple[int, int]:
+    def span(self, fault: Injected) -> tuple[int, int]:
         """Return the offsets that a fault's range covers; the whole flash when it names none."""
         size, base = self.chip.flash.size, self.chip.flash.base
         if fault.range == ANYWHERE:

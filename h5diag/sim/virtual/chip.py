@@ -13,11 +13,11 @@ import numpy.typing as npt
 from h5diag.chip import Chip, load_chip
 from h5diag.errors import InputError
 from h5diag.memory import AddressRange
-from h5diag.sim.virtual.boards import Board, load_board
+from h5diag.sim.virtual.boards import Scene, load_board
 from h5diag.sim.virtual.bus import RCC_RSR, Bus, BusFault
 from h5diag.sim.virtual.cells import VIRGIN, WRITTEN, Cells
 from h5diag.sim.virtual.core import Core
-from h5diag.sim.virtual.faults import ANYWHERE, RANDOM, Fault, FaultKind, Setup
+from h5diag.sim.virtual.faults import ANYWHERE, RANDOM, FaultKind, Injected, Setup
 from h5diag.sim.virtual.flash_controller import Clock, FlashController
 
 Bytes = npt.NDArray[np.uint8]
@@ -42,7 +42,7 @@ class Cable:
     def __init__(self, chip: Chip, setup: Setup) -> None:
         self._chip = chip
         self._rng = np.random.default_rng([setup.seed, 7])
-        self._faults: list[tuple[AddressRange, Fault, int]] = []
+        self._faults: list[tuple[AddressRange, Injected, int]] = []
         self._unplugs: list[tuple[AddressRange, list[float]]] = []
         kinds = {f.kind for f in setup.faults}
         self.locked = FaultKind.LOCKED_PORT in kinds
@@ -54,7 +54,7 @@ class Cable:
         for i, fault in enumerate(setup.faults):
             self._place(fault, setup, i)
 
-    def _place(self, fault: Fault, setup: Setup, index: int) -> None:
+    def _place(self, fault: Injected, setup: Setup, index: int) -> None:
         rng, flash = setup.rng(index), self._chip.flash_range
         where = (
             flash
@@ -142,7 +142,7 @@ class Cable:
                     data = self._drop(fault, seed, start, a, b, data)
         return data
 
-    def _zero(self, fault: Fault, seed: int, start: int, a: int, b: int, data: Bytes) -> Bytes:
+    def _zero(self, fault: Injected, seed: int, start: int, a: int, b: int, data: Bytes) -> Bytes:
         first, last = (start + a) // _CHUNK, -(-(start + b) // _CHUNK)
         chance = _hashed(np.arange(first, last), seed) if fault.whole("repeat") else self._rng.random(last - first)
         hits = np.flatnonzero(chance < fault.setting("rate"))
@@ -153,7 +153,7 @@ class Cable:
             data[max(a, at) : min(b, at + _CHUNK)] = 0
         return data
 
-    def _drop(self, fault: Fault, seed: int, start: int, a: int, b: int, data: Bytes) -> Bytes:
+    def _drop(self, fault: Injected, seed: int, start: int, a: int, b: int, data: Bytes) -> Bytes:
         words = (b - a) // 4
         if words < 2:
             return data
@@ -195,7 +195,7 @@ class State:
         When the file is of another kind or of another chip.
     """
 
-    def __init__(self, path: str, chip: Chip, board: Board) -> None:
+    def __init__(self, path: str, chip: Chip, board: Scene) -> None:
         size, quads = chip.flash.size, chip.flash.size // chip.flash.program_unit
         self.options = dict(board.options)
         self._header: npt.NDArray[np.uint8] | None = None

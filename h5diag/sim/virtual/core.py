@@ -67,7 +67,7 @@ CORE_TABLES = (
 SYSTEM_TABLES = component(0xE00E0000, 0x484, _ST, 1)
 
 
-class Engine(Protocol):
+class Emulator(Protocol):
     """Runs code until a breakpoint or for a while; returns True when it stopped at a breakpoint."""
 
     def run(self, core: Core) -> bool:
@@ -98,7 +98,7 @@ class Core:
     ) -> None:
         self.walk, self._vector, self._on_reset = walk or (0,), vector, on_reset
         self._secure_debug = secure_debug
-        self.engine: Engine | None = None
+        self.engine: Emulator | None = None
         self.regs = [0] * 128
         self.regs[PC], self.regs[XPSR] = self.walk[0], 0x01000000
         self.vtor = 0

@@ -94,7 +94,7 @@ _DEFAULTS = {kind: dict(pairs) for kind, pairs in SETTINGS}
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Injected:
     """One fault.
 
     Parameters
@@ -146,7 +146,7 @@ class Setup:
     seed: int = 0
     state: str = ""
     link: str = "dap"
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Injected, ...] = ()
 
     def rng(self, index: int) -> random.Random:
         """Return the source of chance of fault number `index`; -1 is that of the board."""
@@ -189,7 +189,7 @@ def parse_probe(text: str) -> Setup:
     return parse_items(rest.split("+") if rest else ())
 
 
-def parse_fault(text: str) -> Fault:
+def parse_fault(text: str) -> Injected:
     """Return the fault written as ``FAULT[@START-STOP][,key=value]...``; InputError when it is of another form."""
     head, *pairs = text.split(",")
     name, at, place = head.partition("@")
@@ -212,7 +212,7 @@ def parse_fault(text: str) -> Fault:
             known = ", ".join(_DEFAULTS[kind]) or "none"
             raise InputError(f"{name} has no setting {key!r}", place=text, advice=f"known: {known}")
         settings.append((key, _number(value, text)))
-    return Fault(kind, where, tuple(settings))
+    return Injected(kind, where, tuple(settings))
 
 
 def _whole(text: str, where: str) -> int:

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from h5diag.evidence.files import decode_text
-from h5diag.evidence.texts import Check, Log, LogKind, clean, lines, parse_log, parse_version, printable
+from h5diag.evidence.texts import Log, LogKind, ReadBack, clean, lines, parse_log, parse_version, printable
 from tests.work import calls
 
 FORMS = (str, gui, lambda t: gui(t, ms=True), ansi, forum, lambda t: t.replace("\n", "\r\n"))
@@ -157,8 +157,8 @@ def test_writes_in_every_form(form):
     text = BANNER + write("app_a.hex", 0x080BE000) + BANNER + write("b.bin", 0x0C000000, verified=False)
     p = parse_log(form(text)).programming
     assert [(w.file, w.address, w.complete, w.check) for w in p.writes] == [
-        ("app_a.hex", 0x080BE000, True, Check.VERIFIED),
-        ("b.bin", 0x0C000000, True, Check.NOT_CHECKED),
+        ("app_a.hex", 0x080BE000, True, ReadBack.VERIFIED),
+        ("b.bin", 0x0C000000, True, ReadBack.NOT_CHECKED),
     ]
     assert p.writes[0].size == round(20.15 * 1024)
 
@@ -167,7 +167,7 @@ def test_error_and_success_in_one_run():
     text = BANNER + write("x.hex", 0x08000000, mismatch=0x08000003) + "Download verified successfully\n"
     w = parse_log(text).programming.writes[0]
     assert w.complete
-    assert w.check is Check.FAILED
+    assert w.check is ReadBack.FAILED
     assert w.failed
     assert w.mismatch == 0x08000003
 
@@ -212,7 +212,7 @@ def test_provisioning_log(form):
     log = parse_log(form(provisioning_log()))
     assert log.kind is LogKind.PROVISIONING
     assert [w.address for w in log.programming.writes] == [0x08018000, 0x0801E000, 0x0C000000]
-    assert all(w.check is Check.VERIFIED for w in log.programming.writes)
+    assert all(w.check is ReadBack.VERIFIED for w in log.programming.writes)
     assert log.programming.mass_erase
     assert log.programming.options[0].result == "not-modified"
 

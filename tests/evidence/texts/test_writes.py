@@ -3,7 +3,7 @@
 import pytest
 
 from h5diag.evidence.texts import parse_log
-from h5diag.evidence.texts.programming import Check
+from h5diag.evidence.texts.programming import ReadBack
 
 OPENOCD = "Open On-Chip Debugger 0.12.0\n** Programming Started **\nwrote 20480 bytes from file out/app.elf in 0.61s (32 KiB/s)\n"
 OPENOCD += "** Programming Finished **\n** Verify Started **\n"
@@ -56,7 +56,7 @@ def test_two_files_are_two_writes_and_the_first_difference_keeps_its_place():
     assert [w.address for w in parse_log(text).programming.writes] == [0x0801_0000, 0x0802_0000]
     bad = f"{OPENOCD}diff 0 address 0x08001000. Was 0xff instead of 0x60\ndiff 1 address 0x08001004. Was 0xff instead of 0x61\n"
     (w,) = parse_log(bad).programming.writes
-    assert (w.mismatch, w.check) == (0x0800_1000, Check.FAILED)
+    assert (w.mismatch, w.check) == (0x0800_1000, ReadBack.FAILED)
 
 
 def test_the_checksum_of_st_flash_is_kept_without_its_leading_zeros():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from h5diag.measure.loader.explain import Downloaded, Story, explain
-from h5diag.measure.loader.lint import Answer, loader_bypassed, loader_mislinked
+from h5diag.measure.loader.lint import Certainty, loader_bypassed, loader_mislinked
 from h5diag.measure.loader.placement import ram_plan
 from h5diag.measure.loader.vb3 import Outcome, Side, parse_log, read_log
 
@@ -150,13 +150,13 @@ def test_bypassed_and_its_negative_controls():
     log = read_log(LOADERS / "logs" / "h5-bypassed.txt")
     result = explain(log)
     assert (result.story, result.downloaded) == (Story.BYPASSED, Downloaded.NO)
-    assert loader_bypassed(log).answer is Answer.YES
+    assert loader_bypassed(log).answer is Certainty.YES
     with_init = log.events[:-6], parse_log("\n".join([*preparation(), *call(0x20000101)])).events, log.events[-6:]
     used = type(log)(tuple(e for part in with_init for e in part))
     assert explain(used).story is Story.WORKED
-    assert loader_bypassed(used).answer is Answer.NO
+    assert loader_bypassed(used).answer is Certainty.NO
     internal = parse_log("\n".join("r ap 1 @0x08000000 0x00000100 bytes Data 0x20000000" for _ in range(3)))
-    assert loader_bypassed(internal).answer is Answer.UNKNOWN
+    assert loader_bypassed(internal).answer is Certainty.UNKNOWN
 
 
 def test_success_with_a_chosen_loader_and_no_call_is_a_bypass():
@@ -185,12 +185,12 @@ def test_texts_without_a_call(text, story):
 
 def test_mislinked_needs_a_log_for_yes_and_no():
     good, fixed, log = sample("l5-good"), sample("l5-tz-good"), read_log(FOUNDING)
-    assert loader_mislinked(good, log).answer is Answer.YES
-    assert loader_mislinked(good, family="l5", trustzone="on").answer is Answer.POSSIBLE
-    assert loader_mislinked(fixed, family="l5", trustzone="on").answer is Answer.UNKNOWN
-    assert loader_mislinked(fixed, read_log(LOADERS / "logs" / "l5-tz-good.txt"), family="l5").answer is Answer.NO
-    assert loader_mislinked(sample("l5-overlap"), family="l5").answer is Answer.YES
-    assert loader_mislinked(None).answer is Answer.UNKNOWN
+    assert loader_mislinked(good, log).answer is Certainty.YES
+    assert loader_mislinked(good, family="l5", trustzone="on").answer is Certainty.POSSIBLE
+    assert loader_mislinked(fixed, family="l5", trustzone="on").answer is Certainty.UNKNOWN
+    assert loader_mislinked(fixed, read_log(LOADERS / "logs" / "l5-tz-good.txt"), family="l5").answer is Certainty.NO
+    assert loader_mislinked(sample("l5-overlap"), family="l5").answer is Certainty.YES
+    assert loader_mislinked(None).answer is Certainty.UNKNOWN
 
 
 POOL = [

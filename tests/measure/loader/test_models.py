@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from h5diag.sim.dryrun import bus as xspi
-from h5diag.sim.dryrun.bus import Bus, Nor, Octospi
+from h5diag.sim.dryrun.bus import ModelBus, Nor, Octospi
 
 READ_MODE, POLL_MODE, MAPPED_MODE = 1 << 28 | 1, 2 << 28 | 1, 3 << 28 | 1
 ADDRESS, DATA = 1 << 8 | 2 << 12, 1 << 24
@@ -142,7 +142,7 @@ def bus(octospi):
         "fixed": [[0x40007014, 0x10, 0x400]],
         "modelled": [[0x40021000, 0x400], [0x40007000, 0x400]],
     }
-    return Bus(profile, {0x44021000: octospi}, lambda: None)
+    return ModelBus(profile, {0x44021000: octospi}, lambda: None)
 
 
 def test_registers_follow_their_rules_in_both_aliases(bus):
