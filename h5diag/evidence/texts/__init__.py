@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from h5diag.evidence.texts.messages import Message as Message
     from h5diag.evidence.texts.messages import meanings as meanings
     from h5diag.evidence.texts.messages import parse_messages as parse_messages
-    from h5diag.evidence.texts.programming import ReadBack as ReadBack
     from h5diag.evidence.texts.programming import OptionWrite as OptionWrite
     from h5diag.evidence.texts.programming import Programming as Programming
+    from h5diag.evidence.texts.programming import ReadBack as ReadBack
     from h5diag.evidence.texts.programming import Write as Write
     from h5diag.evidence.texts.programming import parse_programming as parse_programming
     from h5diag.evidence.texts.registers import RawRegister as RawRegister
