@@ -33,6 +33,12 @@ _CUT = "cut out the part that matters"
 MEMORY = Limit("memory content of a microcontroller", 256 << 20, "give the part that matters")
 """Dumps and images of any format: the largest external memories are 64 MiB, 180 MiB as Intel HEX."""
 
+FLASH = Limit("memory content of a microcontroller", 2 << 30, MEMORY.advice)
+"""A plain binary, of which nothing is kept that a window does not show: a gigabyte of external flash."""
+
+MAPPED = MEMORY.size
+"""A file above so many bytes is mapped, not read: that a person cuts it off meanwhile is the smaller evil."""
+
 VIEW = Limit("memory shown as text", 64 << 20, _CUT)
 """Lines ``address : words``: a 2 MiB flash takes about 6 MiB."""
 

@@ -6,6 +6,7 @@ unreadable, and what disagreed between reads is unstable; none of the three is e
 
 from __future__ import annotations
 
+import mmap
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -86,6 +87,16 @@ class Origin:
     time: str | None = None
     remarks: tuple[str, ...] = ()
     base_assumed: bool = False
+
+
+def release(data: Bytes) -> None:
+    """Give back the memory of a mapped file of which `data` is a part: it is read again when it is looked at again."""
+    base: Any = data
+    while hasattr(base, "base"):
+        base = base.base
+    base = base.obj if isinstance(base, memoryview) else base
+    if isinstance(base, mmap.mmap) and hasattr(base, "madvise"):  # not on Windows
+        base.madvise(mmap.MADV_DONTNEED)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

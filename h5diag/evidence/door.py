@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import mmap
 import os
 import stat
 import tempfile
@@ -17,11 +18,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from h5diag.errors import InputError
-from h5diag.limits import FOLDER_BYTES, FOLDER_FILES, Limit
+from h5diag.limits import FOLDER_BYTES, FOLDER_FILES, MAPPED, Limit
 from h5diag.text import size_text
 
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 # O_NONBLOCK: opening a pipe without a writer returns at once, and the look at its kind refuses it.
+
+
+HEAD = 1 << 16
+"""First bytes, by which a file's kind is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,12 @@ class EvidenceFile:
     size, sha256
         Of the bytes that were read.
     data
-        The bytes.
+        The bytes; of a file that is mapped the first `HEAD`.
     inside
         The folder that it had to lie in, None when the person named the file; what belongs to it (a sidecar) must
         lie there too.
+    mapped
+        All bytes of a file above `MAPPED`.
     """
 
     name: str
@@ -49,6 +56,7 @@ class EvidenceFile:
     sha256: str
     data: bytes = field(repr=False, compare=False)
     inside: Path | None = None
+    mapped: mmap.mmap | None = field(default=None, repr=False, compare=False)
 
 
 Source = str | os.PathLike[str] | EvidenceFile
@@ -94,6 +102,10 @@ def read_evidence(
                 )
             if status.st_size > limit.size:
                 raise _too_large(source, limit, status.st_size)
+            if status.st_size > MAPPED:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+                mapped = mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_READ)
+                return EvidenceFile(path.name, path, len(mapped), digest, mapped[:HEAD], inside, mapped)
             data = _whole(stream, limit.size + 1, status.st_size)
     except FileNotFoundError:
         raise InputError("there is no such file", source=source) from None

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice
 from h5diag.layout import Layout
-from h5diag.memory import Access, AddressRange, Bytes, MemoryImage, merged, subtracted
+from h5diag.memory import Access, AddressRange, Bytes, MemoryImage, merged, release, subtracted
 
 if TYPE_CHECKING:
     from h5diag.measure.options.settings import OptionBytes
@@ -352,6 +352,8 @@ def _areas(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[
         # Windows end on whole sectors and quad-words, so that none is cut in two.
         stop = min(at + step - (start + at) % (sector or unit), size)
         parts.append(_window(good[at:stop], suspect[at:stop], start + at, chip, masks, sector))
+        for data in (good, suspect):
+            release(data)
         at = stop
     columns = np.concatenate(parts, axis=1)
     # What one window ends with and the next begins with is one area.

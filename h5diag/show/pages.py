@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +15,7 @@ from h5diag.chip import Chip
 from h5diag.errors import InputError
 from h5diag.judge import Measured
 from h5diag.layout import Slot
-from h5diag.memory import AddressRange, MemoryImage, merged
+from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, release
 
 ROW = 16
 LEFT_KNOWN, RIGHT_KNOWN, DIFFERS = 1, 2, 4
@@ -65,27 +66,61 @@ class HexPages:
         return tuple(_Block(s.start, s.size // ROW) for s in spans)
 
     @cached_property
-    def differences(self) -> npt.NDArray[np.int64]:
-        """Where both are known and differ and neither was masked, ``int64 (n, 2)``: starts and stops, in order.
+    def _stretches(self) -> list[tuple[Bytes, Bytes, int]]:
+        """What both know, piece by piece: left, right and address."""
+        return [
+            (s.data[at - s.start :][: min(_PIECE, t.stop - at)], t.data[at - t.start :][:_PIECE], at)
+            for s in self.left.segments
+            for t in self.right.segments_in(s.start, s.stop)
+            for at in range(t.start, t.stop, _PIECE)
+        ]
+
+    @cached_property
+    def _seen(self) -> dict[int, npt.NDArray[np.int64]]:
+        return {}
+
+    def _apart(self, number: int) -> npt.NDArray[np.int64]:
+        """Return the runs of differing bytes of a piece, ``int64 (n, 2)``; a piece is looked at once."""
+        if number not in self._seen:
+            left, right, start = self._stretches[number]
+            edges = np.empty(0, np.int64)
+            if not np.array_equal(left, right):
+                apart = left != right
+                for hole in self.masked:
+                    apart[max(0, hole.start - start) : max(0, hole.stop - start)] = False
+                edges = np.flatnonzero(np.diff(np.concatenate(([False], apart, [False])).view(np.int8))) + start
+            self._seen[number] = edges.reshape(-1, 2)
+            release(left)
+            release(right)
+        return self._seen[number]
+
+    def _blocks_in(self, number: int) -> npt.NDArray[np.int64]:
+        """Return the differences that begin in a piece, ``int64 (n, 2)``.
 
         Differences with less than a row of equal bytes between them are one.
         """
-        starts, stops = [], []
-        for s in self.left.segments:
-            for t in self.right.segments_in(s.start, s.stop):
-                for at in range(t.start, t.stop, _PIECE):
-                    stop = min(t.stop, at + _PIECE)
-                    apart = s.data[at - s.start : stop - s.start] != t.data[at - t.start : stop - t.start]
-                    for hole in self.masked:
-                        apart[max(0, hole.start - at) : max(0, hole.stop - at)] = False
-                    edges = np.flatnonzero(np.diff(np.concatenate(([False], apart, [False])).view(np.int8))) + at
-                    starts.append(edges[::2])
-                    stops.append(edges[1::2])
-        if not starts:
-            return np.empty((0, 2), np.int64)
-        first, last = np.concatenate(starts), np.concatenate(stops)
-        new = np.append(True, first[1:] - last[:-1] >= ROW)[: first.size]
-        return np.stack((first[new], last[np.append(new[1:], True)[: first.size]]), axis=1)
+        runs = self._apart(number)
+        before = self._apart(number - 1)[-1:, 1] if number else runs[:0, 1]
+        stops = np.concatenate([before if before.size else [-ROW], runs[:, 1]])
+        new = np.flatnonzero(runs[:, 0] - stops[:-1] >= ROW)
+        if not new.size:
+            return runs[:0]
+        out = np.stack((runs[new, 0], runs[np.append(new[1:], len(runs)) - 1, 1]), axis=1)
+        for following in range(number + 1, len(self._stretches)):
+            more = self._apart(following)
+            if not len(more) or more[0, 0] - out[-1, 1] >= ROW:
+                break
+            apart = np.flatnonzero(more[1:, 0] - more[:-1, 1] >= ROW)
+            out[-1, 1] = more[apart[0] if apart.size else -1, 1]
+            if apart.size:
+                break
+        return out
+
+    @cached_property
+    def differences(self) -> npt.NDArray[np.int64]:
+        """Where both are known and differ and neither was masked, ``int64 (n, 2)``: starts and stops, in order."""
+        parts = [self._blocks_in(k) for k in range(len(self._stretches))]
+        return np.concatenate([np.empty((0, 2), np.int64), *parts])
 
     def page(self, start: int, rows: int) -> tuple[bytes, bytes, bytes]:
         """Return left bytes, right bytes and flags of `rows` rows from address `start`."""
@@ -98,9 +133,19 @@ class HexPages:
 
     def difference_after(self, address: int, *, backward: bool = False) -> AddressRange | None:
         """Return the first difference that begins after an address (before it with `backward`), or None at the end."""
-        starts = self.differences[:, 0]
-        i = int(np.searchsorted(starts, address, "left" if backward else "right")) - backward
-        return AddressRange(*map(int, self.differences[i])) if 0 <= i < starts.size else None
+        pieces = len(self._stretches)
+        k = bisect_right(self._stretches, address, key=lambda piece: piece[2])
+        for number in range(min(k, pieces - 1), -1, -1) if backward else range(max(k - 1, 0), pieces):
+            blocks = self._blocks_in(number)
+            i = int(np.searchsorted(blocks[:, 0], address, "left" if backward else "right")) - backward
+            if 0 <= i < len(blocks):
+                return AddressRange(*map(int, blocks[i]))
+        return None
+
+    @property
+    def counted(self) -> bool:
+        """Whether all differences are looked for at once: not in a large external memory."""
+        return len(self._stretches) <= 8
 
     def first_equal(self) -> int | None:
         """Return the first row where both hold the same content (no fill), None when there is none."""

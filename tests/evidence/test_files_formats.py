@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import subprocess
+import tracemalloc
 import zlib
 from contextlib import suppress
 
@@ -18,6 +19,7 @@ from intelhex import IntelHex
 
 from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
+from h5diag.evidence import door
 from h5diag.evidence.files import (
     Sidecar,
     from_intelhex,
@@ -30,6 +32,7 @@ from h5diag.evidence.files import (
 from h5diag.evidence.files.elf import open_elf
 from h5diag.evidence.files.kind import Kind, tell_kind
 from h5diag.evidence.files.writing import MOST_HEADERS
+from h5diag.limits import FLASH
 from h5diag.memory import Access, AddressRange, MemoryImage, Origin, Segment, merged, without
 
 BASE = 0x0800_0000
@@ -324,7 +327,27 @@ def test_a_huge_binary_is_refused_without_reading_it(tmp_path):
     path = tmp_path / "huge.bin"
     with path.open("wb") as stream:
         stream.truncate(3 << 30)
+    assert "2048 MiB at most" in refusal(path)
+    path = tmp_path / "huge.hex"
+    path.write_bytes(b":020000040800F2\n")
+    with path.open("r+b") as stream:
+        stream.truncate(300 << 20)
     assert "256 MiB at most" in refusal(path)
+
+
+def test_a_large_binary_is_mapped_and_reads_the_same(tmp_path, monkeypatch):
+    data = np.random.default_rng(3).integers(0, 256, 3 << 20, dtype=np.uint8)
+    (tmp_path / "a.bin").write_bytes(data.tobytes())
+    read = read_image(tmp_path / "a.bin", base=0x90000000)
+    monkeypatch.setattr(door, "MAPPED", 1 << 20)
+    file = door.read_evidence(tmp_path / "a.bin", limit=FLASH)
+    assert (len(file.data), file.size) == (door.HEAD, data.size)
+    tracemalloc.start()
+    mapped = read_image(tmp_path / "a.bin", base=0x90000000)
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    assert [i.segments[0].data.tobytes() for i in (mapped, read)] == [data.tobytes()] * 2
+    assert file.sha256 == hashlib.sha256(data.tobytes()).hexdigest()
 
 
 def test_text_without_a_view(tmp_path):

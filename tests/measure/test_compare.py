@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +14,7 @@ from hypothesis import strategies as st
 from h5diag.chip import load_chip
 from h5diag.measure import compare as module
 from h5diag.measure.compare import AreaState, bit_positions, compare
-from h5diag.memory import AddressRange, MemoryImage, Segment
+from h5diag.memory import AddressRange, MemoryImage, Segment, release
 
 CHIP = load_chip("stm32h563zi")
 NS, S = 0x08000000, 0x0C000000
@@ -166,3 +170,40 @@ def test_mask_like_takes_both_edges(start, stop, like):
     bad[start:stop] = 0
     (zero,) = compare(image(CODE), image(bad), CHIP).of(AreaState.ZERO)
     assert zero.mask_like is like
+
+
+def test_of_two_mapped_files_no_more_than_a_window_is_held(tmp_path, monkeypatch):
+    """What was compared is given back to the system: only then does a gigabyte need little memory."""
+    good = np.tile(CODE, 256)  # 8 MiB
+    suspect = good.copy()
+    suspect[5_000_000] ^= 1
+    mapped = []
+    for name, data in (("good", good), ("suspect", suspect)):
+        data.tofile(tmp_path / name)
+        with (tmp_path / name).open("rb") as stream:
+            mapped.append(np.frombuffer(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), np.uint8))
+    held = []
+    monkeypatch.setattr(module, "release", lambda data: (held.append(_resident(data)), release(data))[1])
+    images = [MemoryImage.from_bytes(m, 0x90000000) for m in mapped]
+    assert states(compare(*images, CHIP)) == states(compare(image(good, 0x90000000), image(suspect, 0x90000000), CHIP))
+    held = [h for h in held if h is not None]
+    assert len(held) >= 16
+    assert max(held) <= 2 * module.WINDOW
+
+
+def _resident(data: np.ndarray) -> int | None:
+    """Bytes of a file's map that this process holds, as Linux tells it; None where nothing tells."""
+    base = data
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if base is None:
+        return None
+    address, size = np.frombuffer(base.obj, np.uint8).ctypes.data, 0
+    text = Path("/proc/self/smaps").read_text() if Path("/proc/self/smaps").exists() else ""
+    inside = False
+    for line in text.splitlines():
+        if (m := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line)) is not None:
+            inside = int(m[1], 16) <= address < int(m[2], 16)
+        elif inside and line.startswith("Rss:"):
+            size += int(line.split()[1]) * 1024
+    return size

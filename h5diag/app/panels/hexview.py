@@ -73,15 +73,17 @@ class HexView(anywidget.AnyWidget):  # type: ignore[misc]
 
     def next_difference(self, *, backward: bool = False) -> None:
         """Jump to the next block of differences, and say which of how many it is."""
-        blocks, at = self.pages.differences, max(self.address, 0)
-        found = self.pages.difference_after(self.address, backward=backward)
+        found, at = self.pages.difference_after(self.address, backward=backward), max(self.address, 0)
+        blocks = self.pages.differences if found is None or self.pages.counted else None
         if found is not None:
             self.jump(found.start)
-            number = int(np.searchsorted(blocks[:, 0], found.start)) + 1
-            self.message = f"block {number} of {len(blocks)}: {count_text(found.size, 'byte')} from 0x{found.start:08X}"
+            which = "a block"
+            if blocks is not None:
+                which = f"block {int(np.searchsorted(blocks[:, 0], found.start)) + 1} of {len(blocks)}"
+            self.message = f"{which}: {count_text(found.size, 'byte')} from 0x{found.start:08X}"
         elif not self.pages.right.size:
             self.message = "there is nothing to compare it with"
-        elif not len(blocks):
+        elif blocks is None or not len(blocks):
             masked = "; what is masked is not compared" if self.pages.masked else ""
             self.message = f"no difference: both hold the same wherever both hold something{masked}"
         else:

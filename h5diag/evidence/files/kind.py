@@ -7,10 +7,8 @@ from enum import Enum
 from pathlib import PurePath
 
 from h5diag.errors import InputError
-from h5diag.evidence.door import Source, read_evidence
-from h5diag.limits import MEMORY
-
-_HEAD = 64 << 10
+from h5diag.evidence.door import HEAD, Source, read_evidence
+from h5diag.limits import FLASH
 
 
 class Kind(Enum):
@@ -80,8 +78,8 @@ def tell_kind(source: Source, *, raw: bool = False) -> Kind:
     InputError
         As of `read_evidence`, or when it is named as one of the formats and does not begin like it.
     """
-    file = read_evidence(source, limit=MEMORY)
-    head, path = file.data[:_HEAD], file.path
+    file = read_evidence(source, limit=FLASH)
+    head, path = file.data[:HEAD], file.path
     named = SUFFIXES.get(path.suffix.lower(), Kind.BIN)
     if raw and path.suffix.lower() == ".bin":
         return Kind.BIN

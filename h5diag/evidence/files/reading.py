@@ -14,7 +14,7 @@ from h5diag.evidence.files.kind import Kind, address_in_name, decode_text, tell_
 from h5diag.evidence.files.records import read_intel_hex, read_s_record
 from h5diag.evidence.files.sidecar import Sidecar, open_sidecar, parse_sidecar, sidecar_path
 from h5diag.evidence.files.views import parse_memory_text
-from h5diag.limits import MEMORY, VIEW
+from h5diag.limits import FLASH, MEMORY, VIEW
 from h5diag.memory import ADDRESS_LIMIT, AddressRange, Bytes, MemoryImage, Origin, Segment, merged, without
 
 DEFAULT_BASE = 0x0800_0000
@@ -52,10 +52,12 @@ def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile 
     InputError
         With the line or offset, when the file cannot be used. Memory stays within a few times the data.
     """
-    file = read_evidence(source, limit=MEMORY)
+    file = read_evidence(source, limit=FLASH)
     opened = beside or open_sidecar(file)
     sidecar = parse_sidecar(opened) if opened else Sidecar()
     kind = tell_kind(file, raw=base is not None or sidecar.base is not None)
+    if kind is not Kind.BIN:
+        file = read_evidence(file, limit=MEMORY)
     remarks = list(sidecar.remarks)
     unreadable: tuple[AddressRange, ...] = ()
     offsets = False
@@ -70,7 +72,7 @@ def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile 
             image = image.shifted(_base(file.path, base, sidecar, remarks))
         segments, unreadable = image.segments, image.unreadable
     elif kind in (Kind.BIN, Kind.DFU):
-        found = np.frombuffer(file.data, np.uint8) if kind is Kind.BIN else read_dfu(file)
+        found = np.frombuffer(file.mapped or file.data, np.uint8) if kind is Kind.BIN else read_dfu(file)
         kind = Kind.DFU if isinstance(found, tuple) else Kind.BIN
         segments = found if isinstance(found, tuple) else (_placed(found, file.path, base, sidecar, remarks),)
     else:

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from h5diag.chip import Chip
+from h5diag.measure.locate.pieces import distinct
 from h5diag.measure.locate.placement import Pattern, PatternKind, Region, Transform
 from h5diag.measure.locate.sides import Side
 from h5diag.memory import AddressRange, Bytes, merged
@@ -268,33 +269,32 @@ def _adjusted(r: Region, a: Side, b: Side) -> tuple[int, int]:
     """Return how many differing places of a piece are addresses or branches that follow a move, and of how many."""
     if r.equal_bytes == r.size:
         return 0, 0
-    at, to = a.position(r.reference_start), b.position(r.dump_start)
+    start, to = a.position(r.reference_start), b.position(r.dump_start)
     skip = r.reference_start % 2
-    x, y = a.data[at + skip : at + r.size], b.data[to + skip : to + r.size]
+    x, y = a.data[start + skip : start + r.size], b.data[to + skip : to + r.size]
     size = x.size & ~3
     if size < 8:
         return 0, 0
-    one, two = (np.ascontiguousarray(v[:size]).view("<u2").astype(np.int64) for v in (x, y))
-    differs = one != two
+    one, two = (np.ascontiguousarray(v[:size]).view("<u2") for v in (x, y))
+    differs = np.flatnonzero(one != two)
+    explained = np.zeros(one.size, np.bool_)
     # A branch with link, a wide branch, or half an address by MOVW or MOVT, in two halfwords on both sides.
-    first = [
-        (v[:-1] & 0xF800 == 0xF000) & ((v[1:] & 0xD000 == 0xD000) | (v[1:] & 0xD000 == 0x9000)) for v in (one, two)
-    ]
-    half = [((v[:-1] & 0xFBF0) == 0xF240) | ((v[:-1] & 0xFBF0) == 0xF2C0) for v in (one, two)]
-    branch = ((first[0] & first[1]) | (half[0] & half[1])) & (differs[:-1] | differs[1:])
+    at = distinct(np.concatenate([differs, differs - 1]))
+    at = at[(at >= 0) & (at < one.size - 1)]
+    first = [(v[at] & 0xF800 == 0xF000) & (v[at + 1] & 0x9000 == 0x9000) for v in (one, two)]
+    half = [((v[at] & 0xFBF0) == 0xF240) | ((v[at] & 0xFBF0) == 0xF2C0) for v in (one, two)]
+    branch = at[(first[0] & first[1]) | (half[0] & half[1])]
+    explained[branch] = explained[branch + 1] = True
     # Addresses in literal pools and tables lie on words, in the reference's own addresses.
     start = (r.reference_start + skip) % 4 // 2
-    whole = (one.size - start) // 2 * 2
-    low, high = (v[start : start + whole].reshape(-1, 2) for v in (one, two))
-    was, now = (v[:, 0] | v[:, 1] << 16 for v in (low, high))
+    at = distinct((differs[differs >= start] - start) // 2 * 2 + start)
+    at = at[at < one.size - 1]
+    was, now = (v[at].astype(np.int64) | v[at + 1].astype(np.int64) << 16 for v in (one, two))
     flash = [((v >> 28) <= 3) & ((v >> 24) != 0) | ((v >> 28) == 9) | ((v >> 28) == 7) for v in (was, now)]
-    literal = (was != now) & flash[0] & flash[1] & (was >> 24 == now >> 24) & (np.abs(was - now) <= MOVED)
-    explained = np.zeros(one.size, np.bool_)
-    explained[:-1] |= branch
-    explained[1:] |= branch
-    explained[start : start + whole] |= np.repeat(literal, 2)
-    count = int(branch.sum()) + int(literal.sum())
-    other = int(np.count_nonzero(differs & ~explained))
+    literal = at[flash[0] & flash[1] & (was >> 24 == now >> 24) & (np.abs(was - now) <= MOVED)]
+    explained[literal] = explained[literal + 1] = True
+    count = branch.size + literal.size
+    other = int(np.count_nonzero(~explained[differs]))
     return count, count + (other + 1) // 2
 
 

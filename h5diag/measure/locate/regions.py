@@ -174,7 +174,12 @@ def _judged(
         if tally[0] < s.size:
             s = sharpened(s, f.pair, taken)
         if s != whole:
-            tally = _tallied(f, [s])[0]
+            before, tally = tally, _tallied(f, [s])[0]
+            # What was cut off speaks for the piece no more.
+            score *= min(tally[0] / before[0], 1.0)
+            expected = expectation(score, cells)
+            if score < LEAST or expected > SHOWN:
+                continue
         size = s.size
         if moved % chip.flash.program_unit == 0:
             s = rounded(s, f.pair, taken, chip.flash.program_unit)

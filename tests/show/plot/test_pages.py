@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from h5diag.errors import InputError
 from h5diag.memory import AddressRange, MemoryImage, Segment
+from h5diag.show import pages as module
 from h5diag.show.pages import ROW, HexPages, parse_query
 
 
@@ -108,3 +109,36 @@ def test_large_dumps_stay_cheap() -> None:
     assert pages.differences.shape == (0, 2)
     assert pages.blocks[0].rows == 4 << 20
     assert len(pages.page(0x0A000000, 64)[0]) == 1024
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_differences_across_the_pieces_are_those_of_the_whole(seed: int, monkeypatch) -> None:
+    rng = np.random.default_rng(seed)
+    a = rng.integers(0, 256, 2000, dtype=np.uint8)
+    b = a.copy()
+    for at in rng.integers(0, 1990, int(rng.integers(0, 12))):
+        b[at : at + int(rng.integers(1, 300))] ^= 1
+    whole = HexPages(image((0x100, a.tobytes())), image((0x100, b.tobytes()))).differences
+    monkeypatch.setattr(module, "_PIECE", 64)
+    pages = HexPages(image((0x100, a.tobytes())), image((0x100, b.tobytes())))
+    assert pages.differences.tolist() == whole.tolist()
+    there, at = [], -1
+    while (found := pages.difference_after(at)) is not None:
+        there.append([found.start, found.stop])
+        at = found.start
+    back, at = [], 0x10000
+    while (found := pages.difference_after(at, backward=True)) is not None:
+        back.append([found.start, found.stop])
+        at = found.start
+    assert there == back[::-1] == whole.tolist()
+
+
+def test_the_first_difference_does_not_wait_for_the_last(monkeypatch) -> None:
+    monkeypatch.setattr(module, "_PIECE", 64)
+    a = np.zeros(64 * 1000, np.uint8)
+    b = a.copy()
+    b[64 * 10 + 5] = b[64 * 900] = 1
+    pages = HexPages(image((0, a.tobytes())), image((0, b.tobytes())))
+    assert pages.difference_after(-1) == AddressRange(645, 646)
+    assert len(pages._seen) <= 13
+    assert not pages.counted
