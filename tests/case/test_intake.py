@@ -711,6 +711,28 @@ def test_what_is_missing_names_what_it_decides(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "size", "role"),
+    [
+        ("flash.bin", 0x3123, "images"),
+        ("flash.bin", 0x3100, "dumps"),
+        ("flash_dump.bin", 0x3123, "dumps"),
+        ("suspect_flash.bin", 0x3123, "dumps"),
+    ],
+)
+def test_a_build_that_is_called_after_the_flash_is_no_read(tmp_path, name, size, role):
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    rng = np.random.default_rng(3)
+    (folder / name).write_bytes(rng.bytes(size))
+    whole = rng.bytes(0x8000) + b"\xff" * 0x8000
+    (folder / ("suspect_read.bin" if name.startswith("suspect") else "readback.bin")).write_bytes(whole)
+    case = sort_evidence([folder])
+    dumps = {e.path.name for b in case.suspects for e in b.of(Role.DUMP)}
+    assert (name in dumps) is (role == "dumps")
+    assert len(dumps) == (2 if role == "dumps" else 1)
+
+
+@pytest.mark.parametrize(
     ("text", "base", "absent", "present"),
     [
         ("", 0x0800_0000, (), ("the flash layout", "the option listing")),

@@ -42,7 +42,9 @@ SUSPECT_WORDS = _words(
     "suspect suspected bad faulty broken fail fails failing failed defect defective dead dut problem wrong ng nok"
 )
 LATER_WORDS = _words("later after")
-_DUMP_WORDS = _words("dump dumps read reads readout readback flash mem memory upload")
+READ_WORDS = _words("dump dumps read reads readout readback upload")
+MEMORY_WORDS = _words("flash mem memory")
+_DUMP_WORDS = READ_WORDS | MEMORY_WORDS
 _KIND_WORDS = (
     _DUMP_WORDS
     | LATER_WORDS

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.case.intake.kinds import KIT_WORDS, Evidence, Name, Role
+from h5diag.case.intake.kinds import KIT_WORDS, MEMORY_WORDS, READ_WORDS, Evidence, Name, Role
 from h5diag.chip import load_chip
 from h5diag.measure.programs import find_whole
 from h5diag.measure.repeats import alike
@@ -26,6 +26,9 @@ CHUNK = 32
 """Bytes: the smallest chunk of zeros that is taken for one which the reading path lost."""
 MOST_LONE = 4096
 """Bytes in which two reads of one board may differ, a lone bit each."""
+
+ROUND = 256
+"""Somebody who reads a chip reads so many bytes or a multiple; a build ends where its last byte is."""
 
 
 def by_content(files: Sequence[Evidence]) -> list[Evidence]:
@@ -43,6 +46,17 @@ def by_content(files: Sequence[Evidence]) -> list[Evidence]:
                 names[other.path] = replace(names[other.path], board=first.board, number=first.number)
     names |= _apart(reads, names, images)
     return [replace(e, name=names[e.path]) if e.path in names else e for e in out]
+
+
+def is_build(e: Evidence, dumps: Sequence[Evidence]) -> bool:
+    """Tell whether a file called after the flash or the memory alone is what was to be flashed, beside a read of it."""
+    if e.role is not Role.DUMP or e.image is None or e.beside or e.name.side or e.name.later:
+        return False
+    if not e.name.words & MEMORY_WORDS or e.name.words & READ_WORDS or e.name.address is not None:
+        return False
+    others = [o.image for o in dumps if o is not e and o.image is not None]
+    odd = len(e.image.segments) == 1 and bool(e.image.size % ROUND)
+    return odd and any(o.size > e.image.size and o.size % ROUND == 0 for o in others)
 
 
 def _apart(reads: Sequence[Evidence], names: dict[Path, Name], images: dict[Path, MemoryImage]) -> dict[Path, Name]:

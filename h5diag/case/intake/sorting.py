@@ -11,8 +11,16 @@ from pathlib import Path
 from h5diag.answer import Answer
 from h5diag.case.case import UNNAMED
 from h5diag.case.folder import BoardTable, CaseTable, read_table
-from h5diag.case.intake.kinds import BOARD_ROLES, KIT_WORDS, Evidence, Role, Side, parse_name, tell
-from h5diag.case.intake.likeness import by_content
+from h5diag.case.intake.kinds import (
+    BOARD_ROLES,
+    KIT_WORDS,
+    Evidence,
+    Role,
+    Side,
+    parse_name,
+    tell,
+)
+from h5diag.case.intake.likeness import by_content, is_build
 from h5diag.case.intake.missing import NEEDS_GOOD, Has, Missing, known_of, missing_of_board, missing_of_case
 from h5diag.errors import InputError
 from h5diag.evidence.door import is_evidence, is_folder, read_evidence, real_path, walk_evidence
@@ -284,6 +292,8 @@ def _with_side(e: Evidence, good: Collection[Path], suspect: Collection[Path]) -
 def _image_after_all(e: Evidence, everything: Sequence[Evidence]) -> Evidence:
     """A memory file whose name says nothing was made, not read, where the others say that they were read."""
     dumps = [o for o in everything if o.role in (Role.DUMP, Role.LATER)]
+    if is_build(e, dumps):
+        return replace(e, role=Role.IMAGE, what="a program file: its length is a build's, and a longer dump is there")
     says_nothing = not (e.name.side or e.name.says_dump or e.name.later or e.beside)
     if e.role is not Role.DUMP or e.what == "a memory view" or not says_nothing:
         return e
