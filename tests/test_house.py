@@ -71,6 +71,20 @@ def imports(path: Path) -> list[tuple[str, int]]:
     return found
 
 
+LOOKED_UP = re.compile(r"h5diag(?:\.[a-z_]+)+")
+HOOKS = {"answer.py", "__init__.py"}
+"""Results find what shows them by name, the front door what is behind it: there and nowhere else."""
+
+
+def looked_up(path: Path) -> list[tuple[str, int]]:
+    """Return the modules that are named in a string, as `import_module` and `files` take them."""
+    return [
+        (node.value, node.lineno)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and LOOKED_UP.fullmatch(node.value)
+    ]
+
+
 def test_every_room_has_a_floor():
     assert {room_of(p) for p in modules()} - FREE <= set(FLOORS)
 
@@ -80,12 +94,23 @@ def test_a_room_imports_only_from_lower_floors(path):
     room = room_of(path)
     if room in FREE:
         return
-    for name, line in imports(path):
+    hidden = [] if path.relative_to(PACKAGE).as_posix() in HOOKS else looked_up(path)
+    for name, line in imports(path) + hidden:
         parts = name.split(".")
         if parts[0] == "h5diag" and len(parts) > 1 and parts[1] in FLOORS and parts[1] != room:
             assert FLOORS[parts[1]] < FLOORS[room], f"{path.name}:{line}: {room} imports {parts[1]}"
         if parts[0] in ONLY_IN:
             assert room in ONLY_IN[parts[0]], f"{path.name}:{line}: {parts[0]} belongs to {sorted(ONLY_IN[parts[0]])}"
+
+
+def test_the_rule_about_floors_sees_every_way_to_import(tmp_path):
+    bad = tmp_path / "bad.py"
+    bad.write_text(
+        "import h5diag.show\ndef f():\n    from h5diag.show import sheet\n    from h5diag import judge\n"
+        "    import_module('h5diag.show.answers')\n"
+    )
+    assert {n.split(".")[1] for n, _ in imports(bad) if "." in n} == {"show", "judge"}
+    assert looked_up(bad) == [("h5diag.show.answers", 5)]
 
 
 def test_the_picture_in_the_docs_names_every_room():
@@ -210,8 +235,12 @@ def test_the_rule_about_writing_finds_what_it_looks_for(tmp_path):
 def test_everything_printed_goes_through_one_door(path):
     name = path.relative_to(PACKAGE).as_posix()
     if name not in PRINTS:
-        lines = [n for f, call, n in calls_of(path) if f == "print" or re.search(r"\bstd(?:out|err)\.write", call)]
-        assert not lines, f"{name}: {lines}: print through h5diag.show.printing"
+        assert not printed(path), f"{name}: {printed(path)}: print through h5diag.show.printing"
+
+
+def printed(path: Path) -> list[int]:
+    """Return the lines that print."""
+    return [n for f, call, n in calls_of(path) if f == "print" or re.search(r"\bstd(?:out|err)\.write", call)]
 
 
 def test_the_rules_about_doors_find_what_they_look_for(tmp_path):
@@ -221,6 +250,170 @@ def test_the_rules_about_doors_find_what_they_look_for(tmp_path):
         "print(a)\nsys.stdout.write(a)\nresources.files('h5diag').joinpath('a').read_text()\n"
     )
     assert sorted(opens_files(bad)) == [2, 3, 4, 5, 6]
+    assert printed(bad) == [7, 8]
+
+
+# What a person sees is written in `show/`: below it there are values.
+BELOW_SHOW = {"chip", "evidence", "layout", "measure", "case", "sim", "probe", "judge"}
+MARKUP = re.compile(r"</?(?:t[dr]|table|div|span|p|b|h[1-6])[ >]|\x1b\[")
+WRITES_COLUMNS = {"sim/rehearse/chip_state.py"}
+"""Words of another tool, in its columns."""
+
+
+def formats(path: Path) -> list[int]:
+    """Return the lines that lay out text for a person: markup, colours, columns, the width of a terminal."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [getattr(node, "module", None), *(a.name for a in node.names)]
+            found += [node.lineno] if {"textwrap", "get_terminal_size", "escape"} & set(names) else []
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and MARKUP.search(node.value):
+            found.append(node.lineno)
+        elif isinstance(node, ast.FormattedValue) and node.format_spec:
+            found += [node.lineno] if re.search(r"[<>^][0-9{]", ast.unparse(node.format_spec)) else []
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_nothing_below_show_formats_for_a_person(path):
+    if room_of(path) in BELOW_SHOW and path.relative_to(PACKAGE).as_posix() not in WRITES_COLUMNS:
+        assert not formats(path), f"{path.name}: {formats(path)}: give a value, h5diag.show writes it"
+
+
+# One way to write a range and a size: the range's own, and h5diag.text.
+BY_HAND = re.compile(r"08X\0 ?(?:to|\.\.|until) ?(?:0x)?\0|(?:\0|[0-9]) ?[KMG]B\b")
+WRITES_RANGES = {"ranges.py", "text.py", "sim/virtual/faults.py", "sim/dryrun/run.py"}
+"""The two that do it, the grammar of a fault, and the programmer's own words."""
+
+
+def by_hand(path: Path) -> list[int]:
+    """Return the lines that write an address range, or a size in KB for 1024, by hand."""
+    tree, found = ast.parse(path.read_text("utf-8")), []
+    inside = {id(part) for n in ast.walk(tree) if isinstance(n, ast.JoinedStr) for part in ast.walk(n) if part is not n}
+    for node in ast.walk(tree):
+        text = ""
+        if isinstance(node, ast.JoinedStr):
+            for part in node.values:
+                spec = ast.unparse(part.format_spec)[2:-1] if getattr(part, "format_spec", None) else ""
+                text += str(part.value) if isinstance(part, ast.Constant) else f"\0{spec}\0"
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
+            text = node.value
+        found += [node.lineno] if BY_HAND.search(text) else []
+    return found
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_ranges_and_sizes_are_written_in_one_place(path):
+    if path.relative_to(PACKAGE).as_posix() not in WRITES_RANGES:
+        assert not by_hand(path), f"{path.name}: {by_hand(path)}: str(AddressRange), h5diag.text.size_text"
+
+
+def test_the_rules_about_writing_for_a_person_find_what_they_look_for(tmp_path):
+    bad = tmp_path / "bad.py"
+    bad.write_text(
+        "import textwrap\nfrom shutil import get_terminal_size\nx = '<td>'\ny = f'{a:<12}'\nz = '\\x1b[31m'\n"
+        "f'0x{a:08X} to 0x{b:08X}'\nf'{a:08X}..{b:08X}'\nf'{n} KB'\n'up to 8 MB'\nf'{n} KiB'\nf'{a:08X} and {b}'\n"
+    )
+    assert formats(bad) == [1, 2, 3, 5, 4]
+    assert sorted(by_hand(bad)) == [6, 7, 8, 9]
+
+
+# A name stands for one thing.
+TWICE = {
+    *("Area", "Board", "Dump", "Known", "Mode", "Part", "Pieces", "Place", "Placed", "Region", "Role", "Row", "Shell"),
+    *("Side", "Source", "Span", "Stage", "Step", "Table", "Version", "Words"),
+}
+"""Public classes of two modules with one name: the list only shrinks."""
+
+ALIKE = {
+    *(("app", n) for n in ("board", "evidence", "flashtest", "lab", "locate", "options", "provisioning")),
+    *(("measure", n) for n in ("meaning", "placement")),
+    *(("show", n) for n in ("loader", "locate")),
+    *(("probe", "plan"), ("sim", "bus")),
+}
+"""Modules of one wing with one name: a command and its panel, a sheet and its picture; the list only shrinks."""
+
+
+def named_twice(root: Path) -> set[str]:
+    """Return the names of public classes that several modules have."""
+    seen: dict[str, set[Path]] = {}
+    for path in root.rglob("*.py"):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                seen.setdefault(node.name, set()).add(path)
+    return {name for name, places in seen.items() if len(places) > 1}
+
+
+def test_a_class_name_stands_for_one_thing(tmp_path):
+    assert named_twice(PACKAGE) == TWICE
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.py").write_text("class Same:\n    pass\nclass _Own:\n    pass\n")
+    assert named_twice(tmp_path) == {"Same"}
+
+
+def test_a_module_name_stands_for_one_thing_in_its_wing():
+    seen = [(room_of(p), p.stem) for p in modules() if p.stem not in FREE]
+    assert {name for name in seen if seen.count(name) > 1} == ALIKE
+
+
+# "Not measured" is None, or an enum's own UNKNOWN; never both in one field, and no number stands for it.
+ABSENT = {
+    *("evidence/texts/programming.py", "measure/loader/explain.py", "measure/loader/lint.py", "measure/loader/vb3.py"),
+}
+"""Modules with fields in which -1 means that it was not read: the list only shrinks."""
+
+
+def enums_with_unknown() -> dict[str, str]:
+    """Return module and name of each enum that has a member for what is not known."""
+    found = {}
+    for path in modules():
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and any(
+                isinstance(s, ast.Assign) and any(getattr(t, "id", "") == "UNKNOWN" for t in s.targets)
+                for s in node.body
+            ):
+                found[f"h5diag.{'.'.join(path.relative_to(PACKAGE).with_suffix('').parts)}.{node.name}"] = node.name
+    return found
+
+
+def unknowns(path: Path, enums: set[str]) -> tuple[list[int], list[int]]:
+    """Return the lines of fields that may be None or UNKNOWN alike, and of those whose -1 stands for nothing."""
+    both, numbers = [], []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ClassDef):
+            for field in node.body:
+                if isinstance(field, ast.AnnAssign):
+                    kinds = re.findall(r"(\w+) \| None", ast.unparse(field.annotation))
+                    both += [field.lineno] if set(kinds) & enums else []
+                    default = ast.unparse(field.value) if field.value else ""
+                    numbers += [field.lineno] if default in {"-1", "ABSENT"} else []
+    return both, numbers
+
+
+def test_what_is_not_known_is_said_in_one_way(tmp_path):
+    enums = enums_with_unknown()
+    numbered = set()
+    for path in modules():
+        name = path.relative_to(PACKAGE).as_posix()
+        own = {
+            f"{module}.{a.name}"
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.ImportFrom)
+            for module in [node.module]
+            for a in node.names
+        }
+        here = {
+            short
+            for full, short in enums.items()
+            if full in own or full.startswith(f"h5diag.{name[:-3].replace('/', '.')}.")
+        }
+        both, numbers = unknowns(path, here)
+        assert not both, f"{name}: {both}: None or UNKNOWN, not both"
+        numbered |= {name} if numbers else set()
+    assert numbered == ABSENT
+    bad = tmp_path / "bad.py"
+    bad.write_text("class A:\n    a: Access | None = None\n    b: int = -1\n    c: int | None = None\n")
+    assert unknowns(bad, {"Access"}) == ([2], [3])
 
 
 # No test measures time: a loaded machine would fail it. Where patience is meant, a deadline of many seconds stops a

@@ -39,7 +39,7 @@ class Geometry(Fact, frozen=True):
     when: str = ""
 
 
-class Place(Fact, frozen=True):
+class _Place(Fact, frozen=True):
     """Where an option stands: `bits` are its lowest bit and its width; an address is value * scale + offset."""
 
     name: str
@@ -66,7 +66,7 @@ class _Entry(Fact, frozen=True):
     boot_loader_version_at: int = 0
     sfsp_version_at: int = 0
     geometry: tuple[Geometry, ...] = ()
-    options: tuple[Place, ...] = ()
+    options: tuple[_Place, ...] = ()
 
 
 class Series(Fact, frozen=True):
@@ -77,7 +77,7 @@ class Series(Fact, frozen=True):
     device: tuple[_Entry, ...]
 
 
-class Status(Fact, frozen=True):
+class _Status(Fact, frozen=True):
     """A status register of the flash interface of some series: its bus address and the bits of its flags."""
 
     series: tuple[str, ...]
@@ -90,11 +90,11 @@ class Status(Fact, frozen=True):
 class Interface(Fact, frozen=True):
     """The table of status registers."""
 
-    register: tuple[Status, ...]
+    register: tuple[_Status, ...]
 
 
 @lru_cache(maxsize=1)
-def status_registers() -> tuple[Status, ...]:
+def status_registers() -> tuple[_Status, ...]:
     """Return the status registers of the families without a chip file."""
     return strict(interface_table(), Interface, "interface").register
 
@@ -185,7 +185,7 @@ def _flash(entry: _Entry, size: int) -> Flash:
     )
 
 
-def _levels(rdp: Place) -> tuple[ProductState, ...]:
+def _levels(rdp: _Place) -> tuple[ProductState, ...]:
     if rdp.bits[1] == 1:
         return (
             ProductState(0, "RDP off", "full", "no read protection", _REF),
@@ -200,7 +200,7 @@ def _levels(rdp: Place) -> tuple[ProductState, ...]:
     )
 
 
-def _option(place: Place, base: int) -> Option:
+def _option(place: _Place, base: int) -> Option:
     known = place.at - base < _PAGE
     values: tuple[Meaning, ...] = ()
     what = "as printed"

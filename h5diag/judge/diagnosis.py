@@ -78,7 +78,7 @@ class Diagnosis(Answer):
 
     def write_up(self, path: str | Path, *, redact: bool = False) -> Path:
         """Write it to one ``.html`` or ``.md`` file for a colleague; with `redact` no firmware, id, path or key."""
-        written: Path = views("h5diag.show.report").write_report(self, path, redact=redact)
+        written: Path = views().write_up(self, path, redact=redact)
         return written
 
 

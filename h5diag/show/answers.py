@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from h5diag.errors import InputError
@@ -122,6 +123,13 @@ def plot(result: object, **options: Any) -> Any:
     if view.plot is None:
         raise InputError(f"there is no picture of a {type(result).__name__}", advice="print it, or use .to_dict()")
     return view.plot(result, **options)
+
+
+def write_up(result: Any, path: str | Path, *, redact: bool = False) -> Path:
+    """Write a diagnosis to one ``.html`` or ``.md`` file; see `h5diag.show.report.write_report`."""
+    from h5diag.show.report import write_report
+
+    return write_report(result, path, redact=redact)
 
 
 def frame(result: object) -> Any:

@@ -16,7 +16,7 @@ import script_mutants as mutants
 from h5diag.evidence.door import read_evidence
 from h5diag.judge.preflight import rehearsal
 from h5diag.sim.rehearse import Part, Stage, Word, lint_shell, parse_call, rehearse, unchecked, walk_script, world
-from h5diag.sim.rehearse.world import World
+from h5diag.sim.rehearse.world import ScriptWorld
 
 CLI = "STM32_Programmer_CLI -c port=SWD mode=UR"
 
@@ -346,7 +346,7 @@ def test_a_script_that_calls_itself_for_ever_is_read_once_and_costs_its_steps_al
     found, _ = walk(tmp_path, "\r\n".join(lines), "run.bat")
     assert "for ever" in str(found.stopped)
     assert len(opened) == 1
-    small = World(tmp_path, lambda p: p, lambda *a: (0, ""), lambda a, b: "")
+    small = ScriptWorld(tmp_path, lambda p: p, lambda *a: (0, ""), lambda a, b: "")
     for i in range(1000):
         small.say(str(i))
     assert (len(small.prompts), small.prompts[-1]) == (world.MOST_PROMPTS, "999")

@@ -48,7 +48,7 @@ def note(code: str, text: str, advice: str) -> LintFinding:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class _Subject:
     """What is linted, and for which chip.
 
     `trustzone` is ``on``, ``off`` or ``unknown``; `version` the tool's version or empty; `log_base` the base that the
@@ -66,7 +66,7 @@ _CPACR = 0xE000ED88
 """Coprocessor access control register, Armv8-M Architecture Reference Manual, D1.2.14."""
 
 
-def check_entries(subject: Subject) -> Iterator[LintFinding]:
+def check_entries(subject: _Subject) -> Iterator[LintFinding]:
     """Yield what is wrong with the entry points (L020 to L023)."""
     loader = subject.loader
     for name in ("Init", "Write"):
@@ -109,7 +109,7 @@ def check_entries(subject: Subject) -> Iterator[LintFinding]:
             )
 
 
-def check_code(subject: Subject) -> Iterator[LintFinding]:
+def check_code(subject: _Subject) -> Iterator[LintFinding]:
     """Yield what the code contains that a loader should not (L052, L060 to L062)."""
     found = remarkable(subject.loader)
     room = _stack_room(subject)
@@ -147,7 +147,7 @@ def check_code(subject: Subject) -> Iterator[LintFinding]:
         )
 
 
-def check_memory(subject: Subject) -> Iterator[LintFinding]:
+def check_memory(subject: _Subject) -> Iterator[LintFinding]:
     """Yield what is wrong with data that is not in the file (L050, L051)."""
     loader = subject.loader
     if not loader.image_segments:
@@ -181,23 +181,23 @@ def check_memory(subject: Subject) -> Iterator[LintFinding]:
         )
 
 
-def _stack_room(subject: Subject) -> int:
+def _stack_room(subject: _Subject) -> int:
     loader = subject.loader
     size = loader.memory_stop - loader.link_address - len(loader.image) if loader.image_segments else 0
     return STACK_SIZE - 4 - max(0, size)
 
 
-def _is_volatile(subject: Subject) -> bool:
+def _is_volatile(subject: _Subject) -> bool:
     symbol = subject.loader.symbol("StorageInfo")
     raw = subject.loader.read(symbol.value, SIZE) if symbol else b""
     return len(raw) == SIZE and decode_storage(raw).type in VOLATILE_TYPES
 
 
-def _place(subject: Subject, r: Remarkable) -> str:
+def _place(subject: _Subject, r: Remarkable) -> str:
     return subject.loader.place(r.address) or f"the code at 0x{r.address:08X}"
 
 
-def check_file(subject: Subject) -> Iterator[LintFinding]:
+def check_file(subject: _Subject) -> Iterator[LintFinding]:
     """Yield what of the file could not be read or does not fit together (L030 to L034)."""
     loader = subject.loader
     for damage in loader.warnings:
@@ -231,7 +231,7 @@ def check_file(subject: Subject) -> Iterator[LintFinding]:
         )
 
 
-def check_placement(subject: Subject) -> Iterator[LintFinding]:
+def check_placement(subject: _Subject) -> Iterator[LintFinding]:
     """Yield what is wrong with address and size of the image (L040 to L043)."""
     loader, family = subject.loader, subject.family
     if not loader.image_segments:
@@ -258,7 +258,7 @@ def check_placement(subject: Subject) -> Iterator[LintFinding]:
             break
 
 
-def _base(subject: Subject, linked: int) -> Iterator[LintFinding]:
+def _base(subject: _Subject, linked: int) -> Iterator[LintFinding]:
     if subject.log_base != ABSENT:
         wanted = subject.log_base + 4
         if linked == subject.log_base:
@@ -308,7 +308,7 @@ def _base(subject: Subject, linked: int) -> Iterator[LintFinding]:
         )
 
 
-def _doubt(subject: Subject, linked: int, known: tuple[Base, ...]) -> Iterator[LintFinding]:
+def _doubt(subject: _Subject, linked: int, known: tuple[Base, ...]) -> Iterator[LintFinding]:
     """TrustZone not told: say where the address would be wrong."""
     other = next((b for b in known if b.link_address != linked and b.trustzone == "on"), None)
     if other is not None and subject.trustzone == "unknown":
@@ -323,7 +323,7 @@ def _overlap(linked: int) -> str:
     return f"The image begins at 0x{linked:08X}, on the word that the programmer needs for its breakpoint 0xBE00"
 
 
-def _condition(subject: Subject, base: Base) -> str:
+def _condition(subject: _Subject, base: Base) -> str:
     if base.trustzone == "any":
         return f" on an STM32{subject.family.name.upper()}"
     return f" on an STM32{subject.family.name.upper()} with TrustZone {base.trustzone}"
@@ -333,7 +333,7 @@ def _source(base: Base) -> str:
     return f"{'one report' if base.hint else 'several sources'} ({base.sources[0]})"
 
 
-def check_storage(subject: Subject) -> Iterator[LintFinding]:
+def check_storage(subject: _Subject) -> Iterator[LintFinding]:
     """Yield what is wrong with the description of the memory (L010 to L018)."""
     loader = subject.loader
     symbol = loader.symbol("StorageInfo")
@@ -374,7 +374,7 @@ def check_storage(subject: Subject) -> Iterator[LintFinding]:
     yield from _content(subject, decode_storage(raw))
 
 
-def _content(subject: Subject, info: StorageInfo) -> Iterator[LintFinding]:
+def _content(subject: _Subject, info: StorageInfo) -> Iterator[LintFinding]:
     if not info.name or "?" in info.name or "�" in info.name:
         yield warning(
             "L013",
@@ -410,7 +410,7 @@ def _content(subject: Subject, info: StorageInfo) -> Iterator[LintFinding]:
         )
 
 
-def _window(subject: Subject, info: StorageInfo) -> Iterator[LintFinding]:
+def _window(subject: _Subject, info: StorageInfo) -> Iterator[LintFinding]:
     stop = info.start + info.size
     if not info.size or stop > 1 << 32:
         yield error(
@@ -477,9 +477,9 @@ def lint(
         The user's verbosity-3 log; the base it shows overrides the table.
     """
     subject = (
-        Subject(loader, family, trustzone, version)
+        _Subject(loader, family, trustzone, version)
         if log is None
-        else Subject(loader, family, trustzone, version or log_version(log), log_base(log))
+        else _Subject(loader, family, trustzone, version or log_version(log), log_base(log))
     )
     order = list(Severity)
     found = (f for check in CHECKS for f in check(subject))

@@ -81,7 +81,7 @@ class RunControl:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class LogMessage:
     """A line of words. `value` is its number (device ID, address) or -1, `detail` its name (path, version) or empty."""
 
     line: int
@@ -99,7 +99,7 @@ class OpaqueLine:
     text: str
 
 
-Event = RegisterAccess | MemoryAccess | RunControl | Message | OpaqueLine
+Event = RegisterAccess | MemoryAccess | RunControl | LogMessage | OpaqueLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +119,9 @@ class LoaderLog:
         """Tell whether registers or memory accesses are printed, as verbosity 3 does."""
         return any(isinstance(e, RegisterAccess | MemoryAccess | RunControl) for e in self.events)
 
-    def messages(self, *kinds: MessageKind) -> tuple[Message, ...]:
+    def messages(self, *kinds: MessageKind) -> tuple[LogMessage, ...]:
         """Return the messages of these kinds, in order."""
-        return tuple(e for e in self.events if isinstance(e, Message) and e.kind in kinds)
+        return tuple(e for e in self.events if isinstance(e, LogMessage) and e.kind in kinds)
 
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -226,7 +226,7 @@ def _event(number: int, body: str) -> Event:
         if m := pattern.fullmatch(body):
             groups = m.groupdict()
             value = int(groups["value"], 16) if groups.get("value") else -1
-            return Message(number, kind, body, value, (groups.get("detail") or "").strip())
+            return LogMessage(number, kind, body, value, (groups.get("detail") or "").strip())
     return OpaqueLine(number, body)
 
 
@@ -330,7 +330,7 @@ def find_calls(log: LoaderLog, loader: LoaderFile | None = None) -> tuple[Loader
     events = log.events
     for i, event in enumerate(events):
         match event:
-            case Message():
+            case LogMessage():
                 _hear(state, event)
             case RegisterAccess(write=True, prepared=True):
                 if event.index == _PC:
@@ -359,7 +359,7 @@ def _end_unfinished(
         state.init_next = False
 
 
-def _hear(state: _State, message: Message) -> None:
+def _hear(state: _State, message: LogMessage) -> None:
     match message.kind:
         case MessageKind.INIT:
             state.init_next = True
@@ -406,7 +406,7 @@ def _call(state: _State, line: int, log: LoaderLog, at: int, loader: LoaderFile 
                 result = event.value
             case RegisterAccess(write=False, index=16):
                 xpsr = event.value
-            case Message(kind=MessageKind.TIMEOUT):
+            case LogMessage(kind=MessageKind.TIMEOUT):
                 timed_out = True
             case RegisterAccess(write=True) | RunControl(running=True):
                 break

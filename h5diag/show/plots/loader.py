@@ -7,7 +7,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from h5diag.measure.loader.placement import BUFFER_SIZE, ram_plan
 from h5diag.show.plots import style
-from h5diag.sim.dryrun.run import DryRun, Verdict
+from h5diag.sim.dryrun.run import DryRun, RunVerdict
 
 LOOKS = {
     "breakpoint": style.Style(style.VERMILION, "", style.INK, "breakpoint 0xBE00 (4 bytes)"),
@@ -61,7 +61,7 @@ def plot_ram_plan(run: DryRun, *, ax: Axes | None = None) -> Axes:
     ax.set_xticks([plan.base, bottom, plan.stack_pointer, end])
     style.hex_axis(ax)
     ax.set_xlabel("address")
-    downloaded = run.verdict is not Verdict.NOT_DOWNLOADED
+    downloaded = run.verdict is not RunVerdict.NOT_DOWNLOADED
     style.tidy(ax, "RAM as the programmer divides it" + ("" if downloaded else " (this image was never downloaded)"))
     style.legend_below(
         ax,

@@ -27,7 +27,7 @@ LIMITS = (
 """What a dry run cannot know, each completing the sentence 'It does not know ...'."""
 
 
-class Verdict(Enum):
+class RunVerdict(Enum):
     """The outcome of a dry run."""
 
     PASS = "pass"
@@ -66,7 +66,7 @@ class DryRun(Answer):
     `log` the run in the programmer's own words, `choice` the chip that it was run for.
     """
 
-    verdict: Verdict
+    verdict: RunVerdict
     problem: str
     calls: tuple[DryCall, ...]
     assumptions: tuple[str, ...]
@@ -113,7 +113,7 @@ def dry_run(
     """
     address, source = _base(loader, family, trustzone, log, base)
     words = int.from_bytes(loader.image[:4].ljust(4, b"\0"), "little")
-    blank = DryRun(Verdict.NOT_DOWNLOADED, "", (), (), (), address, source, len(loader.image), 0, words)
+    blank = DryRun(RunVerdict.NOT_DOWNLOADED, "", (), (), (), address, source, len(loader.image), 0, words)
     require_emulator()
     refusal = _refusal(loader, family, trustzone, log, address, source)
     if refusal.text:
@@ -210,9 +210,9 @@ def _judged(loader: LoaderFile, family: Family, trustzone: str, answer: dict[str
     if answer["problem"] and calls and calls[-1].ending in ("fault", "hang"):
         problem += _where(loader, calls[-1])
     verdict = {
-        "pass": Verdict.PASS_WITH_ASSUMPTIONS if assumptions else Verdict.PASS,
-        "fault": Verdict.FAULT,
-        "hang": Verdict.HANG,
+        "pass": RunVerdict.PASS_WITH_ASSUMPTIONS if assumptions else RunVerdict.PASS,
+        "fault": RunVerdict.FAULT,
+        "hang": RunVerdict.HANG,
     }[answer["kind"]]
     remarks = tuple(f"The memory says: {text}." for text in answer["nor"])
     untested = [n for n in ("MassErase", "Verify", "CheckSum") if loader.symbol(n)]
@@ -270,7 +270,7 @@ def trace(run: DryRun, loader: LoaderFile, family: Family) -> str:
 
 
 def _lines(run: DryRun, ap: int, plan: RamPlan) -> Iterator[str]:
-    downloaded = run.verdict is not Verdict.NOT_DOWNLOADED
+    downloaded = run.verdict is not RunVerdict.NOT_DOWNLOADED
     for call in run.calls:
         if call.function == "Init":
             yield from _preparation(run, ap, plan, downloaded)

@@ -28,9 +28,9 @@ from h5diag.sim.rehearse.world import (
     UNKNOWN,
     FunctionReturn,
     ScriptExit,
+    ScriptWorld,
     Stop,
     Word,
-    World,
     normal,
     unreadable,
 )
@@ -75,7 +75,9 @@ class _Goto(Exception):
 class Batch:
     """One cmd.exe process; a script called from it shares its variables."""
 
-    def __init__(self, world: World, script: Path, arguments: tuple[str, ...] = (), cwd: Path | None = None) -> None:
+    def __init__(
+        self, world: ScriptWorld, script: Path, arguments: tuple[str, ...] = (), cwd: Path | None = None
+    ) -> None:
         self.world, self.script, self.file = world, script, script
         self.cwd = cwd or script.parent
         self.arguments = arguments

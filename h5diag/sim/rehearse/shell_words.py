@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from h5diag.sim.rehearse.world import UNKNOWN, ScriptExit, Stop, Word, World, normal
+from h5diag.sim.rehearse.world import UNKNOWN, ScriptExit, ScriptWorld, Stop, Word, normal
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Tree
@@ -49,7 +49,9 @@ def syntax_errors(text: str) -> tuple[int, ...]:
 class Words:
     """What a process of bash knows, and what the words of its script become."""
 
-    def __init__(self, world: World, script: Path, arguments: tuple[str, ...] = (), cwd: Path | None = None) -> None:
+    def __init__(
+        self, world: ScriptWorld, script: Path, arguments: tuple[str, ...] = (), cwd: Path | None = None
+    ) -> None:
         self.world, self.script, self.file = world, script, script
         self.cwd = cwd or script.parent
         self.arguments = arguments

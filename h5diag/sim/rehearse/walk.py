@@ -17,7 +17,7 @@ from h5diag.sim.rehearse.batch import Batch
 from h5diag.sim.rehearse.calls import Call, parse_call
 from h5diag.sim.rehearse.chip_state import CLOSED, FINAL, LOCKED, OFF, STATES, ChipState, Effect, Part
 from h5diag.sim.rehearse.shell import Shell
-from h5diag.sim.rehearse.world import UNKNOWN, ScriptExit, Stop, Word, World, normal
+from h5diag.sim.rehearse.world import UNKNOWN, ScriptExit, ScriptWorld, Stop, Word, normal
 
 TARGETS = {"OPEN": 0xED, "PROVISIONED": 0x2E, "TZ-CLOSED": 0xC6, "CLOSED": 0x72, "LOCKED": 0x5C}
 _NAMES = re.compile(r"PROVISIONED|TZ-?_?CLOSED|CLOSED|LOCKED|\bOPEN\b", re.I)
@@ -99,7 +99,7 @@ class _Runner:
         self.asked = False
         self.prompted: dict[str, int] = {}
         self.made = 0
-        self.world = World(stage.root, self._find, self._programmer, self._answer, self._assumed)
+        self.world = ScriptWorld(stage.root, self._find, self._programmer, self._answer, self._assumed)
         self.arguments = arguments
         self.walker = self._walker((*stage.before, script)[0])
 

@@ -108,7 +108,7 @@ Answer = Callable[[str, str], str]
 
 
 @dataclass
-class World:
+class ScriptWorld:
     """What one walk shares between its scripts.
 
     `root` is the folder that no file is read outside of; `find` maps a path that the script names to the file or
@@ -237,7 +237,7 @@ def read_script(path: Path, root: Path) -> str:
     return data.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "\ufffd")
 
 
-def _text_tool(world: World, name: str, words: list[str], cwd: Path, stdin: str) -> tuple[int, str] | None:
+def _text_tool(world: ScriptWorld, name: str, words: list[str], cwd: Path, stdin: str) -> tuple[int, str] | None:
     """Answer the small programs that scripts move text about with; None for any other program."""
     plain = [w for w in words if not w.startswith("-")]
     match name:
@@ -272,7 +272,7 @@ def _text_tool(world: World, name: str, words: list[str], cwd: Path, stdin: str)
     return None
 
 
-def _contents(world: World, names: list[str], cwd: Path) -> tuple[int, str]:
+def _contents(world: ScriptWorld, names: list[str], cwd: Path) -> tuple[int, str]:
     out = ""
     for name in names:
         path = normal(cwd, name)
@@ -298,7 +298,7 @@ def _translated(stdin: str, words: list[str]) -> str:
     return stdin if not stdin.strip() else UNKNOWN
 
 
-def _searched(world: World, words: list[str], cwd: Path, stdin: str) -> tuple[int, str]:
+def _searched(world: ScriptWorld, words: list[str], cwd: Path, stdin: str) -> tuple[int, str]:
     flags = "".join(w.lstrip("-/") for w in words if w.startswith(("-", "/")) and len(w) < 6)
     patterns = [words[i + 1] for i, w in enumerate(words[:-1]) if w in ("-e", "-E")]
     rest = [w for w in words if not w.startswith(("-", "/")) and w not in patterns]

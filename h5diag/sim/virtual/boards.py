@@ -22,7 +22,7 @@ _REVISION = 0x1007
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scene:
+class Bench:
     """A board as it lies on the bench.
 
     Parameters
@@ -79,7 +79,7 @@ def with_options(chip: Chip, registers: dict[str, int], settings: dict[str, int]
     return out
 
 
-def load_board(setup: Setup, chip: Chip) -> Scene:
+def load_board(setup: Setup, chip: Chip) -> Bench:
     """Return the board that `setup` names; its UID follows from board and seed."""
     uid = np.random.default_rng([setup.seed, len(setup.board), ord(setup.board[0])]).bytes(12)
     if setup.board == "founding":
@@ -89,7 +89,7 @@ def load_board(setup: Setup, chip: Chip) -> Scene:
 
 
 @lru_cache(maxsize=8)
-def _sound(chip: Chip) -> Scene:
+def _sound(chip: Chip) -> Bench:
     flash = np.full(chip.flash.size, 0xFF, np.uint8)
     base, bank = chip.flash.base, chip.flash.bank_size
     _put(flash, 0x40000, firmware(chip, 0x30000, base + 0x40000, 1))
@@ -100,7 +100,7 @@ def _sound(chip: Chip) -> Scene:
     walk = tuple(base + 0x400 + 2 * i for i in (5, 9, 130, 7, 260, 12))
     known = [r.id for r in chip.revisions]
     rev_id = _REVISION if _REVISION in known or not known else known[-1]
-    return Scene(flash, factory_options(chip), b"", walk, base, rev_id)
+    return Bench(flash, factory_options(chip), b"", walk, base, rev_id)
 
 
 @lru_cache(maxsize=8)
@@ -141,7 +141,7 @@ def firmware(chip: Chip, size: int, base: int, seed: int) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _founding(chip: Chip) -> Scene:
+def _founding(chip: Chip) -> Bench:
     """Return the custom board of the founding case: both download slots filled, the boot stage never ran."""
     from h5diag.evidence.texts import parse_listing
 
@@ -174,7 +174,7 @@ def _founding(chip: Chip) -> Scene:
         _put(flash, 0xC4000 - 16, bytes.fromhex("77c295f360d2ef7f3552500f2cb67980"))
     rom = chip.region("SYSTEM").base + 0x17000
     walk = tuple(rom + 2 * i for i in (0x120, 0x123, 0x124, 0x122))
-    return Scene(flash, with_options(chip, factory_options(chip), settings), b"", walk, rom)
+    return Bench(flash, with_options(chip, factory_options(chip), settings), b"", walk, rom)
 
 
 def _image(name: str) -> MemoryImage:

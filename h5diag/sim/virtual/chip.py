@@ -13,7 +13,7 @@ import numpy.typing as npt
 from h5diag.chip import Chip, load_chip
 from h5diag.errors import InputError
 from h5diag.memory import AddressRange
-from h5diag.sim.virtual.boards import Scene, load_board
+from h5diag.sim.virtual.boards import Bench, load_board
 from h5diag.sim.virtual.bus import RCC_RSR, Bus, BusFault
 from h5diag.sim.virtual.cells import VIRGIN, WRITTEN, Cells
 from h5diag.sim.virtual.core import Core
@@ -179,7 +179,7 @@ _HEADER = 8192
 _KIND = "h5diag virtual flash 1"
 
 
-class State:
+class _State:
     """Cells, marks and options of a chip, in memory or in a mapped file.
 
     Parameters
@@ -195,7 +195,7 @@ class State:
         When the file is of another kind or of another chip.
     """
 
-    def __init__(self, path: str, chip: Chip, board: Scene) -> None:
+    def __init__(self, path: str, chip: Chip, board: Bench) -> None:
         size, quads = chip.flash.size, chip.flash.size // chip.flash.program_unit
         self.options = dict(board.options)
         self._header: npt.NDArray[np.uint8] | None = None
@@ -260,7 +260,7 @@ class VirtualChip:
         self.board = board
         self.setup = replace(setup or Setup(), faults=(*board.faults, *(setup or Setup()).faults))
         self.clock = Clock()
-        self.state = State(self.setup.state, self.description, board)
+        self.state = _State(self.setup.state, self.description, board)
         cells = Cells(self.description, self.state.data, self.state.marks, self.setup)
         kinds = {f.kind for f in self.setup.faults}
         if FaultKind.BANK_SWAP in kinds:

@@ -14,31 +14,31 @@ from h5diag.measure.loader.loaderfile import decode_storage, parse_loader
 from h5diag.measure.loader.placement import families, family
 from h5diag.measure.loader.vb3 import parse_log
 from h5diag.sim.dryrun.process import ask, identity, profile, request_for
-from h5diag.sim.dryrun.run import Verdict, dry_run, trace
+from h5diag.sim.dryrun.run import RunVerdict, dry_run, trace
 
 from .conftest import LOADERS, sample
 from .logs import call, preparation
 
 EXPECTED = {
-    "l5-good": ("off", Verdict.PASS, ""),
-    "l5-tz-good": ("on", Verdict.PASS_WITH_ASSUMPTIONS, ""),
-    "h5-good": ("off", Verdict.PASS, ""),
-    "u5-good": ("off", Verdict.PASS, ""),
-    "h5-without-read": ("off", Verdict.PASS, ""),
-    "h5-stored-elsewhere": ("off", Verdict.PASS, ""),
-    "h5-no-thumb-bit": ("off", Verdict.PASS, ""),
-    "l5-tz-too-large": ("on", Verdict.PASS_WITH_ASSUMPTIONS, ""),
-    "h5-wrong-base": ("off", Verdict.NOT_DOWNLOADED, "must be linked at 0x20003004"),
-    "l5-overlap": ("off", Verdict.NOT_DOWNLOADED, "breakpoint"),
-    "h5-no-storage-info": ("off", Verdict.NOT_DOWNLOADED, "StorageInfo"),
-    "h5-shared-segment": ("off", Verdict.NOT_DOWNLOADED, "bypasses"),
-    "u5-dirty-bss": ("off", Verdict.FAULT, "Init returned 0"),
-    "u5-stack": ("off", Verdict.FAULT, "overwrote the loader's own code"),
-    "h5-float": ("off", Verdict.FAULT, "FPU is off"),
-    "h5-null-call": ("off", Verdict.FAULT, "called from Init+0x"),
-    "h5-no-write-enable": ("off", Verdict.FAULT, "Write returned 1, but"),
-    "u5-erase-short": ("off", Verdict.FAULT, "0x90002000 is not blank"),
-    "h5-hang": ("off", Verdict.HANG, "in ready"),
+    "l5-good": ("off", RunVerdict.PASS, ""),
+    "l5-tz-good": ("on", RunVerdict.PASS_WITH_ASSUMPTIONS, ""),
+    "h5-good": ("off", RunVerdict.PASS, ""),
+    "u5-good": ("off", RunVerdict.PASS, ""),
+    "h5-without-read": ("off", RunVerdict.PASS, ""),
+    "h5-stored-elsewhere": ("off", RunVerdict.PASS, ""),
+    "h5-no-thumb-bit": ("off", RunVerdict.PASS, ""),
+    "l5-tz-too-large": ("on", RunVerdict.PASS_WITH_ASSUMPTIONS, ""),
+    "h5-wrong-base": ("off", RunVerdict.NOT_DOWNLOADED, "must be linked at 0x20003004"),
+    "l5-overlap": ("off", RunVerdict.NOT_DOWNLOADED, "breakpoint"),
+    "h5-no-storage-info": ("off", RunVerdict.NOT_DOWNLOADED, "StorageInfo"),
+    "h5-shared-segment": ("off", RunVerdict.NOT_DOWNLOADED, "bypasses"),
+    "u5-dirty-bss": ("off", RunVerdict.FAULT, "Init returned 0"),
+    "u5-stack": ("off", RunVerdict.FAULT, "overwrote the loader's own code"),
+    "h5-float": ("off", RunVerdict.FAULT, "FPU is off"),
+    "h5-null-call": ("off", RunVerdict.FAULT, "called from Init+0x"),
+    "h5-no-write-enable": ("off", RunVerdict.FAULT, "Write returned 1, but"),
+    "u5-erase-short": ("off", RunVerdict.FAULT, "0x90002000 is not blank"),
+    "h5-hang": ("off", RunVerdict.HANG, "in ready"),
 }
 
 
@@ -52,8 +52,8 @@ def test_every_sample_ends_as_intended(name):
     result = run(name, trustzone)
     assert result.verdict is verdict
     assert words in result.problem
-    assert bool(result.problem) is (verdict not in (Verdict.PASS, Verdict.PASS_WITH_ASSUMPTIONS))
-    if verdict in (Verdict.FAULT, Verdict.HANG) and result.calls[-1].ending != "return":
+    assert bool(result.problem) is (verdict not in (RunVerdict.PASS, RunVerdict.PASS_WITH_ASSUMPTIONS))
+    if verdict in (RunVerdict.FAULT, RunVerdict.HANG) and result.calls[-1].ending != "return":
         assert len(result.calls[-1].registers) == 17
 
 
@@ -63,7 +63,7 @@ def test_no_sample_is_forgotten():
 
 def test_the_founding_story_before_and_after_the_fix():
     before = run("l5-good", "on")
-    assert before.verdict is Verdict.NOT_DOWNLOADED
+    assert before.verdict is RunVerdict.NOT_DOWNLOADED
     assert "one report" in before.problem
     assert "0x20018004" in before.problem
     assert any("only the place is wrong" in r for r in before.remarks)
@@ -71,13 +71,13 @@ def test_the_founding_story_before_and_after_the_fix():
     assert [c.function for c in after.calls] == ["Init", "SectorErase", "Init", "Write", "Init", "Read"]
     assert any("one report" in a for a in after.assumptions)
     log = parse_log("\n".join(preparation(0x20018000, download=False) + call(0x200000B1, (0,), lr=0, msp=0, result=0)))
-    assert run("l5-tz-good", "on", log=log).verdict is Verdict.PASS
+    assert run("l5-tz-good", "on", log=log).verdict is RunVerdict.PASS
     assert "your log" in run("l5-good", "on", log=log).problem
 
 
 def test_without_a_word_on_trustzone_nothing_is_refused_for_one_report():
-    assert dry_run(sample("l5-good"), family("l5")).verdict is Verdict.PASS
-    assert dry_run(sample("l5-tz-good"), family("l5")).verdict is Verdict.PASS_WITH_ASSUMPTIONS
+    assert dry_run(sample("l5-good"), family("l5")).verdict is RunVerdict.PASS
+    assert dry_run(sample("l5-tz-good"), family("l5")).verdict is RunVerdict.PASS_WITH_ASSUMPTIONS
 
 
 def test_a_fault_shows_instruction_registers_and_symbol():
@@ -99,10 +99,10 @@ def test_the_trace_of_a_run_tells_the_same_story_as_the_verdict(name):
     loader, chip = sample(name), family(name[:2])
     result = dry_run(loader, chip, trustzone=trustzone)
     told = explain(parse_log(trace(result, loader, chip)), loader)
-    assert told.downloaded is (Downloaded.NO if verdict is Verdict.NOT_DOWNLOADED else Downloaded.YES)
-    if verdict in (Verdict.PASS, Verdict.PASS_WITH_ASSUMPTIONS):
+    assert told.downloaded is (Downloaded.NO if verdict is RunVerdict.NOT_DOWNLOADED else Downloaded.YES)
+    if verdict in (RunVerdict.PASS, RunVerdict.PASS_WITH_ASSUMPTIONS):
         assert told.story is Story.WORKED
-    if verdict is Verdict.HANG:
+    if verdict is RunVerdict.HANG:
         assert told.story is Story.HUNG
     assert [c.function for c in told.calls] == [c.function for c in result.calls]
     assert not any("MSP is" in r for r in told.remarks)
@@ -120,17 +120,17 @@ def code_at_init(code: bytes, name="h5-good"):
 @pytest.mark.parametrize(
     ("code", "verdict", "words"),
     [
-        ("fee7", Verdict.HANG, "instructions"),  # b .
-        ("4ff080421368fce7", Verdict.HANG, "0x40000000"),  # ldr in a loop: register accesses
-        ("00df", Verdict.FAULT, "SVC"),  # svc 0
-        ("00de", Verdict.FAULT, "undefined instruction"),  # udf 0
-        ("01be", Verdict.FAULT, "BKPT"),  # bkpt 1
-        ("4ff0ff300068", Verdict.FAULT, "unaligned|without memory"),  # ldr r0, [0xFFFFFFFF]
-        ("4ff000600060", Verdict.FAULT, "write to flash"),  # str to 0x08000000
-        ("4ff010400060", Verdict.FAULT, "memory window"),  # str to 0x90000000
-        ("4ff0ff307047", Verdict.FAULT, "0xFFFFFFFF: it is neither|neither"),  # return -1
-        ("00207047", Verdict.FAULT, "reports failure"),  # return 0
-        ("85460047", Verdict.FAULT, ""),  # mov sp, r0; bx r0
+        ("fee7", RunVerdict.HANG, "instructions"),  # b .
+        ("4ff080421368fce7", RunVerdict.HANG, "0x40000000"),  # ldr in a loop: register accesses
+        ("00df", RunVerdict.FAULT, "SVC"),  # svc 0
+        ("00de", RunVerdict.FAULT, "undefined instruction"),  # udf 0
+        ("01be", RunVerdict.FAULT, "BKPT"),  # bkpt 1
+        ("4ff0ff300068", RunVerdict.FAULT, "unaligned|without memory"),  # ldr r0, [0xFFFFFFFF]
+        ("4ff000600060", RunVerdict.FAULT, "write to flash"),  # str to 0x08000000
+        ("4ff010400060", RunVerdict.FAULT, "memory window"),  # str to 0x90000000
+        ("4ff0ff307047", RunVerdict.FAULT, "0xFFFFFFFF: it is neither|neither"),  # return -1
+        ("00207047", RunVerdict.FAULT, "reports failure"),  # return 0
+        ("85460047", RunVerdict.FAULT, ""),  # mov sp, r0; bx r0
     ],
 )
 def test_what_a_loader_may_do(code, verdict, words):
@@ -143,7 +143,7 @@ def test_what_a_loader_may_do(code, verdict, words):
 
 
 def test_an_endless_loop_ends_by_the_budget():
-    assert dry_run(code_at_init(bytes.fromhex("4ff080421368fce7")), family("h5")).verdict is Verdict.HANG
+    assert dry_run(code_at_init(bytes.fromhex("4ff080421368fce7")), family("h5")).verdict is RunVerdict.HANG
 
 
 def test_a_wait_for_a_register_without_model_is_an_assumption():
@@ -152,7 +152,7 @@ def test_a_wait_for_a_register_without_model_is_an_assumption():
     loader = code_at_init(wait + bytes.fromhex("01207047"))
     result = dry_run(loader, family("h5"))
     assert any("0x42020010" in a for a in result.assumptions)
-    assert result.verdict is not Verdict.PASS
+    assert result.verdict is not RunVerdict.PASS
 
 
 def test_a_worker_that_takes_too_long_is_ended():
@@ -306,7 +306,7 @@ def test_what_fits_no_ram_is_refused():
     symbols = tuple(replace(s, value=s.value + 0x3FC00) if s.function else s for s in moved.symbols)
     moved = replace(moved, symbols=symbols)
     assert "no RAM" in dry_run(moved, family("stm32u535re"), base=0x2003FC00).problem
-    assert dry_run(moved, family("stm32u575zi"), base=0x2003FC00).verdict is Verdict.PASS
+    assert dry_run(moved, family("stm32u575zi"), base=0x2003FC00).verdict is RunVerdict.PASS
 
 
 def test_functions_outside_the_image_are_faults():
@@ -314,4 +314,4 @@ def test_functions_outside_the_image_are_faults():
     symbols = tuple(replace(s, value=0xFFFFFFF1) if s.name == "Write" else s for s in loader.symbols)
     moved = replace(loader, symbols=symbols)
     result = dry_run(moved, family("u5"))
-    assert result.verdict is Verdict.FAULT
+    assert result.verdict is RunVerdict.FAULT

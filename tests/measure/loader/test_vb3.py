@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from h5diag.errors import InputError
 from h5diag.measure.loader.vb3 import (
+    LogMessage,
     MemoryAccess,
-    Message,
     MessageKind,
     OpaqueLine,
     RegisterAccess,
@@ -75,7 +75,7 @@ def test_a_line_of_each_kind_in_all_forms(line, event):
 )
 def test_messages(line, kind, value, detail):
     (event,) = events(line)
-    assert isinstance(event, Message)
+    assert isinstance(event, LogMessage)
     assert (event.kind, event.value, event.detail) == (kind, value, detail)
 
 
