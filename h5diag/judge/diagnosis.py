@@ -194,7 +194,7 @@ def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
     """Return the ids of tests whose outcome the evidence holds, or that have no place in this case."""
     b, made = m.suspect.board, {f.id for f in findings}
     done = {
-        "programming-log": bool(m.provisioning)
+        "programming-log": bool(m.provisioning or m.suspect.log.programming.writes)
         or not (m.layouts or any("programming-log" in f.asks.split() for f in findings)),
         "file-bases": bool(m.case.images),
         "give-layout": (bool(m.layouts) and not m.layout_assumed) or not made & {"options-differ", "layout-assumed"},

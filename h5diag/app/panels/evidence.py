@@ -238,9 +238,11 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
         )
         self.boards = [self._board("good", "A board that works"), self._board("suspect", "The board in question")]
         self.flashed = self._flashed()
+        wide = widgets.Layout(width="98%", max_width="420px")
         self.layout_choice = widgets.Combobox(
             options=list(preset_names()),
             description="Layout",
+            layout=wide,
             ensure_option=False,
             continuous_update=False,
             placeholder="a preset or a path",
@@ -248,12 +250,20 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
         self.chip = widgets.Combobox(
             options=list(chip_names()),
             description="Chip",
+            layout=wide,
             ensure_option=False,
             continuous_update=False,
             placeholder="from the evidence",
         )
-        self.marking = widgets.Text(description="Marking", placeholder="printed on the part", continuous_update=False)
-        self.package = widgets.Text(description="Package", placeholder="1.4.0", continuous_update=False)
+        self.marking = widgets.Text(
+            description="Marking", placeholder="printed on the part", continuous_update=False, layout=wide
+        )
+        self.package = widgets.Text(
+            description="Package",
+            placeholder="the vendor's package, as 1.4.0",
+            continuous_update=False,
+            layout=wide,
+        )
         self.clear = widgets.Button(description="Clear files", tooltip="Forget what was dropped")
         self.pages = {
             "bundled": self.bundled,

@@ -88,6 +88,7 @@ class HexView(anywidget.AnyWidget):  # type: ignore[misc]
             self.message = f"no difference: both hold the same wherever both hold something{masked}"
         else:
             edge, (start, stop) = ("first", blocks[0]) if backward else ("last", blocks[-1])
+            edge = "only" if len(blocks) == 1 else edge
             inside = "this is" if start <= at < stop else f"no difference {'before' if backward else 'after'} here:"
             self.message = (
                 f"{inside} the {edge} block of differences, {range_text(AddressRange(int(start), int(stop)))}"

@@ -173,7 +173,7 @@ def check_provisioning_logs(m: Measured) -> tuple[Finding, ...]:
     refused = [o for log in logs for o in log.programming.options if o.result == "refused"]
     if refused:
         out.append(found("options-not-modified", text=", ".join(f"{o.name}=0x{o.value:X}" for o in refused[:4])))
-    writes = [w for log in m.provisioning for w in log.programming.writes]
+    writes = [w for log in logs for w in log.programming.writes]
     failed = [w for w in writes if w.failed]
     if failed:
         place = f" (first difference at 0x{failed[0].mismatch:08X})" if failed[0].mismatch >= 0 else ""

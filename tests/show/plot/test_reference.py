@@ -101,7 +101,7 @@ def test_the_bytes_stand_beside_the_file_or_alone(board: BoardDiagnosis, alone: 
     view = HexView(pages)
     assert view.address == BASE + 0x4005
     view.next_difference()
-    assert view.message == "this is the last block of differences, 0x08004005 to 0x080047FD"
+    assert view.message == "this is the only block of differences, 0x08004005 to 0x080047FD"
     lone = HexView(pages_of(alone.measured))
     assert (lone.names, lone.both) == (["suspect", ""], False)
     lone.next_difference()
@@ -201,3 +201,18 @@ def test_what_is_to_be_typed_names_the_folder_and_what_was_dropped_is_dropped_ag
     assert "CASE_DIR" not in open_
     assert "&#x27;my case&#x27;" in open_
     assert "my case" not in closed
+
+
+def test_a_failed_write_is_told_wherever_its_log_was_dropped() -> None:
+    log = LOG + (
+        "Opening and parsing file: fw.bin\n  File          : fw.bin\n  Size          : 38.24 KB\n"
+        "  Address       : 0x08000000\n\nFile download complete\nVerifying ...\n"
+        "Error: Data mismatch found at address 0x08004005 (byte = 0x56 instead of 0x46)\n"
+        "Error: Download verification failed\n"
+    )
+    read, text = Upload("read_a.bin", dump()), Upload("prog.log", log.encode())
+    fw = OwnBoard((Upload("fw.bin", program()),))
+    beside = Source(suspect=OwnBoard((read, text)), flashed=fw)
+    apart = Source(suspect=OwnBoard((read,)), flashed=OwnBoard((*fw.files, text)))
+    for source in (beside, apart):
+        assert "write-failed-in-log" in [f.id for f in diagnose(source.load().case).first.findings]
