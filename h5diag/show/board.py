@@ -119,7 +119,11 @@ def flash_test_sheet(result: FlashTest) -> Sheet:
             "Conditions",
             facts(
                 (
-                    ("level", f"{result.level}, {c.rounds} rounds at {speeds} MHz, {c.power_cycles} power cycles"),
+                    (
+                        "level",
+                        f"{result.level}, {count_text(c.rounds, 'round')} at {speeds} MHz,"
+                        f" {count_text(c.power_cycles, 'power cycle')}",
+                    ),
                     ("supply", f"{c.voltage_mv} mV" if c.voltage_mv is not None else "not measured"),
                     ("sectors of", size_text(result.sector_size) if result.sector_size else "not known"),
                     ("second reading", path.get(c.second_path) or str(c.second_path)),

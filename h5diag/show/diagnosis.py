@@ -486,7 +486,7 @@ def boards_table(boards: Sequence[BoardDiagnosis]) -> Table:
                 b.name,
                 b.measured.case.title,
                 badge_of(b.verdict)[1],
-                ", ".join(h.id for h in b.verdict.of(Status.SUPPORTED)) or "nothing",
+                ", ".join(h.cause.name for h in b.verdict.of(Status.SUPPORTED)) or "nothing",
                 f"{size_text((c := b.measured.comparison).differing_bytes)} of {size_text(c.compared_bytes)}",
                 f"{c.risen:,} / {c.fallen:,}",
                 b.next_test.instruction,

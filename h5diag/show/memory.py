@@ -63,7 +63,11 @@ def _plot(m: MemoryImage, **options: Any) -> Any:
     from h5diag.show.plots.memory_map import plot_spans
     from h5diag.show.plots.picture import picture
 
-    return picture(plot_spans([(m.origin.source or "dump", spans_of(m))], **options), name="memory", alt=words(m))
+    return picture(
+        plot_spans([(m.origin.source or "dump", spans_of(m))], unstable=m.unstable, **options),
+        name="memory",
+        alt=words(m),
+    )
 
 
 VIEWS = {MemoryImage: View(_sheet, _document, _plot, "ranges")}

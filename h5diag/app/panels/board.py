@@ -258,7 +258,12 @@ class BoardPanel(widgets.VBox):  # type: ignore[misc]
         self.mode = widgets.Dropdown(options=[m.value for m in Mode], value=self.model.mode, description="connect")
         self.reason = widgets.HTML()
         self.path = widgets.Text(value=path, description="file", layout=wide, placeholder="empty: only in memory")
-        self.force = widgets.Checkbox(value=False, description="replace an older dump of this chip")
+        self.force = widgets.Checkbox(
+            value=False,
+            description="replace an older dump of this chip",
+            indent=False,
+            layout=widgets.Layout(width="auto"),
+        )
         self.connect_bar = JobBar(self.model.connecting, "Connect")
         self.release = widgets.Button(description="Let go", tooltip="Close the probe, so that others can use it")
         self.dump_bar = JobBar(self.model.dumping, "Dump")

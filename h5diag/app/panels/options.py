@@ -66,10 +66,13 @@ class OptionsPanel(widgets.VBox):  # type: ignore[misc]
             value=good,
             layout=wide,
             continuous_update=False,
-            placeholder="good board: paste what '-ob displ' printed, an export, registers",
+            placeholder="one board, or the good one of two: paste what '-ob displ' printed, an export, registers",
         )
         self.suspect = widgets.Textarea(
-            value=suspect, layout=wide, continuous_update=False, placeholder="suspect board (may stay empty)"
+            value=suspect,
+            layout=wide,
+            continuous_update=False,
+            placeholder="the board in question, if the first box holds a good one (may stay empty)",
         )
         self.chip = widgets.Dropdown(
             options=[("from the text", ""), *((n, n) for n in chip_names())], description="chip"

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from h5diag.judge import BoardDiagnosis, Measured
 from h5diag.show.plots import style
+from h5diag.show.plots.causes import board_names
 from h5diag.show.spans import bits_by_sector
 from h5diag.text import size_text
 
@@ -150,7 +151,8 @@ def plot_boards(boards: Sequence[BoardDiagnosis], *, ax: Axes | None = None) -> 
         )
     ax.set_xlim(flash.start, flash.stop)
     ax.set_ylim(len(boards) - 0.5, -0.5)
-    labels = [f"{style.plain(b.name, 22)}: {size_text(b.measured.comparison.differing_bytes)}" for b in boards]
+    sizes = [size_text(b.measured.comparison.differing_bytes) for b in boards]
+    labels = [f"{name}: {size}" for name, size in zip(board_names(boards), sizes, strict=True)]
     ax.set_yticks(range(len(boards)), [f"▶ {t}" if not n else t for n, t in enumerate(labels)], fontsize=9)
     if boards:
         ax.get_yticklabels()[0].set_fontweight("bold")

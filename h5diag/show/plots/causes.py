@@ -103,8 +103,18 @@ def plot_weighing(board: BoardDiagnosis, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+def board_names(boards: Sequence[BoardDiagnosis]) -> list[str]:
+    """Return the names of boards as a plot writes them; two that are called the same are told apart by their cases."""
+    names = [b.name for b in boards]
+    cases = [b.measured.case.folder.name for b in boards]
+    return [
+        style.plain(f"{name} ({case})" if names.count(name) > 1 else name, 40)
+        for name, case in zip(names, cases, strict=True)
+    ]
+
+
 def plot_causes(boards: Sequence[BoardDiagnosis], *, ax: Axes | None = None) -> Axes:
-    """Draw causes against boards, the cause that most boards share on top.
+    """Draw causes against boards, the cause that most boards share on top; what stands on none of them has no row.
 
     Parameters
     ----------
@@ -118,12 +128,13 @@ def plot_causes(boards: Sequence[BoardDiagnosis], *, ax: Axes | None = None) -> 
     for b in boards:
         for h in b.verdict.hypotheses:
             weights[h.id] = weights.get(h.id, 0) + rank.get(h.status, 0)
-    causes = sorted(weights, key=lambda id: -weights[id])
+    causes = [id for id in sorted(weights, key=lambda id: -weights[id]) if weights[id]]
+    names = {h.id: h.cause.name for b in boards for h in b.verdict.hypotheses}
     if ax is None:
         ax = style.new_axes(max(6.0, 3.2 + 1.5 * len(boards)), 1.6 + 0.3 * max(1, len(causes)))
     style.tidy(ax, "Causes against boards")
     for x, b in enumerate(boards):
-        for h in b.verdict.hypotheses:
+        for h in (h for h in b.verdict.hypotheses if h.id in causes):
             look, y = LOOKS[h.status], causes.index(h.id)
             ax.add_patch(
                 Rectangle(
@@ -148,11 +159,14 @@ def plot_causes(boards: Sequence[BoardDiagnosis], *, ax: Axes | None = None) -> 
                     bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.0, "alpha": 0.9},
                 )
     ax.set_xlim(-0.55, len(boards) - 0.45)
-    ax.set_ylim(len(causes) - 0.45, -0.55)
-    ax.set_yticks(range(len(causes)), causes, fontsize=9)
+    ax.set_ylim(max(len(causes), 1) - 0.45, -0.55)
+    ax.set_yticks(range(len(causes)), [names[id] for id in causes], fontsize=9)
+    left_out = len(weights) - len(causes)
+    if left_out:
+        ax.set_xlabel(f"{left_out} more causes are excluded or not tested on every board", fontsize=8.5)
     ax.set_xticks(
         range(len(boards)),
-        [style.plain(b.name, 22) for b in boards],
+        board_names(boards),
         rotation=20,
         ha="right",
         rotation_mode="anchor",

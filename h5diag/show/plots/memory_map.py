@@ -90,13 +90,14 @@ def plot_memory_map(board: BoardDiagnosis | Measured, *, ax: Axes | None = None)
     _address_axis(ax, axis, wanted)
     cell = " of the cell (0x08… alias)" if m.chip.flash.secure_base != m.chip.flash.base else ""
     ax.set_xlabel(f"address{cell}; not to scale, what nobody read is cut out", fontsize=8.5)
+    reference = style.plain(rows[0].name, 40) if rows[0].is_file else "the good board"
     _legend(
         ax,
         [s for lane in rows for s in lane.spans],
-        small=any(lane.small for lane in rows),
+        small=f"a few bytes differ from {reference}" if any(lane.small for lane in rows) else "",
         moved=moved,
         explained=waiting,
-        reference=style.plain(rows[0].name, 40) if rows[0].is_file else "the good board",
+        reference=reference,
     )
     return ax
 
@@ -111,7 +112,11 @@ def _lane_name(lane: Lane, rows: Sequence[Lane]) -> str:
 
 
 def plot_spans(
-    rows: Sequence[tuple[str, tuple[Span, ...]]], *, title: str = "What the dump holds", ax: Axes | None = None
+    rows: Sequence[tuple[str, tuple[Span, ...]]],
+    *,
+    title: str = "What the dump holds",
+    unstable: Sequence[AddressRange] = (),
+    ax: Axes | None = None,
 ) -> Axes:
     """Draw dumps as stretches of one look, one above the other over the same addresses.
 
@@ -121,6 +126,8 @@ def plot_spans(
         Name and stretches of each.
     title
         Of the plot.
+    unstable
+        Where reads of the first one disagreed: a marker each.
     ax
         Where to draw; a new figure when left out.
     """
@@ -134,10 +141,12 @@ def plot_spans(
         y = (len(rows) - 1 - n) * _STEP
         _draw_lane(ax, axis, Lane(name, 0, False, spans), shown, y)
         _draw_gaps(ax, axis, y)
+    top = (len(rows) - 1) * _STEP + _LANE / 2 + 0.07
+    ax.scatter([r.start for r in unstable], [top] * len(unstable), marker="v", s=46, color=style.VERMILION, zorder=5)
     ax.set_ylim(-0.5, (len(rows) - 1) * _STEP + 0.5)
     ax.set_yticks([(len(rows) - 1 - n) * _STEP for n in range(len(rows))], [style.plain(name, 24) for name, _ in rows])
     _address_axis(ax, axis, [e for r in shown for e in (r.start, r.stop)])
-    _legend(ax, [s for _, spans in rows for s in spans])
+    _legend(ax, [s for _, spans in rows for s in spans], small="reads disagree" if unstable else "")
     return ax
 
 
@@ -156,7 +165,7 @@ def _legend(
     ax: Axes,
     spans: Sequence[Span],
     *,
-    small: bool = False,
+    small: str = "",
     moved: bool = False,
     explained: Sequence[AddressRange] = (),
     reference: str = "the good board",
@@ -172,7 +181,7 @@ def _legend(
         Patch(facecolor=k.face, hatch=k.hatch, edgecolor=k.line, label=k.label.format(reference)) for k in used
     ]
     if small:
-        handles.append(_key("v", style.VERMILION, f"a few bytes differ from {reference}"))
+        handles.append(_key("v", style.VERMILION, small))
     if moved:
         handles.append(_key(">", style.PURPLE, "the same bytes at another place"))
     if handles:

@@ -13,14 +13,15 @@ from h5diag.case import load_case
 from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
 from h5diag.judge import BoardDiagnosis, Status, diagnose
-from h5diag.memory import AddressRange
+from h5diag.memory import AddressRange, MemoryImage, Segment
 from h5diag.show.diagnosis import correlation_of
 from h5diag.show.plots import picture, plot_bits, plot_causes, plot_memory_map, save_png
 from h5diag.show.plots.causes import LOOKS as CAUSES
 from h5diag.show.plots.causes import plot_weighing
 from h5diag.show.plots.locate import plot_correlation
+from h5diag.show.plots.memory_map import plot_spans
 from h5diag.show.plots.style import new_axes, plain
-from h5diag.show.spans import Look, bits_by_sector, condensed_axis, lanes
+from h5diag.show.spans import Look, bits_by_sector, condensed_axis, lanes, spans_of
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +111,32 @@ def test_bits_by_sector_add_up(founding: BoardDiagnosis, defect: BoardDiagnosis)
 def test_causes_of_many_boards(founding: BoardDiagnosis, defect: BoardDiagnosis) -> None:
     ax = plot_causes([founding, defect])
     labels = [t.get_text() for t in ax.get_yticklabels()]
-    assert set(labels) == {h.id for h in founding.verdict.hypotheses}
+    stand = {
+        h.cause.name
+        for b in (founding, defect)
+        for h in b.verdict.hypotheses
+        if h.status in (Status.SUPPORTED, Status.POSSIBLE)
+    }
+    assert sorted(labels) == sorted(stand)
+    rest = len(founding.verdict.hypotheses) - len(stand)
+    assert ax.get_xlabel() == f"{rest} more causes are excluded or not tested on every board"
+    columns = [t.get_text() for t in plot_causes([founding, founding]).get_xticklabels()]
+    assert columns == ["custom board 1 (founding)"] * 2, "two boards of one name are told apart by their cases"
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["custom board 1", "board 12"]
     assert texts(ax).count("S") == sum(
         h.status.value == "supported" for b in (founding, defect) for h in b.verdict.hypotheses
     )
+
+
+def test_a_dump_shows_where_its_reads_disagree() -> None:
+    segment = Segment(0x08000000, np.arange(4096, dtype=np.uint64).astype(np.uint8))
+    steady, shaky = (MemoryImage((segment,), unstable=u) for u in ((), (AddressRange(0x08000123, 0x08000125),)))
+    axes = [plot_spans([("dump", spans_of(m))], unstable=m.unstable) for m in (steady, shaky)]
+    places = [[float(x) for c in ax.collections for x, _ in c.get_offsets()] for ax in axes]
+    assert places == [[], [0x08000123]]
+    legends = [[t.get_text() for t in ax.get_figure().legends[0].get_texts()] for ax in axes]
+    assert ["reads disagree" in names for names in legends] == [False, True]
+    assert shaky.plot().data != steady.plot().data
 
 
 def boxes(artists) -> list:
