@@ -121,8 +121,8 @@ def flash_test_sheet(result: FlashTest) -> Sheet:
                 (
                     (
                         "level",
-                        f"{result.level}, {count_text(c.rounds, 'round')} at {speeds} MHz,"
-                        f" {count_text(c.power_cycles, 'power cycle')}",
+                        f"{result.level}, {_counted(c.rounds, 'round')} at {speeds} MHz,"
+                        f" {_counted(c.power_cycles, 'power cycle')}",
                     ),
                     ("supply", f"{c.voltage_mv} mV" if c.voltage_mv is not None else "not measured"),
                     ("sectors of", size_text(result.sector_size) if result.sector_size else "not known"),
@@ -242,6 +242,10 @@ def _dump_sheet(done: Dump) -> Sheet:
         section("By link speed", table("speed|bytes that disagree|of", speeds)),
         section("Remarks", bullets(r for r in origin.remarks if " = 0x" not in r and r != done.wording)),
     )
+
+
+def _counted(count: int | None, what: str) -> str:
+    return f"{what}s not known" if count is None else count_text(count, what)
 
 
 def _plot_dump(done: Dump, **options: Any) -> Any:
