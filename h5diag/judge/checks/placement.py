@@ -166,6 +166,8 @@ def _file(m: Measured, k: KnownFact) -> list[Finding]:
     if here in program.linked:
         if program.secure and m.suspect.options.trustzone is False:
             return [found("linked-for-the-other-side", where=k.ranges, file=k.name, at=start)]
+        if not program.secure and m.suspect.options.trustzone is True and here in _secure_starts(m):
+            return [found("nonsecure-where-secure-starts", file=k.name, at=start)]
         return [found("vectors-in-place", file=k.name, at=start)]
     if here - bank in program.linked or here + bank in program.linked:
         return [found("file-in-other-bank", where=k.ranges, file=k.name, at=start, bank=bank)]
@@ -190,6 +192,15 @@ def _begins_anywhere(m: Measured, place: int) -> bool:
         return False
     written = any(m.chip.canonical(w.address) == place for log in m.logs for w in log.programming.writes)
     return not written and (m.chip_assumed or dump.size < m.chip.flash.size)
+
+
+def _secure_starts(m: Measured) -> set[int]:
+    """Return where the core starts in the secure world by its options, as canonical addresses."""
+    return {
+        m.chip.canonical(s.value << s.option.address_shift)
+        for s in m.suspect.options.settings
+        if s.name.upper() in ("SECBOOTADD", "SECBOOTADD0") and s.known and s.option.address_shift
+    }
 
 
 def _elsewhere(m: Measured, k: KnownFact, place: int) -> Finding:

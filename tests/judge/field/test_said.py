@@ -376,3 +376,20 @@ def test_a_bit_line_that_is_stuck_in_one_page_is_named(
     elif id:
         assert leading(board) not in ("flash-defect", "worn-cells")
         assert board.next_test.id == "read-again"
+
+
+@pytest.mark.parametrize(
+    ("tzen", "address", "there"),
+    [
+        ("0xB4", "0xC0000  (0xC000000)", True),
+        ("0xC3", "0xC0000  (0xC000000)", False),
+        ("0xB4", "0xC0100  (0xC010000)", False),
+    ],
+)
+def test_a_program_without_a_secure_side_where_the_secure_world_starts(
+    tmp_path: Path, tzen: str, address: str, there: bool
+) -> None:
+    text = listing(TZEN=f"{tzen} (x)", SECBOOTADD=address)
+    board = Bench(tmp_path).dump(flash((0, PROGRAM))).image("app.hex", PROGRAM).text("options", text).first()
+    assert bool(said(board, "nonsecure-where-secure-starts")) is there
+    assert (statuses(board)["linked-elsewhere"] != "excluded") is there
