@@ -22,6 +22,8 @@ from h5diag.text import count_text
 
 MOST_PLACES = 8
 """So many ranges are named; the rest is told by the number of bytes."""
+BUILD_SHARE = 0.9
+"""So much of what differs has to belong to a program that is another build, for two boards to hold two builds."""
 
 
 def across_boards(boards: Sequence[BoardDiagnosis]) -> tuple[Finding, ...]:
@@ -60,6 +62,14 @@ def _one_against_the_other(one: Measured, two: Measured) -> list[Finding]:
     outside = known and not any(r.overlaps(p) for r in one.canonical(apart.ranges) for p in programs)
     if outside or apart.differing == sum(s.bytes for s in apart.of(Form.DATA, Form.TEXT)):
         return [found("two-differ-in-data", **say)]
+    built = apart.of(Form.BUILD)
+    if (
+        built
+        and sum(s.bytes for s in apart.of(Form.BUILD, Form.ZEROS, Form.FILL, Form.TEXT))
+        >= BUILD_SHARE * apart.differing
+    ):
+        way = "higher" if built[0].step > 0 else "lower"
+        return [found("two-builds", one=one.name, two=two.name, step=abs(built[0].step), way=way, **say)]
     return [found("two-differ", size=apart.seen, **say)]
 
 

@@ -15,6 +15,7 @@ from h5diag.judge import BoardDiagnosis, Diagnosis, diagnose
 from h5diag.memory import MemoryImage, Segment
 
 from .bench import BASE, Bench, Bytes, flash, leading, listing, program, programmed, statuses
+from .test_causes import rebuilt
 
 PROGRAM = program(31)
 
@@ -202,6 +203,9 @@ def test_two_boards_without_a_good_one_are_held_against_each_other(tmp_path: Pat
     assert "256 bytes" in claim
     assert "0x08003000" in claim
     assert "sound" not in {b.verdict.word.value for b in code.boards}
+    builds = two(tmp_path, flash((0, program(1))), flash((0, rebuilt(0x1A4))))
+    assert "0x1A4 bytes higher" in next(f.claim for f in builds.across if f.id == "two-builds")
+    assert all([h.id for h in b.verdict.leading] == ["other-build"] for b in builds.boards)
     same = two(tmp_path, flash((0, PROGRAM)), flash((0, PROGRAM)))
     assert [f.id for f in same.across] == ["lot-agrees"]
     assert same.verdict.word.value == "sound"
