@@ -119,6 +119,16 @@ def test_the_picture_in_the_docs_names_every_room():
         assert f"`{room}" in text, room
 
 
+def test_what_the_picture_names_is_there():
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)/` \| (.*)$", text, re.MULTILINE)
+    assert {wing for wing, _ in rows} >= {"evidence", "app"}
+    named = [(wing, name) for wing, row in rows for name in re.findall(r"`(\w+\.py)`", row)]
+    named += re.findall(r"`(\w+)/(\w+\.py)`", text)
+    for wing, name in named:
+        assert list((PACKAGE / wing).rglob(name)), f"{wing}: {name}"
+
+
 # A module holds one idea whole. Faces (`__init__`, `__main__`) only name what is behind them.
 SMALL = {
     *("answer.py", "case/samples.py", "text.py", "app/cli/compare.py", "judge/checks/keys.py"),
