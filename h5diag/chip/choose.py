@@ -123,6 +123,7 @@ def choose_chip(
     option_names: Iterable[str] = (),
     sidecars: Iterable[str | None] = (),
     targets: Iterable[str] = (),
+    foreign: str = "",
     layout: LaidOut | None = None,
     flash_kib: int | None = None,
     marking: str = "",
@@ -147,7 +148,9 @@ def choose_chip(
     option_names
         Names of option bytes as printed.
     sidecars, targets
-        Chip names that dumps carry, and those that users told their tools.
+        Chip names that dumps and files carry, and those that users told their tools.
+    foreign
+        A part of another maker, as a tool read it or was told; empty when none was.
     layout
         The layout in use.
     flash_kib
@@ -178,7 +181,10 @@ def choose_chip(
         return _of_dev_id(next((i for i in known if find_device(i).name), known[0]), narrow, KnownBy.DEV_ID)
     if by_names := _of_names(tuple(option_names), narrow):
         return by_names
-    noted = [(n, "as noted beside the dump") for n in sidecars if n]
+    if foreign:
+        text = f"{foreign} is no STM32: h5diag compares its bytes and reads its texts, and nothing else is known of it"
+        return ChipChoice(None, Device(0, foreign, ""), KnownBy.DEV_ID, text, narrow.flash_kib)
+    noted = [(n, "as noted beside the dump or in a file") for n in sidecars if n]
     noted += [(n, "as a tool was told") for n in targets]
     for name, how in (*noted, (marking, "by what is printed on the part")):
         try:

@@ -310,7 +310,7 @@ def choose(case: Case, logs: Sequence[Log]) -> tuple[ChipChoice, Layout | None]:
     boards = (*case.suspects, case.good)
     source = str(case.folder / "case.toml")
     identity = next((b.identity for b in boards if b.identity is not None and b.identity.dev_id), None)
-    sidecars = [d.image.origin.chip for b in boards for d in b.dumps]
+    sidecars = [d.image.origin.chip for b in boards for d in b.dumps] + [i.image.origin.chip for i in case.images]
     marking = next((b.marking for b in boards if b.marking), "")
     try:
         choice = chip_of(logs, given=case.chip or "", identity=identity, sidecars=sidecars, marking=marking)
@@ -330,8 +330,9 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
     own = case.provisioning if len(case.suspects) == 1 else ()
     logs = {id(case.good): parse_log("\n".join(t.text for t in (case.good.log, case.good.options) if t))}
     logs |= {id(b): parse_log("\n".join(t.text for t in (b.log, b.options, *own) if t)) for b in case.suspects}
-    choice, layout = choose(case, [logs[id(b)] for b in (*case.suspects, case.good)])
     provisioning = tuple(parse_log(t.text) for t in case.provisioning)
+    rest = [*provisioning, *([parse_log(case.loader_log.text)] if case.loader_log else [])]
+    choice, layout = choose(case, [*(logs[id(b)] for b in (*case.suspects, case.good)), *rest])
     assumed = False
     if layout is None and (choice.chip is None or choice.chip.family == "h5"):
         layout = likely_layout(case, choice.read_as, (*provisioning, *logs.values()), any_size=choice.assumed)
@@ -492,7 +493,8 @@ def _known(
     images: Sequence[KnownImage], suspect: BoardFacts, chip: Chip, layout: Layout | None, logs: Sequence[Log]
 ) -> tuple[KnownFact, ...]:
     """Return each known image against the dump; of those at the same addresses one is expected."""
-    written = [base_name(w.file).lower() for log in logs for w in log.programming.writes]
+    written = {base_name(w.file).lower(): w.address for log in logs for w in log.programming.writes}
+    images = [_placed(i, written.get(base_name(i.name).lower(), -1)) for i in images]
     programs = [place_program(i.image, suspect.judged, chip) for i in images]
     facts = []
     for image, program in zip(images, programs, strict=True):
@@ -508,13 +510,22 @@ def _known(
     return tuple(replace(k, expected=not _nowhere(k) and _is_expected(k, facts, chip)) for k in facts)
 
 
+def _placed(file: KnownImage, address: int) -> KnownImage:
+    """Return a file of which nobody gave the address at the one to which a log says that it was written."""
+    origin = file.image.origin
+    if address < 0 or not origin.base_assumed or not file.image.segments:
+        return file
+    image = file.image.shifted(address - file.image.span.start)
+    return replace(file, image=image.with_origin(replace(origin, base_assumed=False)))
+
+
 def _nowhere(fact: KnownFact) -> bool:
     """Tell whether it is an encrypted image of which nobody said where it was written, and that stands nowhere."""
     return fact.image.image.origin.base_assumed and not fact.program.stands and bool(encrypted_image(fact.image.image))
 
 
 def _is_expected(fact: KnownFact, facts: Sequence[KnownFact], chip: Chip) -> bool:
-    """Tell whether a file is the one that should be there: the last that a log wrote, else the one that fits best."""
+    """Tell whether a file is the one that should be there: of those that a log wrote, else of all, the one that fits best."""
 
     def cells(k: KnownFact) -> tuple[AddressRange, ...]:
         return tuple(AddressRange(c := chip.canonical(r.start), c + r.size) for r in k.ranges)
@@ -524,8 +535,9 @@ def _is_expected(fact: KnownFact, facts: Sequence[KnownFact], chip: Chip) -> boo
         for k in facts
         if k is not fact and not _nowhere(k) and any(a.overlaps(b) for a in cells(k) for b in cells(fact))
     ]
-    if fact.claimed or any(k.claimed for k in rivals):
-        return fact.claimed
+    if any(k.claimed for k in rivals) and not fact.claimed:
+        return False
+    rivals = [k for k in rivals if k.claimed or not fact.claimed]
     share = fact.equal_bytes / max(1, fact.content.size)
     return all((share, -facts.index(fact)) > (k.equal_bytes / max(1, k.content.size), -facts.index(k)) for k in rivals)
 

@@ -43,7 +43,7 @@ class Cause:
     `prior` is in decibans. `name` is a few words for lists, `text` a clause. `plain` explains the cause to somebody who
     does not know boot loaders; `means` says what to do about it.
     `sign_of_chip` marks causes that lie in the chip's own cells. `proof` are the findings without which it is never
-    `supported`, whatever else adds up.
+    `supported`, whatever else adds up. A `harmless` one is named after all others: no board stays dark for it.
     """
 
     id: str
@@ -54,6 +54,7 @@ class Cause:
     means: str
     sign_of_chip: bool
     proof: tuple[str, ...] = ()
+    harmless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,7 @@ def load_table() -> Table:
             str(row["means"]),
             bool(row.get("chip", False)),
             tuple(row.get("proof", ())),
+            bool(row.get("harmless", False)),
         )
         for id, row in raw.items()
     )
@@ -196,7 +198,8 @@ def weigh(findings: Sequence[Finding], *, scope: str = "", compared: str = "") -
     """
     table = load_table()
     hypotheses = sorted(
-        (_judge(cause, findings, table) for cause in table.causes), key=lambda h: (_RANK[h.status], -h.weight)
+        (_judge(cause, findings, table) for cause in table.causes),
+        key=lambda h: (_RANK[h.status], h.cause.harmless, -h.weight),
     )
     open_points = tuple(dict.fromkeys(f.open_point for f in findings if f.open_point))
     word = _word(findings, hypotheses, open_points)

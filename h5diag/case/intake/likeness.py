@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.case.intake.kinds import KIT_WORDS, MEMORY_WORDS, READ_WORDS, Evidence, Name, Role
+from h5diag.case.intake.kinds import KIT_WORDS, MEMORY_WORDS, READ_WORDS, Evidence, Name, Role, Side
 from h5diag.chip import load_chip
 from h5diag.measure.programs import find_whole
 from h5diag.measure.repeats import alike
@@ -33,6 +33,7 @@ ROUND = 256
 
 def by_content(files: Sequence[Evidence]) -> list[Evidence]:
     """Return the files with the roles and boards that their bytes tell, where names tell nothing."""
+    files = [_written(e, files) for e in files]
     memory = [e for e in files if e.role in (Role.DUMP, Role.LATER) and e.what != "a memory view"]
     images = {e.path: e.image for e in memory if e.image is not None}
     labels = {e.path: e.name for e in memory}
@@ -77,6 +78,25 @@ def _apart(reads: Sequence[Evidence], names: dict[Path, Name], images: dict[Path
     }
 
 
+def _written(e: Evidence, files: Sequence[Evidence]) -> Evidence:
+    """A file that a log says was written to a chip was made, not read, whatever its name says."""
+    teller = next((o for o in files if e.path.name.lower() in o.writes), None)
+    if teller is None or e.role not in (Role.DUMP, Role.LATER) or e.name.side:
+        return e
+    return replace(e, role=Role.IMAGE, what=f"a program file: {teller.path.name} says that it was written")
+
+
+def with_own_texts(
+    groups: dict[str, tuple[Side | None, list[Evidence]]],
+) -> dict[str, tuple[Side | None, list[Evidence]]]:
+    """Return groups of files by board, where a bad_unit_log is of the board whose reads are bad_unit_1 and bad_unit_2."""
+    for side in Side:
+        read = [k for k, (s, f) in groups.items() if s is side and any(e.role in (Role.DUMP, Role.LATER) for e in f)]
+        if len(read) == 1 and read[0] != side.value and side.value in groups:
+            groups[read[0]][1].extend(groups.pop(side.value)[1])
+    return groups
+
+
 def _may_be_one(one: Evidence, other: Evidence) -> bool:
     """Tell whether the names of two dumps leave it open that they are reads of one board.
 
@@ -99,7 +119,9 @@ def _series(path: Path) -> str:
 def _program(e: Evidence, images: dict[Path, MemoryImage], labels: dict[Path, Name]) -> Evidence:
     """A file that stands whole in a larger dump was made, not read, whatever its length."""
     own = images[e.path]
-    if e.name.says_dump or e.name.side or e.name.address is not None or e.beside:
+    # A good_fw.bin that ends in the middle of a page is a build, not a read of the good board.
+    sided = e.name.side and own.size % 256 == 0
+    if e.name.says_dump or sided or e.name.address is not None or e.beside:
         return e
     if any(p != e.path and e.name.counted and _series(p) == _series(e.path) for p in labels):
         return e  # my_board-2.hex beside my_board-1.bin is the next read, saved in another form

@@ -20,7 +20,7 @@ from h5diag.case.intake.kinds import (
     parse_name,
     tell,
 )
-from h5diag.case.intake.likeness import by_content, is_build
+from h5diag.case.intake.likeness import by_content, is_build, with_own_texts
 from h5diag.case.intake.missing import NEEDS_GOOD, Has, Missing, known_of, missing_of_board, missing_of_case
 from h5diag.errors import InputError
 from h5diag.evidence.door import is_evidence, is_folder, read_evidence, real_path, walk_evidence
@@ -385,7 +385,7 @@ def _groups(files: Sequence[Evidence]) -> _Groups:
         elif key in keys and key:
             key, side = keys[key]
         found.setdefault(key, (side, []))[1].append(e)
-    return _without_strays(found)
+    return _without_strays(with_own_texts(found))
 
 
 def _without_strays(groups: _Groups) -> _Groups:

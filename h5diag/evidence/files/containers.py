@@ -35,6 +35,34 @@ _MAGICS = (0x0A324655, 0x9E5D5157, 0x0AB16F30)
 _NOT_MAIN_FLASH, _FILE_CONTAINER, _FAMILY = 0x1, 0x1000, 0x2000
 
 
+_UF2_FAMILIES = {
+    0x1E1F432D: "STM32L1",
+    0x202E3A91: "STM32L0",
+    0x21460FF0: "STM32WL",
+    0x300F5633: "STM32G0",
+    0x04240BDF: "STM32L5",
+    0x4C71240A: "STM32G4",
+    0x53B80F00: "STM32F7",
+    0x57755A57: "STM32F4",
+    0x5D1A0A2E: "STM32F2",
+    0x5EE21072: "STM32F1",
+    0x647824B6: "STM32F0",
+    0x6B846188: "STM32F3",
+    0x6D0922FA: "STM32F407",
+    0x6DB66082: "STM32H7",
+    0x70D16653: "STM32WB",
+    0x8FB060FE: "STM32F407VG",
+    0x00FF6919: "STM32L4",
+}
+"""Names by family number (Microsoft UF2, utils/uf2families.json)."""
+
+
+def uf2_family(file: EvidenceFile) -> str | None:
+    """Return the STM32 family that the first block of a UF2 file names; None when it names none, or another maker's."""
+    first = np.frombuffer(file.data[: _BLOCK.itemsize], _BLOCK)[0]
+    return _UF2_FAMILIES.get(int(first["family"])) if first["flags"] & _FAMILY else None
+
+
 def read_uf2(file: EvidenceFile) -> tuple[Segment, ...]:
     """Return the bytes of a UF2 file that go to the main flash.
 

@@ -110,7 +110,8 @@ def tell_kind(source: Source, *, raw: bool = False) -> Kind:
         decoded = decode_text(head[: len(head) // 2 * 2]).encode("utf-8", "replace")
         head = decoded if _HEX_RECORD.match(decoded) or _S_RECORD.match(decoded) else head
     if head.startswith(b"\x7fELF"):
-        return Kind.ELF
+        # A read of a chip has a round size, and a linked program has not: this one was written to flash as it lay on the disk.
+        return Kind.BIN if path.suffix.lower() == ".bin" and not file.size % 0x1000 else Kind.ELF
     if head.startswith(b"UF2\n\x57\x51\x5d\x9e"):
         return Kind.UF2
     if _HEX_RECORD.match(head):

@@ -8,7 +8,7 @@ import numpy as np
 
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, Source, read_evidence
-from h5diag.evidence.files.containers import read_dfu, read_uf2
+from h5diag.evidence.files.containers import read_dfu, read_uf2, uf2_family
 from h5diag.evidence.files.elf import read_elf
 from h5diag.evidence.files.kind import Kind, address_in_name, decode_text, tell_kind
 from h5diag.evidence.files.records import read_intel_hex, read_s_record
@@ -84,8 +84,9 @@ def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile 
     assumed = (
         (kind is Kind.BIN or offsets) and base is None and sidecar.base is None and address_in_name(file.path) is None
     )
+    chip = sidecar.chip or (uf2_family(file) if kind is Kind.UF2 else None)
     origin = Origin(
-        str(file.path), kind.value, sidecar.access, sidecar.mode, sidecar.chip, sidecar.time, tuple(remarks), assumed
+        str(file.path), kind.value, sidecar.access, sidecar.mode, chip, sidecar.time, tuple(remarks), assumed
     )
     return MemoryImage(segments, holes, sidecar.unstable, origin)
 

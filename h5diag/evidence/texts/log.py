@@ -254,6 +254,7 @@ def chip_of(
         option_names=next((names for log in logs if (names := [f.name for f in log.listing.fields])), ()),
         sidecars=sidecars,
         targets=[t for log in logs for t in log.targets],
+        foreign=next((t.foreign for log in logs for t in log.tools if t.foreign), ""),
         layout=layout,
         flash_kib=next((kib for log in logs if (kib := log.flash_kib)), None),
         marking=marking,

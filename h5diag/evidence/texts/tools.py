@@ -56,6 +56,8 @@ class ToolReport:
         Identity of the chip.
     device_name, target
         What the tool calls what it read, and what its user told it the chip is.
+    foreign
+        Name of a part of another maker, as the tool read it or was told.
     flash_kib, tzen, state, rdp
         Flash size, TrustZone option, product state and read protection, as numbers.
     voltage_mv
@@ -72,6 +74,7 @@ class ToolReport:
     rev_id: int | None = None
     device_name: str | None = None
     target: str | None = None
+    foreign: str | None = None
     flash_kib: int | None = None
     tzen: int | None = None
     state: int | None = None
@@ -177,6 +180,7 @@ def _report(row: ToolRow, lines: Sequence[Line], first: int) -> ToolReport:
         (idcode >> 16 or None) if idcode is not None else None,
         (told.get("device_name") or series).strip() or None,
         told.get("target"),
+        told.get("foreign"),
         int(kib) if kib else int(size) // 1024 or None if size else None,
         _number(told.get("tzen")),
         _number(told.get("state")),

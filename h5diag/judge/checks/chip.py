@@ -8,7 +8,7 @@ from typing import Any
 from h5diag.case.case import Board
 from h5diag.case.records import Identity
 from h5diag.chip import EccKind, ProductState
-from h5diag.evidence.texts import parse_registers
+from h5diag.evidence.texts import ReadBack, parse_registers
 from h5diag.judge.checks.options import LEAST_FIELDS, torn_values
 from h5diag.judge.checks.printed import spoken
 from h5diag.judge.findings import Finding, found
@@ -97,7 +97,12 @@ def check_ecc(m: Measured) -> tuple[Finding, ...]:
         if double and area in ("data", "otp"):
             ones = " (the word reads 0xFFFF)" if values.get("eccdr", 0) & 0xFFFF == 0xFFFF else ""
             return (found("ecc-never-written", where=where, area=_AREAS[area], at=address, ones=ones),)
-        return (found("ecc-error", where=where, kind=kind.value, area=area, at=address),)
+        right = [w for w in m.suspect.log.programming.writes if w.check is ReadBack.VERIFIED and w.address >= 0]
+        again = bool(double) and any(
+            m.chip.canonical(w.address) <= address < m.chip.canonical(w.address) + w.size for w in right
+        )
+        id = "ecc-error-in-verified-place" if again else "ecc-error"
+        return (found(id, where=where, kind=kind.value, area=area, at=address),)
     return (
         found(
             "ecc-clean",

@@ -108,7 +108,11 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
                 return None  # an erase that went to the other bank, which a check of its own tells
             return found("erased-from" if whole else "stopped-at", last=shape.at - 1, **say)
         case Form.BLANK | Form.NEVER_WRITTEN:
-            return found("piece-not-written", **say) if is_file and not _blank(m.suspect.judged) else None
+            return (
+                found("piece-not-written", **say)
+                if is_file and not _blank(m.suspect.judged, m.chip.flash.erased)
+                else None
+            )
         case Form.HOLE:
             return found("piece-erased-inside", **say) if is_file or not erased_holes(m) else None
         case Form.ZEROS:
@@ -265,6 +269,43 @@ def check_same_file(m: Measured) -> tuple[Finding, ...]:
     return ()
 
 
+def check_same_place(m: Measured) -> tuple[Finding, ...]:
+    """Did verifying fail at one and the same byte after each of several erases?"""
+    log = m.suspect.log.programming
+    failed = [w for w in log.writes if w.mismatch >= 0]
+    at, count = Counter(w.mismatch for w in failed).most_common(1)[0] if failed else (0, 0)
+    files = sorted({base_name(w.file) for w in failed if w.mismatch == at})
+    erased = log.mass_erase or any("erasing" in t.text.lower() for t in m.texts)
+    if count < 2 or len(files) < 2 or not erased or at in EXTERNAL:
+        return ()
+    return (
+        found("fails-at-one-place", where=(AddressRange(at, at + 1),), at=at, count=count, files=" and ".join(files)),
+    )
+
+
+def check_container(m: Measured) -> tuple[Finding, ...]:
+    """Does a file stand in the flash with its wrapping, as it lay on the disk?"""
+    for view in dict.fromkeys((m.chip.flash.base, m.suspect.dump.span.start if m.suspect.dump.size else 0)):
+        if not m.suspect.judged.covers(view, view + 16):
+            continue
+        head = m.suspect.judged.read(view, view + 16).tobytes()
+        if kind := next((what for mark, what in _WRAPPED if head.startswith(mark)), ""):
+            where = tuple(r for r in m.suspect.judged.ranges if r.start <= view < r.stop)
+            return (found("file-with-its-wrapping", where=where, explains=m.canonical(where), kind=kind, at=view),)
+    return ()
+
+
+_WRAPPED = (
+    (b"\x7fELF", "an ELF file"),
+    (b":02000004", "an Intel HEX file"),
+    (b":1000", "an Intel HEX file"),
+    (b"S0", "an S-record file"),
+    (b"DfuSe", "a DfuSe file"),
+    (b"UF2\n", "a UF2 file"),
+)
+"""How files begin that hold more than the bytes for the flash."""
+
+
 def check_overwritten(m: Measured) -> tuple[Finding, ...]:
     """Does a log tell of another file, not in the case, that was written where a given one is not right?"""
     given = {base_name(k.name).lower() for k in m.known}
@@ -317,7 +358,7 @@ def check_nothing_of_it(m: Measured) -> tuple[Finding, ...]:
 def check_blank(m: Measured) -> tuple[Finding, ...]:
     """Is everything that was read erased, or zero?"""
     dump, flash = m.suspect.dump, m.chip.flash
-    if _blank(dump):
+    if _blank(dump, flash.erased):
         # A part of an unknown size may have no more than was read.
         if dump.size < flash.sector_size or (2 * dump.size < flash.size and not m.chip_assumed):
             rest = "What else there is was" if m.chip_assumed else f"The other {size_text(flash.size - dump.size)} were"
@@ -330,9 +371,15 @@ def check_blank(m: Measured) -> tuple[Finding, ...]:
                     rest=rest,
                 ),
             )
-        return (found("all-erased", where=dump.ranges, explains=m.canonical(dump.ranges), size=dump.size),)
+        failed = next((w for log in m.logs for w in log.programming.writes if w.failed and not w.complete), None)
+        id = "all-erased-write-failed" if failed else "all-erased"
+        name, value = failed.file if failed else "", f"0x{flash.erased:02X}"
+        explains = m.canonical(dump.ranges)
+        return (found(id, where=dump.ranges, explains=explains, size=dump.size, value=value, file=name),)
     if dump.size < flash.sector_size or any(s.data.any() for s in dump.segments) or m.suspect.masked:
         return ()
+    if dump.span.start in EXTERNAL:
+        return (found("external-reads-zero", where=dump.ranges, size=dump.size),)
     options = m.suspect.options
     if m.suspect.log.banner.voltage_mv == 0 or (options.settings and not any(options.settings)):
         return (found("all-zero-no-supply", where=dump.ranges, explains=m.canonical(dump.ranges), size=dump.size),)
@@ -382,8 +429,8 @@ def _holes(data: Bytes, unit: int, start: int) -> Iterator[int]:
             yield start + first + int(i) * unit
 
 
-def _blank(dump: MemoryImage) -> bool:
-    return bool(dump.segments) and all(bool((s.data == 0xFF).all()) for s in dump.segments)
+def _blank(dump: MemoryImage, erased: int) -> bool:
+    return bool(dump.segments) and all(bool((s.data == erased).all()) for s in dump.segments)
 
 
 def check_build(m: Measured) -> tuple[Finding, ...]:

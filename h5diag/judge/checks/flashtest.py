@@ -68,7 +68,10 @@ def check_flash_test(m: Measured) -> tuple[Finding, ...]:
     if any(f.kind not in NOT_THE_CHIP | {"unstable"} for s in tested for f in s.faults) or any(
         not s.faults for s in bad
     ):
-        out.append(found("flash-test-odd", count=max(1, len(bad))))
+        odd = bad or [s for s in tested if s.faults]
+        slow = [s for s in odd if any(f.kind == "slow-erase" for f in s.faults) and s.erase_s]
+        how = f", the first takes {slow[0].erase_s:g} s to erase" if slow else ""
+        out.append(found("flash-test-odd", count=len(odd), first=odd[0].start, how=how))
     elif not bad:
         out.append(_clean(m, t, len(tested)))
     return tuple(out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from h5diag.chip import EXTERNAL
 from h5diag.judge.checks.slots import waiting_slots
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
@@ -177,7 +178,8 @@ def check_provisioning_logs(m: Measured) -> tuple[Finding, ...]:
     failed = [w for w in writes if w.failed]
     if failed:
         place = f" (first difference at 0x{failed[0].mismatch:08X})" if failed[0].mismatch >= 0 else ""
-        out.append(found("write-failed-in-log", file=failed[0].file, place=place))
+        id = "write-failed-in-log" if m.suspect.dump.size else "write-failed-nothing-read"
+        out.append(found(id, file=failed[0].file or "a file", place=place))
     if writes and m.layouts:
         boot = [s.range for s in m.layouts[0].slots if s.role.value == "boot"]
         wrote_boot = any(b.start == m.chip.canonical(w.address) for w in writes for b in boot if w.address >= 0)
@@ -197,4 +199,11 @@ def check_loader(m: Measured) -> tuple[Finding, ...]:
             Certainty.NO: "loader-well-placed",
         }.get(placed.answer),
     )
-    return tuple(found(id, text=sign.text) for id, sign in zip(ids, (used, placed), strict=True) if id)
+    out = [found(id, text=sign.text) for id, sign in zip(ids, (used, placed), strict=True) if id]
+    failed = [w.mismatch for log in m.logs for w in log.programming.writes if w.mismatch in EXTERNAL]
+    named = any(
+        word in t.text.lower() for t in m.texts for word in (".stldr", "flash loader", "external loader", "-el ")
+    )
+    if failed and not out and not named:
+        out.append(found("external-write-without-loader", at=failed[0]))
+    return tuple(out)

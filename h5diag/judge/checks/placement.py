@@ -149,6 +149,9 @@ def _file(m: Measured, k: KnownFact) -> list[Finding]:
         same = next((i for i in m.suspect.images if any(at in m.canonical([i.image.range])[0] for at in held)), None)
         place = f" The same image, by its hash, stands at 0x{same.image.address:08X}." if same else ""
         return [found("encrypted-file", file=k.name, same=place)]
+    at = program.roundest if m.chip.flash.base not in (program.linked or ()) else m.chip.flash.base
+    if not program.stands and program.linked and not start and not k.image.image.origin.base_assumed:
+        return [found("file-begins-at-zero", file=k.name, at=at)]
     if not program.stands:
         rival = next((o for o in m.known if o is not k and o.whole and overlapping(m, o, k)), None)
         if rival is None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from h5diag.case.records import SpeedPoint
+from h5diag.chip import EXTERNAL
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import BoardFacts, Measured, whole_reads
 from h5diag.layout import ExplanationKind
@@ -170,6 +171,8 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
                 way=_word(access),
             )
         )
+    if not m.chip.flash.erased or m.suspect.dump.span.start in EXTERNAL:
+        return tuple(out)  # what was never written reads zero here, or nothing of it is masked
     zeros = [a for a in m.comparison.of(AreaState.ZERO) if not _covered(m, a.range.start, masked)]
     edges = [a.range for a in zeros if a.mask_like]
     # In another build what read zero here stands elsewhere; its tables of zeros are no holes.
