@@ -155,8 +155,12 @@ class PatientReader:
             When it does not answer any more, or another chip does.
         """
         kept = self.board.has_power
-        if self.board.still_there():
-            return True
+        try:
+            if self.board.still_there():
+                return True
+        except ProbeError as error:
+            if not error.passing:
+                raise
         self.retried += 1
         if not kept:
             self._same_chip()

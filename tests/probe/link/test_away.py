@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pyocd.core import exceptions
 
 from h5diag.app.cli import main
 from h5diag.errors import ProbeError
@@ -130,3 +131,25 @@ def test_below_an_stlink_too(command, after, tmp_path, monkeypatch, capsys):
     assert status == 3, out
     assert "under reset" in err
     assert "unreadable" not in out + err
+
+
+def test_a_link_that_fails_too_while_the_core_is_asked_ends_no_dump():
+    """One refusal of the bus, and No ACK to the question that follows it: both pass."""
+    left = []
+
+    def before(name, words):
+        if left and name in ("read_ap", "write_ap", "read_dp"):
+            left.pop()
+            raise exceptions.TransferError("No ACK")
+        if name == "read_ap_multiple" and probe.calls > 400 and not struck:
+            struck.append(name)
+            left.extend(range(12))
+            raise exceptions.TransferFaultError("bus", fault_address=WHERE.start, length=4)
+
+    struck: list[str] = []
+    probe = CountingProbe(VirtualChip(), before)
+    with connect("x", probe=probe) as board:
+        done = dump(board, PLAN)
+    assert struck
+    assert done.image.unreadable == ()
+    assert np.array_equal(done.image.read(WHERE.start, WHERE.stop), cells(probe, WHERE.start, WHERE.stop))
