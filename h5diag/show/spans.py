@@ -80,30 +80,31 @@ class Lane:
 def lanes(m: Measured) -> tuple[Lane, ...]:
     """Return the lanes of what the suspect is held against and of the suspect, in this order."""
     out, r, s = [], m.reference, m.suspect
-    for base in dict.fromkeys((m.chip.flash.base, m.chip.flash.secure_base)):
-        if view := _view(m, r.dump, base):
-            out.append(Lane(r.name, base, True, spans_of(view, masked=m.good.masked), is_file=r.is_file))
-    for base in dict.fromkeys((m.chip.flash.base, m.chip.flash.secure_base)):
-        if view := _view(m, s.dump, base):
-            inside, shift = AddressRange(base, base + m.chip.flash.size), m.chip.flash.base - base
-            areas = [
-                replace(a, range=a.range.shifted(shift))
-                for a in r.comparison.of(AreaState.DIFFERS)
-                if inside.covers(a.range)
-            ]
-            spans = spans_of(view, masked=s.masked, differing=merged(a.range for a in areas))
-            apart = [x.range for x in spans if x.look is Look.DIFFERS]
-            small = tuple(a for a in areas if not any(x.overlaps(a.range) for x in apart))
-            out.append(Lane(m.name, base, False, spans, small))
+    for window, shift in _windows(m, r.dump):
+        view = r.dump.crop(window.start, window.stop).shifted(shift)
+        out.append(Lane(r.name, window.start, True, spans_of(view, masked=m.good.masked), is_file=r.is_file))
+    for window, shift in _windows(m, s.dump):
+        view = s.dump.crop(window.start, window.stop).shifted(shift)
+        differing = r.comparison.of(AreaState.DIFFERS)
+        areas = [replace(a, range=a.range.shifted(shift)) for a in differing if window.covers(a.range)]
+        spans = spans_of(view, masked=s.masked, differing=merged(a.range for a in areas))
+        apart = [x.range for x in spans if x.look is Look.DIFFERS]
+        small = tuple(a for a in areas if not any(x.overlaps(a.range) for x in apart))
+        out.append(Lane(m.name, window.start, False, spans, small))
     return tuple(out)
 
 
-def _view(m: Measured, dump: MemoryImage, base: int) -> MemoryImage | None:
-    """Return one view of a dump by canonical addresses; None when nothing was read through it."""
-    inside = AddressRange(base, base + m.chip.flash.size)
-    if not any(r.overlaps(inside) for r in (*dump.ranges, *dump.unreadable)):
-        return None
-    return dump.crop(inside.start, inside.stop).shifted(m.chip.flash.base - base)
+def _windows(m: Measured, dump: MemoryImage) -> list[tuple[AddressRange, int]]:
+    """Return the views of the flash that a dump has, each with its way to canonical addresses.
+
+    A dump of nothing of the flash is of a memory of its own, such as an external one, and has one view.
+    """
+    held, flash = (*dump.ranges, *dump.unreadable), m.chip.flash
+    views = [(AddressRange(b, b + flash.size), flash.base - b) for b in dict.fromkeys((flash.base, flash.secure_base))]
+    seen = [v for v in views if any(r.overlaps(v[0]) for r in held)]
+    if seen or not held:
+        return seen
+    return [(AddressRange(min(r.start for r in held), max(r.stop for r in held)), 0)]
 
 
 def shown_ranges(rows: Sequence[Lane]) -> tuple[AddressRange, ...]:

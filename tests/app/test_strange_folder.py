@@ -148,6 +148,7 @@ def test_jupyterlab_on_the_folder_runs_nothing_of_it(strange: Path, tmp_path: Pa
         url = json.loads(found[0].read_text())["url"]
         with urllib.request.urlopen(f"{url}api/contents?token=none", timeout=60) as answer:
             names = {e["name"] for e in json.loads(answer.read())["content"]}
+        assert f"/lab/tree/{lab.FIRST}" in log.read_text(), "the address that is printed opens the first notebook"
         assert lab.FIRST in names, "the folder is the one that is shown"
     finally:
         process.terminate()

@@ -88,7 +88,8 @@ def plot_memory_map(board: BoardDiagnosis | Measured, *, ax: Axes | None = None)
         if any(r.start <= e <= r.stop for r in shown)
     ]
     _address_axis(ax, axis, wanted)
-    cell = " of the cell (0x08… alias)" if m.chip.flash.secure_base != m.chip.flash.base else ""
+    aliases = m.chip.flash.secure_base != m.chip.flash.base and any(r.overlaps(m.chip.flash_range) for r in shown)
+    cell = " of the cell (0x08… alias)" if aliases else ""
     ax.set_xlabel(f"address{cell}; not to scale, what nobody read is cut out", fontsize=8.5)
     reference = style.plain(rows[0].name, 40) if rows[0].is_file else "the good board"
     _legend(

@@ -216,3 +216,18 @@ def test_a_failed_write_is_told_wherever_its_log_was_dropped() -> None:
     apart = Source(suspect=OwnBoard((read,)), flashed=OwnBoard((*fw.files, text)))
     for source in (beside, apart):
         assert "write-failed-in-log" in [f.id for f in diagnose(source.load().case).first.findings]
+
+
+def test_an_external_memory_is_drawn_though_nothing_of_the_flash_was_read() -> None:
+    data = program()
+    bad = bytearray(data)
+    bad[0x4000:0x6000] = bytes(x ^ 0x55 for x in bad[0x4000:0x6000])
+    files = OwnBoard((Upload("assets.bin", data),), base="0x90000000")
+    read = OwnBoard((Upload("readback_0x90000000.bin", bytes(bad)),))
+    m = diagnose(Source(suspect=read, flashed=files).load().case).first.measured
+    file, suspect = lanes(m)
+    assert (file.view, suspect.view) == (0x90000000, 0x90000000)
+    assert [s.range for s in suspect.spans if s.look is Look.DIFFERS] == [AddressRange(0x90004000, 0x90006000)]
+    ax = plot_memory_map(m)
+    assert "no dump was given" not in [t.get_text() for t in ax.texts]
+    assert ax.get_xlabel().startswith("address; ")
