@@ -4,6 +4,8 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARTEFACTS ?= artefacts
 FUZZ_RUNS ?= 20000
+DRAWS  ?= 20
+BOARDS ?= 400
 
 .PHONY: index demo docs man kernel lab test lint bench soak fuzz floors screenshots algo clean
 
@@ -35,8 +37,8 @@ lint: $(VENV)/.test-installed
 	$(BIN)/mypy
 
 bench: $(VENV)/.bench-installed
-	$(BIN)/python benchmarks/locate_bench.py --write
-	$(BIN)/python benchmarks/speed_bench.py --boards 400 --write
+	$(BIN)/python benchmarks/locate_bench.py --draws $(DRAWS) --write
+	$(BIN)/python benchmarks/speed_bench.py --boards $(BOARDS) --write
 	for f in board files firmware flashtest; do $(BIN)/python benchmarks/$${f}_bench.py || exit 1; done
 
 soak: $(VENV)/.test-installed

@@ -1,11 +1,11 @@
 """Measures how quickly the commands answer, as ratios against ``python -c "import numpy"`` in the same run.
 
-    python benchmarks/speed_bench.py [--runs 7] [--boards 300] [--write]
+    python benchmarks/speed_bench.py [--runs 7] [--boards 300] [--write] [--commands-only]
 
 Processor time of whole processes (user and system), the median of the runs, everybody once in each round. The files
 are made here: two boards of 2 MB, a log, a listing; the bundled founding case. ``--boards`` makes a lot for
-``h5diag fleet`` of which each board has sectors of its own, on one and on two workers. ``--write`` replaces
-``docs/speed.md``.
+``h5diag fleet`` of which one board in ten has a sector of its own, on one and on two workers. Then large files and how
+the costs grow (``growth_bench.py``). ``--write`` replaces ``docs/speed.md`` and ``docs/images/growth.png``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from growth_bench import draw, large_files
 
 from h5diag.measure.locate.kernel import engine
 
@@ -88,7 +89,7 @@ def fleet(folder: Path, boards: int) -> list[tuple[int, int, float, float]]:
             data[0x8000 + int(rng.integers(64)) * 8192 :][:100] = rng.integers(0, 256, 100, dtype=np.uint8)
         data.tofile(path)
     out = []
-    for count, workers in ((boards // 2, 1), (boards, 1), (boards, 2)):
+    for count, workers in ((boards // 4, 1), (boards // 2, 1), (boards, 1), (boards, 2)):
         some = folder / f"lot-{count}-{workers}.csv"
         some.write_text("board,path\n" + "".join(f"b{i:05d},lot/b{i:05d}/dump.bin\n" for i in range(count)))
         command = [*H5DIAG, "fleet", str(some), "--reference", "good.bin", "--workers", str(workers), "--json"]
@@ -103,6 +104,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7)
     parser.add_argument("--boards", type=int, default=0)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--commands-only", action="store_true", help="neither large files nor growth")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -117,6 +119,7 @@ def main() -> None:
         middle = {k: statistics.median(v) for k, v in times.items()}
         able = importlib.util.find_spec("distributed") and importlib.util.find_spec("pyarrow")
         lots = fleet(folder, options.boards) if options.boards and able else []
+        large = [] if options.commands_only else large_files(folder)
     lines = [
         "# How quickly the commands answer",
         "",
@@ -141,6 +144,29 @@ def main() -> None:
             "|---|---|---|---|---|",
         ]
         lines += [f"| {n} | {w} | {s:.1f} | {c:.1f} | {n / s:.0f} |" for n, w, s, c in lots]
+    if large:
+        lines += ["", "## Large files", "", "| what | measured | at most | |", "|---|---|---|---|"]
+        kept = {True: "met", False: "**missed**", None: ""}
+        lines += [f"| {what} | {found} | {most} | {kept[state]} |" for what, found, most, state in large]
+        picture = (
+            ROOT / "docs" / "images" / "growth.png" if options.write else Path(tempfile.gettempdir()) / "growth.png"
+        )
+        pieces, sizes = draw([(n, c) for n, w, _, c in lots if w == 1], picture)
+        lines += [
+            "",
+            "## How the costs grow",
+            "",
+            "![Processor time against pieces, size and boards](images/growth.png)",
+            "",
+            "| pieces in 2 MB | " + " | ".join(str(n) for n, _ in pieces) + " |",
+            "|---|" + "---|" * len(pieces),
+            "| ms | " + " | ".join(f"{t:.1f}" for _, t in pieces) + " |",
+            "",
+            "| MB on both sides, 20 pieces moved | " + " | ".join(str(n) for n, _, _ in sizes) + " |",
+            "|---|" + "---|" * len(sizes),
+            "| ms | " + " | ".join(f"{t:.1f}" for _, t, _ in sizes) + " |",
+            "| copies of the dump | " + " | ".join(f"{t / c:.0f}" for _, t, c in sizes) + " |",
+        ]
     text = "\n".join(lines) + "\n"
     print(text)
     print(json.dumps({k: round(v / middle["numpy"], 2) for k, v in middle.items()}), file=sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from h5diag.chip import Chip
 from h5diag.errors import InputError
 from h5diag.evidence.texts import Log
 from h5diag.layout import Layout, load_layout, preset_names
-from h5diag.measure.firmware.image import HeaderMagic
+from h5diag.measure.firmware.image import HeaderMagic, find_word
 from h5diag.measure.firmware.trailer import CLASSIC_MAGIC
 from h5diag.memory import MemoryImage
 
@@ -63,15 +64,12 @@ def likely_layout(case: Case, chip: Chip, logs: Sequence[Log], *, any_size: bool
 
 
 def places_of(word: bytes, dump: MemoryImage, chip: Chip) -> set[int]:
-    """Return the canonical addresses at which a word stands, the first 64 of each stretch."""
+    """Return the canonical addresses at which a word of at least four bytes stands, the first 64 of each stretch."""
     out = set()
     for s in dump.segments:
-        data, at = s.data.tobytes(), -1
-        for _ in range(64):
-            at = data.find(word, at + 1)
-            if at < 0:
-                break
-            out.add(chip.canonical(s.start + at))
+        at = find_word(s.data, int.from_bytes(word[:4], "little"))
+        there = (i for i in at.tolist() if s.data[i : i + len(word)].tobytes() == word)
+        out |= {chip.canonical(s.start + i) for i in islice(there, 64)}
     return out
 
 

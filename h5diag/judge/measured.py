@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import lru_cache, reduce
 
 import numpy as np
 
@@ -34,7 +34,7 @@ from h5diag.measure.firmware.swap import Rules
 from h5diag.measure.loader.lint import Certainty, LoaderSign, loader_bypassed, loader_mislinked
 from h5diag.measure.loader.loaderfile import read_loader
 from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
-from h5diag.measure.locate import Placement, locate
+from h5diag.measure.locate import Placement, Prepared, locate, prepare
 from h5diag.measure.options import OptionBytes, decode_listing, decode_registers, hidden_ranges, masked_ranges
 from h5diag.measure.programs import Program, place_program
 from h5diag.measure.repeats import Repeats, alike, compare_reads
@@ -366,7 +366,7 @@ def _against(
     comparison, placement = NO_COMPARISON, Placement()
     if good.dump.size and suspect.dump.size:
         comparison = compare(good.judged, suspect.trusted, chip, masks=suspect.masked)
-        placement = locate(good.judged, suspect.judged, layout=layout, progress=progress, cancel=cancel)
+        placement = locate(_ready(good.judged, chip), suspect.judged, layout=layout, progress=progress, cancel=cancel)
     later = NO_COMPARISON
     if suspect.board.later and suspect.dump.size:
         later = compare(suspect.trusted, whole_reads(suspect.board.later)[-1], chip)
@@ -398,6 +398,12 @@ def _against(
         _loader(case, suspect),
         _stages(case, layouts, suspect),
     )
+
+
+@lru_cache(maxsize=1)
+def _ready(reference: MemoryImage, chip: Chip) -> Prepared:
+    """Return the reference as made ready for the board before, when it is the same: a lot has one for all."""
+    return prepare(reference, chip=chip)
 
 
 def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log) -> BoardFacts:

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
 Numbers = npt.NDArray[np.int64]
 
-WINDOW = 1 << 20
+WINDOW = 1 << 17
 """Bytes held against each other at once, about; whole sectors."""
+
+HELD = 1 << 21
+"""Bytes of a mapped file after which what was looked at is given back."""
 
 _ONES = np.array([i.bit_count() for i in range(256)], np.uint8)
 
@@ -352,8 +355,9 @@ def _areas(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[
         # Windows end on whole sectors and quad-words, so that none is cut in two.
         stop = min(at + step - (start + at) % (sector or unit), size)
         parts.append(_window(good[at:stop], suspect[at:stop], start + at, chip, masks, sector))
-        for data in (good, suspect):
-            release(data)
+        if stop // HELD != at // HELD or stop == size:
+            release(good)
+            release(suspect)
         at = stop
     columns = np.concatenate(parts, axis=1)
     # What one window ends with and the next begins with is one area.

@@ -340,8 +340,8 @@ def _other(p: _Piece, others: Sequence[Known]) -> Iterable[Shape | None]:
 
 def _zeros(p: _Piece) -> Iterable[Shape | None]:
     flags = np.zeros(p.left.size, np.bool_)
-    for a, b in runs(p.suspect == 0, 1):
-        if b - a >= LEAST_ZEROS and np.count_nonzero(p.left[a:b]) > (b - a) // 4:
+    for a, b in runs(p.suspect == 0, 1, LEAST_ZEROS):
+        if np.count_nonzero(p.left[a:b]) > (b - a) // 4:
             flags[a:b] = True
     yield p.take(Form.ZEROS, flags)
 
@@ -558,10 +558,12 @@ def _rest(pieces: Sequence[_Piece]) -> tuple[tuple[AddressRange, ...], int, int]
     return merged(ranges), risen, fallen
 
 
-def runs(flags: Flags, gap: int) -> list[tuple[int, int]]:
-    """Return the flagged stretches, joined over gaps of at most `gap` bytes."""
-    at = np.flatnonzero(flags)
-    if not at.size:
-        return []
-    cuts = np.flatnonzero(np.diff(at) > gap)
-    return list(zip(at[[0, *(cuts + 1)]].tolist(), (at[[*cuts, at.size - 1]] + 1).tolist(), strict=True))
+def runs(flags: Flags, gap: int, least: int = 1) -> list[tuple[int, int]]:
+    """Return the flagged stretches of at least so many bytes, joined over gaps of at most `gap` bytes."""
+    edges = np.flatnonzero(flags[1:] != flags[:-1]) + 1
+    edges = np.concatenate([[0] * int(flags[:1].sum()), edges, [flags.size] * int(flags[-1:].sum())]).astype(np.int64)
+    first, last = edges[::2], edges[1::2]
+    apart = first[1:] - last[:-1] >= gap
+    first, last = first[np.append(True, apart)[: first.size]], last[np.append(apart, True)[: last.size]]
+    long = last - first >= least
+    return list(zip(first[long].tolist(), last[long].tolist(), strict=True))

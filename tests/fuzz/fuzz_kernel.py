@@ -107,7 +107,7 @@ def one(kernel: Kernel, rng: np.random.Generator) -> None:
             int(rng.integers(-9, b.size + 50)),
             int(rng.integers(-9, b.size + 50)),
         )
-        seen = np.zeros((1 << 11, 3), np.int64)
+        seen = np.zeros(((1 << 11) + 1, 3), np.int64)
         kernel._call(
             "scan", ctypes.byref(s), ctypes.byref(_words(words)), blocks[1], blocks[1].size, seen, *given, ctypes.byref(out)
         )  # fmt: skip

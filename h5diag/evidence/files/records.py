@@ -8,6 +8,8 @@ to S9 ends.
 
 from __future__ import annotations
 
+from binascii import Error as BinasciiError
+from binascii import unhexlify
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -32,6 +34,7 @@ LONGEST_LINE = 1024
 _NIBBLE = np.full(256, 0xFF, np.uint8)
 _NIBBLE[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16, dtype=np.uint8)
 _NIBBLE[np.frombuffer(b"ABCDEF", np.uint8)] = np.arange(10, 16, dtype=np.uint8)
+_APART = b": \t\r\n\0\x1a"
 _BLANK = np.zeros(256, np.bool_)
 _BLANK[np.frombuffer(b" \t\r\0\x1a", np.uint8)] = True  # some tools pad with NUL or end with Ctrl-Z
 
@@ -175,14 +178,28 @@ def _decoded(text: bytes, number: int, path: Path, prefix: int, shortest: int, w
     digits = stop - start - prefix
     refuse(digits < 2 * shortest, f"the {what} is cut short")
     tag = buffer[start + prefix - 1]
-    nibbles = _NIBBLE[buffer]
-    seen = np.concatenate(([0], np.cumsum(nibbles < 16, dtype=np.int64)))
-    refuse(seen[stop] - seen[start + prefix] != digits, f"a character of the {what} is no hexadecimal digit")
-    refuse(digits % 2 == 1, f"the {what} is cut short: an odd number of digits")
-    chosen = nibbles[_marked(start + prefix, stop, buffer.size)]
     size = digits // 2
-    body = (chosen[0::2] << 4 | chosen[1::2]).astype(np.uint8, copy=False)
+    body = _body(text, buffer, start + prefix, prefix)
+    if body is None or body.size != int(size.sum()) or (digits % 2).any():
+        seen = np.concatenate(([0], np.cumsum(_NIBBLE[buffer] < 16, dtype=np.int64)))
+        refuse(seen[stop] - seen[start + prefix] != digits, f"a character of the {what} is no hexadecimal digit")
+        refuse(digits % 2 == 1, f"the {what} is cut short: an odd number of digits")
+    assert body is not None
     return Records(line, lead, tag, np.cumsum(size) - size, size, body), following
+
+
+def _body(text: bytes, buffer: Bytes, first: Ints, prefix: int) -> Bytes | None:
+    """Return all digits of a block as bytes; None, or more or fewer of them, where something else stands among them."""
+    if prefix == 1:
+        digits = text.translate(None, _APART)
+    else:
+        kept = _NIBBLE[buffer] < 16
+        kept[first - 1] = False  # the tag
+        digits = buffer[kept].tobytes()
+    try:
+        return np.frombuffer(unhexlify(digits), np.uint8)
+    except BinasciiError:
+        return None
 
 
 def _stripped(buffer: Bytes, start: Ints, stop: Ints) -> tuple[Ints, Ints]:
