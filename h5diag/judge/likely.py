@@ -40,7 +40,7 @@ def likely_layout(case: Case, chip: Chip, logs: Sequence[Log], *, any_size: bool
         starts |= header_places(dump, chip)
         sizes |= image_sizes(dump, chip)
         ends |= {at + len(CLASSIC_MAGIC) for at in places_of(CLASSIC_MAGIC, dump, chip)}
-    written = {chip.canonical(w.address) for log in logs for w in log.programming.writes if w.address > 0}
+    written = {chip.canonical(w.address) for log in logs for w in log.programming.writes if w.address}
     best: tuple[int, int] = (0, 0)
     found: Layout | None = None
     for number, name in enumerate(preset_names() if starts else ()):

@@ -144,7 +144,7 @@ def _next(log: Log) -> Iterator[Remark]:
     bad = next((w for w in p.writes if w.failed or w.check is ReadBack.FAILED), None)
     unread = [w for w in p.writes if w.check is ReadBack.NOT_CHECKED and not w.failed]
     if bad is not None:
-        where = f" from 0x{bad.address:08X}" if bad.address >= 0 else ""
+        where = f" from 0x{bad.address:08X}" if bad.address is not None else ""
         yield Remark(
             f"look next at what stands there: read the flash{where} back, take a listing of the option bytes, "
             "and compare the dump with the file (h5diag compare)"

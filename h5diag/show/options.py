@@ -228,7 +228,7 @@ def _log_document(r: LogReading) -> dict[str, Any]:
         "writes": [
             {
                 "file": p.write.file,
-                "address": p.write.address if p.write.address >= 0 else None,
+                "address": p.write.address,
                 "size": p.write.size,
                 "slot": str(p.slot or "none"),
                 "result": p.step.name.lower().replace("_", "-"),

@@ -52,7 +52,7 @@ class Write:
     file
         Name as printed.
     address
-        Bus address of the first segment; -1 when it was not printed.
+        Bus address of the first segment; None when it was not printed.
     size
         Bytes; 0 when not printed. The tool rounds kilobytes to two decimals.
     complete
@@ -62,18 +62,18 @@ class Write:
     failed
         Whether an error stands between the begin of this write and the next.
     mismatch
-        Address of the first difference, -1 when none was printed.
+        Address of the first difference, None when none was printed.
     md5
         Of the file's bytes, where the tool prints it (st-flash); hexadecimal, leading zeros may be missing.
     """
 
     file: str
-    address: int = -1
+    address: int | None = None
     size: int = 0
     complete: bool = False
     check: ReadBack = ReadBack.NOT_CHECKED
     failed: bool = False
-    mismatch: int = -1
+    mismatch: int | None = None
     line: int = 0
     md5: str | None = None
 
@@ -85,7 +85,7 @@ class OptionWrite:
     name: str
     value: int
     result: str = "unknown"
-    found: int = -1
+    found: int | None = None
     line: int = 0
 
 
@@ -159,26 +159,29 @@ class _State:
         name = m[1].strip()
         last = self.writes[-1] if self.writes else None
         # The name stands twice: where the file is opened and in the table below it.
-        if not (last and self.open and not last.complete and last.address < 0 and _same(last.file, name)):
+        if not (last and self.open and not last.complete and last.address is None and _same(last.file, name)):
             self.writes.append(Write(name, line=line.number))
         self.open, self.in_options = True, False
         return True
 
     def _write_line(self, line: Line, low: str) -> None:
         w = self.writes[-1]
-        if not self.in_options and (m := _ADDRESS.match(line.text)) and w.address < 0:
+        if not self.in_options and (m := _ADDRESS.match(line.text)) and w.address is None:
             w = replace(w, address=int(m[1], 16))
         elif not self.in_options and not w.size and (m := _SIZE.match(line.text)):
             unit = {"": 1, "K": 1024, "M": 1 << 20}[m[2].upper()]
             w = replace(w, size=round(float(m[1].replace(",", ".")) * unit))
         elif "segment[" in low and (m := _SEGMENT.search(line.text)):
-            if w.address <= 0 and int(m[2], 16):
+            if not w.address and int(m[2], 16):
                 w = replace(w, address=int(m[2], 16))
             w = replace(w, size=w.size or int(m[3], 16))
         elif "mismatch" in low or "difference found" in low:
             m = _MISMATCH.search(line.text)
             w = replace(
-                w, check=ReadBack.FAILED, failed=True, mismatch=int(m[1], 16) if m and w.mismatch < 0 else w.mismatch
+                w,
+                check=ReadBack.FAILED,
+                failed=True,
+                mismatch=int(m[1], 16) if m and w.mismatch is None else w.mismatch,
             )
         elif "download complete" in low or "downloaded successfully" in low:
             w = replace(w, complete=True)
@@ -195,7 +198,7 @@ class _State:
         if "option bytes data" in low or "option bytes area" in low:
             self.in_options = True
         if "not modified" in low and (m := _UNMODIFIED.search(line.text)):
-            self._settle(m[1], int(m[2], 16), "not-modified", -1, line.number)
+            self._settle(m[1], int(m[2], 16), "not-modified", None, line.number)
         elif "expected value" in low and (m := _EXPECTED.search(line.text)):
             self._settle(m[1], int(m[2], 16), "refused", int(m[3], 16), line.number)
         elif m := _COMMAND.search(line.text) or (_CLI.search(line.text) if "-ob " in low else None):
@@ -209,7 +212,7 @@ class _State:
             self.failed += 1
             self._flush("unknown")
 
-    def _settle(self, name: str, value: int, result: str, found: int, number: int) -> None:
+    def _settle(self, name: str, value: int, result: str, found: int | None, number: int) -> None:
         self.pending = [p for p in self.pending if p.name.upper() != name.upper()]
         self.options.append(OptionWrite(name.upper(), value, result, found, number))
 
@@ -223,7 +226,7 @@ class _State:
         writes = tuple(
             w
             for w in self.writes
-            if w.address >= 0 or w.complete or w.size or w.check is not ReadBack.NOT_CHECKED or w.failed
+            if w.address is not None or w.complete or w.size or w.check is not ReadBack.NOT_CHECKED or w.failed
         )
         return Programming(writes, tuple(self.options), self.mass_erase, tuple(self.keys), self.ok, self.failed)
 

@@ -128,7 +128,7 @@ def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) ->
     """Take one step: it begins a write, or belongs to the one that was begun last."""
     group = m.groupdict()
     file = line.text[slice(*m.span("file"))].strip() if group.get("file") else ""
-    at = int(group["at"], 16) if group.get("at") else -1
+    at = int(group["at"], 16) if group.get("at") else None
     size = int(group["hexsize"], 16) if group.get("hexsize") else int(group.get("size") or 0)
     last = writes[-1] if writes else None
     # A new file, or a place after a write that was told to be complete, is another write.
@@ -137,9 +137,9 @@ def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) ->
     w = writes[-1]
     w = replace(w, file=file or w.file, md5=group.get("md5") or w.md5)
     match does:
-        case "begin" | "place" if at >= 0:
-            ends = max(at + size, w.address + w.size) if w.address >= 0 else at + size
-            start = min(at, w.address) if w.address >= 0 else at
+        case "begin" | "place" if at is not None:
+            start = at if w.address is None else min(at, w.address)
+            ends = at + size if w.address is None else max(at + size, w.address + w.size)
             w = replace(w, address=start, size=ends - start if size else w.size)
         case "complete":
             w = replace(w, complete=True)
@@ -147,9 +147,7 @@ def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) ->
             verified = w.check if w.check is ReadBack.FAILED else ReadBack.VERIFIED
             w = replace(w, complete=True, check=verified, size=w.size or size)
         case "mismatch":
-            w = replace(
-                w, check=ReadBack.FAILED, failed=True, mismatch=at if at >= 0 and w.mismatch < 0 else w.mismatch
-            )
+            w = replace(w, check=ReadBack.FAILED, failed=True, mismatch=at if w.mismatch is None else w.mismatch)
         case "failed":
             w = replace(w, failed=True)
     writes[-1] = w

@@ -200,7 +200,7 @@ def _unread(m: Measured) -> str:
 def _too_quick(m: Measured) -> str:
     """Return a sentence when the tool claims to have programmed without knowing the chip; empty otherwise."""
     writes = [w for log in m.logs for w in log.programming.writes]
-    failed = [w for w in writes if w.failed or w.mismatch >= 0]
+    failed = [w for w in writes if w.failed or w.mismatch is not None]
     return f" It went on to write {writes[0].file}, and what it read back is not the file." if failed else ""
 
 

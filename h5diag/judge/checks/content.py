@@ -149,7 +149,7 @@ def _column(m: Measured, shape: Shape, say: dict[str, Any], *, steady: bool) -> 
         if start <= shape.at < start + g.size and head != g[shape.at - start]
     )
     bit = 8 * (shape.at % shape.step) + changed.bit_length() - 1
-    wrong = [w.mismatch for w in m.suspect.log.programming.writes if w.mismatch >= 0]
+    wrong = [w.mismatch for w in m.suspect.log.programming.writes if w.mismatch is not None]
     seen = any(m.chip.canonical(at) in r for at in wrong for r in merged(say["explains"]))
     say |= {
         "last": shape.ranges[-1].stop - 1,
@@ -170,7 +170,7 @@ def _other(m: Measured, shape: Shape, difference: Difference, say: dict[str, Any
     inside = bool(protected) and all(any(p.covers(c) for p in protected) for c in say["explains"])
     if inside and any(f.id == "write-protection-matches" for f in check_write_protection(m)):
         return None  # that check tells it with more knowledge
-    erased = any(w.address >= 0 for log in m.logs for w in log.programming.writes)
+    erased = any(w.address is not None for log in m.logs for w in log.programming.writes)
     return found("sector-keeps-old-after-erase" if erased else "sector-keeps-old", **say)
 
 
@@ -179,7 +179,7 @@ def check_bit_stays(m: Measured) -> tuple[Finding, ...]:
     if m.suspect.reads.reads < 2 or m.suspect.reads.disagreeing_bytes:
         return ()
     # The board's own log holds what was printed while it was programmed.
-    failed = Counter(m.chip.canonical(w.mismatch) for w in m.suspect.log.programming.writes if w.mismatch >= 0)
+    failed = Counter(m.chip.canonical(w.mismatch) for w in m.suspect.log.programming.writes if w.mismatch is not None)
     if not (m.suspect.log.programming.mass_erase or any("erasing" in t.text.lower() for t in m.texts)):
         return ()
     for k in (k for k in m.expected if k.in_place and k.difference.differing == 1):
@@ -309,12 +309,12 @@ _WRAPPED = (
 def check_overwritten(m: Measured) -> tuple[Finding, ...]:
     """Does a log tell of another file, not in the case, that was written where a given one is not right?"""
     given = {base_name(k.name).lower() for k in m.known}
-    last = {w.address: w for log in m.logs for w in log.programming.writes if w.address >= 0 and w.size}
+    last = {at: w for log in m.logs for w in log.programming.writes if (at := w.address) is not None and w.size}
     for k in (k for k in m.expected if k.seen_bytes and not k.whole):
-        for w in last.values():
+        for at, w in last.items():
             if base_name(w.file).lower() in given:
                 continue
-            start = m.chip.canonical(w.address)
+            start = m.chip.canonical(at)
             sector = m.chip.flash.sector_size
             written = AddressRange(start, -(-(start + w.size) // sector) * sector)
             wrong = m.canonical(k.difference.ranges)
@@ -556,10 +556,10 @@ def _whole_sectors(ranges: Sequence[AddressRange], m: Measured) -> list[AddressR
 
 def check_file_left_out(m: Measured) -> tuple[Finding, ...]:
     """Does the log tell of other files, and neither it nor the dump of a given one?"""
-    writes = [w for w in m.suspect.log.programming.writes if w.address >= 0 and w.size]
+    writes = [w for w in m.suspect.log.programming.writes if w.address is not None and w.size]
     if not writes or m.suspect.judged.size == 0:
         return ()
-    written = [AddressRange(a, a + w.size) for w in writes for a in (m.chip.canonical(w.address),)]
+    written = [AddressRange(a, a + w.size) for w in writes for a in (m.chip.canonical(w.address or 0),)]
     for k in m.expected:
         where = m.canonical([k.content.span])
         named = any(base_name(w.file).lower() == base_name(k.name).lower() for w in writes)

@@ -177,12 +177,12 @@ def check_provisioning_logs(m: Measured) -> tuple[Finding, ...]:
     writes = [w for log in logs for w in log.programming.writes]
     failed = [w for w in writes if w.failed]
     if failed:
-        place = f" (first difference at 0x{failed[0].mismatch:08X})" if failed[0].mismatch >= 0 else ""
+        place = f" (first difference at 0x{failed[0].mismatch:08X})" if failed[0].mismatch is not None else ""
         id = "write-failed-in-log" if m.suspect.dump.size else "write-failed-nothing-read"
         out.append(found(id, file=failed[0].file or "a file", place=place))
     if writes and m.layouts:
         boot = [s.range for s in m.layouts[0].slots if s.role.value == "boot"]
-        wrote_boot = any(b.start == m.chip.canonical(w.address) for w in writes for b in boot if w.address >= 0)
+        wrote_boot = any(b.start == m.chip.canonical(w.address) for w in writes for b in boot if w.address is not None)
         if not wrote_boot and waiting_slots(m.suspect):
             out.append(found("boot-not-written"))
     return tuple(out)

@@ -193,7 +193,9 @@ def _begins_anywhere(m: Measured, place: int) -> bool:
     dump = m.suspect.dump
     if not dump.origin.base_assumed or place != dump.span.start:
         return False
-    written = any(m.chip.canonical(w.address) == place for log in m.logs for w in log.programming.writes)
+    written = any(
+        place == m.chip.canonical(a) for log in m.logs for w in log.programming.writes if (a := w.address) is not None
+    )
     return not written and (m.chip_assumed or dump.size < m.chip.flash.size)
 
 
@@ -341,7 +343,7 @@ def _touched(m: Measured, mirror: AddressRange) -> bool:
         return True
     logs = (*m.provisioning, m.suspect.log)
     return any(
-        w.address >= 0
+        w.address is not None
         and AddressRange(m.chip.canonical(w.address), m.chip.canonical(w.address) + max(1, w.size)).overlaps(wanted)
         for log in logs
         for w in log.programming.writes

@@ -81,7 +81,7 @@ class Provisioning:
 def read_provisioning(programming: Programming, chip: Chip, layout: Layout | None = None) -> Provisioning:
     """Return what a run wrote; without `layout` no slots are named."""
     placed = tuple(
-        Placed(w, layout.slot_at(w.address) if layout and w.address >= 0 else None, _step(w))
+        Placed(w, layout.slot_at(w.address) if layout and w.address is not None else None, _step(w))
         for w in programming.writes
     )
     names = [base_name(w.file).lower() for w in programming.writes]
@@ -107,7 +107,7 @@ def read_provisioning(programming: Programming, chip: Chip, layout: Layout | Non
 def is_boot(placed: Placed, chip: Chip) -> bool:
     """Tell whether a file is boot code: by its place, or by its name where no place was printed."""
     write = placed.write
-    if write.address >= 0:
+    if write.address is not None:
         return (placed.slot is not None and placed.slot.role is Role.BOOT) or chip.canonical(
             write.address
         ) == chip.flash.base
@@ -173,11 +173,11 @@ def _programming(log: Log, chip: Chip, layout: Layout | None) -> Iterator[Remark
     p = read_provisioning(log.programming, chip, layout)
     for placed in p.placed:
         w = placed.write
-        where = f" at 0x{w.address:08X}" if w.address >= 0 else ""
+        where = f" at 0x{w.address:08X}" if w.address is not None else ""
         slot = f" ({placed.slot.name})" if placed.slot else ""
         name = printable(base_name(w.file), 80)
         if placed.step is Step.FAILED:
-            first = f", first difference at 0x{w.mismatch:08X}" if w.mismatch >= 0 else ""
+            first = f", first difference at 0x{w.mismatch:08X}" if w.mismatch is not None else ""
             said = " although the log also calls the download complete" if w.complete else ""
             yield Remark(
                 f"{name}{where}{slot}: failed{first}{said}; what it holds now is not known",

@@ -199,7 +199,7 @@ def test_option_writes():
     )
     log = parse_log(text)
     got = {o.name: (o.value, o.result, o.found) for o in log.programming.options}
-    assert got["TZEN"] == (0xB4, "not-modified", -1)
+    assert got["TZEN"] == (0xB4, "not-modified", None)
     assert got["SECWM1_END"] == (0xE, "refused", 0x7F)
     assert got["SECWM1_STRT"][1] == "unknown"
     assert log.programming.option_runs_failed == 1

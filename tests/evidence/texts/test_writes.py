@@ -33,8 +33,8 @@ DFU = "dfu-util 0.11\nDownloading element to address = 0x08008000, size = 2048\n
 @pytest.mark.parametrize(
     ("text", "kind", "file", "address", "size", "complete", "check", "failed"),
     [
-        (f"{OPENOCD}verified 18964 bytes in 0.21s\n", "openocd", "out/app.elf", -1, 18964, True, "verified", False),
-        (f"{OPENOCD}** Verify Failed **\n", "openocd", "out/app.elf", -1, 0, True, "failed", True),
+        (f"{OPENOCD}verified 18964 bytes in 0.21s\n", "openocd", "out/app.elf", None, 18964, True, "verified", False),
+        (f"{OPENOCD}** Verify Failed **\n", "openocd", "out/app.elf", None, 0, True, "failed", True),
         (GDB, "gdb-server", "", 0x0800_0000, 0x250 + 0x4A14, True, "not-checked", False),
         (PYOCD, "pyocd", "C:\\fw\\App 2.bin", 0x0801_0000, 0, True, "not-checked", False),
         (JLINK, "j-link", "app.hex", 0x0800_0000, 0, True, "not-checked", False),
