@@ -500,7 +500,7 @@ def _known(
 ) -> tuple[KnownFact, ...]:
     """Return each known image against the dump; of those at the same addresses one is expected."""
     written = {base_name(w.file).lower(): w.address for log in logs for w in log.programming.writes}
-    images = [_placed(i, written.get(base_name(i.name).lower(), -1)) for i in images]
+    images = [_placed(i, written.get(base_name(i.name).lower())) for i in images]
     programs = [place_program(i.image, suspect.judged, chip) for i in images]
     facts = []
     for image, program in zip(images, programs, strict=True):
@@ -516,10 +516,10 @@ def _known(
     return tuple(replace(k, expected=not _nowhere(k) and _is_expected(k, facts, chip)) for k in facts)
 
 
-def _placed(file: KnownImage, address: int) -> KnownImage:
+def _placed(file: KnownImage, address: int | None) -> KnownImage:
     """Return a file of which nobody gave the address at the one to which a log says that it was written."""
     origin = file.image.origin
-    if address < 0 or not origin.base_assumed or not file.image.segments:
+    if address is None or not origin.base_assumed or not file.image.segments:
         return file
     image = file.image.shifted(address - file.image.span.start)
     return replace(file, image=image.with_origin(replace(origin, base_assumed=False)))

@@ -97,10 +97,12 @@ def check_ecc(m: Measured) -> tuple[Finding, ...]:
         if double and area in ("data", "otp"):
             ones = " (the word reads 0xFFFF)" if values.get("eccdr", 0) & 0xFFFF == 0xFFFF else ""
             return (found("ecc-never-written", where=where, area=_AREAS[area], at=address, ones=ones),)
-        right = [w for w in m.suspect.log.programming.writes if w.check is ReadBack.VERIFIED and w.address >= 0]
-        again = bool(double) and any(
-            m.chip.canonical(w.address) <= address < m.chip.canonical(w.address) + w.size for w in right
-        )
+        right = [
+            (m.chip.canonical(w.address), w.size)
+            for w in m.suspect.log.programming.writes
+            if w.check is ReadBack.VERIFIED and w.address is not None
+        ]
+        again = bool(double) and any(start <= address < start + size for start, size in right)
         id = "ecc-error-in-verified-place" if again else "ecc-error"
         return (found(id, where=where, kind=kind.value, area=area, at=address),)
     return (

@@ -272,9 +272,9 @@ def check_same_file(m: Measured) -> tuple[Finding, ...]:
 def check_same_place(m: Measured) -> tuple[Finding, ...]:
     """Did verifying fail at one and the same byte after each of several erases?"""
     log = m.suspect.log.programming
-    failed = [w for w in log.writes if w.mismatch >= 0]
-    at, count = Counter(w.mismatch for w in failed).most_common(1)[0] if failed else (0, 0)
-    files = sorted({base_name(w.file) for w in failed if w.mismatch == at})
+    failed = [(w.mismatch, w.file) for w in log.writes if w.mismatch is not None]
+    at, count = Counter(place for place, _ in failed).most_common(1)[0] if failed else (0, 0)
+    files = sorted({base_name(file) for place, file in failed if place == at})
     erased = log.mass_erase or any("erasing" in t.text.lower() for t in m.texts)
     if count < 2 or len(files) < 2 or not erased or at in EXTERNAL:
         return ()
