@@ -205,3 +205,9 @@ def test_a_row_may_not_be_endless():
     assert parse_memory_text("00000000: " + " ".join(["00"] * 5000)).size == 5000
     with pytest.raises(InputError, match="line 1"):
         parse_memory_text("00000000: " + "00  " * 5000)
+
+
+def test_a_view_that_a_forum_quoted_is_the_same_view():
+    text = "here it is, 32-bit words:\n0x0C0BE000  96F3B83D 00000000\n*\n0x0C0BE020  FFFFFFFF 00000001\n"
+    quoted = "".join(f"> > {line}\n" for line in text.splitlines())
+    assert parse_memory_text(quoted) == parse_memory_text(text)

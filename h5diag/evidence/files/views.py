@@ -1,7 +1,8 @@
 """Memory views as text: ``address : words``, as debuggers and programmers print them.
 
 Understood are STM32CubeProgrammer ``-r8/-r16/-r32``, OpenOCD ``mdb/mdh/mdw``, GDB ``x/..x``, pyOCD and J-Link
-listings, ``hexdump -C`` and ``xxd``. Everything else in the text (banners, prompts, messages) is passed over.
+listings, ``hexdump -C`` and ``xxd``, quoted or not. Everything else in the text (banners, prompts, messages) is passed
+over.
 """
 
 from __future__ import annotations
@@ -33,11 +34,11 @@ class ByteOrder(Enum):
 
 
 _ROW = re.compile(
-    r"^\s*(?:\d\d:\d\d:\d\d(?:[:.]\d+)?\s*:\s*)?"  # the programmer's window puts the time in front
+    r"^[\s>|]*(?:\d\d:\d\d:\d\d(?:[:.]\d+)?\s*:\s*)?"  # the programmer's window puts the time in front
     r"(?:=>\s*)?(?P<address>0x[0-9A-Fa-f]{1,16}|(?=[A-Fa-f]*\d|[A-Fa-f]{8}\b)[0-9A-Fa-f]{6,16})"
     r"(?:(?:\s*<[^>]*>)?\s*[:=]\s*|\t\s*|\s{2,})(?P<words>\S.*)$"
 )
-_END = re.compile(r"^\s*(?P<address>(?:0x)?[0-9A-Fa-f]{6,16})\s*$")
+_END = re.compile(r"^[\s>|]*(?P<address>(?:0x)?[0-9A-Fa-f]{6,16})\s*$")
 _WORD = re.compile(r"(?:0x(?P<prefixed>[0-9A-Fa-f]{1,16})|(?P<plain>(?:[0-9A-Fa-f]{2}|\?\?){1,8}|\?))[,;]?$")
 _PLAIN = re.compile(r"(?:[0-9A-Fa-f]{2}){1,8}$")
 _WIDTH = re.compile(r"\b(8|16|32|64)[- ]?bits?\b", re.IGNORECASE)
@@ -101,7 +102,7 @@ def parse_memory_text(
 
 def _rows(text: str, source: str) -> Iterator[_Row]:
     for number, line in enumerate(text.splitlines(), 1):
-        if line.strip() == "*":
+        if line.strip(" \t>|") == "*":  # behind the marks of a quotation
             yield _Row(number, 0, repeats=True)
         elif match := _ROW.match(line):
             words, column = _split(match["words"], number, source)
