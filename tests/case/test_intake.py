@@ -710,6 +710,15 @@ def test_what_is_missing_names_what_it_decides(tmp_path):
     assert all(not m.how.startswith("h5diag flashtest --probe") for m in found.missing)
 
 
+def test_a_provisioning_log_that_is_there_is_not_missing(tmp_path):
+    folder = drop(tmp_path, "suspect.hex")
+    assert "the provisioning log" in {m.what for m in sort_evidence([folder]).missing}
+    (folder / "ob_flash_programming.log").write_text(PROVISIONING)
+    found = sort_evidence([folder])
+    assert found.of(Role.PROVISIONING)
+    assert "the provisioning log" not in {m.what for m in found.missing}
+
+
 @pytest.mark.parametrize(
     ("name", "size", "role"),
     [

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from h5diag.chip import choose_chip
+from h5diag.chip import chip_names, choose_chip, load_chip
 from h5diag.chip.devices import status_registers
+from h5diag.chip.facts import Field
 from h5diag.evidence.texts import parse_registers
 
 
@@ -30,3 +31,23 @@ def test_every_row_names_its_source_and_single_bits() -> None:
 @pytest.mark.parametrize("line", ["FLASH_SR : 0x000000A0", "FLASH->SR = 0xA0", "FLASH_NS->SR 0x000000A0"])
 def test_a_status_register_of_two_letters_is_a_register(line: str) -> None:
     assert [(r.name, r.value) for r in parse_registers(line)] == [("SR", 0xA0)]
+
+
+@pytest.mark.parametrize("name", chip_names())
+def test_an_option_is_found_by_its_name_and_its_aliases_in_any_case(name: str) -> None:
+    chip = load_chip(name)
+    for option in chip.options:
+        for word in (option.name, *option.aliases):
+            assert chip.option(word.lower()).name == option.name
+    with pytest.raises(KeyError, match="no option"):
+        chip.option("NO_SUCH_OPTION")
+
+
+def test_a_field_has_the_bits_that_the_manual_names() -> None:
+    nibble, bit = Field.parse("LATENCY[7:4]"), Field.parse("BSY[16]")
+    assert (nibble.name, nibble.lsb, nibble.width, nibble.mask, nibble.get(0x5A)) == ("LATENCY", 4, 4, 0xF0, 5)
+    assert (bit.lsb, bit.width, bit.mask, bit.get(1 << 16)) == (16, 1, 1 << 16, 1)
+    assert Field.parse("ALL[31:0]").mask == 0xFFFFFFFF
+    for text in ("X[32]", "X[3:4]", "X", "X[-1]"):
+        with pytest.raises(ValueError, match="not "):
+            Field.parse(text)

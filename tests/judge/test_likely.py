@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from pathlib import Path
 
+from h5diag.case import Board, Case, Dump
 from h5diag.chip import load_chip
-from h5diag.judge.likely import encrypted_image, header_places, image_sizes
+from h5diag.evidence.texts import parse_log
+from h5diag.judge.likely import encrypted_image, header_places, image_sizes, likely_layout
 from h5diag.memory import MemoryImage
 
 CHIP = load_chip("stm32h563zi")
@@ -38,3 +41,17 @@ def test_what_a_header_claims_is_told_by_its_canonical_address() -> None:
         dump = MemoryImage.from_bytes(b"\xff" * 0x100 + data, base)
         assert header_places(dump, CHIP) == {0x08020100}
         assert image_sizes(dump, CHIP) == {0x08020100: 0x400 + len(BODY)}
+
+
+def _likely(at: int, *written: int) -> str | None:
+    board = Board("suspect", (Dump("d.bin", MemoryImage.from_bytes(_image(0)[0], at)),))
+    log = parse_log("".join(f"File : a.bin\n  Size : 1 KB\n  Address : 0x{w:08X}\n" for w in written))
+    assert {w.address for w in log.programming.writes} == set(written)
+    found = likely_layout(Case("t", Path(), suspects=(board,)), CHIP, (log,))
+    return found.name if found else None
+
+
+def test_a_layout_is_likely_only_where_a_header_stands_at_one_of_its_slots() -> None:
+    assert str(_likely(0x08018000)).startswith("oemirot-2m-")
+    assert _likely(0x08018100) is None
+    assert _likely(0x08018100, 0x08018000, 0x080BE000) is None

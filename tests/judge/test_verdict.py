@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -79,7 +80,9 @@ def test_sound_needs_a_comparison_and_no_open_point():
     assert weigh([finding("reads-agree")]).word is VerdictWord.UNDECIDED
     assert weigh([finding("reads-agree", compares=True)]).word is VerdictWord.SOUND
     assert weigh([finding("reads-agree", compares=True, open_point="zeros")]).word is VerdictWord.UNDECIDED
-    assert weigh([finding("reads-agree", compares=True, direction=Direction.CHIP)]).word is VerdictWord.SUSPECT
+    suspect = weigh([finding("reads-agree", compares=True, direction=Direction.CHIP)])
+    assert suspect.word is VerdictWord.SUSPECT
+    assert suspect.summary.startswith("The chip shows signs of trouble of its own, short of proof.")
 
 
 def test_the_bare_word_is_never_in_the_summary():
@@ -127,3 +130,10 @@ def test_read_only_comes_first_and_state_changes_wait_for_the_capture():
 def test_every_hypothesis_is_separated_by_some_test():
     separated = {h for t in known_tests() for h in t.separates}
     assert separated == {c.id for c in causes()}
+
+
+def test_a_finding_that_moves_no_cause_there_is_refused(monkeypatch):
+    wrong = {"made-up": SimpleNamespace(moves={"gremlins": 3})}
+    monkeypatch.setattr("h5diag.judge.weighing.rows", lambda: wrong)
+    with pytest.raises(ValueError, match="made-up moves gremlins, which is no cause"):
+        load_table.__wrapped__()
