@@ -27,7 +27,7 @@ from h5diag.app.sources import (
 from h5diag.chip import Chip, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence import files
-from h5diag.evidence.door import read_evidence
+from h5diag.evidence.door import Source, read_evidence
 from h5diag.limits import MEMORY
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress
 
@@ -332,10 +332,16 @@ def read_options(
 
 
 def read_log(source: Named, *, chip: str = "", layout: LayoutLike = None, elves: Sequence[Named] = ()) -> LogReading:
-    """Return what a text of the bench says: a path, or the text itself; ELF files name the places of a fault."""
+    """Return what a text of the bench says: a path, or the text itself; ELF files name the places of a fault.
+
+    Without any, those of the case in whose folder the text lies do.
+    """
+    from h5diag.case.folder import elves_beside
     from h5diag.measure.logs import explain_text
 
-    return explain_text(text_of(source), chip=chip, layout=layout_of(layout), elves=elves, source=name_of(source))
+    name = name_of(source)
+    found: Sequence[Source] = elves or (elves_beside(path_of(name)) if name else ())
+    return explain_text(text_of(source), chip=chip, layout=layout_of(layout), elves=found, source=name)
 
 
 def load_case(folder: str | os.PathLike[str]) -> Case:

@@ -20,6 +20,7 @@ from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, is_evidence, is_folder, names_in, read_evidence, real_path
 from h5diag.evidence.files import decode_text, open_sidecar, read_image
+from h5diag.evidence.files.kind import SUFFIXES, Kind
 from h5diag.limits import (
     CASE_TOML,
     KEY,
@@ -132,6 +133,17 @@ def load_case(folder: str | Path) -> Case:
         path = path.parent
     table, file = read_table(path)
     return _Reader(path, file).case(table)
+
+
+def elves_beside(path: str | Path) -> tuple[EvidenceFile, ...]:
+    """Return the ELF files of the case in whose folder a file lies; none where there is no case that can be read."""
+    folder = Path(path).parent
+    try:
+        table, _ = read_table(folder)
+        names = [i.file for i in table.images or () if SUFFIXES.get(Path(i.file).suffix.lower()) is Kind.ELF]
+        return tuple(read_evidence(folder / name, limit=MEMORY, inside=folder) for name in names)
+    except InputError:
+        return ()
 
 
 def read_table(folder: Path) -> tuple[CaseTable, EvidenceFile]:

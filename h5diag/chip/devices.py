@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from msgspec import field
 from msgspec.structs import replace
 
-from h5diag.chip.facts import Fact, Field, Flash, IdentityPlaces, Meaning, Option, ProductState, Register
+from h5diag.chip.facts import EccArea, Fact, Field, Flash, IdentityPlaces, Meaning, Option, ProductState, Register
 from h5diag.chip.files import Device, device_series, interface_table, strict
 from h5diag.chip.model import Chip
 
@@ -78,13 +79,20 @@ class Series(Fact, frozen=True):
 
 
 class _Status(Fact, frozen=True):
-    """A status register of the flash interface of some series: its bus address and the bits of its flags."""
+    """A status register of the flash interface of some series: its bus address and the bits of its flags.
+
+    `devices` are the DEV_IDs meant, empty for all of the series. `fields` are lowest bit and width of what is no flag;
+    `step` the bytes of a unit of ADDR_ECC, 0 where that is not known.
+    """
 
     series: tuple[str, ...]
     name: str
     address: int
     flags: dict[str, int]
     ref: str
+    devices: tuple[int, ...] = ()
+    fields: dict[str, tuple[int, int]] = field(default_factory=dict)
+    step: int = 0
 
 
 class Interface(Fact, frozen=True):
@@ -117,6 +125,9 @@ def describe(device: Device, flash_kib: int | None = None) -> Chip:
             fields.setdefault(o.at - base, []).append(Field(o.name, *o.bits))
     state = next((o.name for o in entry.options if o.name in ("PRODUCT_STATE", "RDP")), "")
     level = next((o for o in entry.options if o.name == "RDP"), None)
+    status = [
+        s for s in status_registers() if device.series in s.series and device.dev_id in (s.devices or [device.dev_id])
+    ]
     return Chip(
         name=f"0x{device.dev_id:03x}",
         title=device.title,
@@ -133,12 +144,16 @@ def describe(device: Device, flash_kib: int | None = None) -> Chip:
         tzen_on=1,
         registers=(
             *(
-                Register(s.name, s.address % _PAGE, tuple(Field(n, bit, 1) for n, bit in s.flags.items()))
-                for s in status_registers()
-                if device.series in s.series
+                Register(
+                    s.name,
+                    s.address % _PAGE,
+                    (*(Field(n, bit, 1) for n, bit in s.flags.items()), *(Field(n, *at) for n, at in s.fields.items())),
+                )
+                for s in status
             ),
             *(Register(f"word at 0x{base + at:08X}", at, tuple(of)) for at, of in fields.items()),
         ),
+        ecc=tuple(EccArea("user", "", s.step, s.ref, bank_stride=-1) for s in status if s.step),
         states=_levels(level) if level else (),
         options=tuple(_option(o, base) for o in entry.options),
     )

@@ -168,6 +168,8 @@ class Chip(Fact, frozen=True):
     def ecc_location(self, register: str, value: int) -> EccLocation:
         """Return the error held by an ECC register (``ECCCORR``, ``ECCDETR`` or ``ECCR``) of value `value`.
 
+        Its `size` is 0 where the address cannot be told.
+
         Raises
         ------
         KeyError
@@ -181,6 +183,9 @@ class Chip(Fact, frozen=True):
             kind = EccKind.CORRECTED
         else:
             return EccLocation(EccKind.NONE)
+        system = "SYSF_ECC" in names and r.get("SYSF_ECC", value) and all(a.flag != "SYSF_ECC" for a in self.ecc)
+        if not self.ecc or system:
+            return EccLocation(kind)  # how this family counts that address is not known
         area = self._ecc_area(names, r, value)
         base = self.region(area.region).base if area.region else self.flash.base
         stride = self.flash.bank_size if area.bank_stride < 0 else area.bank_stride

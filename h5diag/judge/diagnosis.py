@@ -11,9 +11,10 @@ import numpy as np
 
 from h5diag.answer import Answer, views
 from h5diag.case.case import Case
+from h5diag.chip import EXTERNAL
 from h5diag.judge.checks import CHECKS
 from h5diag.judge.checks.slots import ON_LAYOUT, Branch, why_not_installed
-from h5diag.judge.findings import Finding, found
+from h5diag.judge.findings import Finding, found, rows
 from h5diag.judge.measured import Measured, deviations, measure
 from h5diag.judge.next_test import NextTest, choose_next_test, known_tests, rank_tests
 from h5diag.judge.weighing import Verdict, VerdictWord, weigh
@@ -128,7 +129,7 @@ def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
     findings += _unexplained(m, findings) + coverage(m)
     verdict = weigh(findings, scope=scope_of(m), compared=compared_text(m))
     branches = why_not_installed(m, findings)
-    done, captured, quiet = _done(m, findings), _captured(m), silent(m, findings)
+    done, captured, quiet = settled_tests(m, findings), _captured(m), silent(m, findings)
     able = {
         t.id for t in known_tests() if t.id not in done and not (quiet and t.answers) and set(t.needs) <= {*captured}
     }
@@ -137,7 +138,9 @@ def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
     known: dict[str, Any] = {
         "done": done,
         "captured": captured,
-        "asked": [b.test for b in branches if b.test and b.open] + sorted({t for f, t in asks if not f.open_point}),
+        # What a finding left open and other evidence settled asks for nothing any more.
+        "asked": [b.test for b in branches if b.test and b.open]
+        + sorted({t for f, t in asks if not f.open_point and not rows()[f.id].open}),
         "settles": {t for f, t in asks if f.open_point},
         "silent": quiet,
     }
@@ -157,7 +160,9 @@ _SILENT = frozenset({"no-core-answers", "all-zero-no-supply", "state-closed", "l
 def silent(m: Measured, findings: Sequence[Finding]) -> bool:
     """Tell whether the board answers no probe, so that nothing can be read from it now."""
     made = {f.id for f in findings}
-    return "all-zero-no-supply" in made or (not m.suspect.dump.size and bool(made & _SILENT))
+    # A chip that told its identity answers; one without supply, or of which the tool complained, does not.
+    unheard = set() if m.suspect.log.dev_ids else {"low-voltage", "wiring-log", "identity-reads-zero"}
+    return "all-zero-no-supply" in made or (not m.suspect.dump.size and bool(made & (_SILENT | unheard)))
 
 
 def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
@@ -190,9 +195,10 @@ def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
     return [found("unexplained-difference", where=where, bytes=size, sectors=sectors, risen=risen, fallen=fallen)]
 
 
-def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
+def settled_tests(m: Measured, findings: Sequence[Finding]) -> tuple[str, ...]:
     """Return the ids of tests whose outcome the evidence holds, or that have no place in this case."""
     b, made = m.suspect.board, {f.id for f in findings}
+    asked = {t for f in findings for t in f.asks.split()}
     done = {
         "programming-log": bool(m.provisioning or m.suspect.log.programming.writes)
         or not (m.layouts or any("programming-log" in f.asks.split() for f in findings)),
@@ -208,24 +214,27 @@ def _done(m: Measured, findings: list[Finding]) -> tuple[str, ...]:
         "read-later": bool(b.later),
         "system-words": bool(m.good.log.banner and m.suspect.log.banner) or not m.has_good,
         "sample-the-core": b.identity is not None,
-        "loader-log": m.case.loader_log is not None or m.case.loader is None,
+        "loader-log": m.case.loader_log is not None or not (m.case.loader or asked & {"loader-log"}),
         "known-good": m.has_good or bool(m.case.images),
         "reset-and-watch": bool(b.uart),
         "flash-test": b.flashtest is not None,
         "repeat-flash-test": not made & {"flash-test-fails-short-of-proof", "flash-test-odd"},
         "program-again": not (m.known or made & {"only-fell", "ecc-error", "ecc-at-backup"}),
         "restore": True,
-        "way-back": "way-back" in made or not made & {"state-closed", "lifecycle-closed"},
+        "way-back": "way-back" in made or not made & {"state-closed", "lifecycle-closed", "options-all-ones"},
         "trial-log": "boot-log-reverts" not in made,
-        "check-the-part": not made & {"identity-disagrees", "identity-not-expected", "file-beyond-the-flash"},
+        "check-the-part": not made
+        & {"identity-disagrees", "identity-not-expected", "file-beyond-the-flash", "larger-part-meant"},
     }
     if m.choice.chip is None:
         # Of a family without a chip file no register of the flash is understood, and it may have no second alias.
-        asked = {t for f in findings for t in f.asks.split()}
         done |= {t: True for t in ("read-registers", "read-the-same-way") if t not in asked}
     if (m.case.loader or m.case.loader_log) and not m.suspect.board.known:
         # A case about an external loader alone: tests of the chip's own flash would answer nothing that was asked.
         done |= {t.id: t.id != "loader-log" or m.case.loader_log is not None for t in known_tests()}
+    if m.suspect.dump.size and m.suspect.dump.span.start in EXTERNAL:
+        # These read, or write, the chip's own flash.
+        done |= dict.fromkeys(("read-again", "speed-sweep", "read-whole", "power-cycle-and-read", "flash-test"), True)
     return tuple(k for k, v in done.items() if v)
 
 
@@ -268,6 +277,7 @@ def _filled(test: NextTest, m: Measured, place: AddressRange) -> NextTest:
     # Where nothing names the chip, the tool finds the port of the core by itself.
     port = m.choice.chip.identity.core_ap if m.choice.chip and not m.choice.assumed else 0
     text = text.replace("{ap}", f" ap={port}" if port else "")
+    text = text.replace("{layout}", m.layouts[0].name if m.layout_assumed else "oemirot-2m-overwrite")
     return replace(test, instruction=text)
 
 
@@ -305,7 +315,8 @@ def uncompared(m: Measured) -> tuple[int, int]:
     """Return how many bytes of the dump's content were held against nothing, not even their own hash, and of how many."""
     proven = [i.image.range for i in m.suspect.images if i.verification.hash is Check.VALID]
     waiting = [s.slot.range for s in m.suspect.slots if s.content.at_start]
-    covered = merged((*_seen(m), *m.canonical([*proven, *waiting]), *m.suspect.masked))
+    stands = [r.shifted(at - k.content.span.start) for k in m.known for at in k.program.stands[:4] for r in k.ranges]
+    covered = merged((*_seen(m), *m.canonical([*proven, *waiting, *stands]), *m.suspect.masked))
     return _content(m.suspect.judged, m, without=covered), _content(m.suspect.judged, m)
 
 

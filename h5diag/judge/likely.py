@@ -1,4 +1,4 @@
-"""On which slots a board seems to be built when nobody named a layout: told by headers, magics and what logs wrote."""
+"""Of which chip and on which slots a case is; without a layout told by headers, magics and what logs wrote."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from itertools import islice
 import numpy as np
 
 from h5diag.case.case import Case
-from h5diag.chip import Chip
+from h5diag.chip import Chip, ChipChoice, KnownBy
 from h5diag.errors import InputError
-from h5diag.evidence.texts import Log
-from h5diag.layout import Layout, load_layout, preset_names
+from h5diag.evidence.texts import Log, chip_of
+from h5diag.layout import Layout, chip_and_layout, load_layout, preset_names
 from h5diag.measure.firmware.image import HeaderMagic, find_word
 from h5diag.measure.firmware.trailer import CLASSIC_MAGIC
 from h5diag.memory import MemoryImage
@@ -106,3 +106,38 @@ _ENCRYPTED = 0x4 | 0x8
 """Header flags of an image whose body is encrypted (imgtool: AES-128, AES-256)."""
 _SHA256 = bytes.fromhex("10002000")
 """A TLV of type SHA-256 with its 32 bytes behind."""
+
+
+def choose(case: Case, logs: Sequence[Log]) -> tuple[ChipChoice, Layout | None, Layout | None]:
+    """Return the chip of the case and its layout; a layout names the chip when nothing else does.
+
+    The third is a layout that leaves the flash which the chip says it has: that is an observation, and no bad input.
+    """
+    boards = (*case.suspects, case.good)
+    source = str(case.folder / "case.toml")
+    identity = next((b.identity for b in boards if b.identity is not None and b.identity.dev_id), None)
+    sidecars = [d.image.origin.chip for b in boards for d in b.dumps] + [i.image.origin.chip for i in case.images]
+    marking = next((b.marking for b in boards if b.marking), "")
+    try:
+        choice = chip_of(logs, given=case.chip or "", identity=identity, sidecars=sidecars, marking=marking)
+    except InputError as error:
+        raise error.at(source) from None
+    try:
+        return *chip_and_layout(choice, case.layout), None
+    except InputError as error:
+        if larger := _larger(case, choice):
+            return choice, None, larger
+        at = ", ".join(part for part in (error.source, error.place) if part)
+        told_of = f"layout {at}: {error.problem}" if at else error.problem
+        raise InputError(told_of, source=source, advice=error.advice) from None
+
+
+def _larger(case: Case, choice: ChipChoice) -> Layout | None:
+    """Return the case's layout where it leaves the flash of which the chip itself told the size; None otherwise."""
+    try:
+        told = choice.known_by in (KnownBy.IDENTITY, KnownBy.DEV_ID, KnownBy.SIDECAR)
+        layout = load_layout(case.layout) if case.layout and told else None
+    except InputError:
+        return None
+    end = choice.read_as.flash.base + choice.read_as.flash.size
+    return layout if layout and max(s.range.stop for s in layout.slots) > end else None

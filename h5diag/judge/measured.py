@@ -12,10 +12,10 @@ from h5diag.case.case import Board, Case, Dump, KnownImage, Text
 from h5diag.chip import Chip, ChipChoice, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence.keys import load_decrypt_keys, load_verify_keys
-from h5diag.evidence.texts import Log, RawRegister, chip_of, parse_listing, parse_log, parse_registers
+from h5diag.evidence.texts import Log, RawRegister, parse_listing, parse_log, parse_registers
 from h5diag.evidence.texts.programming import base_name
-from h5diag.judge.likely import encrypted_image, likely_layout
-from h5diag.layout import Layout, Loader, Mode, chip_and_layout
+from h5diag.judge.likely import choose, encrypted_image, likely_layout
+from h5diag.layout import Layout, Loader, Mode
 from h5diag.measure.compare import Comparison, compare, joined
 from h5diag.measure.firmware import (
     ExaminedImage,
@@ -167,14 +167,17 @@ class KnownFact:
 
     @property
     def in_place(self) -> bool:
-        """Tell whether at least half of what was seen at its own place is its own."""
-        return 0 < self.seen_bytes <= 2 * self.equal_bytes
+        """Tell whether at least half of what was seen at its own place is its own, gaps that a tool filled left out."""
+        return 0 < self.seen_bytes - self._fill <= 2 * self.equal_bytes
 
     @property
     def whole(self) -> bool:
         """Tell whether it stands in place, byte for byte but for fill."""
-        harmless = sum(s.bytes for s in self.difference.of(Form.FILL))
-        return self.seen_bytes >= self.content.size > 0 and self.difference.differing == harmless
+        return self.seen_bytes >= self.content.size > 0 and self.difference.differing == self._fill
+
+    @property
+    def _fill(self) -> int:
+        return sum(s.bytes for s in self.difference.of(Form.FILL))
 
     @property
     def ranges(self) -> tuple[AddressRange, ...]:
@@ -230,6 +233,8 @@ class Measured:
     loader: LoaderFacts
     stages: tuple[StageReport, ...]
     layout_assumed: bool = False
+    too_large: Layout | None = None
+    """The layout that the case names, where it leaves the flash that the chip says it has; it is not in `layouts`."""
 
     @property
     def chip(self) -> Chip:
@@ -305,25 +310,6 @@ class Measured:
 NO_COMPARISON = Comparison((), (), True)
 
 
-def choose(case: Case, logs: Sequence[Log]) -> tuple[ChipChoice, Layout | None]:
-    """Return the chip of the case and its layout; a layout names the chip when nothing else does."""
-    boards = (*case.suspects, case.good)
-    source = str(case.folder / "case.toml")
-    identity = next((b.identity for b in boards if b.identity is not None and b.identity.dev_id), None)
-    sidecars = [d.image.origin.chip for b in boards for d in b.dumps] + [i.image.origin.chip for i in case.images]
-    marking = next((b.marking for b in boards if b.marking), "")
-    try:
-        choice = chip_of(logs, given=case.chip or "", identity=identity, sidecars=sidecars, marking=marking)
-    except InputError as error:
-        raise error.at(source) from None
-    try:
-        return chip_and_layout(choice, case.layout)
-    except InputError as error:
-        at = ", ".join(part for part in (error.source, error.place) if part)
-        told = f"layout {at}: {error.problem}" if at else error.problem
-        raise InputError(told, source=source, advice=error.advice) from None
-
-
 def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | None = None) -> tuple[Measured, ...]:
     """Return the measurements of each suspect of the case, in its order."""
     # With one board in question, what was printed while programming was printed about it.
@@ -332,7 +318,7 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
     logs |= {id(b): parse_log("\n".join(t.text for t in (b.log, b.options, *own) if t)) for b in case.suspects}
     provisioning = tuple(parse_log(t.text) for t in case.provisioning)
     rest = [*provisioning, *([parse_log(case.loader_log.text)] if case.loader_log else [])]
-    choice, layout = choose(case, [*(logs[id(b)] for b in (*case.suspects, case.good)), *rest])
+    choice, layout, too_large = choose(case, [*(logs[id(b)] for b in (*case.suspects, case.good)), *rest])
     assumed = False
     if layout is None and (choice.chip is None or choice.chip.family == "h5"):
         layout = likely_layout(case, choice.read_as, (*provisioning, *logs.values()), any_size=choice.assumed)
@@ -344,7 +330,7 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
         step = _part(progress, number, len(case.suspects)) if progress else None
         suspect = _board(board, case, chip, layouts, logs[id(board)])
         one = _against(case, choice, layouts, good, suspect, provisioning, step, cancel)
-        out.append(replace(one, layout_assumed=assumed))
+        out.append(replace(one, layout_assumed=assumed, too_large=too_large))
     return tuple(out)
 
 

@@ -202,6 +202,7 @@ def _shapes(p: _Piece, others: Sequence[Known], programs: Sequence[AddressRange]
         lambda: _address_line(p),
         lambda: _lanes(p),
         lambda: _other(p, others),
+        lambda: _gap(p),
         lambda: _zeros(p),
         lambda: _stopped(p),
         lambda: _hole(p),
@@ -336,6 +337,24 @@ def _other(p: _Piece, others: Sequence[Known]) -> Iterable[Shape | None]:
             ):
                 flags[a:b] = True
         yield p.take(Form.OTHER, flags, name=other.name)
+
+
+def _gap(p: _Piece) -> Iterable[Shape | None]:
+    """Whole gaps between two pieces of content, 0x00 on one side and erased on the other, as tools fill them.
+
+    A mask begins and ends where a sector does, so what does is none of these.
+    """
+    flags = np.zeros(p.left.size, np.bool_)
+    value = 0
+    for zero, other in ((p.suspect, p.good), (p.good, p.suspect)):
+        for a, b in runs(p.left & (zero == 0) & (other == p.erased), 1):
+            edges = all(p.chip.canonical(p.start + x) % p.sector == 0 for x in (a, b))
+            sides = [slice(max(0, a - p.unit), a), slice(b, b + p.unit)]
+            right = all((p.good[x] == p.suspect[x]).all() and p.suspect[x].any() for x in sides)
+            if b - a >= LEAST_ZEROS and not edges and right:
+                flags[a:b] = True
+                value = 0 if zero is p.good else p.erased
+    yield p.take(Form.FILL, flags, value=value)
 
 
 def _zeros(p: _Piece) -> Iterable[Shape | None]:

@@ -846,7 +846,9 @@ def test_numbers_behind_bad_board_count_reads_where_the_bytes_agree_but_for_what
     weak[0x1234] ^= 4
     holed[0x2000:0x2040] = 0
     sheet[0x1F000:0x1F020] = np.arange(32)  # another board: its serial number
-    for other, boards in ((weak, 1), (holed, 1), (sheet, 2)):
+    lost = first.copy()
+    lost[0x3010:0x33F8], lost[0x33F8:0x3400] = first[0x3018:0x3400], first[0x3000:0x3008]
+    for other, boards in ((weak, 1), (holed, 1), (lost, 1), (sheet, 2)):
         folder = tmp_path / str(len(list(tmp_path.iterdir())))
         folder.mkdir()
         (folder / "bad_board-1.bin").write_bytes(first.tobytes())
@@ -892,3 +894,11 @@ def test_a_numbered_board_and_a_dump_without_one_are_two_boards_where_the_bytes_
         (tmp_path / name).write_bytes(first.tobytes())
         (tmp_path / "readout.bin").write_bytes(other.tobytes())
         assert len(sort_evidence([tmp_path]).suspects) == boards
+
+
+def test_what_was_put_into_an_external_memory_beside_its_read(tmp_path):
+    for name, seed in (("assets_0x90000000.bin", 3), ("qspi_readout_0x90000000.bin", 4)):
+        (tmp_path / name).write_bytes(flash_read(seed).tobytes())
+    result = sort_evidence([tmp_path])
+    assert roles(tmp_path)["assets_0x90000000.bin"] is Role.IMAGE
+    assert [[e.path.name for e in b.files] for b in result.suspects] == [["qspi_readout_0x90000000.bin"]]

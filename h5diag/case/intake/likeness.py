@@ -17,7 +17,7 @@ import numpy.typing as npt
 from h5diag.case.intake.kinds import KIT_WORDS, MEMORY_WORDS, READ_WORDS, Evidence, Name, Role, Side
 from h5diag.chip import load_chip
 from h5diag.measure.programs import find_whole
-from h5diag.measure.repeats import alike
+from h5diag.measure.repeats import ReadPattern, alike, compare_reads
 from h5diag.memory import Bytes, MemoryImage
 
 PART = 0.6
@@ -141,8 +141,8 @@ def _in_zeros(data: Bytes, places: npt.NDArray[np.int64]) -> npt.NDArray[np.bool
 def _alike(one: MemoryImage, other: MemoryImage) -> bool:
     """Tell whether two dumps are equal but for what reading adds, as two reads of one board are.
 
-    That is lone bits, and chunks that came as zeros. A read that was saved without its erased end is compared as far
-    as it goes.
+    That is lone bits, chunks that came as zeros, and words that were lost in a window. A read that was saved without
+    its erased end is compared as far as it goes.
     """
     if one.span.start != other.span.start or len(one.segments) != 1 or len(other.segments) != 1:
         return one.ranges == other.ranges and all(
@@ -157,4 +157,6 @@ def _alike(one: MemoryImage, other: MemoryImage) -> bool:
     places = np.flatnonzero(changed)
     places = places[~(_in_zeros(a, places) | _in_zeros(b, places))]
     lone = int(np.bitwise_count(changed[places]).sum(dtype=np.int64)) == np.unique(places // 4).size
-    return lone and places.size <= MOST_LONE and bool(((a != 0xFF) & (a != 0)).any())
+    if lone and places.size <= MOST_LONE:
+        return bool(((a != 0xFF) & (a != 0)).any())
+    return places.size <= MOST_LONE and compare_reads((one, other)).pattern is ReadPattern.SHIFT

@@ -22,6 +22,7 @@ from h5diag.case.intake.kinds import (
 )
 from h5diag.case.intake.likeness import by_content, is_build, with_own_texts
 from h5diag.case.intake.missing import NEEDS_GOOD, Has, Missing, known_of, missing_of_board, missing_of_case
+from h5diag.chip import EXTERNAL
 from h5diag.errors import InputError
 from h5diag.evidence.door import is_evidence, is_folder, read_evidence, real_path, walk_evidence
 from h5diag.evidence.files import sidecar_path
@@ -299,13 +300,12 @@ def _image_after_all(e: Evidence, everything: Sequence[Evidence]) -> Evidence:
         return e
     if {o.name.side for o in dumps} >= {Side.GOOD, Side.SUSPECT}:
         return replace(e, role=Role.IMAGE, what="a program file, since both boards have dumps")
-    read = [o for o in dumps if o.name.says_dump or o.name.later or o.name.address is not None]
-    if e.name.address is None and not e.name.counted and read and not any(o.name.side for o in dumps):
-        return replace(
-            e,
-            role=Role.IMAGE,
-            what=f"a program file: what was meant to be written, while {read[0].path.name} was read back",
-        )
+    # What was put into an external memory carries its address in its name as its read does.
+    at = e.name.address if e.name.address is not None and e.name.address not in EXTERNAL else None
+    read = [o for o in dumps if o.name.says_dump or o.name.later or o.name.address not in (None, e.name.address)]
+    if at is None and not e.name.counted and read and not any(o.name.side for o in dumps):
+        what = f"a program file: what was meant to be written, while {read[0].path.name} was read back"
+        return replace(e, role=Role.IMAGE, what=what)
     return e
 
 

@@ -9,13 +9,12 @@ from h5diag.case.case import Board
 from h5diag.case.records import Identity
 from h5diag.chip import EccKind, ProductState
 from h5diag.evidence.texts import ReadBack, parse_registers
-from h5diag.judge.checks.options import LEAST_FIELDS, torn_values
+from h5diag.judge.checks.options import options_torn
 from h5diag.judge.checks.printed import spoken
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import BoardFacts, Measured
 from h5diag.memory import Access, AddressRange
 
-_ECC_FLAGS = {"ECCD": "double", "ECCD2": "double", "ECCC": "corrected", "ECCC2": "corrected"}
 _AREAS = {"data": "high-cycle data (EDATA)", "otp": "OTP"}
 SUPPLY_MV = (1710, 3600)
 """Supply range of the STM32H5, in millivolts (data sheet DS14258, operating conditions)."""
@@ -72,13 +71,9 @@ def check_ecc(m: Measured) -> tuple[Finding, ...]:
             if cut.code:
                 torn.append((cut.operation, cut.address))
         else:
-            if not m.chip.ecc:
-                # Of such a family the flags are known, not how its address field counts.
-                flags = m.chip.register(name.upper())
-                if told := [k for f, k in _ECC_FLAGS.items() if f in flags.names and flags.get(f, values[name])]:
-                    return (found("ecc-flag", register=name.upper(), value=values[name], kind=told[0]),)
-                continue
             at = m.chip.ecc_location(name.upper(), values[name])
+            if at.kind is not EccKind.NONE and not at.size:
+                return (found("ecc-flag", register=name.upper(), value=values[name], kind=at.kind.value),)
             if at.kind is not EccKind.NONE:
                 errors.append((at.area, at.address, at.size, at.kind))
     where = tuple(AddressRange(a, a + max(1, s)) for _, a, s, _ in errors)
@@ -126,6 +121,10 @@ def registers(board: Board, m: Measured) -> dict[str, int]:
             if raw.address is not None and raw.address - base in names:
                 name = names[raw.address - base]
         if name:
+            values.setdefault(name, raw.value)
+    # Firmware prints such registers too, in its NMI handler.
+    for raw in parse_registers(board.uart.text) if board.uart else ():
+        if (name := raw.name.lower()) in names.values():
             values.setdefault(name, raw.value)
     if board is m.suspect.board and (printed := error_flags_printed(m)):
         values.setdefault("sr" if "sr" in names.values() else "nssr", printed)
@@ -242,8 +241,7 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
         "state": state.name,
         "what": state.what,
     }
-    values = [f.value for f in m.suspect.log.listing.fields]
-    torn = len(values) >= LEAST_FIELDS and (torn_values(values) or not any(values))
+    torn = options_torn(m)
     if torn:
         pass  # what torn option bytes say of the state is told with them
     elif state.debug == "none" and not state.hint:
@@ -254,7 +252,7 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
     if state.debug == "nonsecure":
         out.append(found("state-half-open", **said))
         if "does not run" in state.what:
-            out.append(found("state-does-not-boot", state=state.name))
+            out.append(found("state-does-not-boot", state=state.name, value=said["value"]))
     lifecycle = m.suspect.log.discovery.lifecycle.upper()
     if any(word in lifecycle for word in ("CLOSED", "LOCKED")) and not out_has(out, "state-closed"):
         integrity = m.suspect.log.discovery.integrity if m.suspect.log.discovery.integrity_bad else ""

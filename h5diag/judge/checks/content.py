@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.chip import EXTERNAL
+from h5diag.chip import EXTERNAL, KnownBy
 from h5diag.evidence.texts.programming import base_name
 from h5diag.judge.checks.options import check_write_protection
 from h5diag.judge.checks.placement import erased_holes, exchanged_regions, overlapping, worked_on_mirrors
+from h5diag.judge.checks.reading import check_zeros
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import KnownFact, Measured
 from h5diag.measure.compare import aligned, bit_positions, compare
@@ -350,7 +351,7 @@ def check_nothing_of_it(m: Measured) -> tuple[Finding, ...]:
             out.append(found("bits-rose", risen=rose, fallen=fell))
         elif not fell + rose:
             out.append(found("nothing-mixed"))
-    if Form.FILL not in forms:
+    if Form.FILL not in forms and not any(f.id == "fill-between-pieces" for f in check_zeros(m)):
         out.append(found("no-padding-difference"))
     return tuple(out)
 
@@ -477,11 +478,34 @@ def check_size(m: Measured) -> tuple[Finding, ...]:
     if weight and not any(s.form is Form.ADDRESS_LINE for _, d, _, _ in _references(m) for s in d.shapes):
         id = "content-repeats" if weight * 2 >= m.chip.flash.size else "dump-repeats-itself"
         return (found(id, where=(repeat,), line=weight.bit_length() - 1, weight=weight),)
-    if told and m.choice.chip is not None:
+    larger = check_larger_part(m) or any(e.about == "wrong-size-assumption" for e in m.suspect.log.messages)
+    if told and m.choice.chip is not None and not larger:
         return (found("size-agrees", kib=told[0][1], who=told[0][0]),)
     return (found("size-unread"),) if banner and banner.flash_size_assumed else ()
 
 
+def check_larger_part(m: Measured) -> tuple[Finding, ...]:
+    """Does the layout, or a given file, leave the flash that the chip says it has?"""
+    flash = m.chip.flash
+    if m.chip_assumed or m.choice.known_by is KnownBy.GIVEN or m.choice.chip is None:
+        return ()
+    end = flash.base + flash.size
+    beyond = [
+        (f"the layout {lay.name}: slot '{s.name}'", s.range)
+        for lay in ([m.too_large] if m.too_large else [])
+        for s in lay.image_slots
+        if s.range.stop > end
+    ]
+    mapped = AddressRange(flash.base, flash.base + LARGEST_FLASH)
+    beyond += [(k.name, r) for k in m.known for r in m.canonical(k.ranges) if mapped.covers(r) and r.stop > end]
+    if not beyond:
+        return ()
+    what, where = beyond[0]
+    return (found("larger-part-meant", what=what, where=[where], chip=m.chip.title, size=flash.size, last=end - 1),)
+
+
+LARGEST_FLASH = 0x400000
+"""Bytes of user flash in the largest parts with this memory map (RM0456: 4 MiB)."""
 THREE_BYTES = 1 << 24
 """A serial memory that is addressed with three bytes shows its first 16 MiB again from here on."""
 

@@ -22,13 +22,16 @@ def torn_values(values: Sequence[int]) -> bool:
     return all(v and v & (v + 1) == 0 for v in values) and any(v >= 0xFF for v in values)
 
 
+def options_torn(m: Measured) -> bool:
+    """Tell whether the listing holds values that nobody set: they are told as that, and not option by option."""
+    values = [f.value for f in m.suspect.log.listing.fields]
+    return len(values) >= LEAST_FIELDS and (torn_values(values) or not any(values))
+
+
 def check_provisioned_options(m: Measured) -> tuple[Finding, ...]:
     """Are the option bytes those that the boot loader demands?"""
-    if not m.layouts or not m.suspect.options.settings:
+    if not m.layouts or not m.suspect.options.settings or options_torn(m):
         return ()
-    values = [f.value for f in m.suspect.log.listing.fields]
-    if len(values) >= LEAST_FIELDS and (torn_values(values) or not any(values)):
-        return ()  # values that nobody set are told as that, and not option by option
     results = [c for c in check_options(m.suspect.options, m.layouts[0]) if c.name != m.chip.state_option]
     wrong = [c for c in results if c.agreement is Agreement.DIFFERS]
     older = [c for c in results if c.agreement is Agreement.OLDER_PACKAGE]
@@ -83,7 +86,7 @@ def check_options_against_good(m: Measured) -> tuple[Finding, ...]:
 
 def check_write_protection(m: Measured) -> tuple[Finding, ...]:
     """Do differences sit exactly in write-protected groups?"""
-    if not m.suspect.options.settings:
+    if not m.suspect.options.settings or options_torn(m):
         return ()
     protected = m.suspect.options.wrp_ranges
     if named := listed_protection(m.suspect.options):

@@ -6,6 +6,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import Any
 
+from h5diag.judge.checks.options import options_torn
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.likely import encrypted_image, places_of
 from h5diag.judge.measured import KnownFact, Measured, content_bytes
@@ -234,6 +235,7 @@ def _elsewhere(m: Measured, k: KnownFact, place: int) -> Finding:
         at=place,
         wanted=start,
         slot=slot,
+        place=": where no slot begins" if m.layouts else "",
     )
 
 
@@ -245,7 +247,7 @@ def overlapping(m: Measured, one: KnownFact, other: KnownFact) -> bool:
 def check_banks(m: Measured) -> tuple[Finding, ...]:
     """Are the two halves of the flash exchanged?"""
     out = []
-    swapped = m.suspect.options.value("SWAP_BANK") if m.suspect.options else None
+    swapped = m.suspect.options.value("SWAP_BANK") if m.suspect.options and not options_torn(m) else None
     if swapped in (0, 1):
         out.append(found("swap-bank-set" if swapped else "swap-bank-clear"))
     where = exchanged_regions(m)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from h5diag.case.records import SpeedPoint
 from h5diag.chip import EXTERNAL
@@ -13,7 +14,7 @@ from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.repeats import ReadPattern
 from h5diag.measure.shapes import Form, difference, runs
-from h5diag.memory import Access, AddressRange, merged
+from h5diag.memory import Access, AddressRange, merged, subtracted
 
 
 def check_reads(m: Measured) -> tuple[Finding, ...]:
@@ -96,6 +97,7 @@ def check_transport_marks(m: Measured) -> tuple[Finding, ...]:
         a.range
         for a in m.comparison.of(AreaState.ZERO)
         if a.range.size % 64 == 0 and a.range.start % 64 == 0 and a.range.size <= 1024 and not a.mask_like
+        if not _covered(m, a.range.start, _fill(m))
     ]
     if m.difference.of(Form.BUILD):
         chunks = []  # tables of zeros that stand at another place in another build
@@ -146,9 +148,10 @@ def check_views(m: Measured) -> tuple[Finding, ...]:
     if Access.UNKNOWN in (g.access, s.access):
         unknown = [b.name for b in (g, s) if b.access is Access.UNKNOWN]
         # The way of reading can only have hidden what reads as zeros; where none are in question, nothing hangs on it.
-        zeros = any(a.mask_like for a in m.comparison.of(AreaState.ZERO))
-        matters = zeros or (bool(m.comparison.differing_bytes) and _blank_sectors(m))
-        return (found("views-not-comparable", settled=not matters, names=" and ".join(unknown)),)
+        fill = sum(s.bytes for s in m.difference.of(Form.FILL))
+        zeros = any(a.mask_like for a in m.comparison.of(AreaState.ZERO)) or _blank_sectors(m)
+        matters = zeros and m.comparison.differing_bytes > fill
+        return (found("views-not-comparable", settled=not matters, names=" and ".join(unknown), count=len(unknown)),)
     if m.suspect.masked or m.good.masked:
         return ()  # each board's own option bytes say what its reader was shown
     return (found("views-differ", good=g.name, name=s.name, good_way=_word(g.access), way=_word(s.access)),)
@@ -173,7 +176,7 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
         )
     if not m.chip.flash.erased or m.suspect.dump.span.start in EXTERNAL:
         return tuple(out)  # what was never written reads zero here, or nothing of it is masked
-    zeros = [a for a in m.comparison.of(AreaState.ZERO) if not _covered(m, a.range.start, masked)]
+    zeros = [a for a in m.comparison.of(AreaState.ZERO) if not _covered(m, a.range.start, (*masked, *_fill(m)))]
     edges = [a.range for a in zeros if a.mask_like]
     # In another build what read zero here stands elsewhere; its tables of zeros are no holes.
     built = m.difference.of(Form.BUILD)
@@ -216,14 +219,31 @@ def check_zeros(m: Measured) -> tuple[Finding, ...]:
 def _zero_areas(m: Measured) -> list[Finding]:
     """Return findings for long zeros of a board that there is nothing to compare with."""
     sector, out = m.chip.flash.sector_size, []
-    everything = not any(s.data.any() for s in m.suspect.dump.segments)
+    everything, gaps = not any(s.data.any() for s in m.suspect.dump.segments), _gaps(m)
+    # Zeros that a given file has there too, or that only fill a gap of it, are no riddle.
+    files = [k for k in m.expected if k.in_place]
+    wrong = [
+        r
+        for k in files
+        for x in (k.difference.rest, *(s.ranges for s in k.difference.shapes if s.form is not Form.FILL))
+        for r in x
+    ]
+    meant = subtracted(m.canonical(r for k in files for r in k.ranges), m.canonical(wrong))
     secure = m.suspect.options.secure_ranges if m.suspect.options.settings else ()
     for s in () if everything else m.suspect.dump.segments:
         for a, b in runs(s.data == 0, 1):
             area = AddressRange(s.start + a, s.start + b)
-            if b - a < max(sector, 0x1000):
+            if b - a < max(sector, _AREA):
                 continue
             start = m.chip.canonical(area.start)
+            stop = start + area.size
+            if sum(r.size for r in subtracted([AddressRange(start, stop)], meant)) < _AREA:
+                continue
+            if gap := next(
+                (g for g in gaps if g.start <= start + _BLOCK and start <= g.start and g.stop <= stop), None
+            ):
+                out.append(found("fill-between-pieces", where=(area,), explains=(gap,), size=b - a, at=gap.stop))
+                continue
             # Zeros may begin a little before the border: the last bytes of what is shown can be zero too.
             option = next(
                 (
@@ -246,6 +266,20 @@ def _zero_areas(m: Measured) -> list[Finding]:
                 id = "zeros-not-masked" if _masks_nothing(m.suspect) else "zeros-without-reason"
                 out.append(found(id, where=(area,), size=b - a))
     return out[:3]
+
+
+_AREA = 0x1000
+"""Shorter zeros are tables of a program."""
+_BLOCK = 256
+"""Tools write blocks of so many bytes (UF2; DfuSe's pages are larger): the last one of a piece is filled up."""
+
+
+def _gaps(m: Measured) -> tuple[AddressRange, ...]:
+    """Return the gaps between the pieces of the given files that are in place, but whole sectors, which a mask hides."""
+    pieces = merged(m.canonical(r for k in m.expected if k.in_place for r in k.ranges))
+    size = m.chip.flash.sector_size
+    gaps = (AddressRange(a.stop, b.start) for a, b in pairwise(pieces))
+    return tuple(g for g in gaps if g.start % size or g.stop % size)
 
 
 def _trimmed(m: Measured, area: AddressRange) -> AddressRange:
@@ -284,6 +318,10 @@ def _blank_sectors(m: Measured) -> bool:
         for s in m.suspect.dump.segments
         for i in range(0, max(0, s.data.size - size + 1), size)
     )
+
+
+def _fill(m: Measured) -> tuple[AddressRange, ...]:
+    return m.canonical(r for s in m.difference.of(Form.FILL) for r in s.ranges)
 
 
 def _covered(m: Measured, address: int, ranges: Sequence[AddressRange]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from h5diag.case.records import CoreState
 from h5diag.errors import InputError
 from h5diag.judge.checks.chip import error_flags_printed, registers
-from h5diag.judge.checks.options import LEAST_FIELDS, torn_values
+from h5diag.judge.checks.options import LEAST_FIELDS, options_torn, torn_values
 from h5diag.judge.checks.placement import exchanged_regions
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
@@ -89,7 +89,7 @@ def core_of(m: Measured) -> _Core:
 def check_boot_address(m: Measured) -> tuple[Finding, ...]:
     """Does the boot address, or the boot option, point at the firmware?"""
     options = m.suspect.options
-    if m.chip_assumed or not options.settings:
+    if m.chip_assumed or not options.settings or options_torn(m):
         return ()
     out = []
     said = {s.name.upper(): s.value for s in options.settings if s.known}
@@ -161,7 +161,7 @@ def check_core(m: Measured) -> tuple[Finding, ...]:
         out += _fault(m, core)
     elif printed := next((log.fault for log in (m.suspect.uart, m.suspect.log) if log.fault), None):
         # A handler that prints a fault of another kind (secure, usage), or names it in words only.
-        place = f" at 0x{printed.pc:08X}" if printed.pc is not None else ""
+        place = f" at 0x{printed.pc:08X}{_in(m, printed.pc)}" if printed.pc is not None else ""
         access = f"its access went to 0x{printed.address:08X}" if printed.address is not None else ""
         names = "; ".join([*printed.meanings, *([access] if access else [])]) or "no cause named"
         said = ", ".join(f"{k} 0x{v:08X}" for k, v in printed.registers if v)
@@ -174,7 +174,8 @@ def check_core(m: Measured) -> tuple[Finding, ...]:
     elif len(set(core.counters)) > 2 and not out and not in_rom:
         out.append(found("core-runs", count=len(core.counters), at=core.counters[0]))
     elif len(set(core.counters)) == 1 and len(core.counters) > 2 and not out:
-        out.append(found("core-stands", count=len(core.counters), at=core.counters[0]))
+        at = core.counters[0]
+        out.append(found("core-stands", count=len(core.counters), at=at, place=_in(m, at)))
     return tuple(out)
 
 
@@ -189,11 +190,10 @@ def _fault(m: Measured, core: _Core) -> Iterator[Finding]:
     names = ", ".join(text for bit, text in _CFSR if cfsr & bit) or "no cause named"
     forced = "a hard fault" if core.fault("HFSR") else "a fault"
     said = ", ".join(f"{k} 0x{v:08X}" for k, v in core.faults)
-    place = f" at 0x{core.counters[0]:08X}" if core.counters else ""
+    place = f" at 0x{core.counters[0]:08X}{_in(m, core.counters[0])}" if core.counters else ""
     lr = next((log.fault.lr for log in (m.suspect.uart, m.suspect.log) if log.fault.lr is not None), None)
-    if core.counters and (name := _named(m, core.counters[0])):
-        place += f" in {name}"
-        place += f", called from {caller}" if lr is not None and (caller := _named(m, lr)) else ""
+    if lr is not None and (caller := _named(m, lr)):
+        place += f", called from {caller}"
     region = (
         next((r for r in m.chip.regions if r.kind in _UNCACHED and 0 <= bfar - r.base < r.size), None) if bfar else None
     )
@@ -205,6 +205,10 @@ def _fault(m: Measured, core: _Core) -> Iterator[Finding]:
         yield found("fault-in-uncached-area", bfar=bfar, area=area, cache=cache, said=said)
         return
     yield found("core-in-fault", kind=forced, place=place, names=names, said=said)
+
+
+def _in(m: Measured, address: int) -> str:
+    return f" in {name}" if (name := _named(m, address)) else ""
 
 
 def _named(m: Measured, address: int) -> str:

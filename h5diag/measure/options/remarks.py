@@ -549,6 +549,9 @@ def _errors(values: dict[str, int], chip: Chip, *, assumed: bool = False) -> Ite
             continue
         how = " (arithmetic not confirmed)" if at.hint else ""
         what = "two bits wrong: a write that was cut, or a cell" if at.kind is EccKind.DOUBLE else "one bit corrected"
+        if not at.size:
+            yield Remark(f"{name}: {what}; how this family counts the address is not known", "torn-write")
+            continue
         if assumed:
             yield Remark(
                 f"{name}: an ECC error is recorded, {what}; where it is follows from the chip, which is not named"

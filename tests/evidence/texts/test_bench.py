@@ -167,6 +167,14 @@ def test_a_fault_is_placed_in_the_programs_source(capsys, tmp_path):
     remarks = json.loads(capsys.readouterr().out)["remarks"]
     assert any("the core was at drain+0x" in r and "pump.c:" in r for r in remarks), remarks
     assert not any("it would return to " in r and "+0x" in r for r in remarks)
+    # In a case's folder its own ELF files are taken, and no other's.
+    assert main(["log", str(tmp_path / "fault.txt")]) == 0
+    assert "drain" not in capsys.readouterr().out
+    (tmp_path / "case.toml").write_text('[suspect]\nuart = "fault.txt"\n[[images]]\nfile = "pump.elf"\n')
+    assert main(["log", str(tmp_path / "fault.txt")]) == 0
+    assert "the core was at drain+0x" in capsys.readouterr().out
+    assert main(["diagnose", str(tmp_path)]) == 0
+    assert "at 0x08004004 in drain+0x" in " ".join(capsys.readouterr().out.split())
     (tmp_path / "pump.elf").write_bytes(b"not one")
     assert main(["log", str(tmp_path / "fault.txt"), "--elf", str(tmp_path / "pump.elf")]) == 2
 

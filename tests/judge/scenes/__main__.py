@@ -22,6 +22,8 @@ def main() -> None:
             for seed in range(wanted.start, wanted.start + wanted.seeds):
                 answers.append(judge(name, seed))
                 a = answers[-1]
+                if a.flaws:
+                    print(f"flaws      {a.kind} {a.seed}: {'; '.join(a.flaws)}", flush=True)
                 if a.word != "ok":
                     print(f"{a.word:10} {a.kind} {a.seed}: {a.lead}, {a.verdict}: {'; '.join(a.reasons)}", flush=True)
     rows: dict[str, Counter[str]] = defaultdict(Counter)

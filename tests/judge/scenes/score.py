@@ -17,6 +17,7 @@ from h5diag.judge import diagnose
 from h5diag.show import answers
 
 from .evidence import hand_in, make_scene
+from .flaws import flaws
 from .kinds import CELLS, HARMLESS, NONE
 
 _SHARE = {"supported": 0.9, "possible": 0.15, "excluded": 0.01, "not-tested": 0.05}
@@ -36,6 +37,7 @@ class Answer:
     brier: float = 0.0
     faulty: bool = False
     marked: bool = False
+    flaws: list[str] = field(default_factory=list)
 
 
 def leading(document: dict[str, Any], first: tuple[str, ...]) -> str:
@@ -121,6 +123,7 @@ def judge(name: str, seed: int) -> Answer:
         brier,
         scene.faulty,
         verdict in ("suspect", "faulty") or lead in CELLS,
+        flaws(diagnosis),
     )
 
 

@@ -24,6 +24,10 @@ def test_no_answer_leads_astray(answers: dict[str, Answer]) -> None:
     assert not astray
 
 
+def test_no_answer_has_a_flaw_that_a_machine_can_see(answers: dict[str, Answer]) -> None:
+    assert not {a.kind: a.flaws for a in answers.values() if a.flaws}
+
+
 def test_nine_in_ten_are_right_at_once(answers: dict[str, Answer]) -> None:
     rest = {a.kind: a.reasons for a in answers.values() if a.word != "ok"}
     assert len(rest) <= len(KINDS) // 10, rest
