@@ -90,7 +90,8 @@ def dump(
     who = identify(board)
     if path:
         _make_way(Path(path), who, force)
-    head = Head(who.chip, who.dev_id, who.uid, access.value, plan.range.start, plan.range.stop, plan.chunk)
+    options = {n: v for n, v in who.registers.items() if n.endswith("_cur") and v is not None}
+    head = Head(who.chip, who.dev_id, who.uid, access.value, plan.range.start, plan.range.stop, plan.chunk, options)
     journal = Journal(path + ".reads" if path else "", head, fresh=force)
     run = Run(
         board,
@@ -107,6 +108,7 @@ def dump(
     speed = board.frequency_hz
     try:
         run.replay()
+        run.require_same_contents()
         run.read_all()
         result = _result(run, who)
         if path:

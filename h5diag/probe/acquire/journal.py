@@ -38,6 +38,7 @@ class Head:
     start: int
     stop: int
     chunk: int
+    options: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Journal:
 
     def __init__(self, path: str, head: Head, *, fresh: bool = False) -> None:
         self._file: io.FileIO | None = None
-        self._path = path
+        self.path = path
         self._end = 0
         if not path:
             return
@@ -89,28 +90,35 @@ class Journal:
 
     def _check(self, head: Head, fresh: bool) -> None:
         try:
-            with Path(self._path).open("rb") as stream:
+            with Path(self.path).open("rb") as stream:
                 there = json.loads(stream.readline(1 << 16))
             assert there.pop("kind") == _KIND
         except (OSError, ValueError, KeyError, TypeError, AssertionError, AttributeError, RecursionError):
             if fresh:
                 return
-            raise InputError("not the reads of a dump", source=self._path, advice="delete it, or use --force") from None
+            raise InputError("not the reads of a dump", source=self.path, advice="delete it, or use --force") from None
         own = asdict(head)
         if there.get("uid") != own["uid"] or own["uid"] is None:
             known = f"{there.get('uid') or 'not known'}, now {own['uid'] or 'not readable'}"
             raise InputError(
                 f"the dump begun here is of another chip (UID), or of one that cannot be told: {known}",
-                source=self._path,
+                source=self.path,
                 advice="name another file for this board, or connect the first one"
                 + ("" if own["uid"] else " under reset, so that it tells its UID"),
             )
         for key, now in own.items():
+            if key == "options" and there.get(key) != now and not fresh:
+                raise InputError(
+                    "the option bytes changed since this dump was begun: its reads may be of other cells, or of sectors "
+                    "that now read as zeros",
+                    source=self.path,
+                    advice="name another file, or use --force to throw the earlier reads away",
+                )
             if there.get(key) != now and not fresh:
                 told = {"dev_id": "chip (DEV_ID)", "start": "range", "stop": "range"}.get(key, key)
                 raise InputError(
                     f"the dump begun here is of another {told}: {there.get(key)}, now {now}",
-                    source=self._path,
+                    source=self.path,
                     advice="give the same command again to go on with it, or --force to throw its reads away",
                 )
 
@@ -118,7 +126,7 @@ class Journal:
         """Yield what an earlier run wrote, in order, and cut off what it left unfinished."""
         if self._file is None:
             return
-        with Path(self._path).open("rb") as stream:
+        with Path(self.path).open("rb") as stream:
             stream.readline()
             self._end = stream.tell()
             while len(head := stream.read(_RECORD.size)) == _RECORD.size:
@@ -152,7 +160,7 @@ class Journal:
         except OSError as error:
             raise InputError(
                 f"cannot be written ({error.strerror})",
-                source=self._path,
+                source=self.path,
                 advice="make room and give the same command again: it goes on with what is there (--resume)",
             ) from None
 
@@ -179,4 +187,4 @@ class Journal:
                 self._file.close()
             self._file = None
             if delete:
-                Path(self._path).unlink(missing_ok=True)
+                Path(self.path).unlink(missing_ok=True)

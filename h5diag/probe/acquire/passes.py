@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.case.records import SpeedPoint
-from h5diag.errors import Cancelled, ProbeError, TargetError
+from h5diag.errors import Cancelled, InputError, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes, Cancel, Progress, subtracted
 from h5diag.probe.acquire.journal import Journal
 from h5diag.probe.acquire.plan import Dump, DumpPlan
@@ -52,6 +52,7 @@ _FEWEST_BYTES = 64
 _BACK_OFF_S = (0.0, 0.002, 0.01, 0.05, 0.1, 0.2, 0.4, 0.8)
 _RECOVER_AT, _SLOWER_AT = 1, 4
 _SLOWEST_HZ = 100_000
+_LOOKS, _LOOK_BYTES, _MOST_WORDS = 8, 256, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +310,29 @@ class Run:
                 self.done.setdefault(entry.number, set()).add(entry.range.start)
             else:
                 self._count(Piece(entry.range.start, entry.data) if entry.data.size else Failure(entry.range))
+
+    def require_same_contents(self) -> None:
+        """Raise `InputError` when an earlier run read something else: the board was programmed since.
+
+        A bad link and weak cells change some words of some places; another program most words of most places.
+        """
+        known = [c for c in self.plan.chunks if c.start in self.done.get(0, ())]
+        looked, other = 0, 0
+        for chunk in known[:: -(-len(known) // _LOOKS) or 1]:
+            words = slice(
+                (chunk.start - self.plan.range.start) // 4, (chunk.start - self.plan.range.start + _LOOK_BYTES) // 4
+            )
+            data = None if self.failed[words].any() else self.reader.attempt(chunk.start, chunk.start + _LOOK_BYTES)
+            if data is not None:
+                now, before = data.view("<u4"), self.votes.value[4 * words.start : 4 * words.stop].view("<u4")
+                if np.ptp(now) or np.ptp(before):  # blank flash is blank before and after
+                    looked, other = looked + 1, other + int(np.mean(now != before) > _MOST_WORDS)
+        if looked and other * 2 > looked:
+            raise InputError(
+                f"the flash reads otherwise at {other} of {looked} places since this dump was begun: it was programmed meanwhile",
+                source=self.journal.path,
+                advice="name another file, or use --force to throw the earlier reads away",
+            )
 
     def read_all(self) -> None:
         """Make the passes, and then read again what disagrees."""

@@ -169,6 +169,45 @@ def test_a_resume_on_another_board_or_an_unknown_one_is_refused_and_on_its_own_g
     assert seen.count((0x08040000, 0x08044000)) == 0, "what was read is not read again"
 
 
+def begun(tmp_path, *items):
+    """A dump that a pulled cable ended, and its path."""
+    path = str(tmp_path / "a.bin")
+    with connect("x", probe=CountingProbe(chip("unplug,after=0x18000", *items))) as board, pytest.raises(ProbeError):
+        dump(board, DumpPlan(AddressRange(0x08040000, 0x08060000), chunk=0x4000), path=path)
+    return path, DumpPlan(AddressRange(0x08040000, 0x08060000), chunk=0x4000)
+
+
+def test_a_resume_over_another_firmware_or_other_option_bytes_is_refused(tmp_path):
+    """Half of one firmware and half of another would look like unstable cells."""
+    path, plan = begun(tmp_path)
+    other = chip()
+    other.state.data[0x40000:0x70000] = np.random.default_rng(5).integers(0, 256, 0x30000, np.uint8)
+    with connect("x", probe=CountingProbe(other)) as board, pytest.raises(InputError, match="programmed meanwhile"):
+        dump(board, plan, path=path)
+    swapped = chip("bank-swap")
+    with connect("x", probe=CountingProbe(swapped)) as board, pytest.raises(InputError, match="option bytes changed"):
+        dump(board, plan, path=path)
+    with connect("x", probe=CountingProbe(chip())) as board:
+        done = dump(board, plan, path=path)
+    assert done.image.unstable == ()
+
+
+@pytest.mark.parametrize("fault", ["zero-chunk,rate=0.05", "drop-word,rate=0.001", "unstable,count=16,rate=0.5"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_resume_over_a_bad_link_or_weak_cells_goes_on(fault, seed, tmp_path):
+    path, plan = begun(tmp_path, fault, f"seed={seed}")
+    with connect("x", probe=CountingProbe(chip(fault, f"seed={seed}"))) as board:
+        assert dump(board, plan, path=path).path is not None
+
+
+def test_a_resume_over_blank_flash_and_over_a_hole_goes_on(tmp_path):
+    hole = "bus-fault@0x08040000-0x08044000"
+    path, plan = begun(tmp_path, hole)
+    one = chip(hole)
+    with connect("x", probe=CountingProbe(one)) as board:
+        assert dump(board, plan, path=path).image.unreadable == (AddressRange(0x08040000, 0x08044000),)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="limits of the system")
 @pytest.mark.parametrize("limit", [1000, 20_000, 40_000, 60_000])
 def test_a_full_disk_leaves_a_file_that_goes_on(tmp_path, limit):
