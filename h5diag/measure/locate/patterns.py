@@ -206,6 +206,8 @@ def _constant(x: Bytes) -> int | None:
 
 def _other_build(plain: Sequence[Region], a: Side, b: Side, rest: Rest) -> Pattern | None:
     """Tell that the dump holds another build of what the reference holds."""
+    if sum(r.size - r.equal_bytes for r in plain) < ADJUSTED:
+        return None
     chain = _in_order(plain)
     total = sum(r.equal_bytes for r in plain)
     found = sum(r.equal_bytes for r in chain)

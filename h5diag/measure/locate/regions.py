@@ -21,7 +21,7 @@ from h5diag.measure.locate.score import LEAST, SHOWN, TRAINED, Ground, Model, ex
 from h5diag.measure.locate.sides import Flags, Numbers, Side, Watch, barriers, content_bytes, edges
 from h5diag.memory import AddressRange, Bytes, merged
 
-SCORED_AT_ONCE = 256
+SCORED_AT_ONCE = 64
 
 PLAIN = 1 << 12
 """When every piece has so many bytes a coarse model tells enough."""
@@ -430,14 +430,13 @@ def rounded(s: Span, pair: Pair, taken: list[tuple[int, int]], unit: int) -> Spa
     a, b, dump = pair.a, pair.b, pair.dump
     start = b.address(s.dump)
     before, after = start % unit, -(start + s.size) % unit
+    if before and not np.array_equal(a.data[s.reference - before : s.reference], dump[s.dump - before : s.dump]):
+        before = 0
+    r, d = s.reference + s.size, s.dump + s.size
+    if after and not np.array_equal(a.data[r : r + after], dump[d : d + after]):
+        after = 0
     if not before and not after:
         return s
     room_before, room_after = _room(s, a, b, taken)
-    if before > room_before or not np.array_equal(
-        a.data[s.reference - before : s.reference], dump[s.dump - before : s.dump]
-    ):
-        before = 0
-    r, d = s.reference + s.size, s.dump + s.size
-    if after > room_after or not np.array_equal(a.data[r : r + after], dump[d : d + after]):
-        after = 0
+    before, after = before * (before <= room_before), after * (after <= room_after)
     return replace(s, reference=s.reference - before, dump=s.dump - before, size=s.size + before + after)
