@@ -86,6 +86,7 @@ class EventRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     level: str = "info"
     option: tuple[str, ...] = ()
     ends: str = ""
+    do: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ class BootEvent:
     values
         What the line names, as (name, text): slot, image, version, type, register, value, and for an area ``a`` to
         ``b`` as wanted and ``c`` to ``d`` as found.
+    do
+        What to do about it, more to the point than what its cause says; empty when nothing more is known.
     """
 
     level: str
@@ -114,6 +117,7 @@ class BootEvent:
     line: int = 0
     options: tuple[str, ...] = ()
     values: tuple[tuple[str, str], ...] = ()
+    do: str = ""
 
     def value(self, name: str) -> str:
         """Return what the line names so, empty when it does not."""
@@ -206,6 +210,7 @@ def parse_boot_log(lines: Iterable[Line]) -> BootLog:
                 line.number,
                 tuple(o.format_map(_Named(named)) for o in row.option),
                 tuple(named.items()),
+                row.do,
             )
         )
         if events[-1].level != "info" and len(complaints) < MOST:

@@ -55,7 +55,10 @@ def _event(id: str, event: BootEvent, boot: BootLog) -> Finding:
     own = [e for e in before if set(e.options) & _family(event)]
     before = own or before
     values = f" {before[-1].text} ({before[-1].meaning})." if before else ""
-    return found(id, loader=boot.loader, text=event.text, meaning=event.meaning, values=values)
+    # Why it was refused may stand in a line before, in words that are not known.
+    why = [c for c in boot.complaints if 0 < event.line - c.line <= 3 and not c.meaning and not c.about]
+    values += f" Just before it says: '{why[-1].text}'." if why else ""
+    return found(id, loader=boot.loader, text=event.text, meaning=event.meaning, values=values, do=event.do)
 
 
 def _family(event: BootEvent) -> set[str]:

@@ -397,3 +397,16 @@ def test_a_program_without_a_secure_side_where_the_secure_world_starts(
     board = Bench(tmp_path).dump(flash((0, PROGRAM))).image("app.hex", PROGRAM).text("options", text).first()
     assert bool(said(board, "nonsecure-where-secure-starts")) is there
     assert (statuses(board)["linked-elsewhere"] != "excluded") is there
+
+
+def test_a_boot_log_brings_the_advice_of_its_own_line(tmp_path: Path) -> None:
+    head = "*** Booting MCUboot v2.2.0 ***\nI: Starting bootloader\n"
+    end = "E: Image in the secondary slot is not valid!\nI: Jumping to the first image slot\n"
+    first = "E: Secondary header magic detected in first sector, wrong upload address?\n"
+    board = Bench(tmp_path).text("uart", head + first + end).first()
+    assert leading(board) == "image-refused"
+    assert "first sector" in said(board, "boot-log-refuses-image")
+    assert "one sector" in board.verdict.leading[0].means
+    strange = Bench(tmp_path).text("uart", head + "E: frobnication of slot 1 is -5\n" + end).first()
+    assert "Just before it says: 'E: frobnication of slot 1 is -5'" in said(strange, "boot-log-refuses-image")
+    assert strange.verdict.leading[0].means == strange.verdict.leading[0].cause.means
