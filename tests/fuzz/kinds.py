@@ -267,18 +267,20 @@ def script(name: str) -> Use:
     return use
 
 
-PLAN = sets.sound_plan(random.Random(3))
-SET = FOLDER / "set"
-TOP = PLAN.write(SET) if hasattr(PLAN, "write") else SET
-SET_FILES = sorted(p for p in SET.rglob("*") if p.is_file()) if SET.is_dir() else []
+SETS = [FOLDER / f"set{i}" for i in range(6)]
+for number, place in enumerate(SETS):
+    sets.sound_plan(random.Random(number)).write(place)
+SET_FILES = [sorted(p for p in place.rglob("*") if p.is_file()) for place in SETS]
 
 
 def provisioning_set(data: bytes) -> None:
-    path = SET_FILES[int.from_bytes(hashlib.sha256(data).digest()[:2], "big") % len(SET_FILES)]
+    rng = random.Random(data)
+    number = rng.randrange(len(SETS))
+    path = rng.choice(SET_FILES[number])
     before = path.read_bytes()
     try:
-        path.write_bytes(changed(random.Random(data), before))
-        preflight([SET])
+        path.write_bytes(changed(rng, before))
+        preflight([SETS[number]])
     finally:
         path.write_bytes(before)
 
@@ -410,10 +412,4 @@ MORE: dict[str, tuple[Make, Use]] = {
     "client": (of(ANSWERS), ask),
     "recording": (of(RECORDING), replay),
 }
-MORE_COST = {
-    "provisioning set": 100,
-    "boot image": 4,
-    "shell script": 3,
-    "batch script": 2,
-    "server": 2,
-} | dict.fromkeys(TEXTS, 3)
+MORE_COST = {"provisioning set": 20}

@@ -77,6 +77,7 @@ class Stage:
     """What a walk needs to know beside the script: the folder, the part, the wanted state, what the board had set.
 
     `before` are the scripts that a person runs first, in this order; one that fails is the last that is run.
+    `extents` keeps where each file's content lies: a walk is done once more for each step, each naming the same files.
     """
 
     root: Path
@@ -88,6 +89,7 @@ class Stage:
     find: Callable[[Path], Path | None] | None = None
     lenient: bool = False
     before: tuple[Path, ...] = ()
+    extents: dict[tuple[Path, int | None], tuple[int, int] | None] = field(default_factory=dict, compare=False)
 
 
 class _Runner:
@@ -225,7 +227,7 @@ class _Runner:
                 if any(kind in ("sdp-equals", "no-connection") for kind, _ in call.problems):
                     return Effect(1, refused="wrong arguments")
                 continue
-            sizes = _extent(found, piece.downloads[0][1]) if piece.downloads and found is not None else None
+            sizes = self._extent(found, piece.downloads[0][1]) if piece.downloads and found is not None else None
             done = self.chip.apply(piece, found, sizes, self.stage.root)
             if self.stage.lenient and done.refused and (piece.downloads or piece.stores):
                 done = replace(done, status=0)
@@ -234,6 +236,12 @@ class _Runner:
             if done.status:
                 return done
         return effect
+
+    def _extent(self, path: Path, address: int | None) -> tuple[int, int] | None:
+        extents = self.stage.extents
+        if (path, address) not in extents:
+            extents[path, address] = _extent(path, address)
+        return extents[path, address]
 
 
 def _extent(path: Path, address: int | None) -> tuple[int, int] | None:
