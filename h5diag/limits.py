@@ -64,6 +64,18 @@ FOLDER_FILES = 1000
 FOLDER_BYTES = 2 << 30
 """Bytes of all files of one folder together."""
 
+CASE_NAMES = 250
+"""Files that one case.toml names; each takes part in every measurement."""
+
+CASE_BOARDS = 64
+"""Boards of one case; for more there is `h5diag fleet`."""
+
+CASE_TEXTS = 32 << 20
+"""Bytes of all texts of one case together: as values they take about ten times as much."""
+
+CASE_BYTES = 1 << 30
+"""Bytes of all other files of one case together: six reads of 64 MiB as Intel HEX."""
+
 LONGEST_NAME = 200
 """Characters that are kept of a title or a name."""
 

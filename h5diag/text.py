@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from h5diag.limits import NUMBER_DIGITS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -28,6 +30,13 @@ def ranges_text(ranges: Sequence[AddressRange], most: int = 3) -> str:
     """Return up to `most` ranges as text and how many more there are."""
     text = ", ".join(range_text(r) for r in ranges[:most])
     return text + (f" and {len(ranges) - most} more" if len(ranges) > most else "")
+
+
+def whole_number(text: str) -> int | None:
+    """Return the decimal number that a text is; None for anything else, other scripts' digits and endless ones too."""
+    bare = text.strip()
+    digits = bare.removeprefix("-")
+    return int(bare) if digits.isascii() and digits.isdecimal() and len(digits) <= NUMBER_DIGITS else None
 
 
 def count_text(count: int, one: str, many: str = "") -> str:

@@ -22,6 +22,10 @@ from h5diag.evidence.door import EvidenceFile, is_evidence, is_folder, names_in,
 from h5diag.evidence.files import decode_text, open_sidecar, read_image
 from h5diag.evidence.files.kind import SUFFIXES, Kind
 from h5diag.limits import (
+    CASE_BOARDS,
+    CASE_BYTES,
+    CASE_NAMES,
+    CASE_TEXTS,
     CASE_TOML,
     KEY,
     LAYOUT,
@@ -35,6 +39,7 @@ from h5diag.limits import (
 )
 from h5diag.memory import Access, MemoryImage
 from h5diag.tables import line_of, parse_toml
+from h5diag.text import size_text
 
 _MODES = {
     "hotplug": "hotplug",
@@ -187,11 +192,18 @@ class _Reader:
     def __init__(self, folder: Path, toml: EvidenceFile) -> None:
         self.folder, self.source, self.toml = real_path(folder), str(toml.path), decode_text(toml.data)
         self.ids: list[str] = []
+        self.taken = {CASE_TEXTS: 0, CASE_BYTES: 0}
         self.files = [CaseFile(None, "the case", toml.name, toml.size, toml.sha256)]
 
     def case(self, table: CaseTable) -> Case:
         if table.suspect and table.suspects:
             raise self.wrong("suspect", "stands beside [[suspects]]: use one of the two")
+        if len(table.suspects) > CASE_BOARDS:
+            raise self.wrong(
+                "suspects",
+                f"are more than {CASE_BOARDS} boards",
+                "compare that many with h5diag fleet, one folder each",
+            )
         good = self.board(table.good or BoardTable(), "good", "good")
         many = table.suspects
         suspects = tuple(self.board(b, f"suspects[{i}]", f"suspect {i + 1}") for i, b in enumerate(many)) or (
@@ -210,11 +222,9 @@ class _Reader:
             boot_mode=table.boot_mode,
             good=good,
             suspects=suspects,
-            images=tuple(self.known_image(image, n) for n, image in enumerate(table.images)),
+            images=self.known_images(table.images),
             package=_shown(provisioning.package) if provisioning.package else None,
-            provisioning=tuple(
-                self.text([name], "provisioning.logs", "provisioning log") for name in provisioning.logs
-            ),
+            provisioning=self.provisioning_logs(provisioning.logs),
             loader=self.file(loader.file, "loader.file", PROGRAM, "external loader") if loader.file else None,
             loader_log=self.text([loader.log], "loader.log", "external loader's log") if loader.log else None,
             verify_keys=tuple(self.file(f, "keys.verify", KEY, "key") for f in keys.verify),
@@ -228,6 +238,7 @@ class _Reader:
         base = self.address(table.base, f"{where}.base")
 
         def dumps(key: str, kind: str, names: list[str]) -> tuple[Dump, ...]:
+            self.once(names, f"{where}.{key}")
             return tuple(Dump(_plain(f), self.dump(f, f"{where}.{key}", kind, name, base, access, mode)) for f in names)
 
         def text(key: str, kind: str, names: str | list[str]) -> Text | None:
@@ -305,6 +316,14 @@ class _Reader:
             origin = replace(origin, access=access)
         return image.with_origin(replace(origin, mode=mode) if mode else origin)
 
+    def provisioning_logs(self, names: list[str]) -> tuple[Text, ...]:
+        self.once(names, "provisioning.logs")
+        return tuple(self.text([name], "provisioning.logs", "provisioning log") for name in names)
+
+    def known_images(self, tables: list[ImageTable]) -> tuple[KnownImage, ...]:
+        self.once([f"{t.file} at {t.base}" for t in tables], "images")
+        return tuple(self.known_image(image, n) for n, image in enumerate(tables))
+
     def known_image(self, table: ImageTable, number: int) -> KnownImage:
         file = self.file(table.file, f"images[{number}].file", MEMORY, "image that was to be flashed")
         base = self.address(table.base, f"images[{number}].base")
@@ -325,18 +344,30 @@ class _Reader:
         return self.file(name, "layout", LAYOUT, "flash layout") if is_file else name
 
     def text(self, names: Sequence[str], where: str, kind: str, board: str | None = None) -> Text:
+        self.once(names, where)
         texts = [decode_text(self.file(name, where, TEXT, kind, board).data) for name in names]
         return Text(", ".join(map(_plain, names)), "\n".join(texts))
+
+    def once(self, names: Sequence[str], where: str) -> None:
+        if twice := next((n for i, n in enumerate(names[:CASE_NAMES]) if n in names[:i]), None):
+            raise self.wrong(where, f"names '{_shown(twice)}' twice", "take one of them out")
 
     def file(self, name: str, where: str, limit: Limit, kind: str, board: str | None = None) -> EvidenceFile:
         if not name or "\0" in name:
             raise self.wrong(where, "is not a file name")
+        if len(self.files) > CASE_NAMES:
+            raise self.wrong(where, f"is the case's file number {CASE_NAMES + 1}", "give the files that matter")
         try:
             file = read_evidence(self.folder / name, limit=limit, inside=self.folder)
         except InputError as error:
             advice = error.advice or "copy it into the case folder or take the key out"
             raise self.wrong(where, f"names '{_shown(name)}': {error.problem}", advice) from None
         self.files.append(CaseFile(board, kind, _plain(name), file.size, file.sha256))
+        most = CASE_TEXTS if limit is TEXT else CASE_BYTES
+        self.taken[most] += file.size
+        if self.taken[most] > most:
+            what = "texts" if limit is TEXT else "files"
+            raise self.wrong(where, f"makes the {what} of the case larger than {size_text(most)}", limit.advice)
         return file
 
     def wrong(self, key: str, problem: str, advice: str = "") -> InputError:

@@ -348,6 +348,6 @@ def _kind(log: Log, clean: Sequence[Line], install: bool, text: str) -> LogKind:
         return LogKind.ROM_LOADER
     if log.banners or any(m.meaning for m in log.messages):
         return LogKind.CONNECTION
-    if len(parse_registers(text)) > 1:
+    if len(parse_registers(text, most=2)) > 1:
         return LogKind.REGISTERS
     return LogKind.UNKNOWN

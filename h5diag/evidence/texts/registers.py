@@ -42,14 +42,17 @@ class RawRegister:
     line: int = 0
 
 
-def parse_registers(text: str) -> tuple[RawRegister, ...]:
+def parse_registers(text: str, most: int | None = None) -> tuple[RawRegister, ...]:
     """Return the words of a register dump in the order of the text; empty when there is none.
 
-    A later value of the same address or name does not replace an earlier one; both are kept.
+    A later value of the same address or name does not replace an earlier one; both are kept. Lines after the one with
+    the word number `most` are not looked at.
     """
     out: list[RawRegister] = []
     asked, value_first = "", False
     for line in lines(text):
+        if most is not None and len(out) >= most:
+            break
         raw = line.text
         if m := _WORDS.match(raw):
             address = int(m[1], 16)

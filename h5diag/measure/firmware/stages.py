@@ -26,6 +26,7 @@ from h5diag.measure.firmware.swap import FlashArea, Rules, SlotBytes
 from h5diag.measure.firmware.trailer import CLASSIC_MAGIC, MAGIC_SIZE, Magic, parse_magic
 from h5diag.measure.firmware.verify import Check, open_body, verify_image
 from h5diag.memory import AddressRange, MemoryImage, Segment
+from h5diag.text import whole_number
 
 
 class Stage(Enum):
@@ -330,7 +331,7 @@ def _remarks(
 ) -> tuple[str, ...]:
     out = []
     roles = {x.role for f in files for s in f.segments if (x := layout.slot_at(s.start))}
-    numbers = [int(n) for n in package.split(".")[:2] if n.isdigit()]
+    numbers = [n for part in package.split(".")[:2] if (n := whole_number(part)) is not None]
     if len(numbers) == 2 and files:
         wanted = Role.PRIMARY if numbers >= [1, 4] else Role.SECONDARY
         if wanted not in roles:

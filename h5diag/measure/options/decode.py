@@ -120,14 +120,16 @@ def decode_registers(raw: Iterable[RawRegister], chip: Chip) -> OptionBytes:
     """
     values: dict[str, RegisterValue] = {}
     warnings: list[str] = []
-    strange = 0
+    strange, twice = 0, set[str]()
+    known = _register_places(chip)
     for r in raw:
-        found = _register(r, chip)
+        found = _register(r, known)
         if found is None:
             strange += 1
             continue
         old = values.get(found.name)
-        if old and old.value != found.value:
+        if old and old.value != found.value and found.name not in twice:
+            twice.add(found.name)  # once is enough: a text may hold a hundred thousand of them
             warnings.append(_twice(old, found))
         # The secure alias sees what the other one may not; a zero never replaces a value.
         if not old or found.value or not old.value:
@@ -311,18 +313,21 @@ def _ending(listing: Listing, made: OptionBytes) -> list[str]:
     return out
 
 
-def _register(r: RawRegister, chip: Chip) -> RegisterValue | None:
-    if r.address is not None:
-        for base, secure in ((chip.flash_registers, False), (chip.flash_registers_secure, True)):
-            for reg in chip.registers:
-                if base and r.address == base + reg.offset:
-                    return RegisterValue(reg.name, r.value, secure)
-        return None
-    names = {reg.name for reg in chip.registers}
-    for name in (r.name, r.name.removeprefix("FLASH_"), r.name + "_CUR", r.name.removeprefix("FLASH_") + "_CUR"):
-        if name in names:
-            return RegisterValue(name, r.value)
-    return None
+def _register_places(chip: Chip) -> dict[int | str, tuple[str, bool]]:
+    """Return the registers of a chip by bus address, through either alias, and by name; True is the secure alias."""
+    places: dict[int | str, tuple[str, bool]] = {r.name: (r.name, False) for r in chip.registers}
+    for base, secure in ((chip.flash_registers_secure, True), (chip.flash_registers, False)):
+        places |= {base + r.offset: (r.name, secure) for r in reversed(chip.registers) if base}
+    return places
+
+
+def _register(r: RawRegister, known: dict[int | str, tuple[str, bool]]) -> RegisterValue | None:
+    plain = r.name.removeprefix("FLASH_")
+    ways: tuple[int | str, ...] = (
+        (r.name, plain, f"{r.name}_CUR", f"{plain}_CUR") if r.address is None else (r.address,)
+    )
+    found = next((known[way] for way in ways if way in known), None)
+    return RegisterValue(found[0], r.value, found[1]) if found else None
 
 
 def _twice(old: RegisterValue, new: RegisterValue) -> str:

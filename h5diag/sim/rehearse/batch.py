@@ -7,6 +7,7 @@ A logical line is a command, or a block in parentheses; ``%NAME%`` is replaced w
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 
 from h5diag.errors import InputError
@@ -25,6 +26,7 @@ from h5diag.sim.rehearse.batch_words import (
     token,
 )
 from h5diag.sim.rehearse.world import (
+    MOST_DEPTH,
     UNKNOWN,
     FunctionReturn,
     ScriptExit,
@@ -34,6 +36,7 @@ from h5diag.sim.rehearse.world import (
     normal,
     unreadable,
 )
+from h5diag.text import whole_number
 
 _PERCENT = re.compile(
     r"%%|%~([a-z]*)([0-9])|%([0-9*])|%([A-Za-z_][\w.()-]*)(?::([^%]*?))?%|%~?([a-z]*)~?:?\$?PATH:?[0-9]?", re.I
@@ -66,6 +69,18 @@ _QUIET = frozenset(
 )
 
 
+_LONGEST = 8191
+"""Characters of a line; cmd.exe takes no more."""
+
+
+@lru_cache(maxsize=32)
+def _numbered(text: str) -> tuple[tuple[str, ...], dict[str, int]]:
+    """Return the lines of a script, and where each label stands first; a script may call itself a thousand times."""
+    lines = tuple(text.split("\n"))
+    labels = [(i, re.match(r"\s*:([^\s:]+)", line)) for i, line in enumerate(lines)]
+    return lines, {label[1].lower(): i for i, label in reversed(labels) if label}
+
+
 class _Goto(Exception):
     def __init__(self, label: str, line: int) -> None:
         self.label, self.line = label, line
@@ -84,7 +99,9 @@ class Batch:
         self.variables: dict[str, str] = {"os": "Windows_NT", "comspec": "cmd.exe"}
         self.status = 0
         self.delayed = False
-        self.lines: list[str] = []
+        self.lines: tuple[str, ...] = ()
+        self.labels: dict[str, int] = {}
+        self.line = 0
 
     def run(self) -> int:
         """Walk the script from its first line and return its exit status."""
@@ -101,28 +118,28 @@ class Batch:
         except InputError as error:
             raise unreadable(error, here, line) from None
         self.world.enter(here, line)
-        kept = self.file, self.arguments, self.lines, self.delayed
-        self.file, self.arguments, self.lines = path, arguments, text.split("\n")
+        kept = self.file, self.arguments, self.lines, self.labels, self.delayed
+        self.file, self.arguments = path, arguments
+        self.lines, self.labels = _numbered(text)
         try:
             self._lines(self._label(label, line) if label else 0)
         except FunctionReturn as back:
             self.status = back.status
         finally:
-            self.file, self.arguments, self.lines, self.delayed = kept
+            self.file, self.arguments, self.lines, self.labels, self.delayed = kept
             self.world.depth -= 1
 
     def _label(self, name: str, line: int) -> int:
         wanted = name.strip().strip(":").lower()
-        for i, text in enumerate(self.lines):
-            label = re.match(r"\s*:([^\s:]+)", text)
-            if label and label[1].lower() == wanted:
-                return i
+        if wanted in self.labels:
+            return self.labels[wanted]
         raise Stop(f"there is no label :{wanted[:40]}", self.file, line)
 
     def _lines(self, at: int) -> None:
         while at < len(self.lines):
             number = at + 1
             self.world.tick(self.file, number)
+            self.line = number
             text, at = self._logical(at)
             bare = text.strip().lstrip("@").strip()
             if not bare or bare.startswith(":"):
@@ -136,17 +153,24 @@ class Batch:
 
     def _logical(self, at: int) -> tuple[str, int]:
         """Return one command with its blocks, and the number of the line behind it."""
-        text = ""
+        text, part, depth = "", "", 0
         while at < len(self.lines):
             line = self.lines[at]
             at += 1
             bare = line.strip()
             if text and bare.lower().startswith(("rem ", "::")):
                 line = ""
-            depth = sum(step for _, step in structure(text + line))
-            joined = line.endswith("^")
-            text += (line[:-1] if joined else line) + ("" if joined else "\n" if depth > 0 else "")
-            if depth <= 0 and not joined:
+            part += line
+            self.world.spend(len(part), self.file, at)
+            inside = depth + sum(step for _, step in structure(part, depth))
+            if inside > MOST_DEPTH:
+                raise Stop("is nested too deeply", self.file, at)
+            if line.endswith("^"):
+                text, part = text + line[:-1], part[:-1]
+            elif inside > 0:
+                text, part, depth = text + line + "\n", "", inside
+            else:
+                text += line
                 break
         return text, at
 
@@ -158,7 +182,7 @@ class Batch:
             if m[2] is not None:
                 return self._argument(m[1].lower(), int(m[2]))
             if m[3] is not None:
-                return " ".join(self.arguments) if m[3] == "*" else self._argument("", int(m[3]))
+                return " ".join(map(self._modified, self.arguments)) if m[3] == "*" else self._argument("", int(m[3]))
             if m[4] is not None:
                 return self._modified(self._variable(m[4]), m[5])
             return m[0]
@@ -168,6 +192,7 @@ class Batch:
 
     def _argument(self, how: str, index: int) -> str:
         value = str(self.file) if index == 0 else self.arguments[index - 1] if index <= len(self.arguments) else ""
+        self.world.spend(len(value), self.file, self.line)
         if "d" in how and "p" in how:
             return str(normal(self.cwd, value.strip('"').replace("\\", "/")).parent).rstrip("/") + "/"
         return value.strip('"') if how or (value.startswith('"') and how == "" and index == 0) else value
@@ -182,15 +207,13 @@ class Batch:
                 return UNKNOWN
         return self.variables.get(name.lower(), "")
 
-    def _modified(self, value: str, how: str | None) -> str:
+    def _modified(self, value: str, how: str | None = None) -> str:
+        self.world.spend(len(value) * len(how or "."), self.file, self.line)
         if not how or UNKNOWN in value:
             return value
         if how.startswith("~"):
             start, _, size = how[1:].partition(",")
-            begin = int(start) if start.strip().lstrip("-").isdigit() else 0
-            end = int(size) if size.strip().lstrip("-").isdigit() else None
-            tail = value[begin:]
-            return tail if end is None else tail[:end]
+            return value[whole_number(start) or 0 :][: whole_number(size)]
         old, equals, new = how.partition("=")
         if not equals or not old:
             return value
@@ -204,6 +227,7 @@ class Batch:
 
     # ------------------------------------------------------------------------------------------- commands
     def _block(self, text: str, line: int) -> None:
+        self.world.spend(len(text), self.file, line)
         for command, after in commands(text):
             bare = command.strip().lstrip("@").strip()
             self.world.tick(self.file, line + command.count("\n", 0, len(command) - len(command.lstrip())))
@@ -296,11 +320,10 @@ class Batch:
             return
         values = [v for part in _LISTED.findall(inside) for v in self._listed(self._late(part))]
         if how == "/l":
-            numbers = [int(n) for n in re.findall(r"-?\d+", inside)]
+            numbers = [int(n) for n in re.findall(r"-?[0-9]{1,10}", inside)]
             step = numbers[1] if len(numbers) == 3 else 0
-            values = (
-                [str(n) for n in range(numbers[0], numbers[2] + (step > 0) - (step < 0), step)][:1000] if step else []
-            )
+            counted = range(numbers[0], numbers[2] + (step > 0) - (step < 0), step)[:1000] if step else ()
+            values = [str(n) for n in counted]
         for value in values:
             self._block(for_value(body, name, value), line)
 
@@ -352,7 +375,8 @@ class Batch:
                 raise _Goto(words[1].text if len(words) > 1 else "eof", line)
             case "exit":
                 rest = [w.text for w in words[1:] if w.text.lower() != "/b"]
-                status = int(rest[0]) if rest and rest[0].lstrip("-").isdigit() else self.status
+                given = whole_number(rest[0]) if rest else None
+                status = self.status if given is None else given
                 if any(w.text.lower() == "/b" for w in words[1:]):
                     raise FunctionReturn(status)
                 raise ScriptExit(status)
@@ -434,18 +458,20 @@ class Batch:
             value = re.sub(
                 r"[A-Za-z_]\w*", lambda m: m[0] if m[0].lower().startswith("0x") else self._variable(m[0]) or "0", value
             )
-            simple = re.fullmatch(r"\s*(\d+)\s*([+\-*])\s*(\d+)\s*", value)
+            simple = re.fullmatch(r"\s*(\d{1,10})\s*([+\-*])\s*(\d{1,10})\s*", value)
             if simple:
                 a, b = int(simple[1]), int(simple[3])
                 self.variables[name.strip().lower()] = str({"+": a + b, "-": a - b, "*": a * b}[simple[2]])
             else:
-                self.variables[name.strip().lower()] = value.strip() if value.strip().isdigit() else UNKNOWN
+                self.variables[name.strip().lower()] = UNKNOWN if whole_number(value) is None else value.strip()
             return
         if text.startswith('"'):
             text = text[1 : text.rfind('"')] if text.rfind('"') > 0 else text[1:]
         name, equals, value = text.partition("=")
         if not equals:
             return
+        if len(value) > _LONGEST:
+            raise Stop("sets a value that is longer than cmd.exe takes", self.file, line)
         if value:
             self.variables[name.strip().lower()] = value.rstrip("\n")
         else:

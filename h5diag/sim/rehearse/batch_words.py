@@ -13,12 +13,12 @@ def path_text(text: str) -> str:
     return text.replace('"', "").replace("\\", "/").strip()
 
 
-def structure(text: str) -> Iterator[tuple[int, int]]:
-    """Yield ``(index, +1 or -1)`` of the parentheses that open and close blocks, as cmd.exe sees them.
+def structure(text: str, depth: int = 0) -> Iterator[tuple[int, int]]:
+    """Yield ``(index, +1 or -1)`` of the parentheses that open and close blocks, as cmd.exe sees them, within `depth`.
 
     In what ``echo`` says an opening one is text, and a closing one still ends the block that it stands in.
     """
-    depth, quoted, start = 0, False, 0
+    quoted, start = False, 0
     for i, c in enumerate(text):
         if c == "\n":
             quoted, start = False, i + 1
@@ -62,6 +62,9 @@ def branches(text: str) -> tuple[str, str]:
     return lead + inner, rest[match.end() :] if match else ""
 
 
+_CONDITION = re.compile(r"\s*@?if\b", re.I)
+
+
 def commands(text: str) -> list[tuple[str, str]]:
     """Split a block into commands and the sign behind each: line end, ``&``, ``&&``, ``||``."""
     out: list[tuple[str, str]] = []
@@ -77,11 +80,11 @@ def commands(text: str) -> list[tuple[str, str]]:
                 start = i + 1
         elif c == '"':
             quoted = not quoted
-        elif c in "&|" and not quoted and not depth and text[i - 1 : i] != "^" and not re.search(r"[<>]$", text[:i]):
+        elif c in "&|" and not quoted and not depth and text[i - 1 : i] not in ("^", "<", ">"):
             pair = text[i : i + 2]
             sign = pair if pair in ("&&", "||") else "&" if c == "&" else ""
             # Behind a condition everything on the line belongs to it.
-            if sign and not re.match(r"\s*@?if\b", text[start:i], re.I):
+            if sign and not _CONDITION.match(text, start):
                 out.append((text[start:i], sign))
                 start = i + len(sign)
             i += len(sign) - 1 if sign else 0

@@ -20,6 +20,7 @@ from h5diag.sim.rehearse.world import (
     normal,
     unreadable,
 )
+from h5diag.text import whole_number
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -374,6 +375,7 @@ class Shell(Words):
         if "/" in name and script.suffix in (".sh", ".bash", "") and self.world.exists(script):
             return self._process(script, tuple(rest), line)
         status, text = self.world.run(tuple(words), self.cwd, self.file, line, self.stdin)
+        self.world.spend(len(text), self.file, line)
         self.out.append(text)
         return status
 
@@ -527,4 +529,5 @@ _BUILTINS = {".": "source", ":": "true", "[": "test", "bash": "run", "sh": "run"
 
 
 def _status(rest: list[str], default: int) -> int:
-    return int(rest[0]) & 0xFF if rest and rest[0].isdigit() else default
+    given = whole_number(rest[0]) if rest else None
+    return default if given is None else given & 0xFF

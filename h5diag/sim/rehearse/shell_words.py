@@ -10,7 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from h5diag.sim.rehearse.world import UNKNOWN, ScriptExit, ScriptWorld, Stop, Word, normal
+from h5diag.sim.rehearse.world import UNKNOWN, ScriptExit, ScriptWorld, Stop, Word, may_search, normal
+from h5diag.text import whole_number
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Tree
@@ -120,15 +121,20 @@ class Words:
 
     def _array(self, node: Node) -> list[str]:
         name = text_of(node).strip("${}").partition("[")[0]
-        if name in ("@", "*"):
-            return list(self.arguments)
-        value = self.variables.get(name, [])
-        return value if isinstance(value, list) else [value]
+        value = list(self.arguments) if name in ("@", "*") else self.variables.get(name, [])
+        values = value if isinstance(value, list) else [value]
+        self.world.spend(sum(len(v) + 64 for v in values), self.file, node.start_point[0] + 1)
+        return values
 
     def word(self, node: Node | None) -> str:
         """Return the text of a word after expansion, unsplit."""
         if node is None:
             return ""
+        text = self._expanded(node)
+        self.world.spend(len(text), self.file, node.start_point[0] + 1)
+        return text
+
+    def _expanded(self, node: Node) -> str:
         text = text_of(node)
         match node.type:
             case "raw_string":
@@ -197,9 +203,8 @@ class Words:
                 return UNKNOWN
             case "BASH_SOURCE":
                 return str(self.file)
-        if name.isdigit():
-            i = int(name) - 1
-            return self.arguments[i] if i < len(self.arguments) else ""
+        if (number := whole_number(name)) is not None:
+            return self.arguments[number - 1] if number <= len(self.arguments) else ""
         value = self.variables.get(name, "")
         return value[0] if isinstance(value, list) and value else "" if isinstance(value, list) else value
 
@@ -214,13 +219,16 @@ class Words:
             values = stored if isinstance(stored, list) else [stored]
             if index in ("@", "*"):
                 return str(len(values)) if length else " ".join(values)
-            value = values[int(index)] if index.isdigit() and int(index) < len(values) else ""
+            number = whole_number(index)
+            value = values[number] if number is not None and 0 <= number < len(values) else ""
         if length:
             return str(len(value))
         if not rest:
             return value
         if UNKNOWN in value:
             return UNKNOWN
+        # A cut tries every length, a replacement may be longer at every place.
+        self.world.spend(len(value) * len(rest), self.file, node.start_point[0] + 1)
         for operator in (":-", ":=", ":+", ":?", "-", "+", "##", "#", "%%", "%", "//", "/", "^^", ",,", ":"):
             if rest.startswith(operator):
                 return self._modified(name, value, operator, self._expandtext_of(rest[len(operator) :]))
@@ -244,8 +252,7 @@ class Words:
                 return value.replace(old, new, 1 if operator == "/" else -1) if old else value
             case ":":
                 start, _, size = operand.partition(":")
-                begin = int(start) if start.strip().lstrip("-").isdigit() else 0
-                return value[begin : begin + int(size)] if size.isdigit() else value[begin:]
+                return value[whole_number(start) or 0 :][: whole_number(size)]
         longest = len(operator) == 2
         cuts = range(len(value) + 1)
         if operator[0] == "#":
@@ -270,7 +277,7 @@ class Words:
         filled = re.sub(
             r"\$?\{?([A-Za-z_]\w*)\}?",
             lambda m: m[0] if re.fullmatch(r"0[xX]?", m[0]) else self.known(self._value(m[1]) or "0", None, line),
-            re.sub(r"0[xX][0-9A-Fa-f]+", lambda m: str(int(m[0], 16)), text),
+            re.sub(r"0[xX][0-9A-Fa-f]{1,16}", lambda m: str(int(m[0], 16)), text),
         )
         if len(filled) > 200 or not re.fullmatch(r"[0-9a-fA-FxX+\-*/%()<>=!&|^~ \t]*", filled):
             raise Stop("this arithmetic is not modelled", self.file, line)
@@ -381,10 +388,9 @@ class Condition:
         if operator == "=~":
             if right.quoted:
                 return b in a
-            try:
-                return re.search(b, a) is not None
-            except re.error:
-                raise Stop("this pattern is not modelled", self.shell.file, self.line) from None
+            if not may_search(b, [a]):
+                raise Stop("this pattern is not modelled", self.shell.file, self.line)
+            return re.search(b, a) is not None
         if operator in ("<", ">"):
             return a < b if operator == "<" else a > b
         try:

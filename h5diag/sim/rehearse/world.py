@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -23,6 +23,18 @@ UNKNOWN = "\x00"
 """Stands in a text for what the walk cannot know; a condition or a call that meets it stops the walk."""
 
 MOST_STEPS = 100_000
+MOST_WORK = 500_000
+"""Steps of a walk times its calls: it is done once more for each call, with that one failing."""
+
+CALL_STEPS = 20
+"""A call of the programmer takes as long as so many other steps."""
+
+MOST_TEXT = 4 << 20
+"""Characters that a walk makes in all: a script of four lines can double a text until the memory is full."""
+
+MOST_TRIES = 1 << 24
+"""Places at which a pattern of a script may try: its repeats, each with the length of the text."""
+
 MOST_PROMPTS = 100
 MOST_DEPTH = 40
 PROGRAMMER = re.compile(r"stm32_?programmer_?cli(\.exe|\.sh)?$", re.I)
@@ -126,6 +138,8 @@ class ScriptWorld:
     prompts: list[str] = field(default_factory=list)
     missing: list[tuple[Path, Path, int]] = field(default_factory=list)
     steps: int = 0
+    calls: int = 0
+    characters: int = 0
     depth: int = 0
 
     def tick(self, file: Path, line: int) -> None:
@@ -133,6 +147,14 @@ class ScriptWorld:
         self.steps += 1
         if self.steps > MOST_STEPS:
             raise Stop("goes round for ever", file, line)
+        if self.steps * self.calls > MOST_WORK:
+            raise Stop("calls the programmer as if it went round for ever", file, line)
+
+    def spend(self, size: int, file: Path, line: int) -> None:
+        """Count the characters of a text before it is made."""
+        self.characters += size
+        if self.characters > MOST_TEXT:
+            raise Stop("makes longer and longer texts", file, line)
 
     def enter(self, file: Path, line: int) -> None:
         """Count a call of a function or script into another."""
@@ -169,7 +191,7 @@ class ScriptWorld:
 
     def say(self, text: str) -> None:
         """Keep what the script tells the person, as far as a later question may be about it."""
-        self.prompts.append(text)
+        self.prompts.append(text[-(1 << 12) :])
         del self.prompts[:-MOST_PROMPTS]
 
     def write(self, path: Path, text: str, *, append: bool) -> None:
@@ -188,6 +210,8 @@ class ScriptWorld:
         if PROGRAMMER.search(name):
             if any(UNKNOWN in w for w in words):
                 raise Stop("an argument of this call cannot be known", file, line)
+            self.calls += 1
+            self.steps += CALL_STEPS
             return self.programmer(argv, file, line)
         if PACKAGER.search(name) or low in _SILENT:
             return 0, ""
@@ -276,6 +300,8 @@ def _contents(world: ScriptWorld, names: list[str], cwd: Path) -> tuple[int, str
     out = ""
     for name in names:
         path = normal(cwd, name)
+        if len(out) > 1 << 20:
+            return 0, UNKNOWN
         if str(path) in world.overlay:
             out += world.overlay[str(path)]
         elif world.find(path) is None:
@@ -298,24 +324,33 @@ def _translated(stdin: str, words: list[str]) -> str:
     return stdin if not stdin.strip() else UNKNOWN
 
 
-def _searched(world: ScriptWorld, words: list[str], cwd: Path, stdin: str) -> tuple[int, str]:
+def _searched(world: ScriptWorld, words: list[str], cwd: Path, stdin: str) -> tuple[int, str] | None:
     flags = "".join(w.lstrip("-/") for w in words if w.startswith(("-", "/")) and len(w) < 6)
     patterns = [words[i + 1] for i, w in enumerate(words[:-1]) if w in ("-e", "-E")]
     rest = [w for w in words if not w.startswith(("-", "/")) and w not in patterns]
     if not patterns and rest:
         patterns, rest = [rest[0]], rest[1:]
     text = stdin if not rest else _contents(world, rest, cwd)[1]
+    lines = text.splitlines()
     if UNKNOWN in text:
         return 0, UNKNOWN
-    try:
-        found = [
-            line
-            for line in text.splitlines()
-            if any(re.search(p, line, re.I if "i" in flags.lower() else 0) for p in patterns) != ("v" in flags)
-        ]
-    except re.error:
-        return 0, UNKNOWN
+    if not all(may_search(p, lines) for p in patterns):
+        return None
+    kinds = re.I if "i" in flags.lower() else 0
+    found = [n for n in lines if any(re.search(p, n, kinds) for p in patterns) != ("v" in flags)]
     return (0 if found else 1), "" if "q" in flags else "".join(f"{line}\n" for line in found)
+
+
+def may_search(pattern: str, lines: Sequence[str]) -> bool:
+    """Tell whether a script's own pattern is one, and ends soon: nothing repeated within what is repeated."""
+    repeats = len(re.findall(r"(?<!\\)(?:\\\\)*[*+{]", pattern))
+    if re.search(r"\)[*+?{]", pattern) or sum((len(n) + 1) ** (repeats + 1) for n in lines) > MOST_TRIES:
+        return False
+    try:
+        re.compile(pattern)
+    except (re.error, OverflowError, RecursionError):
+        return False
+    return True
 
 
 def script_file(path: Path) -> bool:

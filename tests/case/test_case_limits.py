@@ -1,0 +1,69 @@
+"""A case.toml that names a file a thousand times, or thousands of files, is refused before the work begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from h5diag.case import folder as case_folder
+from h5diag.case import load_case
+from h5diag.errors import InputError
+from h5diag.limits import CASE_BOARDS, CASE_NAMES
+
+
+def of(folder: Path, toml: str, files: int = 1, size: int = 64) -> Path:
+    (folder / "case.toml").write_text(toml)
+    for i in range(files):
+        (folder / f"{i}.bin").write_bytes(bytes([i % 251]) * size)
+        (folder / f"{i}.txt").write_bytes(b"Error: x\n" * (size // 9))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("toml", "place"),
+    [
+        ('[suspect]\ndumps = ["0.bin", "0.bin"]\n', "line 2: suspect.dumps names '0.bin' twice"),
+        ('[suspect]\nlater = ["0.bin", "0.bin"]\n', "line 2: suspect.later names '0.bin' twice"),
+        ('[suspect]\nlog = ["0.txt", "0.txt"]\n', "line 2: suspect.log names '0.txt' twice"),
+        ('[provisioning]\nlogs = ["0.txt", "0.txt"]\n', "line 2: provisioning.logs names '0.txt' twice"),
+        ('[[images]]\nfile = "0.bin"\nbase = 9\n' * 2, "images names '0.bin at 9' twice"),
+    ],
+)
+def test_a_file_named_twice_in_one_list_is_no_second_read(tmp_path: Path, toml: str, place: str) -> None:
+    with pytest.raises(InputError, match="take one of them out") as refused:
+        load_case(of(tmp_path, toml))
+    assert place in str(refused.value)
+
+
+def test_the_same_file_may_stand_in_two_lists(tmp_path: Path) -> None:
+    toml = '[suspect]\ndumps = ["0.bin"]\nlater = ["0.bin"]\n[[images]]\nfile = "0.bin"\nbase = 0\n'
+    case = load_case(of(tmp_path, toml + '[[images]]\nfile = "0.bin"\nbase = 8\n'))
+    assert len(case.images) == 2
+    assert len(case.suspects[0].later) == 1
+
+
+def test_a_case_names_no_thousands_of_files(tmp_path: Path) -> None:
+    names = ", ".join(f'"{i}.bin"\n' for i in range(CASE_NAMES))
+    toml = f"[suspect]\ndumps = [{names}]\n"
+    assert len(load_case(of(tmp_path, toml, CASE_NAMES)).suspects[0].dumps) == CASE_NAMES
+    with pytest.raises(InputError, match=f"suspect.options is the case's file number {CASE_NAMES + 1}"):
+        load_case(of(tmp_path, toml + 'options = "0.txt"\n', CASE_NAMES))
+
+
+def test_a_case_has_no_thousands_of_boards(tmp_path: Path) -> None:
+    boards = "".join(f'[[suspects]]\nname = "{i}"\n' for i in range(CASE_BOARDS))
+    assert len(load_case(of(tmp_path, boards)).suspects) == CASE_BOARDS
+    with pytest.raises(InputError, match="more than 64 boards; compare that many with h5diag fleet"):
+        load_case(of(tmp_path, boards + "[[suspects]]\n"))
+
+
+@pytest.mark.parametrize(("what", "key", "ending"), [("texts", "log", "txt"), ("files", "dumps", "bin")])
+def test_all_files_of_a_case_together_have_a_limit(
+    tmp_path: Path, monkeypatch, what: str, key: str, ending: str
+) -> None:
+    monkeypatch.setattr(case_folder, f"CASE_{'TEXTS' if what == 'texts' else 'BYTES'}", 2000)
+    toml = '[suspect]\n{} = ["0.{}", "1.{}"]\n'
+    assert load_case(of(tmp_path, toml.format(key, ending, ending), 2, 900))
+    with pytest.raises(InputError, match=f"suspect.{key} makes the {what} of the case larger than"):
+        load_case(of(tmp_path, toml.format(key, ending, ending), 2, 1100))
