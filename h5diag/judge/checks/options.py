@@ -181,7 +181,13 @@ def check_provisioning_logs(m: Measured) -> tuple[Finding, ...]:
     failed = [w for w in writes if w.failed]
     if failed:
         place = f" (first difference at 0x{failed[0].mismatch:08X})" if failed[0].mismatch is not None else ""
-        id = "write-failed-in-log" if m.suspect.dump.size else "write-failed-nothing-read"
+        # Where the tool says why it failed, that is the cause, and not what is missing since.
+        why = {e.about for log in logs for e in log.messages} & {
+            "write-protected",
+            "wrong-size-assumption",
+            "debug-locked",
+        }
+        id = "write-failed-in-log" if m.suspect.dump.size or why else "write-failed-nothing-read"
         out.append(found(id, file=failed[0].file or "a file", place=place))
     if writes and m.layouts:
         boot = [s.range for s in m.layouts[0].slots if s.role.value == "boot"]

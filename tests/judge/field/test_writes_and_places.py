@@ -65,6 +65,12 @@ def test_a_download_that_failed_and_no_dump_is_not_programmed(tmp_path: Path) ->
     assert leading(Bench(tmp_path).log(programmed("app.hex", BASE, 36)).first()) == ""
 
 
+def test_a_failed_download_whose_reason_is_told_is_told_by_that(tmp_path: Path) -> None:
+    log = "Open On-Chip Debugger 0.12.0\n** Programming Started **\nInfo : device id = 0x20036410\n"
+    log += "Error: stm32x device protected\nError: failed erasing sectors 0 to 22\n"
+    assert leading(Bench(tmp_path).text("log", log).first()) == "write-protected"
+
+
 # ---------------------------------------------------------------- one place that fails with every file
 def failing(files: tuple[str, ...], places: tuple[int, ...], erase: bool = True) -> str:
     out = F4 + ("Mass erase successfully achieved\n" if erase else "")
