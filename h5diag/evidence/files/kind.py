@@ -109,14 +109,15 @@ def tell_kind(source: Source, *, raw: bool = False) -> Kind:
     if head.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")) or head[:64].count(0) * 3 > len(head[:64]):
         decoded = decode_text(head[: len(head) // 2 * 2]).encode("utf-8", "replace")
         head = decoded if _HEX_RECORD.match(decoded) or _S_RECORD.match(decoded) else head
+    # A read of a chip has a round size, and a linked program has not: a file was written to it as it lay on the disk.
+    read_off = path.suffix.lower() == ".bin" and not file.size % 0x1000
     if head.startswith(b"\x7fELF"):
-        # A read of a chip has a round size, and a linked program has not: this one was written to flash as it lay on the disk.
-        return Kind.BIN if path.suffix.lower() == ".bin" and not file.size % 0x1000 else Kind.ELF
+        return Kind.BIN if read_off else Kind.ELF
     if head.startswith(b"UF2\n\x57\x51\x5d\x9e"):
         return Kind.UF2
-    if _HEX_RECORD.match(head):
+    if _HEX_RECORD.match(head) and not (read_off and file.data[-1] == 0xFF):
         return Kind.HEX
-    if _S_RECORD.match(head):
+    if _S_RECORD.match(head) and not (read_off and file.data[-1] == 0xFF):
         return Kind.SREC
     if named in (Kind.HEX, Kind.SREC) and is_text(head):
         return named  # its reader names the line that is wrong

@@ -42,7 +42,7 @@ from h5diag.judge.checks.options import (
     check_provisioning_logs,
     check_write_protection,
 )
-from h5diag.judge.checks.placement import check_banks, check_holes, check_placement
+from h5diag.judge.checks.placement import check_bank_mode, check_banks, check_holes, check_placement
 from h5diag.judge.checks.printed import (
     check_boot_log,
     check_refused_reads,
@@ -115,6 +115,7 @@ CHECKS: tuple[Check, ...] = (
     check_nothing_of_it,
     check_build,
     check_banks,
+    check_bank_mode,
     check_holes,
     check_size,
     check_larger_part,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
+
+import numpy as np
 
 from h5diag.judge.checks.options import options_torn
 from h5diag.judge.findings import Finding, found
@@ -268,6 +270,37 @@ def check_banks(m: Measured) -> tuple[Finding, ...]:
     elif m.comparison.compared_bytes:
         out.append(found("no-bank-displacement"))
     return tuple(out)
+
+
+def check_bank_mode(m: Measured) -> tuple[Finding, ...]:
+    """Does a file stand with the halves of its rows parted, as where the option for one or two banks was changed since?
+
+    With one bank a row is read from both banks at once, half of it from each (G4 and L4+: 16 bytes, F7: 32 bytes; their
+    reference manuals, read width).
+    """
+    base = m.chip.flash.base
+    for k in (k for k in m.known if not k.in_place and not k.program.stands and k.content.span.start == base):
+        image = k.content.segments[0].data
+        # A read may end where the content does, and the size of a part may not be known.
+        for half, row in product(dict.fromkeys((m.chip.flash.size // 2, m.suspect.dump.size // 2)), (16, 32)):
+            rows = image.size // row
+            parts = image[: rows * row].reshape(rows, 2, row // 2)
+            spans = [AddressRange(at, at + rows * row // 2) for at in (base, base + half)]
+            joined = AddressRange(base, base + 2 * rows * row)
+            read = m.suspect.judged.read
+            if all(m.suspect.judged.covers(s.start, s.stop) for s in spans) and all(
+                np.array_equal(read(s.start, s.stop), parts[:, i].reshape(-1)) for i, s in enumerate(spans)
+            ):
+                say: dict[str, Any] = {"was": "one bank", "now": "two", "where": spans, "row": row, "half": row // 2}
+                return (
+                    found("bank-mode-changed", explains=merged([*m.canonical(k.ranges), *spans]), file=k.name, **say),
+                )
+            if m.suspect.judged.covers(joined.start, joined.stop) and np.array_equal(
+                read(joined.start, joined.stop).reshape(-1, 2, row // 2)[:, 0].reshape(-1), image[: rows * row]
+            ):
+                say = {"was": "two banks", "now": "one", "where": [joined], "row": row, "half": row // 2}
+                return (found("bank-mode-changed", explains=[joined], file=k.name, **say),)
+    return ()
 
 
 def exchanged_regions(m: Measured) -> tuple[AddressRange, ...]:

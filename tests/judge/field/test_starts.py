@@ -102,3 +102,28 @@ def test_a_port_that_never_opened_speaks_of_the_wires(tmp_path: Path) -> None:
 def test_a_read_without_a_failed_connection_leaves_the_port_open(tmp_path: Path) -> None:
     b = Bench(tmp_path).dump(flash((0, PROGRAM), size=0x20000)).image("fw.hex", PROGRAM)
     assert statuses(b.text("log", OPENOCD + REACHED).first())["door-shut-by-firmware"] == "excluded"
+
+
+# ---------------------------------------------------------------- one bank or two
+@pytest.mark.parametrize("row", [16, 32])
+@pytest.mark.parametrize("joined", [False, True])
+def test_an_option_for_the_banks_that_was_changed_parts_the_rows(tmp_path: Path, row: int, joined: bool) -> None:
+    data = flash((0, PROGRAM), size=0x80000)
+    if joined:
+        halves = data.reshape(2, -1, row // 2)
+        data = np.stack((halves[0], halves[1]), axis=1).reshape(-1)
+    else:
+        data = np.concatenate([data.reshape(-1, 2, row // 2)[:, i].reshape(-1) for i in (0, 1)])
+    b = Bench(tmp_path).dump(data).image("app.hex", PROGRAM)
+    board = b.text("options", options(0x469, RDP=0xAA, IWDG_SW=1, DBANK=int(not joined))).first()
+    assert leading(board) == "options-not-applied"
+    assert f"each {row}-byte row" in said(board, "bank-mode-changed")
+    assert not said(board, "unexplained-difference")
+    assert statuses(board)["masked-read"] != "supported"
+
+
+def test_other_content_is_no_change_of_the_banks(tmp_path: Path) -> None:
+    data = np.concatenate([flash((0, PROGRAM), size=0x80000).reshape(-1, 2, 8)[:, i].reshape(-1) for i in (0, 1)])
+    data[0x40000:0x40100] = 0xA5
+    board = Bench(tmp_path).dump(data).image("app.hex", PROGRAM).first()
+    assert not said(board, "bank-mode-changed")

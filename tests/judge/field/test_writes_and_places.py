@@ -167,6 +167,11 @@ def test_a_round_read_that_begins_like_an_elf_file_is_a_read(tmp_path: Path) -> 
     data[:4] = np.frombuffer(b"\x7fELF", np.uint8)
     (tmp_path / "flash_read.bin").write_bytes(data.tobytes())
     assert read_image(tmp_path / "flash_read.bin").size == 0x40000
+    data[:15] = np.frombuffer(b":020000040800F2", np.uint8)
+    (tmp_path / "flash_read.bin").write_bytes(data.tobytes())
+    assert read_image(tmp_path / "flash_read.bin").size == 0x40000
+    (tmp_path / "small.bin").write_bytes(b":0400000001020304F2\r\n:00000001FF\r\n")
+    assert read_image(tmp_path / "small.bin").size == 4
 
 
 # ---------------------------------------------------------------- whose file it is, and of which chip

@@ -55,6 +55,18 @@ PARTS = {
             "other",
             1,
         ),
+        Part(
+            "l073",
+            0x447,
+            "STM32L07x/L08x/L010",
+            192,
+            "Cortex-M0+",
+            0x80,
+            "Rev Z",
+            "0xC1",
+            "STM32L073RZT6",
+            "other",
+        ),
         Part("h743", 0x450, "STM32H7xx", 2048, "Cortex-M7", 0x20000, "Rev V", "0x90", "STM32H743ZIT6", "other"),
     )
 }

@@ -10,7 +10,7 @@ import struct
 
 from .firmware import link, write_program
 from .kinds import CELLS, NONE, Item, Scene, app, dump, erased, image, kind, options, pick, put
-from .papers import PARTS, Options, banner, programming
+from .papers import PARTS, Options, banner, hex_file, programming
 
 
 def _text(role: str, text: str) -> Item:
@@ -212,3 +212,64 @@ def second_bank_starts(rng: random.Random) -> Scene:
     return Scene(
         items, ("starts-elsewhere", "bank-swapped"), ("undecided",), (*CELLS, "wrong-placement"), say=("BFB2",)
     )
+
+
+@kind
+def what_was_never_written_reads_zero(rng: random.Random) -> Scene:
+    """An L0 erases to zero: nothing is hidden, nothing is lost."""
+    part = PARTS["l073"]
+    code = link(write_program(rng, rng.randint(20_000, 90_000)), part.base)
+    flash = put(bytearray(part.size), part, part.base, code)
+    items = [image(code, part.base), dump(flash, part), _text("log", banner(rng, part))]
+    return Scene(items, (NONE,), ("sound",), (*CELLS, "masked-read", "erased-whole", "programming-incomplete"))
+
+
+@kind
+def hex_file_without_an_address(rng: random.Random) -> Scene:
+    """A .hex made from a .bin begins at zero, and the programmer wrote nothing."""
+    part = pick(rng, "f407", "g474", "u575")
+    code = link(write_program(rng, rng.randint(20_000, 90_000)), part.base)
+    log = banner(rng, part) + programming("app.hex", 0, len(code), sectors=(0, 1), stop_at=0)
+    items = [image(code, 0), dump(erased(part), part), _text("log", log)]
+    right = ("programming-incomplete", "wrong-placement", "linked-elsewhere")
+    return Scene(items, right, ("undecided",), (*CELLS, "erased-whole"), say=("begins at 0x00000000",))
+
+
+@kind
+def written_with_its_wrapping(rng: random.Random) -> Scene:
+    """A tool that knows .bin alone was given the .hex: its text stands in the flash."""
+    part = pick(rng, "f407", "l476", "g474")
+    code = link(write_program(rng, rng.randint(20_000, 60_000)), part.base)
+    flash = put(erased(part), part, part.base, hex_file(code, part.base))
+    items = [image(code, part.base), dump(flash, part), _text("log", banner(rng, part))]
+    wrong = (*CELLS, "dump-corrupted", "other-build")
+    return Scene(items, ("wrong-placement",), ("undecided", "sound"), wrong, say=("Intel HEX",))
+
+
+@kind
+def bank_option_changed_since(rng: random.Random) -> Scene:
+    """Programmed with one bank, read with two: each row's halves lie in one bank each."""
+    part = PARTS["g474"]
+    base, code = app(rng, part)
+    flash = bytes(put(erased(part), part, base, code))
+    parted = b"".join(b"".join(flash[i + h : i + h + 8] for i in range(0, len(flash), 16)) for h in (0, 8))
+    items = [image(code, base), dump(parted, part), _text("log", banner(rng, part))]
+    wrong = (*CELLS, "masked-read", "dump-corrupted", "other-build", "wrong-placement")
+    return Scene(items, ("options-not-applied",), ("undecided", "sound"), wrong, say=("DBANK",))
+
+
+@kind
+def the_port_opens_with_reset_held(rng: random.Random) -> Scene:
+    """The firmware turns the debug pins off; a second try with reset held reads everything."""
+    part = pick(rng, "f407", "l476")
+    base, code = app(rng, part)
+    head = (
+        "Open On-Chip Debugger 0.12.0\nInfo : STLINK V2J37S7 (API v2) VID:PID 0483:3748\nInfo : Target voltage: 3.25\n"
+    )
+    log = head + "Error: init mode failed (unable to connect to the target)\n" + head
+    log += (
+        f"Info : [stm32.cpu] Cortex-M4 r0p1 processor detected\nInfo : device id = 0x1007{0x6000 | part.dev_id:04x}\n"
+    )
+    items = [image(code, base), dump(put(erased(part), part, base, code), part), _text("log", log)]
+    right = ("door-shut-by-firmware", "board-wiring", NONE)
+    return Scene(items, right, ("sound", "undecided"), (*CELLS, "debug-locked"), say=("reset held",))
