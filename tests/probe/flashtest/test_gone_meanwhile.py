@@ -94,3 +94,42 @@ def test_a_uid_that_is_not_told_is_no_match():
         require_same_uid(board, "55D3F55E217D82217022F6F5")
         with pytest.raises(ProbeError, match="another chip"):
             require_same_uid(board, "55D3F55E217D82217022F6F6")
+
+
+def test_power_lost_while_contents_are_put_back_on_a_full_disk(tmp_path, monkeypatch, capsys):
+    from h5diag.errors import InputError
+    from h5diag.probe.flashtest import Folder
+
+    folder = str(tmp_path / "t")
+    chip = VirtualChip()
+    original = chip.state.data.copy()
+    now = {"probe": CountingProbe(chip, lambda name, words: None)}
+    monkeypatch.setattr("h5diag.probe.board.board.open_probe", lambda name: now["probe"])
+
+    def dips_after(operations):
+        begun = len(chip.flash.operations)
+
+        def before(name, words):
+            if len(chip.flash.operations) - begun >= operations and not struck:
+                struck.append(name)
+                chip.power_cycle()
+
+        struck: list[str] = []
+        now["probe"] = CountingProbe(chip, before)
+
+    def full(self, event, **more):
+        raise InputError("cannot be written (No space left on device)", source=folder)
+
+    dips_after(4)
+    assert main([*COMMAND.split(), "--out", folder]) == 3
+    monkeypatch.setattr(Folder, "note", full)
+    dips_after(3)
+    back = ["flashtest", "--probe", "x", "--restore", folder]
+    capsys.readouterr()
+    assert main(back) == 3
+    last = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "lost its power" in last
+    assert f"--restore {folder}" in last
+    now["probe"] = CountingProbe(chip, lambda name, words: None)
+    assert main(back) == 0, "a disk that is still full keeps nothing back"
+    assert np.array_equal(chip.state.data, original)
