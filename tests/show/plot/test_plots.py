@@ -15,7 +15,7 @@ from h5diag.errors import InputError
 from h5diag.judge import BoardDiagnosis, Status, diagnose
 from h5diag.memory import AddressRange, MemoryImage, Segment
 from h5diag.show.diagnosis import correlation_of
-from h5diag.show.plots import picture, plot_bits, plot_causes, plot_memory_map, save_png
+from h5diag.show.plots import live, picture, plot_bits, plot_causes, plot_memory_map, save_png
 from h5diag.show.plots.causes import LOOKS as CAUSES
 from h5diag.show.plots.causes import plot_weighing
 from h5diag.show.plots.locate import plot_correlation
@@ -106,6 +106,15 @@ def test_bits_by_sector_add_up(founding: BoardDiagnosis, defect: BoardDiagnosis)
         ax = plot_bits(board)
         heights = sorted(round(abs(p.get_height())) for p in ax.patches if p.get_height())
         assert heights == sorted(n for r in rows for n in r[1:] if n)
+
+
+def test_the_tools_of_a_live_plot_cover_none_of_its_words(founding: BoardDiagnosis) -> None:
+    ax = plot_memory_map(founding)
+    live.live(ax)
+    figure = ax.get_figure()
+    assert figure.bbox.width <= live.WIDEST
+    labels = boxes(ax.get_yticklabels())
+    assert min(b.x0 for b in labels) >= live.TOOLS
 
 
 def test_causes_of_many_boards(founding: BoardDiagnosis, defect: BoardDiagnosis) -> None:
