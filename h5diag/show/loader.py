@@ -56,29 +56,25 @@ def _lint_sheet(r: LoaderReading) -> Sheet:
 
 
 # ------------------------------------------------------------------------------------------------ the log
-def _known(value: int) -> int | None:
-    return None if value < 0 else value
-
-
 def _call(c: LoaderCall) -> dict[str, Any]:
     return {
         "line": c.line,
         "function": c.function or None,
         "side": c.side.value,
         "arguments": list(c.arguments),
-        "sp": _known(c.sp),
-        "lr": _known(c.lr),
+        "sp": c.sp,
+        "lr": c.lr,
         "pc": c.pc,
-        "msp": _known(c.msp),
-        "result": _known(c.result),
-        "xpsr": _known(c.xpsr),
+        "msp": c.msp,
+        "result": c.result,
+        "xpsr": c.xpsr,
         "exception": c.exception or None,
         "downloaded": c.downloaded,
         "outcome": c.outcome.value,
-        "base": _known(c.download.base),
-        "image": _known(c.download.image),
+        "base": c.download.base,
+        "image": c.download.image,
         "image_size": c.download.image_size,
-        "buffer": _known(c.download.buffer),
+        "buffer": c.download.buffer,
     }
 
 
@@ -89,7 +85,7 @@ def _story_document(e: LoaderStory) -> dict[str, Any]:
         "conclusion": e.conclusion,
         "remarks": list(e.remarks),
         "story": e.story.value,
-        "base": _known(e.base),
+        "base": e.base,
         "version": e.version or None,
         "family": e.family or None,
         **e.choice.to_dict(needed=False),
@@ -100,7 +96,7 @@ def _story_document(e: LoaderStory) -> dict[str, Any]:
 def _call_row(c: LoaderCall) -> tuple[str, ...]:
     arguments = " ".join(f"0x{a:08X}" for a in c.arguments[: _ARGUMENTS.get(c.function, 4)])
     result = c.exception if c.downloaded and c.exception else c.outcome.value
-    msp = f"0x{c.msp:08X}" if c.msp >= 0 else "not shown"
+    msp = f"0x{c.msp:08X}" if c.msp is not None else "not shown"
     return str(c.line), c.function or f"0x{c.pc:08X}", arguments, msp, result
 
 

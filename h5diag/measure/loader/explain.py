@@ -11,7 +11,6 @@ from h5diag.chip import ChipChoice, choose_chip
 from h5diag.measure.loader.loaderfile import LoaderFile
 from h5diag.measure.loader.placement import Base, bases, families, family, ram_plan, windows
 from h5diag.measure.loader.vb3 import (
-    ABSENT,
     DRY_RUN_MARK,
     LoaderCall,
     LoaderLog,
@@ -30,21 +29,21 @@ from h5diag.measure.loader.vb3 import (
 class Situation:
     """What is known about a loader that was not downloaded.
 
-    `base` is the base that the log shows or `ABSENT`; `family` is empty when unknown; `trustzone` is ``on``, ``off`` or
+    `base` is the base that the log shows or None; `family` is empty when unknown; `trustzone` is ``on``, ``off`` or
     ``unknown``; `loader` is the file, when it was given.
     """
 
     calls: tuple[LoaderCall, ...]
-    base: int
+    base: int | None
     family: str
     trustzone: str
     version: str
     loader: LoaderFile | None = None
 
     @property
-    def entry(self) -> int:
-        """Address of the function whose call failed, Thumb bit cleared, or `ABSENT`."""
-        return next((c.pc & ~1 for c in self.calls if c.outcome is Outcome.NOT_DOWNLOADED), ABSENT)
+    def entry(self) -> int | None:
+        """Address of the function whose call failed, Thumb bit cleared, or None."""
+        return next((c.pc & ~1 for c in self.calls if c.outcome is Outcome.NOT_DOWNLOADED), None)
 
 
 def likely_cause(situation: Situation) -> str:
@@ -53,15 +52,15 @@ def likely_cause(situation: Situation) -> str:
 
 
 def _linked_elsewhere(s: Situation) -> str:
-    if s.base == ABSENT:
+    if s.base is None:
         return ""
     wanted = s.base + 4
-    if s.loader is not None and s.loader.link_address not in (wanted, ABSENT):
+    if s.loader is not None and s.loader.link_address not in (wanted, -1):
         return (
             f"it is linked at 0x{s.loader.link_address:08X}, and this programmer's base is 0x{s.base:08X}; "
             f"link it at 0x{wanted:08X} and try that first"
         )
-    if s.loader is None and s.entry != ABSENT and not wanted <= s.entry < wanted + 0x100000:
+    if s.loader is None and s.entry is not None and not wanted <= s.entry < wanted + 0x100000:
         return (
             f"it is linked near 0x{s.entry & ~0xFFF:08X} (its function is at 0x{s.entry:08X}), and this "
             f"programmer's base is 0x{s.base:08X}; link it at 0x{wanted:08X} and try that first"
@@ -91,8 +90,8 @@ def _trustzone_base(s: Situation) -> str:
 
 def _lies_at(s: Situation, base: Base) -> bool:
     if s.loader is not None:
-        return s.loader.link_address in (base.link_address, ABSENT)
-    return s.entry == ABSENT or base.link_address <= s.entry < base.link_address + 0x100000
+        return s.loader.link_address in (base.link_address, -1)
+    return s.entry is None or base.link_address <= s.entry < base.link_address + 0x100000
 
 
 def _too_large(s: Situation) -> str:
@@ -143,7 +142,7 @@ class Story(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LoaderStory(Answer):
-    """What a log says. `base` is the programmer's base or `ABSENT`; `version` and `family` are empty when the log does not say.
+    """What a log says. `base` is the programmer's base or None; `version` and `family` are empty when the log does not say.
 
     `unknown_lines` counts those that the grammar does not know; an assumed `choice` of chip explains nothing.
     """
@@ -153,7 +152,7 @@ class LoaderStory(Answer):
     downloaded: Downloaded
     conclusion: str
     remarks: tuple[str, ...]
-    base: int = ABSENT
+    base: int | None = None
     version: str = ""
     family: str = ""
     unknown_lines: int = 0
@@ -165,19 +164,19 @@ def log_version(log: LoaderLog) -> str:
     return next((m.detail for m in log.messages(MessageKind.VERSION)), "")
 
 
-def log_base(log: LoaderLog) -> int:
-    """Return the base by which the programmer places a loader, or `ABSENT` when the log does not show it.
+def log_base(log: LoaderLog) -> int | None:
+    """Return the base by which the programmer places a loader, or None when the log does not show it.
 
     What it did with its own loader for internal flash does not count.
     """
     calls = find_calls(log)
     for call in calls:
-        if call.side is not Side.INTERNAL and (base := max(call.download.breakpoint, call.download.base)) != ABSENT:
+        if call.side is not Side.INTERNAL and (base := call.download.start) is not None:
             return base
     if calls:
-        return ABSENT
+        return None
     # A preparation without a call: the excerpt ends there, or the programmer gave up.
-    return next((e.value for e in log.events if isinstance(e, RegisterAccess) and e.prepared and e.index == 15), ABSENT)
+    return next((e.value for e in log.events if isinstance(e, RegisterAccess) and e.prepared and e.index == 15), None)
 
 
 def explain(
@@ -214,7 +213,7 @@ def explain(
         if cause := likely_cause(Situation(own, base, family, trustzone, version, loader)):
             conclusion += f" Likely cause: {cause}."
         else:
-            remarks.append(_FITTING_CAUSE if loader is not None and base != ABSENT else _UNKNOWN_CAUSE)
+            remarks.append(_FITTING_CAUSE if loader is not None and base is not None else _UNKNOWN_CAUSE)
     return LoaderStory(
         story,
         own or calls,
@@ -342,9 +341,9 @@ _CONCLUSIONS: dict[Story, Callable[[tuple[LoaderCall, ...], LoaderLog], str]] = 
 }
 
 
-def _base_remarks(base: int, version: str, loader: LoaderFile | None, own: tuple[LoaderCall, ...]) -> list[str]:
+def _base_remarks(base: int | None, version: str, loader: LoaderFile | None, own: tuple[LoaderCall, ...]) -> list[str]:
     out: list[str] = []
-    if base != ABSENT:
+    if base is not None:
         out.append(
             f"This programmer{' (v' + version + ')' if version else ''} places loaders at 0x{base:08X}: "
             f"they must be linked at 0x{base + 4:08X}."
@@ -368,9 +367,9 @@ def _call_remarks(own: tuple[LoaderCall, ...]) -> list[str]:
     out: list[str] = []
     for c in own:
         d = c.download
-        if d.done and d.image_size and (d.breakpoint != ABSENT or d.base != ABSENT):
-            plan = ram_plan(d.breakpoint if d.breakpoint != ABSENT else d.base, d.image_size)
-            if c.msp not in (ABSENT, plan.stack_pointer):
+        if d.done and d.image_size and d.start is not None:
+            plan = ram_plan(d.start, d.image_size)
+            if c.msp not in (None, plan.stack_pointer):
                 out.append(
                     f"Line {c.line}: MSP is 0x{c.msp:08X}; known traces put it at 0x{plan.stack_pointer:08X} "
                     f"for an image of 0x{d.image_size:X} bytes."

@@ -10,7 +10,7 @@ from h5diag.measure.loader.explain import LoaderStory, Story, bypassing, explain
 from h5diag.measure.loader.loaderfile import SIZE, VOLATILE_TYPES, LoaderFile, StorageInfo, decode_storage
 from h5diag.measure.loader.placement import STACK_SIZE, Base, Family, bases, families, windows
 from h5diag.measure.loader.thumb import Concern, Remarkable, remarkable
-from h5diag.measure.loader.vb3 import ABSENT, LoaderLog
+from h5diag.measure.loader.vb3 import LoaderLog
 from h5diag.memory import AddressRange
 
 
@@ -52,14 +52,14 @@ class _Subject:
     """What is linted, and for which chip.
 
     `trustzone` is ``on``, ``off`` or ``unknown``; `version` the tool's version or empty; `log_base` the base that the
-    user's own log shows, or `ABSENT`.
+    user's own log shows, or None.
     """
 
     loader: LoaderFile
     family: Family
     trustzone: str = "unknown"
     version: str = ""
-    log_base: int = ABSENT
+    log_base: int | None = None
 
 
 _CPACR = 0xE000ED88
@@ -259,7 +259,7 @@ def check_placement(subject: _Subject) -> Iterator[LintFinding]:
 
 
 def _base(subject: _Subject, linked: int) -> Iterator[LintFinding]:
-    if subject.log_base != ABSENT:
+    if subject.log_base is not None:
         wanted = subject.log_base + 4
         if linked == subject.log_base:
             yield error("L040", _overlap(linked) + " (the log shows this base).", f"Link it at 0x{wanted:08X}.")
@@ -565,7 +565,7 @@ def loader_mislinked(
         return LoaderSign(Certainty.POSSIBLE, found[0].text, evidence)
     if loader is None or known is None:
         return LoaderSign(Certainty.UNKNOWN, "Neither a file for a known chip nor a call in a log is there.")
-    if log is not None and log_base(log) != ABSENT:
+    if log is not None and log_base(log) is not None:
         return LoaderSign(Certainty.NO, "It is linked where the log puts it.", ())
     return LoaderSign(Certainty.UNKNOWN, "It is linked where published loaders of this family are; a log is needed.")
 

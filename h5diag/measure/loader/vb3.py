@@ -82,12 +82,12 @@ class RunControl:
 
 @dataclass(frozen=True, slots=True)
 class LogMessage:
-    """A line of words. `value` is its number (device ID, address) or -1, `detail` its name (path, version) or empty."""
+    """A line of words. `value` is its number (device ID, address) or None, `detail` its name (path, version) or empty."""
 
     line: int
     kind: MessageKind
     text: str
-    value: int = -1
+    value: int | None = None
     detail: str = ""
 
 
@@ -225,16 +225,13 @@ def _event(number: int, body: str) -> Event:
     for kind, pattern in _messages():
         if m := pattern.fullmatch(body):
             groups = m.groupdict()
-            value = int(groups["value"], 16) if groups.get("value") else -1
+            value = int(groups["value"], 16) if groups.get("value") else None
             return LogMessage(number, kind, body, value, (groups.get("detail") or "").strip())
     return OpaqueLine(number, body)
 
 
 _SP, _LR, _PC, _XPSR, _MSP = 13, 14, 15, 16, 17
 _EXCEPTIONS = {2: "NMI", 3: "HardFault", 4: "MemManage fault", 5: "BusFault", 6: "UsageFault", 7: "SecureFault"}
-
-ABSENT = -1
-"""A register or address that the log does not show."""
 
 
 class Side(Enum):
@@ -258,28 +255,33 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Download:
-    """What the programmer wrote to RAM before a call. Addresses are `ABSENT` when the log does not show the write.
+    """What the programmer wrote to RAM before a call. Addresses are None when the log does not show the write.
 
     `base` comes from the preparation (PC in parentheses), `breakpoint` from the write of 0xBE00, `image` and
     `image_size` (bytes) from the write behind it, `buffer` from the 0x200 zero bytes.
     """
 
     line: int = 0
-    base: int = ABSENT
-    breakpoint: int = ABSENT
-    image: int = ABSENT
+    base: int | None = None
+    breakpoint: int | None = None
+    image: int | None = None
     image_size: int = 0
-    buffer: int = ABSENT
+    buffer: int | None = None
+
+    @property
+    def start(self) -> int | None:
+        """Where the breakpoint stands, or by the preparation will."""
+        return self.breakpoint if self.breakpoint is not None else self.base
 
     @property
     def done(self) -> bool:
         """Tell whether breakpoint or image was written."""
-        return self.breakpoint != ABSENT or self.image != ABSENT
+        return self.breakpoint is not None or self.image is not None
 
 
 @dataclass(frozen=True, slots=True)
 class LoaderCall:
-    """One call of an entry point. Registers are as written before ``run``, `ABSENT` when the log does not show them.
+    """One call of an entry point. Registers are as written before ``run``, None when the log does not show them.
 
     `function` is its name, or empty when neither the log's words nor an ELF tell; `arguments` are R0 to R3;
     `result` is R0 after the halt.
@@ -289,12 +291,12 @@ class LoaderCall:
     function: str
     side: Side
     arguments: tuple[int, ...]
-    sp: int
-    lr: int
+    sp: int | None
+    lr: int | None
     pc: int
-    msp: int
-    result: int
-    xpsr: int
+    msp: int | None
+    result: int | None
+    xpsr: int | None
     download: _Download
     outcome: Outcome
 
@@ -306,7 +308,7 @@ class LoaderCall:
     @property
     def exception(self) -> str:
         """Name of the exception the core stood in after the call, or empty."""
-        if self.xpsr == ABSENT or not (number := self.xpsr & 0x1FF):
+        if self.xpsr is None or not (number := self.xpsr & 0x1FF):
             return ""
         return _EXCEPTIONS.get(number, f"exception {number}")
 
@@ -376,7 +378,7 @@ def _hear(state: _State, message: LogMessage) -> None:
         case MessageKind.OPERATION:
             state.side = Side.UNKNOWN
             state.words = "MassErase" if "mass" in message.text.lower() else ""
-        case MessageKind.ADDRESS if message.value >= 0:
+        case MessageKind.ADDRESS if message.value is not None:
             state.side = Side.EXTERNAL if is_external(message.value) else Side.INTERNAL
 
 
@@ -390,19 +392,20 @@ def _written(download: _Download, event: MemoryAccess) -> _Download:
     d = download
     if event.size == 4 and event.word == BREAKPOINT:
         return _Download(line, base, event.address, d.image, d.image_size, d.buffer)
-    if event.address == (d.breakpoint if d.breakpoint != ABSENT else base) + 4 and event.size > 4:
+    if (start := d.start) is not None and event.address == start + 4 and event.size > 4:
         return _Download(line, base, d.breakpoint, event.address, event.size, d.buffer)
-    if event.size == 0x200 and not event.word and d.buffer == ABSENT:
+    if event.size == 0x200 and not event.word and d.buffer is None:
         return _Download(line, base, d.breakpoint, d.image, d.image_size, event.address)
     return d
 
 
 def _call(state: _State, line: int, log: LoaderLog, at: int, loader: LoaderFile | None) -> LoaderCall:
     r = state.registers
-    result, xpsr, timed_out = ABSENT, ABSENT, False
+    result = xpsr = None
+    timed_out = False
     for event in log.events[at + 1 : at + 40]:
         match event:
-            case RegisterAccess(write=False, index=0) if result == ABSENT:
+            case RegisterAccess(write=False, index=0) if result is None:
                 result = event.value
             case RegisterAccess(write=False, index=16):
                 xpsr = event.value
@@ -419,10 +422,10 @@ def _call(state: _State, line: int, log: LoaderLog, at: int, loader: LoaderFile 
         function,
         state.side,
         tuple(r.get(n, 0) for n in range(4)),
-        r.get(_SP, ABSENT),
-        r.get(_LR, ABSENT),
+        r.get(_SP),
+        r.get(_LR),
         pc,
-        r.get(_MSP, ABSENT),
+        r.get(_MSP),
         result,
         xpsr,
         state.download,
@@ -432,7 +435,7 @@ def _call(state: _State, line: int, log: LoaderLog, at: int, loader: LoaderFile 
         outcome = Outcome.NOT_DOWNLOADED
     elif call.exception:
         outcome = Outcome.FAULT
-    elif result == ABSENT or timed_out:
+    elif result is None or timed_out:
         outcome = Outcome.NO_RESULT
     else:
         outcome = {0: Outcome.ZERO, 1: Outcome.OK}.get(result, Outcome.ODD)
@@ -458,7 +461,7 @@ def _was_downloaded(call: LoaderCall, seen_preparation: bool) -> bool:
     """Breakpoint and image decide; in a log that begins later, LR and MSP do."""
     if call.download.done:
         return True
-    if (call.lr == 0 and call.msp in (0, ABSENT)) or call.msp == 0:
+    if (call.lr == 0 and not call.msp) or call.msp == 0:
         return False
     # A preparation without a write, yet a live stack: the writes were cut out of the log.
-    return call.msp > 0 or call.lr > 0 or not seen_preparation
+    return bool(call.msp or call.lr) or not seen_preparation

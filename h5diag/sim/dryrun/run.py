@@ -15,7 +15,7 @@ from h5diag.measure.loader.lint import LintFinding, Severity, lint
 from h5diag.measure.loader.loaderfile import LoaderFile
 from h5diag.measure.loader.placement import BUFFER_SIZE, Base, Family, RamPlan, bases, ram_plan, windows
 from h5diag.measure.loader.thumb import instruction_at
-from h5diag.measure.loader.vb3 import ABSENT, DRY_RUN_MARK, LoaderLog
+from h5diag.measure.loader.vb3 import DRY_RUN_MARK, LoaderLog
 from h5diag.sim.dryrun.process import ask, profile, request_for, require_emulator
 
 LIMITS = (
@@ -86,7 +86,7 @@ def dry_run(
     *,
     trustzone: str = "unknown",
     log: LoaderLog | None = None,
-    base: int = ABSENT,
+    base: int | None = None,
     time_limit: float = 30.0,
 ) -> DryRun:
     """Run a loader on an emulated core as the programmer would.
@@ -102,7 +102,7 @@ def dry_run(
     log
         The user's verbosity-3 log: its base is used.
     base
-        A base to use whatever log and table say; `ABSENT` for none.
+        A base to use whatever log and table say; None takes theirs.
     time_limit
         Seconds after which the worker is ended.
 
@@ -131,10 +131,12 @@ class _Refusal:
     worth_running: bool = False
 
 
-def _base(loader: LoaderFile, family: Family, trustzone: str, log: LoaderLog | None, base: int) -> tuple[int, str]:
-    if base != ABSENT:
+def _base(
+    loader: LoaderFile, family: Family, trustzone: str, log: LoaderLog | None, base: int | None
+) -> tuple[int, str]:
+    if base is not None:
         return base, "given"
-    if log is not None and (shown := log_base(log)) != ABSENT:
+    if log is not None and (shown := log_base(log)) is not None:
         return shown, "your log"
     known = bases(family.name, trustzone, log_version(log) if log else "")
     # Where several bases may apply, one that fits is no reason for a refusal.
