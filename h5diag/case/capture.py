@@ -129,6 +129,12 @@ def _registers(chip: Chip) -> list[tuple[str, AddressRange]]:
     return out
 
 
+def require_board_name(name: str) -> None:
+    """Raise `InputError` unless a name can begin file names in every shell, and stays in its folder."""
+    if not name or name[0] == "-" or not all((c.isalnum() and c.isascii()) or c in "-_" for c in name):
+        raise InputError(f"{name!r} is no name for a board", advice="use letters, digits, - and _")
+
+
 def capture_script(shell: Shell, chip: Chip, layout: Layout | None = None, name: str = "suspect") -> str:
     """Return the script, with the line ends that its interpreter needs (CR LF for ``bat``).
 
@@ -146,8 +152,7 @@ def capture_script(shell: Shell, chip: Chip, layout: Layout | None = None, name:
             f"the layout {layout.name} does not fit into the flash of {chip.name}", advice="give the chip with --chip"
         )
     steps = capture_steps(chip, layout)
-    if not name or not all((c.isalnum() and c.isascii()) or c in "-_" for c in name):
-        raise InputError(f"{name!r} is no name for a board", advice="use letters, digits, - and _")
+    require_board_name(name)
     writers = {Shell.SH: _sh, Shell.BAT: _bat, Shell.OPENOCD: _openocd}
     lines = _jlink(chip, steps, name) if shell is Shell.JLINK else writers[shell](chip, steps)
     return "".join(line + ("\r\n" if shell is Shell.BAT else "\n") for line in lines)

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from h5diag.case.capture import Step, capture_sidecar, capture_steps, connect_arguments
+from h5diag.case.capture import Step, capture_sidecar, capture_steps, connect_arguments, require_board_name
 from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
 from h5diag.errors import InputError, ProbeError
 from h5diag.evidence.door import make_folder, write_whole
@@ -84,6 +84,7 @@ def run_capture(
     ProbeError
         When not even the first connection was made.
     """
+    require_board_name(name)
     program, into = programmer or find_programmer(), Path(folder)
     make_folder(into)
     if any(into.glob(f"{name}-*")):

@@ -184,3 +184,12 @@ def test_a_chip_that_is_only_assumed_is_said(tool, capsys):
     for given in (["--chip", "u5"], ["--layout", "oemirot-2m-overwrite"]):
         assert main(["capture", "--print", tool, *given]) == 0
         assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", "-e", "a;b", "", "/tmp/x", "a\nb"])
+def test_a_name_leads_out_of_no_folder(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STM32_PROGRAMMER_CLI", str(stand_in(tmp_path)))
+    assert main(["capture", "--run", f"--name={name}", "--out", str(tmp_path / "a" / "b")]) == 2
+    assert "no name for a board" in capsys.readouterr().err
+    assert not (tmp_path / "calls.jsonl").exists()
+    assert not (tmp_path / "a").exists()
