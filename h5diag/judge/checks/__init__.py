@@ -11,6 +11,7 @@ from collections.abc import Callable
 from h5diag.judge.checks.chip import (
     check_ecc,
     check_identity,
+    check_larger_part,
     check_locked,
     check_revision,
     check_supply,
@@ -22,7 +23,6 @@ from h5diag.judge.checks.content import (
     check_build,
     check_container,
     check_file_left_out,
-    check_larger_part,
     check_later,
     check_nothing_of_it,
     check_overwritten,

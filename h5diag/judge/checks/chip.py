@@ -7,7 +7,7 @@ from typing import Any
 
 from h5diag.case.case import Board
 from h5diag.case.records import Identity
-from h5diag.chip import EccKind, ProductState
+from h5diag.chip import EccKind, KnownBy, ProductState
 from h5diag.evidence.texts import ReadBack, parse_registers
 from h5diag.judge.checks.options import options_torn
 from h5diag.judge.checks.printed import spoken
@@ -53,6 +53,30 @@ def check_identity(m: Measured) -> tuple[Finding, ...]:
         unread = not dev_id and not kib
         return (found("identity-unknown" if unread else "identity-disagrees", text="; ".join(said)),)
     return (found("identity-agrees", marking=marking),) if dev_id or kib else ()
+
+
+def check_larger_part(m: Measured) -> tuple[Finding, ...]:
+    """Does the layout, or a given file, leave the flash that the chip says it has?"""
+    flash = m.chip.flash
+    if m.chip_assumed or m.choice.known_by is KnownBy.GIVEN or m.choice.chip is None:
+        return ()
+    end = flash.base + flash.size
+    beyond = [
+        (f"the layout {lay.name}: slot '{s.name}'", s.range)
+        for lay in ([m.too_large] if m.too_large else [])
+        for s in lay.image_slots
+        if s.range.stop > end
+    ]
+    mapped = AddressRange(flash.base, flash.base + LARGEST_FLASH)
+    beyond += [(k.name, r) for k in m.known for r in m.canonical(k.ranges) if mapped.covers(r) and r.stop > end]
+    if not beyond:
+        return ()
+    what, where = beyond[0]
+    return (found("larger-part-meant", what=what, where=[where], chip=m.chip.title, size=flash.size, last=end - 1),)
+
+
+LARGEST_FLASH = 0x400000
+"""Bytes of user flash in the largest parts with this memory map (RM0456: 4 MiB)."""
 
 
 def check_ecc(m: Measured) -> tuple[Finding, ...]:

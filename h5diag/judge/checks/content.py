@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.chip import EXTERNAL, KnownBy
+from h5diag.chip import EXTERNAL
 from h5diag.evidence.texts.programming import base_name
+from h5diag.judge.checks.chip import check_larger_part
 from h5diag.judge.checks.options import check_write_protection
 from h5diag.judge.checks.placement import erased_holes, exchanged_regions, overlapping, worked_on_mirrors
 from h5diag.judge.checks.reading import check_zeros
@@ -135,7 +136,7 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
         case Form.ROSE_ALONE:
             return found("lone-bits-rose" if steady else "lone-bits-rose-once", **say)
         case Form.LONE:
-            return found("lone-bits-differ", **say)
+            return _wide_column(m, reference, say, steady=steady) or found("lone-bits-differ", **say)
         case Form.TEXT:
             return found("texts-differ", **say)
 
@@ -216,10 +217,26 @@ def _fell(m: Measured, shape: Shape, reference: str, say: dict[str, Any]) -> Fin
     image = next((k.content for k in m.expected if k.name == reference), m.good.judged)
     if old := _old_under_new(m, image, shape, reference):
         return found("old-under-new", **say, other=old)
+    if column := _wide_column(m, reference, say, steady=m.suspect.reads.reads > 1):
+        return column
     comparison = compare(image, m.suspect.judged, m.chip)
     if _one_line(bit_positions(image, m.suspect.judged, comparison, m.chip)):
         return found("one-line-fell", **(say | {"explains": ()}))
     return found("only-fell", **say)
+
+
+def _wide_column(m: Measured, reference: str, say: dict[str, Any], *, steady: bool) -> Finding | None:
+    """Return the finding for bits that all fell at one and the same bit of the flash word; None for others.
+
+    A debug link hands over 32 bits at a time: what shows at one of the flash word's lanes alone is not its line.
+    """
+    image = next((k.content for k in m.expected if k.name == reference), m.good.judged)
+    fallen, risen = bit_positions(image, m.suspect.judged, compare(image, m.suspect.judged, m.chip), m.chip)
+    if fallen.size <= 32 or fallen.sum() < _FEW_BITS or fallen.max() < 0.95 * (fallen.sum() + risen.sum()):
+        return None
+    lane, unit = int(fallen.argmax()), fallen.size
+    id = "one-column-fell" if steady else "one-column-fell-once"
+    return found(id, lane=lane, unit=unit, **(say | {"bits": int(fallen.max())}))
 
 
 def _old_under_new(m: Measured, reference: MemoryImage, shape: Shape, name: str) -> str:
@@ -484,28 +501,6 @@ def check_size(m: Measured) -> tuple[Finding, ...]:
     return (found("size-unread"),) if banner and banner.flash_size_assumed else ()
 
 
-def check_larger_part(m: Measured) -> tuple[Finding, ...]:
-    """Does the layout, or a given file, leave the flash that the chip says it has?"""
-    flash = m.chip.flash
-    if m.chip_assumed or m.choice.known_by is KnownBy.GIVEN or m.choice.chip is None:
-        return ()
-    end = flash.base + flash.size
-    beyond = [
-        (f"the layout {lay.name}: slot '{s.name}'", s.range)
-        for lay in ([m.too_large] if m.too_large else [])
-        for s in lay.image_slots
-        if s.range.stop > end
-    ]
-    mapped = AddressRange(flash.base, flash.base + LARGEST_FLASH)
-    beyond += [(k.name, r) for k in m.known for r in m.canonical(k.ranges) if mapped.covers(r) and r.stop > end]
-    if not beyond:
-        return ()
-    what, where = beyond[0]
-    return (found("larger-part-meant", what=what, where=[where], chip=m.chip.title, size=flash.size, last=end - 1),)
-
-
-LARGEST_FLASH = 0x400000
-"""Bytes of user flash in the largest parts with this memory map (RM0456: 4 MiB)."""
 THREE_BYTES = 1 << 24
 """A serial memory that is addressed with three bytes shows its first 16 MiB again from here on."""
 

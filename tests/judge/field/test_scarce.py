@@ -146,3 +146,21 @@ def test_a_file_beyond_the_flash_that_the_chip_says_it_has(tmp_path: Path) -> No
 def test_a_layout_that_does_not_fit_the_chip_that_somebody_named_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not fit the chip"):
         Bench(tmp_path).head('chip = "stm32h563zg"\nlayout = "oemirot-2m-overwrite"').text("log", ONE_MB).first()
+
+
+@pytest.mark.parametrize("reads", [1, 2])
+def test_one_column_of_the_flash_word_is_no_debug_links_line(tmp_path: Path, reads: int) -> None:
+    weak = flash((0, PROGRAM))
+    weak[5 : PROGRAM.size : 16] &= 0xF7
+    board = Bench(tmp_path).dump(*[weak] * reads).image("app.hex", PROGRAM).first()
+    assert f"one-column-fell{'-once' * (reads == 1)}" in {f.id for f in board.findings}
+    assert "bit 43 of a 128-bit flash word" in " ".join(f.claim for f in board.findings)
+    assert leading(board) == ("flash-defect" if reads > 1 else "")
+    assert board.verdict.word.value == ("suspect" if reads > 1 else "undecided")
+
+
+def test_a_line_of_every_word_may_be_the_links(tmp_path: Path) -> None:
+    weak = flash((0, PROGRAM))
+    weak[1 : PROGRAM.size : 4] &= 0xF7
+    board = Bench(tmp_path).dump(weak, weak).image("app.hex", PROGRAM).first()
+    assert not {f.id for f in board.findings} & {"one-column-fell", "one-column-fell-once"}

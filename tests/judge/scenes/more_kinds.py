@@ -6,12 +6,13 @@ import json
 import random
 from pathlib import Path
 
+from . import faults as _faults
 from . import strangers as _strangers
 from .firmware import link, write_program
 from .kinds import CELLS, KINDS, NONE, Item, Scene, app, dump, erased, image, kind, options, pick, put
 from .papers import PARTS, Options, banner, flash_record, listing
 
-OTHERS = frozenset(n for n, make in KINDS.items() if make.__module__ != _strangers.__name__)
+OTHERS = frozenset(n for n, make in KINDS.items() if make.__module__ not in (_strangers.__name__, _faults.__name__))
 """The kinds that somebody wrote who had not read the checks."""
 LOADERS = Path(__file__).resolve().parents[3] / "data" / "loaders"
 
