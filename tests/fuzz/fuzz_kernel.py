@@ -90,8 +90,6 @@ def one(kernel: Kernel, rng: np.random.Generator) -> None:
         n = columns[0].size
         found = Pieces(*(rng.integers(-20, 900, n) for _ in range(4)))
     with refused:
-        kernel.extend(pair, found, -1000)
-    with refused:
         kernel.grow(pair, found)
     with refused:
         kernel.tally(pair, found)

@@ -233,20 +233,6 @@ static int sound(const sides *s) {
     return s->free_count == 0 || s->free_stop[s->free_count - 1] <= s->dump_size;
 }
 
-/* Extend equal cores; those that score at least `least` are put into `found`. One that lies within the piece of the core
- * before it is that piece. */
-EXPORT int64_t h5_extend(const sides *s, const pieces *cores, int64_t least, pieces *found) {
-    if (!sound(s) || cores->count > found->room) return -1;
-    found->count = 0;
-    int64_t piece[4] = {0};
-    for (int64_t i = 0; i < cores->count; i++) {
-        int64_t r = cores->reference[i], d = cores->dump[i], size = cores->size[i];
-        if (r - d == piece[0] - piece[1] && d >= piece[1] && d + size <= piece[1] + piece[2]) continue;
-        if (extended(s, r, d, size, piece) && piece[3] >= least) put(found, piece);
-    }
-    return found->count;
-}
-
 /* Return how many bytes from r and d on, in one direction, agree, fill among them. */
 static int64_t agreed(const sides *s, int64_t r, int64_t d, int64_t limit, int64_t turn) {
     const uint64_t counted = s->mask * EVERY_BYTE;

@@ -97,7 +97,7 @@ class Kernel:
 
     def __init__(self, path: Path) -> None:
         self._library = ctypes.CDLL(str(path))
-        for function in ("abi", "fill", "equal", "extend", "grow", "index", "scan", "claim", "tally", "count", "asked"):
+        for function in ("abi", "fill", "equal", "grow", "index", "scan", "claim", "tally", "count", "asked"):
             getattr(self._library, f"h5_{function}").restype = _INT
         if self._library.h5_abi() != ABI:
             raise OSError(f"{path.name} is of another version")
@@ -165,14 +165,6 @@ class Kernel:
                     # Copies: the room is used again.
                     parts.append(Pieces.joined([found.where(slice(out.count))]))
         return Pieces.joined(parts)
-
-    def extend(self, pair: Pair, cores: Pieces, least: int) -> Pieces:
-        """Return the equal cores extended to either side, those that score at least `least`."""
-        found = Pieces.empty(cores.count)
-        with _sides(pair) as s:
-            wanted, out = _pieces(cores), _pieces(found, 0)
-            self._call("extend", ctypes.byref(s), ctypes.byref(wanted), least, ctypes.byref(out))
-        return found.where(slice(out.count))
 
     def grow(self, pair: Pair, pieces: Pieces) -> Pieces:
         """Return pieces grown as far as all agrees, fill among it; those that come to touch become one."""

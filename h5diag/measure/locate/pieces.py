@@ -199,9 +199,6 @@ class Engine(Protocol):
     def scan(self, pair: Pair, words: Words, blocks: Flags, least: int, span: int, watch: Watch) -> Pieces:
         """Return the extended pieces around each word of the dump's chosen blocks that the reference holds too."""
 
-    def extend(self, pair: Pair, cores: Pieces, least: int) -> Pieces:
-        """Return the equal cores extended to either side, those that score at least `least`."""
-
     def grow(self, pair: Pair, pieces: Pieces) -> Pieces:
         """Return pieces grown as far as all agrees, fill among it; those that come to touch become one.
 

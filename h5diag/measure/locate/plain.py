@@ -174,17 +174,6 @@ class Plain:
             alive, window = np.concatenate(still), min(window * 4, WIDEST)
         return run
 
-    def extend(self, pair: Pair, cores: Pieces, least: int) -> Pieces:
-        """Return the equal cores extended to either side, those that score at least `least`."""
-        out, inside = self._extended(pair, cores)
-        r, d, size = (x[inside] for x in (cores.reference, cores.dump, cores.size))
-        keep, last = np.ones(out.count, np.bool_), -1
-        for i in range(out.count):
-            within = last >= 0 and out.dump[last] <= d[i] and d[i] + size[i] <= out.dump[last] + out.size[last]
-            keep[i] = not (within and r[i] - d[i] == out.reference[last] - out.dump[last])
-            last = i if keep[i] else last
-        return out.where(keep & (out.score >= least))
-
     def _extended(self, pair: Pair, cores: Pieces) -> tuple[Pieces, Flags]:
         """Return the extended cores, and which of the cores lay in a free stretch and in one segment."""
         start, stop = np.append(pair.free.start, 1 << 62), np.append(pair.free.stop, 1 << 62)

@@ -108,8 +108,6 @@ def test_same_pieces(seed, mask, stride, span):
     assert rows(found[0]) == rows(found[1])
     ordered = found[0].where(np.lexsort((found[0].dump, found[0].reference - found[0].dump)))
     assert columns(c.grow(pair, ordered)) == columns(PLAIN.grow(pair, ordered))
-    cores = found[0].where(slice(None, None, 2))
-    assert columns(c.extend(pair, cores, 0)) == columns(PLAIN.extend(pair, cores, 0))
     order = np.argsort(-found[0].score, kind="stable")
     got = []
     for engine in (c, PLAIN):
@@ -200,7 +198,6 @@ def test_what_does_not_fit_together_is_refused(c):
         c.claim(pair, beyond, 0)
     with pytest.raises(AssertionError):
         c.grow(pair, beyond)
-    assert c.extend(pair, beyond, 0).count == 0
     words = c.words(pair.reference, ~a_fill, 4, WORD_MASK, WATCH)
     with _sides(pair) as s:
         short = np.zeros(1, np.bool_)
@@ -212,7 +209,7 @@ def test_what_does_not_fit_together_is_refused(c):
         c._call("fill", data[::2], 500, np.zeros(8, np.bool_), 8)
     torn = Pair(pair.a, pair.b, pair.dump, Free(np.array([5, 3]), np.array([9, 7])), pair.gain, pair.mismatch)
     with pytest.raises(AssertionError):
-        c.extend(torn, beyond, 0)
+        c.grow(torn, Pieces.of(np.array([0]), np.array([0]), np.array([8])))
 
 
 def test_room_runs_out_and_nothing_is_lost(c, monkeypatch):
