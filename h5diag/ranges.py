@@ -69,17 +69,17 @@ def merged(ranges: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
 def subtracted(ranges: Iterable[AddressRange], holes: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
     """Return the bytes of `ranges` that lie in none of `holes`, as sorted disjoint ranges."""
     out: list[AddressRange] = []
-    cut = merged(holes)
+    cut, first = merged(holes), 0
     for r in merged(ranges):
         at = r.start
-        for hole in cut:
-            if hole.stop <= at:
-                continue
-            if hole.start >= r.stop:
-                break
-            if hole.start > at:
-                out.append(AddressRange(at, hole.start))
-            at = hole.stop
+        while first < len(cut) and cut[first].stop <= at:
+            first += 1  # no later range begins before this one
+        i = first
+        while i < len(cut) and cut[i].start < r.stop:
+            if cut[i].start > at:
+                out.append(AddressRange(at, cut[i].start))
+            at = cut[i].stop
+            i += 1
         if at < r.stop:
             out.append(AddressRange(at, r.stop))
     return tuple(out)

@@ -125,6 +125,7 @@ def app_command(copied: Copied, *, port: int, browser: bool = True) -> list[str]
         str(copied.first.resolve()),
         "--Voila.ip=127.0.0.1",
         "--Voila.auto_token=True",
+        "--Voila.tornado_settings=allow_remote_access=",  # empty is false: a Host: other than loopback is refused
         f"--port={port}",
         "--theme=light",
         "--show_tracebacks=True",

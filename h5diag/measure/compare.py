@@ -224,8 +224,7 @@ def compare(good: MemoryImage, suspect: MemoryImage, chip: Chip, *, masks: Itera
                 )
             )
         covered = merged((*suspect.ranges, *suspect.unreadable))
-        for g in good.segments_in(start - shift, stop - shift):
-            missing += subtracted((g.range.shifted(shift),), covered)
+        missing += subtracted((g.range.shifted(shift) for g in good.segments_in(start - shift, stop - shift)), covered)
     return Comparison(_in_order(parts), merged(missing), same_view)
 
 

@@ -191,6 +191,11 @@ def test_a_page_served_in_the_folder_runs_nothing_of_it(strange: Path, tmp_path:
                     page = browser.open(found[0], timeout=240).read().decode()
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
             assert "login" in answer.url, "without the token there is no page"
+        stranger = urllib.request.Request(found[0], headers={"Host": f"stranger.example:{port}"})
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            browser.open(stranger, timeout=60)
+        refused.value.close()
+        assert refused.value.code == 403, "a name of somebody else that leads to loopback is refused"
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(60)
