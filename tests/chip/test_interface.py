@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from h5diag.chip import chip_names, choose_chip, load_chip
+from h5diag.chip import EccKind, chip_names, choose_chip, load_chip
 from h5diag.chip.devices import status_registers
 from h5diag.chip.facts import Field
 from h5diag.evidence.texts import parse_registers
@@ -51,3 +51,16 @@ def test_a_field_has_the_bits_that_the_manual_names() -> None:
     for text in ("X[32]", "X[3:4]", "X", "X[-1]"):
         with pytest.raises(ValueError, match="not "):
             Field.parse(text)
+
+
+@pytest.mark.parametrize("name", ["stm32h563zi", "stm32u575zi", "stm32l552ze"])
+def test_an_ecc_register_tells_corrected_and_double_errors_apart(name: str) -> None:
+    chip = load_chip(name)
+    for register in ("ECCCORR", "ECCDETR", "ECCR"):
+        if register not in {r.name for r in chip.registers}:
+            continue
+        fields = {f.name: f for f in chip.register(register).fields}
+        for flag, kind in (("ECCD", EccKind.DOUBLE), ("ECCC", EccKind.CORRECTED)):
+            if flag in fields:
+                assert chip.ecc_location(register, fields[flag].mask).kind is kind
+        assert chip.ecc_location(register, 0).kind not in (EccKind.DOUBLE, EccKind.CORRECTED)

@@ -83,6 +83,14 @@ def test_sound_needs_a_comparison_and_no_open_point():
     suspect = weigh([finding("reads-agree", compares=True, direction=Direction.CHIP)])
     assert suspect.word is VerdictWord.SUSPECT
     assert suspect.summary.startswith("The chip shows signs of trouble of its own, short of proof.")
+    pending = weigh([Finding("download-pending", "it waits", direction=Direction.CHIP)])
+    assert pending.word is VerdictWord.SUSPECT
+    words = "What the evidence supports" if pending.of(Status.SUPPORTED) else "Most likely so far"
+    assert f"{words}: {pending.leading[0].cause.text}" in pending.summary
+    likely = weigh([finding("reads-agree", compares=True), Finding("download-pending", "it waits", hint=True)])
+    assert likely.word is VerdictWord.SOUND
+    assert not likely.of(Status.SUPPORTED)
+    assert f"What else was seen speaks most for: {likely.leading[0].cause.text}." in likely.summary
 
 
 def test_the_bare_word_is_never_in_the_summary():
