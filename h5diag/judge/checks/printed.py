@@ -72,7 +72,10 @@ _AGAIN = 3
 
 def check_restarts(m: Measured) -> tuple[Finding, ...]:
     """Does the firmware print that it starts again and again, and does the watchdog do that?"""
-    name = next((n for n in ("IWDG_SW", "WDG_SW") if m.suspect.options.value(n) == 0), "")
+    settings = (
+        m.suspect.options.settings if any(s.value for s in m.suspect.options.settings) else ()
+    )  # all zero: unread
+    name = next((n for n in ("IWDG_SW", "WDG_SW") if settings and m.suspect.options.value(n) == 0), "")
     said = m.suspect.board.uart.text.splitlines()[:20_000] if m.suspect.board.uart else []
     by_watchdog = [line.strip() for line in said if _BY_WATCHDOG.search(line[:400])]
     cycle = _cycle([line.strip() for line in said if line.strip()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from pathlib import Path
 
@@ -410,3 +411,10 @@ def test_a_boot_log_brings_the_advice_of_its_own_line(tmp_path: Path) -> None:
     strange = Bench(tmp_path).text("uart", head + "E: frobnication of slot 1 is -5\n" + end).first()
     assert "Just before it says: 'E: frobnication of slot 1 is -5'" in said(strange, "boot-log-refuses-image")
     assert strange.verdict.leading[0].means == strange.verdict.leading[0].cause.means
+
+
+def test_options_that_all_read_zero_say_that_nobody_answered_and_nothing_else(tmp_path: Path) -> None:
+    zeros = re.sub(r"(?m)^(\s+\w+\s*: )0x[0-9A-F]+.*$", r"\g<1>0x0", listing())
+    board = Bench(tmp_path).text("options", zeros.replace("0x488", "0x484")).first()
+    assert leading(board) == "board-wiring"
+    assert not {f.id for f in board.findings} & {"hardware-watchdog", "boot-address-outside", "boot-option-rom"}
