@@ -64,11 +64,8 @@ FOLDER_FILES = 1000
 FOLDER_BYTES = 2 << 30
 """Bytes of all files of one folder together."""
 
-CASE_NAMES = 250
-"""Files that one case.toml names; each takes part in every measurement."""
-
-CASE_BOARDS = 64
-"""Boards of one case; for more there is `h5diag fleet`."""
+CASE_NAMES = CASE_BOARDS = FOLDER_FILES
+"""Files that one case.toml names, and boards: what `h5diag case` sorts is never too much for `h5diag diagnose`."""
 
 CASE_TEXTS = 32 << 20
 """Bytes of all texts of one case together: as values they take about ten times as much."""
