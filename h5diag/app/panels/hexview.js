@@ -28,7 +28,7 @@ function render({ model, el }) {
   const list = el.querySelector(".h5hex-rows"), say = el.querySelector(".h5hex-say");
   const head = el.querySelector(".h5hex-head");
   const fields = Object.fromEntries([...el.querySelectorAll("[data-field]")].map((f) => [f.dataset.field, f]));
-  let firsts = [], total = 0, top = 0, pages = new Map(), asked = new Set(), own = false, painted = false;
+  let pairs = 1, firsts = [], total = 0, top = 0, pages = new Map(), asked = new Set(), own = false, painted = false;
 
   function reset() {
     pages = new Map(); asked = new Set(); firsts = []; total = 0; top = 0;
@@ -74,7 +74,6 @@ function render({ model, el }) {
     const add = (text, apart) => {
       if (apart) { const m = document.createElement("mark"); m.textContent = text; into.append(m); } else into.append(text);
     };
-    const pairs = box.clientWidth < 715 ? 4 : 1;  // a narrow page sets bytes in fours, so that both boards are seen
     const run = (glyph, gap) => {
       let text = "", apart = false;
       for (let i = 0; i < ROW; i++) {
@@ -95,6 +94,7 @@ function render({ model, el }) {
     const marks = new Map(model.get("marks").map(([a, t]) => [a - (a % ROW), t])), rows = document.createDocumentFragment();
     const here = model.get("address"), both = model.get("both");
     let filled = total === 0;
+    pairs = box.clientWidth < 715 ? 4 : 1;  // a narrow page sets bytes in fours, so that both boards are seen
     for (let i = top; i < Math.min(total, top + VISIBLE + SPARE); i++) {
       const row = document.createElement("div"), address = addressOf(i), [page, n] = pageFor(i);
       row.className = "h5hex-row"; row.dataset.address = address;
