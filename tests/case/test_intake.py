@@ -719,6 +719,17 @@ def test_a_provisioning_log_that_is_there_is_not_missing(tmp_path):
     assert "the provisioning log" not in {m.what for m in found.missing}
 
 
+def test_the_whole_content_of_another_board_is_a_board_and_no_program(tmp_path):
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    body = np.random.default_rng(4).bytes(0x4000)
+    (folder / "ref_board.bin").write_bytes(body + b"\xff" * 0xC000)
+    write_image(MemoryImage.from_bytes(body, 0x0800_0000), folder / "customer_unit.hex")
+    found = sort_evidence([folder])
+    assert [e.path.name for e in found.boards.good.of(Role.DUMP)] == ["ref_board.bin"]
+    assert [e.path.name for b in found.suspects for e in b.of(Role.DUMP)] == ["customer_unit.hex"]
+
+
 @pytest.mark.parametrize(
     ("name", "size", "role"),
     [

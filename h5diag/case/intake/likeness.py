@@ -123,8 +123,10 @@ def _program(e: Evidence, images: dict[Path, MemoryImage], labels: dict[Path, Na
     sided = e.name.side and own.size % 256 == 0
     if e.name.says_dump or sided or e.name.address is not None or e.beside:
         return e
-    if any(p != e.path and e.name.counted and _series(p) == _series(e.path) for p in labels):
-        return e  # my_board-2.hex beside my_board-1.bin is the next read, saved in another form
+    # my_board-2.hex beside my_board-1.bin is the next read, saved in another form; customer_unit.hex beside
+    # ref_board.bin is another board's.
+    if e.name.counted and any(p != e.path and (n.counted or _series(p) == _series(e.path)) for p, n in labels.items()):
+        return e
     for path, dump in images.items():
         if path != e.path and own.size < PART * dump.size and find_whole(own, dump, load_chip()):
             return replace(e, role=Role.IMAGE, what=f"a program file: it stands whole in {path.name}")

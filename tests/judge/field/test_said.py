@@ -418,3 +418,22 @@ def test_options_that_all_read_zero_say_that_nobody_answered_and_nothing_else(tm
     board = Bench(tmp_path).text("options", zeros.replace("0x488", "0x484")).first()
     assert leading(board) == "board-wiring"
     assert not {f.id for f in board.findings} & {"hardware-watchdog", "boot-address-outside", "boot-option-rom"}
+
+
+@pytest.mark.parametrize(("times", "protected"), [(2, False), (1, False), (2, True)])
+def test_a_place_that_fails_again_and_is_wrong_marks_the_chip(tmp_path: Path, times: int, protected: bool) -> None:
+    half = flash((0, PROGRAM))
+    half[0x3000:0x4000] = 0xFF
+    log = programmed("app.hex", BASE, PROGRAM.size / 1024, ok=False).replace("0x08000400", "0x08003000")
+    log = log.replace("Error: Data", "Erasing internal memory sectors [0 4]\nError: Data")
+    options = listing(**({"WRPSGn1": "0xFFFFFFFE"} if protected else {"WRPSGn1": "0xFFFFFFFF"}))
+    b = Bench(tmp_path).dump(half, half).image("app.hex", PROGRAM).text("options", options)
+    names = [f"program-{i}.log" for i in range(times)]
+    for name in names:
+        (tmp_path / name).write_text(log, "utf-8")
+    b.rest.append(f"[provisioning]\nlogs = {names}".replace("'", '"'))
+    board = b.first()
+    marked = times == 2 and not protected
+    assert bool(said(board, "fails-there-again")) is marked
+    assert (board.verdict.word.value == "suspect") is marked
+    assert statuses(board)["flash-defect"] != "supported"
