@@ -287,31 +287,6 @@ def check_same_file(m: Measured) -> tuple[Finding, ...]:
     return ()
 
 
-def check_same_place(m: Measured) -> tuple[Finding, ...]:
-    """Did verifying fail at one and the same byte after each of several erases?"""
-    # Without a log of its own a board's is made of the provisioning's: what is told twice happened once.
-    logs = [log.programming for log in (m.provisioning if not m.suspect.board.log else m.logs)]
-    failed = [
-        (m.chip.canonical(w.mismatch), base_name(w.file)) for p in logs for w in p.writes if w.mismatch is not None
-    ]
-    at, count = Counter(place for place, _ in failed).most_common(1)[0] if failed else (0, 0)
-    files = sorted({file for place, file in failed if place == at})
-    erased = any(p.mass_erase for p in logs) or any("erasing" in t.text.lower() for t in m.texts)
-    if count < 2 or not erased or at in EXTERNAL:
-        return ()
-    where = (AddressRange(at, at + 1),)
-    if len(files) > 1:
-        return (found("fails-at-one-place", where=where, at=at, count=count, files=" and ".join(files)),)
-    # One file may be wrong itself: then the dump has to be wrong there as well, and nothing may protect the place.
-    wrong = any(
-        at in r for k in m.expected for s in k.difference.of(Form.HOLE, Form.COLUMN) for r in m.canonical(s.ranges)
-    )
-    listed = m.suspect.options
-    if not wrong or not listed.settings or any(at in r for r in listed.wrp_ranges):
-        return ()
-    return (found("fails-there-again", where=where, at=at, count=count),)
-
-
 def check_container(m: Measured) -> tuple[Finding, ...]:
     """Does a file stand in the flash with its wrapping, as it lay on the disk?"""
     for view in dict.fromkeys((m.chip.flash.base, m.suspect.dump.span.start if m.suspect.dump.size else 0)):

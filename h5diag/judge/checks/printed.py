@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
+from h5diag.chip import EXTERNAL
 from h5diag.evidence.texts import LogKind, Message
 from h5diag.evidence.texts.boot import BootEvent, BootLog
+from h5diag.evidence.texts.programming import base_name
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.likely import header_places
 from h5diag.judge.measured import Measured
 from h5diag.layout import Role
 from h5diag.measure.firmware import Check, vector_table_at
+from h5diag.measure.shapes import Form
+from h5diag.memory import AddressRange
 
 _WHY = {
     "image-refused": "boot-log-refuses-image",
@@ -207,3 +212,28 @@ def check_refused_writes(m: Measured) -> tuple[Finding, ...]:
 def _more(messages: Sequence[Message], first: str) -> str:
     others = [e.text for e in messages if e.text != first]
     return f"; also: {others[0]}" if others else ""
+
+
+def check_same_place(m: Measured) -> tuple[Finding, ...]:
+    """Did verifying fail at one and the same byte after each of several erases?"""
+    # Without a log of its own a board's is made of the provisioning's: what is told twice happened once.
+    logs = [log.programming for log in (m.provisioning if not m.suspect.board.log else m.logs)]
+    failed = [
+        (m.chip.canonical(w.mismatch), base_name(w.file)) for p in logs for w in p.writes if w.mismatch is not None
+    ]
+    at, count = Counter(place for place, _ in failed).most_common(1)[0] if failed else (0, 0)
+    files = sorted({file for place, file in failed if place == at})
+    erased = any(p.mass_erase for p in logs) or any("erasing" in t.text.lower() for t in m.texts)
+    if count < 2 or not erased or at in EXTERNAL:
+        return ()
+    where = (AddressRange(at, at + 1),)
+    if len(files) > 1:
+        return (found("fails-at-one-place", where=where, at=at, count=count, files=" and ".join(files)),)
+    # One file may be wrong itself: then the dump has to be wrong there as well, and nothing may protect the place.
+    wrong = any(
+        at in r for k in m.expected for s in k.difference.of(Form.HOLE, Form.COLUMN) for r in m.canonical(s.ranges)
+    )
+    listed = m.suspect.options
+    if not wrong or not listed.settings or any(at in r for r in listed.wrp_ranges):
+        return ()
+    return (found("fails-there-again", where=where, at=at, count=count),)
