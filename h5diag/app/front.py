@@ -336,12 +336,16 @@ def read_log(source: Named, *, chip: str = "", layout: LayoutLike = None, elves:
 
     Without any, those of the case in whose folder the text lies do.
     """
-    from h5diag.case.folder import elves_beside
     from h5diag.measure.logs import explain_text
 
-    name = name_of(source)
-    found: Sequence[Source] = elves or (elves_beside(path_of(name)) if name else ())
-    return explain_text(text_of(source), chip=chip, layout=layout_of(layout), elves=found, source=name)
+    name, text, slots = name_of(source), text_of(source), layout_of(layout)
+    told = explain_text(text, chip=chip, layout=slots, elves=elves, source=name)
+    if elves or not name or not told.log.fault:
+        return told
+    from h5diag.case.folder import elves_beside  # only a fault has places that an ELF can name
+
+    beside = elves_beside(path_of(name))
+    return explain_text(text, chip=chip, layout=slots, elves=beside, source=name) if beside else told
 
 
 def load_case(folder: str | os.PathLike[str]) -> Case:
