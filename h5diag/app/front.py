@@ -27,7 +27,7 @@ from h5diag.app.sources import (
 from h5diag.chip import Chip, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence import files
-from h5diag.evidence.door import Source, read_evidence
+from h5diag.evidence.door import read_evidence
 from h5diag.limits import MEMORY
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress
 
