@@ -61,6 +61,9 @@ RECORDING = Limit("a recording of a probe", 64 << 20, "record a shorter session"
 FOLDER_FILES = 1000
 """Files that are looked at in one folder; more are no evidence of a case."""
 
+FOLDER_DEPTH = 64
+"""Folders in each other that are looked at; a project of the vendor's package has ten."""
+
 FOLDER_BYTES = 2 << 30
 """Bytes of all files of one folder together."""
 
@@ -81,6 +84,12 @@ LINE = 4096
 
 NUMBER_DIGITS = 32
 """Characters of a number in a file; Python's own conversion takes quadratic time and raises at 4,300."""
+
+SCRIPT_WORDS = 150_000
+"""Words and signs of a script: a tree is made of them, many times as large; the longest of the vendor has 5,000."""
+
+JSON_NESTED = 500_000
+"""Objects and lists of a JSON file, each ten times as large in memory as written; a flash test has one for each cell."""
 
 SYMBOLS = 1 << 18
 """Symbols of an ELF file that are looked at; the largest firmware has some ten thousand."""

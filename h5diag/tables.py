@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from h5diag.errors import InputError
-from h5diag.limits import NUMBER_DIGITS
+from h5diag.limits import JSON_NESTED, NUMBER_DIGITS
 
 T = TypeVar("T")
 
@@ -88,6 +88,8 @@ def parse_json(
     data: bytes, source: str, advice: str = "write it with --json and nothing else in the file"
 ) -> dict[str, Any]:
     """Return the object that a JSON file holds, for `convert`; InputError with `advice` when it is no object."""
+    if data.count(b"[") + data.count(b"{") > JSON_NESTED:
+        raise InputError(f"holds more than {JSON_NESTED} objects and lists", source=source, advice=advice)
     try:
         value = json.loads(data.decode("utf-8-sig"), parse_int=_whole, parse_float=_fraction, parse_constant=_fraction)
     except json.JSONDecodeError as error:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from h5diag.errors import InputError
-from h5diag.limits import FOLDER_BYTES, FOLDER_FILES, MAPPED, Limit
+from h5diag.limits import FOLDER_BYTES, FOLDER_DEPTH, FOLDER_FILES, MAPPED, Limit
 from h5diag.text import size_text
 
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
@@ -160,7 +160,8 @@ def walk_evidence(folder: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     InputError
-        When the folder cannot be listed, or holds more than `FOLDER_FILES` files or `FOLDER_BYTES` bytes.
+        When the folder cannot be listed, or holds more than `FOLDER_FILES` files, `FOLDER_BYTES` bytes or
+        `FOLDER_DEPTH` folders in each other.
     """
     top, files, size = Path(folder), 0, 0
 
@@ -168,6 +169,12 @@ def walk_evidence(folder: str | os.PathLike[str]) -> Iterator[Path]:
         raise InputError(f"cannot be listed ({error.strerror or error})", source=str(error.filename or top)) from None
 
     for at, folders, names in os.walk(top, onerror=refuse):
+        if len(Path(at).parts) - len(top.parts) > FOLDER_DEPTH:
+            raise InputError(
+                f"folders more than {FOLDER_DEPTH} deep are no evidence of a case",
+                source=str(top),
+                advice="name the files that matter",
+            )
         if "case.toml" in names and Path(at) != top:
             folders.clear()
             continue

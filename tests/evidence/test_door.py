@@ -12,7 +12,7 @@ import pytest
 
 from h5diag.errors import InputError
 from h5diag.evidence.door import read_evidence, walk_evidence, write_whole
-from h5diag.limits import FOLDER_FILES, KEY, TEXT, Limit
+from h5diag.limits import FOLDER_DEPTH, FOLDER_FILES, KEY, TEXT, Limit
 
 SMALL = Limit("a small thing", 100, "make it smaller")
 
@@ -113,6 +113,21 @@ def test_a_folder_is_walked_without_hidden_files_other_cases_and_links_to_folder
 def test_a_folder_of_too_many_files_is_refused(tmp_path):
     for i in range(FOLDER_FILES + 1):
         (tmp_path / str(i)).touch()
+    with pytest.raises(InputError, match="no evidence of a case"):
+        list(walk_evidence(tmp_path))
+
+
+def test_folders_without_end_in_each_other_are_refused(tmp_path):
+    deep = tmp_path.joinpath(*["n"] * FOLDER_DEPTH)
+    deep.mkdir(parents=True)
+    (deep / "log.txt").touch()
+    assert list(walk_evidence(tmp_path)) == [deep / "log.txt"]
+    at = os.open(deep, os.O_RDONLY)
+    for _ in range(1000):  # by descriptor: the whole path is longer than the system takes
+        os.mkdir("n", dir_fd=at)
+        at, above = os.open("n", os.O_RDONLY, dir_fd=at), at
+        os.close(above)
+    os.close(at)
     with pytest.raises(InputError, match="no evidence of a case"):
         list(walk_evidence(tmp_path))
 

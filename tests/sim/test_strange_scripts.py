@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from h5diag.app.cli import main
-from h5diag.sim.rehearse import Part, Stage, unchecked, walk_script
+from h5diag.sim.rehearse import Part, Stage, lint, shell, shell_words, unchecked, walk_script
 from h5diag.sim.rehearse.world import MOST_WORK
 
 CALL = "STM32_Programmer_CLI -c port=SWD mode=UR -ob TZEN=0xB4"
@@ -138,3 +138,35 @@ def test_where_a_files_content_lies_is_read_once_for_all_walks(tmp_path: Path, m
     found, stage = walked(tmp_path, "r.sh", text)
     unchecked(found, stage)
     assert len(opened) == 1
+
+
+BOMBS = {
+    "brackets": "x=" + "$(" * 90_000 + ")" * 90_000,
+    "braces": CALL + " " + "{a,b}" * 40_000,
+    "blocks": CALL + "\n" + "if true; then\n" * 50_000,
+    "sums": "echo $((" + "(" * 80_000 + "1" + ")" * 80_000 + "))",
+}
+
+
+@pytest.mark.parametrize("what", BOMBS)
+def test_no_tree_is_made_of_a_script_of_brackets(tmp_path: Path, what: str, monkeypatch) -> None:
+    sizes: list[int] = []
+    real = shell_words.parse_shell
+    for module in (shell_words, shell, lint):
+        monkeypatch.setattr(module, "parse_shell", lambda text: sizes.append(len(text)) or real(text))
+    found, _ = walked(tmp_path, "r.sh", BOMBS[what])
+    assert found.stopped is not None
+    assert "words and signs" in str(found.stopped)
+    (tmp_path / "eval.sh").write_text('x="("\n' + 'x="$x$x"\n' * 18 + 'eval "$x"\n' + CALL + "\n")
+    (tmp_path / "r.sh").unlink()
+    stage = Stage(tmp_path, Part("h563", False, stirot=False))
+    assert "words and signs" in str(walk_script(tmp_path / "eval.sh", stage).stopped)
+    assert all(size < 1000 for size in sizes)
+
+
+def test_a_script_of_brackets_is_told_as_none(tmp_path: Path, capsys) -> None:
+    (tmp_path / "provisioning.sh").write_text(BOMBS["braces"])
+    assert main(["preflight", str(tmp_path)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert main(["keys", str(tmp_path), "--json"]) == 0
+    assert "more than 150,000 words and signs" in capsys.readouterr().out

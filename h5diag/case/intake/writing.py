@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 import tomlkit
-from tomlkit.items import AoT, Table
+from tomlkit.items import AoT, Array, Table
 
 from h5diag.case.folder import BoardTable, CaseTable, ImageTable, KeysTable, LoaderTable, ProvisioningTable, read_table
 from h5diag.case.intake.kinds import Evidence, Role
@@ -36,6 +36,9 @@ from h5diag.evidence.files import Sidecar, sidecar_path, write_sidecar
 _MANY = (Role.DUMP, Role.LATER)
 _JOINED = (Role.LOG, Role.UART, Role.REGISTERS)
 """Texts of which a board may have several."""
+
+ON_A_LINE = 8
+"""File names of a list that stand on one line of case.toml."""
 
 _SINGLE = (Role.OPTIONS, Role.INFO, Role.SWEEP, Role.FLASHTEST)
 
@@ -117,7 +120,14 @@ def _merge(old: Any, new: dict[str, Any]) -> None:
                     old[key].append(_spaced())
                 _merge(old[key][number], row)
         elif there is None or _plain(there) != value:
-            old[key] = value
+            old[key] = _long(value) if isinstance(value, list) and len(value) > ON_A_LINE else value
+
+
+def _long(values: list[Any]) -> Array:
+    """A list with a line for each value: a line of a thousand file names is refused when it is read back."""
+    array = tomlkit.array()
+    array.extend(values)
+    return array.multiline(True)
 
 
 def _plain(value: Any) -> Any:

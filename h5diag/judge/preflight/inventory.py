@@ -199,11 +199,10 @@ def _recognised(item: Item, file: EvidenceFile) -> Item:
         return replace(item, kind="private-key" if key.private else "public-key", key=key, verify=verify)
     if published(item.raw):
         return replace(item, kind="password", password=Password(len(data), item.raw, False))
-    from h5diag.sim.rehearse import script_file
+    from h5diag.sim.rehearse import script_file, script_text
 
     if script_file(item.path):
-        text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n")
-        return replace(item, kind="script", text=text)
+        return replace(item, kind="script", text=script_text(data, item.name))
     return _image(item, file)
 
 

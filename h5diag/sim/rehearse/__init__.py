@@ -30,7 +30,7 @@ from h5diag.sim.rehearse.walk import (
     unchecked,
     walk_script,
 )
-from h5diag.sim.rehearse.world import PROGRAMMER, Stop, Word, normal, read_script, script_file
+from h5diag.sim.rehearse.world import PROGRAMMER, Stop, Word, normal, read_script, script_file, script_text
 
 __all__ = [
     "CLOSED",
@@ -63,6 +63,7 @@ __all__ = [
     "read_script",
     "rehearse",
     "script_file",
+    "script_text",
     "syntax_errors",
     "unchecked",
     "undefined_names",

@@ -18,6 +18,7 @@ from h5diag.sim.rehearse.world import (
     Stop,
     Word,
     normal,
+    script_text,
     unreadable,
 )
 from h5diag.text import whole_number
@@ -519,6 +520,10 @@ class Shell(Words):
         text = " ".join(rest)
         if UNKNOWN in text:
             raise Stop("what is evaluated cannot be known", self.file, line)
+        try:
+            script_text(text.encode(), self.file.name)
+        except InputError as error:
+            raise unreadable(error, self.file, line) from None
         return self._each(parse_shell(text).root_node)
 
     def _sh_test(self, rest: list[str], line: int) -> int:

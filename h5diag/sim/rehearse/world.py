@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from h5diag.errors import InputError
 from h5diag.evidence.door import folder_names, is_evidence, is_folder, read_evidence
 from h5diag.evidence.keys import looks_like_xml, parse_provisioning_xml
-from h5diag.limits import SCRIPT
+from h5diag.limits import SCRIPT, SCRIPT_WORDS
 
 UNKNOWN = "\x00"
 """Stands in a text for what the walk cannot know; a condition or a call that meets it stops the walk."""
@@ -28,6 +28,8 @@ MOST_WORK = 500_000
 
 CALL_STEPS = 20
 """A call of the programmer takes as long as so many other steps."""
+
+_WORDS = re.compile(r"\w+|[^\w\s]")
 
 MOST_TEXT = 4 << 20
 """Characters that a walk makes in all: a script of four lines can double a text until the memory is full."""
@@ -257,8 +259,15 @@ def normal(cwd: Path, text: str) -> Path:
 
 def read_script(path: Path, root: Path) -> str:
     """Return a script's text with line ends of one kind; not UTF-8 bytes become marks of their own."""
-    data = read_evidence(path, limit=SCRIPT, inside=root).data
-    return data.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "\ufffd")
+    return script_text(read_evidence(path, limit=SCRIPT, inside=root).data, str(path))
+
+
+def script_text(data: bytes, source: str) -> str:
+    """Return the text of a script's bytes; InputError when it has so many words that no tree is made of them."""
+    text = data.decode("utf-8-sig", "replace").replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "\ufffd")
+    if sum(1 for _ in _WORDS.finditer(text)) > SCRIPT_WORDS:
+        raise InputError(f"has more than {SCRIPT_WORDS:,} words and signs, so no provisioning script", source=source)
+    return text
 
 
 def _text_tool(world: ScriptWorld, name: str, words: list[str], cwd: Path, stdin: str) -> tuple[int, str] | None:
