@@ -46,7 +46,8 @@ _WHO = re.compile(
 )
 """People and machines: what an environment says, and what stands before a prompt."""
 _SERIAL = re.compile(
-    r"(?i)\b((?:ST-?LINK[ \t]{0,8}SN|serial(?:[ \t]{0,8}(?:no|number|nr))?|S/N|SN|unique id|UID|chip id[ \t]{0,8}\(96)"
+    r"(?i)(?<![^\W_])((?:ST-?LINK[ \t]{0,8}SN|serial(?:[ \t]{0,8}(?:no|number|nr))?|S/N|SN|SelectEmuBySN|-usb"
+    r"|unique id|UID(?:\d|\[\d\])?|chip id[ \t]{0,8}\(96|MAC(?: address)?)"
     r"[ \t.:=#\"']{0,32})((?=[A-Z_\-]{0,40}\d)[0-9A-Z][0-9A-Z_\-]{4,40}(?![0-9A-Z \t_:,\-])"
     r"|[0-9A-F][0-9A-F xX_:,\-]{4,64}[0-9A-F])"
 )
@@ -65,7 +66,8 @@ _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         _ADDRESS,
     ),
-    (re.compile(r"(?i)(\b(?:CN|OU|emailAddress|serialNumber)[ \t]?=[ \t]?)[^,;/\n\"<>]{1,128}"), _NAMED),
+    (re.compile(r"(?i)(\b(?:author|committer|signed-off-by|reviewed-by|from)[ \t]?:[ \t]?)[^\n<\[\"]{1,128}"), _NAMED),
+    (re.compile(r"(?i)(\b(?:CN|OU|O|ST|L|emailAddress|serialNumber)[ \t]?=[ \t]?)[^,;/\n\"<>]{1,128}"), _NAMED),
     (re.compile(r"(?i)(\b(?:subject|issuer)(?: alternative name)?[ \t]?[:=][ \t]?)[^\n\"<>]{1,256}"), _NAMED),
     (re.compile(r"(\b(?:DNS|URI|DirName|othername):)[^\s,\"<>]{1,256}"), _NAMED),
     (
@@ -82,11 +84,22 @@ _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
         r"\1[secret removed]",
     ),
     (re.compile(r"(?i)(\b(?:bearer|basic|ssh-[a-z0-9-]{2,20})[ \t]{1,4})[\w.+/=~-]{8,2048}"), r"\1[secret removed]"),
+    (
+        re.compile(r"(?i)((?<!\w)(?:--?token|--?user|-u)[ \t]{1,4})[^\s\"'<>;,-][^\s\"'<>;,]{0,255}"),
+        r"\1[secret removed]",
+    ),
+    (re.compile(r"\beyJ[\w-]{8,2048}(?:\.[\w-]{1,4096}){1,4}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "[secret removed]"),
     (re.compile(r"(?i)(\bpin[ \t]?[:=][ \t]?)\d{4,12}(?!\w)"), r"\1[secret removed]"),
 )
 _LONG_HEX = re.compile(
     r"(?<![0-9A-Za-z])(?:0[xX])?[0-9A-Fa-f]{2}(?:[ ,:\-]{0,2}(?:0[xX])?[0-9A-Fa-f]{2}){11,}(?![0-9A-Za-z])"
 )
+_ARRAY = re.compile(
+    r"(?:\\x[0-9A-Fa-f]{2}){8,}"
+    r"|(?<![0-9A-Za-z])0[xX][0-9A-Fa-f]{2}(?:[uU]?,\s{0,80}0[xX][0-9A-Fa-f]{2}){7,}(?![0-9A-Za-z])"
+    r"|(?<![\w.])\d{1,3}(?:,[ \t]{0,8}\d{1,3}){15,}(?![\w.])"
+)
+"""Bytes as a program has them: eight escapes or 0x.., sixteen decimal numbers; over line ends too."""
 """Twelve bytes and more: a unique id, a key, a password's hash, the content of an OBK."""
 _LONG_BASE64 = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{24,}={0,2}(?![A-Za-z0-9+/=_-])")
 """Eighteen bytes and more in base64: a key, a certificate, a token; a name has no small and large letters and digits mixed."""
@@ -123,6 +136,7 @@ class Redactor:
         text = _SERIAL.sub(lambda m: m[1] + _ID, text)
         for pattern, word in _LOOKS:
             text = pattern.sub(word, text)
+        text = _ARRAY.sub("[bytes removed]", text)
         text = _LONG_BASE64.sub(lambda m: "[bytes removed]" if _mixed(m[0]) else m[0], text)
         return _LONG_HEX.sub(lambda m: m[0] if self._stays(m[0]) else "[bytes removed]", text)
 

@@ -57,6 +57,28 @@ PLANTED = {
     "a telephone": ("call +49 228 1234567", "1234567"),
     "a password that is told": ("the password is Ring1848x", "Ring1848x"),
     "a pin": ("pin=93817", "93817"),
+    "a debugger by its number": ("JLinkExe -SelectEmuBySN 69655018 -if SWD", "69655018"),
+    "a debugger by its port": ("JLink -usb 683912777 -device STM32H563ZI", "683912777"),
+    "words of a unique id": ("UID[0]: 0x4D5A9011 UID[1]: 0x5E6FA022", "4D5A9011", "5E6FA022"),
+    "words of a unique id, numbered": ("uid0=0x41529013, uid1=0x5163A024", "41529013", "5163A024"),
+    "a MAC address without separators": ("MAC address: 0080E15D6E7F", "0080E15D6E7F"),
+    "who signed": ("Signed-off-by: Alberich Zwerg <x@y.example>", "Alberich", "Zwerg"),
+    "an organisation alone": ("issued by O=Belrapeire KG", "Belrapeire"),
+    "a token as an option": ("tool --token tk_L0hengr1n now", "L0hengr1n"),
+    "a user as an option": ("curl -u telramund:Fr1edr1ch https://x.example/a", "telramund", "Fr1edr1ch"),
+    "a token of three parts": (
+        "jwt eyJhbGciOiJub25lIn0.eyJuIjoibG9oZW5ncmluIn0.QsRt7uVw",
+        "eyJuIjoibG9oZW5n",
+        "QsRt7u",
+    ),
+    "a key of a cloud": ("AKIAIOSFODNN7GRALXYZ", "AKIAIOSF"),
+    "a key in C": (
+        "k[8] = {0x29, 0x72, 0xbb, 0x04,\\n 0x4d, 0x96, 0xdf, 0x28}".replace("\\n", " "),
+        "0x29, 0x72",
+        "0xdf, 0x28",
+    ),
+    "a key in escapes": (r"\x29\x72\xbb\x04\x4d\x96\xdf\x28", r"\x29\x72", r"\xdf\x28"),
+    "a key in decimals": ("41, 114, 187, 4, 77, 150, 223, 40, 113, 186, 3, 76, 149, 222, 39, 112", "187, 4, 77"),
     "a place of code": ("https://mime:Tarnhelm9@git.siegfr.example/x.git", "Tarnhelm9", "siegfr"),
 }
 
