@@ -35,6 +35,10 @@ class Answer:
     def _repr_html_(self) -> str:
         return str(views().html(self))
 
+    def _repr_markdown_(self) -> str:
+        """What an export takes that knows no HTML: nbconvert makes its LaTeX of it, tables and all."""
+        return str(views().markdown(self))
+
     def plot(self, **options: Any) -> Any:
         """Return a `Picture` of it; InputError where there is nothing to draw."""
         return views().plot(self, **options)

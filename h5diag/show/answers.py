@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +104,21 @@ def text(result: object) -> str:
 def html(result: object) -> str:
     """Return a result as HTML for a notebook, 30 KiB at most."""
     return sheet.html(view_of(result).sheet(result))
+
+
+def markdown(result: object) -> str:
+    """Return what a notebook shows of a result as Markdown for an export, as long as its HTML at most."""
+    whole = sheet.cleaned(view_of(result).sheet(result))
+    kept = [replace(x, only="") for x in whole.sections if x.is_for("html")]
+    while True:
+        text = sheet.markdown(replace(whole, sections=tuple(kept)), level=4)
+        if len(text.encode("utf-8")) <= sheet.MOST_HTML:
+            return text
+        if not kept:
+            return sheet.markdown(
+                replace(whole, headline=whole.headline[:400], badge="", name="", sections=()), level=4
+            )
+        del kept[next((i for i in reversed(range(len(kept))) if kept[i].folded), -1)]
 
 
 def document(result: object) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from html import escape
-from textwrap import wrap
+from textwrap import dedent, wrap
 from typing import Any
 
 from h5diag.show.printing import clean
@@ -22,7 +22,8 @@ _NARROWEST = 16
 """Characters that a column of words needs: below that a row is easier to read as lines."""
 
 _NUMBER = re.compile(r"[+\-]?(0x[0-9A-Fa-f]+|\d[\d,._]*)( ?(%|bytes?|KiB|MiB|min|MHz|ms|s))?( to 0x[0-9A-Fa-f]+)?")
-_SPECIAL = re.compile(r"([\\`*_\[\]|~#])")
+_SPECIAL = re.compile(r"([\\`*_\[\]|~#$^{]|(?<=\\)\(|(?<=-)-)")
+"""What begins markup, for pandoc too: there ``$``, ``\\\\(``, ``^`` and ``{`` are maths and attributes, ``--`` a dash."""
 _COLOURS = {"calm": "36", "open": "33", "warn": "31", "fault": "1;31"}
 MARKS = {"calm": "✓", "open": "?", "warn": "!", "fault": "✗"}
 EDGES = {"calm": "#0072B2", "open": "#B07800", "warn": "#D55E00", "fault": "#CC2936"}
@@ -446,7 +447,9 @@ def part_markdown(part: Part) -> str:
             more = f"\n\nand {len(rows) - part.most} more" if len(rows) > part.most else ""
             return "\n".join(lines) + more
         case Block(text=text):
-            return "\n".join(f"    {line}" for line in text.splitlines())
+            # Fenced, not indented: after a list what is indented belongs to the list, and its markup counts.
+            fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
+            return "\n".join([fence, *dedent(text).splitlines(), fence])
     return ""
 
 

@@ -144,6 +144,7 @@ def test_results_show_themselves_within_bounds(pair, tmp_path):
         text = result._repr_html_()
         assert len(text.encode()) <= 30_000, name
         assert "<script" not in text, name
+        assert len(result._repr_markdown_().encode()) <= 30_000, name
         json.dumps(result.to_dict(), allow_nan=False)
         first = repr(result).splitlines()[0]
         assert " ".join(str(result).split()).startswith(" ".join(first.split())[:200]), name

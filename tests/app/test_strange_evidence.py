@@ -146,6 +146,7 @@ def test_markup_in_evidence_stays_text_in_a_notebook(scribbled: Path) -> None:
     values = (case, found, *(d.image for d in case.suspects[0].dumps), explain_text((scribbled / "u.txt").read_text()))
     for value in values:
         assert not TAGS.search(value._repr_html_()), type(value)
+        assert not TAGS.search("".join(value._repr_markdown_().split("```")[0::2])), type(value)
 
 
 COMMANDS = ("diagnose", "reply", "preflight", "access", "keys", "options", "log", "image", "rehearse", "case", "fleet")

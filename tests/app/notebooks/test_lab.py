@@ -57,8 +57,9 @@ def test_the_server_is_for_this_machine_only(tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM there")
 def test_a_server_never_outlives_its_command(tmp_path: Path) -> None:
     server = f"import os, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid())); time.sleep(600)"
-    code = (f"import sys; from pathlib import Path; from h5diag.app.lab import run; "
-            f"run([sys.executable, '-c', {server!r}])")
+    code = (
+        f"import sys; from pathlib import Path; from h5diag.app.lab import run; run([sys.executable, '-c', {server!r}])"
+    )
     with subprocess.Popen([sys.executable, "-c", code]) as process:
         end = time.monotonic() + 60
         while not ((tmp_path / "pid").is_file() and (tmp_path / "pid").read_text()) and time.monotonic() < end:
@@ -70,8 +71,9 @@ def test_a_server_never_outlives_its_command(tmp_path: Path) -> None:
         os.kill(pid, 0)
 
 
-def test_without_voila_one_clear_line_and_nothing_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                          capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_voila_one_clear_line_and_nothing_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(lab.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError):
         lab.require_voila()
