@@ -48,7 +48,7 @@ _WHO = re.compile(
 _SERIAL = re.compile(
     r"(?i)(?<![^\W_])((?:ST-?LINK[ \t]{0,8}SN|serial(?:[ \t]{0,8}(?:no|number|nr))?|S/N|SN|SelectEmuBySN|-usb"
     r"|unique id|UID(?:\d|\[\d\])?|chip id[ \t]{0,8}\(96|MAC(?: address)?)"
-    r"[ \t.:=#\"']{0,32})((?=[A-Z_\-]{0,40}\d)[0-9A-Z][0-9A-Z_\-]{4,40}(?![0-9A-Z \t_:,\-])"
+    r"[ \t.:=#\"']{0,32}(?:\n[ \t]{1,32})?)((?=[A-Z_\-]{0,40}\d)[0-9A-Z][0-9A-Z_\-]{4,40}(?![0-9A-Z \t_:,\-])"
     r"|[0-9A-F][0-9A-F xX_:,\-]{4,64}[0-9A-F])"
 )
 _ADDRESS, _NAMED = "[address removed]", r"\1[name removed]"
@@ -89,6 +89,7 @@ _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
         r"\1[secret removed]",
     ),
     (re.compile(r"\beyJ[\w-]{8,2048}(?:\.[\w-]{1,4096}){1,4}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "[secret removed]"),
+    (re.compile(r"(?i)(\bset[ ]\"?\w{0,40}(?:pass|pwd|secret|token)\w{0,40}=)[^\n\"<>]{1,256}"), r"\1[secret removed]"),
     (re.compile(r"(?i)(\bpin[ \t]?[:=][ \t]?)\d{4,12}(?!\w)"), r"\1[secret removed]"),
 )
 _LONG_HEX = re.compile(

@@ -79,6 +79,8 @@ PLANTED = {
     ),
     "a key in escapes": (r"\x29\x72\xbb\x04\x4d\x96\xdf\x28", r"\x29\x72", r"\xdf\x28"),
     "a key in decimals": ("41, 114, 187, 4, 77, 150, 223, 40, 113, 186, 3, 76, 149, 222, 39, 112", "187, 4, 77"),
+    "a serial number on the next line": ("Serial Number:\n   5a:77:c1:3d:90:ee:12", "5a:77:c1", "ee:12"),
+    "a password with a blank": ("set DA_PASSWORD=Ring des Hagen77", "Ring des", "Hagen77"),
     "a place of code": ("https://mime:Tarnhelm9@git.siegfr.example/x.git", "Tarnhelm9", "siegfr"),
 }
 
