@@ -56,9 +56,13 @@ def reply(d: Diagnosis, folder: str = "", *, clean: Callable[[str], str] = str) 
     kind = f" ({t.kind.word})" if t.id != "none" else ""
     here = shlex.quote(folder) if folder else "CASE_DIR"
     instruction, command = t.instruction.replace("CASE_DIR", here), runnable(t.instruction).replace("CASE_DIR", here)
-    lines += ["", f"**Next{kind}:** {said(instruction.removesuffix(command).rstrip() if command else instruction)}"]
+    # In a sentence a command is code, where no sign of it has to be escaped; at its end it stands below.
+    before, _, after = instruction.partition(command) if command else (instruction, "", "")
+    code = f" `{clean(command)}`{' ' * after.startswith(' ')}" if after.strip(" .") and "`" not in command else ""
+    inside = f"{code}{said(after.strip())}" if code else ""
+    lines += ["", f"**Next{kind}:** {said(before.rstrip())}{inside}"]
     if command:
-        lines += ["", f"    {command}"]
+        lines += ["", f"    {clean(command)}"]
     if t.loses:
         lines.append(f"It may lose: {said(t.loses)}")
     lines += ["", f"Judged: {said(shorten(b.verdict.scope, 300, placeholder=' …'))}"]

@@ -62,6 +62,14 @@ def test_the_same_text_is_the_tooltip() -> None:
     assert html.count("title=") == 1
 
 
+def test_a_command_in_a_sentence_is_code_and_not_escaped() -> None:
+    said = reply(diagnose("sample:founding-thread"))
+    line = next(row for row in said.splitlines() if row.startswith("**Next"))
+    assert "`h5diag case CASE_DIR flash_layout.h`, or" in line
+    assert "\\-" not in line
+    assert "    h5diag case CASE_DIR flash_layout.h" in said
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_reply_is_short_and_has_numbers_map_and_command(name: str) -> None:
     diagnosis = diagnose(f"sample:{name}")
