@@ -273,10 +273,10 @@ def check_same_file(m: Measured) -> tuple[Finding, ...]:
     """Does the log tell of a file of that name with another size or checksum than the one given?"""
     for k in (k for k in m.known if k.image.image.origin.kind == "bin" and len(k.image.image.segments) == 1):
         data = k.image.image.segments[0].data
-        here = hashlib.md5(data.tobytes(), usedforsecurity=False).hexdigest()
         name = base_name(k.name).lower()
         for w in (w for log in m.logs for w in log.programming.writes if base_name(w.file).lower() == name):
             rounding = _SIZE_ROUNDING if w.size < 1 << 20 else w.size // 100
+            here = hashlib.md5(data.tobytes(), usedforsecurity=False).hexdigest() if w.md5 else ""
             if w.md5 and int(w.md5, 16) != int(here, 16):
                 logged, given = f"MD5 {w.md5}", f"MD5 {here}"
             elif w.size and abs(w.size - len(data)) > rounding:
@@ -362,42 +362,26 @@ def check_nothing_of_it(m: Measured) -> tuple[Finding, ...]:
 def check_blank(m: Measured) -> tuple[Finding, ...]:
     """Is everything that was read erased, or zero?"""
     dump, flash = m.suspect.dump, m.chip.flash
+    whole: dict[str, Any] = {"where": dump.ranges, "explains": m.canonical(dump.ranges), "size": dump.size}
     if _blank(dump, flash.erased):
         # A part of an unknown size may have no more than was read.
         if dump.size < flash.sector_size or (2 * dump.size < flash.size and not m.chip_assumed):
             rest = "What else there is was" if m.chip_assumed else f"The other {size_text(flash.size - dump.size)} were"
-            return (
-                found(
-                    "erased-as-far-as-read",
-                    where=dump.ranges,
-                    explains=m.canonical(dump.ranges),
-                    size=dump.size,
-                    rest=rest,
-                ),
-            )
+            return (found("erased-as-far-as-read", rest=rest, **whole),)
         failed = next((w for log in m.logs for w in log.programming.writes if w.failed and not w.complete), None)
         id = "all-erased-write-failed" if failed else "all-erased"
         name, value = failed.file if failed else "", f"0x{flash.erased:02X}"
-        explains = m.canonical(dump.ranges)
-        return (found(id, where=dump.ranges, explains=explains, size=dump.size, value=value, file=name),)
+        return (found(id, value=value, file=name, **whole),)
     if dump.size < flash.sector_size or any(s.data.any() for s in dump.segments) or m.suspect.masked:
         return ()
     if dump.span.start in EXTERNAL:
         return (found("external-reads-zero", where=dump.ranges, size=dump.size),)
     options = m.suspect.options
     if m.suspect.log.banner.voltage_mv == 0 or (options.settings and not any(options.settings)):
-        return (found("all-zero-no-supply", where=dump.ranges, explains=m.canonical(dump.ranges), size=dump.size),)
+        return (found("all-zero-no-supply", **whole),)
     secure = options.secure_ranges if options.settings and options.trustzone is True else ()
     if secure and all(any(s.covers(r) for s in secure) for r in m.canonical(dump.ranges)):
-        return (
-            found(
-                "all-zero-and-secure",
-                where=dump.ranges,
-                explains=m.canonical(dump.ranges),
-                size=dump.size,
-                secure=secure,
-            ),
-        )
+        return (found("all-zero-and-secure", secure=secure, **whole),)
     return (found("all-zero", where=dump.ranges, size=dump.size),)
 
 
