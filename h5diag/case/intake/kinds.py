@@ -18,7 +18,7 @@ from h5diag.evidence.door import EvidenceFile, read_evidence
 from h5diag.evidence.files import Kind, decode_text, is_text, parse_memory_text, read_image, tell_kind
 from h5diag.evidence.files.kind import ADDRESS_IN_NAME, SUFFIXES, address_in_name
 from h5diag.evidence.files.sidecar import open_sidecar
-from h5diag.evidence.texts import LogKind, parse_log, parse_registers
+from h5diag.evidence.texts import Log, LogKind, parse_log, parse_registers
 from h5diag.evidence.texts.programming import base_name
 from h5diag.limits import TEXT, VIEW
 from h5diag.measure.firmware.image import parse_header
@@ -193,8 +193,8 @@ class Evidence:
         As the sidecar names it.
     start
         First address of a dump.
-    writes
-        Names, in lower case, of the files that a text says were written to a chip.
+    log
+        What a text says; None where it is none, or is in the case already.
     """
 
     path: Path
@@ -210,7 +210,12 @@ class Evidence:
     mode: str | None = None
     access: Access = Access.UNKNOWN
     start: int | None = None
-    writes: frozenset[str] = frozenset()
+    log: Log | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def writes(self) -> frozenset[str]:
+        """Names, in lower case, of the files that a text says were written to a chip."""
+        return frozenset(base_name(w.file).lower() for w in self.log.programming.writes) if self.log else frozenset()
 
 
 _SIGNATURES = (
@@ -293,7 +298,7 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
     if suffix in _SOURCE_SUFFIXES or _SOURCE.search(text[: 1 << 16]):
         return role(Role.NONE, "a source, script or document, not what a board or tool printed")
     log = parse_log(text)
-    found = replace(found, writes=frozenset(base_name(w.file).lower() for w in log.programming.writes))
+    found = replace(found, log=log)
     # A verbose run with an external loader is the loader's story, whatever else the text is.
     if log.kind is not LogKind.OPTIONS and log.loader_lines and loader_story(text):
         return role(Role.LOADER_LOG, "a verbose log")

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from h5diag.case.intake.kinds import Evidence, Role
 from h5diag.chip import EXTERNAL
 from h5diag.errors import InputError
-from h5diag.evidence.files import decode_text
-from h5diag.evidence.texts import chip_of, parse_log
+from h5diag.evidence.texts import chip_of
 
 _CAPTURE = "h5diag capture --print sh (or bat) prints a read-only script that collects it"
 _CONNECT = "STM32_Programmer_CLI -c port=SWD mode=HOTPLUG{ap}"
@@ -145,8 +144,8 @@ _OF_CASES = {
 
 def known_of(evidence: Sequence[Evidence], chip: str) -> Known:
     """Return what these files tell of chip, boot loader and memory; `chip` is what was said of it, else empty."""
-    texts = [e.file for e in evidence if e.role in (Role.LOG, Role.OPTIONS, Role.PROVISIONING)]
-    logs = [parse_log(decode_text(f.data)) for f in texts if f is not None]
+    roles = (Role.LOG, Role.OPTIONS, Role.PROVISIONING)
+    logs = [e.log for e in evidence if e.role in roles and e.log is not None]
     try:
         choice = chip_of(logs, given=chip, sidecars=[e.chip for e in evidence])
     except InputError:  # a chip of a name that is none is told where the case is read
