@@ -3,8 +3,9 @@
 The names are looked up when they are used: whoever reads a text needs no reader of memory, and none of numpy.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from h5diag.evidence import by_name
 
 if TYPE_CHECKING:
     from h5diag.evidence.files.kind import Kind as Kind
@@ -32,11 +33,6 @@ _HOMES = {
     "views": "ByteOrder parse_memory_text",
     "writing": "from_intelhex to_intelhex write_image",
 }
-_PLACES = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
-    return value
+__getattr__ = by_name(__name__, _HOMES)

@@ -7,8 +7,9 @@ understood gives an empty value.
 The names are looked up when they are used: whoever needs one parser does not wait for the patterns of all.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from h5diag.evidence import by_name
 
 if TYPE_CHECKING:
     from h5diag.evidence.texts.boot import BootEvent as BootEvent
@@ -64,11 +65,6 @@ _HOMES = {
     "text": "Line clean lines printable",
     "tools": "ToolReport parse_tools tool_rows",
 }
-_PLACES = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_PLACES[name]}"), name)
-    return value
+__getattr__ = by_name(__name__, _HOMES)
