@@ -91,7 +91,8 @@ class Shape:
     step
         The displacement, the address line's weight, the shift, the number of lanes, or the bytes of a word.
     value
-        The constant that a lane reads, the value of a fill in the reference, or the bytes that keep their order.
+        The constant that a lane reads, the value of a fill in the reference, the bytes that keep their order, or the
+        number of a constant bit in its word.
     name
         Name of the other known content.
     """
@@ -502,7 +503,8 @@ def _column(p: _Piece) -> Iterable[Shape | None]:
     against = np.flatnonzero((p.good[same] & mask) != value)  # words in which the constant bit would be wrong
     inside = (against * width + same.start >= places[0]) & (against * width + same.start <= places[-1])
     if places.size >= 0.95 * np.count_nonzero(inside) and np.count_nonzero(~inside) >= LEAST_COLUMN:
-        yield p.take(Form.COLUMN, p.left, step=width, value=int(value != 0))
+        lane = 8 * ((p.start + int(places[0])) % width) + mask.bit_length() - 1
+        yield p.take(Form.COLUMN, p.left, step=width, value=lane)
 
 
 def _lone(p: _Piece) -> Iterable[Shape | None]:

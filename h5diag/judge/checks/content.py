@@ -15,6 +15,7 @@ from h5diag.evidence.texts.programming import base_name
 from h5diag.judge.checks.chip import check_larger_part
 from h5diag.judge.checks.options import check_write_protection
 from h5diag.judge.checks.placement import erased_holes, exchanged_regions, overlapping, worked_on_mirrors
+from h5diag.judge.checks.printed import erase_told
 from h5diag.judge.checks.reading import check_zeros
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import KnownFact, Measured
@@ -143,21 +144,13 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
 
 def _column(m: Measured, shape: Shape, say: dict[str, Any], *, steady: bool) -> Finding:
     """Return the finding for a bit that is constant in every word of a place."""
-    head = m.suspect.judged.read(shape.at, shape.at + 1)[0]
-    changed = next(
-        int(head ^ g[shape.at - start])
-        for reference in (m.good.judged, *(k.content for k in m.expected))
-        for start, g, s in aligned(reference, m.suspect.judged, m.chip)
-        if start <= shape.at < start + g.size and head != g[shape.at - start]
-    )
-    bit = 8 * (shape.at % shape.step) + changed.bit_length() - 1
     wrong = [w.mismatch for w in m.suspect.log.programming.writes if w.mismatch is not None]
     seen = any(m.chip.canonical(at) in r for at in wrong for r in merged(say["explains"]))
     say |= {
         "last": shape.ranges[-1].stop - 1,
-        "bit": bit,
+        "bit": shape.value,
         "word": shape.step,
-        "value": shape.value,
+        "value": int(m.suspect.judged.read(shape.at, shape.at + 1)[0]) >> shape.value % 8 & 1,
         "log": " The programmer failed to verify there, too." if seen else "",
     }
     return found("column-constant" if steady or seen else "column-constant-once", **say)
@@ -182,7 +175,7 @@ def check_bit_stays(m: Measured) -> tuple[Finding, ...]:
         return ()
     # The board's own log holds what was printed while it was programmed.
     failed = Counter(m.chip.canonical(w.mismatch) for w in m.suspect.log.programming.writes if w.mismatch is not None)
-    if not (m.suspect.log.programming.mass_erase or any("erasing" in t.text.lower() for t in m.texts)):
+    if not erase_told(m, [m.suspect.log.programming]):
         return ()
     for k in (k for k in m.expected if k.in_place and k.difference.differing == 1):
         at = next(r.start for r in m.canonical(k.difference.ranges))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from h5diag.chip import EXTERNAL
 from h5diag.evidence.texts import LogKind, Message
 from h5diag.evidence.texts.boot import BootEvent, BootLog
-from h5diag.evidence.texts.programming import base_name
+from h5diag.evidence.texts.programming import Programming, base_name
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.likely import header_places
 from h5diag.judge.measured import Measured
@@ -214,6 +214,11 @@ def _more(messages: Sequence[Message], first: str) -> str:
     return f"; also: {others[0]}" if others else ""
 
 
+def erase_told(m: Measured, runs: Sequence[Programming]) -> bool:
+    """Tell whether one of these runs erased everything, or any text says that something was erased."""
+    return any(p.mass_erase for p in runs) or any("erasing" in t.text.lower() for t in m.texts)
+
+
 def check_same_place(m: Measured) -> tuple[Finding, ...]:
     """Did verifying fail at one and the same byte after each of several erases?"""
     # Without a log of its own a board's is made of the provisioning's: what is told twice happened once.
@@ -223,8 +228,7 @@ def check_same_place(m: Measured) -> tuple[Finding, ...]:
     ]
     at, count = Counter(place for place, _ in failed).most_common(1)[0] if failed else (0, 0)
     files = sorted({file for place, file in failed if place == at})
-    erased = any(p.mass_erase for p in logs) or any("erasing" in t.text.lower() for t in m.texts)
-    if count < 2 or not erased or at in EXTERNAL:
+    if count < 2 or at in EXTERNAL or not erase_told(m, logs):
         return ()
     where = (AddressRange(at, at + 1),)
     if len(files) > 1:
