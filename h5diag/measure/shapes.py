@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from h5diag.chip import Chip
 from h5diag.measure.compare import aligned
+from h5diag.measure.copies import LEAST_REPEAT, second_copies
 from h5diag.measure.drift import drift
 from h5diag.measure.firmware.image import HeaderMagic
 from h5diag.measure.firmware.trailer import ALIGNED_MAGIC_TAIL, CLASSIC_MAGIC
@@ -26,8 +27,6 @@ Places = npt.NDArray[np.int64]
 
 BLOCK_GAP = 0x1000
 """Erased bytes that part one piece of content from the next; linkers leave smaller gaps inside a program."""
-LEAST_REPEAT = 512
-"""Content that repeats for less than this could be a table."""
 LEAST_LONE = 3
 """Fewer lone bits are no pattern."""
 LEAST_COLUMN = 12
@@ -68,6 +67,7 @@ class Form(Enum):
     BUILD = "the same pieces in the same order, displaced by amounts that drift"
     FELL = "bits only fell, densely"
     COLUMN = "one bit of every flash word in a place is constant"
+    AGAIN = "what stands in its place elsewhere stands here as well"
     ROSE_ALONE = "lone bits rose"
     LONE = "lone bits differ"
     DATA = "pages outside of the program"
@@ -212,6 +212,7 @@ def _shapes(p: _Piece, others: Sequence[Known], programs: Sequence[AddressRange]
         lambda: _build(p),
         lambda: _fell(p),
         lambda: _data(p, programs),
+        lambda: _again(p),
         lambda: _lone(p),
         lambda: _text(p),
     ]
@@ -251,34 +252,6 @@ def _address_line(p: _Piece) -> Iterable[Shape | None]:
         flags[places[wanted][inside][same]] = True
         yield p.take(Form.ADDRESS_LINE, flags, step=bit)
         return
-
-
-def repeating_line(dump: MemoryImage) -> tuple[int, AddressRange]:
-    """Return the weight of an address line at which a dump repeats its own content, and the first such block.
-
-    Everything between the first and the last content must repeat; (0, empty) when nothing does.
-    """
-    for s in dump.segments:
-        held = np.flatnonzero((s.data != 0xFF) & (s.data != 0))
-        if held.size < 4 * LEAST_REPEAT:
-            continue
-        low, high = int(held[0]), int(held[-1]) + 1
-        sample = held[:: max(1, held.size // 2048)]
-        for line in range(8, 24):
-            bit = 1 << line
-            if 2 * bit > s.data.size or s.start % (2 * bit):
-                continue
-            upper = sample[(sample & bit) != 0]
-            if upper.size < 16 or (s.data[upper] != s.data[upper - bit]).mean() > 0.02:
-                continue
-            at = np.arange(low, high)
-            at = at[(at & bit) != 0]
-            mine, partner = s.data[at], s.data[at - bit]
-            telling = (partner != 0xFF) & (partner != 0)
-            if np.count_nonzero(telling) >= 4 * LEAST_REPEAT and (mine == partner)[telling].mean() > 0.98:
-                first = int(at[0])
-                return bit, AddressRange(s.start + first, s.start + min(first + bit, int(s.data.size)))
-    return 0, AddressRange(0, 0)
 
 
 def _lanes(p: _Piece) -> Iterable[Shape | None]:
@@ -505,6 +478,14 @@ def _column(p: _Piece) -> Iterable[Shape | None]:
     if places.size >= 0.95 * np.count_nonzero(inside) and np.count_nonzero(~inside) >= LEAST_COLUMN:
         lane = 8 * ((p.start + int(places[0])) % width) + mask.bit_length() - 1
         yield p.take(Form.COLUMN, p.left, step=width, value=lane)
+
+
+def _again(p: _Piece) -> Iterable[Shape | None]:
+    """Short stretches of the program that hold what stands, in its right place, somewhere else in it."""
+    for a, b, source in second_copies(p.good, p.suspect, [r for r in runs(p.left, 32) if p.content[slice(*r)].any()]):
+        flags = np.zeros(p.left.size, np.bool_)
+        flags[a:b] = True
+        yield p.take(Form.AGAIN, flags, step=source - a)
 
 
 def _lone(p: _Piece) -> Iterable[Shape | None]:

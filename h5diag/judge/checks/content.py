@@ -20,12 +20,16 @@ from h5diag.judge.checks.reading import check_zeros
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import KnownFact, Measured
 from h5diag.measure.compare import aligned, bit_positions, compare
-from h5diag.measure.shapes import LEAST_REPEAT, Difference, Form, Shape, repeating_line
+from h5diag.measure.copies import LEAST_REPEAT, repeating_line
+from h5diag.measure.shapes import Difference, Form, Shape
 from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged, subtracted
 from h5diag.text import size_text
 
 _FEW_BITS = 16
 """Fewer bits that all fell could be chance: 16 of 16 happens once in 65536 times."""
+
+_RIGHT_BESIDE = 256
+"""Content that is right before and behind a place, in its sector, for that sector to have been erased and written."""
 
 
 def check_shapes(m: Measured) -> tuple[Finding, ...]:
@@ -134,6 +138,10 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
             return _fell(m, shape, reference, say)
         case Form.COLUMN:
             return _column(m, shape, say, steady=steady)
+        case Form.AGAIN:
+            way = "above" if shape.step > 0 else "below"
+            source = AddressRange(shape.at + shape.step, shape.at + shape.step + shape.ranges[0].size)
+            return found("stands-again", source=(source,), away=abs(shape.step), way=way, **say)
         case Form.ROSE_ALONE:
             return found("lone-bits-rose" if steady else "lone-bits-rose-once", **say)
         case Form.LONE:
@@ -208,6 +216,8 @@ def _fell(m: Measured, shape: Shape, reference: str, say: dict[str, Any]) -> Fin
     if any(x.covers(r) for x in worked_on_mirrors(m) for r in shape.ranges):
         return None
     image = next((k.content for k in m.expected if k.name == reference), m.good.judged)
+    if m.suspect.reads.reads > 1 and erase_told(m, [m.suspect.log.programming]) and _inside_a_sector(m, image, shape):
+        return found("fell-inside-a-sector", **say)
     if old := _old_under_new(m, image, shape, reference):
         return found("old-under-new", **say, other=old)
     if column := _wide_column(m, reference, say, steady=m.suspect.reads.reads > 1):
@@ -216,6 +226,21 @@ def _fell(m: Measured, shape: Shape, reference: str, say: dict[str, Any]) -> Fin
     if _one_line(bit_positions(image, m.suspect.judged, comparison, m.chip)):
         return found("one-line-fell", **(say | {"explains": ()}))
     return found("only-fell", **say)
+
+
+def _inside_a_sector(m: Measured, reference: MemoryImage, shape: Shape) -> bool:
+    """Tell whether all that fell lies within one sector, with content that is right before and behind it there.
+
+    An erase takes a whole sector: what was not erased is mixed up to the sector's edges, as far as there is content.
+    """
+    size, first, stop = m.chip.flash.sector_size, shape.ranges[0].start, shape.ranges[-1].stop
+    sector = first - first % size
+    if stop > sector + size:
+        return False
+    return all(
+        np.count_nonzero(known & (data != m.chip.flash.erased)) >= _RIGHT_BESIDE
+        for data, known in (reference.read_filled(a, b) for a, b in ((sector, first), (stop, sector + size)))
+    )
 
 
 def _wide_column(m: Measured, reference: str, say: dict[str, Any], *, steady: bool) -> Finding | None:

@@ -9,7 +9,7 @@ import pytest
 
 from h5diag.errors import InputError
 
-from .bench import BASE, Bench, flash, leading, program
+from .bench import BASE, Bench, flash, leading, program, programmed, statuses
 
 PROGRAM = program(1)
 CHIP = 'chip = "stm32h563zi"'
@@ -157,6 +157,48 @@ def test_one_column_of_the_flash_word_is_no_debug_links_line(tmp_path: Path, rea
     assert "bit 43 of a 128-bit flash word" in " ".join(f.claim for f in board.findings)
     assert leading(board) == ("flash-defect" if reads > 1 else "")
     assert board.verdict.word.value == ("suspect" if reads > 1 else "undecided")
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "log", "reads", "id"),
+    [
+        (0x4600, 0x4C00, True, 2, "fell-inside-a-sector"),
+        (0x4600, 0x4C00, True, 1, "only-fell"),
+        (0x4600, 0x4C00, False, 2, "only-fell"),
+        (0x4000, 0x4C00, True, 2, "only-fell"),  # the old program may have ended there
+        (0x4600, 0x6C00, True, 2, "only-fell"),
+    ],
+)
+def test_a_part_of_a_sector_that_stayed_under_an_erase_speaks_of_the_chip(
+    tmp_path: Path, start: int, stop: int, log: bool, reads: int, id: str
+) -> None:
+    bad = flash((0, PROGRAM))
+    bad[start:stop] &= program(2)[start:stop]
+    b = Bench(tmp_path).dump(*[bad] * reads).image("app.hex", PROGRAM)
+    if log:
+        b.log("Erasing internal memory sectors [0 4]\n" + programmed("app.hex", BASE, 36, ok=False))
+    board = b.first()
+    assert {f.id for f in board.findings} & {"fell-inside-a-sector", "only-fell"} == {id}
+    chip = id == "fell-inside-a-sector"
+    assert leading(board) == ("flash-defect" if chip else "not-erased")
+    assert (board.verdict.word.value == "suspect") is chip
+    assert statuses(board)["flash-defect"] == "possible"
+
+
+@pytest.mark.parametrize(("size", "told"), [(0x200, True), (0x60, False), (0x2000, False)])
+def test_a_row_that_stands_a_second_time_is_told_and_puts_nothing_forward(
+    tmp_path: Path, size: int, told: bool
+) -> None:
+    bad = flash((0, PROGRAM))
+    bad[0x4600 : 0x4600 + size] = PROGRAM[0x1000 : 0x1000 + size]
+    board = Bench(tmp_path).dump(bad, bad).image("app.hex", PROGRAM).first()
+    claims = [f.claim for f in board.findings if f.id == "stands-again"]
+    assert bool(claims) is told
+    if told:
+        assert "0x08004600 to 0x080047FF" in claims[0]
+        assert "0x08001000 to 0x080011FF" in claims[0]
+        assert leading(board) == ""
+        assert board.next_test.id == "speed-sweep"
 
 
 def test_a_line_of_every_word_may_be_the_links(tmp_path: Path) -> None:

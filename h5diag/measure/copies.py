@@ -1,0 +1,69 @@
+"""Content that stands a second time in one memory: wherever an address line is set, or a few rows somewhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from h5diag.memory import AddressRange, Bytes, MemoryImage
+
+LEAST_REPEAT = 512
+"""Content that repeats for less than this could be a table."""
+LEAST_ROW, LARGEST_ROWS = 128, 0x1000
+"""A row of the array is 256 to 1024 bytes, a packet of a loader 128 to 2048; what is longer is a sector or a slot."""
+MOST_COPIES, LEAST_VALUES = 16, 16
+"""More stretches are another content; fewer different bytes are a table, which stands in many places."""
+
+
+def repeating_line(dump: MemoryImage) -> tuple[int, AddressRange]:
+    """Return the weight of an address line at which a dump repeats its own content, and the first such block.
+
+    Everything between the first and the last content must repeat; (0, empty) when nothing does.
+    """
+    for s in dump.segments:
+        held = np.flatnonzero((s.data != 0xFF) & (s.data != 0))
+        if held.size < 4 * LEAST_REPEAT:
+            continue
+        low, high = int(held[0]), int(held[-1]) + 1
+        sample = held[:: max(1, held.size // 2048)]
+        for line in range(8, 24):
+            bit = 1 << line
+            if 2 * bit > s.data.size or s.start % (2 * bit):
+                continue
+            upper = sample[(sample & bit) != 0]
+            if upper.size < 16 or (s.data[upper] != s.data[upper - bit]).mean() > 0.02:
+                continue
+            at = np.arange(low, high)
+            at = at[(at & bit) != 0]
+            mine, partner = s.data[at], s.data[at - bit]
+            telling = (partner != 0xFF) & (partner != 0)
+            if np.count_nonzero(telling) >= 4 * LEAST_REPEAT and (mine == partner)[telling].mean() > 0.98:
+                first = int(at[0])
+                return bit, AddressRange(s.start + first, s.start + min(first + bit, int(s.data.size)))
+    return 0, AddressRange(0, 0)
+
+
+def second_copies(good: Bytes, suspect: Bytes, stretches: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Yield the stretches of `suspect` that hold what stands elsewhere in it as well, where `good` has it too.
+
+    Parameters
+    ----------
+    good, suspect
+        What should be there and what is, of one length.
+    stretches
+        Offsets (start, stop) at which the two differ.
+
+    Yields
+    ------
+    tuple of int
+        Start, stop, and the offset of the first place where the same bytes stand rightly.
+    """
+    program = good.tobytes() if 1 <= len(stretches) <= MOST_COPIES else b""
+    for a, b in stretches if program else ():
+        here = suspect[a:b]
+        if not LEAST_ROW <= b - a <= LARGEST_ROWS or np.unique(here).size < LEAST_VALUES:
+            continue
+        source = program.find(here.tobytes())
+        if source >= 0 and (suspect[source : source + b - a] == here).all():
+            yield a, b, source
