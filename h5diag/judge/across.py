@@ -16,6 +16,7 @@ from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured, deviations
 from h5diag.judge.weighing import Status, VerdictWord
+from h5diag.measure.drift import build_stamps
 from h5diag.measure.shapes import Form, difference
 from h5diag.memory import AddressRange, MemoryImage, merged
 from h5diag.text import count_text
@@ -60,6 +61,11 @@ def _one_against_the_other(one: Measured, two: Measured) -> list[Finding]:
     # The same program by the files, whole on both; or nothing but pages that no program holds.
     known = all(m.expected and all(k.whole for k in m.expected) for m in (one, two))
     outside = known and not any(r.overlaps(p) for r in one.canonical(apart.ranges) for p in programs)
+    texts = apart.of(Form.TEXT)
+    if texts and apart.differing == sum(s.bytes for s in texts):
+        stamps = build_stamps(one.suspect.judged, two.suspect.judged, [r for s in texts for r in s.ranges])
+        if stamps:
+            return [found("two-stamps", one=one.name, two=two.name, first=stamps[0], second=stamps[1], **say)]
     if outside or apart.differing == sum(s.bytes for s in apart.of(Form.DATA, Form.TEXT)):
         return [found("two-differ-in-data", **say)]
     built = apart.of(Form.BUILD)

@@ -83,7 +83,7 @@ class Diagnosis(Answer):
         return written
 
 
-_OF_EACH = ("same-fault-every-board", "two-builds", "two-differ", "two-differ-in-data")
+_OF_EACH = ("same-fault-every-board", "two-builds", "two-stamps", "two-differ", "two-differ-in-data")
 """Findings across boards that say something of each of them."""
 _WORST = (VerdictWord.FAULTY, VerdictWord.SUSPECT, VerdictWord.UNDECIDED, VerdictWord.SOUND)
 

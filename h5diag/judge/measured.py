@@ -36,7 +36,7 @@ from h5diag.measure.loader.loaderfile import read_loader
 from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
 from h5diag.measure.locate import Placement, Prepared, locate, prepare
 from h5diag.measure.options import OptionBytes, decode_listing, decode_registers, hidden_ranges, masked_ranges
-from h5diag.measure.programs import Program, place_program
+from h5diag.measure.programs import Program, beside, place_program
 from h5diag.measure.repeats import Repeats, alike, compare_reads
 from h5diag.measure.shapes import Difference, Form, Known, difference
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress, merged
@@ -487,7 +487,7 @@ def _known(
     """Return each known image against the dump; of those at the same addresses one is expected."""
     written = {base_name(w.file).lower(): w.address for log in logs for w in log.programming.writes}
     images = [_placed(i, written.get(base_name(i.name).lower())) for i in images]
-    programs = [place_program(i.image, suspect.judged, chip) for i in images]
+    programs = beside([place_program(i.image, suspect.judged, chip) for i in images], chip)
     facts = []
     for image, program in zip(images, programs, strict=True):
         others = [Known(i.name, p.image) for i, p in zip(images, programs, strict=True) if i is not image]

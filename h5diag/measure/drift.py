@@ -1,17 +1,47 @@
-"""Whether a program is another build of one: its pieces in their order, displaced by amounts that drift."""
+"""Whether a program is another build of one: pieces in their order that drift, or the date that a compiler put into it."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.memory import Bytes
+from h5diag.memory import AddressRange, Bytes, MemoryImage
 
 Places = npt.NDArray[np.int64]
 
 FARTHEST, LEAST_ALIKE, _MOST_ALIKE = 0x10000, 8, 4
 """Bytes by which a piece of another build has moved at most; windows that must share a displacement; and of how many
 bytes at most one may differ for a look at the differing ones alone to be the cheaper one."""
+
+_STAMP = re.compile(
+    rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d{4}(?: \d\d:\d\d:\d\d)?"
+    rb"|\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?|\d\d:\d\d:\d\d"
+)
+"""What compilers write for ``__DATE__`` and ``__TIME__`` (ISO C 6.10.8), and the form that build scripts prefer."""
+_AROUND = 24
+
+
+def build_stamps(one: MemoryImage, other: MemoryImage, ranges: Iterable[AddressRange]) -> tuple[str, str] | None:
+    """Return the first date or time of a build in which the two differ, of each; None unless every range lies in one."""
+    pairs: list[tuple[str, str]] = []
+    for r in ranges:
+        texts = [_stamp(image, r) for image in (one, other)]
+        if "" in texts:
+            return None
+        pairs.append((texts[0], texts[1]))
+    return pairs[0] if pairs else None
+
+
+def _stamp(image: MemoryImage, r: AddressRange) -> str:
+    start = r.start - _AROUND
+    data = image.read_filled(start, r.stop + _AROUND)[0].tobytes()
+    found = [m for m in _STAMP.finditer(data) if m.start() < r.stop - start and m.end() > _AROUND]
+    # Date and time stand side by side in two strings, or in one.
+    whole = found and found[0].start() <= _AROUND and found[-1].end() >= r.stop - start
+    return " ".join(m[0].decode("ascii") for m in found) if whole else ""
 
 
 def drift(good: Bytes, suspect: Bytes) -> int:

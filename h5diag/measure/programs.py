@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +15,8 @@ PROBE = 32
 """Bytes that are searched for before a place is looked at in full."""
 WHOLE = 0.9
 """A program stands somewhere when so much of its content is there; the rest may be damaged."""
+PARTLY = 0.25
+"""So much of it has to stand at one of the addresses that its vectors allow, for the rest to be damaged or not written."""
 LINK_STEP = 0x100
 """Programs begin at multiples of this: vector tables of more than 32 entries need it."""
 HEADERS = (0x20, 0x80, 0x100, 0x200, 0x400, 0x800, 0x1000)
@@ -68,7 +71,8 @@ def place_program(image: MemoryImage, dump: MemoryImage, chip: Chip) -> Program:
     stands there, else from its vectors, else it stays the assumption that it was.
     """
     linked, secure = linked_at(image, chip)
-    stands = find_whole(image, dump, chip)
+    shares = _shares(image, dump)
+    stands = tuple(p for p, share in shares.items() if share >= WHOLE)
     start = image.span.start
     if image.segments and not image.origin.base_assumed and start < BOOT_ALIAS and start + chip.flash.base in stands:
         # The flash is mapped at 0 as well while a chip starts from it, and old projects are linked there.
@@ -78,6 +82,8 @@ def place_program(image: MemoryImage, dump: MemoryImage, chip: Chip) -> Program:
     if stands:
         fitting = [p for p in stands if linked is not None and chip.canonical(p) in linked]
         place = (fitting or list(stands))[0]
+    elif partly := [p for p in shares if shares[p] >= PARTLY and linked is not None and chip.canonical(p) in linked]:
+        place = max(partly, key=shares.__getitem__)
     elif dump.span.start >= EXTERNAL:
         # Read out of a memory of its own: what else would the begin of the file belong to?
         place = dump.span.start
@@ -86,6 +92,22 @@ def place_program(image: MemoryImage, dump: MemoryImage, chip: Chip) -> Program:
     else:
         place = start
     return Program(image.shifted(place - start), stands, linked, secure)
+
+
+def beside(programs: Sequence[Program], chip: Chip) -> list[Program]:
+    """Put each program whose address nobody gave, and that stands nowhere, where another one of the same link stands.
+
+    They are two versions of one program; the first place that fits is taken.
+    """
+    places = [p.image.span.start for p in programs if p.linked and p.image.span.start != chip.flash.base]
+    out = []
+    for p in programs:
+        start = p.image.span.start
+        free = p.image.origin.base_assumed and p.linked is not None and not p.stands
+        fits = [at for at in places if free and p.linked and chip.canonical(at) in p.linked]
+        moved = bool(fits) and start not in fits and start == chip.flash.base
+        out.append(replace(p, image=p.image.shifted(fits[0] - start)) if moved else p)
+    return out
 
 
 def linked_at(image: MemoryImage, chip: Chip) -> tuple[AddressRange | None, bool | None]:
@@ -120,6 +142,17 @@ def linked_at(image: MemoryImage, chip: Chip) -> tuple[AddressRange | None, bool
     lowest = max(0, -(-(high + 1 - image.span.size) // LINK_STEP) * LINK_STEP)
     highest = low // LINK_STEP * LINK_STEP
     return (AddressRange(lowest, highest + 1) if lowest <= highest else None), secure
+
+
+def blank_header(image: MemoryImage, chip: Chip) -> int:
+    """Return the size of the room for a boot loader's header that an image begins with and nothing is in; 0 without it."""
+    data = image.segments[0].data if image.segments else np.zeros(0, np.uint8)
+    start = image.span.start
+    for size in HEADERS:
+        blank = data.size > size and data[0] in (0, 0xFF) and bool((data[:size] == data[0]).all())
+        if blank and linked_at(image.crop(start + size, image.span.stop), chip)[0] is not None:
+            return size
+    return 0
 
 
 def likely_link(image: MemoryImage, linked: AddressRange, chip: Chip) -> int:
@@ -157,8 +190,13 @@ def entries_fit(body: MemoryImage, link: int, chip: Chip) -> tuple[int, int]:
 
 def find_whole(image: MemoryImage, dump: MemoryImage, chip: Chip) -> tuple[int, ...]:
     """Return the addresses in the dump's view at which the image stands whole or nearly so, in ascending order."""
+    return tuple(p for p, share in _shares(image, dump).items() if share >= WHOLE)
+
+
+def _shares(image: MemoryImage, dump: MemoryImage) -> dict[int, float]:
+    """Return where a few of the image's stretches stand, in ascending order, with how much of all of it stands there."""
     if not image.segments:
-        return ()
+        return {}
     start = image.span.start
     places: set[int] = set()
     held = [(s.start, s.data.tobytes()) for s in dump.segments]
@@ -171,9 +209,7 @@ def find_whole(image: MemoryImage, dump: MemoryImage, chip: Chip) -> tuple[int, 
                     break
                 places.add(first + at - address + start)
     # Nothing is programmed at an odd word; what stands there was shifted on the way.
-    return tuple(
-        sorted(p for p in places if p >= 0 and p % 4 == 0 and _equal_share(image.shifted(p - start), dump) >= WHOLE)
-    )
+    return {p: _equal_share(image.shifted(p - start), dump) for p in sorted(places) if p >= 0 and p % 4 == 0}
 
 
 def _probes(image: MemoryImage) -> list[tuple[int, bytes]]:

@@ -27,8 +27,8 @@ Places = npt.NDArray[np.int64]
 
 BLOCK_GAP = 0x1000
 """Erased bytes that part one piece of content from the next; linkers leave smaller gaps inside a program."""
-LEAST_LONE = 3
-"""Fewer lone bits are no pattern."""
+LEAST_LONE, LEAST_PAIRED = 3, 12
+"""Fewer lone bits are no pattern; so many that all rose are one even where two share a quad-word: 1 in 4096 by chance."""
 LEAST_COLUMN = 12
 """So many words have to hold the constant bit against the reference: by chance once in 4096 programs."""
 FOLLOWED = 0.9
@@ -489,25 +489,26 @@ def _again(p: _Piece) -> Iterable[Shape | None]:
 
 
 def _lone(p: _Piece) -> Iterable[Shape | None]:
-    """Single bits, one in a quad-word: those that rose, if nothing else is left, and those that do not agree on a way."""
+    """Single bits, one in a quad-word: those that rose, if nothing else is left, and those that do not agree on a way.
+
+    Where all of many rose, two of them may share a quad-word.
+    """
     places = np.flatnonzero(p.left)
     if places.size < LEAST_LONE:
         return
     changed = p.good[places] ^ p.suspect[places]
+    risen = (p.suspect[places] & ~p.good[places]) == changed
+    all_rose = bool(risen.mean() >= 0.98)
     _, index, counts = np.unique((places + p.start) // p.unit, return_inverse=True, return_counts=True)
-    alone = (counts[index] == 1) & (np.bitwise_count(changed) == 1)
+    most = 2 if all_rose and places.size >= LEAST_PAIRED else 1
+    alone = (counts[index] <= most) & (np.bitwise_count(changed) == 1)
     # One word of rest beside hundreds of lone bits does not change what they are.
     if np.count_nonzero(alone) < max(LEAST_LONE, 0.9 * places.size):
         return
-    rose = (p.suspect[places] & ~p.good[places]) == changed
     flags = np.zeros(p.left.size, np.bool_)
-    if rose.mean() >= 0.98:
-        # A few quad-words lost two; they are no other shape.
-        flags[places[rose]] = True
-        yield p.take(Form.ROSE_ALONE, flags)
-    else:
-        flags[places[alone]] = True
-        yield p.take(Form.LONE, flags)
+    # A few quad-words lost more; they are no other shape.
+    flags[places[risen if all_rose else alone]] = True
+    yield p.take(Form.ROSE_ALONE if all_rose else Form.LONE, flags)
 
 
 def _text(p: _Piece) -> Iterable[Shape | None]:

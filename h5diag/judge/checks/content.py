@@ -21,6 +21,7 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import KnownFact, Measured
 from h5diag.measure.compare import aligned, bit_positions, compare
 from h5diag.measure.copies import LEAST_REPEAT, repeating_line
+from h5diag.measure.drift import build_stamps
 from h5diag.measure.shapes import Difference, Form, Shape
 from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged, subtracted
 from h5diag.text import size_text
@@ -39,6 +40,8 @@ def check_shapes(m: Measured) -> tuple[Finding, ...]:
         for shape in difference.shapes:
             if not is_file and shape.form in _SLOT_STATES and _in_slots(m, shape):
                 continue  # what a slot holds is told by its state
+            if shape.form in _LEFT_AS_IT_WAS and _protected(m, shape):
+                continue  # the check of the write protection tells it with more knowledge
             # What one reference told already, another that shows the same bytes need not tell again.
             told = merged(r for f in out for r in f.explains)
             if subtracted(m.canonical(shape.ranges), told) and (f := _shape(m, shape, name, difference, is_file)):
@@ -57,6 +60,18 @@ def check_shapes(m: Measured) -> tuple[Finding, ...]:
 
 
 _SLOT_STATES = (Form.STOPPED, Form.HOLE, Form.NEVER_WRITTEN, Form.OTHER, Form.BUILD, Form.ZEROS, Form.DATA)
+
+_LEFT_AS_IT_WAS = (Form.OTHER, Form.BUILD, Form.FELL, Form.HOLE, Form.STOPPED, Form.NEVER_WRITTEN, Form.DATA, Form.TEXT)
+"""How a place looks that was neither erased nor programmed."""
+
+
+def _protected(m: Measured, shape: Shape) -> bool:
+    """Tell whether the shape lies in write-protected groups, and the protection explains all that differs."""
+    if shape.form is Form.BUILD and not _told_to_write(m):
+        return False  # a protection that came later says nothing about which build stands there
+    protected = m.suspect.options.wrp_ranges if m.suspect.options.settings else ()
+    inside = bool(protected) and all(any(p.covers(c) for p in protected) for c in m.canonical(shape.ranges))
+    return inside and any(f.id == "write-protection-matches" for f in check_write_protection(m))
 
 
 def _in_slots(m: Measured, shape: Shape) -> bool:
@@ -147,6 +162,9 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
         case Form.LONE:
             return _wide_column(m, reference, say, steady=steady) or found("lone-bits-differ", **say)
         case Form.TEXT:
+            image = next((k.content for k in m.expected if k.name == reference), m.good.judged)
+            if stamps := build_stamps(image, m.suspect.judged, shape.ranges):
+                return found("stamps-differ", there=stamps[0], here=stamps[1], **say)
             return found("texts-differ", **say)
 
 
@@ -169,12 +187,12 @@ def _other(m: Measured, shape: Shape, difference: Difference, say: dict[str, Any
     say |= {"other": shape.name}
     if shape.bytes >= 0.9 * difference.differing and difference.differing > difference.content // 2:
         return found("other-file-there", **say)
-    protected = m.suspect.options.wrp_ranges if m.suspect.options.settings else ()
-    inside = bool(protected) and all(any(p.covers(c) for p in protected) for c in say["explains"])
-    if inside and any(f.id == "write-protection-matches" for f in check_write_protection(m)):
-        return None  # that check tells it with more knowledge
-    erased = any(w.address is not None for log in m.logs for w in log.programming.writes)
-    return found("sector-keeps-old-after-erase" if erased else "sector-keeps-old", **say)
+    return found("sector-keeps-old-after-erase" if _told_to_write(m) else "sector-keeps-old", **say)
+
+
+def _told_to_write(m: Measured) -> bool:
+    """Tell whether a log tells of a write to an address."""
+    return any(w.address is not None for log in m.logs for w in log.programming.writes)
 
 
 def check_bit_stays(m: Measured) -> tuple[Finding, ...]:

@@ -15,7 +15,7 @@ from h5diag.judge.measured import KnownFact, Measured, content_bytes
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.firmware import Action, Check
-from h5diag.measure.programs import RAM, likely_link
+from h5diag.measure.programs import RAM, blank_header, likely_link
 from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange, merged, subtracted
 
@@ -164,6 +164,9 @@ def _file(m: Measured, k: KnownFact) -> list[Finding]:
         return [found(id, where=k.ranges, explains=merged(cells), file=k.name, rival=rival.name)]
     if start not in program.stands and here not in map(m.chip.canonical, program.stands):
         return [_elsewhere(m, k, program.stands[0])]
+    if blank := blank_header(k.image.image, m.chip):
+        fill = int(k.image.image.segments[0].data[0])
+        return [found("header-left-blank", where=k.ranges, file=k.name, at=start, header=blank, fill=fill)]
     if program.linked is None:
         return []
     if missing := program.header_missing_at(here):
@@ -171,7 +174,8 @@ def _file(m: Measured, k: KnownFact) -> list[Finding]:
     bank = m.chip.flash.bank_size
     if here in program.linked:
         if program.secure and m.suspect.options.trustzone is False:
-            return [found("linked-for-the-other-side", where=k.ranges, file=k.name, at=start)]
+            alias = here - m.chip.flash.base + m.chip.flash.secure_base
+            return [found("linked-for-the-other-side", where=k.ranges, file=k.name, at=start, alias=alias)]
         if not program.secure and m.suspect.options.trustzone is True and here in _secure_starts(m):
             return [found("nonsecure-where-secure-starts", file=k.name, at=start)]
         return [found("vectors-in-place", file=k.name, at=start)]

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
+
 from h5diag.case.records import SpeedPoint
 from h5diag.chip import EXTERNAL
 from h5diag.judge.findings import Finding, found
@@ -14,7 +16,8 @@ from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.repeats import ReadPattern
 from h5diag.measure.shapes import Form, difference, runs
-from h5diag.memory import Access, AddressRange, merged, subtracted
+from h5diag.memory import Access, AddressRange, MemoryImage, merged, subtracted
+from h5diag.text import count_text
 
 
 def check_reads(m: Measured) -> tuple[Finding, ...]:
@@ -44,8 +47,38 @@ def check_reads(m: Measured) -> tuple[Finding, ...]:
             size=a.common_bytes,
             bytes=a.disagreeing_bytes,
             bits=a.disagreeing_bits,
+            right=_right_reads(m, a.ranges),
         ),
     )
+
+
+def _right_reads(m: Measured, ranges: Sequence[AddressRange]) -> str:
+    """Return a sentence that tells which reads hold what a given file or the good board has where reads disagree.
+
+    Empty when that parts them into none and all.
+    """
+    known = [(k.name, k.content) for k in m.expected if k.in_place]
+    known += [(m.good.board.name, m.good.judged)] if m.has_good else []
+    for name, content in known:
+        wrong = {d.name: _wrong_bytes(content, d.image, ranges) for d in m.suspect.board.dumps}
+        right = [n for n, count in wrong.items() if count == 0]
+        bad = [f"{n} {count_text(count, 'byte')}" for n, count in wrong.items() if count]
+        if right and bad:
+            return (
+                f" There {' and '.join(right)} {'is' if len(right) == 1 else 'are'} as {name}; wrong: {', '.join(bad)}."
+            )
+    return ""
+
+
+def _wrong_bytes(content: MemoryImage, read: MemoryImage, ranges: Sequence[AddressRange]) -> int | None:
+    """Return how many bytes of `read` are not the content's there; None when nothing of it can be held against it."""
+    wrong = seen = 0
+    for r in ranges:
+        (want, wanted), (have, held) = content.read_filled(r.start, r.stop), read.read_filled(r.start, r.stop)
+        both = wanted & held
+        seen += int(np.count_nonzero(both))
+        wrong += int(np.count_nonzero(both & (want != have)))
+    return wrong if seen else None
 
 
 def _only_pages(m: Measured) -> bool:

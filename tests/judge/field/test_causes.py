@@ -250,6 +250,33 @@ def test_cells_that_lost_charge_are_suspect_and_never_proved_by_reading(tmp_path
     assert statuses(board)["torn-write"] != "supported"
 
 
+@pytest.mark.parametrize(("pairs", "told"), [(20, True), (3, False)])
+def test_cells_that_lost_charge_may_share_a_flash_word(tmp_path: Path, pairs: int, told: bool) -> None:
+    rng = np.random.default_rng(5)
+    weak = flash((0, PROGRAM))
+    for word in rng.choice(np.arange(0x400, PROGRAM.size, 16), pairs, replace=False).tolist():
+        for at in (word + 1, word + 9):
+            low = int(weak[at]) ^ 0xFF
+            weak[at] |= low & -low
+    board = Bench(tmp_path).dump(weak, weak).dump(flash((0, PROGRAM)), good=True).first()
+    assert any(f.id == "lone-bits-rose" for f in board.findings) is told
+    assert (leading(board) == "worn-cells") is told
+
+
+@pytest.mark.parametrize(("written", "lead"), [(True, "write-protected"), (False, "")])
+def test_an_older_build_in_protected_sectors_is_the_protections_where_a_write_is_told(
+    tmp_path: Path, written: bool, lead: str
+) -> None:
+    # Four sectors a group: the listing protects the first three groups, the program lies in the first two of them.
+    b = Bench(tmp_path).dump(flash((0, rebuilt(0x48, 0x1200)))).image("app.hex", PROGRAM).text("options", listing())
+    if written:
+        b.log(programmed("app.hex", BASE, 36, ok=False))
+    board = b.first()
+    assert ("other-build" in {f.id for f in board.findings}) is not written
+    assert leading(board) == (lead or "other-build") or not written
+    assert statuses(board)["write-protected"] == "supported"
+
+
 def test_one_read_of_the_same_cells_leads_nowhere(tmp_path: Path) -> None:
     weak = flash((0, PROGRAM))
     for at in range(0x40, 0x2000, 0x110):

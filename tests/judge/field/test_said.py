@@ -207,9 +207,29 @@ def test_two_boards_without_a_good_one_are_held_against_each_other(tmp_path: Pat
     builds = two(tmp_path, flash((0, program(1))), flash((0, rebuilt(0x1A4))))
     assert "0x1A4 bytes higher" in next(f.claim for f in builds.across if f.id == "two-builds")
     assert all([h.id for h in b.verdict.leading] == ["other-build"] for b in builds.boards)
+    dated = PROGRAM.copy(), PROGRAM.copy()
+    for data, text in zip(dated, (b"Jan 31 2026 08:15:00", b"Feb  2 2026 17:41:09"), strict=True):
+        data[0x2005 : 0x2005 + len(text)] = np.frombuffer(text, np.uint8)
+    stamped = two(tmp_path, *(flash((0, d)) for d in dated))
+    claim = next(f.claim for f in stamped.across if f.id == "two-stamps")
+    assert "Jan 31 2026 08:15:00" in claim
+    assert "Feb  2 2026 17:41:09" in claim
+    dated[1][0x2040:0x2048] = np.frombuffer(b"SN004711", np.uint8)
+    dated[0][0x2040:0x2048] = np.frombuffer(b"SN004699", np.uint8)
+    numbered = two(tmp_path, *(flash((0, d)) for d in dated))
+    assert "two-stamps" not in {f.id for f in numbered.across}  # a serial number is no date
     same = two(tmp_path, flash((0, PROGRAM)), flash((0, PROGRAM)))
     assert [f.id for f in same.across] == ["lot-agrees"]
     assert same.verdict.word.value == "sound"
+
+
+def test_a_file_and_a_dump_that_differ_in_the_date_alone_are_two_builds(tmp_path: Path) -> None:
+    file, here = PROGRAM.copy(), PROGRAM.copy()
+    file[0x2003:0x200D] = np.frombuffer(b"2026-01-31", np.uint8)
+    here[0x2003:0x200D] = np.frombuffer(b"2026-02-01", np.uint8)
+    board = Bench(tmp_path).dump(flash((0, here)), flash((0, here))).image("app.hex", file).first()
+    assert "app.hex has 2026-01-31, and here stands 2026-02-01" in said(board, "stamps-differ")
+    assert leading(board) == "other-build"
 
 
 # ---------------------------------------------------------------- header sizes and wrapped addresses

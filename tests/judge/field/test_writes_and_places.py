@@ -265,6 +265,41 @@ def test_a_file_without_an_address_stands_where_a_log_wrote_it(tmp_path: Path) -
     assert "0x0800FFFF" in " ".join(f.claim for f in board.findings)
 
 
+@pytest.mark.parametrize("share", [0.6, 0.1])
+def test_a_file_of_which_a_part_stands_where_it_was_linked_is_held_against_that_place(
+    tmp_path: Path, share: float
+) -> None:
+    new, old = (program(seed, base=BASE + 0x8000) for seed in (1, 2))
+    cut = int(share * new.size) & ~0xF
+    there = np.concatenate((new[:cut], new[cut:] & old[cut:]))
+    b = Bench(tmp_path).dump(flash((0, program(3, size=0x6000)), (0x8000, there)))
+    board = b.image("new.bin", new, base=None).image("old.bin", old, base=None).first()
+    place = f"0x{BASE + 0x8000 + cut:08X}"[:9]
+    assert (place in said(board, "old-under-new")) is (share > 0.25)
+    assert (leading(board) == "not-erased") is (share > 0.25)
+
+
+@pytest.mark.parametrize(("fill", "room", "told"), [(0, 0x200, True), (0xFF, 0x400, True), (0, 0x1C0, False)])
+def test_a_build_with_room_for_a_header_and_none_in_it_was_not_signed(
+    tmp_path: Path, fill: int, room: int, told: bool
+) -> None:
+    built = np.concatenate((np.full(room, fill, np.uint8), program(4, base=BASE + 0x10000 + room)))
+    b = Bench(tmp_path).dump(flash((0, program(3, size=0x6000)), (0x10000, built)))
+    board = b.image("zephyr.hex", built, BASE + 0x10000).first()
+    assert bool(said(board, "header-left-blank")) is told
+    if told:
+        assert "0x08010000" in said(board, "header-left-blank")
+        assert leading(board) == "image-refused"
+
+
+def test_the_reads_that_are_as_the_file_wants_are_named(tmp_path: Path) -> None:
+    slipped = flash((0, PROGRAM))
+    slipped[0x2000:0x2400] = np.roll(slipped[0x2000:0x2400], 4)
+    board = Bench(tmp_path).dump(flash((0, PROGRAM)), slipped).image("app.hex", PROGRAM).first()
+    claim = next(f.claim for f in board.findings if f.id.startswith("reads-d"))
+    assert "unit-0.hex is as app.hex; wrong: unit-1.hex" in claim
+
+
 def test_a_slow_sector_of_a_flash_test_is_named(tmp_path: Path) -> None:
     start = BASE + 0xA0000
     slow = {"kind": "slow-erase", "address": start, "bit": None, "detail": "", "rounds": [1, 2]}
