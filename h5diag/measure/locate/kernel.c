@@ -16,7 +16,8 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-enum { ABI = 3, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16, GAP = 256, UNWEIGHED = 20, EXPLAINED = 1024 };
+enum { ABI = 4, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16, GAP = 256, UNWEIGHED = 20, EXPLAINED = 1024, ALIKE = 32 };
+
 #define NONE UINT32_MAX
 #define MULTIPLIER 0x9E3779B97F4A7C15ull
 #define EVERY_BYTE 0x0101010101010101ull
@@ -92,9 +93,9 @@ static int zero_bytes(uint64_t v) {
     return ones(~(((v & low) + low) | v | low));
 }
 
-/* Words of period 1, 2 or 4 and those of mostly 00 or FF say nothing about where content belongs. */
-static int says_nothing(uint64_t v) {
-    return v == ((v << 32) | (v >> 32)) || zero_bytes(v) >= 6 || zero_bytes(~v) >= 6;
+/* Words of period 1, 2 or 4 and those of `plain` bytes 00 or FF say nothing about where content belongs. */
+static int says_nothing(uint64_t v, int plain) {
+    return v == ((v << 32) | (v >> 32)) || zero_bytes(v) >= plain || zero_bytes(~v) >= plain;
 }
 
 /* ---- fill and equality, block by block --------------------------------------------------------------------- */
@@ -293,7 +294,7 @@ EXPORT int64_t h5_index(const uint8_t *data, int64_t size, const uint8_t *blocks
             continue;
         }
         uint64_t value = word_at(data + at) & w->mask;
-        if (says_nothing(value)) continue;
+        if (says_nothing(value, w->stride < WORD ? WORD - 1 : WORD - 2)) continue;
         uint64_t hash = value * MULTIPLIER;
         int64_t number = at / w->stride;
         w->next[number] = w->head[hash >> (64 - w->bits)];
@@ -323,39 +324,62 @@ static int64_t equal_run(const sides *s, int64_t r, int64_t d, int64_t most) {
     int64_t f = last_not_above(s->free_start, s->free_count, d);
     int64_t c = last_not_above(s->cuts, s->cut_count - 1, r);
     if (f < 0 || c < 0) return 0;
-    int64_t limit = smaller(smaller(s->free_stop[f] - d, s->cuts[c + 1] - r), most), i = 0, repeats = 0;
+    const int64_t limit = smaller(smaller(s->free_stop[f] - d, s->cuts[c + 1] - r), most);
+    const uint8_t *x = s->reference + r, *y = s->dump + d;
+    const uint64_t counted = s->mask * EVERY_BYTE;
+    int64_t i = 0;
     while (i < limit) {
-        if (limit - i >= WORD) {
-            uint64_t v = word_at(s->reference + r + i);
-            if (!((v ^ word_at(s->dump + d + i)) & s->mask * EVERY_BYTE) && !repeats_within(v) &&
-                (!i || s->reference[r + i] != s->reference[r + i - 1])) {
-                repeats = 0;
-                i += WORD;
-                continue;
-            }
+        /* A run of one value fills one of these words at least. */
+        uint64_t v;
+        while (limit - i >= WORD && !(((v = word_at(x + i)) ^ word_at(y + i)) & counted) && v != (v << 8 | v >> 56)) i += WORD;
+        int64_t repeats = 0;
+        for (int64_t k = i - 1; k > 0 && repeats < REPEATS && x[k] == x[k - 1]; k--) repeats++;
+        for (int64_t near = i + WORD; i < limit && (i < near || repeats); i++) {
+            if ((x[i] ^ y[i]) & s->mask) return i;
+            repeats = i && x[i] == x[i - 1] ? repeats + 1 : 0;
+            if (repeats >= REPEATS) return i;
         }
-        if ((s->reference[r + i] ^ s->dump[d + i]) & s->mask) break;
-        repeats = i && s->reference[r + i] == s->reference[r + i - 1] ? repeats + 1 : 0;
-        if (repeats >= REPEATS) break;
-        i++;
     }
     return i;
+}
+
+/* Count the equal bytes and the wrong bits, as far as the mask lets bits count. */
+static int64_t compared(const sides *s, int64_t r, int64_t d, int64_t size, int64_t *wrong) {
+    const uint64_t counted = s->mask * EVERY_BYTE;
+    int64_t same = 0, i = 0;
+    for (; i + WORD <= size; i += WORD) {
+        uint64_t changed = (word_at(s->reference + r + i) ^ word_at(s->dump + d + i)) & counted;
+        same += changed ? zero_bytes(changed) : WORD;
+        *wrong += changed ? ones(changed) : 0;
+    }
+    for (; i < size; i++) {
+        uint8_t changed = (uint8_t)((s->reference[r + i] ^ s->dump[d + i]) & s->mask);
+        same += !changed;
+        *wrong += ones(changed);
+    }
+    return same;
 }
 
 /* Follow a word of the dump on one diagonal, when it is told to be worth it and not explained yet. */
 static void follow(const sides *s, lately *seen, int64_t seen_bits, int64_t r, int64_t d, int64_t core, int worth_it,
                    int64_t least, pieces *found) {
     int64_t diagonal = r - d;
-    lately *entry = seen + (((uint64_t)diagonal * MULTIPLIER) >> (64 - seen_bits));
+    lately *entry = seen + (((uint64_t)diagonal * MULTIPLIER) >> (64 - seen_bits)), *explained = seen + (1ll << seen_bits);
     int near = entry->diagonal == diagonal && d - entry->last <= GAP;
     if (entry->diagonal != diagonal) entry->until = -1;
     entry->diagonal = diagonal;
     entry->last = d;
     if (d < entry->until || !(worth_it || near)) return;
-    int64_t piece[4];
+    int64_t piece[4], wrong = 0;
     if (!extended(s, r, d, larger(core, WORD), piece)) return;
     entry->until = piece[1] + piece[2];
     if (piece[3] >= least) put(found, piece);
+    if (d < explained->until || piece[2] < EXPLAINED) return;
+    int64_t same = compared(s, piece[0], piece[1], piece[2], &wrong);
+    if (same * ALIKE < piece[2] * (ALIKE - 1)) return;
+    explained->diagonal = diagonal;
+    explained->until = entry->until;
+    explained->last = same == piece[2] ? entry->until : 0;
 }
 
 /* Look up every word of the dump that starts in `[from, to)` and in a block that counts, and extend the equal ones.
@@ -378,8 +402,10 @@ EXPORT int64_t h5_scan(const sides *s, const words *w, const uint8_t *blocks, in
     uint64_t common[COMMON] = {0}; /* words that occur too often, as met lately */
     int64_t d = from;
     while (d < last) {
-        int64_t end = smaller((d / BLOCK + 1) * BLOCK, last);
-        if (!blocks[d / BLOCK]) d = end;
+        const uint8_t *next = memchr(blocks + d / BLOCK, 1, (size_t)((last - 1) / BLOCK - d / BLOCK + 1));
+        if (!next) break;
+        d = larger(d, (next - blocks) * BLOCK);
+        int64_t end = smaller((next - blocks + 1) * BLOCK, last);
         for (; d < end; d++) {
             uint64_t value = word_at(s->dump + d) & w->mask;
             uint64_t hash = value * MULTIPLIER;
@@ -394,25 +420,22 @@ EXPORT int64_t h5_scan(const sides *s, const words *w, const uint8_t *blocks, in
             }
             if (found->room - found->count < count) return d;
             const int64_t rest = span - d % span, within = d < explained->until ? larger(RUN, rest + WORD) : s->dump_size;
-            int64_t runs[MOST_COPIES], longest = 0, best = 0;
+            int64_t runs[MOST_COPIES], longest = 0;
             for (int i = 0; i < count; i++) {
                 runs[i] = equal_run(s, where[i], d, within);
-                best = runs[i] > longest ? where[i] : best;
                 longest = larger(runs[i], longest);
             }
-            const int64_t least_run = longest >= EXPLAINED ? longest : RUN;
+            const int64_t least_run = longest >= EXPLAINED ? longest - BLOCK : RUN;
             for (int i = 0; i < count; i++) {
-                int long_run = runs[i] >= least_run;
+                /* In a sparser index a word that occurs once may stand in a table of its like. */
+                int long_run = runs[i] >= least_run, rare = count == 1 && (w->stride <= GAP || runs[i] >= REPEATS);
                 if (!long_run && (longest >= EXPLAINED || (d < explained->until && where[i] - d != explained->diagonal)))
                     continue;
-                follow(s, seen, seen_bits, where[i], d, runs[i], count == 1 || long_run, least, found);
+                follow(s, seen, seen_bits, where[i], d, runs[i], rare || long_run, least, found);
             }
             /* The first words of each span are always looked up, at every phase of the stride: for other copies. */
+            longest = larger(longest, explained->last - d);
             if (longest < RUN || span - rest < 2 * w->stride) continue;
-            if (d >= explained->until && longest >= EXPLAINED) {
-                explained->diagonal = best - d;
-                explained->until = d + longest;
-            }
             d = smaller(d + longest - WORD + 1, d + rest);
             break;
         }
@@ -492,23 +515,28 @@ EXPORT int64_t h5_claim(sides *s, const pieces *wanted, int64_t first, int64_t l
 /* Count the equal bytes and the wrong bits of pieces, as far as the mask lets bits count. */
 EXPORT int64_t h5_tally(const sides *s, const pieces *p, int64_t *equal, int64_t *wrong, int64_t room) {
     if (p->count > room) return -1;
-    const uint64_t counted = s->mask * EVERY_BYTE;
     for (int64_t k = 0; k < p->count; k++) {
-        int64_t r = p->reference[k], d = p->dump[k], size = p->size[k], same = 0, bits = 0, i = 0;
+        int64_t r = p->reference[k], d = p->dump[k], size = p->size[k];
         if (r < 0 || d < 0 || size < 0 || r + size > s->reference_size || d + size > s->dump_size) return -1;
-        for (; i + WORD <= size; i += WORD) {
-            uint64_t changed = word_at(s->reference + r + i) ^ word_at(s->dump + d + i);
-            changed &= counted;
-            same += changed ? zero_bytes(changed) : WORD;
-            bits += changed ? ones(changed) : 0;
+        wrong[k] = 0;
+        equal[k] = compared(s, r, d, size, wrong + k);
+    }
+    return 0;
+}
+
+/* Write how many bytes in a row repeat the one before them, at most, of the reference's part of each piece. */
+EXPORT int64_t h5_runs(const sides *s, const pieces *p, int64_t *longest, int64_t room) {
+    if (p->count > room) return -1;
+    for (int64_t k = 0; k < p->count; k++) {
+        if (p->reference[k] < 0 || p->size[k] < 0 || p->reference[k] + p->size[k] > s->reference_size) return -1;
+        const uint8_t *x = s->reference + p->reference[k];
+        longest[k] = 0;
+        for (int64_t i = 1, run = 0; i < p->size[k];) {
+            int whole = p->size[k] - i >= WORD && word_at(x + i) == x[i - 1] * EVERY_BYTE;
+            run = whole ? run + WORD : x[i] == x[i - 1] ? run + 1 : 0;
+            i += whole ? WORD : 1;
+            longest[k] = larger(longest[k], run);
         }
-        for (; i < size; i++) {
-            uint8_t changed = (uint8_t)((s->reference[r + i] ^ s->dump[d + i]) & s->mask);
-            same += !changed;
-            bits += ones(changed);
-        }
-        equal[k] = same;
-        wrong[k] = bits;
     }
     return 0;
 }

@@ -20,7 +20,7 @@ from h5diag.measure.locate.plain import Plain
 from h5diag.measure.locate.sides import BLOCK, Flags, Numbers, Watch
 from h5diag.memory import Bytes
 
-ABI = 3
+ABI = 4
 """Changes with the structures below; a library of another one is not used."""
 
 SUFFIX = {"win32": "dll", "darwin": "dylib"}.get(sys.platform, "so")
@@ -97,7 +97,7 @@ class Kernel:
 
     def __init__(self, path: Path) -> None:
         self._library = ctypes.CDLL(str(path))
-        for function in ("abi", "fill", "equal", "grow", "index", "scan", "claim", "tally", "count", "asked"):
+        for function in ("abi", "fill", "equal", "grow", "index", "scan", "claim", "tally", "runs", "count", "asked"):
             getattr(self._library, f"h5_{function}").restype = _INT
         if self._library.h5_abi() != ABI:
             raise OSError(f"{path.name} is of another version")
@@ -193,6 +193,14 @@ class Kernel:
             p = _pieces(pieces)
             self._call("tally", ctypes.byref(s), ctypes.byref(p), equal, wrong, pieces.count)
         return equal, wrong
+
+    def runs(self, pair: Pair, pieces: Pieces) -> Numbers:
+        """Return how many bytes in a row repeat the one before them, at most, of the reference's part of each piece."""
+        out = np.zeros(pieces.count, np.int64)
+        with _sides(pair) as s:
+            p = _pieces(pieces)
+            self._call("runs", ctypes.byref(s), ctypes.byref(p), out, pieces.count)
+        return out
 
     def count(self, sides: list[tuple[Bytes, Flags]], width: int) -> Counts:
         """Count the bytes of the chosen groups of `width` bytes."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.measure.locate.sides import BLOCK, Flags, Numbers, Side, Watch, barriers
+from h5diag.measure.locate.sides import BLOCK, Barriers, Flags, Numbers, Side, Watch
 from h5diag.memory import Bytes
 
 WORD = 8
@@ -19,6 +19,9 @@ DROP = 80 * QUARTER
 """An extension ends where its score stays this much below its best: about 24 differing bytes in a row."""
 
 ERROR_RATE = 0.1
+SAMPLED = 1024
+"""Blocks of content whose bytes are counted."""
+
 SHORTEST = 16
 """Stretches below this many bytes are not searched any more."""
 
@@ -56,10 +59,22 @@ class Pieces:
         """Number of pieces."""
         return int(self.dump.size)
 
-    def where(self, chosen: Numbers | Flags | slice) -> Pieces:
+    def spans(self) -> list[Span]:
+        """Return them one by one."""
+        return list(map(Span, self.reference.tolist(), self.dump.tolist(), self.size.tolist()))
+
+    def where(self, chosen: Numbers | Flags | slice | list[int]) -> Pieces:
         """Return the chosen ones, in that order."""
         columns = (self.reference, self.dump, self.size, self.score)
         return Pieces(*(np.ascontiguousarray(c[chosen]) for c in columns))
+
+
+class Span(NamedTuple):
+    """One piece in flat positions."""
+
+    reference: int
+    dump: int
+    size: int
 
 
 def distinct(values: Numbers) -> Numbers:
@@ -77,9 +92,9 @@ class Free:
     stop: Numbers
 
     @classmethod
-    def of(cls, side: Side, fill: Flags) -> Free:
+    def of(cls, side: Side, barriers: Barriers) -> Free:
         """Return what lies between the barriers of fill, cut at the borders of the segments."""
-        first, last = barriers(side, fill)
+        first, last = barriers
         borders = np.array(side.starts, np.int64)
         begin = distinct(np.concatenate([borders, last]))
         barrier = np.searchsorted(first, begin, "right") - 1
@@ -108,23 +123,12 @@ class Free:
 
     def blocks(self, fill: Flags) -> Flags:
         """Return the blocks without fill that touch a stretch worth searching."""
-        # A block holds a few stretches at most.
-        change = np.zeros(fill.size + 1, np.int8)
         long = self.worth_searching()
-        np.add.at(change, self.start[long] // BLOCK, 1)
-        np.add.at(change, (self.stop[long] - 1) // BLOCK + 1, -1)
-        out: Flags = np.cumsum(change[:-1], dtype=np.int8) > fill
+        borders = np.stack([self.start[long] // BLOCK, (self.stop[long] - 1) // BLOCK + 1], axis=1).ravel()
+        # A block may end one stretch and begin the next.
+        borders = np.concatenate([[0], np.maximum.accumulate(borders), [fill.size]])
+        out: Flags = np.repeat(np.arange(borders.size - 1) % 2 == 1, np.diff(borders)) > fill
         return out
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A piece in flat positions, found with `mask` on every byte."""
-
-    reference: int
-    dump: int
-    size: int
-    mask: int = 0xFF
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -211,6 +215,9 @@ class Engine(Protocol):
     def tally(self, pair: Pair, pieces: Pieces) -> tuple[Numbers, Numbers]:
         """Return the equal bytes and the wrong bits of each piece, as far as the mask lets bits count."""
 
+    def runs(self, pair: Pair, pieces: Pieces) -> Numbers:
+        """Return how many bytes in a row repeat the one before them, at most, of the reference's part of each piece."""
+
     def count(self, sides: list[tuple[Bytes, Flags]], width: int) -> Counts:
         """Count the bytes of the chosen groups of `width` bytes."""
 
@@ -224,8 +231,11 @@ def weights(
     """Return log-odds against the byte frequencies of both sides' content, from an even sample of blocks."""
     counts = np.ones(256)
     for data, fill in ((reference, reference_fill), (dump, dump_fill)):
-        blocks = np.flatnonzero(~fill[: data.size // BLOCK])
-        blocks = blocks[:: max(1, blocks.size // 1024)]
+        content = ~fill[: data.size // BLOCK]
+        step = max(1, int(np.count_nonzero(content)) // SAMPLED)
+        # Not all of a large image is listed first.
+        blocks = np.flatnonzero(content[:: max(1, step // 16)]) * max(1, step // 16)
+        blocks = blocks[:: max(1, blocks.size // SAMPLED)]
         if blocks.size:
             rows = data[: data.size // BLOCK * BLOCK].reshape(-1, BLOCK)[blocks]
             counts += np.bincount(rows.ravel() & mask, minlength=256)

@@ -9,17 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.measure.locate.pieces import DROP, MOST_COPIES, WORD, Counts, Pair, Pieces, Words
-from h5diag.measure.locate.sides import BLOCK, Flags, Numbers, Watch
+from h5diag.measure.locate.sides import BLOCK, Flags, Numbers, Watch, edges
 from h5diag.memory import Bytes
 
 CHUNK = 1 << 18
 WINDOW, WIDEST = 64, 1 << 16
 """Bytes by which extensions go on in lockstep, at first and at most."""
 
-RUN, REPEATS, GAP, UNWEIGHED, EXPLAINED = 128, 16, 256, 20, 1024
+RUN, REPEATS, GAP, UNWEIGHED, EXPLAINED, ALIKE = 128, 16, 256, 20, 1024, 32
 """Bytes that agree from a word on, from which the words within them are not looked up; repeats of one byte that end such
-a run; bytes from word to word on a diagonal; what a byte of a long core
-counts; and bytes that agree, from which other places must agree too."""
+a run; bytes from word to word on a diagonal; what a byte of a long core counts; bytes of a piece, from which other places
+must agree too; and of how many of its bytes one may differ."""
 
 _ONES = np.array([i.bit_count() for i in range(256)], np.uint8)
 
@@ -63,7 +63,7 @@ class Plain:
             where = np.arange(at + -at % stride, min(at + CHUNK, data.size - WORD + 1), stride)
             where = where[blocks[where // BLOCK]]
             value = _values(data, where, mask)
-            keep = ~_says_nothing(value)
+            keep = ~_says_nothing(value, WORD - 1 if stride < WORD else WORD - 2)
             values.append(value[keep])
             positions.append(where[keep])
         value, where = np.concatenate(values), np.concatenate(positions)
@@ -91,62 +91,44 @@ class Plain:
             within = np.arange(int(count.sum())) - np.repeat(count.cumsum() - count, count)
             r = where[np.repeat(low, count) + within].astype(np.int64)
             parts.append(np.stack([r, np.repeat(d, count), np.repeat(count, count)]))
-        r, d, core, sure = self._looked_up(pair, words.stride, span, *np.concatenate(parts, axis=1))
-        order = np.lexsort((d, r - d))
-        r, d, core, sure = r[order], d[order], core[order], sure[order]
-        new = np.ones(d.size, np.bool_)
-        new[1:] = np.diff(r - d) != 0
-        near = np.zeros(d.size, np.bool_)
-        near[1:] = ~new[1:] & (np.diff(d) <= GAP)
-        good = sure | near
-        group = (new.cumsum() - 1)[good]
-        r, d, core = r[good], d[good], core[good]
-        until, found = np.full(int(new.sum()), -1, np.int64), [Pieces.empty()]
-        while d.size:
-            watch.pause()
-            first = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
-            more, inside = self._extended(pair, Pieces.of(r[first], d[first], core[first]))
-            until[group[first[inside]]] = more.dump + more.size
-            found.append(more.where(more.score >= least))
-            left = d >= until[group]
-            left[first] = False
-            r, d, core, group = r[left], d[left], core[left], group[left]
-        out = Pieces.joined(found)
-        return out.where(np.lexsort((out.reference, out.dump)))
-
-    def _looked_up(
-        self, pair: Pair, stride: int, span: int, r: Numbers, d: Numbers, count: Numbers
-    ) -> tuple[Numbers, Numbers, Numbers, Flags]:
-        """Leave out the rest of a span that agrees from a word on; the first words of a span stay.
-
-        Within a long run that agrees a word stays at another place only where a run agrees there too. Also tells how
-        many bytes agree from each word on, and which words are followed at once.
-        """
-        run, long_run = self._equal_runs(pair, r, d), np.zeros(d.size, np.bool_)
-        core = run.copy()
-        keep, at, until, diagonal = np.ones(d.size, np.bool_), 0, 0, 0
-        first = np.flatnonzero(np.append(True, np.diff(d) != 0)[: d.size])
-        for i, j in pairwise([*first.tolist(), d.size]):
+        r, d, count = np.concatenate(parts, axis=1)
+        order = np.lexsort((r, d))
+        r, d, count = r[order], d[order], count[order]
+        run, out = self._equal_runs(pair, r, d), []
+        seen: dict[int, tuple[int, int]] = {}  # by diagonal: how far it is extended, and its last word
+        at, until, whole, diagonal = 0, -1, 0, 0
+        for i, j in pairwise([*np.flatnonzero(np.append(True, np.diff(d) != 0)[: d.size]).tolist(), d.size]):
             start = int(d[i])
             if start < at:
-                keep[i:j] = False
                 continue
-            best = i + int(run[i:j].argmax())
-            # Within a long run, as the kernel does, a run is followed up to the end of the span only.
-            if start < until:
-                core[i:j] = np.minimum(run[i:j], max(RUN, (start // span + 1) * span - start + WORD))
-            longest = int(core[i:j].max())
-            long_run[i:j] = core[i:j] >= (longest if longest >= EXPLAINED else RUN)
-            if longest >= EXPLAINED:
-                keep[i:j] = long_run[i:j]
-            elif start < until:
-                keep[i:j] = long_run[i:j] | (r[i:j] - start == diagonal)
-            if run[best] < RUN or start % span < 2 * stride:
-                continue
-            if start >= until and run[best] >= EXPLAINED:
-                diagonal, until = int(r[best]) - start, start + int(run[best])
-            at = min(start + int(run[best]) - WORD + 1, (start // span + 1) * span)
-        return r[keep], d[keep], np.maximum(core, WORD)[keep], ((count == 1) | long_run)[keep]
+            watch.pause()
+            rest = span - start % span
+            core = np.minimum(run[i:j], pair.dump.size if start >= until else max(RUN, rest + WORD))
+            longest = int(core.max())
+            least_run = longest - BLOCK if longest >= EXPLAINED else RUN
+            for there, size in zip(r[i:j].tolist(), core.tolist(), strict=True):
+                if size < least_run and (longest >= EXPLAINED or (start < until and there - start != diagonal)):
+                    continue
+                reached, last = seen.get(there - start, (-1, -GAP - 1))
+                seen[there - start] = (reached, start)
+                rare = count[i] == 1 and (words.stride <= GAP or size >= REPEATS)
+                if start < reached or not (rare or size >= least_run or start - last <= GAP):
+                    continue
+                piece = self._extended(pair, there, start, max(size, WORD))
+                if piece is None:
+                    continue
+                reached = int(piece.dump[0] + piece.size[0])
+                seen[there - start] = (reached, start)
+                out.append(piece.where(piece.score >= least))
+                if start < until or piece.size[0] < EXPLAINED:
+                    continue
+                same = int(self.tally(pair, piece)[0][0])
+                if same * ALIKE >= piece.size[0] * (ALIKE - 1):
+                    diagonal, until, whole = there - start, reached, reached if same == piece.size[0] else 0
+            longest = max(longest, whole - start)
+            if longest >= RUN and start % span >= 2 * words.stride:
+                at = min(start + longest - WORD + 1, start + rest)
+        return Pieces.joined(out)
 
     def _equal_runs(self, pair: Pair, r: Numbers, d: Numbers) -> Numbers:
         """Return how many bytes from each `r` and `d` on agree, in stretch and segment, up to a run of one value."""
@@ -174,45 +156,34 @@ class Plain:
             alive, window = np.concatenate(still), min(window * 4, WIDEST)
         return run
 
-    def _extended(self, pair: Pair, cores: Pieces) -> tuple[Pieces, Flags]:
-        """Return the extended cores, and which of the cores lay in a free stretch and in one segment."""
-        start, stop = np.append(pair.free.start, 1 << 62), np.append(pair.free.stop, 1 << 62)
-        cuts = np.array(pair.a.starts, np.int64)
-        f = np.searchsorted(pair.free.start, cores.dump, "right") - 1
-        c = np.clip(np.searchsorted(cuts, cores.reference, "right") - 1, 0, max(cuts.size - 2, 0))
-        inside = (f >= 0) & (cores.dump + cores.size <= stop[f]) & (cores.reference + cores.size <= cuts[c + 1])
-        r, d, size, f, c = (x[inside] for x in (cores.reference, cores.dump, cores.size, f, c))
-        core = np.where(size > BLOCK, size, 0)
-        before, one = self._reach(pair, r - 1, d - 1, np.minimum(d - start[f], r - cuts[c]), -1)
-        after, two = self._reach(pair, r + core, d + core, np.minimum(stop[f] - d, cuts[c + 1] - r) - core, 1)
-        whole = before + core + after
-        out = Pieces(r - before, d - before, whole, one + two + core * UNWEIGHED)
-        inside[np.flatnonzero(inside)[whole == 0]] = False
-        return out.where(whole > 0), inside
+    def _extended(self, pair: Pair, r: int, d: int, core: int) -> Pieces | None:
+        """Return an extended core, or None when it does not lie in a free stretch and in a segment."""
+        f, c = int(np.searchsorted(pair.free.start, d, "right")) - 1, pair.a.segment(r)
+        if f < 0 or d + core > pair.free.stop[f] or r + core > pair.a.starts[c + 1]:
+            return None
+        weighed = core if core > BLOCK else 0
+        room = min(d - int(pair.free.start[f]), r - pair.a.starts[c])
+        before, one = self._reach(pair, r - 1, d - 1, room, -1)
+        room = min(int(pair.free.stop[f]) - d, pair.a.starts[c + 1] - r) - weighed
+        after, two = self._reach(pair, r + weighed, d + weighed, room, 1)
+        size, score = before + weighed + after, one + two + weighed * UNWEIGHED
+        return Pieces(*np.array([[r - before], [d - before], [size], [score]])) if size else None
 
-    def _reach(self, pair: Pair, r: Numbers, d: Numbers, limit: Numbers, turn: int) -> tuple[Numbers, Numbers]:
-        """Return how many bytes from each `r` and `d` on, in one direction, belong to the piece, and their worth."""
-        length, best, run, at = (np.zeros(d.size, np.int64) for _ in range(4))
-        alive, window = np.flatnonzero(limit > 0), WINDOW
-        while alive.size:
-            still = []
-            for part in range(0, alive.size, max(1, CHUNK // window)):
-                k = alive[part : part + max(1, CHUNK // window)]
-                step = at[k, None] + np.arange(window)
-                worth = _worth(pair, r[k, None] + turn * step, d[k, None] + turn * step, turn, step < limit[k, None])
-                sums = run[k, None] + worth.cumsum(axis=1)
-                top = np.maximum(np.maximum.accumulate(sums, axis=1), best[k, None])
-                dead = np.maximum.accumulate(top - sums > DROP, axis=1)
-                sums[dead] = -(1 << 40)
-                highest = sums.argmax(axis=1)
-                value = sums[np.arange(k.size), highest]
-                better = value > best[k]
-                length[k[better]] = at[k[better]] + highest[better] + 1
-                best[k] = np.maximum(best[k], value)
-                run[k] = sums[:, -1]
-                at[k] += window
-                still.append(k[~dead[:, -1] & (at[k] < limit[k])])
-            alive, window = np.concatenate(still), min(window * 4, WIDEST)
+    def _reach(self, pair: Pair, r: int, d: int, limit: int, turn: int) -> tuple[int, int]:
+        """Return how many bytes from `r` and `d` on, in one direction, belong to the piece, and their worth."""
+        length = best = run = at = 0
+        window = WINDOW
+        while at < limit:
+            step = np.arange(at, min(at + window, limit))
+            sums = run + _worth(pair, r + turn * step, d + turn * step, turn).cumsum()
+            dead = np.maximum(np.maximum.accumulate(sums), best) - sums > DROP
+            alive = int(dead.argmax()) if dead.any() else dead.size
+            highest = int(sums[:alive].argmax()) if alive else 0
+            if alive and sums[highest] > best:
+                length, best = at + highest + 1, int(sums[highest])
+            if alive < dead.size:
+                break
+            run, at, window = int(sums[-1]), at + step.size, min(window * 4, WIDEST)
         return length, best
 
     def grow(self, pair: Pair, pieces: Pieces) -> Pieces:
@@ -268,6 +239,15 @@ class Plain:
                 wrong[k] += int(_ONES[changed].sum(dtype=np.int64))
         return equal, wrong
 
+    def runs(self, pair: Pair, pieces: Pieces) -> Numbers:
+        """Return how many bytes in a row repeat the one before them, at most, of the reference's part of each piece."""
+        out = np.zeros(pieces.count, np.int64)
+        for k, (r, size) in enumerate(zip(pieces.reference.tolist(), pieces.size.tolist(), strict=True)):
+            x = pair.reference[r : r + size]
+            first, last = edges(x[1:] == x[:-1])
+            out[k] = (last - first).max(initial=0)
+        return out
+
     def count(self, sides: list[tuple[Bytes, Flags]], width: int) -> Counts:
         """Count the bytes of the chosen groups of `width` bytes."""
         parts: list[npt.NDArray[np.uint32]] = [np.empty(0, np.uint32)]
@@ -294,24 +274,21 @@ def _values(data: Bytes, where: Numbers, mask: int) -> npt.NDArray[np.uint64]:
     return out
 
 
-def _says_nothing(value: npt.NDArray[np.uint64]) -> Flags:
-    """Tell the words of period 1, 2 or 4, and those with at least six bytes 00 or FF."""
+def _says_nothing(value: npt.NDArray[np.uint64], plain: int) -> Flags:
+    """Tell the words of period 1, 2 or 4, and those of at least `plain` bytes 00 or FF."""
     rows = value.astype("<u8").view(np.uint8).reshape(-1, WORD)
     repeats = (rows[:, :4] == rows[:, 4:]).all(axis=1)
-    out: Flags = repeats | ((rows == 0).sum(axis=1) >= 6) | ((rows == 0xFF).sum(axis=1) >= 6)
+    out: Flags = repeats | ((rows == 0).sum(axis=1) >= plain) | ((rows == 0xFF).sum(axis=1) >= plain)
     return out
 
 
-def _worth(pair: Pair, r: Numbers, d: Numbers, turn: int, inside: Flags) -> Numbers:
-    """Return what the bytes at `r` and `d` are worth; outside, enough to end an extension."""
-    last = pair.reference.size - 1
-    a, b = pair.reference[np.clip(r, 0, last)], pair.dump[np.clip(d, 0, pair.dump.size - 1)]
-    equal = ((a ^ b) & pair.mask) == 0
+def _worth(pair: Pair, r: Numbers, d: Numbers, turn: int) -> Numbers:
+    """Return what the bytes at `r` and `d` are worth."""
+    a, before, last = pair.reference[r], r - turn, pair.reference.size - 1
+    equal = ((a ^ pair.dump[d]) & pair.mask) == 0
     worth = np.where(equal, pair.gain[a & pair.mask], pair.mismatch).astype(np.int64)
     # Fill can neither score nor bridge: an equal byte that repeats its predecessor costs a quarter bit.
-    before = r - turn
     worth[equal & (before >= 0) & (before <= last) & (pair.reference[np.clip(before, 0, last)] == a)] = -1
-    worth[~inside] = -DROP * 4
     return worth
 
 
@@ -328,7 +305,7 @@ def _agreed(pair: Pair, r: int, d: int, limit: int, turn: int) -> int:
 def _best_part(pair: Pair, r: int, d: int, size: int) -> tuple[int, int, int, int]:
     """Return the part of a piece that is worth most."""
     step = np.arange(size)
-    sums = np.concatenate([[0], _worth(pair, r + step, d + step, 1, step >= 0).cumsum()])
+    sums = np.concatenate([[0], _worth(pair, r + step, d + step, 1).cumsum()])
     lowest = np.minimum.accumulate(sums)
     stop = int((sums - lowest).argmax())
     # From the last of the lowest on, as a running sum that starts anew at zero does.

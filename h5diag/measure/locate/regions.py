@@ -5,21 +5,21 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import repeat
 
 import numpy as np
 
 from h5diag.chip import Chip
 from h5diag.layout import ExplanationKind, Layout, explain
-from h5diag.measure.locate.bits import LEAST_ERRORS, line_faults
+from h5diag.measure.locate.bits import LEAST_ERRORS, LineFault, line_faults
 from h5diag.measure.locate.kernel import engine
 from h5diag.measure.locate.meaning import named, told
 from h5diag.measure.locate.patterns import patterns_of
 from h5diag.measure.locate.pieces import Pair, Pieces, Span
 from h5diag.measure.locate.placement import Displacement, Placement, Region, Transform
-from h5diag.measure.locate.score import LEAST, SHOWN, TRAINED, Ground, Model, expectation, is_weak
-from h5diag.measure.locate.sides import Flags, Numbers, Side, Watch, barriers, content_bytes, edges
-from h5diag.memory import AddressRange, Bytes, merged
+from h5diag.measure.locate.score import LEAST, SHOWN, TRAINED, Floats, Ground, Model, expectation, is_weak
+from h5diag.measure.locate.sides import Barriers, Flags, Numbers, Side, Watch, content_bytes
+from h5diag.memory import AddressRange, merged
 
 SCORED_AT_ONCE = 64
 
@@ -41,17 +41,20 @@ NOISY = 0.03
 LEAST_RATE = 0.0005
 """Share of wrong bits that is taken at least."""
 
+FEW = 8
+"""A piece that leaves so many bytes of an island between fill explains all of it."""
+
 REACH = 64
 """An end moves by at most so many bytes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """Spans of one way to read the dump."""
+    """Pieces of one way to read the dump."""
 
     transform: Transform
     pair: Pair
-    spans: list[Span]
+    pieces: Pieces
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,10 +72,8 @@ class _Judged:
 
 def place(
     found: list[Found],
-    a: Side,
-    b: Side,
-    a_fill: Flags,
-    b_fill: Flags,
+    reference: tuple[Side, Flags, Barriers],
+    dump: tuple[Side, Flags, Barriers],
     equal: Pieces,
     chip: Chip,
     layout: Layout | None,
@@ -84,8 +85,8 @@ def place(
     ----------
     found
         Spans of each reading of the dump.
-    a, b, a_fill, b_fill
-        The sides, and which of their blocks are fill.
+    reference, dump
+        The sides, which of their blocks are fill, and the barriers of it.
     equal
         What is equal in place, fill and plain tables among it.
     chip, layout
@@ -93,18 +94,20 @@ def place(
     watch
         Told the fraction done; asked whether to stop.
     """
-    found = [replace(f, spans=joined_spans(f.spans, f.pair, watch)) for f in found]
-    found = [f for f in found if f.spans]
+    (a, a_fill, a_barriers), (b, b_fill, b_barriers) = reference, dump
+    found = [replace(f, pieces=joined(f.pieces, f.pair)) for f in found if f.pieces.count]
     judged: list[_Judged] = []
     if found:
-        plain = min(s.size for f in found for s in f.spans) >= PLAIN
+        plain = min(int(f.pieces.size.min()) for f in found) >= PLAIN
         model = Model(a.data, b.data, a_fill, b_fill, TRAINED // 8 if plain else TRAINED)
-        ground = Ground(content_bytes(~a_fill), content_bytes(~b_fill), chip.flash.sector_size)
-        judged = _judged(found, model, ground, chip, layout, watch)
+        ground = Ground(content_bytes(~a_fill), content_bytes(~b_fill), chip.flash.sector_size, b_barriers[0].size + 1)
+        judged = _judged(found, model, ground, b_barriers, chip, layout, watch)
     regions = _regions(judged, chip, layout)
     strong = [j.span for j in judged if not j.weak]
-    a_padding, a_rest = _left(a, a_fill, [(s.reference, s.size) for s in strong], equal.reference, equal.size, watch)
-    b_padding, b_rest = _left(b, b_fill, [(s.dump, s.size) for s in strong], equal.dump, equal.size, watch)
+    a_padding, a_rest = _left(
+        a, a_barriers, [(s.reference, s.size) for s in strong], equal.reference, equal.size, watch
+    )
+    b_padding, b_rest = _left(b, b_barriers, [(s.dump, s.size) for s in strong], equal.dump, equal.size, watch)
     patterns = patterns_of(regions, a, b, chip, (a_rest, b_rest))
     regions = named(regions, a, b, chip, patterns)
     if layout is not None and judged:
@@ -126,57 +129,58 @@ def place(
     )
 
 
-def _scores(f: Found, model: Model, watch: Watch) -> list[float]:
-    out = [0.0] * len(f.spans)
-    for mask in {s.mask for s in f.spans}:
-        group = [i for i, s in enumerate(f.spans) if s.mask == mask]
-        # Equal parts, so that each is scored as finely as the whole group would be.
-        step = -(-len(group) // max(1, -(-len(group) // SCORED_AT_ONCE)))
-        for at in range(0, len(group), step):
-            watch.pause()
-            some = [f.spans[i] for i in group[at : at + step]]
-            spans = [(s.reference, s.dump, s.size) for s in some]
-            as_is = f.transform is Transform.AS_IS
-            scores = model.score(f.pair.reference, f.pair.dump, spans, as_is=as_is, mask=mask)
-            for i, score in zip(group[at : at + step], scores.tolist(), strict=True):
-                out[i] = score
-    return out
+def _scores(f: Found, model: Model, watch: Watch) -> Floats:
+    out = []
+    # Equal parts, so that each is scored as finely as the whole group would be.
+    for part in np.array_split(np.arange(f.pieces.count), -(-f.pieces.count // SCORED_AT_ONCE)):
+        watch.pause()
+        out.append(model.score(f.pair, f.pieces.where(part), as_is=f.transform is Transform.AS_IS))
+    return np.concatenate(out)
 
 
 def _judged(
-    found: list[Found], model: Model, ground: Ground, chip: Chip, layout: Layout | None, watch: Watch
+    found: list[Found],
+    model: Model,
+    ground: Ground,
+    barriers: Barriers,
+    chip: Chip,
+    layout: Layout | None,
+    watch: Watch,
 ) -> list[_Judged]:
     """Return the spans that are no chance, or hardly any, with their ends set to the byte."""
     a, b = found[0].pair.a, found[0].pair.b
-    scored = [(f, s, score) for f in found for s, score in zip(f.spans, _scores(f, model, watch), strict=True)]
+    scored: list[tuple[Found, Span, float, int, int]] = []
+    for f in found:
+        scores, tallies = _scores(f, model, watch), (x.tolist() for x in _tallied(f.pair, f.pieces))
+        scored += zip(repeat(f), f.pieces.spans(), scores.tolist(), *tallies, strict=False)
     scored.sort(key=lambda entry: entry[1].dump)
-    where = np.array([(s.reference, s.dump) for _, s, _ in scored], np.int64)
+    where = np.array([entry[1] for entry in scored], np.int64)
     offsets = b.canonical_addresses(where[:, 1])
     moves = (offsets - a.canonical_addresses(where[:, 0])).tolist()
     known = {0, chip.flash.bank_size, -chip.flash.bank_size, *_slot_displacements(layout)}
     everywhere = float(ground.reference) * ground.dump
     known |= {
         moved
-        for moved, (_, s, score) in zip(moves, scored, strict=True)
+        for moved, (_, s, score, *_) in zip(moves, scored, strict=True)
         if s.size >= 256 and moved not in known and expectation(score, everywhere) < 1e-6
     }
-    taken = [(s.dump, s.dump + s.size) for _, s, _ in scored]
-    tallies = {id(s): t for f in found for s, t in zip(f.spans, _tallied(f, f.spans), strict=True)}
+    island = _islands(where[:, 1], where[:, 1] + where[:, 2], barriers, b.size).tolist()
+    taken = [(s.dump, s.dump + s.size) for _, s, *_ in scored]
     out = []
-    for i, ((f, s, score), moved, offset) in enumerate(zip(scored, moves, offsets.tolist(), strict=True)):
+    for i, ((f, s, score, same, errors), moved, offset) in enumerate(zip(scored, moves, offsets.tolist(), strict=True)):
         if i & 7 == 0:
             watch.check(i / len(scored))
-        cells = ground.cells(moved, offset - chip.flash.base, moved in known)
+        cells = ground.cells(moved, offset - chip.flash.base, known=moved in known, island=island[i])
         expected = expectation(score, cells)
         if score < LEAST or expected > SHOWN:
             continue
-        tally, whole = tallies[id(s)], s
-        if tally[0] < s.size:
+        before, whole = same, s
+        if same < s.size:
             s = sharpened(s, f.pair, taken)
         if s != whole:
-            before, tally = tally, _tallied(f, [s])[0]
+            same, errors = (int(x[0]) for x in _tallied(f.pair, Pieces.of(*np.array([s]).T.copy())))
             # What was cut off speaks for the piece no more.
-            score *= min(tally[0] / before[0], 1.0)
+            score *= min(same / before, 1.0)
             expected = expectation(score, cells)
             if score < LEAST or expected > SHOWN:
                 continue
@@ -185,15 +189,21 @@ def _judged(
             s = rounded(s, f.pair, taken, chip.flash.program_unit)
         taken[i] = s.dump, s.dump + s.size
         weak = is_weak(expected, score, s.size, cells, ground)
-        out.append(_Judged(f, s, score, expected, weak, tally[0] + s.size - size, tally[1]))
+        out.append(_Judged(f, s, score, expected, weak, same + s.size - size, errors))
     return out
 
 
-def _tallied(f: Found, spans: list[Span]) -> list[tuple[int, int]]:
-    """Return equal bytes and wrong bits of each span."""
-    columns = np.array([(s.reference, s.dump, s.size) for s in spans], np.int64).T.copy()
-    equal, wrong = engine().tally(replace(f.pair, mask=0xFF), Pieces.of(*columns))
-    return list(zip(equal.tolist(), wrong.tolist(), strict=True))
+def _islands(start: Numbers, stop: Numbers, barriers: Barriers, size: int) -> Flags:
+    """Return which pieces reach from one barrier of fill to the next, but for a few bytes."""
+    first, last = (np.concatenate(x) for x in ((barriers[0], [size]), ([0], barriers[1])))
+    before = np.searchsorted(last, start + FEW, "right") - 1
+    out: Flags = (start - last[before] <= FEW) & (np.abs(first[before] - stop) <= FEW)
+    return out
+
+
+def _tallied(pair: Pair, pieces: Pieces) -> tuple[Numbers, Numbers]:
+    """Return equal bytes and wrong bits of each piece, on all lines."""
+    return engine().tally(replace(pair, mask=0xFF), pieces)
 
 
 def _regions(judged: list[_Judged], chip: Chip, layout: Layout | None) -> tuple[Region, ...]:
@@ -206,7 +216,10 @@ def _regions(judged: list[_Judged], chip: Chip, layout: Layout | None) -> tuple[
     for j in judged:
         s, f = j.span, j.found
         start, there = b.address(s.dump), a.address(s.reference)
-        x, y = f.pair.reference[s.reference : s.reference + s.size], f.pair.dump[s.dump : s.dump + s.size]
+        lines: tuple[LineFault, ...] = ()
+        if j.errors >= LEAST_ERRORS:
+            x, y = f.pair.reference[s.reference : s.reference + s.size], f.pair.dump[s.dump : s.dump + s.size]
+            lines = line_faults(x, y, there)
         out.append(
             Region(
                 reference_start=there,
@@ -220,7 +233,7 @@ def _regions(judged: list[_Judged], chip: Chip, layout: Layout | None) -> tuple[
                 weak=j.weak,
                 transform=f.transform,
                 explanation=layout.explain(there, start, s.size) if layout else explain(chip, there, start, s.size),
-                lines=line_faults(x, y, there) if j.errors >= LEAST_ERRORS else (),
+                lines=lines,
             )
         )
     return tuple(out)
@@ -252,14 +265,14 @@ def _parts(r: Region, j: _Judged, at: list[int], layout: Layout, model: Model) -
     Each has its own bytes, errors and score; whether it could be chance is judged on the whole piece.
     """
     pair, s = j.found.pair, j.span
-    spans = [(s.reference + low, s.dump + low, high - low) for low, high in zip([0, *at], [*at, s.size], strict=True)]
-    scores = [
-        float(model.score(pair.reference, pair.dump, [x], as_is=r.transform is Transform.AS_IS, mask=s.mask)[0])
-        for x in spans
-    ]
-    parts = _tallied(j.found, [Span(*x) for x in spans])
+    low = np.array([0, *at], np.int64)
+    pieces = Pieces.of(s.reference + low, s.dump + low, np.diff(np.array([*low, s.size])))
+    as_is = r.transform is Transform.AS_IS
+    scores = [float(model.score(pair, pieces.where([i]), as_is=as_is)[0]) for i in range(low.size)]
     out = []
-    for (_, there, size), score, (same, errors) in zip(spans, scores, parts, strict=True):
+    for (_, there, size), score, same, errors in zip(
+        pieces.spans(), scores, *(x.tolist() for x in _tallied(pair, pieces)), strict=True
+    ):
         start, target = r.reference_start + there - s.dump, r.dump_start + there - s.dump
         out.append(
             replace(
@@ -287,11 +300,11 @@ def _displacements(regions: Iterable[Region]) -> tuple[Displacement, ...]:
 
 
 def _left(
-    side: Side, fill: Flags, taken: list[tuple[int, int]], plain: Numbers, size: Numbers, watch: Watch
+    side: Side, barriers: Barriers, taken: list[tuple[int, int]], plain: Numbers, size: Numbers, watch: Watch
 ) -> tuple[tuple[AddressRange, ...], tuple[AddressRange, ...]]:
     """Return fill and unexplained content of a side; what is equal in place, if too plain for evidence, is explained."""
     watch.pause()
-    first, last = barriers(side, fill)
+    first, last = barriers
     where, length = np.array(taken, np.int64).reshape(-1, 2).T
     begin = np.concatenate([first, where, plain, [side.size]])
     order = np.argsort(begin, kind="stable")
@@ -321,64 +334,63 @@ def _addresses(side: Side, start: Numbers, stop: Numbers) -> tuple[AddressRange,
     return merged(out) if not whole.all() else tuple(out)
 
 
-def joined_spans(spans: list[Span], pair: Pair, watch: Watch) -> list[Span]:
-    """Join neighbours on one diagonal over short gaps and over equal bytes of a short period.
+def joined(pieces: Pieces, pair: Pair) -> Pieces:
+    """Join neighbours on one diagonal over short gaps and over equal bytes of a short period; the order is the dump's.
 
-    A vector table is full of the same handler: between two pieces that is content, on its own it is padding.
+    A vector table is full of the same handler: between two pieces that is content, on its own it is padding. A piece
+    also grows to the next one where all between is equal but too plain to score.
     """
-    if not spans:
-        return spans
-    spans = sorted(spans, key=lambda s: s.dump)
-    r, d = np.array([(s.reference, s.dump) for s in spans], np.int64).T
-    beside = np.diff(r - d) == 0
-    for side, position in ((pair.a, r), (pair.b, d)):
+    pieces = pieces.where(np.argsort(pieces.dump, kind="stable"))
+    between = _between(pieces)
+    beside = np.diff(pieces.reference - pieces.dump) == 0
+    for side, position in ((pair.a, pieces.reference), (pair.b, pieces.dump)):
         beside &= np.diff(side.segments(position)) == 0
-    out = spans[:1]
-    for s, same in zip(spans[1:], beside.tolist(), strict=True):
-        watch.pause()
-        last = out[-1]
-        if same:
-            # A piece that a masked line left whole continues one where the line shows.
-            mask, stop = last.mask & s.mask, last.dump + last.size
-            if s.dump - stop <= JOINED or _one_piece(
-                pair.reference[last.reference + last.size : s.reference], pair.dump[stop : s.dump], mask
-            ):
-                out[-1] = Span(last.reference, last.dump, s.dump + s.size - last.dump, mask)
-                continue
-        out.append(s)
-    for i, (s, following) in enumerate(pairwise(out)):
-        if 0 < following.dump - s.dump - s.size <= JOINED_SIMILAR:
-            out[i] = _up_to(s, following, pair)
+    near = beside & (between.size <= JOINED)
+    asked = np.flatnonzero(beside & ~near & (between.size <= JOINED_ALIKE))
+    run = engine().runs(pair, between.where(asked))
+    asked, run = (x[run < between.size[asked] - 1] for x in (asked, run))
+    some = between.where(asked)
+    same, _ = engine().tally(pair, some)
+    similar = (some.size <= JOINED_SIMILAR) & (same >= SIMILAR * some.size) & (run < PLAIN_RUN)
+    near[asked] = (same == some.size) | similar
+    first = np.flatnonzero(np.append(True, ~near)[: pieces.count])
+    last = np.append(first[1:], pieces.count)[: first.size] - 1
+    size = (pieces.dump + pieces.size)[last] - pieces.dump[first]
+    out = Pieces.of(pieces.reference[first], pieces.dump[first], size)
+    for turn in (1, -1):
+        _grow_together(out, pair, turn)
     return out
 
 
-def _up_to(s: Span, following: Span, pair: Pair) -> Span:
-    """Return a piece grown to the next one, where all between is equal but too plain to score."""
-    a, b, gap = pair.a, pair.b, following.dump - s.dump - s.size
-    r, d = s.reference + s.size, s.dump + s.size
-    x = a.data[r : r + gap]
-    if x.size < gap or not np.array_equal(x, pair.dump[d : d + gap]) or _longest_run(x) >= JOINED:
-        return s
-    if a.segment(r - 1) != a.segment(r + gap - 1) or b.segment(d - 1) != b.segment(d + gap):
-        return s
-    return replace(s, size=s.size + gap)
+def _between(pieces: Pieces) -> Pieces:
+    """Return what lies between each piece and the next one, on the diagonal of the former."""
+    here = pieces.where(slice(max(pieces.count - 1, 0)))
+    stop = here.dump + here.size
+    return Pieces.of(here.reference + here.size, stop, pieces.dump[1:] - stop)
 
 
-def _longest_run(x: Bytes) -> int:
-    """Return how many bytes in a row repeat their predecessor, at most."""
-    first, last = edges(x[1:] == x[:-1])
-    return int((last - first).max(initial=0))
-
-
-def _one_piece(x: Bytes, y: Bytes, mask: int) -> bool:
-    if x.size > JOINED_ALIKE or (x[0] == x[-1] and (x == x[0]).all()):
-        return False
-    equal = x.size - np.count_nonzero((x ^ y) & np.uint8(mask))
-    if equal == x.size:
-        return True
-    if x.size > JOINED_SIMILAR or equal < SIMILAR * x.size:
-        return False
-    return _longest_run(x) < PLAIN_RUN
+def _grow_together(pieces: Pieces, pair: Pair, turn: int) -> None:
+    """Let pieces grow to the next one (`turn` 1) or back to the last one (-1), where all between agrees with them."""
+    between, owner = _between(pieces), np.arange(max(pieces.count - 1, 0)) + (turn < 0)
+    if turn < 0:
+        between.reference[:] = pieces.reference[1:] - between.size
+    inside = (between.size > 0) & (between.size <= JOINED_ALIKE) & (between.reference >= 0)
+    inside &= between.reference + between.size <= pair.reference.size
+    for side, at, own in (
+        (pair.a, between.reference, pieces.reference[owner]),
+        (pair.b, between.dump, pieces.dump[owner]),
+    ):
+        inside &= (side.segments(at) == side.segments(own)) & (
+            side.segments(at + between.size - 1) == side.segments(own)
+        )
+    between, owner = between.where(inside), owner[inside]
+    varied = engine().runs(pair, between) < JOINED
+    between, owner = between.where(varied), owner[varied]
+    same, _ = engine().tally(replace(pair, mask=0xFF), between)
+    between, owner = between.where(same == between.size), owner[same == between.size]
+    pieces.size[owner] += between.size
+    if turn < 0:
+        pieces.reference[owner], pieces.dump[owner] = between.reference, between.dump
 
 
 def sharpened(s: Span, pair: Pair, taken: list[tuple[int, int]]) -> Span:
@@ -387,7 +399,7 @@ def sharpened(s: Span, pair: Pair, taken: list[tuple[int, int]]) -> Span:
     Under bit errors a differing byte mostly differs in one bit; unrelated bytes differ in four. How common errors
     are is taken from the whole piece: in an intact piece a few equal bytes behind a wrong one are chance.
     """
-    if s.mask != 0xFF or s.size < 32:
+    if pair.mask != 0xFF or s.size < 32:
         return s
     reference, dump = pair.reference, pair.dump
     x, y = reference[s.reference : s.reference + s.size], dump[s.dump : s.dump + s.size]
@@ -406,9 +418,7 @@ def sharpened(s: Span, pair: Pair, taken: list[tuple[int, int]]) -> Span:
     grow_after, grow_before = int(tail.argmax()) + 1 - inside, int(head.argmax()) + 1 - inside
     if wrong < NOISY:
         grow_after, grow_before = min(grow_after, 0), min(grow_before, 0)
-    return replace(
-        s, reference=s.reference - grow_before, dump=s.dump - grow_before, size=s.size + grow_before + grow_after
-    )
+    return Span(s.reference - grow_before, s.dump - grow_before, s.size + grow_before + grow_after)
 
 
 _WRONG = np.array([i.bit_count() for i in range(256)], np.intp)
@@ -430,13 +440,13 @@ def rounded(s: Span, pair: Pair, taken: list[tuple[int, int]], unit: int) -> Spa
     a, b, dump = pair.a, pair.b, pair.dump
     start = b.address(s.dump)
     before, after = start % unit, -(start + s.size) % unit
-    if before and not np.array_equal(a.data[s.reference - before : s.reference], dump[s.dump - before : s.dump]):
+    if before and a.data[s.reference - before : s.reference].tobytes() != dump[s.dump - before : s.dump].tobytes():
         before = 0
     r, d = s.reference + s.size, s.dump + s.size
-    if after and not np.array_equal(a.data[r : r + after], dump[d : d + after]):
+    if after and a.data[r : r + after].tobytes() != dump[d : d + after].tobytes():
         after = 0
     if not before and not after:
         return s
     room_before, room_after = _room(s, a, b, taken)
     before, after = before * (before <= room_before), after * (after <= room_after)
-    return replace(s, reference=s.reference - before, dump=s.dump - before, size=s.size + before + after)
+    return Span(s.reference - before, s.dump - before, s.size + before + after)

@@ -7,7 +7,6 @@ data, ``calibration.toml``, made by ``benchmarks/locate_calibrate.py``.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.measure.locate.kernel import engine
+from h5diag.measure.locate.pieces import Pair, Pieces
 from h5diag.measure.locate.sides import BLOCK, Flags, Numbers
 from h5diag.memory import Bytes
 
@@ -31,8 +31,8 @@ CEILING = 16.0
 GROUP = 4
 """Blocks that are sampled together."""
 
-WINDOW, WINDOWS = 256, 16
-"""A longer piece is scored on so many windows of so many bytes, and the sum is scaled."""
+WINDOW, WINDOWS, FINE = 256, 16, 4
+"""A longer piece is scored on so many windows of so many bytes, and the sum is scaled; more than `FINE` at once on fewer."""
 
 STRONG = 1e-3
 """A region with a larger expectation than this is weak."""
@@ -94,22 +94,15 @@ class Model:
         bits: Floats = np.minimum(-np.log2(p2), CEILING)
         return bits
 
-    def score(
-        self,
-        reference: Bytes,
-        dump: Bytes,
-        spans: Sequence[tuple[int, int, int]],
-        *,
-        as_is: bool = True,
-        mask: int = 0xFF,
-    ) -> Floats:
-        """Return the score in bits of each span ``(reference position, dump position, size)``.
+    def score(self, pair: Pair, pieces: Pieces, *, as_is: bool = True) -> Floats:
+        """Return the score in bits of each piece.
 
-        `as_is` is False when `dump` is not what the model was trained on.
+        `as_is` is False when the pair's dump is not what the model was trained on.
         """
-        r, d, owner, scale = _windows(spans)
-        if not r.size:
-            return np.zeros(len(spans))
+        if not pieces.count:
+            return np.zeros(0)
+        reference, dump, mask = pair.reference, pair.dump, pair.mask
+        r, d, owner, scale = _windows(pieces)
         a = reference[r].astype(np.uint32)
         equal = ((reference[r] ^ dump[d]) & mask) == 0
         two = reference[np.maximum(r - 2, 0)].astype(np.uint32) << 8 | reference[np.maximum(r - 1, 0)]
@@ -122,7 +115,13 @@ class Model:
         bits[~equal] = -MISMATCH
         if mask != 0xFF:
             bits[equal] *= mask.bit_count() / 8
-        return np.bincount(owner, bits, minlength=len(spans)) * scale
+        out = np.bincount(owner, bits, minlength=pieces.count) * scale
+        # The windows may lie in the plain part of a piece: what they leave in doubt is scored with all of them.
+        doubt = np.flatnonzero((out < CERTAIN) & (scale > 1)) if pieces.count > FINE else np.empty(0, np.int64)
+        for at in range(0, doubt.size, FINE):
+            some = doubt[at : at + FINE]
+            out[some] = self.score(pair, pieces.where(some), as_is=as_is)
+        return out
 
     def _counted(self, side: int, positions: Numbers) -> Flags:
         """Return whether the bytes at positions were counted."""
@@ -131,23 +130,17 @@ class Model:
         return out
 
 
-def _windows(spans: Sequence[tuple[int, int, int]]) -> tuple[Numbers, Numbers, Numbers, Floats]:
-    """Return the positions to score on both sides, the span each belongs to, and each span's scale."""
-    r_parts, d_parts, owner = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    scale = np.ones(len(spans))
+def _windows(pieces: Pieces) -> tuple[Numbers, Numbers, Numbers, Floats]:
+    """Return the positions to score on both sides, the piece each belongs to, and each piece's scale."""
     # Many long pieces need no fine score each.
-    windows = max(1, min(WINDOWS, 64 // max(len(spans), 1)))
-    for i, (r, d, size) in enumerate(spans):
-        if size <= max(windows * WINDOW, 2 * WINDOW):
-            offset = np.arange(size)
-        else:
-            begin = np.arange(windows) * (size - WINDOW) // max(windows - 1, 1)
-            offset = (begin[:, None] + np.arange(WINDOW)).ravel()
-            scale[i] = size / offset.size
-        r_parts.append(r + offset)
-        d_parts.append(d + offset)
-        owner.append(np.full(offset.size, i))
-    return np.concatenate(r_parts), np.concatenate(d_parts), np.concatenate(owner), scale
+    windows = max(1, min(WINDOWS, WINDOWS * FINE // pieces.count))
+    long = pieces.size > max(windows * WINDOW, 2 * WINDOW)
+    seen = np.where(long, windows * WINDOW, pieces.size)
+    step = np.where(long, (pieces.size - WINDOW) // max(windows - 1, 1), WINDOW)
+    owner = np.repeat(np.arange(pieces.count), seen)
+    k = np.arange(owner.size) - np.repeat(seen.cumsum() - seen, seen)
+    offset = k // WINDOW * step[owner] + k % WINDOW
+    return pieces.reference[owner] + offset, pieces.dump[owner] + offset, owner, pieces.size / seen
 
 
 def repeats(data: Bytes) -> Flags:
@@ -195,24 +188,28 @@ def fits() -> tuple[_Fit, ...]:
 class Ground:
     """What the comparison ran over.
 
-    `reference` and `dump` are bytes of content on either side, `sector` is the erase unit.
+    `reference` and `dump` are bytes of content on either side, `sector` is the erase unit, `islands` are the stretches
+    of the dump between fill.
     """
 
     reference: int
     dump: int
     sector: int
+    islands: int
 
-    def cells(self, displacement: int, dump_offset: int, known: bool) -> float:
+    def cells(self, displacement: int, dump_offset: int, *, known: bool, island: bool) -> float:
         """Return among how many places a hit like this one is the best.
 
         A hit where flash content is moved on purpose competes with few places: on a displacement that is
         `known` (in place, a bank, a slot, or one that a long piece proves already), moved by whole sectors, or,
-        narrower still, from the start of a sector to the start of a sector.
+        narrower still, from the start of a sector to the start of a sector; or where it explains a whole `island`.
         """
         everywhere = float(self.reference) * self.dump
         classes = [everywhere]
         if known:
             classes.append(float(min(self.reference, self.dump)))
+        if island:
+            classes.append(float(self.reference) * self.islands)
         if displacement % self.sector == 0:
             classes.append(everywhere / self.sector)
             if dump_offset % self.sector == 0:

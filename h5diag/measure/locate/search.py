@@ -10,14 +10,16 @@ from h5diag.chip import Chip, load_chip
 from h5diag.layout import Layout
 from h5diag.measure.locate.bits import line_faults
 from h5diag.measure.locate.kernel import engine
-from h5diag.measure.locate.pieces import QUARTER, Free, Pair, Pieces, Span, Words, distinct, weights
+from h5diag.measure.locate.pieces import QUARTER, Free, Pair, Pieces, Words, distinct, weights
 from h5diag.measure.locate.placement import Placement, Transform
 from h5diag.measure.locate.regions import Found, place
 from h5diag.measure.locate.sides import (
     BLOCK,
+    Barriers,
     Flags,
     Side,
     Watch,
+    barriers,
     content_bytes,
     edges,
     transformed,
@@ -28,8 +30,9 @@ from h5diag.memory import Cancel, MemoryImage, Progress
 LONG, SETTLED = 1024, 256
 """Bytes from which a piece in place, and one of the sparse index, is taken before every word is looked up."""
 
-DENSE, SPARSE, VERY_SPARSE = 4, 64, 512
-"""Every so many bytes a word of the reference is known, up to `DENSE_LIMIT` bytes of content, and above; and at first."""
+DENSE, SPARSE, VERY_SPARSE = 4, 61, 509
+"""Every so many bytes a word of the reference is known, up to `DENSE_LIMIT` bytes of content, and above; and at first.
+Primes, so that the words of a table of records are not all of the same field."""
 
 DENSE_LIMIT = 8 << 20
 FEW = 8
@@ -79,14 +82,15 @@ class Prepared:
         The reference.
     chip
         Whose aliases its addresses were folded by.
-    side, fill
-        Its flat bytes, and which blocks of them are fill.
+    side, fill, barriers
+        Its flat bytes, which blocks of them are fill, and the longer runs of fill to the byte.
     """
 
     image: MemoryImage
     chip: Chip
     side: Side
     fill: Flags
+    barriers: Barriers
     _words: dict[tuple[int, int], Words] = field(default_factory=dict)
 
     def has_words(self, stride: int, mask: int) -> bool:
@@ -124,7 +128,8 @@ def prepare(
     """
     chip = layout.chip if layout is not None else chip if chip is not None else load_chip()
     side = Side.of(reference, chip)
-    return Prepared(reference, chip, side, engine().fill(side.data, Watch(progress, cancel)))
+    fill = engine().fill(side.data, Watch(progress, cancel))
+    return Prepared(reference, chip, side, fill, barriers(side, fill))
 
 
 def locate(
@@ -180,7 +185,8 @@ def locate(
     search = _Search(reference, b, engine().fill(b.data, watch), watch, deep=deep)
     found, equal = search.run(transforms=transforms)
     watch.stage(0.9, 1.0)
-    placement = place(found, reference.side, b, reference.fill, search.dump_fill, equal, chip, layout, watch)
+    sides = (reference.side, reference.fill, reference.barriers), (b, search.dump_fill, search.barriers)
+    placement = place(found, *sides, equal, chip, layout, watch)
     result = replace(
         placement,
         reference_unknown=unknown(reference.image),
@@ -205,13 +211,13 @@ class _Search:
 
     def __init__(self, reference: Prepared, side: Side, fill: Flags, watch: Watch, *, deep: bool) -> None:
         self.reference, self.side, self.dump_fill, self.watch = reference, side, fill, watch
-        self.free = Free.of(side, fill)
+        self.barriers = barriers(side, fill)
+        self.free = Free.of(side, self.barriers)
         self.content = content_bytes(~fill)
         self.large = max(content_bytes(~reference.fill), self.content) > DENSE_LIMIT
         self.deep = deep
         self.stride = SPARSE if self.large and not deep else DENSE
         self.plain = self._pair(Transform.AS_IS, 0xFF)
-        self.whole = Free.of(reference.side, reference.fill)
         self.sampled = False
         self.taken: list[tuple[_Reading, Pieces]] = []
         self.assumptions: tuple[str, ...] = ()
@@ -247,12 +253,10 @@ class _Search:
                     f"above 8 MiB of content {missed + ', and ' if self.sampled else ''}broken data lines were not looked"
                     " for (--deep looks at every word and for them)",
                 )
-        found: dict[tuple[Transform, int], Found] = {}
+        found: dict[tuple[Transform, int], tuple[_Reading, list[Pieces]]] = {}
         for reading, pieces in self.taken:
-            entry = found.setdefault((reading.transform, reading.pair.mask), Found(reading.transform, reading.pair, []))
-            columns = (pieces.reference.tolist(), pieces.dump.tolist(), pieces.size.tolist())
-            entry.spans.extend(Span(r, d, n, reading.pair.mask) for r, d, n in zip(*columns, strict=True))
-        return list(found.values()), equal
+            found.setdefault((reading.transform, reading.pair.mask), (reading, []))[1].append(pieces)
+        return [Found(r.transform, r.pair, Pieces.joined(parts)) for r, parts in found.values()], equal
 
     def _take(self, reading: _Reading, pieces: Pieces) -> None:
         """Take pieces whose score is what is wrong in them, with all that agrees before and behind them.
@@ -317,7 +321,7 @@ class _Search:
         words = engine().words(pair.dump, blocks, DENSE, pair.word_mask, self.watch)
         a, fill = self.reference.side, self.reference.fill
         own = Side(pair.dump, self.side.starts, self.side.addresses, self.side.canonical)
-        turned = Pair(own, a, a.data, self.whole, pair.gain, pair.mismatch, pair.mask)
+        turned = Pair(own, a, a.data, Free.of(a, self.reference.barriers), pair.gain, pair.mismatch, pair.mask)
         found = engine().scan(turned, words, ~fill, POSSIBLE, SPAN, self.watch)
         return Pieces(found.dump, found.reference, found.size, found.score)
 

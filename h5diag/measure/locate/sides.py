@@ -17,6 +17,7 @@ from h5diag.memory import AddressRange, Bytes, Cancel, MemoryImage, Progress, me
 
 Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.int64]
+Barriers = tuple[Numbers, Numbers]
 
 BLOCK = 64
 """Fill is told block by block, in bytes."""
@@ -163,7 +164,7 @@ def edges(flags: Flags) -> tuple[Numbers, Numbers]:
     return change[::2], change[1::2]
 
 
-def barriers(side: Side, fill: Flags) -> tuple[Numbers, Numbers]:
+def barriers(side: Side, fill: Flags) -> Barriers:
     """Return start and stop position of each fill run of at least `BARRIER` blocks, to the byte."""
     first, last = edges(fill)
     long = last - first >= BARRIER

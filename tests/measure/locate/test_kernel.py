@@ -11,7 +11,7 @@ from h5diag.measure.locate import kernel, locate, prepare, regions, score, searc
 from h5diag.measure.locate.kernel import LIBRARY, Kernel, _pieces, _sides, _words
 from h5diag.measure.locate.pieces import DROP, Free, Pair, Pieces, weights
 from h5diag.measure.locate.plain import Plain
-from h5diag.measure.locate.sides import Side, Watch
+from h5diag.measure.locate.sides import Side, Watch, barriers
 
 from .conftest import BASE, board, code, image_of
 from .soak_locate import any_image
@@ -69,7 +69,7 @@ def pair_of(rng, mask=0xFF):
     side = Side(a, (0, cut, a.size), (0x08000000, 0x08100000), (0x08000000, 0x08100000))
     other = Side(b, (0, b.size), (0x08000000,), (0x08000000,))
     fills = [PLAIN.fill(x, WATCH) for x in (a, b)]
-    return Pair(side, other, b, Free.of(other, fills[1]), *weights(a, b, *fills, mask), mask), fills
+    return Pair(side, other, b, Free.of(other, barriers(other, fills[1])), *weights(a, b, *fills, mask), mask), fills
 
 
 def columns(p):
@@ -95,7 +95,7 @@ def test_same_fill_and_equality(c, seed):
 @given(
     st.integers(0, 1 << 32),
     st.sampled_from([0xFF, 0xFE, 0x7F, 0xEF]),
-    st.sampled_from([1, 4, 16]),
+    st.sampled_from([1, 4, 16, 509]),
     st.sampled_from([1024, 1 << 62]),
 )
 def test_same_pieces(seed, mask, stride, span):
