@@ -76,6 +76,8 @@ class ChipChoice:
         A sentence about it for a person.
     flash_kib
         Flash size as read, None when it was not; a device without a chip file has it from here.
+    sized
+        False where only the family is known: the size of `chip` is then that of its usual part.
     """
 
     chip: Chip | None
@@ -83,6 +85,7 @@ class ChipChoice:
     known_by: KnownBy
     text: str
     flash_kib: int | None = None
+    sized: bool = True
 
     @property
     def assumed(self) -> bool:
@@ -123,6 +126,7 @@ def choose_chip(
     option_names: Iterable[str] = (),
     sidecars: Iterable[str | None] = (),
     targets: Iterable[str] = (),
+    families: Iterable[str] = (),
     foreign: str = "",
     layout: LaidOut | None = None,
     flash_kib: int | None = None,
@@ -133,9 +137,9 @@ def choose_chip(
 
     What decides is the first of: the name given, the identity that a probe read, a DEV_ID alone, option names that
     only one family has, a name noted beside the evidence (a sidecar's, what a tool's user told it, the marking), a
-    layout; failing all, the default chip is assumed. Where one of these names a device without a chip file, there is
-    no chip, and none is assumed. Flash size and the tool's device name narrow the part within a family; so does the
-    marking where something better names the family.
+    series for which a tool was set up, a layout; failing all, the default chip is assumed. Where one of these names a
+    device without a chip file, there is no chip, and none is assumed. Flash size and the tool's device name narrow the
+    part within a family; so does the marking where something better names the family.
 
     Parameters
     ----------
@@ -149,6 +153,8 @@ def choose_chip(
         Names of option bytes as printed.
     sidecars, targets
         Chip names that dumps and files carry, and those that users told their tools.
+    families
+        Series for which tools were set up (``STM32L4``): they name neither part nor size.
     foreign
         A part of another maker, as a tool read it or was told; empty when none was.
     layout
@@ -194,6 +200,9 @@ def choose_chip(
                 return _of_device(device, narrow, KnownBy.SIDECAR, how)
             continue
         return ChipChoice(chip, None, KnownBy.SIDECAR, f"{chip.title}, {how}")
+    for series in families:
+        if any(d.series == series for d in index().devices):
+            return _of_series(series, narrow)
     if layout is not None:
         return ChipChoice(layout.chip, None, KnownBy.LAYOUT, f"{layout.chip.title}, the layout's")
     chip = load_chip(DEFAULT_CHIP)
@@ -311,6 +320,17 @@ def _of_device(device: Device, narrow: _Narrowing, by: KnownBy, how: str) -> Chi
     return ChipChoice(None, device, by, text, narrow.flash_kib)
 
 
+def _of_series(series: str, narrow: _Narrowing) -> ChipChoice:
+    """Return the choice where a tool was set up for a series, and nothing names the part."""
+    how = "for which a tool was set up; nothing names the part"
+    family = series.lower().removeprefix("stm32")
+    if parts := [p for p in index().parts if p.family == family]:
+        chip = narrow.chip(parts)
+        text, read = f"{chip.title} of {series}, {how}", narrow.flash_kib
+        return ChipChoice(chip, None, KnownBy.SIDECAR, text if read else f"{text} or its size", sized=read is not None)
+    return _of_device(Device(0, "", series), narrow, KnownBy.SIDECAR, how)
+
+
 def _of_dev_id(dev_id: int, narrow: _Narrowing, by: KnownBy) -> ChipChoice:
     device = find_device(dev_id)
     parts = [p for p in index().parts if p.dev_id == dev_id]
@@ -349,6 +369,7 @@ def _of_names(names: Sequence[str], narrow: _Narrowing) -> ChipChoice | None:
         None,
         KnownBy.OPTION_NAMES,
         f"{chip.title}: the option names are those of {device.series} alone, nothing names the part or its size",
+        sized=narrow.flash_kib is not None,
     )
 
 

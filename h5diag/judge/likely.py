@@ -10,7 +10,7 @@ import numpy as np
 from h5diag.case.case import Case
 from h5diag.chip import Chip, ChipChoice, KnownBy
 from h5diag.errors import InputError
-from h5diag.evidence.texts import Log, chip_of
+from h5diag.evidence.texts import Log, chip_of, identity_words, parse_registers
 from h5diag.layout import Layout, chip_and_layout, load_layout, preset_names
 from h5diag.measure.firmware.image import HeaderMagic, find_word
 from h5diag.measure.firmware.trailer import CLASSIC_MAGIC
@@ -117,9 +117,12 @@ def choose(case: Case, logs: Sequence[Log]) -> tuple[ChipChoice, Layout | None, 
     source = str(case.folder / "case.toml")
     identity = next((b.identity for b in boards if b.identity is not None and b.identity.dev_id), None)
     sidecars = [d.image.origin.chip for b in boards for d in b.dumps] + [i.image.origin.chip for i in case.images]
+    words = [i for b in boards if b.registers for i in identity_words(parse_registers(b.registers.text))]
     marking = next((b.marking for b in boards if b.marking), "")
     try:
-        choice = chip_of(logs, given=case.chip or "", identity=identity, sidecars=sidecars, marking=marking)
+        choice = chip_of(
+            logs, given=case.chip or "", identity=identity, dev_ids=words, sidecars=sidecars, marking=marking
+        )
     except InputError as error:
         raise error.at(source) from None
     try:

@@ -12,7 +12,7 @@ from h5diag.case.case import Board, Case, Dump, KnownImage, Text
 from h5diag.chip import Chip, ChipChoice, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence.keys import load_decrypt_keys, load_verify_keys
-from h5diag.evidence.texts import Log, RawRegister, parse_listing, parse_log, parse_registers
+from h5diag.evidence.texts import Log, RawRegister, lines, parse_listing, parse_log, parse_registers, parse_tools
 from h5diag.evidence.texts.programming import base_name
 from h5diag.judge.likely import choose, encrypted_image, likely_layout
 from h5diag.layout import Layout, Loader, Mode
@@ -315,20 +315,26 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
     # With one board in question, what was printed while programming was printed about it.
     own = case.provisioning if len(case.suspects) == 1 else ()
     logs = {id(case.good): parse_log("\n".join(t.text for t in (case.good.log, case.good.options) if t))}
-    logs |= {id(b): parse_log("\n".join(t.text for t in (b.log, b.options, *own) if t)) for b in case.suspects}
+    logs |= {
+        id(b): parse_log("\n".join(dict.fromkeys(t.text for t in (b.log, b.options, *_sessions(b), *own) if t)))
+        for b in case.suspects
+    }
+    uarts = {id(b): parse_log(b.uart.text if b.uart else "") for b in (case.good, *case.suspects)}
     provisioning = tuple(parse_log(t.text) for t in case.provisioning)
     rest = [*provisioning, *([parse_log(case.loader_log.text)] if case.loader_log else [])]
-    choice, layout, too_large = choose(case, [*(logs[id(b)] for b in (*case.suspects, case.good)), *rest])
+    choice, layout, too_large = choose(
+        case, [*(logs[id(b)] for b in (*case.suspects, case.good)), *rest, *uarts.values()]
+    )
     assumed = False
     if layout is None and (choice.chip is None or choice.chip.family == "h5"):
         layout = likely_layout(case, choice.read_as, (*provisioning, *logs.values()), any_size=choice.assumed)
         assumed = layout is not None
     chip, layouts = choice.read_as, (layout,) if layout else ()
-    good = _board(case.good, case, chip, layouts, logs[id(case.good)])
+    good = _board(case.good, case, chip, layouts, logs[id(case.good)], uarts[id(case.good)])
     out = []
     for number, board in enumerate(case.suspects):
         step = _part(progress, number, len(case.suspects)) if progress else None
-        suspect = _board(board, case, chip, layouts, logs[id(board)])
+        suspect = _board(board, case, chip, layouts, logs[id(board)], uarts[id(board)])
         one = _against(case, choice, layouts, good, suspect, provisioning, step, cancel)
         out.append(replace(one, layout_assumed=assumed, too_large=too_large))
     return tuple(out)
@@ -392,7 +398,12 @@ def _ready(reference: MemoryImage, chip: Chip) -> Prepared:
     return prepare(reference, chip=chip)
 
 
-def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log) -> BoardFacts:
+def _sessions(board: Board) -> tuple[Text, ...]:
+    """Return the registers of a board where they stand in a debugger's own session: it tells more than its registers."""
+    return (board.registers,) if board.registers and parse_tools(lines(board.registers.text)) else ()
+
+
+def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log, uart: Log) -> BoardFacts:
     reads = whole_reads(board.dumps)
     # A look at a few bytes is not what is judged where somebody read the flash as well.
     most = max((r.size for r in reads), default=0)
@@ -400,8 +411,7 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
     dump = reads[0] if reads else MemoryImage()
     unlike = sum(not alike(dump, r) for r in reads[1:])
     reads = tuple(r for r in reads if r is dump or alike(dump, r))
-    uart = parse_log(board.uart.text if board.uart else "")
-    options = _options(board, chip)
+    options = _options(board, chip, log)
     hidden = hidden_ranges(options, board.access, chip)
     masked = masked_ranges(dump, hidden, chip)
     images: tuple[ExaminedImage, ...] = ()
@@ -445,13 +455,15 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
     )
 
 
-def _options(board: Board, chip: Chip) -> OptionBytes:
+def _options(board: Board, chip: Chip, log: Log) -> OptionBytes:
     """Return a board's option bytes: from its listing, else its log, else the registers that were read."""
     for text in filter(None, (board.options, board.log)):
         listing = parse_listing(text.text)
         if listing.fields:
             return decode_listing(listing, chip)
-    raw = [*parse_registers(board.registers.text)] if board.registers else []
+    # A debugger prints option words in its session, with the addresses of their registers.
+    texts = [t for t in (board.registers, board.log if log.option_words else None) if t]
+    raw = [r for t in texts for r in parse_registers(t.text)]
     read = board.identity.registers if board.identity is not None else {}
     raw += [RawRegister(value, name=name.upper()) for name, value in read.items() if value is not None]
     return decode_registers(raw, chip)

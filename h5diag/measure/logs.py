@@ -8,9 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from h5diag.answer import Answer
-from h5diag.chip import IDCODE_AT, Chip, ChipChoice, find_device
+from h5diag.chip import Chip, ChipChoice
 from h5diag.evidence.door import Source
-from h5diag.evidence.texts import Log, LogKind, ReadBack, chip_of, parse_log, parse_registers, printable
+from h5diag.evidence.texts import (
+    Log,
+    LogKind,
+    ReadBack,
+    chip_of,
+    identity_words,
+    parse_log,
+    parse_registers,
+    printable,
+)
 from h5diag.layout import Layout, chip_and_layout
 from h5diag.measure.options import (
     OptionBytes,
@@ -110,9 +119,7 @@ def explain_text(
     """
     log = parse_log(text)
     words = parse_registers(text)
-    choice = chip_of(
-        [log], given=chip, dev_ids=[w.value for w in words if w.address in IDCODE_AT and find_device(w.value).name]
-    )
+    choice = chip_of([log], given=chip, dev_ids=identity_words(words))
     choice, slots = chip_and_layout(choice, layout)
     known = choice.read_as
     options = decode_listing(log.listing, known)

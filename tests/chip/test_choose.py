@@ -86,6 +86,22 @@ def test_a_name_without_a_chip_file_is_never_taken_for_another_chip(name, device
     assert choice.read_as.family == choice.device.series.lower().removeprefix("stm32")
 
 
+@pytest.mark.parametrize(
+    ("series", "kib", "chip", "sized"),
+    [
+        ("STM32H5", None, "stm32h563zi", False),
+        ("STM32H5", 1024, "stm32h563zg", True),
+        ("STM32WB", None, None, True),
+        ("STM32W1", None, "stm32h563zi", True),
+    ],
+)
+def test_a_series_names_the_family_and_nothing_more(series, kib, chip, sized):
+    choice = choose_chip(families=[series], flash_kib=kib)
+    assert (choice.chip.name if choice.chip else None, choice.sized) == (chip, sized)
+    assert choice.assumed is (series == "STM32W1")  # which no list here has
+    assert choose_chip(families=[series], targets=["stm32u575zitx"]).chip.name == "stm32u575zi"
+
+
 @pytest.mark.parametrize(("name", "chip"), [("STM32U575ZIT6", "stm32u575zi"), ("STM32L552ZE", "stm32l552ze")])
 def test_a_marking_names_its_chip_where_nothing_better_does(name, chip):
     assert choose_chip(marking=name).chip.name == chip

@@ -183,7 +183,8 @@ class Evidence:
     image
         The memory that a dump or an image holds.
     also_log
-        Whether a listing also holds the connection banner, so that it can stand for a missing log.
+        Whether a listing also holds the connection banner, or a view of memory or registers stands in a debugger's
+        session, so that it can stand for a missing log.
     needs_base
         Whether it has no addresses (a binary, a text of offsets) and no sidecar: its base is what its name says, or
         an assumption.
@@ -338,6 +339,8 @@ def _view(file: EvidenceFile, found: Evidence, text: str) -> Evidence | None:
     words = parse_registers(text)
     named = [w for w in words if w.address is None and _FLASH_REGISTER.fullmatch(w.name)]
     elsewhere = [w for w in words if w.address is not None and not _holds_content(w.address)]
+    # In a debugger's session they stand among what it says of the chip and of its connections.
+    found = replace(found, also_log=bool(found.log and found.log.tools))
     registers = replace(found, role=Role.REGISTERS, what="register values")
     if elsewhere or (named and not any(w.address is not None for w in words)):
         return registers

@@ -580,7 +580,7 @@ def _has(board: BoardFiles, found: Sorted, access: str, mode: str) -> Has:
     read_known = all(
         (mode or e.mode) and (access or e.access is not Access.UNKNOWN or e.mode == "known") for e in dumps
     )
-    logs = len(board.of(Role.LOG)) + sum(e.also_log for e in board.of(Role.OPTIONS))
+    logs = len(board.of(Role.LOG)) + sum(e.also_log for e in board.files)
     if board.side is not Side.GOOD and len(found.suspects) == 1:
         logs += len(found.of(Role.PROVISIONING))  # what was printed while it was programmed begins with the connection
     return Has(

@@ -199,7 +199,7 @@ def _board(
     for role in (*_MANY, *_JOINED, *_SINGLE):
         files = [e for e in new if e.role is role]
         if role is Role.LOG and not files and not table.log:
-            files = [e for e in new if e.role is Role.OPTIONS and e.also_log][:1]
+            files = [e for e in new if e.also_log][:1]
         if not files:
             continue
         names, there = [copies.name(e) for e in files], getattr(table, role.value)

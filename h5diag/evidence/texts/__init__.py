@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from h5diag.evidence.texts.log import Log as Log
     from h5diag.evidence.texts.log import LogKind as LogKind
     from h5diag.evidence.texts.log import chip_of as chip_of
+    from h5diag.evidence.texts.log import identity_words as identity_words
     from h5diag.evidence.texts.log import parse_log as parse_log
     from h5diag.evidence.texts.messages import Message as Message
     from h5diag.evidence.texts.messages import meanings as meanings
@@ -58,7 +59,7 @@ _HOMES = {
     "discovery": "Discovery parse_discovery",
     "faults": "FaultDump parse_faults",
     "listing": "Listing RawOption parse_listing split_diff",
-    "log": "Log LogKind chip_of parse_log",
+    "log": "Log LogKind chip_of identity_words parse_log",
     "messages": "Message meanings parse_messages",
     "programming": "ReadBack OptionWrite Programming Write parse_programming",
     "registers": "RawRegister parse_registers",

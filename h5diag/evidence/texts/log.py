@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from h5diag.chip import ChipChoice, choose_chip
+from h5diag.chip import IDCODE_AT, ChipChoice, choose_chip, find_device
 from h5diag.chip.choose import Identified, LaidOut
 from h5diag.evidence.texts.boot import BootLog, parse_boot_log
 from h5diag.evidence.texts.connection import Banner, RomSession, parse_banners, parse_rom_sessions
@@ -16,7 +16,7 @@ from h5diag.evidence.texts.faults import FaultDump, parse_faults
 from h5diag.evidence.texts.listing import Listing, parse_listing, split_diff
 from h5diag.evidence.texts.messages import Message, parse_messages
 from h5diag.evidence.texts.programming import Programming, parse_programming
-from h5diag.evidence.texts.registers import parse_registers
+from h5diag.evidence.texts.registers import RawRegister, parse_registers
 from h5diag.evidence.texts.text import Line, hex_number, lines
 from h5diag.evidence.texts.tools import ToolReport, parse_tools, parse_writes
 
@@ -171,6 +171,20 @@ class Log:
         return tuple(t.target for t in self.tools if t.target)
 
     @property
+    def option_words(self) -> tuple[int, ...]:
+        """Option words of the chip that a debugger printed, in the order of the text; none where they are too few to tell.
+
+        One word of all ones may be no answer; with a read protection of 0xFF beside it, it is one.
+        """
+        words = tuple(w for t in self.tools for w in t.option_words)
+        return words if len(words) > 1 or self.rdp == 0xFF else ()
+
+    @property
+    def rdp(self) -> int | None:
+        """The byte of the read protection that a debugger printed."""
+        return next((t.rdp for t in self.tools if t.rdp is not None), None)
+
+    @property
     def errors(self) -> tuple[Message, ...]:
         """The messages that are errors."""
         return tuple(m for m in self.messages if m.severity == "error")
@@ -254,12 +268,18 @@ def chip_of(
         option_names=next((names for log in logs if (names := [f.name for f in log.listing.fields])), ()),
         sidecars=sidecars,
         targets=[t for log in logs for t in log.targets],
+        families=[t.family for log in logs for t in log.tools if t.family],
         foreign=next((t.foreign for log in logs for t in log.tools if t.foreign), ""),
         layout=layout,
         flash_kib=next((kib for log in logs if (kib := log.flash_kib)), None),
         marking=marking,
         device_name=next((name for log in logs if (name := log.device_name)), ""),
     )
+
+
+def identity_words(words: Iterable[RawRegister]) -> tuple[int, ...]:
+    """Return the DEV_IDs among words that were read: what stands where DBGMCU_IDCODE lies and names a device."""
+    return tuple(w.value & 0xFFF for w in words if w.address in IDCODE_AT and find_device(w.value).name)
 
 
 def _telling(text: str) -> bool:

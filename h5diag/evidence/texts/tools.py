@@ -18,6 +18,12 @@ import msgspec
 from h5diag.evidence.texts.programming import Programming, ReadBack, Write
 from h5diag.evidence.texts.text import Line
 
+_FOREIGN = (
+    r"nrf5[1-4]\d{0,4}|rp2[03]\d0|gd32\w{2,8}|at32\w{2,8}|ch32\w{2,8}|apm32\w{2,8}|hc32\w{2,8}|lpc\d{2}\w{0,8}|"
+    r"sam[del]\d\w{1,8}|efm32\w{1,12}|mimxrt\w{1,12}"
+)
+"""How parts of other makers are called."""
+
 
 class FactRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A field and the pattern whose first group is its value."""
@@ -40,6 +46,7 @@ class ToolRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: str
     marks: tuple[str, ...]
     ref: str
+    words: str = ""
     facts: tuple[FactRow, ...] = ()
     writes: tuple[WriteRow, ...] = ()
 
@@ -54,8 +61,8 @@ class ToolReport:
         Its name, and the kind of text.
     dev_id, rev_id
         Identity of the chip.
-    device_name, target
-        What the tool calls what it read, and what its user told it the chip is.
+    device_name, target, family
+        What the tool calls what it read, and what its user told it the chip is: a part, or a series only (``STM32L4``).
     foreign
         Name of a part of another maker, as the tool read it or was told.
     flash_kib, tzen, state, rdp
@@ -64,6 +71,8 @@ class ToolReport:
         Supply.
     probe, core
         Version of the probe, and the core that was found.
+    option_words
+        Option words of the chip as the tool printed them.
     line
         Where the first of it stands.
     """
@@ -74,6 +83,7 @@ class ToolReport:
     rev_id: int | None = None
     device_name: str | None = None
     target: str | None = None
+    family: str | None = None
     foreign: str | None = None
     flash_kib: int | None = None
     tzen: int | None = None
@@ -82,6 +92,7 @@ class ToolReport:
     voltage_mv: int | None = None
     probe: str | None = None
     core: str | None = None
+    option_words: tuple[int, ...] = ()
     line: int = 0
 
 
@@ -89,7 +100,7 @@ class ToolReport:
 def tool_rows() -> tuple[ToolRow, ...]:
     """Return the table."""
     text = resources.files("h5diag").joinpath("evidence", "texts", "tools.toml").read_text("utf-8")
-    return msgspec.convert(tomllib.loads(text)["tool"], tuple[ToolRow, ...])
+    return msgspec.convert(tomllib.loads(text.replace("{foreign}", _FOREIGN))["tool"], tuple[ToolRow, ...])
 
 
 @lru_cache(maxsize=1)
@@ -171,6 +182,7 @@ def _report(row: ToolRow, lines: Sequence[Line], first: int) -> ToolReport:
     kib, size = told.get("flash_kib"), told.get("flash_bytes")
     volts, millivolts = told.get("voltage"), told.get("millivolts")
     series = "STM32" + told["series"] if "series" in told else ""
+    words = re.compile(row.words, re.I) if row.words else None
     return ToolReport(
         row.name,
         row.kind,
@@ -178,6 +190,7 @@ def _report(row: ToolRow, lines: Sequence[Line], first: int) -> ToolReport:
         (idcode >> 16 or None) if idcode is not None else None,
         (told.get("device_name") or series).strip() or None,
         told.get("target"),
+        "STM32" + told["family"].upper().removeprefix("STM32") if "family" in told else None,
         told.get("foreign"),
         int(kib) if kib else int(size) // 1024 or None if size else None,
         _number(told.get("tzen")),
@@ -186,6 +199,9 @@ def _report(row: ToolRow, lines: Sequence[Line], first: int) -> ToolReport:
         round(float(volts) * 1000) if volts else int(millivolts) if millivolts else None,
         told.get("probe"),
         told.get("core"),
+        tuple(
+            int(w, 0) for line in lines for m in (words.finditer(line.text) if words else ()) for w in m.groups() if w
+        ),
         first,
     )
 

@@ -58,7 +58,7 @@ def check_identity(m: Measured) -> tuple[Finding, ...]:
 def check_larger_part(m: Measured) -> tuple[Finding, ...]:
     """Does the layout, or a given file, leave the flash that the chip says it has?"""
     flash = m.chip.flash
-    if m.chip_assumed or m.choice.known_by is KnownBy.GIVEN or m.choice.chip is None:
+    if m.chip_assumed or m.choice.known_by is KnownBy.GIVEN or m.choice.chip is None or not m.choice.sized:
         return ()
     end = flash.base + flash.size
     beyond = [
@@ -138,10 +138,12 @@ def registers(board: Board, m: Measured) -> dict[str, int]:
     """Return the values of registers that a board's evidence holds, by name in lower case."""
     read = board.identity.registers if board.identity is not None else {}
     values = {n: v for n, v in read.items() if v is not None}
+    # Where a register lies follows from the chip: of one that is assumed no address names any.
+    bases = () if m.chip_assumed else (m.chip.flash_registers, m.chip.flash_registers_secure)
     names = {r.offset: r.name.lower() for r in m.chip.registers}
     for raw in parse_registers(board.registers.text) if board.registers else ():
         name = raw.name.lower()
-        for base in (m.chip.flash_registers, m.chip.flash_registers_secure):
+        for base in bases:
             if raw.address is not None and raw.address - base in names:
                 name = names[raw.address - base]
         if name:
@@ -152,7 +154,8 @@ def registers(board: Board, m: Measured) -> dict[str, int]:
             values.setdefault(name, raw.value)
     if board is m.suspect.board and (printed := error_flags_printed(m)):
         values.setdefault("sr" if "sr" in names.values() else "nssr", printed)
-    return values
+    # All ones is what a reader gets that is not answered: no register of the interface holds that.
+    return {n: v for n, v in values.items() if v != 0xFFFFFFFF}
 
 
 _PRINTED_FLAGS = re.compile(r"flash programming error: 0x([0-9a-f]{1,8})\b", re.IGNORECASE)

@@ -22,10 +22,16 @@ def torn_values(values: Sequence[int]) -> bool:
     return all(v and v & (v + 1) == 0 for v in values) and any(v >= 0xFF for v in values)
 
 
+def printed_options(m: Measured) -> tuple[int, ...]:
+    """Return the fields of a listing, else the option words that a debugger printed; none when they are too few to tell."""
+    fields = tuple(f.value for f in m.suspect.log.listing.fields)
+    return fields if len(fields) >= LEAST_FIELDS else m.suspect.log.option_words
+
+
 def options_torn(m: Measured) -> bool:
-    """Tell whether the listing holds values that nobody set: they are told as that, and not option by option."""
-    values = [f.value for f in m.suspect.log.listing.fields]
-    return len(values) >= LEAST_FIELDS and (torn_values(values) or not any(values))
+    """Tell whether the options hold values that nobody set: they are told as that, and not option by option."""
+    values = printed_options(m)
+    return bool(values) and (torn_values(values) or not any(values))
 
 
 def check_provisioned_options(m: Measured) -> tuple[Finding, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from h5diag.case.records import CoreState
 from h5diag.errors import InputError
 from h5diag.judge.checks.chip import error_flags_printed, registers
-from h5diag.judge.checks.options import LEAST_FIELDS, options_torn, torn_values
+from h5diag.judge.checks.options import options_torn, printed_options, torn_values
 from h5diag.judge.checks.placement import exchanged_regions
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
@@ -278,14 +278,14 @@ def check_refusals(m: Measured) -> tuple[Finding, ...]:
 
 def check_torn_options(m: Measured) -> tuple[Finding, ...]:
     """Are the option bytes at values that nobody sets?"""
-    fields = m.suspect.log.listing.fields
-    values = [f.value for f in fields]
-    if len(values) < LEAST_FIELDS:
+    values = printed_options(m)
+    if not values:
         return ()
+    what = "option words" if values == m.suspect.log.option_words else "option fields"
     if torn_values(values):
-        rdp = next((f for f in fields if f.name.upper() in ("RDP", "PRODUCT_STATE")), None)
-        level = f" {rdp.name} 0x{rdp.value:X} counts as protected (RDP level 1)." if rdp else ""
-        return (found("options-all-ones", count=len(values), level=level),)
-    if not any(values):
-        return (found("options-all-zero", count=len(values)),)
-    return (found("options-legal", count=len(values)),)
+        fields = [(f.name, f.value) for f in m.suspect.log.listing.fields]
+        fields += [("RDP", rdp)] if (rdp := m.suspect.log.rdp) is not None else []
+        state = next((f for f in fields if f[0].upper() in ("RDP", "PRODUCT_STATE")), None)
+        level = f" {state[0]} 0x{state[1]:X} counts as protected (RDP level 1)." if state else ""
+        return (found("options-all-ones", count=len(values), what=what, level=level),)
+    return (found("options-legal" if any(values) else "options-all-zero", count=len(values), what=what),)

@@ -454,6 +454,43 @@ TEXTS = (
     ),
     Bench(
         "openocd",
+        "option words of all ones of a family without a chip file",
+        "OpenOCD 0.12",
+        "> stm32l4x option_read 0 0x20\ndevice idcode = 0x20036468 (STM32G43/G44xx - Rev Z : 0x2003)\n"
+        "RDP level 1 (0xFF)\nflash size = 128 KiB\nOption Register: <0x40022020> = 0xffffffff\n"
+        "> stm32l4x option_read 0 0x24\nOption Register: <0x40022024> = 0xffffffff\n",
+        dev_id=0x468,
+        says=("all 2 option words read all ones", "RDP by OpenOCD: RDP 1"),
+    ),
+    Bench(
+        "openocd",
+        "the series by the configuration alone",
+        "OpenOCD 0.12",
+        "$ openocd -f interface/cmsis-dap.cfg -f target/stm32u5x.cfg\nOpen On-Chip Debugger 0.12.0\n"
+        "Error: init mode failed (unable to connect to the target)\n",
+        "stm32u575zi",
+        says=("for which a tool was set up; nothing names the part or its size",),
+        values={"chip_known_by": "sidecar"},
+    ),
+    Bench(
+        "pyocd",
+        "the part by a command of the shell's history",
+        "pyOCD 0.36",
+        "$ pyocd flash -t stm32l552zetxq fw.hex\n0000731 C SWD/JTAG communication failure (No ACK) [__main__]\n",
+        "stm32l552ze",
+        says=("was told that the chip is stm32l552zetxq",),
+        values={"chip_known_by": "sidecar"},
+    ),
+    Bench(
+        "j-link",
+        "the part by the command line",
+        "J-Link Commander 7.9",
+        "$ JLinkExe -device STM32H573II -if SWD -speed 4000\nSEGGER J-Link Commander V7.94\nCannot connect to target.\n",
+        "stm32h573ii",
+        says=("J-Link was told that the chip is STM32H573II",),
+    ),
+    Bench(
+        "openocd",
         "no port answers",
         "OpenOCD 0.12",
         "Open On-Chip Debugger 0.12.0+dev\nInfo : clock speed 1800 kHz\n"

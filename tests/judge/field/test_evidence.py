@@ -75,7 +75,7 @@ BOARD_KEYS: dict[str, Callable[[Bench], Bench]] = {
     "options": lambda b: b.text("options", listing()),
     "log": lambda b: b.text("log", CONNECTED),
     "uart": lambda b: b.text("uart", BOOT),
-    "registers": lambda b: b.text("registers", "0x40022104 : 80000010\n"),
+    "registers": lambda b: b.text("registers", "0x44024000 : 10076484\n0x40022104 : 80000010\n"),
     "info": lambda b: b.text("info", INFO),
     "sweep": lambda b: b.text("sweep", SWEEP),
     "flashtest": lambda b: b.text("flashtest", (data_folder() / "defect" / "flashtest.json").read_text("utf-8")),
