@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 from imgtool.main import imgtool
 
+from h5diag.evidence.keys import load_verify_key
 from h5diag.layout import load_layout
-from h5diag.measure.firmware import Check, examine_images, find_images, load_verify_key
+from h5diag.measure.firmware import Check, examine_images, find_images
 from h5diag.memory import MemoryImage
 
 SIZE = 2 << 20

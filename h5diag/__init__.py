@@ -10,29 +10,26 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from h5diag import errors as errors
-    from h5diag.app.front import capture_script as capture_script
-    from h5diag.app.front import compare as compare
-    from h5diag.app.front import connect as connect
-    from h5diag.app.front import correlate as correlate
-    from h5diag.app.front import diagnose as diagnose
-    from h5diag.app.front import examine as examine
-    from h5diag.app.front import load_case as load_case
-    from h5diag.app.front import locate as locate
-    from h5diag.app.front import read_loader as read_loader
-    from h5diag.app.front import read_loader_log as read_loader_log
-    from h5diag.app.front import read_log as read_log
-    from h5diag.app.front import read_options as read_options
-    from h5diag.app.front import sort_evidence as sort_evidence
-    from h5diag.app.provisioning import access as access
-    from h5diag.app.provisioning import keys as keys
-    from h5diag.app.provisioning import preflight as preflight
-    from h5diag.app.provisioning import rehearse as rehearse
-    from h5diag.app.sources import read_memory as read_memory
-    from h5diag.app.sources import write_memory as write_memory
+    from h5diag.app.front import (
+        capture_script as capture_script,
+        compare as compare,
+        connect as connect,
+        correlate as correlate,
+        diagnose as diagnose,
+        examine as examine,
+        load_case as load_case,
+        locate as locate,
+        read_loader as read_loader,
+        read_loader_log as read_loader_log,
+        read_log as read_log,
+        read_options as read_options,
+        sort_evidence as sort_evidence,
+    )
+    from h5diag.app.provisioning import access as access, keys as keys, preflight as preflight, rehearse as rehearse
+    from h5diag.app.sources import read_memory as read_memory, write_memory as write_memory
     from h5diag.chip import load_chip as load_chip
     from h5diag.layout import load_layout as load_layout
-    from h5diag.memory import AddressRange as AddressRange
-    from h5diag.memory import MemoryImage as MemoryImage
+    from h5diag.memory import AddressRange as AddressRange, MemoryImage as MemoryImage
     from h5diag.probe.board import list_probes as probes
 
 __version__ = "0.2.0"

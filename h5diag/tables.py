@@ -1,4 +1,4 @@
-"""TOML and JSON files into values of one class each, which checks every key and type as it is made.
+"""TOML and JSON files into values of one class each, which checks every key and type as it is made; our own tables.
 
 A file is written by a stranger: whatever stands in it, the answer is a value or one `InputError` with the file, the
 path to the key and the line where there is one.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
-import tomllib
 from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Any, TypeVar
+from zlib import crc32
 
 import msgspec
 
@@ -38,6 +40,53 @@ _FIELD = re.compile(r"Object (contains unknown|missing required) field `(.*?)`(?
 _TYPE = re.compile(r"Expected `(.*?)`, got `(.*?)`(?: - at `(.*)`)?\Z", re.DOTALL)
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]")
 _KEY = re.compile(r"\s*([^=#\s][^=#]*?)\s*=")
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """What a TOML file of the package held when its checksum was `crc`."""
+
+    crc: int
+    table: msgspec.Raw
+
+
+def packaged_bytes(path: str) -> bytes:
+    """Return a file of the package, named from its root (``chip/index.json``)."""
+    with open(os.path.join(os.path.dirname(__file__), path), "rb") as file:
+        return file.read()
+
+
+@lru_cache(maxsize=1)
+def _kept() -> dict[str, _Kept]:
+    return msgspec.json.decode(packaged_bytes("tables.json"), type=dict[str, _Kept])
+
+
+def packaged(path: str) -> dict[str, Any]:
+    """Return what a TOML file of the package holds, named from its root (``judge/findings.toml``).
+
+    TOML is slow to read: ``tables.json``, which ``make index`` writes, keeps what each file held. A file that was
+    changed since is read itself.
+    """
+    source = packaged_bytes(path)
+    kept = _kept().get(path)
+    if kept is not None and kept.crc == crc32(source):
+        table: dict[str, Any] = msgspec.json.decode(kept.table)
+        return table
+    return toml_table(source.decode("utf-8"), path)
+
+
+def make_tables() -> bytes:
+    """Return ``tables.json`` as the TOML files here make it, a line each; the devices have an index of their own."""
+    root = os.path.dirname(__file__)
+    names = [os.path.join(at, name) for at, _, files in os.walk(root) for name in files if name.endswith(".toml")]
+    paths = sorted(os.path.relpath(name, root).replace(os.sep, "/") for name in names)
+    lines = [
+        b'"%s":' % path.encode()
+        + msgspec.json.encode({"crc": crc32(source), "table": toml_table(source.decode("utf-8"), path)})
+        for path in paths
+        if not path.startswith("chip/devices/")
+        for source in (packaged_bytes(path),)
+    ]
+    return b"{" + b",\n".join(lines) + b"}\n"
 
 
 def parse_toml(data: bytes, kind: type[T], source: str, known: Sequence[str] = ()) -> T:
@@ -74,6 +123,8 @@ def toml_table(text: str, source: str) -> dict[str, Any]:
                 place=f"line {number}",
                 advice="write a list over several lines",
             )
+    import tomllib
+
     try:
         return tomllib.loads(text)
     except RecursionError:

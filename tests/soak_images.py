@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parent / "measure" / "firmware"))
 
 from imgtool_images import SIGNING, Workshop
 
-from h5diag.measure.firmware import find_images, load_verify_key, verify_image
+from h5diag.evidence.keys import load_verify_key
+from h5diag.measure.firmware import find_images, verify_image
 from h5diag.memory import MemoryImage
 
 

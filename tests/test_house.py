@@ -524,3 +524,25 @@ def test_ruff_and_mypy_are_clean():
     for command in (["ruff", "check", *trees], ["ruff", "format", "--check", *trees], ["mypy"]):
         done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+def test_the_tables_hold_what_the_toml_files_hold():
+    from h5diag.tables import make_tables
+
+    kept = (PACKAGE / "tables.json").read_bytes()
+    assert kept == make_tables(), "run `make index`"
+    tables = json.loads(kept)
+    sources = {p.relative_to(PACKAGE).as_posix(): p for p in PACKAGE.rglob("*.toml")}
+    assert set(sources) - set(tables) == {p for p in sources if p.startswith("chip/devices/")}
+    for path, entry in tables.items():
+        assert entry["table"] == tomllib.loads(sources[path].read_text("utf-8")), path
+
+
+def test_a_table_that_was_changed_since_is_read_itself(monkeypatch):
+    from h5diag import tables
+
+    assert tables.packaged("judge/causes.toml")
+    old = tables.packaged_bytes
+    monkeypatch.setattr(tables, "packaged_bytes", lambda path: b"a = 1\n" if path.endswith(".toml") else old(path))
+    assert tables.packaged("judge/causes.toml") == {"a": 1}
+    assert tables.packaged("no/such.toml") == {"a": 1}

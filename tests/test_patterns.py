@@ -10,8 +10,7 @@ import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
-from re import _constants as sre
-from re import _parser as parser
+from re import _constants as sre, _parser as parser
 
 import pytest
 

@@ -208,10 +208,10 @@ def examine(
         Files that were programmed, the boot loader's binary, downloads written later, and the version of the
         vendor's package: they tell at which stage of its life the board is.
     """
-    from h5diag.evidence.keys import load_decrypt_keys, load_verify_keys
-    from h5diag.evidence.texts import parse_log
+    from h5diag.evidence import keys, texts
     from h5diag.layout import Loader, Mode
-    from h5diag.measure.firmware import BIG_ENDIAN_MAGIC, examine_firmware, find_images, recognise_stage
+    from h5diag.measure import firmware
+    from h5diag.measure.firmware import BIG_ENDIAN_MAGIC, examine_firmware, find_images
 
     flashed = list(flashed)
     if flashed and layout is None:
@@ -219,7 +219,7 @@ def examine(
     dump = read_memory(memory, base=base)
     about = subject_of(chip, layout, (dump,))
     slots, remarks = about.layout, list(dump.origin.remarks)
-    opening = [key for k in decrypt_keys for key in load_decrypt_keys(path_of(k))]
+    opening = [key for k in decrypt_keys for key in keys.load_decrypt_keys(path_of(k))]
     assumed = dump.origin.kind == "bin" and base is None and any("assumed" in r for r in dump.origin.remarks)
     if slots and assumed and any(i.address == dump.span.start for i in find_images(dump)):
         slots = None  # it is no dump but one image whose place nobody named
@@ -235,15 +235,15 @@ def examine(
         layout=slots,
         loader=Loader(loader) if loader else None,
         mode=Mode(boot_mode) if boot_mode else None,
-        log=parse_log(text_of(boot_log)).boot if boot_log else None,
-        verify_keys=[key for k in verify_keys for key in load_verify_keys(path_of(k))],
+        log=texts.parse_log(text_of(boot_log)).boot if boot_log else None,
+        verify_keys=[key for k in verify_keys for key in keys.load_verify_keys(path_of(k))],
         decrypt_keys=opening,
         builds=[_build(b, build_base) for b in builds],
     )
     stage = None
     if slots and flashed:
         start = s.range.start if (s := slots.slot("boot")) else slots.chip.flash.base
-        stage = recognise_stage(
+        stage = firmware.recognise_stage(
             dump,
             slots,
             [read_memory(f, base=build_base) for f in flashed],
@@ -258,7 +258,8 @@ def examine(
 
 def _build(source: Memory, base: int | None) -> Build:
     """A build that the dump is compared with: its memory, and its names where it is an ELF; its file is read once."""
-    from h5diag.measure.firmware import Build, read_elf_map
+    from h5diag.evidence.files.elf import read_elf_map
+    from h5diag.measure.firmware import Build
 
     given = source[0] if isinstance(source, tuple) else source
     if not isinstance(given, str | os.PathLike):
@@ -439,8 +440,7 @@ def connect(
     record
         File to record the session into.
     """
-    from h5diag.probe.board import DEFAULT_HZ, NOTHING, Mode, Permissions
-    from h5diag.probe.board import connect as open_board
+    from h5diag.probe.board import DEFAULT_HZ, NOTHING, Mode, Permissions, connect as open_board
 
     allowed = Permissions(erase=(AddressRange(*erase),), ram=True, halt=True) if erase else NOTHING
     return open_board(
@@ -456,8 +456,7 @@ def connect(
 
 def capture_script(shell: str = "sh", *, chip: ChipLike = None, layout: LayoutLike = None) -> str:
     """Return a read-only STM32CubeProgrammer script, for ``sh`` or ``bat``, that collects evidence of a board."""
-    from h5diag.case.capture import Shell
-    from h5diag.case.capture import capture_script as script
+    from h5diag.case.capture import Shell, capture_script as script
 
     about = subject_of(chip, layout)
     return script(Shell(shell), about.chip if about.choice.chip else load_chip(), about.layout)
@@ -484,8 +483,7 @@ def sort_evidence(
     details
         ``title chip layout marking package good_access suspect_access good_mode suspect_mode``, as far as known.
     """
-    from h5diag.case.intake import Details
-    from h5diag.case.intake import sort_evidence as sort
+    from h5diag.case.intake import Details, sort_evidence as sort
 
     paths, of_good, of_suspect = (
         [path_of(f) for f in ([some] if isinstance(some, str | os.PathLike) else some)]

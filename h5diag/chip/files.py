@@ -3,16 +3,15 @@
 A chip file is a TOML file in ``chips``; one whose name begins with ``_`` holds what a family shares and is named by
 ``inherits``. What the vendor's programmer knows of every STM32 stands in ``devices``, a file per series. The index
 (``index.json``) is made of both by ``make index`` and holds what is needed to find the right file
-without reading them all; a test keeps it true.
+without reading them all; a test keeps it true. ``make index`` writes the tables of the whole package with it.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,6 +19,7 @@ import msgspec
 from h5diag.chip.facts import Fact, Field
 from h5diag.chip.model import Chip
 from h5diag.errors import InputError
+from h5diag.tables import make_tables, packaged, packaged_bytes, toml_table
 
 DEFAULT_CHIP = "stm32h563zi"
 
@@ -67,14 +67,10 @@ class Index(Fact, frozen=True):
     devices: tuple[Device, ...]
 
 
-def _text(*path: str) -> str:
-    return resources.files("h5diag").joinpath("chip", *path).read_text("utf-8")
-
-
 @lru_cache(maxsize=1)
 def index() -> Index:
     """Return the index of chip files and devices."""
-    return msgspec.json.decode(_text("index.json"), type=Index)
+    return msgspec.json.decode(packaged_bytes("chip/index.json"), type=Index)
 
 
 def chip_names() -> tuple[str, ...]:
@@ -128,7 +124,7 @@ def find_device(dev_id: int) -> Device:
 
 @lru_cache(maxsize=64)
 def _load(name: str) -> Chip:
-    return parse_chip(name, lambda file: _text("chips", file + ".toml"))
+    return _chip(name, lambda file: packaged(f"chip/chips/{file}.toml"))
 
 
 def parse_chip(name: str, read: Callable[[str], str]) -> Chip:
@@ -139,10 +135,13 @@ def parse_chip(name: str, read: Callable[[str], str]) -> Chip:
     InputError
         When a key is unknown or missing or a value has the wrong type; it names the file and the key.
     """
-    table = tomllib.loads(read(name))
+    return _chip(name, lambda file: toml_table(read(file), file))
+
+
+def _chip(name: str, read: Callable[[str], dict[str, Any]]) -> Chip:
+    table = read(name)
     while "inherits" in table:
-        base = tomllib.loads(read(table.pop("inherits")))
-        table = _overlaid(base, table)
+        table = _overlaid(read(table.pop("inherits")), table)
     for key, gone in table.pop("without", {}).items():
         table[key] = [entry for entry in table.get(key, []) if _identity(entry) not in gone]
     for row in table.get("registers", ()):
@@ -199,23 +198,23 @@ def _overlaid(base: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
 
 def device_series(series: str) -> dict[str, Any]:
     """Return the table of a series of devices (``STM32H7``) as its file has it."""
-    return tomllib.loads(_text("devices", series.lower() + ".toml"))
+    return packaged(f"chip/devices/{series.lower()}.toml")
 
 
 def interface_table() -> dict[str, Any]:
     """Return the table of status registers as its file has it."""
-    return tomllib.loads(_text("interface.toml"))
+    return packaged("chip/interface.toml")
 
 
 def make_index() -> str:
     """Return the text of ``index.json`` as the files here make it."""
-    folder = resources.files("h5diag").joinpath("chip")
+    folder = Path(__file__).parent
     names = sorted(
         f.name.removesuffix(".toml")
         for f in folder.joinpath("chips").iterdir()
         if f.name.endswith(".toml") and not f.name.startswith("_")
     )
-    chips = [parse_chip(n, lambda file: _text("chips", file + ".toml")) for n in names]
+    chips = [_load(n) for n in names]
     parts = tuple(
         Part(c.name, c.title, c.identity.dev_id, c.flash.size // 1024, c.family, c.words, c.parts) for c in chips
     )
@@ -244,6 +243,7 @@ def make_index() -> str:
 
 
 def write_index() -> None:
-    """Write ``index.json`` beside the files; ``make index`` does it after a chip file was added or changed."""
-    with resources.as_file(resources.files("h5diag").joinpath("chip", "index.json")) as path:
-        path.write_text(make_index(), "utf-8")
+    """Write ``index.json`` and ``tables.json`` beside the files: ``make index``, after a TOML file of the package changed."""
+    here = Path(__file__)
+    here.with_name("index.json").write_text(make_index(), "utf-8")
+    here.parents[1].joinpath("tables.json").write_bytes(make_tables())

@@ -11,7 +11,6 @@ import hashlib
 import mmap
 import os
 import stat
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -232,6 +231,8 @@ def write_together(
 
     Parameters and errors as of `write_whole`; a content that is a function is asked in the order of `files`.
     """
+    import tempfile
+
     parts: list[tuple[str, Path]] = []
     at = files[0][0]
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -158,7 +156,10 @@ def _odd_one_out(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
 
 def boards_csv(diagnosis: Diagnosis) -> str:
     """Return one row a board: verdict, supported causes, deviating bytes, next test."""
-    out = io.StringIO()
+    import csv
+    from io import StringIO
+
+    out = StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(
         [

@@ -7,15 +7,14 @@ A check yields an id, numbers and places; the words, the direction and the weigh
 from __future__ import annotations
 
 import string
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from importlib import resources
 from typing import Any
 
 from h5diag.memory import AddressRange
+from h5diag.tables import packaged
 from h5diag.text import count_text, ranges_text, size_text
 
 
@@ -127,7 +126,7 @@ _POINTS = {"chip": Direction.CHIP, "against": Direction.AGAINST, "neither": Dire
 @lru_cache(maxsize=1)
 def rows() -> dict[str, Row]:
     """Return all rows of ``findings.toml`` by id; ValueError for a key that is none."""
-    raw = tomllib.loads(resources.files("h5diag").joinpath("judge", "findings.toml").read_text("utf-8"))
+    raw = packaged("judge/findings.toml")
     out = {}
     for id, row in raw.items():
         if unknown := sorted(set(row) - _KEYS):

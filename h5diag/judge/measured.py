@@ -5,41 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from h5diag.case.case import Board, Case, Dump, KnownImage, Text
 from h5diag.chip import Chip, ChipChoice, load_chip
 from h5diag.errors import InputError
-from h5diag.evidence.keys import load_decrypt_keys, load_verify_keys
+from h5diag.evidence import keys as key_files
 from h5diag.evidence.texts import Log, RawRegister, lines, parse_listing, parse_log, parse_registers, parse_tools
 from h5diag.evidence.texts.programming import base_name
 from h5diag.judge.likely import choose, encrypted_image, likely_layout
 from h5diag.layout import Layout, Loader, Mode
+from h5diag.measure import firmware
 from h5diag.measure.compare import Comparison, compare, joined
 from h5diag.measure.firmware import (
     ExaminedImage,
     Explained,
-    Match,
     NextBoot,
     SlotState,
-    StageReport,
     boot_states,
-    compare_build,
     examine_images,
-    read_elf_map,
-    recognise_stage,
 )
 from h5diag.measure.firmware.swap import Rules
-from h5diag.measure.loader.lint import Certainty, LoaderSign, loader_bypassed, loader_mislinked
-from h5diag.measure.loader.loaderfile import read_loader
-from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
 from h5diag.measure.locate import Placement, Prepared, locate, prepare
 from h5diag.measure.options import OptionBytes, decode_listing, decode_registers, hidden_ranges, masked_ranges
 from h5diag.measure.programs import Program, beside, place_program
 from h5diag.measure.repeats import Repeats, alike, compare_reads
 from h5diag.measure.shapes import Difference, Form, Known, difference
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress, merged
+
+if TYPE_CHECKING:
+    from h5diag.measure.firmware import Match, StageReport
+    from h5diag.measure.loader.lint import LoaderSign
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +209,7 @@ class Reference:
 class LoaderFacts:
     """What the external loader's file and log say: was it passed over, is it linked so that it is never loaded."""
 
-    bypassed: LoaderSign
+    bypassed: LoaderSign | None
     mislinked: LoaderSign
 
 
@@ -230,7 +228,7 @@ class Measured:
     difference: Difference
     known: tuple[KnownFact, ...]
     provisioning: tuple[Log, ...]
-    loader: LoaderFacts
+    loader: LoaderFacts | None
     stages: tuple[StageReport, ...]
     layout_assumed: bool = False
     too_large: Layout | None = None
@@ -420,8 +418,8 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
     explained: tuple[Explained, ...] = ()
     rules: Rules | None = None
     if dump.size:
-        verify = [k for p in case.verify_keys for k in load_verify_keys(p)]
-        decrypt = [k for p in case.decrypt_keys for k in load_decrypt_keys(p)]
+        verify = [k for p in case.verify_keys for k in key_files.load_verify_keys(p)]
+        decrypt = [k for p in case.decrypt_keys for k in key_files.load_decrypt_keys(p)]
         layout = layouts[0] if layouts else None
         images = examine_images(dump, layout=layout, verify_keys=verify, decrypt_keys=decrypt)
         if layout:
@@ -507,8 +505,15 @@ def _known(
         shapes = difference(program.image, suspect.judged, chip, others=others)
         matches: tuple[Match, ...] = ()
         if shapes.differing and image.image.origin.kind == "elf":
-            names = read_elf_map(image.file)
-            matches = compare_build(suspect.judged, program.image, layout=layout, images=suspect.images, names=names)
+            from h5diag.evidence.files import read_elf_map
+
+            matches = firmware.compare_build(
+                suspect.judged,
+                program.image,
+                layout=layout,
+                images=suspect.images,
+                names=read_elf_map(image.file),
+            )
         claimed = base_name(image.name).lower() in written
         facts.append(KnownFact(image, program, comparison, shapes, matches, claimed=claimed))
     return tuple(replace(k, expected=not _nowhere(k) and _is_expected(k, facts, chip)) for k in facts)
@@ -551,25 +556,29 @@ def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardFacts) -> tup
     files = [i.image for i in case.images if i.image.origin.kind != "elf"]
     if not layouts or not files or not suspect.dump.size:
         return ()
-    keys, package = [k for p in case.decrypt_keys for k in load_decrypt_keys(p)], case.package or ""
+    keys, package = [k for p in case.decrypt_keys for k in key_files.load_decrypt_keys(p)], case.package or ""
     try:
         dump, layout = suspect.judged, layouts[0]
-        return (recognise_stage(dump, layout, files, decrypt_keys=keys, rules=suspect.rules, package=package),)
+        return (firmware.recognise_stage(dump, layout, files, decrypt_keys=keys, rules=suspect.rules, package=package),)
     except InputError:
         return ()  # a file that is no slot's: the placement check says so
 
 
-def _loader(case: Case, suspect: BoardFacts) -> LoaderFacts:
+def _loader(case: Case, suspect: BoardFacts) -> LoaderFacts | None:
+    """Return what the files of an external loader say; None without any."""
+    if not case.loader and not case.loader_log:
+        return None
+    from h5diag.measure.loader.lint import loader_bypassed, loader_mislinked
+    from h5diag.measure.loader.loaderfile import read_loader
+    from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
+
     file = read_loader(case.loader) if case.loader else None
     log = parse_loader_log(case.loader_log.text, case.loader_log.name) if case.loader_log else None
-    nothing = LoaderSign(Certainty.UNKNOWN, "There is no external loader in this case.")
-    if file is None and log is None:
-        return LoaderFacts(nothing, nothing)
     zone = suspect.options.trustzone
     word = "unknown" if zone is None else "on" if zone else "off"
     family = load_chip(case.chip).family if case.chip else ""
     return LoaderFacts(
-        loader_bypassed(log) if log else nothing, loader_mislinked(file, log, family=family, trustzone=word)
+        loader_bypassed(log) if log else None, loader_mislinked(file, log, family=family, trustzone=word)
     )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
-from importlib import resources
 
 from h5diag.judge.weighing import Status, Verdict, VerdictWord
+from h5diag.tables import packaged
 
 
 class TestClass(IntEnum):
@@ -96,7 +95,7 @@ SOUND = replace(
 @lru_cache(maxsize=1)
 def known_tests() -> tuple[NextTest, ...]:
     """Return all tests of ``next_tests.toml``, mildest and cheapest first."""
-    raw = tomllib.loads(resources.files("h5diag").joinpath("judge", "next_tests.toml").read_text("utf-8"))
+    raw = packaged("judge/next_tests.toml")
     words = {k.word: k for k in TestClass}
     tests = [
         NextTest(

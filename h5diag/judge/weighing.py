@@ -8,14 +8,13 @@ add is cut so that they cannot lift a cause over the line, nor push it below the
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from importlib import resources
 
 from h5diag.judge.findings import Direction, Finding, rows
+from h5diag.tables import packaged
 
 
 class Status(Enum):
@@ -151,7 +150,7 @@ class Table:
 @lru_cache(maxsize=1)
 def load_table() -> Table:
     """Return ``causes.toml``; ValueError when a finding moves a cause that is not there."""
-    raw = tomllib.loads(resources.files("h5diag").joinpath("judge", "causes.toml").read_text("utf-8"))
+    raw = packaged("judge/causes.toml")
     lines = raw.pop("lines")
     causes = tuple(
         Cause(

@@ -96,9 +96,14 @@ def _windows(data: Bytes, chosen: npt.NDArray[np.bool_] | None = None) -> Window
     words = np.concatenate(parts)
     if chosen is not None:
         words, offsets = words[chosen[offsets]], offsets[chosen[offsets]]
-    values, first, counts = np.unique(words, return_index=True, return_counts=True)
-    once = (counts == 1) & (values != 0) & (values != np.uint64(0xFFFFFFFFFFFFFFFF))
-    return values[once], offsets[first[once]]
+    told = (words != 0) & (words != np.uint64(0xFFFFFFFFFFFFFFFF))
+    words, offsets = words[told], offsets[told]
+    order = words.argsort()
+    words = words[order]
+    new = np.ones(words.size + 1, np.bool_)
+    new[1:-1] = words[1:] != words[:-1]
+    once = new[:-1] & new[1:]
+    return words[once], offsets[order[once]]
 
 
 def _moved(mine: Windows, own: Windows) -> tuple[npt.NDArray[np.uint64], Places, Places]:

@@ -246,7 +246,7 @@ def _address_line(p: _Piece) -> Iterable[Shape | None]:
             continue
         same = p.suspect[places[wanted][inside]] == p.suspect[partner[inside]]
         moved = p.suspect[partner[inside]]
-        if same.mean() < 0.98 or np.unique(moved).size < 16:
+        if same.mean() < 0.98 or _values(moved) < 16:
             continue
         flags = np.zeros(p.left.size, np.bool_)
         flags[places[wanted][inside][same]] = True
@@ -265,7 +265,7 @@ def _lanes(p: _Piece) -> Iterable[Shape | None]:
         return
     for shift in (1, 2, 3, 4, 5, 6, 7, 8, -1, -2, -3, -4, -5, -6, -7, -8):
         one, two = (good[:-shift], suspect[shift:]) if shift > 0 else (good[-shift:], suspect[:shift])
-        if np.unique(one).size > 16 and np.count_nonzero(one == two) > 0.95 * one.size:
+        if np.count_nonzero(one == two) > 0.95 * one.size and _values(one) > 16:
             yield p.take(Form.BYTE_SHIFT, p.left, step=shift)
             return
     first = -(p.start + a) % 8
@@ -273,20 +273,19 @@ def _lanes(p: _Piece) -> Iterable[Shape | None]:
     for word, kept in ((2, 1), (4, 1), (4, 2), (8, 1)) if words else ():
         one = good[first : first + words].reshape(-1, word // kept, kept)[:, ::-1].reshape(-1)
         two = suspect[first : first + words]
-        if np.unique(one).size > 16 and np.count_nonzero(one == two) > 0.95 * words:
+        if np.count_nonzero(one == two) > 0.95 * words and _values(one) > 16:
             yield p.take(Form.BYTE_ORDER, p.left, step=word, value=kept)
             return
     for lanes in (2, 4, 8):
         for lane in range(lanes):
             own = suspect[(lane - (p.start + a)) % lanes :: lanes]
-            values, counts = np.unique(own, return_counts=True)
-            most = int(counts.argmax())
-            if counts[most] < 0.98 * own.size:
+            counts = np.bincount(own)
+            if counts.max() < 0.98 * own.size:
                 continue
             flags = np.zeros(p.left.size, np.bool_)
             flags[a:b][(lane - (p.start + a)) % lanes :: lanes] = True
             if np.count_nonzero(p.left[a:b] & ~flags[a:b]) <= 0.02 * good.size:
-                yield p.take(Form.BYTE_LANE, flags, step=lanes, value=int(values[most]))
+                yield p.take(Form.BYTE_LANE, flags, step=lanes, value=int(counts.argmax()))
                 return
 
 
@@ -433,7 +432,7 @@ def _like_data(p: _Piece, a: int, b: int) -> bool:
     """Tell whether a good part of the block differs: a few wrong bytes in a table are no data of the board."""
     places = np.flatnonzero(p.left[a:b])
     content = np.count_nonzero(p.content[a:b] | (p.suspect[a:b] != p.erased))
-    units = np.unique((places + p.start + a) // p.unit).size
+    units = np.count_nonzero(_unit_begins(p, places + a))
     return bool(places.size >= DATA_SHARE * content and (units > 1 or content <= SMALL_PAGE))
 
 
@@ -441,8 +440,7 @@ def _lone_only(p: _Piece, a: int, b: int) -> bool:
     """Tell whether all that differs there are single bits in quad-words of their own."""
     places = np.flatnonzero(p.left[a:b]) + a
     bits = np.bitwise_count(p.good[places] ^ p.suspect[places])
-    units = (places + p.start) // p.unit
-    return bool((bits == 1).all() and np.unique(units).size == units.size)
+    return bool((bits == 1).all() and _unit_begins(p, places).all())
 
 
 def _fell(p: _Piece) -> Iterable[Shape | None]:
@@ -453,7 +451,7 @@ def _fell(p: _Piece) -> Iterable[Shape | None]:
         g, s = p.good[a:b][mine], p.suspect[a:b][mine]
         old = g != p.erased
         fallen = int(np.bitwise_count(g[old] & ~s[old]).sum(dtype=np.int64))
-        units = np.unique((np.flatnonzero(mine)[old] + p.start + a) // p.unit).size
+        units = np.count_nonzero(_unit_begins(p, np.flatnonzero(mine)[old] + a))
         if fallen >= 16 and not (s & ~g).any() and fallen > DENSE_BITS * units:
             flags[a:b] = mine
     yield p.take(Form.FELL, flags)
@@ -499,9 +497,9 @@ def _lone(p: _Piece) -> Iterable[Shape | None]:
     changed = p.good[places] ^ p.suspect[places]
     risen = (p.suspect[places] & ~p.good[places]) == changed
     all_rose = bool(risen.mean() >= 0.98)
-    _, index, counts = np.unique((places + p.start) // p.unit, return_inverse=True, return_counts=True)
+    index = np.cumsum(_unit_begins(p, places)) - 1
     most = 2 if all_rose and places.size >= LEAST_PAIRED else 1
-    alone = (counts[index] <= most) & (np.bitwise_count(changed) == 1)
+    alone = (np.bincount(index)[index] <= most) & (np.bitwise_count(changed) == 1)
     # One word of rest beside hundreds of lone bits does not change what they are.
     if np.count_nonzero(alone) < max(LEAST_LONE, 0.9 * places.size):
         return
@@ -559,6 +557,18 @@ def _rest(pieces: Sequence[_Piece]) -> tuple[tuple[AddressRange, ...], int, int]
             fallen += int(np.bitwise_count(g & ~s).sum(dtype=np.int64))
             ranges += [AddressRange(p.start + a, p.start + b) for a, b in runs(p.left, 64)]
     return merged(ranges), risen, fallen
+
+
+# `numpy.unique` would sort, and load the masked arrays for it.
+def _values(data: Bytes) -> int:
+    """Count the different values of some bytes."""
+    return int(np.count_nonzero(np.bincount(data)))
+
+
+def _unit_begins(p: _Piece, places: Places) -> Flags:
+    """Flag the offsets, which rise, that are the first in their program unit."""
+    begins: Flags = np.diff((places + p.start) // p.unit, prepend=-1) != 0
+    return begins
 
 
 def runs(flags: Flags, gap: int, least: int = 1) -> list[tuple[int, int]]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from h5diag.memory import AddressRange
 
 TOPICS = {
-    "MemoryImage": "memory",
+    "MemoryImage": "evidence",
     "Placement": "locate",
     "Correlation": "locate",
     "Comparison": "comparison",
@@ -36,7 +36,7 @@ TOPICS = {
     "SideBySide": "options",
     "LogReading": "options",
     "Paragraph": "explain",
-    "Case": "case",
+    "Case": "evidence",
     "Sorted": "case",
     "Diagnosis": "diagnosis",
     "BoardDiagnosis": "diagnosis",

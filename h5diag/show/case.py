@@ -1,46 +1,14 @@
-"""The evidence of an investigation, and how dropped files were sorted: for a person and as JSON."""
+"""How dropped files were sorted: for a person and as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from h5diag.case import Case
 from h5diag.case.intake import BoardFiles, Evidence, Missing, Sorted
 from h5diag.show.answers import View
 from h5diag.show.sheet import Bullets, Sheet, Table, bullets, section, sheet, table
 from h5diag.text import count_text
-
-
-def files_table(case: Case) -> Table:
-    """Return every file of a case as it was when it was read."""
-    kinds: dict[tuple[str, str, str, str], list[str]] = {}
-    for f in case.files:  # one file may serve as several things
-        kinds.setdefault((f.board or "", f.name, str(f.size), f.sha256), []).append(f.kind)
-    rows = ((board, ", ".join(kind), *rest) for (board, *rest), kind in kinds.items())
-    return table("board|what|file|size|SHA-256", rows, most=500)
-
-
-def _case_document(case: Case) -> dict[str, Any]:
-    return {
-        "title": case.title,
-        "case": str(case.folder),
-        "chip": case.chip,
-        "files": [
-            {"board": f.board, "kind": f.kind, "file": f.name, "size": f.size, "sha256": f.sha256} for f in case.files
-        ],
-        "good": case.good.name if case.good.known else None,
-        "suspects": [b.name for b in case.suspects],
-    }
-
-
-def _case_sheet(case: Case) -> Sheet:
-    good = f"against {case.good.name}" if case.good.known else "without a board that works"
-    names = ", ".join(b.name for b in case.suspects)
-    return sheet(
-        f"{case.title}: {names} {good}, {count_text(len(case.files), 'file')}.",
-        section("Evidence", files_table(case)),
-    )
 
 
 def _board(board: BoardFiles) -> dict[str, Any]:
@@ -101,7 +69,4 @@ def _files(files: tuple[Evidence, ...]) -> Table:
     return table("|", ((e.path.name, e.what) for e in files), most=500)
 
 
-VIEWS = {
-    Case: View(_case_sheet, _case_document, None, "files"),
-    Sorted: View(_sorted_sheet, sorted_document, None, "missing"),
-}
+VIEWS = {Sorted: View(_sorted_sheet, sorted_document, None, "missing")}

@@ -5,8 +5,9 @@ The terminal, a notebook and the write-up show the same sheet, each as much of i
 
 from __future__ import annotations
 
-import platform
 import re
+import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import Any
@@ -34,8 +35,8 @@ from h5diag.judge.next_test import known_tests
 from h5diag.measure.options import Setting, Weight, compare_options
 from h5diag.memory import AddressRange
 from h5diag.show.answers import View
-from h5diag.show.case import files_table
 from h5diag.show.comparison import comparison_headline
+from h5diag.show.evidence import files_table
 from h5diag.show.locate import MANY_PIECES, headline, pieces
 from h5diag.show.sheet import Block, Figure, Section, Sheet, Strip, Table, bullets, joined, section, sheet, table
 from h5diag.show.spans import Look, lanes, strip_legend, strip_svg
@@ -181,6 +182,11 @@ def _again(command: str, after: str) -> str:
     """Return how what a test gave comes into the answer."""
     add = "" if command.startswith("h5diag case") else after or "add what it gave (h5diag case CASE_DIR FILE) and "
     return f"Then {add}ask again (h5diag diagnose CASE_DIR)."
+
+
+def folder_named(text: str, *, typed: str) -> str:
+    """Return a text with the case's folder in what can be typed, where it is known how the person wrote it."""
+    return text.replace("CASE_DIR", shlex.quote(typed)) if typed else text
 
 
 def _later(b: BoardDiagnosis, only: str) -> Section | None:
@@ -373,7 +379,7 @@ def made_section(d: Diagnosis) -> Section:
     m = d.first.measured
     made = (
         ("h5diag", __version__),
-        ("Python", platform.python_version()),
+        ("Python", ".".join(map(str, sys.version_info[:3]))),
         ("numpy", np.__version__),
         ("chip file", m.chip.name + (" (assumed)" if m.chip_assumed else "")),
         ("layout", m.layouts[0].name if m.layouts else "none given"),

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from h5diag.answer import Answer
@@ -19,6 +17,7 @@ from h5diag.judge.findings import rows
 from h5diag.judge.next_test import known_tests
 from h5diag.show.answers import View
 from h5diag.show.sheet import Sheet, Table, facts, section, sheet
+from h5diag.tables import packaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +181,7 @@ def _option(id: str, chip: str) -> Paragraph | None:
 @cache
 def check_words() -> dict[str, dict[str, str]]:
     """Return what each check of the preflight looks at, what follows when it fails, and what to do (``mend``)."""
-    text = resources.files("h5diag").joinpath("judge", "preflight", "checks.toml").read_text("utf-8")
-    return {id: dict(row) for id, row in tomllib.loads(text).items()}
+    return packaged("judge/preflight/checks.toml")
 
 
 def _check(id: str, chip: str) -> Paragraph | None:

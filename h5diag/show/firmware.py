@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from h5diag.measure.firmware import (
-    ExaminedImage,
-    JudgedImage,
-    Link,
-    Magic,
-    Match,
-    NextBoot,
-    Overview,
-    SlotState,
-    StageReport,
-    TlvType,
-    dependencies,
-)
+from h5diag.measure.firmware import Magic, Overview, TlvType, dependencies
 from h5diag.show.answers import View, chosen
 from h5diag.show.sheet import Section, Sheet, bullets, facts, section, sheet, table
+
+if TYPE_CHECKING:
+    from h5diag.measure.firmware import ExaminedImage, JudgedImage, Link, Match, NextBoot, SlotState, StageReport
 
 
 def _document(o: Overview) -> dict[str, Any]:

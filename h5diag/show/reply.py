@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from textwrap import shorten
 
 from h5diag.judge import BoardDiagnosis, Diagnosis
-from h5diag.show.diagnosis import runnable
+from h5diag.show.diagnosis import folder_named, runnable
 from h5diag.show.sheet import plain_markdown
 from h5diag.show.spans import Look, Span, condensed_axis, lanes
 
@@ -54,8 +53,7 @@ def reply(d: Diagnosis, folder: str = "", *, clean: Callable[[str], str] = str) 
         lines += ["", "```text", *(clean(row).replace("`", "'") for row in strip), "```"]  # a name ends no block
     t = b.next_test
     kind = f" ({t.kind.word})" if t.id != "none" else ""
-    here = shlex.quote(folder) if folder else "CASE_DIR"
-    instruction, command = t.instruction.replace("CASE_DIR", here), runnable(t.instruction).replace("CASE_DIR", here)
+    instruction, command = (folder_named(x, typed=folder) for x in (t.instruction, runnable(t.instruction)))
     # In a sentence a command is code, where no sign of it has to be escaped; at its end it stands below.
     before, _, after = instruction.partition(command) if command else (instruction, "", "")
     code = f" `{clean(command)}`{' ' * after.startswith(' ')}" if after.strip(" .") and "`" not in command else ""

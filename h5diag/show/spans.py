@@ -170,7 +170,7 @@ def _spans(
 
 def _looks(data: Bytes, start: int, grain: int, differing: Sequence[AddressRange]) -> list[Span]:
     """Classify a stretch grain by grain: fill with few other bytes is fill, a quarter that differs differs."""
-    edges = np.unique(np.concatenate(([start], np.arange(start - start % grain + grain, start + data.size, grain))))
+    edges = np.append(start, np.arange(start - start % grain + grain, start + data.size, grain))
     cuts = edges - start
     sizes = np.diff([*cuts, data.size])
     filled = np.add.reduceat((data != 0xFF).astype(np.int64), cuts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -57,6 +58,54 @@ def test_a_text_is_explained_without_the_libraries_for_memory(argv, most):
     modules = loaded(argv)
     assert not roots(modules) & HEAVY
     assert len(modules) < most
+
+
+NOT_FOR_A_PLAIN_CASE = {
+    *("cryptography", "xml", "tomlkit", "csv", "numpy.ma", "h5diag.measure.loader", "h5diag.case.intake"),
+    *("h5diag.show.report", "h5diag.show.plots", "h5diag.measure.firmware.signing", "h5diag.evidence.keys.pem"),
+    *("h5diag.measure.logs", "h5diag.sim", "h5diag.probe", "h5diag.evidence.files.writing", "importlib.resources"),
+    *("h5diag.measure.firmware.stages", "h5diag.measure.firmware.builds", "h5diag.evidence.files.elf"),
+    *("h5diag.show.sheet", "tempfile"),
+}
+"""What a case needs that has a key, a certificate, a loader, a build, or that is to be shown or written."""
+
+
+def test_a_case_is_judged_with_what_its_evidence_needs():
+    modules = loaded(["diagnose", str(FOUNDING), "--json"])
+    assert not roots(modules) & (NOT_FOR_A_PLAIN_CASE | HEAVY - {"numpy"})
+    assert len([m for m in modules if m.startswith("h5diag.")]) <= 120
+
+
+def test_a_key_a_loader_and_a_report_are_loaded_for_when_they_are_there(tmp_path):
+    case = tmp_path / "case"
+    shutil.copytree(FOUNDING, case)
+    shutil.copyfile(data_folder() / "keys" / "sign-p256-pub.pem", case / "key.pem")
+    shutil.copyfile(data_folder() / "loaders" / "h5-good.stldr", case / "h5.stldr")
+    toml = (case / "case.toml").read_text("utf-8")
+    (case / "case.toml").write_text(toml + '\n[keys]\nverify = ["key.pem"]\n\n[loader]\nfile = "h5.stldr"\n', "utf-8")
+    modules = loaded(["diagnose", str(case), "--json", "--report", str(tmp_path / "out.md"), "--redact"])
+    assert roots(modules) >= {
+        "cryptography",
+        "h5diag.measure.loader.lint",
+        "h5diag.show.report",
+        "h5diag.evidence.keys.pem",
+    }
+
+
+def test_a_command_seldom_looks_for_garbage_while_it_loads():
+    code = (
+        "import gc, sys; from h5diag.__main__ import main; main(); "
+        "print(sum(s['collections'] for s in gc.get_stats()), file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", code, "diagnose", str(FOUNDING), "--json"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    assert int(told.splitlines()[-1]) < 20
+
+
+def test_an_image_is_examined_without_what_only_keys_need():
+    modules = loaded(["image", str(FOUNDING / "suspect-1.hex"), "--json"])
+    assert not roots(modules) & (NOT_FOR_A_PLAIN_CASE - {"h5diag.show.sheet"} | HEAVY - {"numpy"} | {"tomllib"})
+    assert len([m for m in modules if m.startswith("h5diag.")]) <= 62
 
 
 def test_the_measure_sees_what_is_loaded():

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from h5diag.app.cli import main
-from h5diag.case import folder as case_folder
-from h5diag.case import load_case
+from h5diag.case import folder as case_folder, load_case
 from h5diag.errors import InputError
 from h5diag.limits import CASE_BOARDS, CASE_NAMES, JSON_NESTED
 from h5diag.tables import MOST_DOTS

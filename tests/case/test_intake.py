@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 import h5diag as h5
-from h5diag.app.cli import evidence as cli
-from h5diag.app.cli import main
+from h5diag.app.cli import evidence as cli, main
 from h5diag.case.folder import load_case
 from h5diag.case.intake import Details, Role, Side, parse_name, sort_evidence, tell, write_case
 from h5diag.errors import InputError

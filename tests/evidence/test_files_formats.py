@@ -13,8 +13,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from elftools.elf.elffile import ELFFile
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from intelhex import IntelHex
 
 from h5diag.case.samples import data_folder

@@ -7,8 +7,7 @@ from contextlib import suppress
 import bincopy
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from intelhex import IntelHex
 
 from h5diag.errors import InputError

@@ -3,8 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from h5diag.errors import InputError
 from h5diag.evidence.files import ByteOrder, decode_text, is_text, parse_memory_text, read_image

@@ -10,8 +10,7 @@ import struct
 
 import provisioning_sets as sets
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from h5diag.errors import InputError
 from h5diag.evidence.keys import (

@@ -19,17 +19,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 
 from h5diag.errors import InputError
+from h5diag.evidence.keys import DecryptKey, VerifyKey, parse_decrypt_key, parse_verify_key
 from h5diag.layout import load_layout
 from h5diag.measure.firmware import (
     Check,
-    DecryptKey,
-    VerifyKey,
     boot_states,
     examine_images,
     find_vector_tables,
-    parse_decrypt_key,
     parse_trailer,
-    parse_verify_key,
 )
 from h5diag.memory import MemoryImage
 

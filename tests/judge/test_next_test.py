@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from h5diag.judge import next_test as module
-from h5diag.judge import weigh
+from h5diag.judge import next_test as module, weigh
 from h5diag.judge.next_test import known_tests, rank_tests
 
 

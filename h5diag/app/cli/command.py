@@ -36,14 +36,14 @@ class Result(NamedTuple):
     document
         Plain dicts, lists, strings, numbers, booleans and None; addresses and sizes as integers.
     text
-        The same for a person: a sheet, or a text without trailing line end. Texts of strangers may be in it: the
-        frame prints nothing of them that steers a terminal.
+        The same for a person: a sheet, what makes one where nobody may look, or a text without trailing line end.
+        Texts of strangers may be in it: the frame prints nothing of them that steers a terminal.
     status
         Exit status; 0 whatever the verdict.
     """
 
     document: Mapping[str, object]
-    text: str | Sheet
+    text: str | Sheet | Callable[[], Sheet]
     status: int = 0
 
 
@@ -52,7 +52,7 @@ def result_of(answer: Answer, *, status: int = 0, **more: Any) -> Result:
     from h5diag.show.answers import view_of
 
     view = view_of(answer)
-    return Result(view.document(answer) | more, view.sheet(answer), status)
+    return Result(view.document(answer) | more, lambda: view.sheet(answer), status)
 
 
 def say_chip(choice: ChipChoice | None) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from h5diag.case import Case
     from h5diag.judge import Diagnosis
+    from h5diag.show.report.redaction import Redactor
+    from h5diag.show.sheet import Sheet
 
 
 def _verbose(parser: ArgumentParser) -> None:
@@ -114,33 +116,37 @@ def _result(
     diagnosis: Diagnosis, report: Path | None, *, redact: bool = False, plots: Path | None = None, typed: str = ""
 ) -> Result:
     """Return the answer; `typed` is the case's folder as the person wrote it, for what can be typed next."""
-    from dataclasses import replace
-
     from h5diag.judge.document import diagnosis_document
-    from h5diag.show.diagnosis import diagnosis_sheet
-    from h5diag.show.sheet import section
 
-    document, sheet = diagnosis_document(diagnosis), diagnosis_sheet(diagnosis)
+    document, redactor = diagnosis_document(diagnosis), None
     if redact:
         from h5diag.show.report import redactor_of
-        from h5diag.show.sheet import cleaned
 
         redactor = redactor_of(diagnosis)
-        document, sheet = redactor.value(document), cleaned(sheet, redactor.plain)
-    elif typed:
-        from h5diag.show.report import folder_named
-        from h5diag.show.sheet import cleaned
-
-        sheet = cleaned(sheet, lambda text: folder_named(text, typed=typed))
+        document = redactor.value(document)
     if report:
         from h5diag.show.report import write_report
 
         written = write_report(diagnosis, report, redact=redact, plots=plots, typed=typed)
         # The folder may name the user: a redacted answer names the file alone.
         document["report"] = written.name if redact else str(written)
-        if more := section("", f"Write-up: {document['report']}"):
-            sheet = replace(sheet, sections=(*sheet.sections, more))
-    return Result(document, sheet)
+    return Result(document, lambda: _sheet(diagnosis, document.get("report"), redactor, typed))
+
+
+def _sheet(diagnosis: Diagnosis, report: str | None, redactor: Redactor | None, typed: str) -> Sheet:
+    from dataclasses import replace
+
+    from h5diag.show.diagnosis import diagnosis_sheet, folder_named
+    from h5diag.show.sheet import cleaned, section
+
+    sheet = diagnosis_sheet(diagnosis)
+    if redactor:
+        sheet = cleaned(sheet, redactor.plain)
+    elif typed:
+        sheet = cleaned(sheet, lambda text: folder_named(text, typed=typed))
+    if report and (more := section("", f"Write-up: {report}")):
+        sheet = replace(sheet, sections=(*sheet.sections, more))
+    return sheet
 
 
 COMMANDS = (

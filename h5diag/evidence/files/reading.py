@@ -7,13 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from h5diag.errors import InputError
+from h5diag.evidence import files
 from h5diag.evidence.door import EvidenceFile, Source, read_evidence
-from h5diag.evidence.files.containers import read_dfu, read_uf2, uf2_family
-from h5diag.evidence.files.elf import read_elf
 from h5diag.evidence.files.kind import Kind, address_in_name, decode_text, tell_kind
-from h5diag.evidence.files.records import read_intel_hex, read_s_record
 from h5diag.evidence.files.sidecar import Sidecar, open_sidecar, parse_sidecar, sidecar_path
-from h5diag.evidence.files.views import parse_memory_text
 from h5diag.limits import FLASH, MEMORY, VIEW
 from h5diag.memory import ADDRESS_LIMIT, AddressRange, Bytes, MemoryImage, Origin, Segment, merged, without
 
@@ -23,7 +20,8 @@ BOOT_ALIAS = 0x0020_0000
 """Below this the boot memory is mapped again, in the families that are linked there (RM0008, RM0090: boot alias)."""
 
 
-_READERS = {Kind.HEX: read_intel_hex, Kind.SREC: read_s_record, Kind.ELF: read_elf, Kind.UF2: read_uf2}
+_READERS = {Kind.HEX: "read_intel_hex", Kind.SREC: "read_s_record", Kind.ELF: "read_elf", Kind.UF2: "read_uf2"}
+"""Where each is at home is known by `h5diag.evidence.files`, which imports it when there is such a file."""
 
 
 def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile | None = None) -> MemoryImage:
@@ -65,18 +63,18 @@ def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile 
         text = decode_text(read_evidence(file, limit=VIEW).data)
         if not text.strip():
             raise InputError("is empty", source=str(file.path), advice="save or copy it again")
-        image = parse_memory_text(text, source=str(file.path))
+        image = files.parse_memory_text(text, source=str(file.path))
         remarks += image.origin.remarks
         offsets = bool(image.segments) and image.span.start < BOOT_ALIAS
         if offsets:
             image = image.shifted(_base(file.path, base, sidecar, remarks))
         segments, unreadable = image.segments, image.unreadable
     elif kind in (Kind.BIN, Kind.DFU):
-        found = np.frombuffer(file.mapped or file.data, np.uint8) if kind is Kind.BIN else read_dfu(file)
+        found = np.frombuffer(file.mapped or file.data, np.uint8) if kind is Kind.BIN else files.read_dfu(file)
         kind = Kind.DFU if isinstance(found, tuple) else Kind.BIN
         segments = found if isinstance(found, tuple) else (_placed(found, file.path, base, sidecar, remarks),)
     else:
-        segments = _READERS[kind](file)
+        segments = getattr(files, _READERS[kind])(file)
     if sidecar.sha256 and sidecar.sha256 != file.sha256:
         remarks.append("the file changed after its sidecar was written: the SHA-256 differs")
     holes = merged(unreadable + sidecar.holes)
@@ -84,7 +82,7 @@ def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile 
     assumed = (
         (kind is Kind.BIN or offsets) and base is None and sidecar.base is None and address_in_name(file.path) is None
     )
-    chip = sidecar.chip or (uf2_family(file) if kind is Kind.UF2 else None)
+    chip = sidecar.chip or (files.uf2_family(file) if kind is Kind.UF2 else None)
     origin = Origin(
         str(file.path), kind.value, sidecar.access, sidecar.mode, chip, sidecar.time, tuple(remarks), assumed
     )

@@ -8,8 +8,7 @@ to S9 ends.
 
 from __future__ import annotations
 
-from binascii import Error as BinasciiError
-from binascii import unhexlify
+from binascii import Error as BinasciiError, unhexlify
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO

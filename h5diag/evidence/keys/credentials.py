@@ -9,18 +9,15 @@ import base64
 import binascii
 import hashlib
 import struct
-import tomllib
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib.resources import files
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from typing import TYPE_CHECKING
 
 from h5diag.errors import InputError
-from h5diag.evidence.keys.pem import fingerprints
+from h5diag.tables import packaged
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec
 
 RECORD = 220
 FULL_REGRESSION = 14
@@ -52,6 +49,11 @@ class Certificate:
 
     def signed_by(self, issuer: Certificate) -> bool:
         """Tell whether the key of `issuer` made the signature."""
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
         if issuer.key is None:
             return False
         r, s = int.from_bytes(self.signature[:32], "big"), int.from_bytes(self.signature[32:], "big")
@@ -102,6 +104,10 @@ def parse_chain(data: bytes, *, source: str = "certificate") -> tuple[Certificat
 
 
 def _certificate(record: bytes) -> Certificate:
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from h5diag.evidence.keys.pem import fingerprints
+
     problems = []
     if record[:8] != _BEGIN + struct.pack("<I", RECORD - 8) or record[8:12] != bytes((1, 0, 1, 1)):
         problems.append("format, version or algorithm is not the one of ECDSA P-256 certificates")
@@ -165,8 +171,7 @@ class Published:
 
 @lru_cache(maxsize=1)
 def _published() -> dict[str, Published]:
-    text = files("h5diag.evidence.keys").joinpath("published.toml").read_text("utf-8")
-    table = tomllib.loads(text)
+    table = packaged("evidence/keys/published.toml")
     found = {}
     for row in (*table["keys"], *table["passwords"]):
         for field_name in ("spki", "xy", "sha256"):

@@ -12,46 +12,50 @@ from typing import TYPE_CHECKING
 from h5diag.evidence import by_name
 
 if TYPE_CHECKING:
-    from h5diag.evidence.texts.boot import BootEvent as BootEvent
-    from h5diag.evidence.texts.boot import BootLog as BootLog
-    from h5diag.evidence.texts.boot import event_rows as event_rows
-    from h5diag.evidence.texts.boot import parse_boot_log as parse_boot_log
-    from h5diag.evidence.texts.connection import Banner as Banner
-    from h5diag.evidence.texts.connection import RomSession as RomSession
-    from h5diag.evidence.texts.connection import Version as Version
-    from h5diag.evidence.texts.connection import parse_banners as parse_banners
-    from h5diag.evidence.texts.connection import parse_rom_sessions as parse_rom_sessions
-    from h5diag.evidence.texts.connection import parse_version as parse_version
-    from h5diag.evidence.texts.discovery import Discovery as Discovery
-    from h5diag.evidence.texts.discovery import parse_discovery as parse_discovery
-    from h5diag.evidence.texts.faults import FaultDump as FaultDump
-    from h5diag.evidence.texts.faults import parse_faults as parse_faults
-    from h5diag.evidence.texts.listing import Listing as Listing
-    from h5diag.evidence.texts.listing import RawOption as RawOption
-    from h5diag.evidence.texts.listing import parse_listing as parse_listing
-    from h5diag.evidence.texts.listing import split_diff as split_diff
-    from h5diag.evidence.texts.log import Log as Log
-    from h5diag.evidence.texts.log import LogKind as LogKind
-    from h5diag.evidence.texts.log import chip_of as chip_of
-    from h5diag.evidence.texts.log import identity_words as identity_words
-    from h5diag.evidence.texts.log import parse_log as parse_log
-    from h5diag.evidence.texts.messages import Message as Message
-    from h5diag.evidence.texts.messages import meanings as meanings
-    from h5diag.evidence.texts.messages import parse_messages as parse_messages
-    from h5diag.evidence.texts.programming import OptionWrite as OptionWrite
-    from h5diag.evidence.texts.programming import Programming as Programming
-    from h5diag.evidence.texts.programming import ReadBack as ReadBack
-    from h5diag.evidence.texts.programming import Write as Write
-    from h5diag.evidence.texts.programming import parse_programming as parse_programming
-    from h5diag.evidence.texts.registers import RawRegister as RawRegister
-    from h5diag.evidence.texts.registers import parse_registers as parse_registers
-    from h5diag.evidence.texts.text import Line as Line
-    from h5diag.evidence.texts.text import clean as clean
-    from h5diag.evidence.texts.text import lines as lines
-    from h5diag.evidence.texts.text import printable as printable
-    from h5diag.evidence.texts.tools import ToolReport as ToolReport
-    from h5diag.evidence.texts.tools import parse_tools as parse_tools
-    from h5diag.evidence.texts.tools import tool_rows as tool_rows
+    from h5diag.evidence.texts.boot import (
+        BootEvent as BootEvent,
+        BootLog as BootLog,
+        event_rows as event_rows,
+        parse_boot_log as parse_boot_log,
+    )
+    from h5diag.evidence.texts.connection import (
+        Banner as Banner,
+        RomSession as RomSession,
+        Version as Version,
+        parse_banners as parse_banners,
+        parse_rom_sessions as parse_rom_sessions,
+        parse_version as parse_version,
+    )
+    from h5diag.evidence.texts.discovery import Discovery as Discovery, parse_discovery as parse_discovery
+    from h5diag.evidence.texts.faults import FaultDump as FaultDump, parse_faults as parse_faults
+    from h5diag.evidence.texts.listing import (
+        Listing as Listing,
+        RawOption as RawOption,
+        parse_listing as parse_listing,
+        split_diff as split_diff,
+    )
+    from h5diag.evidence.texts.log import (
+        Log as Log,
+        LogKind as LogKind,
+        chip_of as chip_of,
+        identity_words as identity_words,
+        parse_log as parse_log,
+    )
+    from h5diag.evidence.texts.messages import (
+        Message as Message,
+        meanings as meanings,
+        parse_messages as parse_messages,
+    )
+    from h5diag.evidence.texts.programming import (
+        OptionWrite as OptionWrite,
+        Programming as Programming,
+        ReadBack as ReadBack,
+        Write as Write,
+        parse_programming as parse_programming,
+    )
+    from h5diag.evidence.texts.registers import RawRegister as RawRegister, parse_registers as parse_registers
+    from h5diag.evidence.texts.text import Line as Line, clean as clean, lines as lines, printable as printable
+    from h5diag.evidence.texts.tools import ToolReport as ToolReport, parse_tools as parse_tools, tool_rows as tool_rows
 
 _HOMES = {
     "boot": "BootEvent BootLog event_rows parse_boot_log",

@@ -7,15 +7,14 @@ which option the boot code wants otherwise, which slot it refused, and how the s
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 
 import msgspec
 
 from h5diag.evidence.texts.text import Line, printable
+from h5diag.tables import packaged
 
 MOST = 500
 """Events that are kept of one text; a board that resets for ever repeats the same few."""
@@ -171,8 +170,7 @@ class BootLog:
 @lru_cache(maxsize=1)
 def event_rows() -> tuple[EventRow, ...]:
     """Return the table, the narrower rows before the wider ones."""
-    text = resources.files("h5diag").joinpath("evidence", "texts", "boot.toml").read_text("utf-8")
-    return msgspec.convert(tomllib.loads(text)["event"], tuple[EventRow, ...])
+    return msgspec.convert(packaged("evidence/texts/boot.toml")["event"], tuple[EventRow, ...])
 
 
 @lru_cache(maxsize=1)

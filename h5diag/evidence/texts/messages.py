@@ -7,15 +7,14 @@ from version to version.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 
 import msgspec
 
 from h5diag.evidence.texts.text import Line, printable
+from h5diag.tables import packaged
 
 MOST = 500
 """Messages that are kept of one text; whoever needs more reads the text itself."""
@@ -70,8 +69,7 @@ class Message:
 @lru_cache(maxsize=1)
 def meanings() -> tuple[_Meaning, ...]:
     """Return the table, the narrower rows before the wider ones."""
-    text = resources.files("h5diag").joinpath("evidence", "texts", "messages.toml").read_text("utf-8")
-    return msgspec.convert(tomllib.loads(text)["message"], tuple[_Meaning, ...])
+    return msgspec.convert(packaged("evidence/texts/messages.toml")["message"], tuple[_Meaning, ...])
 
 
 @lru_cache(maxsize=1)

@@ -6,17 +6,16 @@ How their texts are known and what they tell stands in ``tools.toml``.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib import resources
 from typing import Literal
 
 import msgspec
 
 from h5diag.evidence.texts.programming import Programming, ReadBack, Write
 from h5diag.evidence.texts.text import Line
+from h5diag.tables import packaged
 
 _FOREIGN = (
     r"nrf5[1-4]\d{0,4}|rp2[03]\d0|gd32\w{2,8}|at32\w{2,8}|ch32\w{2,8}|apm32\w{2,8}|hc32\w{2,8}|lpc\d{2}\w{0,8}|"
@@ -99,8 +98,7 @@ class ToolReport:
 @lru_cache(maxsize=1)
 def tool_rows() -> tuple[ToolRow, ...]:
     """Return the table."""
-    text = resources.files("h5diag").joinpath("evidence", "texts", "tools.toml").read_text("utf-8")
-    return msgspec.convert(tomllib.loads(text.replace("{foreign}", _FOREIGN))["tool"], tuple[ToolRow, ...])
+    return msgspec.convert(packaged("evidence/texts/tools.toml")["tool"], tuple[ToolRow, ...])
 
 
 @lru_cache(maxsize=1)
@@ -166,7 +164,7 @@ def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) ->
 
 def _report(row: ToolRow, lines: Sequence[Line], first: int) -> ToolReport:
     told: dict[str, str] = {}
-    facts = [(f.field, re.compile(f.pattern, re.I)) for f in row.facts]
+    facts = [(f.field, re.compile(f.pattern.replace("{foreign}", _FOREIGN), re.I)) for f in row.facts]
     for line in lines:
         for name, pattern in facts:
             if name not in told and (m := pattern.search(line.text)):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from h5diag.errors import InputError
-from h5diag.evidence.keys import load_verify_keys, published
+from h5diag.evidence import keys
+from h5diag.evidence.keys import published
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.firmware import TlvType, find_images
@@ -34,10 +35,10 @@ def check_published_keys(m: Measured) -> tuple[Finding, ...]:
                 names.setdefault(str(known), name)
     for file in m.case.verify_keys:
         try:
-            keys = load_verify_keys(file)
+            public = keys.load_verify_keys(file)
         except InputError:
             continue
-        for key in keys:
+        for key in public:
             if (known := published(*(h.hex() for h in key.hashes))) is not None:
                 names.setdefault(str(known), file.name)
     if not names:

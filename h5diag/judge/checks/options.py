@@ -9,7 +9,6 @@ from h5diag.chip import EXTERNAL
 from h5diag.judge.checks.slots import waiting_slots
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
-from h5diag.measure.loader.lint import Certainty
 from h5diag.measure.options import Agreement, Extent, OptionBytes, OptionCheck, Weight, check_options, compare_options
 from h5diag.memory import AddressRange, Segment, merged, subtracted
 
@@ -203,18 +202,14 @@ def check_provisioning_logs(m: Measured) -> tuple[Finding, ...]:
     return tuple(out)
 
 
+_USED = {"yes": "loader-not-used", "no": "loader-was-used"}
+_PLACED = {"yes": "loader-not-downloaded", "possible": "loader-misplaced", "no": "loader-well-placed"}
+
+
 def check_loader(m: Measured) -> tuple[Finding, ...]:
     """Was the external loader called or silently passed over, and can it be downloaded at all?"""
-    used, placed = m.loader.bypassed, m.loader.mislinked
-    ids = (
-        {Certainty.YES: "loader-not-used", Certainty.NO: "loader-was-used"}.get(used.answer),
-        {
-            Certainty.YES: "loader-not-downloaded",
-            Certainty.POSSIBLE: "loader-misplaced",
-            Certainty.NO: "loader-well-placed",
-        }.get(placed.answer),
-    )
-    out = [found(id, text=sign.text) for id, sign in zip(ids, (used, placed), strict=True) if id]
+    signs = ((m.loader.bypassed, _USED), (m.loader.mislinked, _PLACED)) if m.loader else ()
+    out = [found(ids[x.answer.value], text=x.text) for x, ids in signs if x and x.answer.value in ids]
     failed = [w.mismatch for log in m.logs for w in log.programming.writes if w.mismatch in EXTERNAL]
     named = any(
         word in t.text.lower() for t in m.texts for word in (".stldr", "flash loader", "external loader", "-el ")

@@ -10,7 +10,7 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.likely import header_places
 from h5diag.judge.measured import BoardFacts, Measured
 from h5diag.layout import ExplanationKind, Loader, Role, Slot
-from h5diag.measure.firmware import Action, Magic, SlotState, Stage, State, vector_table_at
+from h5diag.measure.firmware import Action, Magic, SlotState, State, vector_table_at
 from h5diag.measure.programs import HEADERS, entries_fit
 from h5diag.memory import AddressRange, MemoryImage
 
@@ -270,6 +270,10 @@ def _same_as_good(m: Measured, waiting: list[tuple[SlotState, SlotState | None]]
 
 def check_stage(m: Measured) -> tuple[Finding, ...]:
     """By the files that were to be flashed: at which stage of its life is the board?"""
+    if not m.stages:
+        return ()
+    from h5diag.measure.firmware import Stage
+
     out = []
     for report in m.stages:
         best = report.fits[0]

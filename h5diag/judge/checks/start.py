@@ -14,7 +14,6 @@ from h5diag.judge.checks.placement import exchanged_regions
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.firmware import vector_table_at
-from h5diag.measure.logs import named_place
 from h5diag.memory import AddressRange
 from h5diag.text import count_text
 
@@ -213,6 +212,8 @@ def _in(m: Measured, address: int) -> str:
 
 def _named(m: Measured, address: int) -> str:
     """Return function and line of a code address by the case's ELF files; empty when they do not tell."""
+    from h5diag.measure.logs import named_place
+
     try:
         return named_place([k.file for k in m.case.images if k.image.origin.kind == "elf"], address)
     except InputError:  # its segments were read, its tables of names are damaged

@@ -11,8 +11,8 @@ from h5diag.judge.preflight.rows import FAIL, PASS, UNKNOWN, WARN, Row, Scene, W
 from h5diag.layout import Layout, Role, Security, Slot
 from h5diag.measure.firmware import BootImage, Check, TlvType, Verification, dependencies, verify_image
 from h5diag.measure.firmware.image import ENCRYPTION_TYPES, HeaderMagic
+from h5diag.measure.firmware.signing import unwrap_image_key
 from h5diag.measure.firmware.trailer import Magic, parse_magic
-from h5diag.measure.firmware.verify import unwrap_image_key
 from h5diag.memory import AddressRange
 
 SECTOR = 0x2000

@@ -39,8 +39,8 @@ from h5diag.measure.firmware import (
     find_images,
 )
 from h5diag.measure.firmware.image import ENCRYPTION_TYPES
+from h5diag.measure.firmware.signing import unwrap_image_key
 from h5diag.measure.firmware.trailer import MAGIC_SIZE
-from h5diag.measure.firmware.verify import unwrap_image_key
 from h5diag.memory import MemoryImage
 
 _SUFFIXES = frozenset(

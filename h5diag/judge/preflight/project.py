@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
-from importlib.resources import files
 from pathlib import Path
 
 from h5diag.errors import InputError
@@ -18,6 +16,7 @@ from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
 from h5diag.layout import Layout, parse_flash_layout
 from h5diag.limits import LAYOUT, TEXT
 from h5diag.sim.rehearse import TARGETS, Part, Stage, Walk, read_script, script_file, walk_script
+from h5diag.tables import packaged
 
 _PART = re.compile(r"h5(?:[0-9]{2}|[ef][0-9])|(?<![a-z])(?:stm32)?([ul][35])(?=[0-9a-z]{2}|$)", re.I)
 _FOLDERS = {
@@ -129,8 +128,7 @@ class Project:
 
 @lru_cache(maxsize=1)
 def _parts() -> tuple[dict[str, object], ...]:
-    text = files("h5diag.judge.preflight").joinpath("parts.toml").read_text("utf-8")
-    return tuple(tomllib.loads(text)["parts"])
+    return tuple(packaged("judge/preflight/parts.toml")["parts"])
 
 
 def parts_called(text: str) -> tuple[str, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from h5diag.evidence.keys import DecryptKey, VerifyKey
 from h5diag.layout import Layout, Mode, Role, Slot
 from h5diag.measure.firmware.image import BootImage, find_images, find_word
 from h5diag.measure.firmware.trailer import (
@@ -25,6 +25,9 @@ from h5diag.measure.firmware.trailer import (
 )
 from h5diag.measure.firmware.verify import Check, Verification, open_body, verify_image
 from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged, subtracted
+
+if TYPE_CHECKING:
+    from h5diag.evidence.keys import DecryptKey, VerifyKey
 
 MOST_SLOT = 4 << 20
 """Bytes behind an image in which its trailer is looked for when no layout tells."""

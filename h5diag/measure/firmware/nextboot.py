@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.evidence.keys import VerifyKey
 from h5diag.layout import Layout, Loader, Mode, Role, Slot
 from h5diag.measure.firmware.bootloader import Action, BootLoader, NextBoot
 from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent
@@ -20,6 +19,7 @@ from h5diag.measure.firmware.verify import BodyKind, Check, Verification, verify
 from h5diag.memory import AddressRange, MemoryImage
 
 if TYPE_CHECKING:
+    from h5diag.evidence.keys import VerifyKey
     from h5diag.evidence.texts.boot import BootLog
 
 

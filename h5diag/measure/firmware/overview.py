@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice
-from h5diag.evidence.files.elf import ElfMap
-from h5diag.evidence.keys import DecryptKey, VerifyKey
 from h5diag.layout import Layout, Loader, Mode
-from h5diag.measure.firmware.builds import Match, compare_build
 from h5diag.measure.firmware.content import ExaminedImage, examine_images, open_images
 from h5diag.measure.firmware.slots import BootStates, SlotState, State, boot_states, image_state
-from h5diag.measure.firmware.stages import StageReport
 from h5diag.measure.firmware.vectors import Link, explain_link, find_vector_tables
 from h5diag.memory import MemoryImage
 
 if TYPE_CHECKING:
+    from h5diag.evidence.files.elf import ElfMap
+    from h5diag.evidence.keys import DecryptKey, VerifyKey
     from h5diag.evidence.texts.boot import BootLog
+    from h5diag.measure.firmware.builds import Match
+    from h5diag.measure.firmware.stages import StageReport
 
 MOST_TABLES = 32
 
@@ -149,6 +149,8 @@ def _matches(
     memory: MemoryImage, opened: MemoryImage, build: Build, layout: Layout | None, images: Sequence[ExaminedImage]
 ) -> tuple[Match, ...]:
     """Compare with the dump as it is and with its bodies decrypted; of two answers for a place the better one."""
+    from h5diag.measure.firmware.builds import compare_build
+
     best: dict[int, Match] = {}
     for dump in (memory,) if opened is memory else (memory, opened):
         for m in compare_build(dump, build.image, layout=layout, images=images, names=build.names):

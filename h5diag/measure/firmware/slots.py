@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from h5diag.evidence.keys import DecryptKey, VerifyKey
 from h5diag.layout import Layout, Loader, Mode, Role, Slot
 from h5diag.measure.firmware.bootloader import Action, NextBoot
 from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent, examine_images, open_images, read_slot
@@ -27,6 +26,7 @@ from h5diag.measure.firmware.verify import BodyKind, Check
 from h5diag.memory import MemoryImage, subtracted
 
 if TYPE_CHECKING:
+    from h5diag.evidence.keys import DecryptKey, VerifyKey
     from h5diag.evidence.texts.boot import BootLog
 
 

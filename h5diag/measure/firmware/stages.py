@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from h5diag.errors import InputError
-from h5diag.evidence.keys import DecryptKey
 from h5diag.layout import Layout, Loader, Role, Slot
 from h5diag.measure.firmware.bootloader import Action, BootLoader
 from h5diag.measure.firmware.content import views
@@ -27,6 +27,9 @@ from h5diag.measure.firmware.trailer import CLASSIC_MAGIC, MAGIC_SIZE, Magic, pa
 from h5diag.measure.firmware.verify import Check, open_body, verify_image
 from h5diag.memory import AddressRange, MemoryImage, Segment
 from h5diag.text import whole_number
+
+if TYPE_CHECKING:
+    from h5diag.evidence.keys import DecryptKey
 
 
 class Stage(Enum):

@@ -11,20 +11,17 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, hmac
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, x25519
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
-from h5diag.evidence.keys import DecryptKey, KeyKind, VerifyKey
 from h5diag.measure.firmware.image import ENCRYPTION_TYPES, HASH_TYPES, SIGNATURE_TYPES, BootImage, Flag, Tlv, TlvType
 from h5diag.memory import Bytes
+
+if TYPE_CHECKING:
+    from h5diag.evidence.keys import DecryptKey, VerifyKey
 
 BLOCK = 512
 BLOCKS = 64
@@ -333,13 +330,16 @@ def _decrypted(image: BootImage, view: memoryview, keys: Sequence[DecryptKey]) -
     wrapped = [r for r in image.tlvs.plain if r.type in ENCRYPTION_TYPES]
     if not wrapped:
         return b"", "the image has no encryption record"
-    for r in wrapped:
-        for key in keys:
-            if image_key := unwrap_image_key(r, key):
-                body = view[image.header.header_size : image.header.tlv_offset]
-                return decrypt_body(image_key, body), f"decrypted with {key.name}"
     kinds = ", ".join(r.name for r in wrapped)
-    return b"", f"none of {len(keys)} keys unwraps {kinds}" if keys else f"no key given for {kinds}"
+    if not keys:
+        return b"", f"no key given for {kinds}"
+    from h5diag.measure.firmware.signing import decrypt_body, unwrap_image_key
+
+    for r, key in product(wrapped, keys):
+        if image_key := unwrap_image_key(r, key):
+            body = view[image.header.header_size : image.header.tlv_offset]
+            return decrypt_body(image_key, body), f"decrypted with {key.name}"
+    return b"", f"none of {len(keys)} keys unwraps {kinds}"
 
 
 Buffer = bytes | memoryview
@@ -354,26 +354,6 @@ class Check(Enum):
 
 
 _SHA = {TlvType.SHA256: hashlib.sha256, TlvType.SHA384: hashlib.sha384, TlvType.SHA512: hashlib.sha512}
-_SIGNS_OVER = {
-    KeyKind.ECDSA_P256: TlvType.SHA256,
-    KeyKind.ECDSA_P384: TlvType.SHA384,
-    KeyKind.RSA_2048: TlvType.SHA256,
-    KeyKind.RSA_3072: TlvType.SHA256,
-}
-_SIGNATURE = {
-    KeyKind.ECDSA_P256: TlvType.ECDSA,
-    KeyKind.ECDSA_P384: TlvType.ECDSA,
-    KeyKind.RSA_2048: TlvType.RSA2048,
-    KeyKind.RSA_3072: TlvType.RSA3072,
-    KeyKind.ED25519: TlvType.ED25519,
-}
-_HASHES = {
-    KeyKind.ECDSA_P256: (TlvType.SHA256, TlvType.SHA512),
-    KeyKind.ECDSA_P384: (TlvType.SHA384,),
-    KeyKind.RSA_2048: (TlvType.SHA256,),
-    KeyKind.RSA_3072: (TlvType.SHA256,),
-    KeyKind.ED25519: (TlvType.SHA256, TlvType.SHA512),
-}
 
 
 class Signed:
@@ -424,11 +404,13 @@ def check_signature(
     kinds = [r for r in records if r.type & 0xFF in SIGNATURE_TYPES]
     if not keys:
         return Check.NOT_CHECKED, "no key given" if kinds else "the image is not signed", "", []
+    from h5diag.measure.firmware.signing import signed_by
+
     named = [r.value for r in records if r.type == TlvType.KEYHASH]
     matching = [k for k in keys if any(v in k.hashes for v in named)]
     outcomes: list[Check] = []
     for key in (*matching, *(k for k in keys if k not in matching)):
-        outcome = _signed_by(records, signed, key)
+        outcome = signed_by(records, signed, key)
         outcomes.append(outcome)
         if outcome is Check.VALID:
             notes = (
@@ -446,109 +428,3 @@ def check_signature(
         who = named[0].hex()[:16]
         return Check.INVALID, f"made by none of the given keys: the image names key hash {who}...", "", []
     return Check.INVALID, "the signature does not fit", "", []
-
-
-def _signed_by(records: Sequence[Tlv], signed: Signed, key: VerifyKey) -> Check:
-    """Walk the records as imgtool does; the order of the steps decides what it accepts."""
-    recorded = isinstance(signed, Recorded)
-    pure = any(r.type & 0xFF == TlvType.SIG_PURE for r in records)
-    last = b""
-    for r in records:
-        kind = r.type & 0xFF
-        if kind in HASH_TYPES:
-            if kind not in _HASHES[key.kind] or signed.digest(kind) != r.value:
-                return Check.INVALID
-            last = r.value
-        elif kind == (TlvType.ED25519 if pure else _SIGNATURE[key.kind]):
-            if key.kind is KeyKind.ED25519:
-                if recorded and pure:
-                    return Check.NOT_CHECKED
-                if not pure and not last:
-                    return Check.INVALID
-            elif pure:
-                return Check.INVALID
-            elif recorded and not signed.digest(_SIGNS_OVER[key.kind]):
-                return Check.NOT_CHECKED
-            if _holds(key, r.value, signed, signed.whole() if pure else last):
-                return Check.VALID
-    return Check.INVALID
-
-
-def _holds(key: VerifyKey, signature: bytes, signed: Signed, message: bytes) -> bool:
-    public = key.key
-    try:
-        if isinstance(public, ed25519.Ed25519PublicKey):
-            public.verify(signature, message)
-        elif isinstance(public, rsa.RSAPublicKey):
-            pss = padding.PSS(padding.MGF1(hashes.SHA256()), 32)
-            public.verify(signature, signed.digest(TlvType.SHA256), pss, Prehashed(hashes.SHA256()))
-        elif len(signature) < 2:
-            return False
-        else:
-            algorithm = hashes.SHA384() if key.kind is KeyKind.ECDSA_P384 else hashes.SHA256()
-            # Old boot loaders wanted a fixed length: zeros behind the DER sequence are not part of it.
-            signature = signature[: signature[1] + 2]
-            public.verify(signature, signed.digest(_SIGNS_OVER[key.kind]), ec.ECDSA(Prehashed(algorithm)))
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-INFO = b"MCUBoot_ECIES_v1"
-FITTING = {
-    TlvType.ENC_EC256: (KeyKind.ECDSA_P256,),
-    TlvType.ENC_X25519: (KeyKind.X25519,),
-    TlvType.ENC_X25519_SHA512: (KeyKind.X25519,),
-    TlvType.ENC_KW: (KeyKind.AES_KW,),
-    TlvType.ENC_RSA2048: (KeyKind.RSA_2048, KeyKind.RSA_3072),
-}
-"""Which kinds of keys unwrap which record."""
-
-
-def unwrap_image_key(record: Tlv, key: DecryptKey) -> bytes:
-    """Return the AES key wrapped in `record`, 16 or 32 bytes; empty when it was not wrapped for `key`.
-
-    The result is for `decrypt_body` alone: it is never to be kept or shown.
-    """
-    secret, value = key.key, record.value
-    try:
-        kind = TlvType(record.type)
-        if kind not in FITTING or key.kind not in FITTING[kind]:
-            return b""
-        if isinstance(secret, rsa.RSAPrivateKey):
-            mask = padding.MGF1(hashes.SHA256())
-            image_key = secret.decrypt(value, padding.OAEP(mask, hashes.SHA256(), None))
-        elif isinstance(secret, bytes):
-            image_key = aes_key_unwrap(secret, value)
-        else:
-            image_key = _ecies(secret, value, hashes.SHA512() if kind is TlvType.ENC_X25519_SHA512 else hashes.SHA256())
-    except (ValueError, InvalidUnwrap, InvalidSignature):
-        return b""
-    return image_key if len(image_key) in (16, 32) else b""
-
-
-def _ecies(
-    secret: ec.EllipticCurvePrivateKey | x25519.X25519PrivateKey, value: bytes, algorithm: hashes.HashAlgorithm
-) -> bytes:
-    """Return the unwrapped key; ValueError or InvalidSignature when it was wrapped for another one."""
-    point = 65 if isinstance(secret, ec.EllipticCurvePrivateKey) else 32
-    mac_stop = point + algorithm.digest_size
-    ephemeral, mac, wrapped = value[:point], value[point:mac_stop], value[mac_stop:]
-    if len(wrapped) not in (16, 32):
-        raise ValueError("length")
-    if isinstance(secret, ec.EllipticCurvePrivateKey):
-        shared = secret.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(secret.curve, ephemeral))
-    else:
-        shared = secret.exchange(x25519.X25519PublicKey.from_public_bytes(ephemeral))
-    # imgtool derives a MAC key as long as the digest; it stands behind the wrapping key.
-    derived = HKDF(algorithm, len(wrapped) + algorithm.digest_size, None, INFO).derive(shared)
-    check = hmac.HMAC(derived[len(wrapped) :], algorithm)
-    check.update(wrapped)
-    check.verify(mac)
-    return decrypt_body(derived[: len(wrapped)], wrapped)
-
-
-def decrypt_body(image_key: bytes, body: bytes | memoryview) -> bytes:
-    """Return `body` through AES-CTR with a counter that starts at zero; encrypting is the same operation."""
-    cipher = Cipher(algorithms.AES(image_key), modes.CTR(bytes(16))).decryptor()
-    return cipher.update(body) + cipher.finalize()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib import resources
 
 from h5diag.chip import load_chip
 from h5diag.errors import InputError
+from h5diag.tables import packaged
 
 BREAKPOINT = 0xBE00
 """The instruction ``BKPT 0`` at the base; an entry point returns into it."""
@@ -97,7 +96,7 @@ def ram_plan(base: int, image_size: int) -> RamPlan:
 
 @lru_cache(maxsize=1)
 def _table() -> tuple[tuple[Base, ...], tuple[Window, ...], tuple[Family, ...]]:
-    raw = tomllib.loads(resources.files("h5diag.measure.loader").joinpath("placement.toml").read_text("utf-8"))
+    raw = packaged("measure/loader/placement.toml")
     return (
         tuple(
             Base(b["family"], b["tz"], tuple(b["versions"]), b["base"], b["hint"], tuple(b["sources"]))

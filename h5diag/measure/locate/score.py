@@ -6,10 +6,8 @@ data, ``calibration.toml``, made by ``benchmarks/locate_calibrate.py``.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from math import log2
 
 import numpy as np
@@ -19,6 +17,7 @@ from h5diag.measure.locate.kernel import engine
 from h5diag.measure.locate.pieces import Pair, Pieces
 from h5diag.measure.locate.sides import BLOCK, Flags, Numbers
 from h5diag.memory import Bytes
+from h5diag.tables import packaged
 
 MISMATCH = 3.3
 """Bits taken off for each differing byte."""
@@ -180,8 +179,7 @@ class _Fit:
 @lru_cache(maxsize=1)
 def fits() -> tuple[_Fit, ...]:
     """Return the fits of all instruction sets."""
-    text = resources.files("h5diag.measure.locate").joinpath("calibration.toml").read_text("utf-8")
-    return tuple(_Fit(**table) for table in tomllib.loads(text)["fit"])
+    return tuple(_Fit(**table) for table in packaged("measure/locate/calibration.toml")["fit"])
 
 
 @dataclass(frozen=True, slots=True)

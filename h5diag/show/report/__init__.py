@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from h5diag.case.case import UNNAMED
 from h5diag.errors import InputError
 from h5diag.evidence.door import write_whole
 from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis, Measured
-from h5diag.show.diagnosis import board_sheet, evidence_section, figures, made_section
+from h5diag.show.diagnosis import board_sheet, evidence_section, figures, folder_named, made_section
 from h5diag.show.report.redaction import Redactor, make_redactor
 from h5diag.show.sheet import Figure, Section, Sheet, cleaned, html, markdown, part_html, plain_markdown
 
@@ -28,7 +27,7 @@ REMOVED = (
 )
 UNCHANGED = "Addresses, sizes, hashes of files and statistics are unchanged."
 
-__all__ = ["REMOVED", "folder_named", "fragment_html", "redactor_of", "render_html", "render_markdown", "write_report"]
+__all__ = ["REMOVED", "fragment_html", "redactor_of", "render_html", "render_markdown", "write_report"]
 
 
 def write_report(
@@ -116,11 +115,6 @@ def fragment_html(diagnosis: Diagnosis) -> str:
         html(board_sheet(b)) + "".join(_picture_html(f, pixels=False) for f in figures(b, number=n))
         for n, b in enumerate(diagnosis.boards)
     )
-
-
-def folder_named(text: str, *, typed: str) -> str:
-    """Return a text with the case's folder in what can be typed, where it is known how the person wrote it."""
-    return text.replace("CASE_DIR", shlex.quote(typed)) if typed else text
 
 
 def _same(text: str) -> str:

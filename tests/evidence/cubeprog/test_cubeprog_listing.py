@@ -16,8 +16,7 @@ from cubeprog_texts import (
     h5_listing,
     provisioning_listing,
 )
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from h5diag.evidence.files import decode_text
 from h5diag.evidence.texts import Listing, parse_listing, parse_registers

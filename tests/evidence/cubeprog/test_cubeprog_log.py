@@ -16,8 +16,7 @@ from cubeprog_texts import (
     provisioning_log,
     write,
 )
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from h5diag.evidence.files import decode_text
 from h5diag.evidence.texts import Log, LogKind, ReadBack, clean, lines, parse_log, parse_version, printable

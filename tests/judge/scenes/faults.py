@@ -6,8 +6,7 @@ import json
 import random
 
 from .firmware import link, write_program
-from .kinds import CELLS, NONE, Item, Scene, app, dump, image, kind, options, pick, put
-from .kinds import erased as blank
+from .kinds import CELLS, NONE, Item, Scene, app, dump, erased as blank, image, kind, options, pick, put
 from .papers import Part, banner, flash_record, programming
 
 _MISMATCH = "Data mismatch found at address 0x{:08X} (byte = 0xFF instead of 0x46)"

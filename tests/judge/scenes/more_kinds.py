@@ -6,8 +6,7 @@ import json
 import random
 from pathlib import Path
 
-from . import faults as _faults
-from . import strangers as _strangers
+from . import faults as _faults, strangers as _strangers
 from .firmware import link, write_program
 from .kinds import CELLS, KINDS, NONE, Item, Scene, app, dump, erased, image, kind, options, pick, put
 from .papers import PARTS, Options, banner, flash_record, listing

@@ -17,16 +17,15 @@ from h5diag.app.cli import main
 from h5diag.app.front import diagnose
 from h5diag.errors import InputError
 from h5diag.evidence.files import read_image
-from h5diag.layout import Layout, load_layout
+from h5diag.evidence.files.elf import read_elf_map
+from h5diag.evidence.keys import load_decrypt_key
+from h5diag.layout import Layout, Loader, load_layout
 from h5diag.measure.firmware import (
-    Loader,
     Stage,
     compare_build,
     examine_images,
     expected_flash,
-    load_decrypt_key,
     open_images,
-    read_elf_map,
     recognise_stage,
 )
 from h5diag.measure.firmware.swap import Rules

@@ -14,19 +14,18 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, x25519
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from imgtool_images import CODE, KINDS, SIGNING, Workshop
 
 from h5diag.chip import load_chip
 from h5diag.errors import InputError
+from h5diag.evidence.keys import KeyKind, load_decrypt_key, load_verify_key, parse_decrypt_key, parse_verify_key
 from h5diag.layout import load_layout
 from h5diag.measure.firmware import (
     BodyKind,
     Check,
     Flag,
     HeaderMagic,
-    KeyKind,
     Tlv,
     TlvType,
     Version,
@@ -36,20 +35,16 @@ from h5diag.measure.firmware import (
     explain_link,
     find_images,
     find_vector_tables,
-    load_decrypt_key,
-    load_verify_key,
     look_at_body,
-    parse_decrypt_key,
     parse_header,
     parse_tlvs,
-    parse_verify_key,
     vector_table_at,
     verify,
     verify_image,
 )
 from h5diag.measure.firmware.image import MOST_RECORDS
+from h5diag.measure.firmware.signing import decrypt_body, unwrap_image_key
 from h5diag.measure.firmware.vectors import World
-from h5diag.measure.firmware.verify import decrypt_body, unwrap_image_key
 from h5diag.memory import MemoryImage
 from tests.work import calls
 

@@ -10,6 +10,7 @@ from imgtool_images import CODE, SIGNING, Workshop
 
 from h5diag.chip import load_chip
 from h5diag.errors import InputError
+from h5diag.evidence.keys import load_decrypt_key, load_verify_key
 from h5diag.layout import parse_flash_layout
 from h5diag.measure.firmware import (
     Action,
@@ -21,8 +22,6 @@ from h5diag.measure.firmware import (
     Verification,
     boot_states,
     find_images,
-    load_decrypt_key,
-    load_verify_key,
     open_body,
     parse_header,
     verify_image,

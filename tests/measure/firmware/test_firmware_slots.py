@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from imgtool_images import CODE, Workshop
 
-from h5diag.layout import Layout, load_layout
+from h5diag.evidence.keys import load_decrypt_key, load_verify_key
+from h5diag.layout import Layout, Loader, load_layout
 from h5diag.measure.firmware import (
     Action,
     Check,
-    Loader,
     Magic,
     SlotState,
     State,
@@ -21,8 +21,6 @@ from h5diag.measure.firmware import (
     boot_states,
     examine_images,
     image_state,
-    load_decrypt_key,
-    load_verify_key,
     parse_trailer,
 )
 from h5diag.measure.firmware.trailer import ALIGNED_MAGIC_TAIL, CLASSIC_MAGIC

@@ -6,8 +6,8 @@ import pytest
 from imgtool_images import CODE, Workshop
 from test_firmware_slots import SWAP_P, SWAP_S, board, states, swap_trailer
 
-from h5diag.layout import Mode, load_layout
-from h5diag.measure.firmware import Loader, State, parse_trailer
+from h5diag.layout import Loader, Mode, load_layout
+from h5diag.measure.firmware import State, parse_trailer
 from h5diag.measure.firmware.swap import Rules
 from h5diag.measure.firmware.trailer import ALIGNED_MAGIC_TAIL, CLASSIC_MAGIC
 

@@ -4,8 +4,7 @@ import struct
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from h5diag.errors import InputError
 from h5diag.evidence.files.elf import ElfSymbol

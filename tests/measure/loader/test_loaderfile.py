@@ -5,8 +5,7 @@ import struct
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from h5diag.errors import InputError
 from h5diag.limits import PROGRAM

@@ -4,8 +4,7 @@ import ctypes
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from h5diag.measure.locate import kernel, locate, prepare, regions, score, search
 from h5diag.measure.locate.kernel import LIBRARY, Kernel, _pieces, _sides, _words

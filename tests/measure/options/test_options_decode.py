@@ -12,8 +12,7 @@ from cubeprog_texts import (
     h5_listing,
     provisioning_listing,
 )
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from h5diag.chip import KnownBy, chip_names, load_chip
 from h5diag.evidence.texts import Listing, RawOption, RawRegister, chip_of, parse_listing, parse_log, parse_registers

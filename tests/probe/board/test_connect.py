@@ -11,8 +11,7 @@ from pyocd.probe.debug_probe import DebugProbe
 
 from h5diag.errors import InputError, PermissionRefused, ProbeError, TargetError
 from h5diag.memory import AddressRange
-from h5diag.probe.board import Mode, Permissions, connect, identify, list_probes, open_probe
-from h5diag.probe.board import probes as probes_module
+from h5diag.probe.board import Mode, Permissions, connect, identify, list_probes, open_probe, probes as probes_module
 from h5diag.probe.board.link import probe_error
 from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_items
 

@@ -12,8 +12,7 @@ import pytest
 
 from h5diag.errors import ProbeError
 from h5diag.probe.board import connect, identify, probes
-from h5diag.sim.virtual import VirtualChip, parse_items
-from h5diag.sim.virtual import probe as server_module
+from h5diag.sim.virtual import VirtualChip, parse_items, probe as server_module
 from h5diag.sim.virtual.probe import ChipServer
 
 Lie = Callable[[dict, dict], object]

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from h5diag.case import load_case
 from h5diag.case.samples import data_folder
@@ -16,8 +15,7 @@ from h5diag.judge import BoardDiagnosis, Status, diagnose
 from h5diag.memory import AddressRange, MemoryImage, Segment
 from h5diag.show.diagnosis import correlation_of
 from h5diag.show.plots import live, picture, plot_bits, plot_causes, plot_memory_map, save_png
-from h5diag.show.plots.causes import LOOKS as CAUSES
-from h5diag.show.plots.causes import plot_weighing
+from h5diag.show.plots.causes import LOOKS as CAUSES, plot_weighing
 from h5diag.show.plots.locate import plot_correlation
 from h5diag.show.plots.memory_map import plot_spans
 from h5diag.show.plots.style import new_axes, plain

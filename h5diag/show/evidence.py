@@ -1,12 +1,13 @@
-"""A dump as a person sees it: how much, where, what it holds, how it was read."""
+"""Evidence as a person sees it: a dump, how much of it is what and how it was read; the files of a case."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from h5diag.case.case import Case
 from h5diag.memory import Access, MemoryImage
 from h5diag.show.answers import View
-from h5diag.show.sheet import Sheet, Strip, bullets, facts, section, sheet, table
+from h5diag.show.sheet import Sheet, Strip, Table, bullets, facts, section, sheet, table
 from h5diag.show.spans import Look, spans_of, strip_svg
 from h5diag.text import count_text, size_text
 
@@ -70,4 +71,38 @@ def _plot(m: MemoryImage, **options: Any) -> Any:
     )
 
 
-VIEWS = {MemoryImage: View(_sheet, _document, _plot, "ranges")}
+def files_table(case: Case) -> Table:
+    """Return every file of a case as it was when it was read."""
+    kinds: dict[tuple[str, str, str, str], list[str]] = {}
+    for f in case.files:  # one file may serve as several things
+        kinds.setdefault((f.board or "", f.name, str(f.size), f.sha256), []).append(f.kind)
+    rows = ((board, ", ".join(kind), *rest) for (board, *rest), kind in kinds.items())
+    return table("board|what|file|size|SHA-256", rows, most=500)
+
+
+def _case_document(case: Case) -> dict[str, Any]:
+    return {
+        "title": case.title,
+        "case": str(case.folder),
+        "chip": case.chip,
+        "files": [
+            {"board": f.board, "kind": f.kind, "file": f.name, "size": f.size, "sha256": f.sha256} for f in case.files
+        ],
+        "good": case.good.name if case.good.known else None,
+        "suspects": [b.name for b in case.suspects],
+    }
+
+
+def _case_sheet(case: Case) -> Sheet:
+    good = f"against {case.good.name}" if case.good.known else "without a board that works"
+    names = ", ".join(b.name for b in case.suspects)
+    return sheet(
+        f"{case.title}: {names} {good}, {count_text(len(case.files), 'file')}.",
+        section("Evidence", files_table(case)),
+    )
+
+
+VIEWS = {
+    MemoryImage: View(_sheet, _document, _plot, "ranges"),
+    Case: View(_case_sheet, _case_document, None, "files"),
+}
