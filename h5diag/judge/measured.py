@@ -12,7 +12,7 @@ import numpy as np
 from h5diag.case.case import Board, Case, Dump, KnownImage, Text
 from h5diag.chip import Chip, ChipChoice, load_chip
 from h5diag.errors import InputError
-from h5diag.evidence import keys as key_files
+from h5diag.evidence import files, keys as key_files
 from h5diag.evidence.texts import Log, RawRegister, lines, parse_listing, parse_log, parse_registers, parse_tools
 from h5diag.evidence.texts.programming import base_name
 from h5diag.judge.likely import choose, encrypted_image, likely_layout
@@ -259,14 +259,12 @@ class Measured:
         """The good board's dump; without one, the files that should be there, each where it belongs."""
         if self.has_good:
             return Reference(self.good.board.name, self.good.dump, self.comparison)
-        files: list[KnownFact] = []
+        due: list[KnownFact] = []
         for k in self.expected:
-            if k.seen_bytes and not any(a.overlaps(b) for a in k.ranges for f in files for b in f.ranges):
-                files.append(k)
-        dump = MemoryImage(tuple(s for k in files for s in k.content.segments))
-        return Reference(
-            ", ".join(k.name for k in files), dump, joined([k.comparison for k in files]), is_file=bool(files)
-        )
+            if k.seen_bytes and not any(a.overlaps(b) for a in k.ranges for f in due for b in f.ranges):
+                due.append(k)
+        dump = MemoryImage(tuple(s for k in due for s in k.content.segments))
+        return Reference(", ".join(k.name for k in due), dump, joined([k.comparison for k in due]), is_file=bool(due))
 
     @property
     def expected(self) -> tuple[KnownFact, ...]:
@@ -505,14 +503,9 @@ def _known(
         shapes = difference(program.image, suspect.judged, chip, others=others)
         matches: tuple[Match, ...] = ()
         if shapes.differing and image.image.origin.kind == "elf":
-            from h5diag.evidence.files import read_elf_map
-
+            names = files.read_elf_map(image.file)
             matches = firmware.compare_build(
-                suspect.judged,
-                program.image,
-                layout=layout,
-                images=suspect.images,
-                names=read_elf_map(image.file),
+                suspect.judged, program.image, layout=layout, images=suspect.images, names=names
             )
         claimed = base_name(image.name).lower() in written
         facts.append(KnownFact(image, program, comparison, shapes, matches, claimed=claimed))
@@ -553,13 +546,15 @@ def _is_expected(fact: KnownFact, facts: Sequence[KnownFact], chip: Chip) -> boo
 
 def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardFacts) -> tuple[StageReport, ...]:
     """Return at which stage of its life the board is, by the files that were to be flashed; empty without them."""
-    files = [i.image for i in case.images if i.image.origin.kind != "elf"]
-    if not layouts or not files or not suspect.dump.size:
+    flashed = [i.image for i in case.images if i.image.origin.kind != "elf"]
+    if not layouts or not flashed or not suspect.dump.size:
         return ()
     keys, package = [k for p in case.decrypt_keys for k in key_files.load_decrypt_keys(p)], case.package or ""
     try:
         dump, layout = suspect.judged, layouts[0]
-        return (firmware.recognise_stage(dump, layout, files, decrypt_keys=keys, rules=suspect.rules, package=package),)
+        return (
+            firmware.recognise_stage(dump, layout, flashed, decrypt_keys=keys, rules=suspect.rules, package=package),
+        )
     except InputError:
         return ()  # a file that is no slot's: the placement check says so
 
