@@ -33,6 +33,9 @@ _CUT = "cut out the part that matters"
 MEMORY = Limit("memory content of a microcontroller", 256 << 20, "give the part that matters")
 """Dumps and images of any format: the largest external memories are 64 MiB, 180 MiB as Intel HEX."""
 
+ARCHIVE = Limit("an archive", MEMORY.size, "unpack it, and give the files that matter")
+"""The files of one archive together: a dozen reads of a microcontroller with their logs."""
+
 FLASH = Limit("memory content of a microcontroller", 2 << 30, MEMORY.advice)
 """A plain binary, of which nothing is kept that a window does not show: a gigabyte of external flash."""
 

@@ -64,6 +64,8 @@ def _one_against_the_other(one: Measured, two: Measured) -> list[Finding]:
         stamps = build_stamps(one.suspect.judged, two.suspect.judged, [r for s in texts for r in s.ranges])
         if stamps:
             return [found("two-stamps", one=one.name, two=two.name, first=stamps[0], second=stamps[1], **say)]
+    if outside and all(any(t.covers(r) for t in _tails(one)) for r in one.canonical(apart.ranges)):
+        return [found("two-differ-in-fill", unit=one.chip.flash.program_unit, **say)]
     if outside or apart.differing == sum(s.bytes for s in apart.of(Form.DATA, Form.TEXT)):
         return [found("two-differ-in-data", **say)]
     built = apart.of(Form.BUILD)
@@ -75,6 +77,12 @@ def _one_against_the_other(one: Measured, two: Measured) -> list[Finding]:
         way = "higher" if built[0].step > 0 else "lower"
         return [found("two-builds", one=one.name, two=two.name, step=abs(built[0].step), way=way, **say)]
     return [found("two-differ", size=apart.seen, **say)]
+
+
+def _tails(m: Measured) -> list[AddressRange]:
+    """Return what is left of the flash word in which a given program ends."""
+    unit, ends = m.chip.flash.program_unit, [r.stop for k in m.known if k.in_place for r in m.canonical(k.ranges)]
+    return [AddressRange(end, -(-end // unit) * unit) for end in ends if end % unit]
 
 
 def _shared_causes(boards: Sequence[BoardDiagnosis]) -> list[Finding]:

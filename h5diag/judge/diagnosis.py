@@ -83,7 +83,14 @@ class Diagnosis(Answer):
         return written
 
 
-_OF_EACH = ("same-fault-every-board", "two-builds", "two-stamps", "two-differ", "two-differ-in-data")
+_OF_EACH = (
+    "same-fault-every-board",
+    "two-builds",
+    "two-stamps",
+    "two-differ",
+    "two-differ-in-data",
+    "two-differ-in-fill",
+)
 """Findings across boards that say something of each of them."""
 _WORST = (VerdictWord.FAULTY, VerdictWord.SUSPECT, VerdictWord.UNDECIDED, VerdictWord.SOUND)
 
@@ -277,6 +284,7 @@ def _filled(test: NextTest, m: Measured, place: AddressRange) -> NextTest:
     # Where nothing names the chip, the tool finds the port of the core by itself.
     port = m.choice.chip.identity.core_ap if m.choice.chip and not m.choice.assumed else 0
     text = text.replace("{ap}", f" ap={port}" if port else "")
+    text = text.replace("{chip}", f" --chip {m.choice.chip.name}" if m.choice.chip and not m.choice.assumed else "")
     text = text.replace("{layout}", m.layouts[0].name if m.layout_assumed else "oemirot-2m-overwrite")
     return replace(test, instruction=text)
 

@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from h5diag.errors import InputError
+from h5diag.evidence.archives import ZIP
 from h5diag.evidence.door import EvidenceFile, read_evidence
 from h5diag.evidence.files import Kind, decode_text, is_text, parse_memory_text, read_image, tell_kind
 from h5diag.evidence.files.kind import ADDRESS_IN_NAME, SUFFIXES, address_in_name
@@ -53,9 +54,10 @@ _KIND_WORDS = (
         "ob obs option options optionbytes bytes byte displ listing list log logs banner connect connection cli info "
         "identity sweep speed flashtest test uart boot serial console com tty regs reg register registers out output run "
         "view secure nonsecure ns s nsec sec pass first second third before fw hex bin txt json capture stm h "
-        "again once more repeat repeated retry copy new last final"
+        "again once more repeat repeated retry try tries attempt copy new last final"
     )
 )
+_SIZE_UNITS = _words("k kb kib m mb mib")
 _NUMBERED = _words("board pcb unit sample device proto prototype rev no nr nucleo")
 KIT_WORDS = _words(
     "nucleo disco discovery eval evaluation evalboard evaluationboard evb evk devkit devboard dk iot starterkit"
@@ -111,7 +113,9 @@ def parse_name(path: PurePath) -> Name:
     label = [
         w
         for i, w in enumerate(words)
-        if w not in _KIND_WORDS | GOOD_WORDS | SUSPECT_WORDS and (not w.isdigit() or (i and words[i - 1] in _NUMBERED))
+        if w not in _KIND_WORDS | GOOD_WORDS | SUSPECT_WORDS
+        and (not w.isdigit() or (i and words[i - 1] in _NUMBERED))
+        and not (w in _SIZE_UNITS and i and words[i - 1].isdigit())
     ]
     if all(len(w) == 1 for w in label):
         label = []  # dump_a and dump_b count reads, and the k of dump_512k is a unit
@@ -220,7 +224,7 @@ class Evidence:
 
 
 _SIGNATURES = (
-    (b"PK\x03\x04", "an archive; unpack it first"),
+    (ZIP, "an archive in an archive; unpack it first"),
     (b"\x1f\x8b", "an archive; unpack it first"),
     (b"7z\xbc\xaf", "an archive; unpack it first"),
     (b"\x89PNG", "a picture"),
@@ -248,8 +252,8 @@ _SOURCE_SUFFIXES = _words(
 )
 
 
-def tell(file: EvidenceFile, name: Name) -> Evidence:
-    """Return what the file is.
+def tell(file: EvidenceFile, name: Name, beside: EvidenceFile | None = None) -> Evidence:
+    """Return what the file is; `beside` is its sidecar where that does not stand beside it on the disk.
 
     Raises
     ------
@@ -257,7 +261,8 @@ def tell(file: EvidenceFile, name: Name) -> Evidence:
         When it is a memory file that is damaged, or too large for what it is.
     """
     suffix, head = file.path.suffix.lower(), file.data[: 64 << 10]
-    beside = None if file.name.endswith(".map.json") else open_sidecar(file)
+    if beside is None and not file.name.endswith(".map.json"):
+        beside = open_sidecar(file)
     found = Evidence(file.path, Role.NONE, "", name, file, beside)
 
     def nothing(what: str) -> Evidence:

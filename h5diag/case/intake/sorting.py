@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from h5diag.answer import Answer
 from h5diag.case.case import UNNAMED
 from h5diag.case.folder import BoardTable, CaseTable, read_table
+from h5diag.case.intake.gathering import Paths, existing_files, read_files
 from h5diag.case.intake.kinds import (
     BOARD_ROLES,
     KIT_WORDS,
@@ -18,15 +19,13 @@ from h5diag.case.intake.kinds import (
     Role,
     Side,
     parse_name,
-    tell,
 )
 from h5diag.case.intake.likeness import by_content, is_build, with_own_texts
 from h5diag.case.intake.missing import NEEDS_GOOD, Has, Missing, known_of, missing_of_board, missing_of_case
 from h5diag.chip import EXTERNAL
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, is_folder, read_evidence, real_path, walk_evidence
+from h5diag.evidence.door import is_evidence, real_path
 from h5diag.evidence.files import sidecar_path
-from h5diag.limits import FOLDER_FILES, MEMORY
 from h5diag.memory import Access
 
 Ask = Callable[[str, Sequence[str]], int]
@@ -37,8 +36,6 @@ _OF_SUSPECTS = frozenset({Role.INFO, Role.SWEEP, Role.FLASHTEST, Role.UART, Role
 
 _SEVERAL = frozenset({Role.LOG, Role.UART, Role.REGISTERS})
 """Texts of which a board may well have several."""
-
-Paths = Iterable[str | os.PathLike[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +178,9 @@ def sort_evidence(
     known = {real_path(e.path) for b in (before.good, *before.suspects) for e in b.files}
     if table is not None and into is not None:
         known |= {real_path(into / name) for name in _others(table)}
-    good_files, suspect_files = _existing(good), _existing(suspect)
-    programs = _existing(flashed)
-    everything, count = _told([*paths, *good_files, *suspect_files, *programs], known)
+    good_files, suspect_files = existing_files(good), existing_files(suspect)
+    programs = existing_files(flashed)
+    everything, count = read_files([*paths, *good_files, *suspect_files, *programs], known)
     unused = tuple(e for e in everything if e.role is Role.NONE)
     found = [e for e in everything if e.role is not Role.NONE]
     if not found and table is None:
@@ -231,57 +228,6 @@ def sort_evidence(
     )
     result = Sorted(details, boards, rest, unused, (), tuple(dict.fromkeys(remarks)), table, into)
     return replace(result, missing=_missing(result))
-
-
-# Files ----------------------------------------------------------------------------------------------------------
-
-
-def _existing(paths: Paths) -> set[Path]:
-    """Return the files, folders searched through, as absolute paths."""
-    return {real_path(path) for path, _, _ in _gathered(list(paths))}
-
-
-def _told(paths: Sequence[str | os.PathLike[str]], known: Collection[Path]) -> tuple[list[Evidence], int]:
-    """Return what each file is that is not known yet, and how many there were; one that cannot be read says why."""
-    out, count = [], 0
-    for path, shown, inside in _gathered(paths):
-        if real_path(path) in known:
-            continue
-        count += 1
-        name = parse_name(shown)
-        try:
-            out.append(tell(read_evidence(path, limit=MEMORY, inside=inside), name))
-        except InputError as error:
-            if error.problem == "there is no such file":
-                raise
-            at = f"{error.place}: " if error.place else ""
-            out.append(Evidence(path, Role.NONE, f"cannot be used: {at}{error.problem}", name))
-    return out, count
-
-
-def _gathered(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path, Path | None]]:
-    """Return each file once with the path that its name is told from and the folder it may not leave, by name."""
-    found: dict[Path, tuple[Path, Path, Path | None]] = {}
-    for given in map(Path, paths):
-        folder = is_folder(given)
-        for path in walk_evidence(given) if folder else (given,):
-            shown = path.relative_to(given) if folder else _telling(given, paths)
-            if path.name != "case.toml" and not _is_attached(path):
-                found.setdefault(path.absolute(), (path, shown, given if folder else None))
-        if len(found) > FOLDER_FILES:
-            raise InputError(f"more than {FOLDER_FILES} files", source=str(given), advice="name the files that matter")
-    return sorted(found.values(), key=lambda row: str(row[1]))
-
-
-def _telling(path: Path, paths: Sequence[str | os.PathLike[str]]) -> Path:
-    """A single file's folder tells something only where the files come from several folders."""
-    parents = {Path(p).parent for p in paths}
-    return Path(path.parent.name) / path.name if len(parents) > 1 and path.parent.name else Path(path.name)
-
-
-def _is_attached(path: Path) -> bool:
-    dump = path.with_name(path.name.removesuffix(".map.json"))
-    return path.name.endswith(".map.json") and is_evidence(dump) and sidecar_path(dump) == path
 
 
 def _with_side(e: Evidence, good: Collection[Path], suspect: Collection[Path]) -> Evidence:

@@ -18,7 +18,6 @@ from h5diag.judge.checks.chip import (
     check_system_area,
 )
 from h5diag.judge.checks.content import (
-    check_bit_stays,
     check_blank,
     check_build,
     check_container,
@@ -43,6 +42,7 @@ from h5diag.judge.checks.options import (
 )
 from h5diag.judge.checks.placement import check_bank_mode, check_banks, check_holes, check_placement
 from h5diag.judge.checks.printed import (
+    check_bit_stays,
     check_boot_log,
     check_refused_reads,
     check_refused_writes,

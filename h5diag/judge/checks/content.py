@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from h5diag.judge.checks.printed import erase_told
 from h5diag.judge.checks.reading import check_zeros
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import KnownFact, Measured
-from h5diag.measure.compare import aligned, bit_positions, compare
+from h5diag.measure.compare import bit_positions, compare
 from h5diag.measure.copies import LEAST_REPEAT, repeating_line
 from h5diag.measure.drift import build_stamps
 from h5diag.measure.shapes import Difference, Form, Shape
@@ -104,6 +103,7 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
         "bits": shape.bits,
         "at": shape.at,
         "reference": reference,
+        "again": _program_again(m, reference),
     }
     external = shape.at in EXTERNAL
     match shape.form:
@@ -168,6 +168,16 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
             return found("texts-differ", **say)
 
 
+def _program_again(m: Measured, reference: str) -> str:
+    """Return the programmer's command that writes a given file once more; it erases the sectors that it writes to."""
+    file = next((k for k in m.expected if k.name == reference), None)
+    if file is None:
+        return "the file that belongs there, with verification"
+    place = f" 0x{file.content.span.start:08X}" if file.image.image.origin.kind == "bin" else ""
+    name = f'"{file.name}"' if " " in file.name else file.name
+    return f"STM32_Programmer_CLI -c port=SWD mode=UR -w {name}{place} -v"
+
+
 def _column(m: Measured, shape: Shape, say: dict[str, Any], *, steady: bool) -> Finding:
     """Return the finding for a bit that is constant in every word of a place."""
     wrong = [w.mismatch for w in m.suspect.log.programming.writes if w.mismatch is not None]
@@ -193,30 +203,6 @@ def _other(m: Measured, shape: Shape, difference: Difference, say: dict[str, Any
 def _told_to_write(m: Measured) -> bool:
     """Tell whether a log tells of a write to an address."""
     return any(w.address is not None for log in m.logs for w in log.programming.writes)
-
-
-def check_bit_stays(m: Measured) -> tuple[Finding, ...]:
-    """Is a single bit 0 in every read where it should be 1, at the very byte at which verifying failed after an erase?"""
-    if m.suspect.reads.reads < 2 or m.suspect.reads.disagreeing_bytes:
-        return ()
-    # The board's own log holds what was printed while it was programmed.
-    failed = Counter(m.chip.canonical(w.mismatch) for w in m.suspect.log.programming.writes if w.mismatch is not None)
-    if not erase_told(m, [m.suspect.log.programming]):
-        return ()
-    for k in (k for k in m.expected if k.in_place and k.difference.differing == 1):
-        at = next(r.start for r in m.canonical(k.difference.ranges))
-        pair = (
-            (g[i], s[i])
-            for start, g, s in aligned(k.content, m.suspect.judged, m.chip)
-            if 0 <= (i := at - m.chip.canonical(start)) < g.size
-        )
-        good, here = map(int, next(pair))
-        fell = good & ~here
-        if failed[at] > 1 and fell.bit_count() == 1 and not here & ~good:
-            where = (AddressRange(at, at + 1),)
-            say: dict[str, Any] = {"at": at, "reference": k.name, "reads": m.suspect.reads.reads, "count": failed[at]}
-            return (found("bit-stays-programmed", where=where, explains=where, **say),)
-    return ()
 
 
 def _zeros(m: Measured, shape: Shape, say: dict[str, Any]) -> Finding | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from h5diag.chip import EXTERNAL
 from h5diag.evidence.texts import LogKind, Message
@@ -14,6 +15,7 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.likely import header_places
 from h5diag.judge.measured import Measured
 from h5diag.layout import Role
+from h5diag.measure.compare import aligned
 from h5diag.measure.firmware import Check, vector_table_at
 from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange
@@ -221,8 +223,9 @@ def erase_told(m: Measured, runs: Sequence[Programming]) -> bool:
 
 def check_same_place(m: Measured) -> tuple[Finding, ...]:
     """Did verifying fail at one and the same byte after each of several erases?"""
-    # Without a log of its own a board's is made of the provisioning's: what is told twice happened once.
-    logs = [log.programming for log in (m.provisioning if not m.suspect.board.log else m.logs)]
+    # The log of the only board in question holds the provisioning's: what is told twice happened once.
+    own = len(m.case.suspects) == 1
+    logs = [log.programming for log in (m.suspect.log, *(() if own else m.provisioning))]
     failed = [
         (m.chip.canonical(w.mismatch), base_name(w.file)) for p in logs for w in p.writes if w.mismatch is not None
     ]
@@ -241,3 +244,27 @@ def check_same_place(m: Measured) -> tuple[Finding, ...]:
     if not wrong or not listed.settings or any(at in r for r in listed.wrp_ranges):
         return ()
     return (found("fails-there-again", where=where, at=at, count=count),)
+
+
+def check_bit_stays(m: Measured) -> tuple[Finding, ...]:
+    """Is a single bit 0 in every read where it should be 1, at the very byte at which verifying failed after an erase?"""
+    if m.suspect.reads.reads < 2 or m.suspect.reads.disagreeing_bytes:
+        return ()
+    # The board's own log holds what was printed while it was programmed.
+    failed = Counter(m.chip.canonical(w.mismatch) for w in m.suspect.log.programming.writes if w.mismatch is not None)
+    if not erase_told(m, [m.suspect.log.programming]):
+        return ()
+    for k in (k for k in m.expected if k.in_place and k.difference.differing == 1):
+        at = next(r.start for r in m.canonical(k.difference.ranges))
+        pair = (
+            (g[i], s[i])
+            for start, g, s in aligned(k.content, m.suspect.judged, m.chip)
+            if 0 <= (i := at - m.chip.canonical(start)) < g.size
+        )
+        good, here = map(int, next(pair))
+        fell = good & ~here
+        if failed[at] > 1 and fell.bit_count() == 1 and not here & ~good:
+            where = (AddressRange(at, at + 1),)
+            say: dict[str, Any] = {"at": at, "reference": k.name, "reads": m.suspect.reads.reads, "count": failed[at]}
+            return (found("bit-stays-programmed", where=where, explains=where, **say),)
+    return ()

@@ -229,6 +229,22 @@ def _waiting(m: Measured, waiting: list[tuple[SlotState, SlotState | None]]) -> 
         compares=m.has_good,
         text=". ".join(t[0].upper() + t[1:] for t in said) + ".",
         same=_same_as_good(m, waiting),
+        cure=_cure(m, [s for s, _ in waiting]),
+    )
+
+
+def _cure(m: Measured, waiting: Sequence[SlotState]) -> str:
+    """Return what makes a boot loader take downloads that it passes over."""
+    place = " and ".join(f"0x{s.content.address:08X}" for s in waiting)
+    if any(s.content.trailer.magic in (Magic.ALIGNED, Magic.CLASSIC) for s in waiting):
+        return (
+            "A start does not install it as it is: its trailer is not the one that this boot loader looks for. Sign it again"
+            f" with the signing tool of the boot loader's own package, and program it to {place}. What the boot loader"
+            " prints on its serial port confirms it."
+        )
+    return (
+        "A start does not install it as it is: nothing marks it for installation. Sign it with padding (imgtool sign"
+        f" --pad), or let the application ask for the update, and program it to {place}."
     )
 
 

@@ -297,15 +297,21 @@ def _explained_in(
             return [Explained(AddressRange(content.address, content.stop), slot, text)]
         for i in content.at_start:
             if acceptable(i.verification, i, encrypted=i.image.header.encrypted, download=True) is not Check.INVALID:
+                passed = content.trailer.magic in (Magic.ALIGNED, Magic.CLASSIC)
                 text = (
-                    "a download that waits" if rules.accepts(content.trailer) else "an earlier image or a kept download"
+                    "a download that waits"
+                    if rules.accepts(content.trailer)
+                    else "a download that this boot loader passes over"
+                    if passed
+                    else "an earlier image or a kept download"
                 )
                 out.append(Explained(i.image.range, slot, f"{text}: version {i.image.header.version}"))
     stop = max((i.image.range.stop for i in content.at_start if i.image.complete), default=content.address)
     data = _bytes(memory, content)
     start = _trailer_start(data, stop - content.address, rules)
     if start is not None:
-        text = "the boot loader's trailer: magic, flags, swap status"
+        blank = bool((data[start:] == 0xFF).all())
+        text = "room for a trailer, erased" if blank else "the boot loader's trailer: magic, flags, swap status"
         out.append(Explained(AddressRange(content.address + start, content.stop), slot, text))
     if other is not None and slot.role is Role.SECONDARY and not content.at_start:
         # Erased in part: the rest stands in the primary slot at the same offset, or was swapped out of it.

@@ -1,0 +1,84 @@
+"""The files that are handed over: folders searched through, archives looked into, each told once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from h5diag.case.intake.kinds import Evidence, Role, parse_name, tell
+from h5diag.errors import InputError
+from h5diag.evidence.archives import archived_files, is_archive
+from h5diag.evidence.door import is_evidence, is_folder, read_evidence, real_path, walk_evidence
+from h5diag.evidence.files import sidecar_path
+from h5diag.limits import FOLDER_FILES, MEMORY
+
+Paths = Iterable[str | os.PathLike[str]]
+
+
+def existing_files(paths: Paths) -> set[Path]:
+    """Return the files, folders searched through, as absolute paths."""
+    return {real_path(path) for path, _, _ in _gathered(list(paths))}
+
+
+def read_files(paths: Sequence[str | os.PathLike[str]], known: Collection[Path]) -> tuple[list[Evidence], int]:
+    """Return what each file is that is not known yet, and how many there were; one that cannot be read says why."""
+    out, count = [], 0
+    for path, shown, inside in _gathered(paths):
+        if real_path(path) in known:
+            continue
+        try:
+            read = read_evidence(path, limit=MEMORY, inside=inside)
+            files = archived_files(read) if is_archive(read) else [read]
+        except InputError as error:
+            if error.problem == "there is no such file":
+                raise
+            files = []
+            out.append(_unusable(path, shown, error))
+        sidecars = {f.path: f for f in files if len(files) > 1 and f.name.endswith(".map.json")}
+        count += max(1, len(files))
+        for file in files:
+            beside = sidecars.get(sidecar_path(file.path))
+            if file.path in sidecars and any(sidecar_path(f.path) == file.path for f in files):
+                continue
+            name = shown if file is read else _within(shown, file.path.relative_to(path))
+            try:
+                out.append(tell(file, parse_name(name), beside))
+            except InputError as error:
+                out.append(_unusable(file.path, name, error))
+    return out, count
+
+
+def _within(archive: Path, member: Path) -> Path:
+    """Return the path that a file's name is told from: its archive and its first folder in it stand for one folder."""
+    return Path(" ".join((archive.stem, *member.parts[:-1][:1]))) / member.name
+
+
+def _unusable(path: Path, shown: Path, error: InputError) -> Evidence:
+    at = f"{error.place}: " if error.place else ""
+    return Evidence(path, Role.NONE, f"cannot be used: {at}{error.problem}", parse_name(shown))
+
+
+def _gathered(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path, Path | None]]:
+    """Return each file once with the path that its name is told from and the folder it may not leave, by name."""
+    found: dict[Path, tuple[Path, Path, Path | None]] = {}
+    for given in map(Path, paths):
+        folder = is_folder(given)
+        for path in walk_evidence(given) if folder else (given,):
+            shown = path.relative_to(given) if folder else _telling(given, paths)
+            if path.name != "case.toml" and not _is_attached(path):
+                found.setdefault(path.absolute(), (path, shown, given if folder else None))
+        if len(found) > FOLDER_FILES:
+            raise InputError(f"more than {FOLDER_FILES} files", source=str(given), advice="name the files that matter")
+    return sorted(found.values(), key=lambda row: str(row[1]))
+
+
+def _telling(path: Path, paths: Sequence[str | os.PathLike[str]]) -> Path:
+    """A single file's folder tells something only where the files come from several folders."""
+    parents = {Path(p).parent for p in paths}
+    return Path(path.parent.name) / path.name if len(parents) > 1 and path.parent.name else Path(path.name)
+
+
+def _is_attached(path: Path) -> bool:
+    dump = path.with_name(path.name.removesuffix(".map.json"))
+    return path.name.endswith(".map.json") and is_evidence(dump) and sidecar_path(dump) == path
