@@ -141,7 +141,8 @@ def choose_next_test(
     if ranked and not (supported and ranked[0].kind is TestClass.DESTRUCTIVE and not doubted):
         return ranked[0]
     if supported:
-        nothing = "" if verdict.open_points else "Nothing is left to find out from here. "
+        harmless = supported[0].cause.harmless and not verdict.open_points
+        nothing = "Nothing is left to find out from here. " if harmless else ""
         return replace(NOTHING, instruction=f"{nothing}{supported[0].means}")
     return SOUND if verdict.word is VerdictWord.SOUND else NOTHING
 

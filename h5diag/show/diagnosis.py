@@ -273,10 +273,14 @@ def _considered(h: Hypothesis) -> tuple[str, ...]:
     return h.status.value, h.cause.text, h.id, f"{word}: {best.text}" if best else "no evidence"
 
 
+def _plain_number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
+
+
 def _finding(f: Finding) -> tuple[str, ...]:
     claim = f.claim + (f" Could also be: {_listed(f.alternatives)}." if f.alternatives else "")
     numbers = [
-        f"{n.name}: 0x{int(n.value):X}" if n.unit == "hex" else f"{n.name}: {n.value:g} {n.unit}".rstrip()
+        f"{n.name}: 0x{int(n.value):X}" if n.unit == "hex" else f"{n.name}: {_plain_number(n.value)} {n.unit}".rstrip()
         for n in f.numbers
     ]
     where = [range_text(r) for r in f.where[:4]]

@@ -9,6 +9,7 @@ import json
 import random
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,6 +25,7 @@ from h5diag.case.intake import parse_name, tell
 from h5diag.case.samples import data_folder
 from h5diag.chip import load_chip
 from h5diag.errors import H5DiagError, ProbeError
+from h5diag.evidence.archives import archived_files
 from h5diag.evidence.door import EvidenceFile
 from h5diag.evidence.files import decode_text, parse_memory_text, parse_sidecar, read_image, write_image
 from h5diag.evidence.keys import (
@@ -391,7 +393,17 @@ def replay(data: bytes) -> None:
             getattr(probe, name)(*arguments)
 
 
+def archive() -> bytes:
+    """Return a small zip archive of evidence."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as z:
+        z.writestr("board 1/dump.bin", bytes(range(256)) * 4)
+        z.writestr("log.txt", "Device ID   : 0x484\n" * 20)
+    return out.getvalue()
+
+
 MORE: dict[str, tuple[Make, Use]] = {
+    "archive": (of(archive()), lambda data: archived_files(opened("a.zip", data))),
     **{f"memory {s}": memory(s) for s in (".hex", ".srec", ".elf", ".bin")},
     "memory .uf2": memory(".uf2", uf2()),
     "memory .dfu": (lambda rng: with_suffix(changed(rng, dfu())), memory(".dfu", dfu())[1]),

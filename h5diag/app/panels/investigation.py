@@ -257,7 +257,9 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
             return
         m = board.measured
         layout = m.layouts[0] if m.layouts else None
-        if title == "Displaced" and not self.locate.children:
+        if title == "Displaced" and not m.has_good:
+            self.locate.children = (widgets.HTML(status_html(NO_SEARCH)),)
+        elif title == "Displaced" and not self.locate.children:
             model = LocateModel(layout=layout, chip=m.chip, reference=m.good.judged, dump=m.suspect.judged)
             model.result = (m.placement, correlation_of(m))
             self.locate.children = (LocatePanel(model, self.jump),)
@@ -267,6 +269,10 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
             self.slot_map.children = (SlotMap(m.suspect.slots),)
 
 
+NO_SEARCH = (
+    "No dump of a board that works was given, so nothing was searched for. Where each file stands, and where not, is told"
+    " in the verdict above and under Findings."
+)
 _ADD = re.compile(r"h5diag case CASE_DIR ([^\s()]{1,200})")
 
 

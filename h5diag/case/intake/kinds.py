@@ -57,7 +57,7 @@ _KIND_WORDS = (
         "again once more repeat repeated retry try tries attempt copy new last final"
     )
 )
-_SIZE_UNITS = _words("k kb kib m mb mib")
+_UNITS = _words("k kb kib m mb mib hz khz mhz")
 _NUMBERED = _words("board pcb unit sample device proto prototype rev no nr nucleo")
 KIT_WORDS = _words(
     "nucleo disco discovery eval evaluation evalboard evaluationboard evb evk devkit devboard dk iot starterkit"
@@ -115,7 +115,7 @@ def parse_name(path: PurePath) -> Name:
         for i, w in enumerate(words)
         if w not in _KIND_WORDS | GOOD_WORDS | SUSPECT_WORDS
         and (not w.isdigit() or (i and words[i - 1] in _NUMBERED))
-        and not (w in _SIZE_UNITS and i and words[i - 1].isdigit())
+        and not (w in _UNITS and i and words[i - 1].isdigit())
     ]
     if all(len(w) == 1 for w in label):
         label = []  # dump_a and dump_b count reads, and the k of dump_512k is a unit

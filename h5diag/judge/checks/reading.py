@@ -19,6 +19,15 @@ from h5diag.measure.shapes import Form, difference, runs
 from h5diag.memory import Access, AddressRange, MemoryImage, merged, subtracted
 from h5diag.text import count_text
 
+_READ_SLOWER = (
+    "Do not judge the flash by these reads. Read the board again with a shorter cable at a quarter of the speed, three"
+    " times, and judge what all reads agree on."
+)
+_OF_THE_RIGHT = (
+    "The flash is not in question there: one read is right. Set the wrong reads aside, and from now on read as that one"
+    " was read (its speed, or a shorter cable), three times: all three should be equal."
+)
+
 
 def check_reads(m: Measured) -> tuple[Finding, ...]:
     """Do repeated reads of the suspect agree?"""
@@ -37,6 +46,7 @@ def check_reads(m: Measured) -> tuple[Finding, ...]:
         return unlike
     if a.pattern is ReadPattern.OTHER and _only_pages(m):
         id = "reads-differ-in-pages"
+    right = _right_reads(m, a.ranges)
     return (
         *unlike,
         found(
@@ -47,7 +57,8 @@ def check_reads(m: Measured) -> tuple[Finding, ...]:
             size=a.common_bytes,
             bytes=a.disagreeing_bytes,
             bits=a.disagreeing_bits,
-            right=_right_reads(m, a.ranges),
+            right=right,
+            do=_OF_THE_RIGHT if right else _READ_SLOWER,
         ),
     )
 

@@ -48,7 +48,7 @@ def test_every_cause_has_a_name_and_says_what_it_means() -> None:
 def test_what_it_means_is_told_everywhere(tmp_path: Path, name: str) -> None:
     CASES[name][1](Bench(tmp_path)).first()
     d = diagnose(load_case(tmp_path))
-    means = d.first.verdict.leading[0].cause.means
+    means = d.first.verdict.leading[0].means
     assert means in flat(text(d))
     assert means.split(".")[0].split(":")[0] in reply(d)
     assert means.split(":")[0] in unescape(render_html(d))
