@@ -166,13 +166,16 @@ def calls_of(path: Path) -> list[tuple[str, str, int]]:
 
 
 def opens_files(path: Path) -> list[int]:
-    """Return the lines that open, list or write files; what travels in the package is no stranger's."""
+    """Return the lines that open, list or write files; what travels in the package is no stranger's.
+
+    What is ``zipped`` lies in an archive that was read already.
+    """
     return [
         line
         for name, call, line in calls_of(path)
         if name in FILE_CALLS
         and not re.match(r"(?:resources\.)?\(*(?:resources\.)?files\(", call)
-        and not call.startswith("self.")
+        and not call.startswith(("self.", "zipped."))
     ]
 
 

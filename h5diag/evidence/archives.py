@@ -40,14 +40,14 @@ def archived_files(archive: EvidenceFile) -> list[EvidenceFile]:
     """
     source, out, left = str(archive.path), [], ARCHIVE.size
     try:
-        with zipfile.ZipFile(io.BytesIO(archive.data)) as held:
-            entries = [i for i in held.infolist() if not i.is_dir()]
+        with zipfile.ZipFile(io.BytesIO(archive.data)) as zipped:
+            entries = [i for i in zipped.infolist() if not i.is_dir()]
             if len(entries) > FOLDER_FILES:
                 raise InputError(f"holds more than {FOLDER_FILES} files", source=source, advice=ARCHIVE.advice)
             for entry in sorted(entries, key=lambda i: i.filename):
                 if entry.flag_bits & _ENCRYPTED:
                     raise InputError("is encrypted", source=source, place=entry.filename, advice="unpack it first")
-                with held.open(entry) as stream:
+                with zipped.open(entry) as stream:
                     data = stream.read(left + 1)
                 left -= len(data)
                 if left < 0:
