@@ -41,7 +41,7 @@ def archived_files(archive: EvidenceFile) -> list[EvidenceFile]:
     source, out, left = str(archive.path), [], ARCHIVE.size
     try:
         with zipfile.ZipFile(io.BytesIO(archive.data)) as zipped:
-            entries = [i for i in zipped.infolist() if not i.is_dir()]
+            entries = [i for i in zipped.infolist() if not i.filename.endswith("/")]
             if len(entries) > FOLDER_FILES:
                 raise InputError(f"holds more than {FOLDER_FILES} files", source=source, advice=ARCHIVE.advice)
             for entry in sorted(entries, key=lambda i: i.filename):
