@@ -112,7 +112,7 @@ def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sh
     return sheet(
         v.summary,
         section("", _strip(m), _strip_words(m), only="html"),
-        section("What it means for you", bullets(_means(v))),
+        section("What it means for you", bullets(_means(b))),
         section("Judged", v.scope),
         _next(b, _PAGES if number == 0 else ""),
         _later(b, _PAGES if number == 0 else ""),
@@ -203,10 +203,12 @@ def runnable(instruction: str) -> str:
     return found[0] if found else ""
 
 
-def _means(v: Verdict) -> Iterable[str]:
-    """Yield what the causes that are put forward mean for the person at the bench."""
-    yield from (f"{h.cause.name[:1].upper()}{h.cause.name[1:]}: {h.means}" for h in v.leading[:3])
-    yield from (f.means for f in v.told if f.means)
+def _means(b: BoardDiagnosis) -> Iterable[str]:
+    """Yield what the causes that are put forward mean for the person at the bench, less what stands under Next."""
+    said = b.next_test.instruction
+    causes = (h for h in b.verdict.leading[:3] if h.means not in said)
+    yield from (f"{h.cause.name[:1].upper()}{h.cause.name[1:]}: {h.means}" for h in causes)
+    yield from (f.means for f in b.verdict.told if f.means and f.means not in said)
 
 
 def _put_forward(h: Hypothesis) -> Section | None:

@@ -430,3 +430,10 @@ def test_what_the_good_boards_reader_was_not_shown_is_not_compared(capsys):
     assert known["differing_bytes"] < plain["differing_bytes"]
     assert [0x0C018000, 0x0C01E000] in known["not_compared"] or not known["not_compared"]
     assert all(a["start"] >= 0x0C01E000 for a in known["areas"])
+
+
+def test_an_option_of_the_case_names_the_command_that_takes_it(capsys):
+    assert main(["diagnose", "anything", "--chip", "stm32u575zi"]) == 2
+    assert "h5diag case CASE_DIR --chip stm32u575zi" in capsys.readouterr().err
+    assert main(["diagnose", "anything", "--no-such-thing"]) == 2
+    assert "CASE_DIR" not in capsys.readouterr().err

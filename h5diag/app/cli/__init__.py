@@ -183,7 +183,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _completion(build_parser(), options.print_completion)
         own = getattr(options, "h5diag_parser", parser)
         if unknown:
-            own.error(f"unknown option or argument: {' '.join(unknown)}")
+            own.error(f"unknown option or argument: {' '.join(unknown)}{_told_elsewhere(unknown)}")
         if not hasattr(options, "h5diag_command"):
             own.error("which command?")
         return _run(options)
@@ -194,6 +194,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+
+
+def _told_elsewhere(unknown: Sequence[str]) -> str:
+    """Return which command takes the first unknown option: what belongs to a case is told to `h5diag case`, once."""
+    option = next((w.split("=")[0] for w in unknown if w.startswith("--")), "")
+    takes = [p.prog for p in _every(build_parser()) if option and option in p._option_string_actions]
+    own = "h5diag case"
+    return f"; tell it to the case: {own} CASE_DIR {' '.join(unknown)}" if own in takes else ""
 
 
 def _completion(parser: ArgumentParser, shell: str) -> int:

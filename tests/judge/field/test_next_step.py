@@ -54,6 +54,12 @@ def test_what_it_means_is_told_everywhere(tmp_path: Path, name: str) -> None:
     assert means.split(":")[0] in unescape(render_html(d))
 
 
+def test_what_stands_under_next_is_not_told_twice(tmp_path: Path) -> None:
+    board = CASES["linked for the secure side"][1](Bench(tmp_path)).first()
+    assert board.next_test.id == "none"
+    assert flat(text(diagnose(load_case(tmp_path)))).count(board.verdict.leading[0].means) == 1
+
+
 def test_a_document_holds_what_each_cause_means(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     CASES["stopped part-way"][1](Bench(tmp_path)).first()
     assert main(["diagnose", str(tmp_path), "--json"]) == 0
