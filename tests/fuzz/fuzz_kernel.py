@@ -94,6 +94,8 @@ def one(kernel: Kernel, rng: np.random.Generator) -> None:
     with refused:
         kernel.tally(pair, found)
     with refused:
+        kernel.runs(pair, found)
+    with refused:
         mine = Pair(pair.a, pair.b, b, Free(pair.free.start, pair.free.stop), pair.gain, pair.mismatch, pair.mask)
         kernel.claim(mine, found, int(rng.integers(-100, 300)))
     with refused, _sides(pair) as s:

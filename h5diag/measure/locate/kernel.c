@@ -16,10 +16,15 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-enum { ABI = 4, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16, GAP = 256, UNWEIGHED = 20, EXPLAINED = 1024, ALIKE = 32 };
+enum { ABI = 4, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16, GAP = 256, UNWEIGHED = 20, EXPLAINED = 1024, ALIKE = 32, AHEAD = 16 };
 
 #define NONE UINT32_MAX
 #define MULTIPLIER 0x9E3779B97F4A7C15ull
+#if defined(__GNUC__)
+#define PREFETCH(p) __builtin_prefetch(p)
+#else
+#define PREFETCH(p) ((void)(p))
+#endif
 #define EVERY_BYTE 0x0101010101010101ull
 
 /* Two sides, what is still free of the dump, and what bytes are worth. As in kernel.py. */
@@ -293,6 +298,8 @@ EXPORT int64_t h5_index(const uint8_t *data, int64_t size, const uint8_t *blocks
             at = (at / BLOCK * BLOCK + w->stride - 1) / w->stride * w->stride;
             continue;
         }
+        /* A sparse index waits for memory at each word. */
+        PREFETCH(data + larger(at - AHEAD * w->stride, 0));
         uint64_t value = word_at(data + at) & w->mask;
         if (says_nothing(value, w->stride < WORD ? WORD - 1 : WORD - 2)) continue;
         uint64_t hash = value * MULTIPLIER;

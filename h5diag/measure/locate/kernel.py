@@ -29,7 +29,7 @@ LIBRARY = Path(__file__).with_name(f"_kernel.{SUFFIX}")
 SLICE = 1 << 20
 """Bytes worked on between two looks at whether to stop."""
 
-DIAGONAL_BITS = 15
+DIAGONAL_BITS = 12
 """Diagonals met lately are kept in so many bits of table."""
 
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
@@ -205,12 +205,15 @@ class Kernel:
     def count(self, sides: list[tuple[Bytes, Flags]], width: int) -> Counts:
         """Count the bytes of the chosen groups of `width` bytes."""
         total = sum(int(np.count_nonzero(groups)) for _, groups in sides) * width
-        bits = max(total.bit_length() + 1, 8)
-        out = Counts(np.zeros(1 << 16, np.int64), np.zeros(1 << 16, np.int64), np.zeros(2 << bits, np.uint32))
-        used = np.zeros(1, np.int64)
-        for data, groups in sides:
-            given = (data, data.size, groups, groups.size, width)
-            self._call("count", *given, out.pairs, out.contexts, out.trigrams, bits, used)
+        # Content repeats itself: mostly a table for much fewer is enough, and that stays near the processor.
+        for bits in (max(total.bit_length() - 1, 8), max(total.bit_length() + 1, 8)):
+            out = Counts(np.zeros(1 << 16, np.int64), np.zeros(1 << 16, np.int64), np.zeros(2 << bits, np.uint32))
+            used = np.zeros(1, np.int64)
+            for data, groups in sides:
+                given = (data, data.size, groups, groups.size, width)
+                self._call("count", *given, out.pairs, out.contexts, out.trigrams, bits, used)
+            if used[0] < 1 << (bits - 1):
+                break
         return out
 
     def asked(self, counts: Counts, trigrams: npt.NDArray[np.uint32]) -> Numbers:

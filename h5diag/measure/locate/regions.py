@@ -15,9 +15,21 @@ from h5diag.measure.locate.bits import LEAST_ERRORS, LineFault, line_faults
 from h5diag.measure.locate.kernel import engine
 from h5diag.measure.locate.meaning import named, told
 from h5diag.measure.locate.patterns import patterns_of
-from h5diag.measure.locate.pieces import Pair, Pieces, Span
+from h5diag.measure.locate.pieces import Free, Pair, Pieces, Span
 from h5diag.measure.locate.placement import Displacement, Placement, Region, Transform
-from h5diag.measure.locate.score import LEAST, SHOWN, TRAINED, Floats, Ground, Model, expectation, is_weak
+from h5diag.measure.locate.score import (
+    CERTAIN,
+    LEAST,
+    SHOWN,
+    TRAINED,
+    WINDOW,
+    WINDOWS,
+    Floats,
+    Ground,
+    Model,
+    expectation,
+    is_weak,
+)
 from h5diag.measure.locate.sides import Barriers, Flags, Numbers, Side, Watch, content_bytes
 from h5diag.memory import AddressRange, merged
 
@@ -101,7 +113,7 @@ def place(
         plain = min(int(f.pieces.size.min()) for f in found) >= PLAIN
         model = Model(a.data, b.data, a_fill, b_fill, TRAINED // 8 if plain else TRAINED)
         ground = Ground(content_bytes(~a_fill), content_bytes(~b_fill), chip.flash.sector_size, b_barriers[0].size + 1)
-        judged = _judged(found, model, ground, b_barriers, chip, layout, watch)
+        judged = _judged(found, equal, model, ground, b_barriers, chip, layout, watch)
     regions = _regions(judged, chip, layout)
     strong = [j.span for j in judged if not j.weak]
     a_padding, a_rest = _left(
@@ -130,16 +142,26 @@ def place(
 
 
 def _scores(f: Found, model: Model, watch: Watch) -> Floats:
-    out = []
-    # Equal parts, so that each is scored as finely as the whole group would be.
-    for part in np.array_split(np.arange(f.pieces.count), -(-f.pieces.count // SCORED_AT_ONCE)):
-        watch.pause()
-        out.append(model.score(f.pair, f.pieces.where(part), as_is=f.transform is Transform.AS_IS))
-    return np.concatenate(out)
+    """Return the scores; many long pieces need no fine score each, but for those that a coarse one leaves in doubt."""
+    out = np.zeros(f.pieces.count)
+    coarse = max(1, min(WINDOWS, SCORED_AT_ONCE // out.size))
+    for windows in (coarse, WINDOWS):
+        todo = (
+            np.arange(out.size) if windows == coarse else np.flatnonzero((out < CERTAIN) & (f.pieces.size > 2 * WINDOW))
+        )
+        for at in range(0, todo.size, SCORED_AT_ONCE):
+            watch.pause()
+            part = todo[at : at + SCORED_AT_ONCE]
+            as_is = f.transform is Transform.AS_IS
+            out[part] = model.score(f.pair, f.pieces.where(part), as_is=as_is, windows=windows)
+        if coarse == WINDOWS:
+            break
+    return out
 
 
 def _judged(
     found: list[Found],
+    equal: Pieces,
     model: Model,
     ground: Ground,
     barriers: Barriers,
@@ -151,27 +173,26 @@ def _judged(
     a, b = found[0].pair.a, found[0].pair.b
     scored: list[tuple[Found, Span, float, int, int]] = []
     for f in found:
-        scores, tallies = _scores(f, model, watch), (x.tolist() for x in _tallied(f.pair, f.pieces))
+        known_equal = equal if f.transform is Transform.AS_IS else None
+        scores, tallies = _scores(f, model, watch), (x.tolist() for x in _tallied(f.pair, f.pieces, known_equal))
         scored += zip(repeat(f), f.pieces.spans(), scores.tolist(), *tallies, strict=False)
     scored.sort(key=lambda entry: entry[1].dump)
     where = np.array([entry[1] for entry in scored], np.int64)
     offsets = b.canonical_addresses(where[:, 1])
-    moves = (offsets - a.canonical_addresses(where[:, 0])).tolist()
+    moves = offsets - a.canonical_addresses(where[:, 0])
+    points = np.array([entry[2] for entry in scored])
     known = {0, chip.flash.bank_size, -chip.flash.bank_size, *_slot_displacements(layout)}
-    everywhere = float(ground.reference) * ground.dump
-    known |= {
-        moved
-        for moved, (_, s, score, *_) in zip(moves, scored, strict=True)
-        if s.size >= 256 and moved not in known and expectation(score, everywhere) < 1e-6
-    }
-    island = _islands(where[:, 1], where[:, 1] + where[:, 2], barriers, b.size).tolist()
+    proven = (where[:, 2] >= 256) & (expectation(points, float(ground.reference) * ground.dump) < 1e-6)
+    known |= set(moves[proven].tolist())
+    island = _islands(where[:, 1], where[:, 1] + where[:, 2], barriers, b.size)
+    among = ground.cells(moves, offsets - chip.flash.base, np.isin(moves, [*known]), island)
+    likely = expectation(points, among).tolist()
     taken = [(s.dump, s.dump + s.size) for _, s, *_ in scored]
     out = []
-    for i, ((f, s, score, same, errors), moved, offset) in enumerate(zip(scored, moves, offsets.tolist(), strict=True)):
+    rows = zip(scored, moves.tolist(), among.tolist(), likely, strict=True)
+    for i, ((f, s, score, same, errors), moved, cells, expected) in enumerate(rows):
         if i & 7 == 0:
             watch.check(i / len(scored))
-        cells = ground.cells(moved, offset - chip.flash.base, known=moved in known, island=island[i])
-        expected = expectation(score, cells)
         if score < LEAST or expected > SHOWN:
             continue
         before, whole = same, s
@@ -181,7 +202,7 @@ def _judged(
             same, errors = (int(x[0]) for x in _tallied(f.pair, Pieces.of(*np.array([s]).T.copy())))
             # What was cut off speaks for the piece no more.
             score *= min(same / before, 1.0)
-            expected = expectation(score, cells)
+            expected = float(expectation(score, cells))
             if score < LEAST or expected > SHOWN:
                 continue
         size = s.size
@@ -201,9 +222,24 @@ def _islands(start: Numbers, stop: Numbers, barriers: Barriers, size: int) -> Fl
     return out
 
 
-def _tallied(pair: Pair, pieces: Pieces) -> tuple[Numbers, Numbers]:
-    """Return equal bytes and wrong bits of each piece, on all lines."""
-    return engine().tally(replace(pair, mask=0xFF), pieces)
+def _tallied(pair: Pair, pieces: Pieces, equal: Pieces | None = None) -> tuple[Numbers, Numbers]:
+    """Return equal bytes and wrong bits of each piece, on all lines; what is known to be equal is not read again."""
+    owner = np.arange(pieces.count)
+    parts = pieces
+    if equal is not None and equal.count:
+        equal = equal.where(np.argsort(equal.dump, kind="stable"))
+        on = pieces.reference - pieces.dump == equal.reference[0] - equal.dump[0]
+        stop = equal.dump + equal.size
+        if (np.diff(equal.reference - equal.dump) == 0).all() and (equal.dump[1:] >= stop[:-1]).all():
+            start, until = np.append(0, stop), np.append(equal.dump, pair.dump.size)
+            rest, of = Free(start[start < until], until[start < until]).cut(pieces.where(on))
+            parts, owner = (
+                Pieces.joined([pieces.where(~on), rest]),
+                np.append(np.flatnonzero(~on), np.flatnonzero(on)[of]),
+            )
+    same, wrong = engine().tally(replace(pair, mask=0xFF), parts)
+    lost = np.bincount(owner, parts.size - same, pieces.count)
+    return pieces.size - lost.astype(np.int64), np.bincount(owner, wrong, pieces.count).astype(np.int64)
 
 
 def _regions(judged: list[_Judged], chip: Chip, layout: Layout | None) -> tuple[Region, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import log2
 
 import numpy as np
 import numpy.typing as npt
@@ -30,8 +29,8 @@ CEILING = 16.0
 GROUP = 4
 """Blocks that are sampled together."""
 
-WINDOW, WINDOWS, FINE = 256, 16, 4
-"""A longer piece is scored on so many windows of so many bytes, and the sum is scaled; more than `FINE` at once on fewer."""
+WINDOW, WINDOWS = 256, 16
+"""A longer piece is scored on so many windows of so many bytes, and the sum is scaled."""
 
 STRONG = 1e-3
 """A region with a larger expectation than this is weak."""
@@ -93,15 +92,15 @@ class Model:
         bits: Floats = np.minimum(-np.log2(p2), CEILING)
         return bits
 
-    def score(self, pair: Pair, pieces: Pieces, *, as_is: bool = True) -> Floats:
-        """Return the score in bits of each piece.
+    def score(self, pair: Pair, pieces: Pieces, *, as_is: bool = True, windows: int = WINDOWS) -> Floats:
+        """Return the score in bits of each piece, of a longer one on so many windows.
 
         `as_is` is False when the pair's dump is not what the model was trained on.
         """
         if not pieces.count:
             return np.zeros(0)
         reference, dump, mask = pair.reference, pair.dump, pair.mask
-        r, d, owner, scale = _windows(pieces)
+        r, d, owner, scale = _windows(pieces, windows)
         a = reference[r].astype(np.uint32)
         equal = ((reference[r] ^ dump[d]) & mask) == 0
         two = reference[np.maximum(r - 2, 0)].astype(np.uint32) << 8 | reference[np.maximum(r - 1, 0)]
@@ -114,13 +113,7 @@ class Model:
         bits[~equal] = -MISMATCH
         if mask != 0xFF:
             bits[equal] *= mask.bit_count() / 8
-        out = np.bincount(owner, bits, minlength=pieces.count) * scale
-        # The windows may lie in the plain part of a piece: what they leave in doubt is scored with all of them.
-        doubt = np.flatnonzero((out < CERTAIN) & (scale > 1)) if pieces.count > FINE else np.empty(0, np.int64)
-        for at in range(0, doubt.size, FINE):
-            some = doubt[at : at + FINE]
-            out[some] = self.score(pair, pieces.where(some), as_is=as_is)
-        return out
+        return np.bincount(owner, bits, minlength=pieces.count) * scale
 
     def _counted(self, side: int, positions: Numbers) -> Flags:
         """Return whether the bytes at positions were counted."""
@@ -129,10 +122,8 @@ class Model:
         return out
 
 
-def _windows(pieces: Pieces) -> tuple[Numbers, Numbers, Numbers, Floats]:
+def _windows(pieces: Pieces, windows: int) -> tuple[Numbers, Numbers, Numbers, Floats]:
     """Return the positions to score on both sides, the piece each belongs to, and each piece's scale."""
-    # Many long pieces need no fine score each.
-    windows = max(1, min(WINDOWS, WINDOWS * FINE // pieces.count))
     long = pieces.size > max(windows * WINDOW, 2 * WINDOW)
     seen = np.where(long, windows * WINDOW, pieces.size)
     step = np.where(long, (pieces.size - WINDOW) // max(windows - 1, 1), WINDOW)
@@ -152,10 +143,11 @@ def repeats(data: Bytes) -> Flags:
     for period in (2, 3, 4, 5, 6, 7, 8):
         if data.size <= 2 * period:
             break
-        same = data[period:] == data[:-period]
-        run = same[period - 1 :].copy()
-        for k in range(1, period):
-            run &= same[period - 1 - k : same.size - k]
+        run, length = data[period:] == data[:-period], 1
+        while length < period:
+            step = min(length, period - length)
+            run = run[step:] & run[:-step]
+            length += step
         out[2 * period - 1 :] |= run
     return out
 
@@ -170,10 +162,6 @@ class _Fit:
     pairs: int
     log2_cells: float
     ref: str
-
-    def expectation(self, score: float, cells: float) -> float:
-        """Return the nominal number of chance hits of at least `score` bits in `cells` comparisons."""
-        return float(2.0 ** min(self.log2_k - self.slope * score + log2(max(cells, 1.0)), 200.0))
 
 
 @lru_cache(maxsize=1)
@@ -195,29 +183,33 @@ class Ground:
     sector: int
     islands: int
 
-    def cells(self, displacement: int, dump_offset: int, *, known: bool, island: bool) -> float:
-        """Return among how many places a hit like this one is the best.
+    def cells(self, displacement: Numbers, dump_offset: Numbers, known: Flags, island: Flags) -> Floats:
+        """Return among how many places each hit is the best.
 
         A hit where flash content is moved on purpose competes with few places: on a displacement that is
         `known` (in place, a bank, a slot, or one that a long piece proves already), moved by whole sectors, or,
         narrower still, from the start of a sector to the start of a sector; or where it explains a whole `island`.
         """
         everywhere = float(self.reference) * self.dump
-        classes = [everywhere]
-        if known:
-            classes.append(float(min(self.reference, self.dump)))
-        if island:
-            classes.append(float(self.reference) * self.islands)
-        if displacement % self.sector == 0:
-            classes.append(everywhere / self.sector)
-            if dump_offset % self.sector == 0:
-                classes.append(max(everywhere / self.sector / self.sector, 1.0))
-        return min(classes) * len(classes)
+        moved = displacement % self.sector == 0
+        classes = (
+            (known, float(min(self.reference, self.dump))),
+            (island, float(self.reference) * self.islands),
+            (moved, everywhere / self.sector),
+            (moved & (dump_offset % self.sector == 0), max(everywhere / self.sector / self.sector, 1.0)),
+        )
+        out, ways = np.full(displacement.size, everywhere), np.ones(displacement.size)
+        for of_it, places in classes:
+            out = np.where(of_it, np.minimum(out, places), out)
+            ways += of_it
+        return out * ways
 
 
-def expectation(score: float, cells: float) -> float:
-    """Return the nominal expectation under the most cautious of the fits."""
-    return max(f.expectation(score, cells) for f in fits())
+def expectation(score: float | Floats, cells: float | Floats) -> Floats:
+    """Return the nominal number of chance hits of at least `score` bits among `cells` under the most cautious of the fits."""
+    places = np.log2(np.maximum(cells, 1.0))
+    out: Floats = 2.0 ** np.minimum(np.max([f.log2_k - f.slope * score + places for f in fits()], axis=0), 200.0)
+    return out
 
 
 def is_weak(expected: float, score: float, size: int, cells: float, ground: Ground) -> bool:

@@ -9,6 +9,7 @@ from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import sliding_window_view
 
 from h5diag.chip import Chip
 from h5diag.errors import Cancelled
@@ -173,14 +174,17 @@ def barriers(side: Side, fill: Flags) -> Barriers:
     start, stop = first * BLOCK, np.minimum(last * BLOCK, side.size)
     if not start.size:
         return start, stop
-    data, n = side.data, side.size
-    step = np.arange(1, BLOCK + 1)
-    before = start[:, None] - step
-    same = (before >= 0) & (data[np.maximum(before, 0)] == data[np.maximum(before, 0) + PERIOD])
-    start = start - np.cumprod(same, axis=1).sum(axis=1)
-    after = stop[:, None] + step - 1
-    same = (after < n) & (data[np.minimum(after, n - 1)] == data[np.minimum(after, n - 1) - PERIOD])
-    stop = stop + np.cumprod(same, axis=1).sum(axis=1)
+    # A window before each start and behind each stop, and the ones a period within; near the end byte by byte.
+    edge, windows = side.size - BLOCK, sliding_window_view(side.data, BLOCK)
+    inside = start >= BLOCK
+    apart = windows[start[inside] - BLOCK] != windows[start[inside] - BLOCK + PERIOD]
+    start[inside] -= np.where(apart.any(axis=1), apart[:, ::-1].argmax(axis=1), BLOCK)
+    inside = stop <= edge
+    apart = windows[stop[inside]] != windows[stop[inside] - PERIOD]
+    stop[inside] += np.where(apart.any(axis=1), apart.argmax(axis=1), BLOCK)
+    for i in np.flatnonzero(~inside).tolist():
+        while stop[i] < side.size and side.data[stop[i]] == side.data[stop[i] - PERIOD]:
+            stop[i] += 1
     return start, stop
 
 

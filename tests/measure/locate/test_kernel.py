@@ -115,6 +115,7 @@ def test_same_pieces(seed, mask, stride, span):
     assert got[0][0] == got[1][0]
     assert np.array_equal(got[0][1].start, got[1][1].start)
     assert np.array_equal(got[0][1].stop, got[1][1].stop)
+    assert np.array_equal(c.runs(pair, found[0]), PLAIN.runs(pair, found[0]))
     for x, y in zip(c.tally(pair, found[0]), PLAIN.tally(pair, found[0]), strict=True):
         assert np.array_equal(x, y)
 
@@ -193,6 +194,8 @@ def test_what_does_not_fit_together_is_refused(c):
     beyond = Pieces.of(np.array([0]), np.array([pair.dump.size - 4]), np.array([8]))
     with pytest.raises(AssertionError):
         c.tally(pair, beyond)
+    with pytest.raises(AssertionError):
+        c.runs(pair, Pieces.of(np.array([pair.reference.size - 4]), np.array([0]), np.array([8])))
     with pytest.raises(AssertionError):
         c.claim(pair, beyond, 0)
     with pytest.raises(AssertionError):
