@@ -95,3 +95,17 @@ def test_what_explains_a_whole_island_is_compared_with_islands():
     p = locate(image_of(reference), image_of(amid))
     assert p.strong == ()
     assert len(p.weak) >= 3
+
+
+def test_of_two_copies_the_one_with_more_around_it_is_taken_under_noise():
+    """Every extension ends in the zeros; behind them the other copy has one byte less wrong."""
+    reference, dump = code(1 << 18, 112), np.full(1 << 18, 0xFF, np.uint8)
+    reference[0x28000:0x28800] = reference[0x2C800:0x2D000] = 0
+    reference[0x3FFF:0x8FFF] = reference[0x28000:0x2D000]
+    wrong = np.packbits(np.random.default_rng(112).random((0xD000, 8)) < 0.02, axis=1).ravel()
+    dump[0x10002:0x1D002] = reference[0x20000:0x2D000] ^ wrong
+    at = 0xA000 + int(np.flatnonzero(wrong[0xA000:])[0])
+    reference[0x3FFF + at - 0x8000] = dump[0x10002 + at]
+    p = locate(image_of(reference), image_of(dump))
+    assert {r.displacement for r in p.strong} == {0x10002 - 0x20000}
+    assert sum(r.size for r in p.strong) >= 0xD000 - 2 * 0x800 - 64
