@@ -20,6 +20,7 @@ from h5diag.evidence.texts import (
     parse_registers,
     printable,
 )
+from h5diag.evidence.texts.views import firmware_views
 from h5diag.layout import Layout, chip_and_layout
 from h5diag.measure.options import (
     OptionBytes,
@@ -136,6 +137,7 @@ def explain_text(
             *explain_log(log, known, slots, assumed=choice.assumed),
             *explain_words(words, known, assumed=choice.assumed),
             *_places(log, elves),
+            *_views(text),
             *_next(log),
         ),
         loader_story(text) if log.loader_lines or "flash loader" in text.lower() else None,
@@ -186,6 +188,16 @@ def _places(log: Log, elves: Sequence[Source]) -> Iterator[Remark]:
     for what, address in (("the core was at", log.fault.pc), ("it would return to", log.fault.lr)):
         if address is not None and (name := named_place(elves, address)):
             yield Remark(f"{what} {name}")
+
+
+def _views(text: str) -> Iterator[Remark]:
+    """Say what a firmware found at a place of the flash that it had written, and what would tell why."""
+    if view := next(firmware_views(text), None):
+        yield Remark(
+            f"the firmware read back {view.read[:16].hex(' ').upper()} at 0x{view.address:08X} and wanted "
+            f"{view.wrote[:16].hex(' ').upper()}: hold it against a dump; where the cells hold what it wanted, its cache "
+            "is out of date"
+        )
 
 
 def named_place(elves: Sequence[Source], address: int) -> str:

@@ -21,6 +21,7 @@ from h5diag.evidence.files.kind import ADDRESS_IN_NAME, SUFFIXES, address_in_nam
 from h5diag.evidence.files.sidecar import open_sidecar
 from h5diag.evidence.texts import Log, LogKind, parse_log, parse_registers
 from h5diag.evidence.texts.programming import base_name
+from h5diag.evidence.texts.views import firmware_views
 from h5diag.limits import TEXT, VIEW
 from h5diag.measure.firmware.image import parse_header
 from h5diag.measure.loader.loaderfile import read_loader
@@ -334,7 +335,8 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
         return role(Role.LOG, "a log of the programmer")
     if _UART.search(text):
         return role(Role.UART, "a boot loader's messages")
-    if (name.words & _CONSOLE or suffix == ".log") and _FIRMWARE.search(text):
+    console = (name.words & _CONSOLE or suffix == ".log") and _FIRMWARE.search(text)
+    if console or next(firmware_views(text), None) is not None:
         return role(Role.UART, "what the firmware printed")
     return role(Role.NONE, "a text that holds nothing known")
 

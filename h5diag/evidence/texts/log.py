@@ -100,6 +100,8 @@ class Log:
         Root of trust that a provisioning run sets up: ``STiROT``, ``Secure Manager``, ``OEMiROT``; None when not told.
     installed
         Whether a secure firmware install ended well; None when there was none, or its end is not in the text.
+    opened
+        A failed connection, and the words by which a tool came in under reset after it; empty when none did.
     """
 
     kind: LogKind
@@ -117,6 +119,7 @@ class Log:
     options_asked: bool = False
     root: str | None = None
     installed: bool | None = None
+    opened: tuple[str, str] = ("", "")
 
     @property
     def banner(self) -> Banner:
@@ -215,14 +218,17 @@ def parse_log(text: str) -> Log:
     rom = parse_rom_sessions(telling)
     fault = parse_faults(some)
     tools = parse_tools(some)
+    programming = parse_programming(telling) or parse_writes(some, tools)
+    messages = parse_messages(clean)
+    opened = _opened_under_reset(messages, clean)
     log = Log(
         LogKind.UNKNOWN,
         banners,
         listing,
         parse_discovery(telling),
-        parse_programming(telling) or parse_writes(some, tools),
+        programming,
         rom,
-        _after_all(parse_messages(clean), banners, clean),
+        _after_writes(_after_all(messages, banners, clean), programming),
         parse_boot_log(some),
         fault,
         tools,
@@ -234,6 +240,7 @@ def parse_log(text: str) -> Log:
         verbose,
         _options_unread(clean, telling),
         next((name for name, words in _ROOTS if any(w in line.low for line in some for w in words)), None),
+        opened=opened,
     )
     # What a boot loader's or a fault handler's line means is known by its own table.
     said = {e.line: (e.meaning, e.about) for e in log.boot.events}
@@ -307,9 +314,36 @@ def _is_verbose(text: str) -> bool:
 
 
 _REACHED = re.compile(
-    r"processor detected|target has \d{1,2} breakpoints|halted due to|^\W{0,4}(?:info : )?device id = 0x"
+    r"processor detected|target has \d{1,2} breakpoints|halted due to|^\W{0,4}(?:info : )?device id = 0x|"
+    r"(?:saved|dumped) \d{1,9} bytes|programmed \d{1,9} bytes|cpu core #\d|\bfound cortex-m|\bkib sram, |\bread from address|"
+    r"data read successfully"
 )
-"""What OpenOCD prints once it has reached a core or its flash interface."""
+"""What the tools print once they have reached a core or its flash interface."""
+_UNDER_RESET = re.compile(
+    r"(?:-m|--connect|connect_mode)[ =:]{1,3}under[-_]reset|\bmode=ur\b|connect mode\s{0,8}: under reset|"
+    r"connect_assert_srst|--connect-under-reset|^\W{0,8}connecting under reset|executing connect under reset|"
+    r"connect_s?rst (?:enable|on)"
+)
+"""How the tools are told, or say, that they hold the reset while they connect; advice to do so is in other words."""
+
+
+def _opened_under_reset(messages: Sequence[Message], clean: Sequence[Line]) -> tuple[str, str]:
+    """Return the failed connection and the words by which, after it, a tool came in under reset; empty when none did."""
+    own = ("nothing follows about the board", "the probe itself")
+    failed = [m for m in messages if m.link and m.severity == "error" and not any(w in m.meaning for w in own)]
+    for line in reversed(clean) if failed else ():
+        if not _UNDER_RESET.search(line.low):
+            continue
+        before = [m for m in failed if m.line <= line.number]
+        if not before or any(m.line > line.number for m in failed):
+            return "", ""
+        reached = [other.number for other in clean if _REACHED.search(other.low) or _IDENTIFIED.search(other.low)]
+        if any(n >= line.number for n in reached) and not any(before[-1].line < n < line.number for n in reached):
+            return before[-1].text, line.text.strip()[:80]
+    return "", ""
+
+
+_IDENTIFIED = re.compile(r"^\s{0,8}device id\s{0,8}: 0x(?!0{3,8}\b)[0-9a-f]{3,8}\b")
 
 
 def _after_all(messages: tuple[Message, ...], banners: Sequence[Banner], clean: Sequence[Line]) -> tuple[Message, ...]:
@@ -323,6 +357,24 @@ def _after_all(messages: tuple[Message, ...], banners: Sequence[Banner], clean: 
         else m
         for m in messages
     )
+
+
+def _after_writes(messages: tuple[Message, ...], programming: Programming) -> tuple[Message, ...]:
+    """Return the messages, where a loader that had written before speaks of no protection: that would stop the first block."""
+    out = []
+    for m in messages:
+        w = next((w for w in reversed(programming.writes) if w.line <= m.line), None)
+        if m.about not in ("debug-locked", "write-protected") or w is None:
+            out.append(m)
+        elif w.complete and not w.failed:
+            out.append(replace(m, about="", meaning=f"{m.meaning}; the whole file was written before, so none follows"))
+        elif w.reached is not None:
+            why = f"the loader wrote up to 0x{w.reached:08X} and was refused there: the transfer lost its step, or what lies"
+            why += " behind is no flash of this part or protected; a read protection would have stopped the first block"
+            out.append(replace(m, about="programming-incomplete", meaning=why))
+        else:
+            out.append(m)
+    return tuple(out)
 
 
 def _options_unread(clean: Sequence[Line], telling: Sequence[Line]) -> bool:

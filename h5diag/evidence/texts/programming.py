@@ -19,6 +19,9 @@ _SEGMENT = re.compile(
     re.I,
 )
 _MISMATCH = re.compile(r"(?:mismatch|difference)\s(?:found\s)?(?:at\s)?(?:address\s)?0x([0-9A-Fa-f]{1,8})", re.I)
+_REFUSED = re.compile(
+    r"writ[a-z]{1,4}\b.{0,80}not acknowledged.{0,20}0x([0-9a-f]{1,8})|0x([0-9a-f]{1,8}).{0,20}not acknowledged", re.I
+)
 _COMMAND = re.compile(r"option\sbytes?\scommand\s{0,4}:?\s{0,8}-ob\s(.+)$", re.I)
 _ARGUMENT = re.compile(r"\b([A-Za-z][A-Za-z0-9_]{1,39})=(0x[0-9A-Fa-f]{1,8}|\d{1,10})\b")
 _UNMODIFIED = re.compile(
@@ -63,6 +66,8 @@ class Write:
         Whether an error stands between the begin of this write and the next.
     mismatch
         Address of the first difference, None when none was printed.
+    reached
+        Address up to which a loader said that it wrote before it failed; None where it tells none, or began nothing.
     md5
         Of the file's bytes, where the tool prints it (st-flash); hexadecimal, leading zeros may be missing.
     """
@@ -76,6 +81,7 @@ class Write:
     mismatch: int | None = None
     line: int = 0
     md5: str | None = None
+    reached: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +197,9 @@ class _State:
         elif "verif" in low and "fail" in low:
             w = replace(w, check=ReadBack.FAILED, failed=True)
         elif "error" in low and not self.in_options:
-            w = replace(w, failed=True)
+            m = _REFUSED.search(low) if w.address is not None else None
+            at = int(m[1] or m[2], 16) if m else 0
+            w = replace(w, failed=True, reached=at if w.address is not None and at > w.address else w.reached)
         self.writes[-1] = w
 
     def _option_line(self, line: Line, low: str) -> None:

@@ -17,6 +17,8 @@ from h5diag.evidence.texts.programming import Programming, ReadBack, Write
 from h5diag.evidence.texts.text import Line
 from h5diag.tables import packaged
 
+FIRST = 0x0800_0000
+"""Where a loader begins that names no address."""
 _FOREIGN = (
     r"nrf5[1-4]\d{0,4}|rp2[03]\d0|gd32\w{2,8}|at32\w{2,8}|ch32\w{2,8}|apm32\w{2,8}|hc32\w{2,8}|lpc\d{2}\w{0,8}|"
     r"sam[del]\d\w{1,8}|efm32\w{1,12}|mimxrt\w{1,12}"
@@ -34,7 +36,7 @@ class FactRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class WriteRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A step of writing and the pattern that tells it; the head of the table says which groups it may have."""
 
-    does: Literal["begin", "place", "complete", "verified", "mismatch", "failed"]
+    does: Literal["begin", "place", "complete", "verified", "mismatch", "failed", "reached"]
     pattern: str
 
 
@@ -125,7 +127,10 @@ def parse_writes(lines: Sequence[Line], tools: Sequence[ToolReport]) -> Programm
         writes: list[Write] = []
         for line in lines:
             for does, pattern in steps:
-                if m := pattern.search(line.low):
+                if does == "reached":
+                    for one in pattern.finditer(line.low):
+                        _write_step(writes, does, one, line)
+                elif m := pattern.search(line.low):
                     _write_step(writes, does, m, line)
                     break
         if writes:
@@ -140,8 +145,9 @@ def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) ->
     at = int(group["at"], 16) if group.get("at") else None
     size = int(group["hexsize"], 16) if group.get("hexsize") else int(group.get("size") or 0)
     last = writes[-1] if writes else None
-    # A new file, or a place after a write that was told to be complete, is another write.
-    if last is None or does == "begin" or (does == "place" and last.complete):
+    # A new file, or a place after a write that ended, is another write; a block that is tried again is none.
+    ended = last is not None and (last.complete or (last.failed and (last.reached is None or (at or 0) < last.reached)))
+    if last is None or does == "begin" or (does in ("place", "reached") and ended):
         writes.append(Write("", line=line.number))
     w = writes[-1]
     w = replace(w, file=file or w.file, md5=group.get("md5") or w.md5)
@@ -150,6 +156,10 @@ def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) ->
             start = at if w.address is None else min(at, w.address)
             ends = at + size if w.address is None else max(at + size, w.address + w.size)
             w = replace(w, address=start, size=ends - start if size else w.size)
+        case "place" if size:
+            w = replace(w, size=size)
+        case "reached":
+            w = replace(w, reached=at if at is not None else (w.address or 0) + int(group["bytes"]))
         case "complete":
             w = replace(w, complete=True)
         case "verified":
@@ -157,8 +167,10 @@ def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) ->
             w = replace(w, complete=True, check=verified, size=w.size or size)
         case "mismatch":
             w = replace(w, check=ReadBack.FAILED, failed=True, mismatch=at if w.mismatch is None else w.mismatch)
-        case "failed":
-            w = replace(w, failed=True)
+        case "failed" if not w.complete:  # what is complained of behind a whole write is a reset, or another command
+            far = at + int(group.get("off") or "0", 16) if at is not None else w.reached
+            begun = far is not None and far > (FIRST if w.address is None else w.address)
+            w = replace(w, failed=True, reached=far if begun else None)
     writes[-1] = w
 
 

@@ -44,6 +44,7 @@ from h5diag.judge.checks.placement import check_bank_mode, check_banks, check_ho
 from h5diag.judge.checks.printed import (
     check_bit_stays,
     check_boot_log,
+    check_left_out,
     check_refused_reads,
     check_refused_writes,
     check_restarts,
@@ -129,6 +130,7 @@ CHECKS: tuple[Check, ...] = (
     check_signatures,
     check_refused_reads,
     check_refused_writes,
+    check_left_out,
     check_torn_options,
     check_boot_address,
     check_core,

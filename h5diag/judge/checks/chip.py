@@ -273,6 +273,8 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
         pass  # what torn option bytes say of the state is told with them
     elif state.debug == "none" and not state.hint:
         out.append(found("state-closed", **said))
+    elif opened := _opened(m):
+        out.append(found("opened-under-reset", text=opened[0], how=opened[1]))
     elif m.suspect.dump.size and state.debug != "none":
         failed = next((e for e in m.suspect.log.messages if e.link and e.severity == "error"), None)
         out.append(found("read-after-all", text=failed.text) if failed else found("memory-was-read"))
@@ -292,6 +294,17 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
     if refused and not torn and not m.suspect.dump.size and not _silent(m) and not _unread(m):
         out.append(found("port-refused", text=refused[0].text, meaning=refused[0].meaning))
     return tuple(out)
+
+
+def _opened(m: Measured) -> tuple[str, str] | None:
+    """Return the connection that failed, and how one under reset that came in after it is told; None without."""
+    log = m.suspect.log
+    if log.opened[0]:
+        return log.opened
+    failed = next((e for e in log.messages if e.link and e.severity == "error"), None)
+    if m.suspect.board.mode == "under-reset" and failed is not None and m.suspect.dump.size:
+        return failed.text, "the dump was read so"
+    return None
 
 
 def out_has(findings: list[Finding], id: str) -> bool:

@@ -11,6 +11,7 @@ from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.options import Agreement, Extent, OptionBytes, OptionCheck, Weight, check_options, compare_options
 from h5diag.memory import AddressRange, Segment, merged, subtracted
+from h5diag.text import size_text
 
 LEAST_FIELDS = 6
 """Fewer fields than this may all be ones, or zeros, as they should."""
@@ -193,7 +194,11 @@ def check_provisioning_logs(m: Measured) -> tuple[Finding, ...]:
             "debug-locked",
         }
         id = "write-failed-in-log" if m.suspect.dump.size or why else "write-failed-nothing-read"
-        out.append(found(id, file=failed[0].file or "a file", place=place))
+        if (stop := failed[-1].reached) is not None and not writes[-1].complete:
+            of = f" of {size_text(failed[-1].size)}" if failed[-1].size else ""
+            out.append(found("write-stopped-at", file=failed[-1].file or "a file", of=of, at=stop))
+        else:
+            out.append(found(id, file=failed[0].file or "a file", place=place))
     if writes and m.layouts:
         boot = [s.range for s in m.layouts[0].slots if s.role.value == "boot"]
         wrote_boot = any(b.start == m.chip.canonical(w.address) for w in writes for b in boot if w.address is not None)

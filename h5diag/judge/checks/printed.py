@@ -211,6 +211,25 @@ def check_refused_writes(m: Measured) -> tuple[Finding, ...]:
     return tuple(out)
 
 
+_NO_BANK = re.compile(r"no flash bank found for address 0x([0-9a-f]{1,8})\b", re.IGNORECASE)
+
+
+def check_left_out(m: Measured) -> tuple[Finding, ...]:
+    """Did a tool leave content out because it knows no flash at its address?"""
+    places = [int(said[1], 16) for log in m.logs for e in log.messages if (said := _NO_BANK.search(e.text)) is not None]
+    # Content for RAM has no place in a program, and nothing is missing without it.
+    places = [at for at in places if at >> 28 not in (1, 2)]
+    if not places:
+        return ()
+    writes = [w for log in m.logs for w in log.programming.writes]
+    tool, base = next((t.tool for log in m.logs for t in log.tools), "The tool"), m.chip.flash.base
+    if places[0] < base and not any(w.complete and not w.failed for w in writes):
+        return (found("written-nowhere", tool=tool, at=places[0], base=base),)
+    what = "the file is larger than the flash that the tool found, or meant for another part"
+    what = what if places[0] >> 24 == base >> 24 else "the file has content for an address where this chip has no flash"
+    return (found("part-left-out", tool=tool, at=places[0], what=what),)
+
+
 def _more(messages: Sequence[Message], first: str) -> str:
     others = [e.text for e in messages if e.text != first]
     return f"; also: {others[0]}" if others else ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from h5diag.case.records import CoreState
 from h5diag.errors import InputError
+from h5diag.evidence.texts.views import cache_printed, firmware_views
 from h5diag.judge.checks.chip import error_flags_printed, registers
 from h5diag.judge.checks.options import options_torn, printed_options, torn_values
 from h5diag.judge.checks.placement import exchanged_regions
@@ -23,7 +24,6 @@ _STATUS = frozenset({"CFSR", "HFSR", "BFAR", "MMFAR", "SFSR", "SFAR", "ICACHE_CR
 _CORE_REGISTER = re.compile(
     r"(?<![\w.])(PC|ICACHE_CR|DCACHE_CR)\s{0,8}[:=]\s{0,8}0x([0-9A-Fa-f]{1,8})\b", re.IGNORECASE
 )
-_HEX = re.compile(r"\b0x([0-9A-Fa-f]{8})\b")
 _UNCACHED = ("otp", "identity", "data")
 """Kinds of regions that must not be read through the instruction cache (RM0481, ICACHE: read-only and OTP areas)."""
 _CFSR = (
@@ -226,34 +226,20 @@ def check_stale_view(m: Measured) -> tuple[Finding, ...]:
         for view in firmware_views(text.text):
             base = m.chip.canonical(view.address)
             for at in (base, m.chip.secure_alias(base)):
-                if m.suspect.judged.covers(at, at + 4):
-                    here = int.from_bytes(m.suspect.judged.read(at, at + 4).tobytes(), "little")
-                    if here != view.read and here == view.wrote:
-                        return (found("firmware-sees-other", at=view.address, read=view.read, here=here),)
+                if not m.suspect.judged.covers(at, at + len(view.read)):
+                    continue
+                here = m.suspect.judged.read(at, at + len(view.read)).tobytes()
+                if here == view.wrote:
+                    said = found("firmware-sees-other", at=view.address, read=_bytes(view.read), here=_bytes(here))
+                    words = next((w for t in m.texts if (w := cache_printed(t.text))), "")
+                    return (said, found("cache-told-on", text=words)) if words else (said,)
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class FirmwareView:
-    """A word that firmware printed as read at a flash address, and the one that it printed as written there."""
-
-    address: int
-    read: int
-    wrote: int
-
-
-def firmware_views(text: str) -> Iterator[FirmwareView]:
-    """Yield the words that a firmware's own print says it read back from flash and found wrong."""
-    wrote: dict[int, int] = {}
-    for line in text.splitlines()[:20_000]:
-        low = line.lower()
-        words = [int(w, 16) for w in _HEX.findall(line)]
-        if len(words) < 2 or not 0x0800_0000 <= words[0] < 0x0E00_0000:
-            continue
-        if words[0] in wrote and ("read" in low or "verif" in low or "mismatch" in low or "compare" in low):
-            yield FirmwareView(words[0], words[1], wrote[words[0]])
-        elif "writ" in low or "program" in low:
-            wrote[words[0]] = words[1]
+def _bytes(data: bytes) -> str:
+    """Return bytes as they lie, and the word that they make."""
+    word = f" (0x{int.from_bytes(data, 'little'):08X})" if len(data) == 4 else ""
+    return data[:16].hex(" ").upper() + word
 
 
 def check_refusals(m: Measured) -> tuple[Finding, ...]:

@@ -176,13 +176,15 @@ def _programming(log: Log, chip: Chip, layout: Layout | None) -> Iterator[Remark
         w = placed.write
         where = f" at 0x{w.address:08X}" if w.address is not None else ""
         slot = f" ({placed.slot.name})" if placed.slot else ""
-        name = printable(base_name(w.file), 80)
+        name = printable(base_name(w.file), 80) or "a file"
         if placed.step is Step.FAILED:
             first = f", first difference at 0x{w.mismatch:08X}" if w.mismatch is not None else ""
             said = " although the log also calls the download complete" if w.complete else ""
+            stop = f", written up to 0x{w.reached:08X} only" if w.reached is not None else ""
+            about = "options-not-applied" if is_boot(placed, chip) else "write-protected"
             yield Remark(
-                f"{name}{where}{slot}: failed{first}{said}; what it holds now is not known",
-                "options-not-applied" if is_boot(placed, chip) else "write-protected",
+                f"{name}{where}{slot}: failed{first}{stop}{said}; what it holds now is not known",
+                about if w.reached is None else "programming-incomplete",
             )
         else:
             yield Remark(f"{name}{where}{slot}: {placed.step.value}", "")
