@@ -202,7 +202,7 @@ def test_a_uf2_file_names_its_family(tmp_path: Path, family: int, name: str | No
         ("Open On-Chip Debugger 0.12.0\nInfo : nRF52840-xxAA(build code: D0) 1024kB Flash, 256kB RAM\n", "nRF52840"),
         ("0000755 I Target type is nrf52833 [board]\n", "nrf52833"),
         ('SEGGER J-Link Commander V7.96\nDevice "GD32F303RC" selected.\n', "GD32F303RC"),
-        ("Open On-Chip Debugger 0.12.0\nInfo : [stm32f4x.cpu] Cortex-M4 r0p1 processor detected\n", ""),
+        ("Open On-Chip Debugger 0.12.0\nInfo : [chip.cpu] Cortex-M4 r0p1 processor detected\n", ""),
     ],
 )
 def test_a_part_of_another_maker_is_no_stm32(tmp_path: Path, log: str, name: str) -> None:
