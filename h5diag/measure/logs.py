@@ -136,6 +136,7 @@ def explain_text(
             *_several(log),
             *explain_log(log, known, slots, assumed=choice.assumed),
             *explain_words(words, known, assumed=choice.assumed),
+            *_words(log),
             *_places(log, elves),
             *_views(text),
             *_next(log),
@@ -188,6 +189,17 @@ def _places(log: Log, elves: Sequence[Source]) -> Iterator[Remark]:
     for what, address in (("the core was at", log.fault.pc), ("it would return to", log.fault.lr)):
         if address is not None and (name := named_place(elves, address)):
             yield Remark(f"{what} {name}")
+
+
+def _words(log: Log) -> Iterator[Remark]:
+    """Say that option words which a debugger printed are of all ones."""
+    words = log.option_words
+    if words and all(w in (0xFFFF, 0xFFFFFFFF) for w in words):
+        yield Remark(
+            f"all {len(words)} option words read all ones: erased option bytes, as after a power loss while they were "
+            "written; nobody sets that",
+            "options-torn",
+        )
 
 
 def _views(text: str) -> Iterator[Remark]:

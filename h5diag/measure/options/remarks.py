@@ -155,7 +155,6 @@ def explain_log(log: Log, chip: Chip, layout: Layout | None = None, *, assumed: 
         *_boot(log, chip, assumed),
         *_fault(log, chip, layout, assumed),
         *_tools(log, chip, assumed),
-        *_words(log),
         *_install(log),
         *_discovery(log, chip),
         *_rom(log, chip),
@@ -354,16 +353,6 @@ def _tools(log: Log, chip: Chip, assumed: bool) -> Iterator[Remark]:
             yield Remark(f"TrustZone is {'on' if t.tzen == chip.tzen_on else 'off'} by {t.tool}")
         if t.voltage_mv is not None and t.voltage_mv < LOWEST_MV:
             yield Remark(f"{t.tool} measured {t.voltage_mv / 1000:.2f} V at the board", "board-wiring")
-
-
-def _words(log: Log) -> Iterator[Remark]:
-    words = log.option_words
-    if words and all(w in (0xFFFF, 0xFFFFFFFF) for w in words):
-        yield Remark(
-            f"all {len(words)} option words read all ones: erased option bytes, as after a power loss while they were "
-            "written; nobody sets that",
-            "options-torn",
-        )
 
 
 def _install(log: Log) -> Iterator[Remark]:
