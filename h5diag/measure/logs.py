@@ -20,7 +20,7 @@ from h5diag.evidence.texts import (
     parse_registers,
     printable,
 )
-from h5diag.evidence.texts.views import firmware_views
+from h5diag.evidence.texts.readback import firmware_views
 from h5diag.layout import Layout, chip_and_layout
 from h5diag.measure.options import (
     OptionBytes,

@@ -21,7 +21,7 @@ from h5diag.evidence.files.kind import ADDRESS_IN_NAME, SUFFIXES, address_in_nam
 from h5diag.evidence.files.sidecar import open_sidecar
 from h5diag.evidence.texts import Log, LogKind, parse_log, parse_registers
 from h5diag.evidence.texts.programming import base_name
-from h5diag.evidence.texts.views import firmware_views
+from h5diag.evidence.texts.readback import firmware_views
 from h5diag.limits import TEXT, VIEW
 from h5diag.measure.firmware.image import parse_header
 from h5diag.measure.loader.loaderfile import read_loader

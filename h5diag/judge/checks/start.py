@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from h5diag.case.records import CoreState
 from h5diag.errors import InputError
-from h5diag.evidence.texts.views import cache_printed, firmware_views
+from h5diag.evidence.texts.readback import cache_printed, firmware_views
 from h5diag.judge.checks.chip import error_flags_printed, registers
 from h5diag.judge.checks.options import options_torn, printed_options, torn_values
 from h5diag.judge.checks.placement import exchanged_regions
