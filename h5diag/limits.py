@@ -21,11 +21,18 @@ class Limit:
         Bytes.
     advice
         What a person does with a larger one.
+    lines
+        The most lines that it may have; 0 where they are not counted.
+    mapped
+        Bytes above which it is mapped and not read, 0 where it never is: that a person cuts the file off meanwhile is
+        the smaller evil. Whoever reads a kind that may be mapped asks `door.whole` for the bytes, or windows of them.
     """
 
     what: str
     size: int
     advice: str
+    lines: int = 0
+    mapped: int = 0
 
 
 _CUT = "cut out the part that matters"
@@ -36,17 +43,20 @@ MEMORY = Limit("memory content of a microcontroller", 256 << 20, "give the part 
 ARCHIVE = Limit("an archive", MEMORY.size, "unpack it, and give the files that matter")
 """The files of one archive together: a dozen reads of a microcontroller with their logs."""
 
-FLASH = Limit("memory content of a microcontroller", 2 << 30, MEMORY.advice)
-"""A plain binary, of which nothing is kept that a window does not show: a gigabyte of external flash."""
+DUMP = Limit(MEMORY.what, MEMORY.size, MEMORY.advice, mapped=8 << 20)
+"""The same where a binary is looked at in windows, so that two of the largest do not fill the memory."""
 
-MAPPED = MEMORY.size
-"""A file above so many bytes is mapped, not read: that a person cuts it off meanwhile is the smaller evil."""
+FLASH = Limit(MEMORY.what, 2 << 30, MEMORY.advice, mapped=DUMP.mapped)
+"""A plain binary, of which nothing is kept that a window does not show: a gigabyte of external flash."""
 
 VIEW = Limit("memory shown as text", 64 << 20, _CUT)
 """Lines ``address : words``: a 2 MiB flash takes about 6 MiB."""
 
-TEXT = Limit("a text that a tool or a board printed", 8 << 20, _CUT)
-"""Logs, listings, boot logs: a verbose log of a whole download has about 1 MiB."""
+TEXT_LINES = 150_000
+"""Lines of a text, or of all texts of a board: five in three seconds for a whole day. They cost more than the bytes."""
+
+TEXT = Limit("a text that a tool or a board printed", 6 << 20, _CUT, TEXT_LINES)
+"""Logs, listings, boot logs: a verbose log of a whole download has about 1 MiB, a console of a day some."""
 
 RECORD = Limit("a result of h5diag", 16 << 20, "write it again with --json and nothing else in the file")
 """Flash test, sweep, identity, sidecar: a flash test that lists every cell of a bank stays under 4 MiB."""
@@ -73,8 +83,8 @@ FOLDER_BYTES = 2 << 30
 CASE_NAMES = CASE_BOARDS = FOLDER_FILES
 """Files that one case.toml names, and boards: what `h5diag case` sorts is never too much for `h5diag diagnose`."""
 
-CASE_TEXTS = 32 << 20
-"""Bytes of all texts of one case together: as values they take about ten times as much."""
+CASE_TEXTS = 8 << 20
+"""Bytes of all texts of one case together: one of a whole day, or a thousand of eight kilobytes."""
 
 CASE_BYTES = 1 << 30
 """Bytes of all other files of one case together: six reads of 64 MiB as Intel HEX."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from h5diag.limits import (
     CASE_NAMES,
     CASE_TEXTS,
     CASE_TOML,
+    DUMP,
     KEY,
     LAYOUT,
     LONGEST_NAME,
@@ -35,6 +37,7 @@ from h5diag.limits import (
     PROGRAM,
     RECORD,
     TEXT,
+    TEXT_LINES,
     Limit,
 )
 from h5diag.memory import Access, MemoryImage
@@ -193,6 +196,7 @@ class _Reader:
         self.folder, self.source, self.toml = real_path(folder), str(toml.path), decode_text(toml.data)
         self.ids: list[str] = []
         self.taken = {CASE_TEXTS: 0, CASE_BYTES: 0}
+        self.lines = Counter[str | None]()  # of a board's texts
         self.files = [CaseFile(None, "the case", toml.name, toml.size, toml.sha256)]
 
     def case(self, table: CaseTable) -> Case:
@@ -310,7 +314,7 @@ class _Reader:
     def dump(
         self, name: str, where: str, kind: str, board: str, base: int | None, access: Access, mode: str | None
     ) -> MemoryImage:
-        image = self.memory(self.file(name, where, MEMORY, kind, board), board, base)
+        image = self.memory(self.file(name, where, DUMP, kind, board), board, base)
         origin = image.origin
         if access is not Access.UNKNOWN:
             origin = replace(origin, access=access)
@@ -346,6 +350,9 @@ class _Reader:
     def text(self, names: Sequence[str], where: str, kind: str, board: str | None = None) -> Text:
         self.once(names, where)
         texts = [decode_text(self.file(name, where, TEXT, kind, board).data) for name in names]
+        self.lines[board] += sum(t.count("\n") + 1 for t in texts)
+        if self.lines[board] > TEXT_LINES:
+            raise self.wrong(where, f"makes the texts of a board longer than {TEXT_LINES:,} lines", TEXT.advice)
         return Text(", ".join(map(_plain, names)), "\n".join(texts))
 
     def once(self, names: Sequence[str], where: str) -> None:

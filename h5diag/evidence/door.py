@@ -12,12 +12,12 @@ import mmap
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from h5diag.errors import InputError
-from h5diag.limits import FOLDER_BYTES, FOLDER_DEPTH, FOLDER_FILES, MAPPED, Limit
+from h5diag.limits import FOLDER_BYTES, FOLDER_DEPTH, FOLDER_FILES, Limit
 from h5diag.text import size_text
 
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
@@ -46,7 +46,7 @@ class EvidenceFile:
         The folder that it had to lie in, None when the person named the file; what belongs to it (a sidecar) must
         lie there too.
     mapped
-        All bytes of a file above `MAPPED`.
+        All bytes of a file that is larger than its limit reads into memory; None of any other.
     """
 
     name: str
@@ -85,6 +85,7 @@ def read_evidence(
     if isinstance(path, EvidenceFile):
         if path.size > limit.size:
             raise _too_large(str(path.path), limit, path.size)
+        _count_lines(str(path.path), limit, path.data)
         return path
     path = Path(path)
     source = str(path)
@@ -101,7 +102,7 @@ def read_evidence(
                 )
             if status.st_size > limit.size:
                 raise _too_large(source, limit, status.st_size)
-            if status.st_size > MAPPED:
+            if 0 < limit.mapped < status.st_size:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
                 mapped = mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_READ)
                 return EvidenceFile(path.name, path, len(mapped), digest, mapped[:HEAD], inside, mapped)
@@ -117,7 +118,13 @@ def read_evidence(
         raise _too_large(source, limit, len(data))
     if not data and not may_be_empty:
         raise InputError("is empty", source=source, advice="read or copy it again")
+    _count_lines(source, limit, data)
     return EvidenceFile(path.name, path, len(data), hashlib.sha256(data).hexdigest(), data, inside)
+
+
+def whole(file: EvidenceFile) -> EvidenceFile:
+    """Return a file with all its bytes in memory, for the readers of formats that are no plain binary."""
+    return file if file.mapped is None else replace(file, data=file.mapped[:], mapped=None)
 
 
 def is_evidence(path: str | os.PathLike[str]) -> bool:
@@ -325,6 +332,23 @@ def _too_large(source: str, limit: Limit, size: int) -> InputError:
         source=source,
         advice=limit.advice,
     )
+
+
+_ENDS = (b"\n", b"\r", b"\v", b"\f", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
+
+
+def _count_lines(source: str, limit: Limit, data: bytes) -> None:
+    if not limit.lines:
+        return
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        data = data.replace(b"\0", b"")
+    count = sum(map(data.count, _ENDS)) - data.count(b"\r\n")
+    if count > limit.lines:
+        raise InputError(
+            f"has too many lines for {limit.what} ({count:,}; {limit.lines:,} at most)",
+            source=source,
+            advice=limit.advice,
+        )
 
 
 def _kind(mode: int) -> str:

@@ -1,5 +1,6 @@
 """Binary, ELF, UF2 and the round trip through every format; each kind of unusable file is one clear line."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -24,6 +25,7 @@ from h5diag.evidence.files import (
     from_intelhex,
     read_image,
     read_sidecar,
+    reading,
     sidecar_path,
     write_image,
     write_sidecar,
@@ -338,8 +340,9 @@ def test_a_large_binary_is_mapped_and_reads_the_same(tmp_path, monkeypatch):
     data = np.random.default_rng(3).integers(0, 256, 3 << 20, dtype=np.uint8)
     (tmp_path / "a.bin").write_bytes(data.tobytes())
     read = read_image(tmp_path / "a.bin", base=0x90000000)
-    monkeypatch.setattr(door, "MAPPED", 1 << 20)
-    file = door.read_evidence(tmp_path / "a.bin", limit=FLASH)
+    small = dataclasses.replace(FLASH, mapped=1 << 20)
+    monkeypatch.setattr(reading, "FLASH", small)
+    file = door.read_evidence(tmp_path / "a.bin", limit=small)
     assert (len(file.data), file.size) == (door.HEAD, data.size)
     tracemalloc.start()
     mapped = read_image(tmp_path / "a.bin", base=0x90000000)

@@ -8,7 +8,7 @@ import numpy as np
 
 from h5diag.errors import InputError
 from h5diag.evidence import files
-from h5diag.evidence.door import EvidenceFile, Source, read_evidence
+from h5diag.evidence.door import EvidenceFile, Source, read_evidence, whole
 from h5diag.evidence.files.kind import Kind, address_in_name, decode_text, tell_kind
 from h5diag.evidence.files.sidecar import Sidecar, open_sidecar, parse_sidecar, sidecar_path
 from h5diag.limits import FLASH, MEMORY, VIEW
@@ -55,7 +55,7 @@ def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile 
     sidecar = parse_sidecar(opened) if opened else Sidecar()
     kind = tell_kind(file, raw=base is not None or sidecar.base is not None)
     if kind is not Kind.BIN:
-        file = read_evidence(file, limit=MEMORY)
+        file = whole(read_evidence(file, limit=MEMORY))
     remarks = list(sidecar.remarks)
     unreadable: tuple[AddressRange, ...] = ()
     offsets = False

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from h5diag.chip.files import index
 from h5diag.evidence.texts.text import Line, clean, lines
@@ -35,9 +36,11 @@ _NOT_OPTIONS = frozenset({"bank", "address", "size", "file", "value", "data", "s
 _DEVICE = re.compile(r'"(?:deviceId|dev_id)"\s{0,20}:\s{0,20}"?(0x[0-9A-Fa-f]{1,8}|\d{1,10})')
 
 
-@dataclass(frozen=True, slots=True)
-class RawOption:
-    """An option as printed: `text` is what stood in parentheses, `bank` the tool's own bank number, None if none."""
+class RawOption(NamedTuple):
+    """An option as printed: `text` is what stood in parentheses, `bank` the tool's own bank number, None if none.
+
+    A named tuple, as `Line` is.
+    """
 
     name: str
     value: int
@@ -82,6 +85,7 @@ class Listing:
         raise KeyError(name)
 
 
+@lru_cache(maxsize=8)
 def parse_listing(text: str) -> Listing:
     """Return the options in a listing, a GUI export or an ``info`` document; empty when there is not one option line.
 
@@ -104,7 +108,7 @@ def listing_of(clean: Iterable[Line], *, ends_open: bool = False) -> Listing:
     headed = False
     for line in clean:
         stub = ""
-        if (m := _ROW.match(line.text)) and m[1] in _known_names():
+        if "0x" in line.text and (m := _ROW.match(line.text)) and m[1] in _known_names():
             words = m[3].strip(" \t|")
             runs[-1].append(RawOption(m[1], int(m[2], 16), words.strip("()"), bank, line.number))
             last = line.number
@@ -135,15 +139,15 @@ def _known_names() -> frozenset[str]:
     return frozenset(name.upper() for device in index().devices for name in device.options)
 
 
+@lru_cache(maxsize=1)
 def split_diff(text: str) -> tuple[str, str] | None:
     """Return the two listings of which the text is a diff (unified, context or plain); None when it is none."""
     if ":" not in text or "0x" not in text:
         return None
     raw = clean(text).split("\n")
-    old = [line for line in raw if _OLD.match(line)]
-    new = [line for line in raw if _NEW.match(line)]
-    plain = [_PLAIN.match(line) is not None for line in raw]
-    if any(plain):
+    old = [line for line in raw if line[:1] in ("-", "!") and _OLD.match(line)]
+    new = [line for line in raw if line[:1] in ("+", "!") and _NEW.match(line)]
+    if any(line[:1].isdigit() and _PLAIN.match(line) for line in raw):
         older, newer = [x[2:] for x in raw if x.startswith("< ")], [x[2:] for x in raw if x.startswith("> ")]
         return ("\n".join(older) + "\n", "\n".join(newer) + "\n") if older or newer else None
     headed = any(line.startswith("@@ ") for line in raw) or any(

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import lru_cache
 
 from h5diag.chip import IDCODE_AT, ChipChoice, choose_chip, find_device
 from h5diag.chip.choose import Identified, LaidOut
@@ -202,8 +203,12 @@ class Log:
         return tuple(sorted((*self.messages, *boot), key=lambda m: m.line))
 
 
+@lru_cache(maxsize=8)
 def parse_log(text: str) -> Log:
-    """Return everything that is understood of the text; kind UNKNOWN when nothing is."""
+    """Return everything that is understood of the text; kind UNKNOWN when nothing is.
+
+    The last few are kept: several judges ask for the same ones.
+    """
     if split_diff(text) is not None:
         return Log(LogKind.DIFF, listing=parse_listing(text))
     clean = lines(text)
@@ -420,6 +425,6 @@ def _kind(log: Log, clean: Sequence[Line], install: bool, text: str) -> LogKind:
         return LogKind.ROM_LOADER
     if log.banners or any(m.meaning for m in log.messages):
         return LogKind.CONNECTION
-    if len(parse_registers(text, most=2)) > 1:
+    if len(parse_registers(text)) > 1:
         return LogKind.REGISTERS
     return LogKind.UNKNOWN

@@ -73,19 +73,23 @@ def meanings() -> tuple[_Meaning, ...]:
 
 
 @lru_cache(maxsize=1)
-def _told_alone() -> re.Pattern[str]:
-    """Return the words of the rows that are told although nothing in the line complains."""
-    return re.compile("|".join(re.escape(m.words[0]) for m in meanings() if m.alone))
+def _told_alone() -> tuple[re.Pattern[str], dict[str, list[_Meaning]]]:
+    """Return the longest word of each row that is told although nothing in the line complains, and the rows of each."""
+    rows: dict[str, list[_Meaning]] = {}
+    for m in meanings():
+        if m.alone:
+            rows.setdefault(max(m.words, key=len), []).append(m)
+    return re.compile("|".join(map(re.escape, sorted(rows, key=len, reverse=True)))), rows
 
 
 def parse_messages(lines: Iterable[Line]) -> tuple[Message, ...]:
     """Return the errors and warnings in these lines, in their order, each with its meaning where one is known."""
     out: list[Message] = []
-    alone = _told_alone()
+    words, alone = _told_alone()
     for line in lines:
         low = line.low
         complains = bool(_COMPLAINT.search(low)) and not _NO_COMPLAINT.search(low)
-        if not complains and not alone.search(low):
+        if not complains and not any(m.fits(low) for word in words.findall(low) for m in alone[word]):
             continue
         row = next((m for m in meanings() if m.fits(low)), None)
         if not complains and (row is None or not row.alone):

@@ -137,9 +137,9 @@ class _State:
     def __init__(self) -> None:
         self.writes: list[Write] = []
         self.options: list[OptionWrite] = []
-        self.pending: list[OptionWrite] = []
+        self.pending: dict[str, list[OptionWrite]] = {}  # by name in capitals
         self.mass_erase = False
-        self.keys: list[str] = []
+        self.keys: dict[str, None] = {}  # in their order
         self.ok = self.failed = 0
         self.open = False
         self.in_options = False
@@ -153,7 +153,7 @@ class _State:
             self.mass_erase = self.mass_erase or "fail" not in low
         if ".obk" in low:
             if (m := _KEYS.search(line.text)) and m[1] not in self.keys and "generat" not in low:
-                self.keys.append(m[1])
+                self.keys[m[1]] = None
         elif self.open and self.writes:
             self._write_line(line, low)
 
@@ -211,7 +211,8 @@ class _State:
             self._settle(m[1], int(m[2], 16), "refused", int(m[3], 16), line.number)
         elif m := _COMMAND.search(line.text) or (_CLI.search(line.text) if "-ob " in low else None):
             self._flush("unknown")
-            self.pending = [OptionWrite(a[1], int(a[2], 0), line=line.number) for a in _ARGUMENT.finditer(m[1])]
+            for a in _ARGUMENT.finditer(m[1]):
+                self.pending.setdefault(a[1].upper(), []).append(OptionWrite(a[1], int(a[2], 0), line=line.number))
             self.in_options = True
         elif "option byte" in low and "success" in low:
             self.ok += 1
@@ -221,12 +222,12 @@ class _State:
             self._flush("unknown")
 
     def _settle(self, name: str, value: int, result: str, found: int | None, number: int) -> None:
-        self.pending = [p for p in self.pending if p.name.upper() != name.upper()]
+        self.pending.pop(name.upper(), None)
         self.options.append(OptionWrite(name.upper(), value, result, found, number))
 
     def _flush(self, result: str) -> None:
-        self.options += [replace(p, result=result) for p in self.pending]
-        self.pending = []
+        self.options += [replace(p, result=result) for writes in self.pending.values() for p in writes]
+        self.pending = {}
 
     def done(self) -> Programming:
         self._flush("unknown")

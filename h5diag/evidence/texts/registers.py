@@ -7,7 +7,8 @@ address lies where registers lie. Both are kept.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from h5diag.evidence.texts.text import lines
 
@@ -24,7 +25,12 @@ _NAME = re.compile(
     r"(?<![\w.])(?:FLASH(?:_N?S)?\s{0,2}(?:->|\.|_)\s{0,2})(SR\d?|CR\d?)(?!\w)|"
     r"(?<![\w.])(?:FLASH(?:_N?S)?\s{0,2}(?:->|\.|_)\s{0,2})?([A-Z][A-Z0-9]{2,12}(?:_[A-Z0-9]{1,8}){0,2})(?![\w.>])"
 )
+_CAPITALS = re.compile(r"[A-Z][A-Z0-9]")
 _HEX = re.compile(r"(?<![\w-])0x([0-9A-Fa-f]{1,8})\b(?!-)|(?<![\w-])([0-9A-Fa-f]{8})(?![\w-])", re.I)
+_NUMBER = re.compile(r"0x|[0-9A-Fa-f]{8}")
+_BEGINS, _BEFORE = frozenset("0123456789abcdefABCDEF[*(@"), ("@0x", "<0x", "[0x", "(0x")
+"""What every line with a register has, but for gdb's, and what two of the patterns begin with: a log of a day has
+hundreds of thousands of lines, most of them without."""
 _MEMBER = re.compile(r"\b([A-Z][A-Z0-9_]{2,20}) = (0x[0-9a-fA-F]{1,8}|\d{1,10})(?=[,}])")
 _PRINT = re.compile(r"\bp(?:rint)?(?:/[xX])? .{0,60}?(?:->|\.)([A-Z][A-Z0-9_]{2,20})\s*$")
 _PRINTED = re.compile(r"^\s{0,8}\$\d{1,5} = (0x[0-9a-fA-F]{1,8}|\d{1,10})\b")
@@ -32,9 +38,11 @@ _PLACES = ((0x40000000, 0x60000000), (0xE0000000, 0xE0100000), (0x08FFF000, 0x09
 """Where registers and words worth reading lie; a status word may look the same, so that only the first one counts."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawRegister:
-    """A word that was read: by `address` (bus address), by the `name` printed beside it, or both."""
+class RawRegister(NamedTuple):
+    """A word that was read: by `address` (bus address), by the `name` printed beside it, or both.
+
+    A named tuple, since a long text of words makes a million of them.
+    """
 
     value: int
     address: int | None = None
@@ -42,38 +50,38 @@ class RawRegister:
     line: int = 0
 
 
-def parse_registers(text: str, most: int | None = None) -> tuple[RawRegister, ...]:
+@lru_cache(maxsize=1)
+def parse_registers(text: str) -> tuple[RawRegister, ...]:
     """Return the words of a register dump in the order of the text; empty when there is none.
 
-    A later value of the same address or name does not replace an earlier one; both are kept. Lines after the one with
-    the word number `most` are not looked at.
+    A later value of the same address or name does not replace an earlier one; both are kept. Those of the last text are
+    kept, since several ask for the same one.
     """
     out: list[RawRegister] = []
     asked, value_first = "", False
     for line in lines(text):
-        if most is not None and len(out) >= most:
-            break
         raw = line.text
-        if m := _WORDS.match(raw):
+        number = _NUMBER.search(line.low) is not None
+        if number and raw.lstrip()[:1] in _BEGINS and (m := _WORDS.match(raw)):
             address = int(m[1], 16)
-            out += (
-                RawRegister(int(w[1], 16), address + 4 * i, "", line.number) for i, w in enumerate(_WORD.finditer(m[2]))
-            )
-        elif m := _ACCESS.search(raw):
+            out += [
+                RawRegister(int(w, 16), address + 4 * i, "", line.number) for i, w in enumerate(_WORD.findall(m[2]))
+            ]
+        elif number and any(b in line.low for b in _BEFORE) and (m := _ACCESS.search(raw)):
             named = _NAME.search(raw[: m.start()])
             out.append(
                 RawRegister(int(m[3], 16), int(m[1] or m[2], 16), (named[1] or named[2]) if named else "", line.number)
             )
-        elif found := _MEMBER.findall(raw):
+        elif " = " in raw and (found := _MEMBER.findall(raw)):
             out += (RawRegister(int(value, 0) & 0xFFFFFFFF, None, name, line.number) for name, value in found)
         elif asked and (m := _PRINTED.match(raw)):
             out.append(RawRegister(int(m[1], 0) & 0xFFFFFFFF, None, asked, line.number))
-        elif m := _PRINT.search(raw):
+        elif ("." in raw or ">" in raw) and (m := _PRINT.search(raw)):
             asked = m[1]
             continue
         elif "value" in line.low and "address" in line.low and "0x" not in line.low:
             value_first = line.low.index("value") < line.low.index("address")
-        elif register := _named(raw, line.number, value_first):
+        elif number and (register := _named(raw, line.number, value_first)):
             out.append(register)
         asked = ""
     return tuple(out)
@@ -81,14 +89,14 @@ def parse_registers(text: str, most: int | None = None) -> tuple[RawRegister, ..
 
 def _named(raw: str, number: int, value_first: bool) -> RawRegister | None:
     """Return the register of a line with a name and one number, or a name, an address and a value."""
-    names = [short or long for short, long in _NAME.findall(raw)]
-    if not names:
+    if _CAPITALS.search(raw) is None:
         return None
     numbers = [int(a or b, 16) for a, b in _HEX.findall(raw)]
     # Eight letters that could be digits are no number when they are the name.
     if not numbers or ("0x" not in raw.lower() and len(numbers) < 2):
         return None
-    name = next((n for n in names if not re.fullmatch(r"[0-9A-F]{8}", n)), "")
+    names = (m[1] or m[2] for m in _NAME.finditer(raw))
+    name = next((n for n in names if len(n) != 8 or not _WORD.fullmatch(n)), "")
     if not name:
         return None
     if len(numbers) == 1:

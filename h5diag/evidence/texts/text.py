@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from h5diag.limits import LINE
+from h5diag.limits import LINE, TEXT_LINES
 
 SHORTEST = 4
 """Characters below which a line says nothing; skipping them keeps a megabyte of odd text quick."""
@@ -88,7 +88,8 @@ def lines(text: str) -> tuple[Line, ...]:
     """Return the lines of `SHORTEST` characters and more, without quote marks of a forum, the time stamp apart.
 
     A carriage return ends a line too: a progress bar that was redrawn gives one line per redraw. The last text is
-    kept, since several parsers ask for the same one. A large text that does not begin like one has none.
+    kept, since several parsers ask for the same one. A large text that does not begin like one has none, and of one
+    that markup breaks into more than `limits.TEXT_LINES` the others are left out.
     """
     if len(text) > LARGE and is_binary(text):
         return ()
@@ -96,6 +97,8 @@ def lines(text: str) -> tuple[Line, ...]:
     wholes = clean(text).split("\n")
     front = _front(wholes)
     for number, whole in enumerate(wholes, 1):
+        if len(out) >= TEXT_LINES:
+            break
         if len(whole) < SHORTEST:
             continue
         for part in _REDRAW.split(whole) if not (whole.isascii() and whole.isprintable()) else (whole,):

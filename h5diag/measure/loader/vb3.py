@@ -206,7 +206,7 @@ def decode_log(data: bytes, source: str = "") -> str:
 def _lines(text: str) -> Iterator[tuple[int, str]]:
     for number, raw in enumerate(text.splitlines(), 1):
         line = _ANSI.sub("", raw).replace("\xa0", " ") if "\x1b" in raw or "\xa0" in raw else raw
-        for piece in _TIME.split(line):
+        for piece in _TIME.split(line) if ":" in line else (line,):
             if body := piece.strip():
                 yield number, body
 
@@ -214,11 +214,12 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 def _event(number: int, body: str) -> Event:
     if len(body) > _LONGEST_LINE:
         return OpaqueLine(number, body[:_LONGEST_LINE])
-    if m := _REGISTER.match(body):
+    access = " ap " in body
+    if access and (m := _REGISTER.match(body)):
         return RegisterAccess(number, int(m[2]), m[1] == "w", int(m[3]), int(m[5], 16), prepared=m[4] is not None)
-    if m := _MEMORY.match(body):
+    if access and (m := _MEMORY.match(body)):
         return MemoryAccess(number, int(m[2]), m[1] == "w", int(m[3], 16), int(m[4], 16), int(m[5], 16))
-    if m := _CONTROL.match(body):
+    if access and (m := _CONTROL.match(body)):
         return RunControl(number, int(m[2]), m[1] == "run")
     if not _WORDS.search(body):
         return OpaqueLine(number, body)

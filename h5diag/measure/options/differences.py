@@ -307,7 +307,8 @@ def read_options(
         When there is not one option line in it, or `chip` or `layout` name none.
     """
     listing = parse_listing(text)
-    choice = chip_of([replace(parse_log(text), listing=listing)], given=chip)
+    log = parse_log(text)
+    choice = chip_of([replace(log, listing=listing)], given=chip)
     choice, slots = chip_and_layout(choice, layout)
     options = decode_listing(listing, choice.read_as)
     if options.settings and (any(s.known for s in options.settings) or "OPTION BYTES BANK" in text.upper()):
@@ -315,7 +316,7 @@ def read_options(
     options = decode_registers(parse_registers(text), choice.read_as)
     if options.registers:
         return options, choice, slots
-    if banners := parse_log(text).banners:
+    if banners := log.banners:
         raise InputError(
             "it ends before the options begin: there is a connection's banner and not one option line",
             source=source,
