@@ -321,7 +321,7 @@ def _is_verbose(text: str) -> bool:
 _REACHED = re.compile(
     r"processor detected|target has \d{1,2} breakpoints|halted due to|^\W{0,4}(?:info : )?device id = 0x|"
     r"(?:saved|dumped) \d{1,9} bytes|programmed \d{1,9} bytes|cpu core #\d|\bfound cortex-m|\bkib sram, |\bread from address|"
-    r"data read successfully"
+    r"data read successfully|^\s{0,8}finished in \d"
 )
 """What the tools print once they have reached a core or its flash interface."""
 _UNDER_RESET = re.compile(
@@ -337,14 +337,14 @@ def _opened_under_reset(messages: Sequence[Message], clean: Sequence[Line]) -> t
     own = ("nothing follows about the board", "the probe itself")
     failed = [m for m in messages if m.link and m.severity == "error" and not any(w in m.meaning for w in own)]
     for line in reversed(clean) if failed else ():
-        if not _UNDER_RESET.search(line.low):
+        if (told := _UNDER_RESET.search(line.low)) is None:
             continue
         before = [m for m in failed if m.line <= line.number]
         if not before or any(m.line > line.number for m in failed):
             return "", ""
         reached = [other.number for other in clean if _REACHED.search(other.low) or _IDENTIFIED.search(other.low)]
         if any(n >= line.number for n in reached) and not any(before[-1].line < n < line.number for n in reached):
-            return before[-1].text, line.text.strip()[:80]
+            return before[-1].text, line.text[told.start() : told.end()].strip()
     return "", ""
 
 

@@ -37,6 +37,7 @@ IDCODE = "device idcode = 0x20036468 (STM32G43/G44xx - Rev Z : 0x2003)\nflash si
         ("$ openocd -f board/st_nucleo_l476rg.cfg\n" + OPENOCD, "", "STM32L4"),
         (OPENOCD + CORE, "", "STM32L4"),
         (OPENOCD + "Info : [stm32g4x.cpu] target has 6 breakpoints\n> stm32l4x probe 0\n" + IDCODE, "", "STM32G43"),
+        ("INFO common.c: F1xx Medium-density: 20 KiB SRAM, 128 KiB flash in at least 1 KiB pages.\n", "", "STM32F1"),
         ("$ pyocd flash -t nrf52840 fw.hex\n", "", "nrf52840 is no STM32"),
     ],
 )
@@ -229,6 +230,11 @@ OPENED = {
         "Info : [stm32g4x.cpu] Cortex-M4 r0p1 processor detected\n",
     ),
     "st-flash": (ST_FLASH, "$ st-flash --connect-under-reset read dump.bin 0x08000000 0x4000\n", KIB),
+    "probe-rs": (
+        "$ probe-rs run --chip STM32G474RETx fw.elf\nError: Connecting to the chip was unsuccessful.\n",
+        "$ probe-rs run --chip STM32G474RETx --connect-under-reset fw.elf\n",
+        "     Finished in 1.52s\n",
+    ),
     "j-link": (JLINK, "Connecting under reset\n", "Found Cortex-M4 r0p1, Little endian.\n"),
 }
 
