@@ -368,10 +368,11 @@ def _after_writes(messages: tuple[Message, ...], programming: Programming) -> tu
     """Return the messages, where a loader that had written before speaks of no protection: that would stop the first block."""
     out = []
     for m in messages:
-        w = next((w for w in reversed(programming.writes) if w.line <= m.line), None)
-        if m.about not in ("debug-locked", "write-protected") or w is None:
+        w, low = next((w for w in reversed(programming.writes) if w.line <= m.line), None), m.text.lower()
+        named = m.link or "rdp" in low or "protect" in low
+        if m.about not in ("debug-locked", "write-protected") or w is None or named:
             out.append(m)
-        elif w.complete and not w.failed:
+        elif w.complete and not w.failed and "nack" in low:
             out.append(replace(m, about="", meaning=f"{m.meaning}; the whole file was written before, so none follows"))
         elif w.reached is not None:
             why = f"the loader wrote up to 0x{w.reached:08X} and was refused there: the transfer lost its step, or what lies"

@@ -17,6 +17,8 @@ from h5diag.evidence.texts.programming import Programming, ReadBack, Write
 from h5diag.evidence.texts.text import Line
 from h5diag.tables import packaged
 
+_LEAVING = ("get_status", "got nack", "unexpected reply")
+"""What a loader complains of when, behind a whole write, the chip starts its firmware instead of answering."""
 FIRST = 0x0800_0000
 """Where a loader begins that names no address."""
 _FOREIGN = (
@@ -147,7 +149,12 @@ def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) ->
     last = writes[-1] if writes else None
     # A new file, or a place after a write that ended, is another write; a block that is tried again is none.
     ended = last is not None and (last.complete or (last.failed and (last.reached is None or (at or 0) < last.reached)))
-    if last is None or does == "begin" or (does in ("place", "reached") and ended):
+    again = does in ("place", "reached") and ended
+    if does == "failed" and last is not None and last.complete:
+        if any(word in line.low for word in _LEAVING):
+            return
+        again = True
+    if last is None or does == "begin" or again:
         writes.append(Write("", line=line.number))
     w = writes[-1]
     w = replace(w, file=file or w.file, md5=group.get("md5") or w.md5)
@@ -167,7 +174,7 @@ def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) ->
             w = replace(w, complete=True, check=verified, size=w.size or size)
         case "mismatch":
             w = replace(w, check=ReadBack.FAILED, failed=True, mismatch=at if w.mismatch is None else w.mismatch)
-        case "failed" if not w.complete:  # what is complained of behind a whole write is a reset, or another command
+        case "failed":
             far = at + int(group.get("off") or "0", 16) if at is not None else w.reached
             begun = far is not None and far > (FIRST if w.address is None else w.address)
             w = replace(w, failed=True, reached=far if begun else None)

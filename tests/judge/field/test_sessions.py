@@ -190,6 +190,27 @@ def test_a_second_run_that_came_through_is_no_stopped_write(tmp_path: Path) -> N
     assert leading(late) == ""
 
 
+def test_a_protection_that_is_named_after_a_write_stays_one(tmp_path: Path) -> None:
+    done = CLI + "File download complete\nDownload verified successfully\n"
+    set_after = Bench(tmp_path).text("log", done + "Error: Device is under RDP level 1: read protected\n").first()
+    assert leading(set_after) == "debug-locked"
+    erase = (
+        Bench(tmp_path)
+        .text("log", done + "Error: Mass erase operation failed. Please verify flash protection\n")
+        .first()
+    )
+    assert "Mass erase operation failed" in claims(erase, "tool-refused-to-write")
+    stop = STM32FLASH + REDRAWN + NACK.format(0x08006400) + "Warning: Device is under RDP Level 1\n"
+    assert statuses(Bench(tmp_path).text("log", stop).first())["debug-locked"] != "excluded"
+
+
+def test_a_failure_behind_a_whole_write_is_another_write(tmp_path: Path) -> None:
+    wrote = OPENOCD + CORE + "wrote 4096 bytes from file a.bin in 0.2s (20 KiB/s)\n"
+    text = wrote + "Error: error writing to flash at address 0x08000000 at offset 0x00008000\n"
+    assert "went well up to 0x08008000" in claims(Bench(tmp_path).text("log", text).first(), "write-stopped-at")
+    assert leading(Bench(tmp_path).text("log", wrote).first()) == ""
+
+
 # ---------------------------------------------------------------- what has no place in the flash
 WARNED = "Programming Started\nWarn : no flash bank found for address 0x{0:08x}\n{1}Programming Finished\n"
 
