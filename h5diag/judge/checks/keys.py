@@ -6,7 +6,6 @@ import re
 
 from h5diag.errors import InputError
 from h5diag.evidence import keys
-from h5diag.evidence.keys import published
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.firmware import TlvType, find_images
@@ -31,7 +30,7 @@ def check_published_keys(m: Measured) -> tuple[Finding, ...]:
     images += [(k.name, i) for k in m.case.images for i in find_images(k.image)]
     for name, image in images:
         for record in image.tlvs.plain:
-            if record.type == TlvType.KEYHASH and (known := published(record.value)) is not None:
+            if record.type == TlvType.KEYHASH and (known := keys.published(record.value)) is not None:
                 names.setdefault(str(known), name)
     for file in m.case.verify_keys:
         try:
@@ -39,7 +38,7 @@ def check_published_keys(m: Measured) -> tuple[Finding, ...]:
         except InputError:
             continue
         for key in public:
-            if (known := published(*(h.hex() for h in key.hashes))) is not None:
+            if (known := keys.published(*(h.hex() for h in key.hashes))) is not None:
                 names.setdefault(str(known), file.name)
     if not names:
         return ()

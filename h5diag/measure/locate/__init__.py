@@ -1,31 +1,36 @@
-"""Find where the pieces of a known image landed in a flash dump."""
+"""Find where the pieces of a known image landed in a flash dump.
 
-from h5diag.measure.locate.bits import LineFault, LineState
-from h5diag.measure.locate.correlation import Correlation, Mark, agreement_at, correlate
-from h5diag.measure.locate.placement import (
-    Displacement,
-    Pattern,
-    PatternKind,
-    Placement,
-    Region,
-    Transform,
-)
-from h5diag.measure.locate.search import Prepared, locate, prepare
+The names are looked up when they are used.
+"""
 
-__all__ = [
-    "Correlation",
-    "Displacement",
-    "LineFault",
-    "LineState",
-    "Mark",
-    "Pattern",
-    "PatternKind",
-    "Placement",
-    "Prepared",
-    "Region",
-    "Transform",
-    "agreement_at",
-    "correlate",
-    "locate",
-    "prepare",
-]
+from typing import TYPE_CHECKING
+
+from h5diag.evidence import by_name
+
+if TYPE_CHECKING:
+    from h5diag.measure.locate.bits import LineFault as LineFault, LineState as LineState
+    from h5diag.measure.locate.correlation import (
+        Correlation as Correlation,
+        Mark as Mark,
+        agreement_at as agreement_at,
+        correlate as correlate,
+    )
+    from h5diag.measure.locate.placement import (
+        Displacement as Displacement,
+        Pattern as Pattern,
+        PatternKind as PatternKind,
+        Placement as Placement,
+        Region as Region,
+        Transform as Transform,
+    )
+    from h5diag.measure.locate.search import Prepared as Prepared, locate as locate, prepare as prepare
+
+_HOMES = {
+    "bits": "LineFault LineState",
+    "correlation": "Correlation Mark agreement_at correlate",
+    "placement": "Displacement Pattern PatternKind Placement Region Transform",
+    "search": "Prepared locate prepare",
+}
+
+
+__getattr__ = by_name(__name__, _HOMES)
