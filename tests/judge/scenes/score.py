@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import random
 import re
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from h5diag.show import answers
 
 from .evidence import hand_in, make_scene
 from .flaws import flaws
-from .kinds import CELLS, HARMLESS, NONE
+from .kinds import CELLS, HARMLESS, NONE, Scene
 
 _SHARE = {"supported": 0.9, "possible": 0.15, "excluded": 0.01, "not-tested": 0.05}
 """What a status claims, as a probability, for the Brier score."""
@@ -70,9 +72,24 @@ def run(*words: str) -> tuple[int, str, str]:
     return status or 0, out.getvalue(), err.getvalue()
 
 
-def judge(name: str, seed: int) -> Answer:
-    """Make a scene, hand it in, ask, and compare."""
+def growing(name: str, seed: int) -> list[Answer]:
+    """Answer a scene with its needed files alone, then with one more of the others at a time, in a random order."""
     scene = make_scene(name, seed)
+    needed = [i for i in scene.items if i.needed]
+    others = [replace(i, needed=True) for i in scene.items if not i.needed]
+    random.Random(f"growing {seed}").shuffle(others)
+    return [judge(name, seed, replace(scene, items=[*needed, *others[:n]])) for n in range(len(others) + 1)]
+
+
+def made_worse(answers: list[Answer]) -> str:
+    """Return what more evidence made of an answer that was right; empty when nothing."""
+    steps = pairwise(answers)
+    return next((f"{b.lead}, {b.verdict}: {b.reasons}" for a, b in steps if a.word == "ok" and b.word != "ok"), "")
+
+
+def judge(name: str, seed: int, scene: Scene | None = None) -> Answer:
+    """Make a scene where none is given, hand it in, ask, and compare."""
+    scene = scene or make_scene(name, seed)
     with tempfile.TemporaryDirectory() as temp:
         loose, case = Path(temp) / "in", Path(temp) / "case"
         args = hand_in(scene, loose, seed)

@@ -9,7 +9,7 @@ import pytest
 
 from .evidence import make_scene
 from .more_kinds import KINDS
-from .score import Answer, judge
+from .score import Answer, growing, judge, made_worse
 
 SEED = 0
 
@@ -38,3 +38,9 @@ def test_a_scene_is_the_same_for_the_same_seed() -> None:
         one, other, third = make_scene(name, 7), make_scene(name, 7), make_scene(name, 8)
         assert [i.data for i in one.items] == [i.data for i in other.items]
         assert [i.data for i in one.items] != [i.data for i in third.items]
+
+
+@pytest.mark.parametrize("name", ["programming-cut", "secure-sectors-read-zero", "cells-that-waver", "install-waits"])
+def test_more_evidence_makes_no_right_answer_wrong(name: str) -> None:
+    """All kinds: ``python tests/soak_evidence.py``."""
+    assert not made_worse(growing(name, SEED))
