@@ -197,10 +197,14 @@ def _later(b: BoardDiagnosis, only: str) -> Section | None:
     )
 
 
+def commands(text: str) -> list[tuple[int, int]]:
+    """Return where the commands of a text begin and end, with nothing of the sentence around them."""
+    return [m.span() for m in _COMMAND.finditer(text)]
+
+
 def runnable(instruction: str) -> str:
-    """Return the first command of an instruction and nothing of the sentence around it; empty where it holds none."""
-    found = _COMMAND.search(instruction)
-    return found[0] if found else ""
+    """Return the first command of an instruction; empty where it holds none."""
+    return next((instruction[a:b] for a, b in commands(instruction)), "")
 
 
 def _means(b: BoardDiagnosis) -> Iterable[str]:

@@ -15,6 +15,7 @@ from h5diag.errors import InputError
 from h5diag.judge import causes
 from h5diag.judge.findings import rows
 from h5diag.judge.next_test import known_tests
+from h5diag.measure.firmware import State
 from h5diag.show.answers import View
 from h5diag.show.sheet import Sheet, Table, facts, section, sheet
 from h5diag.tables import packaged
@@ -80,7 +81,8 @@ def explain(id: str, *, chip: str = "") -> Paragraph:
 def known_ids() -> list[str]:
     """Return every id that can be explained."""
     options = {o.name: None for name in chip_names() for o in load_chip(name).options}
-    return [*(c.id for c in causes()), *rows(), *(t.id for t in known_tests()), *check_words(), *options]
+    states = [s.value for s in State]
+    return [*(c.id for c in causes()), *rows(), *(t.id for t in known_tests()), *check_words(), *options, *states]
 
 
 def _cause(id: str, chip: str) -> Paragraph | None:
@@ -197,7 +199,29 @@ def _check(id: str, chip: str) -> Paragraph | None:
     )
 
 
-KINDS: tuple[Callable[[str, str], Paragraph | None], ...] = (_cause, _finding, _test, _check, _option)
+_SLOT_STATES = {
+    State.EMPTY: "The slot is erased throughout.",
+    State.INSTALLED: "The primary slot holds a whole image, and nothing waits to replace it.",
+    State.INSTALL_PENDING: "A whole download is marked for installation, and the boot loader has not taken it yet.",
+    State.NEVER_TAKEN: "A whole download stands there that the boot loader passes over: nothing marks it, or its trailer is"
+    " of another kind than this boot loader looks for. A start does not install it.",
+    State.REVERTED: "An update was tried, not confirmed, and the boot loader went back to the image before.",
+    State.INTERRUPTED: "A swap or a copy was begun and is not finished; the next start goes on with it.",
+    State.BODY_ERASED: "A header stands there, and behind it nothing: the image was erased, or never written.",
+    State.DIFFERS: "A whole image stands there, and it is not the one that was given.",
+    State.WRONG_SLOT: "The image stands in a slot that is not its own.",
+    State.UNKNOWN: "What was read does not tell: masked, not read, or damaged.",
+}
+
+
+def _slot_state(id: str, chip: str) -> Paragraph | None:
+    state = next((s for s in State if s.value == id.lower()), None)
+    return (
+        Paragraph(state.value, "state of a slot", _SLOT_STATES[state], "measure/firmware/slots.py") if state else None
+    )
+
+
+KINDS: tuple[Callable[[str, str], Paragraph | None], ...] = (_cause, _finding, _test, _check, _option, _slot_state)
 
 
 def with_tips(t: Table) -> Table:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from textwrap import shorten
 
 from h5diag.judge import BoardDiagnosis, Diagnosis
-from h5diag.show.diagnosis import folder_named, runnable
+from h5diag.show.diagnosis import commands, folder_named, runnable
 from h5diag.show.sheet import plain_markdown
 from h5diag.show.spans import Look, Span, condensed_axis, lanes
 
@@ -41,7 +41,13 @@ def reply(d: Diagnosis, folder: str = "", *, clean: Callable[[str], str] = str) 
     b = d.first
 
     def said(text: str) -> str:
-        return plain_markdown(clean(text))
+        """Escape a text; a command in it is code, where no sign of it has to be escaped."""
+        text, out, at = clean(text), "", 0
+        for start, stop in commands(text):
+            if "`" not in text[start:stop]:
+                out += f"{_prose(text[at:start])}`{text[start:stop]}`"
+                at = stop
+        return out + _prose(text[at:])
 
     lines = [f"**{said(b.verdict.summary)}**", ""]
     lines += [f"- {said(text)}" for text in _evidence(b)] or ["- nothing in the evidence speaks for a cause so far"]
@@ -54,17 +60,21 @@ def reply(d: Diagnosis, folder: str = "", *, clean: Callable[[str], str] = str) 
     t = b.next_test
     kind = f" ({t.kind.word})" if t.id != "none" else ""
     instruction, command = (folder_named(x, typed=folder) for x in (t.instruction, runnable(t.instruction)))
-    # In a sentence a command is code, where no sign of it has to be escaped; at its end it stands below.
-    before, _, after = instruction.partition(command) if command else (instruction, "", "")
-    code = f" `{clean(command)}`{' ' * after.startswith(' ')}" if after.strip(" .") and "`" not in command else ""
-    inside = f"{code}{said(after.strip())}" if code else ""
-    lines += ["", f"**Next{kind}:** {said(before.rstrip())}{inside}"]
+    # A command that ends the sentence stands below it alone.
+    before, _, after = instruction.partition(command) if command else (instruction, "", "rest")
+    lines += ["", f"**Next{kind}:** {said(instruction if after.strip(' .') else before.rstrip())}"]
     if command:
         lines += ["", f"    {clean(command)}"]
     if t.loses:
         lines.append(f"It may lose: {said(t.loses)}")
     lines += ["", f"Judged: {said(shorten(b.verdict.scope, 300, placeholder=' …'))}"]
     return "\n".join(lines) + "\n"
+
+
+def _prose(text: str) -> str:
+    """Escape a part of a sentence; the blanks that part it from a command stay."""
+    told = plain_markdown(text).strip()
+    return f"{' ' * (text[:1] == ' ')}{told}{' ' * (text[-1:] == ' ')}" if told else text
 
 
 def _evidence(b: BoardDiagnosis) -> list[str]:
