@@ -185,7 +185,9 @@ def _judged(
     proven = (where[:, 2] >= 256) & (expectation(points, float(ground.reference) * ground.dump) < 1e-6)
     known |= set(moves[proven].tolist())
     island = _islands(where[:, 1], where[:, 1] + where[:, 2], barriers, b.size)
-    among = ground.cells(moves, offsets - chip.flash.base, np.isin(moves, [*known]), island)
+    # `numpy.isin` would load the masked arrays for it.
+    usual = np.array([m in known for m in moves.tolist()], np.bool_)
+    among = ground.cells(moves, offsets - chip.flash.base, usual, island)
     likely = expectation(points, among).tolist()
     taken = [(s.dump, s.dump + s.size) for _, s, *_ in scored]
     out = []
