@@ -90,10 +90,10 @@ def read_evidence(
     path = Path(path)
     source = str(path)
     try:
-        real = _real(path, inside)
+        real, folder = _real(path, inside)
         if real.is_dir():  # some systems refuse to open a folder before its kind can be seen
             raise InputError("is a folder", source=source, advice="name a file in it")
-        descriptor = os.open(real, _OPEN | (getattr(os, "O_NOFOLLOW", 0) if inside else 0))
+        descriptor = _opened(real, folder)
         with open(descriptor, "rb", buffering=0) as stream:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -306,14 +306,30 @@ def _usual_mode(path: Path) -> int:
     return 0o666 & ~mask
 
 
-def _real(path: Path, inside: Path | None) -> Path:
+def _real(path: Path, inside: Path | None) -> tuple[Path, Path | None]:
+    """Return where a path and its folder lead; a path that the person named is left as it is."""
     if inside is None:
-        return path
+        return path, None
     real, folder = path.resolve(), inside.resolve()
     if not real.is_relative_to(folder):
         what = "is a link that leaves the case folder" if path.is_symlink() else "lies outside the case folder"
         raise InputError(what, source=str(path), advice="copy the file itself into the folder")
-    return real
+    return real, folder
+
+
+def _opened(real: Path, folder: Path | None) -> int:
+    """Open a file step by step from its folder down: a link that is put in the way after the look is not followed."""
+    nofollow = getattr(os, "O_NOFOLLOW", 0)
+    if folder is None or os.open not in os.supports_dir_fd:
+        return os.open(real, _OPEN | (nofollow if folder else 0))
+    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in real.relative_to(folder).parts[:-1]:
+            above, at = at, os.open(part, os.O_RDONLY | os.O_DIRECTORY | nofollow, dir_fd=at)
+            os.close(above)
+        return os.open(real.name, _OPEN | nofollow, dir_fd=at)
+    finally:
+        os.close(at)
 
 
 def _whole(stream: object, most: int, expected: int) -> bytes:

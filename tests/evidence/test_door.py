@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from h5diag.errors import InputError
+from h5diag.evidence import door
 from h5diag.evidence.door import read_evidence, walk_evidence, write_whole
 from h5diag.limits import FOLDER_DEPTH, FOLDER_FILES, KEY, TEXT, Limit
 
@@ -78,6 +79,39 @@ def test_a_link_out_of_the_folder_is_refused_and_one_within_is_followed(tmp_path
         read_evidence(case / ".." / "secret.pem", limit=KEY, inside=case)
     assert read_evidence(case / "again.txt", limit=TEXT, inside=case).data == b"inside"
     assert read_evidence(case / "out.pem", limit=KEY).data == b"secret"  # what the person named is followed
+
+
+@pytest.mark.skipif(os.open not in os.supports_dir_fd, reason="no folders as descriptors on this system")
+@pytest.mark.parametrize("swapped", ["file", "folder", "folder above"])
+def test_a_link_that_is_put_in_the_way_after_the_look_is_not_followed(tmp_path, monkeypatch, swapped):
+    """A folder that somebody else writes into can change between the look at a path and its opening."""
+    case, secret = tmp_path / "case", tmp_path / "home" / "below"
+    for folder in (case / "sub" / "below", secret):
+        folder.mkdir(parents=True)
+        (folder / "a.pem").write_bytes(b"secret" if folder == secret else b"harmless")
+    at = {
+        "file": (case / "sub" / "below" / "a.pem", secret / "a.pem"),
+        "folder": (case / "sub" / "below", secret),
+        "folder above": (case / "sub", secret.parent),
+    }[swapped]
+    looked, opened = door._real, []
+
+    def look_and_swap(path, inside):
+        real = looked(path, inside)
+        at[0].rename(tmp_path / "away")
+        at[0].symlink_to(at[1])
+        opened.append(real)
+        return real
+
+    path = case / "sub" / "below" / "a.pem"
+    assert read_evidence(path, limit=KEY, inside=case).data == b"harmless"
+    monkeypatch.setattr(door, "_real", look_and_swap)
+    before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+    with pytest.raises(InputError, match=r"a\.pem: cannot be read \("):
+        read_evidence(path, limit=KEY, inside=case)
+    assert opened
+    if before:
+        assert len(os.listdir("/proc/self/fd")) == len(before)  # every folder that was opened is closed again
 
 
 @pytest.mark.parametrize("kind", ["absent", "folder", "empty", "circle", "nul", "long"])
