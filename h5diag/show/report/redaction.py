@@ -79,7 +79,8 @@ _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
             r"(?i)((?:\b|-|_)(?:pass(?:word|phrase|wd)?|pwd|secret|token|(?:api|access|private)[-_ ]?key)(?:_\w{1,40})?[\"']?"
-            r"[ \t]{0,4}(?:[:=]|(?<=-pwd )|(?<=-password )|is )[ \t\"']{0,4})[^\s\"'<>;,]{1,256}"
+            r"[ \t]{0,4}(?:[:=]|(?<=-pwd )|(?<=-password )|is )[ \t]{0,4})"
+            r"(?:\"[^\"\n<>]{1,256}|'[^'\n<>]{1,256}|[\"']?[^\s\"'<>;,]{1,256})"
         ),
         r"\1[secret removed]",
     ),
@@ -102,8 +103,17 @@ _ARRAY = re.compile(
 )
 """Bytes as a program has them: eight escapes or 0x.., sixteen decimal numbers; over line ends too."""
 """Twelve bytes and more: a unique id, a key, a password's hash, the content of an OBK."""
-_LONG_BASE64 = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{24,}={0,2}(?![A-Za-z0-9+/=_-])")
-"""Eighteen bytes and more in base64: a key, a certificate, a token; a name has no small and large letters and digits mixed."""
+_WORDS = re.compile(
+    r"(?<![0-9A-Za-z])(?:0[xX])?[0-9A-Fa-f]{8}[uUlL]{0,3}(?:[\s,;]{1,8}(?:0[xX])?[0-9A-Fa-f]{8}[uUlL]{0,3}){2,}(?![0-9A-Za-z])"
+)
+"""Three words of 32 bits and more, as C and memory views have them."""
+_PLACES = frozenset(
+    (*range(0x08, 0x10), 0x20, 0x30, 0x40, 0x42, 0x44, 0x46, 0x48, 0x50, 0x52, 0x54, 0x56, 0x58, 0x60, 0x70, 0x90, 0xE0)
+)
+"""How addresses of flash, RAM, peripherals, external memory and the core begin: of three words of a key all do once in
+a thousand times."""
+_LONG_BASE64 = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{22,}={0,2}(?![A-Za-z0-9+/=_-])")
+"""Sixteen bytes and more in base64: a key, a certificate, a token; a name has no small and large letters and digits mixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +149,16 @@ class Redactor:
             text = pattern.sub(word, text)
         text = _ARRAY.sub("[bytes removed]", text)
         text = _LONG_BASE64.sub(lambda m: "[bytes removed]" if _mixed(m[0]) else m[0], text)
-        return _LONG_HEX.sub(lambda m: m[0] if self._stays(m[0]) else "[bytes removed]", text)
+        for pattern in (_WORDS, _LONG_HEX):
+            text = pattern.sub(lambda m: m[0] if self._stays(m[0]) else "[bytes removed]", text)
+        return text
 
     def _stays(self, run: str) -> bool:
         """A hash of the case's files stays, and so does a list of addresses."""
-        return run.lower() in self.kept or all(re.fullmatch(r"0[xX][0-9A-Fa-f]{8}", w) for w in re.split("[ ,]+", run))
+        words = re.split(r"[\s,;]+", run)
+        return run.lower() in self.kept or all(
+            re.fullmatch(r"0[xX][0-9A-Fa-f]{8}", w) and int(w[2:4], 16) in _PLACES for w in words
+        )
 
     def plain(self, text: str) -> str:
         """Return a text for the terminal or a value of a JSON document: no secret, and no firmware byte spelled."""
