@@ -19,8 +19,6 @@ from h5diag.tables import packaged
 
 _LEAVING = ("get_status", "got nack", "unexpected reply")
 """What a loader complains of when, behind a whole write, the chip starts its firmware instead of answering."""
-FIRST = 0x0800_0000
-"""Where a loader begins that names no address."""
 _FOREIGN = (
     r"nrf5[1-4]\d{0,4}|rp2[03]\d0|gd32\w{2,8}|at32\w{2,8}|ch32\w{2,8}|apm32\w{2,8}|hc32\w{2,8}|lpc\d{2}\w{0,8}|"
     r"sam[del]\d\w{1,8}|efm32\w{1,12}|mimxrt\w{1,12}"
@@ -166,6 +164,9 @@ def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) ->
         case "place" if size:
             w = replace(w, size=size)
         case "reached":
+            if group.get("block"):
+                at = int(group["block"], 16)
+                w = replace(w, address=at if w.address is None else w.address)
             w = replace(w, reached=at if at is not None else (w.address or 0) + int(group["bytes"]))
         case "complete":
             w = replace(w, complete=True)
@@ -173,11 +174,11 @@ def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) ->
             verified = w.check if w.check is ReadBack.FAILED else ReadBack.VERIFIED
             w = replace(w, complete=True, check=verified, size=w.size or size)
         case "mismatch":
-            w = replace(w, check=ReadBack.FAILED, failed=True, mismatch=at if w.mismatch is None else w.mismatch)
+            first = at if w.mismatch is None else w.mismatch
+            w = replace(w, check=ReadBack.FAILED, failed=True, mismatch=first, reached=None)
         case "failed":
-            far = at + int(group.get("off") or "0", 16) if at is not None else w.reached
-            begun = far is not None and far > (FIRST if w.address is None else w.address)
-            w = replace(w, failed=True, reached=far if begun else None)
+            begun = w.reached is not None and (w.address is None or w.reached > w.address)
+            w = replace(w, failed=True, reached=w.reached if begun else None)
     writes[-1] = w
 
 
