@@ -312,8 +312,7 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
     own = case.provisioning if len(case.suspects) == 1 else ()
     logs = {id(case.good): parse_log("\n".join(t.text for t in (case.good.log, case.good.options) if t))}
     logs |= {
-        id(b): parse_log("\n".join(dict.fromkeys(t.text for t in (b.log, b.options, *_sessions(b), *own) if t)))
-        for b in case.suspects
+        id(b): parse_log("\n".join(t.text for t in (b.log, b.options, *_sessions(b), *own) if t)) for b in case.suspects
     }
     uarts = {id(b): parse_log(b.uart.text if b.uart else "") for b in (case.good, *case.suspects)}
     provisioning = tuple(parse_log(t.text) for t in case.provisioning)
@@ -395,8 +394,9 @@ def _ready(reference: MemoryImage, chip: Chip) -> Prepared:
 
 
 def _sessions(board: Board) -> tuple[Text, ...]:
-    """Return the registers of a board where they stand in a debugger's own session: it tells more than its registers."""
-    return (board.registers,) if board.registers and parse_tools(lines(board.registers.text)) else ()
+    """Return the registers where they stand in a debugger's own session, which tells more, and are not its log as well."""
+    text, log = board.registers, board.log.text if board.log else ""
+    return (text,) if text and text.text not in log and parse_tools(lines(text.text)) else ()
 
 
 def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log, uart: Log) -> BoardFacts:
