@@ -136,7 +136,8 @@ def choose_next_test(
         return PROVED
     ranked = rank_tests(verdict, done=done, captured=captured, settles=settles, asked=asked, silent=silent)
     supported = verdict.of(Status.SUPPORTED)
-    doubted = any(h.cause.sign_of_chip and h.id in _open(verdict) for h in verdict.hypotheses)
+    undecided = _open(verdict)
+    doubted = any(h.cause.sign_of_chip and h.id in undecided for h in verdict.hypotheses)
     # An explanation that stands is not put at risk to ask about something else.
     if ranked and not (supported and ranked[0].kind is TestClass.DESTRUCTIVE and not doubted):
         return ranked[0]
@@ -176,14 +177,14 @@ def rank_tests(
     """
     if verdict.word is VerdictWord.FAULTY:
         return ()
-    wanted = _worth(verdict)
+    wanted, undecided = _worth(verdict), _open(verdict)
     leading = {h.id for h in verdict.leading}
     tiers: dict[bool, list[tuple[tuple[int, bool, bool, bool, float], NextTest]]] = {True: [], False: []}
     for test in known_tests():
         if test.id in done or not set(test.needs) <= set(captured) or (silent and test.answers):
             continue
         gain = sum(wanted.get(h, 0.0) for h in test.separates)
-        wished = test.id in asked or test.id in settles or any(h in _open(verdict) for h in test.separates)
+        wished = test.id in asked or test.id in settles or any(h in undecided for h in test.separates)
         if test.id in asked:
             gain += 20.0 / (1 + asked.index(test.id))
         if test.id in settles:
