@@ -26,6 +26,8 @@ REMOVED = (
     "passwords, names and contents of key files",
 )
 UNCHANGED = "Addresses, sizes, hashes of files and statistics are unchanged."
+PICTURED = 20
+"""Boards of a write-up that are drawn, a tenth of a second each; a case may have a thousand."""
 
 __all__ = ["REMOVED", "fragment_html", "redactor_of", "render_html", "render_markdown", "write_report"]
 
@@ -96,7 +98,7 @@ def render_markdown(
 
     removed = f"*Removed from this copy: {'; '.join(REMOVED)}. {UNCHANGED}*" if redact else ""
     parts = [f"# {plain_markdown(by(diagnosis.case.title))}", plain_markdown(by(_question(diagnosis))), removed]
-    parts += [plain_markdown(by(f.claim)) for f in diagnosis.across]
+    parts += [plain_markdown(by(claim)) for claim in _across(diagnosis)]
     parts += [markdown(s, figure=figure) for s in _sheets(diagnosis, redactor, typed)]
     rest = Sheet("", (evidence_section(diagnosis), made_section(diagnosis)))
     parts.append(markdown(cleaned(rest, by), level=1).removeprefix("****").strip())
@@ -149,7 +151,19 @@ def _boards(diagnosis: Diagnosis, redactor: Redactor | None) -> Sequence[BoardDi
 def _sheets(diagnosis: Diagnosis, redactor: Redactor | None, typed: str) -> list[Sheet]:
     by: Callable[[str], str] = redactor.text if redactor else partial(folder_named, typed=typed)
     boards = _boards(diagnosis, redactor)
-    return [cleaned(board_sheet(b, number=n), by) for n, b in enumerate(boards)]
+    sheets = [board_sheet(b, number=n) for n, b in enumerate(boards)]
+    return [cleaned(s if n < PICTURED else _without_pictures(s), by) for n, s in enumerate(sheets)]
+
+
+def _without_pictures(s: Sheet) -> Sheet:
+    kept = (replace(x, parts=tuple(p for p in x.parts if not isinstance(p, Figure))) for x in s.sections)
+    return replace(s, sections=tuple(x for x in kept if x.parts))
+
+
+def _across(diagnosis: Diagnosis) -> list[str]:
+    """What is said once for all boards."""
+    more = f"Only the first {PICTURED} of {len(diagnosis.boards)} boards have their pictures here."
+    return [*(f.claim for f in diagnosis.across), *([more] if len(diagnosis.boards) > PICTURED else [])]
 
 
 def _page(diagnosis: Diagnosis, redactor: Redactor | None, typed: str) -> str:
@@ -160,7 +174,7 @@ def _page(diagnosis: Diagnosis, redactor: Redactor | None, typed: str) -> str:
         if redactor
         else ""
     )
-    across = "".join(f'<p class="across">{escape(by(f.claim))}</p>' for f in diagnosis.across)
+    across = "".join(f'<p class="across">{escape(by(claim))}</p>' for claim in _across(diagnosis))
     boards = "".join(
         f'<section aria-labelledby="board{n}"><h2 id="board{n}">{escape(s.name or "The answer")}</h2>'
         f'<div class="verdict {s.tone}"><p class="badge">{escape(s.badge)}</p>'

@@ -11,7 +11,7 @@ import base64
 import platform
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -128,11 +128,14 @@ class Redactor:
         Long runs of hex digits that may stay: the hashes of the case's files.
     sieve
         Knows the firmware.
+    seen
+        What `plain` made of each text already: most of what is said of a hundred boards is said of each.
     """
 
     secrets: tuple[tuple[str, str], ...]
     kept: frozenset[str]
     sieve: Sieve
+    seen: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def text(self, text: str) -> str:
         """Return a text without known secrets, paths, names, addresses, passwords, ids and long runs of bytes."""
@@ -162,7 +165,9 @@ class Redactor:
 
     def plain(self, text: str) -> str:
         """Return a text for the terminal or a value of a JSON document: no secret, and no firmware byte spelled."""
-        return self.sieve.without_spelled(self.text(text))
+        if text not in self.seen:
+            self.seen[text] = self.sieve.without_spelled(self.text(text))
+        return self.seen[text]
 
     def value(self, value: Any) -> Any:
         """Return a JSON document with every text in it cleaned, keys too."""

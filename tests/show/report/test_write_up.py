@@ -13,6 +13,7 @@ from h5diag.case import load_case
 from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
 from h5diag.judge import Diagnosis, Status, diagnose
+from h5diag.show import report
 from h5diag.show.report import render_html, render_markdown, write_report
 from tests.app.panels.checks import HOSTILE, hostile_case
 
@@ -180,3 +181,22 @@ def test_a_write_up_that_cannot_be_is_one_clear_line(founding: Diagnosis, tmp_pa
 def test_the_same_case_gives_the_same_pictures(founding: Diagnosis, page: str) -> None:
     again = re.findall(r"base64,([^\"]+)", render_html(founding))
     assert again == re.findall(r"base64,([^\"]+)", page)
+
+
+def test_of_a_thousand_boards_the_first_are_drawn_and_it_is_said(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(report, "PICTURED", 2)
+    boards = "".join(f'[[suspects]]\nname = "b{i}"\ndumps = ["{i}.bin"]\n' for i in range(3))
+    (tmp_path / "case.toml").write_text(boards)
+    for i in range(3):
+        (tmp_path / f"{i}.bin").write_bytes(bytes(range(256)) * 16 * (i + 1))
+    found = diagnose(load_case(tmp_path))
+    page, text = render_html(found), render_markdown(found, folder=tmp_path)
+    for written, mark in ((page, "<img"), (text, "![")):
+        assert "Only the first 2 of 3 boards have their pictures here." in written
+        assert "b2" in written
+        of_the_last = written[written.rindex("b2") :]
+        assert mark in written
+        assert mark not in of_the_last.partition("Evidence")[0]
+    monkeypatch.setattr(report, "PICTURED", 3)
+    assert "Only the first" not in render_html(found)
+    assert render_html(found).count("<img") > page.count("<img")
