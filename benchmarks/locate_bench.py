@@ -263,6 +263,7 @@ class Row:
         self.false = 0
         self.named = 0
         self.memory = 0.0
+        self.pieces: list[int] = []
 
     def add(self, w: Workload, folder: Path, those: dict[str, Callable[[Workload, Path], float]]) -> None:
         """Measure everybody on one draw."""
@@ -281,6 +282,7 @@ class Row:
                 known.append(float("nan"))
         m = marks(w, [(r.reference_start - BASE, r.dump_start - BASE, r.size) for r in p.strong])
         self.recalls.append(m.recall_equal)
+        self.pieces.append(len(w.pieces))
         moves = {x.dump - x.reference for x in w.pieces} | {0}
         self.false += sum(1 for r in p.strong if r.displacement not in moves and r.identity < 0.9)
         self.named += p.pattern(PatternKind.OTHER_BUILD) is not None
@@ -302,7 +304,7 @@ def page(rows: list[Row], seed: int, draws: int, those: list[str]) -> str:
         "# Measured against the peers",
         "",
         f"Written by `make bench` (`benchmarks/locate_bench.py --seed {seed} --draws {draws}`); what it measures and how is"
-        f" said at its top. Firmware: {stock()[1]}. Search: {engine().name}. A third of the draws for 64 MB. Times are"
+        f" said at its top. Firmware: {stock()[1]}. Search: {engine().name}. Times are"
         " medians of processor time; the ratios are ours over the peer's, the median over the draws, each measured on"
         " the same draw; below 1 we are quicker." + (f" Not installed, so not measured: {absent}." if absent else ""),
         "",
@@ -321,6 +323,11 @@ def page(rows: list[Row], seed: int, draws: int, those: list[str]) -> str:
             f"| {r.kind} | {len(r.recalls)} | {1000 * statistics.median(r.times['ours']):.1f} | {' | '.join(shown)} |"
             f" {r.ratio('copy'):.0f} | {min(r.recalls):.5f} | {r.false} | {r.memory:.2f} | {said} |"
         )
+    for r in rows:
+        if r.kind == "64 MB":
+            copies = sorted(zip(r.pieces, r.times["ours"], r.times["copy"], strict=True))
+            lines += ["", "Copies of the dump at 64 MB, by the pieces that were moved: "]
+            lines[-1] += ", ".join(f"{n}: {a / b:.1f}" for n, a, b in copies) + "."
     lines += ["", "## Targets", "", "| target | measured | |", "|---|---|---|"]
 
     def target(text: str, value: float, most: float) -> None:
@@ -363,7 +370,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         for kind in options.kinds.split(","):
             row = Row(kind)
-            for i in range(max(1, options.draws // 3) if kind == "64 MB" else options.draws):
+            for i in range(options.draws):
                 row.add(
                     KINDS[kind](np.random.default_rng([options.seed, list(KINDS).index(kind), i])), Path(name), those
                 )

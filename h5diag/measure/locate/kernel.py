@@ -205,8 +205,8 @@ class Kernel:
     def count(self, sides: list[tuple[Bytes, Flags]], width: int) -> Counts:
         """Count the bytes of the chosen groups of `width` bytes."""
         total = sum(int(np.count_nonzero(groups)) for _, groups in sides) * width
-        # Content repeats itself: mostly a table for much fewer is enough, and that stays near the processor.
-        for bits in (max(total.bit_length() - 1, 8), max(total.bit_length() + 1, 8)):
+        # Content repeats itself: mostly the smaller table has room for it, and that stays nearer the processor.
+        for bits in (max(total.bit_length(), 8), max(total.bit_length() + 1, 8)):
             out = Counts(np.zeros(1 << 16, np.int64), np.zeros(1 << 16, np.int64), np.zeros(2 << bits, np.uint32))
             used = np.zeros(1, np.int64)
             for data, groups in sides:

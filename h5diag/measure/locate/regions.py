@@ -34,6 +34,7 @@ from h5diag.measure.locate.sides import Barriers, Flags, Numbers, Side, Watch, c
 from h5diag.memory import AddressRange, merged
 
 SCORED_AT_ONCE = 64
+NONE = Pieces.empty()
 
 PLAIN = 1 << 12
 """When every piece has so many bytes a coarse model tells enough."""
@@ -62,7 +63,7 @@ REACH = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Found:
-    """Pieces of one way to read the dump."""
+    """One way to read the dump, and the pieces found in it."""
 
     transform: Transform
     pair: Pair
@@ -173,7 +174,7 @@ def _judged(
     a, b = found[0].pair.a, found[0].pair.b
     scored: list[tuple[Found, Span, float, int, int]] = []
     for f in found:
-        known_equal = equal if f.transform is Transform.AS_IS else None
+        known_equal = equal if f.transform is Transform.AS_IS else NONE
         scores, tallies = _scores(f, model, watch), (x.tolist() for x in _tallied(f.pair, f.pieces, known_equal))
         scored += zip(repeat(f), f.pieces.spans(), scores.tolist(), *tallies, strict=False)
     scored.sort(key=lambda entry: entry[1].dump)
@@ -201,7 +202,8 @@ def _judged(
         if same < s.size:
             s = sharpened(s, f.pair, taken)
         if s != whole:
-            same, errors = (int(x[0]) for x in _tallied(f.pair, Pieces.of(*np.array([s]).T.copy())))
+            one = Pieces.of(*np.array([s]).T.copy())
+            same, errors = (int(x[0]) for x in engine().tally(replace(f.pair, mask=0xFF), one))
             # What was cut off speaks for the piece no more.
             score *= min(same / before, 1.0)
             expected = float(expectation(score, cells))
@@ -224,24 +226,18 @@ def _islands(start: Numbers, stop: Numbers, barriers: Barriers, size: int) -> Fl
     return out
 
 
-def _tallied(pair: Pair, pieces: Pieces, equal: Pieces | None = None) -> tuple[Numbers, Numbers]:
-    """Return equal bytes and wrong bits of each piece, on all lines; what is known to be equal is not read again."""
-    owner = np.arange(pieces.count)
-    parts = pieces
-    if equal is not None and equal.count:
-        equal = equal.where(np.argsort(equal.dump, kind="stable"))
-        on = pieces.reference - pieces.dump == equal.reference[0] - equal.dump[0]
-        stop = equal.dump + equal.size
-        if (np.diff(equal.reference - equal.dump) == 0).all() and (equal.dump[1:] >= stop[:-1]).all():
-            start, until = np.append(0, stop), np.append(equal.dump, pair.dump.size)
-            rest, of = Free(start[start < until], until[start < until]).cut(pieces.where(on))
-            parts, owner = (
-                Pieces.joined([pieces.where(~on), rest]),
-                np.append(np.flatnonzero(~on), np.flatnonzero(on)[of]),
-            )
+def _tallied(pair: Pair, pieces: Pieces, equal: Pieces) -> tuple[Numbers, Numbers]:
+    """Return equal bytes and wrong bits of each piece, on all lines; what is known to be `equal` is not read again."""
+    moved = equal.reference - equal.dump
+    equal = equal.where(moved == moved[:1])
+    on = np.isin(pieces.reference - pieces.dump, moved[:1])
+    order = np.argsort(equal.dump)
+    start, stop = np.append(0, (equal.dump + equal.size)[order]), np.append(equal.dump[order], pair.dump.size)
+    rest, of = Free(start[start < stop], stop[start < stop]).cut(pieces.where(on))
+    parts, owner = Pieces.joined([pieces.where(~on), rest]), np.append(np.flatnonzero(~on), np.flatnonzero(on)[of])
     same, wrong = engine().tally(replace(pair, mask=0xFF), parts)
-    lost = np.bincount(owner, parts.size - same, pieces.count)
-    return pieces.size - lost.astype(np.int64), np.bincount(owner, wrong, pieces.count).astype(np.int64)
+    lost, bits = (np.bincount(owner, x, pieces.count).astype(np.int64) for x in (parts.size - same, wrong))
+    return pieces.size - lost, bits
 
 
 def _regions(judged: list[_Judged], chip: Chip, layout: Layout | None) -> tuple[Region, ...]:
@@ -309,7 +305,7 @@ def _parts(r: Region, j: _Judged, at: list[int], layout: Layout, model: Model) -
     scores = [float(model.score(pair, pieces.where([i]), as_is=as_is)[0]) for i in range(low.size)]
     out = []
     for (_, there, size), score, same, errors in zip(
-        pieces.spans(), scores, *(x.tolist() for x in _tallied(pair, pieces)), strict=True
+        pieces.spans(), scores, *(x.tolist() for x in _tallied(pair, pieces, NONE)), strict=True
     ):
         start, target = r.reference_start + there - s.dump, r.dump_start + there - s.dump
         out.append(

@@ -197,15 +197,6 @@ def locate(
     return result
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Reading:
-    """One way to read the dump, with the candidates found in it."""
-
-    transform: Transform
-    pair: Pair
-    pieces: Pieces
-
-
 class _Search:
     """One search: the free stretches of the dump, and the pieces taken out of them."""
 
@@ -219,7 +210,7 @@ class _Search:
         self.stride = SPARSE if self.large and not deep else DENSE
         self.plain = self._pair(Transform.AS_IS, 0xFF)
         self.sampled = False
-        self.taken: list[tuple[_Reading, Pieces]] = []
+        self.taken: list[Found] = []
         self.assumptions: tuple[str, ...] = ()
 
     def _pair(self, transform: Transform, mask: int) -> Pair:
@@ -234,7 +225,7 @@ class _Search:
     def run(self, *, transforms: bool) -> tuple[list[Found], Pieces]:
         """Return the pieces of each reading of the dump, and what is equal in place however plain."""
         self.watch.stage(0.1, 0.2)
-        plain = _Reading(Transform.AS_IS, self.plain, Pieces.empty())
+        plain = Found(Transform.AS_IS, self.plain, Pieces.empty())
         long, equal = self._in_place()
         self._take(plain, long)
         if self.free.content():
@@ -253,12 +244,12 @@ class _Search:
                     f"above 8 MiB of content {missed + ', and ' if self.sampled else ''}broken data lines were not looked"
                     " for (--deep looks at every word and for them)",
                 )
-        found: dict[tuple[Transform, int], tuple[_Reading, list[Pieces]]] = {}
-        for reading, pieces in self.taken:
-            found.setdefault((reading.transform, reading.pair.mask), (reading, []))[1].append(pieces)
-        return [Found(r.transform, r.pair, Pieces.joined(parts)) for r, parts in found.values()], equal
+        found: dict[tuple[Transform, int], list[Found]] = {}
+        for f in self.taken:
+            found.setdefault((f.transform, f.pair.mask), []).append(f)
+        return [replace(fs[0], pieces=Pieces.joined([f.pieces for f in fs])) for fs in found.values()], equal
 
-    def _take(self, reading: _Reading, pieces: Pieces) -> None:
+    def _take(self, reading: Found, pieces: Pieces) -> None:
         """Take pieces whose score is what is wrong in them, with all that agrees before and behind them.
 
         On one displacement everything between may agree and only be too plain to be searched. Of two places that hold
@@ -270,14 +261,14 @@ class _Search:
         worth = np.bincount(owner, parts.size, whole.count) - COST * whole.score
         order = np.argsort(-worth[owner], kind="stable")
         wanted = Pieces(parts.reference, parts.dump, parts.size, parts.size * WORTH).where(order)
-        self.taken.append((reading, engine().claim(reading.pair, wanted, POSSIBLE)))
+        self.taken.append(replace(reading, pieces=engine().claim(reading.pair, wanted, POSSIBLE)))
 
-    def _compete(self, readings: list[_Reading]) -> None:
+    def _compete(self, readings: list[Found]) -> None:
         """Take the pieces of all readings, the best first; on a proven displacement a piece counts more.
 
         So it does, by its share, where more is found than on others: of two copies one may have a byte less wrong.
         """
-        long = [p.where(p.size >= LONG) for _, p in self.taken]
+        long = [f.pieces.where(f.pieces.size >= LONG) for f in self.taken]
         proven = distinct(np.concatenate([np.empty(0, np.int64), *(p.dump - p.reference for p in long)]))
         moved = np.concatenate([r.pieces.dump - r.pieces.reference for r in readings])
         score = np.concatenate([r.pieces.score for r in readings])
@@ -293,9 +284,9 @@ class _Search:
             if part.size:
                 reading = readings[int(which[part[0]])]
                 wanted = reading.pieces.where(number[part])
-                self.taken.append((reading, engine().claim(reading.pair, wanted, POSSIBLE)))
+                self.taken.append(replace(reading, pieces=engine().claim(reading.pair, wanted, POSSIBLE)))
 
-    def _coarse(self, plain: _Reading) -> Pieces:
+    def _coarse(self, plain: Found) -> Pieces:
         """Take what a sparse index of words leads to, and return all that it led to.
 
         That is nearly all that is longer than two of its steps. In a large image a sparser index is asked first: mostly
@@ -332,14 +323,14 @@ class _Search:
         found = engine().scan(turned, words, ~fill, POSSIBLE, SPAN, self.watch)
         return Pieces(found.dump, found.reference, found.size, found.score)
 
-    def _other_readings(self, plain: _Reading, *, transforms: bool) -> list[_Reading]:
+    def _other_readings(self, plain: Found, *, transforms: bool) -> list[Found]:
         """Return the readings that explain what the plain one leaves or explains poorly."""
-        out: list[_Reading] = []
+        out: list[Found] = []
         lines = self.deep or not self.large
         mask = self._stuck_mask(plain) if lines else 0xFF
         if mask != 0xFF:
             pair = self._pair(Transform.AS_IS, mask)
-            out.append(_Reading(Transform.AS_IS, pair, self._scan(pair)))
+            out.append(Found(Transform.AS_IS, pair, self._scan(pair)))
         if self.large and not (transforms or self.deep):
             return out
         todo = self._unexplained([plain, *out])
@@ -355,10 +346,10 @@ class _Search:
         for rate, i in sorted(rated, reverse=True)[:3]:
             if rate >= max(ENOUGH, 2 * common):
                 pair = self._pair(*ways[-i])
-                out.append(_Reading(ways[-i][0], pair, self._scan(pair)))
+                out.append(Found(ways[-i][0], pair, self._scan(pair)))
         return out
 
-    def _unexplained(self, readings: list[_Reading]) -> Flags:
+    def _unexplained(self, readings: list[Found]) -> Flags:
         """Return the free blocks that no piece with few wrong bits touches."""
         change = np.zeros(self.dump_fill.size + 1, np.int32)
         for r in readings:
@@ -377,7 +368,7 @@ class _Search:
         words = self.reference.words(SPARSE, pair.word_mask, self.watch)
         return int(_good(pair, engine().scan(pair, words, chosen & todo, SURE, SPAN, self.watch)).size.sum())
 
-    def _stuck_mask(self, reading: _Reading) -> int:
+    def _stuck_mask(self, reading: Found) -> int:
         """Return the mask without the data line that explains the errors of the pieces found, or 0xFF."""
         pieces = reading.pieces.where(np.argsort(-reading.pieces.size, kind="stable"))
         same, _ = engine().tally(reading.pair, pieces)
