@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.measure.locate.pieces import DROP, Counts, Engine, Pair, Pieces, Words
-from h5diag.measure.locate.plain import Plain
+from h5diag.measure.locate.plain import DIAGONAL_BITS, Plain
 from h5diag.measure.locate.sides import BLOCK, Flags, Numbers, Watch
 from h5diag.memory import Bytes
 
@@ -28,9 +28,6 @@ LIBRARY = Path(__file__).with_name(f"_kernel.{SUFFIX}")
 
 SLICE = 1 << 20
 """Bytes worked on between two looks at whether to stop."""
-
-DIAGONAL_BITS = 12
-"""Diagonals met lately are kept in so many bits of table."""
 
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
 

@@ -21,6 +21,9 @@ RUN, REPEATS, GAP, UNWEIGHED, EXPLAINED, ALIKE = 128, 16, 256, 20, 1024, 32
 a run; bytes from word to word on a diagonal; what a byte of a long core counts; bytes of a piece, from which other places
 must agree too; and of how many of its bytes one may differ."""
 
+MULTIPLIER, DIAGONAL_BITS = 0x9E3779B97F4A7C15, 15
+"""Diagonals met lately are kept in so many bits of table."""
+
 _ONES = np.array([i.bit_count() for i in range(256)], np.uint8)
 
 
@@ -95,7 +98,7 @@ class Plain:
         order = np.lexsort((r, d))
         r, d, count = r[order], d[order], count[order]
         run, out = self._equal_runs(pair, r, d), []
-        seen: dict[int, tuple[int, int]] = {}  # by diagonal: how far it is extended, and its last word
+        seen: dict[int, tuple[int, int, int]] = {}  # a diagonal met lately, how far it is extended, and its last word
         at, until, whole, diagonal = 0, -1, 0, 0
         for i, j in pairwise([*np.flatnonzero(np.append(True, np.diff(d) != 0)[: d.size]).tolist(), d.size]):
             start = int(d[i])
@@ -109,8 +112,11 @@ class Plain:
             for there, size in zip(r[i:j].tolist(), core.tolist(), strict=True):
                 if size < least_run and (longest >= EXPLAINED or (start < until and there - start != diagonal)):
                     continue
-                reached, last = seen.get(there - start, (-1, -GAP - 1))
-                seen[there - start] = (reached, start)
+                # A table as the kernel has it: a diagonal may drive out another one.
+                slot = (there - start) * MULTIPLIER % (1 << 64) >> (64 - DIAGONAL_BITS)
+                who, reached, last = seen.get(slot, (there - start, -1, -GAP - 1))
+                reached, last = (reached, last) if who == there - start else (-1, -GAP - 1)
+                seen[slot] = (there - start, reached, start)
                 rare = count[i] == 1 and (words.stride <= GAP or size >= REPEATS)
                 if start < reached or not (rare or size >= least_run or start - last <= GAP):
                     continue
@@ -118,7 +124,7 @@ class Plain:
                 if piece is None:
                     continue
                 reached = int(piece.dump[0] + piece.size[0])
-                seen[there - start] = (reached, start)
+                seen[slot] = (there - start, reached, start)
                 out.append(piece.where(piece.score >= least))
                 if start < until or piece.size[0] < EXPLAINED:
                     continue
