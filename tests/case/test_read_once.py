@@ -46,8 +46,10 @@ COUNTING = """
 import collections, json, os, sys
 folder, opened = os.path.realpath(sys.argv.pop(1)), collections.Counter()
 def look(event, details):
-    if event == "open" and isinstance(details[0], str) and os.path.realpath(details[0]).startswith(folder + os.sep):
-        opened[os.path.relpath(os.path.realpath(details[0]), folder)] += 1
+    if event == "open" and isinstance(details[0], str):
+        path = os.path.join(folder, details[0])  # the door opens by name within the folder that it holds
+        if os.path.realpath(path).startswith(folder + os.sep) and os.path.isfile(path):
+            opened[os.path.relpath(os.path.realpath(path), folder)] += 1
 sys.addaudithook(look)
 from h5diag.app.cli import main
 status = main(sys.argv[1:])
