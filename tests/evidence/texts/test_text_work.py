@@ -13,7 +13,7 @@ from h5diag.evidence.door import read_evidence
 from h5diag.evidence.texts import parse_listing, parse_log, parse_registers
 from h5diag.evidence.texts.programming import parse_programming
 from h5diag.evidence.texts.text import lines
-from h5diag.limits import TEXT, TEXT_LINES
+from h5diag.limits import LINE, TEXT, TEXT_LINES
 from h5diag.measure.logs import explain_text
 from tests.work import calls
 
@@ -82,3 +82,7 @@ def test_a_text_is_read_once_whoever_asks(tmp_path: Path, monkeypatch, capsys) -
         asked = {"": 0, text: 0}
         assert parse_log.cache_info().misses <= len(asked), command
         assert parse_listing.cache_info().misses <= len(asked), command
+
+
+def test_no_pattern_meets_more_than_a_lines_characters() -> None:
+    assert [len(line.text) for line in lines("x" * 3 * LINE + "\n" + "y" * LINE)] == [LINE, LINE]
