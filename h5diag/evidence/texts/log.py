@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -321,7 +322,7 @@ def _is_verbose(text: str) -> bool:
 _REACHED = re.compile(
     r"processor detected|target has \d{1,2} breakpoints|halted due to|^\W{0,4}(?:info : )?device id = 0x|"
     r"(?:saved|dumped) \d{1,9} bytes|programmed \d{1,9} bytes|cpu core #\d|\bfound cortex-m|\bkib sram, |\bread from address|"
-    r"data read successfully|^\s{0,8}finished in \d"
+    r"data read successfully|^\s{0,8}finished in \d|^\s{0,8}(?:0x)?[0-9a-f]{8}\s?:\s{1,4}[0-9a-f]{8}\b"
 )
 """What the tools print once they have reached a core or its flash interface."""
 _UNDER_RESET = re.compile(
@@ -336,15 +337,18 @@ def _opened_under_reset(messages: Sequence[Message], clean: Sequence[Line]) -> t
     """Return the failed connection and the words by which, after it, a tool came in under reset; empty when none did."""
     own = ("nothing follows about the board", "the probe itself")
     failed = [m for m in messages if m.link and m.severity == "error" and not any(w in m.meaning for w in own)]
-    for line in reversed(clean) if failed else ():
+    lines = [m.line for m in failed]
+    reached = (
+        [line.number for line in clean if _REACHED.search(line.low) or _IDENTIFIED.search(line.low)] if failed else []
+    )
+    for line in reversed(clean) if reached else ():
         if (told := _UNDER_RESET.search(line.low)) is None:
             continue
-        before = [m for m in failed if m.line <= line.number]
-        if not before or any(m.line > line.number for m in failed):
-            return "", ""
-        reached = [other.number for other in clean if _REACHED.search(other.low) or _IDENTIFIED.search(other.low)]
-        if any(n >= line.number for n in reached) and not any(before[-1].line < n < line.number for n in reached):
-            return before[-1].text, line.text[told.start() : told.end()].strip()
+        before, came = bisect_right(lines, line.number), bisect_left(reached, line.number)
+        again = lines[before] if before < len(lines) else clean[-1].number + 1
+        between = bool(before) and came > bisect_right(reached, lines[before - 1])
+        if before and came < len(reached) and reached[came] < again and not between:
+            return failed[before - 1].text, line.text[told.start() : told.end()].strip()
     return "", ""
 
 

@@ -187,17 +187,22 @@ def check_revision(m: Measured) -> tuple[Finding, ...]:
     return (found("revision-affected", revision=name, effect=hits[0].effect, ref=hits[0].ref),)
 
 
+def _voltages(m: Measured) -> list[int]:
+    """Return what the probe measured, in mV. Each connection says what was then: a good one does not undo a bad one."""
+    log = m.suspect.log
+    told = (log.banner.voltage_mv, *(b.voltage_mv for b in log.banners), *(t.voltage_mv for t in log.tools))
+    return [v for v in told if v]
+
+
 def check_supply(m: Measured) -> tuple[Finding, ...]:
     """Is the supply in range, and do messages speak of wiring?"""
     out = []
-    mv = m.suspect.log.banner.voltage_mv
-    # Of several connections each says what was measured then: a good one does not undo a bad one.
-    told = [mv, *(b.voltage_mv for b in m.suspect.log.banners), *(t.voltage_mv for t in m.suspect.log.tools)]
+    mv, told = m.suspect.log.banner.voltage_mv, _voltages(m)
     low, high = SUPPLY_MV
     failed = any(w.failed for log in m.logs for w in log.programming.writes) or error_flags_printed(m)
-    if bad := [v for v in told if v and not low <= v <= high]:
+    if bad := [v for v in told if not low <= v <= high]:
         out.append(found("low-voltage", volts=bad[0] / 1000, low=low / 1000, high=high / 1000))
-    elif failed and m.chip.family in _WORD_WIDE and (weak := [v for v in told if v and v < WORD_MV]):
+    elif failed and m.chip.family in _WORD_WIDE and (weak := [v for v in told if v < WORD_MV]):
         out.append(found("low-for-word-programming", volts=weak[0] / 1000, least=WORD_MV / 1000))
     wiring = [e for e in m.suspect.log.messages if e.about == "board-wiring"]
     if unread := _unread(m):
@@ -297,8 +302,13 @@ def check_locked(m: Measured) -> tuple[Finding, ...]:
 
 
 def _opened(m: Measured) -> tuple[str, str] | None:
-    """Return the connection that failed, and how one under reset that came in after it is told; None without."""
+    """Return the connection that failed, and how one under reset that came in after it is told; None without.
+
+    With too little supply connections fail however they are made.
+    """
     log = m.suspect.log
+    if any(v < SUPPLY_MV[0] for v in _voltages(m)):
+        return None
     if log.opened[0]:
         return log.opened
     failed = next((e for e in log.messages if e.link and e.severity == "error"), None)

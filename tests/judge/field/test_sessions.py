@@ -289,6 +289,27 @@ def test_a_reset_that_opened_nothing_says_nothing(tmp_path: Path, tool: str) -> 
         assert not claims(Bench(tmp_path).text("log", plain + reached + told + reached).first(), "opened-under-reset")
 
 
+@pytest.mark.parametrize("tool", sorted(OPENED))
+def test_a_plain_connection_that_fails_once_more_afterwards_tells_the_same(tmp_path: Path, tool: str) -> None:
+    plain, told, reached = OPENED[tool]
+    board = Bench(tmp_path).text("log", plain + told + reached + plain).first()
+    assert leading(board) == "door-shut-by-firmware"
+
+
+def test_words_that_were_read_are_a_way_in(tmp_path: Path) -> None:
+    _, told, _ = OPENED["pyocd"]
+    view = "08000000:  20050000 08004f21 0800022d 08000231    | ..P.!O..-...1...\n"
+    board = Bench(tmp_path).text("log", PYOCD + told + view + PYOCD).first()
+    assert claims(board, "opened-under-reset")
+
+
+def test_with_too_little_supply_no_firmware_is_blamed(tmp_path: Path) -> None:
+    low = (CLI_PLAIN + OPENED["cli"][1] + CLI_UR).replace("3.26V", "1.47V")
+    board = Bench(tmp_path).text("log", low).first()
+    assert not claims(board, "opened-under-reset")
+    assert leading(board) == "board-wiring"
+
+
 def test_a_dump_that_was_read_under_reset_after_a_failure_tells_the_same(tmp_path: Path) -> None:
     b = Bench(tmp_path).dump(flash((0, PROGRAM), size=0x4000)).say('mode = "under-reset"')
     assert leading(b.text("log", PYOCD).first()) == "door-shut-by-firmware"
