@@ -1,10 +1,11 @@
-"""Content that stands a second time in one memory: wherever an address line is set, or a few rows somewhere else."""
+"""What address lines do to content: it stands a second time, or every second row is missing."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from h5diag.memory import AddressRange, Bytes, MemoryImage
 
@@ -12,6 +13,8 @@ LEAST_REPEAT = 512
 """Content that repeats for less than this could be a table."""
 LEAST_ROW, LARGEST_ROWS = 128, 0x1000
 """A row of the array is 256 to 1024 bytes, a packet of a loader 128 to 2048; what is longer is a sector or a slot."""
+LEAST_COMB, LEAST_ROWS = 256, 16
+"""Fewer missing bytes, or rows of them, are holes and no comb."""
 MOST_COPIES, LEAST_VALUES = 16, 16
 """More stretches are another content; fewer different bytes are a table, which stands in many places."""
 
@@ -67,3 +70,13 @@ def second_copies(good: Bytes, suspect: Bytes, stretches: Sequence[tuple[int, in
         source = program.find(here.tobytes())
         if source >= 0 and (suspect[source : source + b - a] == here).all():
             yield a, b, source
+
+
+def every_second_row(addresses: npt.NDArray[np.int64]) -> int:
+    """Return the size of rows of which every second one holds all these addresses; 0 when they lie otherwise."""
+    for line in range(3, 9) if addresses.size >= LEAST_COMB else ():
+        bit = 1 << line
+        upper, rows = int(np.count_nonzero(addresses & bit)), np.unique(addresses // bit)
+        if upper in (0, addresses.size) and rows.size >= LEAST_ROWS and (np.diff(rows) == 2).mean() > 0.8:
+            return bit
+    return 0

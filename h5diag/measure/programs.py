@@ -9,6 +9,7 @@ import numpy as np
 
 from h5diag.chip import Chip
 from h5diag.evidence.files import BOOT_ALIAS
+from h5diag.measure.firmware.image import HeaderMagic
 from h5diag.memory import AddressRange, MemoryImage
 
 PROBE = 32
@@ -17,6 +18,8 @@ WHOLE = 0.9
 """A program stands somewhere when so much of its content is there; the rest may be damaged."""
 PARTLY = 0.25
 """So much of it has to stand at one of the addresses that its vectors allow, for the rest to be damaged or not written."""
+SLOT_STEP = 0x400
+"""Slots begin where a page does; the smallest pages have so many bytes."""
 LINK_STEP = 0x100
 """Programs begin at multiples of this: vector tables of more than 32 entries need it."""
 HEADERS = (0x20, 0x80, 0x100, 0x200, 0x400, 0x800, 0x1000)
@@ -72,6 +75,10 @@ def place_program(image: MemoryImage, dump: MemoryImage, chip: Chip) -> Program:
     """
     linked, secure = linked_at(image, chip)
     shares = _shares(image, dump)
+    # Of a signed image its header stands first, and no vectors tell.
+    signed = bool(image.segments) and image.segments[0].data[:4].tobytes() == HeaderMagic.MCUBOOT.value.to_bytes(
+        4, "little"
+    )
     stands = tuple(p for p, share in shares.items() if share >= WHOLE)
     start = image.span.start
     if image.segments and not image.origin.base_assumed and start < BOOT_ALIAS and start + chip.flash.base in stands:
@@ -82,7 +89,11 @@ def place_program(image: MemoryImage, dump: MemoryImage, chip: Chip) -> Program:
     if stands:
         fitting = [p for p in stands if linked is not None and chip.canonical(p) in linked]
         place = (fitting or list(stands))[0]
-    elif partly := [p for p in shares if shares[p] >= PARTLY and linked is not None and chip.canonical(p) in linked]:
+    elif partly := [
+        p
+        for p in shares
+        if shares[p] >= PARTLY and (chip.canonical(p) in linked if linked else signed and p % SLOT_STEP == 0)
+    ]:
         place = max(partly, key=shares.__getitem__)
     elif dump.span.start >= EXTERNAL:
         # Read out of a memory of its own: what else would the begin of the file belong to?
@@ -209,7 +220,9 @@ def _shares(image: MemoryImage, dump: MemoryImage) -> dict[int, float]:
                     break
                 places.add(first + at - address + start)
     # Nothing is programmed at an odd word; what stands there was shifted on the way.
-    return {p: _equal_share(image.shifted(p - start), dump) for p in sorted(places) if p >= 0 and p % 4 == 0}
+    return {
+        p: _equal_share(image.shifted(p - start), dump) for p in sorted(places) if p >= dump.span.start and p % 4 == 0
+    }
 
 
 def _probes(image: MemoryImage) -> list[tuple[int, bytes]]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from h5diag.chip import Chip
 from h5diag.measure.compare import aligned
-from h5diag.measure.copies import LEAST_REPEAT, second_copies
+from h5diag.measure.copies import LEAST_REPEAT, every_second_row, second_copies
 from h5diag.measure.drift import drift
 from h5diag.measure.firmware.image import HeaderMagic
 from h5diag.measure.firmware.trailer import ALIGNED_MAGIC_TAIL, CLASSIC_MAGIC
@@ -67,6 +67,7 @@ class Form(Enum):
     BUILD = "the same pieces in the same order, displaced by amounts that drift"
     FELL = "bits only fell, densely"
     COLUMN = "one bit of every flash word in a place is constant"
+    COMB = "every other stretch of one size reads erased"
     AGAIN = "what stands in its place elsewhere stands here as well"
     ROSE_ALONE = "lone bits rose"
     LONE = "lone bits differ"
@@ -202,6 +203,7 @@ def _shapes(p: _Piece, others: Sequence[Known], programs: Sequence[AddressRange]
         lambda: _blank(p),
         lambda: _address_line(p),
         lambda: _lanes(p),
+        lambda: _comb(p),
         lambda: _other(p, others),
         lambda: _gap(p),
         lambda: _zeros(p),
@@ -476,6 +478,13 @@ def _column(p: _Piece) -> Iterable[Shape | None]:
     if places.size >= 0.95 * np.count_nonzero(inside) and np.count_nonzero(~inside) >= LEAST_COLUMN:
         lane = 8 * ((p.start + int(places[0])) % width) + mask.bit_length() - 1
         yield p.take(Form.COLUMN, p.left, step=width, value=lane)
+
+
+def _comb(p: _Piece) -> Iterable[Shape | None]:
+    """All that differs reads erased, wherever one low address bit has one value; at the other value all is right."""
+    places = np.flatnonzero(p.left)
+    if (p.suspect[places] == p.erased).all() and (step := every_second_row(places + p.start)):
+        yield p.take(Form.COMB, p.left, step=step)
 
 
 def _again(p: _Piece) -> Iterable[Shape | None]:

@@ -55,6 +55,7 @@ _KIND_WORDS = (
         "ob obs option options optionbytes bytes byte displ listing list log logs banner connect connection cli info "
         "identity sweep speed flashtest test uart boot serial console com tty regs reg register registers out output run "
         "view secure nonsecure ns s nsec sec pass first second third before fw hex bin txt json capture stm h "
+        "cubeprog cubeprogrammer programmer stlink openocd pyocd jlink powercycle power cycle cycled "
         "again once more repeat repeated retry try tries attempt copy new last final"
     )
 )
@@ -106,28 +107,33 @@ class Name:
 def parse_name(path: PurePath) -> Name:
     """Return what the parts of `path`, relative to the folder that was dropped, say."""
     words: list[str] = []
+    counted: set[str] = set()
     for part in (*path.parts[:-1][:1], path.name.removesuffix(path.suffix)):  # deeper folders name no boards
         text = ADDRESS_IN_NAME.sub(" ", part.replace("non-secure", "nonsecure"))
-        words += _PARTS.findall(re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower())
+        told = _PARTS.findall(re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower())
+        if not words and part != path.name.removesuffix(path.suffix):
+            # Folders that a number tells apart are boards: quad1, quad2. Those of reads are named by what is in them.
+            counted = {a for a, b in pairwise(told) if b.isdigit() and len(a) > 1 and a not in _KIND_WORDS | _NUMBERED}
+        words += told
     known = frozenset(words)
     good, suspect = known & GOOD_WORDS, known & SUSPECT_WORDS
     label = [
         w
         for i, w in enumerate(words)
         if w not in _KIND_WORDS | GOOD_WORDS | SUSPECT_WORDS
-        and (not w.isdigit() or (i and words[i - 1] in _NUMBERED))
+        and (not w.isdigit() or (i and words[i - 1] in _NUMBERED | counted))
         and not (w in _UNITS and i and words[i - 1].isdigit())
     ]
     if all(len(w) == 1 for w in label):
         label = []  # dump_a and dump_b count reads, and the k of dump_512k is a unit
-    number = [f"{a} {b}" for a, b in pairwise(words) if a in _NUMBERED and b.isdigit()]
+    number = [f"{a} {b}" for a, b in pairwise(words) if a in _NUMBERED | counted and b.isdigit()]
     return Name(
         None if bool(good) == bool(suspect) else Side.GOOD if good else Side.SUSPECT,
         " ".join(dict.fromkeys(label)),
         " ".join(number),
         known,
         bool(known & LATER_WORDS),
-        bool(known & _DUMP_WORDS),
+        bool(known & _DUMP_WORDS) or ("before" in known and known <= _KIND_WORDS),
         bool(known & (_NUMBERED | KIT_WORDS)) or label == ["custom"],
         address_in_name(path),
     )
@@ -335,7 +341,7 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
         return role(Role.LOG, "a log of the programmer")
     if _UART.search(text):
         return role(Role.UART, "a boot loader's messages")
-    console = (name.words & _CONSOLE or suffix == ".log") and _FIRMWARE.search(text)
+    console = name.words & _CONSOLE or (suffix == ".log" and _FIRMWARE.search(text))
     if console or next(firmware_views(text), None) is not None:
         return role(Role.UART, "what the firmware printed")
     return role(Role.NONE, "a text that holds nothing known")

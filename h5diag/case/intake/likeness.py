@@ -108,6 +108,8 @@ def _may_be_one(one: Evidence, other: Evidence) -> bool:
     kits = [bool(e.name.words & KIT_WORDS) for e in (one, other)]
     if any(kits) and not all(kits):
         return False
+    if one.path.name == other.path.name and one.name.number and other.name.number:
+        return False  # quad1/flash.bin, quad2/flash.bin: their folders count, and those are boards
     told = any(e.name.side or e.name.number for e in (one, other))
     return not told or (one.name.side is other.name.side and _series(one.path) == _series(other.path))
 

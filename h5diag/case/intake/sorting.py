@@ -198,7 +198,7 @@ def sort_evidence(
         for e in told
     ]
     old = [replace(e, name=replace(e.name, side=b.side)) for b in (before.good, *before.suspects) for e in b.files]
-    told = by_content([_image_after_all(e, [*told, *old]) for e in told])
+    told = _own_logs(by_content([_image_after_all(e, [*told, *old]) for e in told]))
     remarks: list[str] = []
     boards = _added(before, told, remarks, ask) if table is not None else sort_boards(told, remarks, ask)
     remarks += [f"{e.path.name}: which board it belongs to could not be told; left out" for e in boards.loose]
@@ -228,6 +228,15 @@ def sort_evidence(
     )
     result = Sorted(details, boards, rest, unused, (), tuple(dict.fromkeys(remarks)), table, into)
     return replace(result, missing=_missing(result))
+
+
+def _own_logs(told: list[Evidence]) -> list[Evidence]:
+    """Of several boards, a programming log that lies with one board's dump is about that board."""
+    boards = {e.name.board for e in told if e.role is Role.DUMP and e.name.board}
+    return [
+        replace(e, role=Role.LOG) if len(boards) > 1 and e.role is Role.PROVISIONING and e.name.board in boards else e
+        for e in told
+    ]
 
 
 def _with_side(e: Evidence, good: Collection[Path], suspect: Collection[Path]) -> Evidence:

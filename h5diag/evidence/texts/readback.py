@@ -33,6 +33,10 @@ _TOKEN = re.compile(
 )
 _PLACE = re.compile(r"(?:\bat|@|\baddr(?:ess)?)\s{0,4}[:=]?\s{0,4}(?:0x)?([0-9a-f]{7,8})\b", re.IGNORECASE)
 _WRONG = re.compile(r"verif|mismatch|miscompare|compare|read[ _-]?back|differ|!=|expect", re.IGNORECASE)
+_TOOLS = re.compile(
+    r"data mismatch found at|error: |^\s{0,8}(?:info|warn)\b\s?:|flash loader|\bchecksum\b", re.IGNORECASE
+)
+"""How a programming tool tells of its own look, through the debug port: that is no firmware's."""
 _CACHE = re.compile(
     r"\b[id]-?cache\w{0,4}\b\s{0,4}(?:[:=]|is|are)?\s{0,4}(?:on|enabled?|1)\b|\benabl\w{1,4} (?:the )?[id]-?cache\b",
     re.IGNORECASE,
@@ -53,6 +57,8 @@ def firmware_views(text: str) -> Iterator[FirmwareView]:
     written: dict[int, bytes] = {}
     at, age, read, meant = None, 0, b"", b""
     for line in (row.text[:400] for row in lines(text)[:MOST]):
+        if _TOOLS.search(line):
+            continue
         place, numbers = _parts(line)
         age += 1
         if place is not None:

@@ -43,7 +43,9 @@ from h5diag.judge.checks.options import (
 from h5diag.judge.checks.placement import check_bank_mode, check_banks, check_holes, check_placement
 from h5diag.judge.checks.printed import (
     check_bit_stays,
+    check_bits_left,
     check_boot_log,
+    check_file_missing,
     check_left_out,
     check_refused_reads,
     check_refused_writes,
@@ -75,6 +77,7 @@ from h5diag.judge.checks.slots import (
 from h5diag.judge.checks.start import (
     check_boot_address,
     check_core,
+    check_own_erase,
     check_refusals,
     check_stale_view,
     check_torn_options,
@@ -104,6 +107,8 @@ CHECKS: tuple[Check, ...] = (
     check_write_protection,
     check_provisioning_logs,
     check_placement,
+    check_bits_left,
+    check_file_missing,
     check_blank,
     check_word_hole,
     check_shapes,
@@ -134,6 +139,7 @@ CHECKS: tuple[Check, ...] = (
     check_torn_options,
     check_boot_address,
     check_core,
+    check_own_erase,
     check_stale_view,
     check_refusals,
     check_locked,

@@ -327,8 +327,8 @@ def check_system_area(m: Measured) -> tuple[Finding, ...]:
     out: list[Finding] = []
     bad, good = m.suspect.log.banner, m.good.log.banner
     for title, mine, theirs in (("SFSP", bad.sfsp, good.sfsp), ("boot loader", bad.boot_loader, good.boot_loader)):
-        if m.choice.chip is None and mine.text.strip("-") == "":
-            continue  # of another family the tool may know no version at all
+        if mine.text.strip("-") == "" and not theirs.readable:
+            continue  # the tool knows no version of this part at all
         if mine.text and not mine.readable:
             alike = bool(theirs.text) and not theirs.readable
             explained = alike or _system_hidden(m.suspect)

@@ -16,6 +16,7 @@ from h5diag.judge.checks.options import check_write_protection
 from h5diag.judge.checks.placement import erased_holes, exchanged_regions, overlapping, worked_on_mirrors
 from h5diag.judge.checks.printed import erase_told
 from h5diag.judge.checks.reading import check_zeros
+from h5diag.judge.checks.start import OLDER_ROM
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import KnownFact, Measured
 from h5diag.measure.compare import bit_positions, compare
@@ -95,7 +96,8 @@ def _replaced(m: Measured, file: KnownFact) -> bool:
 def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is_file: bool) -> Finding | None:
     """Return the finding for a shape; None where another check tells it with more knowledge."""
     cells = merged(m.canonical(shape.ranges))
-    steady = m.suspect.reads.reads > 1 and not m.suspect.reads.disagreeing_bytes
+    again = m.suspect.reads.reads > 1 or (m.later.compared_bytes > 0 and not m.later.differing_bytes)
+    steady = again and not m.suspect.reads.disagreeing_bytes
     say: dict[str, Any] = {
         "where": shape.ranges,
         "explains": cells,
@@ -153,6 +155,8 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
             return _fell(m, shape, reference, say)
         case Form.COLUMN:
             return _column(m, shape, say, steady=steady)
+        case Form.COMB:
+            return found("comb-erased" if steady else "comb-erased-once", step=shape.step, **say)
         case Form.AGAIN:
             way = "above" if shape.step > 0 else "below"
             source = AddressRange(shape.at + shape.step, shape.at + shape.step + shape.ranges[0].size)
@@ -384,13 +388,16 @@ def check_nothing_of_it(m: Measured) -> tuple[Finding, ...]:
 def check_blank(m: Measured) -> tuple[Finding, ...]:
     """Is everything that was read erased, or zero?"""
     dump, flash = m.suspect.dump, m.chip.flash
+    if dump.size and dump.span.start in OLDER_ROM:
+        differs = m.has_good and bool(m.comparison.differing_bytes)
+        return (found("system-memory-differs", where=dump.ranges, good=m.good.board.name),) if differs else ()
     whole: dict[str, Any] = {"where": dump.ranges, "explains": m.canonical(dump.ranges), "size": dump.size}
     if _blank(dump, flash.erased):
         # A part of an unknown size may have no more than was read.
         if dump.size < flash.sector_size or (2 * dump.size < flash.size and not m.chip_assumed):
             rest = "What else there is was" if m.chip_assumed else f"The other {size_text(flash.size - dump.size)} were"
             return (found("erased-as-far-as-read", rest=rest, **whole),)
-        failed = next((w for log in m.logs for w in log.programming.writes if w.failed and not w.complete), None)
+        failed = next((w for log in m.logs for w in log.programming.writes if w.failed), None)
         id = "all-erased-write-failed" if failed else "all-erased"
         name, value = failed.file if failed else "", f"0x{flash.erased:02X}"
         return (found(id, value=value, file=name, **whole),)
@@ -550,14 +557,12 @@ def check_later(m: Measured) -> tuple[Finding, ...]:
     changed = [a.range for a in m.later.counted]
     if not changed:
         return (found("unchanged-later", size=m.later.compared_bytes),)
-    return (
-        found(
-            "changed-later",
-            where=changed,
-            explains=merged(m.canonical(_whole_sectors(changed, m))),
-            bytes=m.later.differing_bytes,
-        ),
-    )
+    say: dict[str, Any] = {"where": changed, "bytes": m.later.differing_bytes}
+    say["explains"] = merged(m.canonical(_whole_sectors(changed, m)))
+    for k in m.expected:
+        if any(a.overlaps(b) for a in m.canonical(k.difference.ranges) for b in m.canonical(changed)):
+            return (found("changed-in-a-file", file=k.name, **say),)
+    return (found("changed-later", **say),)
 
 
 def _whole_sectors(ranges: Sequence[AddressRange], m: Measured) -> list[AddressRange]:

@@ -97,6 +97,14 @@ def check_write_protection(m: Measured) -> tuple[Finding, ...]:
     protected = m.suspect.options.wrp_ranges
     if named := listed_protection(m.suspect.options):
         return (found("write-protection-listed", names=", ".join(named[:6]), count=len(named)),)
+    if protected and all(any(p.covers(r) for p in protected) for r in (m.chip.flash_range,)):
+        locked = [s.name for s in m.suspect.options.settings if s.name.upper().startswith("UNLOCK") and s.value == 0]
+        lock = f" {' and '.join(locked)} = 0: that cannot be taken back while it stays so." if locked else ""
+        names = [s.name for s in m.suspect.options.settings if s.name.upper().startswith("WRP")]
+        return (found("write-protection-everywhere", names=", ".join(names[:6]), lock=lock),)
+    bits = [s for s in m.suspect.options.settings if _SECTOR_BIT.fullmatch(s.name)]
+    if not protected and len(bits) >= _ALL_SECTORS and all(s.value == 1 for s in bits):
+        return (found("no-write-protection"),)
     if not protected:
         # A listing that was cut short, or masked, tells nothing of what it does not hold.
         known = m.suspect.options.extent("write-protected") is Extent.EMPTY
@@ -118,6 +126,8 @@ def check_write_protection(m: Measured) -> tuple[Finding, ...]:
     return (found("write-protection-elsewhere", protected=protected, but="but other places differ as well"),)
 
 
+_ALL_SECTORS = 8
+"""Fewer bits of sectors are a part of a listing."""
 _SECTOR_BIT = re.compile(r"nWRP(\d{1,2})", re.IGNORECASE)
 _PAGES = re.compile(r"(WRP\w{1,4})_P?STRT", re.IGNORECASE)
 

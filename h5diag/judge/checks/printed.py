@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from h5diag.chip import EXTERNAL
 from h5diag.evidence.texts import LogKind, Message
 from h5diag.evidence.texts.boot import BootEvent, BootLog
@@ -211,7 +213,7 @@ def check_refused_writes(m: Measured) -> tuple[Finding, ...]:
     return tuple(out)
 
 
-_NO_BANK = re.compile(r"no flash bank found for address 0x([0-9a-f]{1,8})\b", re.IGNORECASE)
+_NO_BANK = re.compile(r"no flash bank found for address (?:0x)?([0-9a-f]{1,8})\b", re.IGNORECASE)
 
 
 def check_left_out(m: Measured) -> tuple[Finding, ...]:
@@ -228,6 +230,12 @@ def check_left_out(m: Measured) -> tuple[Finding, ...]:
     what = "the file is larger than the flash that the tool found, or meant for another part"
     what = what if places[0] >> 24 == base >> 24 else "the file has content for an address where this chip has no flash"
     return (found("part-left-out", tool=tool, at=places[0], what=what),)
+
+
+def check_file_missing(m: Measured) -> tuple[Finding, ...]:
+    """Did a tool look for a file that was not there?"""
+    said = next((e for log in m.logs for e in log.messages if "does not exist" in e.text and "ile" in e.text), None)
+    return (found("file-to-write-missing", text=said.text),) if said else ()
 
 
 def _more(messages: Sequence[Message], first: str) -> str:
@@ -287,3 +295,36 @@ def check_bit_stays(m: Measured) -> tuple[Finding, ...]:
             say: dict[str, Any] = {"at": at, "reference": k.name, "reads": m.suspect.reads.reads, "count": failed[at]}
             return (found("bit-stays-programmed", where=where, explains=where, **say),)
     return ()
+
+
+_MOST_LEFT = 4096
+"""Bytes that still hold something after an erase: more are content, and no cells."""
+
+
+def check_bits_left(m: Measured) -> tuple[Finding, ...]:
+    """Do single bits of an erased flash still read 0 in every read, although a log says that all was erased?"""
+    runs = [log.programming for log in m.logs]
+    if m.suspect.reads.reads < 2 or m.suspect.reads.disagreeing_bytes or not any(p.mass_erase for p in runs):
+        return ()
+    left: list[int] = []
+    for s in m.suspect.dump.segments:
+        places = np.flatnonzero(s.data != m.chip.flash.erased)
+        bits = np.bitwise_count(s.data[places] ^ np.uint8(m.chip.flash.erased))
+        if places.size > min(_MOST_LEFT, s.data.size // 64) or (bits > 1).sum() > places.size // 10:
+            return ()
+        left += (places + s.start).tolist()
+    if not left:
+        return ()
+    where = tuple(AddressRange(at, at + 1) for at in left)
+    first, last, reads = left[0], left[-1], m.suspect.reads.reads
+    return (
+        found(
+            "bits-left",
+            where=where[:8],
+            explains=m.canonical(where),
+            count=len(left),
+            first=first,
+            last=last,
+            reads=reads,
+        ),
+    )

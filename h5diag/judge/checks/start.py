@@ -15,6 +15,7 @@ from h5diag.judge.checks.placement import exchanged_regions
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.firmware import vector_table_at
+from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange
 from h5diag.text import count_text
 
@@ -233,6 +234,26 @@ def check_stale_view(m: Measured) -> tuple[Finding, ...]:
                     said = found("firmware-sees-other", at=view.address, read=_bytes(view.read), here=_bytes(here))
                     words = next((w for t in m.texts if (w := cache_printed(t.text))), "")
                     return (said, found("cache-told-on", text=words)) if words else (said,)
+    return ()
+
+
+_ERASED = re.compile(r"eras\w{0,6}", re.IGNORECASE)
+_PLACES = re.compile(r"\b0x(0[89c][0-9a-f]{6})\b", re.IGNORECASE)
+
+
+def check_own_erase(m: Measured) -> tuple[Finding, ...]:
+    """Does the firmware's own print tell of an erase just where a file's content is missing?"""
+    holes = [r for k in m.expected for s in k.difference.of(Form.HOLE) for r in m.canonical(s.ranges)]
+    printed = next((log.fault.pc for log in (m.suspect.uart, m.suspect.log) if log.fault and log.fault.pc), 0)
+    if any(m.chip.canonical(printed) in r for r in holes):
+        return (found("ran-into-a-hole", at=printed),)
+    if not holes or m.suspect.board.uart is None:
+        return ()
+    for line in m.suspect.board.uart.text.splitlines():
+        for said in _PLACES.finditer(line) if _ERASED.search(line) else ():
+            at = m.chip.canonical(int(said[1], 16))
+            if any(r.start <= at < r.stop or 0 <= r.start - at < m.chip.flash.program_unit for r in holes):
+                return (found("firmware-erased-there", at=at, text=line.strip()[:120]),)
     return ()
 
 
