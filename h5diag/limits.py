@@ -49,8 +49,8 @@ DUMP = Limit(MEMORY.what, MEMORY.size, MEMORY.advice, mapped=8 << 20)
 FLASH = Limit(MEMORY.what, 2 << 30, MEMORY.advice, mapped=DUMP.mapped)
 """A plain binary, of which nothing is kept that a window does not show: a gigabyte of external flash."""
 
-VIEW = Limit("memory shown as text", 8 << 20, "read it as .bin or .hex, or " + _CUT)
-"""Lines ``address : words``: a 2 MiB flash takes about 6 MiB; a line costs ten times as much as of Intel HEX."""
+VIEW = Limit("memory shown as text", 24 << 20, "read it as .bin or .hex, or " + _CUT, 320_000)
+"""Lines ``address : words``: a 4 MiB flash takes 13 MiB in words, 21 MiB as of ``hexdump -C``, 262,145 lines."""
 
 TEXT_LINES = 150_000
 """Lines of a text, or of all texts of a board: five in three seconds for a whole day. They cost more than the bytes."""

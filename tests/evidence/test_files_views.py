@@ -1,10 +1,13 @@
 """Text memory views of many tools, each as its tool prints it."""
 
+import random
+import re
 from contextlib import suppress
 
 import pytest
 from hypothesis import given, strategies as st
 
+from h5diag import limits
 from h5diag.errors import InputError
 from h5diag.evidence.files import ByteOrder, decode_text, is_text, parse_memory_text, read_image
 from h5diag.memory import AddressRange
@@ -210,3 +213,68 @@ def test_a_view_that_a_forum_quoted_is_the_same_view():
     text = "here it is, 32-bit words:\n0x0C0BE000  96F3B83D 00000000\n*\n0x0C0BE020  FFFFFFFF 00000001\n"
     quoted = "".join(f"> > {line}\n" for line in text.splitlines())
     assert parse_memory_text(quoted) == parse_memory_text(text)
+
+
+def printed(data):
+    return "".join(chr(b) if 32 <= b < 127 else "." for b in data)
+
+
+FLASH = random.Random(5).randbytes(1 << 16)
+FORMS = {
+    "hexdump -C": lambda a, b: f"{a:08x}  {b[:8].hex(' ')}  {b[8:].hex(' ')}  |{printed(b)}|",
+    "xxd": lambda a, b: f"{a:08x}: {b.hex(' ', 2)}  {printed(b)}",
+    "J-Link": lambda a, b: f"{a:08X} = {b.hex(' ').upper()}  {printed(b)}",
+    "gdb": lambda a, b: f"0x{a:x}:\t" + "\t".join(f"0x{c:02x}" for c in b),
+}
+FORMS["programmer"] = lambda a, b: (
+    f"0x{a:08X} : " + "".join(b[i : i + 4][::-1].hex().upper() + " " for i in range(0, 16, 4))
+)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_flash_in_each_form_is_read_byte_for_byte(form):
+    lines = [FORMS[form](BASE + at, FLASH[at : at + 16]) for at in range(0, len(FLASH), 16)]
+    assert content("\n".join(lines)) == [(BASE, FLASH)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_error_names_its_line_among_equal_ones(form):
+    lines = [FORMS[form](BASE + at, FLASH[at : at + 16]) for at in range(0, 1600, 16)]
+    again = FORMS[form](BASE + 32 * 16, bytes(b ^ 0x11 for b in FLASH[512:528]))
+    with pytest.raises(InputError, match=r"line 101: the byte at 0x08000200 .*in line 33\)"):
+        parse_memory_text("\n".join([*lines, again]))
+    if form != "gdb":  # between tabs a strange word ends the line
+        end = list(re.finditer(r"[0-9A-Fa-f]{2,}", lines[40]))[2].end()
+        lines[40] = lines[40][: end - 1] + "g" + lines[40][end:]
+        with pytest.raises(InputError, match=r"line 41: .*is no word"):
+            parse_memory_text("\n".join(lines))
+
+
+def test_a_bar_in_a_column_without_bars_is_a_character():
+    rows = [b"0123456789abcdef", b"ab|cd 12|34 5678"]
+    text = "\n".join(FORMS["xxd"](BASE + 16 * i, row) for i, row in enumerate(rows))
+    assert content(text) == [(BASE, b"".join(rows))]
+    assert content("\n".join(text.splitlines()[1:])) == [(BASE + 16, rows[1])]
+
+
+def test_what_a_dump_shows_is_no_statement_about_it():
+    text = "08000000 = 42 45 2E 2E  BE..\n08000010 = 20017FF0"
+    assert content(text) == [(BASE, b"BE.."), (BASE + 16, bytes.fromhex("f07f0120"))]
+
+
+def test_a_line_may_be_another_after_thousands():
+    lines = [FORMS["programmer"](BASE + at, FLASH[at : at + 16]) for at in range(0, 64, 16)]
+    text = "\n".join([*lines, "0x08000040 : ???????? 20017FF0", "", lines[0], "0x0800004C : 00000001"])
+    assert content(text) == [(BASE, FLASH[:64]), (BASE + 68, bytes.fromhex("f07f0120")), (BASE + 76, b"\1\0\0\0")]
+
+
+def test_a_stated_width_pads_each_line_where_it_stands():
+    text = "32-bit\n0x40022000 : 84 85\n0x40022008 : 86 87\n"
+    assert content(text) == [(0x4002_2000, bytes.fromhex("84000000850000008600000087000000"))]
+
+
+def test_a_flash_of_two_megabytes_is_taken_in_every_usual_form():
+    lines = (2 << 20) // 16
+    assert all((len(row(BASE, FLASH[:16])) + 2) * lines < limits.VIEW.size for row in FORMS.values())
+    assert limits.VIEW.lines > 2 * lines + 1000
+    assert (len(FORMS["hexdump -C"](BASE, FLASH[:16])) + 1) * 2 * lines < limits.VIEW.size

@@ -10,14 +10,17 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from h5diag.errors import InputError
-from h5diag.memory import ADDRESS_LIMIT, AddressRange, MemoryImage, Origin, Segment
+from h5diag.limits import LINE
+from h5diag.memory import ADDRESS_LIMIT, AddressRange, Bytes, MemoryImage, Origin, Segment
 
 MOST_CHARACTERS = 32 << 20
 _MOST_REPEATED = 64 << 20
@@ -36,11 +39,14 @@ class ByteOrder(Enum):
 _ROW = re.compile(
     r"^[\s>|]*(?:\d\d:\d\d:\d\d(?:[:.]\d+)?\s*:\s*)?"  # the programmer's window puts the time in front
     r"(?:=>\s*)?(?P<address>0x[0-9A-Fa-f]{1,16}|(?=[A-Fa-f]*\d|[A-Fa-f]{8}\b)[0-9A-Fa-f]{6,16})"
-    r"(?:(?:\s*<[^>]*>)?\s*[:=]\s*|\t\s*|\s{2,})(?P<words>\S.*)$"
+    r"(?:(?:\s*<[^>]*>)?\s*[:=]\s*|\t\s*|\s{2,})(?=\S)"
 )
 _END = re.compile(r"^[\s>|]*(?P<address>(?:0x)?[0-9A-Fa-f]{6,16})\s*$")
 _WORD = re.compile(r"(?:0x(?P<prefixed>[0-9A-Fa-f]{1,16})|(?P<plain>(?:[0-9A-Fa-f]{2}|\?\?){1,8}|\?))[,;]?$")
-_PLAIN = re.compile(r"(?:[0-9A-Fa-f]{2}){1,8}$")
+_TOKEN = re.compile(r"\S+")
+_SHAPE = str.maketrans("123456789abcdefABCDEF", "0" * 21)
+_PRINTED = bytes(c if 32 <= c < 127 else ord(".") for c in range(256))
+_KNOWN = bytes(c != ord("?") for c in range(256))
 _WIDTH = re.compile(r"\b(8|16|32|64)[- ]?bits?\b", re.IGNORECASE)
 _BIG = re.compile(
     r"(?i:\bbig[- ]?endian|\border\s{0,8}[:=]?\s{0,8}big\b|\bmemory order\b|\bmsb first\b)|\bBE(?:8|16|32|64)?\b"
@@ -49,15 +55,19 @@ _LITTLE = re.compile(r"(?i:\blittle[- ]?endian|\border\s{0,8}[:=]?\s{0,8}little\
 _MISREAD_ADVICE = "state the width in the text, for instance '32-bit words'"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Row:
-    """A line of a view: the digits of its words, or a star (`repeats`), or only an address (no words)."""
+    """Lines of a view that continue each other: their bytes; or the digits of one line's words, a star, an address."""
 
     line: int
     address: int
-    words: tuple[str, ...] = ()
-    column: str = ""
+    words: str = ""
     repeats: bool = False
+    data: bytes | bytearray = b""
+    """Of lines whose words are all known and equally wide, as their digits stand."""
+    width: int = 0
+    each: int = 0
+    """Bytes of a word and of a line in `data`."""
 
 
 def parse_memory_text(
@@ -87,55 +97,208 @@ def parse_memory_text(
     """
     if len(text) > MOST_CHARACTERS:
         raise InputError(f"is longer than {MOST_CHARACTERS >> 20} million characters", source=source)
-    rows = tuple(_rows(text, source))
-    widths = Counter(len(w) // 2 for row in rows for w in row.words if "?" not in w and len(w) % 2 == 0)
-    if not any(row.words for row in rows):
+    view = _View(source)
+    for number, line in enumerate(text.splitlines(), 1):
+        view.take(number, line)
+    rows, widths = view.rows, Counter[int]()
+    for row in rows:
+        if row.width:
+            widths[row.width] += len(row.data) // row.width
+        widths.update(len(w) // 2 for w in row.words.split() if "?" not in w and len(w) % 2 == 0)
+    if not any(row.words or row.width for row in rows):
         raise InputError("holds no line 'address : words'", source=source)
-    stated = {int(w) // 8 for w in _WIDTH.findall(text)}
+    said = "\n".join(view.said)
+    stated = {int(w[1]) // 8 for w in _WIDTH.finditer(said)}
     usual = word_bytes or (stated.pop() if len(stated) == 1 else 0)
     common = usual or (widths.most_common(1)[0][0] if widths else 1)
-    chosen, remarks = _order(text, rows, order)
+    chosen, remarks = _order(said, view, order)
     shown = tuple(_shown(rows, usual, common, chosen is ByteOrder.LITTLE, source))
     segments, unreadable = shown_memory(shown, source)
     return MemoryImage(segments, unreadable, origin=Origin(source, "text", remarks=remarks))
 
 
-def _rows(text: str, source: str) -> Iterator[_Row]:
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip(" \t>|") == "*":  # behind the marks of a quotation
-            yield _Row(number, 0, repeats=True)
-        elif match := _ROW.match(line):
-            words, column = _split(match["words"], number, source)
-            if words:
-                yield _Row(number, int(match["address"], 16), words, column)
-        elif match := _END.match(line):
-            yield _Row(number, int(match["address"], 16))
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """Where the words stand behind the address, taken from a line that was split and tried on the next ones.
+
+    Parameters
+    ----------
+    shape
+        The text up to the column, or all of it, with 0 for any digit.
+    words, column
+        Where the words end, and where the ASCII column begins; no column where `column` is 0.
+    bar
+        Whether a bar stands before the column.
+    prefixed
+        Words with ``0x`` before them.
+    width, size
+        Bytes of a word and of all.
+    """
+
+    shape: str
+    words: int
+    column: int
+    bar: bool
+    prefixed: int
+    width: int
+    size: int
+
+    def read(self, text: str) -> tuple[bytes, str] | None:
+        """Return the bytes of the words as their digits stand and the column; None where the line has another form."""
+        end = self.column or len(self.shape)
+        if text[:end].translate(_SHAPE) != self.shape:
+            return None
+        digits, column = text[: self.words], text[end:].rstrip()
+        if self.prefixed:
+            if digits.count("0x") != self.prefixed:
+                return None
+            digits = digits.replace("0x", "").replace(",", "").replace(";", "")
+        try:
+            data = bytes.fromhex(digits)
+        except ValueError:  # spaces that only a console knows
+            return None
+        if self.bar:
+            return data, column.removesuffix("|")
+        if not self.column:
+            return None if column else (data, "")
+        if column[:1].isspace() or not any(_fits(column, d) for d in _orders(data, self.width)):
+            return None
+        return data, column
 
 
-def _split(text: str, line: int, source: str) -> tuple[tuple[str, ...], str]:
-    """Return the digits of the words at the beginning of `text`, and the ASCII column behind them."""
-    left, bar, column = text.partition("|")
+class _View:
+    """The rows of a text, and what else it says."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.rows: list[_Row] = []
+        self.said: list[str] = []
+        self.wide = False
+        self.votes = {ByteOrder.BIG: 0, ByteOrder.LITTLE: 0}
+        """Lines whose ASCII column shows the words in one order, and in the other."""
+        self._form: _Form | None = None
+
+    def take(self, number: int, line: str) -> None:
+        """Take the next line."""
+        head = line[:LINE]
+        if match := _ROW.match(head):
+            text, address = line[match.end() :], int(match["address"], 16)
+            form = self._form
+            if len(text) > _LONGEST_ROW:
+                self._add(number, address, *_long(text, number, self.source))
+                return
+            if form and (read := form.read(text)):
+                self._add(number, address, *read, form.width)
+                return
+            words, column, ends = _split(text, number, self.source)
+            if not words:
+                self.said.append(line)
+            elif form := _form(text, words, column, ends):
+                self._form = form
+                self._add(number, address, bytes.fromhex("".join(words)), column, form.width)
+            else:
+                self.rows.append(_Row(number, address, " ".join(words)))
+                if any(len(w) > 2 and "?" not in w for w in words):
+                    self._vote(column, _both_orders(words))
+        elif not line or line.isspace():
+            pass
+        elif line.strip(" \t>|") == "*":  # behind the marks of a quotation
+            self.rows.append(_Row(number, 0, repeats=True))
+        elif match := _END.match(head) if len(head) == len(line) else None:
+            self.rows.append(_Row(number, int(match["address"], 16)))
+        else:
+            self.said.append(line)
+
+    def _add(self, number: int, address: int, data: bytes, column: str, width: int) -> None:
+        if width > 1:
+            self._vote(column, _orders(data, width) if column else ())
+        last = self.rows[-1] if self.rows else None
+        if (
+            last
+            and last.width == width
+            and last.each == len(data)
+            and last.address + len(last.data) == address
+            and last.line + len(last.data) // last.each == number
+        ):
+            if isinstance(last.data, bytes):
+                last.data = bytearray(last.data)
+            last.data += data
+        else:
+            self.rows.append(_Row(number, address, data=data, width=width, each=len(data)))
+
+    def _vote(self, column: str, orders: tuple[bytes, ...]) -> None:
+        self.wide = True
+        if column:
+            for data, one in zip(orders, self.votes, strict=False):
+                self.votes[one] += _fits(column, data)
+
+
+def _form(text: str, words: tuple[str, ...], column: str, ends: list[int]) -> _Form | None:
+    """Return the form of a line; None where its words differ in width or it could be read in two ways."""
+    joined = "".join(words)
+    digits, size = len(words[0]), len(joined) // 2
+    if "?" in joined or digits % 2 or any(len(w) != digits for w in words):
+        return None
+    prefixed, end, bar = text[: ends[-1]].count("0x"), ends[-1], text.find("|", ends[-1])
+    behind = text[end:].lstrip()
+    if not behind:
+        shape, at, bar = text[:end], 0, -1
+    elif behind[0] == "|":
+        shape, at = text[: bar + 1], bar + 1
+    elif len(column) == size and text.rstrip().endswith(column):
+        at, bar = len(text.rstrip()) - size, -1
+        shape = text[:at]
+    else:
+        return None
+    if bar < 0:
+        # Behind a wide gap as many characters as there were bytes may be the column: that line is split each time.
+        whole = len(text.rstrip())
+        for i, e in enumerate(ends[:-1], 1):
+            gap = text[e:].lstrip()
+            start = len(text) - len(gap)
+            if whole - start == i * digits // 2 and (start - e >= 2 or "\t" in text[e:start]):
+                return None
+    if prefixed not in (0, len(words)) or (not prefixed and any(c in text[:end] for c in ",;")):
+        return None
+    return _Form(shape.translate(_SHAPE), end, at, bar >= 0, prefixed, digits // 2, size)
+
+
+def _long(text: str, line: int, source: str) -> tuple[bytes, str, int]:
+    """Return bytes, ASCII column and bytes of a word of a line without end: known words and one space between them."""
+    left, _, column = text.partition("|")
+    left = left.rstrip()
+    size = left.find(" ") if " " in left else len(left)
+    if size in range(2, 17, 2) and left[size :: size + 1].count(" ") == left.count(" ") and left.isascii():
+        with suppress(ValueError):
+            data = bytes.fromhex(left)
+            if 2 * len(data) + left.count(" ") == len(left) and len(left) % (size + 1) == size:
+                return data, column.rstrip().removesuffix("|"), size // 2
+    raise InputError(
+        f"a line of memory of more than {_LONGEST_ROW} characters",
+        source=source,
+        place=f"line {line}",
+        advice="print it in shorter lines",
+    )
+
+
+def _split(text: str, line: int, source: str) -> tuple[tuple[str, ...], str, list[int]]:
+    """Return the digits of the words at the beginning of `text`, the ASCII column behind them, and where each ends."""
+    left, _, column = text.partition("|")
     plain = left.rstrip().split(" ")
-    if len(plain[0]) > 1 and all(len(w) == len(plain[0]) and _PLAIN.match(w) for w in plain):
-        return tuple(plain), column.rstrip().removesuffix("|")  # nearly every line, without the work below
-    if len(text) > _LONGEST_ROW:
-        raise InputError(
-            f"a line of memory of more than {_LONGEST_ROW} characters",
-            source=source,
-            place=f"line {line}",
-            advice="print it in shorter lines",
-        )
+    if "x" not in left and all(map(_WORD.match, plain)) and "," not in left and ";" not in left:
+        return tuple(plain), column.rstrip().removesuffix("|"), [len(left.rstrip())]
     words: list[str] = []
+    ends: list[int] = []
     at = 0
-    for token in re.finditer(r"\S+", left):
+    for token in _TOKEN.finditer(left):
         wide_gap = token.start() - at >= 2 or "\t" in left[at : token.start()]
-        rest = left[token.start() :].rstrip() if wide_gap or not words else ""
-        if wide_gap and not bar and any(_fits(rest, data) for data in _both_orders(words)):
-            return tuple(words), rest
+        rest = text[token.start() :].rstrip() if wide_gap and words else ""
+        if wide_gap and words and len(rest) <= 8 * len(words) and any(_fits(rest, d) for d in _both_orders(words)):
+            return tuple(words), rest, ends
         match = _WORD.match(token[0])
         if not match:
             if not words or wide_gap:
-                return tuple(words), rest
+                return tuple(words), rest, ends
             raise InputError(
                 f"{token[0][:24]!r} is no word of memory",
                 source=source,
@@ -144,7 +307,8 @@ def _split(text: str, line: int, source: str) -> tuple[tuple[str, ...], str]:
             )
         words.append(match["prefixed"] or match["plain"])
         at = token.end()
-    return tuple(words), column.rstrip().removesuffix("|")
+        ends.append(at)
+    return tuple(words), column.rstrip().removesuffix("|"), ends
 
 
 def _both_orders(words: Sequence[str]) -> tuple[bytes, ...]:
@@ -155,30 +319,40 @@ def _both_orders(words: Sequence[str]) -> tuple[bytes, ...]:
     return b"".join(data), b"".join(w[::-1] for w in data)
 
 
+def _orders(data: bytes, width: int) -> tuple[bytes, ...]:
+    """Return the same of words of one width."""
+    if width == 1:
+        return data, data
+    other = bytearray(len(data))
+    for k in range(width):
+        other[k::width] = data[width - 1 - k :: width]
+    return data, bytes(other)
+
+
 def _fits(column: str, data: bytes) -> bool:
     """Tell whether an ASCII column shows `data`; a dot may stand for anything."""
-    return len(column) == len(data) and all(c == "." or ord(c) == b for c, b in zip(column, data, strict=True))
+    if len(column) != len(data):
+        return False
+    return column == data.translate(_PRINTED).decode() or all(
+        c == "." or ord(c) == b for c, b in zip(column, data, strict=True)
+    )
 
 
-def _order(text: str, rows: tuple[_Row, ...], order: ByteOrder) -> tuple[ByteOrder, tuple[str, ...]]:
+def _order(said: str, view: _View, order: ByteOrder) -> tuple[ByteOrder, tuple[str, ...]]:
     if order is not ByteOrder.STATED:
         return order, ()
-    wide = [r for r in rows if any(len(w) > 2 and "?" not in w for w in r.words)]
-    if not wide:
+    if not view.wide:
         return ByteOrder.LITTLE, ()
-    votes = {ByteOrder.BIG: 0, ByteOrder.LITTLE: 0}
-    for row in wide:
-        if row.column:
-            for data, one in zip(_both_orders(row.words), votes, strict=False):
-                votes[one] += _fits(row.column, data)
+    votes = view.votes
     if votes[ByteOrder.BIG] != votes[ByteOrder.LITTLE]:
         return max(votes, key=lambda o: votes[o]), ()
-    if bool(_BIG.search(text)) != bool(_LITTLE.search(text)):
-        return (ByteOrder.BIG if _BIG.search(text) else ByteOrder.LITTLE), ()
+    big = bool(_BIG.search(said))
+    if big != bool(_LITTLE.search(said)):
+        return (ByteOrder.BIG if big else ByteOrder.LITTLE), ()
     return ByteOrder.LITTLE, ("the text does not state its byte order: words were taken as little-endian numbers",)
 
 
-def _shown(rows: tuple[_Row, ...], usual: int, common: int, little: bool, source: str) -> Iterator[Shown]:
+def _shown(rows: Sequence[_Row], usual: int, common: int, little: bool, source: str) -> Iterator[Shown]:
     previous = Shown(0, 0, b"", b"")
     star = repeated = 0
     for row in rows:
@@ -197,31 +371,64 @@ def _shown(rows: tuple[_Row, ...], usual: int, common: int, little: bool, source
             n = -(-missing // len(previous.data))
             yield Shown(star, previous.stop, (previous.data * n)[:missing], (previous.known * n)[:missing])
         star = 0
-        if row.words:
+        if row.width:
+            for shown in _run(row, usual, little, source):
+                yield shown
+                previous = shown
+            previous = previous.last()
+        elif row.words:
             previous = _decoded(row, usual, common, little, source)
             yield previous
 
 
-def _decoded(row: _Row, usual: int, common: int, little: bool, source: str) -> Shown:
-    own = max((len(w) for w in row.words if w.strip("?")), default=2 * common)
-    width = max(usual, (own + 1) // 2)
-    if width not in (1, 2, 4, 8) or (own % 2 and not usual):
+def _width(line: int, digits: int, usual: int, source: str) -> int:
+    width = max(usual, (digits + 1) // 2)
+    if width not in (1, 2, 4, 8) or (digits % 2 and not usual):
         raise InputError(
-            f"cannot tell how wide words of {own} digits are",
+            f"cannot tell how wide words of {digits} digits are",
             source=source,
-            place=f"line {row.line}",
+            place=f"line {line}",
             advice=_MISREAD_ADVICE,
         )
-    if all(len(w) == 2 * width and "?" not in w for w in row.words):
-        cells = [bytes.fromhex(w)[::-1] if little else bytes.fromhex(w) for w in row.words]
-        return _placed(row, b"".join(cells), bytes([1]) * (width * len(cells)), source)
-    data, known = bytearray(), bytearray()
-    for i, word in enumerate(row.words):
-        size = width
+    return width
+
+
+def _run(row: _Row, usual: int, little: bool, source: str) -> Iterator[Shown]:
+    """Yield what lines of known words show: all at once, or line by line where words are shorter than stated."""
+    width = _width(row.line, 2 * row.width, usual, source)
+    if width == row.width and isinstance(row.data, bytes):
+        data = _orders(row.data, width)[little]
+        yield _placed(row.line, row.address, data, b"\1" * len(data), source)
+        return
+    words = np.frombuffer(row.data, np.uint8).reshape(-1, row.width)
+    if width > row.width:
+        wider = np.zeros((len(words), width), np.uint8)
+        wider[:, width - row.width :] = words
+        words = wider
+    data = (words[:, ::-1] if little else words).tobytes()
+    size = row.each // row.width * width
+    if width == row.width:
+        yield _placed(row.line, row.address, data, bytes([1]) * len(data), source, row.each)
+        return
+    for i in range(len(data) // size):
+        one = data[i * size : (i + 1) * size]
+        yield _placed(row.line + i, row.address + i * row.each, one, bytes([1]) * size, source)
+
+
+def _decoded(row: _Row, usual: int, common: int, little: bool, source: str) -> Shown:
+    words = row.words.split(" ")
+    own = max([len(w) for w in words if w.strip("?")], default=2 * common)
+    width = _width(row.line, own, usual, source)
+    cells: list[str] = []
+    for i, word in enumerate(words):
+        if len(word) == 2 == 2 * width:
+            cells.append(word)
+            continue
+        digits = word
         if not word.strip("?"):
             digits = "?" * 2 * width
-        elif len(word) < 2 * width and not usual and i + 1 == len(row.words) and len(word) % 2 == 0:
-            digits, size = word, len(word) // 2  # the last group of a hex dump may be short
+        elif len(word) < 2 * width and not usual and i + 1 == len(words) and len(word) % 2 == 0:
+            pass  # the last group of a hex dump may be short
         elif len(word) < 2 * width and not usual:
             raise InputError(
                 f"words of different widths ({word} beside words of {2 * width} digits)",
@@ -229,19 +436,21 @@ def _decoded(row: _Row, usual: int, common: int, little: bool, source: str) -> S
                 place=f"line {row.line}",
                 advice=_MISREAD_ADVICE,
             )
-        else:
+        elif len(word) < 2 * width:
             digits = word.rjust(2 * width, "0")
-        pairs = [digits[k : k + 2] for k in range(0, 2 * size, 2)]
-        pairs = pairs[::-1] if little else pairs
-        data += bytes(0 if "?" in p else int(p, 16) for p in pairs)
-        known += bytes("?" not in p for p in pairs)
-    return _placed(row, bytes(data), bytes(known), source)
+        if little and len(digits) > 2:
+            digits = "".join([digits[k : k + 2] for k in range(len(digits) - 2, -1, -2)])
+        cells.append(digits)
+    shown = "".join(cells)
+    known = shown[::2].encode().translate(_KNOWN)
+    return _placed(row.line, row.address, bytes.fromhex(shown.replace("?", "0")), known, source)
 
 
-def _placed(row: _Row, data: bytes, known: bytes, source: str) -> Shown:
-    if row.address + len(data) > ADDRESS_LIMIT:
-        raise InputError("the line runs past the end of the address space", source=source, place=f"line {row.line}")
-    return Shown(row.line, row.address, data, known)
+def _placed(line: int, address: int, data: bytes, known: bytes, source: str, each: int = 0) -> Shown:
+    if address + len(data) > ADDRESS_LIMIT:
+        line += max(0, ADDRESS_LIMIT - address) // each if each else 0
+        raise InputError("the line runs past the end of the address space", source=source, place=f"line {line}")
+    return Shown(line, address, data, known, each)
 
 
 MOST_PIECES = 1 << 17
@@ -249,17 +458,31 @@ MOST_PIECES = 1 << 17
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The bytes that one line shows; `known` holds 1 where a byte was readable and 0 where it was not."""
+    """The bytes that one line shows, or lines of `each` bytes; `known` holds 1 for a readable byte, 0 for another."""
 
     line: int
     address: int
     data: bytes
     known: bytes
+    each: int = 0
 
     @property
     def stop(self) -> int:
         """Address after the last byte."""
         return self.address + len(self.data)
+
+    def lines(self) -> Iterator[Shown]:
+        """Yield what each line shows."""
+        each = self.each or len(self.data)
+        for i, at in enumerate(range(0, len(self.data), each)):
+            yield Shown(self.line + i, self.address + at, self.data[at : at + each], self.known[at : at + each])
+
+    def last(self) -> Shown:
+        """Return what the last line shows."""
+        if not self.each:
+            return self
+        at = len(self.data) - self.each
+        return Shown(self.line + at // self.each, self.address + at, self.data[at:], self.known[at:])
 
 
 def shown_memory(rows: Iterable[Shown], source: str) -> tuple[tuple[Segment, ...], tuple[AddressRange, ...]]:
@@ -289,32 +512,70 @@ def shown_memory(rows: Iterable[Shown], source: str) -> tuple[tuple[Segment, ...
 
 def _close(group: list[Shown], stop: int, source: str, segments: list[Segment], unreadable: list[AddressRange]) -> None:
     start = group[0].address
-    data, known = np.zeros(stop - start, np.uint8), np.zeros(stop - start, np.bool_)
+    data, known = bytearray(), bytearray()
     for row in group:
-        at = slice(row.address - start, row.stop - start)
-        new, readable = np.frombuffer(row.data, np.uint8), np.frombuffer(row.known, np.bool_)
-        clash = known[at] & readable & (data[at] != new)
-        if clash.any():
-            address = row.address + int(np.argmax(clash))
-            other = next(r for r in group if r.address <= address < r.stop and r.known[address - r.address])
-            first, second = sorted((row.line, other.line))
-            raise InputError(
-                f"the byte at 0x{address:08X} is given twice with different values (also in line {first})",
-                source=source,
-                place=f"line {second}",
-                advice="repeated reads belong into files of their own",
-            )
-        data[at] = np.where(readable, new, data[at])
-        known[at] |= readable
+        at = row.address - start
+        n = min(len(data) - at, len(row.data))
+        if n > 0 and (data[at : at + n] != row.data[:n] or known[at : at + n] != row.known[:n]):
+            first = _over(data, known, at, row)
+            if first is not None and any(r.each for r in group):
+                lines = sorted((line for r in group for line in r.lines()), key=lambda r: (r.address, r.line))
+                _close(lines, stop, source, segments, unreadable)  # raises, with the lines
+                return
+            if first is not None:
+                address = row.address + first
+                other = next(r for r in group if r.address <= address < r.stop and r.known[address - r.address])
+                one, two = sorted((row.line, other.line))
+                raise InputError(
+                    f"the byte at 0x{address:08X} is given twice with different values (also in line {one})",
+                    source=source,
+                    place=f"line {two}",
+                    advice="repeated reads belong into files of their own",
+                )
+        data += row.data[max(n, 0) :]
+        known += row.known[max(n, 0) :]
+    _cut(
+        start,
+        np.frombuffer(data, np.uint8),
+        np.frombuffer(known, np.bool_),
+        group[0].line,
+        source,
+        segments,
+        unreadable,
+    )
+
+
+def _over(data: bytearray, known: bytearray, at: int, row: Shown) -> int | None:
+    """Put a line over bytes that are there already; return where in it the first other value stands, or None."""
+    here = slice(at, at + len(row.data))
+    old, seen = np.frombuffer(data, np.uint8)[here], np.frombuffer(known, np.bool_)[here]
+    new, readable = np.frombuffer(row.data, np.uint8)[: old.size], np.frombuffer(row.known, np.bool_)[: old.size]
+    clash = seen & readable & (old != new)
+    if clash.any():
+        return int(np.argmax(clash))
+    old[readable] = new[readable]
+    seen |= readable
+    return None
+
+
+def _cut(
+    start: int,
+    data: Bytes,
+    known: npt.NDArray[np.bool_],
+    line: int,
+    source: str,
+    segments: list[Segment],
+    unreadable: list[AddressRange],
+) -> None:
     borders = np.flatnonzero(np.diff(known)) + 1
     if borders.size + len(segments) + len(unreadable) > MOST_PIECES:
         raise InputError(
             f"known and unreadable bytes alternate more than {MOST_PIECES} times",
             source=source,
-            place=f"line {group[0].line}",
+            place=f"line {line}",
             advice="that is no memory content",
         )
-    edges = [0, *borders.tolist(), stop - start]
+    edges = [0, *borders.tolist(), len(data)]
     for a, b in pairwise(edges):
         if known[a]:
             segments.append(Segment(start + a, data[a:b]))

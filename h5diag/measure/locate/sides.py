@@ -54,17 +54,15 @@ class Side:
     @classmethod
     def of(cls, image: MemoryImage, chip: Chip) -> Side:
         """Return the flat side of `image`; a segment across an alias border is cut there."""
-        parts: list[Bytes] = []
         addresses: list[int] = []
+        starts = [0]
         for s in image.segments:
             borders = (chip.flash.secure_base, chip.flash.secure_base + chip.flash.size)
             cuts = [s.start, *sorted(b for b in borders if s.start < b < s.stop), s.stop]
             for a, b in pairwise(cuts):
-                parts.append(s.data[a - s.start : b - s.start])
                 addresses.append(a)
-        starts = [0]
-        for p in parts:
-            starts.append(starts[-1] + p.size)
+                starts.append(starts[-1] + b - a)
+        parts = [s.data for s in image.segments]  # whole: what is cut at a border lies together already
         data = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint8), *parts])
         return cls(data, tuple(starts), tuple(addresses), tuple(chip.canonical(a) for a in addresses))
 

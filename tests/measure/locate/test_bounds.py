@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from h5diag.chip import load_chip
 from h5diag.errors import Cancelled
 from h5diag.measure.locate import locate, search
+from h5diag.measure.locate.sides import Side
 from h5diag.memory import AddressRange, MemoryImage, Segment
 
 from .conftest import BASE, code, image_of
@@ -182,3 +184,17 @@ def test_large_images_say_what_was_not_searched_and_deep_finds_the_header():
     p = locate(image_of(reference), image_of(dump), deep=True)
     assert any(r.dump_start == BASE + 0xBE000 and r.displacement == 0xA6000 and not r.weak for r in p.regions)
     assert p.assumptions == ()
+
+
+def test_a_segment_across_the_border_of_an_alias_is_cut_without_a_copy():
+    chip = load_chip()
+    border = chip.flash.secure_base
+    data = np.arange(4096, dtype=np.uint16).view(np.uint8)
+    one = Side.of(MemoryImage((Segment(border - 4096, data),)), chip)
+    assert np.shares_memory(one.data, data)
+    assert one.data.tolist() == data.tolist()
+    assert (one.starts, one.addresses) == ((0, 4096, 8192), (border - 4096, border))
+    assert one.canonical == tuple(chip.canonical(a) for a in one.addresses)
+    two = Side.of(MemoryImage((Segment(border - 8192, data[:64]), Segment(border - 4096, data))), chip)
+    assert two.data.tolist() == [*data[:64].tolist(), *data.tolist()]
+    assert (two.starts, two.addresses) == ((0, 64, 4160, 8256), (border - 8192, border - 4096, border))
