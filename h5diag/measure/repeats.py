@@ -97,7 +97,7 @@ def compare_reads(images: Sequence[MemoryImage]) -> Repeats:
         else ReadPattern.FIXED_BITS
         if single_bits and fixed > bad_bits / 4
         else ReadPattern.LONE_BITS
-        if len(images) > 2 and bad_bits == words <= common // 10000 + 8
+        if len(images) > 2 and words <= common // 10000 + 8 and 3 * bad_bits <= 4 * words
         else ReadPattern.BITS
         if single_bits
         else ReadPattern.OTHER

@@ -560,9 +560,21 @@ def check_later(m: Measured) -> tuple[Finding, ...]:
     say: dict[str, Any] = {"where": changed, "bytes": m.later.differing_bytes}
     say["explains"] = merged(m.canonical(_whole_sectors(changed, m)))
     for k in m.expected:
-        if any(a.overlaps(b) for a in m.canonical(k.difference.ranges) for b in m.canonical(changed)):
-            return (found("changed-in-a-file", file=k.name, **say),)
+        gone = _gone_since(m, k, changed)
+        if 2 * gone > m.later.differing_bytes:
+            return (found("changed-in-a-file", file=k.name, gone=gone, **say),)
     return (found("changed-later", **say),)
+
+
+def _gone_since(m: Measured, file: KnownFact, changed: Sequence[AddressRange]) -> int:
+    """Return how many bytes of a file's content read erased in the later read, and were there in the first."""
+    gone, erased = 0, m.chip.flash.erased
+    later = m.suspect.board.later[0].image
+    for r in changed:
+        want, known = file.content.read_filled(r.start, r.stop)
+        (first, a), (now, b) = (x.read_filled(r.start, r.stop) for x in (m.suspect.judged, later))
+        gone += int(np.count_nonzero(known & a & b & (want != erased) & (first == want) & (now == erased)))
+    return gone
 
 
 def _whole_sectors(ranges: Sequence[AddressRange], m: Measured) -> list[AddressRange]:
