@@ -39,6 +39,11 @@ def whole_number(text: str) -> int | None:
     return int(bare) if digits.isascii() and digits.isdecimal() and len(digits) <= NUMBER_DIGITS else None
 
 
+def printed_number(text: str) -> int:
+    """Return a number as a pattern found it: hexadecimal behind 0x, else decimal; a leading zero means nothing."""
+    return int(text, 16 if text[:2].lower() == "0x" else 10)
+
+
 def count_text(count: int, one: str, many: str = "") -> str:
     """Return ``1 byte`` or ``5 bytes``."""
     return f"{count} {one if count == 1 else many or one + 's'}"

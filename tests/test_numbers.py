@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from h5diag.text import whole_number
+from h5diag.evidence.texts import parse_listing
+from h5diag.text import printed_number, whole_number
 
 
 @pytest.mark.parametrize(("text", "value"), [("7", 7), (" -12 ", -12), ("007", 7), ("9" * 32, int("9" * 32))])
@@ -18,3 +19,10 @@ def test_a_decimal_number_is_taken(text: str, value: int) -> None:
 def test_what_is_none_is_none(text: str) -> None:
     """Python calls a raised two a digit and cannot convert it, and raises at five thousand digits."""
     assert whole_number(text) is None
+
+
+@pytest.mark.parametrize(("text", "value"), [("0578", 578), ("0x0484", 0x484), ("0", 0), ("007", 7)])
+def test_a_leading_zero_in_a_text_is_no_error(text: str, value: int) -> None:
+    assert printed_number(text) == value
+    export = f'{{"deviceId": {text}, "bitNameToValue": {{"PRODUCT_STATE": 237, "TZEN": 195}}}}'
+    assert parse_listing(export).device_id == value

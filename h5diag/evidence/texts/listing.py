@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from h5diag.chip.files import index
 from h5diag.evidence.texts.text import Line, clean, lines
+from h5diag.text import printed_number
 
 MOST = 1000
 """Options that are kept of one text; no chip has a tenth of that."""
@@ -241,7 +242,7 @@ def _parse_export(text: str) -> Listing:
         _most(fields, warnings),
         cut or ("" if "}" in text[end:] else "end of the text"),
         number,
-        int(device[1], 0) if device else None,
+        printed_number(device[1]) if device else None,
         int(size[1]) if size else None,
         tuple(warnings),
     )

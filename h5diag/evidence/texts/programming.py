@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from h5diag.evidence.texts.text import Line
+from h5diag.text import printed_number
 
 _OPEN = re.compile(r"(?:parsing|read)\s{0,4}file\s{0,8}:\s{0,8}(.+)$", re.I)
 _FILE = re.compile(r"^\s{0,20}file\s{0,20}:\s{0,20}(\S.*)$", re.I)
@@ -212,7 +213,9 @@ class _State:
         elif m := _COMMAND.search(line.text) or (_CLI.search(line.text) if "-ob " in low else None):
             self._flush("unknown")
             for a in _ARGUMENT.finditer(m[1]):
-                self.pending.setdefault(a[1].upper(), []).append(OptionWrite(a[1], int(a[2], 0), line=line.number))
+                self.pending.setdefault(a[1].upper(), []).append(
+                    OptionWrite(a[1], printed_number(a[2]), line=line.number)
+                )
             self.in_options = True
         elif "option byte" in low and "success" in low:
             self.ok += 1

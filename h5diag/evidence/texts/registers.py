@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from h5diag.evidence.texts.text import lines
+from h5diag.text import printed_number
 
 _WORDS = re.compile(
     r"^\s{0,40}[\[*(@]{0,2}(?:0x)?([0-9A-Fa-f]{8})[\])]{0,2}(?:\s{0,4}<[^<>\n]{0,60}>)?\s{0,8}[:|,;=\t ]\s{0,40}"
@@ -73,9 +74,9 @@ def parse_registers(text: str) -> tuple[RawRegister, ...]:
                 RawRegister(int(m[3], 16), int(m[1] or m[2], 16), (named[1] or named[2]) if named else "", line.number)
             )
         elif " = " in raw and (found := _MEMBER.findall(raw)):
-            out += (RawRegister(int(value, 0) & 0xFFFFFFFF, None, name, line.number) for name, value in found)
+            out += (RawRegister(printed_number(value) & 0xFFFFFFFF, None, name, line.number) for name, value in found)
         elif asked and (m := _PRINTED.match(raw)):
-            out.append(RawRegister(int(m[1], 0) & 0xFFFFFFFF, None, asked, line.number))
+            out.append(RawRegister(printed_number(m[1]) & 0xFFFFFFFF, None, asked, line.number))
         elif ("." in raw or ">" in raw) and (m := _PRINT.search(raw)):
             asked = m[1]
             continue

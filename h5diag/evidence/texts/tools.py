@@ -16,6 +16,7 @@ import msgspec
 from h5diag.evidence.texts.programming import Programming, ReadBack, Write
 from h5diag.evidence.texts.text import Line
 from h5diag.tables import packaged
+from h5diag.text import printed_number
 
 _LEAVING = ("get_status", "got nack", "unexpected reply")
 """What a loader complains of when, behind a whole write, the chip starts its firmware instead of answering."""
@@ -218,7 +219,11 @@ def _report(row: ToolRow, lines: Sequence[Line], first: int) -> ToolReport:
         told.get("probe"),
         told.get("core"),
         tuple(
-            int(w, 0) for line in lines for m in (words.finditer(line.text) if words else ()) for w in m.groups() if w
+            printed_number(w)
+            for line in lines
+            for m in (words.finditer(line.text) if words else ())
+            for w in m.groups()
+            if w
         ),
         first,
     )
@@ -229,4 +234,4 @@ def _hex(text: str | None) -> int | None:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text, 0) if text else None
+    return printed_number(text) if text else None

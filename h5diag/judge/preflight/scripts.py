@@ -29,6 +29,7 @@ from h5diag.sim.rehearse import (
     undefined_names,
     walk_script,
 )
+from h5diag.text import printed_number
 
 _NUMBER = re.compile(r"0[xX][0-9A-Fa-f]{1,8}|\d{1,10}")
 _STIROT_NAMES = {
@@ -368,11 +369,11 @@ def xml_rows(scene: Scene) -> Iterator[Row]:
         told = True
         slot = next((p.range for p in slots if p.range.start == canonical(d.address or 0)), None)
         size = xml.xml.option("-S") if xml.xml is not None else None
-        room = int(size, 0) if size and _NUMBER.fullmatch(size) else None
+        room = printed_number(size) if size and _NUMBER.fullmatch(size) else None
         if slot is not None and room is not None and room != slot.size:
             text = f"it makes {d.path.name} for a slot of 0x{room:X} bytes, the layout's has 0x{slot.size:X}"
             yield Row("xml-agrees", WARN, text, xml.name, "-S")
-        elif canonical(int(base, 0)) != canonical(d.address):
+        elif canonical(printed_number(base)) != canonical(d.address):
             text = f"it puts {d.path.name} at {base}, the file begins at 0x{d.address:08X}: the next build is wrong"
             yield Row("xml-agrees", WARN, text, xml.name, "-x")
         else:
