@@ -432,6 +432,7 @@ def _memory(file: EvidenceFile, found: Evidence, kind: Kind) -> Evidence:
     name, beside = found.name, found.beside is not None
     signed = _starts_signed(image)
     read_off = beside or bool(name.side) or name.says_dump or image.span.start >> 24 in (0x0C, 0x0D)
+    read_off |= all(bool((s.data == 0xFF).all()) for s in image.segments)  # nobody builds what is erased
     needs_base = (kind is Kind.BIN or image.origin.base_assumed) and not beside
     found = replace(found, image=image, needs_base=needs_base)
     if signed and not read_off:

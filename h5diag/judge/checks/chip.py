@@ -134,14 +134,23 @@ def check_ecc(m: Measured) -> tuple[Finding, ...]:
     )
 
 
+_OWN_REGISTERS = 0x100
+"""From here on lie the H5's ECC registers (RM0481, 7.11); the flash interfaces of L5, U5, G4, L4 and WB end before."""
+
+
 def registers(board: Board, m: Measured) -> dict[str, int]:
     """Return the values of registers that a board's evidence holds, by name in lower case."""
     read = board.identity.registers if board.identity is not None else {}
     values = {n: v for n, v in read.items() if v is not None}
-    # Where a register lies follows from the chip: of one that is assumed no address names any.
-    bases = () if m.chip_assumed else (m.chip.flash_registers, m.chip.flash_registers_secure)
     names = {r.offset: r.name.lower() for r in m.chip.registers}
-    for raw in parse_registers(board.registers.text) if board.registers else ():
+    bases = (m.chip.flash_registers, m.chip.flash_registers_secure)
+    dumped = parse_registers(board.registers.text) if board.registers else ()
+    # Where a register lies follows from the chip: of one that is assumed no address names any, but for those that no
+    # other family has.
+    own = {base + offset for base in bases for offset in names if offset >= _OWN_REGISTERS}
+    if m.chip_assumed and not any(raw.address in own for raw in dumped):
+        bases = ()
+    for raw in dumped:
         name = raw.name.lower()
         for base in bases:
             if raw.address is not None and raw.address - base in names:

@@ -158,3 +158,16 @@ def test_a_read_before_and_one_after_are_of_one_board(tmp_path: Path, name: str,
     board = found.boards.suspects[0]
     roles = sorted(e.role.value for e in board.files)
     assert roles == (["dumps", "later"] if dumps else ["dumps"])
+
+
+def test_a_file_of_nothing_but_erased_bytes_was_read(tmp_path: Path) -> None:
+    write_image(MemoryImage((Segment(BASE, np.full(16, 0xFF, np.uint8)),)), tmp_path / "my_board.hex")
+    board = diagnose(load_case(sort_evidence([tmp_path]).write(tmp_path / "case"))).first
+    assert leading(board) == "erased-whole"
+
+
+@pytest.mark.parametrize(("at", "told"), [(0x40022104, True), (0x40022030, False)])
+def test_registers_that_one_family_alone_has_need_no_named_chip(tmp_path: Path, at: int, told: bool) -> None:
+    b = Bench(tmp_path).dump(flash((0, PROGRAM))).image("app.hex", PROGRAM)
+    board = b.text("registers", f"0x40022018 : 20004A5D\n0x{at:08X} : 80004A5D\n").first()
+    assert bool({f.id for f in board.findings} & {"operation-cut", "ecc-torn", "ecc-error"}) is told
