@@ -143,7 +143,7 @@ def registers(board: Board, m: Measured) -> dict[str, int]:
     read = board.identity.registers if board.identity is not None else {}
     values = {n: v for n, v in read.items() if v is not None}
     names = {r.offset: r.name.lower() for r in m.chip.registers}
-    bases = (m.chip.flash_registers, m.chip.flash_registers_secure)
+    bases: tuple[int, ...] = (m.chip.flash_registers, m.chip.flash_registers_secure)
     dumped = parse_registers(board.registers.text) if board.registers else ()
     # Where a register lies follows from the chip: of one that is assumed no address names any, but for those that no
     # other family has.
