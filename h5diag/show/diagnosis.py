@@ -455,7 +455,7 @@ def map_words(b: BoardDiagnosis) -> str:
         for s in lane.spans:
             sums[s.look] = sums.get(s.look, 0) + s.range.size
         said.append(
-            f"{lane.name}, {'which should be' if lane.is_file else 'read'} at 0x{lane.view:08X}: "
+            f"{lane.name}, {'what should be there' if lane.is_file else f'read at 0x{lane.view:08X}'}: "
             + ", ".join(f"{size_text(n)} {look.value}" for look, n in sums.items())
         )
     states = [f"{s.slot.name} {s.state.value}" for s in b.measured.suspect.slots]
