@@ -10,6 +10,7 @@ import subprocess
 import tracemalloc
 import zlib
 from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -690,3 +691,12 @@ def test_what_no_section_of_an_elf_covers_is_not_known(tmp_path):
     path.write_bytes(head + program + data + names + rows)
     image = read_image(path)
     assert [(s.start, s.data.tobytes()) for s in image.segments] == [(BASE, b"A" * 16), (BASE + 32, b"B" * 8)]
+
+
+@pytest.mark.parametrize("name", ["a.bin", "a.hex", "a.srec", "a.elf"])
+def test_an_empty_file_that_was_opened_already_has_a_kind_or_one_line(name):
+    file = door.EvidenceFile(name, Path(name), 0, "", b"")
+    try:
+        tell_kind(file)
+    except InputError as error:
+        assert "\n" not in str(error)

@@ -79,7 +79,7 @@ def tell_kind(source: Source, *, raw: bool = False) -> Kind:
         As of `read_evidence`, or when it is named as one of the formats and does not begin like it.
     """
     file = read_evidence(source, limit=FLASH)
-    head, last, path = file.data[:HEAD], (file.mapped or file.data)[-1], file.path
+    head, last, path = file.data[:HEAD], (file.mapped or file.data)[-1:], file.path
     named = SUFFIXES.get(path.suffix.lower(), Kind.BIN)
     if raw and path.suffix.lower() == ".bin":
         return Kind.BIN
@@ -115,9 +115,9 @@ def tell_kind(source: Source, *, raw: bool = False) -> Kind:
         return Kind.BIN if read_off else Kind.ELF
     if head.startswith(b"UF2\n\x57\x51\x5d\x9e"):
         return Kind.UF2
-    if _HEX_RECORD.match(head) and not (read_off and last == 0xFF):
+    if _HEX_RECORD.match(head) and not (read_off and last == b"\xff"):
         return Kind.HEX
-    if _S_RECORD.match(head) and not (read_off and last == 0xFF):
+    if _S_RECORD.match(head) and not (read_off and last == b"\xff"):
         return Kind.SREC
     if named in (Kind.HEX, Kind.SREC) and is_text(head):
         return named  # its reader names the line that is wrong
