@@ -695,8 +695,5 @@ def test_what_no_section_of_an_elf_covers_is_not_known(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.bin", "a.hex", "a.srec", "a.elf"])
 def test_an_empty_file_that_was_opened_already_has_a_kind_or_one_line(name):
-    file = door.EvidenceFile(name, Path(name), 0, "", b"")
-    try:
-        tell_kind(file)
-    except InputError as error:
-        assert "\n" not in str(error)
+    with suppress(InputError):
+        assert isinstance(tell_kind(door.EvidenceFile(name, Path(name), 0, "", b"")), Kind)

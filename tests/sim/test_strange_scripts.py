@@ -170,3 +170,9 @@ def test_a_script_of_brackets_is_told_as_none(tmp_path: Path, capsys) -> None:
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert main(["keys", str(tmp_path), "--json"]) == 0
     assert "more than 150,000 words and signs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ['x="$-1:-b}"', "x=$-9", 'echo "${-3}"'])
+def test_an_argument_of_a_number_below_one_is_none(tmp_path: Path, text: str) -> None:
+    steps, _ = walked(tmp_path, "run.sh", text)
+    assert steps is not None

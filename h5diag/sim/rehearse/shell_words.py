@@ -204,7 +204,7 @@ class Words:
             case "BASH_SOURCE":
                 return str(self.file)
         if (number := whole_number(name)) is not None:
-            return self.arguments[number - 1] if number <= len(self.arguments) else ""
+            return self.arguments[number - 1] if 0 < number <= len(self.arguments) else ""
         value = self.variables.get(name, "")
         return value[0] if isinstance(value, list) and value else "" if isinstance(value, list) else value
 
