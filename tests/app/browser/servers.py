@@ -113,6 +113,9 @@ class Try:
         return self.started[-1]
 
     def lab(self, *options: str) -> Started:
+        # Two that start at once would both be told that Jupyter's own port is free.
+        if "--port" not in options:
+            options = (*options, "--port", str(free_port()))
         return self("lab", "--", "--allow-root", *OPEN_FOR_TESTS, *options)
 
     def window(self, **options: Any) -> Any:
