@@ -18,7 +18,7 @@ from h5diag.judge.findings import Finding, found, rows
 from h5diag.judge.measured import Measured, deviations, measure
 from h5diag.judge.next_test import NextTest, choose_next_test, known_tests, rank_tests
 from h5diag.judge.weighing import Verdict, VerdictWord, weigh
-from h5diag.measure.compare import Comparison, aligned
+from h5diag.measure.compare import aligned
 from h5diag.measure.firmware import Check
 from h5diag.measure.programs import linked_at
 from h5diag.measure.shapes import BLOCK_GAP, runs
@@ -52,13 +52,6 @@ class BoardDiagnosis(Answer):
     next_test: NextTest
     more_tests: tuple[NextTest, ...]
     branches: tuple[Branch, ...]
-
-    @property
-    def comparison(self) -> Comparison:
-        """The comparison with the good board; without one that with the given file of which most was seen."""
-        m = self.measured
-        known = max(m.expected, key=lambda k: k.seen_bytes, default=None)
-        return m.comparison if m.has_good or known is None else known.comparison
 
     @property
     def name(self) -> str:

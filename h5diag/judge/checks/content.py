@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,7 +35,7 @@ _RIGHT_BESIDE = 256
 def check_shapes(m: Measured) -> tuple[Finding, ...]:
     """What does the difference from a given file, or from the good board, look like?"""
     out: list[Finding] = []
-    for name, difference, _, is_file in _references(m):
+    for name, difference, content, is_file in _references(m):
         for shape in difference.shapes:
             if not is_file and shape.form in _SLOT_STATES and _in_slots(m, shape):
                 continue  # what a slot holds is told by its state
@@ -44,7 +43,9 @@ def check_shapes(m: Measured) -> tuple[Finding, ...]:
                 continue  # the check of the write protection tells it with more knowledge
             # What one reference told already, another that shows the same bytes need not tell again.
             told = merged(r for f in out for r in f.explains)
-            if subtracted(m.canonical(shape.ranges), told) and (f := _shape(m, shape, name, difference, is_file)):
+            if subtracted(m.canonical(shape.ranges), told) and (
+                f := _shape(m, shape, name, content, difference, is_file)
+            ):
                 out.append(f)
         if is_file:
             continue
@@ -93,7 +94,9 @@ def _replaced(m: Measured, file: KnownFact) -> bool:
     return any(o.whole and overlapping(m, o, file) for o in m.known if o is not file)
 
 
-def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is_file: bool) -> Finding | None:
+def _shape(
+    m: Measured, shape: Shape, reference: str, content: MemoryImage, difference: Difference, is_file: bool
+) -> Finding | None:
     """Return the finding for a shape; None where another check tells it with more knowledge."""
     cells = merged(m.canonical(shape.ranges))
     again = m.suspect.reads.reads > 1 or (m.later.compared_bytes > 0 and not m.later.differing_bytes)
@@ -152,7 +155,7 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
         case Form.DATA:
             return found("board-pages", **say)
         case Form.FELL:
-            return _fell(m, shape, reference, say)
+            return _fell(m, shape, reference, content, say)
         case Form.COLUMN:
             return _column(m, shape, say, steady=steady)
         case Form.COMB:
@@ -164,10 +167,9 @@ def _shape(m: Measured, shape: Shape, reference: str, difference: Difference, is
         case Form.ROSE_ALONE:
             return found("lone-bits-rose" if steady else "lone-bits-rose-once", **say)
         case Form.LONE:
-            return _wide_column(m, reference, say, steady=steady) or found("lone-bits-differ", **say)
+            return _wide_column(_lanes(m, content), say, steady=steady) or found("lone-bits-differ", **say)
         case Form.TEXT:
-            image = next((k.content for k in m.expected if k.name == reference), m.good.judged)
-            if stamps := build_stamps(image, m.suspect.judged, shape.ranges):
+            if stamps := build_stamps(content, m.suspect.judged, shape.ranges):
                 return found("stamps-differ", there=stamps[0], here=stamps[1], **say)
             return found("texts-differ", **say)
 
@@ -219,19 +221,19 @@ def _zeros(m: Measured, shape: Shape, say: dict[str, Any]) -> Finding | None:
     return found("zeros-in-program", **say)
 
 
-def _fell(m: Measured, shape: Shape, reference: str, say: dict[str, Any]) -> Finding | None:
+def _fell(m: Measured, shape: Shape, reference: str, content: MemoryImage, say: dict[str, Any]) -> Finding | None:
     # A sector that was programmed unerased because the erase hit its mirror is that cause's, not this one's.
     if any(x.covers(r) for x in worked_on_mirrors(m) for r in shape.ranges):
         return None
-    image = next((k.content for k in m.expected if k.name == reference), m.good.judged)
-    if m.suspect.reads.reads > 1 and erase_told(m, [m.suspect.log.programming]) and _inside_a_sector(m, image, shape):
+    repeated = m.suspect.reads.reads > 1
+    if repeated and erase_told(m, [m.suspect.log.programming]) and _inside_a_sector(m, content, shape):
         return found("fell-inside-a-sector", **say)
-    if old := _old_under_new(m, image, shape, reference):
+    if old := _old_under_new(m, content, shape, reference):
         return found("old-under-new", **say, other=old)
-    if column := _wide_column(m, reference, say, steady=m.suspect.reads.reads > 1):
+    lanes = _lanes(m, content)
+    if column := _wide_column(lanes, say, steady=repeated):
         return column
-    comparison = compare(image, m.suspect.judged, m.chip)
-    if _one_line(bit_positions(image, m.suspect.judged, comparison, m.chip)):
+    if _one_line(lanes):
         return found("one-line-fell", **(say | {"explains": ()}))
     return found("only-fell", **say)
 
@@ -251,13 +253,17 @@ def _inside_a_sector(m: Measured, reference: MemoryImage, shape: Shape) -> bool:
     )
 
 
-def _wide_column(m: Measured, reference: str, say: dict[str, Any], *, steady: bool) -> Finding | None:
+def _lanes(m: Measured, reference: MemoryImage) -> npt.NDArray[np.int64]:
+    """Return how many bits fell and how many rose against a reference, at each bit of the flash word."""
+    return bit_positions(reference, m.suspect.judged, compare(reference, m.suspect.judged, m.chip), m.chip)
+
+
+def _wide_column(lanes: npt.NDArray[np.int64], say: dict[str, Any], *, steady: bool) -> Finding | None:
     """Return the finding for bits that all fell at one and the same bit of the flash word; None for others.
 
     A debug link hands over 32 bits at a time: what shows at one of the flash word's lanes alone is not its line.
     """
-    image = next((k.content for k in m.expected if k.name == reference), m.good.judged)
-    fallen, risen = bit_positions(image, m.suspect.judged, compare(image, m.suspect.judged, m.chip), m.chip)
+    fallen, risen = lanes
     if fallen.size <= 32 or fallen.sum() < _FEW_BITS or fallen.max() < 0.95 * (fallen.sum() + risen.sum()):
         return None
     lane, unit = int(fallen.argmax()), fallen.size
@@ -289,28 +295,6 @@ def _one_line(lanes: npt.NDArray[np.int64]) -> bool:
     return total >= _FEW_BITS and any(
         int(np.bincount(np.arange(lanes.shape[1]) % w, weights=fallen).max()) > 0.95 * total for w in (8, 32)
     )
-
-
-_SIZE_ROUNDING = 16
-"""A logged size may be rounded up to a flash word, and to two decimals of a kilobyte, which is six bytes."""
-
-
-def check_same_file(m: Measured) -> tuple[Finding, ...]:
-    """Does the log tell of a file of that name with another size or checksum than the one given?"""
-    for k in (k for k in m.known if k.image.image.origin.kind == "bin" and len(k.image.image.segments) == 1):
-        data = k.image.image.segments[0].data
-        name = base_name(k.name).lower()
-        for w in (w for log in m.logs for w in log.programming.writes if base_name(w.file).lower() == name):
-            rounding = _SIZE_ROUNDING if w.size < 1 << 20 else w.size // 100
-            here = hashlib.md5(data.tobytes(), usedforsecurity=False).hexdigest() if w.md5 else ""
-            if w.md5 and int(w.md5, 16) != int(here, 16):
-                logged, given = f"MD5 {w.md5}", f"MD5 {here}"
-            elif w.size and abs(w.size - len(data)) > rounding:
-                logged, given = size_text(w.size), size_text(len(data))
-            else:
-                continue
-            return (found("other-file-of-that-name", file=k.name, logged=logged, given=given),)
-    return ()
 
 
 def check_container(m: Measured) -> tuple[Finding, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -19,8 +20,10 @@ from h5diag.judge.measured import Measured
 from h5diag.layout import Role
 from h5diag.measure.compare import aligned
 from h5diag.measure.firmware import Check, vector_table_at
+from h5diag.measure.repeats import ReadPattern
 from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange
+from h5diag.text import size_text
 
 _WHY = {
     "image-refused": "boot-log-refuses-image",
@@ -275,7 +278,7 @@ def check_same_place(m: Measured) -> tuple[Finding, ...]:
 
 def check_bit_stays(m: Measured) -> tuple[Finding, ...]:
     """Is a single bit 0 in every read where it should be 1, at the very byte at which verifying failed after an erase?"""
-    if m.suspect.reads.reads < 2 or m.suspect.reads.disagreeing_bytes:
+    if m.suspect.reads.pattern is not ReadPattern.AGREE:
         return ()
     # The board's own log holds what was printed while it was programmed.
     failed = Counter(m.chip.canonical(w.mismatch) for w in m.suspect.log.programming.writes if w.mismatch is not None)
@@ -304,7 +307,7 @@ _MOST_LEFT = 4096
 def check_bits_left(m: Measured) -> tuple[Finding, ...]:
     """Do single bits of an erased flash still read 0 in every read, although a log says that all was erased?"""
     runs = [log.programming for log in m.logs]
-    if m.suspect.reads.reads < 2 or m.suspect.reads.disagreeing_bytes or not any(p.mass_erase for p in runs):
+    if m.suspect.reads.pattern is not ReadPattern.AGREE or not any(p.mass_erase for p in runs):
         return ()
     left: list[int] = []
     for s in m.suspect.dump.segments:
@@ -328,3 +331,25 @@ def check_bits_left(m: Measured) -> tuple[Finding, ...]:
             reads=reads,
         ),
     )
+
+
+_SIZE_ROUNDING = 16
+"""A logged size may be rounded up to a flash word, and to two decimals of a kilobyte, which is six bytes."""
+
+
+def check_same_file(m: Measured) -> tuple[Finding, ...]:
+    """Does the log tell of a file of that name with another size or checksum than the one given?"""
+    for k in (k for k in m.known if k.image.image.origin.kind == "bin" and len(k.image.image.segments) == 1):
+        data = k.image.image.segments[0].data
+        name = base_name(k.name).lower()
+        for w in (w for log in m.logs for w in log.programming.writes if base_name(w.file).lower() == name):
+            rounding = _SIZE_ROUNDING if w.size < 1 << 20 else w.size // 100
+            here = hashlib.md5(data.tobytes(), usedforsecurity=False).hexdigest() if w.md5 else ""
+            if w.md5 and int(w.md5, 16) != int(here, 16):
+                logged, given = f"MD5 {w.md5}", f"MD5 {here}"
+            elif w.size and abs(w.size - len(data)) > rounding:
+                logged, given = size_text(w.size), size_text(len(data))
+            else:
+                continue
+            return (found("other-file-of-that-name", file=k.name, logged=logged, given=given),)
+    return ()
