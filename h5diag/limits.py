@@ -106,3 +106,126 @@ JSON_NESTED = 500_000
 
 SYMBOLS = 1 << 18
 """Symbols of an ELF file that are looked at; the largest firmware has some ten thousand."""
+
+TOML_DOTS = 500
+"""Dots in a line of TOML: a key of many parts costs its reader the square of their number."""
+
+SHOWN_OF_A_KEY = 200
+"""Characters of a wrong key or value that an error repeats."""
+
+DROPPED_BYTES = 256 << 20
+"""What a page may send in all; more belongs into a folder."""
+
+TEST_FOLDER_BYTES = 64 << 20
+"""A backup or journal in the folder of a flash test that is opened again."""
+
+DRY_RUN_BYTES = 80 << 20
+"""A request to the process in which a loader runs: the loader and what it writes."""
+
+SCRIPT_STEPS = 100_000
+"""Steps of one walk through a script."""
+
+SCRIPT_WORK = 500_000
+"""Steps of a walk times its calls: it is done once more for each call, with that one failing."""
+
+SCRIPT_TEXT = 4 << 20
+"""Characters that a walk makes in all: a script of four lines can double a text until the memory is full."""
+
+PATTERN_TRIES = 1 << 24
+"""Places at which a pattern of a script may try: its repeats, each with the length of the text."""
+
+SCRIPT_PROMPTS = 100
+"""Questions of a script that a walk answers."""
+
+SCRIPT_DEPTH = 40
+"""Calls of functions and scripts in each other."""
+
+DEVICETREE_NODES = 20_000
+"""Nodes of a devicetree; Zephyr's largest has some hundred."""
+
+HEADER_CHARACTERS = 128 << 10
+"""Characters of a flash_layout.h; ST's stay well below, as its lines with their continuations do below the next."""
+
+HEADER_LINE = 1000
+"""Characters of one of its lines."""
+
+HEADER_EXPANDED = 1_000_000
+"""Characters that all its macros may expand to; every expansion counts for 50 at least."""
+
+HEADER_TOKENS = 5000
+"""Tokens of one of its expressions."""
+
+HEADER_SECONDS = 1.0
+"""Processor time, for what the other limits do not see."""
+
+FLEET_BOARDS = 1_000_000
+"""Boards of one lot."""
+
+HEAD = 1 << 16
+"""First bytes, by which a file's kind is told."""
+
+INTELHEX_BYTES = 64 << 20
+"""IntelHex keeps a dictionary entry per byte, about 170 bytes of memory each."""
+
+RECORD_LINE = 1024
+"""The longest record of Intel HEX or S-record has 521 characters; anything longer is no record."""
+
+SECTION_NAME = 256
+"""Characters of the name of a section."""
+
+IMAGE_BYTES = 512 << 20
+"""More bytes than this are in no file of a microcontroller; a larger claim is an error, not an allocation."""
+
+IMAGE_PIECES = 1 << 20
+"""More separate pieces than this are no memory content."""
+
+VIEW_CHARACTERS = 32 << 20
+"""Characters of memory shown as text, once it is decoded."""
+
+VIEW_REPEATED = 64 << 20
+"""Bytes that a line of hexdump's "*" may stand for."""
+
+VIEW_ROW = 4096
+"""Characters of one row of memory."""
+
+VIEW_PIECES = 1 << 17
+"""Separate pieces of memory in one text."""
+
+BOOT_EVENTS = 500
+"""Events that are kept of one text; a board that resets for ever repeats the same few."""
+
+MESSAGES = 500
+"""Messages that are kept of one text; whoever needs more reads the text itself."""
+
+LISTED_OPTIONS = 1000
+"""Options that are kept of one text; no chip has a tenth of that."""
+
+READBACK_LINES = 20_000
+"""Lines of a text that are looked at for a value that was read back."""
+
+SEARCHED_LINES = 20_000
+"""Lines that are searched for boot logs, faults and other tools' texts; of a longer text the first and last half."""
+
+LARGE_TEXT = 256 << 10
+"""Characters from which a text is looked at first: reading less is quick whatever it is."""
+
+TLV_RECORDS = 512
+"""Records of one TLV area that are read; real images have about ten."""
+
+NESTED_IMAGES = 16
+"""Images in each other."""
+
+LONE_IMAGES = 64
+"""Headers, or areas of TLVs, without the rest of an image."""
+
+SLOT_BYTES = 4 << 20
+"""Bytes behind an image in which its trailer is looked for when no layout tells."""
+
+VECTOR_TABLES = 32
+"""Vector tables of one dump."""
+
+CODE_BYTES = 1 << 20
+"""Code of a loader that is decoded."""
+
+LOADER_LOG_LINE = 2000
+"""Characters of a line of a loader's verbose log."""

@@ -19,14 +19,11 @@ from zlib import crc32
 import msgspec
 
 from h5diag.errors import InputError
-from h5diag.limits import JSON_NESTED, NUMBER_DIGITS
+from h5diag.limits import JSON_NESTED, NUMBER_DIGITS, SHOWN_OF_A_KEY, TOML_DOTS
 
 T = TypeVar("T")
 
-MOST_DOTS = 500
-"""Dots in a line of TOML: a key of many parts costs its reader the square of their number."""
 
-_MOST_SHOWN = 200
 _WORDS = {
     "str": "a text",
     "int": "a whole number",
@@ -116,9 +113,9 @@ def parse_toml(data: bytes, kind: type[T], source: str, known: Sequence[str] = (
 def toml_table(text: str, source: str) -> dict[str, Any]:
     """Return what a TOML text holds; InputError with the line when it is none, or would take its reader hours."""
     for number, line in enumerate(text.split("\n"), 1):
-        if line.count(".") > MOST_DOTS:
+        if line.count(".") > TOML_DOTS:
             raise InputError(
-                f"more than {MOST_DOTS} dots in a line",
+                f"more than {TOML_DOTS} dots in a line",
                 source=source,
                 place=f"line {number}",
                 advice="write a list over several lines",
@@ -283,4 +280,4 @@ def _structs(kind: Any) -> list[Any]:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= _MOST_SHOWN else text[: _MOST_SHOWN - 3] + "..."
+    return text if len(text) <= SHOWN_OF_A_KEY else text[: SHOWN_OF_A_KEY - 3] + "..."

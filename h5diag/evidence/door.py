@@ -17,15 +17,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from h5diag.errors import InputError
-from h5diag.limits import FOLDER_BYTES, FOLDER_DEPTH, FOLDER_FILES, Limit
+from h5diag.limits import FOLDER_BYTES, FOLDER_DEPTH, FOLDER_FILES, HEAD, Limit
 from h5diag.text import size_text
 
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 # O_NONBLOCK: opening a pipe without a writer returns at once, and the look at its kind refuses it.
-
-
-HEAD = 1 << 16
-"""First bytes, by which a file's kind is told."""
 
 
 @dataclass(frozen=True, slots=True)

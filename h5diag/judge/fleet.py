@@ -28,13 +28,12 @@ from h5diag.evidence.door import is_evidence, is_folder, make_folder, names_in, 
 from h5diag.evidence.files import read_image, read_sidecar
 from h5diag.judge.diagnosis import diagnose
 from h5diag.layout import chip_and_layout
-from h5diag.limits import LONGEST_NAME, MEMORY, TEXT, Limit
+from h5diag.limits import FLEET_BOARDS, LONGEST_NAME, MEMORY, TEXT, Limit
 from h5diag.memory import MemoryImage
 from h5diag.text import count_text
 
 IMAGES = (".bin", ".hex", ".ihex", ".srec", ".s19", ".mot", ".elf", ".axf", ".uf2")
 BATCH = 64
-MOST_BOARDS = 1_000_000
 """Boards that one task hashes: long enough that a task is worth its way to the worker."""
 
 HASH = 16
@@ -145,15 +144,15 @@ def _listed(path: Path) -> Iterator[BoardFile]:
         text = read_evidence(path, limit=TEXT).data.decode("utf-8-sig", "replace")
         rows: Iterator[dict[str, Any]] = csv.DictReader(io.StringIO(text))
     else:
-        rows = _parquet_rows(path, TEXT, ["board", "path"], most=MOST_BOARDS)
+        rows = _parquet_rows(path, TEXT, ["board", "path"], most=FLEET_BOARDS)
     folder = real_path(path.parent)
     try:
         for number, row in enumerate(rows, 2):
             name, where = row.get("board"), row.get("path")
             if not name or not where or not isinstance(name, str) or not isinstance(where, str):
                 raise InputError(f"row {number} lacks board or path", source=str(path), advice="columns: board, path")
-            if number - 2 >= MOST_BOARDS:
-                raise InputError(f"more than {MOST_BOARDS} boards", source=str(path), advice="split the list")
+            if number - 2 >= FLEET_BOARDS:
+                raise InputError(f"more than {FLEET_BOARDS} boards", source=str(path), advice="split the list")
             if not real_path(path.parent / where).is_relative_to(folder):
                 # A list that somebody mailed names no file of the person's own.
                 raise InputError(
@@ -408,7 +407,7 @@ def _parts(folder: Path, kind: str) -> list[dict[str, Any]]:
     out: list[dict[str, Any]] = []
     for name in sorted(names_in(folder / "parts")):
         if name.startswith(kind) and name.endswith(".parquet"):
-            out += _parquet_rows(folder / "parts" / name, MEMORY, most=MOST_BOARDS)
+            out += _parquet_rows(folder / "parts" / name, MEMORY, most=FLEET_BOARDS)
     return out
 
 

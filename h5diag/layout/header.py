@@ -16,13 +16,9 @@ from h5diag.chip import Chip
 from h5diag.errors import InputError
 from h5diag.layout.presets import area_slot, chip_with_flash
 from h5diag.layout.slots import Layout, Loader, Mode, Role, Security, Slot
+from h5diag.limits import HEADER_CHARACTERS, HEADER_EXPANDED, HEADER_LINE, HEADER_SECONDS, HEADER_TOKENS
 from h5diag.memory import AddressRange
 from h5diag.text import size_text
-
-MOST_CHARACTERS = 128 << 10
-LONGEST_LINE = 1000
-"""Characters of a header, and of a line with its continuations; ST's headers stay well below."""
-
 
 _CAST = re.compile(r"\(\s*u?int(?:8|16|32|64|ptr)_t\s*\)")
 """A cast to a number's type, which TF-M's headers have and a preprocessor's expressions cannot."""
@@ -230,14 +226,14 @@ def _values(text: str, names: list[str], source: str, chip: Chip | None) -> tupl
 
 def _check_size(text: str, source: str) -> None:
     """Refuse what would keep the preprocessor's expressions busy; no real header comes near."""
-    if len(text) > MOST_CHARACTERS:
-        raise InputError(f"is longer than {MOST_CHARACTERS >> 10} KiB, so no flash_layout.h", source=source)
+    if len(text) > HEADER_CHARACTERS:
+        raise InputError(f"is longer than {HEADER_CHARACTERS >> 10} KiB, so no flash_layout.h", source=source)
     joined, first = 0, 1
     for number, line in enumerate(text.splitlines(), 1):
         joined += len(line)
-        if joined > LONGEST_LINE:
+        if joined > HEADER_LINE:
             raise InputError(
-                f"a line of more than {LONGEST_LINE} characters, so no flash_layout.h",
+                f"a line of more than {HEADER_LINE} characters, so no flash_layout.h",
                 source=source,
                 place=f"line {first}",
             )
@@ -249,16 +245,6 @@ def _check_size(text: str, source: str) -> None:
             source=source,
             place=f"line {1 + text.count(chr(10), 0, text.rfind('/*'))}",
         )
-
-
-MOST_EXPANDED = 1_000_000
-"""Characters that all macros of a header may expand to; every expansion counts for 50 at least."""
-
-MOST_TOKENS = 5000
-"""Tokens of one expression."""
-
-MOST_SECONDS = 1.0
-"""Processor time, for what the other limits do not see."""
 
 
 class TooMuch(BaseException):
@@ -282,32 +268,32 @@ def bounded_preprocessor(source: str) -> Any:
         def __init__(self) -> None:
             self.problems: list[InputError] = []
             self.unknown: list[str] = []
-            self.spent, self.factor, self.end = 0, 1, time.thread_time() + MOST_SECONDS
+            self.spent, self.factor, self.end = 0, 1, time.thread_time() + HEADER_SECONDS
             super().__init__()
             evaluate = self.evaluator  # type: ignore[has-type]
 
             def evaluated(tokens: Any, **names: Any) -> Any:
-                self.spend(0, tokens, len(tokens) > MOST_TOKENS)
+                self.spend(0, tokens, len(tokens) > HEADER_TOKENS)
                 return evaluate(tokens, **names)
 
             self.evaluator = evaluated
 
         def spend(self, characters: int, tokens: Any, stop: bool = False) -> None:
             self.spent += 50 + characters
-            if stop or self.spent > MOST_EXPANDED or time.thread_time() > self.end:
+            if stop or self.spent > HEADER_EXPANDED or time.thread_time() > self.end:
                 raise TooMuch(tokens[0].lineno if tokens else 0)
 
         def expand_macros(self, tokens: Any, expanding_from: Any = ()) -> Any:
             self.spend(_length(tokens), tokens)
             out = super().expand_macros(tokens, list(expanding_from))
-            self.spend(0, out, self.factor * len(out) > MOST_EXPANDED)
+            self.spend(0, out, self.factor * len(out) > HEADER_EXPANDED)
             return out
 
         def macro_expand_args(self, macro: Any, args: Any) -> Any:
             # Each token of the macro can become a whole argument, as it stands or expanded.
             outer, self.factor = self.factor, 1 + len(macro.value)
             longest = max((_length(a) for a in args), default=0)
-            self.spend(0, macro.value, self.factor * longest > MOST_EXPANDED)
+            self.spend(0, macro.value, self.factor * longest > HEADER_EXPANDED)
             try:
                 return super().macro_expand_args(macro, args)
             finally:

@@ -15,12 +15,12 @@ from h5diag.chip import Chip
 from h5diag.errors import InputError
 from h5diag.layout.presets import chip_with_flash
 from h5diag.layout.slots import Layout, Loader, Mode, Role, Security, Slot
+from h5diag.limits import DEVICETREE_NODES
 from h5diag.memory import AddressRange
 from h5diag.tables import toml_table
 
 E = TypeVar("E", Role, Mode, Loader)
 
-MOST_NODES = 20_000
 _NAMES = {
     "boot": (None, Role.BOOT),
     "mcuboot": (None, Role.BOOT),
@@ -64,8 +64,10 @@ def parse_devicetree(text: str, *, source: str, chip: Chip | None = None) -> Lay
     total = 0
     path: list[tuple[str, str]] = []  # name and own properties of the open nodes
     for count, match in enumerate(re.finditer(r"([^;{}]*)([;{}])", text)):
-        if count > MOST_NODES:
-            raise InputError(f"more than {MOST_NODES} nodes and properties are no board's devicetree", source=source)
+        if count > DEVICETREE_NODES:
+            raise InputError(
+                f"more than {DEVICETREE_NODES} nodes and properties are no board's devicetree", source=source
+            )
         words, sign = match[1].strip(), match[2]
         if sign == "{":
             path.append((words, ""))

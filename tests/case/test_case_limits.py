@@ -10,7 +10,7 @@ from h5diag.app.cli import main
 from h5diag.case import folder as case_folder, load_case
 from h5diag.errors import InputError
 from h5diag.limits import CASE_BOARDS, CASE_NAMES, JSON_NESTED
-from h5diag.tables import MOST_DOTS
+from h5diag.limits import TOML_DOTS
 
 
 def of(folder: Path, toml: str, files: int = 1, size: int = 64) -> Path:
@@ -73,11 +73,11 @@ def test_all_files_of_a_case_together_have_a_limit(
 def test_what_is_sorted_from_many_files_can_be_read_back(tmp_path: Path) -> None:
     evidence = tmp_path / "evidence"
     evidence.mkdir()
-    for i in range(MOST_DOTS + 10):
+    for i in range(TOML_DOTS + 10):
         (evidence / f"{i}.txt").write_text("STM32CubeProgrammer v2.21.0\nError: failed to erase memory\n")
     assert main(["case", str(evidence), "--out", str(tmp_path / "case")]) == 0
     texts = load_case(tmp_path / "case").suspects[0].texts
-    assert sum(t.text.count("failed to erase") for t in texts) == MOST_DOTS + 10
+    assert sum(t.text.count("failed to erase") for t in texts) == TOML_DOTS + 10
 
 
 def test_json_of_a_million_empty_lists_is_no_result(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from intelhex import IntelHex
 from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
 from h5diag.evidence import door
+from h5diag.limits import HEAD
 from h5diag.evidence.files import (
     Sidecar,
     from_intelhex,
@@ -344,7 +345,7 @@ def test_a_large_binary_is_mapped_and_reads_the_same(tmp_path, monkeypatch):
     small = dataclasses.replace(FLASH, mapped=1 << 20)
     monkeypatch.setattr(reading, "FLASH", small)
     file = door.read_evidence(tmp_path / "a.bin", limit=small)
-    assert (len(file.data), file.size) == (door.HEAD, data.size)
+    assert (len(file.data), file.size) == (HEAD, data.size)
     tracemalloc.start()
     mapped = read_image(tmp_path / "a.bin", base=0x90000000)
     assert tracemalloc.get_traced_memory()[1] < 1 << 20

@@ -180,7 +180,7 @@ def test_a_strangers_parquet_list_is_one_line(tmp_path, table, said):
 
 
 def test_a_small_list_of_a_thousand_million_boards_is_refused_before_it_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MOST_BOARDS", 1000)
+    monkeypatch.setattr(module, "FLEET_BOARDS", 1000)
     rows = pa.DictionaryArray.from_arrays(pa.array([0] * 5000, pa.int32()), pa.array(["a" * 1000]))
     pq.write_table(pa.table({"board": rows, "path": rows}), tmp_path / "list.parquet")
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *a, **k: pytest.fail("it was read"))

@@ -339,7 +339,7 @@ def test_a_rehearsal_is_work_of_a_few_thousand_steps(tmp_path):
 
 def test_a_script_that_calls_itself_for_ever_is_read_once_and_costs_its_steps_alone(tmp_path, monkeypatch):
     """What was said before is not looked through at every call, and the file is not read at every label."""
-    monkeypatch.setattr(world, "MOST_STEPS", 4000)
+    monkeypatch.setattr(world, "SCRIPT_STEPS", 4000)
     opened = []
     monkeypatch.setattr(world, "read_evidence", lambda *a, **k: opened.append(a) or read_evidence(*a, **k))
     lines = ("@echo off", ":again", "echo connect BOOT0", "call :f %%i", f"{CLI}", "goto :again", ":f", "")
@@ -349,7 +349,7 @@ def test_a_script_that_calls_itself_for_ever_is_read_once_and_costs_its_steps_al
     small = ScriptWorld(tmp_path, lambda p: p, lambda *a: (0, ""), lambda a, b: "")
     for i in range(1000):
         small.say(str(i))
-    assert (len(small.prompts), small.prompts[-1]) == (world.MOST_PROMPTS, "999")
+    assert (len(small.prompts), small.prompts[-1]) == (world.SCRIPT_PROMPTS, "999")
 
 
 def test_a_question_without_words_is_no_accident(tmp_path):

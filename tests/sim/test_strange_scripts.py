@@ -8,7 +8,7 @@ import pytest
 
 from h5diag.app.cli import main
 from h5diag.sim.rehearse import Part, Stage, lint, shell, shell_words, unchecked, walk_script
-from h5diag.sim.rehearse.world import MOST_WORK
+from h5diag.limits import SCRIPT_WORK
 
 CALL = "STM32_Programmer_CLI -c port=SWD mode=UR -ob TZEN=0xB4"
 DOUBLED = "x=a\nfor i in " + " ".join(map(str, range(64))) + "; do "
@@ -121,7 +121,7 @@ def test_a_number_that_is_none_ends_no_walk(tmp_path: Path, name: str, text: str
 def test_a_script_of_a_thousand_calls_is_not_walked_a_thousand_times(tmp_path: Path, name: str, text: str) -> None:
     found, stage = walked(tmp_path, name, text)
     assert "as if it went round for ever" in str(found.stopped)
-    assert len(found.steps) ** 2 * 20 < 2 * MOST_WORK
+    assert len(found.steps) ** 2 * 20 < 2 * SCRIPT_WORK
     assert len(unchecked(found, stage)) <= len(found.steps)
     few, _ = walked(tmp_path, "few.sh", f"{CALL}\n" * 60)
     assert few.stopped is None

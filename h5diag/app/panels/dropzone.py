@@ -10,9 +10,9 @@ from typing import Any
 import anywidget
 import traitlets
 
+from h5diag.limits import DROPPED_BYTES
+
 _HERE = Path(__file__).resolve().parent
-MOST_BYTES = 256 << 20
-"""What a page may send in all; more belongs into a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class DropZone(anywidget.AnyWidget):  # type: ignore[misc]
             return
         pieces = self._pieces.setdefault(name, [])
         pieces += [bytes(b) for b in buffers]
-        if sum(len(p) for p in pieces) > MOST_BYTES:
+        if sum(len(p) for p in pieces) > DROPPED_BYTES:
             del self._pieces[name]
             self.message = f"{bare_name(name)} is larger than 256 MiB: put it into a folder and name the folder"
         elif message.get("last"):

@@ -16,13 +16,13 @@ import numpy as np
 
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, Source, read_evidence
-from h5diag.evidence.files.pieces import MOST_BYTES, Overlap, Pieces
-from h5diag.limits import PROGRAM, SYMBOLS
+from h5diag.evidence.files.pieces import Overlap, Pieces
+from h5diag.limits import IMAGE_BYTES
+from h5diag.limits import PROGRAM, SECTION_NAME, SYMBOLS
 from h5diag.memory import AddressRange, MemoryImage, Segment, merged
 
 EM_ARM, EXECUTABLE = 40, 2
 _LOAD, _SYMTAB, _NOBITS, _ALLOC, _OBJECT, _FUNCTION = 1, 2, 8, 2, 1, 2
-_LONGEST_NAME = 256
 _ADVICE = "the file was cut short or is damaged; copy it again"
 
 
@@ -207,8 +207,8 @@ def _text(strings: bytes, at: int) -> str:
     """Return the text at an offset of a string table, cut where no name is that long; empty at 0 and outside."""
     if not 0 < at < len(strings):
         return ""
-    end = strings.find(b"\0", at, at + _LONGEST_NAME)
-    return strings[at : end if end >= 0 else at + _LONGEST_NAME].decode("utf-8", "replace")
+    end = strings.find(b"\0", at, at + SECTION_NAME)
+    return strings[at : end if end >= 0 else at + SECTION_NAME].decode("utf-8", "replace")
 
 
 def read_elf(file: EvidenceFile) -> tuple[Segment, ...]:
@@ -245,7 +245,7 @@ def read_elf(file: EvidenceFile) -> tuple[Segment, ...]:
 
 def _put(pieces: Pieces, segment: ElfSegment, sections: list[AddressRange], elf: Elf, where: str) -> None:
     start, length, address = segment.offset, segment.file_size, segment.load_address
-    if len(segment.data) < length or length > MOST_BYTES:
+    if len(segment.data) < length or length > IMAGE_BYTES:
         raise InputError(
             f"says that it holds {length} bytes from offset 0x{start:X}, the file ends at 0x{len(elf.data):X}",
             source=elf.source,
@@ -257,7 +257,7 @@ def _put(pieces: Pieces, segment: ElfSegment, sections: list[AddressRange], elf:
     # What no section covers is the linker's fill, which a programmer that goes by sections never writes: not known.
     inside = merged(s for s in sections if start <= s.start and s.stop <= start + length)
     for part in inside or (AddressRange(start, start + length),):
-        if address + part.start - start > (1 << 63) - MOST_BYTES:
+        if address + part.start - start > (1 << 63) - IMAGE_BYTES:
             raise InputError("lies beyond any address of a microcontroller", source=elf.source, place=where)
         pieces.put(address + part.start - start, np.frombuffer(elf.data[part.start : part.stop], np.uint8))
 

@@ -7,7 +7,8 @@ from enum import Enum
 from pathlib import PurePath
 
 from h5diag.errors import InputError
-from h5diag.evidence.door import HEAD, Source, read_evidence
+from h5diag.evidence.door import Source, read_evidence
+from h5diag.limits import HEAD
 from h5diag.limits import FLASH
 
 

@@ -6,13 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.errors import InputError
+from h5diag.limits import IMAGE_BYTES, IMAGE_PIECES
 from h5diag.memory import Bytes, Segment
-
-MOST_BYTES = 512 << 20
-"""More bytes than this are in no file of a microcontroller; a larger claim is an error, not an allocation."""
-
-MOST_SEGMENTS = 1 << 20
-"""More separate pieces than this are no memory content."""
 
 Ints = npt.NDArray[np.int64]
 
@@ -62,13 +57,13 @@ class Pieces:
         self.add(np.array([address], np.int64), np.array([data.size], np.int64), data)
 
     def _check(self) -> None:
-        if self._bytes > MOST_BYTES:
+        if self._bytes > IMAGE_BYTES:
             raise InputError(
-                f"holds more than {MOST_BYTES >> 20} MiB, more than any microcontroller", source=self._source
+                f"holds more than {IMAGE_BYTES >> 20} MiB, more than any microcontroller", source=self._source
             )
-        if self._runs > MOST_SEGMENTS:
+        if self._runs > IMAGE_PIECES:
             raise InputError(
-                f"holds more than {MOST_SEGMENTS} separate pieces, which is no memory content", source=self._source
+                f"holds more than {IMAGE_PIECES} separate pieces, which is no memory content", source=self._source
             )
 
     def segments(self) -> tuple[Segment, ...]:

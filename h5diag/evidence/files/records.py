@@ -22,13 +22,12 @@ from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile
 from h5diag.evidence.files.kind import decode_text
 from h5diag.evidence.files.pieces import Ints, Overlap, Pieces
+from h5diag.limits import RECORD_LINE
 from h5diag.memory import Bytes, MemoryImage, Segment
 
 BLOCK = 1 << 18
 """Characters that are decoded at a time."""
 
-LONGEST_LINE = 1024
-"""The longest record of either format has 521 characters; anything longer is no record."""
 
 _NIBBLE = np.full(256, 0xFF, np.uint8)
 _NIBBLE[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.arange(16, dtype=np.uint8)
@@ -162,7 +161,7 @@ def _decoded(text: bytes, number: int, path: Path, prefix: int, shortest: int, w
         if bad.any():
             raise InputError(problem, source=str(path), place=f"line {line[np.argmax(bad)]}", advice=advice)
 
-    refuse(stop - start > LONGEST_LINE, f"the line is longer than any {what}")
+    refuse(stop - start > RECORD_LINE, f"the line is longer than any {what}")
     start, stop = _stripped(buffer, start, stop)
     keep = stop > start
     start, stop, line = start[keep], stop[keep], line[keep]

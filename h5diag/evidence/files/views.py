@@ -19,12 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.errors import InputError
-from h5diag.limits import LINE
+from h5diag.limits import LINE, VIEW_CHARACTERS, VIEW_PIECES, VIEW_REPEATED, VIEW_ROW
 from h5diag.memory import ADDRESS_LIMIT, AddressRange, Bytes, MemoryImage, Origin, Segment
-
-MOST_CHARACTERS = 32 << 20
-_MOST_REPEATED = 64 << 20
-_LONGEST_ROW = 4096
 
 
 class ByteOrder(Enum):
@@ -95,8 +91,8 @@ def parse_memory_text(
         With the line, when words do not fit, when a byte is given twice with different values, or when the text
         holds no view at all.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise InputError(f"is longer than {MOST_CHARACTERS >> 20} million characters", source=source)
+    if len(text) > VIEW_CHARACTERS:
+        raise InputError(f"is longer than {VIEW_CHARACTERS >> 20} million characters", source=source)
     view = _View(source)
     for number, line in enumerate(text.splitlines(), 1):
         view.take(number, line)
@@ -184,7 +180,7 @@ class _View:
         if match := _ROW.match(head):
             text, address = line[match.end() :], int(match["address"], 16)
             form = self._form
-            if len(text) > _LONGEST_ROW:
+            if len(text) > VIEW_ROW:
                 self._add(number, address, *_long(text, number, self.source))
                 return
             if form and (read := form.read(text)):
@@ -274,7 +270,7 @@ def _long(text: str, line: int, source: str) -> tuple[bytes, str, int]:
             if 2 * len(data) + left.count(" ") == len(left) and len(left) % (size + 1) == size:
                 return data, column.rstrip().removesuffix("|"), size // 2
     raise InputError(
-        f"a line of memory of more than {_LONGEST_ROW} characters",
+        f"a line of memory of more than {VIEW_ROW} characters",
         source=source,
         place=f"line {line}",
         advice="print it in shorter lines",
@@ -362,9 +358,9 @@ def _shown(rows: Sequence[_Row], usual: int, common: int, little: bool, source: 
         if star and previous.data and row.address > previous.stop:
             missing = row.address - previous.stop
             repeated += missing
-            if repeated > _MOST_REPEATED:
+            if repeated > VIEW_REPEATED:
                 raise InputError(
-                    f"the repeated lines stand for more than {_MOST_REPEATED >> 20} MiB",
+                    f"the repeated lines stand for more than {VIEW_REPEATED >> 20} MiB",
                     source=source,
                     place=f"line {star}",
                 )
@@ -451,9 +447,6 @@ def _placed(line: int, address: int, data: bytes, known: bytes, source: str, eac
         line += max(0, ADDRESS_LIMIT - address) // each if each else 0
         raise InputError("the line runs past the end of the address space", source=source, place=f"line {line}")
     return Shown(line, address, data, known, each)
-
-
-MOST_PIECES = 1 << 17
 
 
 @dataclass(frozen=True, slots=True)
@@ -568,9 +561,9 @@ def _cut(
     unreadable: list[AddressRange],
 ) -> None:
     borders = np.flatnonzero(np.diff(known)) + 1
-    if borders.size + len(segments) + len(unreadable) > MOST_PIECES:
+    if borders.size + len(segments) + len(unreadable) > VIEW_PIECES:
         raise InputError(
-            f"known and unreadable bytes alternate more than {MOST_PIECES} times",
+            f"known and unreadable bytes alternate more than {VIEW_PIECES} times",
             source=source,
             place=f"line {line}",
             advice="that is no memory content",

@@ -15,9 +15,10 @@ from h5diag.errors import InputError
 from h5diag.evidence.door import remove_written, write_together
 from h5diag.evidence.files.elf import write_elf
 from h5diag.evidence.files.kind import SUFFIXES, Kind
-from h5diag.evidence.files.pieces import MOST_BYTES
+from h5diag.limits import IMAGE_BYTES
 from h5diag.evidence.files.records import LIMIT, write_intel_hex, write_s_record
 from h5diag.evidence.files.sidecar import Sidecar, sidecar_path
+from h5diag.limits import INTELHEX_BYTES
 from h5diag.memory import AddressRange, MemoryImage, Origin, Segment, subtracted
 
 _WRITERS = {Kind.HEX: write_intel_hex, Kind.SREC: write_s_record, Kind.ELF: write_elf}
@@ -65,7 +66,7 @@ def write_image(
             advice="use .bin, .hex, .srec or .elf",
         )
     span = image.span if span is None or kind is not Kind.BIN else span
-    if kind is Kind.BIN and span.size > MOST_BYTES:
+    if kind is Kind.BIN and span.size > IMAGE_BYTES:
         raise InputError(
             f"the image spans {span.size} bytes, too far apart for a binary file",
             source=str(path),
@@ -131,10 +132,6 @@ def _write_binary(image: MemoryImage, stream: _Hashing, span: AddressRange) -> N
             at = s.stop
 
 
-MOST_IN_INTELHEX = 64 << 20
-"""IntelHex keeps a dictionary entry per byte, about 170 bytes of memory each."""
-
-
 def to_intelhex(image: MemoryImage) -> Any:
     """Return the known bytes as an `intelhex.IntelHex`; gaps stay gaps.
 
@@ -143,7 +140,7 @@ def to_intelhex(image: MemoryImage) -> Any:
     InputError
         When there are more bytes than that type can reasonably hold.
     """
-    if image.size > MOST_IN_INTELHEX:
+    if image.size > INTELHEX_BYTES:
         raise InputError(
             f"{image.size} bytes are too many for an IntelHex object, which keeps an entry per byte",
             source=image.origin.source,

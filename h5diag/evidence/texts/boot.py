@@ -14,10 +14,8 @@ from functools import lru_cache
 import msgspec
 
 from h5diag.evidence.texts.text import Line, printable
+from h5diag.limits import BOOT_EVENTS
 from h5diag.tables import packaged
-
-MOST = 500
-"""Events that are kept of one text; a board that resets for ever repeats the same few."""
 
 _LEVEL = re.compile(
     r"^[\s*=]{0,8}(?:\[(inf|info|wrn|warn|err|error|dbg|debug)\] ?|([iwed]): |<(inf|wrn|err|dbg)> ?(?:[\w.]{1,30}: ?)?|"
@@ -187,14 +185,14 @@ def parse_boot_log(lines: Iterable[Line]) -> BootLog:
     complaints: list[BootEvent] = []
     ended, starts, version = "", 0, ""
     for line in taken:
-        if len(events) >= MOST:
+        if len(events) >= BOOT_EVENTS:
             break
         level = _LEVEL.match(line.low)
         text = line.low[level.end() :] if level else line.low
         found = next(((m, row) for pattern, row in _compiled() if (m := pattern.search(text))), None)
         word = next((g for g in level.groups() if g), "") if level else ""
         if found is None:
-            if word and _LEVELS[word[0]] != "info" and len(complaints) < MOST:
+            if word and _LEVELS[word[0]] != "info" and len(complaints) < BOOT_EVENTS:
                 complaints.append(BootEvent(_LEVELS[word[0]], printable(line.text.strip()), "", line=line.number))
             continue
         m, row = found
@@ -211,7 +209,7 @@ def parse_boot_log(lines: Iterable[Line]) -> BootLog:
                 row.do,
             )
         )
-        if events[-1].level != "info" and len(complaints) < MOST:
+        if events[-1].level != "info" and len(complaints) < BOOT_EVENTS:
             complaints.append(events[-1])
         if text.startswith(("starting boot", "starting bl2", "starting tf-m", "= [sboot] system security check")):
             starts, ended = starts + 1, ""

@@ -11,10 +11,8 @@ from typing import NamedTuple
 
 from h5diag.chip.files import index
 from h5diag.evidence.texts.text import Line, clean, lines
+from h5diag.limits import LISTED_OPTIONS
 from h5diag.text import printed_number
-
-MOST = 1000
-"""Options that are kept of one text; no chip has a tenth of that."""
 
 _BANK = re.compile(r"OPTION\s{1,8}BYTES?\s{1,8}BANK\s{0,8}:\s{0,8}(\d{1,3})", re.I)
 _FIELD = re.compile(r"(?<![\w.])([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}:\s{0,40}0x([0-9A-Fa-f]{1,16})(?![0-9A-Za-z_])")
@@ -206,17 +204,17 @@ def _made(runs: list[list[RawOption]], stub: str, last: int, ends_open: bool, he
                 f"(line {f.line}); the later one is used"
             )
         seen[f.name.upper()] = f
-    if len(warnings) > MOST:
-        warnings[MOST:] = ["more options are printed twice and are not listed"]
+    if len(warnings) > LISTED_OPTIONS:
+        warnings[LISTED_OPTIONS:] = ["more options are printed twice and are not listed"]
     return Listing(_most(seen, warnings), stub, last, warnings=tuple(warnings))
 
 
 def _most(fields: dict[str, RawOption], warnings: list[str]) -> tuple[RawOption, ...]:
-    if len(fields) > MOST:
+    if len(fields) > LISTED_OPTIONS:
         warnings.append(
-            f"the text holds {len(fields)} different options, more than any chip has: the first {MOST} are used"
+            f"the text holds {len(fields)} different options, more than any chip has: the first {LISTED_OPTIONS} are used"
         )
-    return tuple(fields.values())[:MOST]
+    return tuple(fields.values())[:LISTED_OPTIONS]
 
 
 def _parse_export(text: str) -> Listing:

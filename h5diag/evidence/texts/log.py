@@ -21,9 +21,7 @@ from h5diag.evidence.texts.programming import Programming, parse_programming
 from h5diag.evidence.texts.registers import RawRegister, parse_registers
 from h5diag.evidence.texts.text import Line, hex_number, lines
 from h5diag.evidence.texts.tools import ToolReport, parse_tools, parse_writes
-
-SOME = 20_000
-"""Lines that are searched for boot logs, faults and other tools' texts; of a longer text the first and last half."""
+from h5diag.limits import SEARCHED_LINES
 
 
 class LogKind(Enum):
@@ -213,7 +211,7 @@ def parse_log(text: str) -> Log:
     if split_diff(text) is not None:
         return Log(LogKind.DIFF, listing=parse_listing(text))
     clean = lines(text)
-    some = clean if len(clean) <= SOME else clean[: SOME // 2] + clean[-SOME // 2 :]
+    some = clean if len(clean) <= SEARCHED_LINES else clean[: SEARCHED_LINES // 2] + clean[-SEARCHED_LINES // 2 :]
     telling = tuple(line for line in clean if _telling(line.text))
     verbose = sum(1 for line in clean if _is_verbose(line.text))
     banners = parse_banners(telling)

@@ -14,10 +14,8 @@ from functools import lru_cache
 import msgspec
 
 from h5diag.evidence.texts.text import Line, printable
+from h5diag.limits import MESSAGES
 from h5diag.tables import packaged
-
-MOST = 500
-"""Messages that are kept of one text; whoever needs more reads the text itself."""
 
 
 class _Meaning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,7 +92,7 @@ def parse_messages(lines: Iterable[Line]) -> tuple[Message, ...]:
         row = next((m for m in meanings() if m.fits(low)), None)
         if not complains and (row is None or not row.alone):
             continue
-        if len(out) == MOST:
+        if len(out) == MESSAGES:
             out.append(Message("warning", "more errors and warnings follow and are not listed", line=line.number))
             break
         text = printable(line.text.strip())

@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from h5diag.evidence.texts.text import lines
+from h5diag.limits import READBACK_LINES
 from h5diag.memory import AddressRange
 
 FLASH = AddressRange(0x0800_0000, 0x0E00_0000)
 """Where flash and its secure alias lie."""
 NEAR = 4
 """Lines after the one that names the address in which the numbers may stand."""
-MOST = 20_000
-"""Lines of a text that are looked at."""
 
 _TOKEN = re.compile(
     r"(?P<read>\bread(?:[ _-]?back)?\b|\brb\b|\b(?:got|actual|act|found|flash|was|is|have)\b)|"
@@ -56,7 +55,7 @@ def firmware_views(text: str) -> Iterator[FirmwareView]:
     """Yield the places where a firmware's own print says that it read back something else than it should have."""
     written: dict[int, bytes] = {}
     at, age, read, meant = None, 0, b"", b""
-    for line in (row.text[:400] for row in lines(text)[:MOST]):
+    for line in (row.text[:400] for row in lines(text)[:READBACK_LINES]):
         if _TOOLS.search(line):
             continue
         place, numbers = _parts(line)
@@ -84,7 +83,7 @@ def firmware_views(text: str) -> Iterator[FirmwareView]:
 
 def cache_printed(text: str) -> str:
     """Return the words by which a firmware prints that a cache is on; empty without."""
-    return next((m[0] for row in lines(text)[:MOST] if (m := _CACHE.search(row.text[:400]))), "")
+    return next((m[0] for row in lines(text)[:READBACK_LINES] if (m := _CACHE.search(row.text[:400]))), "")
 
 
 def _parts(line: str) -> tuple[int | None, list[tuple[str, bytes]]]:

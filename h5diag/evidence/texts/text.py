@@ -15,13 +15,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from h5diag.limits import LINE, TEXT_LINES
+from h5diag.limits import LARGE_TEXT, LINE, TEXT_LINES
 
 SHORTEST = 4
 """Characters below which a line says nothing; skipping them keeps a megabyte of odd text quick."""
 
-LARGE = 256 << 10
-"""Characters from which a text is looked at first: reading less is quick whatever it is."""
 
 _ANSI = re.compile(r"\x1b(?:\[[0-9;?]{0,32}[ -/]{0,4}[@-~]|[@-Z\\-_])")
 _TAG = re.compile(
@@ -91,7 +89,7 @@ def lines(text: str) -> tuple[Line, ...]:
     kept, since several parsers ask for the same one. A large text that does not begin like one has none, and of one
     that markup breaks into more than `limits.TEXT_LINES` the others are left out.
     """
-    if len(text) > LARGE and is_binary(text):
+    if len(text) > LARGE_TEXT and is_binary(text):
         return ()
     out: list[Line] = []
     wholes = clean(text).split("\n")
@@ -148,7 +146,7 @@ def is_binary(text: str) -> bool:
 
     Progress bars arrive mangled, so that single odd characters say nothing.
     """
-    head = text[:LARGE]
+    head = text[:LARGE_TEXT]
     odd = len(_ODD.findall(head))
     return odd * 5 > len(head) or head.count("\0") * 2 > len(head)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from h5diag.layout import Layout, Mode, Role, Slot
+from h5diag.limits import SLOT_BYTES
 from h5diag.measure.firmware.image import BootImage, find_images, find_word
 from h5diag.measure.firmware.trailer import (
     ALIGNED_MAGIC_TAIL,
@@ -28,9 +29,6 @@ from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged, sub
 
 if TYPE_CHECKING:
     from h5diag.evidence.keys import DecryptKey, VerifyKey
-
-MOST_SLOT = 4 << 20
-"""Bytes behind an image in which its trailer is looked for when no layout tells."""
 
 
 class Fill(Enum):
@@ -281,11 +279,11 @@ def _next_trailer(memory: MemoryImage, image: BootImage, following: int, unit: i
     # A slot is a multiple of the program unit, so its end lies a multiple of 4 behind the image's start.
     start = image.address + (image.size + 3) // 4 * 4
     # Slots often stand side by side: then the next image tells where this one ends.
-    if start + MAGIC_SIZE < following < start + MOST_SLOT and memory.covers(image.range.stop, following):
+    if start + MAGIC_SIZE < following < start + SLOT_BYTES and memory.covers(image.range.stop, following):
         tail = memory.read(max(image.range.stop, following - READ_SIZE), following).tobytes()
         if parse_magic(tail[-MAGIC_SIZE:])[0] in (Magic.CLASSIC, Magic.ALIGNED):
             return parse_trailer(tail, program_unit=unit)
-    for s in memory.segments_in(start, min(following, start + MOST_SLOT)):
+    for s in memory.segments_in(start, min(following, start + SLOT_BYTES)):
         classic = find_word(s.data, int.from_bytes(CLASSIC_MAGIC[:4], "little"), step=4) + MAGIC_SIZE
         aligned = find_word(s.data, int.from_bytes(ALIGNED_MAGIC_TAIL[2:6], "little"), step=4) + MAGIC_SIZE - 4
         for end in np.sort(np.concatenate([classic, aligned]))[:16].tolist():

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.errors import InputError
+from h5diag.limits import LONE_IMAGES, NESTED_IMAGES, TLV_RECORDS
 from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment
 
 HEADER_SIZE = 32
@@ -142,8 +143,6 @@ def parse_header(data: bytes | memoryview) -> Header:
 
 TLV_INFO_MAGIC = 0x6907
 TLV_PROTECTED_MAGIC = 0x6908
-MOST_RECORDS = 512
-"""Records of one TLV area that are read; real images have about ten."""
 
 _PAIR = struct.Struct("<HH")
 _DEPENDENCY = struct.Struct("<B3xBBHI")
@@ -328,8 +327,8 @@ def _walk(
     if total < _PAIR.size:
         problems.append(f"the TLV area at offset 0x{start:X} says that it has {total} bytes")
     while at < stop:
-        if len(records) >= MOST_RECORDS:
-            problems.append(f"the TLV area at offset 0x{start:X} has more than {MOST_RECORDS} records")
+        if len(records) >= TLV_RECORDS:
+            problems.append(f"the TLV area at offset 0x{start:X} has more than {TLV_RECORDS} records")
             return False
         if at + _PAIR.size > len(data):
             problems.append(f"the bytes end inside the TLV area, at offset 0x{len(data):X}")
@@ -366,8 +365,6 @@ def find_word(data: Bytes, value: int, *, step: int = 1) -> npt.NDArray[np.int64
     return np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
 
 
-MOST_NESTED = 16
-MOST_LONE = 64
 SECTOR = 0x2000
 AT_ONCE = 1 << 14
 NO_TLVS = Tlvs((), 0, 0)
@@ -498,7 +495,7 @@ def _in_segment(segment: Segment, wanted: frozenset[int]) -> list[BootImage]:
     alone = [
         p for p, within in zip(lone.tolist(), inside.tolist(), strict=True) if not within or segment.start + p in wanted
     ]
-    more = sorted(nested, key=rank)[:MOST_NESTED] + sorted(alone, key=rank)[:MOST_LONE]
+    more = sorted(nested, key=rank)[:NESTED_IMAGES] + sorted(alone, key=rank)[:LONE_IMAGES]
     return images + [parse_image(view[p:], segment.start + p) for p in more]
 
 

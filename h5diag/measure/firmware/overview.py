@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice
 from h5diag.layout import Layout, Loader, Mode
+from h5diag.limits import VECTOR_TABLES
 from h5diag.measure.firmware.content import ExaminedImage, examine_images, open_images
 from h5diag.measure.firmware.slots import BootStates, SlotState, State, boot_states, image_state
 from h5diag.measure.firmware.vectors import Link, explain_link, find_vector_tables
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from h5diag.evidence.texts.boot import BootLog
     from h5diag.measure.firmware.builds import Match
     from h5diag.measure.firmware.stages import StageReport
-
-MOST_TABLES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +138,7 @@ def examine_firmware(
     judged = (JudgedImage(i, *image_state(i, states)) for i in examined)
     opened = open_images(memory, examined, decrypt_keys)
     found = tuple(BuildResult(b, _matches(memory, opened, b, layout, examined)) for b in builds)
-    tables = find_vector_tables(opened, chip, most=MOST_TABLES)
+    tables = find_vector_tables(opened, chip, most=VECTOR_TABLES)
     bodies = {i.image.body.start: i.image.body.size for i in examined}
     links = (explain_link(t, chip, layout, body_size=bodies.get(t.address, 0)) for t in tables)
     return Overview(tuple(judged), boot, found, tuple(links))

@@ -12,9 +12,8 @@ from enum import Enum
 from heapq import heappop, heappush
 from importlib import import_module
 
+from h5diag.limits import CODE_BYTES
 from h5diag.measure.loader.loaderfile import LoaderFile
-
-_MOST_BYTES = 1 << 20
 
 
 class Concern(Enum):
@@ -60,7 +59,7 @@ def code_ranges(loader: LoaderFile) -> Iterator[tuple[int, bytes]]:
     marks = sorted(
         {(s.value & ~1, s.name[:2]) for s in loader.symbols if s.name[:2] in ("$t", "$d", "$a") and s.section}
     )
-    left = _MOST_BYTES
+    left = CODE_BYTES
     if marks:
         waiting, around = sorted(loader.sections, reverse=True), list[int]()
         for (start, kind), (stop, _) in zip(marks, [*marks[1:], (1 << 32, "")], strict=True):

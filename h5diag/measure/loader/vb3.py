@@ -11,14 +11,13 @@ from functools import lru_cache
 from h5diag.errors import InputError
 from h5diag.evidence.door import Source, read_evidence
 from h5diag.evidence.files import decode_text
-from h5diag.limits import TEXT
+from h5diag.limits import LOADER_LOG_LINE, TEXT
 from h5diag.measure.loader.loaderfile import LoaderFile
 from h5diag.measure.loader.placement import BREAKPOINT
 
 DRY_RUN_MARK = "Dry run on an emulated core"
 """How the log of a dry run begins, so that nobody takes it for that of a chip."""
 
-_LONGEST_LINE = 2000
 _CONTROLS = frozenset(map(chr, range(32))) - frozenset("\t\n\r\x0b\x0c\x1b\x08")
 
 
@@ -212,8 +211,8 @@ def _lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _event(number: int, body: str) -> Event:
-    if len(body) > _LONGEST_LINE:
-        return OpaqueLine(number, body[:_LONGEST_LINE])
+    if len(body) > LOADER_LOG_LINE:
+        return OpaqueLine(number, body[:LOADER_LOG_LINE])
     access = " ap " in body
     if access and (m := _REGISTER.match(body)):
         return RegisterAccess(number, int(m[2]), m[1] == "w", int(m[3]), int(m[5], 16), prepared=m[4] is not None)

@@ -18,10 +18,9 @@ import numpy as np
 
 from h5diag.errors import InputError
 from h5diag.evidence.door import read_evidence, write_whole
-from h5diag.limits import MEMORY, RECORD
+from h5diag.limits import MEMORY, RECORD, TEST_FOLDER_BYTES
 from h5diag.memory import AddressRange, Bytes
 
-_MOST = 64 << 20
 _FILES = frozenset(
     {"README.txt", "backup.bin", "manifest.json", "journal.jsonl", "result.json", "lock"}
     | {"backup.bin.new", "manifest.json.new", "result.json.new"}
@@ -72,7 +71,7 @@ class Manifest(msgspec.Struct, frozen=True):
     kind: Literal["h5diag flash test 1"] = "h5diag flash test 1"
 
     def __post_init__(self) -> None:
-        if not 0 < self.stop - self.start <= _MOST or self.start < 0:
+        if not 0 < self.stop - self.start <= TEST_FOLDER_BYTES or self.start < 0:
             raise ValueError("not a range")
 
     @property

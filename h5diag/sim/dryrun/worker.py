@@ -10,6 +10,8 @@ import json
 import os
 import sys
 
+from h5diag.limits import DRY_RUN_BYTES
+
 _REFUSED = (
     "open",
     "os.",
@@ -61,15 +63,12 @@ def _refuse(event: str, arguments: tuple[object, ...]) -> None:
         raise PermissionError(f"the dry run may not: {event}")
 
 
-LARGEST_REQUEST = 80 << 20
-
-
 def main() -> None:
     """Answer one request. What goes wrong is an answer too: ``{"error": text}``."""
     out = sys.stdout
     sys.stdout = sys.stderr
     try:
-        request = json.loads(sys.stdin.read(LARGEST_REQUEST))
+        request = json.loads(sys.stdin.read(DRY_RUN_BYTES))
         answer = _answer(request)
     except Exception as error:  # whatever it is, the parent must get one line and no traceback
         answer = {"error": f"{type(error).__name__}: {error}"}

@@ -5,6 +5,7 @@ A logical line is a command, or a block in parentheses; ``%NAME%`` is replaced w
 """
 
 from __future__ import annotations
+from h5diag.limits import SCRIPT_DEPTH
 
 import re
 from functools import lru_cache
@@ -26,7 +27,6 @@ from h5diag.sim.rehearse.batch_words import (
     token,
 )
 from h5diag.sim.rehearse.world import (
-    MOST_DEPTH,
     UNKNOWN,
     FunctionReturn,
     ScriptExit,
@@ -163,7 +163,7 @@ class Batch:
             part += line
             self.world.spend(len(part), self.file, at)
             inside = depth + sum(step for _, step in structure(part, depth))
-            if inside > MOST_DEPTH:
+            if inside > SCRIPT_DEPTH:
                 raise Stop("is nested too deeply", self.file, at)
             if line.endswith("^"):
                 text, part = text + line[:-1], part[:-1]

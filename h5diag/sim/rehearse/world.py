@@ -17,28 +17,27 @@ from pathlib import Path, PurePosixPath
 from h5diag.errors import InputError
 from h5diag.evidence.door import folder_names, is_evidence, is_folder, read_evidence
 from h5diag.evidence.keys import looks_like_xml, parse_provisioning_xml
-from h5diag.limits import SCRIPT, SCRIPT_WORDS
+from h5diag.limits import (
+    PATTERN_TRIES,
+    SCRIPT,
+    SCRIPT_DEPTH,
+    SCRIPT_PROMPTS,
+    SCRIPT_STEPS,
+    SCRIPT_TEXT,
+    SCRIPT_WORDS,
+    SCRIPT_WORK,
+)
 
 UNKNOWN = "\x00"
 """Stands in a text for what the walk cannot know; a condition or a call that meets it stops the walk."""
 
-MOST_STEPS = 100_000
-MOST_WORK = 500_000
-"""Steps of a walk times its calls: it is done once more for each call, with that one failing."""
 
 CALL_STEPS = 20
 """A call of the programmer takes as long as so many other steps."""
 
 _WORDS = re.compile(r"\w+|[^\w\s]")
 
-MOST_TEXT = 4 << 20
-"""Characters that a walk makes in all: a script of four lines can double a text until the memory is full."""
 
-MOST_TRIES = 1 << 24
-"""Places at which a pattern of a script may try: its repeats, each with the length of the text."""
-
-MOST_PROMPTS = 100
-MOST_DEPTH = 40
 PROGRAMMER = re.compile(r"stm32_?programmer_?cli(\.exe|\.sh)?$", re.I)
 PACKAGER = re.compile(r"stm32trustedpackagecreator_?cli(\.exe|\.sh)?$", re.I)
 _SILENT = frozenset(
@@ -147,21 +146,21 @@ class ScriptWorld:
     def tick(self, file: Path, line: int) -> None:
         """Count a step; a walk that takes too many never ends."""
         self.steps += 1
-        if self.steps > MOST_STEPS:
+        if self.steps > SCRIPT_STEPS:
             raise Stop("goes round for ever", file, line)
-        if self.steps * self.calls > MOST_WORK:
+        if self.steps * self.calls > SCRIPT_WORK:
             raise Stop("calls the programmer as if it went round for ever", file, line)
 
     def spend(self, size: int, file: Path, line: int) -> None:
         """Count the characters of a text before it is made."""
         self.characters += size
-        if self.characters > MOST_TEXT:
+        if self.characters > SCRIPT_TEXT:
             raise Stop("makes longer and longer texts", file, line)
 
     def enter(self, file: Path, line: int) -> None:
         """Count a call of a function or script into another."""
         self.depth += 1
-        if self.depth > MOST_DEPTH:
+        if self.depth > SCRIPT_DEPTH:
             raise Stop("calls itself again and again without end", file, line)
 
     def exists(self, path: Path) -> bool:
@@ -194,7 +193,7 @@ class ScriptWorld:
     def say(self, text: str) -> None:
         """Keep what the script tells the person, as far as a later question may be about it."""
         self.prompts.append(text[-(1 << 12) :])
-        del self.prompts[:-MOST_PROMPTS]
+        del self.prompts[:-SCRIPT_PROMPTS]
 
     def write(self, path: Path, text: str, *, append: bool) -> None:
         """Keep what a redirection writes; later reads of this walk see it, the disk does not."""
@@ -353,7 +352,7 @@ def _searched(world: ScriptWorld, words: list[str], cwd: Path, stdin: str) -> tu
 def may_search(pattern: str, lines: Sequence[str]) -> bool:
     """Tell whether a script's own pattern is one, and ends soon: nothing repeated within what is repeated."""
     repeats = len(re.findall(r"(?<!\\)(?:\\\\)*[*+{]", pattern))
-    if re.search(r"\)[*+?{]", pattern) or sum((len(n) + 1) ** (repeats + 1) for n in lines) > MOST_TRIES:
+    if re.search(r"\)[*+?{]", pattern) or sum((len(n) + 1) ** (repeats + 1) for n in lines) > PATTERN_TRIES:
         return False
     try:
         re.compile(pattern)

@@ -42,7 +42,7 @@ from h5diag.measure.firmware import (
     verify,
     verify_image,
 )
-from h5diag.measure.firmware.image import MOST_RECORDS
+from h5diag.limits import TLV_RECORDS
 from h5diag.measure.firmware.signing import decrypt_body, unwrap_image_key
 from h5diag.measure.firmware.vectors import World
 from h5diag.memory import MemoryImage
@@ -126,7 +126,7 @@ def test_records_that_never_advance_or_never_end() -> None:
     header = HEADER[:10] + bytes(2) + HEADER[12:]
     empty = header + bytes(16) + bytes.fromhex("0769 ffff") + bytes(0xFFFB)
     t = parse_tlvs(empty, parse_header(empty))
-    assert len(t.records) == MOST_RECORDS
+    assert len(t.records) == TLV_RECORDS
     assert not t.walkable
     long = header + bytes(16) + bytes.fromhex("0769 0800 1000 ffff")
     t = parse_tlvs(long, parse_header(long))
