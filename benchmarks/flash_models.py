@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from h5diag.memory import AddressRange
-from h5diag.probe.board import Mode, Permissions, connect
+from h5diag.probe.board import ConnectMode, Permissions, connect
 from h5diag.probe.flashtest import Level, TestPlan, Way, flash_test
 from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_items
 from h5diag.sim.virtual.cells import VIRGIN, WRITTEN, EccEvent
@@ -555,7 +555,7 @@ def one(name: str, place: int, seed: int) -> dict[str, object]:
     try:
         probe = VirtualProbe(chip, chip.setup.link)
         allowed = Permissions(erase=(where,), halt=True)
-        with connect("virtual", probe=probe, mode=Mode.HALT, permissions=allowed) as board:
+        with connect("virtual", probe=probe, mode=ConnectMode.HALT, permissions=allowed) as board:
             result = flash_test(board, TestPlan(where, Level.STANDARD, way=Way.REGISTERS, burst=SECTOR), folder + "/t")
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from h5diag.memory import AddressRange
-from h5diag.probe.board import Mode, Permissions, connect
+from h5diag.probe.board import ConnectMode, Permissions, connect
 from h5diag.probe.flashtest import Level, TestPlan, Way, flash_test
 from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_items
 from h5diag.sim.virtual.engine import available
@@ -47,7 +47,10 @@ def count(plan: TestPlan) -> tuple[int, int, float, Way]:
     with (
         tempfile.TemporaryDirectory() as folder,
         connect(
-            "virtual", probe=probe, mode=Mode.HALT, permissions=Permissions(erase=(plan.range,), halt=True, ram=True)
+            "virtual",
+            probe=probe,
+            mode=ConnectMode.HALT,
+            permissions=Permissions(erase=(plan.range,), halt=True, ram=True),
         ) as board,
     ):
         result = flash_test(board, plan, folder + "/t")

@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from h5diag.memory import AddressRange
-from h5diag.probe.board import Mode, Permissions, connect
+from h5diag.probe.board import ConnectMode, Permissions, connect
 from h5diag.probe.flashtest import FlashTest, Level, TestPlan, Way, flash_test
 from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_items
 
@@ -220,7 +220,7 @@ def run_one(seed: int, i: int, sound: int) -> dict[str, object]:
         with connect(
             "virtual",
             probe=VirtualProbe(chip, setup.link),
-            mode=Mode.HALT,
+            mode=ConnectMode.HALT,
             permissions=Permissions(erase=(where,), halt=True),
         ) as board:
             plan = TestPlan(where, Level.STANDARD, way=Way.REGISTERS, burst=SECTOR)

@@ -19,7 +19,7 @@ from h5diag.case.records import to_document
 from h5diag.errors import H5DiagError
 from h5diag.judge import diagnose
 from h5diag.memory import AddressRange
-from h5diag.probe.board import Mode, Permissions, connect
+from h5diag.probe.board import ConnectMode, Permissions, connect
 from h5diag.probe.flashtest import Level, TestPlan, Way, flash_test
 from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_items
 
@@ -60,7 +60,7 @@ def one(seed: int) -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             with connect(
-                "virtual", probe=VirtualProbe(chip, "memory"), mode=Mode.HALT, permissions=permissions
+                "virtual", probe=VirtualProbe(chip, "memory"), mode=ConnectMode.HALT, permissions=permissions
             ) as board:
                 result = flash_test(board, plan, str(Path(folder, "t")))
         except H5DiagError as error:

@@ -229,3 +229,15 @@ CODE_BYTES = 1 << 20
 
 LOADER_LOG_LINE = 2000
 """Characters of a line of a loader's verbose log."""
+
+LOADER_SEGMENTS = 64
+"""Segments of an external loader."""
+
+LOADER_SECTIONS = 4096
+"""Sections of an external loader."""
+
+LOADER_IMAGE = 4 << 20
+"""Bytes of a loader that is run on the emulated core."""
+
+BUILD_DIFFERENCES = 200
+"""Deviations from a build that are named one by one."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import provisioning_sets as sets
 
-from h5diag.sim.rehearse import Part, Rehearsal, Stage, rehearse
+from h5diag.sim.rehearse import PartTraits, Rehearsal, WalkInputs, rehearse
 
 CLI = "STM32_Programmer_CLI -c port=SWD"
 CALLS = (
@@ -206,4 +206,9 @@ def judged(seed: int, folder: Path, kinds: dict[bytes, str]) -> tuple[str, str, 
     for name, text in files.items():
         (folder / name).write_text(text, "utf-8", newline="\r\n" if rng.random() < 0.3 else "\n")
     script = folder / list(files)[-1]
-    return style, model(calls), calls, rehearse(script, Stage(folder, Part("h563", False, stirot=False)), kinds)
+    return (
+        style,
+        model(calls),
+        calls,
+        rehearse(script, WalkInputs(folder, PartTraits("h563", False, stirot=False)), kinds),
+    )

@@ -332,32 +332,6 @@ def test_the_rules_about_writing_for_a_person_find_what_they_look_for(tmp_path):
 
 
 # A name stands for one thing.
-TWICE = {
-    **dict.fromkeys(
-        [
-            "Area",
-            "Board",
-            "Dump",
-            "Known",
-            "Mode",
-            "Part",
-            "Pieces",
-            "Place",
-            "Placed",
-            "Region",
-            "Role",
-            "Shell",
-            "Source",
-        ],
-        2,
-    ),
-    **dict.fromkeys(["Span", "Stage", "Table", "Version", "Words"], 2),
-    "Row": 4,
-    "Side": 3,
-    "Step": 4,
-}
-"""Public classes with one name, and how many modules have one: the list only shrinks."""
-
 ALIKE = {
     *(("app", n) for n in ("board", "evidence", "flashtest", "lab", "locate", "options", "provisioning")),
     *(("measure", n) for n in ("meaning", "placement")),
@@ -379,7 +353,7 @@ def named_twice(root: Path) -> dict[str, int]:
 
 
 def test_a_class_name_stands_for_one_thing(tmp_path):
-    assert named_twice(PACKAGE) == TWICE
+    assert named_twice(PACKAGE) == {}
     for name in ("a", "b"):
         (tmp_path / f"{name}.py").write_text("class Same:\n    pass\nclass _Own:\n    pass\n")
     assert named_twice(tmp_path) == {"Same": 2}
@@ -388,6 +362,21 @@ def test_a_class_name_stands_for_one_thing(tmp_path):
 def test_a_module_name_stands_for_one_thing_in_its_wing():
     seen = [(room_of(p), p.stem) for p in modules() if p.stem not in FREE]
     assert {name for name in seen if seen.count(name) > 1} == ALIKE
+
+
+# What bounds a stranger's bytes stands in one table; what bounds a plot, a page or a search stands with it.
+OUTSIDE = ("evidence", "layout", "case", "measure/firmware", "measure/loader", "sim/rehearse", "sim/dryrun")
+BOUND = re.compile(r"^_?(?:MOST|LONGEST|LARGEST)(?:_[A-Z_]+)?(?:: \w+)? = ", re.MULTILINE)
+OWN = {"case/intake/likeness.py", "measure/firmware/trailer.py", "measure/firmware/swap.py"}
+"""How unlike two reads of one board may be, and two sizes of MCUboot's: no limits."""
+
+
+def test_limits_on_strangers_bytes_stand_in_one_table():
+    for path in modules():
+        name = path.relative_to(PACKAGE).as_posix()
+        if name.startswith(OUTSIDE) and name not in OWN:
+            assert not BOUND.findall(path.read_text("utf-8")), f"{name}: a limit belongs into limits.py"
+    assert BOUND.findall("x = 1\n_MOST_LINES = 4\nLONGEST: int = 5\n") == ["_MOST_LINES = ", "LONGEST: int = "]
 
 
 # "Not measured" is None, or an enum's own UNKNOWN; never both in one field, and no number stands for it.

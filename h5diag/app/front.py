@@ -440,12 +440,12 @@ def connect(
     record
         File to record the session into.
     """
-    from h5diag.probe.board import DEFAULT_HZ, NOTHING, Mode, Permissions, connect as open_board
+    from h5diag.probe.board import DEFAULT_HZ, NOTHING, ConnectMode, Permissions, connect as open_board
 
     allowed = Permissions(erase=(AddressRange(*erase),), ram=True, halt=True) if erase else NOTHING
     return open_board(
         probe,
-        mode=Mode(mode),
+        mode=ConnectMode(mode),
         frequency_hz=speed_hz or DEFAULT_HZ,
         access=Access(access) if access else Access.UNKNOWN,
         permissions=allowed,
@@ -456,10 +456,10 @@ def connect(
 
 def capture_script(shell: str = "sh", *, chip: ChipLike = None, layout: LayoutLike = None) -> str:
     """Return a read-only STM32CubeProgrammer script, for ``sh`` or ``bat``, that collects evidence of a board."""
-    from h5diag.case.capture import Shell, capture_script as script
+    from h5diag.case.capture import Interpreter, capture_script as script
 
     about = subject_of(chip, layout)
-    return script(Shell(shell), about.chip if about.choice.chip else load_chip(), about.layout)
+    return script(Interpreter(shell), about.chip if about.choice.chip else load_chip(), about.layout)
 
 
 def sort_evidence(

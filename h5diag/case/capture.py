@@ -19,7 +19,7 @@ from h5diag.layout import Layout
 from h5diag.memory import AddressRange, merged
 
 
-class Shell(Enum):
+class Interpreter(Enum):
     """For which interpreter a script is written; the first two call STM32CubeProgrammer."""
 
     SH = "sh"
@@ -37,7 +37,7 @@ _WINDOWS_PATH = r"%ProgramFiles%\STMicroelectronics\STM32Cube\STM32CubeProgramme
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class CaptureStep:
     """One call of the programmer.
 
     Parameters
@@ -67,7 +67,7 @@ class Step:
         return int(self.reads.split()[-1], 0) if self.reads.startswith("-r") else 0
 
 
-def capture_steps(chip: Chip, layout: Layout | None = None) -> tuple[Step, ...]:
+def capture_steps(chip: Chip, layout: Layout | None = None) -> tuple[CaptureStep, ...]:
     """Return the calls that collect what a diagnosis wants of one board.
 
     Without a layout the whole flash is read, with one only up to the end of its last slot.
@@ -77,8 +77,8 @@ def capture_steps(chip: Chip, layout: Layout | None = None) -> tuple[Step, ...]:
     if layout is not None and layout.slots:
         stop = max(s.range.stop for s in layout.slots)
         size = min(flash.size, -(-(stop - flash.base) // flash.sector_size) * flash.sector_size)
-    steps = [Step("connection banner", "", "log.txt"), Step("option bytes", "-ob displ", "ob.txt")]
-    steps += [Step(f"{what}, {r}", f"-r32 0x{r.start:08X} {r.size}", "regs.txt") for what, r in _words(chip)]
+    steps = [CaptureStep("connection banner", "", "log.txt"), CaptureStep("option bytes", "-ob displ", "ob.txt")]
+    steps += [CaptureStep(f"{what}, {r}", f"-r32 0x{r.start:08X} {r.size}", "regs.txt") for what, r in _words(chip)]
     views = [("non-secure view", flash.base)]
     if flash.secure_base != flash.base:
         views.append(("secure view", flash.secure_base))
@@ -86,10 +86,12 @@ def capture_steps(chip: Chip, layout: Layout | None = None) -> tuple[Step, ...]:
         for what, base in views:
             name = f"dump-{base:08X}-{number}.bin"
             steps.append(
-                Step(f"flash, {what}, read {number} of 2", f"-r 0x{base:08X} 0x{size:X}", "log.txt", name, base, khz)
+                CaptureStep(
+                    f"flash, {what}, read {number} of 2", f"-r 0x{base:08X} 0x{size:X}", "log.txt", name, base, khz
+                )
             )
     # Read last: an ECC error that the reads above met is latched in these registers.
-    steps += [Step(f"{what}, {r}", f"-r32 0x{r.start:08X} {r.size}", "regs.txt") for what, r in _registers(chip)]
+    steps += [CaptureStep(f"{what}, {r}", f"-r32 0x{r.start:08X} {r.size}", "regs.txt") for what, r in _registers(chip)]
     return tuple(steps)
 
 
@@ -135,7 +137,7 @@ def require_board_name(name: str) -> None:
         raise InputError(f"{name!r} is no name for a board", advice="use letters, digits, - and _")
 
 
-def capture_script(shell: Shell, chip: Chip, layout: Layout | None = None, name: str = "suspect") -> str:
+def capture_script(shell: Interpreter, chip: Chip, layout: Layout | None = None, name: str = "suspect") -> str:
     """Return the script, with the line ends that its interpreter needs (CR LF for ``bat``).
 
     The board's name (``good`` or ``suspect``) begins the name of every file that it writes into the current folder.
@@ -153,12 +155,12 @@ def capture_script(shell: Shell, chip: Chip, layout: Layout | None = None, name:
         )
     steps = capture_steps(chip, layout)
     require_board_name(name)
-    writers = {Shell.SH: _sh, Shell.BAT: _bat, Shell.OPENOCD: _openocd}
-    lines = _jlink(chip, steps, name) if shell is Shell.JLINK else writers[shell](chip, steps)
-    return "".join(line + ("\r\n" if shell is Shell.BAT else "\n") for line in lines)
+    writers = {Interpreter.SH: _sh, Interpreter.BAT: _bat, Interpreter.OPENOCD: _openocd}
+    lines = _jlink(chip, steps, name) if shell is Interpreter.JLINK else writers[shell](chip, steps)
+    return "".join(line + ("\r\n" if shell is Interpreter.BAT else "\n") for line in lines)
 
 
-def _about(chip: Chip, steps: tuple[Step, ...]) -> tuple[str, ...]:
+def _about(chip: Chip, steps: tuple[CaptureStep, ...]) -> tuple[str, ...]:
     size = sum(int(s.reads.split()[2], 16) for s in steps if s.dump)
     return (
         f"Collects what h5diag wants to know of one board with an {chip.title}.",
@@ -169,22 +171,22 @@ def _about(chip: Chip, steps: tuple[Step, ...]) -> tuple[str, ...]:
     )
 
 
-def _connect(chip: Chip, step: Step) -> str:
+def _connect(chip: Chip, step: CaptureStep) -> str:
     return " ".join(connect_arguments(chip, step))
 
 
-def connect_arguments(chip: Chip, step: Step) -> tuple[str, ...]:
+def connect_arguments(chip: Chip, step: CaptureStep) -> tuple[str, ...]:
     """Return how STM32CubeProgrammer connects for a step: hot plug, which resets and halts nothing."""
     speed = (f"freq={step.khz}",) if step.khz else ()
     return ("-c", "port=SWD", *speed, "mode=HOTPLUG", f"ap={chip.identity.core_ap}")
 
 
-def capture_sidecar(chip: Chip, step: Step, tool: str = "STM32CubeProgrammer") -> str:
+def capture_sidecar(chip: Chip, step: CaptureStep, tool: str = "STM32CubeProgrammer") -> str:
     """Return the sidecar of a dump that a step wrote."""
     return json.dumps({"base": step.base, "access": "unknown", "mode": "hotplug", "chip": chip.name, "tool": tool})
 
 
-def _sh(chip: Chip, steps: tuple[Step, ...]) -> Iterable[str]:
+def _sh(chip: Chip, steps: tuple[CaptureStep, ...]) -> Iterable[str]:
     yield "#!/bin/sh"
     yield from (f"# {line}" for line in _about(chip, steps))
     yield "# usage: sh capture.sh good        (or suspect)"
@@ -217,7 +219,7 @@ def _sh(chip: Chip, steps: tuple[Step, ...]) -> Iterable[str]:
     yield 'echo "Done. When both boards are read: h5diag case ."'
 
 
-def _bat(chip: Chip, steps: tuple[Step, ...]) -> Iterable[str]:
+def _bat(chip: Chip, steps: tuple[CaptureStep, ...]) -> Iterable[str]:
     yield "@echo off"
     yield from (f"rem {line}" for line in _about(chip, steps))
     yield "rem usage: capture.bat good        (or suspect)"
@@ -247,13 +249,13 @@ def _bat(chip: Chip, steps: tuple[Step, ...]) -> Iterable[str]:
     yield "endlocal"
 
 
-def _words_of(step: Step) -> tuple[int, int] | None:
+def _words_of(step: CaptureStep) -> tuple[int, int] | None:
     """Return address and number of words of a step that reads words."""
     parts = step.reads.split()
     return (int(parts[1], 16), int(parts[2]) // 4) if parts[:1] == ["-r32"] else None
 
 
-def _openocd(chip: Chip, steps: tuple[Step, ...]) -> Iterable[str]:
+def _openocd(chip: Chip, steps: tuple[CaptureStep, ...]) -> Iterable[str]:
     """OpenOCD 0.12: a target of the access port alone, so that no core is examined, halted or reset."""
     yield from (f"# {line}" for line in _about(chip, steps))
     yield '# usage: openocd -f interface/stlink-dap.cfg -c "set NAME good" -f capture.cfg        (or suspect)'
@@ -292,7 +294,7 @@ def _openocd(chip: Chip, steps: tuple[Step, ...]) -> Iterable[str]:
     yield "shutdown"
 
 
-def _jlink(chip: Chip, steps: tuple[Step, ...], name: str) -> Iterable[str]:
+def _jlink(chip: Chip, steps: tuple[CaptureStep, ...], name: str) -> Iterable[str]:
     """J-Link Commander: connecting by itself neither resets nor halts; ``log`` keeps what is printed."""
     device = chip.name.upper()
     yield from (f"// {line}" for line in _about(chip, steps))

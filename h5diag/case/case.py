@@ -37,7 +37,7 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
-class Dump:
+class DumpFile:
     """A dump of a board: file name and content."""
 
     name: str
@@ -45,7 +45,7 @@ class Dump:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
+class CaseBoard:
     """What is known of one board.
 
     `dumps` are repeated reads of one moment, `later` reads of a later one. `access` and `mode` (hotplug,
@@ -54,8 +54,8 @@ class Board:
     """
 
     name: str
-    dumps: tuple[Dump, ...] = ()
-    later: tuple[Dump, ...] = ()
+    dumps: tuple[DumpFile, ...] = ()
+    later: tuple[DumpFile, ...] = ()
     access: Access = Access.UNKNOWN
     mode: str | None = None
     after_da: bool | None = None
@@ -73,7 +73,7 @@ class Board:
     @property
     def known(self) -> bool:
         """Tell whether anything at all was given."""
-        return self != Board(self.name)
+        return self != CaseBoard(self.name)
 
     @property
     def texts(self) -> tuple[Text, ...]:
@@ -111,7 +111,7 @@ class Case(Answer):
     boot_loader, boot_mode
         Whose rules hold, as written; None leaves it to the evidence.
     good
-        The board that works; `Board.known` is false when there is none.
+        The board that works; `CaseBoard.known` is false when there is none.
     suspects
         The boards in question; at least one.
     images
@@ -136,8 +136,8 @@ class Case(Answer):
     layout: str | EvidenceFile | None = None
     boot_loader: str | None = None
     boot_mode: str | None = None
-    good: Board = field(default_factory=lambda: Board("good"))
-    suspects: tuple[Board, ...] = (Board("suspect"),)
+    good: CaseBoard = field(default_factory=lambda: CaseBoard("good"))
+    suspects: tuple[CaseBoard, ...] = (CaseBoard("suspect"),)
     images: tuple[KnownImage, ...] = ()
     package: str | None = None
     provisioning: tuple[Text, ...] = ()

@@ -16,7 +16,7 @@ from typing import Literal, TypeVar
 
 import msgspec
 
-from h5diag.case.case import Board, Case, CaseFile, Dump, KnownImage, Text
+from h5diag.case.case import Case, CaseBoard, CaseFile, DumpFile, KnownImage, Text
 from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, is_evidence, is_folder, names_in, read_evidence, real_path
@@ -236,14 +236,16 @@ class _Reader:
         )
         return replace(case, files=tuple(self.files), ids=tuple(dict.fromkeys(self.ids)))
 
-    def board(self, table: BoardTable, where: str, usual: str) -> Board:
+    def board(self, table: BoardTable, where: str, usual: str) -> CaseBoard:
         name = _shown(table.name) if table.name is not None else usual
         access, mode = self.access(table, where), self.mode(table, where)
         base = self.address(table.base, f"{where}.base")
 
-        def dumps(key: str, kind: str, names: list[str]) -> tuple[Dump, ...]:
+        def dumps(key: str, kind: str, names: list[str]) -> tuple[DumpFile, ...]:
             self.once(names, f"{where}.{key}")
-            return tuple(Dump(_plain(f), self.dump(f, f"{where}.{key}", kind, name, base, access, mode)) for f in names)
+            return tuple(
+                DumpFile(_plain(f), self.dump(f, f"{where}.{key}", kind, name, base, access, mode)) for f in names
+            )
 
         def text(key: str, kind: str, names: str | list[str]) -> Text | None:
             return (
@@ -266,7 +268,7 @@ class _Reader:
             access = told.pop()
         if mode is None and len(modes := {_MODES.get(_letters(d.image.origin.mode or "")) for d in reads}) == 1:
             mode = modes.pop()
-        return Board(
+        return CaseBoard(
             name=name,
             dumps=reads,
             later=dumps("later", "later dump", table.later),

@@ -34,7 +34,7 @@ class OptionValue(msgspec.Struct, frozen=True):
     meaning: str = ""
 
 
-class Place(msgspec.Struct, frozen=True):
+class ProgramCounter(msgspec.Struct, frozen=True):
     """A program counter and the name of where it points."""
 
     pc: int
@@ -63,7 +63,7 @@ class CoreState(msgspec.Struct, frozen=True):
     """
 
     state: str = ""
-    samples: tuple[Place, ...] = ()
+    samples: tuple[ProgramCounter, ...] = ()
     vtor: int | None = None
     resets: tuple[str, ...] = ()
     faults: dict[str, int] = {}

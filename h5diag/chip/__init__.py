@@ -7,7 +7,7 @@ programmer knows of every STM32: a device without a chip file is named and its t
 
 Another family is another file. It names what it shares with a base file by ``inherits``; tables and entries of the
 same name are laid over the inherited ones, and ``[without]`` drops what the part does not have. What differs in kind
-is data as well: `Area` tells which options describe a protected area and how, `ProductState` what a state hides,
+is data as well: `ProtectedArea` tells which options describe a protected area and how, `ProductState` what a state hides,
 `EccArea` how an address follows from an ECC register, `FlashMode` which option selects another geometry.
 """
 
@@ -18,7 +18,8 @@ from h5diag.chip.devices import describe
 from h5diag.chip.facts import (
     EXTERNAL,
     Address,
-    Area,
+    ChipRegion,
+    Document,
     EccArea,
     EccKind,
     EccLocation,
@@ -34,11 +35,10 @@ from h5diag.chip.facts import (
     Option,
     Package,
     ProductState,
-    Region,
+    ProtectedArea,
     Register,
     Revision,
     Sector,
-    Source,
 )
 from h5diag.chip.files import DEFAULT_CHIP, Device, chip_names, find_device, load_chip, parse_chip
 from h5diag.chip.model import Chip
@@ -48,10 +48,11 @@ __all__ = [
     "EXTERNAL",
     "IDCODE_AT",
     "Address",
-    "Area",
     "Chip",
     "ChipChoice",
+    "ChipRegion",
     "Device",
+    "Document",
     "EccArea",
     "EccKind",
     "EccLocation",
@@ -68,11 +69,10 @@ __all__ = [
     "Option",
     "Package",
     "ProductState",
-    "Region",
+    "ProtectedArea",
     "Register",
     "Revision",
     "Sector",
-    "Source",
     "chip_names",
     "choose_chip",
     "describe",

@@ -25,7 +25,7 @@ class Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row of a fact file: an unknown key or a wrong type is an error when it is read."""
 
 
-class Source(Fact, frozen=True):
+class Document(Fact, frozen=True):
     """A document behind the facts: `tag` is what the first word of a ``ref`` names."""
 
     tag: str
@@ -62,7 +62,7 @@ class FlashMode(Fact, frozen=True):
     ref: str
 
 
-class Region(Fact, frozen=True):
+class ChipRegion(Fact, frozen=True):
     """A named area of the memory map. `kind` is ``ram``, ``system``, ``otp``, ``keys``, ``data`` or ``identity``.
 
     `secure_base` is 0 when the area has no secure alias.
@@ -185,7 +185,7 @@ class Option(Fact, frozen=True):
         return next((m.text for m in self.values if m.value == value), "")
 
 
-class Area(Fact, frozen=True):
+class ProtectedArea(Fact, frozen=True):
     """An area of the flash that options describe, bank-relative, in sectors.
 
     Parameters

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from h5diag.chip.facts import (
     Address,
-    Area,
+    ChipRegion,
+    Document,
     EccArea,
     EccKind,
     EccLocation,
@@ -24,11 +25,10 @@ from h5diag.chip.facts import (
     Option,
     Package,
     ProductState,
-    Region,
+    ProtectedArea,
     Register,
     Revision,
     Sector,
-    Source,
 )
 from h5diag.memory import AddressRange
 
@@ -56,9 +56,9 @@ class Chip(Fact, frozen=True):
     tzen_on: int = 0
     unit: str = "sector"
     parts: tuple[str, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[Document, ...] = ()
     flash_modes: tuple[FlashMode, ...] = ()
-    regions: tuple[Region, ...] = ()
+    regions: tuple[ChipRegion, ...] = ()
     revisions: tuple[Revision, ...] = ()
     packages: tuple[Package, ...] = ()
     addresses: tuple[Address, ...] = ()
@@ -69,7 +69,7 @@ class Chip(Fact, frozen=True):
     ecc: tuple[EccArea, ...] = ()
     states: tuple[ProductState, ...] = ()
     options: tuple[Option, ...] = ()
-    areas: tuple[Area, ...] = ()
+    areas: tuple[ProtectedArea, ...] = ()
     errata: tuple[Erratum, ...] = ()
 
     def __repr__(self) -> str:
@@ -133,14 +133,14 @@ class Chip(Fact, frozen=True):
                 return o
         raise KeyError(f"{self.name} has no option {name}")
 
-    def region(self, name: str) -> Region:
+    def region(self, name: str) -> ChipRegion:
         """Return the region called `name`; KeyError when the chip has none."""
         for r in self.regions:
             if r.name == name:
                 return r
         raise KeyError(f"{self.name} has no region {name}")
 
-    def region_at(self, address: int) -> Region:
+    def region_at(self, address: int) -> ChipRegion:
         """Return the region that holds `address` in either alias; KeyError when there is none."""
         for r in self.regions:
             if 0 <= address - r.base < r.size or (r.secure_base and 0 <= address - r.secure_base < r.size):

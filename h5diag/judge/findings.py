@@ -103,7 +103,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class FindingRow:
     """What ``findings.toml`` says of an id; `words`, `limits` and `open` are templates."""
 
     words: str
@@ -124,14 +124,14 @@ _POINTS = {"chip": Direction.CHIP, "against": Direction.AGAINST, "neither": Dire
 
 
 @lru_cache(maxsize=1)
-def rows() -> dict[str, Row]:
+def rows() -> dict[str, FindingRow]:
     """Return all rows of ``findings.toml`` by id; ValueError for a key that is none."""
     raw = packaged("judge/findings.toml")
     out = {}
     for id, row in raw.items():
         if unknown := sorted(set(row) - _KEYS):
             raise ValueError(f"findings.toml: {id}.{unknown[0]} is no key of a finding")
-        out[id] = Row(
+        out[id] = FindingRow(
             row["words"],
             {cause: int(v) for cause, v in row["moves"].items()},
             _POINTS[row.get("points", "neither")],

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.case.case import Board, Case, Dump
+from h5diag.case.case import Case, CaseBoard, DumpFile
 from h5diag.chip import Chip, ChipChoice, choose_chip
 from h5diag.errors import H5DiagError, InputError
 from h5diag.evidence.door import is_evidence, is_folder, make_folder, names_in, read_evidence, real_path, write_whole
@@ -243,9 +243,9 @@ def _reference(path: str) -> MemoryImage:
 def judged(board: BoardFile, reference: str, chip: str, layout: str | None) -> dict[str, Any]:
     """Return the verdict on one board as `diagnose` gives it, in plain values. Runs on a worker."""
     begun = time.monotonic()
-    good = Board("reference", (Dump(Path(reference).name, _reference(reference)),))
+    good = CaseBoard("reference", (DumpFile(Path(reference).name, _reference(reference)),))
     try:
-        suspect = Board(board.name, (Dump(Path(board.path).name, read_image(board.path)),))
+        suspect = CaseBoard(board.name, (DumpFile(Path(board.path).name, read_image(board.path)),))
         case = Case("fleet", Path(board.path).parent, chip=chip, layout=layout, good=good, suspects=(suspect,))
         verdict = diagnose(case).first.verdict
     except H5DiagError as error:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from h5diag.case.case import Board, Case, Dump, KnownImage, Text
+from h5diag.case.case import Case, CaseBoard, DumpFile, KnownImage, Text
 from h5diag.chip import Chip, ChipChoice, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence import files, keys as key_files
@@ -72,7 +72,7 @@ class BoardFacts:
         Whose boot loader's rules were taken; None without a layout or a dump.
     """
 
-    board: Board
+    board: CaseBoard
     dump: MemoryImage
     options: OptionBytes
     log: Log
@@ -393,13 +393,13 @@ def _ready(reference: MemoryImage, chip: Chip) -> Prepared:
     return prepare(reference, chip=chip)
 
 
-def _sessions(board: Board) -> tuple[Text, ...]:
+def _sessions(board: CaseBoard) -> tuple[Text, ...]:
     """Return the registers where they stand in a debugger's own session, which tells more, and are not its log as well."""
     text, log = board.registers, board.log.text if board.log else ""
     return (text,) if text and text.text not in log and parse_tools(lines(text.text)) else ()
 
 
-def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log, uart: Log) -> BoardFacts:
+def _board(board: CaseBoard, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log, uart: Log) -> BoardFacts:
     reads = whole_reads(board.dumps)
     # A look at a few bytes is not what is judged where somebody read the flash as well.
     most = max((r.size for r in reads), default=0)
@@ -451,7 +451,7 @@ def _board(board: Board, case: Case, chip: Chip, layouts: tuple[Layout, ...], lo
     )
 
 
-def _options(board: Board, chip: Chip, log: Log) -> OptionBytes:
+def _options(board: CaseBoard, chip: Chip, log: Log) -> OptionBytes:
     """Return a board's option bytes: from its listing, else its log, else the registers that were read."""
     for text in filter(None, (board.options, board.log)):
         listing = parse_listing(text.text)
@@ -465,7 +465,7 @@ def _options(board: Board, chip: Chip, log: Log) -> OptionBytes:
     return decode_registers(raw, chip)
 
 
-def whole_reads(dumps: Sequence[Dump]) -> tuple[MemoryImage, ...]:
+def whole_reads(dumps: Sequence[DumpFile]) -> tuple[MemoryImage, ...]:
     """Return the dumps joined into whole reads: files of different places (or aliases) belong to one read.
 
     A dump goes into the first read that holds none of its addresses yet; the two aliases of a cell keep their own

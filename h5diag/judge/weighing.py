@@ -138,7 +138,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class CauseTable:
     """The causes and the lines between the statuses, in decibans, as loaded."""
 
     supported_at: int
@@ -148,7 +148,7 @@ class Table:
 
 
 @lru_cache(maxsize=1)
-def load_table() -> Table:
+def load_table() -> CauseTable:
     """Return ``causes.toml``; ValueError when a finding moves a cause that is not there."""
     raw = packaged("judge/causes.toml")
     lines = raw.pop("lines")
@@ -170,7 +170,7 @@ def load_table() -> Table:
     for id, row in rows().items():
         if unknown := sorted(set(row.moves) - known):
             raise ValueError(f"findings.toml: {id} moves {unknown[0]}, which is no cause")
-    return Table(int(lines["supported"]), int(lines["excluded"]), int(lines["against"]), causes)
+    return CauseTable(int(lines["supported"]), int(lines["excluded"]), int(lines["against"]), causes)
 
 
 def causes() -> tuple[Cause, ...]:
@@ -210,7 +210,7 @@ def weigh(findings: Sequence[Finding], *, scope: str = "", compared: str = "") -
 _RANK = {Status.SUPPORTED: 0, Status.POSSIBLE: 1, Status.NOT_TESTED: 2, Status.EXCLUDED: 3}
 
 
-def _judge(cause: Cause, findings: Sequence[Finding], table: Table) -> Hypothesis:
+def _judge(cause: Cause, findings: Sequence[Finding], table: CauseTable) -> Hypothesis:
     moves: dict[str, Move] = {}
     for f in findings:
         weight = rows()[f.id].moves.get(cause.id, 0) if f.id in rows() else 0

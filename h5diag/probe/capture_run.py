@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from h5diag.case.capture import Step, capture_sidecar, capture_steps, connect_arguments, require_board_name
+from h5diag.case.capture import CaptureStep, capture_sidecar, capture_steps, connect_arguments, require_board_name
 from h5diag.chip import Chip, ChipChoice, choose_chip, load_chip
 from h5diag.errors import InputError, ProbeError
 from h5diag.evidence.door import make_folder, write_whole
@@ -138,7 +138,7 @@ def _other_chip(said: str, chip: Chip) -> ChipChoice | None:
     return choose_chip(dev_ids=ids)
 
 
-def _called(program: str, chip: Chip, step: Step, into: Path, name: str) -> subprocess.CompletedProcess[str]:
+def _called(program: str, chip: Chip, step: CaptureStep, into: Path, name: str) -> subprocess.CompletedProcess[str]:
     arguments = [program, *connect_arguments(chip, step), *step.reads.split()]
     if step.dump:
         arguments.append(str(into / f"{name}-{step.dump}"))

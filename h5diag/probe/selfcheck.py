@@ -30,7 +30,7 @@ _S_SDE, _SID_ON = 1 << 20, 0x30
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SelfCheckRow:
     """One assumption: what is expected and why, what was seen, and whether it agrees (None: it could not be told)."""
 
     id: str
@@ -65,7 +65,7 @@ class _Look:
 
 def selfcheck(
     board: Board, *, progress: Callable[[float], None] = lambda fraction: None
-) -> tuple[tuple[Row, ...], frozenset[int]]:
+) -> tuple[tuple[SelfCheckRow, ...], frozenset[int]]:
     """Return the table of assumptions, and the words of flash and identity that a recording must not hold.
 
     Writes nothing but the debugger's own registers; takes a minute at most.
@@ -75,17 +75,19 @@ def selfcheck(
     ProbeError
         When the link fails for good.
     """
-    look, rows = _Look(board), list[Row]()
+    look, rows = _Look(board), list[SelfCheckRow]()
     progress(0.0)
     for i, (name, source, check) in enumerate(_CHECKS):
         try:
             for number, (expected, seen, agrees) in enumerate(check(look), 1):
-                rows.append(Row(f"{name}-{number}", expected, seen, agrees, source))
+                rows.append(SelfCheckRow(f"{name}-{number}", expected, seen, agrees, source))
         except TargetError as error:
             board.still_there()  # raises when the chip is not there any more: then no line is about it
-            rows.append(Row(name, "readable", str(error), False, source))
+            rows.append(SelfCheckRow(name, "readable", str(error), False, source))
         except KeyError as error:
-            rows.append(Row(name, "a fact of the chip file", f"the chip file has none ({error.args[0]})", None, source))
+            rows.append(
+                SelfCheckRow(name, "a fact of the chip file", f"the chip file has none ({error.args[0]})", None, source)
+            )
         progress((i + 1) / len(_CHECKS))
     return tuple(rows), frozenset(look.private - look.public)
 

@@ -16,7 +16,7 @@ from h5diag.text import count_text, size_text
 
 if TYPE_CHECKING:
     from h5diag.probe.flashtest import Restored
-    from h5diag.probe.selfcheck import Row
+    from h5diag.probe.selfcheck import SelfCheckRow
 
 _MOST_FAULTS = 20
 
@@ -154,7 +154,7 @@ def restored_sheet(done: Restored, *, begun: bool) -> Sheet:
     )
 
 
-def selfcheck_sheet(rows: tuple[Row, ...], record: str = "") -> Sheet:
+def selfcheck_sheet(rows: tuple[SelfCheckRow, ...], record: str = "") -> Sheet:
     """Return the table of assumptions, those that do not hold first; `record` names the recording that was made."""
     wrong, unknown = sum(r.agrees is False for r in rows), sum(r.agrees is None for r in rows)
     head = f"{len(rows) - wrong - unknown} of {count_text(len(rows), 'assumption')} hold"

@@ -7,7 +7,7 @@ from typing import Any
 from h5diag.measure.compare import Area, AreaState, Comparison
 from h5diag.show.answers import View, chosen, pairs
 from h5diag.show.sheet import Sheet, Strip, section, sheet, table
-from h5diag.show.spans import Look, Span, strip_svg
+from h5diag.show.spans import Look, MapSpan, strip_svg
 from h5diag.text import count_text, range_text, size_text
 
 MANY = 40
@@ -93,10 +93,10 @@ _LOOKS = {
 }
 
 
-def area_spans(c: Comparison) -> tuple[Span, ...]:
+def area_spans(c: Comparison) -> tuple[MapSpan, ...]:
     """Return the areas as stretches, the largest ones when there are many."""
     large = sorted(c.areas, key=lambda a: (a.state is AreaState.EQUAL, -a.range.size))[:120]
-    return tuple(Span(a.range, _LOOKS[a.state]) for a in sorted(large, key=lambda a: a.range))
+    return tuple(MapSpan(a.range, _LOOKS[a.state]) for a in sorted(large, key=lambda a: a.range))
 
 
 def _areas_strip(c: Comparison) -> Strip | None:

@@ -8,7 +8,7 @@ from h5diag.measure.locate import Correlation, Pattern, Placement, Region
 from h5diag.memory import AddressRange
 from h5diag.show.answers import View, chosen, pairs
 from h5diag.show.sheet import Section, Sheet, Strip, Table, bullets, section, sheet, table
-from h5diag.show.spans import Look, Span, strip_svg
+from h5diag.show.spans import Look, MapSpan, strip_svg
 from h5diag.text import count_text
 
 MANY = 40
@@ -151,8 +151,8 @@ def _pieces_strip(p: Placement) -> Strip | None:
     if not clear:
         return None
     rows = [
-        tuple(Span(r, Look.CONTENT) for r in sorted(x.reference_range for x in clear)),
-        tuple(Span(r, Look.CONTENT) for r in sorted(x.dump_range for x in clear)),
+        tuple(MapSpan(r, Look.CONTENT) for r in sorted(x.reference_range for x in clear)),
+        tuple(MapSpan(r, Look.CONTENT) for r in sorted(x.dump_range for x in clear)),
     ]
     return Strip(strip_svg(rows, [(r.reference_range, r.dump_range) for r in clear]), headline(p))
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from h5diag.evidence.texts import Banner, BootLog, Discovery, FaultDump, LogKind, Version, printable
+from h5diag.evidence.texts import Banner, BootLog, Discovery, FaultDump, LogKind, ToolVersion, printable
 from h5diag.measure.logs import LogReading
 from h5diag.measure.options import (
     Agreement,
@@ -310,7 +310,7 @@ def _banner(banner: Banner) -> dict[str, Any]:
     }
 
 
-def _version(version: Version) -> dict[str, Any]:
+def _version(version: ToolVersion) -> dict[str, Any]:
     status = "readable" if version.readable else "unreadable" if version.text else "not-printed"
     return {"text": version.text, "status": status, "bytes": list(version.parts), "remark": version.remark}
 

@@ -14,7 +14,7 @@ from h5diag.measure.firmware.trailer import parse_magic
 from h5diag.show.answers import View
 from h5diag.show.explain import check_words
 from h5diag.show.sheet import Sheet, bullets, facts, section, sheet, table
-from h5diag.sim.rehearse import STATES, Part, Rehearsal, Stage, Walk, syntax_errors, unchecked, walk_script
+from h5diag.sim.rehearse import STATES, PartTraits, Rehearsal, Walk, WalkInputs, syntax_errors, unchecked, walk_script
 from h5diag.text import count_text
 
 _YES = {"yes": True, "no": False, "open": None}
@@ -32,7 +32,7 @@ def inventory_document(found: Inventory) -> dict[str, Any]:
 
 def _script_document(item: Item) -> dict[str, Any]:
     # Scripts of a package read an env file one folder up.
-    stage = Stage(item.path.absolute().parent.parent, Part(""), lenient=True)
+    stage = WalkInputs(item.path.absolute().parent.parent, PartTraits(""), lenient=True)
     walk: Walk = walk_script(item.path.absolute(), stage)
     steps = walk.steps
     out: dict[str, Any] = {

@@ -8,7 +8,7 @@ from textwrap import shorten
 from h5diag.judge import BoardDiagnosis, Diagnosis
 from h5diag.show.diagnosis import commands, folder_named, runnable
 from h5diag.show.sheet import plain_markdown
-from h5diag.show.spans import Look, Span, condensed_axis, lanes
+from h5diag.show.spans import Look, MapSpan, condensed_axis, lanes
 
 MOST_EVIDENCE = 4
 MOST_OPEN = 2
@@ -114,5 +114,5 @@ def text_map(b: BoardDiagnosis) -> list[str]:
     return [head, *out, f"{'':<{name}} {legend}  (not to scale)"]
 
 
-def _sign(spans: tuple[Span, ...], address: int) -> str:
+def _sign(spans: tuple[MapSpan, ...], address: int) -> str:
     return next((SIGNS[s.look] for s in spans if address in s.range), " ")

@@ -42,7 +42,7 @@ class Look(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class MapSpan:
     """A stretch of one look, canonical addresses."""
 
     range: AddressRange
@@ -72,7 +72,7 @@ class Lane:
     name: str
     view: int
     good: bool
-    spans: tuple[Span, ...]
+    spans: tuple[MapSpan, ...]
     small: tuple[Area, ...] = ()
     is_file: bool = False
 
@@ -145,7 +145,7 @@ def _read(m: Measured, dump: MemoryImage, part: AddressRange) -> Bytes:
 
 def spans_of(
     view: MemoryImage, *, masked: Iterable[AddressRange] = (), differing: Sequence[AddressRange] = ()
-) -> tuple[Span, ...]:
+) -> tuple[MapSpan, ...]:
     """Return a dump as at most `MOST_SPANS` stretches, or as few as its gaps allow."""
     grain = FINEST
     while True:
@@ -157,18 +157,18 @@ def spans_of(
 
 def _spans(
     view: MemoryImage, grain: int, masked: Iterable[AddressRange], differing: Sequence[AddressRange]
-) -> tuple[Span, ...]:
-    found = [Span(r, Look.UNREADABLE) for r in view.unreadable]
+) -> tuple[MapSpan, ...]:
+    found = [MapSpan(r, Look.UNREADABLE) for r in view.unreadable]
     hidden = merged(masked)
     for segment in view.segments:
         for r in subtracted((segment.range,), hidden):
             data = segment.data[r.start - segment.start : r.stop - segment.start]
             found += _exact(_joined(_looks(data, r.start, grain, differing)), data, r.start)
-        found += [Span(h.intersection(segment.range), Look.MASKED) for h in hidden if h.overlaps(segment.range)]
+        found += [MapSpan(h.intersection(segment.range), Look.MASKED) for h in hidden if h.overlaps(segment.range)]
     return _joined(found)
 
 
-def _looks(data: Bytes, start: int, grain: int, differing: Sequence[AddressRange]) -> list[Span]:
+def _looks(data: Bytes, start: int, grain: int, differing: Sequence[AddressRange]) -> list[MapSpan]:
     """Classify a stretch grain by grain: fill with few other bytes is fill, a quarter that differs differs."""
     edges = np.append(start, np.arange(start - start % grain + grain, start + data.size, grain))
     cuts = edges - start
@@ -181,15 +181,17 @@ def _looks(data: Bytes, start: int, grain: int, differing: Sequence[AddressRange
     apart = np.add.reduceat(flags, cuts) * 4 >= sizes
     kinds = np.where(filled * 64 <= sizes, 1, np.where(lit * 64 <= sizes, 2, np.where(apart, 3, 0)))
     looks = (Look.CONTENT, Look.ERASED, Look.ZERO, Look.DIFFERS)
-    return [Span(AddressRange(int(a), int(a + n)), looks[int(k)]) for a, n, k in zip(edges, sizes, kinds, strict=True)]
+    return [
+        MapSpan(AddressRange(int(a), int(a + n)), looks[int(k)]) for a, n, k in zip(edges, sizes, kinds, strict=True)
+    ]
 
 
 _FILLS = {Look.ERASED: 0xFF, Look.ZERO: 0x00}
 
 
-def _exact(spans: tuple[Span, ...], data: Bytes, start: int) -> list[Span]:
+def _exact(spans: tuple[MapSpan, ...], data: Bytes, start: int) -> list[MapSpan]:
     """Move the borders between content and fill to the content's own bytes: a size is that of the content, not of a grain."""
-    out: list[Span] = []
+    out: list[MapSpan] = []
     for s in spans:
         if out and (out[-1].look in _FILLS) is not (s.look in _FILLS):
             fill, content = (out[-1], s) if out[-1].look in _FILLS else (s, out[-1])
@@ -197,17 +199,17 @@ def _exact(spans: tuple[Span, ...], data: Bytes, start: int) -> list[Span]:
             kept = int(part.argmax() if fill is not s else part.size - part[::-1].argmax())
             border = content.range.start + kept
             if part.any() and border < s.range.stop:
-                out[-1] = Span(AddressRange(out[-1].range.start, border), out[-1].look)
-                s = Span(AddressRange(border, s.range.stop), s.look)
+                out[-1] = MapSpan(AddressRange(out[-1].range.start, border), out[-1].look)
+                s = MapSpan(AddressRange(border, s.range.stop), s.look)
         out.append(s)
     return out
 
 
-def _joined(spans: Iterable[Span]) -> tuple[Span, ...]:
-    out: list[Span] = []
+def _joined(spans: Iterable[MapSpan]) -> tuple[MapSpan, ...]:
+    out: list[MapSpan] = []
     for s in sorted(spans, key=lambda s: s.range):
         if out and out[-1].look is s.look and out[-1].range.stop == s.range.start:
-            out[-1] = Span(AddressRange(out[-1].range.start, s.range.stop), s.look)
+            out[-1] = MapSpan(AddressRange(out[-1].range.start, s.range.stop), s.look)
         elif s.range.size:
             out.append(s)
     return tuple(out)
@@ -313,13 +315,13 @@ _STRIP = {
 _STRIP_WIDTH, _STRIP_HEIGHT = 760.0, 22.0
 
 
-def strip_legend(spans: Iterable[Span]) -> list[str]:
+def strip_legend(spans: Iterable[MapSpan]) -> list[str]:
     """Return what the colours of a strip mean, those that are there."""
     used = {s.look for s in spans}
     return [f"{words} {look.value}" for look, (_, _, words) in _STRIP.items() if look in used]
 
 
-def strip_svg(rows: Sequence[tuple[Span, ...]], links: Sequence[tuple[AddressRange, AddressRange]] = ()) -> str:
+def strip_svg(rows: Sequence[tuple[MapSpan, ...]], links: Sequence[tuple[AddressRange, AddressRange]] = ()) -> str:
     """Return rows of stretches over one axis as a small SVG of rectangles; `links` join the first two rows."""
     axis = condensed_axis((s.range for row in rows for s in row), (e for row in rows for s in row for e in _ends(s)))
     scale = _STRIP_WIDTH / axis.places[-1]
@@ -342,7 +344,7 @@ def strip_svg(rows: Sequence[tuple[Span, ...]], links: Sequence[tuple[AddressRan
     )
 
 
-def _ends(s: Span) -> tuple[int, int]:
+def _ends(s: MapSpan) -> tuple[int, int]:
     return s.range.start, s.range.stop
 
 

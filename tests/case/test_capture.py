@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 from h5diag.app.cli import main
-from h5diag.case.capture import SLOW_KHZ, Shell, capture_script, capture_steps
+from h5diag.case.capture import SLOW_KHZ, Interpreter, capture_script, capture_steps
 from h5diag.chip import chip_names, load_chip
 from h5diag.evidence.files import read_image
 from h5diag.layout import load_layout, preset_names
@@ -50,7 +50,7 @@ BAT = [
     rf'"%CLI%" {CONNECT}{READS} >> "%NAME%-\w+\.txt" 2>&1',
     r'if exist "%NAME%-[\w.-]+" echo \{[^&|<>^%]*\} > "%NAME%-[\w.-]+\.map\.json"',
 ]
-ALLOWED = {Shell.SH: SH, Shell.BAT: BAT}
+ALLOWED = {Interpreter.SH: SH, Interpreter.BAT: BAT}
 FORBIDDEN = re.compile(
     r"(?<!\w)(-rst|-hardRst|-e|-w\d*|-d|--?erase|--?write|--?download|-sdp|-sop|-tzenreg|-rdu|-regr|"
     r"debugauth|mode=UR|mode=NORMAL|-s|-g|--?go|-halt|-run|-el|-fwupgrade|-ob (?!displ))(?!\w)",
@@ -62,7 +62,7 @@ FORBIDDEN = re.compile(
 @pytest.mark.parametrize("name", CHIPS)
 def test_every_line_is_one_that_may_be_said(shell, name):
     script = capture_script(shell, load_chip(name))
-    end = "\r\n" if shell is Shell.BAT else "\n"
+    end = "\r\n" if shell is Interpreter.BAT else "\n"
     assert script.endswith(end)
     lines = script.removesuffix(end).split(end)
     assert not any("\r" in line or "\n" in line for line in lines)
@@ -133,7 +133,7 @@ def test_a_layout_shortens_the_read():
     assert sizes == {"0x164000"}
     for name in preset_names():
         own = load_layout(name)
-        assert capture_script(Shell.BAT, own.chip, own)
+        assert capture_script(Interpreter.BAT, own.chip, own)
 
 
 def test_a_layout_that_does_not_fit_is_refused(capsys):
@@ -146,7 +146,7 @@ def test_a_layout_that_does_not_fit_is_refused(capsys):
 def test_the_command(capsysbinary):
     assert main(["capture", "--print", "sh"]) == 0
     out = capsysbinary.readouterr().out.decode()
-    assert out == capture_script(Shell.SH, load_chip())
+    assert out == capture_script(Interpreter.SH, load_chip())
     assert main(["capture", "--print", "bat", "--json", "--chip", "l5"]) == 0
     document = json.loads(capsysbinary.readouterr().out)
     assert document["chip"].startswith("stm32l5")
@@ -178,7 +178,7 @@ def test_the_sh_script_runs_and_its_files_sort_themselves(tmp_path, capsys):
     tool = tmp_path / "cli"
     tool.write_text(STAND_IN)
     tool.chmod(0o755)
-    (folder / "capture.sh").write_text(capture_script(Shell.SH, load_chip("stm32h503rb")))
+    (folder / "capture.sh").write_text(capture_script(Interpreter.SH, load_chip("stm32h503rb")))
     run = {
         "cwd": folder,
         "capture_output": True,
@@ -224,7 +224,7 @@ def test_what_the_chip_refuses_leaves_no_sidecar(tmp_path):
     tool = tmp_path / "cli"
     tool.write_text(STAND_IN)
     tool.chmod(0o755)
-    (tmp_path / "capture.sh").write_text(capture_script(Shell.SH, load_chip("stm32h523ce")))
+    (tmp_path / "capture.sh").write_text(capture_script(Interpreter.SH, load_chip("stm32h523ce")))
     done = subprocess.run(
         [shutil.which("sh"), "capture.sh", "suspect"],
         cwd=tmp_path,

@@ -9,7 +9,7 @@ import stat
 import pytest
 
 from h5diag.app.cli import main
-from h5diag.case.capture import Shell, capture_script, capture_steps
+from h5diag.case.capture import Interpreter, capture_script, capture_steps
 from h5diag.chip import chip_names, load_chip
 from h5diag.errors import InputError, ProbeError
 from h5diag.evidence.files import read_image
@@ -45,7 +45,7 @@ JLINK = [
     rf"mem32 {HEX}, {HEX}",
     rf"savebin [\w.-]+, {HEX}, {HEX}",
 ]
-ALLOWED = {Shell.OPENOCD: OPENOCD, Shell.JLINK: JLINK}
+ALLOWED = {Interpreter.OPENOCD: OPENOCD, Interpreter.JLINK: JLINK}
 
 
 @pytest.mark.parametrize("tool", ALLOWED)
@@ -63,19 +63,19 @@ def test_every_line_is_one_that_may_be_said(tool, name):
 @pytest.mark.parametrize(
     ("tool", "line"),
     [
-        (Shell.OPENOCD, "reset halt"),
-        (Shell.OPENOCD, "halt"),
-        (Shell.OPENOCD, "catch { flash erase_sector 0 0 last }"),
-        (Shell.OPENOCD, "mww 0x40022004 0x45670123"),
-        (Shell.OPENOCD, "catch { write_memory 0x40022004 32 {0x45670123} }"),
-        (Shell.OPENOCD, 'echo "[reset]"'),
-        (Shell.OPENOCD, "stm32l4x mass_erase 0"),
-        (Shell.JLINK, "r"),
-        (Shell.JLINK, "h"),
-        (Shell.JLINK, "erase"),
-        (Shell.JLINK, "loadfile a.hex"),
-        (Shell.JLINK, "w4 0x40022004, 0x45670123"),
-        (Shell.JLINK, "unlock kinetis"),
+        (Interpreter.OPENOCD, "reset halt"),
+        (Interpreter.OPENOCD, "halt"),
+        (Interpreter.OPENOCD, "catch { flash erase_sector 0 0 last }"),
+        (Interpreter.OPENOCD, "mww 0x40022004 0x45670123"),
+        (Interpreter.OPENOCD, "catch { write_memory 0x40022004 32 {0x45670123} }"),
+        (Interpreter.OPENOCD, 'echo "[reset]"'),
+        (Interpreter.OPENOCD, "stm32l4x mass_erase 0"),
+        (Interpreter.JLINK, "r"),
+        (Interpreter.JLINK, "h"),
+        (Interpreter.JLINK, "erase"),
+        (Interpreter.JLINK, "loadfile a.hex"),
+        (Interpreter.JLINK, "w4 0x40022004, 0x45670123"),
+        (Interpreter.JLINK, "unlock kinetis"),
     ],
 )
 def test_the_whitelists_catch_what_they_must(tool, line):
@@ -85,7 +85,7 @@ def test_the_whitelists_catch_what_they_must(tool, line):
 def test_names_cannot_carry_commands(capsys):
     for name in ("a;reset", "a b", "", "../x", "a\nerase"):
         with pytest.raises(InputError):
-            capture_script(Shell.JLINK, load_chip(), name=name)
+            capture_script(Interpreter.JLINK, load_chip(), name=name)
     assert main(["capture", "--print", "jlink", "--name", "good"]) == 0
     assert "savebin good-dump-08000000-1.bin, 0x08000000, 0x200000" in capsys.readouterr().out
 

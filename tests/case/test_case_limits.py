@@ -9,8 +9,7 @@ import pytest
 from h5diag.app.cli import main
 from h5diag.case import folder as case_folder, load_case
 from h5diag.errors import InputError
-from h5diag.limits import CASE_BOARDS, CASE_NAMES, JSON_NESTED
-from h5diag.limits import TOML_DOTS
+from h5diag.limits import CASE_BOARDS, CASE_NAMES, JSON_NESTED, TOML_DOTS
 
 
 def of(folder: Path, toml: str, files: int = 1, size: int = 64) -> Path:

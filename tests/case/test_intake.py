@@ -14,7 +14,7 @@ import pytest
 import h5diag as h5
 from h5diag.app.cli import evidence as cli, main
 from h5diag.case.folder import load_case
-from h5diag.case.intake import Details, Role, Side, parse_name, sort_evidence, tell, write_case
+from h5diag.case.intake import BoardSide, Details, FileRole, parse_name, sort_evidence, tell, write_case
 from h5diag.errors import InputError
 from h5diag.evidence.door import read_evidence, write_whole
 from h5diag.evidence.files import Sidecar, read_image, write_image, write_sidecar
@@ -72,51 +72,51 @@ def role(tmp_path, name, content):
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("x.txt", BANNER, Role.LOG),
-        ("x.txt", BANNER + LISTING, Role.OPTIONS),
-        ("x.log", LISTING, Role.OPTIONS),
-        ("x.json", json.dumps(EXPORT), Role.OPTIONS),
-        ("x.json", json.dumps(FLASHTEST), Role.FLASHTEST),
-        ("x.json", json.dumps({"sweep": []}), Role.SWEEP),
-        ("x.json", json.dumps(INFO), Role.INFO),
-        ("x.json", "{", Role.NONE),
-        ("x.json", '{"verdict": "sound"}', Role.NONE),
-        ("x.log", PROVISIONING, Role.PROVISIONING),
-        ("boot.txt", UART, Role.UART),
-        ("x.h", LAYOUT, Role.LAYOUT),
-        ("x.h", "#define X 1\n", Role.NONE),
-        ("provisioning.sh", "#!/bin/sh\n" + PROVISIONING, Role.NONE),
-        ("p.txt", "@echo off\n" + PROVISIONING, Role.NONE),
-        ("boot_hal.c", UART, Role.NONE),
-        ("x.txt", "/* */\n#include <a.h>\n" + UART, Role.NONE),
-        ("x.xml", BANNER, Role.NONE),
-        ("OEMiRoT_Data.obk", bytes(range(256)), Role.NONE),
-        ("x.pem", pem("PUBLIC"), Role.VERIFY_KEY),
-        ("x.pem", pem("EC PRIVATE"), Role.DECRYPT_KEY),
-        ("OEMiRoT_Authentication_S.pem", pem("PRIVATE"), Role.VERIFY_KEY),
-        ("OEMiRoT_Encryption.pem", pem("PRIVATE"), Role.DECRYPT_KEY),
-        ("OEMiRoT_Encryption_pub.pem", pem("PUBLIC"), Role.NONE),
-        ("x.pem", "-----BEGIN CERTIFICATE-----\n", Role.NONE),
-        ("x.txt", "0x08018000 : 96F3B83D 00000000\n", Role.DUMP),
-        ("x.txt", "0x40022104 : 00000000\n", Role.REGISTERS),
-        ("x.txt", BANNER + "0x40022100 : 00000000 00000000\n0x08FFF800 : 00320041\n", Role.REGISTERS),
-        ("x.txt", BANNER + "0x08018000 : 96F3B83D 00000000\n", Role.DUMP),
-        ("x.txt", "OPSR = 0x00000000\n", Role.REGISTERS),
-        ("x.txt", "Dear all,\nplease find attached.\n", Role.NONE),
-        ("x.bin", bytes(0x4000), Role.DUMP),
-        ("x", bytes(0x4000), Role.DUMP),
-        ("x.bin", bytes(1001), Role.IMAGE),
-        ("x.bin", signed(), Role.IMAGE),
-        ("suspect.bin", signed(), Role.DUMP),
-        ("dump.bin", signed(), Role.DUMP),
-        ("x.obk", bytes(range(96)), Role.NONE),
-        ("x.zip", b"PK\x03\x04" + bytes(60), Role.NONE),
-        ("x.png", b"\x89PNG\r\n\x1a\n" + bytes(60), Role.NONE),
-        ("later.bin", bytes(0x4000), Role.LATER),
-        ("x.log", LOADER_LOG, Role.LOADER_LOG),
-        ("x.txt", ("\ufeff" + BANNER).encode("utf-16-le"), Role.LOG),
-        ("good.txt", PROGRAMMING, Role.LOG),
-        ("x.txt", PROGRAMMING, Role.PROVISIONING),
+        ("x.txt", BANNER, FileRole.LOG),
+        ("x.txt", BANNER + LISTING, FileRole.OPTIONS),
+        ("x.log", LISTING, FileRole.OPTIONS),
+        ("x.json", json.dumps(EXPORT), FileRole.OPTIONS),
+        ("x.json", json.dumps(FLASHTEST), FileRole.FLASHTEST),
+        ("x.json", json.dumps({"sweep": []}), FileRole.SWEEP),
+        ("x.json", json.dumps(INFO), FileRole.INFO),
+        ("x.json", "{", FileRole.NONE),
+        ("x.json", '{"verdict": "sound"}', FileRole.NONE),
+        ("x.log", PROVISIONING, FileRole.PROVISIONING),
+        ("boot.txt", UART, FileRole.UART),
+        ("x.h", LAYOUT, FileRole.LAYOUT),
+        ("x.h", "#define X 1\n", FileRole.NONE),
+        ("provisioning.sh", "#!/bin/sh\n" + PROVISIONING, FileRole.NONE),
+        ("p.txt", "@echo off\n" + PROVISIONING, FileRole.NONE),
+        ("boot_hal.c", UART, FileRole.NONE),
+        ("x.txt", "/* */\n#include <a.h>\n" + UART, FileRole.NONE),
+        ("x.xml", BANNER, FileRole.NONE),
+        ("OEMiRoT_Data.obk", bytes(range(256)), FileRole.NONE),
+        ("x.pem", pem("PUBLIC"), FileRole.VERIFY_KEY),
+        ("x.pem", pem("EC PRIVATE"), FileRole.DECRYPT_KEY),
+        ("OEMiRoT_Authentication_S.pem", pem("PRIVATE"), FileRole.VERIFY_KEY),
+        ("OEMiRoT_Encryption.pem", pem("PRIVATE"), FileRole.DECRYPT_KEY),
+        ("OEMiRoT_Encryption_pub.pem", pem("PUBLIC"), FileRole.NONE),
+        ("x.pem", "-----BEGIN CERTIFICATE-----\n", FileRole.NONE),
+        ("x.txt", "0x08018000 : 96F3B83D 00000000\n", FileRole.DUMP),
+        ("x.txt", "0x40022104 : 00000000\n", FileRole.REGISTERS),
+        ("x.txt", BANNER + "0x40022100 : 00000000 00000000\n0x08FFF800 : 00320041\n", FileRole.REGISTERS),
+        ("x.txt", BANNER + "0x08018000 : 96F3B83D 00000000\n", FileRole.DUMP),
+        ("x.txt", "OPSR = 0x00000000\n", FileRole.REGISTERS),
+        ("x.txt", "Dear all,\nplease find attached.\n", FileRole.NONE),
+        ("x.bin", bytes(0x4000), FileRole.DUMP),
+        ("x", bytes(0x4000), FileRole.DUMP),
+        ("x.bin", bytes(1001), FileRole.IMAGE),
+        ("x.bin", signed(), FileRole.IMAGE),
+        ("suspect.bin", signed(), FileRole.DUMP),
+        ("dump.bin", signed(), FileRole.DUMP),
+        ("x.obk", bytes(range(96)), FileRole.NONE),
+        ("x.zip", b"PK\x03\x04" + bytes(60), FileRole.NONE),
+        ("x.png", b"\x89PNG\r\n\x1a\n" + bytes(60), FileRole.NONE),
+        ("later.bin", bytes(0x4000), FileRole.LATER),
+        ("x.log", LOADER_LOG, FileRole.LOADER_LOG),
+        ("x.txt", ("\ufeff" + BANNER).encode("utf-16-le"), FileRole.LOG),
+        ("good.txt", PROGRAMMING, FileRole.LOG),
+        ("x.txt", PROGRAMMING, FileRole.PROVISIONING),
     ],
 )
 def test_role(tmp_path, name, content, expected):
@@ -128,19 +128,19 @@ def test_memory_files_by_place_and_name(tmp_path):
         return tell(read_evidence(path, limit=MEMORY), parse_name(PurePath(path.name))).role
 
     image = np.frombuffer(signed(), np.uint8)
-    assert of(write_image(MemoryImage.from_bytes(image, 0x080B_E000), tmp_path / "app_enc_sign.hex")) is Role.IMAGE
-    assert of(write_image(MemoryImage.from_bytes(image, 0x0C0B_E000), tmp_path / "slot.hex")) is Role.DUMP
-    assert of(write_image(MemoryImage.from_bytes(image, 0x080B_E000), tmp_path / "app.elf")) is Role.IMAGE
-    assert of(dump_hex(tmp_path / "a.srec")) is Role.DUMP
+    assert of(write_image(MemoryImage.from_bytes(image, 0x080B_E000), tmp_path / "app_enc_sign.hex")) is FileRole.IMAGE
+    assert of(write_image(MemoryImage.from_bytes(image, 0x0C0B_E000), tmp_path / "slot.hex")) is FileRole.DUMP
+    assert of(write_image(MemoryImage.from_bytes(image, 0x080B_E000), tmp_path / "app.elf")) is FileRole.IMAGE
+    assert of(dump_hex(tmp_path / "a.srec")) is FileRole.DUMP
     path = write_image(MemoryImage.from_bytes(image, 0x0801_8000), tmp_path / "read.bin")
-    assert of(path) is Role.DUMP
+    assert of(path) is FileRole.DUMP
 
 
 def test_an_external_loader(tmp_path):
     path = tmp_path / "quadspi.stldr"
     shutil.copyfile(write_image(MemoryImage.from_bytes(bytes(200), 0), tmp_path / "a.elf"), path)
     file = read_evidence(path, limit=MEMORY)
-    assert tell(file, parse_name(PurePath(path.name))).role is Role.LOADER
+    assert tell(file, parse_name(PurePath(path.name))).role is FileRole.LOADER
 
 
 @pytest.mark.parametrize(
@@ -171,20 +171,20 @@ def test_damaged_evidence_is_one_line_and_nothing_is_written(tmp_path, capsys, n
 @pytest.mark.parametrize(
     ("name", "side", "board"),
     [
-        ("good.hex", Side.GOOD, ""),
-        ("suspect-1.hex", Side.SUSPECT, ""),
-        ("bad_board_dump2.bin", Side.SUSPECT, "board"),
+        ("good.hex", BoardSide.GOOD, ""),
+        ("suspect-1.hex", BoardSide.SUSPECT, ""),
+        ("bad_board_dump2.bin", BoardSide.SUSPECT, "board"),
         ("nucleo-ob.txt", None, "nucleo"),
         ("dump.bin", None, ""),
         ("ob.txt", None, ""),
-        ("good/dump.hex", Side.GOOD, ""),
+        ("good/dump.hex", BoardSide.GOOD, ""),
         ("Custom Board 2/ob displ.txt", None, "custom board 2"),
         ("customA_OptionBytes.log", None, "custom a"),
         ("board1-dump-3.hex", None, "board 1"),
-        ("suspect-dump-0C000000-1.bin", Side.SUSPECT, ""),
+        ("suspect-dump-0C000000-1.bin", BoardSide.SUSPECT, ""),
         ("good-vs-bad.txt", None, "vs"),
-        ("WorkingBoard.hex", Side.GOOD, "board"),
-        ("nucleo/good.hex", Side.GOOD, "nucleo"),
+        ("WorkingBoard.hex", BoardSide.GOOD, "board"),
+        ("nucleo/good.hex", BoardSide.GOOD, "nucleo"),
     ],
 )
 def test_name(name, side, board):
@@ -318,7 +318,7 @@ def test_a_text_with_a_name_of_its_own_is_no_board(tmp_path):
 def test_a_build_beside_dumps_of_both_boards_is_an_image(tmp_path):
     folder = drop(tmp_path, "good.hex", "suspect.hex", "app.hex")
     found = sort_evidence([folder])
-    assert [e.path.name for e in found.of(Role.IMAGE)] == ["app.hex"]
+    assert [e.path.name for e in found.of(FileRole.IMAGE)] == ["app.hex"]
 
 
 def roles(folder, **kwargs):
@@ -330,10 +330,10 @@ def roles(folder, **kwargs):
 @pytest.mark.parametrize(
     ("names", "wanted"),
     [
-        (("unit_after_update.hex", "fw_1.hex"), {"unit_after_update.hex": Role.DUMP, "fw_1.hex": Role.IMAGE}),
-        (("dump.hex", "dump_later.hex"), {"dump.hex": Role.DUMP, "dump_later.hex": Role.LATER}),
-        (("assets.hex", "ext_0x70000000.hex"), {"assets.hex": Role.IMAGE, "ext_0x70000000.hex": Role.DUMP}),
-        (("nucleo.hex", "custom_dump.hex"), {"nucleo.hex": Role.DUMP, "custom_dump.hex": Role.DUMP}),
+        (("unit_after_update.hex", "fw_1.hex"), {"unit_after_update.hex": FileRole.DUMP, "fw_1.hex": FileRole.IMAGE}),
+        (("dump.hex", "dump_later.hex"), {"dump.hex": FileRole.DUMP, "dump_later.hex": FileRole.LATER}),
+        (("assets.hex", "ext_0x70000000.hex"), {"assets.hex": FileRole.IMAGE, "ext_0x70000000.hex": FileRole.DUMP}),
+        (("nucleo.hex", "custom_dump.hex"), {"nucleo.hex": FileRole.DUMP, "custom_dump.hex": FileRole.DUMP}),
     ],
 )
 def test_what_was_read_and_what_was_made(tmp_path, names, wanted):
@@ -714,7 +714,7 @@ def test_a_provisioning_log_that_is_there_is_not_missing(tmp_path):
     assert "the provisioning log" in {m.what for m in sort_evidence([folder]).missing}
     (folder / "ob_flash_programming.log").write_text(PROVISIONING)
     found = sort_evidence([folder])
-    assert found.of(Role.PROVISIONING)
+    assert found.of(FileRole.PROVISIONING)
     assert "the provisioning log" not in {m.what for m in found.missing}
 
 
@@ -725,8 +725,8 @@ def test_the_whole_content_of_another_board_is_a_board_and_no_program(tmp_path):
     (folder / "ref_board.bin").write_bytes(body + b"\xff" * 0xC000)
     write_image(MemoryImage.from_bytes(body, 0x0800_0000), folder / "customer_unit.hex")
     found = sort_evidence([folder])
-    assert [e.path.name for e in found.boards.good.of(Role.DUMP)] == ["ref_board.bin"]
-    assert [e.path.name for b in found.suspects for e in b.of(Role.DUMP)] == ["customer_unit.hex"]
+    assert [e.path.name for e in found.boards.good.of(FileRole.DUMP)] == ["ref_board.bin"]
+    assert [e.path.name for b in found.suspects for e in b.of(FileRole.DUMP)] == ["customer_unit.hex"]
 
 
 @pytest.mark.parametrize(
@@ -746,7 +746,7 @@ def test_a_build_that_is_called_after_the_flash_is_no_read(tmp_path, name, size,
     whole = rng.bytes(0x8000) + b"\xff" * 0x8000
     (folder / ("suspect_read.bin" if name.startswith("suspect") else "readback.bin")).write_bytes(whole)
     case = sort_evidence([folder])
-    dumps = {e.path.name for b in case.suspects for e in b.of(Role.DUMP)}
+    dumps = {e.path.name for b in case.suspects for e in b.of(FileRole.DUMP)}
     assert (name in dumps) is (role == "dumps")
     assert len(dumps) == (2 if role == "dumps" else 1)
 
@@ -871,7 +871,7 @@ def test_a_second_read_saved_in_another_form_is_no_program(tmp_path):
     (tmp_path / "my_board-1.bin").write_bytes(data)
     write_image(MemoryImage.from_bytes(data[:0xA000], 0x0800_0000), tmp_path / "my_board-2.hex")
     (board,) = sort_evidence([tmp_path]).suspects
-    assert [e.path.name for e in board.of(Role.DUMP)] == ["my_board-1.bin", "my_board-2.hex"]
+    assert [e.path.name for e in board.of(FileRole.DUMP)] == ["my_board-1.bin", "my_board-2.hex"]
 
 
 def test_a_development_board_beside_a_board_of_ones_own_is_the_good_one(tmp_path):
@@ -910,5 +910,5 @@ def test_what_was_put_into_an_external_memory_beside_its_read(tmp_path):
     for name, seed in (("assets_0x90000000.bin", 3), ("qspi_readout_0x90000000.bin", 4)):
         (tmp_path / name).write_bytes(flash_read(seed).tobytes())
     result = sort_evidence([tmp_path])
-    assert roles(tmp_path)["assets_0x90000000.bin"] is Role.IMAGE
+    assert roles(tmp_path)["assets_0x90000000.bin"] is FileRole.IMAGE
     assert [[e.path.name for e in b.files] for b in result.suspects] == [["qspi_readout_0x90000000.bin"]]

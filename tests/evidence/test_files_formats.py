@@ -21,7 +21,6 @@ from intelhex import IntelHex
 from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
 from h5diag.evidence import door
-from h5diag.limits import HEAD
 from h5diag.evidence.files import (
     Sidecar,
     from_intelhex,
@@ -34,8 +33,8 @@ from h5diag.evidence.files import (
 )
 from h5diag.evidence.files.elf import open_elf
 from h5diag.evidence.files.kind import Kind, tell_kind
-from h5diag.evidence.files.writing import MOST_HEADERS
-from h5diag.limits import FLASH
+from h5diag.evidence.files.writing import ELF_HEADERS
+from h5diag.limits import FLASH, HEAD
 from h5diag.memory import Access, AddressRange, MemoryImage, Origin, Segment, merged, without
 
 BASE = 0x0800_0000
@@ -611,7 +610,7 @@ def test_cutting_holes_out_is_set_arithmetic(pieces, cuts):
 
 def test_more_pieces_than_an_elf_can_number_leave_no_file(tmp_path):
     byte = np.zeros(1, np.uint8)
-    image = MemoryImage(tuple(Segment(2 * i, byte) for i in range(MOST_HEADERS)))
+    image = MemoryImage(tuple(Segment(2 * i, byte) for i in range(ELF_HEADERS)))
     with pytest.raises(InputError, match="more than an ELF file can hold") as refusal:
         write_image(image, tmp_path / "a.elf")
     assert refusal.value.source == str(tmp_path / "a.elf")

@@ -46,7 +46,7 @@ from h5diag.measure.firmware import boot_states, examine_images
 from h5diag.measure.logs import explain_text
 from h5diag.measure.options import check_options, decode_listing, decode_registers, summary
 from h5diag.memory import AddressRange, MemoryImage, Segment
-from h5diag.sim.rehearse import Part, Stage, walk_script
+from h5diag.sim.rehearse import PartTraits, WalkInputs, walk_script
 from h5diag.sim.virtual import VirtualChip, parse_items
 from h5diag.sim.virtual.probe import VirtualProbe, _Handler
 from h5diag.sim.virtual.record import ReplayProbe
@@ -260,7 +260,7 @@ BATCH = (
 
 
 def script(name: str) -> Use:
-    stage = Stage(FOLDER, Part("h563", False, stirot=False))
+    stage = WalkInputs(FOLDER, PartTraits("h563", False, stirot=False))
 
     def use(data: bytes) -> None:
         (FOLDER / name).write_bytes(data)

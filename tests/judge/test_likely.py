@@ -6,7 +6,7 @@ import hashlib
 import struct
 from pathlib import Path
 
-from h5diag.case import Board, Case, Dump
+from h5diag.case import Case, CaseBoard, DumpFile
 from h5diag.chip import load_chip
 from h5diag.evidence.texts import parse_log
 from h5diag.judge.likely import encrypted_image, header_places, image_sizes, likely_layout
@@ -44,7 +44,7 @@ def test_what_a_header_claims_is_told_by_its_canonical_address() -> None:
 
 
 def _likely(at: int, *written: int) -> str | None:
-    board = Board("suspect", (Dump("d.bin", MemoryImage.from_bytes(_image(0)[0], at)),))
+    board = CaseBoard("suspect", (DumpFile("d.bin", MemoryImage.from_bytes(_image(0)[0], at)),))
     log = parse_log("".join(f"File : a.bin\n  Size : 1 KB\n  Address : 0x{w:08X}\n" for w in written))
     assert {w.address for w in log.programming.writes} == set(written)
     found = likely_layout(Case("t", Path(), suspects=(board,)), CHIP, (log,))

@@ -15,7 +15,17 @@ import script_mutants as mutants
 
 from h5diag.evidence.door import read_evidence
 from h5diag.judge.preflight import rehearsal
-from h5diag.sim.rehearse import Part, Stage, Word, lint_shell, parse_call, rehearse, unchecked, walk_script, world
+from h5diag.sim.rehearse import (
+    PartTraits,
+    WalkInputs,
+    Word,
+    lint_shell,
+    parse_call,
+    rehearse,
+    unchecked,
+    walk_script,
+    world,
+)
 from h5diag.sim.rehearse.world import ScriptWorld
 
 CLI = "STM32_Programmer_CLI -c port=SWD mode=UR"
@@ -23,7 +33,7 @@ CLI = "STM32_Programmer_CLI -c port=SWD mode=UR"
 
 def walk(tmp_path: Path, text: str, name: str = "run.sh", **more):
     (tmp_path / name).write_text(text, "utf-8")
-    stage = Stage(tmp_path, Part("h563", False, stirot=False), **more)
+    stage = WalkInputs(tmp_path, PartTraits("h563", False, stirot=False), **more)
     return walk_script(tmp_path / name, stage), stage
 
 
@@ -87,7 +97,7 @@ def test_the_shell_is_followed_as_bash_would(before, value, tmp_path):
 def test_batch_is_followed_as_cmd_would(before, value, end, tmp_path):
     text = f"@echo off\n{before}\n{CLI} -ob TZEN={value}\nexit /b 0\n"
     (tmp_path / "x.bat").write_bytes(text.replace("\n", end).encode())
-    found = walk_script(tmp_path / "x.bat", Stage(tmp_path, Part("h563", False)))
+    found = walk_script(tmp_path / "x.bat", WalkInputs(tmp_path, PartTraits("h563", False)))
     assert found.stopped is None
     assert values(found) == [0xB4]
 
@@ -223,7 +233,7 @@ def test_a_plain_object_on_a_chip_that_encrypts_is_stored_and_opens_nothing(tmp_
         ),
         "utf-8",
     )
-    found = rehearse(tmp_path / "r.sh", Stage(tmp_path, Part("h533", True)))
+    found = rehearse(tmp_path / "r.sh", WalkInputs(tmp_path, PartTraits("h533", True)))
     assert found.verdict == "no-go"
     assert "not encrypted for this part" in found.walk.steps[-1].reopenable_why
 
@@ -331,7 +341,7 @@ def test_a_rehearsal_is_work_of_a_few_thousand_steps(tmp_path):
     top = plan.write(tmp_path)
     from h5diag.sim.rehearse import walk as module
 
-    stage = Stage(top, Part("h563", False), find=None)
+    stage = WalkInputs(top, PartTraits("h563", False), find=None)
     runner = module._Runner(stage, top / "ROT_Provisioning/OEMiROT/provisioning.sh", None, ())
     runner.walk()
     assert runner.world.steps < 5_000

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from h5diag.app.cli import main
-from h5diag.sim.rehearse import Part, Stage, lint, shell, shell_words, unchecked, walk_script
 from h5diag.limits import SCRIPT_WORK
+from h5diag.sim.rehearse import PartTraits, WalkInputs, lint, shell, shell_words, unchecked, walk_script
 
 CALL = "STM32_Programmer_CLI -c port=SWD mode=UR -ob TZEN=0xB4"
 DOUBLED = "x=a\nfor i in " + " ".join(map(str, range(64))) + "; do "
@@ -38,7 +38,7 @@ BATCH = {
 
 def walked(folder: Path, name: str, text: str):
     (folder / name).write_text(text + "\n")
-    stage = Stage(folder, Part("h563", False, stirot=False))
+    stage = WalkInputs(folder, PartTraits("h563", False, stirot=False))
     return walk_script(folder / name, stage), stage
 
 
@@ -159,7 +159,7 @@ def test_no_tree_is_made_of_a_script_of_brackets(tmp_path: Path, what: str, monk
     assert "words and signs" in str(found.stopped)
     (tmp_path / "eval.sh").write_text('x="("\n' + 'x="$x$x"\n' * 18 + 'eval "$x"\n' + CALL + "\n")
     (tmp_path / "r.sh").unlink()
-    stage = Stage(tmp_path, Part("h563", False, stirot=False))
+    stage = WalkInputs(tmp_path, PartTraits("h563", False, stirot=False))
     assert "words and signs" in str(walk_script(tmp_path / "eval.sh", stage).stopped)
     assert all(size < 1000 for size in sizes)
 

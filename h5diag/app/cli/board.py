@@ -65,12 +65,12 @@ def _link_arguments(parser: ArgumentParser) -> None:
 
 def _connect(options: Namespace) -> Board:
     from h5diag.chip import load_chip
-    from h5diag.probe.board import DEFAULT_HZ, Mode, connect
+    from h5diag.probe.board import DEFAULT_HZ, ConnectMode, connect
 
     chip = load_chip(options.chip) if options.chip else load_chip()
     return connect(
         options.probe,
-        mode=Mode(options.connect),
+        mode=ConnectMode(options.connect),
         frequency_hz=options.speed or DEFAULT_HZ,
         access=access_of(options),
         chip=chip,
@@ -233,18 +233,18 @@ def _dump(options: Namespace) -> Result:
 
 
 def _plan_result(plans: list[tuple[DumpPlan, str]], options: Namespace) -> Result:
-    from h5diag.probe.board import DEFAULT_HZ, REASONS, Mode
+    from h5diag.probe.board import DEFAULT_HZ, REASONS, ConnectMode
     from h5diag.show.board import plan_sheet
 
     speed = options.speed or DEFAULT_HZ
     minutes = sum(p.seconds(speed) for p, _ in plans) / 60
-    mode = Mode(options.connect)
+    mode = ConnectMode(options.connect)
     reason = dict(REASONS)[mode]
     cannot = [
         "hidden (HDP) sectors and those of the other security attribute read as zeros",
         "errors of the chip that repeat in every pass look like data",
     ]
-    lost = ["nothing"] if mode is not Mode.UNDER_RESET else ["what the program holds in RAM"]
+    lost = ["nothing"] if mode is not ConnectMode.UNDER_RESET else ["what the program holds in RAM"]
     total = sum(p.range.size * p.passes for p, _ in plans)
     document = {
         "minutes": minutes,

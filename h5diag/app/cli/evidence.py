@@ -136,7 +136,7 @@ def _capture_arguments(parser: ArgumentParser) -> None:
 
 
 def _capture(options: Namespace) -> Result:
-    from h5diag.case.capture import Shell, capture_script, capture_steps
+    from h5diag.case.capture import Interpreter, capture_script, capture_steps
     from h5diag.chip import choose_chip, load_chip
     from h5diag.layout import load_layout
 
@@ -147,7 +147,7 @@ def _capture(options: Namespace) -> Result:
         return _capture_run(options, None if choice.assumed else choice.read_as, layout)
     say_chip(choice)
     chip = choice.read_as
-    script = capture_script(Shell(options.shell), chip, layout, options.name)
+    script = capture_script(Interpreter(options.shell), chip, layout, options.name)
     steps = capture_steps(chip, layout)
     printing.keep_line_ends()
     document = {

@@ -171,10 +171,10 @@ def _run(options: Namespace) -> Result:
 
 
 def _connected(options: Namespace, where: AddressRange, speed: int, chip: Chip) -> Board:
-    from h5diag.probe.board import Mode, Permissions, connect
+    from h5diag.probe.board import ConnectMode, Permissions, connect
 
     permissions = Permissions(erase=(where,), ram=True, halt=True)
-    return connect(options.probe, mode=Mode.HALT, frequency_hz=speed, permissions=permissions, chip=chip)
+    return connect(options.probe, mode=ConnectMode.HALT, frequency_hz=speed, permissions=permissions, chip=chip)
 
 
 def _tell(text: str) -> None:

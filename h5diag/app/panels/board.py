@@ -19,9 +19,9 @@ from h5diag.probe.acquire import Dump, DumpPlan, dump
 from h5diag.probe.board import (
     REASONS,
     Board,
+    ConnectMode,
     CoreState,
     Identity,
-    Mode,
     Permissions,
     connect,
     core_state,
@@ -58,7 +58,7 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
     """
 
     probe = traitlets.Unicode("virtual")
-    mode = traitlets.Enum([m.value for m in Mode], default_value=Mode.ATTACH.value)
+    mode = traitlets.Enum([m.value for m in ConnectMode], default_value=ConnectMode.ATTACH.value)
     board = traitlets.Tuple()
     who = traitlets.Tuple()
     core = traitlets.Tuple()
@@ -80,7 +80,7 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
 
     def connect(self) -> None:
         """Connect, or only look again when this very probe is connected already."""
-        name, mode = self.probe.strip() or "auto", Mode(self.mode)
+        name, mode = self.probe.strip() or "auto", ConnectMode(self.mode)
         mine = self.board[0] if self.connected and (self.board[0].name, self.board[0].mode) == (name, mode) else None
         if mine is None:
             self.close()
@@ -255,7 +255,9 @@ class BoardPanel(widgets.VBox):  # type: ignore[misc]
         self.probe = widgets.Combobox(
             value=probe, options=[probe, "auto", "virtual"], description="probe", ensure_option=False, layout=wide
         )
-        self.mode = widgets.Dropdown(options=[m.value for m in Mode], value=self.model.mode, description="connect")
+        self.mode = widgets.Dropdown(
+            options=[m.value for m in ConnectMode], value=self.model.mode, description="connect"
+        )
         self.reason = widgets.HTML()
         self.path = widgets.Text(value=path, description="file", layout=wide, placeholder="empty: only in memory")
         self.force = widgets.Checkbox(
@@ -304,7 +306,7 @@ class BoardPanel(widgets.VBox):  # type: ignore[misc]
 
     def _show(self) -> None:
         model = self.model
-        reason = dict(REASONS)[Mode(model.mode)]
+        reason = dict(REASONS)[ConnectMode(model.mode)]
         self.reason.value = f"<div style='color:{SOFT}'>{escape(model.mode)}: {escape(reason)}</div>"
         seen = model.connected and model.who and model.core
         self.board.value = (

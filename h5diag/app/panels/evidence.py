@@ -68,7 +68,7 @@ class OwnBoard:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class CaseSource:
     """Where a case comes from, as a value: it can be loaded in a thread.
 
     `folder` is a case folder; when it is empty the case is made of what was given for the boards. `flashed` are the
@@ -191,14 +191,14 @@ class EvidenceModel(traitlets.HasTraits):  # type: ignore[misc]
     package = traitlets.Unicode("")
 
     @property
-    def source(self) -> Source:
+    def source(self) -> CaseSource:
         """The evidence as it stands now."""
         if self.kind != "own":
             folder = self.bundled if self.kind == "bundled" else self.folder.strip()
             # An empty name must say "no such folder", not fall back to what was dropped.
-            return Source(folder=folder or "(no folder named)")
+            return CaseSource(folder=folder or "(no folder named)")
         flashed = OwnBoard(tuple(self.flashed_files), base=self.flashed_base)
-        return Source("", self._board("good"), self._board("suspect"), flashed, *self._whole)
+        return CaseSource("", self._board("good"), self._board("suspect"), flashed, *self._whole)
 
     def _board(self, side: str) -> OwnBoard:
         files = tuple(getattr(self, f"{side}_files"))

@@ -12,7 +12,7 @@ from h5diag.app.panels.work import Job
 from h5diag.chip import load_chip
 from h5diag.errors import InputError
 from h5diag.memory import Cancel, Progress
-from h5diag.probe.board import Board, Mode, Permissions, connect
+from h5diag.probe.board import Board, ConnectMode, Permissions, connect
 from h5diag.probe.flashtest import (
     CANNOT,
     LOST,
@@ -71,7 +71,9 @@ class FlashTestModel(traitlets.HasTraits):  # type: ignore[misc]
 
         def work(progress: Progress, cancel: Cancel) -> FlashTest:
             allowed = Permissions(erase=(self.plan.range,), halt=True, ram=True)
-            with connect(self.probe, mode=Mode.HALT, frequency_hz=self.plan.speeds_hz[0], permissions=allowed) as board:
+            with connect(
+                self.probe, mode=ConnectMode.HALT, frequency_hz=self.plan.speeds_hz[0], permissions=allowed
+            ) as board:
                 boards.append(board)
                 return flash_test(board, self.plan, self.folder, tell=self.job.say, progress=progress, cancel=cancel)
 
@@ -91,7 +93,7 @@ class FlashTestModel(traitlets.HasTraits):  # type: ignore[misc]
             if not folder.begun:
                 return Restored()
             allowed = Permissions(erase=(folder.manifest().range,), halt=True, ram=True)
-            with connect(self.probe, mode=Mode.HALT, permissions=allowed) as board:
+            with connect(self.probe, mode=ConnectMode.HALT, permissions=allowed) as board:
                 boards.append(board)
                 return restore(board, self.folder, progress=progress)
 

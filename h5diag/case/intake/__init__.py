@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from h5diag.case.intake.kinds import Evidence, Name, Role, Side, parse_name, tell
+from h5diag.case.intake.kinds import BoardSide, Evidence, FileRole, Name, parse_name, tell
 from h5diag.case.intake.missing import Missing
 from h5diag.case.intake.sorting import Ask, BoardFiles, Details, Sorted, SortedBoards, sort_evidence
 from h5diag.case.intake.writing import new_folder, write_case
@@ -10,12 +10,12 @@ from h5diag.case.intake.writing import new_folder, write_case
 __all__ = [
     "Ask",
     "BoardFiles",
+    "BoardSide",
     "Details",
     "Evidence",
+    "FileRole",
     "Missing",
     "Name",
-    "Role",
-    "Side",
     "Sorted",
     "SortedBoards",
     "new_folder",

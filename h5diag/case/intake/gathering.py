@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from h5diag.case.intake.kinds import Evidence, Role, parse_name, tell
+from h5diag.case.intake.kinds import Evidence, FileRole, parse_name, tell
 from h5diag.errors import InputError
 from h5diag.evidence.archives import archived_files, is_archive
 from h5diag.evidence.door import is_evidence, is_folder, read_evidence, real_path, walk_evidence
@@ -56,7 +56,7 @@ def _within(archive: Path, member: Path) -> Path:
 
 def _unusable(path: Path, shown: Path, error: InputError) -> Evidence:
     at = f"{error.place}: " if error.place else ""
-    return Evidence(path, Role.NONE, f"cannot be used: {at}{error.problem}", parse_name(shown))
+    return Evidence(path, FileRole.NONE, f"cannot be used: {at}{error.problem}", parse_name(shown))
 
 
 def _gathered(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path, Path | None]]:

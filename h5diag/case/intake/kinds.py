@@ -29,7 +29,7 @@ from h5diag.measure.logs import loader_story
 from h5diag.memory import Access, MemoryImage
 
 
-class Side(Enum):
+class BoardSide(Enum):
     """Which board a name speaks of."""
 
     GOOD = "good"
@@ -94,7 +94,7 @@ class Name:
         The bus address that it holds, of any region.
     """
 
-    side: Side | None
+    side: BoardSide | None
     board: str
     number: str
     words: frozenset[str]
@@ -128,7 +128,7 @@ def parse_name(path: PurePath) -> Name:
         label = []  # dump_a and dump_b count reads, and the k of dump_512k is a unit
     number = [f"{a} {b}" for a, b in pairwise(words) if a in _NUMBERED | counted and b.isdigit()]
     return Name(
-        None if bool(good) == bool(suspect) else Side.GOOD if good else Side.SUSPECT,
+        None if bool(good) == bool(suspect) else BoardSide.GOOD if good else BoardSide.SUSPECT,
         " ".join(dict.fromkeys(label)),
         " ".join(number),
         known,
@@ -139,7 +139,7 @@ def parse_name(path: PurePath) -> Name:
     )
 
 
-class Role(Enum):
+class FileRole(Enum):
     """What a file is good for; the value is the key of ``case.toml`` that takes it."""
 
     DUMP = "dumps"
@@ -162,15 +162,15 @@ class Role(Enum):
 
 
 BOARD_ROLES = (
-    Role.DUMP,
-    Role.LATER,
-    Role.OPTIONS,
-    Role.LOG,
-    Role.UART,
-    Role.REGISTERS,
-    Role.INFO,
-    Role.SWEEP,
-    Role.FLASHTEST,
+    FileRole.DUMP,
+    FileRole.LATER,
+    FileRole.OPTIONS,
+    FileRole.LOG,
+    FileRole.UART,
+    FileRole.REGISTERS,
+    FileRole.INFO,
+    FileRole.SWEEP,
+    FileRole.FLASHTEST,
 )
 """Roles of files that belong to one board."""
 
@@ -210,7 +210,7 @@ class Evidence:
     """
 
     path: Path
-    role: Role
+    role: FileRole
     what: str
     name: Name
     file: EvidenceFile | None = field(default=None, repr=False, compare=False)
@@ -270,7 +270,7 @@ def tell(file: EvidenceFile, name: Name, beside: EvidenceFile | None = None) -> 
     suffix, head = file.path.suffix.lower(), file.data[: 64 << 10]
     if beside is None and not file.name.endswith(".map.json"):
         beside = open_sidecar(file)
-    found = Evidence(file.path, Role.NONE, "", name, file, beside)
+    found = Evidence(file.path, FileRole.NONE, "", name, file, beside)
 
     def nothing(what: str) -> Evidence:
         return replace(found, what=what, file=None, beside=None)
@@ -294,8 +294,8 @@ def tell(file: EvidenceFile, name: Name, beside: EvidenceFile | None = None) -> 
 
 
 def _text(file: EvidenceFile, found: Evidence) -> Evidence:
-    def role(role: Role, what: str, *, also_log: bool = False) -> Evidence:
-        return replace(found, role=role, what=what, also_log=also_log, file=file if role is not Role.NONE else None)
+    def role(role: FileRole, what: str, *, also_log: bool = False) -> Evidence:
+        return replace(found, role=role, what=what, also_log=also_log, file=file if role is not FileRole.NONE else None)
 
     text, name, suffix = decode_text(read_evidence(file, limit=VIEW).data), found.name, file.path.suffix.lower()
     if file.size > TEXT.size:
@@ -307,44 +307,44 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
     if text.lstrip()[:1] == "{":
         return role(*_json(text))
     if len(_LAYOUT.findall(text)) >= 2:
-        return role(Role.LAYOUT, "a flash_layout.h")
+        return role(FileRole.LAYOUT, "a flash_layout.h")
     if suffix in _SOURCE_SUFFIXES or _SOURCE.search(text[: 1 << 16]):
-        return role(Role.NONE, "a source, script or document, not what a board or tool printed")
+        return role(FileRole.NONE, "a source, script or document, not what a board or tool printed")
     log = parse_log(text)
     found = replace(found, log=log)
     # A verbose run with an external loader is the loader's story, whatever else the text is.
     if log.kind is not LogKind.OPTIONS and log.loader_lines and loader_story(text):
-        return role(Role.LOADER_LOG, "a verbose log")
+        return role(FileRole.LOADER_LOG, "a verbose log")
     match log.kind:
         case LogKind.OPTIONS:
-            return role(Role.OPTIONS, "an option listing", also_log=bool(log.banner))
+            return role(FileRole.OPTIONS, "an option listing", also_log=bool(log.banner))
         case LogKind.PROVISIONING:
-            return role(Role.PROVISIONING, "a provisioning log")
+            return role(FileRole.PROVISIONING, "a provisioning log")
         case LogKind.PROGRAMMING:
             # A run of the programmer on one named board tells about that board first.
-            return role(Role.LOG if name.side else Role.PROVISIONING, "a programming log")
+            return role(FileRole.LOG if name.side else FileRole.PROVISIONING, "a programming log")
         case LogKind.CONNECTION if ".stldr" in text.lower() and loader_story(text):
-            return role(Role.LOADER_LOG, "a log of an external loader that was not used")
+            return role(FileRole.LOADER_LOG, "a log of an external loader that was not used")
         case LogKind.VERBOSE:
-            return role(Role.LOG, "a verbose log")
+            return role(FileRole.LOG, "a verbose log")
         case LogKind.DISCOVERY:
-            return role(Role.LOG, "a debug-authentication log")
+            return role(FileRole.LOG, "a debug-authentication log")
         case LogKind.BOOT:
-            return role(Role.UART, "a boot loader's messages")
+            return role(FileRole.UART, "a boot loader's messages")
         case LogKind.FAULT:
-            return role(Role.UART, "a fault that the firmware printed")
+            return role(FileRole.UART, "a fault that the firmware printed")
     if not log.banners and len(_UART.findall(text)) >= 2:
-        return role(Role.UART, "a boot loader's messages")
+        return role(FileRole.UART, "a boot loader's messages")
     if view := _view(file, found, text):
         return view
     if log.kind is not LogKind.UNKNOWN:
-        return role(Role.LOG, "a log of the programmer")
+        return role(FileRole.LOG, "a log of the programmer")
     if _UART.search(text):
-        return role(Role.UART, "a boot loader's messages")
+        return role(FileRole.UART, "a boot loader's messages")
     console = name.words & _CONSOLE or (suffix == ".log" and _FIRMWARE.search(text))
     if console or next(firmware_views(text), None) is not None:
-        return role(Role.UART, "what the firmware printed")
-    return role(Role.NONE, "a text that holds nothing known")
+        return role(FileRole.UART, "what the firmware printed")
+    return role(FileRole.NONE, "a text that holds nothing known")
 
 
 def _view(file: EvidenceFile, found: Evidence, text: str) -> Evidence | None:
@@ -354,7 +354,7 @@ def _view(file: EvidenceFile, found: Evidence, text: str) -> Evidence | None:
     elsewhere = [w for w in words if w.address is not None and not _holds_content(w.address)]
     # In a debugger's session they stand among what it says of the chip and of its connections.
     found = replace(found, also_log=bool(found.log and found.log.tools))
-    registers = replace(found, role=Role.REGISTERS, what="register values")
+    registers = replace(found, role=FileRole.REGISTERS, what="register values")
     if elsewhere or (named and not any(w.address is not None for w in words)):
         return registers
     try:
@@ -385,33 +385,33 @@ def _holds_content(address: int) -> bool:
     )
 
 
-def _key(name: Name, text: str) -> tuple[Role, str]:
+def _key(name: Name, text: str) -> tuple[FileRole, str]:
     if "PUBLIC KEY-----" in text:
         if name.words & {"enc", "encrypt", "encryption"}:
-            return Role.NONE, "a public encryption key, which neither verifies nor decrypts"
-        return Role.VERIFY_KEY, "a public key"
+            return FileRole.NONE, "a public encryption key, which neither verifies nor decrypts"
+        return FileRole.VERIFY_KEY, "a public key"
     if "PRIVATE KEY-----" in text:
         if name.words & {"sign", "signing", "auth", "authentication", "signature"}:
-            return Role.VERIFY_KEY, "a private signing key"
-        return Role.DECRYPT_KEY, "a private key"
-    return Role.NONE, "a PEM file without a key"
+            return FileRole.VERIFY_KEY, "a private signing key"
+        return FileRole.DECRYPT_KEY, "a private key"
+    return FileRole.NONE, "a PEM file without a key"
 
 
-def _json(text: str) -> tuple[Role, str]:
+def _json(text: str) -> tuple[FileRole, str]:
     try:
         table: Any = json.loads(text)
     except (ValueError, RecursionError):
         table = {}
     keys = set(table) if isinstance(table, dict) else set()
     if "bitNameToValue" in text:
-        return Role.OPTIONS, "an option export"
+        return FileRole.OPTIONS, "an option export"
     if "sectors" in keys and keys & {"conditions", "faults", "restored"}:
-        return Role.FLASHTEST, "the result of a flash test"
+        return FileRole.FLASHTEST, "the result of a flash test"
     if keys & {"sweep", "speeds"}:
-        return Role.SWEEP, "the result of a speed sweep"
+        return FileRole.SWEEP, "the result of a speed sweep"
     if "dev_id" in keys or {"uid", "registers"} <= keys:
-        return Role.INFO, "the identity of a chip"
-    return Role.NONE, "JSON of another kind" if keys else "JSON that cannot be read"
+        return FileRole.INFO, "the identity of a chip"
+    return FileRole.NONE, "JSON of another kind" if keys else "JSON that cannot be read"
 
 
 def _elf(file: EvidenceFile, found: Evidence) -> Evidence:
@@ -420,9 +420,9 @@ def _elf(file: EvidenceFile, found: Evidence) -> Evidence:
     except InputError:
         loader = False
     if loader:
-        return replace(found, role=Role.LOADER, what="an external loader")
+        return replace(found, role=FileRole.LOADER, what="an external loader")
     image = read_image(file, beside=found.beside)
-    return replace(found, role=Role.IMAGE, what="a linked program", image=image)
+    return replace(found, role=FileRole.IMAGE, what="a linked program", image=image)
 
 
 def _memory(file: EvidenceFile, found: Evidence, kind: Kind) -> Evidence:
@@ -436,10 +436,10 @@ def _memory(file: EvidenceFile, found: Evidence, kind: Kind) -> Evidence:
     needs_base = (kind is Kind.BIN or image.origin.base_assumed) and not beside
     found = replace(found, image=image, needs_base=needs_base)
     if signed and not read_off:
-        return replace(found, role=Role.IMAGE, what="a signed image")
+        return replace(found, role=FileRole.IMAGE, what="a signed image")
     if kind is Kind.UF2 or (not read_off and image.size % 256 and len(image.segments) == 1):
         # Somebody who reads a chip reads round sizes; a build ends where its last byte is.
-        return replace(found, role=Role.IMAGE, what="a program file")
+        return replace(found, role=FileRole.IMAGE, what="a program file")
     origin = image.origin
     return replace(
         found,
@@ -460,5 +460,5 @@ def _starts_signed(image: MemoryImage) -> bool:
     return True
 
 
-def _dump_role(name: Name) -> Role:
-    return Role.LATER if name.later else Role.DUMP
+def _dump_role(name: Name) -> FileRole:
+    return FileRole.LATER if name.later else FileRole.DUMP

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.case.intake.kinds import KIT_WORDS, MEMORY_WORDS, READ_WORDS, Evidence, Name, Role, Side
+from h5diag.case.intake.kinds import KIT_WORDS, MEMORY_WORDS, READ_WORDS, BoardSide, Evidence, FileRole, Name
 from h5diag.chip import load_chip
 from h5diag.measure.programs import find_whole
 from h5diag.measure.repeats import ReadPattern, alike, compare_reads
@@ -34,11 +34,11 @@ ROUND = 256
 def by_content(files: Sequence[Evidence]) -> list[Evidence]:
     """Return the files with the roles and boards that their bytes tell, where names tell nothing."""
     files = [_written(e, files) for e in files]
-    memory = [e for e in files if e.role in (Role.DUMP, Role.LATER) and e.what != "a memory view"]
+    memory = [e for e in files if e.role in (FileRole.DUMP, FileRole.LATER) and e.what != "a memory view"]
     images = {e.path: e.image for e in memory if e.image is not None}
     labels = {e.path: e.name for e in memory}
     out = [_program(e, images, labels) if e.path in images else e for e in files]
-    reads = [e for e in out if e.path in images and e.role is Role.DUMP]
+    reads = [e for e in out if e.path in images and e.role is FileRole.DUMP]
     names = {e.path: e.name for e in reads}
     for i, one in enumerate(reads):
         for other in reads[i + 1 :]:
@@ -51,7 +51,7 @@ def by_content(files: Sequence[Evidence]) -> list[Evidence]:
 
 def is_build(e: Evidence, dumps: Sequence[Evidence]) -> bool:
     """Tell whether a file called after the flash or the memory alone is what was to be flashed, beside a read of it."""
-    if e.role is not Role.DUMP or e.image is None or e.beside or e.name.side or e.name.later:
+    if e.role is not FileRole.DUMP or e.image is None or e.beside or e.name.side or e.name.later:
         return False
     if not e.name.words & MEMORY_WORDS or e.name.words & READ_WORDS or e.name.address is not None:
         return False
@@ -81,17 +81,19 @@ def _apart(reads: Sequence[Evidence], names: dict[Path, Name], images: dict[Path
 def _written(e: Evidence, files: Sequence[Evidence]) -> Evidence:
     """A file that a log says was written to a chip was made, not read, whatever its name says."""
     teller = next((o for o in files if e.path.name.lower() in o.writes), None)
-    if teller is None or e.role not in (Role.DUMP, Role.LATER) or e.name.side:
+    if teller is None or e.role not in (FileRole.DUMP, FileRole.LATER) or e.name.side:
         return e
-    return replace(e, role=Role.IMAGE, what=f"a program file: {teller.path.name} says that it was written")
+    return replace(e, role=FileRole.IMAGE, what=f"a program file: {teller.path.name} says that it was written")
 
 
 def with_own_texts(
-    groups: dict[str, tuple[Side | None, list[Evidence]]],
-) -> dict[str, tuple[Side | None, list[Evidence]]]:
+    groups: dict[str, tuple[BoardSide | None, list[Evidence]]],
+) -> dict[str, tuple[BoardSide | None, list[Evidence]]]:
     """Return groups of files by board, where a bad_unit_log is of the board whose reads are bad_unit_1 and bad_unit_2."""
-    for side in Side:
-        read = [k for k, (s, f) in groups.items() if s is side and any(e.role in (Role.DUMP, Role.LATER) for e in f)]
+    for side in BoardSide:
+        read = [
+            k for k, (s, f) in groups.items() if s is side and any(e.role in (FileRole.DUMP, FileRole.LATER) for e in f)
+        ]
         if len(read) == 1 and read[0] != side.value and side.value in groups:
             groups[read[0]][1].extend(groups.pop(side.value)[1])
     return groups
@@ -131,7 +133,7 @@ def _program(e: Evidence, images: dict[Path, MemoryImage], labels: dict[Path, Na
         return e
     for path, dump in images.items():
         if path != e.path and own.size < PART * dump.size and find_whole(own, dump, load_chip()):
-            return replace(e, role=Role.IMAGE, what=f"a program file: it stands whole in {path.name}")
+            return replace(e, role=FileRole.IMAGE, what=f"a program file: it stands whole in {path.name}")
     return e
 
 

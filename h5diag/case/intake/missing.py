@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from h5diag.case.intake.kinds import Evidence, Role
+from h5diag.case.intake.kinds import Evidence, FileRole
 from h5diag.chip import EXTERNAL
 from h5diag.errors import InputError
 from h5diag.evidence.texts import chip_of
@@ -38,7 +38,7 @@ class Has:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Whereabouts:
     """What the files tell of where they are from.
 
     Parameters
@@ -62,7 +62,7 @@ class Known:
 NEEDS_GOOD = "a dump of a board that works"
 
 # When it is missing, of a board that is good or not; what; what it decides; how to get it. The most telling first.
-_OF_BOARDS: tuple[tuple[Callable[[Has, bool, Known], bool], str, str, str], ...] = (
+_OF_BOARDS: tuple[tuple[Callable[[Has, bool, Whereabouts], bool], str, str, str], ...] = (
     (
         lambda has, good, known: good and not has.dumps,
         NEEDS_GOOD,
@@ -142,24 +142,24 @@ _OF_CASES = {
 }
 
 
-def known_of(evidence: Sequence[Evidence], chip: str) -> Known:
+def known_of(evidence: Sequence[Evidence], chip: str) -> Whereabouts:
     """Return what these files tell of chip, boot loader and memory; `chip` is what was said of it, else empty."""
-    roles = (Role.LOG, Role.OPTIONS, Role.PROVISIONING)
+    roles = (FileRole.LOG, FileRole.OPTIONS, FileRole.PROVISIONING)
     logs = [e.log for e in evidence if e.role in roles and e.log is not None]
     try:
         choice = chip_of(logs, given=chip, sidecars=[e.chip for e in evidence])
     except InputError:  # a chip of a name that is none is told where the case is read
-        return Known()
-    starts = [e.start for e in evidence if e.role is Role.DUMP and e.start is not None]
-    return Known(
+        return Whereabouts()
+    starts = [e.start for e in evidence if e.role is FileRole.DUMP and e.start is not None]
+    return Whereabouts(
         None if choice.assumed else choice.chip is not None and choice.chip.family == "h5",
         choice.chip.identity.core_ap if choice.chip and not choice.assumed else 0,
-        any(e.role in (Role.UART, Role.LAYOUT, Role.PROVISIONING) for e in evidence),
+        any(e.role in (FileRole.UART, FileRole.LAYOUT, FileRole.PROVISIONING) for e in evidence),
         bool(starts) and all(at in EXTERNAL for at in starts),
     )
 
 
-def missing_of_board(name: str, has: Has, known: Known, *, good: bool) -> tuple[Missing, ...]:
+def missing_of_board(name: str, has: Has, known: Whereabouts, *, good: bool) -> tuple[Missing, ...]:
     """Return what is missing of one board, the most telling first; of a good one that is not there, its dump alone."""
     port = f" ap={known.port}" if known.port else ""
     side = "good" if good else "suspect"
@@ -181,7 +181,7 @@ def _rank(what: str, *, good: bool) -> int:
     return 9 if good and not what.startswith("a dump") else rank
 
 
-def missing_of_case(known: Known, **there: bool) -> tuple[Missing, ...]:
+def missing_of_case(known: Whereabouts, **there: bool) -> tuple[Missing, ...]:
     """Return what is missing of the case as a whole: ``layout``, ``images``, ``provisioning``, ``flashtest``."""
     booted = (known.h5 is not False or known.boot_loader) and not known.external
     pointless = {"layout": not booted, "provisioning": not booted, "flashtest": known.h5 is False or known.external}

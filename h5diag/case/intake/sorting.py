@@ -15,9 +15,9 @@ from h5diag.case.intake.gathering import Paths, existing_files, read_files
 from h5diag.case.intake.kinds import (
     BOARD_ROLES,
     KIT_WORDS,
+    BoardSide,
     Evidence,
-    Role,
-    Side,
+    FileRole,
     parse_name,
 )
 from h5diag.case.intake.likeness import by_content, is_build, with_own_texts
@@ -31,10 +31,12 @@ from h5diag.memory import Access
 Ask = Callable[[str, Sequence[str]], int]
 """Asked a question with the possible answers; returns the index of the answer, -1 for "I do not know"."""
 
-_OF_SUSPECTS = frozenset({Role.INFO, Role.SWEEP, Role.FLASHTEST, Role.UART, Role.REGISTERS, Role.LATER})
+_OF_SUSPECTS = frozenset(
+    {FileRole.INFO, FileRole.SWEEP, FileRole.FLASHTEST, FileRole.UART, FileRole.REGISTERS, FileRole.LATER}
+)
 """Roles that one collects of the board in question; without another word they are its own."""
 
-_SEVERAL = frozenset({Role.LOG, Role.UART, Role.REGISTERS})
+_SEVERAL = frozenset({FileRole.LOG, FileRole.UART, FileRole.REGISTERS})
 """Texts of which a board may well have several."""
 
 
@@ -58,10 +60,10 @@ class BoardFiles:
     """The files of one board. `name` is for a person; `side` is None when nobody could say."""
 
     name: str
-    side: Side | None
+    side: BoardSide | None
     files: tuple[Evidence, ...] = ()
 
-    def of(self, role: Role) -> tuple[Evidence, ...]:
+    def of(self, role: FileRole) -> tuple[Evidence, ...]:
         """Return the files of one role, by name."""
         return tuple(e for e in self.files if e.role is role)
 
@@ -83,7 +85,7 @@ class SortedBoards:
         Files of which it could not be told to which board they belong.
     """
 
-    good: BoardFiles = field(default_factory=lambda: BoardFiles("good", Side.GOOD))
+    good: BoardFiles = field(default_factory=lambda: BoardFiles("good", BoardSide.GOOD))
     suspects: tuple[BoardFiles, ...] = ()
     undecided: tuple[BoardFiles, ...] = ()
     loose: tuple[Evidence, ...] = ()
@@ -125,7 +127,7 @@ class Sorted(Answer):
         """The boards in question, those of which nobody could say so included."""
         return (*self.boards.suspects, *self.boards.undecided)
 
-    def of(self, role: Role) -> tuple[Evidence, ...]:
+    def of(self, role: FileRole) -> tuple[Evidence, ...]:
         """Return the files that belong to no board and have this role."""
         return tuple(e for e in self.rest if e.role is role)
 
@@ -181,8 +183,8 @@ def sort_evidence(
     good_files, suspect_files = existing_files(good), existing_files(suspect)
     programs = existing_files(flashed)
     everything, count = read_files([*paths, *good_files, *suspect_files, *programs], known)
-    unused = tuple(e for e in everything if e.role is Role.NONE)
-    found = [e for e in everything if e.role is not Role.NONE]
+    unused = tuple(e for e in everything if e.role is FileRole.NONE)
+    found = [e for e in everything if e.role is not FileRole.NONE]
     if not found and table is None:
         first = f" ({unused[0].path.name}: {unused[0].what})" if unused else ""
         raise InputError(
@@ -192,8 +194,8 @@ def sort_evidence(
         )
     told = [_with_side(e, good_files, suspect_files) for e in found]
     told = [
-        replace(e, role=Role.IMAGE, what="a program file, as you say")
-        if real_path(e.path) in programs and e.role in (Role.DUMP, Role.LATER)
+        replace(e, role=FileRole.IMAGE, what="a program file, as you say")
+        if real_path(e.path) in programs and e.role in (FileRole.DUMP, FileRole.LATER)
         else e
         for e in told
     ]
@@ -209,7 +211,7 @@ def sort_evidence(
             + ". Say it with --good FILE"
         )
     remarks += _assumptions(told)
-    if any(e.role is Role.DECRYPT_KEY for e in told):
+    if any(e.role is FileRole.DECRYPT_KEY for e in told):
         remarks.append("a private key is copied into the case folder; keep the folder to yourself")
     remarks += [
         f"{given}/case.toml was not read; the new case tells only what the files themselves tell"
@@ -232,41 +234,45 @@ def sort_evidence(
 
 def _own_logs(told: list[Evidence]) -> list[Evidence]:
     """Of several boards, a programming log that lies with one board's dump is about that board."""
-    boards = {e.name.board for e in told if e.role is Role.DUMP and e.name.board}
+    boards = {e.name.board for e in told if e.role is FileRole.DUMP and e.name.board}
     return [
-        replace(e, role=Role.LOG) if len(boards) > 1 and e.role is Role.PROVISIONING and e.name.board in boards else e
+        replace(e, role=FileRole.LOG)
+        if len(boards) > 1 and e.role is FileRole.PROVISIONING and e.name.board in boards
+        else e
         for e in told
     ]
 
 
 def _with_side(e: Evidence, good: Collection[Path], suspect: Collection[Path]) -> Evidence:
     path = real_path(e.path)
-    side = Side.GOOD if path in good else Side.SUSPECT if path in suspect else e.name.side
+    side = BoardSide.GOOD if path in good else BoardSide.SUSPECT if path in suspect else e.name.side
     return replace(e, name=replace(e.name, side=side))
 
 
 def _image_after_all(e: Evidence, everything: Sequence[Evidence]) -> Evidence:
     """A memory file whose name says nothing was made, not read, where the others say that they were read."""
-    dumps = [o for o in everything if o.role in (Role.DUMP, Role.LATER)]
+    dumps = [o for o in everything if o.role in (FileRole.DUMP, FileRole.LATER)]
     if is_build(e, dumps):
-        return replace(e, role=Role.IMAGE, what="a program file: its length is a build's, and a longer dump is there")
+        return replace(
+            e, role=FileRole.IMAGE, what="a program file: its length is a build's, and a longer dump is there"
+        )
     says_nothing = not (e.name.side or e.name.says_dump or e.name.later or e.beside)
-    if e.role is not Role.DUMP or e.what == "a memory view" or not says_nothing:
+    if e.role is not FileRole.DUMP or e.what == "a memory view" or not says_nothing:
         return e
-    if {o.name.side for o in dumps} >= {Side.GOOD, Side.SUSPECT}:
-        return replace(e, role=Role.IMAGE, what="a program file, since both boards have dumps")
+    if {o.name.side for o in dumps} >= {BoardSide.GOOD, BoardSide.SUSPECT}:
+        return replace(e, role=FileRole.IMAGE, what="a program file, since both boards have dumps")
     # What was put into an external memory carries its address in its name as its read does.
     at = e.name.address if e.name.address is not None and e.name.address not in EXTERNAL else None
     read = [o for o in dumps if o.name.says_dump or o.name.later or o.name.address not in (None, e.name.address)]
     if at is None and not e.name.counted and read and not any(o.name.side for o in dumps):
         what = f"a program file: what was meant to be written, while {read[0].path.name} was read back"
-        return replace(e, role=Role.IMAGE, what=what)
+        return replace(e, role=FileRole.IMAGE, what=what)
     return e
 
 
 def _assumptions(told: Sequence[Evidence]) -> list[str]:
     """Return what is assumed of where binaries were read: a line for each name that tells, one for all that do not."""
-    open_ = [e for e in told if e.needs_base and e.role in (Role.DUMP, Role.LATER)]
+    open_ = [e for e in told if e.needs_base and e.role in (FileRole.DUMP, FileRole.LATER)]
     out = [
         f"the base address 0x{e.name.address:08X} of {e.path.name} is taken from its name"
         for e in open_
@@ -285,7 +291,7 @@ def _assumptions(told: Sequence[Evidence]) -> list[str]:
 
 # Boards ---------------------------------------------------------------------------------------------------------
 
-_Groups = dict[str, tuple[Side | None, list[Evidence]]]
+_Groups = dict[str, tuple[BoardSide | None, list[Evidence]]]
 
 
 def sort_boards(files: Sequence[Evidence], remarks: list[str], ask: Ask | None = None) -> SortedBoards:
@@ -305,13 +311,13 @@ def sort_boards(files: Sequence[Evidence], remarks: list[str], ask: Ask | None =
         boards.append(
             BoardFiles(name, sides[key], tuple(sorted(map(_dump_first(found), found), key=lambda e: str(e.path))))
         )
-    goods = [b for b in boards if b.side is Side.GOOD]
+    goods = [b for b in boards if b.side is BoardSide.GOOD]
     if len(goods) > 1:
         others = ", ".join(b.name for b in goods[1:])
         remarks.append(f"several boards are called good: {others} counts together with {goods[0].name}")
     return SortedBoards(
-        BoardFiles(goods[0].name if goods else "good", Side.GOOD, tuple(e for b in goods for e in b.files)),
-        tuple(b for b in boards if b.side is Side.SUSPECT),
+        BoardFiles(goods[0].name if goods else "good", BoardSide.GOOD, tuple(e for b in goods for e in b.files)),
+        tuple(b for b in boards if b.side is BoardSide.SUSPECT),
         tuple(b for b in boards if b.side is None),
         loose,
     )
@@ -319,8 +325,8 @@ def sort_boards(files: Sequence[Evidence], remarks: list[str], ask: Ask | None =
 
 def _dump_first(files: Sequence[Evidence]) -> Callable[[Evidence], Evidence]:
     """A read that calls itself a later one is later than nothing where it is the only one."""
-    lone = not any(e.role is Role.DUMP for e in files)
-    return lambda e: replace(e, role=Role.DUMP) if lone and e.role is Role.LATER else e
+    lone = not any(e.role is FileRole.DUMP for e in files)
+    return lambda e: replace(e, role=FileRole.DUMP) if lone and e.role is FileRole.LATER else e
 
 
 def _groups(files: Sequence[Evidence]) -> _Groups:
@@ -328,7 +334,7 @@ def _groups(files: Sequence[Evidence]) -> _Groups:
 
     A file that says neither goes with the files of the same label.
     """
-    keys: dict[str, tuple[str, Side]] = {}
+    keys: dict[str, tuple[str, BoardSide]] = {}
     for e in files:
         if e.name.side:
             keys.setdefault(e.name.board, (f"{e.name.side.value} {e.name.number}".strip(), e.name.side))
@@ -352,7 +358,7 @@ def _without_strays(groups: _Groups) -> _Groups:
     strays = {
         k: f[0].role
         for k, (side, f) in groups.items()
-        if k and not side and len(f) == 1 and f[0].role not in (Role.DUMP, Role.LATER)
+        if k and not side and len(f) == 1 and f[0].role not in (FileRole.DUMP, FileRole.LATER)
     }
     kinds = Counter(strays.values())
     moved = [k for k, role in strays.items() if sided or kinds[role] == 1 or role in _SEVERAL]
@@ -364,7 +370,7 @@ def _without_strays(groups: _Groups) -> _Groups:
     return kept | ({"": (None, nameless)} if nameless else {})
 
 
-def _board_name(key: str, side: Side | None, files: Sequence[Evidence]) -> str:
+def _board_name(key: str, side: BoardSide | None, files: Sequence[Evidence]) -> str:
     """A label that all files share tells more than the side alone."""
     labels = {e.name.board for e in files}
     return (labels.pop() if len(labels) == 1 else "") or key or (side.value if side else "board")
@@ -374,8 +380,8 @@ def _placed(groups: _Groups, remarks: list[str]) -> tuple[_Groups, tuple[Evidenc
     """Give each file without any label to the only board that has none of its kind."""
     rest = {k: v for k, v in groups.items() if k}
     loose: list[Evidence] = []
-    suspects = [k for k, (s, _) in rest.items() if s is Side.SUSPECT]
-    if any(e.role in (Role.DUMP, Role.LATER) for e in groups[""][1]) and not suspects:
+    suspects = [k for k, (s, _) in rest.items() if s is BoardSide.SUSPECT]
+    if any(e.role in (FileRole.DUMP, FileRole.LATER) for e in groups[""][1]) and not suspects:
         return groups, ()
     for e in groups[""][1]:
         lacking = [k for k, (_, found) in rest.items() if not any(f.role is e.role for f in found)]
@@ -389,24 +395,24 @@ def _placed(groups: _Groups, remarks: list[str]) -> tuple[_Groups, tuple[Evidenc
     return rest, tuple(loose)
 
 
-def _conclude(groups: _Groups, sides: dict[str, Side | None], remarks: list[str], ask: Ask | None) -> None:
+def _conclude(groups: _Groups, sides: dict[str, BoardSide | None], remarks: list[str], ask: Ask | None) -> None:
     """Fill in the sides that are not told: by elimination, else by asking, else not at all."""
     untold = [label for label, side in sides.items() if side is None]
     kits = [label for label in untold if any(e.name.words & KIT_WORDS for e in groups[label][1])]
-    taken = any(sides[k] is Side.GOOD and any(e.role is Role.DUMP for e in f) for k, (_, f) in groups.items())
+    taken = any(sides[k] is BoardSide.GOOD and any(e.role is FileRole.DUMP for e in f) for k, (_, f) in groups.items())
     if ask is None and len(kits) == 1 and not taken and len(groups) > len(kits) and len(untold) > 1:
-        sides[kits[0]] = Side.GOOD
+        sides[kits[0]] = BoardSide.GOOD
         remarks.append(f"{kits[0]} is taken for the good board: by its name it is one that the vendor sells")
         untold.remove(kits[0])
     if len(groups) == 1:
-        sides[untold[0]] = Side.SUSPECT
+        sides[untold[0]] = BoardSide.SUSPECT
         remarks.append("only one board was given; it is taken for the suspect one")
-    elif Side.GOOD in sides.values():
-        sides.update(dict.fromkeys(untold, Side.SUSPECT))
+    elif BoardSide.GOOD in sides.values():
+        sides.update(dict.fromkeys(untold, BoardSide.SUSPECT))
         names = ", ".join(label or "unnamed" for label in untold)
         remarks.append(f"every board not called good is taken for a suspect one: {names}")
-    elif Side.SUSPECT in sides.values() and len(untold) == 1:
-        sides[untold[0]] = Side.GOOD
+    elif BoardSide.SUSPECT in sides.values() and len(untold) == 1:
+        sides[untold[0]] = BoardSide.GOOD
         remarks.append(
             f"{untold[0] or 'the unnamed board'} is taken for the good board, since the other is called suspect"
         )
@@ -414,7 +420,7 @@ def _conclude(groups: _Groups, sides: dict[str, Side | None], remarks: list[str]
         answers = [f"{label or 'unnamed'}: " + ", ".join(e.path.name for e in groups[label][1]) for label in untold]
         chosen = ask("Which board is the good one?", answers)
         if 0 <= chosen < len(untold):
-            sides.update({u: Side.GOOD if i == chosen else Side.SUSPECT for i, u in enumerate(untold)})
+            sides.update({u: BoardSide.GOOD if i == chosen else BoardSide.SUSPECT for i, u in enumerate(untold)})
 
 
 # Adding to a case -----------------------------------------------------------------------------------------------
@@ -428,12 +434,12 @@ def _boards_of(table: CaseTable, folder: Path) -> SortedBoards:
         many = [(one, one.name or "suspect")]
     good = table.good
     return SortedBoards(
-        _board_of(good, good.name or "good", Side.GOOD, folder) if good else BoardFiles("good", Side.GOOD),
-        tuple(_board_of(b, name, Side.SUSPECT, folder) for b, name in many),
+        _board_of(good, good.name or "good", BoardSide.GOOD, folder) if good else BoardFiles("good", BoardSide.GOOD),
+        tuple(_board_of(b, name, BoardSide.SUSPECT, folder) for b, name in many),
     )
 
 
-def _board_of(table: BoardTable, name: str, side: Side, folder: Path) -> BoardFiles:
+def _board_of(table: BoardTable, name: str, side: BoardSide, folder: Path) -> BoardFiles:
     files = []
     for role in BOARD_ROLES:
         names = getattr(table, role.value)
@@ -458,7 +464,7 @@ def _added(before: SortedBoards, new: Sequence[Evidence], remarks: list[str], as
     """Return the boards of a case with each new file given to one of them."""
     boards = [before.good, *before.suspects]
     if not before.suspects:
-        boards.append(BoardFiles("suspect", Side.SUSPECT))
+        boards.append(BoardFiles("suspect", BoardSide.SUSPECT))
     loose = []
     for e in new:
         if e.role not in BOARD_ROLES:
@@ -479,7 +485,7 @@ def _added(before: SortedBoards, new: Sequence[Evidence], remarks: list[str], as
 def _owner(e: Evidence, boards: Sequence[BoardFiles]) -> int | None:
     """Return whose a file is: by the side and the label of its name, else the only board that may lack it."""
     suspects = range(1, len(boards))
-    if e.name.side is Side.GOOD:
+    if e.name.side is BoardSide.GOOD:
         return 0
     labelled = [
         i
@@ -488,7 +494,7 @@ def _owner(e: Evidence, boards: Sequence[BoardFiles]) -> int | None:
     ]
     if len(labelled) == 1:
         return labelled[0]
-    if e.name.side is Side.SUSPECT or e.role in _OF_SUSPECTS or not boards[0].files:
+    if e.name.side is BoardSide.SUSPECT or e.role in _OF_SUSPECTS or not boards[0].files:
         return 1 if len(suspects) == 1 else None
     lacking = [i for i, b in enumerate(boards) if not b.of(e.role)]
     return lacking[0] if len(lacking) == 1 else None
@@ -511,39 +517,41 @@ def _missing(found: Sorted) -> tuple[Missing, ...]:
     out: list[Missing] = []
     evidence = [e for b in (found.boards.good, *found.suspects) for e in b.files] + list(found.rest)
     known = known_of(evidence, details.chip or table.chip or "")
-    for board in found.suspects or (BoardFiles("suspect", Side.SUSPECT),):
+    for board in found.suspects or (BoardFiles("suspect", BoardSide.SUSPECT),):
         out += missing_of_board(
             board.name, _has(board, found, details.suspect_access, details.suspect_mode), known, good=False
         )
     good = found.boards.good
     out += missing_of_board(good.name, _has(good, found, details.good_access, details.good_mode), known, good=True)
-    images = bool(table.images or found.of(Role.IMAGE))
+    images = bool(table.images or found.of(FileRole.IMAGE))
     if images:  # what should be there is known from the files: a second board tells little more
         out = [replace(m, rank=9) if m.what == NEEDS_GOOD else m for m in out]
     out += missing_of_case(
         known,
-        layout=bool(details.layout or table.layout or found.of(Role.LAYOUT)),
+        layout=bool(details.layout or table.layout or found.of(FileRole.LAYOUT)),
         images=images,
-        provisioning=bool((table.provisioning and table.provisioning.logs) or found.of(Role.PROVISIONING)),
-        flashtest=any(b.of(Role.FLASHTEST) for b in found.suspects),
+        provisioning=bool((table.provisioning and table.provisioning.logs) or found.of(FileRole.PROVISIONING)),
+        flashtest=any(b.of(FileRole.FLASHTEST) for b in found.suspects),
     )
     return tuple(out)
 
 
 def _has(board: BoardFiles, found: Sorted, access: str, mode: str) -> Has:
-    dumps = board.of(Role.DUMP)
+    dumps = board.of(FileRole.DUMP)
     read_known = all(
         (mode or e.mode) and (access or e.access is not Access.UNKNOWN or e.mode == "known") for e in dumps
     )
-    logs = len(board.of(Role.LOG)) + sum(e.also_log for e in board.files)
-    if board.side is not Side.GOOD and len(found.suspects) == 1:
-        logs += len(found.of(Role.PROVISIONING))  # what was printed while it was programmed begins with the connection
+    logs = len(board.of(FileRole.LOG)) + sum(e.also_log for e in board.files)
+    if board.side is not BoardSide.GOOD and len(found.suspects) == 1:
+        logs += len(
+            found.of(FileRole.PROVISIONING)
+        )  # what was printed while it was programmed begins with the connection
     return Has(
         len(dumps),
-        len(board.of(Role.OPTIONS)),
+        len(board.of(FileRole.OPTIONS)),
         logs,
-        len(board.of(Role.REGISTERS)) + len(board.of(Role.INFO)),
-        len(board.of(Role.UART)),
+        len(board.of(FileRole.REGISTERS)) + len(board.of(FileRole.INFO)),
+        len(board.of(FileRole.UART)),
         read_known or _both_aliases(dumps, mode),
     )
 

@@ -20,7 +20,7 @@ import tomlkit
 from tomlkit.items import AoT, Array, Table
 
 from h5diag.case.folder import BoardTable, CaseTable, ImageTable, KeysTable, LoaderTable, ProvisioningTable, read_table
-from h5diag.case.intake.kinds import Evidence, Role
+from h5diag.case.intake.kinds import Evidence, FileRole
 from h5diag.case.intake.sorting import BoardFiles, Sorted
 from h5diag.errors import InputError
 from h5diag.evidence.door import (
@@ -33,14 +33,14 @@ from h5diag.evidence.door import (
 )
 from h5diag.evidence.files import Sidecar, sidecar_path, write_sidecar
 
-_MANY = (Role.DUMP, Role.LATER)
-_JOINED = (Role.LOG, Role.UART, Role.REGISTERS)
+_MANY = (FileRole.DUMP, FileRole.LATER)
+_JOINED = (FileRole.LOG, FileRole.UART, FileRole.REGISTERS)
 """Texts of which a board may have several."""
 
 ON_A_LINE = 8
 """File names of a list that stand on one line of case.toml."""
 
-_SINGLE = (Role.OPTIONS, Role.INFO, Role.SWEEP, Role.FLASHTEST)
+_SINGLE = (FileRole.OPTIONS, FileRole.INFO, FileRole.SWEEP, FileRole.FLASHTEST)
 
 
 def new_folder(wanted: str | None) -> Path:
@@ -146,7 +146,7 @@ def _fill(table: CaseTable, found: Sorted, copies: _Copies, remarks: list[str]) 
     details = found.details
     table.title = details.title or table.title
     table.chip = details.chip or table.chip
-    headers = found.of(Role.LAYOUT)
+    headers = found.of(FileRole.LAYOUT)
     if details.layout or headers:
         table.layout = details.layout or copies.name(headers[0])
         _one(headers, "flash_layout.h", remarks)
@@ -163,19 +163,19 @@ def _fill(table: CaseTable, found: Sorted, copies: _Copies, remarks: list[str]) 
         table.suspect = filled[0]
     elif filled:
         table.suspect, table.suspects = None, [*filled]
-    if (logs := found.of(Role.PROVISIONING)) or details.package:
+    if (logs := found.of(FileRole.PROVISIONING)) or details.package:
         table.provisioning = table.provisioning or ProvisioningTable()
         table.provisioning.package = details.package or table.provisioning.package
         table.provisioning.logs += map(copies.name, logs)
-    table.images += [ImageTable(copies.name(image)) for image in found.of(Role.IMAGE)]
-    loaders, loader_logs = found.of(Role.LOADER), found.of(Role.LOADER_LOG)
+    table.images += [ImageTable(copies.name(image)) for image in found.of(FileRole.IMAGE)]
+    loaders, loader_logs = found.of(FileRole.LOADER), found.of(FileRole.LOADER_LOG)
     if loaders or loader_logs:
         table.loader = table.loader or LoaderTable()
         table.loader.file = copies.name(loaders[0]) if loaders else table.loader.file
         table.loader.log = copies.name(loader_logs[0]) if loader_logs else table.loader.log
         _one(loaders, "external loader", remarks)
         _one(loader_logs, "loader log", remarks)
-    verify, decrypt = found.of(Role.VERIFY_KEY), found.of(Role.DECRYPT_KEY)
+    verify, decrypt = found.of(FileRole.VERIFY_KEY), found.of(FileRole.DECRYPT_KEY)
     if verify or decrypt:
         table.keys = table.keys or KeysTable()
         table.keys.verify += map(copies.name, verify)
@@ -198,7 +198,7 @@ def _board(
     new = [e for e in board.files if e.what != "in the case already"]
     for role in (*_MANY, *_JOINED, *_SINGLE):
         files = [e for e in new if e.role is role]
-        if role is Role.LOG and not files and not table.log:
+        if role is FileRole.LOG and not files and not table.log:
             files = [e for e in new if e.also_log][:1]
         if not files:
             continue
@@ -242,8 +242,8 @@ class _Copies:
             self.names.setdefault(e.path, path.relative_to(real_path(self.folder)).as_posix())
         if e.path not in self.names and e.file is not None:
             self.names[e.path] = name = self._free(e.path)
-            self._write(name, e.file.data, private=e.role is Role.DECRYPT_KEY)
-            if e.beside is not None and e.role in (Role.DUMP, Role.LATER, Role.IMAGE):
+            self._write(name, e.file.data, private=e.role is FileRole.DECRYPT_KEY)
+            if e.beside is not None and e.role in (FileRole.DUMP, FileRole.LATER, FileRole.IMAGE):
                 self._write(sidecar_path(name).name, e.beside.data)
         name = self.names[e.path]
         copied = sidecar_path(self.folder / name)

@@ -14,7 +14,7 @@ import numpy as np
 
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile
-from h5diag.evidence.files.pieces import Overlap, Pieces
+from h5diag.evidence.files.pieces import Overlap, SegmentBuilder
 from h5diag.memory import Bytes, Segment
 
 _BLOCK = np.dtype(
@@ -102,7 +102,7 @@ def read_uf2(file: EvidenceFile) -> tuple[Segment, ...]:
         raise InputError(
             f"the data at 0x{addresses[i]:08X} run past 4 GiB", source=str(path), place=f"block {main['number'][i]}"
         )
-    pieces = Pieces(str(path))
+    pieces = SegmentBuilder(str(path))
     pieces.add(addresses, sizes, main["data"][np.arange(476) < sizes[:, None]])
     try:
         return pieces.segments()
@@ -176,7 +176,7 @@ def read_dfu(file: EvidenceFile) -> tuple[Segment, ...] | Bytes:
     body = data[: -max(_SUFFIX, data[-5])]
     if not body.startswith(b"DfuSe"):
         return np.frombuffer(body, np.uint8)
-    pieces, at = Pieces(str(path)), _PREFIX.size
+    pieces, at = SegmentBuilder(str(path)), _PREFIX.size
     try:
         for _ in range(_PREFIX.unpack_from(body)[3]):
             signature, _, _, _, _, elements = _TARGET.unpack_from(body, at)

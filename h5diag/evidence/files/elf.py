@@ -16,9 +16,8 @@ import numpy as np
 
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, Source, read_evidence
-from h5diag.evidence.files.pieces import Overlap, Pieces
-from h5diag.limits import IMAGE_BYTES
-from h5diag.limits import PROGRAM, SECTION_NAME, SYMBOLS
+from h5diag.evidence.files.pieces import Overlap, SegmentBuilder
+from h5diag.limits import IMAGE_BYTES, PROGRAM, SECTION_NAME, SYMBOLS
 from h5diag.memory import AddressRange, MemoryImage, Segment, merged
 
 EM_ARM, EXECUTABLE = 40, 2
@@ -224,7 +223,7 @@ def read_elf(file: EvidenceFile) -> tuple[Segment, ...]:
         With the offset or the segment, when the file is cut short, not loadable, or contradicts itself.
     """
     source = str(file.path)
-    elf, pieces = parse_elf(file.data, source), Pieces(source)
+    elf, pieces = parse_elf(file.data, source), SegmentBuilder(source)
     if elf.damage:
         raise InputError(elf.damage, source=source, advice=_ADVICE)
     sections = [AddressRange(s.offset, s.offset + s.size) for s in elf.sections if s.stored]
@@ -243,7 +242,7 @@ def read_elf(file: EvidenceFile) -> tuple[Segment, ...]:
         ) from None
 
 
-def _put(pieces: Pieces, segment: ElfSegment, sections: list[AddressRange], elf: Elf, where: str) -> None:
+def _put(pieces: SegmentBuilder, segment: ElfSegment, sections: list[AddressRange], elf: Elf, where: str) -> None:
     start, length, address = segment.offset, segment.file_size, segment.load_address
     if len(segment.data) < length or length > IMAGE_BYTES:
         raise InputError(

@@ -8,8 +8,7 @@ from pathlib import PurePath
 
 from h5diag.errors import InputError
 from h5diag.evidence.door import Source, read_evidence
-from h5diag.limits import HEAD
-from h5diag.limits import FLASH
+from h5diag.limits import FLASH, HEAD
 
 
 class Kind(Enum):

@@ -20,7 +20,7 @@ class Overlap(Exception):
         super().__init__(f"0x{address:08X}")
 
 
-class Pieces:
+class SegmentBuilder:
     """Collects bytes at addresses; costs the bytes plus a few numbers per consecutive run.
 
     Parameters

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile
 from h5diag.evidence.files.kind import decode_text
-from h5diag.evidence.files.pieces import Ints, Overlap, Pieces
+from h5diag.evidence.files.pieces import Ints, Overlap, SegmentBuilder
 from h5diag.limits import RECORD_LINE
 from h5diag.memory import Bytes, MemoryImage, Segment
 
@@ -267,7 +267,7 @@ DataRecords = Iterator[tuple[Ints, Ints, Ints, npt.NDArray[np.uint8]]]
 
 def _joined(file: EvidenceFile, records: Callable[[EvidenceFile], DataRecords]) -> tuple[Segment, ...]:
     """Return the segments that the data records of a file make; an overlap is looked up again, for its lines."""
-    pieces = Pieces(str(file.path))
+    pieces = SegmentBuilder(str(file.path))
     for _, addresses, counts, data in records(file):
         pieces.add(addresses, counts, data)
     try:

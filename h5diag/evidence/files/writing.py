@@ -15,14 +15,13 @@ from h5diag.errors import InputError
 from h5diag.evidence.door import remove_written, write_together
 from h5diag.evidence.files.elf import write_elf
 from h5diag.evidence.files.kind import SUFFIXES, Kind
-from h5diag.limits import IMAGE_BYTES
 from h5diag.evidence.files.records import LIMIT, write_intel_hex, write_s_record
 from h5diag.evidence.files.sidecar import Sidecar, sidecar_path
-from h5diag.limits import INTELHEX_BYTES
+from h5diag.limits import IMAGE_BYTES, INTELHEX_BYTES
 from h5diag.memory import AddressRange, MemoryImage, Origin, Segment, subtracted
 
 _WRITERS = {Kind.HEX: write_intel_hex, Kind.SREC: write_s_record, Kind.ELF: write_elf}
-MOST_HEADERS = 0xFFFF
+ELF_HEADERS = 0xFFFF
 """Segments of an ELF file from this number on do not fit into its header's 16 bits."""
 _FILL = 0xFF
 
@@ -78,7 +77,7 @@ def write_image(
         raise InputError(
             f"0x{span.stop - 1:X} is past 4 GiB, which {kind.value} cannot hold", source=str(path), advice="use .elf"
         )
-    if kind is Kind.ELF and len(image.segments) >= MOST_HEADERS:
+    if kind is Kind.ELF and len(image.segments) >= ELF_HEADERS:
         raise InputError(
             f"{len(image.segments)} separate pieces are more than an ELF file can hold",
             source=str(path),

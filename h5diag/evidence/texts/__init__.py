@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from h5diag.evidence.texts.connection import (
         Banner as Banner,
         RomSession as RomSession,
-        Version as Version,
+        ToolVersion as ToolVersion,
         parse_banners as parse_banners,
         parse_rom_sessions as parse_rom_sessions,
         parse_version as parse_version,

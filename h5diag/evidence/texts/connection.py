@@ -48,7 +48,7 @@ _PROTOCOL = re.compile(r"(?:bootloader\sprotocol\sversion|dfu\sprotocol)\s{0,8}:
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class ToolVersion:
     """A version as printed.
 
     Parameters
@@ -69,7 +69,7 @@ class Version:
     remark: str = ""
 
 
-def parse_version(text: str) -> Version:
+def parse_version(text: str) -> ToolVersion:
     """Return what a version field holds; never fails."""
     text = text.strip()
     if m := _HEX_VERSION.match(text):
@@ -79,28 +79,28 @@ def parse_version(text: str) -> Version:
     if m := _DOTTED_VERSION.match(text):
         return _judged(text, tuple(int(p) for p in m[1].split(".")), dotted=True)
     if not text:
-        return Version()
+        return ToolVersion()
     if text.strip("-. ") == "" or text.lower() in ("(null)", "n/a", "unknown"):
-        return Version(text, remark="the tool could not read it")
-    return Version(text, remark="not a version")
+        return ToolVersion(text, remark="the tool could not read it")
+    return ToolVersion(text, remark="not a version")
 
 
-def _judged(text: str, parts: tuple[int, ...], *, dotted: bool) -> Version:
+def _judged(text: str, parts: tuple[int, ...], *, dotted: bool) -> ToolVersion:
     if all(p == 0 for p in parts):
-        return Version(text, parts, remark=f"bytes {_hex(parts)}: all zero, so not read or masked")
+        return ToolVersion(text, parts, remark=f"bytes {_hex(parts)}: all zero, so not read or masked")
     if all(p in (0xFF, -1) for p in parts):
-        return Version(text, parts, remark=f"bytes {_hex(parts)}: all ones, so erased or not read")
+        return ToolVersion(text, parts, remark=f"bytes {_hex(parts)}: all ones, so erased or not read")
     if dotted and all(0x20 <= p <= 0x7E for p in parts):
         letters = "".join(chr(p) for p in parts)
-        return Version(
+        return ToolVersion(
             text,
             parts,
             remark=f'bytes {_hex(parts)} are the text "{letters}", not a version: '
             "the tool read the wrong place or was not allowed to read there",
         )
     if dotted and any(p > ABSURD or p < 0 for p in parts):
-        return Version(text, parts, remark=f"bytes {_hex(parts)}: no version is that high")
-    return Version(text, parts, readable=True)
+        return ToolVersion(text, parts, remark=f"bytes {_hex(parts)}: no version is that high")
+    return ToolVersion(text, parts, readable=True)
 
 
 def _hex(parts: tuple[int, ...]) -> str:
@@ -182,12 +182,12 @@ class Banner:
         return int(m[1]) * (1_000_000 if "mhz" in self.swd_frequency.lower() else 1000)
 
     @property
-    def boot_loader(self) -> Version:
+    def boot_loader(self) -> ToolVersion:
         """Version of the ROM boot loader."""
         return parse_version(self.bl_version)
 
     @property
-    def sfsp(self) -> Version:
+    def sfsp(self) -> ToolVersion:
         """Version of the secure firmware service (RSS)."""
         return parse_version(self.sfsp_version)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from h5diag.evidence.texts.connection import Version, parse_version
+from h5diag.evidence.texts.connection import ToolVersion, parse_version
 from h5diag.evidence.texts.text import Line, hex_number
 
 _MARK = "discovery:"
@@ -43,7 +43,7 @@ class Discovery:
     lifecycle: str = ""
     vendor: str = ""
     integrity: str = ""
-    sda_version: Version = field(default_factory=Version)
+    sda_version: ToolVersion = field(default_factory=ToolVersion)
     permissions: tuple[str, ...] = ()
     opened: bool = False
     library: str = ""

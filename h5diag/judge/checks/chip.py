@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from h5diag.case.case import Board
+from h5diag.case.case import CaseBoard
 from h5diag.case.records import Identity
 from h5diag.chip import EccKind, KnownBy, ProductState
 from h5diag.evidence.texts import ReadBack, parse_registers
@@ -138,7 +138,7 @@ _OWN_REGISTERS = 0x100
 """From here on lie the H5's ECC registers (RM0481, 7.11); the flash interfaces of L5, U5, G4, L4 and WB end before."""
 
 
-def registers(board: Board, m: Measured) -> dict[str, int]:
+def registers(board: CaseBoard, m: Measured) -> dict[str, int]:
     """Return the values of registers that a board's evidence holds, by name in lower case."""
     read = board.identity.registers if board.identity is not None else {}
     values = {n: v for n, v in read.items() if v is not None}

@@ -15,7 +15,7 @@ from h5diag.evidence.texts import Log, parse_listing, parse_log
 from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
 from h5diag.layout import Layout, parse_flash_layout
 from h5diag.limits import LAYOUT, TEXT
-from h5diag.sim.rehearse import TARGETS, Part, Stage, Walk, read_script, script_file, walk_script
+from h5diag.sim.rehearse import TARGETS, PartTraits, Walk, WalkInputs, read_script, script_file, walk_script
 from h5diag.tables import packaged
 
 _PART = re.compile(r"h5(?:[0-9]{2}|[ef][0-9])|(?<![a-z])(?:stm32)?([ul][35])(?=[0-9a-z]{2}|$)", re.I)
@@ -64,7 +64,7 @@ class Procedure:
     path: str
     scripts: tuple[Path, ...]
     walks: tuple[Walk, ...]
-    stages: tuple[Stage, ...]
+    stages: tuple[WalkInputs, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Project:
     root: Path
     items: tuple[Item, ...]
     find: Callable[[Path], Path | None]
-    part: Part
+    part: PartTraits
     chip_words: tuple[ChipWord, ...]
     board: StateBefore
     procedures: tuple[Procedure, ...]
@@ -150,7 +150,7 @@ def _parts_with(dev_id: int) -> tuple[str, ...]:
     return tuple(str(p["name"]) for p in _parts() if p.get("dev_id") == dev_id)
 
 
-def choose_part(words: Sequence[ChipWord]) -> tuple[Part, str]:
+def choose_part(words: Sequence[ChipWord]) -> tuple[PartTraits, str]:
     """Return the part that all sources allow, and who narrowed it; what sources disagree on follows the first."""
     allowed: tuple[str, ...] = ()
     known_by = "assumed"
@@ -168,9 +168,9 @@ def choose_part(words: Sequence[ChipWord]) -> tuple[Part, str]:
         return bool(values.pop()) if len(values) == 1 and None not in values else None
 
     if not rows:
-        return Part("", None, True, True, None), known_by
+        return PartTraits("", None, True, True, None), known_by
     oem_words = rows[0].get("oem_words")
-    part = Part(
+    part = PartTraits(
         "/".join(allowed),
         agreed("saes", None),
         agreed("trustzone", True) is not False,
@@ -277,10 +277,12 @@ def _asked_state(procedures: Sequence[Procedure]) -> str:
     return ""
 
 
-def _stage(root: Path, find: Callable[[Path], Path | None], part: Part, target: str, board: StateBefore) -> Stage:
+def _stage(
+    root: Path, find: Callable[[Path], Path | None], part: PartTraits, target: str, board: StateBefore
+) -> WalkInputs:
     tzen = board.options.get("TZEN")
     on = part.trustzone and tzen != 0xC3
-    return Stage(root, part, target, dict(board.options), 0xED, on, find, lenient=True)
+    return WalkInputs(root, part, target, dict(board.options), 0xED, on, find, lenient=True)
 
 
 def _target(text: str) -> tuple[str, bool]:

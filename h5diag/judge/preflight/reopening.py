@@ -20,7 +20,17 @@ from h5diag.evidence.texts.discovery import NOT_VALID, VALID
 from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
 from h5diag.judge.preflight.project import ChipWord, choose_part, parts_called
 from h5diag.limits import TEXT
-from h5diag.sim.rehearse import CLOSED, LOCKED, OPEN, PROVISIONED, PROVISIONING, STATES, TZ_CLOSED, Part, parse_call
+from h5diag.sim.rehearse import (
+    CLOSED,
+    LOCKED,
+    OPEN,
+    PROVISIONED,
+    PROVISIONING,
+    STATES,
+    TZ_CLOSED,
+    PartTraits,
+    parse_call,
+)
 from h5diag.sim.rehearse.world import Word
 
 OPEN_, REOPENABLE, LOST, UNKNOWN = "open", "reopenable", "lost", "unknown"
@@ -323,7 +333,7 @@ def _chain_trouble(told: _Told, item: Item, chain: tuple[Certificate, ...], stor
 
 
 # ------------------------------------------------------------------------------------- readout protection (L5, U5, U3)
-def _part(told: _Told) -> Part:
+def _part(told: _Told) -> PartTraits:
     """Return what the tool's own texts tell of the part; an empty one where they name none."""
     names = " ".join(log.banner.device_name for log in told.logs)
     return choose_part((ChipWord("identity", "", parts_called(names)),))[0]

@@ -12,7 +12,7 @@ from h5diag.evidence.keys import Certificate, Obk, ObkContent
 from h5diag.judge.preflight.inventory import Item
 from h5diag.judge.preflight.project import Procedure, Project
 from h5diag.layout import Layout
-from h5diag.sim.rehearse import FINAL, Call, ChipState, Stage, Step, Walk, walk_script
+from h5diag.sim.rehearse import FINAL, Call, ChipState, Step, Walk, WalkInputs, walk_script
 
 PASS, FAIL, WARN, UNKNOWN = "pass", "fail", "warn", "unknown"
 OTP_PASSWORD = 0x08FFF000
@@ -68,7 +68,7 @@ class Scene:
     project: Project
     procedure: Procedure
     walk: Walk
-    stage: Stage
+    stage: WalkInputs
 
     @property
     def path(self) -> str:

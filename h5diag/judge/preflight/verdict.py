@@ -30,7 +30,7 @@ from h5diag.judge.preflight.scripts import (
     syntax_rows,
     xml_rows,
 )
-from h5diag.sim.rehearse import OFF, OPEN, Rehearsal, Stage, rehearse, script_file
+from h5diag.sim.rehearse import OFF, OPEN, Rehearsal, WalkInputs, rehearse, script_file
 
 CHECKS: tuple[Callable[[Scene], Iterator[Row]], ...] = (
     chip_match,
@@ -191,7 +191,7 @@ def rehearsal(
     listed = project.board.options.get("PRODUCT_STATE", OPEN)
     values = {n: v for n, v in project.board.options.items() if n != "PRODUCT_STATE"}
     on = project.part.trustzone and values.get("TZEN") != OFF
-    stage = Stage(project.root, project.part, project.target, values, listed, on, project.find)
+    stage = WalkInputs(project.root, project.part, project.target, values, listed, on, project.find)
     return rehearse(script.absolute(), stage, kinds, arguments)
 
 

@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from h5diag.evidence.files.elf import ElfMap
 from h5diag.layout import Layout, Slot
+from h5diag.limits import BUILD_DIFFERENCES
 from h5diag.measure.firmware.content import ExaminedImage
 from h5diag.measure.firmware.image import HASH_TYPES, BootImage, find_images
 from h5diag.memory import AddressRange, MemoryImage
 
 ANCHOR = 32
 ANCHORS = 48
-MOST_DIFFERENCES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Match:
     differing
         How many of those differ.
     differences
-        Where, grouped by section and symbol when an ELF file names them; at most `MOST_DIFFERENCES`.
+        Where, grouped by section and symbol when an ELF file names them; at most `BUILD_DIFFERENCES`.
     same_image
         Whether both are the same signed image by their hash records, whatever the bodies look like (one may be
         encrypted and the other not).
@@ -242,7 +242,7 @@ def _differences(
                 key = (section, symbol, -1 if symbol else first)
                 d = Deviation(where, first, int(piece.size), int((b[piece] == 0xFF).sum()), section, symbol, offset)
                 groups.setdefault(key, []).append(d)
-                if len(groups) >= MOST_DIFFERENCES:
+                if len(groups) >= BUILD_DIFFERENCES:
                     return _joined(groups), _total(dump, build, displacement)
     return _joined(groups), total
 

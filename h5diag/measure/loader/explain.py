@@ -14,12 +14,12 @@ from h5diag.measure.loader.vb3 import (
     DRY_RUN_MARK,
     LoaderCall,
     LoaderLog,
+    LoaderSide,
     MemoryAccess,
     MessageKind,
     OpaqueLine,
     Outcome,
     RegisterAccess,
-    Side,
     find_calls,
     is_external,
 )
@@ -171,7 +171,7 @@ def log_base(log: LoaderLog) -> int | None:
     """
     calls = find_calls(log)
     for call in calls:
-        if call.side is not Side.INTERNAL and (base := call.download.start) is not None:
+        if call.side is not LoaderSide.INTERNAL and (base := call.download.start) is not None:
             return base
     if calls:
         return None
@@ -196,7 +196,7 @@ def explain(
         ``on``, ``off`` or ``unknown``.
     """
     calls = find_calls(log, loader)
-    own = tuple(c for c in calls if c.side is not Side.INTERNAL)
+    own = tuple(c for c in calls if c.side is not LoaderSide.INTERNAL)
     choice = choose_chip(given=chip, dev_ids=[m.value for m in log.messages(MessageKind.DEVICE_ID)])
     known = choice.chip is not None and not choice.assumed
     family = next((f.name for f in families() if known and f.name == choice.read_as.family), "")

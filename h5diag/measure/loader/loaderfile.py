@@ -12,13 +12,12 @@ from dataclasses import dataclass
 from h5diag.errors import InputError
 from h5diag.evidence.door import Source, read_evidence
 from h5diag.evidence.files.elf import EM_ARM, EXECUTABLE, Elf, ElfSegment, ElfSymbol, parse_elf
-from h5diag.limits import PROGRAM
+from h5diag.limits import LOADER_SECTIONS, LOADER_SEGMENTS, PROGRAM
 from h5diag.ranges import AddressRange
 
 ENTRY_POINTS = ("Init", "Write", "Read", "SectorErase", "MassErase", "Verify", "CheckSum")
 """Functions by which a programmer calls a loader. Source: UM2237 and ST's loader examples."""
 
-_MOST_SEGMENTS, _MOST_SECTIONS = 64, 4096
 _ADVICE = "give the .stldr or .elf file that the linker wrote"
 
 
@@ -137,13 +136,13 @@ def parse_loader(data: bytes, source: str = "loader") -> LoaderFile:
                 advice=_ADVICE,
             )
     warnings = []
-    if elf.damage or len(elf.sections) > _MOST_SECTIONS:
+    if elf.damage or len(elf.sections) > LOADER_SECTIONS:
         warnings.append("its section headers are cut off or impossible, symbols are unknown")
     elif not elf.sections:
         warnings.append("it has no section headers, so no symbols")
     if any(len(s.data) < s.file_size for s in segments):
         warnings.append("the file ends before the last byte of its segments")
-    if len(elf.sections) > _MOST_SECTIONS:
+    if len(elf.sections) > LOADER_SECTIONS:
         return LoaderFile(source, segments, (), (), tuple(warnings))
     sections = tuple(AddressRange(s.address, s.address + s.size) for s in elf.sections if s.in_memory)
     return LoaderFile(source, segments, sections, elf.symbols(), tuple(warnings))
@@ -168,7 +167,7 @@ def _checked(data: bytes, source: str) -> Elf:
             place="offset 0x10",
             advice="link it; an object file has no addresses yet",
         )
-    elif not 0 < len(elf.segments) <= _MOST_SEGMENTS:
+    elif not 0 < len(elf.segments) <= LOADER_SEGMENTS:
         wrong, place = f"is an ELF file of {len(elf.segments)} segments; a loader has one or two", "offset 0x2C"
     if wrong:
         raise InputError(wrong, source=source, place=place, advice=_ADVICE)

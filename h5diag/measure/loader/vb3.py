@@ -234,7 +234,7 @@ _SP, _LR, _PC, _XPSR, _MSP = 13, 14, 15, 16, 17
 _EXCEPTIONS = {2: "NMI", 3: "HardFault", 4: "MemManage fault", 5: "BusFault", 6: "UsageFault", 7: "SecureFault"}
 
 
-class Side(Enum):
+class LoaderSide(Enum):
     """Which loader a call goes to: the tool's own for internal flash, or the user's for external memory."""
 
     INTERNAL = "internal"
@@ -289,7 +289,7 @@ class LoaderCall:
 
     line: int
     function: str
-    side: Side
+    side: LoaderSide
     arguments: tuple[int, ...]
     sp: int | None
     lr: int | None
@@ -320,7 +320,7 @@ class _State:
     registers: dict[int, int] = field(default_factory=dict)
     download: _Download = field(default_factory=_Download)
     seen_preparation: bool = False
-    side: Side = Side.UNKNOWN
+    side: LoaderSide = LoaderSide.UNKNOWN
     words: str = ""
     init_next: bool = False
 
@@ -366,9 +366,9 @@ def _hear(state: _State, message: LogMessage) -> None:
         case MessageKind.INIT:
             state.init_next = True
         case MessageKind.ERASE_INTERNAL:
-            state.side = Side.INTERNAL
+            state.side = LoaderSide.INTERNAL
         case MessageKind.ERASE_EXTERNAL:
-            state.side, state.words = Side.EXTERNAL, "SectorErase"
+            state.side, state.words = LoaderSide.EXTERNAL, "SectorErase"
         case MessageKind.ERASE:
             state.words = "MassErase" if "mass" in message.text.lower() else "SectorErase"
         case MessageKind.WRITE:
@@ -376,10 +376,10 @@ def _hear(state: _State, message: LogMessage) -> None:
         case MessageKind.READ:
             state.words = "Read"
         case MessageKind.OPERATION:
-            state.side = Side.UNKNOWN
+            state.side = LoaderSide.UNKNOWN
             state.words = "MassErase" if "mass" in message.text.lower() else ""
         case MessageKind.ADDRESS if message.value is not None:
-            state.side = Side.EXTERNAL if is_external(message.value) else Side.INTERNAL
+            state.side = LoaderSide.EXTERNAL if is_external(message.value) else LoaderSide.INTERNAL
 
 
 def is_external(address: int) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from h5diag.measure.options.differences import (
         OptionDiff as OptionDiff,
         OptionDifference as OptionDifference,
-        Row as Row,
+        OptionRow as OptionRow,
         SideBySide as SideBySide,
         Weight as Weight,
         beside as beside,
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     )
     from h5diag.measure.options.meaning import area_meaning as area_meaning, summary as summary
     from h5diag.measure.options.remarks import (
+        FlashedFile as FlashedFile,
         Generation as Generation,
-        Placed as Placed,
         Provisioning as Provisioning,
         Remark as Remark,
-        Step as Step,
+        StepOutcome as StepOutcome,
         explain_log as explain_log,
         explain_words as explain_words,
         known_words as known_words,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
-from h5diag.chip import Area, Chip, Option
+from h5diag.chip import Chip, Option, ProtectedArea
 from h5diag.evidence.texts import Listing, RawOption, RawRegister, printable
 from h5diag.measure.options.meaning import area_meaning, value_meaning
 from h5diag.measure.options.settings import AreaSetting, Belief, Extent, OptionBytes, RegisterValue, Setting
@@ -37,7 +37,7 @@ def decode_areas(chip: Chip, value: Value) -> tuple[tuple[AreaSetting, ...], tup
     return tuple(out), tuple(warnings)
 
 
-def _area(chip: Chip, area: Area, value: Value) -> tuple[AreaSetting, list[str]]:
+def _area(chip: Chip, area: ProtectedArea, value: Value) -> tuple[AreaSetting, list[str]]:
     size, bank = chip.flash.sector_size, chip.bank_range(area.bank)
     count = bank.size // size
     if area.enable:
@@ -74,7 +74,7 @@ def _area(chip: Chip, area: Area, value: Value) -> tuple[AreaSetting, list[str]]
     ), odd
 
 
-def _groups(chip: Chip, area: Area, bits: int | None, bank: AddressRange) -> AreaSetting:
+def _groups(chip: Chip, area: ProtectedArea, bits: int | None, bank: AddressRange) -> AreaSetting:
     if bits is None:
         return AreaSetting(area, Extent.UNKNOWN)
     size = chip.flash.sector_size * chip.flash.wrp_group_sectors
@@ -88,7 +88,7 @@ def _groups(chip: Chip, area: Area, bits: int | None, bank: AddressRange) -> Are
     return AreaSetting(area, Extent.SET if ranges else Extent.EMPTY, ranges)
 
 
-def _set(area: Area, r: AddressRange) -> AreaSetting:
+def _set(area: ProtectedArea, r: AddressRange) -> AreaSetting:
     return AreaSetting(area, Extent.SET, (r,))
 
 

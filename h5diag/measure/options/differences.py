@@ -247,7 +247,7 @@ def _warnings(boards: Sequence[OptionBytes], called: Sequence[str]) -> tuple[str
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OptionRow:
     """An option across the boards. `values` as printed, `None` where it was not."""
 
     name: str
@@ -281,7 +281,7 @@ class SideBySide(Answer):
     choices: tuple[ChipChoice, ...]
     checks: tuple[tuple[OptionCheck, ...], ...]
     diff: OptionDiff
-    rows: tuple[Row, ...]
+    rows: tuple[OptionRow, ...]
     sources: tuple[str, ...] = ()
 
 
@@ -373,7 +373,7 @@ def beside(
     return SideBySide(tuple(names), tuple(boards), tuple(choices), checks, diff, _rows(boards, diff))
 
 
-def _rows(boards: Sequence[OptionBytes], diff: OptionDiff) -> tuple[Row, ...]:
+def _rows(boards: Sequence[OptionBytes], diff: OptionDiff) -> tuple[OptionRow, ...]:
     differing = {d.name: d for d in diff.differences}
     out = [_row(d.name, boards, d.weight, d.meaning) for d in diff.differences]
     for name in dict.fromkeys(s.name for b in boards for s in b.settings):
@@ -383,9 +383,9 @@ def _rows(boards: Sequence[OptionBytes], diff: OptionDiff) -> tuple[Row, ...]:
     return tuple(out)
 
 
-def _row(name: str, boards: Sequence[OptionBytes], weight: Weight, meaning: str) -> Row:
+def _row(name: str, boards: Sequence[OptionBytes], weight: Weight, meaning: str) -> OptionRow:
     found = [next((s for s in b.settings if s.name == name), None) for b in boards]
-    return Row(
+    return OptionRow(
         name,
         tuple(None if s is None else s.value for s in found),
         weight,

@@ -15,7 +15,7 @@ from h5diag.evidence.texts import (
     Programming,
     RawRegister,
     ReadBack,
-    Version,
+    ToolVersion,
     Write,
     printable,
 )
@@ -35,7 +35,7 @@ class Generation(Enum):
     UNKNOWN = "not told by the file names"
 
 
-class Step(Enum):
+class StepOutcome(Enum):
     """What became of a step that matters."""
 
     VERIFIED = "written and read back"
@@ -45,12 +45,12 @@ class Step(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class FlashedFile:
     """A file that was written, with the slot it went to (None without a layout or outside of all slots)."""
 
     write: Write
     slot: Slot | None
-    step: Step
+    step: StepOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +71,8 @@ class Provisioning:
         Options that were refused or left as they were, as ``NAME=0xVALUE``.
     """
 
-    placed: tuple[Placed, ...]
-    boot: Step
+    placed: tuple[FlashedFile, ...]
+    boot: StepOutcome
     generation: Generation
     keys: tuple[str, ...] = ()
     not_set: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class Provisioning:
 def read_provisioning(programming: Programming, chip: Chip, layout: Layout | None = None) -> Provisioning:
     """Return what a run wrote; without `layout` no slots are named."""
     placed = tuple(
-        Placed(w, layout.slot_at(w.address) if layout and w.address is not None else None, _step(w))
+        FlashedFile(w, layout.slot_at(w.address) if layout and w.address is not None else None, _step(w))
         for w in programming.writes
     )
     names = [base_name(w.file).lower() for w in programming.writes]
@@ -96,15 +96,15 @@ def read_provisioning(programming: Programming, chip: Chip, layout: Layout | Non
         else Generation.UNKNOWN
     )
     boots = [p.step for p in placed if is_boot(p, chip)]
-    order = (Step.FAILED, Step.VERIFIED, Step.WRITTEN)
-    boot = next((s for s in order if s in boots), Step.NOT_SEEN)
+    order = (StepOutcome.FAILED, StepOutcome.VERIFIED, StepOutcome.WRITTEN)
+    boot = next((s for s in order if s in boots), StepOutcome.NOT_SEEN)
     not_set = tuple(
         dict.fromkeys(f"{o.name}=0x{o.value:X}" for o in programming.options if o.result in ("not-modified", "refused"))
     )
     return Provisioning(placed, boot, generation, programming.keys, not_set)
 
 
-def is_boot(placed: Placed, chip: Chip) -> bool:
+def is_boot(placed: FlashedFile, chip: Chip) -> bool:
     """Tell whether a file is boot code: by its place, or by its name where no place was printed."""
     write = placed.write
     if write.address is not None:
@@ -115,13 +115,13 @@ def is_boot(placed: Placed, chip: Chip) -> bool:
     return "boot" in name and "sign" not in name
 
 
-def _step(write: Write) -> Step:
+def _step(write: Write) -> StepOutcome:
     if write.failed or write.check is ReadBack.FAILED:
-        return Step.FAILED
+        return StepOutcome.FAILED
     if write.check is ReadBack.VERIFIED:
-        return Step.VERIFIED
+        return StepOutcome.VERIFIED
     # Without a word on its completion a download may have been cut.
-    return Step.WRITTEN if write.complete else Step.FAILED
+    return StepOutcome.WRITTEN if write.complete else StepOutcome.FAILED
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _programming(log: Log, chip: Chip, layout: Layout | None) -> Iterator[Remark
         where = f" at 0x{w.address:08X}" if w.address is not None else ""
         slot = f" ({placed.slot.name})" if placed.slot else ""
         name = printable(base_name(w.file), 80) or "a file"
-        if placed.step is Step.FAILED:
+        if placed.step is StepOutcome.FAILED:
             first = f", first difference at 0x{w.mismatch:08X}" if w.mismatch is not None else ""
             said = " although the log also calls the download complete" if w.complete else ""
             stop = f", written up to 0x{w.reached:08X} only" if w.reached is not None else ""
@@ -203,16 +203,16 @@ def _provisioning(p: Provisioning, log: Log) -> Iterator[Remark]:
             "install-pending",
         )
     if log.kind is LogKind.PROVISIONING:
-        if p.boot is Step.NOT_SEEN and log.root in ("STiROT", "Secure Manager"):
+        if p.boot is StepOutcome.NOT_SEEN and log.root in ("STiROT", "Secure Manager"):
             yield Remark(f"{log.root} starts from the chip's own system flash: no boot code has to be written")
-        elif p.boot is Step.NOT_SEEN:
+        elif p.boot is StepOutcome.NOT_SEEN:
             yield Remark(
                 "no line says that the boot code was written: without it nothing is installed; look for "
                 "it in the other logs of the run and read the begin of the flash",
                 "install-pending",
             )
         else:
-            yield Remark(f"boot code: {p.boot.value}", "install-pending" if p.boot is Step.FAILED else "")
+            yield Remark(f"boot code: {p.boot.value}", "install-pending" if p.boot is StepOutcome.FAILED else "")
     if p.keys:
         yield Remark(f"key files sent: {', '.join(printable(base_name(k), 60) for k in p.keys)}")
     if p.not_set:
@@ -451,7 +451,7 @@ def _banner(b: Banner, chip: Chip, assumed: bool) -> Iterator[Remark]:
         yield Remark("the tool could not name the silicon revision: its data base does not know it")
 
 
-def unreadable(label: str, version: Version) -> str:
+def unreadable(label: str, version: ToolVersion) -> str:
     """Return the sentence about a version that cannot be one, with its bytes."""
     return (
         f"{label} {printable(version.text, 40)} is unreadable ({version.remark}); a clue about the reading "

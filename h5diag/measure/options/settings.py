@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from h5diag.answer import Answer
-from h5diag.chip import Area, Chip, Option, ProductState
+from h5diag.chip import Chip, Option, ProductState, ProtectedArea
 from h5diag.memory import Access, AddressRange, MemoryImage, merged, subtracted
 
 
@@ -83,7 +83,7 @@ class Extent(Enum):
 class AreaSetting:
     """An area as the options set it: `ranges` are canonical, none unless `extent` is SET; sectors are bank-relative."""
 
-    area: Area
+    area: ProtectedArea
     extent: Extent
     ranges: tuple[AddressRange, ...] = ()
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from h5diag.probe.board.board import Board, connect, own_power_switch, reconnect, supply_mv
     from h5diag.probe.board.core import core_state, read_symbols
     from h5diag.probe.board.identity import identify
-    from h5diag.probe.board.link import DEFAULT_HZ, REASONS, Mode
+    from h5diag.probe.board.link import DEFAULT_HZ, REASONS, ConnectMode
     from h5diag.probe.board.permissions import NOTHING, Permissions
     from h5diag.probe.board.probes import ProbeEntry, list_probes, open_probe
 
@@ -21,7 +21,7 @@ _WHERE = {
     "board": ("Board", "connect", "own_power_switch", "reconnect", "supply_mv"),
     "core": ("CoreState", "core_state", "read_symbols"),
     "identity": ("Identity", "identify"),
-    "link": ("DEFAULT_HZ", "REASONS", "Mode"),
+    "link": ("DEFAULT_HZ", "REASONS", "ConnectMode"),
     "permissions": ("NOTHING", "Permissions"),
     "probes": ("ProbeEntry", "list_probes", "open_probe"),
 }
@@ -31,9 +31,9 @@ __all__ = [
     "NOTHING",
     "REASONS",
     "Board",
+    "ConnectMode",
     "CoreState",
     "Identity",
-    "Mode",
     "Permissions",
     "ProbeEntry",
     "connect",

@@ -25,7 +25,7 @@ from h5diag.probe.board.link import (
     DEFAULT_HZ,
     SLOWER,
     UNDER_RESET,
-    Mode,
+    ConnectMode,
     close_session,
     firmware,
     let_go,
@@ -73,7 +73,7 @@ class Board:
         self,
         session: Any,
         name: str,
-        mode: Mode,
+        mode: ConnectMode,
         frequency_hz: int,
         access: Access,
         permissions: Permissions,
@@ -196,12 +196,12 @@ class Board:
 
     def _look_how(self) -> None:
         """Note what the way of connecting did, for a reset line that is not wired does nothing."""
-        if self.mode is Mode.ATTACH:
+        if self.mode is ConnectMode.ATTACH:
             return
         status, why = self._word(CortexM.DHCSR), self._word(CortexM.DFSR)
         if status is not None and not status & CortexM.S_HALT:
             self.remarks += (f"connected {self.mode.value}, but the core did not halt: it runs on",)
-        if self.mode is Mode.UNDER_RESET and why is not None and not why & CortexM.DFSR_VCATCH:
+        if self.mode is ConnectMode.UNDER_RESET and why is not None and not why & CortexM.DFSR_VCATCH:
             self.remarks += (
                 "connected under reset, but the core was not caught at its reset vector: the probe's reset line seems not "
                 "to reach the chip (NRST not wired?)",
@@ -449,7 +449,7 @@ class Board:
 
     def halt(self) -> None:
         """Stop the core; needs the permission `halt` unless the board was connected so."""
-        if self.mode is Mode.ATTACH:
+        if self.mode is ConnectMode.ATTACH:
             self.permissions.require("halt")
         with self.locked():
             self._session.target.halt()
@@ -505,7 +505,7 @@ def _quiet() -> Iterator[None]:
 def connect(
     name: str = "auto",
     *,
-    mode: Mode = Mode.ATTACH,
+    mode: ConnectMode = ConnectMode.ATTACH,
     frequency_hz: int = DEFAULT_HZ,
     access: Access = Access.UNKNOWN,
     permissions: Permissions = NOTHING,

@@ -9,14 +9,14 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from h5diag.case.records import CoreState, Place
+from h5diag.case.records import CoreState, ProgramCounter
 from h5diag.chip import Chip
 from h5diag.errors import InputError, PermissionRefused, TargetError
 from h5diag.evidence.files.elf import Named, open_elf
 from h5diag.layout import Layout
 from h5diag.memory import AddressRange
 from h5diag.probe.board.board import Board
-from h5diag.probe.board.link import Mode
+from h5diag.probe.board.link import ConnectMode
 
 RCC_RSR = 0x44020CF4
 """Reset status of the STM32H5 (CM RCC_TypeDef.RSR)."""
@@ -118,7 +118,7 @@ def core_state(
     known = tuple(symbols)
     return CoreState(
         _state(status),
-        tuple(Place(c, place_of(board.chip, c, layout, known)) for c in counters),
+        tuple(ProgramCounter(c, place_of(board.chip, c, layout, known)) for c in counters),
         vtor,
         resets,
         faults,
@@ -137,7 +137,7 @@ def _status(board: Board) -> tuple[int, bool]:
 
 
 def _halted_samples(board: Board, samples: int, halt_s: float) -> tuple[list[int], float]:
-    if board.mode is Mode.ATTACH:
+    if board.mode is ConnectMode.ATTACH:
         board.permissions.require("halt")
     spent, out = 0.0, list[int]()
     while len(out) < samples and spent < halt_s:

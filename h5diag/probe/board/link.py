@@ -198,7 +198,7 @@ class H5Target(CoreSightTarget):  # type: ignore[misc]
 TARGET[TARGET_NAME] = H5Target
 
 
-class Mode(Enum):
+class ConnectMode(Enum):
     """How to connect."""
 
     ATTACH = "attach"
@@ -206,15 +206,18 @@ class Mode(Enum):
     UNDER_RESET = "under-reset"
 
 
-REASONS: tuple[tuple[Mode, str], ...] = (
+REASONS: tuple[tuple[ConnectMode, str], ...] = (
     (
-        Mode.ATTACH,
+        ConnectMode.ATTACH,
         "leaves the program running and resets nothing; writes only the core's debug registers "
         "(DHCSR, DEMCR, breakpoints and watchpoints are cleared)",
     ),
-    (Mode.HALT, "stops the program while connected, so that nothing changes the flash meanwhile; a watchdog may bite"),
     (
-        Mode.UNDER_RESET,
+        ConnectMode.HALT,
+        "stops the program while connected, so that nothing changes the flash meanwhile; a watchdog may bite",
+    ),
+    (
+        ConnectMode.UNDER_RESET,
         "resets the chip and stops it at its first instruction: for firmware that closes the port or "
         "crashes; the boot code may act on its slots afterwards, option registers read 0 under reset",
     ),
@@ -224,7 +227,7 @@ REASONS: tuple[tuple[Mode, str], ...] = (
 DEFAULT_HZ = 4_000_000
 
 
-def open_session(probe: DebugProbe, mode: Mode, frequency_hz: int, chip: Chip) -> Session:
+def open_session(probe: DebugProbe, mode: ConnectMode, frequency_hz: int, chip: Chip) -> Session:
     """Return an open session on `probe`.
 
     Raises

@@ -37,7 +37,7 @@ class Way(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class PatternStep:
     """One pattern in one order: erase all sectors, look, program all, look. `number` counts through the whole test.
 
     The pattern `MARCH` is all zeros, upwards, and goes on where others end: the even sectors are erased while the odd
@@ -129,14 +129,14 @@ class TestPlan:
         return _READS[self.level]
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[PatternStep, ...]:
         """All steps in order."""
-        names, out = _STEPS[self.level], list[Step]()
+        names, out = _STEPS[self.level], list[PatternStep]()
         for r in range(self.rounds):
             speed = self.speeds_hz[r % len(self.speeds_hz)]
             for i, name in enumerate(names):
                 order = ORDERS[0] if name == MARCH else ORDERS[(i + r) % len(ORDERS)]
-                out.append(Step(len(out), r + 1, name, order, speed, i == len(names) - 1))
+                out.append(PatternStep(len(out), r + 1, name, order, speed, i == len(names) - 1))
         return tuple(out)
 
     @property

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from h5diag.case.records import Fault
 from h5diag.memory import AddressRange, Bytes
 from h5diag.probe.flashtest.patterns import UNIT, pattern
-from h5diag.probe.flashtest.plan import MARCH, Step, TestPlan
+from h5diag.probe.flashtest.plan import MARCH, PatternStep, TestPlan
 from h5diag.probe.flashtest.reading import Reading, Visit
 
 KINDS = (
@@ -131,7 +131,7 @@ class Checked:
         As in `Reading`.
     """
 
-    step: Step
+    step: PatternStep
     after_erase: bool
     meant: Bytes
     got: Bytes
@@ -163,7 +163,7 @@ class SectorEvidence:
     before: Bytes
     readings: tuple[Checked, ...]
     noticed: Reading = field(default_factory=Reading)
-    outside: tuple[tuple[Step, int], ...] = ()
+    outside: tuple[tuple[PatternStep, int], ...] = ()
 
     @property
     def anything(self) -> bool:
@@ -198,7 +198,7 @@ def gather(
     """Return the readings of the visits of one sector, in order."""
     steps = {s.number: s for s in plan.steps}
     blank = np.full(sector.size, 0xFF, np.uint8)
-    readings, outside = list[Checked](), list[tuple[Step, int]]()
+    readings, outside = list[Checked](), list[tuple[PatternStep, int]]()
     for v in visits:
         step = steps[v.step]
         programmed = pattern(step.pattern, sector.start, sector.size, step.round - 1)

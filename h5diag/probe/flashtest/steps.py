@@ -14,7 +14,7 @@ from h5diag.errors import Cancelled, PermissionRefused, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes, Cancel, Progress
 from h5diag.probe.board import Board, own_power_switch, reconnect
 from h5diag.probe.flashtest.patterns import ROW, ordered, pattern
-from h5diag.probe.flashtest.plan import DISTURB_READS, DISTURB_SECTORS, MARCH, Step, TestPlan, Way
+from h5diag.probe.flashtest.plan import DISTURB_READS, DISTURB_SECTORS, MARCH, PatternStep, TestPlan, Way
 from h5diag.probe.flashtest.programmer import ByRegisters, FlashError, Programmer
 from h5diag.probe.flashtest.reading import Reader, Reading, Visit
 from h5diag.probe.flashtest.survey import Survey
@@ -153,7 +153,7 @@ class Stepper:
         self._done += 1
         self.progress(min(1.0, self._done / self._whole))
 
-    def make(self, step: Step, sectors: list[Sector]) -> Made:
+    def make(self, step: PatternStep, sectors: list[Sector]) -> Made:
         """Make one step over all sectors that are not lost yet.
 
         Raises
@@ -242,22 +242,22 @@ class Stepper:
     def _erase(self, sector: Sector, visit: Visit) -> Visit:
         return replace(visit, erase_s=self.programmer.erase(sector))
 
-    def _program_down(self, sector: Sector, visit: Visit, step: Step) -> Visit:
+    def _program_down(self, sector: Sector, visit: Visit, step: PatternStep) -> Visit:
         """Program from the last quad-word to the first: a cell that is spoilt by a later one shows only so."""
         piece = (sector.range.start, self._meant(sector.range, step))
         return replace(visit, program_s=self.programmer.program([piece], descending=True))
 
-    def _program(self, sector: Sector, visit: Visit, step: Step) -> Visit:
+    def _program(self, sector: Sector, visit: Visit, step: PatternStep) -> Visit:
         at, data = sector.range.start, self._meant(sector.range, step)
         rows = data.size // ROW if step.order != "ascending" else 1
         width = data.size // rows
         pieces = [(at + i * width, data[i * width : (i + 1) * width]) for i in ordered(rows, step.order, step.number)]
         return replace(visit, program_s=self.programmer.program(pieces))
 
-    def _meant(self, sector: AddressRange, step: Step) -> Bytes:
+    def _meant(self, sector: AddressRange, step: PatternStep) -> Bytes:
         return pattern(step.pattern, sector.start, sector.size, step.round - 1)
 
-    def _look(self, sectors: Iterable[Sector], visits: dict[int, Visit], step: Step, phase: str) -> None:
+    def _look(self, sectors: Iterable[Sector], visits: dict[int, Visit], step: PatternStep, phase: str) -> None:
         blank = np.full(self.board.chip.flash.sector_size, self.board.chip.flash.erased, np.uint8)
         for s in sectors:
             visit = visits[s.range.start]
@@ -273,7 +273,7 @@ class Stepper:
             changes: dict[str, Reading | str] = {phase: before or judged.reading, "lost": judged.lost}
             visits[s.range.start] = replace(visit, **changes)  # type: ignore[arg-type]
 
-    def _march(self, sectors: list[Sector], visits: dict[int, Visit], step: Step) -> None:
+    def _march(self, sectors: list[Sector], visits: dict[int, Visit], step: PatternStep) -> None:
         """Erase the even sectors while the odd ones hold their zeros, and the other way round; read some often.
 
         What an erase takes with it beside its own sector, one cell or all of them, shows nowhere else. The first time
@@ -291,7 +291,7 @@ class Stepper:
             self._each(erased, visits, "programming", lambda s, v: self._program_down(s, v, step))
         self._often(order[:DISTURB_SECTORS], visits, step, "held")
 
-    def _often(self, sectors: list[Sector], visits: dict[int, Visit], step: Step, phase: str) -> None:
+    def _often(self, sectors: list[Sector], visits: dict[int, Visit], step: PatternStep, phase: str) -> None:
         for s in sectors:
             if not visits[s.range.start].lost:
                 for _ in range(DISTURB_READS):

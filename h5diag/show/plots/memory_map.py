@@ -16,7 +16,7 @@ from h5diag.measure.firmware import State
 from h5diag.measure.locate import Region
 from h5diag.memory import AddressRange, merged, subtracted
 from h5diag.show.plots import style
-from h5diag.show.spans import CondensedAxis, Lane, Look, Span, chosen_ticks, condensed_axis, lanes, shown_ranges
+from h5diag.show.spans import CondensedAxis, Lane, Look, MapSpan, chosen_ticks, condensed_axis, lanes, shown_ranges
 from h5diag.text import count_text, size_text
 
 LOOKS = {
@@ -113,7 +113,7 @@ def _lane_name(lane: Lane, rows: Sequence[Lane]) -> str:
 
 
 def plot_spans(
-    rows: Sequence[tuple[str, tuple[Span, ...]]],
+    rows: Sequence[tuple[str, tuple[MapSpan, ...]]],
     *,
     title: str = "What the dump holds",
     unstable: Sequence[AddressRange] = (),
@@ -164,7 +164,7 @@ def _address_axis(ax: Axes, axis: CondensedAxis, wanted: Sequence[int]) -> None:
 
 def _legend(
     ax: Axes,
-    spans: Sequence[Span],
+    spans: Sequence[MapSpan],
     *,
     small: str = "",
     moved: bool = False,

@@ -184,7 +184,7 @@ class Machine:
 
 
 WRITE_SIZE = 512
-_MOST_FILLED = 0x10000
+_FILLED_AT_ONCE = 0x10000
 _JUNK = bytes((i * 37 + 11) & 0x7F for i in range(256))
 _DATA = bytes((i * 73 + (i >> 8) * 29 + 5) & 0xFF for i in range(WRITE_SIZE))
 
@@ -244,7 +244,7 @@ class _Run:
             self._must_return_one("Init")
         elif not self.device["volatile"]:
             for start, stop in sectors:
-                self.nor.fill(start - self.device["start"], b"\xff" * min(stop - start, _MOST_FILLED))
+                self.nor.fill(start - self.device["start"], b"\xff" * min(stop - start, _FILLED_AT_ONCE))
         if "Write" in self.request["functions"]:
             self._write(sectors[1][0])
         self._read(sectors[1][0])
@@ -252,8 +252,8 @@ class _Run:
     def _erase(self, sectors: list[list[int]]) -> None:
         start = self.device["start"]
         for first, stop in sectors:
-            for at in (first, max(first, stop - _MOST_FILLED)):
-                size = min(stop - first, _MOST_FILLED)
+            for at in (first, max(first, stop - _FILLED_AT_ONCE)):
+                size = min(stop - first, _FILLED_AT_ONCE)
                 self.nor.fill(at - start, (_JUNK * (size // len(_JUNK) + 1))[:size])
         a, b, b_stop = sectors[1][0], *sectors[2]
         self._call("SectorErase", [a, b])

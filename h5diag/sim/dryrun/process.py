@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from h5diag.errors import InputError
+from h5diag.limits import LOADER_IMAGE
 from h5diag.measure.loader.loaderfile import SIZE, VOLATILE_TYPES, LoaderFile, StorageInfo, decode_storage
 from h5diag.measure.loader.placement import Family, ram_plan
 from h5diag.measure.loader.thumb import Concern, code_ranges, remarkable
 
-_MOST_FLOATS, _MOST_RANGES, _LARGEST_IMAGE = 2000, 20_000, 4 << 20
+_FLOATS, _RANGES = 2000, 20_000
 
 
 @lru_cache(maxsize=8)
@@ -29,7 +30,7 @@ def profile(name: str) -> dict[str, Any]:
 
 def request_for(loader: LoaderFile, family: Family, base: int) -> dict[str, Any]:
     """Return what the worker needs to run `loader` at `base`; InputError when the image fits no RAM."""
-    if len(loader.image) > _LARGEST_IMAGE:
+    if len(loader.image) > LOADER_IMAGE:
         raise InputError(f"its image has {len(loader.image)} bytes, too many for any RAM", source=loader.source)
     plan = ram_plan(base, len(loader.image))
     symbol = loader.symbol("StorageInfo")
@@ -40,13 +41,13 @@ def request_for(loader: LoaderFile, family: Family, base: int) -> dict[str, Any]
     return {
         "profile": {**profile(family.name), "ram": [list(family.ram)]},
         "image": loader.image.hex(),
-        "code": code[:_MOST_RANGES],
+        "code": code[:_RANGES],
         "memory_stop": loader.memory_stop,
         "base": base,
         "stack": plan.stack_pointer,
         "buffer": plan.buffer,
         "functions": {f.name: f.value | 1 for f in loader.functions},
-        "floats": floats[:_MOST_FLOATS],
+        "floats": floats[:_FLOATS],
         "device": _device(info),
         "identity": identity(info).hex(),
     }

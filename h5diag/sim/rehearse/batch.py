@@ -5,13 +5,13 @@ A logical line is a command, or a block in parentheses; ``%NAME%`` is replaced w
 """
 
 from __future__ import annotations
-from h5diag.limits import SCRIPT_DEPTH
 
 import re
 from functools import lru_cache
 from pathlib import Path
 
 from h5diag.errors import InputError
+from h5diag.limits import SCRIPT_DEPTH
 from h5diag.sim.rehearse.batch_words import (
     batch_words,
     branches,
@@ -69,7 +69,7 @@ _QUIET = frozenset(
 )
 
 
-_LONGEST = 8191
+_CMD_LINE = 8191
 """Characters of a line; cmd.exe takes no more."""
 
 
@@ -470,7 +470,7 @@ class Batch:
         name, equals, value = text.partition("=")
         if not equals:
             return
-        if len(value) > _LONGEST:
+        if len(value) > _CMD_LINE:
             raise Stop("sets a value that is longer than cmd.exe takes", self.file, line)
         if value:
             self.variables[name.strip().lower()] = value.rstrip("\n")

@@ -47,7 +47,7 @@ _STEPS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PartTraits:
     """What provisioning must know of the part. `saes`: it encrypts what is stored; None: not known.
 
     `stirot` tells whether it holds ST's immutable root of trust, `trustzone` and `obk` whether it has these at all;
@@ -77,7 +77,7 @@ class Effect:
 class ChipState:
     """The chip between two calls. `flash` maps the address of each download to its file."""
 
-    part: Part
+    part: PartTraits
     product_state: int = OPEN
     options: dict[str, int] = field(default_factory=dict)
     obk: dict[int, Obk] = field(default_factory=dict)

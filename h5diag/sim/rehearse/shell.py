@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from h5diag.errors import InputError
-from h5diag.sim.rehearse.shell_words import SHELL, Condition, Words, parse_shell, text_of
+from h5diag.sim.rehearse.shell_words import SHELL, Condition, ShellWords, parse_shell, text_of
 from h5diag.sim.rehearse.world import (
     UNKNOWN,
     FunctionReturn,
@@ -37,7 +37,7 @@ class _Loop(Exception):
         super().__init__(goes_on)
 
 
-class Shell(Words):
+class Shell(ShellWords):
     """One bash process; sub-shells and scripts that it starts are copies."""
 
     def run(self) -> int:

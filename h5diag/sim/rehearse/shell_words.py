@@ -47,7 +47,7 @@ def syntax_errors(text: str) -> tuple[int, ...]:
     return tuple(sorted(lines))
 
 
-class Words:
+class ShellWords:
     """What a process of bash knows, and what the words of its script become."""
 
     def __init__(
@@ -76,7 +76,7 @@ class Words:
         """Run a statement; the evaluator of statements is one floor up."""
         raise NotImplementedError
 
-    def copy(self) -> Words:
+    def copy(self) -> ShellWords:
         """Return the same process, for a sub-shell."""
         raise NotImplementedError
 
@@ -314,7 +314,7 @@ def _calculated(text: str, file: Path, line: int) -> int:
 class Condition:
     """A condition in brackets, over its words after expansion."""
 
-    def __init__(self, shell: Words, node: Node | None, tokens: list[Word], line: int = 0) -> None:
+    def __init__(self, shell: ShellWords, node: Node | None, tokens: list[Word], line: int = 0) -> None:
         self.shell, self.node, self.tokens, self.line = shell, node, tokens, line
         self.at = 0
 

@@ -15,7 +15,7 @@ from h5diag.evidence.keys import DESTINATIONS, ObkContent
 from h5diag.limits import MEMORY
 from h5diag.sim.rehearse.batch import Batch
 from h5diag.sim.rehearse.calls import Call, parse_call
-from h5diag.sim.rehearse.chip_state import CLOSED, FINAL, LOCKED, OFF, STATES, ChipState, Effect, Part
+from h5diag.sim.rehearse.chip_state import CLOSED, FINAL, LOCKED, OFF, STATES, ChipState, Effect, PartTraits
 from h5diag.sim.rehearse.shell import Shell
 from h5diag.sim.rehearse.world import UNKNOWN, ScriptExit, ScriptWorld, Stop, Word, normal
 
@@ -23,7 +23,7 @@ TARGETS = {"OPEN": 0xED, "PROVISIONED": 0x2E, "TZ-CLOSED": 0xC6, "CLOSED": 0x72,
 _NAMES = re.compile(r"PROVISIONED|TZ-?_?CLOSED|CLOSED|LOCKED|\bOPEN\b", re.I)
 _YES_NO = re.compile(r"\by(?:es)?\s*[|/]\s*n(?:o)?\b", re.I)
 _BOOT0 = re.compile(r"boot0", re.I)
-_MOST_ASKED = 3
+_ASKED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Walk:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class WalkInputs:
     """What a walk needs to know beside the script: the folder, the part, the wanted state, what the board had set.
 
     `before` are the scripts that a person runs first, in this order; one that fails is the last that is run.
@@ -81,7 +81,7 @@ class Stage:
     """
 
     root: Path
-    part: Part
+    part: PartTraits
     target: str = "CLOSED"
     options: Mapping[str, int] = field(default_factory=dict)
     state: int = 0xED
@@ -93,7 +93,7 @@ class Stage:
 
 
 class _Runner:
-    def __init__(self, stage: Stage, script: Path, fail: int | None, arguments: tuple[str, ...]) -> None:
+    def __init__(self, stage: WalkInputs, script: Path, fail: int | None, arguments: tuple[str, ...]) -> None:
         self.stage, self.script, self.fail = stage, script, fail
         self.chip = ChipState(stage.part, stage.state, dict(stage.options))
         self.steps: list[Step] = []
@@ -152,7 +152,7 @@ class _Runner:
         count = self.prompted[prompt + variable] = self.prompted.get(prompt + variable, 0) + 1
         if self.asked and self.chip.product_state in FINAL and self.steps[-1].state in FINAL:
             raise ScriptExit(0)  # the work is done, and the script asks what to do next
-        if count > _MOST_ASKED and variable:
+        if count > _ASKED and variable:
             raise Stop(f"asks the same again and again ({' '.join(prompt.split())[:60]})", self.walker.file, line)
         if not variable:
             return ""
@@ -257,7 +257,7 @@ def _extent(path: Path, address: int | None) -> tuple[int, int] | None:
     return first, last - first
 
 
-def walk_script(script: Path, stage: Stage, *, fail: int | None = None, arguments: tuple[str, ...] = ()) -> Walk:
+def walk_script(script: Path, stage: WalkInputs, *, fail: int | None = None, arguments: tuple[str, ...] = ()) -> Walk:
     """Walk a script without executing anything of it.
 
     Parameters
@@ -282,7 +282,7 @@ class Unchecked:
     closes: bool
 
 
-def unchecked(walk: Walk, stage: Stage) -> tuple[Unchecked, ...]:
+def unchecked(walk: Walk, stage: WalkInputs) -> tuple[Unchecked, ...]:
     """Return the calls whose failure goes unnoticed: the script is walked once more with each of them failing."""
     found = []
     changing = [s for s in walk.steps if s.call.changes or s.call.authentication]
@@ -309,7 +309,7 @@ class Rehearsal(Answer):
 
 
 def rehearse(
-    script: Path, stage: Stage, kinds: Mapping[bytes, str] | None = None, arguments: tuple[str, ...] = ()
+    script: Path, stage: WalkInputs, kinds: Mapping[bytes, str] | None = None, arguments: tuple[str, ...] = ()
 ) -> Rehearsal:
     """Walk a script and judge where it leaves the chip.
 

@@ -21,6 +21,7 @@ from h5diag.chip import load_chip
 from h5diag.errors import InputError
 from h5diag.evidence.keys import KeyKind, load_decrypt_key, load_verify_key, parse_decrypt_key, parse_verify_key
 from h5diag.layout import load_layout
+from h5diag.limits import TLV_RECORDS
 from h5diag.measure.firmware import (
     BodyKind,
     Check,
@@ -42,7 +43,6 @@ from h5diag.measure.firmware import (
     verify,
     verify_image,
 )
-from h5diag.limits import TLV_RECORDS
 from h5diag.measure.firmware.signing import decrypt_body, unwrap_image_key
 from h5diag.measure.firmware.vectors import World
 from h5diag.memory import MemoryImage

@@ -6,7 +6,7 @@ from hypothesis import given, strategies as st
 from h5diag.measure.loader.explain import Downloaded, Story, explain
 from h5diag.measure.loader.lint import Certainty, loader_bypassed, loader_mislinked
 from h5diag.measure.loader.placement import ram_plan
-from h5diag.measure.loader.vb3 import Outcome, Side, parse_log, read_log
+from h5diag.measure.loader.vb3 import LoaderSide, Outcome, parse_log, read_log
 
 from .conftest import LOADERS, sample
 from .logs import call, preparation, stamped
@@ -142,7 +142,7 @@ def test_the_tools_own_loader_is_kept_apart():
     assert result.downloaded is Downloaded.UNKNOWN
     both = told(*lines, ["Erasing external memory sectors [0 1]"], preparation(), call(0x20000201))
     assert both.story is Story.WORKED
-    assert [c.side for c in both.calls] == [Side.EXTERNAL]
+    assert [c.side for c in both.calls] == [LoaderSide.EXTERNAL]
 
 
 def test_bypassed_and_its_negative_controls():

@@ -20,7 +20,7 @@ from h5diag.layout import load_layout
 from h5diag.measure.options import (
     Agreement,
     Generation,
-    Step,
+    StepOutcome,
     Weight,
     check_options,
     compare_options,
@@ -191,11 +191,11 @@ def remarks(text, layout=LAYOUT):
 def test_a_log_of_the_present_package():
     p = read_provisioning(parse_log(provisioning_log()).programming, H5, LAYOUT)
     assert [(x.slot.name, x.step) for x in p.placed] == [
-        ("secure primary", Step.VERIFIED),
-        ("non-secure primary", Step.VERIFIED),
-        ("boot", Step.VERIFIED),
+        ("secure primary", StepOutcome.VERIFIED),
+        ("non-secure primary", StepOutcome.VERIFIED),
+        ("boot", StepOutcome.VERIFIED),
     ]
-    assert p.boot is Step.VERIFIED
+    assert p.boot is StepOutcome.VERIFIED
     assert p.generation is Generation.CURRENT
     assert p.not_set == ("TZEN=0xB4",)
 
@@ -217,7 +217,7 @@ def test_a_log_without_the_boot_code():
 
 def test_a_log_whose_boot_code_failed():
     text = provisioning_log(failed_boot=True)
-    assert read_provisioning(parse_log(text).programming, H5, LAYOUT).boot is Step.FAILED
+    assert read_provisioning(parse_log(text).programming, H5, LAYOUT).boot is StepOutcome.FAILED
     assert any(r.text == "boot code: failed" for r in remarks(text))
 
 

@@ -11,7 +11,15 @@ from pyocd.probe.debug_probe import DebugProbe
 
 from h5diag.errors import InputError, PermissionRefused, ProbeError, TargetError
 from h5diag.memory import AddressRange
-from h5diag.probe.board import Mode, Permissions, connect, identify, list_probes, open_probe, probes as probes_module
+from h5diag.probe.board import (
+    ConnectMode,
+    Permissions,
+    connect,
+    identify,
+    list_probes,
+    open_probe,
+    probes as probes_module,
+)
 from h5diag.probe.board.link import probe_error
 from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_items
 
@@ -52,7 +60,9 @@ def test_attach_neither_halts_nor_resets_and_writes_debug_registers_only(link):
     assert not chip.flash.operations
 
 
-@pytest.mark.parametrize(("mode", "resets", "halted"), [(Mode.HALT, 0, True), (Mode.UNDER_RESET, 1, True)])
+@pytest.mark.parametrize(
+    ("mode", "resets", "halted"), [(ConnectMode.HALT, 0, True), (ConnectMode.UNDER_RESET, 1, True)]
+)
 def test_other_modes_do_what_they_say(mode, resets, halted):
     chip = Watching()
     with connect("x", probe=VirtualProbe(chip), mode=mode) as board:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from h5diag.probe.board import Mode, Permissions, connect
+from h5diag.probe.board import ConnectMode, Permissions, connect
 from h5diag.sim.virtual import VirtualChip, parse_items
 from h5diag.sim.virtual.core import DEMCR, DHCSR
 
@@ -27,10 +27,10 @@ def test_secure_debug_shows_in_both_registers():
 
 
 def test_in_provisioning_a_non_secure_debugger_neither_sees_nor_stops_secure_code():
-    with connect("virtual:board=founding", mode=Mode.HALT) as board:
+    with connect("virtual:board=founding", mode=ConnectMode.HALT) as board:
         assert board.read_word(PCSR) == 0xFFFFFFFF
         assert not board.halted
-    with connect("virtual", mode=Mode.HALT) as board:
+    with connect("virtual", mode=ConnectMode.HALT) as board:
         assert board.halted
 
 
@@ -59,7 +59,7 @@ def test_the_code_bus_sees_the_srams_too():
 
 
 def test_a_halted_core_has_a_stack_and_somewhere_to_return_to():
-    with connect("virtual", mode=Mode.HALT) as board:
+    with connect("virtual", mode=ConnectMode.HALT) as board:
         stack = board.read_word(0x08000000)
         assert board.read_core_register("sp") == stack
         assert board.read_core_register("lr") not in (0, 0xFFFFFFFF)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from h5diag.memory import AddressRange
-from h5diag.probe.board import Board, Mode, Permissions, connect
+from h5diag.probe.board import Board, ConnectMode, Permissions, connect
 from h5diag.probe.flashtest import FlashTest, Level, TestPlan, Way, flash_test
 from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_items
 
@@ -26,7 +26,7 @@ def on(chip: VirtualChip, where: AddressRange = RANGE, *, ram: bool = False) -> 
     return connect(
         "virtual",
         probe=VirtualProbe(chip, chip.setup.link),
-        mode=Mode.HALT,
+        mode=ConnectMode.HALT,
         permissions=Permissions(erase=(where,), halt=True, ram=ram),
     )
 

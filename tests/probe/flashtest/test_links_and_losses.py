@@ -16,7 +16,7 @@ from h5diag.case.records import to_document
 from h5diag.errors import InputError, ProbeError
 from h5diag.judge import diagnose
 from h5diag.memory import AddressRange
-from h5diag.probe.board import Mode, Permissions, connect
+from h5diag.probe.board import ConnectMode, Permissions, connect
 from h5diag.probe.flashtest import Folder, Level, TestPlan, Way, flash_test, restore
 from h5diag.probe.flashtest.patterns import pattern
 from h5diag.sim.virtual import VirtualChip, parse_items
@@ -30,7 +30,7 @@ WITH_CORE = TestPlan(AddressRange(FIRST, SECOND), Level.QUICK, way=Way.REGISTERS
 
 def held(chip, probe=None, *, ram=False, where=RANGE):
     permissions = Permissions(erase=(where,), halt=True, ram=ram)
-    return connect("virtual", probe=probe or CountingProbe(chip), mode=Mode.HALT, permissions=permissions)
+    return connect("virtual", probe=probe or CountingProbe(chip), mode=ConnectMode.HALT, permissions=permissions)
 
 
 def verdict_of(tmp_path, result):
@@ -413,7 +413,9 @@ def test_a_link_that_errs_at_a_place_of_its_window_in_bursts_of_any_length_is_ne
     before = chip.state.data.copy()
     probe = FixedPlaceProbe(chip)
     probe.places = places
-    with connect("virtual", probe=probe, mode=Mode.HALT, permissions=Permissions(erase=(RANGE,), halt=True)) as board:
+    with connect(
+        "virtual", probe=probe, mode=ConnectMode.HALT, permissions=Permissions(erase=(RANGE,), halt=True)
+    ) as board:
         result = flash_test(board, STANDARD, str(tmp_path / "t"))
     assert not [s for s in result.sectors if s.verdict == "bad"]
     assert np.array_equal(chip.state.data, before) or not result.restored, "no wrong byte is called back"

@@ -9,7 +9,7 @@ import pytest
 
 from h5diag.errors import Cancelled, InputError, PermissionRefused, ProbeError
 from h5diag.memory import Access, AddressRange
-from h5diag.probe.board import Mode, Permissions, connect
+from h5diag.probe.board import ConnectMode, Permissions, connect
 from h5diag.probe.flashtest import DUMP_FIRST, Level, TestPlan, Way, flash_test, restore
 from h5diag.probe.flashtest.folder import Folder
 from h5diag.probe.flashtest.patterns import pattern
@@ -45,7 +45,7 @@ def test_permission_for_exactly_the_range(tmp_path, erase):
     chip = make_chip()
     with (
         connect(
-            "virtual", probe=VirtualProbe(chip), mode=Mode.HALT, permissions=Permissions(erase=erase, halt=True)
+            "virtual", probe=VirtualProbe(chip), mode=ConnectMode.HALT, permissions=Permissions(erase=erase, halt=True)
         ) as board,
         pytest.raises(PermissionRefused, match="exactly"),
     ):

@@ -6,7 +6,7 @@ import pytest
 from pyocd.core import exceptions
 
 from h5diag.errors import ProbeError
-from h5diag.probe.board import Mode, connect, identify
+from h5diag.probe.board import ConnectMode, connect, identify
 from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_items
 
 from .fakes import AP_ERROR, AP_FAULT, AP_WAIT, COMMAND_ERROR, DP_WAIT, NO_DEVICE, CountingProbe, stlink
@@ -82,7 +82,7 @@ def test_a_sleeping_core_is_told_and_cured_by_a_reset(link):
     assert "sleeps" in text
     assert "0x84770001" in text
     assert not any(word in text for word in CLOSED), text
-    with connect("x", probe=probe(), mode=Mode.UNDER_RESET) as board:
+    with connect("x", probe=probe(), mode=ConnectMode.UNDER_RESET) as board:
         assert board.read_word(0x08000000)
         assert board.remarks == ()
 
@@ -107,7 +107,7 @@ def test_a_sound_stlink_connects_and_tells_speed_supply_and_firmware():
 def test_under_reset_says_when_nothing_was_reset():
     def remarks(*items):
         probe = VirtualProbe(VirtualChip(parse_items(items)))
-        with connect("x", probe=probe, mode=Mode.UNDER_RESET) as board:
+        with connect("x", probe=probe, mode=ConnectMode.UNDER_RESET) as board:
             return " ".join(board.remarks)
 
     assert "NRST" in remarks("no-reset-line")
@@ -116,9 +116,9 @@ def test_under_reset_says_when_nothing_was_reset():
 
 def test_a_core_that_does_not_halt_is_said():
     probe = VirtualProbe(VirtualChip(parse_items(["board=founding"])))
-    with connect("x", probe=probe, mode=Mode.HALT) as board:
+    with connect("x", probe=probe, mode=ConnectMode.HALT) as board:
         assert any("did not halt" in r for r in board.remarks)
-    with connect("virtual", mode=Mode.HALT) as board:
+    with connect("virtual", mode=ConnectMode.HALT) as board:
         assert board.remarks == ()
 
 

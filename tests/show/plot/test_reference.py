@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from h5diag.app.panels import investigation
-from h5diag.app.panels.evidence import OwnBoard, Source, Upload, hints_html
+from h5diag.app.panels.evidence import CaseSource, OwnBoard, Upload, hints_html
 from h5diag.app.panels.hexview import HexView
 from h5diag.judge import BoardDiagnosis, Diagnosis, VerdictWord, diagnose
 from h5diag.memory import AddressRange, MemoryImage, Segment
@@ -46,10 +46,10 @@ def dump() -> bytes:
     return out.tobytes()
 
 
-def dropped(*, name: str = "secret-firmware.bin", flashed: bool = True) -> Source:
+def dropped(*, name: str = "secret-firmware.bin", flashed: bool = True) -> CaseSource:
     read = (Upload("read_a.bin", dump()), Upload("read_b.bin", dump()), Upload("log.txt", LOG.encode()))
     files = (Upload(name, program()),) if flashed else ()
-    return Source(suspect=OwnBoard(read), flashed=OwnBoard(files))
+    return CaseSource(suspect=OwnBoard(read), flashed=OwnBoard(files))
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_no_column_for_a_board_without_a_listing_and_each_file_once(tmp_path: Pa
         "     PRODUCT_STATE: 0xED (Open) \n   User Configuration:\n     SWAP_BANK    : 0x0 \n"
     )
     files = (Upload("read_a.bin", dump()), Upload("ob.txt", listing.encode()))
-    d = diagnose(Source(suspect=OwnBoard(files)).load().case)
+    d = diagnose(CaseSource(suspect=OwnBoard(files)).load().case)
     table = options_table(d.first.measured)
     assert table.heads == ("option", "suspect", "meaning")
     assert table.rows
@@ -212,8 +212,8 @@ def test_a_failed_write_is_told_wherever_its_log_was_dropped() -> None:
     )
     read, text = Upload("read_a.bin", dump()), Upload("prog.log", log.encode())
     fw = OwnBoard((Upload("fw.bin", program()),))
-    beside = Source(suspect=OwnBoard((read, text)), flashed=fw)
-    apart = Source(suspect=OwnBoard((read,)), flashed=OwnBoard((*fw.files, text)))
+    beside = CaseSource(suspect=OwnBoard((read, text)), flashed=fw)
+    apart = CaseSource(suspect=OwnBoard((read,)), flashed=OwnBoard((*fw.files, text)))
     for source in (beside, apart):
         assert "write-failed-in-log" in [f.id for f in diagnose(source.load().case).first.findings]
 
@@ -224,7 +224,7 @@ def test_an_external_memory_is_drawn_though_nothing_of_the_flash_was_read() -> N
     bad[0x4000:0x6000] = bytes(x ^ 0x55 for x in bad[0x4000:0x6000])
     files = OwnBoard((Upload("assets.bin", data),), base="0x90000000")
     read = OwnBoard((Upload("readback_0x90000000.bin", bytes(bad)),))
-    m = diagnose(Source(suspect=read, flashed=files).load().case).first.measured
+    m = diagnose(CaseSource(suspect=read, flashed=files).load().case).first.measured
     file, suspect = lanes(m)
     assert (file.view, suspect.view) == (0x90000000, 0x90000000)
     assert [s.range for s in suspect.spans if s.look is Look.DIFFERS] == [AddressRange(0x90004000, 0x90006000)]
