@@ -92,8 +92,8 @@ def test_a_family(copy: Path) -> None:
 
 
 MEASURE = (
-    "from pathlib import Path; from h5diag.case import Board, Case; from h5diag.judge import diagnose;"
-    "c = Case('t', Path('.'), suspects=(Board('b', marking='{marking}'),));"
+    "from pathlib import Path; from h5diag.case import CaseBoard, Case; from h5diag.judge import diagnose;"
+    "c = Case('t', Path('.'), suspects=(CaseBoard('b', marking='{marking}'),));"
     "print([f.claim for f in diagnose(c).first.findings if f.id == 'made-up'], '{cause}' in "
     "[h.id for h in diagnose(c).first.verdict.hypotheses])"
 )

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from msgspec.structs import replace
 
+from h5diag.answer import Answer
 from h5diag.chip.facts import (
     Address,
     ChipRegion,
@@ -33,7 +34,7 @@ from h5diag.chip.facts import (
 from h5diag.memory import AddressRange
 
 
-class Chip(Fact, frozen=True):
+class Chip(Fact, Answer, frozen=True):
     """A chip as its manuals describe it.
 
     `words` are the family words by which ``--chip`` finds it too, `parts` patterns of the marking
@@ -71,9 +72,6 @@ class Chip(Fact, frozen=True):
     options: tuple[Option, ...] = ()
     areas: tuple[ProtectedArea, ...] = ()
     errata: tuple[Erratum, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"Chip({self.name!r})"
 
     @property
     def flash_range(self) -> AddressRange:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import pairwise
 
+from h5diag.answer import Answer
 from h5diag.chip import EXTERNAL, Chip
 from h5diag.memory import AddressRange
 
@@ -176,7 +177,7 @@ def _slot(slots: Sequence[Slot], address: int) -> Slot | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Answer):
     """The slots of a boot loader on a chip.
 
     Parameters

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from h5diag.memory import AddressRange
 
 TOPICS = {
+    "Chip": "chip",
+    "Layout": "chip",
     "MemoryImage": "evidence",
     "Placement": "locate",
     "Correlation": "locate",

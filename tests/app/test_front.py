@@ -101,6 +101,8 @@ def results(pair, folder):
     founding, loaders = data_folder() / "founding", "sample:loaders"
     diagnosis = h5.diagnose(founding)
     table, picture = True, True
+    yield h5.load_chip("l5"), table, not picture
+    yield h5.load_layout(LAYOUT), table, not picture
     yield h5.read_memory(founding / "good.hex"), table, picture
     yield h5.locate(good, suspect), table, picture
     yield h5.correlate(good, suspect), table, picture

@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "boot": "BootEvent BootLog event_rows parse_boot_log",
-    "connection": "Banner RomSession Version parse_banners parse_rom_sessions parse_version",
+    "connection": "Banner RomSession ToolVersion parse_banners parse_rom_sessions parse_version",
     "discovery": "Discovery parse_discovery",
     "faults": "FaultDump parse_faults",
     "listing": "Listing RawOption parse_listing split_diff",

@@ -52,9 +52,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "decode": "decode_listing decode_registers",
-    "differences": "OptionDiff OptionDifference Row SideBySide Weight beside compare_options read_options side_by_side",
+    "differences": "OptionDiff OptionDifference OptionRow SideBySide Weight beside compare_options read_options side_by_side",
     "meaning": "area_meaning summary",
-    "remarks": "Generation Placed Provisioning Remark Step explain_log explain_words known_words read_provisioning",
+    "remarks": "Generation FlashedFile Provisioning Remark StepOutcome explain_log explain_words known_words read_provisioning",
     "rules": "Agreement Expectation OptionCheck check_options expectations",
     "settings": "AreaSetting Belief Extent OptionBytes RegisterValue Setting hidden_ranges masked_ranges",
 }
