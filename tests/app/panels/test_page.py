@@ -292,7 +292,7 @@ def test_own_files_leave_nothing_behind_and_private_keys_touch_no_disk(
         evidence.Upload("raw.bin", plain),
         evidence.Upload("notes.xyz", b"\x01\x02 nothing"),
     )
-    source = evidence.Source(
+    source = evidence.CaseSource(
         suspect=evidence.OwnBoard(files, access="nonsecure", mode="hotplug", base="0x08100000"),
         layout="oemirot-2m-overwrite",
         chip="stm32h563zi",
