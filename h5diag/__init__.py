@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from h5diag.app.provisioning import access as access, keys as keys, preflight as preflight, rehearse as rehearse
     from h5diag.app.sources import read_memory as read_memory, write_memory as write_memory
     from h5diag.chip import load_chip as load_chip
+    from h5diag.judge.fleet import run_fleet as fleet
     from h5diag.layout import load_layout as load_layout
     from h5diag.memory import AddressRange as AddressRange, MemoryImage as MemoryImage
     from h5diag.probe.board import list_probes as probes
@@ -42,13 +43,18 @@ _HOMES = {
     "layout": "load_layout",
     "chip": "load_chip",
     "probe.board": "list_probes",
+    "judge.fleet": "run_fleet",
     "memory": "MemoryImage AddressRange",
 }
+_CALLED = {"probes": "list_probes", "fleet": "run_fleet"}
+"""Names of the front door, and what they are called at home, where the short one would say too little."""
+
 _PLACES = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
-    *(name for name in _PLACES if name != "list_probes"),
+    *(name for name in _PLACES if name not in _CALLED.values()),
     "probes",
+    "fleet",
     "errors",
 ]
 
@@ -56,8 +62,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "errors":
         return import_module("h5diag.errors")
-    own = "list_probes" if name == "probes" else name
-    if name == "list_probes" or own not in _PLACES:
+    own = _CALLED.get(name, name)
+    if name in _CALLED.values() or own not in _PLACES:
         raise AttributeError(f"module 'h5diag' has no attribute {name!r}")
     return getattr(import_module(f"h5diag.{_PLACES[own]}"), own)
 

@@ -10,22 +10,27 @@ import csv
 import hashlib
 import io
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from h5diag.answer import Answer, views
 from h5diag.case.case import Case, CaseBoard, DumpFile
 from h5diag.chip import Chip, ChipChoice, choose_chip
 from h5diag.errors import H5DiagError, InputError
 from h5diag.evidence.door import is_evidence, is_folder, make_folder, names_in, read_evidence, real_path, write_whole
-from h5diag.evidence.files import read_image, read_sidecar
+from h5diag.evidence.files import read_image, read_sidecar, sidecar_path
+from h5diag.judge.control import ControlChart, control_chart
 from h5diag.judge.diagnosis import diagnose
 from h5diag.layout import chip_and_layout
 from h5diag.limits import FLEET_BOARDS, LONGEST_NAME, MEMORY, TEXT, Limit
@@ -42,10 +47,11 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True, slots=True)
 class BoardFile:
-    """A board of the lot and the file of its dump."""
+    """A board of the lot, the file of its dump, and when it was made or read where a list tells it (ISO 8601)."""
 
     name: str
     path: str
+    time: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,14 @@ class Cluster:
     causes: tuple[str, ...]
     example: str
 
+    @property
+    def is_outlier(self) -> bool:
+        """Whether it is one board alone that deviates."""
+        return self.boards == 1 and bool(self.sectors)
+
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class Fleet(Answer):
     """What was found about a lot of boards.
 
     Parameters
@@ -81,6 +92,8 @@ class Fleet:
         The Parquet file with a row for each board.
     choice
         The chip by whose sectors the lot was cut, and how it is known.
+    chart
+        Whether the share of boards that are not like most stays what it was; None for a lot that is too small.
     """
 
     boards: int
@@ -93,6 +106,22 @@ class Fleet:
     reference: str
     table: str
     choice: ChipChoice
+    chart: ControlChart | None = None
+
+    def redacted(self) -> Fleet:
+        """Return it without names of boards and files: `example` and `outliers` count clusters."""
+        return replace(
+            self,
+            clusters=tuple(replace(c, example=f"a board of cluster {n}") for n, c in enumerate(self.clusters, 1)),
+            outliers=tuple(f"the board of cluster {n}" for n, c in enumerate(self.clusters, 1) if c.is_outlier),
+            reference="(removed)",
+            table="(removed)",
+        )
+
+    def write_up(self, path: str | Path, *, redact: bool = False) -> Path:
+        """Write it to one ``.html`` or ``.md`` file for a colleague; with `redact` no name of a board or file."""
+        written: Path = views().write_up(self, path, redact=redact)
+        return written
 
 
 def boards_of(paths: Sequence[str | Path]) -> tuple[BoardFile, ...]:
@@ -102,7 +131,7 @@ def boards_of(paths: Sequence[str | Path]) -> tuple[BoardFile, ...]:
     ----------
     paths
         A folder with a folder for each board, a folder of image files that are a board each, one image file, or a list:
-        ``.csv`` or ``.parquet`` with the columns ``board`` and ``path``.
+        ``.csv`` or ``.parquet`` with the columns ``board`` and ``path``, and ``time`` where it is known.
 
     Raises
     ------
@@ -144,7 +173,7 @@ def _listed(path: Path) -> Iterator[BoardFile]:
         text = read_evidence(path, limit=TEXT).data.decode("utf-8-sig", "replace")
         rows: Iterator[dict[str, Any]] = csv.DictReader(io.StringIO(text))
     else:
-        rows = _parquet_rows(path, TEXT, ["board", "path"], most=FLEET_BOARDS)
+        rows = _parquet_rows(path, TEXT, ["board", "path", "time"], most=FLEET_BOARDS)
     folder = real_path(path.parent)
     try:
         for number, row in enumerate(rows, 2):
@@ -160,11 +189,26 @@ def _listed(path: Path) -> Iterator[BoardFile]:
                     source=str(path),
                     advice="put the list into the folder that holds the boards",
                 )
-            yield BoardFile(name[:LONGEST_NAME], str(path.parent / where))
+            yield BoardFile(name[:LONGEST_NAME], str(path.parent / where), _utc(row.get("time")))
     except (csv.Error, OSError, ValueError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"is no list of boards ({error})", source=str(path), advice="columns: board, path") from None
+
+
+def _utc(time: object) -> str | None:
+    """Return a time as ISO 8601 in UTC to the second; None for what is no time. One without a zone is taken as UTC."""
+    if isinstance(time, str):
+        try:
+            time = datetime.fromisoformat(time.strip())
+        except ValueError:
+            return None
+    if not isinstance(time, datetime):
+        return None
+    try:
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="seconds")
+    except OverflowError:
+        return None
 
 
 def _parquet_rows(path: Path, limit: Limit, columns: list[str] | None = None, *, most: int) -> Iterator[dict[str, Any]]:
@@ -203,8 +247,11 @@ def hashed(boards: Sequence[BoardFile], chip: Chip) -> list[dict[str, Any]]:
     rows = []
     for b in boards:
         row: dict[str, Any] = {"board": b.name, "path": b.path, "stamp": _stamp(b.path, chip), "error": None}
+        row["time"] = _file_time(b.path)
         try:
-            addresses, hashes = _sectors(read_image(b.path), chip)
+            image = read_image(b.path)
+            row["time"] = _utc(image.origin.time) or row["time"]
+            addresses, hashes = _sectors(image, chip)
             row |= {"addresses": addresses.tobytes(), "hashes": hashes}
         except H5DiagError as error:
             row |= {"addresses": b"", "hashes": b"", "error": str(error)}
@@ -213,12 +260,23 @@ def hashed(boards: Sequence[BoardFile], chip: Chip) -> list[dict[str, Any]]:
 
 
 def _stamp(path: str, chip: Chip | None = None) -> str:
-    """What changes when a file does, or the chip by which it is cut, without reading it."""
+    """What changes when a file or its sidecar does, or the chip by which it is cut, without reading it."""
     try:
         status = Path(path).stat()
+        beside = sidecar_path(path)
+        noted = f" {beside.stat().st_mtime_ns}" if beside.exists() else ""
     except (OSError, ValueError):
         return ""
-    return f"{status.st_size} {status.st_mtime_ns}" + (f" {chip.name}" if chip else "")
+    return f"{status.st_size} {status.st_mtime_ns}{noted}" + (f" {chip.name}" if chip else "")
+
+
+def _file_time(path: str) -> str:
+    """Return when a file was last written; the first of all times where that cannot be told."""
+    try:
+        seconds = Path(path).stat().st_mtime
+        return str(_utc(datetime.fromtimestamp(seconds, UTC)))
+    except (OSError, ValueError, OverflowError):
+        return str(_utc(datetime.fromtimestamp(0, UTC)))
 
 
 def _sectors(image: MemoryImage, chip: Chip) -> tuple[npt.NDArray[np.uint64], bytes]:
@@ -261,7 +319,7 @@ def judged(board: BoardFile, reference: str, chip: str, layout: str | None) -> d
 
 
 def run_fleet(
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     reference: str | Path | None = None,
@@ -276,7 +334,7 @@ def run_fleet(
     Parameters
     ----------
     paths
-        As for `boards_of`.
+        One of what `boards_of` takes, or several.
     out
         Folder for ``boards.parquet``; what is in it already is not done again.
     reference
@@ -288,7 +346,7 @@ def run_fleet(
     workers
         Processes of the local cluster; one for each processor by default.
     progress
-        Told the fraction done and what is being done.
+        Called with the fraction done and what is being done; first with where Dask's dashboard is.
 
     Raises
     ------
@@ -300,15 +358,20 @@ def run_fleet(
         from distributed import Client, LocalCluster
     except ImportError:
         raise InputError("a fleet needs Dask and pyarrow", advice="pip install 'h5diag[fleet]'") from None
-    boards, folder = boards_of(paths), Path(out)
+    boards, folder = boards_of([paths] if isinstance(paths, str | Path) else paths), Path(out)
     choice = chip_of_lot(boards, reference, chip, layout)
     make_folder(folder / "parts")
     say = progress or (lambda fraction, text: None)
     cluster = None
     if scheduler is None:
-        cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0")
+        # A worker that is closed while it speaks is no error that a person should read.
+        cluster = LocalCluster(
+            n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
+        )
     try:
         with Client(scheduler or cluster) as client:
+            if find_spec("bokeh"):  # what Dask draws its dashboard with
+                say(0.0, f"Dask's dashboard: {client.dashboard_link}")
             rows = _hash_all(client, boards, folder, choice.read_as, say)
             good = str(reference) if reference is not None else _typical(rows)
             _judge_all(client, rows, folder, choice.read_as, (good, chip, layout), say)
@@ -325,10 +388,15 @@ def _hash_all(
     from distributed import as_completed
 
     known = {(r["board"], r["path"]): r for r in _parts(folder, "sectors")}
-    done = [r for b in boards if (r := known.get((b.name, b.path))) is not None and r["stamp"] == _stamp(b.path, chip)]
+    done = [
+        r
+        for b in boards
+        if (r := known.get((b.name, b.path))) is not None and "time" in r and r["stamp"] == _stamp(b.path, chip)
+    ]
     have = {(r["board"], r["path"]) for r in done}
     left = [b for b in boards if (b.name, b.path) not in have]
-    say(0.5 * (1 - len(left) / len(boards)), f"{count_text(len(done), 'board')} known already")
+    if done:
+        say(0.5 * (1 - len(left) / len(boards)), f"{count_text(len(done), 'board')} known already")
     futures = [client.submit(hashed, left[at : at + BATCH], chip, pure=False) for at in range(0, len(left), BATCH)]
     for future in as_completed(futures):
         part = future.result()
@@ -336,7 +404,9 @@ def _hash_all(
         _write_part(folder, "sectors", part)
         say(0.5 * len(done) / len(boards), f"{count_text(len(done), 'board')} of {len(boards)} hashed")
     order = {(b.name, b.path): i for i, b in enumerate(boards)}
-    return sorted(done, key=lambda r: order[r["board"], r["path"]])
+    listed = {(b.name, b.path): b.time for b in boards if b.time}
+    rows = sorted(done, key=lambda r: order[r["board"], r["path"]])
+    return [r | {"time": listed.get((r["board"], r["path"]), r["time"])} for r in rows]
 
 
 def _hashes(row: dict[str, Any]) -> npt.NDArray[np.void]:
@@ -443,7 +513,8 @@ def _summary(rows: list[dict[str, Any]], folder: Path, reference: str, choice: C
         for sectors, members in ordered
     )
     number = {sectors: i for i, (sectors, _) in enumerate(ordered)}
-    kept = ("board", "path", "verdict", "causes", "summary", "sectors", "content", "seconds", "error")
+    deviating = Counter(a for r in rows if r["error"] is None for a in r["sectors"])
+    kept = ("board", "path", "time", "verdict", "causes", "summary", "sectors", "content", "seconds", "error")
     table = [
         {k: r[k] for k in kept} | {"cluster": number[tuple(r["sectors"])] if r["error"] is None else None} for r in rows
     ]
@@ -454,9 +525,10 @@ def _summary(rows: list[dict[str, Any]], folder: Path, reference: str, choice: C
         distinct_sectors=len({h for r in rows for h in _hashes(r).tolist()}),
         distinct_contents=len({r["content"] for r in rows if r["error"] is None}),
         clusters=clusters,
-        sectors=tuple(Counter(a for r in rows if r["error"] is None for a in r["sectors"]).most_common()),
-        outliers=tuple(m[0]["board"] for s, m in ordered if len(m) == 1 and s),
+        sectors=tuple(sorted(deviating.items(), key=lambda e: (-e[1], e[0]))),
+        outliers=tuple(c.example for c in clusters if c.is_outlier),
         reference=reference,
         table=str(path),
         choice=choice,
+        chart=control_chart([(r["time"], number[tuple(r["sectors"])] != 0) for r in rows if r["error"] is None]),
     )

@@ -47,6 +47,7 @@ TOPICS = {
     "Preflight": "preflight",
     "Reopening": "preflight",
     "Rehearsal": "preflight",
+    "Fleet": "fleet",
 }
 """Name of a result's class, and the module of this wing that shows it."""
 
@@ -143,10 +144,11 @@ def plot(result: object, **options: Any) -> Any:
 
 
 def write_up(result: Any, path: str | Path, *, redact: bool = False) -> Path:
-    """Write a diagnosis to one ``.html`` or ``.md`` file; see `h5diag.show.report.write_report`."""
-    from h5diag.show.report import write_report
+    """Write a diagnosis or a lot to one ``.html`` or ``.md`` file; see `h5diag.show.report`."""
+    from h5diag.show import report
 
-    return write_report(result, path, redact=redact)
+    write = report.write_lot if type(result).__name__ == "Fleet" else report.write_report
+    return write(result, path, redact=redact)
 
 
 def frame(result: object) -> Any:

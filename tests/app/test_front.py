@@ -15,7 +15,10 @@ from intelhex import IntelHex
 import h5diag as h5
 from h5diag.case.records import Sweep
 from h5diag.case.samples import data_folder
+from h5diag.chip import choose_chip
 from h5diag.errors import InputError
+from h5diag.judge.control import control_chart
+from h5diag.judge.fleet import Cluster, Fleet
 from h5diag.probe.acquire import sweep
 from h5diag.show.answers import TOPICS
 from h5diag.show.explain import explain
@@ -23,7 +26,7 @@ from h5diag.show.explain import explain
 DOOR = """
 read_memory write_memory read_options read_log load_layout load_chip locate correlate compare examine load_case
 sort_evidence diagnose connect probes read_loader read_loader_log capture_script MemoryImage AddressRange errors
-keys access preflight rehearse
+keys access preflight rehearse fleet
 """
 NAMES = set(DOOR.split())
 BASE, MOVED = 0x08000000, 0x20000
@@ -95,6 +98,16 @@ def test_a_chip_that_is_assumed_is_said(pair):
         assert (found.to_dict()["chip"], found.to_dict()["chip_known_by"]) == ("stm32u575zi", "given")
 
 
+def a_lot():
+    """Return what is found of a lot, as Dask's workers would give it."""
+    chart = control_chart([(f"2026-03-01T{n // 10:02d}:00:00+00:00", n % 30 == 0) for n in range(200)])
+    clusters = (Cluster(193, (), ("sound",), (), "a"), Cluster(6, (BASE,), ("suspect",), ("worn-cells",), "<b>"))
+    alone = Cluster(1, (BASE, BASE + 0x2000), ("undecided",), (), "c")
+    deviating = ((BASE, 7), (BASE + 0x2000, 1))
+    choice = choose_chip(given="h563")
+    return Fleet(201, 1, 260, 3, (*clusters, alone), deviating, ("c",), "golden.bin", "boards.parquet", choice, chart)
+
+
 def results(pair, folder):
     """Yield every kind of result, and whether it is a table and has a picture."""
     good, suspect = ((data, BASE) for data in pair)
@@ -124,6 +137,7 @@ def results(pair, folder):
     yield h5.preflight(PROVISIONING), table, not picture
     yield h5.access(PROVISIONING, "sample:provisioning/board.txt"), table, not picture
     yield h5.rehearse(f"{PROVISIONING}/OEMiROT/provisioning.sh"), table, picture
+    yield a_lot(), table, picture
     with h5.connect("virtual:board=founding") as board:
         yield board.identify(), table, not picture
         dump = board.dump(BASE, BASE + 0x2000)

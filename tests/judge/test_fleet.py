@@ -81,6 +81,67 @@ def test_a_lot(lot):
         }
 
 
+def test_times_of_the_boards(lot):
+    folder = lot / "lot"
+    for i in range(12):
+        os.utime(folder / f"board-{i:02d}" / "dump.bin", (1_700_000_000 + i, 1_700_000_000 + i))
+    (folder / "board-02" / "dump.bin.map.json").write_text('{"base": 134217728, "time": "2026-01-05T10:00:00+01:00"}')
+    with (lot / "list.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows(
+            [
+                ("board", "path", "time"),
+                ("a", "lot/board-02/dump.bin", "2026-02-01 08:30"),
+                ("b", "lot/board-02/dump.bin", "some day"),
+                ("c", "lot/board-04/dump.bin", ""),
+                ("d", "lot/board-11/dump.bin", "2026-02-01T08:30:00Z"),
+            ]
+        )
+    run_fleet(lot / "list.csv", lot / "out", reference=lot / "golden.bin", workers=1)
+    assert {b: r["time"] for b, r in rows_of(lot / "out").items()} == {
+        "a": "2026-02-01T08:30:00+00:00",
+        "b": "2026-01-05T09:00:00+00:00",
+        "c": "2023-11-14T22:13:24+00:00",
+        "d": "2026-02-01T08:30:00+00:00",
+    }
+
+
+def test_a_lot_is_written_up(lot, capsys):
+    for i in range(90):
+        path = lot / "lot" / f"more-{i:02d}.bin"
+        path.write_bytes((lot / "lot" / f"board-{3 if 40 <= i < 52 else 0:02d}" / "dump.bin").read_bytes())
+        os.utime(path, (1_700_000_000 + 60 * i, 1_700_000_000 + 60 * i))
+    told = [
+        "fleet",
+        str(lot / "lot"),
+        "--out",
+        str(lot / "out"),
+        "--reference",
+        str(lot / "golden.bin"),
+        "--workers",
+        "1",
+    ]
+    assert main([*told, "--report", str(lot / "a.html")]) == 0
+    said = capsys.readouterr().out
+    assert "14 " in said  # twelve of these and two of the others
+    assert "more or fewer than chance allows" in said
+    assert f"Write-up: {lot / 'a.html'}" in said
+    page = (lot / "a.html").read_text()
+    assert page.count('<img src="data:image/svg+xml') == 2
+    assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
+    assert "board-05" in page
+    assert main([*told, "--report", str(lot / "b.md"), "--redact", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    text = (lot / "b.md").read_text() + json.dumps(document)
+    assert "0x08006000 | undecided" in text
+    assert document["report"] == "b.md"
+    for secret in ("board-", "more-", str(lot), "golden"):
+        assert secret not in text, secret
+    assert (lot / "b-time.png").read_bytes().startswith(b"\x89PNG")
+    assert len([g for g in document["chart"]["groups"] if g["outside"]]) == 1
+    assert main([*told, "--report", str(lot / "no" / "a.html")]) == 2
+    assert "no such folder" in capsys.readouterr().err
+
+
 def test_what_is_done_is_not_done_again(lot, monkeypatch):
     out = lot / "out"
     first = run_fleet([lot / "lot"], out, reference=lot / "golden.bin", workers=1)

@@ -22,8 +22,10 @@ __all__ = [
     "file_path",
     "number",
     "progress_bar",
+    "report_path",
     "result_of",
     "say_chip",
+    "with_report",
     "wrapped",
 ]
 
@@ -47,12 +49,38 @@ class Result(NamedTuple):
     status: int = 0
 
 
-def result_of(answer: Answer, *, status: int = 0, **more: Any) -> Result:
-    """Return what a command prints of a result of the library; `more` goes into the document."""
+def result_of(answer: Answer, *, status: int = 0, report: str = "", **more: Any) -> Result:
+    """Return what a command prints of a result of the library; `more`, and a `report`, go into the document too."""
     from h5diag.show.answers import view_of
 
     view = view_of(answer)
-    return Result(view.document(answer) | more, lambda: view.sheet(answer), status)
+    document = view.document(answer) | more | ({"report": report} if report else {})
+    return Result(document, lambda: with_report(view.sheet(answer), report), status)
+
+
+def with_report(sheet: Sheet, report: str) -> Sheet:
+    """Return a sheet that says last where the write-up is; as it was without one."""
+    from dataclasses import replace
+
+    from h5diag.show.sheet import section
+
+    more = section("", f"Write-up: {report}" if report else None)
+    return replace(sheet, sections=(*sheet.sections, more)) if more else sheet
+
+
+def report_path(text: str | None) -> Path | None:
+    """Return where a write-up goes, looked at before the work begins; InputError when it cannot be written there."""
+    from pathlib import Path
+
+    from h5diag.errors import InputError
+    from h5diag.evidence.door import is_folder
+
+    report = Path(text) if text else None
+    if report and report.suffix.lower() not in (".html", ".htm", ".md"):
+        raise InputError("a write-up is .html or .md", source=str(report))
+    if report and not is_folder(report.parent):
+        raise InputError("there is no such folder", source=str(report.parent))
+    return report
 
 
 def say_chip(choice: ChipChoice | None) -> None:

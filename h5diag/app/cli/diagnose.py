@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from h5diag.app.cli.command import Command, Result, progress_bar, result_of
+from h5diag.app.cli.command import Command, Result, progress_bar, report_path, result_of, with_report
 from h5diag.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,16 +39,10 @@ def _demo_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(options: Namespace) -> Result:
-    from pathlib import Path
-
     from h5diag.app.front import load_case
-    from h5diag.evidence.door import is_folder, write_whole
+    from h5diag.evidence.door import write_whole
 
-    report = Path(options.report) if options.report else None
-    if report and report.suffix.lower() not in (".html", ".htm", ".md"):
-        raise InputError("a write-up is .html or .md", source=str(report))
-    if report and not is_folder(report.parent):
-        raise InputError("there is no such folder", source=str(report.parent))
+    report = report_path(options.report)
     case = load_case(options.case)
     diagnosis = _diagnosed(case)
     if options.csv:
@@ -130,23 +124,19 @@ def _result(
         written = write_report(diagnosis, report, redact=redact, plots=plots, typed=typed)
         # The folder may name the user: a redacted answer names the file alone.
         document["report"] = written.name if redact else str(written)
-    return Result(document, lambda: _sheet(diagnosis, document.get("report"), redactor, typed))
+    return Result(document, lambda: _sheet(diagnosis, document.get("report", ""), redactor, typed))
 
 
-def _sheet(diagnosis: Diagnosis, report: str | None, redactor: Redactor | None, typed: str) -> Sheet:
-    from dataclasses import replace
-
+def _sheet(diagnosis: Diagnosis, report: str, redactor: Redactor | None, typed: str) -> Sheet:
     from h5diag.show.diagnosis import diagnosis_sheet, folder_named
-    from h5diag.show.sheet import cleaned, section
+    from h5diag.show.sheet import cleaned
 
     sheet = diagnosis_sheet(diagnosis)
     if redactor:
         sheet = cleaned(sheet, redactor.plain)
     elif typed:
         sheet = cleaned(sheet, lambda text: folder_named(text, typed=typed))
-    if report and (more := section("", f"Write-up: {report}")):
-        sheet = replace(sheet, sections=(*sheet.sections, more))
-    return sheet
+    return with_report(sheet, report)
 
 
 COMMANDS = (

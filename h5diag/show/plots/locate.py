@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.patches import Polygon, Rectangle
-from matplotlib.ticker import FuncFormatter, MultipleLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from h5diag.measure.locate import Correlation, Mark, Placement
 from h5diag.show.plots import style
@@ -104,7 +104,7 @@ def plot_correlation(result: Correlation, *, title: str = "", ax: Axes | None = 
     ax.set_yscale("log")
     ax.set_ylim(least, 2.0)
     ax.set_xlim(low - 0.01 * width, high + 0.01 * width)
-    ax.xaxis.set_major_locator(_hex_locator(width))
+    ax.xaxis.set_major_locator(style.hex_locator(width))
     style.hex_axis(ax, digits=1)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     ax.set_xlabel("displacement: where it is minus where it should be (bytes)", fontsize=9)
@@ -169,11 +169,6 @@ def _names_above(ax: Axes, names: Sequence[tuple[int, str]], low: int, width: in
     return len(ends)
 
 
-def _hex_locator(width: int) -> MultipleLocator:
-    """Return ticks at round hex numbers, at most eight of them."""
-    return MultipleLocator(1 << max((width // 8).bit_length(), 2))
-
-
 def plot_dots(placement: Placement, *, ax: Axes | None = None) -> Axes:
     """Draw each region as a line from reference address to dump address; what is in place lies on the diagonal.
 
@@ -213,8 +208,8 @@ def plot_dots(placement: Placement, *, ax: Axes | None = None) -> Axes:
     for set_limits, a, b in ((ax.set_xlim, first[0], last[0]), (ax.set_ylim, first[1], last[1])):
         margin = max((b - a) // 40, 16)
         set_limits(a - margin, b + margin)
-    ax.xaxis.set_major_locator(_hex_locator(last[0] - first[0]))
-    ax.yaxis.set_major_locator(_hex_locator(last[1] - first[1]))
+    ax.xaxis.set_major_locator(style.hex_locator(last[0] - first[0]))
+    ax.yaxis.set_major_locator(style.hex_locator(last[1] - first[1]))
     style.hex_axis(ax, "x")
     style.hex_axis(ax, "y")
     ax.tick_params(axis="x", rotation=25)

@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.container import Container
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 # Okabe and Ito, "Color Universal Design" (2008); every colour comes with a hatch or a marker of its own.
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
@@ -38,6 +38,11 @@ def hex_axis(ax: Axes, which: str = "x", *, digits: int = 8) -> None:
     """Write the numbers of an axis as hex, and in the toolbar too."""
     axis = ax.xaxis if which == "x" else ax.yaxis
     axis.set_major_formatter(FuncFormatter(lambda value, _: hex_text(value, digits)))
+
+
+def hex_locator(width: int) -> MultipleLocator:
+    """Return ticks at round hex numbers, at most eight of them."""
+    return MultipleLocator(1 << max((width // 8).bit_length(), 2))
 
 
 def hex_text(value: float, digits: int = 8) -> str:

@@ -15,9 +15,13 @@ from h5diag.case.case import UNNAMED
 from h5diag.errors import InputError
 from h5diag.evidence.door import write_whole
 from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis, Measured
+from h5diag.judge.fleet import Fleet
+from h5diag.show.answers import view_of
 from h5diag.show.diagnosis import board_sheet, evidence_section, figures, folder_named, made_section
+from h5diag.show.fleet import figures as figures_of_lot
 from h5diag.show.report.redaction import Redactor, make_redactor
 from h5diag.show.sheet import Figure, Section, Sheet, cleaned, html, markdown, part_html, plain_markdown
+from h5diag.text import count_text
 
 REMOVED = (
     "raw firmware bytes",
@@ -29,7 +33,7 @@ UNCHANGED = "Addresses, sizes, hashes of files and statistics are unchanged."
 PICTURED = 20
 """Boards of a write-up that are drawn, a tenth of a second each; a case may have a thousand."""
 
-__all__ = ["REMOVED", "fragment_html", "redactor_of", "render_html", "render_markdown", "write_report"]
+__all__ = ["REMOVED", "fragment_html", "redactor_of", "render_html", "render_markdown", "write_lot", "write_report"]
 
 
 def write_report(
@@ -62,10 +66,8 @@ def write_report(
         When the ending is neither, or the file cannot be written.
     """
     path = Path(path)
-    if path.suffix.lower() not in (".html", ".htm", ".md"):
-        raise InputError("a write-up is .html or .md", source=str(path))
     try:
-        if path.suffix.lower() == ".md":
+        if is_markdown(path):
             text = render_markdown(diagnosis, folder=path.parent, prefix=path.stem + "-", redact=redact, typed=typed)
         else:
             text = render_html(diagnosis, redact=redact, typed=typed)
@@ -77,6 +79,48 @@ def write_report(
     except OSError as error:
         raise InputError(f"cannot be written ({error.strerror})", source=str(path)) from None
     return path
+
+
+def write_lot(fleet: Fleet, path: str | Path, *, redact: bool = False) -> Path:
+    """Write the write-up of a lot of boards; path and errors as for `write_report`.
+
+    With `redact` no board and no file is named: addresses, counts, causes and times stay.
+    """
+    path, fleet = Path(path), fleet.redacted() if redact else fleet
+    question = "Which boards of this lot are not like the others, where, and since when?"
+    title = f"A lot of {count_text(fleet.boards, 'board')}"
+    removed = ("names of boards and files",) if redact else ()
+    whole = cleaned(view_of(fleet).sheet(fleet))
+    drawn = tuple(Section(_PICTURES[f.name], (f,)) for f in figures_of_lot(fleet))
+    whole = replace(whole, sections=(*drawn, *(x for x in whole.sections if x.title != "Over time")))
+    try:
+        if is_markdown(path):
+            text = markdown(
+                whole,
+                figure=lambda f: f"![{plain_markdown(f.alt)}]({quote(_save(f, path.parent, f'{path.stem}-').name)})",
+            )
+            gone = f"*Removed from this copy: {'; '.join(removed)}.*\n\n" if removed else ""
+            write_whole(path, f"# {title}\n\n{question}\n\n{gone}{text}\n\n{_now()}\n")
+        else:
+            body = f'<div class="verdict"><p class="summary">{escape(whole.headline)}</p></div>' + "".join(
+                _section(x, 2, pixels=False) for x in whole.sections
+            )
+            write_whole(
+                path, _frame(title, f"{title}: which are not like the others?", question, body, removed=removed)
+            )
+    except OSError as error:
+        raise InputError(f"cannot be written ({error.strerror})", source=str(path)) from None
+    return path
+
+
+_PICTURES = {"sectors": "Where boards deviate", "time": "When boards deviate"}
+
+
+def is_markdown(path: Path) -> bool:
+    """Return whether a write-up is Markdown, and not HTML; InputError when it is neither."""
+    if path.suffix.lower() not in (".html", ".htm", ".md"):
+        raise InputError("a write-up is .html or .md", source=str(path))
+    return path.suffix.lower() == ".md"
 
 
 def render_html(diagnosis: Diagnosis, *, redact: bool = False, typed: str = "") -> str:
@@ -168,12 +212,7 @@ def _across(diagnosis: Diagnosis) -> list[str]:
 
 def _page(diagnosis: Diagnosis, redactor: Redactor | None, typed: str) -> str:
     by: Callable[[str], str] = redactor.text if redactor else _same
-    title = escape(by(diagnosis.case.title))
-    removed = (
-        f'<p class="removed"><strong>Removed from this copy:</strong> {"; ".join(REMOVED)}. {UNCHANGED}</p>'
-        if redactor
-        else ""
-    )
+    title = by(diagnosis.case.title)
     across = "".join(f'<p class="across">{escape(by(claim))}</p>' for claim in _across(diagnosis))
     boards = "".join(
         f'<section aria-labelledby="board{n}"><h2 id="board{n}">{escape(s.name or "The answer")}</h2>'
@@ -183,16 +222,29 @@ def _page(diagnosis: Diagnosis, redactor: Redactor | None, typed: str) -> str:
         for n, s in enumerate(_sheets(diagnosis, redactor, typed), 1)
     )
     rest = cleaned(Sheet("", (evidence_section(diagnosis), made_section(diagnosis))), by)
+    body = f"{across}{boards}{''.join(_section(x, 2, pixels=False) for x in rest.sections)}"
+    question = by(_question(diagnosis))
+    return _frame(title, f"{title}: is the chip faulty?", question, body, removed=REMOVED if redactor else ())
+
+
+def _frame(heading: str, title: str, question: str, body: str, *, removed: tuple[str, ...] = ()) -> str:
+    """Return one HTML document that needs nothing else; `body` is HTML, the rest is text."""
     css = (resources.files("h5diag") / "show" / "report" / "write_up.css").read_text("utf-8")
+    unchanged = f" {UNCHANGED}" if removed == REMOVED else ""
+    gone = (
+        f'<p class="removed"><strong>Removed from this copy:</strong> {"; ".join(removed)}.{unchanged}</p>'
+        if removed
+        else ""
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; "
         'img-src data:">\n<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
-        f"<title>{title}: is the chip faulty?</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n<header>\n"
-        f'<p class="kind">h5diag write-up{", redacted" if redactor else ""} <span class="made">{_now()}</span></p>\n'
-        f'<h1>{title}</h1>\n<p class="question">{escape(by(_question(diagnosis)))}</p>\n{removed}</header>\n'
-        f"{across}{boards}{''.join(_section(x, 2, pixels=False) for x in rest.sections)}\n</main>\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>\n{css}</style>\n</head>\n<body>\n<main>\n<header>\n"
+        f'<p class="kind">h5diag write-up{", redacted" if removed else ""} <span class="made">{_now()}</span></p>\n'
+        f'<h1>{escape(heading)}</h1>\n<p class="question">{escape(question)}</p>\n{gone}</header>\n'
+        f"{body}\n</main>\n</body>\n</html>\n"
     )
 
 

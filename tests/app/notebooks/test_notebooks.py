@@ -94,6 +94,26 @@ def as_a_newcomer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, (str(place), os.environ.get("PYTHONPATH")))))
 
 
+def test_a_lot_in_the_notebook_of_many_boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    good = bytes(range(256)) * 128
+    (tmp_path / "lot").mkdir()
+    for i in range(70):
+        path = tmp_path / "lot" / f"{i:02d}.bin"
+        path.write_bytes(good[:0x2000] + b"\xff" * 0x2000 + good[0x4000:] if 30 <= i < 40 else good)
+        os.utime(path, (1_700_000_000 + i, 1_700_000_000 + i))
+    (tmp_path / "golden.bin").write_bytes(good)
+    book = nbformat.read(notebook_folder() / "06_compare_many_boards.ipynb", 4)
+    book.cells = [c for c in book.cells if c.cell_type == "code"]
+    named = next(c for c in book.cells if c.source.startswith("lot = "))
+    named.source = 'lot, good = "lot", "golden.bin"'
+    book.cells = [nbformat.v4.new_code_cell("import h5diag as h5"), *book.cells[book.cells.index(named) :]]
+    executed(book, tmp_path, monkeypatch)
+    assert "70 boards: 60 like the reference" in printed(book)
+    assert sum("svg" in str(o) for c in book.cells for o in c.get("outputs", ())) >= 2
+    assert "10 of 20 from" in (tmp_path / "lot.html").read_text("utf-8")
+
+
 def test_no_extra_is_a_dependency() -> None:
     project = tomllib.loads((Path(__file__).resolve().parents[3] / "pyproject.toml").read_text("utf-8"))["project"]
     names = {re.split(r"[^\w-]", d)[0] for d in project["dependencies"]}
