@@ -30,7 +30,6 @@ GROUPS: tuple[str, ...] = (
     "loader",
     "board",
     "flashtest",
-    "fleet",
     "lab",
 )
 """Modules of this package that hold a tuple ``COMMANDS``, in the order of the help text."""
