@@ -264,7 +264,7 @@ def _stamp(path: str, chip: Chip | None = None) -> str:
     try:
         status = Path(path).stat()
         beside = sidecar_path(path)
-        noted = f" {beside.stat().st_mtime_ns}" if beside.exists() else ""
+        noted = f" {beside.stat().st_mtime_ns}" if is_evidence(beside) else ""
     except (OSError, ValueError):
         return ""
     return f"{status.st_size} {status.st_mtime_ns}{noted}" + (f" {chip.name}" if chip else "")

@@ -56,7 +56,7 @@ def _chart(chart: ControlChart) -> dict[str, Any]:
 
 def figures(fleet: Fleet) -> tuple[Figure, ...]:
     """Return the pictures that say something about a lot: its sectors, and its boards over time."""
-    from h5diag.show.plots import fleet as plots
+    from h5diag.show.plots import lot as plots
 
     out = []
     if fleet.sectors:
