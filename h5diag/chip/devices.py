@@ -6,12 +6,26 @@ they mean beyond the read protection, and nothing at all of errata, registers or
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 from msgspec import field
 from msgspec.structs import replace
 
-from h5diag.chip.facts import EccArea, Fact, Field, Flash, IdentityPlaces, Meaning, Option, ProductState, Register
+from h5diag.chip.facts import (
+    EccArea,
+    Fact,
+    Field,
+    Flash,
+    FlashMode,
+    IdentityPlaces,
+    Meaning,
+    Option,
+    ProductState,
+    ProtectedArea,
+    Register,
+)
 from h5diag.chip.files import Device, device_series, interface_table, strict
 from h5diag.chip.model import Chip
 
@@ -128,13 +142,14 @@ def describe(device: Device, flash_kib: int | None = None) -> Chip:
     status = [
         s for s in status_registers() if device.series in s.series and device.dev_id in (s.devices or [device.dev_id])
     ]
+    flash = _flash(entry, 1024 * flash_kib if flash_kib else entry.flash_size_default)
     return Chip(
         name=f"0x{device.dev_id:03x}",
         title=device.title,
         family=device.series.lower().removeprefix("stm32") or "unknown",
         words=(),
         trustzone="trustzone" in entry.traits,
-        flash=_flash(entry, 1024 * flash_kib if flash_kib else entry.flash_size_default),
+        flash=flash,
         identity=IdentityPlaces(entry.dev_id, (), entry.flash_size_register, _REF),
         flash_registers=base,
         flash_registers_secure=0,
@@ -156,6 +171,8 @@ def describe(device: Device, flash_kib: int | None = None) -> Chip:
         ecc=tuple(EccArea("user", "", s.step, s.ref, bank_stride=-1) for s in status if s.step),
         states=_levels(level) if level else (),
         options=tuple(_option(o, base) for o in entry.options),
+        areas=tuple(_protected(entry)),
+        flash_modes=tuple(_modes(entry, flash.size)),
     )
 
 
@@ -198,6 +215,29 @@ def _flash(entry: _Entry, size: int) -> Flash:
         _REF,
         erased=0xFF if entry.erased is None else entry.erased,
     )
+
+
+_PAGES = re.compile(r"(WRP\w{1,4})(_P?)STRT")
+
+
+def _protected(entry: _Entry) -> Iterator[ProtectedArea]:
+    """Yield the write-protected ranges, in pages of whatever size there is (RM0351, RM0434, RM0440, RM0444, RM0453)."""
+    for o in entry.options:
+        if pages := _PAGES.fullmatch(o.name):
+            bank = 2 if o.name[3] == "2" else 1
+            yield ProtectedArea(pages[1], "write-protected", bank, _REF, o.name, f"{pages[1]}{pages[2]}END")
+
+
+_WHEN = re.compile(r"(\w+) in \[0x([01])\]")
+
+
+def _modes(entry: _Entry, size: int) -> Iterator[FlashMode]:
+    """Yield the geometries of that size which an option selects: pages twice as large with one bank (G4, L4+)."""
+    names = {o.name.upper(): o.name for o in entry.options}
+    for g in entry.geometry:
+        whole = size == g.size == sum(b.size for b in g.banks)
+        if whole and (when := _WHEN.match(g.when)) and (option := names.get(when[1].upper())):
+            yield FlashMode(option, int(when[2]), g.banks[0].size, g.banks[0].sectors[0][1], _REF)
 
 
 def _levels(rdp: _Place) -> tuple[ProductState, ...]:

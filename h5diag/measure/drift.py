@@ -16,6 +16,9 @@ FARTHEST, LEAST_ALIKE, _MOST_ALIKE = 0x10000, 8, 4
 """Bytes by which a piece of another build has moved at most; windows that must share a displacement; and of how many
 bytes at most one may differ for a look at the differing ones alone to be the cheaper one."""
 
+EDGE, LEAST_RIGHT = 64, 0x2000
+"""Bytes at a sector's border that two builds may have in common, and that have to be right on its other side."""
+
 _STAMP = re.compile(
     rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d \d{4}(?: \d\d:\d\d:\d\d)?"
     rb"|\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?|\d\d:\d\d:\d\d"
@@ -81,6 +84,21 @@ def drift(good: Bytes, suspect: Bytes) -> int:
     if ordered < 0.95 or share < 0.2:
         return 0
     return step if kept.size > 1 or _adjusted(good, suspect, step) else 0
+
+
+def border_between(
+    differs: npt.NDArray[np.bool_], content: npt.NDArray[np.bool_], start: int, sector: int
+) -> int | None:
+    """Return the offset of the sector's border on whose one side all that differs lies, up to it; None without one.
+
+    The other side is right. In a build of its own addresses change throughout: this is a part that was left as it was.
+    """
+    places = np.flatnonzero(differs)
+    first, last = int(places[0]), int(places[-1]) + 1
+    before, behind = first - (start + first) % sector, last + -(start + last) % sector
+    if first - before <= EDGE and before >= LEAST_RIGHT:
+        return before
+    return behind if behind - last <= EDGE and np.count_nonzero(content[behind:]) >= LEAST_RIGHT else None
 
 
 Windows = tuple[npt.NDArray[np.uint64], Places]

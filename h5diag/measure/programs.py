@@ -92,7 +92,8 @@ def place_program(image: MemoryImage, dump: MemoryImage, chip: Chip) -> Program:
     elif partly := [
         p
         for p in shares
-        if shares[p] >= PARTLY and (chip.canonical(p) in linked if linked else signed and p % SLOT_STEP == 0)
+        if shares[p] >= PARTLY
+        and (p % LINK_STEP == 0 and chip.canonical(p) in linked if linked else signed and p % SLOT_STEP == 0)
     ]:
         place = max(partly, key=shares.__getitem__)
     elif dump.span.start >= EXTERNAL:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from h5diag.chip import Chip
 from h5diag.measure.compare import aligned
 from h5diag.measure.copies import LEAST_REPEAT, every_second_row, second_copies
-from h5diag.measure.drift import drift
+from h5diag.measure.drift import border_between, drift
 from h5diag.measure.firmware.image import HeaderMagic
 from h5diag.measure.firmware.trailer import ALIGNED_MAGIC_TAIL, CLASSIC_MAGIC
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged
@@ -95,7 +95,7 @@ class Shape:
         The constant that a lane reads, the value of a fill in the reference, the bytes that keep their order, or the
         number of a constant bit in its word.
     name
-        Name of the other known content.
+        Name of the other known content; empty for another build that is not in the case.
     """
 
     form: Form
@@ -304,6 +304,8 @@ def _other(p: _Piece, others: Sequence[Known]) -> Iterable[Shape | None]:
         flags = np.zeros(p.left.size, np.bool_)
         for a, b in _sectors(p, p.left):
             data, known = other.image.read_filled(p.start + a, p.start + b, p.erased)
+            if a and flags[a - 1] and p.start + a >= other.image.span.stop:
+                known |= True  # behind the end of what was kept nothing was
             telling = known & (p.good[a:b] != data)
             if (
                 np.count_nonzero(telling) >= 32
@@ -395,7 +397,10 @@ def _build(p: _Piece) -> Iterable[Shape | None]:
         if np.count_nonzero(p.left[a:b]) >= 1024 and (step := drift(p.good[a:b], p.suspect[a:b])):
             flags = np.zeros(p.left.size, np.bool_)
             flags[a:b] = True
-            yield p.take(Form.BUILD, flags, step=step)
+            border = border_between(p.left[a:b], p.content[a:b], p.start + a, p.sector)
+            # A program of its own may begin there, built anew.
+            kept = border is not None and not _starts_program(p, a + border)
+            yield p.take(Form.OTHER, flags) if kept else p.take(Form.BUILD, flags, step=step)
 
 
 def _data(p: _Piece, programs: Sequence[AddressRange]) -> Iterable[Shape | None]:

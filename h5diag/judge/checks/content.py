@@ -200,10 +200,23 @@ def _column(m: Measured, shape: Shape, say: dict[str, Any], *, steady: bool) -> 
 
 def _other(m: Measured, shape: Shape, difference: Difference, say: dict[str, Any]) -> Finding | None:
     """Return the finding for sectors that hold what another known file has there."""
-    say |= {"other": shape.name}
+    say |= {"other": shape.name or "another build of the same firmware"}
+    if (count := _sectors_of(m, shape)) > _FEW_SECTORS:
+        return found("pages-keep-old", count=count, **say)
     if shape.bytes >= 0.9 * difference.differing and difference.differing > difference.content // 2:
         return found("other-file-there", **say)
     return found("sector-keeps-old-after-erase" if _told_to_write(m) else "sector-keeps-old", **say)
+
+
+_FEW_SECTORS = 4
+"""More that follow each other do not fail together for their cells: a tool or a protection left them as they were."""
+
+
+def _sectors_of(m: Measured, shape: Shape) -> int:
+    """Return how many sectors the longest stretch of a shape touches, over what both contents have in common."""
+    size = m.chip.flash.sector_size
+    stretches = merged(AddressRange(r.start // size, -(-r.stop // size)) for r in shape.ranges)
+    return max(r.size for r in stretches)
 
 
 def _told_to_write(m: Measured) -> bool:

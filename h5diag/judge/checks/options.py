@@ -95,7 +95,8 @@ def check_write_protection(m: Measured) -> tuple[Finding, ...]:
     if not m.suspect.options.settings or options_torn(m):
         return ()
     protected = m.suspect.options.wrp_ranges
-    if named := listed_protection(m.suspect.options):
+    compared = bool(m.comparison.compared_bytes or m.known)
+    if named := listed_protection(m.suspect.options, described=compared or m.choice.chip is not None):
         return (found("write-protection-listed", names=", ".join(named[:6]), count=len(named)),)
     if protected and all(any(p.covers(r) for p in protected) for r in (m.chip.flash_range,)):
         locked = [s.name for s in m.suspect.options.settings if s.name.upper().startswith("UNLOCK") and s.value == 0]
@@ -109,7 +110,7 @@ def check_write_protection(m: Measured) -> tuple[Finding, ...]:
         # A listing that was cut short, or masked, tells nothing of what it does not hold.
         known = m.suspect.options.extent("write-protected") is Extent.EMPTY
         return (found("no-write-protection"),) if known else ()
-    if not m.comparison.compared_bytes and not m.known:
+    if not compared:
         return ()
     different = [a.range for a in m.comparison.counted]
     different += [a.range for k in m.expected for a in k.comparison.counted]
@@ -121,7 +122,13 @@ def check_write_protection(m: Measured) -> tuple[Finding, ...]:
     inside = [c for c in cells if any(p.covers(c) for p in protected)]
     if len(inside) == len(cells) and _fills_groups(m, protected, cells):
         return (
-            found("write-protection-matches", where=cells, explains=merged((*cells, *protected)), protected=protected),
+            found(
+                "write-protection-matches",
+                where=cells,
+                explains=merged((*cells, *protected)),
+                protected=protected,
+                names=_areas_of(m.suspect.options, cells),
+            ),
         )
     return (found("write-protection-elsewhere", protected=protected, but="but other places differ as well"),)
 
@@ -132,14 +139,21 @@ _SECTOR_BIT = re.compile(r"nWRP(\d{1,2})", re.IGNORECASE)
 _PAGES = re.compile(r"(WRP\w{1,4})_P?STRT", re.IGNORECASE)
 
 
-def listed_protection(options: OptionBytes) -> tuple[str, ...]:
-    """Return the names by which a listing write-protects, of a chip whose areas are not described.
+def _areas_of(options: OptionBytes, cells: Sequence[AddressRange]) -> str:
+    """Return the names of the write-protected areas in which some of the cells lie."""
+    areas = [a for a in options.areas if a.area.kind == "write-protected"]
+    return ", ".join(a.area.name for a in areas if any(r.overlaps(c) for r in a.ranges for c in cells))
+
+
+def listed_protection(options: OptionBytes, *, described: bool) -> tuple[str, ...]:
+    """Return the names by which a listing write-protects, of areas that are not described, or are held against nothing.
 
     One bit a sector, zero = protected (and one = protected against reading when SPRMOD is set: RM0090); or a range of
     pages, none when its start is above its end (RM0351).
     """
-    if any(a.area.kind == "write-protected" for a in options.areas):
-        return ()
+    areas = [a for a in options.areas if a.area.kind == "write-protected"]
+    if areas:
+        return () if described else tuple(a.area.name for a in areas if a.extent is Extent.SET)
     values = {s.name.upper(): s.value for s in options.settings}
     bits = [s for s in options.settings if _SECTOR_BIT.fullmatch(s.name) and s.value in (0, 1)]
     out = [s.name for s in bits if s.value == 0] if not values.get("SPRMOD") else []
