@@ -45,16 +45,17 @@ def _run(options: Namespace) -> Result:
 
     report = report_path(options.report)
     case = load_case(options.case)
-    diagnosis = _diagnosed(case)
-    if options.csv:
-        from h5diag.judge.across import boards_csv
+    diagnosis, redactor = _diagnosed(case), None
+    if options.redact:
         from h5diag.show.report import redactor_of
 
+        redactor = redactor_of(diagnosis)
+    if options.csv:
+        from h5diag.judge.across import boards_csv
+
         table = boards_csv(diagnosis)
-        write_whole(options.csv, redactor_of(diagnosis).plain(table) if options.redact else table)
-    return _result(
-        diagnosis, report, redact=options.redact, typed="" if options.case.startswith("sample:") else options.case
-    )
+        write_whole(options.csv, redactor.plain(table) if redactor else table)
+    return _result(diagnosis, report, redactor, typed="" if options.case.startswith("sample:") else options.case)
 
 
 def _diagnosed(case: Case) -> Diagnosis:
@@ -108,23 +109,25 @@ def _explain(options: Namespace) -> Result:
 
 
 def _result(
-    diagnosis: Diagnosis, report: Path | None, *, redact: bool = False, plots: Path | None = None, typed: str = ""
+    diagnosis: Diagnosis,
+    report: Path | None,
+    redactor: Redactor | None = None,
+    *,
+    plots: Path | None = None,
+    typed: str = "",
 ) -> Result:
     """Return the answer; `typed` is the case's folder as the person wrote it, for what can be typed next."""
     from h5diag.judge.document import diagnosis_document
 
-    document, redactor = diagnosis_document(diagnosis), None
-    if redact:
-        from h5diag.show.report import redactor_of
-
-        redactor = redactor_of(diagnosis)
+    document = diagnosis_document(diagnosis)
+    if redactor:
         document = redactor.value(document)
     if report:
         from h5diag.show.report import write_report
 
-        written = write_report(diagnosis, report, redact=redact, plots=plots, typed=typed)
+        written = write_report(diagnosis, report, redact=redactor or False, plots=plots, typed=typed)
         # The folder may name the user: a redacted answer names the file alone.
-        document["report"] = written.name if redact else str(written)
+        document["report"] = redactor.plain(written.name) if redactor else str(written)
     return Result(document, lambda: _sheet(diagnosis, document.get("report", ""), redactor, typed))
 
 

@@ -45,10 +45,13 @@ _SAFE: Any = {"text.usetex": False, "svg.fonttype": "path"}
 
 def png(figure: Figure, dpi: int) -> bytes:
     """Return a figure as a PNG, which holds no text whatever the plot says."""
-    out = io.BytesIO()
-    FigureCanvasAgg(figure)
-    with rc_context(_SAFE):
-        figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
+    out, usual = io.BytesIO(), figure.dpi
+    figure.dpi = dpi
+    try:
+        with rc_context(_SAFE):  # not savefig, which draws everything once more to lay it out
+            FigureCanvasAgg(figure).print_png(out, metadata={"Software": None})  # type: ignore[no-untyped-call]
+    finally:
+        figure.dpi = usual
     return out.getvalue()
 
 

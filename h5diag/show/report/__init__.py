@@ -37,7 +37,12 @@ __all__ = ["REMOVED", "fragment_html", "redactor_of", "render_html", "render_mar
 
 
 def write_report(
-    diagnosis: Diagnosis, path: str | Path, *, redact: bool = False, plots: Path | None = None, typed: str = ""
+    diagnosis: Diagnosis,
+    path: str | Path,
+    *,
+    redact: bool | Redactor = False,
+    plots: Path | None = None,
+    typed: str = "",
 ) -> Path:
     """Write the write-up of a diagnosis.
 
@@ -49,7 +54,7 @@ def write_report(
         ``.html`` or ``.md``; the folder must exist. Beside a ``.md`` its plots are written as PNG files.
     redact
         Take out firmware bytes, ids, serial numbers, paths and keys. Addresses, sizes, hashes of files and
-        statistics stay.
+        statistics stay. What `redactor_of` returned, where it was made already: it knows the whole firmware.
     plots
         Folder into which the plots are written as PNG files too.
     typed
@@ -66,6 +71,7 @@ def write_report(
         When the ending is neither, or the file cannot be written.
     """
     path = Path(path)
+    redact = redactor_of(diagnosis) if redact is True else redact
     try:
         if is_markdown(path):
             text = render_markdown(diagnosis, folder=path.parent, prefix=path.stem + "-", redact=redact, typed=typed)
@@ -73,7 +79,7 @@ def write_report(
             text = render_html(diagnosis, redact=redact, typed=typed)
         write_whole(path, text)
         if plots is not None:
-            for n, board in enumerate(_boards(diagnosis, redactor_of(diagnosis) if redact else None)):
+            for n, board in enumerate(_boards(diagnosis, redact or None)):
                 for f in figures(board, number=n):
                     _save(f, plots)
     except OSError as error:
@@ -123,18 +129,18 @@ def is_markdown(path: Path) -> bool:
     return path.suffix.lower() == ".md"
 
 
-def render_html(diagnosis: Diagnosis, *, redact: bool = False, typed: str = "") -> str:
+def render_html(diagnosis: Diagnosis, *, redact: bool | Redactor = False, typed: str = "") -> str:
     """Return the write-up as one HTML document that needs nothing else."""
-    redactor = redactor_of(diagnosis) if redact else None
+    redactor = redactor_of(diagnosis) if redact is True else redact or None
     page = _page(diagnosis, redactor, typed)
     return redactor.document(page) if redactor else page
 
 
 def render_markdown(
-    diagnosis: Diagnosis, *, folder: Path, prefix: str = "", redact: bool = False, typed: str = ""
+    diagnosis: Diagnosis, *, folder: Path, prefix: str = "", redact: bool | Redactor = False, typed: str = ""
 ) -> str:
     """Return the write-up as Markdown; its plots are written into `folder` as PNG files."""
-    redactor = redactor_of(diagnosis) if redact else None
+    redactor = redactor_of(diagnosis) if redact is True else redact or None
     by = redactor.text if redactor else _same
 
     def figure(f: Figure) -> str:

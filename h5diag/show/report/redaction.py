@@ -122,31 +122,32 @@ class Redactor:
 
     Parameters
     ----------
-    secrets
-        Pairs of a text in lower case and what stands in its place, longest first.
+    paths, secrets
+        What the case knows: whole paths first, for a name that is taken out of the middle of one would leave the rest.
     kept
         Long runs of hex digits that may stay: the hashes of the case's files.
     sieve
         Knows the firmware.
-    seen
-        What `plain` made of each text already: most of what is said of a hundred boards is said of each.
+    seen, seen_plain
+        What became of each text already: most of what is said of a hundred boards is said of each.
     """
 
-    secrets: tuple[tuple[str, str], ...]
+    paths: _Known
+    secrets: _Known
     kept: frozenset[str]
     sieve: Sieve
     seen: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    seen_plain: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
 
     def text(self, text: str) -> str:
         """Return a text without known secrets, paths, names, addresses, passwords, ids and long runs of bytes."""
-        # Whole paths first: a name that is taken out of the middle of one would leave the rest of it.
-        for secret, word in self.secrets:
-            if word is _PATH_REMOVED:
-                text = _without(text, secret, word)
-        text = _PATHS.sub(_PATH_REMOVED, text)
-        for secret, word in self.secrets:
-            if word is not _PATH_REMOVED:
-                text = _without(text, secret, word)
+        if (known := self.seen.get(text)) is None:
+            known = self.seen[text] = self._without_secrets(text)
+        return known
+
+    def _without_secrets(self, text: str) -> str:
+        text = _PATHS.sub(_PATH_REMOVED, self.paths.without(text))
+        text = self.secrets.without(text)
         text = _SERIAL.sub(lambda m: m[1] + _ID, text)
         for pattern, word in _LOOKS:
             text = pattern.sub(word, text)
@@ -165,9 +166,9 @@ class Redactor:
 
     def plain(self, text: str) -> str:
         """Return a text for the terminal or a value of a JSON document: no secret, and no firmware byte spelled."""
-        if text not in self.seen:
-            self.seen[text] = self.sieve.without_spelled(self.text(text))
-        return self.seen[text]
+        if (known := self.seen_plain.get(text)) is None:
+            known = self.seen_plain[text] = self.sieve.without_spelled(self.text(text))
+        return known
 
     def value(self, value: Any) -> Any:
         """Return a JSON document with every text in it cleaned, keys too."""
@@ -222,8 +223,9 @@ def make_redactor(case: Case, *, uid_at: int | None = None) -> Redactor:
             read = b"".join(s.data.tobytes() for s in image.segments_in(uid_at, uid_at + 12))
             secrets |= _ids(f"{int.from_bytes(read[i : i + 4], 'little'):08X}" for i in range(0, len(read), 4))
     secrets |= {n: _NAME_REMOVED for n in names if len(n) > 2 and n not in _NOBODY}
-    ordered = sorted(((s, w) for s, w in secrets.items() if s), key=lambda pair: -len(pair[0]))
-    return Redactor(tuple(ordered), frozenset(f.sha256 for f in case.files), make_sieve(blobs))
+    paths = {s: w for s, w in secrets.items() if w is _PATH_REMOVED}
+    others = {s: w for s, w in secrets.items() if w is not _PATH_REMOVED}
+    return Redactor(_Known(paths), _Known(others), frozenset(f.sha256 for f in case.files), make_sieve(blobs))
 
 
 _NOBODY = {"localhost", "root", "user", "users", "public", "default", "admin", "guest", "test", "work", "shared"}
@@ -239,21 +241,36 @@ def _mixed(run: str) -> bool:
 _LOWER = {c: c + 32 for c in range(ord("A"), ord("Z") + 1)}
 
 
-def _without(text: str, secret: str, word: str) -> str:
-    """Replace a secret in any case; where it is a name of letters, only as a word of its own."""
-    folded = text.translate(_LOWER)  # unlike lower(), it keeps the length
-    at = folded.find(secret)
-    if at < 0:
-        return text
-    parts, done = [], 0
-    while at >= 0:
-        stop = at + len(secret)
-        inside = word is _NAME_REMOVED and (folded[at - 1 : at].isalnum() or folded[stop : stop + 1].isalnum())
-        if not inside:
-            parts += [text[done:at], word]
-            done = stop
-        at = folded.find(secret, stop)
-    return "".join([*parts, text[done:]])
+class _Known:
+    """Texts that are known to be secret, looked for all at once: a thousand boards have ten thousand spellings of ids.
+
+    Parameters
+    ----------
+    secrets
+        Each, in lower case, with what stands in its place.
+    """
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        self._begin = min(map(len, filter(None, secrets)), default=1)
+        self._by_begin: dict[str, list[tuple[str, str]]] = {}
+        for secret, word in sorted(secrets.items(), key=lambda pair: -len(pair[0])):
+            if secret:
+                self._by_begin.setdefault(secret[: self._begin], []).append((secret, word))
+
+    def without(self, text: str) -> str:
+        """Replace each secret, in any case, where it is a name only as a word of its own; those that overlap as one."""
+        folded = text.translate(_LOWER)  # unlike lower(), it keeps the length
+        parts, done, taken = [], 0, 0
+        for at in range(len(folded) - self._begin + 1):
+            for secret, word in self._by_begin.get(folded[at : at + self._begin], ()):
+                stop = at + len(secret)
+                inside = word is _NAME_REMOVED and (folded[at - 1 : at].isalnum() or folded[stop : stop + 1].isalnum())
+                if folded.startswith(secret, at) and not inside:
+                    if at >= taken:
+                        parts += [text[done:at], word]
+                    done = taken = max(taken, stop)
+                    break
+        return "".join([*parts, text[done:]])
 
 
 def _ids(found: Iterable[str]) -> dict[str, str]:

@@ -24,50 +24,66 @@ _SPEECH = re.compile(r'>([^<]*)<|(?:alt|content)="([^"]*)"')
 _MARKUP = re.compile(r"<style>.*?</style>", re.DOTALL)
 _REFERENCE = re.compile(r"&#?\w{1,8};")
 _PIECE = 1 << 18
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio
+MOST_SLOTS = 26
+"""Bits of the largest table: 64 MiB, a sixteenth of it used by 4 MiB of firmware."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sieve:
-    """Knows the firmware as a sorted array of its windows, ``uint64 (n,)``."""
+    """Knows the firmware.
+
+    Parameters
+    ----------
+    windows
+        Its windows, sorted, ``uint64 (n,)``.
+    table
+        Which windows it may hold, by their hash, ``bool (2**k,)``: what is no firmware is searched for in vain, and
+        one look here costs a twentieth of the search.
+    """
 
     windows: npt.NDArray[np.uint64]
-
-    def holds(self, data: bytes) -> bool:
-        """Tell whether some bytes hold a window of the firmware."""
-        return bool(self.hits(np.frombuffer(data, np.uint8)).size)
+    table: npt.NDArray[np.bool_]
 
     def hits(self, data: Bytes) -> npt.NDArray[np.int64]:
         """Return at which offsets a window of the firmware stands."""
         found = [np.empty(0, np.int64)]
         for start, seen in _windows(data):
-            if self.windows.size:
-                place = np.searchsorted(self.windows, seen).clip(max=self.windows.size - 1)
-                found.append(np.flatnonzero(self.windows[place] == seen) + start)
+            likely = np.flatnonzero(self.table[_slots(seen, self.table.size)])
+            if likely.size:
+                place = np.searchsorted(self.windows, seen[likely]).clip(max=self.windows.size - 1)
+                found.append(likely[self.windows[place] == seen[likely]] + start)
         return np.concatenate(found)
 
     def leaks(self, text: str) -> list[tuple[int, int]]:
-        """Return where a text spells firmware in hex or base64, as (start, stop) of the runs."""
+        """Return where a text spells firmware in hex or base64, as (start, stop) of the runs.
+
+        Each run is read once, however often it stands there, and all of them are looked for together.
+        """
+        spelled: list[_Spelled] = []
+        for pattern, read in ((_HEX_RUN, _as_hex), (_BASE64_RUN, _as_base64)):
+            places: dict[str, list[int]] = {}
+            for m in pattern.finditer(text):
+                if (starts := places.setdefault(m[0], [])) == []:
+                    spelled += read(m[0], starts)
+                starts.append(m.start())
+        stops = np.cumsum([len(s.data) for s in spelled])
         found = []
-        for m in _HEX_RUN.finditer(text):
-            for places in _digit_places(m[0]):
-                digits = "".join(m[0][p] for p in places)
-                for phase in (0, 1):
-                    spelled = bytes.fromhex(digits[phase : phase + (len(digits) - phase) // 2 * 2])
-                    found += [
-                        (m.start() + places[phase + 2 * h], m.start() + places[phase + 2 * (h + WINDOW) - 1] + 1)
-                        for h in self.hits(np.frombuffer(spelled, np.uint8)).tolist()
-                    ]
-        for m in _BASE64_RUN.finditer(text):
-            letters = m[0].replace("-", "+").replace("_", "/")
-            if any(self.holds(base64.b64decode(letters[a : a + (len(letters) - a) // 4 * 4])) for a in range(4)):
-                found.append(m.span())
+        for hit in self.hits(np.frombuffer(b"".join(s.data for s in spelled), np.uint8)).tolist():
+            k = int(np.searchsorted(stops, hit, "right"))
+            s, at = spelled[k], hit - int(stops[k]) + len(spelled[k].data)
+            if at + WINDOW <= len(s.data):  # one that runs into what the next run spells stands nowhere
+                first, stop = s.span(at)
+                found += [(start + first, start + stop) for start in s.starts]
         return _disjoint(found)
 
     def without_spelled(self, text: str) -> str:
         """Return a text without these runs."""
-        for a, b in reversed(self.leaks(text)):
-            text = text[:a] + "[bytes removed]" + text[b:]
-        return text
+        parts, done = [], 0
+        for a, b in self.leaks(text):
+            parts += [text[done:a], "[bytes removed]"]
+            done = b
+        return "".join([*parts, text[done:]])
 
     def document(self, text: str) -> str:
         """Return a document without these runs.
@@ -85,6 +101,35 @@ class Sieve:
         return text
 
 
+@dataclass(frozen=True, slots=True)
+class _Spelled:
+    """What a run of letters spells, and where it stands; `digits` are the places of its hex digits, or its two ends."""
+
+    data: bytes
+    starts: list[int]
+    digits: list[int]
+
+    def span(self, at: int) -> tuple[int, int]:
+        """Return where in the run a window from offset `at` stands: of base64, the whole run counts."""
+        if len(self.digits) < 2 * len(self.data):
+            return self.digits[0], self.digits[1]
+        return self.digits[2 * at], self.digits[2 * (at + WINDOW) - 1] + 1
+
+
+def _as_hex(run: str, starts: list[int]) -> Iterator[_Spelled]:
+    for places in _digit_places(run):
+        for phase in (0, 1):
+            half = places[phase : len(places) - (len(places) - phase) % 2]
+            yield _Spelled(bytes.fromhex("".join(run[p] for p in half)), starts, half)
+
+
+def _as_base64(run: str, starts: list[int]) -> Iterator[_Spelled]:
+    letters = run.replace("-", "+").replace("_", "/")
+    for phase in range(4):
+        whole = len(letters) - (len(letters) - phase) % 4
+        yield _Spelled(base64.b64decode(letters[phase:whole]), starts, [0, len(run)])
+
+
 def _digit_places(run: str) -> tuple[list[int], ...]:
     """Return where the digits of a run stand, with and without the zero of ``0x``."""
     marks = {m.start() for m in re.finditer(r"0[xX](?=[0-9A-Fa-f])", run)}
@@ -96,10 +141,30 @@ def make_sieve(blobs: Iterable[Bytes]) -> Sieve:
     """Return the sieve for some contents."""
     found = [np.empty(0, np.uint64)]
     for blob in blobs:
-        for _, seen in _windows(blob):
-            ordered = np.sort(seen.view(np.uint8).reshape(-1, WINDOW), axis=1)
-            found.append(np.unique(seen[1 + np.count_nonzero(np.diff(ordered, axis=1), axis=1) >= MIN_DISTINCT]))
-    return Sieve(np.unique(np.concatenate(found)))
+        for start, seen in _windows(blob):
+            found.append(seen[_distinct(blob[start : start + seen.size + WINDOW - 1]) >= MIN_DISTINCT])
+    windows = np.concatenate(found)
+    windows.sort()
+    windows = windows[np.append(True, windows[1:] != windows[:-1])[: windows.size]]
+    table = np.zeros(1 << min(max(windows.size * 16, 1).bit_length(), MOST_SLOTS), np.bool_)
+    for start in range(0, windows.size, _PIECE):
+        table[_slots(windows[start : start + _PIECE], table.size)] = True
+    return Sieve(windows, table)
+
+
+def _distinct(data: Bytes) -> npt.NDArray[np.uint8]:
+    """Return how many different values each window holds: those that equal none of the ones before them in it."""
+    count = data.size - WINDOW + 1
+    out, again = np.full(count, WINDOW, np.uint8), np.zeros(data.size, np.bool_)
+    for back in range(1, WINDOW):
+        again[back:] |= data[back:] == data[:-back]
+        out -= again[back : back + count]
+    return out
+
+
+def _slots(windows: npt.NDArray[np.uint64], size: int) -> npt.NDArray[np.uint64]:
+    """Return the place of each window in a table of `size`, a power of two (multiplicative hashing)."""
+    return (windows * _FACTOR) >> np.uint64(64 - size.bit_length() + 1)
 
 
 def _windows(data: Bytes) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
