@@ -23,6 +23,7 @@ from h5diag.app.sources import (
     read_memory,
     subject_of,
     text_of,
+    word_of,
 )
 from h5diag.chip import Chip, load_chip
 from h5diag.errors import InputError
@@ -33,6 +34,7 @@ from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress
 
 if TYPE_CHECKING:
     from h5diag.case import Case
+    from h5diag.evidence.texts import Log
     from h5diag.judge import Diagnosis
     from h5diag.judge.across import Boards
     from h5diag.measure.compare import Comparison
@@ -141,27 +143,36 @@ def compare(
     from h5diag.measure.compare import compare_as_read
 
     a, b = read_memory(good, base=reference_base), read_memory(suspect, base=base)
-    about = subject_of(chip, layout, (b, a))
-    known = about.chip
+    of_good, of_suspect = (None if o is None else _log_of(o) for o in (options_good, options_suspect))
+    about = subject_of(chip, layout, (b, a), [log for log in (of_suspect, of_good) if log])
 
     def read_by(image: MemoryImage, how: str | Access | None) -> MemoryImage:
-        return image.with_origin(replace(image.origin, access=Access(how))) if how else image
+        return image.with_origin(replace(image.origin, access=word_of(Access, how, "way to read"))) if how else image
 
     found = compare_as_read(
         read_by(a, access_good),
         read_by(b, access),
-        known,
-        _listed(options_good, known) if options_good is not None else None,
-        _listed(options_suspect, known) if options_suspect is not None else None,
+        about.chip,
+        _listed(of_good, options_good, about.chip),
+        _listed(of_suspect, options_suspect, about.chip),
     )
     return replace(found, choice=about.choice, layout=about.layout)
 
 
-def _listed(source: Named, chip: Chip) -> OptionBytes:
-    from h5diag.evidence.texts import parse_listing
+def _log_of(listing: Named) -> Log:
+    """Return what a listing says: its chip, and every option line, were there only one."""
+    from h5diag.evidence.texts import parse_listing, parse_log
+
+    text = text_of(listing)
+    return replace(parse_log(text), listing=parse_listing(text))
+
+
+def _listed(log: Log | None, source: Named | None, chip: Chip) -> OptionBytes | None:
+    if log is None or source is None:
+        return None
     from h5diag.measure.options import decode_listing
 
-    found = decode_listing(parse_listing(text_of(source)), chip)
+    found = decode_listing(log.listing, chip)
     if not found.settings:
         raise InputError(
             "not one option line is in it",
@@ -217,7 +228,8 @@ def examine(
     if flashed and layout is None:
         raise InputError("flashed files need to know the slots", advice="name a layout (oemirot-2m-overwrite, ...)")
     dump = read_memory(memory, base=base)
-    about = subject_of(chip, layout, (dump,))
+    printed = texts.parse_log(text_of(boot_log)) if boot_log is not None else None
+    about = subject_of(chip, layout, (dump,), [printed] if printed else ())
     slots, remarks = about.layout, list(dump.origin.remarks)
     opening = [key for k in decrypt_keys for key in keys.load_decrypt_keys(path_of(k))]
     assumed = dump.origin.kind == "bin" and base is None and any("assumed" in r for r in dump.origin.remarks)
@@ -233,9 +245,9 @@ def examine(
         dump,
         about.chip,
         layout=slots,
-        loader=Loader(loader) if loader else None,
-        mode=Mode(boot_mode) if boot_mode else None,
-        log=texts.parse_log(text_of(boot_log)).boot if boot_log else None,
+        loader=word_of(Loader, loader, "boot loader") if loader else None,
+        mode=word_of(Mode, boot_mode, "boot mode") if boot_mode else None,
+        log=printed.boot if printed else None,
         verify_keys=[key for k in verify_keys for key in keys.load_verify_keys(path_of(k))],
         decrypt_keys=opening,
         builds=[_build(b, build_base) for b in builds],
@@ -294,7 +306,13 @@ def read_loader_log(
 
     file = read(path_of(loader)) if loader is not None else None
     log = log_of(path_of(source) if name_of(source) else str(source))
-    return explain(log, file, chip=chip, trustzone=trustzone)
+    return explain(log, file, chip=chip, trustzone=_zone(trustzone))
+
+
+def _zone(word: str) -> str:
+    if word not in ("on", "off", "unknown"):
+        raise InputError(f"{word!r} says nothing of TrustZone", advice="one of on off unknown")
+    return word
 
 
 def read_options(
@@ -380,7 +398,7 @@ def read_loader(
     from h5diag.sim.dryrun.reading import examine_loader
 
     seen = path_of(log) if log is not None and name_of(log) else log
-    return examine_loader(path_of(path), chip=chip, trustzone=trustzone, log=seen, version=version)
+    return examine_loader(path_of(path), chip=chip, trustzone=_zone(trustzone), log=seen, version=version)
 
 
 @overload
@@ -405,6 +423,8 @@ def diagnose(case: Any, *, progress: Progress | None = None, cancel: Cancel | No
     if isinstance(case, list | tuple):
         from h5diag.judge.across import beside
 
+        if not case:
+            raise InputError("no case was named", advice="give case folders")
         return beside([diagnose(c, cancel=cancel) for c in case])
     return judge(load_case(case) if isinstance(case, str | os.PathLike) else case, progress=progress, cancel=cancel)
 
@@ -445,9 +465,9 @@ def connect(
     allowed = Permissions(erase=(AddressRange(*erase),), ram=True, halt=True) if erase else NOTHING
     return open_board(
         probe,
-        mode=ConnectMode(mode),
+        mode=word_of(ConnectMode, mode, "connect mode"),
         frequency_hz=speed_hz or DEFAULT_HZ,
-        access=Access(access) if access else Access.UNKNOWN,
+        access=word_of(Access, access, "way to read") if access else Access.UNKNOWN,
         permissions=allowed,
         chip=chip if isinstance(chip, Chip) else load_chip(chip) if chip else None,
         record=record,
@@ -459,7 +479,7 @@ def capture_script(shell: str = "sh", *, chip: ChipLike = None, layout: LayoutLi
     from h5diag.case.capture import Interpreter, capture_script as script
 
     about = subject_of(chip, layout)
-    return script(Interpreter(shell), about.chip if about.choice.chip else load_chip(), about.layout)
+    return script(word_of(Interpreter, shell, "shell"), about.chip if about.choice.chip else load_chip(), about.layout)
 
 
 def sort_evidence(

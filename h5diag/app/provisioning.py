@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from h5diag.app.sources import path_of
+from h5diag.errors import InputError
 
 if TYPE_CHECKING:
     from h5diag.judge.preflight import Inventory, Preflight, Reopening
@@ -23,7 +25,7 @@ def keys(*places: str | os.PathLike[str]) -> Inventory:
     """
     from h5diag.judge.preflight import read_inventory
 
-    return read_inventory([Path(path_of(p)) for p in places])
+    return read_inventory(_paths(places))
 
 
 def access(*places: str | os.PathLike[str]) -> Reopening:
@@ -36,7 +38,7 @@ def access(*places: str | os.PathLike[str]) -> Reopening:
     """
     from h5diag.judge.preflight import access as answer
 
-    return answer([Path(path_of(p)) for p in places])
+    return answer(_paths(places))
 
 
 def preflight(
@@ -63,7 +65,7 @@ def preflight(
     from h5diag.judge.preflight import preflight as judged
 
     return judged(
-        [Path(path_of(p)) for p in places],
+        _paths(places),
         chip=chip,
         options=None if options is None else Path(path_of(options)),
         log=None if log is None else Path(path_of(log)),
@@ -73,7 +75,12 @@ def preflight(
 
 
 def rehearse(
-    script: str | os.PathLike[str], *, chip: str = "", options: str | os.PathLike[str] | None = None, to: str = ""
+    script: str | os.PathLike[str],
+    *,
+    chip: str = "",
+    options: str | os.PathLike[str] | None = None,
+    to: str = "",
+    arguments: Iterable[str] = (),
 ) -> Rehearsal:
     """Return the walk of a provisioning script against a chip that is not there; nothing of it is executed.
 
@@ -83,9 +90,21 @@ def rehearse(
         A ``.sh`` or ``.bat``.
     chip, options, to
         As for `preflight`.
+    arguments
+        The script's own.
     """
     from h5diag.judge.preflight import rehearsal
 
     return rehearsal(
-        Path(path_of(script)), chip=chip, options=None if options is None else Path(path_of(options)), to=to
+        Path(path_of(script)),
+        chip=chip,
+        options=None if options is None else Path(path_of(options)),
+        to=to,
+        arguments=tuple(arguments),
     )
+
+
+def _paths(places: tuple[str | os.PathLike[str], ...]) -> list[Path]:
+    if not places:
+        raise InputError("no file was named", advice="give files or folders")
+    return [Path(path_of(p)) for p in places]

@@ -362,7 +362,9 @@ def _of_names(names: Sequence[str], narrow: _Narrowing) -> ChipChoice | None:
     if not parts:
         several = "" if len(fitting) == 1 else f" or {', '.join(d.name for d in fitting[1:4])}"
         text = f"{device.series} by its option names: h5diag knows none of its options ({device.name}{several})"
-        return ChipChoice(None, device, KnownBy.OPTION_NAMES, text)
+        # Of several devices with the same options none was read: then the series alone is known.
+        alone = device if len({d.dev_id for d in fitting}) == 1 else Device(0, "", device.series)
+        return ChipChoice(None, alone, KnownBy.OPTION_NAMES, text)
     chip = narrow.chip(parts)
     return ChipChoice(
         chip,

@@ -32,6 +32,8 @@ NAMES = set(DOOR.split())
 BASE, MOVED = 0x08000000, 0x20000
 LAYOUT = "oemirot-2m-overwrite"
 PROVISIONING = "sample:provisioning/NUCLEO-H563ZI/ROT_Provisioning"
+SCRIPT, BOARD = f"{PROVISIONING}/OEMiROT/provisioning.sh", "sample:provisioning/board.txt"
+SUSPECT = "sample:founding/suspect-1.hex"
 
 
 def content(size: int, seed: int) -> bytes:
@@ -76,6 +78,104 @@ def test_any_kind_of_memory_is_taken(pair, tmp_path):
     with pytest.raises(InputError, match="no address"):
         h5.locate(good, suspect)
     assert h5.read_memory(h5.write_memory(image, tmp_path / "a.hex")) == image
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (None, "NoneType holds no memory"),
+        (5, "int holds no memory"),
+        ([b"abc", BASE], "list holds no memory"),
+        ((b"abc", "0x08000000"), "'0x08000000' is no address"),
+        ((b"abc", -1), "-1 is no address"),
+        ((b"abc", 1 << 64), "no address for 3 bytes"),
+    ],
+)
+def test_what_is_no_memory_is_one_line(source, said):
+    with pytest.raises(InputError, match=said):
+        h5.read_memory(source)
+
+
+def test_an_address_of_another_library_and_words_in_an_array_are_taken(pair):
+    good = pair[0]
+    image = h5.MemoryImage.from_bytes(good, BASE)
+    assert h5.read_memory((good, np.int64(BASE))) == image
+    assert h5.locate((good, np.int64(BASE)), image, chip="h563").regions
+    assert h5.read_memory((np.frombuffer(good, "<u4"), BASE)) == image
+    assert h5.read_memory((np.frombuffer(good, np.uint8)[::2], BASE)).size == len(good) // 2
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda m: h5.compare(m, m, access="both"), "'both' is no way to read; one of secure nonsecure"),
+        (lambda m: h5.examine(m, layout=LAYOUT, loader="mine"), "'mine' is no boot loader; one of st upstream"),
+        (lambda m: h5.examine(m, layout=LAYOUT, boot_mode="b"), "'b' is no boot mode; one of overwrite"),
+        (lambda m: h5.connect("virtual", mode="fast"), "'fast' is no connect mode; one of attach halt under-reset"),
+        (lambda m: h5.capture_script("zsh"), "'zsh' is no shell; one of sh bat"),
+        (lambda m: h5.read_loader("sample:loaders/l5-good.stldr", trustzone="maybe"), "one of on off unknown"),
+        (lambda m: h5.read_loader_log("a\nb\n", trustzone="maybe"), "one of on off unknown"),
+        (lambda m: h5.diagnose([]), "no case was named"),
+        (lambda m: h5.preflight(), "no file was named"),
+        (lambda m: h5.access(), "no file was named"),
+    ],
+)
+def test_a_word_that_is_none_is_answered_with_those_that_there_are(call, said, pair):
+    with pytest.raises(InputError, match=said):
+        call((pair[0], BASE))
+
+
+def test_a_flashed_file_without_a_byte_is_no_error(pair):
+    found = h5.examine((pair[0], BASE), layout=LAYOUT, flashed=[(b"", BASE)])
+    assert found.to_dict()["images"] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "call"),
+    [
+        (["image", "sample:founding/suspect-1.hex", "--layout", LAYOUT], lambda: h5.examine(SUSPECT, layout=LAYOUT)),
+        (["options", "sample:founding/suspect-ob.txt"], lambda: h5.read_options("sample:founding/suspect-ob.txt")),
+        (["log", "sample:founding/suspect-log.txt"], lambda: h5.read_log("sample:founding/suspect-log.txt")),
+        (["diagnose", "sample:sound"], lambda: h5.diagnose("sample:sound")),
+        (["keys", PROVISIONING], lambda: h5.keys(PROVISIONING)),
+        (["preflight", PROVISIONING], lambda: h5.preflight(PROVISIONING)),
+        (["access", PROVISIONING, BOARD], lambda: h5.access(PROVISIONING, BOARD)),
+        (["rehearse", f"{PROVISIONING}/OEMiROT/provisioning.sh"], lambda: h5.rehearse(SCRIPT)),
+        (["info", "--probe", "virtual"], lambda: h5.connect("virtual").__enter__().identify()),
+        (
+            ["loader", "lint", "sample:loaders/l5-good.stldr", "--chip", "l5"],
+            lambda: h5.read_loader("sample:loaders/l5-good.stldr", chip="l5"),
+        ),
+        (
+            ["loader", "explain", "sample:loaders/logs/l5-tz-not-downloaded.txt"],
+            lambda: h5.read_loader_log("sample:loaders/logs/l5-tz-not-downloaded.txt"),
+        ),
+        (
+            ["loader", "run", "sample:loaders/l5-good.stldr", "--chip", "l5"],
+            lambda: h5.read_loader("sample:loaders/l5-good.stldr", chip="l5").dry_run(),
+        ),
+    ],
+    ids=lambda x: " ".join(x[:2]) if isinstance(x, list) else "",
+)
+def test_every_command_prints_what_one_call_gives(arguments, call, capsys, monkeypatch):
+    from h5diag.app.cli import main
+
+    monkeypatch.setenv("COLUMNS", "100")
+    assert main([*arguments, "--json"]) in (0, 1)
+    printed = json.loads(capsys.readouterr().out)
+    found = call()
+    assert printed == json.loads(json.dumps(found.to_dict()))
+    assert main(arguments) in (0, 1)
+    assert capsys.readouterr().out.strip() == str(found).strip()
+
+
+def test_a_sample_is_named_alike_in_every_command(tmp_path, capsys):
+    from h5diag.app.cli import main
+
+    assert main(["case", "sample:founding/suspect-1.hex", "--out", str(tmp_path / "case")]) == 0
+    assert (tmp_path / "case" / "suspect-1.hex").is_file()
+    assert main(["fleet", "sample:nothing", "--out", str(tmp_path / "fleet")]) == 2
+    assert "there is no such sample" in capsys.readouterr().err
 
 
 def test_what_a_command_prints_one_call_gives(pair, tmp_path, capsys):

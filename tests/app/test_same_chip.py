@@ -139,3 +139,41 @@ def test_an_assumed_chip_is_said_by_every_command(files):
     assert named(*of_dumps(files), diagnosis) == {("stm32h563zi", "assumed")}
     # Of a text that names none nothing is read as a chip's.
     assert named(h5.read_log("hello\n"), h5.read_loader_log("run ap 1\n" * 3)) == {(None, "assumed")}
+
+
+def test_a_sorted_case_keeps_what_names_the_chip(files, tmp_path):
+    """What a sidecar notes is not given by a person: a DEV_ID still counts for more."""
+    write_sidecar(files / "suspect.hex", Sidecar(chip="stm32u575zi"))
+    alone = h5.sort_evidence([files / "suspect.hex"]).write(tmp_path / "alone")
+    assert named(h5.diagnose(alone)) == {("stm32u575zi", "sidecar")}
+    (files / "suspect-log.txt").write_text(banner(load_chip("stm32h563zi")))
+    both = h5.sort_evidence([files / "suspect.hex", files / "suspect-log.txt"]).write(tmp_path / "both")
+    assert named(h5.diagnose(both), h5.read_log(files / "suspect-log.txt")) == {("stm32h563zi", "dev-id")}
+
+
+L5_OPTIONS = """OPTION BYTES BANK: 0
+     RDP          : 0xAA (Level 0, no protection)
+     SECWM1_PSTRT : 0x0
+     SECWM1_PEND  : 0x7F
+     HDP1EN       : 0x0
+     DB256        : 0x1
+     TZEN         : 0x1
+"""
+
+
+def test_a_listing_beside_two_dumps_names_the_chip_as_it_does_alone(files):
+    listing = files / "ob.txt"
+    listing.write_text(L5_OPTIONS)
+    (files / "case.toml").write_text(
+        '[good]\ndumps = ["good.hex"]\n[suspect]\ndumps = ["suspect.hex"]\noptions = "ob.txt"\n'
+    )
+    good, suspect = files / "good.hex", files / "suspect.hex"
+    found = [h5.read_options(listing), h5.read_log(listing), h5.diagnose(files)]
+    found += [h5.compare(good, suspect, options_suspect=listing), h5.compare(good, suspect, options_good=listing)]
+    assert named(*found) == {("stm32l552ze", "option-names")}
+
+
+def test_option_names_that_several_devices_have_name_none_of_them():
+    found = h5.read_log("OPTION BYTES BANK: 0\n     RDP: 0xAA\n     SPRMOD: 0x0\n     nWRP0: 0x1\n").to_dict()
+    assert (found["chip"], found["chip_known_by"]) == (None, "option-names")
+    assert found["device"] == {"dev_id": None, "name": "STM32F4"}

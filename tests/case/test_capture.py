@@ -9,6 +9,7 @@ import tomllib
 import pytest
 
 from h5diag.app.cli import main
+from h5diag.case import load_case
 from h5diag.case.capture import SLOW_KHZ, Interpreter, capture_script, capture_steps
 from h5diag.chip import chip_names, load_chip
 from h5diag.evidence.files import read_image
@@ -208,7 +209,8 @@ def test_the_sh_script_runs_and_its_files_sort_themselves(tmp_path, capsys):
     document = json.loads(capsys.readouterr().out)
     assert document["undecided"] == []
     case = tomllib.loads((out / "case.toml").read_text())
-    assert case["chip"] == "stm32h503rb"
+    assert "chip" not in case, "the sidecars name it"
+    assert load_case(out).suspects[0].dumps[0].image.origin.chip == "stm32h503rb"
     for name in ("good", "suspect"):
         assert case[name] == {
             "name": name,

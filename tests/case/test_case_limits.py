@@ -8,8 +8,9 @@ import pytest
 
 from h5diag.app.cli import main
 from h5diag.case import folder as case_folder, load_case
+from h5diag.case.intake import sort_evidence
 from h5diag.errors import InputError
-from h5diag.limits import CASE_BOARDS, CASE_NAMES, JSON_NESTED, TOML_DOTS
+from h5diag.limits import CASE_BOARDS, CASE_NAMES, JSON_NESTED, TEXT, TEXT_LINES, TOML_DOTS
 
 
 def of(folder: Path, toml: str, files: int = 1, size: int = 64) -> Path:
@@ -84,3 +85,16 @@ def test_json_of_a_million_empty_lists_is_no_result(tmp_path: Path) -> None:
     (tmp_path / "case.toml").write_text('[suspect]\nflashtest = "f.json"\n')
     with pytest.raises(InputError, match=r"f\.json: holds more than 500000 objects and lists"):
         load_case(tmp_path)
+
+
+@pytest.mark.parametrize("more", ["ab\n" * (TEXT_LINES + 1), ("x" * 60_000 + "\n") * (TEXT.size // 60_000 + 1)])
+@pytest.mark.parametrize("begin", ["0x40022020 : 0000001F\n", "     PRODUCT_STATE: 0xED (Open)\n     TZEN: 0xC3\n" * 2])
+def test_a_text_that_a_diagnosis_refuses_is_not_sorted_into_a_case(tmp_path: Path, begin: str, more: str) -> None:
+    (tmp_path / "suspect-1.txt").write_text(begin + more)
+    (tmp_path / "suspect-2.txt").write_text(begin)
+    found = sort_evidence([tmp_path / "suspect-1.txt", tmp_path / "suspect-2.txt"])
+    assert [(e.path.name, e.what.split(" for ")[0]) for e in found.unused] in (
+        [("suspect-1.txt", "is too large")],
+        [("suspect-1.txt", "has too many lines")],
+    )
+    assert load_case(found.write(tmp_path / "case")).suspects

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from h5diag.show.printing import progress_bar, remark
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from h5diag.answer import Answer
     from h5diag.chip import ChipChoice
     from h5diag.show.sheet import Sheet
@@ -19,7 +17,6 @@ __all__ = [
     "Command",
     "Result",
     "address_range",
-    "file_path",
     "number",
     "progress_bar",
     "report_path",
@@ -139,13 +136,6 @@ def number(text: str) -> int:
         return int(text.strip(), 0)
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is not a number; write 0x08000000 or 134217728") from None
-
-
-def file_path(text: str) -> Path:
-    """Return a path, for argparse."""
-    from pathlib import Path
-
-    return Path(text)
 
 
 def address_range(text: str) -> tuple[int, int]:

@@ -158,14 +158,15 @@ def _fleet_arguments(parser: ArgumentParser) -> None:
 
 
 def _fleet(options: Namespace) -> Result:
+    from h5diag.app.sources import path_of
     from h5diag.judge.fleet import run_fleet, size_of
 
-    report = report_path(options.report)
-    with progress_bar("fleet", size_of(options.boards)) as show:
+    report, boards = report_path(options.report), [path_of(b) for b in options.boards]
+    with progress_bar("fleet", size_of(boards)) as show:
         found = run_fleet(
-            options.boards,
+            boards,
             options.out,
-            reference=options.reference,
+            reference=path_of(options.reference) if options.reference else None,
             scheduler=options.scheduler,
             chip=options.chip,
             layout=options.layout,

@@ -49,6 +49,7 @@ def _case(options: Namespace) -> Result:
     from dataclasses import replace
     from pathlib import Path
 
+    from h5diag.app.sources import path_of
     from h5diag.case.intake import Details, new_folder, sort_evidence, write_case
     from h5diag.chip import load_chip
     from h5diag.errors import InputError
@@ -63,7 +64,8 @@ def _case(options: Namespace) -> Result:
             advice="put the folder or the files first: h5diag case DIR --good FILE...",
         )
     chip = load_chip(options.chip) if options.chip else None
-    files, layout = list(options.files), options.layout
+    files, good, suspect = ([path_of(f) for f in some] for some in (options.files, options.good, options.suspect))
+    layout = path_of(options.layout)
     if layout:
         load_layout(layout, chip)  # a name that is none must be said now, not when the case is read
         if is_evidence(Path(layout)):
@@ -85,8 +87,8 @@ def _case(options: Namespace) -> Result:
     )
     found = sort_evidence(
         files,
-        good=options.good,
-        suspect=options.suspect,
+        good=good,
+        suspect=suspect,
         details=details,
         ask=_ask if printing.somebody_there() else None,
         into=into,

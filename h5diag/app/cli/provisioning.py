@@ -4,46 +4,39 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from h5diag.app.cli.command import Command, Result, file_path, result_of
+from h5diag.app import provisioning
+from h5diag.app.cli.command import Command, Result, result_of
 
 
 def _places(parser: ArgumentParser, what: str) -> None:
-    parser.add_argument("places", metavar="FILE", nargs="+", type=file_path, help=what)
+    parser.add_argument("places", metavar="FILE", nargs="+", help=what)
 
 
 def _board(parser: ArgumentParser) -> None:
     parser.add_argument("--chip", metavar="C", default="", help="the part, as h563 or STM32H573 (the marking tells)")
-    parser.add_argument(
-        "--options", metavar="F", type=file_path, help="the board's option bytes before the step (-ob displ)"
-    )
+    parser.add_argument("--options", metavar="F", help="the board's option bytes before the step (-ob displ)")
     parser.add_argument("--to", metavar="STATE", default="", help="OPEN PROVISIONED TZ-CLOSED CLOSED LOCKED, or 0x72")
 
 
 def _keys(options: Namespace) -> Result:
-    from h5diag.judge.preflight import read_inventory
-
-    return result_of(read_inventory(options.places))
+    return result_of(provisioning.keys(*options.places))
 
 
 def _access(options: Namespace) -> Result:
-    from h5diag.judge.preflight import access
-
-    found = access(options.places)
+    found = provisioning.access(*options.places)
     return result_of(found, status=0 if found.answer in ("open", "reopenable") else 1)
 
 
 def _preflight_arguments(parser: ArgumentParser) -> None:
     _places(parser, "a project's folder, its ROT_Provisioning, or any folder or files")
     _board(parser)
-    parser.add_argument("--log", metavar="F", type=file_path, help="a banner or discovery of the board")
+    parser.add_argument("--log", metavar="F", help="a banner or discovery of the board")
     parser.add_argument("--path", metavar="NAME", default="", help="oemirot stirot stirot-oemurot da script")
 
 
 def _preflight(options: Namespace) -> Result:
-    from h5diag.judge.preflight import preflight
-
-    found = preflight(
-        options.places,
+    found = provisioning.preflight(
+        *options.places,
         chip=options.chip,
         options=options.options,
         log=options.log,
@@ -54,15 +47,13 @@ def _preflight(options: Namespace) -> Result:
 
 
 def _rehearse_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("script", metavar="SCRIPT", type=file_path, help="your provisioning script, .sh or .bat")
+    parser.add_argument("script", metavar="SCRIPT", help="your provisioning script, .sh or .bat")
     parser.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="the script's own arguments")
     _board(parser)
 
 
 def _rehearse(options: Namespace) -> Result:
-    from h5diag.judge.preflight import rehearsal
-
-    found = rehearsal(
+    found = provisioning.rehearse(
         options.script,
         chip=options.chip,
         options=options.options,

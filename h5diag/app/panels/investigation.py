@@ -55,6 +55,7 @@ class InvestigationModel(traitlets.HasTraits):  # type: ignore[misc]
     def __init__(self, case: str = "", diagnosis: Diagnosis | None = None) -> None:
         super().__init__()
         self.evidence, self.job = EvidenceModel(), Job()
+        case = case or (str(diagnosis.case.folder) if diagnosis is not None else "")
         if case:
             named = str(data_folder() / case) if "/" not in case and "\\" not in case else case
             inside = named in [folder for _, folder in bundled_cases()]

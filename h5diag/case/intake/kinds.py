@@ -298,10 +298,12 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
         return replace(found, role=role, what=what, also_log=also_log, file=file if role is not FileRole.NONE else None)
 
     text, name, suffix = decode_text(read_evidence(file, limit=VIEW).data), found.name, file.path.suffix.lower()
-    if file.size > TEXT.size:
-        if view := _view(file, found, text):
+    try:
+        read_evidence(file, limit=TEXT)
+    except InputError:  # too large for anything but memory
+        if (view := _view(file, found, text)) and view.role in (FileRole.DUMP, FileRole.LATER):
             return view
-        read_evidence(file, limit=TEXT)  # raises: too large for anything but memory
+        raise
     if "-----BEGIN " in text:
         return role(*_key(name, text))
     if text.lstrip()[:1] == "{":

@@ -218,8 +218,6 @@ def sort_evidence(
         for given in map(Path, paths)
         if is_evidence(given / "case.toml") and (into is None or real_path(given) != real_path(into))
     ]
-    chips = sorted({e.chip for e in told if e.chip})
-    details = replace(details, chip=details.chip or (chips[0] if len(chips) == 1 else ""))
     if table is None:
         details = replace(details, title=details.title or _title(boards))
     rest = tuple(

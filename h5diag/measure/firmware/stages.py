@@ -342,7 +342,7 @@ def _remarks(
                 f"package {package} programs the {wanted.value} slots, these files go elsewhere: an older"
                 " package, a generated copy or the wrong files"
             )
-    for file in files:
+    for file in (f for f in files if f.segments):
         tail = file.segments[-1].data[-MAGIC_SIZE:].tobytes()
         if parse_magic(tail)[0] in (Magic.CLASSIC, Magic.ALIGNED) and tail != rules.magic:
             whose = "ST's boot loader" if rules.loader is Loader.ST else "this boot loader"
