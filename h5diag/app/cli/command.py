@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from h5diag.show.printing import progress_bar, remark
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from h5diag.answer import Answer
     from h5diag.chip import ChipChoice
     from h5diag.show.sheet import Sheet
