@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import importlib.util
 import os
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from h5diag.measure.locate.kernel import Kernel, _pieces, _sides, _words
-from h5diag.measure.locate.pieces import Free, Pair, Pieces, Words, weights
-from h5diag.measure.locate.sides import Side, Watch
+from h5diag.measure.locate.kernel import _Kernel as Kernel, _pieces, _sides, _words
+from h5diag.measure.locate.pieces import NONE, PIECE, Pair, Runs, Watch, Words, pieces_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SANITIZED = "H5DIAG_SANITIZED_KERNEL"
-WATCH = Watch(None, None)
+WATCH = Watch()
 
 
 def sanitized(folder: Path) -> tuple[Path, str]:
@@ -44,29 +43,27 @@ def sanitized(folder: Path) -> tuple[Path, str]:
     return library, runtime.stdout.strip()
 
 
-def pair_of(rng: np.random.Generator) -> Pair:
-    """Return a small pair; its free stretches may be nonsense."""
+def pair_of(rng: np.random.Generator) -> tuple[Pair, Runs]:
+    """Return a small pair, and its free stretches; those and the segments may be nonsense."""
     base = rng.integers(0, 256, int(rng.integers(1, 700)), dtype=np.uint8)
     a = np.concatenate([base, np.resize(base[: rng.integers(1, 30)], int(rng.integers(0, 300)))])
     at = int(rng.integers(0, a.size))
     b = np.concatenate([rng.integers(0, 4, int(rng.integers(1, 200)), dtype=np.uint8), a[at:], a[:at]])
     b[rng.integers(0, b.size, 3)] ^= 1
-    cut = int(rng.integers(0, a.size))
-    starts = (0, cut, a.size) if cut > 0 else (0, a.size)
+    cuts = [0, *sorted({int(x) for x in rng.integers(1, a.size + 1, int(rng.integers(0, 3)))}), a.size]
+    segments = np.array([(x, y) for x, y in pairwise(cuts) if x < y], np.int64).reshape(-1, 2)
     free = np.sort(rng.integers(0, b.size + 1, 2 * int(rng.integers(0, 6))))
     if rng.random() < 0.3:
         free = rng.integers(-5, b.size + 9, free.size)
-    side = Side(a, starts, (0,) * (len(starts) - 1), (0,) * (len(starts) - 1))
-    none = np.zeros(-(-max(a.size, b.size) // 64), np.bool_)
-    other = Side(b, (0, b.size), (0,), (0,))
-    mask = int(rng.choice([0xFF, 0xFE, 0x10]))
-    gain, mismatch = weights(a, b, none[: -(-a.size // 64)], none[: -(-b.size // 64)], mask)
-    return Pair(side, other, b, Free(free[::2].copy(), free[1::2].copy()), gain, mismatch, mask)
+    if rng.random() < 0.2:
+        segments = rng.integers(-5, a.size + 9, (int(rng.integers(0, 4)), 2))
+    gain = rng.integers(1, 48, 256).astype(np.int32)
+    return Pair(a, b, segments, gain, -13, mask=int(rng.choice([0xFF, 0xFE, 0x10]))), free.reshape(-1, 2)
 
 
 def one(kernel: Kernel, rng: np.random.Generator) -> None:
     """Call every function with one pair."""
-    pair, wild = pair_of(rng), rng.random() < 0.5
+    (pair, free), wild = pair_of(rng), rng.random() < 0.5
     a, b = pair.reference, pair.dump
     refused = contextlib.suppress(AssertionError)
     with refused:
@@ -82,24 +79,21 @@ def one(kernel: Kernel, rng: np.random.Generator) -> None:
         head, following, present = words.tables
         following = rng.integers(0, 1 << 32, following.size).astype(np.uint32)
         words = Words(words.stride, words.mask, (head, following, present))
-    found = Pieces.empty()
+    found, span = NONE, 1 << int(rng.integers(63))
     with refused:
-        found = kernel.scan(pair, words, blocks[1], int(rng.integers(-100, 300)), 1 << int(rng.integers(63)), WATCH)
+        found = kernel.scan(pair, free, words, blocks[1], int(rng.integers(-100, 300)), span, WATCH)
     if wild:
-        columns = [rng.integers(-20, 900, int(rng.integers(0, 20))) for _ in range(1)]
-        n = columns[0].size
-        found = Pieces(*(rng.integers(-20, 900, n) for _ in range(4)))
+        found = pieces_of(*rng.integers(-20, 900, (4, int(rng.integers(0, 20)))))
     with refused:
         kernel.grow(pair, found)
     with refused:
-        kernel.tally(pair, found)
+        kernel.compare(pair, found)
     with refused:
         kernel.runs(pair, found)
     with refused:
-        mine = Pair(pair.a, pair.b, b, Free(pair.free.start, pair.free.stop), pair.gain, pair.mismatch, pair.mask)
-        kernel.claim(mine, found, int(rng.integers(-100, 300)))
-    with refused, _sides(pair) as s:
-        out = _pieces(Pieces.empty(int(rng.integers(0, 40))), 0)
+        kernel.claim(pair, free, found, int(rng.integers(-100, 300)))
+    with refused:
+        room = np.empty(int(rng.integers(0, 40)), PIECE)
         given = (
             int(rng.integers(-2, 12)),
             0,
@@ -109,12 +103,17 @@ def one(kernel: Kernel, rng: np.random.Generator) -> None:
         )
         seen = np.zeros(((1 << 11) + 1, 3), np.int64)
         kernel._call(
-            "scan", ctypes.byref(s), ctypes.byref(_words(words)), blocks[1], blocks[1].size, seen, *given, ctypes.byref(out)
-        )  # fmt: skip
+            "scan", _sides(pair, free), _words(words), blocks[1], blocks[1].size, seen, *given, _pieces(room, 0)
+        )
     width = int(rng.integers(1, 40))
     with refused:
         counts = kernel.count([(x, rng.random(x.size // width) < 0.7) for x in (a, b)], width)
         kernel.asked(counts, rng.integers(0, (1 << 24) + wild, 50).astype(np.uint32))
+    table, groups = np.zeros(2 << 4, np.uint32), np.ones(a.size // 8, np.bool_)
+    pairs = np.zeros(1 << 16, np.int64), np.zeros(1 << 16, np.int64)
+    with refused:  # a table that gets full
+        kernel._call("count", a, a.size, groups, groups.size, 8, *pairs, table, 4)
+    kernel.asked((*pairs, table), rng.integers(0, 1 << 24, 50).astype(np.uint32))
 
 
 def main() -> None:

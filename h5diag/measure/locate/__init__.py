@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from h5diag.evidence import by_name
 
 if TYPE_CHECKING:
-    from h5diag.measure.locate.bits import LineFault as LineFault, LineState as LineState
     from h5diag.measure.locate.correlation import (
         Correlation as Correlation,
         Mark as Mark,
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     )
     from h5diag.measure.locate.placement import (
         Displacement as Displacement,
+        LineFault as LineFault,
+        LineState as LineState,
         Pattern as Pattern,
         PatternKind as PatternKind,
         Placement as Placement,
@@ -26,9 +27,8 @@ if TYPE_CHECKING:
     from h5diag.measure.locate.search import Prepared as Prepared, locate as locate, prepare as prepare
 
 _HOMES = {
-    "bits": "LineFault LineState",
     "correlation": "Correlation Mark agreement_at correlate",
-    "placement": "Displacement Pattern PatternKind Placement Region Transform",
+    "placement": "Displacement LineFault LineState Pattern PatternKind Placement Region Transform",
     "search": "Prepared locate prepare",
 }
 

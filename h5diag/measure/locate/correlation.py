@@ -15,10 +15,10 @@ import numpy.typing as npt
 from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice, load_chip
 from h5diag.layout import Layout
-from h5diag.measure.locate.kernel import engine
-from h5diag.measure.locate.pieces import MOST_COPIES, WORD
+from h5diag.measure.locate.pieces import BLOCK, WORD, Flags, Numbers, Watch
 from h5diag.measure.locate.placement import Placement
-from h5diag.measure.locate.sides import BLOCK, Flags, Numbers, Side, Watch, content_bytes
+from h5diag.measure.locate.plain import MOST_COPIES
+from h5diag.measure.locate.sides import Side
 from h5diag.memory import Bytes, Cancel, MemoryImage, Progress
 
 MOST_KEYS = 1 << 18
@@ -103,11 +103,9 @@ def correlate(
     """
     chip = layout.chip if layout is not None else chip if chip is not None else load_chip()
     watch = Watch(progress, cancel)
-    a, b = Side.of(reference, chip), Side.of(dump, chip)
     watch.stage(0.0, 0.3)
-    a_blocks, b_blocks = ~engine().fill(a.data, watch), ~engine().fill(b.data, watch)
-    rate = max(0, ceil(log2(max(content_bytes(a_blocks), content_bytes(b_blocks), 1) / MOST_KEYS)))
-    displacements, count, keys = _counted(a, b, a_blocks, b_blocks, rate, watch)
+    a, b = Side.of(reference, chip, watch), Side.of(dump, chip, watch)
+    displacements, count, keys = _counted(a, b, watch)
     best = placement.displacements[0] if placement.displacements else None
     text = ""
     if best is not None:
@@ -127,13 +125,12 @@ def correlate(
     )
 
 
-def _counted(
-    a: Side, b: Side, a_blocks: Flags, b_blocks: Flags, rate: int, watch: Watch
-) -> tuple[Numbers, npt.NDArray[np.float64], int]:
+def _counted(a: Side, b: Side, watch: Watch) -> tuple[Numbers, npt.NDArray[np.float64], int]:
+    rate = max(0, ceil(log2(max(a.content, b.content, 1) / MOST_KEYS)))
     watch.stage(0.3, 0.6)
-    value, where = _sampled(a.data, a_blocks, rate, watch)
+    value, where = _sampled(a.data, ~a.fill, rate, watch)
     watch.stage(0.6, 0.9)
-    asked, at = _sampled(b.data, b_blocks, rate, watch)
+    asked, at = _sampled(b.data, ~b.fill, rate, watch)
     order = value.argsort()
     value, where = value[order], where[order]
     low = np.searchsorted(value, asked, "left")
@@ -141,7 +138,8 @@ def _counted(
     count[count > MOST_COPIES] = 0
     # A word that occurs n times in the reference speaks for n displacements: each time in full.
     within = np.arange(int(count.sum())) - np.repeat(count.cumsum() - count, count)
-    moved = b.canonical_addresses(np.repeat(at, count)) - a.canonical_addresses(where[np.repeat(low, count) + within])
+    there = where[np.repeat(low, count) + within]
+    moved = b.at(np.repeat(at, count), canonical=True) - a.at(there, canonical=True)
     values, times = np.unique(moved, return_counts=True)
     return values, times.astype(np.float64), int(asked.size)
 
@@ -166,11 +164,8 @@ def _sampled(data: Bytes, blocks: Flags, rate: int, watch: Watch) -> tuple[npt.N
 def _span(a: Side, b: Side) -> tuple[int, int]:
     if not a.size or not b.size:
         return 0, 0
-    ends = [
-        max(c + stop - start for c, start, stop in zip(s.canonical, s.starts, s.starts[1:], strict=False))
-        for s in (a, b)
-    ]
-    return min(b.canonical) - ends[0] + 1, ends[1] - min(a.canonical) - 1
+    ends = [int((s.canonical + np.diff(s.starts)).max()) for s in (a, b)]
+    return int(b.canonical.min()) - ends[0] + 1, ends[1] - int(a.canonical.min()) - 1
 
 
 def _marks(layout: Layout | None, chip: Chip) -> tuple[Mark, ...]:

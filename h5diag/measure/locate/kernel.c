@@ -16,7 +16,7 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-enum { ABI = 4, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16, GAP = 256, UNWEIGHED = 20, EXPLAINED = 1024, ALIKE = 32, AHEAD = 16 };
+enum { ABI = 5, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16, GAP = 256, UNWEIGHED = 20, EXPLAINED = 1024, ALIKE = 32, AHEAD = 16 };
 
 #define NONE UINT32_MAX
 #define MULTIPLIER 0x9E3779B97F4A7C15ull
@@ -27,51 +27,47 @@ enum { ABI = 4, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128
 #endif
 #define EVERY_BYTE 0x0101010101010101ull
 
-/* Two sides, what is still free of the dump, and what bytes are worth. As in kernel.py. */
+/* From `start` to before `stop`. */
 typedef struct {
-    const uint8_t *reference;
-    int64_t reference_size;
-    const uint8_t *dump;
-    int64_t dump_size;
-    const int64_t *cuts; /* borders of the reference's segments, 0 first and reference_size last */
-    int64_t cut_count;
-    int64_t *free_start; /* sorted, disjoint stretches of the dump */
-    int64_t *free_stop;
-    int64_t free_count;
-    int64_t free_room;
-    const int32_t *gain; /* of an equal byte, by its value */
-    int32_t mismatch;    /* of a differing byte, negative */
-    int32_t drop;        /* an extension ends this much below its best */
-    uint32_t mask;       /* bits of a byte that count */
-    int32_t reserved;
+    int64_t start, stop;
+} stretch;
+
+/* A piece that both sides hold. */
+typedef struct {
+    int64_t reference, dump, size, score;
+} piece;
+
+/* Room for pieces, and how many there are. */
+typedef struct {
+    piece *rows;
+    int64_t count, room;
+} pieces;
+
+/* Two sides, what is still free of the dump, and what bytes are worth. As in kernel.py, and so are the next ones. */
+typedef struct {
+    const uint8_t *reference, *dump;
+    const stretch *segments; /* of the reference */
+    stretch *free;           /* of the dump; both sorted and disjoint */
+    const int32_t *gain;     /* of an equal byte, by its value */
+    int64_t reference_size, dump_size, segment_count, free_count, free_room;
+    int64_t mismatch; /* of a differing byte, negative */
+    int64_t drop;     /* an extension ends this much below its best */
+    int64_t mask;     /* bits of a byte that count */
 } sides;
 
 /* Words of the reference at every stride-th position, in chains by hash. */
 typedef struct {
-    uint32_t *head;   /* 1 << bits: number of the first word of a chain */
-    uint32_t *next;   /* by number = position / stride */
-    uint8_t *filter;  /* one bit for each value of bits + 4 bits of the hash */
-    int64_t count;    /* length of next */
-    int64_t stride;
-    int64_t bits;
-    uint64_t mask;    /* bits of a word that count */
+    uint32_t *head;  /* 1 << bits: number of the first word of a chain */
+    uint32_t *next;  /* by number = position / stride */
+    uint8_t *filter; /* one bit for each value of bits + 4 bits of the hash */
+    int64_t count;   /* length of next */
+    int64_t stride, bits;
+    uint64_t mask; /* bits of a word that count */
 } words;
 
-/* Found pieces, column by column. */
+/* What is known of a diagonal that was met lately: how far it is extended, and its last equal word. */
 typedef struct {
-    int64_t *reference;
-    int64_t *dump;
-    int64_t *size;
-    int64_t *score;
-    int64_t count;
-    int64_t room;
-} pieces;
-
-/* What is known of a diagonal that was met lately. */
-typedef struct {
-    int64_t diagonal;
-    int64_t until; /* an extension reached so far */
-    int64_t last;  /* last equal word */
+    int64_t diagonal, until, last;
 } lately;
 
 EXPORT int64_t h5_abi(void) { return ABI; }
@@ -194,49 +190,45 @@ static int64_t reach(const sides *s, int64_t r, int64_t d, int64_t limit, int64_
     return length;
 }
 
-/* Return the number of the last of `count` sorted values that is not above `x`, -1 if none. */
-static int64_t last_not_above(const int64_t *values, int64_t count, int64_t x) {
+/* Return the number of the last of sorted stretches that does not start behind x, -1 if none. */
+static int64_t stretch_at(const stretch *list, int64_t count, int64_t x) {
     int64_t low = 0, high = count;
     while (low < high) {
         int64_t middle = low + (high - low) / 2;
-        if (values[middle] <= x) low = middle + 1;
+        if (list[middle].start <= x) low = middle + 1;
         else high = middle;
     }
     return low - 1;
 }
 
 /* Extend an equal core within its free stretch and its segment; 0 when it does not lie in them. */
-static int extended(const sides *s, int64_t r, int64_t d, int64_t core, int64_t out[4]) {
-    if (r < 0 || d < 0 || core < 0 || r + core > s->reference_size || d + core > s->dump_size) return 0;
-    int64_t f = last_not_above(s->free_start, s->free_count, d);
-    int64_t c = last_not_above(s->cuts, s->cut_count - 1, r);
-    if (f < 0 || c < 0 || d + core > s->free_stop[f] || r + core > s->cuts[c + 1]) return 0;
+static int extended(const sides *s, int64_t r, int64_t d, int64_t core, piece *out) {
+    int64_t f = stretch_at(s->free, s->free_count, d), c = stretch_at(s->segments, s->segment_count, r);
+    if (f < 0 || c < 0 || d + core > s->free[f].stop || r + core > s->segments[c].stop) return 0;
+    const stretch free = s->free[f], segment = s->segments[c];
     int64_t score = 0;
     int64_t from = core > BLOCK ? core : 0; /* a long core is equal, it need not be weighed */
-    int64_t before = reach(s, r - 1, d - 1, smaller(d - s->free_start[f], r - s->cuts[c]), -1, &score);
-    int64_t after = reach(s, r + from, d + from, smaller(s->free_stop[f] - d, s->cuts[c + 1] - r) - from, 1, &score);
-    out[0] = r - before;
-    out[1] = d - before;
-    out[2] = before + from + after;
-    out[3] = score + from * UNWEIGHED;
-    return out[2] > 0;
+    int64_t before = reach(s, r - 1, d - 1, smaller(d - free.start, r - segment.start), -1, &score);
+    int64_t after = reach(s, r + from, d + from, smaller(free.stop - d, segment.stop - r) - from, 1, &score);
+    *out = (piece){r - before, d - before, before + from + after, score + from * UNWEIGHED};
+    return out->size > 0;
 }
 
-static void put(pieces *p, const int64_t piece[4]) {
-    p->reference[p->count] = piece[0];
-    p->dump[p->count] = piece[1];
-    p->size[p->count] = piece[2];
-    p->score[p->count++] = piece[3];
+static int within(const sides *s, const piece *p) {
+    return p->reference >= 0 && p->dump >= 0 && p->size >= 0 && p->size <= s->reference_size - p->reference &&
+           p->size <= s->dump_size - p->dump;
+}
+
+static int disjoint(const stretch *list, int64_t count, int64_t size) {
+    int64_t at = 0;
+    for (int64_t i = 0; i < count; at = list[i++].stop)
+        if (list[i].start < at || list[i].stop <= list[i].start) return 0;
+    return at <= size;
 }
 
 static int sound(const sides *s) {
-    if (s->reference_size < 0 || s->dump_size < 0 || s->cut_count < 1 || s->cuts[0] != 0) return 0;
-    if (s->cuts[s->cut_count - 1] != s->reference_size || s->free_count < 0 || s->free_count > s->free_room) return 0;
-    for (int64_t i = 0, at = 0; i < s->free_count; i++) {
-        if (s->free_start[i] < at || s->free_stop[i] <= s->free_start[i]) return 0;
-        at = s->free_stop[i];
-    }
-    return s->free_count == 0 || s->free_stop[s->free_count - 1] <= s->dump_size;
+    return s->reference_size >= 0 && s->dump_size >= 0 && s->free_count >= 0 && s->free_count <= s->free_room &&
+           disjoint(s->segments, s->segment_count, s->reference_size) && disjoint(s->free, s->free_count, s->dump_size);
 }
 
 /* Return how many bytes from r and d on, in one direction, agree, fill among them. */
@@ -257,27 +249,25 @@ static int64_t agreed(const sides *s, int64_t r, int64_t d, int64_t limit, int64
  */
 EXPORT int64_t h5_grow(const sides *s, const pieces *found, pieces *grown) {
     if (!sound(s) || found->count > grown->room) return -1;
-    int64_t piece[4] = {0};
+    piece last = {0};
     grown->count = 0;
     for (int64_t i = 0; i < found->count; i++) {
-        int64_t r = found->reference[i], d = found->dump[i], stop = d + found->size[i];
-        if (r < 0 || d < 0 || stop <= d || stop > s->dump_size || r - d + stop > s->reference_size) return -1;
-        int64_t c = last_not_above(s->cuts, s->cut_count - 1, r), last = grown->count - 1;
-        int64_t limit = smaller(s->dump_size, s->cuts[c + 1] - r + d);
-        if (last >= 0 && r - d == piece[0] - piece[1] && d <= piece[1] + piece[2]) {
-            piece[2] = larger(stop, piece[1] + piece[2]) - piece[1];
-            piece[3] += found->score[i];
-            grown->count = last;
+        piece p = found->rows[i];
+        int64_t c = stretch_at(s->segments, s->segment_count, p.reference);
+        if (c < 0 || !within(s, &p)) return -1;
+        const int64_t diagonal = p.reference - p.dump, end = smaller(s->dump_size, s->segments[c].stop - diagonal);
+        if (grown->count && diagonal == last.reference - last.dump && p.dump <= last.dump + last.size) {
+            last.size = larger(p.dump + p.size, last.dump + last.size) - last.dump;
+            last.score += p.score;
+            grown->count--;
         } else {
-            int64_t before = agreed(s, r - 1, d - 1, smaller(d, r - s->cuts[c]), -1);
-            piece[0] = r - before;
-            piece[1] = d - before;
-            piece[2] = before + stop - d;
-            piece[3] = found->score[i];
+            int64_t room = smaller(p.dump, p.reference - s->segments[c].start);
+            int64_t before = agreed(s, p.reference - 1, p.dump - 1, room, -1);
+            last = (piece){p.reference - before, p.dump - before, before + p.size, p.score};
         }
-        stop = piece[1] + piece[2];
-        piece[2] += agreed(s, piece[0] + piece[2], stop, limit - stop, 1);
-        put(grown, piece);
+        const int64_t stop = last.dump + last.size;
+        last.size += agreed(s, stop + diagonal, stop, end - stop, 1);
+        grown->rows[grown->count++] = last;
     }
     return grown->count;
 }
@@ -328,10 +318,9 @@ static int places(const sides *s, const words *w, uint64_t value, uint64_t hash,
 /* Return how many bytes from r and d on agree, at most `most`, within the free stretch and the segment, up to a run of
  * one value: an extension may end there, and what is behind it must be looked up again. */
 static int64_t equal_run(const sides *s, int64_t r, int64_t d, int64_t most) {
-    int64_t f = last_not_above(s->free_start, s->free_count, d);
-    int64_t c = last_not_above(s->cuts, s->cut_count - 1, r);
+    int64_t f = stretch_at(s->free, s->free_count, d), c = stretch_at(s->segments, s->segment_count, r);
     if (f < 0 || c < 0) return 0;
-    const int64_t limit = smaller(smaller(s->free_stop[f] - d, s->cuts[c + 1] - r), most);
+    const int64_t limit = smaller(smaller(s->free[f].stop - d, s->segments[c].stop - r), most);
     const uint8_t *x = s->reference + r, *y = s->dump + d;
     const uint64_t counted = s->mask * EVERY_BYTE;
     int64_t i = 0;
@@ -351,16 +340,16 @@ static int64_t equal_run(const sides *s, int64_t r, int64_t d, int64_t most) {
 }
 
 /* Count the equal bytes and the wrong bits, as far as the mask lets bits count. */
-static int64_t compared(const sides *s, int64_t r, int64_t d, int64_t size, int64_t *wrong) {
-    const uint64_t counted = s->mask * EVERY_BYTE;
+static int64_t compared(const sides *s, const piece *p, int64_t *wrong) {
+    const uint8_t *x = s->reference + p->reference, *y = s->dump + p->dump;
     int64_t same = 0, i = 0;
-    for (; i + WORD <= size; i += WORD) {
-        uint64_t changed = (word_at(s->reference + r + i) ^ word_at(s->dump + d + i)) & counted;
+    for (; i + WORD <= p->size; i += WORD) {
+        uint64_t changed = (word_at(x + i) ^ word_at(y + i)) & s->mask * EVERY_BYTE;
         same += changed ? zero_bytes(changed) : WORD;
         *wrong += changed ? ones(changed) : 0;
     }
-    for (; i < size; i++) {
-        uint8_t changed = (uint8_t)((s->reference[r + i] ^ s->dump[d + i]) & s->mask);
+    for (; i < p->size; i++) {
+        uint8_t changed = (uint8_t)((x[i] ^ y[i]) & s->mask);
         same += !changed;
         *wrong += ones(changed);
     }
@@ -377,16 +366,15 @@ static void follow(const sides *s, lately *seen, int64_t seen_bits, int64_t r, i
     entry->diagonal = diagonal;
     entry->last = d;
     if (d < entry->until || !(worth_it || near)) return;
-    int64_t piece[4], wrong = 0;
-    if (!extended(s, r, d, larger(core, WORD), piece)) return;
-    entry->until = piece[1] + piece[2];
-    if (piece[3] >= least) put(found, piece);
-    if (d < explained->until || piece[2] < EXPLAINED) return;
-    int64_t same = compared(s, piece[0], piece[1], piece[2], &wrong);
-    if (same * ALIKE < piece[2] * (ALIKE - 1)) return;
-    explained->diagonal = diagonal;
-    explained->until = entry->until;
-    explained->last = same == piece[2] ? entry->until : 0;
+    piece p;
+    int64_t wrong = 0;
+    if (!extended(s, r, d, larger(core, WORD), &p)) return;
+    entry->until = p.dump + p.size;
+    if (p.score >= least) found->rows[found->count++] = p;
+    if (d < explained->until || p.size < EXPLAINED) return;
+    int64_t same = compared(s, &p, &wrong);
+    if (same * ALIKE >= p.size * (ALIKE - 1))
+        *explained = (lately){diagonal, entry->until, same == p.size ? entry->until : 0};
 }
 
 /* Look up every word of the dump that starts in `[from, to)` and in a block that counts, and extend the equal ones.
@@ -454,40 +442,28 @@ EXPORT int64_t h5_scan(const sides *s, const words *w, const uint8_t *blocks, in
 
 /* Take a part out of a free stretch. */
 static void take(sides *s, int64_t f, int64_t start, int64_t stop) {
-    int64_t left = s->free_start[f], right = s->free_stop[f];
-    int64_t parts = (start > left) + (stop < right);
-    size_t behind = (size_t)(s->free_count - f - 1) * sizeof(int64_t);
-    memmove(s->free_start + f + parts, s->free_start + f + 1, behind);
-    memmove(s->free_stop + f + parts, s->free_stop + f + 1, behind);
-    if (start > left) {
-        s->free_start[f] = left;
-        s->free_stop[f++] = start;
-    }
-    if (stop < right) {
-        s->free_start[f] = stop;
-        s->free_stop[f] = right;
-    }
+    const stretch before = {s->free[f].start, start}, after = {stop, s->free[f].stop};
+    int64_t parts = (before.start < before.stop) + (after.start < after.stop);
+    memmove(s->free + f + parts, s->free + f + 1, (size_t)(s->free_count - f - 1) * sizeof(stretch));
+    if (before.start < before.stop) s->free[f++] = before;
+    if (after.start < after.stop) s->free[f] = after;
     s->free_count += parts - 1;
 }
 
-/* Narrow a piece to the part of it that is worth most. */
-static void best_part(const sides *s, int64_t piece[4]) {
-    int64_t run = 0, begin = 0, best = 0, from = 0, to = 0;
-    for (int64_t i = 0; i < piece[2]; i++) {
-        run += worth(s, piece[0] + i, piece[1] + i, 1);
+/* Return the part of a piece that is worth most. */
+static piece best_part(const sides *s, const piece *p) {
+    piece best = {0};
+    int64_t run = 0, begin = 0;
+    for (int64_t i = 0; i < p->size; i++) {
+        run += worth(s, p->reference + i, p->dump + i, 1);
         if (run <= 0) {
             run = 0;
             begin = i + 1;
-        } else if (run > best) {
-            best = run;
-            from = begin;
-            to = i + 1;
+        } else if (run > best.score) {
+            best = (piece){p->reference + begin, p->dump + begin, i + 1 - begin, run};
         }
     }
-    piece[0] += from;
-    piece[1] += from;
-    piece[2] = to - from;
-    piece[3] = best;
+    return best;
 }
 
 /* Take pieces in their order out of what is free. Of one that is free in part the best part of each stretch is taken,
@@ -497,49 +473,46 @@ EXPORT int64_t h5_claim(sides *s, const pieces *wanted, int64_t first, int64_t l
     if (!sound(s) || first < 0) return -1;
     claimed->count = 0;
     for (int64_t k = first; k < wanted->count; k++) {
-        int64_t r = wanted->reference[k], d = wanted->dump[k], stop = d + wanted->size[k];
-        if (r < 0 || d < 0 || stop <= d || stop > s->dump_size || r + wanted->size[k] > s->reference_size) return -1;
-        int64_t f = larger(last_not_above(s->free_start, s->free_count, d), 0);
-        int64_t last = last_not_above(s->free_start, s->free_count, stop - 1);
-        int64_t touched = last - f + 1;
+        const piece p = wanted->rows[k];
+        if (!within(s, &p)) return -1;
+        const int64_t stop = p.dump + p.size, last = stretch_at(s->free, s->free_count, stop - 1);
+        const int64_t f = larger(stretch_at(s->free, s->free_count, p.dump), 0), touched = last - f + 1;
         if (claimed->room - claimed->count < touched || s->free_room - s->free_count < touched) return k;
         /* Backward, so that taking a part does not move the stretches that are still to come. */
         for (int64_t i = last; i >= f; i--) {
-            int64_t a = larger(d, s->free_start[i]), b = smaller(stop, s->free_stop[i]);
+            int64_t a = larger(p.dump, s->free[i].start), b = smaller(stop, s->free[i].stop);
             if (a >= b) continue;
-            int64_t piece[4] = {r + a - d, a, b - a, wanted->score[k]};
-            if (b - a < stop - d) best_part(s, piece);
-            if (piece[2] < WORD || piece[3] < least) continue;
-            take(s, i, piece[1], piece[1] + piece[2]);
-            put(claimed, piece);
+            piece part = {p.reference + a - p.dump, a, b - a, p.score};
+            if (part.size < p.size) part = best_part(s, &part);
+            if (part.size < WORD || part.score < least) continue;
+            take(s, i, part.dump, part.dump + part.size);
+            claimed->rows[claimed->count++] = part;
         }
     }
     return wanted->count;
 }
 
-/* ---- tallies -------------------------------------------------------------------------------------------------- */
+/* ---- comparison ----------------------------------------------------------------------------------------------- */
 
-/* Count the equal bytes and the wrong bits of pieces, as far as the mask lets bits count. */
-EXPORT int64_t h5_tally(const sides *s, const pieces *p, int64_t *equal, int64_t *wrong, int64_t room) {
-    if (p->count > room) return -1;
+/* Write the equal bytes of all pieces, then their wrong bits, as far as the mask lets bits count. */
+EXPORT int64_t h5_compare(const sides *s, const pieces *p, int64_t *out) {
     for (int64_t k = 0; k < p->count; k++) {
-        int64_t r = p->reference[k], d = p->dump[k], size = p->size[k];
-        if (r < 0 || d < 0 || size < 0 || r + size > s->reference_size || d + size > s->dump_size) return -1;
-        wrong[k] = 0;
-        equal[k] = compared(s, r, d, size, wrong + k);
+        const piece *one = p->rows + k;
+        if (!within(s, one)) return -1;
+        out[p->count + k] = 0;
+        out[k] = compared(s, one, out + p->count + k);
     }
     return 0;
 }
 
 /* Write how many bytes in a row repeat the one before them, at most, of the reference's part of each piece. */
-EXPORT int64_t h5_runs(const sides *s, const pieces *p, int64_t *longest, int64_t room) {
-    if (p->count > room) return -1;
+EXPORT int64_t h5_runs(const sides *s, const pieces *p, int64_t *longest) {
     for (int64_t k = 0; k < p->count; k++) {
-        if (p->reference[k] < 0 || p->size[k] < 0 || p->reference[k] + p->size[k] > s->reference_size) return -1;
-        const uint8_t *x = s->reference + p->reference[k];
+        if (!within(s, p->rows + k)) return -1;
+        const uint8_t *x = s->reference + p->rows[k].reference;
         longest[k] = 0;
-        for (int64_t i = 1, run = 0; i < p->size[k];) {
-            int whole = p->size[k] - i >= WORD && word_at(x + i) == x[i - 1] * EVERY_BYTE;
+        for (int64_t i = 1, run = 0; i < p->rows[k].size;) {
+            int whole = p->rows[k].size - i >= WORD && word_at(x + i) == x[i - 1] * EVERY_BYTE;
             run = whole ? run + WORD : x[i] == x[i - 1] ? run + 1 : 0;
             i += whole ? WORD : 1;
             longest[k] = larger(longest[k], run);
@@ -550,32 +523,29 @@ EXPORT int64_t h5_runs(const sides *s, const pieces *p, int64_t *longest, int64_
 
 /* ---- byte statistics ------------------------------------------------------------------------------------------ */
 
+/* Return a trigram's place in a table of 1 << bits (trigram + 1, count); none when it is not there and all are taken. */
 static uint32_t *place_of(uint32_t *table, int64_t bits, uint32_t trigram) {
+    const uint64_t last = (1ull << bits) - 1;
     uint64_t i = (trigram + 1) * MULTIPLIER >> (64 - bits);
-    while (table[2 * i] && table[2 * i] != trigram + 1) i = (i + 1) & ((1ull << bits) - 1);
-    return table + 2 * i;
+    for (uint64_t steps = 0; steps <= last; steps++, i = (i + 1) & last)
+        if (!table[2 * i] || table[2 * i] == trigram + 1) return table + 2 * i;
+    return NULL;
 }
 
-/* Count pairs and trigrams of bytes in the groups of `width` bytes that are chosen. `table` holds (trigram + 1, count)
- * of 1 << bits trigrams, `used` how many there are; at most half of it is filled, further trigrams are left out.
- */
+/* Count pairs and trigrams of bytes in the groups of `width` bytes that are chosen. */
 EXPORT int64_t h5_count(const uint8_t *data, int64_t size, const uint8_t *groups, int64_t group_count, int64_t width,
-                        int64_t *pairs, int64_t *contexts, uint32_t *table, int64_t bits, int64_t *used) {
+                        int64_t *pairs, int64_t *contexts, uint32_t *table, int64_t bits) {
     if (width < 3 || bits < 4 || bits > 30 || group_count < 0 || group_count * width > size) return -1;
     for (int64_t g = 0; g < group_count; g++) {
-        if (!groups[g]) continue;
         const uint8_t *p = data + g * width;
-        for (int64_t i = 2; i < width; i++) {
+        for (int64_t i = 2; groups[g] && i < width; i++) {
             uint32_t trigram = (uint32_t)p[i - 2] << 16 | (uint32_t)p[i - 1] << 8 | p[i];
+            uint32_t *entry = place_of(table, bits, trigram);
+            if (!entry) return -1;
+            entry[0] = trigram + 1;
+            entry[1]++;
             pairs[trigram & 0xFFFF]++;
             contexts[trigram >> 8]++;
-            uint32_t *entry = place_of(table, bits, trigram);
-            if (!entry[0]) {
-                if (*used >= 1ll << (bits - 1)) continue;
-                entry[0] = trigram + 1;
-                ++*used;
-            }
-            entry[1]++;
         }
     }
     return 0;
@@ -585,8 +555,8 @@ EXPORT int64_t h5_count(const uint8_t *data, int64_t size, const uint8_t *groups
 EXPORT int64_t h5_asked(const uint32_t *trigrams, int64_t count, uint32_t *table, int64_t bits, int64_t *out) {
     if (count < 0 || bits < 4 || bits > 30) return -1;
     for (int64_t i = 0; i < count; i++) {
-        if (trigrams[i] >> 24) return -1;
-        out[i] = place_of(table, bits, trigrams[i])[1];
+        const uint32_t *entry = place_of(table, bits, trigrams[i] & 0xFFFFFF);
+        out[i] = entry && entry[0] ? entry[1] : 0;
     }
     return 0;
 }

@@ -1,4 +1,4 @@
-"""What a region's displacement means, where it takes more than two addresses to tell.
+"""What a region means: a broken data line in it, and a displacement that takes more than two addresses to tell.
 
 What several pieces show together is found in `h5diag.measure.locate.patterns`.
 """
@@ -10,10 +10,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
+
 from h5diag.chip import Chip
 from h5diag.layout import Explanation, ExplanationKind
-from h5diag.measure.locate.placement import Pattern, PatternKind, Region, Transform
+from h5diag.measure.locate.pieces import Numbers
+from h5diag.measure.locate.placement import LineFault, LineState, Pattern, PatternKind, Region, Transform
 from h5diag.measure.locate.sides import Side
+from h5diag.memory import Bytes
+
+WIDTHS = (8, 16, 32)
+LEAST_ERRORS = 16
+LOOKED_AT, WINDOW = 1 << 14, 256
+"""Of a longer piece an even sample of windows is looked at, about so many bytes in all."""
+
+SHARE = 0.9
+"""One line must hold this share of a piece's bit errors to be blamed."""
 
 NEAR = 64
 """A shifted piece begins and ends at most so many bytes from its neighbours."""
@@ -23,6 +35,36 @@ SHIFT = 256
 
 WHOLE = 0.9
 """Share of the reference that a piece must hold to be called the image itself."""
+
+
+def line_faults(reference: Bytes, dump: Bytes, address: int) -> tuple[LineFault, ...]:
+    """Return the data line that explains nearly all bit errors of a piece, if there is one."""
+    if reference.size > LOOKED_AT:
+        step, rows = reference.size // LOOKED_AT, reference.size // WINDOW
+        reference, dump = (v[: rows * WINDOW].reshape(rows, WINDOW)[::step].ravel() for v in (reference, dump))
+    fallen, risen = _by_line(reference & ~dump, address), _by_line(~reference & dump, address)
+    total = int((fallen + risen).sum())
+    for width in WIDTHS if total >= LEAST_ERRORS else ():
+        fell, rose = (v.reshape(-1, width).sum(axis=0) for v in (fallen, risen))
+        line = int((fell + rose).argmax())
+        if (fell + rose)[line] < SHARE * total:
+            continue
+        ones, zeros = (_by_line(v, address).reshape(-1, width).sum(axis=0)[line] for v in (reference, ~reference))
+        low, high = 0 < SHARE * ones <= fell[line], 0 < SHARE * zeros <= rose[line]
+        if low and high:
+            return (LineFault(line, width, LineState.INVERTED),)
+        if low and rose[line] <= (1 - SHARE) * zeros:
+            return (LineFault(line, width, LineState.STUCK_AT_0),)
+        if high and fell[line] <= (1 - SHARE) * ones:
+            return (LineFault(line, width, LineState.STUCK_AT_1),)
+    return ()
+
+
+def _by_line(data: Bytes, address: int) -> Numbers:
+    """Return how many bits are set on each of the lines of the widest bus."""
+    lanes = WIDTHS[-1] // 8
+    counts = [np.bincount(data[(lane - address) % lanes :: lanes], minlength=256) for lane in range(lanes)]
+    return (np.array(counts) @ ((np.arange(256)[:, None] >> np.arange(8)) & 1)).ravel()
 
 
 def named(
@@ -66,7 +108,7 @@ def _other_banks(reference: Side, dump: Side, chip: Chip) -> list[tuple[int, int
     """Return the flash sizes that either side may have been read from, where they are not the same."""
     flash, sizes = chip.flash, []
     for side in (reference, dump):
-        ends = [c + b - a for c, a, b in zip(side.canonical, side.starts, side.starts[1:], strict=False)]
+        ends = (side.canonical + np.diff(side.starts)).tolist()
         extent = max((e - flash.base for e in ends if flash.base < e <= flash.base + flash.size), default=0)
         # A full dump tells its flash's size; an image may be of any board that holds it.
         sizes.append({s for s in (flash.size, flash.size // 2, flash.size // 4) if extent <= s})

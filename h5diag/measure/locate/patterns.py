@@ -156,16 +156,13 @@ def _lanes(a: Side, b: Side) -> Pattern | None:
     """Tell that only some of each two or four bytes agree, the others being constant, missing or doubled."""
     if not a.size or not b.size:
         return None
-    for i, at in enumerate(a.canonical):
-        for j, to in enumerate(b.canonical):
-            x, y = (s.data[s.starts[k] :][: s.starts[k + 1] - s.starts[k]] for s, k in ((a, i), (b, j)))
-            low = max(at, to)
-            x, y = x[max(low - at, 0) :][:LOOKED_AT], y[max(low - to, 0) :][:LOOKED_AT]
+    for i, at in enumerate(a.canonical.tolist()):
+        for j, to in enumerate(b.canonical.tolist()):
+            x, y = (s.data[slice(*s.segments[k])][max(at, to) - own :] for s, k, own in ((a, i, at), (b, j, to)))
             for lanes in (2, 4):
-                text = _lane_text(x, y, lanes) if min(x.size, y.size) >= 256 else ""
+                text = _lane_text(x[:LOOKED_AT], y[:LOOKED_AT], lanes) if min(x.size, y.size) >= 256 else ""
                 if text:
-                    whole = (AddressRange(b.addresses[j], b.addresses[j] + b.starts[j + 1] - b.starts[j]),)
-                    own = (AddressRange(a.addresses[i], a.addresses[i] + a.starts[i + 1] - a.starts[i]),)
+                    whole, own = b.ranges(b.segments[j : j + 1]), a.ranges(a.segments[i : i + 1])
                     return Pattern(PatternKind.LANES, whole, own, 0, 0, (0, 0), lanes, text)
     return None
 

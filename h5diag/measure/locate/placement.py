@@ -8,7 +8,6 @@ from enum import Enum
 from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice
 from h5diag.layout import Explanation, ExplanationKind
-from h5diag.measure.locate.bits import LineFault
 from h5diag.memory import AddressRange
 
 
@@ -21,6 +20,36 @@ class Transform(Enum):
     BYTESWAP32 = "byteswap32"
     HALFWORDSWAP = "halfwordswap"
     BITREVERSED = "bitreversed"
+
+
+class LineState(Enum):
+    """What a data line does to a region."""
+
+    STUCK_AT_0 = "stuck at 0"
+    STUCK_AT_1 = "stuck at 1"
+    INVERTED = "inverted"
+
+
+@dataclass(frozen=True, slots=True)
+class LineFault:
+    """A data line that explains the bit errors of a region.
+
+    Parameters
+    ----------
+    line
+        0 (least significant) up to ``width - 1``, by the address within a bus word of `width` bits.
+    width
+        8 when all bytes are hit alike; 16 or 32 when only one byte of each bus word is.
+    state
+        What the line does.
+    """
+
+    line: int
+    width: int
+    state: LineState
+
+    def __str__(self) -> str:
+        return f"data line D{self.line} of {self.width} {self.state.value}"
 
 
 @dataclass(frozen=True, slots=True)

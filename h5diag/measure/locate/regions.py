@@ -1,43 +1,35 @@
-"""From found spans to regions: joined, scored, judged, named; and what is left over."""
+"""From found pieces to regions: joined, scored, judged, named; and what is left over."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from itertools import repeat
+from dataclasses import replace
 
 import numpy as np
 
 from h5diag.chip import Chip
 from h5diag.layout import ExplanationKind, Layout, explain
-from h5diag.measure.locate.bits import LEAST_ERRORS, LineFault, line_faults
 from h5diag.measure.locate.kernel import engine
-from h5diag.measure.locate.meaning import named, told
+from h5diag.measure.locate.meaning import LEAST_ERRORS, line_faults, named, told
 from h5diag.measure.locate.patterns import patterns_of
-from h5diag.measure.locate.pieces import Free, Pair, Pieces, Span
-from h5diag.measure.locate.placement import Displacement, Placement, Region, Transform
-from h5diag.measure.locate.score import (
-    CERTAIN,
-    LEAST,
-    SHOWN,
-    TRAINED,
-    WINDOW,
-    WINDOWS,
-    Floats,
-    Ground,
-    Model,
-    expectation,
-    is_weak,
+from h5diag.measure.locate.pieces import (
+    NONE,
+    Flags,
+    Numbers,
+    Pair,
+    Pieces,
+    Watch,
+    complement,
+    joined,
+    overlaps,
+    pieces_of,
+    runs_of,
 )
-from h5diag.measure.locate.sides import Barriers, Flags, Numbers, Side, Watch, content_bytes
-from h5diag.memory import AddressRange, merged
-
-SCORED_AT_ONCE = 64
-NONE = Pieces.empty()
-
-PLAIN = 1 << 12
-"""When every piece has so many bytes a coarse model tells enough."""
+from h5diag.measure.locate.placement import Displacement, Placement, Region, Transform
+from h5diag.measure.locate.plain import ONES
+from h5diag.measure.locate.score import LEAST, SHOWN, WINDOWS, Model, cells_of, expectation, is_weak
+from h5diag.measure.locate.sides import Side
+from h5diag.memory import Bytes
 
 JOINED = 64
 """Pieces on one diagonal with at most so many bytes between them are one region."""
@@ -60,268 +52,289 @@ FEW = 8
 REACH = 64
 """An end moves by at most so many bytes."""
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """One way to read the dump, and the pieces found in it."""
-
-    transform: Transform
-    pair: Pair
-    pieces: Pieces
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Judged:
-    """A span that is reported, with the judgement on it as a whole."""
-
-    found: Found
-    span: Span
-    score: float
-    expected: float
-    weak: bool
-    equal: int
-    errors: int
+WHOLE_PIECE = (ExplanationKind.IMAGE, ExplanationKind.WINDOW_SHIFT)
+"""What is said of a piece as a whole is said of each of its parts."""
 
 
 def place(
-    found: list[Found],
-    reference: tuple[Side, Flags, Barriers],
-    dump: tuple[Side, Flags, Barriers],
+    found: Iterable[tuple[Pair, Pieces]],
+    a: Side,
+    b: Side,
     equal: Pieces,
     chip: Chip,
     layout: Layout | None,
     watch: Watch,
 ) -> Placement:
-    """Return the placement that the spans of all readings make.
+    """Return the placement that the pieces of all readings make.
 
-    Parameters
-    ----------
-    found
-        Spans of each reading of the dump.
-    reference, dump
-        The sides, which of their blocks are fill, and the barriers of it.
-    equal
-        What is equal in place, fill and plain tables among it.
-    chip, layout
-        Name the displacements.
-    watch
-        Told the fraction done; asked whether to stop.
+    `equal` is what is equal in place, fill and plain tables among it: if too plain for evidence, it is explained.
     """
-    (a, a_fill, a_barriers), (b, b_fill, b_barriers) = reference, dump
-    found = [replace(f, pieces=joined(f.pieces, f.pair)) for f in found if f.pieces.count]
-    judged: list[_Judged] = []
-    if found:
-        plain = min(int(f.pieces.size.min()) for f in found) >= PLAIN
-        model = Model(a.data, b.data, a_fill, b_fill, TRAINED // 8 if plain else TRAINED)
-        ground = Ground(content_bytes(~a_fill), content_bytes(~b_fill), chip.flash.sector_size, b_barriers[0].size + 1)
-        judged = _judged(found, equal, model, ground, b_barriers, chip, layout, watch)
-    regions = _regions(judged, chip, layout)
-    strong = [j.span for j in judged if not j.weak]
-    a_padding, a_rest = _left(
-        a, a_barriers, [(s.reference, s.size) for s in strong], equal.reference, equal.size, watch
-    )
-    b_padding, b_rest = _left(b, b_barriers, [(s.dump, s.size) for s in strong], equal.dump, equal.size, watch)
-    patterns = patterns_of(regions, a, b, chip, (a_rest, b_rest))
+    whole = [(pair, together(pair, pieces, a, b)) for pair, pieces in found if pieces.size]
+    regions: tuple[Region, ...] = ()
+    placed, pairs = NONE, list[Pair]()
+    if whole:
+        model = Model(a, b, min(int(pieces["size"].min()) for _, pieces in whole))
+        regions, placed, pairs = _placed(whole, a, b, equal, model, chip, layout, watch)
+    taken = placed[[k for k, r in enumerate(regions) if not r.weak]]
+    rest = []
+    for side, name in ((a, "reference"), (b, "dump")):
+        watch.pause()
+        known = np.concatenate([side.barriers, runs_of(taken, name), runs_of(equal, name)])
+        rest.append(side.ranges(complement(known, side.size)))
+    patterns = patterns_of(regions, a, b, chip, (rest[0], rest[1]))
     regions = named(regions, a, b, chip, patterns)
-    if layout is not None and judged:
+    if layout is not None:
         cut: list[Region] = []
-        for r, j in zip(regions, judged, strict=True):
+        for k, region in enumerate(regions):
             watch.pause()
-            where = _borders(j.span, layout, a, b)
-            cut += _parts(r, j, where, layout, model) if where else [r]
+            cut += _parts(region, pairs[k], placed[k : k + 1], a, b, layout, model)
         regions = tuple(cut)
     regions = told(regions, patterns)
     return Placement(
         regions=regions,
         displacements=_displacements(regions),
-        reference_rest=a_rest,
-        dump_rest=b_rest,
-        reference_fill=a_padding,
-        dump_fill=b_padding,
+        reference_rest=rest[0],
+        dump_rest=rest[1],
+        reference_fill=a.ranges(a.barriers),
+        dump_fill=b.ranges(b.barriers),
         patterns=patterns,
     )
 
 
-def _scores(f: Found, model: Model, watch: Watch) -> Floats:
-    """Return the scores; many long pieces need no fine score each, but for those that a coarse one leaves in doubt."""
-    out = np.zeros(f.pieces.count)
-    coarse = max(1, min(WINDOWS, SCORED_AT_ONCE // out.size))
-    for windows in (coarse, WINDOWS):
-        todo = (
-            np.arange(out.size) if windows == coarse else np.flatnonzero((out < CERTAIN) & (f.pieces.size > 2 * WINDOW))
-        )
-        for at in range(0, todo.size, SCORED_AT_ONCE):
-            watch.pause()
-            part = todo[at : at + SCORED_AT_ONCE]
-            as_is = f.transform is Transform.AS_IS
-            out[part] = model.score(f.pair, f.pieces.where(part), as_is=as_is, windows=windows)
-        if coarse == WINDOWS:
-            break
+def together(pair: Pair, pieces: Pieces, a: Side, b: Side) -> Pieces:
+    """Join neighbours on one diagonal over short gaps and over equal bytes of a short period; the order is the dump's.
+
+    A vector table is full of the same handler: between two pieces that is content, on its own it is padding. A piece
+    also grows to the next one, and back to the last one, where all between is equal but too plain to score.
+    """
+    pieces = pieces[np.argsort(pieces["dump"], kind="stable")]
+    between = _between(pieces)
+    near = np.diff(pieces["reference"] - pieces["dump"]) == 0
+    for side, name in ((a, "reference"), (b, "dump")):
+        near &= np.diff(side.segment_of(pieces[name])) == 0
+    asked = np.flatnonzero(near & (between["size"] > JOINED) & (between["size"] <= JOINED_ALIKE))
+    near &= between["size"] <= JOINED
+    size = between["size"][asked]
+    same, _ = engine().compare(pair, between[asked])
+    similar = (same == size) | (size <= JOINED_SIMILAR) & (same >= SIMILAR * size)
+    most = np.where(same == size, size - 1, np.minimum(size - 1, PLAIN_RUN))[similar]
+    near[asked[similar]] = engine().runs(pair, between[asked[similar]]) < most
+    first = np.flatnonzero(np.append(True, ~near)[: pieces.size])
+    last = np.append(first[1:], pieces.size)[: first.size] - 1
+    out = pieces[first]
+    out["size"] = (pieces["dump"] + pieces["size"])[last] - out["dump"]
+    for back in (0, 1):
+        between, owner = _between(out), np.arange(max(out.size - 1, 0)) + back
+        if back:
+            between["reference"] = out["reference"][1:] - between["size"]
+        inside = (between["size"] > 0) & (between["size"] <= JOINED_ALIKE)
+        for side, name in ((a, "reference"), (b, "dump")):
+            for end in (between[name], between[name] + between["size"] - 1):
+                inside &= side.segment_of(end) == side.segment_of(out[name][owner])
+        between, owner = between[inside], owner[inside]
+        same, _ = engine().compare(replace(pair, mask=0xFF), between)
+        between, owner = (x[same == between["size"]] for x in (between, owner))
+        varied = engine().runs(pair, between) < JOINED
+        between, owner = between[varied], owner[varied]
+        out["size"][owner] += between["size"]
+        if back:
+            out["reference"][owner], out["dump"][owner] = between["reference"], between["dump"]
     return out
 
 
-def _judged(
-    found: list[Found],
+def _between(pieces: Pieces) -> Pieces:
+    """Return what lies between each piece and the next one, on the diagonal of the former."""
+    r, d = (runs_of(pieces[:-1], name)[:, 1] for name in ("reference", "dump"))
+    return pieces_of(r, d, pieces["dump"][1:] - d)
+
+
+def _placed(
+    found: list[tuple[Pair, Pieces]],
+    a: Side,
+    b: Side,
     equal: Pieces,
     model: Model,
-    ground: Ground,
-    barriers: Barriers,
     chip: Chip,
     layout: Layout | None,
     watch: Watch,
-) -> list[_Judged]:
-    """Return the spans that are no chance, or hardly any, with their ends set to the byte."""
-    a, b = found[0].pair.a, found[0].pair.b
-    scored: list[tuple[Found, Span, float, int, int]] = []
-    for f in found:
-        known_equal = equal if f.transform is Transform.AS_IS else NONE
-        scores, tallies = _scores(f, model, watch), (x.tolist() for x in _tallied(f.pair, f.pieces, known_equal))
-        scored += zip(repeat(f), f.pieces.spans(), scores.tolist(), *tallies, strict=False)
-    scored.sort(key=lambda entry: entry[1].dump)
-    where = np.array([entry[1] for entry in scored], np.int64)
-    offsets = b.canonical_addresses(where[:, 1])
-    moves = offsets - a.canonical_addresses(where[:, 0])
-    points = np.array([entry[2] for entry in scored])
-    known = {0, chip.flash.bank_size, -chip.flash.bank_size, *_slot_displacements(layout)}
-    proven = (where[:, 2] >= 256) & (expectation(points, float(ground.reference) * ground.dump) < 1e-6)
-    known |= set(moves[proven].tolist())
-    island = _islands(where[:, 1], where[:, 1] + where[:, 2], barriers, b.size)
+) -> tuple[tuple[Region, ...], Pieces, list[Pair]]:
+    """Return the pieces that are no chance, or hardly any, with their ends set to the byte, by dump position."""
+    pieces = joined([p for _, p in found])
+    order = np.argsort(pieces["dump"], kind="stable")
+    pieces, of = pieces[order], np.repeat(np.arange(len(found)), [p.size for _, p in found])[order]
+    score = np.concatenate([model.scores(f, p, watch) for f, p in found])[order]
+    same, wrong = np.concatenate([_tallied(f, p, equal) for f, p in found], axis=1)[:, order]
+    offset = b.at(pieces["dump"], canonical=True)
+    moved = offset - a.at(pieces["reference"], canonical=True)
+    slots = layout.slots if layout is not None else ()
+    known = {0, chip.flash.bank_size, -chip.flash.bank_size}
+    known |= {x.range.start - y.range.start for x in slots for y in slots}
+    everywhere = float(a.content) * b.content
+    known |= set(moved[(pieces["size"] >= 256) & (expectation(score, everywhere) < 1e-6)].tolist())
     # `numpy.isin` would load the masked arrays for it.
-    usual = np.array([m in known for m in moves.tolist()], np.bool_)
-    among = ground.cells(moves, offsets - chip.flash.base, usual, island)
-    likely = expectation(points, among).tolist()
-    taken = [(s.dump, s.dump + s.size) for _, s, *_ in scored]
+    usual = np.array([m in known for m in moved.tolist()], np.bool_)
+    cells = cells_of(a, b, chip.flash.sector_size, moved, offset - chip.flash.base, usual, _is_island(pieces, b))
+    shown = (score >= LEAST) & (expectation(score, cells) <= SHOWN)
+
+    ends = _Ends(pieces, a, b)
+    for i in np.flatnonzero(shown & (same < pieces["size"])).tolist():
+        watch.pause()
+        ends.sharpen(i, found[of[i]][0])
+    changed = ends.pieces()
+    for k, (pair, _) in enumerate(found):
+        mine = np.flatnonzero((of == k) & (runs_of(changed) != runs_of(pieces)).any(axis=1))
+        before = same[mine]
+        same[mine], wrong[mine] = engine().compare(replace(pair, mask=0xFF), changed[mine])
+        # What was cut off speaks for the piece no more.
+        score[mine] *= np.minimum(same[mine] / before, 1.0)
+    expected = expectation(score, cells)
+    rows = np.flatnonzero(shown & (score >= LEAST) & (expected <= SHOWN))
+    for i in rows[moved[rows] % chip.flash.program_unit == 0].tolist():
+        ends.round(i, found[of[i]][0], chip.flash.program_unit)
+    pieces = ends.pieces()
+    same += pieces["size"] - changed["size"]
+    start, there = b.at(pieces["dump"]).tolist(), a.at(pieces["reference"]).tolist()
     out = []
-    rows = zip(scored, moves.tolist(), among.tolist(), likely, strict=True)
-    for i, ((f, s, score, same, errors), moved, cells, expected) in enumerate(rows):
-        if i & 7 == 0:
-            watch.check(i / len(scored))
-        if score < LEAST or expected > SHOWN:
-            continue
-        before, whole = same, s
-        if same < s.size:
-            s = sharpened(s, f.pair, taken)
-        if s != whole:
-            one = Pieces.of(*np.array([s]).T.copy())
-            same, errors = (int(x[0]) for x in engine().tally(replace(f.pair, mask=0xFF), one))
-            # What was cut off speaks for the piece no more.
-            score *= min(same / before, 1.0)
-            expected = float(expectation(score, cells))
-            if score < LEAST or expected > SHOWN:
-                continue
-        size = s.size
-        if moved % chip.flash.program_unit == 0:
-            s = rounded(s, f.pair, taken, chip.flash.program_unit)
-        taken[i] = s.dump, s.dump + s.size
-        weak = is_weak(expected, score, s.size, cells, ground)
-        out.append(_Judged(f, s, score, expected, weak, same + s.size - size, errors))
-    return out
-
-
-def _islands(start: Numbers, stop: Numbers, barriers: Barriers, size: int) -> Flags:
-    """Return which pieces reach from one barrier of fill to the next, but for a few bytes."""
-    first, last = (np.concatenate(x) for x in ((barriers[0], [size]), ([0], barriers[1])))
-    before = np.searchsorted(last, start + FEW, "right") - 1
-    out: Flags = (start - last[before] <= FEW) & (np.abs(first[before] - stop) <= FEW)
-    return out
-
-
-def _tallied(pair: Pair, pieces: Pieces, equal: Pieces) -> tuple[Numbers, Numbers]:
-    """Return equal bytes and wrong bits of each piece, on all lines; what is known to be `equal` is not read again."""
-    moved = equal.reference - equal.dump
-    equal = equal.where(moved == moved[:1])
-    on = np.isin(pieces.reference - pieces.dump, moved[:1])
-    order = np.argsort(equal.dump)
-    start, stop = np.append(0, (equal.dump + equal.size)[order]), np.append(equal.dump[order], pair.dump.size)
-    rest, of = Free(start[start < stop], stop[start < stop]).cut(pieces.where(on))
-    parts, owner = Pieces.joined([pieces.where(~on), rest]), np.append(np.flatnonzero(~on), np.flatnonzero(on)[of])
-    same, wrong = engine().tally(replace(pair, mask=0xFF), parts)
-    lost, bits = (np.bincount(owner, x, pieces.count).astype(np.int64) for x in (parts.size - same, wrong))
-    return pieces.size - lost, bits
-
-
-def _regions(judged: list[_Judged], chip: Chip, layout: Layout | None) -> tuple[Region, ...]:
-    """Return the regions by dump address, explained by their two addresses; `judged` comes into the same order."""
-    if not judged:
-        return ()
-    a, b = judged[0].found.pair.a, judged[0].found.pair.b
-    judged.sort(key=lambda j: b.address(j.span.dump))
-    out: list[Region] = []
-    for j in judged:
-        s, f = j.span, j.found
-        start, there = b.address(s.dump), a.address(s.reference)
-        lines: tuple[LineFault, ...] = ()
-        if j.errors >= LEAST_ERRORS:
-            x, y = f.pair.reference[s.reference : s.reference + s.size], f.pair.dump[s.dump : s.dump + s.size]
-            lines = line_faults(x, y, there)
-        out.append(
-            Region(
-                reference_start=there,
-                dump_start=start,
-                size=s.size,
-                displacement=b.canonical_address(s.dump) - a.canonical_address(s.reference),
-                equal_bytes=j.equal,
-                bit_errors=j.errors,
-                score_bits=round(j.score, 1),
-                expectation=j.expected,
-                weak=j.weak,
-                transform=f.transform,
-                explanation=layout.explain(there, start, s.size) if layout else explain(chip, there, start, s.size),
-                lines=lines,
-            )
+    for i in rows.tolist():
+        watch.check(i / pieces.size)
+        pair, size = found[of[i]][0], int(pieces["size"][i])
+        r, d = (slice(at, at + size) for at in pieces[i].tolist()[:2])
+        many = wrong[i] >= LEAST_ERRORS
+        region = Region(
+            reference_start=there[i],
+            dump_start=start[i],
+            size=size,
+            displacement=int(moved[i]),
+            equal_bytes=int(same[i]),
+            bit_errors=int(wrong[i]),
+            score_bits=round(float(score[i]), 1),
+            expectation=float(expected[i]),
+            weak=is_weak(float(expected[i]), float(score[i]), size, structured=bool(cells[i] < everywhere)),
+            transform=pair.transform,
+            explanation=explain(chip, there[i], start[i], size, slots=slots),
+            lines=line_faults(pair.reference[r], pair.dump[d], there[i]) if many else (),
         )
-    return tuple(out)
+        out.append(region)
+    return tuple(out), pieces[rows], [found[k][0] for k in of[rows]]
 
 
-def _slot_displacements(layout: Layout | None) -> set[int]:
-    if layout is None:
-        return set()
-    starts = [s.range.start for s in layout.slots]
-    return {x - y for x in starts for y in starts}
+def _is_island(pieces: Pieces, b: Side) -> Flags:
+    """Return which pieces reach from one barrier of fill to the next, but for a few bytes."""
+    islands = complement(b.barriers, b.size)
+    nearest = np.searchsorted(islands[:, 0], pieces["dump"] + FEW, "right") - 1
+    out: Flags = (np.abs(islands[nearest] - runs_of(pieces)) <= FEW).all(axis=1)
+    return out
 
 
-WHOLE_PIECE = (ExplanationKind.IMAGE, ExplanationKind.WINDOW_SHIFT)
-"""What is said of a piece as a whole is said of each of its parts."""
+def _tallied(pair: Pair, pieces: Pieces, equal: Pieces) -> Numbers:
+    """Return equal bytes and wrong bits of each piece, on all lines; what is known to be `equal` is not read again."""
+    diagonal, known = pieces["reference"] - pieces["dump"], equal["reference"] - equal["dump"]
+    home = (diagonal == known[0]) if known.size and pair.transform is Transform.AS_IS else diagonal != diagonal
+    out = np.zeros((2, pieces.size), np.int64)
+    for mine, runs in ((home, runs_of(equal[known == known[:1]])), (~home, runs_of(NONE))):
+        which = np.flatnonzero(mine)
+        parts, owner, _ = overlaps(runs_of(pieces[mine]), complement(runs, pair.dump.size))
+        owner, size = which[owner], parts[:, 1] - parts[:, 0]
+        some = pieces_of(parts[:, 0] + diagonal[owner], parts[:, 0], size)
+        same, wrong = engine().compare(replace(pair, mask=0xFF), some)
+        out += [np.bincount(owner, x, pieces.size).astype(np.int64) for x in (size - same, wrong)]
+    out[0] = pieces["size"] - out[0]
+    return out
 
 
-def _borders(s: Span, layout: Layout, a: Side, b: Side) -> list[int]:
-    """Return after how many bytes of a piece a slot begins or ends, on either side, in order."""
-    borders = sorted({x for slot in layout.slots for x in (slot.range.start, slot.range.stop)})
-    out: set[int] = set()
-    for start in (a.canonical_address(s.reference), b.canonical_address(s.dump)):
-        out |= {x - start for x in borders[bisect_right(borders, start) : bisect_left(borders, start + s.size)]}
-    return sorted(out)
+class _Ends:
+    """Where pieces begin and end in the dump; they stay on their diagonals and apart."""
+
+    def __init__(self, pieces: Pieces, a: Side, b: Side) -> None:
+        r, d, size = pieces["reference"], pieces["dump"], pieces["size"]
+        own, other = b.segments[b.segment_of(d)], a.segments[a.segment_of(r)] - (r - d)[:, None]
+        self.start, self.stop, self.shift = d.tolist(), (d + size).tolist(), (r - d).tolist()
+        self.low = np.maximum(own[:, 0], other[:, 0]).tolist()
+        self.high = np.minimum(own[:, 1], other[:, 1]).tolist()
+        self.address = (b.at(d) - d).tolist()
+
+    def pieces(self) -> Pieces:
+        """Return the pieces as they are now."""
+        start = np.array(self.start, np.int64)
+        return pieces_of(start + self.shift, start, self.stop - start)
+
+    def _room(self, i: int) -> tuple[int, int]:
+        """Return how many bytes a piece may grow at its start and at its end."""
+        low = max(self.low[i], self.stop[i - 1] if i else 0)
+        high = min([self.high[i], *self.start[i + 1 : i + 2]])
+        return self.start[i] - low, high - self.stop[i]
+
+    def _changed(self, pair: Pair, i: int, start: int, stop: int) -> Bytes:
+        """Return what differs on the piece's diagonal."""
+        shift = self.shift[i]
+        return pair.reference[start + shift : stop + shift] ^ pair.dump[start:stop]
+
+    def sharpen(self, i: int, pair: Pair) -> None:
+        """Set the ends of a piece with errors where the number of wrong bits turns from few to many.
+
+        Under bit errors a differing byte mostly differs in one bit; unrelated bytes differ in four. How common errors
+        are is taken from the whole piece: in an intact piece a few equal bytes behind a wrong one are chance.
+        """
+        start, stop = self.start[i], self.stop[i]
+        if pair.mask != 0xFF or stop - start < 32:
+            return
+        wrong = np.count_nonzero(self._changed(pair, i, start, stop)) / (stop - start)
+        rate = min(max(1 - (1 - wrong) ** 0.125, LEAST_RATE), 0.2)
+        bits = np.arange(9)
+        worth = 8 + bits * np.log2(rate) + (8 - bits) * np.log2(1 - rate)
+        worth[0] = 2.0  # equal bytes are common among unrelated code as well
+        inside = min(REACH, (stop - start) // 2)
+        before, after = (min(max(room, 0), REACH) for room in self._room(i))
+        head = worth[ONES[self._changed(pair, i, start - before, start + inside)]][::-1].cumsum()
+        tail = worth[ONES[self._changed(pair, i, stop - inside, stop + after)]].cumsum()
+        grown = [int(x.argmax()) + 1 - inside for x in (head, tail)]
+        if wrong < NOISY:
+            grown = [min(x, 0) for x in grown]
+        self.start[i], self.stop[i] = start - grown[0], stop + grown[1]
+
+    def round(self, i: int, pair: Pair, unit: int) -> None:
+        """Round a piece out to whole program units where the bytes agree: its last zeros belong to it."""
+        start, stop = self.start[i], self.stop[i]
+        before, after = (start + self.address[i]) % unit, -(stop + self.address[i]) % unit
+        room = self._room(i)
+        if before <= room[0] and not self._changed(pair, i, start - before, start).any():
+            self.start[i] = start - before
+        if after <= room[1] and not self._changed(pair, i, stop, stop + after).any():
+            self.stop[i] = stop + after
 
 
-def _parts(r: Region, j: _Judged, at: list[int], layout: Layout, model: Model) -> list[Region]:
-    """Return the parts of a region, cut after so many bytes.
+def _parts(
+    region: Region, pair: Pair, piece: Pieces, a: Side, b: Side, layout: Layout, model: Model
+) -> Iterable[Region]:
+    """Yield the parts of a region, cut where a slot begins or ends on either side.
 
     Each has its own bytes, errors and score; whether it could be chance is judged on the whole piece.
     """
-    pair, s = j.found.pair, j.span
-    low = np.array([0, *at], np.int64)
-    pieces = Pieces.of(s.reference + low, s.dump + low, np.diff(np.array([*low, s.size])))
-    as_is = r.transform is Transform.AS_IS
-    scores = [float(model.score(pair, pieces.where([i]), as_is=as_is)[0]) for i in range(low.size)]
-    out = []
-    for (_, there, size), score, same, errors in zip(
-        pieces.spans(), scores, *(x.tolist() for x in _tallied(pair, pieces, NONE)), strict=True
-    ):
-        start, target = r.reference_start + there - s.dump, r.dump_start + there - s.dump
-        out.append(
-            replace(
-                r,
-                reference_start=start,
-                dump_start=target,
-                size=size,
-                equal_bytes=same,
-                bit_errors=errors,
-                score_bits=round(score, 1),
-                lines=r.lines if errors else (),
-                explanation=r.explanation if r.explanation.kind in WHOLE_PIECE else layout.explain(start, target, size),
-            )
+    borders = {x for slot in layout.slots for x in (slot.range.start, slot.range.stop)}
+    r, d, size, _ = piece[0].tolist()
+    starts = a.at(piece["reference"], canonical=True)[0], b.at(piece["dump"], canonical=True)[0]
+    cuts = sorted({int(x - start) for start in starts for x in borders if 0 < x - start < size})
+    if not cuts:
+        yield region
+        return
+    low = np.array([0, *cuts])
+    pieces = pieces_of(r + low, d + low, np.diff(np.array([*low, size])))
+    scores = [float(model.score(pair, pieces[k : k + 1], WINDOWS)[0]) for k in range(low.size)]
+    equal, wrong = engine().compare(replace(pair, mask=0xFF), pieces).tolist()
+    for at, part, score, same, errors in zip(low.tolist(), pieces["size"].tolist(), scores, equal, wrong, strict=True):
+        there, start = region.reference_start + at, region.dump_start + at
+        of_whole = region.explanation.kind in WHOLE_PIECE
+        yield replace(
+            region,
+            reference_start=there,
+            dump_start=start,
+            size=part,
+            equal_bytes=same,
+            bit_errors=errors,
+            score_bits=round(score, 1),
+            lines=region.lines if errors else (),
+            explanation=region.explanation if of_whole else layout.explain(there, start, part),
         )
-    return out
 
 
 def _displacements(regions: Iterable[Region]) -> tuple[Displacement, ...]:
@@ -331,156 +344,3 @@ def _displacements(regions: Iterable[Region]) -> tuple[Displacement, ...]:
         if not r.weak:
             total[r.displacement] = total.get(r.displacement, 0) + (r.size if r.lines else r.equal_bytes)
     return tuple(Displacement(d, n) for d, n in sorted(total.items(), key=lambda e: (-e[1], abs(e[0]))))
-
-
-def _left(
-    side: Side, barriers: Barriers, taken: list[tuple[int, int]], plain: Numbers, size: Numbers, watch: Watch
-) -> tuple[tuple[AddressRange, ...], tuple[AddressRange, ...]]:
-    """Return fill and unexplained content of a side; what is equal in place, if too plain for evidence, is explained."""
-    watch.pause()
-    first, last = barriers
-    where, length = np.array(taken, np.int64).reshape(-1, 2).T
-    begin = np.concatenate([first, where, plain, [side.size]])
-    order = np.argsort(begin, kind="stable")
-    begin = begin[order]
-    reached = np.maximum.accumulate(
-        np.concatenate([[0], np.concatenate([last, where + length, plain + size, [0]])[order]])
-    )
-    free = begin > reached[:-1]
-    watch.pause()
-    # Barriers may touch at their ends.
-    apart = np.ones(first.size, np.bool_)
-    apart[1:] = first[1:] > last[:-1]
-    stops = last[np.append(np.flatnonzero(apart)[1:], first.size) - 1] if first.size else last
-    return _addresses(side, first[apart], stops), _addresses(side, reached[:-1][free], begin[free])
-
-
-def _addresses(side: Side, start: Numbers, stop: Numbers) -> tuple[AddressRange, ...]:
-    """Return the address ranges of stretches of a side, cut at the borders of its segments."""
-    if not start.size:
-        return ()
-    segment = np.searchsorted(np.array(side.starts), start, "right") - 1
-    offset = np.array(side.addresses, np.int64)[segment] - np.array(side.starts, np.int64)[segment]
-    whole = stop <= np.array(side.starts, np.int64)[segment + 1]
-    out: list[AddressRange] = []
-    for a, b, shift, inside in zip(start.tolist(), stop.tolist(), offset.tolist(), whole.tolist(), strict=True):
-        out += [AddressRange(a + shift, b + shift)] if inside else side.ranges(a, b)
-    return merged(out) if not whole.all() else tuple(out)
-
-
-def joined(pieces: Pieces, pair: Pair) -> Pieces:
-    """Join neighbours on one diagonal over short gaps and over equal bytes of a short period; the order is the dump's.
-
-    A vector table is full of the same handler: between two pieces that is content, on its own it is padding. A piece
-    also grows to the next one where all between is equal but too plain to score.
-    """
-    pieces = pieces.where(np.argsort(pieces.dump, kind="stable"))
-    between = _between(pieces)
-    beside = np.diff(pieces.reference - pieces.dump) == 0
-    for side, position in ((pair.a, pieces.reference), (pair.b, pieces.dump)):
-        beside &= np.diff(side.segments(position)) == 0
-    near = beside & (between.size <= JOINED)
-    asked = np.flatnonzero(beside & ~near & (between.size <= JOINED_ALIKE))
-    run = engine().runs(pair, between.where(asked))
-    asked, run = (x[run < between.size[asked] - 1] for x in (asked, run))
-    some = between.where(asked)
-    same, _ = engine().tally(pair, some)
-    similar = (some.size <= JOINED_SIMILAR) & (same >= SIMILAR * some.size) & (run < PLAIN_RUN)
-    near[asked] = (same == some.size) | similar
-    first = np.flatnonzero(np.append(True, ~near)[: pieces.count])
-    last = np.append(first[1:], pieces.count)[: first.size] - 1
-    size = (pieces.dump + pieces.size)[last] - pieces.dump[first]
-    out = Pieces.of(pieces.reference[first], pieces.dump[first], size)
-    for turn in (1, -1):
-        _grow_together(out, pair, turn)
-    return out
-
-
-def _between(pieces: Pieces) -> Pieces:
-    """Return what lies between each piece and the next one, on the diagonal of the former."""
-    here = pieces.where(slice(max(pieces.count - 1, 0)))
-    stop = here.dump + here.size
-    return Pieces.of(here.reference + here.size, stop, pieces.dump[1:] - stop)
-
-
-def _grow_together(pieces: Pieces, pair: Pair, turn: int) -> None:
-    """Let pieces grow to the next one (`turn` 1) or back to the last one (-1), where all between agrees with them."""
-    between, owner = _between(pieces), np.arange(max(pieces.count - 1, 0)) + (turn < 0)
-    if turn < 0:
-        between.reference[:] = pieces.reference[1:] - between.size
-    inside = (between.size > 0) & (between.size <= JOINED_ALIKE) & (between.reference >= 0)
-    inside &= between.reference + between.size <= pair.reference.size
-    for side, at, own in (
-        (pair.a, between.reference, pieces.reference[owner]),
-        (pair.b, between.dump, pieces.dump[owner]),
-    ):
-        inside &= (side.segments(at) == side.segments(own)) & (
-            side.segments(at + between.size - 1) == side.segments(own)
-        )
-    between, owner = between.where(inside), owner[inside]
-    varied = engine().runs(pair, between) < JOINED
-    between, owner = between.where(varied), owner[varied]
-    same, _ = engine().tally(replace(pair, mask=0xFF), between)
-    between, owner = between.where(same == between.size), owner[same == between.size]
-    pieces.size[owner] += between.size
-    if turn < 0:
-        pieces.reference[owner], pieces.dump[owner] = between.reference, between.dump
-
-
-def sharpened(s: Span, pair: Pair, taken: list[tuple[int, int]]) -> Span:
-    """Set the ends of a piece with errors where the number of wrong bits turns from few to many.
-
-    Under bit errors a differing byte mostly differs in one bit; unrelated bytes differ in four. How common errors
-    are is taken from the whole piece: in an intact piece a few equal bytes behind a wrong one are chance.
-    """
-    if pair.mask != 0xFF or s.size < 32:
-        return s
-    reference, dump = pair.reference, pair.dump
-    x, y = reference[s.reference : s.reference + s.size], dump[s.dump : s.dump + s.size]
-    wrong = int(np.count_nonzero(x != y)) / s.size
-    rate = min(max(1 - (1 - wrong) ** 0.125, LEAST_RATE), 0.2)
-    bits = np.arange(9)
-    worth = 8 + bits * np.log2(rate) + (8 - bits) * np.log2(1 - rate)
-    worth[0] = 2.0  # equal bytes are common among unrelated code as well
-    room_before, room_after = _room(s, pair.a, pair.b, taken)
-    inside = min(REACH, s.size // 2)
-    before, after = max(0, min(room_before, REACH)), max(0, min(room_after, REACH))
-    r, d = s.reference + s.size - inside, s.dump + s.size - inside
-    tail = worth[_WRONG[reference[r : r + inside + after] ^ dump[d : d + inside + after]]].cumsum()
-    r, d = s.reference - before, s.dump - before
-    head = worth[_WRONG[reference[r : r + inside + before] ^ dump[d : d + inside + before]]][::-1].cumsum()
-    grow_after, grow_before = int(tail.argmax()) + 1 - inside, int(head.argmax()) + 1 - inside
-    if wrong < NOISY:
-        grow_after, grow_before = min(grow_after, 0), min(grow_before, 0)
-    return Span(s.reference - grow_before, s.dump - grow_before, s.size + grow_before + grow_after)
-
-
-_WRONG = np.array([i.bit_count() for i in range(256)], np.intp)
-
-
-def _room(s: Span, a: Side, b: Side, taken: list[tuple[int, int]]) -> tuple[int, int]:
-    """Return how many bytes a piece may grow at its start and at its end."""
-    i = bisect_right(taken, (s.dump + s.size // 2, b.size)) - 1
-    x, y = b.segment(s.dump), a.segment(s.reference)
-    following = taken[i + 1][0] if i + 1 < len(taken) else b.size
-    return (
-        min(s.dump - max(taken[i - 1][1] if i else 0, b.starts[x]), s.reference - a.starts[y]),
-        min(min(following, b.starts[x + 1]) - s.dump - s.size, a.starts[y + 1] - s.reference - s.size),
-    )
-
-
-def rounded(s: Span, pair: Pair, taken: list[tuple[int, int]], unit: int) -> Span:
-    """Round a piece that is moved by whole program units out to them where the bytes agree: its last zeros belong to it."""
-    a, b, dump = pair.a, pair.b, pair.dump
-    start = b.address(s.dump)
-    before, after = start % unit, -(start + s.size) % unit
-    if before and a.data[s.reference - before : s.reference].tobytes() != dump[s.dump - before : s.dump].tobytes():
-        before = 0
-    r, d = s.reference + s.size, s.dump + s.size
-    if after and a.data[r : r + after].tobytes() != dump[d : d + after].tobytes():
-        after = 0
-    if not before and not after:
-        return s
-    room_before, room_after = _room(s, a, b, taken)
-    before, after = before * (before <= room_before), after * (after <= room_after)
-    return Span(s.reference - before, s.dump - before, s.size + before + after)

@@ -1,21 +1,21 @@
 """The compiled kernel and the plain search say the same, and the kernel refuses what does not fit together."""
 
-import ctypes
-
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from h5diag.measure.locate import kernel, locate, prepare, regions, score, search
-from h5diag.measure.locate.kernel import LIBRARY, Kernel, _pieces, _sides, _words
-from h5diag.measure.locate.pieces import DROP, Free, Pair, Pieces, weights
-from h5diag.measure.locate.plain import Plain
-from h5diag.measure.locate.sides import Side, Watch, barriers
+from h5diag.chip import load_chip
+from h5diag.measure.locate import Transform, kernel, locate, prepare, regions, score, search, sides
+from h5diag.measure.locate.kernel import LIBRARY, _Kernel as Kernel, _pieces, _sides, _words
+from h5diag.measure.locate.pieces import PIECE, Pair, Watch, complement, edges, overlaps, pieces_of, touched
+from h5diag.measure.locate.plain import DROP, Plain
+from h5diag.measure.locate.sides import Side, pair_of as made
+from h5diag.memory import MemoryImage, Segment
 
 from .conftest import BASE, board, code, image_of
 from .soak_locate import any_image
 
-WATCH = Watch(None, None)
+WATCH = Watch()
 PLAIN = Plain()
 WORD_MASK = (1 << 64) - 1
 
@@ -32,7 +32,7 @@ def use_plain(monkeypatch):
     """Let the whole search run without the kernel from now on."""
 
     def switch():
-        for module in (search, regions, score):
+        for module in (search, regions, score, sides):
             monkeypatch.setattr(module, "engine", Plain)
 
     return switch
@@ -65,18 +65,22 @@ def pair_of(rng, mask=0xFF):
         pieces += [piece, mixed(rng, int(rng.integers(1, 300)))]
     b = np.concatenate(pieces)
     cut = int(rng.integers(1, a.size))
-    side = Side(a, (0, cut, a.size), (0x08000000, 0x08100000), (0x08000000, 0x08100000))
-    other = Side(b, (0, b.size), (0x08000000,), (0x08000000,))
-    fills = [PLAIN.fill(x, WATCH) for x in (a, b)]
-    return Pair(side, other, b, Free.of(other, barriers(other, fills[1])), *weights(a, b, *fills, mask), mask), fills
+    torn = MemoryImage((Segment(0x08000000, a[:cut]), Segment(0x08100000, a[cut:])))
+    ours, other = (Side.of(x, load_chip(), WATCH) for x in (torn, image_of(b)))
+    return made(ours, other, Transform.AS_IS, mask, WATCH), ours, other
 
 
-def columns(p):
-    return [x.tolist() for x in (p.reference, p.dump, p.size, p.score)]
+def whole(a, b, gain):
+    """Return a reading of two images in one segment each, all bytes of which are worth the same."""
+    return Pair(a, b, np.array([[0, a.size]]), np.full(256, gain, np.int32), -13)
+
+
+def all_of(data):
+    return np.array([[0, data.size]])
 
 
 def rows(p):
-    return sorted(zip(*columns(p), strict=True))
+    return sorted(p.tolist())
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -99,25 +103,20 @@ def test_same_fill_and_equality(c, seed):
 )
 def test_same_pieces(seed, mask, stride, span):
     c, rng = Kernel(LIBRARY), np.random.default_rng(seed)
-    pair, (a_fill, b_fill) = pair_of(rng, mask)
+    pair, a, b = pair_of(rng, mask)
     found = []
     for engine in (c, PLAIN):
-        words = engine.words(pair.reference, ~a_fill, stride, pair.word_mask, WATCH)
-        found.append(engine.scan(pair, words, ~b_fill, 160, span, WATCH))
+        words = engine.words(pair.reference, ~a.fill, stride, pair.word_mask, WATCH)
+        found.append(engine.scan(pair, b.free, words, ~b.fill, 160, span, WATCH))
     assert rows(found[0]) == rows(found[1])
-    ordered = found[0].where(np.lexsort((found[0].dump, found[0].reference - found[0].dump)))
-    assert columns(c.grow(pair, ordered)) == columns(PLAIN.grow(pair, ordered))
-    order = np.argsort(-found[0].score, kind="stable")
-    got = []
-    for engine in (c, PLAIN):
-        mine = Pair(pair.a, pair.b, pair.dump, Free(pair.free.start, pair.free.stop), pair.gain, pair.mismatch, mask)
-        got.append((columns(engine.claim(mine, found[0].where(order), 160)), mine.free))
-    assert got[0][0] == got[1][0]
-    assert np.array_equal(got[0][1].start, got[1][1].start)
-    assert np.array_equal(got[0][1].stop, got[1][1].stop)
-    assert np.array_equal(c.runs(pair, found[0]), PLAIN.runs(pair, found[0]))
-    for x, y in zip(c.tally(pair, found[0]), PLAIN.tally(pair, found[0]), strict=True):
-        assert np.array_equal(x, y)
+    ordered = found[0][np.lexsort((found[0]["dump"], found[0]["reference"] - found[0]["dump"]))]
+    assert c.grow(pair, ordered).tolist() == PLAIN.grow(pair, ordered).tolist()
+    best = found[0][np.argsort(-found[0]["score"], kind="stable")]
+    got, free = zip(*(engine.claim(pair, b.free, best, 160) for engine in (c, PLAIN)), strict=True)
+    assert got[0].tolist() == got[1].tolist()
+    assert free[0].tolist() == free[1].tolist()
+    assert c.compare(pair, found[0]).tolist() == PLAIN.compare(pair, found[0]).tolist()
+    assert c.runs(pair, found[0]).tolist() == PLAIN.runs(pair, found[0]).tolist()
 
 
 @pytest.mark.parametrize("width", [3, 17, 256])
@@ -125,8 +124,8 @@ def test_same_counts(c, width):
     rng = np.random.default_rng(width)
     sides = [(d := mixed(rng, 9000), rng.random(d.size // width) < 0.6) for _ in range(2)]
     one, two = (e.count(sides, width) for e in (c, PLAIN))
-    assert np.array_equal(one.pairs, two.pairs)
-    assert np.array_equal(one.contexts, two.contexts)
+    assert np.array_equal(one[0], two[0])
+    assert np.array_equal(one[1], two[1])
     asked = rng.integers(0, 1 << 24, 3000).astype(np.uint32)
     some = np.concatenate([asked, sides[0][0][:300].astype(np.uint32)])
     assert np.array_equal(c.asked(one, some), PLAIN.asked(two, some))
@@ -136,17 +135,16 @@ def test_pieces_are_true(c):
     """Not only the same: an exact piece is exactly there, and the score is the sum of its bytes."""
     a, b = code(4096, 60), code(4096, 61)
     b[1000:1200] = a[501:701]
-    side, other = (Side(x, (0, x.size), (0,), (0,)) for x in (a, b))
-    pair = Pair(side, other, b, Free(np.array([0]), np.array([4096])), np.full(256, 20, np.int32), -13)
+    pair = whole(a, b, 20)
     words = c.words(a, np.ones(64, np.bool_), 4, WORD_MASK, WATCH)
-    found = c.scan(pair, words, np.ones(64, np.bool_), 160, 1024, WATCH)
-    (i,) = np.flatnonzero(found.dump - found.reference == 499)
-    start, size = int(found.dump[i]), int(found.size[i])
+    found = c.scan(pair, all_of(b), words, np.ones(64, np.bool_), 160, 1024, WATCH)
+    (one,) = found[found["dump"] - found["reference"] == 499].tolist()
+    there, start, size, score = one
     assert start <= 1000
     assert start + size >= 1200
-    x, y = a[start - 499 : start - 499 + size], b[start : start + size]
-    assert found.score[i] <= 20 * int((x == y).sum()) - 13 * int((x != y).sum())
-    assert found.score[i] > 20 * 150
+    x, y = a[there : there + size], b[start : start + size]
+    assert score <= 20 * int((x == y).sum()) - 13 * int((x != y).sum())
+    assert score > 20 * 150
     assert DROP == 320
 
 
@@ -190,28 +188,32 @@ def test_what_does_not_fit_together_is_refused(c):
         c._call("fill", data, data.size, np.zeros(3, np.bool_), 3)
     with pytest.raises(AssertionError):
         c._call("equal", data, data, data.size, np.zeros(99, np.bool_), 99)
-    pair, (a_fill, _) = pair_of(np.random.default_rng(1))
-    beyond = Pieces.of(np.array([0]), np.array([pair.dump.size - 4]), np.array([8]))
-    with pytest.raises(AssertionError):
-        c.tally(pair, beyond)
-    with pytest.raises(AssertionError):
-        c.runs(pair, Pieces.of(np.array([pair.reference.size - 4]), np.array([0]), np.array([8])))
-    with pytest.raises(AssertionError):
-        c.claim(pair, beyond, 0)
-    with pytest.raises(AssertionError):
-        c.grow(pair, beyond)
-    words = c.words(pair.reference, ~a_fill, 4, WORD_MASK, WATCH)
-    with _sides(pair) as s:
-        short = np.zeros(1, np.bool_)
-        found = _pieces(Pieces.empty(64), 0)
-        given = (ctypes.byref(s), ctypes.byref(_words(words)), short, 1, np.zeros((8, 3), np.int64), 3, 0, 1, 0, 9999)
+    pair, a, b = pair_of(np.random.default_rng(1))
+    for beyond in (
+        pieces_of([0], [pair.dump.size - 4], [8]),
+        pieces_of([pair.reference.size - 4], [0], [8]),
+        pieces_of([-1], [0], [8]),
+        pieces_of([0], [0], [-8]),
+    ):
         with pytest.raises(AssertionError):
-            c._call("scan", *given, ctypes.byref(found))
+            c.compare(pair, beyond)
+        with pytest.raises(AssertionError):
+            c.runs(pair, beyond)
+        with pytest.raises(AssertionError):
+            c.claim(pair, b.free, beyond, 0)
+        with pytest.raises(AssertionError):
+            c.grow(pair, beyond)
+    words = c.words(pair.reference, ~a.fill, 4, WORD_MASK, WATCH)
+    short, out = np.zeros(1, np.bool_), _pieces(np.empty(64, PIECE), 0)
+    given = short, 1, np.zeros((9, 3), np.int64), 3, 0, 1, 0, 9999
+    with pytest.raises(AssertionError):
+        c._call("scan", _sides(pair, b.free), _words(words), *given, out)
     with pytest.raises(AssertionError, match="whole"):
         c._call("fill", data[::2], 500, np.zeros(8, np.bool_), 8)
-    torn = Pair(pair.a, pair.b, pair.dump, Free(np.array([5, 3]), np.array([9, 7])), pair.gain, pair.mismatch)
     with pytest.raises(AssertionError):
-        c.grow(torn, Pieces.of(np.array([0]), np.array([0]), np.array([8])))
+        c.claim(pair, np.array([[5, 9], [3, 7]]), pieces_of([0], [0], [8]), 0)
+    with pytest.raises(AssertionError):
+        c.count([(data, np.ones(99, np.bool_))], 17)
 
 
 def test_room_runs_out_and_nothing_is_lost(c, monkeypatch):
@@ -219,15 +221,24 @@ def test_room_runs_out_and_nothing_is_lost(c, monkeypatch):
     rng = np.random.default_rng(5)
     a = rng.integers(0, 256, 1 << 17, dtype=np.uint8)
     b = a.reshape(-1, 32)[rng.permutation(a.size // 32)].ravel()
-    side, other = (Side(x, (0, x.size), (0,), (0,)) for x in (a, b))
-    pair = Pair(side, other, b, Free(np.array([0]), np.array([b.size])), np.full(256, 28, np.int32), -13)
     every = np.ones(a.size // 64, np.bool_)
     words = c.words(a, every, 4, WORD_MASK, WATCH)
-    whole = c.scan(pair, words, every, 160, 1024, WATCH)
-    empty = Pieces.empty
-    monkeypatch.setattr(Pieces, "empty", lambda room=0: empty(min(room, 64)))
-    assert rows(c.scan(pair, words, every, 160, 1024, WATCH)) == rows(whole)
-    assert whole.count > 3000
+    given = whole(a, b, 28), all_of(b), words, every, 160, 1024, WATCH
+    at_once = c.scan(*given)
+    monkeypatch.setattr(kernel, "FOUND_AT_ONCE", 64)
+    assert rows(c.scan(*given)) == rows(at_once)
+    assert at_once.size > 3000
+
+
+def test_room_for_stretches_runs_out_and_nothing_is_lost(c):
+    """One wanted piece lies over hundreds of stretches, more than there is room for at first."""
+    a = code(1 << 16, 6)
+    free = np.stack([np.arange(0, 1 << 16, 64), np.arange(40, 1 << 16, 64)], axis=1)
+    wanted = pieces_of([0], [0], [a.size], [9999])
+    got, left = c.claim(whole(a, a.copy(), 20), free, wanted, 160)
+    want, still = PLAIN.claim(whole(a, a.copy(), 20), free, wanted, 160)
+    assert got.size == 1024
+    assert (got.tolist(), left.tolist()) == (want.tolist(), still.tolist())
 
 
 def test_prepared_once_used_often():
@@ -238,7 +249,7 @@ def test_prepared_once_used_often():
         dump[0x5000:0x9000] = good[0x8000:0xC000]
         assert locate(ready, image_of(dump)) == locate(image_of(good), image_of(dump))
     # The sparse index and the dense one, each made once.
-    assert len(ready._words) == 2
+    assert len(ready.side._words) == 2
 
 
 @pytest.mark.parametrize("fill", [200, 700, 3000])
@@ -276,8 +287,27 @@ def test_a_piece_grows_through_fill_to_the_byte(c):
     b = code(6000, 91)
     b[500:4500] = a[1000:5000]
     b[499], b[4500] = a[999] ^ 1, a[5000] ^ 1
-    side, other = (Side(x, (0, x.size), (0,), (0,)) for x in (a, b))
-    pair = Pair(side, other, b, Free(np.array([0]), np.array([6000])), np.full(256, 20, np.int32), -13)
-    two = Pieces(np.array([1200, 4000]), np.array([700, 3500]), np.array([50, 60]), np.array([3, 4]))
+    two = pieces_of([1200, 4000], [700, 3500], [50, 60], [3, 4])
     for engine in (c, PLAIN):
-        assert columns(engine.grow(pair, two)) == [[1000], [500], [4000], [7]]
+        assert engine.grow(whole(a, b, 20), two).tolist() == [(1000, 500, 4000, 7)]
+
+
+@settings(max_examples=200)
+@given(st.lists(st.tuples(st.integers(0, 299), st.integers(1, 60)), max_size=12), st.integers(0, 1 << 32))
+def test_runs_are_sets_of_positions(spans, seed):
+    """What lies in no run, what of runs lies in stretches, the runs of flags, and the blocks touched, by their bytes."""
+    runs = np.array([(at, min(at + n, 300)) for at, n in spans], np.int64).reshape(-1, 2)
+    inside = np.zeros(300, np.bool_)
+    for start, stop in runs.tolist():
+        inside[start:stop] = True
+    assert edges(~inside).tolist() == complement(runs, 300).tolist()
+    stretches = edges(np.random.default_rng(seed).random(300) < 0.7)
+    parts, owner, which = overlaps(runs, stretches)
+    assert parts.tolist() == [
+        [max(a, c), min(b, d)] for a, b in runs.tolist() for c, d in stretches.tolist() if max(a, c) < min(b, d)
+    ]
+    for part, run, stretch in zip(parts.tolist(), runs[owner].tolist(), stretches[which].tolist(), strict=True):
+        assert run[0] <= part[0] < part[1] <= run[1]
+        assert stretch[0] <= part[0] < part[1] <= stretch[1]
+    blocks = [any(a < 64 * k + 64 and b > 64 * k for a, b in runs.tolist()) for k in range(5)]
+    assert touched(runs, 5).tolist() == blocks

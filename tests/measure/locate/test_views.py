@@ -8,7 +8,7 @@ import pytest
 from h5diag.app.cli import main
 from h5diag.layout import load_layout
 from h5diag.measure.locate import LineState, Placement, correlate, locate
-from h5diag.measure.locate.bits import line_faults
+from h5diag.measure.locate.meaning import line_faults
 from h5diag.memory import MemoryImage
 from h5diag.show.locate import headline
 from h5diag.show.plots.locate import plot_correlation, plot_dots
