@@ -85,11 +85,13 @@ class _Entry(Fact, frozen=True):
 
 
 class Series(Fact, frozen=True):
-    """A file of devices."""
+    """A file of devices; `boot_pin` is the pin that is BOOT0 besides, where one is of weight."""
 
     series: str
     ref: str
     device: tuple[_Entry, ...]
+    boot_pin: str = ""
+    boot_pin_ref: str = ""
 
 
 class _Status(Fact, frozen=True):

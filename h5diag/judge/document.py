@@ -6,6 +6,7 @@ from typing import Any
 
 from h5diag.case.case import Case
 from h5diag.evidence.texts import LogKind, parse_listing, parse_log
+from h5diag.evidence.texts.readback import core_registers
 from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis
 from h5diag.judge.findings import Finding
 from h5diag.judge.next_test import NextTest
@@ -33,7 +34,8 @@ def input_remarks(case: Case) -> tuple[str, ...]:
     for board in (case.good, *case.suspects):
         if board.options and not parse_listing(board.options.text):
             out.append(f"{board.options.name} ({board.name}): not one option line is in it, so it tells nothing.")
-        if board.log and parse_log(board.log.text).kind is LogKind.UNKNOWN:
+        text = board.log.text if board.log else ""
+        if board.log and parse_log(text).kind is LogKind.UNKNOWN and next(core_registers(text), None) is None:
             out.append(
                 f"{board.log.name} ({board.name}): nothing in it is known as text of STM32CubeProgrammer,"
                 " so it tells nothing."

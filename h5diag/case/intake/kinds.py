@@ -21,7 +21,7 @@ from h5diag.evidence.files.kind import ADDRESS_IN_NAME, SUFFIXES, address_in_nam
 from h5diag.evidence.files.sidecar import open_sidecar
 from h5diag.evidence.texts import Log, LogKind, parse_log, parse_registers
 from h5diag.evidence.texts.programming import base_name
-from h5diag.evidence.texts.readback import firmware_views
+from h5diag.evidence.texts.readback import core_registers, firmware_views
 from h5diag.limits import TEXT, VIEW
 from h5diag.measure.firmware.image import parse_header
 from h5diag.measure.loader.loaderfile import read_loader
@@ -367,7 +367,8 @@ def _view(file: EvidenceFile, found: Evidence, text: str) -> Evidence | None:
         return None
     if image.span.start and not _holds_content(image.span.start):
         return registers
-    return replace(found, role=_dump_role(found.name), what="a memory view", start=image.span.start)
+    told = found.also_log or next(core_registers(text), None) is not None
+    return replace(found, role=_dump_role(found.name), what="a memory view", start=image.span.start, also_log=told)
 
 
 _FLASH_REGISTER = re.compile(

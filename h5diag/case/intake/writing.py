@@ -198,8 +198,10 @@ def _board(
     new = [e for e in board.files if e.what != "in the case already"]
     for role in (*_MANY, *_JOINED, *_SINGLE):
         files = [e for e in new if e.role is role]
-        if role is FileRole.LOG and not files and not table.log:
-            files = [e for e in new if e.also_log][:1]
+        if role is FileRole.LOG:
+            spare = [e for e in new if e.also_log]
+            sessions = [e for e in spare if e.role is FileRole.DUMP]  # it tells more than the memory that it shows
+            files += sessions or (spare[:1] if not files and not table.log else [])
         if not files:
             continue
         names, there = [copies.name(e) for e in files], getattr(table, role.value)

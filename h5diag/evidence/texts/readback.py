@@ -42,6 +42,21 @@ _CACHE = re.compile(
 )
 
 
+_CORE = re.compile(
+    r"(?<![\w.])(PC|ICACHE_CR|DCACHE_CR)(?: \(/32\))?"
+    r"(?:\s{0,8}[:=]\s{0,8}|[ \t]{1,20}(?=0x))(?:0x([0-9a-f]{1,8})|([0-9a-f]{8}))\b"
+    r"|^0x([0-9a-f]{8}) in \S{1,80} \(",
+    re.IGNORECASE | re.MULTILINE,
+)
+"""As firmware, OpenOCD, J-Link and pyOCD print a register of the core or a cache, gdb in its table, and where gdb finds it."""
+
+
+def core_registers(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the program counter and the caches' registers wherever a text has them, by name in upper case."""
+    for said in _CORE.finditer(text):
+        yield (said[1] or "PC").upper(), int(said[2] or said[3] or said[4], 16)
+
+
 @dataclass(frozen=True, slots=True)
 class FirmwareView:
     """What firmware printed as read at a flash address, and what as meant or written there: bytes as they lie."""

@@ -12,7 +12,13 @@ from h5diag.chip import EXTERNAL
 from h5diag.evidence.texts.programming import base_name
 from h5diag.judge.checks.chip import check_larger_part
 from h5diag.judge.checks.options import check_write_protection
-from h5diag.judge.checks.placement import erased_holes, exchanged_regions, overlapping, worked_on_mirrors
+from h5diag.judge.checks.placement import (
+    erased_holes,
+    exchanged_regions,
+    other_addresses,
+    overlapping,
+    worked_on_mirrors,
+)
 from h5diag.judge.checks.printed import erase_told
 from h5diag.judge.checks.reading import check_zeros
 from h5diag.judge.checks.start import OLDER_ROM
@@ -141,6 +147,7 @@ def _shape(
                 else None
             )
         case Form.HOLE:
+            say["mirror"] = other_addresses(m, cells)
             return found("piece-erased-inside", **say) if is_file or not erased_holes(m) else None
         case Form.ZEROS:
             return _zeros(m, shape, say) if is_file or not m.has_good else None
@@ -201,7 +208,10 @@ def _column(m: Measured, shape: Shape, say: dict[str, Any], *, steady: bool) -> 
 def _other(m: Measured, shape: Shape, difference: Difference, say: dict[str, Any]) -> Finding | None:
     """Return the finding for sectors that hold what another known file has there."""
     say |= {"other": shape.name or "another build of the same firmware"}
-    if (count := _sectors_of(m, shape)) > _FEW_SECTORS:
+    size = m.chip.flash.sector_size
+    # Over what both contents have in common.
+    stretches = merged(AddressRange(r.start // size, -(-r.stop // size)) for r in shape.ranges)
+    if (count := max(r.size for r in stretches)) > _FEW_SECTORS:
         return found("pages-keep-old", count=count, **say)
     if shape.bytes >= 0.9 * difference.differing and difference.differing > difference.content // 2:
         return found("other-file-there", **say)
@@ -210,13 +220,6 @@ def _other(m: Measured, shape: Shape, difference: Difference, say: dict[str, Any
 
 _FEW_SECTORS = 4
 """More that follow each other do not fail together for their cells: a tool or a protection left them as they were."""
-
-
-def _sectors_of(m: Measured, shape: Shape) -> int:
-    """Return how many sectors the longest stretch of a shape touches, over what both contents have in common."""
-    size = m.chip.flash.sector_size
-    stretches = merged(AddressRange(r.start // size, -(-r.stop // size)) for r in shape.ranges)
-    return max(r.size for r in stretches)
 
 
 def _told_to_write(m: Measured) -> bool:
@@ -407,7 +410,8 @@ def check_blank(m: Measured) -> tuple[Finding, ...]:
         return (found("all-zero-no-supply", **whole),)
     secure = options.secure_ranges if options.settings and options.trustzone is True else ()
     if secure and all(any(s.covers(r) for s in secure) for r in m.canonical(dump.ranges)):
-        return (found("all-zero-and-secure", secure=secure, **whole),)
+        names = ", ".join(a.area.name for a in options.areas if a.area.kind == "secure" and a.ranges)
+        return (found("all-zero-and-secure", secure=secure, names=names, **whole),)
     return (found("all-zero", where=dump.ranges, size=dump.size),)
 
 

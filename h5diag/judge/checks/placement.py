@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
 
 from h5diag.judge.checks.options import options_torn
+from h5diag.judge.checks.slots import empty_starts
 from h5diag.judge.findings import Finding, found
 from h5diag.judge.likely import encrypted_image, places_of
 from h5diag.judge.measured import KnownFact, Measured, content_bytes
-from h5diag.layout import ExplanationKind
+from h5diag.layout import ExplanationKind, Role
 from h5diag.measure.compare import AreaState
 from h5diag.measure.firmware import Action, Check
 from h5diag.measure.programs import RAM, blank_header, likely_link
 from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange, merged, subtracted
+from h5diag.text import ranges_text
 
 _LINKED_ELSEWHERE = ("vectors-point-elsewhere", "linked-for-the-other-side")
 
@@ -34,7 +37,7 @@ def check_placement(m: Measured) -> tuple[Finding, ...]:
         for i in m.suspect.images
         if m.layouts
         and i.image.complete
-        and not i.at_start
+        and not (i.at_start and i.slot and i.slot.role in (Role.PRIMARY, Role.SECONDARY))
         and i.verification.hash is Check.VALID
         # A swap under way moves images through places that are no slot's start; its own state tells so.
         and not any(b.action is Action.RESUMES for b in m.suspect.boots)
@@ -48,10 +51,14 @@ def check_placement(m: Measured) -> tuple[Finding, ...]:
             compares=m.has_good,
             version=i.image.header.version,
             at=i.image.address,
-            place=f"in slot '{i.slot}', not at its start" if i.slot else "in no slot of the layout",
+            place=f"in slot '{i.slot}'{'' if i.at_start else ', not at its start'}"
+            if i.slot
+            else "in no slot of the layout",
         )
         for i in stray
     ]
+    if stray and (looked := empty_starts(m)):
+        out.append(found("slots-without-image", places=" and ".join(f"0x{at:08X}" for at in looked)))
     if stray:
         return tuple(out)
     if moved := _moved_content(m):
@@ -387,3 +394,13 @@ def _touched(m: Measured, mirror: AddressRange) -> bool:
         for log in logs
         for w in log.programming.writes
     )
+
+
+def other_addresses(m: Measured, cells: Sequence[AddressRange]) -> str:
+    """Return a sentence that names the other addresses of a hole where the banks are exchanged; empty where not."""
+    if m.suspect.options.swapped is not True or options_torn(m):
+        return ""
+    bank = m.chip.flash.bank_size
+    by = bank if cells[0].start < m.chip.flash.base + bank else -bank
+    other = ranges_text([c.shifted(by) for c in cells])
+    return f" SWAP_BANK is set: an erase that names the banks as they lie takes this for {other}."

@@ -371,6 +371,17 @@ def waiting_slots(facts: BoardFacts) -> tuple[Slot, ...]:
     return tuple(s.slot for s in facts.slots if s.slot.role is Role.SECONDARY and s.state in _WAITING)
 
 
+def empty_starts(m: Measured) -> tuple[int, ...]:
+    """Return where slots begin from which the boot loader starts, when no image begins at any of them, as far as read."""
+    starts = [s for s in m.suspect.slots if s.slot.role is Role.PRIMARY]
+    seen = [s.slot.range.start for s in starts if _shown(m, s.slot.range.start)]
+    return tuple(seen) if not m.layout_assumed and not any(s.content.at_start for s in starts) else ()
+
+
+def _shown(m: Measured, at: int) -> bool:
+    return any(m.suspect.judged.covers(a, a + 32) for a in (at, m.chip.secure_alias(at)))
+
+
 def _digest(s: SlotState) -> bytes:
     return s.content.at_start[0].verification.digest if s.content.at_start else b""
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from h5diag.case.records import CoreState
+from h5diag.chip.devices import load_series
 from h5diag.errors import InputError
-from h5diag.evidence.texts.readback import cache_printed, firmware_views
+from h5diag.evidence.texts.readback import cache_printed, core_registers, firmware_views
 from h5diag.judge.checks.chip import error_flags_printed, registers
 from h5diag.judge.checks.options import options_torn, printed_options, torn_values
 from h5diag.judge.checks.placement import exchanged_regions
@@ -22,9 +23,6 @@ from h5diag.text import count_text
 OLDER_ROM = AddressRange(0x1FF0_0000, 0x2000_0000)
 """System memory of the families without TrustZone (AN2606)."""
 _STATUS = frozenset({"CFSR", "HFSR", "BFAR", "MMFAR", "SFSR", "SFAR", "ICACHE_CR", "DCACHE_CR"})
-_CORE_REGISTER = re.compile(
-    r"(?<![\w.])(PC|ICACHE_CR|DCACHE_CR)\s{0,8}[:=]\s{0,8}0x([0-9A-Fa-f]{1,8})\b", re.IGNORECASE
-)
 _UNCACHED = ("otp", "identity", "data")
 """Kinds of regions that must not be read through the instruction cache (RM0481, ICACHE: read-only and OTP areas)."""
 _CFSR = (
@@ -77,11 +75,11 @@ def core_of(m: Measured) -> _Core:
             faults.setdefault(name.upper(), value)
     # Registers of the core that a tool printed without a fault, and of the cache beside one.
     for text in m.texts:
-        for name, value in _CORE_REGISTER.findall(text.text):
-            if name.upper() != "PC":
-                faults.setdefault(name.upper(), int(value, 16))
+        for name, value in core_registers(text.text):
+            if name != "PC":
+                faults.setdefault(name, value)
             elif not counters:
-                counters.append(int(value, 16))
+                counters.append(value)
     faults = {k: v for k, v in faults.items() if k in _STATUS}
     return _Core(tuple(counters), tuple((k, v) for k, v in faults.items() if v))
 
@@ -97,6 +95,8 @@ def check_boot_address(m: Measured) -> tuple[Finding, ...]:
     instead = next((f"{n} {v}" for n, v in (("nSWBOOT0", 0), ("nBOOT_SEL", 1)) if said.get(n.upper()) == v), "")
     if instead and said.get("NBOOT0") == 0:
         out.append(found("boot-option-rom", instead=instead, what=_SECOND[said.get("NBOOT1") == 0]))
+    elif instead and m.expected and all(k.whole for k in m.expected):
+        out.append(found("boot-pin-unused", instead=instead))
     if said.get("BCM7") == 0:
         out.append(found("core-kept-from-starting", other=", only the Cortex-M4 (BCM4 1)" if said.get("BCM4") else ""))
     vendor = options.value("BOOT_UBE") == 0xC3 and options.trustzone is True
@@ -170,13 +170,23 @@ def check_core(m: Measured) -> tuple[Finding, ...]:
         return tuple(out)
     in_rom = [pc for pc in core.counters if _in_rom(m, pc)]
     if len(in_rom) == len(core.counters):
-        out.append(found("core-in-rom", count=count_text(len(in_rom), "sample"), at=in_rom[0]))
+        pin = _boot_pin(m)
+        out.append(found("core-in-rom", count=count_text(len(in_rom), "sample"), at=in_rom[0], pin=pin))
     elif len(set(core.counters)) > 2 and not out and not in_rom:
         out.append(found("core-runs", count=len(core.counters), at=core.counters[0]))
     elif len(set(core.counters)) == 1 and len(core.counters) > 2 and not out:
         at = core.counters[0]
         out.append(found("core-stands", count=len(core.counters), at=at, place=_in(m, at)))
     return tuple(out)
+
+
+def _boot_pin(m: Measured) -> str:
+    """Return a sentence where the option bytes let the pin BOOT0 decide from where the core starts; empty otherwise."""
+    said = {s.name.upper(): s.value for s in m.suspect.options.settings if s.known}
+    option = next((f"{n} {v}" for n, v in (("nBOOT_SEL", 0), ("nSWBOOT0", 1)) if said.get(n.upper()) == v), "")
+    pin = load_series(f"STM32{m.chip.family.upper()}").boot_pin if option and m.choice.chip is None else ""
+    shared = f", which is {pin} here: what is connected there pulls it, too" if pin else ""
+    return f" {option} lets the pin BOOT0 decide{shared}." if option else ""
 
 
 def _in_rom(m: Measured, address: int) -> bool:
@@ -242,18 +252,19 @@ _PLACES = re.compile(r"\b0x(0[89c][0-9a-f]{6})\b", re.IGNORECASE)
 
 
 def check_own_erase(m: Measured) -> tuple[Finding, ...]:
-    """Does the firmware's own print tell of an erase just where a file's content is missing?"""
+    """Does the firmware's own print tell of an erase just where a file's content is missing, or one bank from there?"""
     holes = [r for k in m.expected for s in k.difference.of(Form.HOLE) for r in m.canonical(s.ranges)]
     printed = next((log.fault.pc for log in (m.suspect.uart, m.suspect.log) if log.fault and log.fault.pc), 0)
     if any(m.chip.canonical(printed) in r for r in holes):
         return (found("ran-into-a-hole", at=printed),)
-    if not holes or m.suspect.board.uart is None:
-        return ()
-    for line in m.suspect.board.uart.text.splitlines():
-        for said in _PLACES.finditer(line) if _ERASED.search(line) else ():
-            at = m.chip.canonical(int(said[1], 16))
-            if any(r.start <= at < r.stop or 0 <= r.start - at < m.chip.flash.program_unit for r in holes):
-                return (found("firmware-erased-there", at=at, text=line.strip()[:120]),)
+    said = [t for t in (m.suspect.board.uart, m.suspect.board.registers) if t and holes]
+    lines = [line for t in said for line in t.text.splitlines() if _ERASED.search(line)]
+    bank = m.chip.flash.bank_size
+    for id, by in (("firmware-erased-there", 0), ("firmware-erased-mirror", bank), ("firmware-erased-mirror", -bank)):
+        for text, at in ((line, int(x[1], 16)) for line in lines for x in _PLACES.finditer(line)):
+            here = m.chip.canonical(at) + by
+            if any(r.start <= here < r.stop or 0 <= r.start - here < m.chip.flash.program_unit for r in holes):
+                return (found(id, at=at, here=here, text=text.strip()[:120]),)
     return ()
 
 
