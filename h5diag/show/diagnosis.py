@@ -95,7 +95,7 @@ def diagnosis_sheet(d: Diagnosis) -> Sheet:
             *whole.sections,
             *([strange] if strange else []),
             evidence_section(d),
-            made_section(d),
+            versions_section(d),
             *(x for x in (_later(d.first, "terminal"), _next(d.first, "terminal")) if x),
         ),
         whole.tone,
@@ -384,18 +384,19 @@ def evidence_section(d: Diagnosis) -> Section:
     return Section("Evidence", (files_table(d.case),), folded=True)
 
 
-def made_section(d: Diagnosis) -> Section:
-    """Return what the diagnosis was made with."""
+def versions_section(d: Diagnosis) -> Section:
+    """Return as which chip everything was read and how that is known, and what the diagnosis was made with."""
     m = d.first.measured
-    made = (
+    versions = (
         ("h5diag", __version__),
         ("Python", ".".join(map(str, sys.version_info[:3]))),
         ("numpy", np.__version__),
-        ("chip file", m.chip.name + (" (assumed)" if m.chip_assumed else "")),
+        ("chip file", m.choice.chip.name if m.choice.chip else "none"),
         ("layout", m.layouts[0].name if m.layouts else "none given"),
         ("vendor's firmware package", d.case.package or "not known"),
     )
-    return Section("Made with", ("; ".join(f"{n} {v}" for n, v in made) + ".",), folded=True)
+    chip = f"Chip: {m.choice.text}."
+    return Section("Made with", (chip, "; ".join(f"{n} {v}" for n, v in versions) + "."), folded=True)
 
 
 # ------------------------------------------------------------------------------------------------ pictures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 
 import numpy as np
@@ -112,7 +113,9 @@ def test_an_identity_names_it_on_the_page_and_in_the_write_up_too(name, files, t
     diagnosis = h5.diagnose(case)
     assert named(diagnosis) == {(expected.name, "identity")}
     diagnosis.write_up(tmp_path / "report.html")
-    assert expected.name in (tmp_path / "report.html").read_text("utf-8")
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert expected.name in page
+    assert html.escape(diagnosis.to_dict()["chip_text"]) in page
     model = InvestigationModel(str(case))
     model.run()
     assert named(model.diagnosis) == {(expected.name, "identity")}

@@ -10,8 +10,6 @@ from h5diag.errors import InputError
 from h5diag.show import printing
 
 if TYPE_CHECKING:
-    from h5diag.case.records import Identity
-    from h5diag.chip import ChipChoice
     from h5diag.memory import Access
     from h5diag.probe.acquire import DumpPlan
     from h5diag.probe.board import Board
@@ -145,13 +143,9 @@ def _info(options: Namespace) -> Result:
             swd_asked_hz=board.frequency_hz,
             supply_mv=supply_mv(board),
         )
-        chosen = choose_chip(given=options.chip, identity=who, flash_kib=who.flash_kib)
-        return Result(to_document(who) | _chip_keys(chosen, who), identity_sheet(who, board.chip))
-
-
-def _chip_keys(chosen: ChipChoice, who: Identity) -> dict[str, object]:
-    """Return the keys by which every document names its chip; null where the chip is none that was asked for."""
-    return chosen.to_dict() | {"chip": who.chip}
+        # What was given counts where it is that which answers; else what answers is known by its identity.
+        chosen = choose_chip(given=options.chip if who.chip else "", identity=who, flash_kib=who.flash_kib)
+        return Result(to_document(who) | chosen.to_dict() | {"chip": who.chip}, identity_sheet(who, board.chip))
 
 
 # ---------------------------------------------------------------------------------------------------- dump
@@ -206,6 +200,7 @@ def _plans(options: Namespace) -> list[tuple[DumpPlan, str]]:
 def _dump(options: Namespace) -> Result:
     from dataclasses import replace
 
+    from h5diag.chip import KnownBy
     from h5diag.probe.acquire import dump, sweep
     from h5diag.show.answers import view_of
     from h5diag.show.sheet import joined
@@ -224,6 +219,8 @@ def _dump(options: Namespace) -> Result:
                 with progress_bar("sweep", lambda: board.moved) as progress:
                     done = replace(done, sweep=sweep(board, done, progress=progress))
             documents.append(done.to_dict() | {"range": [plan.range.start, plan.range.stop], "map": f"{path}.map.json"})
+            if options.chip and done.image.origin.chip:
+                documents[-1]["chip_known_by"] = KnownBy.GIVEN.value
             texts.append(view_of(done).sheet(done))
     secure = {"secure": documents[1]} if len(documents) > 1 else {}
     return Result(
@@ -233,6 +230,7 @@ def _dump(options: Namespace) -> Result:
 
 
 def _plan_result(plans: list[tuple[DumpPlan, str]], options: Namespace) -> Result:
+    from h5diag.chip import choose_chip
     from h5diag.probe.board import DEFAULT_HZ, REASONS, ConnectMode
     from h5diag.show.board import plan_sheet
 
@@ -246,7 +244,8 @@ def _plan_result(plans: list[tuple[DumpPlan, str]], options: Namespace) -> Resul
     ]
     lost = ["nothing"] if mode is not ConnectMode.UNDER_RESET else ["what the program holds in RAM"]
     total = sum(p.range.size * p.passes for p, _ in plans)
-    document = {
+    choice = choose_chip(given=options.chip)
+    document = choice.to_dict() | {
         "minutes": minutes,
         "erase_cycles": 0,
         "lost": lost,
@@ -258,6 +257,7 @@ def _plan_result(plans: list[tuple[DumpPlan, str]], options: Namespace) -> Resul
         "passes": options.passes,
     }
     facts = [
+        ("chip", choice.text),
         *(("range", str(p.range)) for p, _ in plans),
         ("connect", f"{mode.value}: {reason}"),
         ("lost", ", ".join(lost)),

@@ -152,7 +152,7 @@ def _capture(options: Namespace) -> Result:
     script = capture_script(Interpreter(options.shell), chip, layout, options.name)
     steps = capture_steps(chip, layout)
     printing.keep_line_ends()
-    document = {
+    document = choice.to_dict() | {
         "shell": options.shell,
         "chip": chip.name,
         "layout": layout.name if layout else "none",

@@ -136,7 +136,7 @@ def _run(options: Namespace) -> Result:
         return _restore(options, chip)
     plan = _plan(options, chip)
     if options.plan:
-        return _planned(plan, chip)
+        return _planned(plan, chip, options.chip)
     if not options.allow_erase:
         raise PermissionRefused(
             f"the flash test erases {plan.range} and puts its contents back",
@@ -204,14 +204,16 @@ def _before(plan: TestPlan, chip: Chip, found: Survey) -> list[str]:
     return lines
 
 
-def _planned(plan: TestPlan, chip: Chip) -> Result:
+def _planned(plan: TestPlan, chip: Chip, given: str) -> Result:
+    from h5diag.chip import choose_chip
     from h5diag.probe.flashtest import CANNOT, LOST, rated_cycles
     from h5diag.show.board import plan_sheet
 
     rated, told = rated_cycles(chip)
     minutes = plan.minutes(chip)
     patterns = list(dict.fromkeys(s.pattern for s in plan.steps))
-    document = {
+    choice = choose_chip(given=given)
+    document = choice.to_dict() | {
         "minutes": minutes,
         "erase_cycles": plan.erase_cycles,
         "rated_cycles": rated,
@@ -226,6 +228,7 @@ def _planned(plan: TestPlan, chip: Chip) -> Result:
     }
     speeds = ", ".join(f"{s / 1e6:g}" for s in plan.speeds_hz)
     facts = [
+        ("chip", choice.text),
         ("wear", f"{plan.erase_cycles} erase cycles of each sector, rated for {rated} ({told})"),
         ("does", f"{plan.rounds} rounds at {speeds} MHz: {', '.join(patterns)}"),
         *(("lost", t) for t in LOST),

@@ -17,7 +17,7 @@ from h5diag.evidence.door import write_whole
 from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis, Measured
 from h5diag.judge.fleet import Fleet
 from h5diag.show.answers import view_of
-from h5diag.show.diagnosis import board_sheet, evidence_section, figures, folder_named, made_section
+from h5diag.show.diagnosis import board_sheet, evidence_section, figures, folder_named, versions_section
 from h5diag.show.fleet import figures as figures_of_lot
 from h5diag.show.report.redaction import Redactor, make_redactor
 from h5diag.show.sheet import Figure, Section, Sheet, cleaned, html, markdown, part_html, plain_markdown
@@ -150,7 +150,7 @@ def render_markdown(
     parts = [f"# {plain_markdown(by(diagnosis.case.title))}", plain_markdown(by(_question(diagnosis))), removed]
     parts += [plain_markdown(by(claim)) for claim in _across(diagnosis)]
     parts += [markdown(s, figure=figure) for s in _sheets(diagnosis, redactor, typed)]
-    rest = Sheet("", (evidence_section(diagnosis), made_section(diagnosis)))
+    rest = Sheet("", (evidence_section(diagnosis), versions_section(diagnosis)))
     parts.append(markdown(cleaned(rest, by), level=1).removeprefix("****").strip())
     text = "\n\n".join(p.strip() for p in [*parts, f"{_now()}"] if p) + "\n"
     return redactor.document(text) if redactor else text
@@ -227,7 +227,7 @@ def _page(diagnosis: Diagnosis, redactor: Redactor | None, typed: str) -> str:
         f"{''.join(_section(x, 3, pixels=redactor is not None) for x in s.sections)}</section>"
         for n, s in enumerate(_sheets(diagnosis, redactor, typed), 1)
     )
-    rest = cleaned(Sheet("", (evidence_section(diagnosis), made_section(diagnosis))), by)
+    rest = cleaned(Sheet("", (evidence_section(diagnosis), versions_section(diagnosis))), by)
     body = f"{across}{boards}{''.join(_section(x, 2, pixels=False) for x in rest.sections)}"
     question = by(_question(diagnosis))
     return _frame(title, f"{title}: is the chip faulty?", question, body, removed=REMOVED if redactor else ())

@@ -176,3 +176,26 @@ def test_a_bar_tells_what_is_left_and_how_fast(arguments, label, tmp_path, monke
     assert main([*arguments, "--probe", "virtual"]) == 0
     bars = [line for line in capsys.readouterr().err.split("\r") if line.startswith(f"{label} [")]
     assert any("left" in line and "KiB/s" in line for line in bars), bars
+
+
+@pytest.mark.parametrize(
+    ("given", "answers", "plan"),
+    [
+        ((), ("stm32h563zi", "identity"), ("stm32h563zi", "assumed")),
+        (("--chip", "stm32h562zi"), ("stm32h562zi", "given"), ("stm32h562zi", "given")),
+        (("--chip", "stm32u575zi"), (None, "identity"), ("stm32u575zi", "given")),
+    ],
+)
+def test_info_and_dump_name_one_chip_and_a_plan_says_what_it_is_for(given, answers, plan, capsys, tmp_path):
+    link = ("--probe", "virtual", *given, "--json")
+    part = ("--range", "0x08000000:0x08002000")
+    read, planned = [], []
+    read.append(run(capsys, "info", *link))
+    read.append(run(capsys, "dump", *link, *part, "--out", str(tmp_path / "a.hex")))
+    planned.append(run(capsys, "dump", *link, *part, "--plan"))
+    planned.append(run(capsys, "flashtest", *link, *part, "--plan"))
+    for runs, wanted in ((read, answers), (planned, plan)):
+        assert [status for status, _, _ in runs] == [0, 0]
+        assert {((d := json.loads(out))["chip"], d["chip_known_by"]) for _, out, _ in runs} == {wanted}
+    if answers[1] == "identity":
+        assert json.loads(read[0][1])["device"]["dev_id"] == 0x484
