@@ -55,7 +55,7 @@ def page() -> str:
         "| tool | kind | what it tells |",
         "|---|---|---|",
         *(
-            f"| {t.name} | {t.kind} | {', '.join(dict.fromkeys(f.field.replace('_', ' ') for f in t.facts))} |"
+            f"| {t.name} | {t.kind} | {', '.join(dict.fromkeys(f.field.replace('_', ' ') for f in t.fields))} |"
             for t in tool_rows()
         ),
         "",

@@ -157,7 +157,7 @@ def test_a_text_kind(copy: Path) -> None:
     append(
         texts / "tools.toml",
         '[[tool]]\nname = "Gremlin"\nkind = "made-up"\nmarks = [\'^gremlin \\d\']\nref = "made up"\n'
-        "facts = [{ field = \"dev_id\", pattern = 'identity ?= ?0x([0-9a-f]{3})' }]\n",
+        "fields = [{ field = \"dev_id\", pattern = 'identity ?= ?0x([0-9a-f]{3})' }]\n",
     )
     code = "from h5diag.evidence.texts import parse_log; g = parse_log('Gremlin 7\\nidentity = 0x484\\n'); print(g.kind.value)"
     assert run(copy, code) == "made-up"

@@ -61,34 +61,34 @@ def new_loader(chip: str, folder: str | Path, *, trustzone: bool = False) -> tup
 
 def project(chip: str, *, trustzone: bool = False) -> dict[str, str]:
     """Return the project's files by their names, as `new_loader` writes them."""
-    made = _allowed(chip, trustzone)
+    part_family = _allowed(chip, trustzone)
     tz = "on" if trustzone else "off"
-    base, *others = bases(made.name, tz)
+    base, *others = bases(part_family.name, tz)
     if trustzone and base.trustzone == "off":
         raise InputError(f"no base is known for {chip} with TrustZone on", advice="leave out --trustzone")
-    limits = windows(made, tz)
-    name = f"{made.name}-loader" if not trustzone else f"{made.name}-tz-loader"
-    defined = {"PROJECT", f"CHIP_{made.name.upper()}", *(("SECURE",) if trustzone else ())}
+    limits = windows(part_family, tz)
+    name = f"{part_family.name}-loader" if not trustzone else f"{part_family.name}-tz-loader"
+    defined = {"PROJECT", f"CHIP_{part_family.name.upper()}", *(("SECURE",) if trustzone else ())}
     source = (data_folder() / "loaders" / "source" / "loader.c").read_text("utf-8")
     return {
         "loader.c": resolved(source, defined),
-        "loader.ld": _linker_script(chip, made, base, others, limits),
+        "loader.ld": _linker_script(chip, part_family, base, others, limits),
         "Makefile": _makefile(chip, name, tz),
         "README.md": _readme(chip, name, trustzone, base, limits),
     }
 
 
 def _allowed(chip: str, trustzone: bool) -> Family:
-    made = family(chip)
+    part_family = family(chip)
     part = load_chip(chip)
-    if part.identity.dev_id not in made.octospi:
+    if part.identity.dev_id not in part_family.octospi:
         raise InputError(
             f"of {part.title} no OCTOSPI is known here, and that is what the project drives",
             advice="known: STM32H523 to H573, L552, L562, U535 to U5G9",
         )
     if trustzone and not part.trustzone:
         raise InputError(f"{part.title} has no TrustZone", advice="leave out --trustzone")
-    return made
+    return part_family
 
 
 def resolved(source: str, defined: Iterable[str]) -> str:
@@ -112,8 +112,8 @@ def resolved(source: str, defined: Iterable[str]) -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines).strip() + "\n")
 
 
-def _linker_script(chip: str, made: Family, base: Base, others: list[Base], limits: tuple[Window, ...]) -> str:
-    room = made.ram[0] + made.ram[1] - base.link_address - STACK_SIZE - 0x40 - BUFFER_SIZE
+def _linker_script(chip: str, part_family: Family, base: Base, others: list[Base], limits: tuple[Window, ...]) -> str:
+    room = part_family.ram[0] + part_family.ram[1] - base.link_address - STACK_SIZE - 0x40 - BUFFER_SIZE
     length = min(limits[0].size, room)
     seen = [f" *   0x{b.link_address:08X} {_whence(b)}" for b in others]
     return "\n".join(

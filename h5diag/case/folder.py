@@ -159,13 +159,13 @@ def read_table(folder: Path) -> tuple[CaseTable, EvidenceFile]:
     try:
         if not is_folder(folder):
             raise InputError(
-                "no such case folder", source=_shown(str(folder)), advice="h5diag case makes one from your files"
+                "no such case folder", source=_printable(str(folder)), advice="h5diag case makes one from your files"
             )
         names = names_in(folder)
     except (OSError, ValueError) as error:
         raise InputError(
             f"the case folder cannot be read ({getattr(error, 'strerror', '') or 'no name of a folder'})",
-            source=_shown(str(folder)),
+            source=_printable(str(folder)),
         ) from None
     toml = folder / "case.toml"
     if "case.toml" not in names:
@@ -183,7 +183,7 @@ def _plain(text: str) -> str:
     return "".join(c if c.isprintable() else " " if unicodedata.category(c) == "Zs" else "?" for c in text)
 
 
-def _shown(text: str) -> str:
+def _printable(text: str) -> str:
     """Return a plain text of a title's length at most."""
     text = text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 3] + "..."
     return _plain(text)
@@ -218,7 +218,7 @@ class _Reader:
         provisioning, keys = table.provisioning or ProvisioningTable(), table.keys or KeysTable()
         loader = table.loader or LoaderTable()
         case = Case(
-            title=_shown(table.title if table.title is not None else "untitled"),
+            title=_printable(table.title if table.title is not None else "untitled"),
             folder=self.folder,
             chip=table.chip or None,
             layout=self.layout(table.layout) if table.layout else None,
@@ -227,7 +227,7 @@ class _Reader:
             good=good,
             suspects=suspects,
             images=self.known_images(table.images),
-            package=_shown(provisioning.package) if provisioning.package else None,
+            package=_printable(provisioning.package) if provisioning.package else None,
             provisioning=self.provisioning_logs(provisioning.logs),
             loader=self.file(loader.file, "loader.file", PROGRAM, "external loader") if loader.file else None,
             loader_log=self.text([loader.log], "loader.log", "external loader's log") if loader.log else None,
@@ -237,7 +237,7 @@ class _Reader:
         return replace(case, files=tuple(self.files), ids=tuple(dict.fromkeys(self.ids)))
 
     def board(self, table: BoardTable, where: str, usual: str) -> CaseBoard:
-        name = _shown(table.name) if table.name is not None else usual
+        name = _printable(table.name) if table.name is not None else usual
         access, mode = self.access(table, where), self.mode(table, where)
         base = self.address(table.base, f"{where}.base")
 
@@ -302,14 +302,14 @@ class _Reader:
             return Access((table.access or Access.UNKNOWN.value).lower())
         except ValueError:
             raise self.wrong(
-                f"{where}.access", f"is '{_shown(str(table.access))}'; it is secure, nonsecure or unknown"
+                f"{where}.access", f"is '{_printable(str(table.access))}'; it is secure, nonsecure or unknown"
             ) from None
 
     def mode(self, table: BoardTable, where: str) -> str | None:
         word = _letters(table.mode or "unknown")
         if word != "unknown" and word not in _MODES:
             raise self.wrong(
-                f"{where}.mode", f"is '{_shown(str(table.mode))}'; it is hotplug, under-reset, normal or unknown"
+                f"{where}.mode", f"is '{_printable(str(table.mode))}'; it is hotplug, under-reset, normal or unknown"
             )
         return _MODES.get(word)
 
@@ -359,7 +359,7 @@ class _Reader:
 
     def once(self, names: Sequence[str], where: str) -> None:
         if twice := next((n for i, n in enumerate(names[:CASE_NAMES]) if n in names[:i]), None):
-            raise self.wrong(where, f"names '{_shown(twice)}' twice", "take one of them out")
+            raise self.wrong(where, f"names '{_printable(twice)}' twice", "take one of them out")
 
     def file(self, name: str, where: str, limit: Limit, kind: str, board: str | None = None) -> EvidenceFile:
         if not name or "\0" in name:
@@ -370,7 +370,7 @@ class _Reader:
             file = read_evidence(self.folder / name, limit=limit, inside=self.folder)
         except InputError as error:
             advice = error.advice or "copy it into the case folder or take the key out"
-            raise self.wrong(where, f"names '{_shown(name)}': {error.problem}", advice) from None
+            raise self.wrong(where, f"names '{_printable(name)}': {error.problem}", advice) from None
         self.files.append(CaseFile(board, kind, _plain(name), file.size, file.sha256))
         most = CASE_TEXTS if limit is TEXT else CASE_BYTES
         self.taken[most] += file.size
@@ -382,7 +382,7 @@ class _Reader:
     def wrong(self, key: str, problem: str, advice: str = "") -> InputError:
         line = line_of(self.toml, key)
         place = f"line {line}" if line else ""
-        return InputError(f"{_shown(key)} {problem}", source=self.source, place=place, advice=advice)
+        return InputError(f"{_printable(key)} {problem}", source=self.source, place=place, advice=advice)
 
 
 _ID = re.compile(
@@ -401,7 +401,7 @@ def _ids(data: bytes) -> list[str]:
 
 
 def _known(text: str | None) -> str | None:
-    return _shown(text) if text and text.strip().lower() != "unknown" else None
+    return _printable(text) if text and text.strip().lower() != "unknown" else None
 
 
 def _letters(word: str) -> str:

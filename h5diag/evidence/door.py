@@ -89,7 +89,7 @@ def read_evidence(
         real, folder = _real(path, inside)
         if real.is_dir():  # some systems refuse to open a folder before its kind can be seen
             raise InputError("is a folder", source=source, advice="name a file in it")
-        descriptor = _opened(real, folder)
+        descriptor = _descriptor(real, folder)
         with open(descriptor, "rb", buffering=0) as stream:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
@@ -313,7 +313,7 @@ def _real(path: Path, inside: Path | None) -> tuple[Path, Path | None]:
     return real, folder
 
 
-def _opened(real: Path, folder: Path | None) -> int:
+def _descriptor(real: Path, folder: Path | None) -> int:
     """Open a file step by step from its folder down: a link that is put in the way after the look is not followed."""
     nofollow = getattr(os, "O_NOFOLLOW", 0)
     if folder is None or os.open not in os.supports_dir_fd:

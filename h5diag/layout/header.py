@@ -176,7 +176,7 @@ def _values(text: str, names: list[str], source: str, chip: Chip | None) -> tupl
     from pcpp import OutputDirective  # builds its parser tables: slow to import
 
     _check_size(text, source)
-    preprocessor = bounded_preprocessor(source)
+    preprocessor = limited_preprocessor(source)
     problems, unknown = preprocessor.problems, preprocessor.unknown
     values, name = {}, ""
     try:
@@ -255,7 +255,7 @@ class TooMuch(BaseException):
         self.line = line
 
 
-def bounded_preprocessor(source: str) -> Any:
+def limited_preprocessor(source: str) -> Any:
     """Return a preprocessor that includes nothing and raises `TooMuch`.
 
     Its ``problems`` are the errors of the text, its ``unknown`` the names that an expression used undefined.
@@ -264,7 +264,7 @@ def bounded_preprocessor(source: str) -> Any:
 
     _bound_shifts()
 
-    class Bounded(Preprocessor):  # type: ignore[misc]
+    class Limited(Preprocessor):  # type: ignore[misc]
         def __init__(self) -> None:
             self.problems: list[InputError] = []
             self.unknown: list[str] = []
@@ -315,7 +315,7 @@ def bounded_preprocessor(source: str) -> Any:
             self.unknown.append(ident)
             return 0  # as C says for #if
 
-    return Bounded()
+    return Limited()
 
 
 def _length(tokens: Any) -> int:
@@ -327,12 +327,12 @@ def _bound_shifts() -> None:
     from pcpp.evaluator import Value
 
     whole = Value.__lshift__
-    if whole.__name__ == "bounded":
+    if whole.__name__ == "limited":
         return
 
-    def bounded(self: Any, other: Any) -> Any:
+    def limited(self: Any, other: Any) -> Any:
         if not 0 <= int(Value(other)) < 64:
             return Value(0, exception=ArithmeticError("a shift by 64 bits or more"))
         return whole(self, other)
 
-    Value.__lshift__ = bounded
+    Value.__lshift__ = limited

@@ -10,7 +10,7 @@ from h5diag.chip import Chip, choose_chip
 from h5diag.memory import merged
 from h5diag.probe.acquire.plan import Dump
 from h5diag.show.answers import View
-from h5diag.show.sheet import Sheet, Strip, bullets, facts, section, sheet, table
+from h5diag.show.sheet import Sheet, Strip, bullets, properties, section, sheet, table
 from h5diag.show.spans import spans_of, strip_svg
 from h5diag.text import count_text, size_text
 
@@ -48,7 +48,7 @@ def identity_sheet(who: Identity, chip: Chip) -> Sheet:
     )
     return sheet(
         _headline(who),
-        section("", facts(rows)),
+        section("", properties(rows)),
         section("Options", table("option|value|meaning", options, most=200)),
         section("Known limits", bullets(who.errata)),
         section("Remarks", bullets((*who.remarks, *(core.remarks if core is not None else ())))),
@@ -117,7 +117,7 @@ def flash_test_sheet(result: FlashTest) -> Sheet:
         section("Faults", table("kind|address|bit|what was seen|rounds", faults, most=_MOST_FAULTS)),
         section(
             "Conditions",
-            facts(
+            properties(
                 (
                     (
                         "level",
@@ -137,7 +137,7 @@ def flash_test_sheet(result: FlashTest) -> Sheet:
 
 def plan_sheet(headline: str, pairs: Iterable[tuple[str, str]]) -> Sheet:
     """Return what a dump or a flash test is going to do, cost and lose."""
-    return sheet(headline, section("", facts(pairs)))
+    return sheet(headline, section("", properties(pairs)))
 
 
 def restored_sheet(done: Restored, *, begun: bool) -> Sheet:
@@ -229,7 +229,7 @@ def _dump_sheet(done: Dump) -> Sheet:
         ),
         section(
             "How it was read",
-            facts(
+            properties(
                 (
                     ("file", str(done.path) if done.path is not None else ""),
                     ("read", f"{origin.access.value}, {origin.mode or 'mode not known'}, {done.swd_hz / 1e6:g} MHz"),

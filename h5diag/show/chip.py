@@ -8,7 +8,7 @@ from h5diag.chip import Chip
 from h5diag.layout import Layout
 from h5diag.memory import AddressRange
 from h5diag.show.answers import View, pairs
-from h5diag.show.sheet import Sheet, bullets, facts, section, sheet, table
+from h5diag.show.sheet import Sheet, bullets, properties, section, sheet, table
 from h5diag.text import count_text, range_text, size_text
 
 
@@ -32,7 +32,7 @@ def _chip_sheet(chip: Chip) -> Sheet:
         ),
         section(
             "",
-            facts(
+            properties(
                 (
                     ("file", chip.name),
                     ("TrustZone", "yes" if chip.trustzone else "no"),
@@ -78,7 +78,7 @@ def _layout_sheet(layout: Layout) -> Sheet:
                 ),
             ),
         ),
-        section("", facts((*((n, range_text(r)) for n, r in areas if r.size), ("source", layout.ref)))),
+        section("", properties((*((n, range_text(r)) for n, r in areas if r.size), ("source", layout.ref)))),
         section("Notes", bullets(layout.remarks)),
     )
 

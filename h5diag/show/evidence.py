@@ -7,7 +7,7 @@ from typing import Any
 from h5diag.case.case import Case
 from h5diag.memory import Access, MemoryImage
 from h5diag.show.answers import View
-from h5diag.show.sheet import Sheet, Strip, Table, bullets, facts, section, sheet, table
+from h5diag.show.sheet import Sheet, Strip, Table, bullets, properties, section, sheet, table
 from h5diag.show.spans import Look, spans_of, strip_svg
 from h5diag.text import count_text, size_text
 
@@ -54,7 +54,7 @@ def _sheet(m: MemoryImage) -> Sheet:
         section("Unstable", bullets(map(str, m.unstable))),
         section(
             "Where it is from",
-            facts((("file", o.source), ("kind", o.kind), ("read by", access), ("chip", o.chip or ""))),
+            properties((("file", o.source), ("kind", o.kind), ("read by", access), ("chip", o.chip or ""))),
         ),
         section("Remarks", bullets(o.remarks)),
     )

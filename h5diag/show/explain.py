@@ -17,7 +17,7 @@ from h5diag.judge.findings import rows
 from h5diag.judge.next_test import known_tests
 from h5diag.measure.firmware import State
 from h5diag.show.answers import View
-from h5diag.show.sheet import Sheet, Table, facts, section, sheet
+from h5diag.show.sheet import Sheet, Table, properties, section, sheet
 from h5diag.tables import packaged
 
 
@@ -235,7 +235,7 @@ def _document(p: Paragraph) -> dict[str, Any]:
 
 
 def _sheet(p: Paragraph) -> Sheet:
-    return sheet(p.text, section("", facts([*p.more, ("source", p.source)])), name=f"{p.id} ({p.kind})")
+    return sheet(p.text, section("", properties([*p.more, ("source", p.source)])), name=f"{p.id} ({p.kind})")
 
 
 VIEWS = {Paragraph: View(_sheet, _document)}

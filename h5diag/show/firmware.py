@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from h5diag.measure.firmware import Magic, Overview, TlvType, dependencies
 from h5diag.show.answers import View, chosen
-from h5diag.show.sheet import Section, Sheet, bullets, facts, section, sheet, table
+from h5diag.show.sheet import Section, Sheet, bullets, properties, section, sheet, table
 
 if TYPE_CHECKING:
     from h5diag.measure.firmware import ExaminedImage, JudgedImage, Link, Match, NextBoot, SlotState, StageReport
@@ -243,10 +243,10 @@ def _image_section(judged: JudgedImage) -> Section | None:
     i = judged.examined
     title = f"Image at 0x{i.image.address:08X}, version {i.image.header.version}"
     title += f", slot {i.slot}: {judged.state.value}" if i.slot else ""
-    return section(title, facts([("state", judged.reason), *image_facts(i)]))
+    return section(title, properties([("state", judged.reason), *image_properties(i)]))
 
 
-def image_facts(i: ExaminedImage) -> list[tuple[str, str]]:
+def image_properties(i: ExaminedImage) -> list[tuple[str, str]]:
     """Return what is known of an image, a name and a sentence each."""
     v, header, t = i.verification, i.image.header, i.trailer
     alternative = f" (or {v.body.alternative})" if v.body.alternative else ""
@@ -269,14 +269,14 @@ def image_facts(i: ExaminedImage) -> list[tuple[str, str]]:
     ]
 
 
-def slot_facts(s: SlotState) -> list[tuple[str, str]]:
+def slot_properties(s: SlotState) -> list[tuple[str, str]]:
     """Return what is known of a slot, the most important first."""
     t = s.content.trailer
     out = [("state", f"{s.state.value}: {s.reason}"), ("next boot", s.next_boot.text)]
     out += [("open point", point) for point in s.open_points]
     for i in s.content.images:
         where = f"version {i.image.header.version} at 0x{i.image.address:08X}"
-        out += [("image", where), *(pair for pair in image_facts(i) if pair[1])]
+        out += [("image", where), *(pair for pair in image_properties(i) if pair[1])]
     trailer = f"magic {t.magic.value}, image_ok {t.image_ok.value}, copy_done {t.copy_done.value}"
     return [*out, ("slot's trailer", trailer)]
 

@@ -21,7 +21,7 @@ from h5diag.measure.options import (
     summary,
 )
 from h5diag.show.answers import View
-from h5diag.show.sheet import Section, Sheet, Table, bullets, facts, section, sheet, table
+from h5diag.show.sheet import Section, Sheet, Table, bullets, properties, section, sheet, table
 
 AREAS = ("secure", "hidden", "write-protected", "high-cycle")
 MOST_MESSAGES = 40
@@ -365,8 +365,10 @@ def _log_sheet(r: LogReading) -> Sheet:
         section("", f"Chip: {r.choice.text}" if not r.choice.assumed else None, bullets(remarks)),
         section("External loader", r.loader.conclusion, "More: h5diag loader explain") if r.loader else None,
         section("Errors and warnings", table("line|kind|text|meaning", messages, most=MOST_MESSAGES)),
-        section(f"Connection{several}", facts((printable(k, 24), printable(v, 80)) for k, v in pairs)) if b else None,
-        section("Discovery", facts((printable(k, 36), printable(v, 60)) for k, v in log.discovery.fields)),
+        section(f"Connection{several}", properties((printable(k, 24), printable(v, 80)) for k, v in pairs))
+        if b
+        else None,
+        section("Discovery", properties((printable(k, 36), printable(v, 60)) for k, v in log.discovery.fields)),
         section("Option bytes", f"{len(log.listing.fields)} found, see 'h5diag options'") if log.listing else None,
     )
 

@@ -13,7 +13,7 @@ from h5diag.measure.firmware.image import ENCRYPTION_TYPES
 from h5diag.measure.firmware.trailer import parse_magic
 from h5diag.show.answers import View
 from h5diag.show.explain import check_words
-from h5diag.show.sheet import Sheet, bullets, facts, section, sheet, table
+from h5diag.show.sheet import Sheet, bullets, properties, section, sheet, table
 from h5diag.sim.rehearse import STATES, PartTraits, Rehearsal, Walk, WalkInputs, syntax_errors, unchecked, walk_script
 from h5diag.text import count_text
 
@@ -326,7 +326,8 @@ def rehearsal_sheet(r: Rehearsal) -> Sheet:
         section("the walk ended", "" if stop is None else str(stop)),
         section("worth knowing", bullets(r.hints, "!")),
         section(
-            "at the end", facts([("product state", STATES.get(r.walk.steps[-1].state, "?"))]) if r.walk.steps else None
+            "at the end",
+            properties([("product state", STATES.get(r.walk.steps[-1].state, "?"))]) if r.walk.steps else None,
         ),
         tone=_TONES[r.verdict],
         badge=words[r.verdict],

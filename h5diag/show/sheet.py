@@ -1,6 +1,6 @@
 """One sheet for everything that a person reads, and its three writers: terminal, HTML, Markdown.
 
-A sheet is a headline and sections; a section is paragraphs, lists, facts, tables and pictures. Every text in it may be
+A sheet is a headline and sections; a section is paragraphs, lists, properties, tables and pictures. Every text in it may be
 a stranger's: each writer makes it harmless for its own reader.
 """
 
@@ -39,7 +39,7 @@ class Bullets:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Properties:
     """Names and values, one line each."""
 
     pairs: tuple[tuple[str, str], ...]
@@ -84,7 +84,7 @@ class Strip:
     alt: str
 
 
-Part = str | Bullets | Facts | Table | Block | Figure | Strip
+Part = str | Bullets | Properties | Table | Block | Figure | Strip
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +145,9 @@ def bullets(items: Iterable[str], mark: str = "-") -> Bullets:
     return Bullets(tuple(items), mark)
 
 
-def facts(pairs: Iterable[tuple[str, str]]) -> Facts:
+def properties(pairs: Iterable[tuple[str, str]]) -> Properties:
     """Return names and values without those that are empty."""
-    return Facts(tuple((n, v) for n, v in pairs if v))
+    return Properties(tuple((n, v) for n, v in pairs if v))
 
 
 def table(heads: str, rows: Iterable[Sequence[str]], **more: Any) -> Table:
@@ -161,7 +161,7 @@ def _holds(part: Part) -> bool:
             return bool(part)
         case Bullets(items=items):
             return bool(items)
-        case Facts(pairs=pairs):
+        case Properties(pairs=pairs):
             return bool(pairs)
         case Table(rows=rows):
             return bool(rows)
@@ -192,7 +192,7 @@ def _lines(part: Part, width: int, indent: str) -> list[str]:
             return _wrapped(part, width, indent)
         case Bullets(items=items, mark=mark):
             return [line for i in items for line in _wrapped(i, width, f"{indent}{mark} ")]
-        case Facts(pairs=pairs):
+        case Properties(pairs=pairs):
             wide = min(max((len(n) for n, _ in pairs), default=0), 32)
             return [line for n, v in pairs for line in _wrapped(v, width, f"{indent}{n:<{wide}}  ")]
         case Table():
@@ -367,7 +367,7 @@ def part_html(part: Part, *, rows: int = 200, letters: int = 4000, caption: str 
             lines = "".join(f"<li>{escape(_cut(i, letters))}</li>" for i in items[:rows])
             more = f"<li>and {len(items) - rows} more</li>" if len(items) > rows else ""
             return f"<ul>{lines}{more}</ul>"
-        case Facts(pairs=pairs):
+        case Properties(pairs=pairs):
             whole = Table(("", ""), pairs, most=len(pairs))
             return part_html(whole, rows=rows, letters=letters, caption=caption)
         case Table():
@@ -439,7 +439,7 @@ def part_markdown(part: Part) -> str:
             return plain_markdown(part)
         case Bullets(items=items):
             return "\n".join(f"- {plain_markdown(i)}" for i in items)
-        case Facts(pairs=pairs):
+        case Properties(pairs=pairs):
             return "\n".join(f"- {plain_markdown(n)}: {plain_markdown(v)}" for n, v in pairs)
         case Table(heads=heads, rows=rows):
             lines = ["| " + " | ".join(plain_markdown(c) for c in row) + " |" for row in (heads, *rows[: part.most])]

@@ -107,7 +107,7 @@ def _windows(m: Measured, dump: MemoryImage) -> list[tuple[AddressRange, int]]:
     return [(AddressRange(min(r.start for r in held), max(r.stop for r in held)), 0)]
 
 
-def shown_ranges(rows: Sequence[Lane]) -> tuple[AddressRange, ...]:
+def visible_ranges(rows: Sequence[Lane]) -> tuple[AddressRange, ...]:
     """Return what any of the lanes shows, canonical."""
     return merged(s.range for lane in rows for s in lane.spans)
 
@@ -257,17 +257,17 @@ class CondensedAxis:
         ax.set_xlim(self.breaks[0], self.breaks[-1])
 
 
-def condensed_axis(shown: Iterable[AddressRange], edges: Iterable[int]) -> CondensedAxis:
-    """Return the axis for what is shown.
+def condensed_axis(visible: Iterable[AddressRange], edges: Iterable[int]) -> CondensedAxis:
+    """Return the axis for what is visible.
 
     Parameters
     ----------
-    shown
+    visible
         What was read; everything else becomes a gap.
     edges
         Addresses where something begins or ends; between two of them the axis is linear.
     """
-    kept = merged(shown)
+    kept = merged(visible)
     if not kept:
         return CondensedAxis((0, 1), (0.0, 1.0), ())
     inner = {e for e in edges if any(r.start < e < r.stop for r in kept)}

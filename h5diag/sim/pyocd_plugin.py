@@ -43,17 +43,17 @@ def _probe_class() -> type[Any]:
         @classmethod
         def get_all_connected_probes(cls, unique_id: str | None = None, is_explicit: bool = False) -> list[Any]:
             """Return the probe that was named; none for a list of what is plugged in."""
-            return [_made(unique_id or "")] if is_explicit else []
+            return [_probe_of(unique_id or "")] if is_explicit else []
 
         @classmethod
         def get_probe_with_id(cls, unique_id: str, is_explicit: bool = False) -> Any:
             """Return a probe on a new chip as the items say; None unless ``virtual:`` was written."""
-            return _made(unique_id) if is_explicit else None
+            return _probe_of(unique_id) if is_explicit else None
 
     return VirtualProbes
 
 
-def _made(items: str) -> Any:
+def _probe_of(items: str) -> Any:
     from h5diag.errors import H5DiagError
     from h5diag.sim.virtual import VirtualChip, VirtualProbe, parse_items
 

@@ -87,14 +87,26 @@ def test_json_of_a_million_empty_lists_is_no_result(tmp_path: Path) -> None:
         load_case(tmp_path)
 
 
-@pytest.mark.parametrize("more", ["ab\n" * (TEXT_LINES + 1), ("x" * 60_000 + "\n") * (TEXT.size // 60_000 + 1)])
-@pytest.mark.parametrize("begin", ["0x40022020 : 0000001F\n", "     PRODUCT_STATE: 0xED (Open)\n     TZEN: 0xC3\n" * 2])
-def test_a_text_that_a_diagnosis_refuses_is_not_sorted_into_a_case(tmp_path: Path, begin: str, more: str) -> None:
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ("ab\n" * (TEXT_LINES + 1), "has too many lines"),
+        (("x" * 60_000 + "\n") * (TEXT.size // 60_000 + 1), "is too large"),
+    ],
+    ids=["lines", "bytes"],
+)
+@pytest.mark.parametrize(
+    "begin",
+    ["0x40022020 : 0000001F\n", "     PRODUCT_STATE: 0xED (Open)\n     TZEN: 0xC3\n" * 2],
+    ids=["words", "options"],
+)
+def test_a_text_that_a_diagnosis_refuses_is_not_sorted_into_a_case(
+    tmp_path: Path, begin: str, more: str, why: str
+) -> None:
     (tmp_path / "suspect-1.txt").write_text(begin + more)
     (tmp_path / "suspect-2.txt").write_text(begin)
     found = sort_evidence([tmp_path / "suspect-1.txt", tmp_path / "suspect-2.txt"])
-    assert [(e.path.name, e.what.split(" for ")[0]) for e in found.unused] in (
-        [("suspect-1.txt", "is too large")],
-        [("suspect-1.txt", "has too many lines")],
-    )
+    (left_out,) = found.unused
+    assert left_out.path.name == "suspect-1.txt"
+    assert left_out.what.startswith(f"cannot be used: {why} for a text")
     assert load_case(found.write(tmp_path / "case")).suspects

@@ -182,7 +182,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _completion(build_parser(), options.print_completion)
         own = getattr(options, "h5diag_parser", parser)
         if unknown:
-            own.error(f"unknown option or argument: {' '.join(unknown)}{_told_elsewhere(unknown)}")
+            own.error(f"unknown option or argument: {' '.join(unknown)}{_elsewhere(unknown)}")
         if not hasattr(options, "h5diag_command"):
             own.error("which command?")
         return _run(options)
@@ -195,7 +195,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _told_elsewhere(unknown: Sequence[str]) -> str:
+def _elsewhere(unknown: Sequence[str]) -> str:
     """Return which command takes the first unknown option: what belongs to a case is told to `h5diag case`, once."""
     option = next((w.split("=")[0] for w in unknown if w.startswith("--")), "")
     takes = [p.prog for p in _every(build_parser()) if option and option in p._option_string_actions]

@@ -256,7 +256,7 @@ def _plan_result(plans: list[tuple[DumpPlan, str]], options: Namespace) -> Resul
         "ranges": [[p.range.start, p.range.stop] for p, _ in plans],
         "passes": options.passes,
     }
-    facts = [
+    properties = [
         ("chip", choice.text),
         *(("range", str(p.range)) for p, _ in plans),
         ("connect", f"{mode.value}: {reason}"),
@@ -264,7 +264,7 @@ def _plan_result(plans: list[tuple[DumpPlan, str]], options: Namespace) -> Resul
         *(("limit", c) for c in cannot),
     ]
     headline = f"about {minutes:.1f} minutes at {speed / 1e6:g} MHz for {total} bytes; erases nothing"
-    return Result(document, plan_sheet(headline, facts))
+    return Result(document, plan_sheet(headline, properties))
 
 
 # ---------------------------------------------------------------------------------------------------- virtual

@@ -227,7 +227,7 @@ def _planned(plan: TestPlan, chip: Chip, given: str) -> Result:
         "patterns": patterns,
     }
     speeds = ", ".join(f"{s / 1e6:g}" for s in plan.speeds_hz)
-    facts = [
+    properties = [
         ("chip", choice.text),
         ("wear", f"{plan.erase_cycles} erase cycles of each sector, rated for {rated} ({told})"),
         ("does", f"{plan.rounds} rounds at {speeds} MHz: {', '.join(patterns)}"),
@@ -235,7 +235,7 @@ def _planned(plan: TestPlan, chip: Chip, given: str) -> Result:
         *(("limit", t) for t in CANNOT),
     ]
     headline = f"about {minutes:.1f} minutes for {plan.range}; nothing is touched now"
-    return Result(document, plan_sheet(headline, facts))
+    return Result(document, plan_sheet(headline, properties))
 
 
 def _restore(options: Namespace, chip: Chip) -> Result:

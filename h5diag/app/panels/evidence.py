@@ -208,9 +208,9 @@ class EvidenceModel(traitlets.HasTraits):  # type: ignore[misc]
     def _whole(self) -> tuple[str, ...]:
         return tuple(text.strip() for text in (self.layout, self.chip, self.marking, self.package))
 
-    def on_change(self, told: Callable[[], None]) -> None:
-        """Call `told` whenever any of it changes."""
-        self.observe(lambda _: told(), list(self.trait_names()))
+    def on_change(self, call: Callable[[], None]) -> None:
+        """Call `call` whenever any of it changes."""
+        self.observe(lambda _: call(), list(self.trait_names()))
 
 
 class EvidencePanel(widgets.VBox):  # type: ignore[misc]

@@ -71,7 +71,7 @@ class InvestigationModel(traitlets.HasTraits):  # type: ignore[misc]
         return self.result[1] if self.result else None
 
     @property
-    def shown(self) -> BoardDiagnosis | None:
+    def current(self) -> BoardDiagnosis | None:
         """The board that is shown, None before there is a diagnosis."""
         return self.result[1].boards[self.board] if self.result else None
 
@@ -169,7 +169,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
 
     def jump(self, address: int) -> None:
         """Show the bytes at an address of either alias."""
-        board = self.model.shown
+        board = self.model.current
         if board is not None:
             self.hex.jump(board.measured.chip.canonical(address))
             self.details.selected_index = 1
@@ -203,7 +203,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         for box in (self.map, self.bits, self.dots, self.locate, self.options, self.slot_map):
             _emptied(box)
         self._show_stale()
-        board = self.model.shown
+        board = self.model.current
         if board is None:
             self.below.children = (self.verdict,)
             self.remarks.value, self.verdict.value = "", status_html(WAITING)
@@ -232,8 +232,8 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
 
     def _show_stale(self) -> None:
         """Say which case the notebook's cells below are about, once it is no longer the one that is shown here."""
-        given, shown = self._given, self.model.diagnosis
-        same = given is not None and shown is not None and _files(given) == _files(shown)
+        given, now = self._given, self.model.diagnosis
+        same = given is not None and now is not None and _files(given) == _files(now)
         self.stale.value = stale_html(given.case.title) if given is not None and not same else ""
 
     def _draw(self, board: BoardDiagnosis) -> None:
@@ -253,7 +253,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
 
     def _open(self) -> None:
         """Build what a tab holds when it is opened for the first time."""
-        board, title = self.model.shown, self.details.get_title(self.details.selected_index or 0)
+        board, title = self.model.current, self.details.get_title(self.details.selected_index or 0)
         if board is None:
             return
         m = board.measured

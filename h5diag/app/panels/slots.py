@@ -11,10 +11,10 @@ import traitlets
 from h5diag.app.panels.parts import status_html, with_still
 from h5diag.layout import Role
 from h5diag.measure.firmware import SlotState
-from h5diag.show.firmware import slot_facts, slots_words
+from h5diag.show.firmware import slot_properties, slots_words
 from h5diag.show.plots import Picture, picture
 from h5diag.show.plots.slots import LOOKS, plot_slots
-from h5diag.show.sheet import facts, parts_html
+from h5diag.show.sheet import parts_html, properties
 
 
 class SlotMapModel(traitlets.HasTraits):  # type: ignore[misc]
@@ -30,7 +30,7 @@ class SlotMapModel(traitlets.HasTraits):  # type: ignore[misc]
 
 
 class SlotMap(widgets.VBox):  # type: ignore[misc]
-    """The map over a `SlotMapModel`: buttons in the places of the slots, a drawing, and the facts of the selected one.
+    """The map over a `SlotMapModel`: buttons in the places of the slots, a drawing, and the properties of the selected one.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ class SlotMap(widgets.VBox):  # type: ignore[misc]
     def __init__(self, slots: Sequence[SlotState]) -> None:
         self.model = SlotMapModel(slots=tuple(slots))
         self.buttons = {s.slot.name: self._button(s) for s in slots}
-        self.drawing, self.facts = widgets.HTML(), widgets.HTML()
+        self.drawing, self.properties = widgets.HTML(), widgets.HTML()
         columns = [
             widgets.VBox([self.buttons[s.slot.name] for s in slots if s.slot.role is role])
             for role in (Role.PRIMARY, Role.SECONDARY)
         ]
-        super().__init__([widgets.HBox(columns), self.drawing, self.facts])
+        super().__init__([widgets.HBox(columns), self.drawing, self.properties])
         self.model.observe(lambda _: self._show(), "selected")
         self._show()
 
@@ -74,9 +74,9 @@ class SlotMap(widgets.VBox):  # type: ignore[misc]
         states = self.model.slots
         self.drawing.value = self._picture()._repr_html_()
         if not states:
-            self.facts.value = status_html("No slots: examine the dump with a layout.")
+            self.properties.value = status_html("No slots: examine the dump with a layout.")
             return
-        known = [fact for s in self.model.state for fact in slot_facts(s)]
-        self.facts.value = (
-            parts_html(facts(known), caption=self.model.selected) if known else status_html("Click a slot.")
+        known = [fact for s in self.model.state for fact in slot_properties(s)]
+        self.properties.value = (
+            parts_html(properties(known), caption=self.model.selected) if known else status_html("Click a slot.")
         )

@@ -24,7 +24,7 @@ def existing_files(paths: Paths) -> set[Path]:
 def read_files(paths: Sequence[str | os.PathLike[str]], known: Collection[Path]) -> tuple[list[Evidence], int]:
     """Return what each file is that is not known yet, and how many there were; one that cannot be read says why."""
     out, count = [], 0
-    for path, shown, inside in _gathered(paths):
+    for path, label, inside in _gathered(paths):
         if real_path(path) in known:
             continue
         try:
@@ -34,14 +34,14 @@ def read_files(paths: Sequence[str | os.PathLike[str]], known: Collection[Path])
             if error.problem == "there is no such file":
                 raise
             files = []
-            out.append(_unusable(path, shown, error))
+            out.append(_unusable(path, label, error))
         sidecars = {f.path: f for f in files if len(files) > 1 and f.name.endswith(".map.json")}
         count += max(1, len(files))
         for file in files:
             beside = sidecars.get(sidecar_path(file.path))
             if file.path in sidecars and any(sidecar_path(f.path) == file.path for f in files):
                 continue
-            name = shown if file is read else _within(shown, file.path.relative_to(path))
+            name = label if file is read else _within(label, file.path.relative_to(path))
             try:
                 out.append(tell(file, parse_name(name), beside))
             except InputError as error:
@@ -54,9 +54,9 @@ def _within(archive: Path, member: Path) -> Path:
     return Path(" ".join((archive.stem, *member.parts[:-1][:1]))) / member.name
 
 
-def _unusable(path: Path, shown: Path, error: InputError) -> Evidence:
+def _unusable(path: Path, label: Path, error: InputError) -> Evidence:
     at = f"{error.place}: " if error.place else ""
-    return Evidence(path, FileRole.NONE, f"cannot be used: {at}{error.problem}", parse_name(shown))
+    return Evidence(path, FileRole.NONE, f"cannot be used: {at}{error.problem}", parse_name(label))
 
 
 def _gathered(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path, Path | None]]:
@@ -65,9 +65,9 @@ def _gathered(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path,
     for given in map(Path, paths):
         folder = is_folder(given)
         for path in walk_evidence(given) if folder else (given,):
-            shown = path.relative_to(given) if folder else _telling(given, paths)
+            label = path.relative_to(given) if folder else _telling(given, paths)
             if path.name != "case.toml" and not _is_attached(path):
-                found.setdefault(path.absolute(), (path, shown, given if folder else None))
+                found.setdefault(path.absolute(), (path, label, given if folder else None))
         if len(found) > FOLDER_FILES:
             raise InputError(f"more than {FOLDER_FILES} files", source=str(given), advice="name the files that matter")
     return sorted(found.values(), key=lambda row: str(row[1]))

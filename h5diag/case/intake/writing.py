@@ -243,7 +243,7 @@ class _Copies:
         if path.is_relative_to(real_path(self.folder)):
             self.names.setdefault(e.path, path.relative_to(real_path(self.folder)).as_posix())
         if e.path not in self.names and e.file is not None:
-            self.names[e.path] = name = self._free(e.path)
+            self.names[e.path] = name = self._unused_name(e.path)
             self._write(name, e.file.data, private=e.role is FileRole.DECRYPT_KEY)
             if e.beside is not None and e.role in (FileRole.DUMP, FileRole.LATER, FileRole.IMAGE):
                 self._write(sidecar_path(name).name, e.beside.data)
@@ -267,7 +267,7 @@ class _Copies:
         self.made.append(self.folder / name)
         self.used.add(name.lower())
 
-    def _free(self, path: Path) -> str:
+    def _unused_name(self, path: Path) -> str:
         clean = re.sub(r"[^\w.+()=,@ -]", "_", os.fsencode(path.name).decode("utf-8", "replace")).strip(" .") or "file"
         clean = clean[-200:]
         parent = re.sub(r"[^\w.+-]", "_", os.fsencode(path.parent.name).decode("utf-8", "replace")).strip(".")[-40:]

@@ -108,8 +108,8 @@ def parse_memory_text(
     usual = word_bytes or (stated.pop() if len(stated) == 1 else 0)
     common = usual or (widths.most_common(1)[0][0] if widths else 1)
     chosen, remarks = _order(said, view, order)
-    shown = tuple(_shown(rows, usual, common, chosen is ByteOrder.LITTLE, source))
-    segments, unreadable = shown_memory(shown, source)
+    shown = tuple(_stretches(rows, usual, common, chosen is ByteOrder.LITTLE, source))
+    segments, unreadable = memory_of(shown, source)
     return MemoryImage(segments, unreadable, origin=Origin(source, "text", remarks=remarks))
 
 
@@ -348,8 +348,8 @@ def _order(said: str, view: _View, order: ByteOrder) -> tuple[ByteOrder, tuple[s
     return ByteOrder.LITTLE, ("the text does not state its byte order: words were taken as little-endian numbers",)
 
 
-def _shown(rows: Sequence[_Row], usual: int, common: int, little: bool, source: str) -> Iterator[Shown]:
-    previous = Shown(0, 0, b"", b"")
+def _stretches(rows: Sequence[_Row], usual: int, common: int, little: bool, source: str) -> Iterator[Stretch]:
+    previous = Stretch(0, 0, b"", b"")
     star = repeated = 0
     for row in rows:
         if row.repeats:
@@ -365,7 +365,7 @@ def _shown(rows: Sequence[_Row], usual: int, common: int, little: bool, source: 
                     place=f"line {star}",
                 )
             n = -(-missing // len(previous.data))
-            yield Shown(star, previous.stop, (previous.data * n)[:missing], (previous.known * n)[:missing])
+            yield Stretch(star, previous.stop, (previous.data * n)[:missing], (previous.known * n)[:missing])
         star = 0
         if row.width:
             for shown in _run(row, usual, little, source):
@@ -389,7 +389,7 @@ def _width(line: int, digits: int, usual: int, source: str) -> int:
     return width
 
 
-def _run(row: _Row, usual: int, little: bool, source: str) -> Iterator[Shown]:
+def _run(row: _Row, usual: int, little: bool, source: str) -> Iterator[Stretch]:
     """Yield what lines of known words show: all at once, or line by line where words are shorter than stated."""
     width = _width(row.line, 2 * row.width, usual, source)
     if width == row.width and isinstance(row.data, bytes):
@@ -411,7 +411,7 @@ def _run(row: _Row, usual: int, little: bool, source: str) -> Iterator[Shown]:
         yield _placed(row.line + i, row.address + i * row.each, one, bytes([1]) * size, source)
 
 
-def _decoded(row: _Row, usual: int, common: int, little: bool, source: str) -> Shown:
+def _decoded(row: _Row, usual: int, common: int, little: bool, source: str) -> Stretch:
     words = row.words.split(" ")
     own = max([len(w) for w in words if w.strip("?")], default=2 * common)
     width = _width(row.line, own, usual, source)
@@ -442,15 +442,15 @@ def _decoded(row: _Row, usual: int, common: int, little: bool, source: str) -> S
     return _placed(row.line, row.address, bytes.fromhex(shown.replace("?", "0")), known, source)
 
 
-def _placed(line: int, address: int, data: bytes, known: bytes, source: str, each: int = 0) -> Shown:
+def _placed(line: int, address: int, data: bytes, known: bytes, source: str, each: int = 0) -> Stretch:
     if address + len(data) > ADDRESS_LIMIT:
         line += max(0, ADDRESS_LIMIT - address) // each if each else 0
         raise InputError("the line runs past the end of the address space", source=source, place=f"line {line}")
-    return Shown(line, address, data, known, each)
+    return Stretch(line, address, data, known, each)
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class Stretch:
     """The bytes that one line shows, or lines of `each` bytes; `known` holds 1 for a readable byte, 0 for another."""
 
     line: int
@@ -464,21 +464,21 @@ class Shown:
         """Address after the last byte."""
         return self.address + len(self.data)
 
-    def lines(self) -> Iterator[Shown]:
+    def lines(self) -> Iterator[Stretch]:
         """Yield what each line shows."""
         each = self.each or len(self.data)
         for i, at in enumerate(range(0, len(self.data), each)):
-            yield Shown(self.line + i, self.address + at, self.data[at : at + each], self.known[at : at + each])
+            yield Stretch(self.line + i, self.address + at, self.data[at : at + each], self.known[at : at + each])
 
-    def last(self) -> Shown:
+    def last(self) -> Stretch:
         """Return what the last line shows."""
         if not self.each:
             return self
         at = len(self.data) - self.each
-        return Shown(self.line + at // self.each, self.address + at, self.data[at:], self.known[at:])
+        return Stretch(self.line + at // self.each, self.address + at, self.data[at:], self.known[at:])
 
 
-def shown_memory(rows: Iterable[Shown], source: str) -> tuple[tuple[Segment, ...], tuple[AddressRange, ...]]:
+def memory_of(rows: Iterable[Stretch], source: str) -> tuple[tuple[Segment, ...], tuple[AddressRange, ...]]:
     """Return the known bytes of all lines and the ranges that could not be read.
 
     A byte that one line shows and another marks as unreadable counts as read.
@@ -490,7 +490,7 @@ def shown_memory(rows: Iterable[Shown], source: str) -> tuple[tuple[Segment, ...
     """
     segments: list[Segment] = []
     unreadable: list[AddressRange] = []
-    group: list[Shown] = []
+    group: list[Stretch] = []
     stop = 0
     for row in sorted(rows, key=lambda r: (r.address, r.line)):
         if group and row.address > stop:
@@ -503,7 +503,9 @@ def shown_memory(rows: Iterable[Shown], source: str) -> tuple[tuple[Segment, ...
     return tuple(segments), tuple(unreadable)
 
 
-def _close(group: list[Shown], stop: int, source: str, segments: list[Segment], unreadable: list[AddressRange]) -> None:
+def _close(
+    group: list[Stretch], stop: int, source: str, segments: list[Segment], unreadable: list[AddressRange]
+) -> None:
     start = group[0].address
     data, known = bytearray(), bytearray()
     for row in group:
@@ -538,7 +540,7 @@ def _close(group: list[Shown], stop: int, source: str, segments: list[Segment], 
     )
 
 
-def _over(data: bytearray, known: bytearray, at: int, row: Shown) -> int | None:
+def _over(data: bytearray, known: bytearray, at: int, row: Stretch) -> int | None:
     """Put a line over bytes that are there already; return where in it the first other value stands, or None."""
     here = slice(at, at + len(row.data))
     old, seen = np.frombuffer(data, np.uint8)[here], np.frombuffer(known, np.bool_)[here]

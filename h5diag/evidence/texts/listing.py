@@ -129,7 +129,7 @@ def listing_of(clean: Iterable[Line], *, ends_open: bool = False) -> Listing:
             last = line.number
         elif headed and _STUB.match(rest):
             stub = rest.strip()
-    return _made([r for r in runs if r], stub if ends_open else "", last, ends_open, headed)
+    return _listing_of([r for r in runs if r], stub if ends_open else "", last, ends_open, headed)
 
 
 @lru_cache(maxsize=1)
@@ -182,7 +182,7 @@ def _fields(text: str, bank: int | None, number: int, headed: bool) -> list[RawO
     return out
 
 
-def _made(runs: list[list[RawOption]], stub: str, last: int, ends_open: bool, headed: bool) -> Listing:
+def _listing_of(runs: list[list[RawOption]], stub: str, last: int, ends_open: bool, headed: bool) -> Listing:
     # Without the tool's heading any table of names and numbers looks like a listing; most names must be options then.
     if runs and not headed and sum(f.name.upper() in _known_names() for f in runs[-1]) * 2 <= len(runs[-1]):
         return Listing()

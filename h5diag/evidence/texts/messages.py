@@ -71,7 +71,7 @@ def meanings() -> tuple[_Meaning, ...]:
 
 
 @lru_cache(maxsize=1)
-def _told_alone() -> tuple[re.Pattern[str], dict[str, list[_Meaning]]]:
+def _plain_rows() -> tuple[re.Pattern[str], dict[str, list[_Meaning]]]:
     """Return the longest word of each row that is told although nothing in the line complains, and the rows of each."""
     rows: dict[str, list[_Meaning]] = {}
     for m in meanings():
@@ -83,7 +83,7 @@ def _told_alone() -> tuple[re.Pattern[str], dict[str, list[_Meaning]]]:
 def parse_messages(lines: Iterable[Line]) -> tuple[Message, ...]:
     """Return the errors and warnings in these lines, in their order, each with its meaning where one is known."""
     out: list[Message] = []
-    words, alone = _told_alone()
+    words, alone = _plain_rows()
     for line in lines:
         low = line.low
         complains = bool(_COMPLAINT.search(low)) and not _NO_COMPLAINT.search(low)

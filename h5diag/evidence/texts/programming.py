@@ -207,9 +207,9 @@ class _State:
         if "option bytes data" in low or "option bytes area" in low:
             self.in_options = True
         if "not modified" in low and (m := _UNMODIFIED.search(line.text)):
-            self._settle(m[1], int(m[2], 16), "not-modified", None, line.number)
+            self._conclude(m[1], int(m[2], 16), "not-modified", None, line.number)
         elif "expected value" in low and (m := _EXPECTED.search(line.text)):
-            self._settle(m[1], int(m[2], 16), "refused", int(m[3], 16), line.number)
+            self._conclude(m[1], int(m[2], 16), "refused", int(m[3], 16), line.number)
         elif m := _COMMAND.search(line.text) or (_CLI.search(line.text) if "-ob " in low else None):
             self._flush("unknown")
             for a in _ARGUMENT.finditer(m[1]):
@@ -224,7 +224,7 @@ class _State:
             self.failed += 1
             self._flush("unknown")
 
-    def _settle(self, name: str, value: int, result: str, found: int | None, number: int) -> None:
+    def _conclude(self, name: str, value: int, result: str, found: int | None, number: int) -> None:
         self.pending.pop(name.upper(), None)
         self.options.append(OptionWrite(name.upper(), value, result, found, number))
 

@@ -27,7 +27,7 @@ _FOREIGN = (
 """How parts of other makers are called."""
 
 
-class FactRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class FieldRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A field and the pattern whose first group is its value."""
 
     field: str
@@ -49,7 +49,7 @@ class ToolRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     marks: tuple[str, ...]
     ref: str
     words: str = ""
-    facts: tuple[FactRow, ...] = ()
+    fields: tuple[FieldRow, ...] = ()
     writes: tuple[WriteRow, ...] = ()
 
 
@@ -185,9 +185,9 @@ def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) ->
 
 def _report(row: ToolRow, lines: Sequence[Line], first: int) -> ToolReport:
     told: dict[str, str] = {}
-    facts = [(f.field, re.compile(f.pattern.replace("{foreign}", _FOREIGN), re.I)) for f in row.facts]
+    fields = [(f.field, re.compile(f.pattern.replace("{foreign}", _FOREIGN), re.I)) for f in row.fields]
     for line in lines:
-        for name, pattern in facts:
+        for name, pattern in fields:
             if name not in told and (m := pattern.search(line.text)):
                 told[name] = m[1]
     idcode = _hex(told.get("idcode"))

@@ -516,13 +516,13 @@ def _sorted_out(
     complete, lone = [], []
     for first in range(0, positions.size, AT_ONCE):
         part = positions[first : first + AT_ONCE]
-        whole, credible = _told(data, part, start)
+        whole, credible = _image_starts(data, part, start)
         complete.append(part[whole])
         lone.append(part[credible])
     return np.concatenate(complete), np.concatenate(lone)
 
 
-def _told(
+def _image_starts(
     data: Bytes, positions: npt.NDArray[np.int64], start: int
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return which of the magics begin a complete image, and which a credible header without TLVs."""

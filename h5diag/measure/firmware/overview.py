@@ -136,22 +136,22 @@ def examine_firmware(
     )
     states = boot.slots if boot else ()
     judged = (JudgedImage(i, *image_state(i, states)) for i in examined)
-    opened = open_images(memory, examined, decrypt_keys)
-    found = tuple(BuildResult(b, _matches(memory, opened, b, layout, examined)) for b in builds)
-    tables = find_vector_tables(opened, chip, most=VECTOR_TABLES)
+    clear = open_images(memory, examined, decrypt_keys)
+    found = tuple(BuildResult(b, _matches(memory, clear, b, layout, examined)) for b in builds)
+    tables = find_vector_tables(clear, chip, most=VECTOR_TABLES)
     bodies = {i.image.body.start: i.image.body.size for i in examined}
     links = (explain_link(t, chip, layout, body_size=bodies.get(t.address, 0)) for t in tables)
     return Overview(tuple(judged), boot, found, tuple(links))
 
 
 def _matches(
-    memory: MemoryImage, opened: MemoryImage, build: Build, layout: Layout | None, images: Sequence[ExaminedImage]
+    memory: MemoryImage, clear: MemoryImage, build: Build, layout: Layout | None, images: Sequence[ExaminedImage]
 ) -> tuple[Match, ...]:
     """Compare with the dump as it is and with its bodies decrypted; of two answers for a place the better one."""
     from h5diag.measure.firmware.builds import compare_build
 
     best: dict[int, Match] = {}
-    for dump in (memory,) if opened is memory else (memory, opened):
+    for dump in (memory,) if clear is memory else (memory, clear):
         for m in compare_build(dump, build.image, layout=layout, images=images, names=build.names):
             if m.address not in best or m.differing < best[m.address].differing:
                 best[m.address] = m

@@ -145,7 +145,7 @@ def boot_states(
         own = contents[slot.name]
         place = Place(own, contents[other.name] if other else None, layout, choice.rules, wanted, bodies, opened)
         boot = by_image[slot.image or 0]
-        state, reason = judge_slot(place, boot)
+        state, reason = state_of(place, boot)
         states.append(SlotState(slot, state, reason, own, boot, _open_points(own, explained)))
     return BootStates(tuple(states), following, choice, explained)
 
@@ -209,7 +209,7 @@ class Place:
 Judged = tuple[State, str]
 
 
-def judge_slot(place: Place, following: NextBoot) -> Judged:
+def state_of(place: Place, following: NextBoot) -> Judged:
     """Return the state of a slot and its reason; `following` is what the next boot does with its image."""
     own = place.own
     if own.slot.device:

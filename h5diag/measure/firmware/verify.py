@@ -184,18 +184,18 @@ def verify_image(
         )
     records = tlvs.plain
     signed = Signed((view[: tlvs.hashed_size],))
-    held = _hash_holds(records, signed)
+    hash_check = _hash_holds(records, signed)
     remarks = list[str]()
     cleared = (header.flags & ~int(Flag.ENCRYPTED_AES128)).to_bytes(4, "little")
-    if held is Check.INVALID and header.flags & Flag.PRIMARY_ONLY and header.encrypted:
+    if hash_check is Check.INVALID and header.flags & Flag.PRIMARY_ONLY and header.encrypted:
         # ST signs a primary-only image before it sets the encrypted flag.
         other = Signed((bytes(view[:16]) + cleared, view[20 : tlvs.hashed_size]))
         if _hash_holds(records, other) is Check.VALID:
-            signed, held = other, Check.VALID
+            signed, hash_check = other, Check.VALID
             remarks.append("the hash holds with the encrypted flag cleared, as ST signs primary-only images")
     digest = _digest(records)
     remarks += _loose(records)
-    if held is Check.VALID:
+    if hash_check is Check.VALID:
         look = (
             _look(body, True)
             if header.flags & Flag.ENCRYPTED_AES256
@@ -218,7 +218,7 @@ def verify_image(
     signed_so = bool(verify_keys) and check_signature(records, signed, verify_keys)[0] is Check.VALID
     if not signed_so and (header.encrypted or any(r.type in ENCRYPTION_TYPES for r in records)):
         clear, why = _decrypted(image, view, decrypt_keys)
-        if clear and (held is Check.INVALID or look.kind is BodyKind.ENCRYPTED):
+        if clear and (hash_check is Check.INVALID or look.kind is BodyKind.ENCRYPTED):
             opened = Signed((view[: header.header_size], clear, view[header.tlv_offset : tlvs.hashed_size]))
             after = _hash_holds(records, opened)
             if after is Check.INVALID and header.flags & Flag.PRIMARY_ONLY:
@@ -243,7 +243,9 @@ def verify_image(
                 Check.NOT_CHECKED,
                 why,
             )
-    reason = {Check.INVALID: "the bytes are not those that were signed", Check.NOT_CHECKED: "no hash record"}[held]
+    reason = {Check.INVALID: "the bytes are not those that were signed", Check.NOT_CHECKED: "no hash record"}[
+        hash_check
+    ]
     return _result(
         records,
         signed,
@@ -251,7 +253,7 @@ def verify_image(
         digest,
         remarks,
         look,
-        held,
+        hash_check,
         reason,
         Check.NOT_CHECKED,
         f"the body looks {look.kind.value}",
@@ -270,7 +272,7 @@ def _result(
     digest: bytes,
     remarks: list[str],
     look: BodyLook,
-    held: Check,
+    hash_check: Check,
     reason: str,
     decrypted: Check,
     decrypted_reason: str,
@@ -279,14 +281,14 @@ def _result(
     recorded = isinstance(signed, Recorded)
     if (
         signature is Check.INVALID
-        and held is Check.INVALID
+        and hash_check is Check.INVALID
         and keys
         and check_signature(records, Recorded(records), keys)[0] is Check.VALID
     ):
         why = "the signature fits the hash record, the body does not: the body was changed after signing"
-    accepted = not recorded and (signature is Check.VALID if keys else held is Check.VALID)
+    accepted = not recorded and (signature is Check.VALID if keys else hash_check is Check.VALID)
     return Verification(
-        held,
+        hash_check,
         reason,
         signature,
         why,

@@ -516,17 +516,17 @@ def loader_bypassed(log: LoaderLog) -> LoaderSign:
     """Tell whether the external loader was silently not used, from a verbosity-3 log."""
     if not log.is_verbose:
         return LoaderSign(Certainty.UNKNOWN, "The log is not of verbosity 3: it does not show if the loader was used.")
-    told = explain(log)
-    if told.story is Story.BYPASSED:
+    story = explain(log)
+    if story.story is Story.BYPASSED:
         lines = bypassing(log)
         return LoaderSign(
             Certainty.YES,
-            told.conclusion,
+            story.conclusion,
             (f"external memory accessed directly in line {lines[0]}, no 'Init flashloader...' anywhere",),
         )
-    if told.story in (Story.NO_CALL, Story.INTERNAL_ONLY):
-        return LoaderSign(Certainty.UNKNOWN, told.conclusion)
-    return LoaderSign(Certainty.NO, "The external loader was called.", (f"{len(told.calls)} calls in the log",))
+    if story.story in (Story.NO_CALL, Story.INTERNAL_ONLY):
+        return LoaderSign(Certainty.UNKNOWN, story.conclusion)
+    return LoaderSign(Certainty.NO, "The external loader was called.", (f"{len(story.calls)} calls in the log",))
 
 
 def loader_mislinked(
@@ -545,8 +545,8 @@ def loader_mislinked(
     trustzone
         ``on``, ``off`` or ``unknown``.
     """
-    told = explain(log, loader, chip=family, trustzone=trustzone) if log is not None else None
-    known = next((f for f in families() if f.name == (family or (told.family if told else ""))), None)
+    story = explain(log, loader, chip=family, trustzone=trustzone) if log is not None else None
+    known = next((f for f in families() if f.name == (family or (story.family if story else ""))), None)
     found: tuple[LintFinding, ...] = ()
     if loader is not None and known is not None:
         found = tuple(
@@ -555,10 +555,10 @@ def loader_mislinked(
             if f.code in _PLACING and f.severity is not Severity.NOTE
         )
     evidence = tuple(f"{f.code}: {f.text}" for f in found)
-    if told is not None and told.story is Story.NOT_DOWNLOADED:
-        return LoaderSign(Certainty.YES, told.conclusion, (told.conclusion, *evidence))
-    if told is not None and told.story in _RAN:
-        return LoaderSign(Certainty.NO, "The log shows that the image was downloaded.", _ran(told))
+    if story is not None and story.story is Story.NOT_DOWNLOADED:
+        return LoaderSign(Certainty.YES, story.conclusion, (story.conclusion, *evidence))
+    if story is not None and story.story in _RAN:
+        return LoaderSign(Certainty.NO, "The log shows that the image was downloaded.", _ran(story))
     if any(f.severity is Severity.ERROR for f in found):
         return LoaderSign(Certainty.YES, found[0].text, evidence)
     if found:
@@ -573,6 +573,6 @@ def loader_mislinked(
 _RAN = (Story.WORKED, Story.FAULTED, Story.REFUSED, Story.HUNG, Story.ODD_RESULT)
 
 
-def _ran(told: LoaderStory) -> tuple[str, ...]:
-    version = f", v{told.version}" if told.version else ""
-    return (f"breakpoint and image written before {sum(c.downloaded for c in told.calls)} calls{version}",)
+def _ran(story: LoaderStory) -> tuple[str, ...]:
+    version = f", v{story.version}" if story.version else ""
+    return (f"breakpoint and image written before {sum(c.downloaded for c in story.calls)} calls{version}",)

@@ -31,8 +31,8 @@ def decode_areas(chip: Chip, value: Value) -> tuple[tuple[AreaSetting, ...], tup
         if area.kind == "secure" and tzen is not None and tzen != chip.tzen_on:
             out.append(AreaSetting(area, Extent.EMPTY))
             continue
-        made, odd = _area(chip, area, value)
-        out.append(made)
+        found, odd = _area(chip, area, value)
+        out.append(found)
         warnings += odd
     return tuple(out), tuple(warnings)
 
@@ -109,8 +109,8 @@ def decode_listing(listing: Listing, chip: Chip) -> OptionBytes:
             f"the export is of a chip with DEV_ID 0x{listing.device_id:03X}, read here as "
             f"{chip.title} (0x{chip.identity.dev_id:03X})",
         )
-    made = _made(listing.fields, chip, warnings)
-    return replace(made, warnings=(*_ending(listing, made), *made.warnings))
+    found = _option_bytes(listing.fields, chip, warnings)
+    return replace(found, warnings=(*_ending(listing, found), *found.warnings))
 
 
 def decode_registers(raw: Iterable[RawRegister], chip: Chip) -> OptionBytes:
@@ -156,11 +156,11 @@ def decode_registers(raw: Iterable[RawRegister], chip: Chip) -> OptionBytes:
         for o in chip.options
         if o.register in values and not dead
     ]
-    made = _made(fields, chip, warnings)
-    return replace(made, registers=tuple(values.values()))
+    options = _option_bytes(fields, chip, warnings)
+    return replace(options, registers=tuple(values.values()))
 
 
-def _made(fields: Sequence[RawOption], chip: Chip, warnings: list[str]) -> OptionBytes:
+def _option_bytes(fields: Sequence[RawOption], chip: Chip, warnings: list[str]) -> OptionBytes:
     for mode in chip.flash_modes:
         for f in fields:
             if _named(chip, f.name) == mode.option:
@@ -295,11 +295,11 @@ def _masked(chip: Chip, raw: dict[str, int]) -> set[str]:
     return out
 
 
-def _ending(listing: Listing, made: OptionBytes) -> list[str]:
+def _ending(listing: Listing, found: OptionBytes) -> list[str]:
     """Say where a listing that was cut short ends; nothing when it reaches its last area."""
-    read = {s.name for s in made.settings}
-    wanted = [n for a in made.chip.areas for n in (a.start, a.end, a.groups) if n]
-    missing = [n for n in dict.fromkeys([made.chip.state_option, *wanted]) if n and n not in read]
+    read = {s.name for s in found.settings}
+    wanted = [n for a in found.chip.areas for n in (a.start, a.end, a.groups) if n]
+    missing = [n for n in dict.fromkeys([found.chip.state_option, *wanted]) if n and n not in read]
     out = []
     if listing.fields and (missing or listing.cut):
         last = listing.fields[-1]

@@ -16,7 +16,7 @@ from h5diag.measure.firmware import State
 from h5diag.measure.locate import Region
 from h5diag.memory import AddressRange, merged, subtracted
 from h5diag.show.plots import style
-from h5diag.show.spans import CondensedAxis, Lane, Look, MapSpan, chosen_ticks, condensed_axis, lanes, shown_ranges
+from h5diag.show.spans import CondensedAxis, Lane, Look, MapSpan, chosen_ticks, condensed_axis, lanes, visible_ranges
 from h5diag.text import count_text, size_text
 
 LOOKS = {
@@ -65,30 +65,30 @@ def plot_memory_map(board: BoardDiagnosis | Measured, *, ax: Axes | None = None)
         ax.set_axis_off()
         ax.text(0.5, 0.5, "no dump was given", ha="center", va="center", transform=ax.transAxes)
         return ax
-    shown, slots = shown_ranges(rows), m.layouts[0].slots if m.layouts else ()
+    visible, slots = visible_ranges(rows), m.layouts[0].slots if m.layouts else ()
     ends = [e for s in slots for e in (s.range.start, s.range.stop)]
     edges = [e for lane in rows for s in lane.spans for e in (s.range.start, s.range.stop)]
-    axis = condensed_axis(shown, [*ends, *edges])
+    axis = condensed_axis(visible, [*ends, *edges])
     axis.apply(ax)
     top = (len(rows) - 1) * _STEP
     waiting = [s.slot.range for s in m.suspect.slots if s.state is State.INSTALL_PENDING]
     for n, lane in enumerate(rows):
-        _draw_lane(ax, axis, lane, shown, top - n * _STEP, explained=waiting)
+        _draw_lane(ax, axis, lane, visible, top - n * _STEP, explained=waiting)
         if not lane.is_file:
             _draw_gaps(ax, axis, top - n * _STEP)
         _draw_images(ax, axis, m, lane, top - n * _STEP)
         _draw_states(ax, axis, m, lane, top - n * _STEP)
-    _draw_slots(ax, axis, slots, shown, top + 0.82)
+    _draw_slots(ax, axis, slots, visible, top + 0.82)
     moved = _draw_moves(ax, m, rows, top)
     ax.set_ylim(-0.72, top + (1.3 if slots else 0.55))
     ax.set_yticks([top - n * _STEP for n in range(len(rows))], [_lane_name(lane, rows) for lane in rows])
     wanted = [
         e
-        for e in (shown[0].start, *ends, *(e for r in shown for e in (r.start, r.stop)), *edges)
-        if any(r.start <= e <= r.stop for r in shown)
+        for e in (visible[0].start, *ends, *(e for r in visible for e in (r.start, r.stop)), *edges)
+        if any(r.start <= e <= r.stop for r in visible)
     ]
     _address_axis(ax, axis, wanted)
-    aliases = m.chip.flash.secure_base != m.chip.flash.base and any(r.overlaps(m.chip.flash_range) for r in shown)
+    aliases = m.chip.flash.secure_base != m.chip.flash.base and any(r.overlaps(m.chip.flash_range) for r in visible)
     cell = " of the cell (0x08… alias)" if aliases else ""
     ax.set_xlabel(f"address{cell}; not to scale, what nobody read is cut out", fontsize=8.5)
     reference = style.plain(rows[0].name, 40) if rows[0].is_file else "the good board"
@@ -135,18 +135,18 @@ def plot_spans(
     if ax is None:
         ax = style.new_axes(11.0, 1.7 + 0.85 * max(1, len(rows)))
     style.tidy(ax, title)
-    shown = merged(s.range for _, spans in rows for s in spans)
-    axis = condensed_axis(shown, (e for _, spans in rows for s in spans for e in (s.range.start, s.range.stop)))
+    visible = merged(s.range for _, spans in rows for s in spans)
+    axis = condensed_axis(visible, (e for _, spans in rows for s in spans for e in (s.range.start, s.range.stop)))
     axis.apply(ax)
     for n, (name, spans) in enumerate(rows):
         y = (len(rows) - 1 - n) * _STEP
-        _draw_lane(ax, axis, Lane(name, 0, False, spans), shown, y)
+        _draw_lane(ax, axis, Lane(name, 0, False, spans), visible, y)
         _draw_gaps(ax, axis, y)
     top = (len(rows) - 1) * _STEP + _LANE / 2 + 0.07
     ax.scatter([r.start for r in unstable], [top] * len(unstable), marker="v", s=46, color=style.VERMILION, zorder=5)
     ax.set_ylim(-0.5, (len(rows) - 1) * _STEP + 0.5)
     ax.set_yticks([(len(rows) - 1 - n) * _STEP for n in range(len(rows))], [style.plain(name, 24) for name, _ in rows])
-    _address_axis(ax, axis, [e for r in shown for e in (r.start, r.stop)])
+    _address_axis(ax, axis, [e for r in visible for e in (r.start, r.stop)])
     _legend(ax, [s for _, spans in rows for s in spans], small="reads disagree" if unstable else "")
     return ax
 
@@ -197,13 +197,13 @@ def _draw_lane(
     ax: Axes,
     axis: CondensedAxis,
     lane: Lane,
-    shown: tuple[AddressRange, ...],
+    visible: tuple[AddressRange, ...],
     y: float,
     *,
     explained: Sequence[AddressRange] = (),
 ) -> None:
     """Draw a dump. What differs because a download waits in its slot is pale: the loudest mark is what matters."""
-    for missing in subtracted(shown, [s.range for s in lane.spans]) if not lane.is_file else ():
+    for missing in subtracted(visible, [s.range for s in lane.spans]) if not lane.is_file else ():
         ax.add_patch(
             Rectangle(
                 (missing.start, y - _LANE / 2),
@@ -322,10 +322,10 @@ def _draw_states(ax: Axes, axis: CondensedAxis, m: Measured, lane: Lane, y: floa
 
 
 def _draw_slots(
-    ax: Axes, axis: CondensedAxis, slots: tuple[Slot, ...], shown: tuple[AddressRange, ...], y: float
+    ax: Axes, axis: CondensedAxis, slots: tuple[Slot, ...], visible: tuple[AddressRange, ...], y: float
 ) -> None:
     for s in slots:
-        seen = [r.intersection(s.range) for r in shown if r.overlaps(s.range)]
+        seen = [r.intersection(s.range) for r in visible if r.overlaps(s.range)]
         if not seen:
             continue
         whole = AddressRange(max(s.range.start, axis.breaks[0]), min(s.range.stop, axis.breaks[-1]))

@@ -332,9 +332,9 @@ class _Run:
                 "registers": ending.registers,
             }
         )
-        self._judge(name, ending)
+        self._conclude(name, ending)
 
-    def _judge(self, name: str, ending: Ending) -> None:
+    def _conclude(self, name: str, ending: Ending) -> None:
         ram = self.machine.read(self.base + 4, len(self.image))
         damaged = ram != self.image and any(
             ram[a - self.base - 4 : b - self.base - 4] != self.image[a - self.base - 4 : b - self.base - 4]

@@ -507,7 +507,7 @@ from h5diag.app.panels import investigation
 real_show = investigation.Investigation._show
 def show(self):
     real_show(self)
-    if self.model.shown is not None:
+    if self.model.current is not None:
         self.below.children = (self.hints, self.verdict, self.details, self.write_up)
 patch.setattr(investigation.Investigation, "_show", show)""",
     ),

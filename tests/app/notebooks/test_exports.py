@@ -13,7 +13,7 @@ from nbconvert.utils.exceptions import ConversionException
 from nbconvert.utils.pandoc import PandocMissing
 
 from h5diag.case.samples import notebook_folder
-from h5diag.show.sheet import Block, bullets, facts, markdown, section, sheet, table
+from h5diag.show.sheet import Block, bullets, properties, markdown, section, sheet, table
 
 EVIL = r"""\end{verbatim} \input{/etc/passwd} \(x\) \\(y\\) \[z\] $q$ $$w$$ % c & d # e_f ^g^ ~h~ {i} `j` ```k``` \write18{ls}
 <cite data-cite="l">m</cite> <script>n</script> [p](q) --r"""
@@ -66,7 +66,7 @@ def test_an_export_carries_the_answer_the_pictures_and_the_tables(
 
 @pytest.mark.filterwarnings("default")
 def test_what_a_stranger_wrote_is_no_latex() -> None:
-    parts = (EVIL, bullets([EVIL]), Block(EVIL), facts([(EVIL, EVIL)]), table("a|b", [(EVIL, EVIL)]))
+    parts = (EVIL, bullets([EVIL]), Block(EVIL), properties([(EVIL, EVIL)]), table("a|b", [(EVIL, EVIL)]))
     text = markdown(sheet(EVIL, section(EVIL, *parts), name=EVIL, badge=EVIL), level=4)
     data = {"text/plain": "x", "text/markdown": text}
     output = nbformat.v4.new_output("display_data", data=data)

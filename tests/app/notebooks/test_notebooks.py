@@ -42,7 +42,7 @@ assert panel.model.result == ()
 panel.bar.run.click()
 await asyncio.wait([panel.model.job.task])
 assert panel.model.job.problem == "", panel.model.job.problem + panel.model.job.detail
-print("CLICKED:", panel.model.shown.verdict.summary)
+print("CLICKED:", panel.model.current.verdict.summary)
 panel.jump(0x08026A40)
 assert panel.hex.address == 0x08026A40
 panel.details.selected_index = 3

@@ -210,7 +210,7 @@ def test_each_tab_is_filled_when_it_is_opened() -> None:
         assert panel.options.children == ()
         for index in range(len(panel.details.children)):
             panel.details.selected_index = index
-        measured = panel.model.shown.measured
+        measured = panel.model.current.measured
         assert "differ" in panel.options.children[0].value
         assert "secure secondary" in panel.slot_map.children[0].buttons
         assert panel.slot_map.children[0].model.slots == measured.suspect.slots

@@ -11,7 +11,7 @@ from h5diag.evidence.files import read_image
 from h5diag.layout import load_layout
 from h5diag.measure.firmware import Overview, State, examine_firmware
 from h5diag.memory import MemoryImage
-from h5diag.show.firmware import slot_facts
+from h5diag.show.firmware import slot_properties
 from h5diag.show.plots import picture
 from h5diag.show.plots.slots import LOOKS, plot_slots
 
@@ -41,25 +41,25 @@ def test_empty_map_says_so() -> None:
     assert "layout" in plot_slots(()).texts[0].get_text()
     chip = load_layout("oemirot-2m-overwrite").chip
     nothing = examine_firmware(MemoryImage.from_bytes(np.zeros(64, np.uint8), 0x08000000), chip)
-    assert "layout" in SlotMap(nothing.slots).facts.value
+    assert "layout" in SlotMap(nothing.slots).properties.value
 
 
 def test_a_click_tells_what_is_known(founding: Overview) -> None:
     panel = SlotMap(founding.slots)
-    assert "Click a slot" in panel.facts.value
+    assert "Click a slot" in panel.properties.value
     before = panel.drawing.value
     panel.buttons["secure secondary"].click()
     assert panel.model.selected == "secure secondary"
-    assert "install-pending" in panel.facts.value
-    assert "trailer magic good" in panel.facts.value
+    assert "install-pending" in panel.properties.value
+    assert "trailer magic good" in panel.properties.value
     assert panel.drawing.value != before
     panel.buttons["secure primary"].click()
-    assert "mask" in panel.facts.value
+    assert "mask" in panel.properties.value
 
 
 def test_facts_begin_with_the_state(founding: Overview) -> None:
     for s in founding.slots:
-        facts = slot_facts(s)
-        assert facts[0][0] == "state"
-        assert facts[1][0] == "next boot"
-        assert facts[-1][0] == "slot's trailer"
+        properties = slot_properties(s)
+        assert properties[0][0] == "state"
+        assert properties[1][0] == "next boot"
+        assert properties[-1][0] == "slot's trailer"
