@@ -333,7 +333,7 @@ def test_nothing_below_show_formats_for_a_person(path):
 
 
 # One way to write a range and a size: the range's own, and h5diag.text.
-BY_HAND = re.compile(r"08X\0 ?(?:to|\.\.|until) ?(?:0x)?\0|(?:\0|[0-9]) ?[KMG]B\b")
+BY_HAND = re.compile(r"08X\0 ?(?:to|\.\.|until) ?(?:0x)?\0|08X\0 ?[-–] ?(?:0x)?\0[0-9]{0,2}X\0|(?:\0|[0-9]) ?[KMG]B\b")
 WRITES_RANGES = {"ranges.py", "text.py", "sim/virtual/faults.py", "sim/dryrun/run.py"}
 """The two that do it, the grammar of a fault, and the programmer's own words."""
 
@@ -365,9 +365,10 @@ def test_the_rules_about_writing_for_a_person_find_what_they_look_for(tmp_path):
     bad.write_text(
         "import textwrap\nfrom shutil import get_terminal_size\nx = '<td>'\ny = f'{a:<12}'\nz = '\\x1b[31m'\n"
         "f'0x{a:08X} to 0x{b:08X}'\nf'{a:08X}..{b:08X}'\nf'{n} KB'\n'up to 8 MB'\nf'{n} KiB'\nf'{a:08X} and {b}'\n"
+        "f'0x{a:08X}-0x{b:08X}'\nf'{a:08X}-{n}.bin'\n"
     )
     assert formats(bad) == [1, 2, 3, 5, 4]
-    assert sorted(by_hand(bad)) == [6, 7, 8, 9]
+    assert sorted(by_hand(bad)) == [6, 7, 8, 9, 12]
 
 
 # A name stands for one thing.
@@ -416,6 +417,98 @@ def test_limits_on_strangers_bytes_stand_in_one_table():
         if name.startswith(OUTSIDE) and name not in OWN:
             assert not BOUND.findall(path.read_text("utf-8")), f"{name}: a limit belongs into limits.py"
     assert BOUND.findall("x = 1\n_MOST_LINES = 4\nLONGEST: int = 5\n") == ["_MOST_LINES = ", "LONGEST: int = "]
+
+
+# The field's own words: a participle is no noun, and a word has one meaning.
+NO_NAMES = re.compile(
+    r"(?:^|_)(?:told|held|shown|made|taken|sides|free|settles?|joints?|borders|ways|bounded|opened|against|signs|judge)(?:_|$)"
+)
+CALLED_SO = {
+    "judge": "_against _judge _judge_all _made _one_against_the_other _opened _shown _Told _told _told_to_write held "
+    "check_options_against_good erase_told settle settles taken told",
+    "measure": "_Sides _sides free sides told",  # of measure/locate
+    "probe": "_judge _made _shown _taken _Told Held Made held signs",
+    "sim": "_settle",
+}
+"""Names that such words still have, by wing: the list only shrinks."""
+
+
+def names_of(path: Path) -> set[str]:
+    """Return the names of a module, its classes, functions and parameters."""
+    names = {path.stem}
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        if isinstance(node, ast.FunctionDef):
+            names |= {a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
+    return names
+
+
+def misnamed(path: Path) -> set[str]:
+    """Return the names in a module that are none of the field's."""
+    return {n for n in names_of(path) if NO_NAMES.search(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", n).lower())}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_names_are_the_fields_own_words(path):
+    assert misnamed(path) <= set(CALLED_SO.get(room_of(path), "").split())
+
+
+def test_the_rule_about_names_finds_what_it_looks_for(tmp_path):
+    bad = tmp_path / "bounded.py"
+    bad.write_text(
+        "class _Told:\n    def free(self, made):\n        pass\ndef takenover(freedom):\n    pass\nclass HeldBack: ...\n"
+    )
+    assert misnamed(bad) == {"bounded", "_Told", "free", "made", "HeldBack"}
+
+
+# `show/` opens and measures nothing: what it takes from below are values, and these few words for them.
+SHOW_ASKS = {
+    "h5diag.case.records": "to_document",
+    "h5diag.evidence.door": "real_path write_whole",
+    "h5diag.evidence.keys": "chain_breaks published",
+    "h5diag.evidence.texts": "parse_registers printable",
+    "h5diag.judge": "causes",
+    "h5diag.judge.document": "diagnosis_document input_remarks",
+    "h5diag.judge.findings": "rows",
+    "h5diag.judge.next_test": "known_tests",
+    "h5diag.judge.preflight.inventory": "end_of_file image_bytes",
+    "h5diag.judge.weighing": "load_table",
+    "h5diag.measure.firmware": "dependencies verify_image",
+    "h5diag.measure.firmware.trailer": "parse_magic",
+    "h5diag.measure.loader.placement": "ram_plan",
+    "h5diag.measure.locate": "correlate",  # at the moment when its picture is looked at
+    "h5diag.measure.options": "compare_options summary",
+    "h5diag.sim.rehearse": "syntax_errors unchecked walk_script",
+}
+"""Functions of lower wings that `show/` calls, by module: the list only shrinks."""
+
+
+def asked(path: Path) -> set[tuple[str, str]]:
+    """Return (module, function) of what a module imports from the wings that open and measure."""
+    return {
+        (node.module, a.name)
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.count(".")
+        if node.module.split(".")[1] in FLOORS and 2 < FLOORS[node.module.split(".")[1]] < FLOORS["show"]
+        for a in node.names
+        if a.name[:1].islower()
+    }
+
+
+@pytest.mark.parametrize("path", [p for p in modules() if room_of(p) == "show"], ids=lambda p: p.stem)
+def test_show_opens_and_measures_nothing(path):
+    allowed = {(module, name) for module, names in SHOW_ASKS.items() for name in names.split()}
+    assert asked(path) <= allowed
+
+
+def test_the_rule_about_show_finds_what_it_looks_for(tmp_path):
+    bad = tmp_path / "bad.py"
+    bad.write_text(
+        "from h5diag.evidence.door import read_evidence, EvidenceFile\nfrom h5diag.chip import load_chip\n"
+        "def f():\n    from h5diag.measure.compare import compare\n"
+    )
+    assert asked(bad) == {("h5diag.evidence.door", "read_evidence"), ("h5diag.measure.compare", "compare")}
 
 
 # "Not measured" is None, or an enum's own UNKNOWN; never both in one field, and no number stands for it.

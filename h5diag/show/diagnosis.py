@@ -323,8 +323,8 @@ def weighing_table(b: BoardDiagnosis) -> Table:
 def slots_table(m: Measured) -> Table:
     """Return the slots of both boards and what became of them; no row without a layout."""
 
-    def state(facts: BoardFacts, name: str) -> str:
-        return next((s.state.value for s in facts.slots if s.slot.name == name), NOT_STATED)
+    def state(board: BoardFacts, name: str) -> str:
+        return next((s.state.value for s in board.slots if s.slot.name == name), NOT_STATED)
 
     def reason(name: str) -> str:
         return next((s.reason for s in m.suspect.slots if s.slot.name == name), "")

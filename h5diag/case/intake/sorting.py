@@ -192,17 +192,17 @@ def sort_evidence(
             source=str(unused[0].path if len(unused) == 1 else ", ".join(map(str, paths[:3]))),
             advice="give dumps, option listings or logs of a board",
         )
-    told = [_with_side(e, good_files, suspect_files) for e in found]
-    told = [
+    evidence = [_with_side(e, good_files, suspect_files) for e in found]
+    evidence = [
         replace(e, role=FileRole.IMAGE, what="a program file, as you say")
         if real_path(e.path) in programs and e.role in (FileRole.DUMP, FileRole.LATER)
         else e
-        for e in told
+        for e in evidence
     ]
     old = [replace(e, name=replace(e.name, side=b.side)) for b in (before.good, *before.suspects) for e in b.files]
-    told = _own_logs(by_content([_image_after_all(e, [*told, *old]) for e in told]))
+    evidence = _own_logs(by_content([_image_after_all(e, [*evidence, *old]) for e in evidence]))
     remarks: list[str] = []
-    boards = _added(before, told, remarks, ask) if table is not None else sort_boards(told, remarks, ask)
+    boards = _added(before, evidence, remarks, ask) if table is not None else sort_boards(evidence, remarks, ask)
     remarks += [f"{e.path.name}: which board it belongs to could not be told; left out" for e in boards.loose]
     if boards.undecided:
         remarks.append(
@@ -210,8 +210,8 @@ def sort_evidence(
             + "; ".join(map(str, boards.undecided))
             + ". Say it with --good FILE"
         )
-    remarks += _assumptions(told)
-    if any(e.role is FileRole.DECRYPT_KEY for e in told):
+    remarks += _assumptions(evidence)
+    if any(e.role is FileRole.DECRYPT_KEY for e in evidence):
         remarks.append("a private key is copied into the case folder; keep the folder to yourself")
     remarks += [
         f"{given}/case.toml was not read; the new case tells only what the files themselves tell"
@@ -222,7 +222,7 @@ def sort_evidence(
         details = replace(details, title=details.title or _title(boards))
     rest = tuple(
         sorted(
-            (e for e in told if e.role not in BOARD_ROLES),
+            (e for e in evidence if e.role not in BOARD_ROLES),
             key=lambda e: (e.role.value, e.path.name != "flash_layout.h", str(e.path)),
         )
     )
@@ -230,14 +230,14 @@ def sort_evidence(
     return replace(result, missing=_missing(result))
 
 
-def _own_logs(told: list[Evidence]) -> list[Evidence]:
+def _own_logs(evidence: list[Evidence]) -> list[Evidence]:
     """Of several boards, a programming log that lies with one board's dump is about that board."""
-    boards = {e.name.board for e in told if e.role is FileRole.DUMP and e.name.board}
+    boards = {e.name.board for e in evidence if e.role is FileRole.DUMP and e.name.board}
     return [
         replace(e, role=FileRole.LOG)
         if len(boards) > 1 and e.role is FileRole.PROVISIONING and e.name.board in boards
         else e
-        for e in told
+        for e in evidence
     ]
 
 
@@ -268,9 +268,9 @@ def _image_after_all(e: Evidence, everything: Sequence[Evidence]) -> Evidence:
     return e
 
 
-def _assumptions(told: Sequence[Evidence]) -> list[str]:
+def _assumptions(evidence: Sequence[Evidence]) -> list[str]:
     """Return what is assumed of where binaries were read: a line for each name that tells, one for all that do not."""
-    open_ = [e for e in told if e.needs_base and e.role in (FileRole.DUMP, FileRole.LATER)]
+    open_ = [e for e in evidence if e.needs_base and e.role in (FileRole.DUMP, FileRole.LATER)]
     out = [
         f"the base address 0x{e.name.address:08X} of {e.path.name} is taken from its name"
         for e in open_
@@ -299,15 +299,15 @@ def sort_boards(files: Sequence[Evidence], remarks: list[str], ask: Ask | None =
     # A file that names no board belongs to the one board that lacks its kind, not to a board of its own.
     if "" in groups and groups[""][0] is None and len(groups) > 1:
         groups, loose = _placed(groups, remarks)
-    sides = {label: side for label, (side, _) in groups.items()}
-    if None in sides.values():
-        _conclude(groups, sides, remarks, ask)
+    by_label = {label: side for label, (side, _) in groups.items()}
+    if None in by_label.values():
+        _conclude(groups, by_label, remarks, ask)
     boards: list[BoardFiles] = []
     for key, (_, found) in groups.items():
-        name, used = _board_name(key, sides[key], found), {b.name for b in boards}
+        name, used = _board_name(key, by_label[key], found), {b.name for b in boards}
         name = next(n for n in (name, *(f"{name} ({i})" for i in range(2, len(used) + 3))) if n not in used)
         boards.append(
-            BoardFiles(name, sides[key], tuple(sorted(map(_dump_first(found), found), key=lambda e: str(e.path))))
+            BoardFiles(name, by_label[key], tuple(sorted(map(_dump_first(found), found), key=lambda e: str(e.path))))
         )
     goods = [b for b in boards if b.side is BoardSide.GOOD]
     if len(goods) > 1:
@@ -393,24 +393,26 @@ def _placed(groups: _Groups, remarks: list[str]) -> tuple[_Groups, tuple[Evidenc
     return rest, tuple(loose)
 
 
-def _conclude(groups: _Groups, sides: dict[str, BoardSide | None], remarks: list[str], ask: Ask | None) -> None:
+def _conclude(groups: _Groups, by_label: dict[str, BoardSide | None], remarks: list[str], ask: Ask | None) -> None:
     """Fill in the sides that are not told: by elimination, else by asking, else not at all."""
-    untold = [label for label, side in sides.items() if side is None]
+    untold = [label for label, side in by_label.items() if side is None]
     kits = [label for label in untold if any(e.name.words & KIT_WORDS for e in groups[label][1])]
-    taken = any(sides[k] is BoardSide.GOOD and any(e.role is FileRole.DUMP for e in f) for k, (_, f) in groups.items())
+    taken = any(
+        by_label[k] is BoardSide.GOOD and any(e.role is FileRole.DUMP for e in f) for k, (_, f) in groups.items()
+    )
     if ask is None and len(kits) == 1 and not taken and len(groups) > len(kits) and len(untold) > 1:
-        sides[kits[0]] = BoardSide.GOOD
+        by_label[kits[0]] = BoardSide.GOOD
         remarks.append(f"{kits[0]} is taken for the good board: by its name it is one that the vendor sells")
         untold.remove(kits[0])
     if len(groups) == 1:
-        sides[untold[0]] = BoardSide.SUSPECT
+        by_label[untold[0]] = BoardSide.SUSPECT
         remarks.append("only one board was given; it is taken for the suspect one")
-    elif BoardSide.GOOD in sides.values():
-        sides.update(dict.fromkeys(untold, BoardSide.SUSPECT))
+    elif BoardSide.GOOD in by_label.values():
+        by_label.update(dict.fromkeys(untold, BoardSide.SUSPECT))
         names = ", ".join(label or "unnamed" for label in untold)
         remarks.append(f"every board not called good is taken for a suspect one: {names}")
-    elif BoardSide.SUSPECT in sides.values() and len(untold) == 1:
-        sides[untold[0]] = BoardSide.GOOD
+    elif BoardSide.SUSPECT in by_label.values() and len(untold) == 1:
+        by_label[untold[0]] = BoardSide.GOOD
         remarks.append(
             f"{untold[0] or 'the unnamed board'} is taken for the good board, since the other is called suspect"
         )
@@ -418,7 +420,7 @@ def _conclude(groups: _Groups, sides: dict[str, BoardSide | None], remarks: list
         answers = [f"{label or 'unnamed'}: " + ", ".join(e.path.name for e in groups[label][1]) for label in untold]
         chosen = ask("Which board is the good one?", answers)
         if 0 <= chosen < len(untold):
-            sides.update({u: BoardSide.GOOD if i == chosen else BoardSide.SUSPECT for i, u in enumerate(untold)})
+            by_label.update({u: BoardSide.GOOD if i == chosen else BoardSide.SUSPECT for i, u in enumerate(untold)})
 
 
 # Adding to a case -----------------------------------------------------------------------------------------------

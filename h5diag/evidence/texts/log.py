@@ -224,7 +224,7 @@ def parse_log(text: str) -> Log:
     tools = parse_tools(some)
     programming = parse_programming(telling) or parse_writes(some, tools)
     messages = parse_messages(clean)
-    opened = _opened_under_reset(messages, clean)
+    opened = _reached_under_reset(messages, clean)
     log = Log(
         LogKind.UNKNOWN,
         banners,
@@ -331,7 +331,7 @@ _UNDER_RESET = re.compile(
 """How the tools are told, or say, that they hold the reset while they connect; advice to do so is in other words."""
 
 
-def _opened_under_reset(messages: Sequence[Message], clean: Sequence[Line]) -> tuple[str, str]:
+def _reached_under_reset(messages: Sequence[Message], clean: Sequence[Line]) -> tuple[str, str]:
     """Return the failed connection and the words by which, after it, a tool came in under reset; empty when none did."""
     own = ("nothing follows about the board", "the probe itself")
     failed = [m for m in messages if m.link and m.severity == "error" and not any(w in m.meaning for w in own)]

@@ -188,8 +188,8 @@ def _boards(diagnosis: Diagnosis, redactor: Redactor | None) -> Sequence[BoardDi
         return diagnosis.boards
     by = redactor.text
 
-    def renamed(facts: BoardFacts) -> BoardFacts:
-        return replace(facts, board=replace(facts.board, name=by(facts.board.name)))
+    def renamed(board: BoardFacts) -> BoardFacts:
+        return replace(board, board=replace(board.board, name=by(board.board.name)))
 
     def cleaned_names(m: Measured) -> Measured:
         known = tuple(replace(k, image=replace(k.image, name=by(k.name))) for k in m.known)
