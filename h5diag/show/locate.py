@@ -126,8 +126,8 @@ def _placement_sheet(p: Placement) -> Sheet:
             "not found in the dump", p.reference_rest, "the dump does not cover their own place" if _outside(p) else ""
         ),
         _rest("in the dump and not in the reference", p.dump_rest),
-        _rest("unknown in the dump (gap or unreadable)", p.dump_unknown),
-        _rest("unknown in the reference (gap or unreadable)", p.reference_unknown),
+        _rest("not known in the dump (gap or unreadable)", p.dump_unknown),
+        _rest("not known in the reference (gap or unreadable)", p.reference_unknown),
         section("Notes", bullets(p.assumptions)),
     )
 

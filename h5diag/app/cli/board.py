@@ -233,6 +233,7 @@ def _plan_result(plans: list[tuple[DumpPlan, str]], options: Namespace) -> Resul
     from h5diag.chip import choose_chip
     from h5diag.probe.board import DEFAULT_HZ, REASONS, ConnectMode
     from h5diag.show.board import plan_sheet
+    from h5diag.text import size_text
 
     speed = options.speed or DEFAULT_HZ
     minutes = sum(p.seconds(speed) for p, _ in plans) / 60
@@ -263,7 +264,7 @@ def _plan_result(plans: list[tuple[DumpPlan, str]], options: Namespace) -> Resul
         ("lost", ", ".join(lost)),
         *(("limit", c) for c in cannot),
     ]
-    headline = f"about {minutes:.1f} minutes at {speed / 1e6:g} MHz for {total} bytes; erases nothing"
+    headline = f"about {minutes:.1f} minutes at {speed / 1e6:g} MHz for {size_text(total)}; erases nothing"
     return Result(document, plan_sheet(headline, properties))
 
 
