@@ -51,6 +51,11 @@ class Flash(Fact, frozen=True):
     erased: int = 0xFF
     endurance_cycles: int = 0
 
+    @property
+    def alias(self) -> int:
+        """How far the secure alias of a cell stands from its canonical address; 0 on a chip without TrustZone."""
+        return self.secure_base - self.base
+
 
 class FlashMode(Fact, frozen=True):
     """Another geometry that an option value selects, such as one bank of larger pages on the L5."""

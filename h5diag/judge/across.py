@@ -11,16 +11,14 @@ import numpy as np
 
 from h5diag.answer import Answer
 from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis
-from h5diag.judge.findings import Finding, found
+from h5diag.judge.findings import Finding, found, number
 from h5diag.judge.measured import Measured, deviations
-from h5diag.judge.weighing import Status, VerdictWord
+from h5diag.judge.weighing import Status
 from h5diag.measure.drift import build_stamps
 from h5diag.measure.shapes import Form, difference
 from h5diag.memory import AddressRange, MemoryImage, merged
 from h5diag.text import count_text
 
-MOST_PLACES = 8
-"""So many ranges are named; the rest is told by the number of bytes."""
 BUILD_SHARE = 0.9
 """So much of what differs has to belong to a program that is another build, for two boards to hold two builds."""
 
@@ -29,51 +27,38 @@ def across_boards(boards: Sequence[BoardDiagnosis]) -> tuple[Finding, ...]:
     """Return findings about two or more suspects held against each other; none for one board."""
     if len(boards) < 2:
         return ()
-    out = list(_shared_causes(boards))
     if boards[0].measured.has_good:
-        out += _same_place(boards)
-    elif len(boards) == 2:
-        out += _one_against_the_other(boards[0].measured, boards[1].measured)
-    else:
-        out += _odd_one_out(boards)
-    return tuple(out)
+        return (*_shared_causes(boards), *_same_place(boards))
+    if len(boards) == 2:
+        return (*_shared_causes(boards), *_one_against_the_other(boards[0].measured, boards[1].measured))
+    return (*_shared_causes(boards), *_odd_one_out(boards))
 
 
 def _one_against_the_other(one: Measured, two: Measured) -> list[Finding]:
     """Hold two boards against each other, neither of which is known to be good."""
-    programs = merged(
-        r
-        for m in (one, two)
-        for r in m.canonical(
-            [*(r for k in m.known if k.in_place for r in k.ranges), *(i.image.range for i in m.suspect.images)]
-        )
-    )
+    held = [(m, [r for k in m.known if k.in_place for r in k.ranges]) for m in (one, two)]
+    programs = merged(r for m, files in held for r in m.canonical([*files, *(i.image.range for i in m.suspect.images)]))
     apart = difference(one.suspect.judged, two.suspect.judged, one.chip, programs=programs)
     if not apart.differing:
         return [found("lot-agrees", all=2, size=apart.seen)] if apart.seen else []
-    say: dict[str, Any] = {
-        "names": f"{one.name} and {two.name}",
-        "bytes": apart.differing,
-        "where": apart.ranges[:MOST_PLACES],
-    }
+
+    def only(*forms: Form) -> int:
+        return sum(s.bytes for s in apart.of(*forms))
+
+    names = f"{one.name} and {two.name}"
+    say: dict[str, Any] = {"names": names, "bytes": apart.differing, "where": apart.ranges[: number("most-places")]}
     # The same program by the files, whole on both; or nothing but pages that no program holds.
     known = all(m.expected and all(k.whole for k in m.expected) for m in (one, two))
     outside = known and not any(r.overlaps(p) for r in one.canonical(apart.ranges) for p in programs)
-    texts = apart.of(Form.TEXT)
-    if texts and apart.differing == sum(s.bytes for s in texts):
-        stamps = build_stamps(one.suspect.judged, two.suspect.judged, [r for s in texts for r in s.ranges])
-        if stamps:
-            return [found("two-stamps", one=one.name, two=two.name, first=stamps[0], second=stamps[1], **say)]
+    texts = [r for s in apart.of(Form.TEXT) for r in s.ranges] if apart.differing == only(Form.TEXT) else []
+    if texts and (stamps := build_stamps(one.suspect.judged, two.suspect.judged, texts)):
+        return [found("two-stamps", one=one.name, two=two.name, first=stamps[0], second=stamps[1], **say)]
     if outside and all(any(t.covers(r) for t in _tails(one)) for r in one.canonical(apart.ranges)):
         return [found("two-differ-in-fill", unit=one.chip.flash.program_unit, **say)]
-    if outside or apart.differing == sum(s.bytes for s in apart.of(Form.DATA, Form.TEXT)):
+    if outside or apart.differing == only(Form.DATA, Form.TEXT):
         return [found("two-differ-in-data", **say)]
     built = apart.of(Form.BUILD)
-    if (
-        built
-        and sum(s.bytes for s in apart.of(Form.BUILD, Form.ZEROS, Form.FILL, Form.TEXT))
-        >= BUILD_SHARE * apart.differing
-    ):
+    if built and only(Form.BUILD, Form.ZEROS, Form.FILL, Form.TEXT) >= BUILD_SHARE * apart.differing:
         way = "higher" if built[0].step > 0 else "lower"
         return [found("two-builds", one=one.name, two=two.name, step=abs(built[0].step), way=way, **say)]
     return [found("two-differ", size=apart.seen, **say)]
@@ -86,48 +71,36 @@ def _tails(m: Measured) -> list[AddressRange]:
 
 
 def _shared_causes(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
-    counts = Counter(h.id for b in boards for h in b.verdict.of(Status.SUPPORTED))
-    texts = {h.id: h.cause.text for b in boards for h in b.verdict.hypotheses}
+    supported = [(h, b.name) for b in boards for h in b.verdict.of(Status.SUPPORTED)]
     out = []
-    for id, count in counts.most_common():
-        names = ", ".join(b.name for b in boards if b.verdict.hypothesis(id).status is Status.SUPPORTED)
-        who = "All boards" if count == len(boards) else f"{count} of {len(boards)} boards ({names})"
-        out.append(found("shared-cause", who=who, text=texts[id]))
+    for id, count in Counter(h.id for h, _ in supported).most_common():
+        text, names = next(h.cause.text for h, _ in supported if h.id == id), (n for h, n in supported if h.id == id)
+        who = "All boards" if count == len(boards) else f"{count} of {len(boards)} boards ({', '.join(names)})"
+        out.append(found("shared-cause", who=who, text=text))
     return out
 
 
 def _same_place(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
     """Say whether boards deviate from the good one at the same addresses, with the same bytes."""
-    by_board = {b.name: deviations(b.measured) for b in boards}
-    deviating = {name: r for name, r in by_board.items() if r}
-    if len(deviating) < 2:
+    deviating = [(b, r) for b in boards if (r := deviations(b.measured))]
+    count, all_boards = len(deviating), len(boards)
+    if count < 2:
         return []
-    common: tuple[AddressRange, ...] = next(iter(deviating.values()))
-    for ranges in list(deviating.values())[1:]:
+    common: tuple[AddressRange, ...] = deviating[0][1]
+    for _, ranges in deviating[1:]:
         common = merged(x for a in common for b in ranges if (x := a.intersection(b)).size)
-    everywhere = len(deviating) == len(boards)
-    if common:
-        same = _same_bytes([b for b in boards if b.name in deviating], common)
-        return [
-            found(
-                "same-fault-every-board" if same and everywhere else "same-places-some-boards",
-                where=common,
-                count=len(deviating),
-                all=len(boards),
-                what="with the same bytes" if same else "with different bytes",
-            )
-        ]
-    return [found("scattered-faults", count=len(deviating), all=len(boards))]
-
-
-def _same_bytes(boards: Sequence[BoardDiagnosis], places: Sequence[AddressRange]) -> bool:
-    rows = [[_read(b.measured.suspect.dump, r, b) for r in places] for b in boards]
-    return all(row == rows[0] for row in rows[1:])
+    if not common:
+        return [found("scattered-faults", count=count, all=all_boards)]
+    rows = [[_read(b.measured.suspect.dump, r, b) for r in common] for b, _ in deviating]
+    same = all(row == rows[0] for row in rows)
+    id = "same-fault-every-board" if same and count == all_boards else "same-places-some-boards"
+    what = "with the same bytes" if same else "with different bytes"
+    return [found(id, where=common, count=count, all=all_boards, what=what)]
 
 
 def _read(dump: MemoryImage, r: AddressRange, board: BoardDiagnosis) -> bytes:
     flash = board.measured.chip.flash
-    for shift in (0, flash.secure_base - flash.base):
+    for shift in (0, flash.alias):
         if dump.covers(r.start + shift, r.stop + shift):
             return dump.read(r.start + shift, r.stop + shift).tobytes()
     return b""
@@ -143,10 +116,8 @@ def _odd_one_out(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
         return []
     odd: Counter[str] = Counter()
     places: dict[str, list[AddressRange]] = {b.name: [] for b in boards}
-    total = 0
     for r in common:
         rows = np.stack([d.read(r.start, r.stop) for d in dumps])
-        total += r.size
         majority = np.sort(rows, axis=0)[len(rows) // 2]
         for b, row in zip(boards, rows, strict=True):
             wrong = np.flatnonzero(row != majority)
@@ -155,7 +126,7 @@ def _odd_one_out(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
                 places[b.name].append(AddressRange(r.start + int(wrong[0]), r.start + int(wrong[-1]) + 1))
     differing = [(name, n) for name, n in odd.most_common() if n]
     if not differing:
-        return [found("lot-agrees", all=len(boards), size=total)]
+        return [found("lot-agrees", all=len(boards), size=sum(r.size for r in common))]
     name, n = differing[0]
     if len(differing) == 1 or n > 4 * differing[1][1]:
         return [found("odd-one-out", where=places[name], name=name, bytes=n)]
@@ -167,43 +138,27 @@ def boards_csv(diagnosis: Diagnosis) -> str:
     import csv
     from io import StringIO
 
+    rows = [
+        {
+            "board": b.name if b.name[:1] not in "=+-@" else "'" + b.name,  # a sheet must not run a board's name
+            "verdict": b.verdict.word.value,
+            "supported": " ".join(h.id for h in b.verdict.of(Status.SUPPORTED)),
+            "open_points": len(b.verdict.open_points),
+            "compared_bytes": c.compared_bytes,
+            "differing_bytes": c.differing_bytes,
+            "bits_fallen": c.fallen,
+            "bits_risen": c.risen,
+            "not_judged_bytes": sum(r.size for r in b.measured.suspect.masked),
+            "next_test": b.next_test.id,
+        }
+        for b in diagnosis.boards
+        for c in (b.measured.comparison,)
+    ]
     out = StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
-        [
-            "board",
-            "verdict",
-            "supported",
-            "open_points",
-            "compared_bytes",
-            "differing_bytes",
-            "bits_fallen",
-            "bits_risen",
-            "not_judged_bytes",
-            "next_test",
-        ]
-    )
-    for b in diagnosis.boards:
-        c = b.measured.comparison
-        name = b.name if b.name[:1] not in "=+-@" else "'" + b.name  # a sheet must not run a board's name
-        writer.writerow(
-            [
-                name,
-                b.verdict.word.value,
-                " ".join(h.id for h in b.verdict.of(Status.SUPPORTED)),
-                len(b.verdict.open_points),
-                c.compared_bytes,
-                c.differing_bytes,
-                c.fallen,
-                c.risen,
-                sum(r.size for r in b.measured.suspect.masked),
-                b.next_test.id,
-            ]
-        )
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return out.getvalue()
-
-
-_GRAVITY = (VerdictWord.FAULTY, VerdictWord.SUSPECT, VerdictWord.UNDECIDED, VerdictWord.SOUND)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +177,6 @@ def beside(diagnoses: Sequence[Diagnosis]) -> Boards:
     """Return the boards of several cases, the one that stands out first."""
 
     def rank(b: BoardDiagnosis) -> tuple[int, int]:
-        return _GRAVITY.index(b.verdict.word), -b.measured.comparison.differing_bytes
+        return b.verdict.word.gravity, -b.measured.comparison.differing_bytes
 
     return Boards(tuple(sorted((b for d in diagnoses for b in d.boards), key=rank)))

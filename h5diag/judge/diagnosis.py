@@ -13,11 +13,11 @@ from h5diag.answer import Answer, views
 from h5diag.case.case import Case
 from h5diag.chip import EXTERNAL
 from h5diag.judge.checks import CHECKS
-from h5diag.judge.checks.slots import ON_LAYOUT, Branch, why_not_installed
-from h5diag.judge.findings import Finding, found, rows
+from h5diag.judge.checks.slots import Branch, why_not_installed
+from h5diag.judge.findings import Finding, found, number, rows
 from h5diag.judge.measured import Measured, deviations, measure
 from h5diag.judge.next_test import NextTest, choose_next_test, known_tests, rank_tests
-from h5diag.judge.weighing import Verdict, VerdictWord, weigh
+from h5diag.judge.weighing import Verdict, weigh
 from h5diag.measure.compare import aligned
 from h5diag.measure.firmware import Check
 from h5diag.measure.programs import linked_at
@@ -83,18 +83,6 @@ class Diagnosis(Answer):
         return written
 
 
-_OF_EACH = (
-    "same-fault-every-board",
-    "two-builds",
-    "two-stamps",
-    "two-differ",
-    "two-differ-in-data",
-    "two-differ-in-fill",
-)
-"""Findings across boards that say something of each of them."""
-_WORST = (VerdictWord.FAULTY, VerdictWord.SUSPECT, VerdictWord.UNDECIDED, VerdictWord.SOUND)
-
-
 def diagnose(case: Case, *, progress: Progress | None = None, cancel: Cancel | None = None) -> Diagnosis:
     """Run all checks that the evidence allows and weigh what they find.
 
@@ -122,9 +110,9 @@ def diagnose(case: Case, *, progress: Progress | None = None, cancel: Cancel | N
     from h5diag.judge.across import across_boards  # it reads diagnoses
 
     across = across_boards(boards)
-    if shared := tuple(f for f in across if f.id in _OF_EACH):
+    if shared := tuple(f for f in across if rows()[f.id].of_each):
         boards = [_judge(m, shared) for m in measured]
-    return Diagnosis(case, tuple(sorted(boards, key=lambda b: _WORST.index(b.verdict.word))), across)
+    return Diagnosis(case, tuple(sorted(boards, key=lambda b: b.verdict.word.gravity)), across)
 
 
 def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
@@ -132,10 +120,9 @@ def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
     findings += [replace(f, board=m.name) for check in CHECKS for f in check(m)]
     if m.layout_assumed:
         # What rests on a layout that nobody named may point somewhere and decides nothing.
-        findings = [replace(f, hint=True) if f.id in ON_LAYOUT else f for f in findings]
+        findings = [replace(f, hint=True) if rows()[f.id].on_layout else f for f in findings]
     findings += _unexplained(m, findings) + coverage(m)
-    verdict = weigh(findings, scope=scope_of(m), compared=compared_text(m))
-    branches = why_not_installed(m, findings)
+    verdict, branches = weigh(findings, scope=scope_of(m), compared=compared_text(m)), why_not_installed(m, findings)
     done, captured, quiet = settled_tests(m, findings), _captured(m), silent(m, findings)
     able = {
         t.id for t in known_tests() if t.id not in done and not (quiet and t.answers) and set(t.needs) <= {*captured}
@@ -160,16 +147,14 @@ def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
     return BoardDiagnosis(m, tuple(findings), verdict, _filled(next_test, m, place), more, branches)
 
 
-_SILENT = frozenset({"no-core-answers", "all-zero-no-supply", "state-closed", "lifecycle-closed", "port-refused"})
-"""Findings of a board that answers no probe, as long as nothing of its flash was read."""
-
-
 def silent(m: Measured, findings: Sequence[Finding]) -> bool:
     """Tell whether the board answers no probe, so that nothing can be read from it now."""
     made = {f.id for f in findings}
     # A chip that told its identity answers; one without supply, or of which the tool complained, does not.
     unheard = set() if m.suspect.log.dev_ids else {"low-voltage", "wiring-log", "identity-reads-zero"}
-    return "all-zero-no-supply" in made or (not m.suspect.dump.size and bool(made & (_SILENT | unheard)))
+    return "all-zero-no-supply" in made or (
+        not m.suspect.dump.size and any(rows()[id].silent or id in unheard for id in made)
+    )
 
 
 def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
@@ -177,29 +162,26 @@ def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
     told = [r for f in findings for r in f.explains]
     told += [r for f in findings if f.open_point for r in m.canonical(f.where)]
     rest = subtracted(deviations(m), merged(told))
-    if not rest:
-        return []
-    size = risen = fallen = 0
-    differing: set[AddressRange] = set()
-    for reference in (m.good.judged, *(k.content for k in m.expected)):
-        for start, g, s in aligned(reference, m.suspect.judged, m.chip):
-            place = m.chip.canonical(start)
-            for r in rest:
-                here = r.intersection(AddressRange(place, place + g.size))
-                if here.size:
-                    one, two = (x[here.start - place : here.stop - place] for x in (g, s))
-                    count = int(np.count_nonzero(one != two))
-                    size += count
-                    differing |= {r} if count else set()
-                    risen += int(np.bitwise_count(two & ~one).sum(dtype=np.int64))
-                    fallen += int(np.bitwise_count(one & ~two).sum(dtype=np.int64))
-        if size:
-            break
-    if not size:
-        return []  # ranges are joined over short gaps; what is left of them is equal
-    where = tuple(r for r in rest if r in differing)
-    sectors = len({a // m.chip.flash.sector_size for r in where for a in range(r.start, r.stop, 64)})
-    return [found("unexplained-difference", where=where, bytes=size, sectors=sectors, risen=risen, fallen=fallen)]
+    for reference in (m.good.judged, *(k.content for k in m.expected)) if rest else ():
+        pieces = [
+            (r, g[here.start - place : here.stop - place], s[here.start - place : here.stop - place])
+            for start, g, s in aligned(reference, m.suspect.judged, m.chip)
+            for place in (m.chip.canonical(start),)
+            for r in rest
+            if (here := r.intersection(AddressRange(place, place + g.size))).size
+        ]
+        # Ranges are joined over short gaps; what is left of them may be equal.
+        differing = {r for r, one, two in pieces if (one != two).any()}
+        if differing:
+            where, sector = [r for r in rest if r in differing], m.chip.flash.sector_size
+            said: dict[str, Any] = {
+                "bytes": sum(int(np.count_nonzero(one != two)) for _, one, two in pieces),
+                "risen": sum(int(np.bitwise_count(two & ~one).sum(dtype=np.int64)) for _, one, two in pieces),
+                "fallen": sum(int(np.bitwise_count(one & ~two).sum(dtype=np.int64)) for _, one, two in pieces),
+                "sectors": len({a // sector for r in where for a in range(r.start, r.stop, 64)}),
+            }
+            return [found("unexplained-difference", where=where, **said)]
+    return []
 
 
 def settled_tests(m: Measured, findings: Sequence[Finding]) -> tuple[str, ...]:
@@ -249,67 +231,59 @@ def _captured(m: Measured) -> tuple[str, ...]:
     """Return which evidence is safe in files, so that a test may change the board's state."""
     words = ["options"] if m.suspect.options.settings else []
     dump, slots = m.suspect.dump, [s.range for lay in m.layouts for s in lay.image_slots]
-    alias = m.chip.flash.secure_base - m.chip.flash.base
-
-    def held(start: int, stop: int) -> bool:
-        return any(dump.covers(start + a, stop + a) for a in (0, alias))
 
     unit = m.chip.flash.program_unit
-    if slots and all(held(s.start, s.start + 0x20) for s in slots):
-        words.append("slots")
-    if slots and all(held(s.stop - unit, s.stop) for s in slots):
-        words.append("trailers")
-    if not slots and dump.size:
-        words += ["slots", "trailers"]
+    places = {
+        "slots": [(s.start, s.start + 0x20) for s in slots],
+        "trailers": [(s.stop - unit, s.stop) for s in slots],
+    }
+    for word, ends in places.items():
+        views = ([(start + a, stop + a) for a in (0, m.chip.flash.alias)] for start, stop in ends)
+        if all(any(dump.covers(*view) for view in both) for both in views) and (slots or dump.size):
+            words.append(word)
     return tuple(words)
-
-
-MOST_SECTORS = 4
-"""A test that erases, or takes long, is proposed for so many sectors of the place in question at first."""
 
 
 def _place(m: Measured, verdict: Verdict, findings: Sequence[Finding]) -> AddressRange:
     """Return whole sectors at the place in question: of the leading cause's findings, else of the first deviation."""
-    size, told = m.chip.flash.sector_size, {f.id: f for f in findings}
-    moves = [told.get(x.finding) for h in verdict.leading for x in h.moves if x.decibans > 0]
-    places = [r for f in moves if f is not None for r in f.where] or list(deviations(m)) or [m.chip.flash_range]
-    first = m.canonical([places[0]])[0]
+    size = m.chip.flash.sector_size
+    moving = [x.finding for h in verdict.leading for x in h.moves if x.decibans > 0]
+    told = {f.id: f.where for f in findings}
+    places = [r for id in moving for r in told.get(id, ())]
+    first = m.canonical(places[:1] or deviations(m)[:1] or [m.chip.flash_range])[0]
     start = first.start - first.start % size
-    return AddressRange(start, min(-(-first.stop // size) * size, start + MOST_SECTORS * size))
+    return AddressRange(start, min(-(-first.stop // size) * size, start + number("most-sectors") * size))
 
 
 def _filled(test: NextTest, m: Measured, place: AddressRange) -> NextTest:
     """Fill the case's addresses into the instruction."""
-    text = test.instruction.replace("{start}", f"0x{place.start:08X}").replace("{stop}", f"0x{place.stop:08X}")
     # Where nothing names the chip, the tool finds the port of the core by itself.
-    port = m.choice.chip.identity.core_ap if m.choice.chip and not m.choice.assumed else 0
-    text = text.replace("{ap}", f" ap={port}" if port else "")
-    text = text.replace("{chip}", f" --chip {m.choice.chip.name}" if m.choice.chip and not m.choice.assumed else "")
-    text = text.replace("{layout}", m.layouts[0].name if m.layout_assumed else "oemirot-2m-overwrite")
+    chip = m.choice.chip if not m.choice.assumed else None
+    values = {
+        "start": f"0x{place.start:08X}",
+        "stop": f"0x{place.stop:08X}",
+        "ap": f" ap={chip.identity.core_ap}" if chip and chip.identity.core_ap else "",
+        "chip": f" --chip {chip.name}" if chip else "",
+        "layout": m.layouts[0].name if m.layout_assumed else "oemirot-2m-overwrite",
+    }
+    text = test.instruction
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value)
     return replace(test, instruction=text)
-
-
-LEAST_CONTENT = 64
-"""A comparison of fewer bytes of content (neither 0x00 nor 0xFF) than this says nothing."""
 
 
 def coverage(m: Measured) -> list[Finding]:
     """Return findings about content that was held against nothing."""
     if not m.compared:
         return []
-    out = []
     images = [m.suspect.judged, m.good.judged, *(k.content for k in m.known)]
     compared = max(_content(i, m, within=_seen(m)) for i in images)
-    if compared < LEAST_CONTENT:
-        out.append(found("too-little-compared", size=compared))
-    rest, total = uncompared(m)
-    if rest > total / 2:
-        out.append(found("mostly-uncompared", rest=rest, size=total))
-    if m.has_good:
-        shown = merged((*m.canonical(m.suspect.dump.ranges), *m.suspect.masked))
-        total, rest = _content(m.good.judged, m), _content(m.good.judged, m, without=shown)
+    out = [found("too-little-compared", size=compared)] if compared < number("least-content") else []
+    shown = merged((*m.canonical(m.suspect.dump.ranges), *m.suspect.masked))
+    unread = _content(m.good.judged, m, without=shown), _content(m.good.judged, m)
+    for id, (rest, total) in (("mostly-uncompared", uncompared(m)), ("mostly-unread", unread)):
         if rest > total / 2:
-            out.append(found("mostly-unread", rest=rest, size=total, name=m.name))
+            out.append(found(id, rest=rest, size=total, name=m.name))
     return out
 
 
@@ -331,7 +305,7 @@ def uncompared(m: Measured) -> tuple[int, int]:
 def compared_text(m: Measured) -> str:
     """Return how much of the dump's content was compared, where that is not all of it; empty where it is."""
     rest, total = uncompared(m) if m.compared else (0, 0)
-    if rest < LEAST_CONTENT:
+    if rest < number("least-content"):
         return ""
     part = f"{size_text(total - rest)} of {size_text(total)} of the dump's content"
     return f"{part}; nothing known to be right was there for the rest"
@@ -341,13 +315,11 @@ def _content(
     image: MemoryImage, m: Measured, *, within: Sequence[AddressRange] = (), without: Iterable[AddressRange] = ()
 ) -> int:
     """Count cells of an image that hold neither 0x00 nor the erased value; each cell once, whatever its alias."""
-    count = 0
-    done: tuple[AddressRange, ...] = merged(without)
+    count, done = 0, merged(without)
     for s in image.segments:
         start = m.chip.canonical(s.start)
-        here: tuple[AddressRange, ...] = (AddressRange(start, start + s.data.size),)
-        if within:
-            here = tuple(x for r in here for w in within if (x := r.intersection(w)).size)
+        whole = AddressRange(start, start + s.data.size)
+        here = [x for w in within if (x := whole.intersection(w)).size] if within else [whole]
         content = (s.data != m.chip.flash.erased) & (s.data != 0)
         for r in subtracted(here, done):
             count += int(np.count_nonzero(content[r.start - start : r.stop - start]))
@@ -355,44 +327,30 @@ def _content(
     return count
 
 
-def _cells(ranges: Iterable[AddressRange], m: Measured) -> int:
-    """Return how many cells these ranges name, each once."""
-    return sum(r.size for r in merged(m.canonical(ranges)))
-
-
 def scope_of(m: Measured) -> str:
     """Return what was judged and what was not, in words."""
-    said = []
     judged = [a.range for a in m.comparison.areas if a.state.value not in ("masked", "unreadable")]
+    compared = [f"{size_text(k.seen_bytes)} were compared with {k.name}" for k in m.expected if k.seen_bytes]
     if judged:
-        said.append(
-            f"{size_text(_cells(judged, m))} of {m.name} were compared with {m.good.board.name}"
-            f" ({m.chip.title} has {size_text(m.chip.flash.size)} of flash)"
-        )
-    said += [f"{size_text(k.seen_bytes)} were compared with {k.name}" for k in m.expected if k.seen_bytes]
-    if not said:
-        said.append("nothing could be compared with a good dump or a known image")
-    hidden = merged((*m.suspect.masked, *m.good.masked))
-    if hidden:
-        said.append(f"not judged, because the reader was not shown it: {ranges_text(hidden)}")
-    unread = m.comparison.not_compared
-    if _content(m.good.judged, m, within=m.canonical(unread)) if unread else 0:
-        said.append(f"not read on {m.name}: {ranges_text(unread)}")
-    if m.suspect.dump.unreadable:
-        said.append(f"not readable: {ranges_text(m.suspect.dump.unreadable)}")
-    tested = m.suspect.board.flashtest
-    said.append(
-        "cells were tested by a flash test"
-        if tested is not None
-        else "contents only: no cell was erased or programmed to test it"
-    )
-    if base := _base_text(m):
-        said.append(base)
+        cells = size_text(sum(r.size for r in merged(m.canonical(judged))))
+        of = f"({m.chip.title} has {size_text(m.chip.flash.size)} of flash)"
+        compared.insert(0, f"{cells} of {m.name} were compared with {m.good.board.name} {of}")
+    hidden, unread = merged((*m.suspect.masked, *m.good.masked)), m.comparison.not_compared
+    missing = bool(unread) and _content(m.good.judged, m, within=m.canonical(unread)) > 0
+    unreadable, tested = m.suspect.dump.unreadable, m.suspect.board.flashtest is not None
+    said = [
+        *(compared or ["nothing could be compared with a good dump or a known image"]),
+        f"not judged, because the reader was not shown it: {ranges_text(hidden)}" if hidden else "",
+        f"not read on {m.name}: {ranges_text(unread)}" if missing else "",
+        f"not readable: {ranges_text(unreadable)}" if unreadable else "",
+        "cells were tested by a flash test" if tested else "contents only: no cell was erased or programmed to test it",
+        _base_text(m),
+    ]
     if m.chip_assumed:
         said.append(f"the chip is an assumption ({m.chip.name}), which supports and excludes nothing")
     elif m.choice.chip is None:
         said.append(f"compared as bytes; nothing of the H5 is assumed ({m.choice.text})")
-    return "; ".join(said) + "."
+    return "; ".join(filter(None, said)) + "."
 
 
 def _base_text(m: Measured) -> str:
@@ -400,11 +358,11 @@ def _base_text(m: Measured) -> str:
     dump = m.suspect.dump
     if not dump.size or not dump.origin.base_assumed or (dump.size >= m.chip.flash.size and not m.chip_assumed):
         return ""
-    told = f"the dump's first address (0x{dump.span.start:08X}) was given by nobody"
-    data = dump.segments[0].data
-    if begins := runs(data != m.chip.flash.erased, BLOCK_GAP)[:1]:
-        own, _ = linked_at(MemoryImage.from_bytes(data[: begins[0][1]].tobytes(), dump.span.start), m.chip)
-        if own and dump.span.start in own:
+    first, data = dump.span.start, dump.segments[0].data
+    told = f"the dump's first address (0x{first:08X}) was given by nobody"
+    for _, stop in runs(data != m.chip.flash.erased, BLOCK_GAP)[:1]:
+        own, _ = linked_at(MemoryImage.from_bytes(data[:stop].tobytes(), first), m.chip)
+        if own and first in own:
             return f"{told}; the vector table there fits it"
     for k in m.known:
         places = {m.chip.canonical(at) for at in k.program.stands}

@@ -7,14 +7,16 @@ A check yields an id, numbers and places; the words, the direction and the weigh
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
+
+import msgspec
 
 from h5diag.memory import AddressRange
-from h5diag.tables import packaged
+from h5diag.tables import convert, packaged
 from h5diag.text import count_text, ranges_text, size_text
 
 
@@ -102,49 +104,68 @@ class Finding:
             raise ValueError("a finding needs an id and a claim")
 
 
-@dataclass(frozen=True, slots=True)
-class FindingRow:
-    """What ``findings.toml`` says of an id; `words`, `limits` and `open` are templates."""
+class FindingRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``findings.toml`` says of an id, where its keys are explained; `words`, `limits`, `open`, ... are templates."""
 
     words: str
     moves: dict[str, int]
-    direction: Direction
-    alternatives: tuple[str, ...]
-    limits: str
-    open: str
-    asks: str
-    hint: bool
-    compares: bool
-    title: str
-    means: str
+    points: Literal["chip", "against", "neither"] = "neither"
+    alternatives: tuple[str, ...] = ()
+    limits: str = ""
+    open: str = ""
+    asks: str = ""
+    hint: bool = False
+    compares: bool = False
+    title: str = ""
+    means: str = ""
+    on_layout: bool = False
+    of_each: bool = False
+    silent: bool = False
 
-
-_KEYS = {"words", "moves", "points", "alternatives", "limits", "open", "asks", "hint", "compares", "title", "means"}
-_POINTS = {"chip": Direction.CHIP, "against": Direction.AGAINST, "neither": Direction.NEITHER}
+    @property
+    def direction(self) -> Direction:
+        """Which way it points."""
+        return {"chip": Direction.CHIP, "against": Direction.AGAINST, "neither": Direction.NEITHER}[self.points]
 
 
 @lru_cache(maxsize=1)
 def rows() -> dict[str, FindingRow]:
-    """Return all rows of ``findings.toml`` by id; ValueError for a key that is none."""
-    raw = packaged("judge/findings.toml")
-    out = {}
-    for id, row in raw.items():
-        if unknown := sorted(set(row) - _KEYS):
-            raise ValueError(f"findings.toml: {id}.{unknown[0]} is no key of a finding")
-        out[id] = FindingRow(
-            row["words"],
-            {cause: int(v) for cause, v in row["moves"].items()},
-            _POINTS[row.get("points", "neither")],
-            tuple(row.get("alternatives", ())),
-            row.get("limits", ""),
-            row.get("open", ""),
-            row.get("asks", ""),
-            row.get("hint", False),
-            row.get("compares", False),
-            row.get("title", ""),
-            row.get("means", ""),
-        )
-    return out
+    """Return all rows of ``findings.toml`` by id; InputError for a key that is none."""
+    return convert(packaged("judge/findings.toml"), dict[str, FindingRow], "findings.toml")
+
+
+class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A number by which checks go, why it is what it is, and its source where it is a fact."""
+
+    value: int
+    why: str
+    ref: str = ""
+
+
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What ``calibration.toml`` holds, where its tables are explained."""
+
+    numbers: dict[str, Threshold]
+    lists: dict[str, tuple[str, ...]]
+    ids: dict[str, dict[str, str]]
+    advice: dict[str, str]
+
+
+@lru_cache(maxsize=1)
+def calibration() -> Calibration:
+    """Return what the checks go by; InputError for a key that is none."""
+    return convert(packaged("judge/calibration.toml"), Calibration, "calibration.toml")
+
+
+def number(name: str) -> int:
+    """Return a number of the calibration; KeyError when it has none of that name."""
+    return calibration().numbers[name].value
+
+
+@lru_cache(maxsize=1)
+def check_words() -> dict[str, dict[str, Any]]:
+    """Return the preflight's ``checks.toml``: of each check what it looks at, what follows, what to do, its rows' words."""
+    return packaged("judge/preflight/checks.toml")
 
 
 class _Words(string.Formatter):
@@ -175,6 +196,11 @@ class _Words(string.Formatter):
 
 
 _WORDS = _Words()
+
+
+def filled(template: str, values: Mapping[str, Any]) -> str:
+    """Return a template of a table with its words filled in, in the formats that `_Words` knows."""
+    return _WORDS.vformat(template, (), values)
 
 
 def found(
@@ -209,19 +235,19 @@ def found(
     values["where"] = where
     return Finding(
         id,
-        _WORDS.vformat(row.words, (), values).strip(),
+        filled(row.words, values).strip(),
         numbers=tuple(Number(n, values[n], unit) for n, unit in _units(id) if isinstance(values[n], int | float)),
         where=where,
         direction=row.direction,
         alternatives=row.alternatives,
-        limits=_WORDS.vformat(row.limits, (), values),
+        limits=filled(row.limits, values),
         explains=tuple(explains),
-        open_point="" if settled else _WORDS.vformat(row.open, (), values),
+        open_point="" if settled else filled(row.open, values),
         asks=row.asks,
         hint=row.hint if hint is None else hint,
         compares=row.compares if compares is None else compares,
-        title=_WORDS.vformat(row.title, (), values),
-        means=_WORDS.vformat(row.means, (), values),
+        title=filled(row.title, values),
+        means=filled(row.means, values),
     )
 
 

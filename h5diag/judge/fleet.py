@@ -29,7 +29,8 @@ from h5diag.case.case import Case, CaseBoard, DumpFile
 from h5diag.chip import Chip, ChipChoice, choose_chip
 from h5diag.errors import H5DiagError, InputError
 from h5diag.evidence.door import is_evidence, is_folder, make_folder, names_in, read_evidence, real_path, write_whole
-from h5diag.evidence.files import read_image, read_sidecar, sidecar_path
+from h5diag.evidence.files import Kind, read_image, read_sidecar, sidecar_path
+from h5diag.evidence.files.kind import SUFFIXES
 from h5diag.judge.control import ControlChart, control_chart
 from h5diag.judge.diagnosis import diagnose
 from h5diag.layout import chip_and_layout
@@ -37,7 +38,6 @@ from h5diag.limits import FLEET_BOARDS, LONGEST_NAME, MEMORY, TEXT, Limit
 from h5diag.memory import MemoryImage
 from h5diag.text import count_text
 
-IMAGES = (".bin", ".hex", ".ihex", ".srec", ".s19", ".mot", ".elf", ".axf", ".uf2")
 BATCH = 64
 """Boards that one task hashes: long enough that a task is worth its way to the worker."""
 
@@ -147,7 +147,7 @@ def boards_of(paths: Sequence[str | Path]) -> tuple[BoardFile, ...]:
             for p in inside:
                 if is_folder(p) and (image := _first_image(p)) is not None:
                     out.append(BoardFile(p.name, str(image)))
-                elif p.suffix.lower() in IMAGES:
+                elif _is_image(p):
                     out.append(BoardFile(p.stem, str(p)))
         elif is_evidence(path):
             out.append(BoardFile(path.stem, str(path)))
@@ -158,9 +158,12 @@ def boards_of(paths: Sequence[str | Path]) -> tuple[BoardFile, ...]:
     return tuple(out)
 
 
+def _is_image(path: Path) -> bool:
+    return SUFFIXES.get(path.suffix.lower(), Kind.TEXT) is not Kind.TEXT
+
+
 def _first_image(folder: Path) -> Path | None:
-    names = sorted(n for n in names_in(folder) if Path(n).suffix.lower() in IMAGES)
-    return folder / names[0] if names else None
+    return next((folder / n for n in sorted(names_in(folder)) if _is_image(Path(n))), None)
 
 
 def size_of(paths: Sequence[str | Path]) -> int:
@@ -301,21 +304,17 @@ def _reference(path: str) -> MemoryImage:
 def judged(board: BoardFile, reference: str, chip: str, layout: str | None) -> dict[str, Any]:
     """Return the verdict on one board as `diagnose` gives it, in plain values. Runs on a worker."""
     begun = time.monotonic()
+    out: dict[str, Any] = {"verdict": None, "causes": [], "summary": "", "error": None}
     good = CaseBoard("reference", (DumpFile(Path(reference).name, _reference(reference)),))
     try:
         suspect = CaseBoard(board.name, (DumpFile(Path(board.path).name, read_image(board.path)),))
         case = Case("fleet", Path(board.path).parent, chip=chip, layout=layout, good=good, suspects=(suspect,))
         verdict = diagnose(case).first.verdict
+        causes = [h.cause.id for h in verdict.hypotheses if h.status.value == "supported"]
+        out |= {"verdict": verdict.word.value, "causes": causes, "summary": verdict.summary}
     except H5DiagError as error:
-        return {"verdict": None, "causes": [], "summary": "", "error": str(error), "seconds": time.monotonic() - begun}
-    lead = [h.cause.id for h in verdict.hypotheses if h.status.value == "supported"]
-    return {
-        "verdict": verdict.word.value,
-        "causes": lead,
-        "summary": verdict.summary,
-        "error": None,
-        "seconds": time.monotonic() - begun,
-    }
+        out["error"] = str(error)
+    return out | {"seconds": time.monotonic() - begun}
 
 
 def run_fleet(
@@ -442,35 +441,29 @@ def _judge_all(
         raise InputError(own["error"])
     home = {k[:8]: k[8:] for k in _keys(own)}
     asked = hashlib.blake2b(json.dumps([b"".join(sorted(home.values())).hex(), chip, layout]).encode(), digest_size=8)
-    first: dict[str, dict[str, Any]] = {}
+    first: dict[str, BoardFile] = {}
     for r in rows:
         mine = {k[:8]: k[8:] for k in _keys(r)}
         away = sorted(k for k in home.keys() | mine.keys() if home.get(k) != mine.get(k))
         r["sectors"] = [int.from_bytes(k, "little") for k in away]
-        content = hashlib.blake2b(asked.digest() + r["addresses"] + r["hashes"], digest_size=HASH).hexdigest()
-        r["content"] = content
+        content = asked.digest() + r["addresses"] + r["hashes"]
+        r["content"] = hashlib.blake2b(content, digest_size=HASH).hexdigest()
         if r["error"] is None:
-            first.setdefault(content, r)
+            first.setdefault(r["content"], BoardFile(r["board"], r["path"]))
     known = {p["content"]: p for p in _parts(folder, "verdicts")}
-    futures = {
-        client.submit(judged, BoardFile(r["board"], r["path"]), reference, chip, layout, pure=False): content
-        for content, r in first.items()
-        if content not in known
-    }
+    left = [(content, board) for content, board in first.items() if content not in known]
+    futures = {client.submit(judged, board, reference, chip, layout, pure=False): content for content, board in left}
     waiting: list[dict[str, Any]] = []
-    for i, future in enumerate(as_completed(list(futures))):
-        verdict = future.result() | {"content": futures[future]}
-        known[futures[future]] = verdict
-        waiting.append(verdict)
-        if len(waiting) == BATCH or i + 1 == len(futures):
+    for number, future in enumerate(as_completed(list(futures)), 1):
+        known[futures[future]] = future.result() | {"content": futures[future]}
+        waiting.append(known[futures[future]])
+        if len(waiting) == BATCH or number == len(futures):
             _write_part(folder, "verdicts", waiting)
             waiting = []
-        say(0.5 + 0.5 * (i + 1) / len(futures), f"{i + 1} of {count_text(len(futures), 'content')} judged")
+        say(0.5 + 0.5 * number / len(futures), f"{number} of {count_text(len(futures), 'content')} judged")
+    unread: dict[str, Any] = {"verdict": None, "causes": [], "summary": "", "seconds": 0.0}
     for r in rows:
-        if r["error"] is None:
-            r |= {k: v for k, v in known[r["content"]].items() if k != "content"}
-        else:
-            r |= {"verdict": None, "causes": [], "summary": "", "seconds": 0.0}
+        r |= {k: v for k, v in known[r["content"]].items() if k != "content"} if r["error"] is None else unread
 
 
 def _parts(folder: Path, kind: str) -> list[dict[str, Any]]:

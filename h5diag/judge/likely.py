@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 
 import numpy as np
@@ -33,42 +34,36 @@ def likely_layout(case: Case, chip: Chip, logs: Sequence[Log], *, any_size: bool
     logs
         What programmers printed: the addresses that they wrote count.
     """
-    starts: set[int] = set()
-    ends: set[int] = set()
-    sizes: dict[int, int] = {}
-    for dump in (d.image for b in (*case.suspects, case.good) for d in b.dumps):
-        starts |= header_places(dump, chip)
-        sizes |= image_sizes(dump, chip)
-        ends |= {at + len(CLASSIC_MAGIC) for at in places_of(CLASSIC_MAGIC, dump, chip)}
+    dumps = [d.image for b in (*case.suspects, case.good) for d in b.dumps]
+    starts = {at for dump in dumps for at in header_places(dump, chip)}
+    sizes = {at: size for dump in dumps for at, size in image_sizes(dump, chip).items()}
+    ends = {at + len(CLASSIC_MAGIC) for dump in dumps for at in places_of(CLASSIC_MAGIC, dump, chip)}
     written = {chip.canonical(w.address) for log in logs for w in log.programming.writes if w.address}
-    best: tuple[int, int] = (0, 0)
-    found: Layout | None = None
-    for number, name in enumerate(preset_names() if starts else ()):
-        if not any_size and (
-            chip.flash.size not in (0x100000, 0x200000) or ("-2m-" in name) != (chip.flash.size == 0x200000)
-        ):
+    best: tuple[int, Layout | None] = (0, None)
+    for name in preset_names() if starts else ():
+        large = {0x100000: False, 0x200000: True}.get(chip.flash.size)
+        if not any_size and ("-2m-" in name) != large:
             continue
         try:
             layout = load_layout(name, None if any_size else chip)
         except InputError:
             continue
         slots = layout.image_slots
-        if any(sizes.get(s.range.start, 0) > s.range.size for s in slots):
-            continue  # an image that does not fit says that these are not its slots
         headers = sum(s.range.start in starts for s in slots)
         marks = 2 * headers + sum(s.range.stop in ends for s in slots) + sum(s.range.start in written for s in slots)
-        strays = sum(all(s.range.start != at for s in slots) for at in starts)
-        if headers and (marks - strays, -number) > best:
-            best, found = (marks - strays, -number), layout
-    return found
+        marks -= len(starts - {s.range.start for s in slots})
+        # An image that does not fit says that these are not its slots.
+        fit = all(sizes.get(s.range.start, 0) <= s.range.size for s in slots)
+        if headers and fit and marks > best[0]:
+            best = marks, layout
+    return best[1]
 
 
 def places_of(word: bytes, dump: MemoryImage, chip: Chip) -> set[int]:
     """Return the canonical addresses at which a word of at least four bytes stands, the first 64 of each stretch."""
-    out = set()
+    first, out = int.from_bytes(word[:4], "little"), set()
     for s in dump.segments:
-        at = find_word(s.data, int.from_bytes(word[:4], "little"))
-        there = (i for i in at.tolist() if s.data[i : i + len(word)].tobytes() == word)
+        there = (i for i in find_word(s.data, first).tolist() if s.data[i : i + len(word)].tobytes() == word)
         out |= {chip.canonical(s.start + i) for i in islice(there, 64)}
     return out
 
@@ -137,10 +132,7 @@ def choose(case: Case, logs: Sequence[Log]) -> tuple[ChipChoice, Layout | None, 
 
 def _larger(case: Case, choice: ChipChoice) -> Layout | None:
     """Return the case's layout where it leaves the flash of which the chip itself told the size; None otherwise."""
-    try:
-        told = choice.known_by in (KnownBy.IDENTITY, KnownBy.DEV_ID, KnownBy.SIDECAR)
+    told, layout = choice.known_by in (KnownBy.IDENTITY, KnownBy.DEV_ID, KnownBy.SIDECAR), None
+    with suppress(InputError):
         layout = load_layout(case.layout) if case.layout and told else None
-    except InputError:
-        return None
-    end = choice.read_as.flash.base + choice.read_as.flash.size
-    return layout if layout and max(s.range.stop for s in layout.slots) > end else None
+    return layout if layout and max(s.range.stop for s in layout.slots) > choice.read_as.flash_range.stop else None

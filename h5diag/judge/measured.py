@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache, reduce
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,7 @@ from h5diag.chip import Chip, ChipChoice, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence import files, keys as key_files
 from h5diag.evidence.texts import Log, RawRegister, lines, parse_listing, parse_log, parse_registers, parse_tools
-from h5diag.evidence.texts.programming import base_name
+from h5diag.evidence.texts.programming import Write, base_name
 from h5diag.judge.likely import choose, encrypted_image, likely_layout
 from h5diag.layout import Layout, Loader, Mode
 from h5diag.measure import firmware
@@ -80,8 +80,8 @@ class BoardFacts:
     reads: Repeats
     hidden: tuple[AddressRange, ...]
     masked: tuple[AddressRange, ...]
-    images: tuple[ExaminedImage, ...]
-    slots: tuple[SlotState, ...]
+    images: tuple[ExaminedImage, ...] = ()
+    slots: tuple[SlotState, ...] = ()
     unlike: int = 0
     boots: tuple[NextBoot, ...] = ()
     explained: tuple[Explained, ...] = ()
@@ -95,11 +95,7 @@ class BoardFacts:
     @property
     def judged(self) -> MemoryImage:
         """What can be judged: trusted, and without the sectors that its reader was not shown."""
-        return self.trusted.without(r for m in self.masked for r in (m, m.shifted(self._alias)))
-
-    @property
-    def _alias(self) -> int:
-        return self.options.chip.flash.secure_base - self.options.chip.flash.base
+        return self.trusted.without(r for m in self.masked for r in (m, m.shifted(self.options.chip.flash.alias)))
 
     @property
     def access(self) -> Access:
@@ -109,7 +105,7 @@ class BoardFacts:
     @property
     def both_aliases(self) -> bool:
         """Tell whether the same cells were read through the non-secure and through the secure alias."""
-        shift = self._alias
+        shift = self.options.chip.flash.alias
         return shift > 0 and any(
             s.start + shift < r.stop and r.start < s.stop + shift for s in self.dump.ranges for r in self.dump.ranges
         )
@@ -206,14 +202,6 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class LoaderFacts:
-    """What the external loader's file and log say: was it passed over, is it linked so that it is never loaded."""
-
-    bypassed: LoaderSign | None
-    mislinked: LoaderSign
-
-
-@dataclass(frozen=True, slots=True)
 class Measured:
     """Everything that was measured about one suspect of a case."""
 
@@ -228,7 +216,8 @@ class Measured:
     difference: Difference
     known: tuple[KnownFact, ...]
     provisioning: tuple[Log, ...]
-    loader: LoaderFacts | None
+    loader: tuple[tuple[str, LoaderSign], ...]
+    """Signs of the external loader's file and log, each with the table of ids (`calibration.toml`) that it is read by."""
     stages: tuple[StageReport, ...]
     layout_assumed: bool = False
     too_large: Layout | None = None
@@ -280,6 +269,11 @@ class Measured:
     def logs(self) -> tuple[Log, ...]:
         """Everything that was printed about this board's programming."""
         return (*self.provisioning, self.suspect.log, self.suspect.uart)
+
+    @property
+    def writes(self) -> tuple[Write, ...]:
+        """Every write of these, in order."""
+        return tuple(w for log in self.logs for w in log.programming.writes)
 
     @property
     def compared(self) -> bool:
@@ -350,19 +344,16 @@ def _against(
     cancel: Cancel | None,
 ) -> Measured:
     chip, layout = choice.read_as, layouts[0] if layouts else None
-    comparison, placement = NO_COMPARISON, Placement()
+    known = _known(case.images, suspect, chip, layout, (*provisioning, suspect.log)) if suspect.dump.size else ()
+    comparison, placement, shapes, later = NO_COMPARISON, Placement(), Difference(), NO_COMPARISON
     if good.dump.size and suspect.dump.size:
         comparison = compare(good.judged, suspect.trusted, chip, masks=suspect.masked)
         placement = locate(_ready(good.judged, chip), suspect.judged, layout=layout, progress=progress, cancel=cancel)
-    later = NO_COMPARISON
-    if suspect.board.later and suspect.dump.size:
-        later = compare(suspect.trusted, whole_reads(suspect.board.later)[-1], chip)
-    known = _known(case.images, suspect, chip, layout, (*provisioning, suspect.log)) if suspect.dump.size else ()
-    shapes = Difference()
-    if good.dump.size and suspect.dump.size:
-        programs = [s.range for lay in layouts for s in lay.image_slots]
-        programs += [i.image.range for i in (*suspect.images, *good.images)]
-        programs += [r for k in known if k.in_place for r in k.ranges]
+        programs = [
+            *(s.range for lay in layouts for s in lay.image_slots),
+            *(i.image.range for i in (*suspect.images, *good.images)),
+            *(r for k in known if k.in_place for r in k.ranges),
+        ]
         shapes = difference(
             good.judged,
             suspect.judged,
@@ -370,6 +361,8 @@ def _against(
             others=[Known(k.name, k.content) for k in known],
             programs=[AddressRange(c := chip.canonical(r.start), c + r.size) for r in programs],
         )
+    if suspect.board.later and suspect.dump.size:
+        later = compare(suspect.trusted, whole_reads(suspect.board.later)[-1], chip)
     return Measured(
         case,
         choice,
@@ -405,50 +398,31 @@ def _board(board: CaseBoard, case: Case, chip: Chip, layouts: tuple[Layout, ...]
     most = max((r.size for r in reads), default=0)
     reads = tuple(sorted(reads, key=lambda r: 2 * r.size <= most))
     dump = reads[0] if reads else MemoryImage()
-    unlike = sum(not alike(dump, r) for r in reads[1:])
-    reads = tuple(r for r in reads if r is dump or alike(dump, r))
+    same = tuple(r for r in reads if r is dump or alike(dump, r))
     options = _options(board, chip, log)
     hidden = hidden_ranges(options, board.access, chip)
-    masked = masked_ranges(dump, hidden, chip)
-    images: tuple[ExaminedImage, ...] = ()
-    slots: tuple[SlotState, ...] = ()
-    boots: tuple[NextBoot, ...] = ()
-    explained: tuple[Explained, ...] = ()
-    rules: Rules | None = None
-    if dump.size:
-        verify = [k for p in case.verify_keys for k in key_files.load_verify_keys(p)]
-        decrypt = [k for p in case.decrypt_keys for k in key_files.load_decrypt_keys(p)]
-        layout = layouts[0] if layouts else None
-        images = examine_images(dump, layout=layout, verify_keys=verify, decrypt_keys=decrypt)
-        if layout:
-            states = boot_states(
-                dump,
-                layout,
-                loader=Loader(case.boot_loader) if case.boot_loader else None,
-                mode=Mode(case.boot_mode) if case.boot_mode else None,
-                log=uart.boot,
-                verify_keys=verify,
-                decrypt_keys=decrypt,
-                examined=images,
-            )
-            slots, boots, explained = states.slots, states.next_boot, states.explained
-            rules = states.choice.rules
-    return BoardFacts(
-        board,
+    masked, unlike = masked_ranges(dump, hidden, chip), len(reads) - len(same)
+    facts = BoardFacts(board, dump, options, log, uart, compare_reads(same), hidden, masked, unlike=unlike)
+    if not dump.size:
+        return facts
+    verify = [k for p in case.verify_keys for k in key_files.load_verify_keys(p)]
+    decrypt = [k for p in case.decrypt_keys for k in key_files.load_decrypt_keys(p)]
+    layout = layouts[0] if layouts else None
+    images = examine_images(dump, layout=layout, verify_keys=verify, decrypt_keys=decrypt)
+    if layout is None:
+        return replace(facts, images=images)
+    states = boot_states(
         dump,
-        options,
-        log,
-        uart,
-        compare_reads(reads),
-        hidden,
-        masked,
-        images,
-        slots,
-        unlike,
-        boots,
-        explained,
-        rules,
+        layout,
+        loader=Loader(case.boot_loader) if case.boot_loader else None,
+        mode=Mode(case.boot_mode) if case.boot_mode else None,
+        log=uart.boot,
+        verify_keys=verify,
+        decrypt_keys=decrypt,
+        examined=images,
     )
+    boots, explained, rules = states.next_boot, states.explained, states.choice.rules
+    return replace(facts, images=images, slots=states.slots, boots=boots, explained=explained, rules=rules)
 
 
 def _options(board: CaseBoard, chip: Chip, log: Log) -> OptionBytes:
@@ -559,22 +533,20 @@ def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardFacts) -> tup
         return ()  # a file that is no slot's: the placement check says so
 
 
-def _loader(case: Case, suspect: BoardFacts) -> LoaderFacts | None:
-    """Return what the files of an external loader say; None without any."""
+def _loader(case: Case, suspect: BoardFacts) -> tuple[tuple[str, LoaderSign], ...]:
+    """Return what the external loader's file and log say: was it passed over, is it linked so that it is never loaded."""
     if not case.loader and not case.loader_log:
-        return None
+        return ()
     from h5diag.measure.loader.lint import loader_bypassed, loader_mislinked
     from h5diag.measure.loader.loaderfile import read_loader
     from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
 
     file = read_loader(case.loader) if case.loader else None
     log = parse_loader_log(case.loader_log.text, case.loader_log.name) if case.loader_log else None
-    zone = suspect.options.trustzone
-    word = "unknown" if zone is None else "on" if zone else "off"
+    word = {None: "unknown", True: "on", False: "off"}[suspect.options.trustzone]
     family = load_chip(case.chip).family if case.chip else ""
-    return LoaderFacts(
-        loader_bypassed(log) if log else None, loader_mislinked(file, log, family=family, trustzone=word)
-    )
+    placed = ("loader-placed", loader_mislinked(file, log, family=family, trustzone=word))
+    return (("loader-used", loader_bypassed(log)), placed) if log else (placed,)
 
 
 def deviations(m: Measured) -> tuple[AddressRange, ...]:
@@ -583,17 +555,12 @@ def deviations(m: Measured) -> tuple[AddressRange, ...]:
     Masked ranges are left out. A file of which little stands in place deviates as a whole; one that is only an
     alternative to another file at the same addresses does not deviate.
     """
-    ranges = list(m.difference.ranges)
-    for k in m.expected:
-        ranges += k.difference.ranges if k.in_place else _seen_part(k, m)
-    return merged(m.canonical(ranges))
-
-
-def _seen_part(k: KnownFact, m: Measured) -> tuple[AddressRange, ...]:
     seen = m.canonical(m.suspect.dump.ranges)
-    return tuple(x for r in m.canonical(k.ranges) for s in seen if (x := r.intersection(s)).size)
+    astray = m.canonical(r for k in m.expected if not k.in_place for r in k.ranges)
+    differing = [*m.difference.ranges, *(r for k in m.expected if k.in_place for r in k.difference.ranges)]
+    return merged([*m.canonical(differing), *(x for r in astray for s in seen if (x := r.intersection(s)).size)])
 
 
 def content_bytes(image: MemoryImage) -> int:
     """Return how many bytes of an image are neither 0x00 nor 0xFF."""
-    return reduce(lambda n, s: n + int(np.count_nonzero((s.data != 0) & (s.data != 0xFF))), image.segments, 0)
+    return sum(int(np.count_nonzero((s.data != 0) & (s.data != 0xFF))) for s in image.segments)

@@ -8,7 +8,7 @@ from enum import IntEnum
 from functools import lru_cache
 
 from h5diag.judge.weighing import Status, Verdict, VerdictWord
-from h5diag.tables import packaged
+from h5diag.tables import convert, packaged
 
 
 class TestClass(IntEnum):
@@ -61,19 +61,19 @@ class NextTest:
     id: str
     kind: TestClass
     minutes: int
-    buys: bool
-    needs: tuple[str, ...]
     separates: tuple[str, ...]
     tells: str
     instruction: str
-    loses: str
+    buys: bool = False
+    needs: tuple[str, ...] = ()
+    loses: str = ""
     answers: bool = False
     name: str = ""
     after: str = ""
 
 
 NOTHING = NextTest(
-    "none", TestClass.READ_ONLY, 0, False, (), (), "everything asked is answered", "No further test is needed.", ""
+    "none", TestClass.READ_ONLY, 0, (), tells="everything asked is answered", instruction="No further test is needed."
 )
 """Stands where nothing is left to separate."""
 
@@ -98,20 +98,7 @@ def known_tests() -> tuple[NextTest, ...]:
     raw = packaged("judge/next_tests.toml")
     words = {k.word: k for k in TestClass}
     tests = [
-        NextTest(
-            id,
-            words[row["class"]],
-            int(row["minutes"]),
-            bool(row.get("buys", False)),
-            tuple(row.get("needs", ())),
-            tuple(row["separates"]),
-            str(row["tells"]),
-            str(row["instruction"]),
-            str(row.get("loses", "")),
-            bool(row.get("answers", False)),
-            str(row["name"]),
-            str(row.get("after", "")),
-        )
+        convert({"id": id, "kind": words[row.pop("class")], **row}, NextTest, "next_tests.toml")
         for id, row in raw["tests"].items()
     ]
     return tuple(sorted(tests, key=lambda t: (t.kind, t.buys, t.minutes, t.id)))

@@ -14,7 +14,8 @@ from enum import Enum
 from functools import lru_cache
 
 from h5diag.judge.findings import Direction, Finding, rows
-from h5diag.tables import packaged
+from h5diag.tables import convert, packaged
+from h5diag.text import count_text
 
 
 class Status(Enum):
@@ -34,6 +35,11 @@ class VerdictWord(Enum):
     SUSPECT = "suspect"
     FAULTY = "faulty"
 
+    @property
+    def gravity(self) -> int:
+        """By which boards are ordered: the gravest has the lowest number."""
+        return -tuple(VerdictWord).index(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Cause:
@@ -51,7 +57,7 @@ class Cause:
     prior: int
     plain: str
     means: str
-    sign_of_chip: bool
+    sign_of_chip: bool = False
     proof: tuple[str, ...] = ()
     harmless: bool = False
 
@@ -152,20 +158,7 @@ def load_table() -> CauseTable:
     """Return ``causes.toml``; ValueError when a finding moves a cause that is not there."""
     raw = packaged("judge/causes.toml")
     lines = raw.pop("lines")
-    causes = tuple(
-        Cause(
-            id,
-            str(row["name"]),
-            str(row["text"]),
-            int(row["prior"]),
-            str(row["plain"]),
-            str(row["means"]),
-            bool(row.get("chip", False)),
-            tuple(row.get("proof", ())),
-            bool(row.get("harmless", False)),
-        )
-        for id, row in raw.items()
-    )
+    causes = tuple(convert({"id": id, **row}, Cause, "causes.toml") for id, row in raw.items())
     known = {c.id for c in causes}
     for id, row in rows().items():
         if unknown := sorted(set(row.moves) - known):
@@ -219,20 +212,16 @@ def _judge(cause: Cause, findings: Sequence[Finding], table: CauseTable) -> Hypo
     solid = cause.prior + sum(m.decibans for m in moves.values() if not m.hint)
     hints = sum(m.decibans for m in moves.values() if m.hint)
     score = solid + hints
-    if hints > 0 and solid < table.supported_at:
-        score = min(score, table.supported_at - 1)
-    elif hints < 0 and solid > table.excluded_at:
+    if hints < 0 and solid > table.excluded_at:
         score = max(score, table.excluded_at + 1)
-    if cause.proof and not any(id in moves for id in cause.proof):
+    unproved = bool(cause.proof) and not any(id in moves for id in cause.proof)
+    if unproved or (hints > 0 and solid < table.supported_at):
         score = min(score, table.supported_at - 1)
-    if not moves:
-        status = Status.NOT_TESTED
-    elif score >= table.supported_at:
+    status = Status.POSSIBLE if moves else Status.NOT_TESTED
+    if moves and score >= table.supported_at:
         status = Status.SUPPORTED
-    elif score <= table.excluded_at and score - cause.prior <= table.against:
+    elif moves and score <= table.excluded_at and score - cause.prior <= table.against:
         status = Status.EXCLUDED
-    else:
-        status = Status.POSSIBLE
     return Hypothesis(cause, status, score, tuple(sorted(moves.values(), key=lambda m: -abs(m.decibans))))
 
 
@@ -265,32 +254,20 @@ def _summary(
     proved = bool(leading) and leading[0].status is Status.SUPPORTED
     if word is VerdictWord.FAULTY:
         return "The chip's flash is faulty: the same cells failed every time, and everything else was excluded."
-    if word is VerdictWord.SUSPECT:
-        said = f" {'What the evidence supports' if proved else 'Most likely so far'}: {named}." if named else ""
-        return "The chip shows signs of trouble of its own, short of proof." + said
-    if word is VerdictWord.SOUND:
-        right = (
-            f"What was compared is as it should be: {compared}."
-            if compared
-            else "Everything compared is as it should be."
-        )
-        part = f" Compared were {compared}." if compared else ""
-        instead = (
-            f"What the evidence shows instead: {named}.{part}"
-            if proved
-            else f"{right} What else was seen speaks most for: {named}."
-            if named
-            else f"{right} What happened: {told[0].title}."
-            if told
-            else right
-        )
-        return f"Nothing here points to a faulty chip. {instead}"
     lead = f" {'What the evidence supports' if proved else 'Most likely so far'}: {named}." if named else ""
-    if told:
-        lead = f" What happened: {'; '.join(f.title for f in told[:2])}."
-    rest = (
-        f"{len(open_points)} point{'s' if len(open_points) != 1 else ''} still open."
-        if open_points
-        else "Nothing was compared with a good dump or a known image yet."
-    )
-    return f"Not shown faulty: do not replace the chip yet.{lead} {rest}"
+    if word is VerdictWord.SUSPECT:
+        return f"The chip shows signs of trouble of its own, short of proof.{lead}"
+    if word is VerdictWord.SOUND:
+        what = "What was compared" if compared else "Everything compared"
+        instead = f"{what} is as it should be{f': {compared}' if compared else ''}."
+        if proved:
+            instead = f"What the evidence shows instead: {named}." + (f" Compared were {compared}." if compared else "")
+        elif named:
+            instead += f" What else was seen speaks most for: {named}."
+        elif told:
+            instead += f" What happened: {told[0].title}."
+        return f"Nothing here points to a faulty chip. {instead}"
+    lead = f" What happened: {'; '.join(f.title for f in told[:2])}." if told else lead
+    rest = f"{count_text(len(open_points), 'point')} still open."
+    nothing = "Nothing was compared with a good dump or a known image yet."
+    return f"Not shown faulty: do not replace the chip yet.{lead} {rest if open_points else nothing}"

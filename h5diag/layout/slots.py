@@ -248,6 +248,11 @@ class Layout(Answer):
         return next((s for s in self.slots if s.image == slot.image and s.role is wanted), None)
 
     @property
+    def boot(self) -> Slot | None:
+        """The boot loader's own slot, None where the layout tells of none."""
+        return next((s for s in self.slots if s.role is Role.BOOT), None)
+
+    @property
     def image_slots(self) -> tuple[Slot, ...]:
         """The primary and secondary slots, in address order."""
         return tuple(s for s in self.slots if s.role in (Role.PRIMARY, Role.SECONDARY))

@@ -266,7 +266,7 @@ def compare_as_read(
         # What the good board's reader was not shown can be compared with nothing.
         from h5diag.measure.options.settings import masked_ranges
     blind = masked_ranges(good, hidden, chip) if hidden else ()
-    alias = chip.flash.secure_base - chip.flash.base
+    alias = chip.flash.alias
     masks, why = _hidden(suspect, options_suspect, chip)
     shown = good.without(r for b in blind for r in (b, b.shifted(alias)))
     return replace(compare(shown, suspect, chip, masks=masks), mask_evidence=why)
@@ -338,7 +338,7 @@ def _views(good: MemoryImage, suspect: MemoryImage, chip: Chip) -> Iterator[tupl
 
 
 def _shifts(chip: Chip) -> tuple[int, int]:
-    alias = chip.flash.secure_base - chip.flash.base
+    alias = chip.flash.alias
     return alias, -alias
 
 

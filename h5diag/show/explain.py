@@ -181,7 +181,7 @@ def _option(id: str, chip: str) -> Paragraph | None:
 
 
 @cache
-def check_words() -> dict[str, dict[str, str]]:
+def check_words() -> dict[str, dict[str, Any]]:
     """Return what each check of the preflight looks at, what follows when it fails, and what to do (``mend``)."""
     return packaged("judge/preflight/checks.toml")
 

@@ -47,6 +47,11 @@ class Certificate:
     signature: bytes = field(repr=False)
     key: ec.EllipticCurvePublicKey | None = field(repr=False, compare=False)
 
+    def bound_to(self, uid: tuple[int, ...]) -> bool:
+        """Tell whether the chip's unique id stands in it, its words in either order of bytes."""
+        words = b"".join(w.to_bytes(4, "little") for w in uid)
+        return words in self.soc_id or words[::-1] in self.soc_id
+
     def signed_by(self, issuer: Certificate) -> bool:
         """Tell whether the key of `issuer` made the signature."""
         from cryptography.exceptions import InvalidSignature

@@ -30,7 +30,7 @@ _KINDS = re.compile(
 _STATUS = frozenset({"CFSR", "HFSR", "DFSR", "AFSR", "BFAR", "MMFAR", "SFSR", "SFAR", "UFSR", "BFSR", "MMFSR", "SHCSR"})
 _SAME = {"MMAR": "MMFAR", "MFSR": "MMFSR", "R15": "PC", "R14": "LR", "R13": "SP", "XPSR": "xPSR", "PSR": "xPSR"}
 
-_CFSR = (
+CFSR = (
     (0, "memory management fault: instruction fetch from a place that must not be executed (IACCVIOL)"),
     (1, "memory management fault: data access that the MPU forbids (DACCVIOL)"),
     (3, "memory management fault while the return from an exception unstacked (MUNSTKERR)"),
@@ -50,6 +50,7 @@ _CFSR = (
     (24, "usage fault: unaligned access (UNALIGNED)"),
     (25, "usage fault: division by zero (DIVBYZERO)"),
 )
+"""Bits of CFSR (Armv8-M architecture reference manual) and what each means."""
 _PHRASES = (
     ("imprecise data bus error", 10),
     ("precise data bus error", 9),
@@ -150,7 +151,7 @@ def parse_faults(lines: Iterable[Line]) -> FaultDump:
         return FaultDump()
     if "CFSR" not in values and status & {"UFSR", "BFSR", "MMFSR"}:
         values["CFSR"] = values.get("UFSR", 0) << 16 | values.get("BFSR", 0) << 8 | values.get("MMFSR", 0)
-    named = tuple(text for at, text in _CFSR if at in bits and "CFSR" not in values)
+    named = tuple(text for at, text in CFSR if at in bits and "CFSR" not in values)
     return FaultDump(
         kind,
         tuple(values.items()),
@@ -159,14 +160,14 @@ def parse_faults(lines: Iterable[Line]) -> FaultDump:
         values.get("PC"),
         values.get("LR"),
         first,
-        tuple((bits[at], text) for at, text in _CFSR if at in bits),
+        tuple((bits[at], text) for at, text in CFSR if at in bits),
     )
 
 
 def _meanings(values: dict[str, int]) -> tuple[str, ...]:
     out = [
         text
-        for name, bits in (("CFSR", _CFSR), ("SFSR", _SFSR), ("HFSR", _HFSR), ("DFSR", _DFSR))
+        for name, bits in (("CFSR", CFSR), ("SFSR", _SFSR), ("HFSR", _HFSR), ("DFSR", _DFSR))
         for bit, text in bits
         if values.get(name, 0) >> bit & 1
     ]

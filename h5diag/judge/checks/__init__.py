@@ -6,7 +6,7 @@ when it has nothing to go by.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from h5diag.judge.checks.chip import (
     check_ecc,
@@ -85,7 +85,7 @@ from h5diag.judge.checks.start import (
 from h5diag.judge.findings import Finding
 from h5diag.judge.measured import Measured
 
-Check = Callable[[Measured], tuple[Finding, ...]]
+Check = Callable[[Measured], Iterable[Finding]]
 
 CHECKS: tuple[Check, ...] = (
     check_circumstances,

@@ -22,7 +22,7 @@ from h5diag.judge.checks.placement import (
 from h5diag.judge.checks.printed import erase_told
 from h5diag.judge.checks.reading import check_zeros
 from h5diag.judge.checks.start import OLDER_ROM
-from h5diag.judge.findings import Finding, found
+from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import KnownFact, Measured
 from h5diag.measure.compare import bit_positions, compare
 from h5diag.measure.copies import LEAST_REPEAT, repeating_line
@@ -30,12 +30,6 @@ from h5diag.measure.drift import build_stamps
 from h5diag.measure.shapes import Difference, Form, Shape
 from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged, subtracted
 from h5diag.text import size_text
-
-_FEW_BITS = 16
-"""Fewer bits that all fell could be chance: 16 of 16 happens once in 65536 times."""
-
-_RIGHT_BESIDE = 256
-"""Content that is right before and behind a place, in its sector, for that sector to have been erased and written."""
 
 
 def check_shapes(m: Measured) -> tuple[Finding, ...]:
@@ -89,15 +83,12 @@ def _in_slots(m: Measured, shape: Shape) -> bool:
 def _references(m: Measured) -> Iterator[tuple[str, Difference, MemoryImage, bool]]:
     """Yield what the suspect is held against: files first, since they say what should be there."""
     for k in m.expected:
-        if k.seen_bytes and (k.in_place or not (k.program.stands or _replaced(m, k))):
+        # Of a file that stands nowhere nothing is told where another one stands whole at its place.
+        replaced = any(o.whole and overlapping(m, o, k) for o in m.known if o is not k)
+        if k.seen_bytes and (k.in_place or not (k.program.stands or replaced)):
             yield k.name, k.difference, k.content, True
     if m.has_good and not exchanged_regions(m):
         yield m.good.board.name, m.difference, m.good.judged, False
-
-
-def _replaced(m: Measured, file: KnownFact) -> bool:
-    """Tell whether another known file stands whole at the place of this one."""
-    return any(o.whole and overlapping(m, o, file) for o in m.known if o is not file)
 
 
 def _shape(
@@ -113,72 +104,73 @@ def _shape(
         "bytes": shape.bytes,
         "bits": shape.bits,
         "at": shape.at,
+        "last": shape.at - 1,
+        "step": abs(shape.step),
+        "way": "above" if shape.step > 0 else "below",
         "reference": reference,
         "again": _program_again(m, reference),
     }
-    external = shape.at in EXTERNAL
     match shape.form:
         case Form.ADDRESS_LINE:
-            line = shape.step.bit_length() - 1
             id = "repeats-at-address-line" if steady else "repeats-in-one-read"
-            if shape.step * 2 >= m.chip.flash.size:
-                id = "content-repeats"
-            return found(id, line=line, weight=shape.step, **say)
-        case Form.BYTE_SHIFT:
-            return found("external-shifted" if external else "dump-shifted", count=abs(shape.step), **say)
-        case Form.BYTE_ORDER:
+            id = "content-repeats" if shape.step * 2 >= m.chip.flash.size else id
+            return found(id, line=shape.step.bit_length() - 1, weight=shape.step, **say)
+        case Form.BYTE_SHIFT | Form.BYTE_ORDER | Form.BYTE_LANE:
             what = "16-bit halves" if shape.value == 2 else "bytes"
-            id = "external-byte-order" if external else "dump-byte-order"
-            return found(id, what=what, width=8 * shape.step, **say)
-        case Form.BYTE_LANE:
-            ordinal = {2: "second", 4: "fourth", 8: "eighth"}[shape.step]
-            return found("external-lane" if external else "lane-constant", lanes=ordinal, value=shape.value, **say)
+            say |= {"lanes": _ORDINALS.get(shape.step), "value": shape.value, "what": what}
+            say |= {"width": 8 * shape.step, "count": abs(shape.step)}
+            return found(_MOVED[shape.form][shape.at in EXTERNAL], **say)
+        case Form.COMB | Form.ROSE_ALONE:
+            return found(_STEADY[shape.form][not steady], **say)
         case Form.OTHER:
             return _other(m, shape, difference, say)
         case Form.STOPPED:
             whole = m.chip.canonical(shape.at) % m.chip.flash.sector_size == 0
             if whole and not is_file and worked_on_mirrors(m):
                 return None  # an erase that went to the other bank, which a check of its own tells
-            return found("erased-from" if whole else "stopped-at", last=shape.at - 1, **say)
+            return found("erased-from" if whole else "stopped-at", **say)
         case Form.BLANK | Form.NEVER_WRITTEN:
-            return (
-                found("piece-not-written", **say)
-                if is_file and not _blank(m.suspect.judged, m.chip.flash.erased)
-                else None
-            )
+            written = is_file and not _blank(m.suspect.judged, m.chip.flash.erased)
+            return found("piece-not-written", **say) if written else None
         case Form.HOLE:
             say["mirror"] = other_addresses(m, cells)
             return found("piece-erased-inside", **say) if is_file or not erased_holes(m) else None
         case Form.ZEROS:
             return _zeros(m, shape, say) if is_file or not m.has_good else None
         case Form.FILL:
-            fill = f"0x{shape.value:02X}"
-            return found("fill-differs", fill=fill, other="0xFF" if shape.value == 0 else "0x00", **say)
+            other = "0xFF" if shape.value == 0 else "0x00"
+            return found("fill-differs", fill=f"0x{shape.value:02X}", other=other, **say)
         case Form.BUILD:
             # Its tables of zeros and its fill stand elsewhere too.
             same = [x for s in difference.of(Form.ZEROS, Form.FILL) for x in s.ranges]
-            say |= {"explains": merged((*cells, *m.canonical(same)))}
-            return found("other-build", step=abs(shape.step), way="higher" if shape.step > 0 else "lower", **say)
+            say |= {"explains": merged((*cells, *m.canonical(same))), "way": "higher" if shape.step > 0 else "lower"}
+            return found("other-build", **say)
         case Form.DATA:
             return found("board-pages", **say)
         case Form.FELL:
             return _fell(m, shape, reference, content, say)
         case Form.COLUMN:
             return _column(m, shape, say, steady=steady)
-        case Form.COMB:
-            return found("comb-erased" if steady else "comb-erased-once", step=shape.step, **say)
         case Form.AGAIN:
-            way = "above" if shape.step > 0 else "below"
             source = AddressRange(shape.at + shape.step, shape.at + shape.step + shape.ranges[0].size)
-            return found("stands-again", source=(source,), away=abs(shape.step), way=way, **say)
-        case Form.ROSE_ALONE:
-            return found("lone-bits-rose" if steady else "lone-bits-rose-once", **say)
+            return found("stands-again", source=(source,), away=abs(shape.step), **say)
         case Form.LONE:
             return _wide_column(_lanes(m, content), say, steady=steady) or found("lone-bits-differ", **say)
         case Form.TEXT:
-            if stamps := build_stamps(content, m.suspect.judged, shape.ranges):
-                return found("stamps-differ", there=stamps[0], here=stamps[1], **say)
-            return found("texts-differ", **say)
+            stamps = build_stamps(content, m.suspect.judged, shape.ranges)
+            there, here = stamps or ("", "")
+            return found("stamps-differ" if stamps else "texts-differ", there=there, here=here, **say)
+
+
+_MOVED = {
+    Form.BYTE_SHIFT: ("dump-shifted", "external-shifted"),
+    Form.BYTE_ORDER: ("dump-byte-order", "external-byte-order"),
+    Form.BYTE_LANE: ("lane-constant", "external-lane"),
+}
+"""Findings of bytes that stand elsewhere in their words, in the chip's own flash and in an external memory."""
+_STEADY = {Form.COMB: ("comb-erased", "comb-erased-once"), Form.ROSE_ALONE: ("lone-bits-rose", "lone-bits-rose-once")}
+"""Findings of what every read shows, and of what one read alone shows."""
+_ORDINALS = {2: "second", 4: "fourth", 8: "eighth"}
 
 
 def _program_again(m: Measured, reference: str) -> str:
@@ -211,15 +203,11 @@ def _other(m: Measured, shape: Shape, difference: Difference, say: dict[str, Any
     size = m.chip.flash.sector_size
     # Over what both contents have in common.
     stretches = merged(AddressRange(r.start // size, -(-r.stop // size)) for r in shape.ranges)
-    if (count := max(r.size for r in stretches)) > _FEW_SECTORS:
+    if (count := max(r.size for r in stretches)) > number("few-sectors"):
         return found("pages-keep-old", count=count, **say)
     if shape.bytes >= 0.9 * difference.differing and difference.differing > difference.content // 2:
         return found("other-file-there", **say)
     return found("sector-keeps-old-after-erase" if _told_to_write(m) else "sector-keeps-old", **say)
-
-
-_FEW_SECTORS = 4
-"""More that follow each other do not fail together for their cells: a tool or a protection left them as they were."""
 
 
 def _told_to_write(m: Measured) -> bool:
@@ -230,28 +218,21 @@ def _told_to_write(m: Measured) -> bool:
 def _zeros(m: Measured, shape: Shape, say: dict[str, Any]) -> Finding | None:
     """Return the finding for long zeros where a file has content."""
     offset = m.chip.canonical(shape.at) - m.chip.flash.base
-    if m.suspect.masked:
-        return None
-    if offset >= 0x4000 and offset & (offset - 1) == 0:
-        return found("zeros-from-power-of-two", last=shape.at - 1, **say)
-    return found("zeros-in-program", **say)
+    id = "zeros-from-power-of-two" if offset >= 0x4000 and offset.bit_count() == 1 else "zeros-in-program"
+    return None if m.suspect.masked else found(id, **say)
 
 
 def _fell(m: Measured, shape: Shape, reference: str, content: MemoryImage, say: dict[str, Any]) -> Finding | None:
     # A sector that was programmed unerased because the erase hit its mirror is that cause's, not this one's.
     if any(x.covers(r) for x in worked_on_mirrors(m) for r in shape.ranges):
         return None
-    repeated = m.suspect.reads.reads > 1
+    repeated, lanes = m.suspect.reads.reads > 1, _lanes(m, content)
     if repeated and erase_told(m, [m.suspect.log.programming]) and _inside_a_sector(m, content, shape):
         return found("fell-inside-a-sector", **say)
     if old := _old_under_new(m, content, shape, reference):
         return found("old-under-new", **say, other=old)
-    lanes = _lanes(m, content)
-    if column := _wide_column(lanes, say, steady=repeated):
-        return column
-    if _one_line(lanes):
-        return found("one-line-fell", **(say | {"explains": ()}))
-    return found("only-fell", **say)
+    one_line = found("one-line-fell", **(say | {"explains": ()})) if _one_line(lanes) else found("only-fell", **say)
+    return _wide_column(lanes, say, steady=repeated) or one_line
 
 
 def _inside_a_sector(m: Measured, reference: MemoryImage, shape: Shape) -> bool:
@@ -261,10 +242,8 @@ def _inside_a_sector(m: Measured, reference: MemoryImage, shape: Shape) -> bool:
     """
     size, first, stop = m.chip.flash.sector_size, shape.ranges[0].start, shape.ranges[-1].stop
     sector = first - first % size
-    if stop > sector + size:
-        return False
-    return all(
-        np.count_nonzero(known & (data != m.chip.flash.erased)) >= _RIGHT_BESIDE
+    return stop <= sector + size and all(
+        np.count_nonzero(known & (data != m.chip.flash.erased)) >= number("right-beside")
         for data, known in (reference.read_filled(a, b) for a, b in ((sector, first), (stop, sector + size)))
     )
 
@@ -279,12 +258,11 @@ def _wide_column(lanes: npt.NDArray[np.int64], say: dict[str, Any], *, steady: b
 
     A debug link hands over 32 bits at a time: what shows at one of the flash word's lanes alone is not its line.
     """
-    fallen, risen = lanes
-    if fallen.size <= 32 or fallen.sum() < _FEW_BITS or fallen.max() < 0.95 * (fallen.sum() + risen.sum()):
+    fallen, unit, most = lanes[0], lanes.shape[1], int(lanes[0].max())
+    if unit <= 32 or fallen.sum() < number("few-bits") or most < 0.95 * lanes.sum():
         return None
-    lane, unit = int(fallen.argmax()), fallen.size
     id = "one-column-fell" if steady else "one-column-fell-once"
-    return found(id, lane=lane, unit=unit, **(say | {"bits": int(fallen.max())}))
+    return found(id, lane=int(fallen.argmax()), unit=unit, **(say | {"bits": most}))
 
 
 def _old_under_new(m: Measured, reference: MemoryImage, shape: Shape, name: str) -> str:
@@ -306,11 +284,9 @@ def _old_under_new(m: Measured, reference: MemoryImage, shape: Shape, name: str)
 
 def _one_line(lanes: npt.NDArray[np.int64]) -> bool:
     """Tell whether nearly all fallen bits sit on one bit of the byte, or of the 32-bit word."""
-    fallen = lanes[0]
-    total = int(fallen.sum())
-    return total >= _FEW_BITS and any(
-        int(np.bincount(np.arange(lanes.shape[1]) % w, weights=fallen).max()) > 0.95 * total for w in (8, 32)
-    )
+    fallen, at = lanes[0], np.arange(lanes.shape[1])
+    most = max(int(np.bincount(at % width, weights=fallen).max()) for width in (8, 32))
+    return bool(fallen.sum() >= number("few-bits") and most > 0.95 * fallen.sum())
 
 
 def check_container(m: Measured) -> tuple[Finding, ...]:
@@ -338,56 +314,40 @@ _WRAPPED = (
 
 def check_overwritten(m: Measured) -> tuple[Finding, ...]:
     """Does a log tell of another file, not in the case, that was written where a given one is not right?"""
-    given = {base_name(k.name).lower() for k in m.known}
-    last = {at: w for log in m.logs for w in log.programming.writes if (at := w.address) is not None and w.size}
+    given, sector = {base_name(k.name).lower() for k in m.known}, m.chip.flash.sector_size
+    last = {at: w for w in m.writes if (at := w.address) is not None and w.size}
+    others = [(at, w) for at, w in last.items() if base_name(w.file).lower() not in given]
     for k in (k for k in m.expected if k.seen_bytes and not k.whole):
-        for at, w in last.items():
-            if base_name(w.file).lower() in given:
-                continue
+        wrong = m.canonical(k.difference.ranges)
+        for at, w in others if wrong else ():
             start = m.chip.canonical(at)
-            sector = m.chip.flash.sector_size
             written = AddressRange(start, -(-(start + w.size) // sector) * sector)
-            wrong = m.canonical(k.difference.ranges)
-            if wrong and all(written.covers(r) for r in wrong) and written.size < k.content.size:
-                return (
-                    found(
-                        "other-file-written",
-                        where=wrong,
-                        explains=wrong,
-                        file=base_name(w.file),
-                        at=w.address,
-                        size=w.size,
-                        reference=k.name,
-                    ),
-                )
+            if all(written.covers(r) for r in wrong) and written.size < k.content.size:
+                say: dict[str, Any] = {"file": base_name(w.file), "at": at, "size": w.size, "reference": k.name}
+                return (found("other-file-written", where=wrong, explains=wrong, **say),)
     return ()
 
 
-def check_nothing_of_it(m: Measured) -> tuple[Finding, ...]:
+def check_nothing_of_it(m: Measured) -> Iterator[Finding]:
     """Which shapes of a difference were looked for and are not there?"""
     references = [d for _, d, _, _ in _references(m) if d.seen]
-    if not references:
-        return ()
     forms = {s.form for d in references for s in d.shapes}
-    fell = sum(d.rest_fallen for d in references)
-    rose = sum(d.rest_risen for d in references)
-    out = []
+    fell, rose = sum(d.rest_fallen for d in references), sum(d.rest_risen for d in references)
     absent = any(k.content.size and not k.program.stands and not k.in_place for k in m.known)
-    if not any(d.differing for d in references) and not absent:
-        out.append(found("nothing-differs"))
-    if not forms & {Form.FELL, Form.OTHER, Form.ADDRESS_LINE}:
-        if rose >= _FEW_BITS:
-            out.append(found("bits-rose", risen=rose, fallen=fell))
+    if references and not any(d.differing for d in references) and not absent:
+        yield found("nothing-differs")
+    if references and not forms & {Form.FELL, Form.OTHER, Form.ADDRESS_LINE}:
+        if rose >= number("few-bits"):
+            yield found("bits-rose", risen=rose, fallen=fell)
         elif not fell + rose:
-            out.append(found("nothing-mixed"))
-    if Form.FILL not in forms and not any(f.id == "fill-between-pieces" for f in check_zeros(m)):
-        out.append(found("no-padding-difference"))
-    return tuple(out)
+            yield found("nothing-mixed")
+    if references and Form.FILL not in forms and not any(f.id == "fill-between-pieces" for f in check_zeros(m)):
+        yield found("no-padding-difference")
 
 
 def check_blank(m: Measured) -> tuple[Finding, ...]:
     """Is everything that was read erased, or zero?"""
-    dump, flash = m.suspect.dump, m.chip.flash
+    dump, flash, options = m.suspect.dump, m.chip.flash, m.suspect.options
     if dump.size and dump.span.start in OLDER_ROM:
         differs = m.has_good and bool(m.comparison.differing_bytes)
         return (found("system-memory-differs", where=dump.ranges, good=m.good.board.name),) if differs else ()
@@ -397,15 +357,13 @@ def check_blank(m: Measured) -> tuple[Finding, ...]:
         if dump.size < flash.sector_size or (2 * dump.size < flash.size and not m.chip_assumed):
             rest = "What else there is was" if m.chip_assumed else f"The other {size_text(flash.size - dump.size)} were"
             return (found("erased-as-far-as-read", rest=rest, **whole),)
-        failed = next((w for log in m.logs for w in log.programming.writes if w.failed), None)
-        id = "all-erased-write-failed" if failed else "all-erased"
-        name, value = failed.file if failed else "", f"0x{flash.erased:02X}"
-        return (found(id, value=value, file=name, **whole),)
+        failed = [w.file for w in m.writes if w.failed]
+        id, name = ("all-erased-write-failed", failed[0]) if failed else ("all-erased", "")
+        return (found(id, value=f"0x{flash.erased:02X}", file=name, **whole),)
     if dump.size < flash.sector_size or any(s.data.any() for s in dump.segments) or m.suspect.masked:
         return ()
     if dump.span.start in EXTERNAL:
         return (found("external-reads-zero", where=dump.ranges, size=dump.size),)
-    options = m.suspect.options
     if m.suspect.log.banner.voltage_mv == 0 or (options.settings and not any(options.settings)):
         return (found("all-zero-no-supply", **whole),)
     secure = options.secure_ranges if options.settings and options.trustzone is True else ()
@@ -417,16 +375,12 @@ def check_blank(m: Measured) -> tuple[Finding, ...]:
 
 _WORDS = (32, 16, 8)
 """Bytes of a flash word: H7; H5, U5; L4, L5, G4, WB (their reference manuals)."""
-_AROUND = 64
-"""So many bytes on both sides have to be dense for an erased word to be a hole, and no table's end."""
 
 
 def check_word_hole(m: Measured) -> tuple[Finding, ...]:
     """Is one flash word erased in the middle of a program that nothing is there to compare with?"""
-    if m.has_good or any(k.seen_bytes for k in m.known):
-        return ()
     known = () if m.chip_assumed or m.choice.chip is None else (m.chip.flash.program_unit,)
-    for unit in known or _WORDS:
+    for unit in () if m.has_good or any(k.seen_bytes for k in m.known) else known or _WORDS:
         holes = [at for s in m.suspect.judged.segments for at in _holes(s.data, unit, s.start)]
         if len(holes) == 1:
             where = (AddressRange(holes[0], holes[0] + unit),)
@@ -436,9 +390,8 @@ def check_word_hole(m: Measured) -> tuple[Finding, ...]:
 
 def _holes(data: Bytes, unit: int, start: int) -> Iterator[int]:
     """Yield the addresses of erased words with dense content on both sides."""
-    first = -start % unit
+    first, near = -start % unit, number("around") // unit
     words = data[first : first + (data.size - first) // unit * unit].reshape(-1, unit)
-    near = _AROUND // unit
     for i in np.flatnonzero((words == 0xFF).all(axis=1)):
         sides = words[max(0, i - near) : i], words[i + 1 : i + 1 + near]
         around = np.concatenate(sides).reshape(-1, 4)
@@ -451,49 +404,28 @@ def _blank(dump: MemoryImage, erased: int) -> bool:
     return bool(dump.segments) and all(bool((s.data == erased).all()) for s in dump.segments)
 
 
-def check_build(m: Measured) -> tuple[Finding, ...]:
+def check_build(m: Measured) -> Iterator[Finding]:
     """Is a given build on the chip whole, and where does it differ?"""
-    out = []
     for k in m.known:
-        for match in k.matches[:1]:
-            if match.whole or match.same_image:
-                continue
-            out.append(
-                found(
-                    "build-differs",
-                    where=tuple(d.range for d in match.differences[:8]),
-                    file=k.name,
-                    match=match,
-                    places="; ".join(str(d) for d in match.differences[:3]),
-                )
-            )
-    return tuple(out)
+        match = next(iter(k.matches), None)
+        if match is not None and not match.whole and not match.same_image:
+            where, places = [d.range for d in match.differences[:8]], "; ".join(map(str, match.differences[:3]))
+            yield found("build-differs", where=where, file=k.name, match=match, places=places)
 
 
 def check_size(m: Measured) -> tuple[Finding, ...]:
     """Do tool, layout and chip agree on the size of the flash?"""
-    wanted = m.chip.flash.size // 1024
-    banner = m.suspect.log.banner
-    identity = m.suspect.board.identity
-    said = identity.flash_kib if identity is not None else None
+    flash, banner, identity = m.chip.flash, m.suspect.log.banner, m.suspect.board.identity
+    wanted, said = flash.size // 1024, identity.flash_kib if identity is not None else None
     told = [(n, k) for n, k in (("the programmer", banner.flash_kib), ("the chip", said)) if k]
     for who, kib in told:
         # A device without a chip file has parts of several sizes: what the chip says of itself is the size.
         if kib != wanted and not m.chip_assumed and m.choice.chip is not None:
-            return (
-                found(
-                    "size-disagrees",
-                    who=who,
-                    kib=kib,
-                    chip=m.chip.name,
-                    wanted=wanted,
-                    bank=m.chip.flash.base + kib * 512,
-                    assumed=m.chip.flash.base + m.chip.flash.bank_size,
-                ),
-            )
+            halves: dict[str, Any] = {"bank": flash.base + kib * 512, "assumed": flash.base + flash.bank_size}
+            return (found("size-disagrees", who=who, kib=kib, chip=m.chip.name, wanted=wanted, **halves),)
     weight, repeat = repeating_line(m.suspect.dump)
     if weight and not any(s.form is Form.ADDRESS_LINE for _, d, _, _ in _references(m) for s in d.shapes):
-        id = "content-repeats" if weight * 2 >= m.chip.flash.size else "dump-repeats-itself"
+        id = "content-repeats" if weight * 2 >= flash.size else "dump-repeats-itself"
         return (found(id, where=(repeat,), line=weight.bit_length() - 1, weight=weight),)
     larger = check_larger_part(m) or any(e.about == "wrong-size-assumption" for e in m.suspect.log.messages)
     if told and m.choice.chip is not None and not larger:
@@ -501,32 +433,18 @@ def check_size(m: Measured) -> tuple[Finding, ...]:
     return (found("size-unread"),) if banner and banner.flash_size_assumed else ()
 
 
-THREE_BYTES = 1 << 24
-"""A serial memory that is addressed with three bytes shows its first 16 MiB again from here on."""
-
-
 def check_wrap(m: Measured) -> tuple[Finding, ...]:
     """Does an external memory show the same content again a power of two further on, where no file has it twice?"""
-    dump = m.suspect.judged
-    for step in (THREE_BYTES, *(1 << line for line in range(19, 28) if line != 24)):
+    dump, three = m.suspect.judged, number("three-bytes")
+    for step in (three, *(1 << line for line in range(19, 28) if line != 24)):
         where, twice = _again(dump, step)
-        other = [
-            s for k in m.known for r in where for s in k.content.segments_in(r.start, r.stop) if _else_here(s, dump)
-        ]
+        wanted = (s for k in m.known for r in where for s in k.content.segments_in(r.start, r.stop))
+        other = any(_else_here(s, dump) for s in wanted)
         # Two slots may hold the same image; that a memory wraps is told by a file that wants other content there.
-        if where and (other or (step == THREE_BYTES and not any(_again(k.content, step)[1] for k in m.known))):
-            why = (
-                "three-byte addresses reach no further, so that a memory of more has to be put into four-byte mode"
-                if step == THREE_BYTES
-                else "as a memory of just that size does, or one of which an address line is not driven"
-            )
-            do = (
-                "Put the memory into four-byte mode (command B7h), or use commands with four address bytes"
-                if step == THREE_BYTES
-                else "Hold the size that is set up, and the memory's own, against its data sheet"
-            )
-            lower = where[0].start - step
-            say: dict[str, Any] = {"lower": lower, "weight": step, "bytes": twice, "why": why, "do": do}
+        if where and (other or (step == three and not any(_again(k.content, step)[1] for k in m.known))):
+            end = ("three-bytes-end", "use-four-bytes") if step == three else ("memory-ends", "look-at-its-size")
+            why, do = (calibration().advice[name] for name in end)
+            say: dict[str, Any] = {"lower": where[0].start - step, "weight": step, "bytes": twice, "why": why, "do": do}
             return (found("external-wraps", where=where, explains=where, hint=not other, **say),)
     return ()
 
@@ -555,11 +473,11 @@ def check_later(m: Measured) -> tuple[Finding, ...]:
     """Did the flash change between two moments?"""
     if not m.later.compared_bytes:
         return ()
-    changed = [a.range for a in m.later.counted]
+    changed, size = [a.range for a in m.later.counted], m.chip.flash.sector_size
     if not changed:
         return (found("unchanged-later", size=m.later.compared_bytes),)
-    say: dict[str, Any] = {"where": changed, "bytes": m.later.differing_bytes}
-    say["explains"] = merged(m.canonical(_whole_sectors(changed, m)))
+    sectors = (AddressRange(r.start - r.start % size, -(-r.stop // size) * size) for r in changed)
+    say: dict[str, Any] = {"where": changed, "bytes": m.later.differing_bytes, "explains": merged(m.canonical(sectors))}
     for k in m.expected:
         gone = _gone_since(m, k, changed)
         if 2 * gone > m.later.differing_bytes:
@@ -578,23 +496,15 @@ def _gone_since(m: Measured, file: KnownFact, changed: Sequence[AddressRange]) -
     return gone
 
 
-def _whole_sectors(ranges: Sequence[AddressRange], m: Measured) -> list[AddressRange]:
-    size = m.chip.flash.sector_size
-    return [AddressRange(r.start - r.start % size, -(-r.stop // size) * size) for r in ranges]
-
-
 def check_file_left_out(m: Measured) -> tuple[Finding, ...]:
     """Does the log tell of other files, and neither it nor the dump of a given one?"""
     writes = [w for w in m.suspect.log.programming.writes if w.address is not None and w.size]
-    if not writes or m.suspect.judged.size == 0:
-        return ()
-    written = [AddressRange(a, a + w.size) for w in writes for a in (m.chip.canonical(w.address or 0),)]
-    for k in m.expected:
+    written = m.canonical(AddressRange(w.address or 0, (w.address or 0) + w.size) for w in writes)
+    names = {base_name(w.file).lower() for w in writes}
+    for k in m.expected if writes and m.suspect.judged.size else ():
         where = m.canonical([k.content.span])
-        named = any(base_name(w.file).lower() == base_name(k.name).lower() for w in writes)
-        if k.seen_bytes or named or any(r.overlaps(w) for r in where for w in written):
-            continue
-        return (
-            found("file-left-out", where=where, file=k.name, at=k.content.span.start, other=base_name(writes[0].file)),
-        )
+        overwritten = any(r.overlaps(w) for r in where for w in written)
+        if not k.seen_bytes and base_name(k.name).lower() not in names and not overwritten:
+            other = base_name(writes[0].file)
+            return (found("file-left-out", where=where, file=k.name, at=k.content.span.start, other=other),)
     return ()

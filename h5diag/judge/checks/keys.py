@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from h5diag.errors import InputError
 from h5diag.evidence import keys
-from h5diag.judge.findings import Finding, found
+from h5diag.judge.findings import Finding, calibration, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.firmware import TlvType, find_images
 
@@ -16,33 +17,23 @@ _CLOSED = re.compile(
 )
 """How a text says that the board is closed: only then is provisioning's own wing, which is slow to load, asked."""
 
-_WORDS = {
-    "reopenable": "there is a way back",
-    "lost": "there is no way back",
-    "unknown": "whether there is a way back needs more",
-}
-
 
 def check_published_keys(m: Measured) -> tuple[Finding, ...]:
     """Is anything signed with a key that a vendor publishes?"""
-    names: dict[str, str] = {}
     images = [(m.suspect.board.name, i.image) for i in m.suspect.images]
     images += [(k.name, i) for k in m.case.images for i in find_images(k.image)]
-    for name, image in images:
-        for record in image.tlvs.plain:
-            if record.type == TlvType.KEYHASH and (known := keys.published(record.value)) is not None:
-                names.setdefault(str(known), name)
+    prints = [(t.value, name) for name, i in images for t in i.tlvs.plain if t.type == TlvType.KEYHASH]
+    names: dict[str, str] = {}
+    for value, name in prints:
+        if (known := keys.published(value)) is not None:
+            names.setdefault(str(known), name)
     for file in m.case.verify_keys:
-        try:
-            public = keys.load_verify_keys(file)
-        except InputError:
-            continue
-        for key in public:
-            if (known := keys.published(*(h.hex() for h in key.hashes))) is not None:
-                names.setdefault(str(known), file.name)
-    if not names:
-        return ()
-    return (found("published-key", who=", ".join(names), name=", ".join(dict.fromkeys(names.values()))),)
+        with suppress(InputError):
+            for key in keys.load_verify_keys(file):
+                if (known := keys.published(*(h.hex() for h in key.hashes))) is not None:
+                    names.setdefault(str(known), file.name)
+    who, name = ", ".join(names), ", ".join(dict.fromkeys(names.values()))
+    return (found("published-key", who=who, name=name),) if names else ()
 
 
 def check_way_back(m: Measured) -> tuple[Finding, ...]:
@@ -55,10 +46,7 @@ def check_way_back(m: Measured) -> tuple[Finding, ...]:
     answer = read_access(texts)
     if answer is None or answer.state not in ("TZ-CLOSED", "CLOSED", "LOCKED", "RDP 2"):
         return ()
+    words = calibration().advice[f"way-{answer.answer}"]
     takes = f" It takes a {answer.takes}." if answer.takes not in ("", "none") else ""
     erases = f" A way back erases {', '.join(answer.erases)}." if answer.erases and answer.answer != LOST else ""
-    return (
-        found(
-            "way-back", state=answer.state, words=_WORDS[answer.answer], takes=takes, erases=erases, why=answer.why[0]
-        ),
-    )
+    return (found("way-back", state=answer.state, words=words, takes=takes, erases=erases, why=answer.why[0]),)

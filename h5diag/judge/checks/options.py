@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from h5diag.chip import EXTERNAL
 from h5diag.judge.checks.slots import waiting_slots
-from h5diag.judge.findings import Finding, found
+from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import Measured
 from h5diag.measure.options import Agreement, Extent, OptionBytes, OptionCheck, Weight, check_options, compare_options
 from h5diag.memory import AddressRange, Segment, merged, subtracted
 from h5diag.text import size_text
-
-LEAST_FIELDS = 6
-"""Fewer fields than this may all be ones, or zeros, as they should."""
 
 
 def torn_values(values: Sequence[int]) -> bool:
@@ -25,7 +23,7 @@ def torn_values(values: Sequence[int]) -> bool:
 def printed_options(m: Measured) -> tuple[int, ...]:
     """Return the fields of a listing, else the option words that a debugger printed; none when they are too few to tell."""
     fields = tuple(f.value for f in m.suspect.log.listing.fields)
-    return fields if len(fields) >= LEAST_FIELDS else m.suspect.log.option_words
+    return fields if len(fields) >= number("least-fields") else m.suspect.log.option_words
 
 
 def options_torn(m: Measured) -> bool:
@@ -34,30 +32,23 @@ def options_torn(m: Measured) -> bool:
     return bool(values) and (torn_values(values) or not any(values))
 
 
-def check_provisioned_options(m: Measured) -> tuple[Finding, ...]:
+def check_provisioned_options(m: Measured) -> Iterator[Finding]:
     """Are the option bytes those that the boot loader demands?"""
     if not m.layouts or not m.suspect.options.settings or options_torn(m):
-        return ()
+        return
     results = [c for c in check_options(m.suspect.options, m.layouts[0]) if c.name != m.chip.state_option]
-    wrong = [c for c in results if c.agreement is Agreement.DIFFERS]
-    older = [c for c in results if c.agreement is Agreement.OLDER_PACKAGE]
-    if older and not _older_package(m, results):
-        wrong += older
-    unknown = [c.name for c in results if c.agreement is Agreement.NOT_KNOWN]
-    limits = f"Not readable in this state: {', '.join(unknown)}." if unknown else ""
+    by = {a: [c for c in results if c.agreement is a] for a in Agreement}
+    older, wrong = by[Agreement.OLDER_PACKAGE], by[Agreement.DIFFERS]
+    wrong += older if not _older_package(m, results) else []
+    agree, unknown = len(by[Agreement.AGREES]) + len(older), ", ".join(c.name for c in by[Agreement.NOT_KNOWN])
+    limits = f"Not readable in this state: {unknown}." if unknown else ""
     if wrong:
-        return (
-            found(
-                "options-differ-from-provisioning",
-                count=len(wrong),
-                text="; ".join(c.text for c in wrong[:3]),
-                limits=limits,
-            ),
-        )
-    agree = [c for c in results if c.agreement in (Agreement.AGREES, Agreement.OLDER_PACKAGE)]
-    if not agree:
-        return (found("options-cannot-be-judged", limits=limits),)
-    return (found("options-as-provisioned", count=len(agree), limits=limits),)
+        text = "; ".join(c.text for c in wrong[:3])
+        yield found("options-differ-from-provisioning", count=len(wrong), text=text, limits=limits)
+    elif agree:
+        yield found("options-as-provisioned", count=agree, limits=limits)
+    else:
+        yield found("options-cannot-be-judged", limits=limits)
 
 
 def _older_package(m: Measured, results: Sequence[OptionCheck]) -> bool:
@@ -79,70 +70,46 @@ def check_options_against_good(m: Measured) -> tuple[Finding, ...]:
         return (found("options-equal"),)
     # The life cycle and the swap of the banks have checks of their own.
     decides = [d.name for d in telling if d.name not in (m.chip.state_option, "SWAP_BANK")]
-    return (
-        found(
-            "options-differ",
-            settled=not decides or bool(m.layouts),
-            count=len(telling),
-            text="; ".join(d.meaning for d in telling[:3]),
-            names=", ".join(decides),
-        ),
-    )
+    settled, text = not decides or bool(m.layouts), "; ".join(d.meaning for d in telling[:3])
+    return (found("options-differ", settled=settled, count=len(telling), text=text, names=", ".join(decides)),)
 
 
 def check_write_protection(m: Measured) -> tuple[Finding, ...]:
     """Do differences sit exactly in write-protected groups?"""
-    if not m.suspect.options.settings or options_torn(m):
+    options = m.suspect.options
+    if not options.settings or options_torn(m):
         return ()
-    protected = m.suspect.options.wrp_ranges
-    compared = bool(m.comparison.compared_bytes or m.known)
-    if named := listed_protection(m.suspect.options, described=compared or m.choice.chip is not None):
-        return (found("write-protection-listed", names=", ".join(named[:6]), count=len(named)),)
-    if protected and all(any(p.covers(r) for p in protected) for r in (m.chip.flash_range,)):
-        locked = [s.name for s in m.suspect.options.settings if s.name.upper().startswith("UNLOCK") and s.value == 0]
+    protected, compared = options.wrp_ranges, bool(m.comparison.compared_bytes or m.known)
+    if listed := listed_protection(options, described=compared or m.choice.chip is not None):
+        return (found("write-protection-listed", names=", ".join(listed[:6]), count=len(listed)),)
+    if any(p.covers(m.chip.flash_range) for p in protected):
+        locked = [s.name for s in options.settings if s.name.upper().startswith("UNLOCK") and s.value == 0]
         lock = f" {' and '.join(locked)} = 0: that cannot be taken back while it stays so." if locked else ""
-        names = [s.name for s in m.suspect.options.settings if s.name.upper().startswith("WRP")]
+        names = [s.name for s in options.settings if s.name.upper().startswith("WRP")]
         return (found("write-protection-everywhere", names=", ".join(names[:6]), lock=lock),)
-    bits = [s for s in m.suspect.options.settings if _SECTOR_BIT.fullmatch(s.name)]
-    if not protected and len(bits) >= _ALL_SECTORS and all(s.value == 1 for s in bits):
-        return (found("no-write-protection"),)
     if not protected:
+        bits = [s.value for s in options.settings if _SECTOR_BIT.fullmatch(s.name)]
         # A listing that was cut short, or masked, tells nothing of what it does not hold.
-        known = m.suspect.options.extent("write-protected") is Extent.EMPTY
-        return (found("no-write-protection"),) if known else ()
+        all_clear = len(bits) >= number("all-sectors") and set(bits) == {1}
+        return (found("no-write-protection"),) if all_clear or options.extent("write-protected") is Extent.EMPTY else ()
     if not compared:
         return ()
-    different = [a.range for a in m.comparison.counted]
-    different += [a.range for k in m.expected for a in k.comparison.counted]
-    boot = [s.range for lay in m.layouts for s in lay.slots if s.role.value == "boot"]
+    different = [a.range for c in (m.comparison, *(k.comparison for k in m.expected)) for a in c.counted]
+    boot = [lay.boot.range for lay in m.layouts if lay.boot is not None]
     # What is smaller than a quad-word's worth of sectors is fill, and has a check of its own.
     cells = tuple(c for c in subtracted(m.canonical(different), boot) if c.size > m.chip.flash.program_unit)
     if not cells:
         return (found("write-protection-elsewhere", protected=protected, but="where nothing differs"),)
-    inside = [c for c in cells if any(p.covers(c) for p in protected)]
-    if len(inside) == len(cells) and _fills_groups(m, protected, cells):
-        return (
-            found(
-                "write-protection-matches",
-                where=cells,
-                explains=merged((*cells, *protected)),
-                protected=protected,
-                names=_areas_of(m.suspect.options, cells),
-            ),
-        )
+    if all(any(p.covers(c) for p in protected) for c in cells) and _fills_groups(m, protected, cells):
+        areas = [a for a in options.areas if a.area.kind == "write-protected"]
+        inside = ", ".join(a.area.name for a in areas if any(r.overlaps(c) for r in a.ranges for c in cells))
+        say: dict[str, Any] = {"explains": merged((*cells, *protected)), "protected": protected, "names": inside}
+        return (found("write-protection-matches", where=cells, **say),)
     return (found("write-protection-elsewhere", protected=protected, but="but other places differ as well"),)
 
 
-_ALL_SECTORS = 8
-"""Fewer bits of sectors are a part of a listing."""
 _SECTOR_BIT = re.compile(r"nWRP(\d{1,2})", re.IGNORECASE)
 _PAGES = re.compile(r"(WRP\w{1,4})_P?STRT", re.IGNORECASE)
-
-
-def _areas_of(options: OptionBytes, cells: Sequence[AddressRange]) -> str:
-    """Return the names of the write-protected areas in which some of the cells lie."""
-    areas = [a for a in options.areas if a.area.kind == "write-protected"]
-    return ", ".join(a.area.name for a in areas if any(r.overlaps(c) for r in a.ranges for c in cells))
 
 
 def listed_protection(options: OptionBytes, *, described: bool) -> tuple[str, ...]:
@@ -155,12 +122,12 @@ def listed_protection(options: OptionBytes, *, described: bool) -> tuple[str, ..
     if areas:
         return () if described else tuple(a.area.name for a in areas if a.extent is Extent.SET)
     values = {s.name.upper(): s.value for s in options.settings}
-    bits = [s for s in options.settings if _SECTOR_BIT.fullmatch(s.name) and s.value in (0, 1)]
-    out = [s.name for s in bits if s.value == 0] if not values.get("SPRMOD") else []
+    bits = [s.name for s in options.settings if _SECTOR_BIT.fullmatch(s.name) and s.value == 0]
+    out = bits if not values.get("SPRMOD") else []
     for s in options.settings:
         if (pages := _PAGES.fullmatch(s.name)) and s.value:
-            end = next((values[n] for n in (f"{pages[1]}_END".upper(), f"{pages[1]}_PEND".upper()) if n in values), -1)
-            out += [pages[1]] if s.value <= end else []
+            ends = (f"{pages[1]}_{end}".upper() for end in ("END", "PEND"))
+            out += [pages[1]] if s.value <= next((values[n] for n in ends if n in values), -1) else []
     return tuple(out)
 
 
@@ -169,80 +136,61 @@ def _fills_groups(m: Measured, protected: tuple[AddressRange, ...], cells: tuple
 
     What is erased did not keep anything, and a group of which most sectors took the new content was not protected.
     """
-    flash = m.chip.flash
-    differing = {a // flash.sector_size for c in cells for a in range(c.start, c.stop, flash.program_unit)}
+    flash, size = m.chip.flash, m.chip.flash.sector_size
     erased = sum(int((s.data == flash.erased).sum()) for c in cells for s in _views(m, c))
     if 2 * erased > sum(c.size for c in cells):
         return False
-    group = flash.sector_size * max(1, flash.wrp_group_sectors)
-    groups = {a // group for c in cells for a in range(c.start, c.stop, flash.program_unit)}
+    differing = {a // size for c in cells for a in range(c.start, c.stop, flash.program_unit)}
+    in_group = max(1, flash.wrp_group_sectors)
+    groups = {sector // in_group for sector in differing}
     areas = [*m.comparison.areas, *(a for k in m.expected for a in k.comparison.areas)]
+    compared = {
+        at // size for r in m.canonical(a.range for a in areas) for at in range(r.start - r.start % size, r.stop, size)
+    }
     seen = {
-        at // flash.sector_size
-        for r in m.canonical(a.range for a in areas)
-        for at in range(r.start - r.start % flash.sector_size, r.stop, flash.sector_size)
-        if at // group in groups
-        and any(s.data.size and (s.data != flash.erased).any() for s in _views(m, _sector(m, at)))
+        n
+        for n in compared
+        if n // in_group in groups
+        and any((s.data != flash.erased).any() for s in _views(m, AddressRange(n * size, (n + 1) * size)))
     }
     return bool(protected) and 2 * len(differing & seen) > len(seen)
 
 
-def _sector(m: Measured, at: int) -> AddressRange:
-    size = m.chip.flash.sector_size
-    return AddressRange(at - at % size, at - at % size + size)
-
-
 def _views(m: Measured, cell: AddressRange) -> list[Segment]:
     """Return what the dump holds of canonical cells, by either alias."""
-    shift = m.chip.flash.secure_base - m.chip.flash.base
-    return [
-        s for by in dict.fromkeys((0, shift)) for s in m.suspect.judged.segments_in(cell.start + by, cell.stop + by)
-    ]
+    views = {0, m.chip.flash.alias}
+    return [s for by in sorted(views) for s in m.suspect.judged.segments_in(cell.start + by, cell.stop + by)]
 
 
-def check_provisioning_logs(m: Measured) -> tuple[Finding, ...]:
+def check_provisioning_logs(m: Measured) -> Iterator[Finding]:
     """What do the logs of the provisioning say was written, and what was refused?"""
     logs = (*m.provisioning, m.suspect.log)
-    out = []
     refused = [o for log in logs for o in log.programming.options if o.result == "refused"]
     if refused:
-        out.append(found("options-not-modified", text=", ".join(f"{o.name}=0x{o.value:X}" for o in refused[:4])))
+        yield found("options-not-modified", text=", ".join(f"{o.name}=0x{o.value:X}" for o in refused[:4]))
     writes = [w for log in logs for w in log.programming.writes]
     failed = [w for w in writes if w.failed]
-    if failed:
+    if failed and (stop := failed[-1].reached) is not None and not writes[-1].complete:
+        of = f" of {size_text(failed[-1].size)}" if failed[-1].size else ""
+        yield found("write-stopped-at", file=failed[-1].file or "a file", of=of, at=stop)
+    elif failed:
         place = f" (first difference at 0x{failed[0].mismatch:08X})" if failed[0].mismatch is not None else ""
         # Where the tool says why it failed, that is the cause, and not what is missing since.
-        why = {e.about for log in logs for e in log.messages} & {
-            "write-protected",
-            "wrong-size-assumption",
-            "debug-locked",
-        }
+        why = any(e.about in calibration().lists["says-why"] for log in logs for e in log.messages)
         id = "write-failed-in-log" if m.suspect.dump.size or why else "write-failed-nothing-read"
-        if (stop := failed[-1].reached) is not None and not writes[-1].complete:
-            of = f" of {size_text(failed[-1].size)}" if failed[-1].size else ""
-            out.append(found("write-stopped-at", file=failed[-1].file or "a file", of=of, at=stop))
-        else:
-            out.append(found(id, file=failed[0].file or "a file", place=place))
-    if writes and m.layouts:
-        boot = [s.range for s in m.layouts[0].slots if s.role.value == "boot"]
-        wrote_boot = any(b.start == m.chip.canonical(w.address) for w in writes for b in boot if w.address is not None)
-        if not wrote_boot and waiting_slots(m.suspect):
-            out.append(found("boot-not-written"))
-    return tuple(out)
+        yield found(id, file=failed[0].file or "a file", place=place)
+    boot = m.layouts[0].boot if m.layouts else None
+    wrote_boot = any(boot and w.address is not None and boot.range.start == m.chip.canonical(w.address) for w in writes)
+    if writes and m.layouts and not wrote_boot and waiting_slots(m.suspect):
+        yield found("boot-not-written")
 
 
-_USED = {"yes": "loader-not-used", "no": "loader-was-used"}
-_PLACED = {"yes": "loader-not-downloaded", "possible": "loader-misplaced", "no": "loader-well-placed"}
-
-
-def check_loader(m: Measured) -> tuple[Finding, ...]:
+def check_loader(m: Measured) -> Iterator[Finding]:
     """Was the external loader called or silently passed over, and can it be downloaded at all?"""
-    signs = ((m.loader.bypassed, _USED), (m.loader.mislinked, _PLACED)) if m.loader else ()
-    out = [found(ids[x.answer.value], text=x.text) for x, ids in signs if x and x.answer.value in ids]
-    failed = [w.mismatch for log in m.logs for w in log.programming.writes if w.mismatch in EXTERNAL]
-    named = any(
-        word in t.text.lower() for t in m.texts for word in (".stldr", "flash loader", "external loader", "-el ")
-    )
-    if failed and not out and not named:
-        out.append(found("external-write-without-loader", at=failed[0]))
-    return tuple(out)
+    signs = [(calibration().ids[name].get(sign.answer.value, ""), sign.text) for name, sign in m.loader]
+    told = [found(id, text=text) for id, text in signs if id]
+    yield from told
+    failed = [w.mismatch for w in m.writes if w.mismatch in EXTERNAL]
+    named = any(word in t.text.lower() for t in m.texts for word in calibration().lists["loader"])
+    if failed and not told and not named:
+        yield found("external-write-without-loader", at=failed[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
 from typing import Any
 
@@ -11,12 +11,12 @@ import numpy as np
 
 from h5diag.judge.checks.options import options_torn
 from h5diag.judge.checks.slots import empty_starts
-from h5diag.judge.findings import Finding, found
+from h5diag.judge.findings import Finding, found, number
 from h5diag.judge.likely import encrypted_image, places_of
 from h5diag.judge.measured import KnownFact, Measured, content_bytes
 from h5diag.layout import ExplanationKind, Role
 from h5diag.measure.compare import AreaState
-from h5diag.measure.firmware import Action, Check
+from h5diag.measure.firmware import Action, Check, State
 from h5diag.measure.programs import RAM, blank_header, likely_link
 from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange, merged, subtracted
@@ -33,17 +33,6 @@ def check_placement(m: Measured) -> tuple[Finding, ...]:
     if any(f.id in _LINKED_ELSEWHERE for f in out):
         out = [f for f in out if f.id != "vectors-in-place"]  # that a boot loader is right says nothing of the other
     stray = [
-        i
-        for i in m.suspect.images
-        if m.layouts
-        and i.image.complete
-        and not (i.at_start and i.slot and i.slot.role in (Role.PRIMARY, Role.SECONDARY))
-        and i.verification.hash is Check.VALID
-        # A swap under way moves images through places that are no slot's start; its own state tells so.
-        and not any(b.action is Action.RESUMES for b in m.suspect.boots)
-        and not any(e.range.overlaps(i.image.range) for e in m.suspect.explained)
-    ]
-    out += [
         found(
             "image-in-no-slot",
             where=(i.image.range,),
@@ -55,22 +44,24 @@ def check_placement(m: Measured) -> tuple[Finding, ...]:
             if i.slot
             else "in no slot of the layout",
         )
-        for i in stray
+        for i in (m.suspect.images if m.layouts else ())
+        if i.image.complete
+        and not (i.at_start and i.slot and i.slot.role in (Role.PRIMARY, Role.SECONDARY))
+        and i.verification.hash is Check.VALID
+        # A swap under way moves images through places that are no slot's start; its own state tells so.
+        and not any(b.action is Action.RESUMES for b in m.suspect.boots)
+        and not any(e.range.overlaps(i.image.range) for e in m.suspect.explained)
     ]
-    if stray and (looked := empty_starts(m)):
-        out.append(found("slots-without-image", places=" and ".join(f"0x{at:08X}" for at in looked)))
     if stray:
-        return tuple(out)
+        looked = " and ".join(f"0x{at:08X}" for at in empty_starts(m))
+        return (*out, *stray, *([found("slots-without-image", places=looked)] if looked else []))
     if moved := _moved_content(m):
         return (*out, moved)
     if m.expected and all(k.whole for k in m.expected):
-        names = ", ".join(k.name for k in m.expected)
-        return (*out, found("files-in-place", names=names))
-    return (
-        (*out, found("nothing-misplaced"))
-        if m.comparison.compared_bytes and not m.difference.of(Form.BUILD)
-        else tuple(out)
-    )
+        return (*out, found("files-in-place", names=", ".join(k.name for k in m.expected)))
+    if m.comparison.compared_bytes and not m.difference.of(Form.BUILD):
+        out.append(found("nothing-misplaced"))
+    return tuple(out)
 
 
 def _moved_content(m: Measured) -> Finding | None:
@@ -78,32 +69,24 @@ def _moved_content(m: Measured) -> Finding | None:
     if m.difference.of(Form.BUILD, Form.ADDRESS_LINE, Form.BYTE_SHIFT, Form.BYTE_ORDER):
         return None
     kinds = (ExplanationKind.UNEXPLAINED, ExplanationKind.SECTOR_MOVE, ExplanationKind.IMAGE)
-    moved = Counter(
-        {
-            d: sum(r.equal_bytes for r in m.placement.strong if r.displacement == d and r.explanation.kind in kinds)
-            for d in {r.displacement for r in m.placement.strong}
-        }
-    )
-    displacement, size = moved.most_common(1)[0] if moved else (0, 0)
+    moved = Counter(dict.fromkeys((r.displacement for r in m.placement.strong), 0))
+    for r in m.placement.strong:
+        moved[r.displacement] += r.equal_bytes if r.explanation.kind in kinds else 0
+    displacement, size = next(iter(moved.most_common(1)), (0, 0))
     if drifting := _drifting(m, size):
         return drifting
     if size < 1024:
         return None
     pieces = [r for r in m.placement.strong if r.displacement == displacement]
-    where = tuple(r.dump_range for r in pieces)
-    most = size > content_bytes(m.good.judged) / 2
+    where = [r.dump_range for r in pieces]
     return found(
-        "content-misplaced" if most else "piece-misplaced",
+        "content-misplaced" if size > content_bytes(m.good.judged) / 2 else "piece-misplaced",
         where=where,
         explains=merged(m.canonical([*where, *(r.reference_range for r in pieces)])),
         size=size,
         distance=abs(displacement),
         way="above" if displacement > 0 else "below",
     )
-
-
-MANY_DISTANCES = 8
-"""A file that was put elsewhere stands off by one distance, a program that was linked anew by as many as it has parts."""
 
 
 def _drifting(m: Measured, most: int) -> Finding | None:
@@ -113,7 +96,7 @@ def _drifting(m: Measured, most: int) -> Finding | None:
     size = sum(r.equal_bytes for r in pieces)
     if inserted := _inserted(m, distances, size):
         return inserted
-    if len(distances) < MANY_DISTANCES or 2 * most >= size or size < 1024:
+    if len(distances) < number("many-distances") or 2 * most >= size or size < 1024:
         return None
     spans = [
         AddressRange(min(r.start for r in side), max(r.stop for r in side))
@@ -150,106 +133,86 @@ def _inserted(m: Measured, distances: set[int], size: int) -> Finding | None:
     )
 
 
-def _file(m: Measured, k: KnownFact) -> list[Finding]:
-    """Return where a file stands, if that is not where it belongs, and what it was linked for."""
-    program, start = k.program, k.content.span.start
-    here = m.chip.canonical(start)
-    if not program.stands and not k.expected and (digest := encrypted_image(k.image.image)):
+def _file(m: Measured, k: KnownFact) -> Iterator[Finding]:
+    """Yield where a file stands, if that is not where it belongs, and what it was linked for."""
+    program, start, base = k.program, k.content.span.start, m.chip.flash.base
+    here, at = m.chip.canonical(start), base if base in (program.linked or ()) else program.roundest
+    say: dict[str, Any] = {"where": k.ranges, "file": k.name, "at": start}
+    digest = encrypted_image(k.image.image)
+    if not program.stands and not k.expected and digest:
         held = places_of(digest, m.suspect.dump, m.chip)
-        same = next((i for i in m.suspect.images if any(at in m.canonical([i.image.range])[0] for at in held)), None)
-        place = f" The same image, by its hash, stands at 0x{same.image.address:08X}." if same else ""
-        return [found("encrypted-file", file=k.name, same=place)]
-    at = program.roundest if m.chip.flash.base not in (program.linked or ()) else m.chip.flash.base
-    if not program.stands and program.linked and not start and not k.image.image.origin.base_assumed:
-        return [found("file-begins-at-zero", file=k.name, at=at)]
-    if not program.stands:
-        rival = next((o for o in m.known if o is not k and o.whole and overlapping(m, o, k)), None)
-        if rival is None:
-            return []
-        id = "file-not-there-though-written" if k.claimed else "file-not-there"
-        cells = m.canonical([*rival.ranges, *k.ranges])
-        return [found(id, where=k.ranges, explains=merged(cells), file=k.name, rival=rival.name)]
-    if start not in program.stands and here not in map(m.chip.canonical, program.stands):
-        return [_elsewhere(m, k, program.stands[0])]
-    if blank := blank_header(k.image.image, m.chip):
-        fill = int(k.image.image.segments[0].data[0])
-        return [found("header-left-blank", where=k.ranges, file=k.name, at=start, header=blank, fill=fill)]
-    if program.linked is None:
-        return []
-    if missing := program.header_missing_at(here):
-        return [found("image-without-header", where=k.ranges, file=k.name, at=start, header=missing)]
-    bank = m.chip.flash.bank_size
-    if here in program.linked:
-        if program.secure and m.suspect.options.trustzone is False:
-            alias = here - m.chip.flash.base + m.chip.flash.secure_base
-            return [found("linked-for-the-other-side", where=k.ranges, file=k.name, at=start, alias=alias)]
-        if not program.secure and m.suspect.options.trustzone is True and here in _secure_starts(m):
-            return [found("nonsecure-where-secure-starts", file=k.name, at=start)]
-        return [found("vectors-in-place", file=k.name, at=start)]
-    if here - bank in program.linked or here + bank in program.linked:
-        return [found("file-in-other-bank", where=k.ranges, file=k.name, at=start, bank=bank)]
-    ram = (program.linked.stop - 1) >> 24 in RAM
-    if ram and here != m.chip.flash.base:
-        return []  # other code may be meant to copy it
-    near = likely_link(k.image.image, program.linked, m.chip)
-    low = program.linked.start if ram else max(program.linked.start, m.chip.flash.base)
-    say: dict[str, Any] = {"low": low, "high": program.linked.stop - 1}
-    why = "where most of them name beginnings of functions" if near else "where a sector begins"
-    near = near or (program.roundest if program.roundest % m.chip.flash.sector_size == 0 else 0)
+        same = [i.image for i in m.suspect.images if any(x in m.canonical([i.image.range])[0] for x in held)]
+        place = f" The same image, by its hash, stands at 0x{same[0].address:08X}." if same else ""
+        yield found("encrypted-file", file=k.name, same=place)
+    elif not program.stands and program.linked and not start and not k.image.image.origin.base_assumed:
+        yield found("file-begins-at-zero", file=k.name, at=at)
+    elif not program.stands:
+        for rival in [o for o in m.known if o is not k and o.whole and overlapping(m, o, k)][:1]:
+            id = "file-not-there-though-written" if k.claimed else "file-not-there"
+            yield found(id, explains=merged(m.canonical([*rival.ranges, *k.ranges])), rival=rival.name, **say)
+    elif start not in program.stands and here not in map(m.chip.canonical, program.stands):
+        yield _elsewhere(m, k, program.stands[0])
+    elif blank := blank_header(k.image.image, m.chip):
+        yield found("header-left-blank", header=blank, fill=int(k.image.image.segments[0].data[0]), **say)
+    elif program.linked and (missing := program.header_missing_at(here)):
+        yield found("image-without-header", header=missing, **say)
+    elif program.linked and here in program.linked:
+        yield _linked_here(m, k, say)
+    elif program.linked:
+        yield from _linked_elsewhere(m, k, program.linked, say)
+
+
+def _linked_here(m: Measured, k: KnownFact, say: dict[str, Any]) -> Finding:
+    """Return the finding for a file that stands where it was linked for: on the right side of TrustZone, or not."""
+    here, trustzone = m.chip.canonical(k.content.span.start), m.suspect.options.trustzone
+    if k.program.secure and trustzone is False:
+        return found("linked-for-the-other-side", alias=here + m.chip.flash.alias, **say)
+    secure_starts = {
+        m.chip.canonical(s.value << s.option.address_shift)
+        for s in m.suspect.options.settings
+        if s.name.upper() in ("SECBOOTADD", "SECBOOTADD0") and s.known and s.option.address_shift
+    }
+    wrong = not k.program.secure and trustzone is True and here in secure_starts
+    return found("nonsecure-where-secure-starts" if wrong else "vectors-in-place", file=k.name, at=say["at"])
+
+
+def _linked_elsewhere(m: Measured, k: KnownFact, linked: AddressRange, say: dict[str, Any]) -> Iterator[Finding]:
+    """Yield the finding for a file whose vectors point away from where it stands."""
+    flash, here, start = m.chip.flash, m.chip.canonical(k.content.span.start), k.content.span.start
+    if here - flash.bank_size in linked or here + flash.bank_size in linked:
+        yield found("file-in-other-bank", bank=flash.bank_size, **say)
+        return
+    ram = (linked.stop - 1) >> 24 in RAM
+    if ram and here != flash.base:
+        return  # other code may be meant to copy it
+    near, why = likely_link(k.image.image, linked, m.chip), "where most of them name beginnings of functions"
+    if not near and k.program.roundest % flash.sector_size == 0:
+        near, why = k.program.roundest, "where a sector begins"
+    say |= {"low": linked.start if ram else max(linked.start, flash.base), "high": linked.stop - 1}
     say["near"] = f" (most likely 0x{near:08X}, {why})" if near else ""
-    if _begins_anywhere(m, start):
-        return [found("dump-base-unknown", where=k.ranges, file=k.name, at=start, **say)]
-    return [found("vectors-point-elsewhere", where=k.ranges, file=k.name, at=start, **say)]
+    yield found("dump-base-unknown" if _begins_anywhere(m, start) else "vectors-point-elsewhere", **say)
 
 
 def _begins_anywhere(m: Measured, place: int) -> bool:
     """Tell whether `place` is the begin of a dump whose address is a mere assumption: no size and no log supports it."""
     dump = m.suspect.dump
-    if not dump.origin.base_assumed or place != dump.span.start:
-        return False
-    written = any(
-        place == m.chip.canonical(a) for log in m.logs for w in log.programming.writes if (a := w.address) is not None
-    )
-    return not written and (m.chip_assumed or dump.size < m.chip.flash.size)
-
-
-def _secure_starts(m: Measured) -> set[int]:
-    """Return where the core starts in the secure world by its options, as canonical addresses."""
-    return {
-        m.chip.canonical(s.value << s.option.address_shift)
-        for s in m.suspect.options.settings
-        if s.name.upper() in ("SECBOOTADD", "SECBOOTADD0") and s.known and s.option.address_shift
-    }
+    written = any(w.address is not None and place == m.chip.canonical(w.address) for w in m.writes)
+    begins = dump.origin.base_assumed and place == dump.span.start
+    return begins and not written and (m.chip_assumed or dump.size < m.chip.flash.size)
 
 
 def _elsewhere(m: Measured, k: KnownFact, place: int) -> Finding:
-    start = k.content.span.start
+    start, bank = k.content.span.start, m.chip.flash.bank_size
     where = tuple(r.shifted(place - start) for r in k.ranges)
+    say: dict[str, Any] = {"where": where, "file": k.name, "at": place}
     if _begins_anywhere(m, place):
-        return found(
-            "dump-begins-elsewhere",
-            where=where,
-            explains=merged(m.canonical(where)),
-            file=k.name,
-            at=place,
-            wanted=start,
-        )
+        return found("dump-begins-elsewhere", explains=merged(m.canonical(where)), wanted=start, **say)
     slot = next((s for lay in m.layouts for s in lay.slots if s.range.start == m.chip.canonical(place)), None)
-    explains = merged([*m.canonical(where), *m.canonical(k.ranges)])
-    if abs(m.chip.canonical(place) - m.chip.canonical(start)) == m.chip.flash.bank_size:
-        return found(
-            "file-in-other-bank", where=where, explains=explains, file=k.name, at=place, bank=m.chip.flash.bank_size
-        )
-    return found(
-        "file-in-another-slot" if slot else "file-misplaced",
-        where=where,
-        explains=explains,
-        file=k.name,
-        at=place,
-        wanted=start,
-        slot=slot,
-        place=": where no slot begins" if m.layouts else "",
-    )
+    say["explains"] = merged([*m.canonical(where), *m.canonical(k.ranges)])
+    if abs(m.chip.canonical(place) - m.chip.canonical(start)) == bank:
+        return found("file-in-other-bank", bank=bank, **say)
+    between = ": where no slot begins" if m.layouts else ""
+    return found("file-in-another-slot" if slot else "file-misplaced", wanted=start, slot=slot, place=between, **say)
 
 
 def overlapping(m: Measured, one: KnownFact, other: KnownFact) -> bool:
@@ -257,30 +220,26 @@ def overlapping(m: Measured, one: KnownFact, other: KnownFact) -> bool:
     return any(a.overlaps(b) for a in m.canonical(one.ranges) for b in m.canonical(other.ranges))
 
 
-def check_banks(m: Measured) -> tuple[Finding, ...]:
+def check_banks(m: Measured) -> Iterator[Finding]:
     """Are the two halves of the flash exchanged?"""
-    out = []
     swapped = m.suspect.options.value("SWAP_BANK") if m.suspect.options and not options_torn(m) else None
     if swapped in (0, 1):
-        out.append(found("swap-bank-set" if swapped else "swap-bank-clear"))
-    where = exchanged_regions(m)
+        yield found("swap-bank-set" if swapped else "swap-bank-clear")
+    unset, where = swapped == 0, exchanged_regions(m)
     if where:
-        out.append(
-            found(
-                "banks-exchanged",
-                where=where,
-                explains=() if swapped == 0 else (m.chip.flash_range,),
-                settled=swapped == 1,
-                size=sum(r.size for r in where),
-                bank=m.chip.flash.bank_size,
-                unsettled="the banks are exchanged although the option SWAP_BANK is not set"
-                if swapped == 0
-                else "whether the option SWAP_BANK exchanges the banks",
-            )
+        yield found(
+            "banks-exchanged",
+            where=where,
+            explains=() if unset else (m.chip.flash_range,),
+            settled=swapped == 1,
+            size=sum(r.size for r in where),
+            bank=m.chip.flash.bank_size,
+            unsettled="the banks are exchanged although the option SWAP_BANK is not set"
+            if unset
+            else "whether the option SWAP_BANK exchanges the banks",
         )
     elif m.comparison.compared_bytes:
-        out.append(found("no-bank-displacement"))
-    return tuple(out)
+        yield found("no-bank-displacement")
 
 
 def check_bank_mode(m: Measured) -> tuple[Finding, ...]:
@@ -327,55 +286,33 @@ def erased_holes(m: Measured) -> tuple[AddressRange, ...]:
     if exchanged_regions(m):
         return ()
     size = m.chip.flash.sector_size
-    explained = merged(
-        (
-            *(s.slot.range for s in m.suspect.slots if s.state.value in ("empty", "interrupted")),
-            # What stands elsewhere was moved, not erased.
-            *m.canonical(r.reference_range for r in m.placement.strong if r.displacement),
-        )
-    )
+    slots = [s.slot.range for s in m.suspect.slots if s.state in (State.EMPTY, State.INTERRUPTED)]
+    # What stands elsewhere was moved, not erased.
+    explained = merged((*slots, *m.canonical(r.reference_range for r in m.placement.strong if r.displacement)))
+    whole = [a for a in m.comparison.of(AreaState.ERASED) if a.range.start % size == a.range.stop % size == 0]
     return tuple(
         a.range
-        for a in m.comparison.of(AreaState.ERASED)
-        if a.range.start % size == 0
-        and a.range.stop % size == 0
-        and a.differing_bytes >= 32
-        and not _mostly(m.canonical([a.range])[0], explained)
+        for a in whole
+        if a.differing_bytes >= 32
+        and 2 * sum(m.canonical([a.range])[0].intersection(r).size for r in explained) < a.range.size
     )
-
-
-def _mostly(hole: AddressRange, ranges: tuple[AddressRange, ...]) -> bool:
-    return 2 * sum(hole.intersection(r).size for r in ranges) >= hole.size
 
 
 def worked_on_mirrors(m: Measured) -> tuple[AddressRange, ...]:
     """Return the sectors of the same number in the other bank, of those holes where somebody meant to work there."""
-    flash = m.chip.flash
-    second = flash.base + flash.bank_size
-    mirrors = [
-        h.shifted(flash.bank_size if m.chip.canonical(h.start) < second else -flash.bank_size) for h in erased_holes(m)
-    ]
+    bank, second = m.chip.flash.bank_size, m.chip.flash.base + m.chip.flash.bank_size
+    mirrors = (h.shifted(bank if m.chip.canonical(h.start) < second else -bank) for h in erased_holes(m))
     return tuple(x for x in mirrors if _touched(m, x))
 
 
-def check_holes(m: Measured) -> tuple[Finding, ...]:
+def check_holes(m: Measured) -> Iterator[Finding]:
     """Are there erased sectors where the good board has content, and does the mirror sector show why?"""
-    if not m.comparison.compared_bytes:
-        return ()
     holes, touched = erased_holes(m), worked_on_mirrors(m)
-    if not holes:
-        return (found("no-erased-holes"),)
-    explains = merged(m.canonical(holes))
-    if touched:
-        return (
-            found(
-                "mirror-hole",
-                where=holes,
-                explains=merged([*explains, *m.canonical(touched)]),
-                touched=touched,
-            ),
-        )
-    return (found("erased-holes", where=holes),)
+    if holes and touched and m.comparison.compared_bytes:
+        explains = merged([*m.canonical(holes), *m.canonical(touched)])
+        yield found("mirror-hole", where=holes, explains=explains, touched=touched)
+    elif m.comparison.compared_bytes:
+        yield found("erased-holes", where=holes) if holes else found("no-erased-holes")
 
 
 def _touched(m: Measured, mirror: AddressRange) -> bool:
@@ -385,15 +322,9 @@ def _touched(m: Measured, mirror: AddressRange) -> bool:
     if 4 * sum(c.intersection(mirror).size for c in changed) >= mirror.size:
         return True
     wanted = m.canonical([mirror])[0]
-    if any(r.overlaps(wanted) for k in m.known for r in m.canonical(k.ranges)):
-        return True
-    logs = (*m.provisioning, m.suspect.log)
-    return any(
-        w.address is not None
-        and AddressRange(m.chip.canonical(w.address), m.chip.canonical(w.address) + max(1, w.size)).overlaps(wanted)
-        for log in logs
-        for w in log.programming.writes
-    )
+    writes = [w for log in (*m.provisioning, m.suspect.log) for w in log.programming.writes]
+    written = [AddressRange(w.address, w.address + max(1, w.size)) for w in writes if w.address is not None]
+    return any(r.overlaps(wanted) for r in m.canonical([*(r for k in m.known for r in k.ranges), *written]))
 
 
 def other_addresses(m: Measured, cells: Sequence[AddressRange]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from h5diag.chip import EXTERNAL
 from h5diag.evidence.texts import LogKind, Message
 from h5diag.evidence.texts.boot import BootEvent, BootLog
 from h5diag.evidence.texts.programming import Programming, base_name
-from h5diag.judge.findings import Finding, found
+from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.likely import header_places
 from h5diag.judge.measured import Measured
 from h5diag.layout import Role
@@ -25,16 +25,6 @@ from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange
 from h5diag.text import size_text
 
-_WHY = {
-    "image-refused": "boot-log-refuses-image",
-    "options-not-applied": "boot-log-stops-at-options",
-    "torn-write": "boot-log-ecc",
-    "board-wiring": "boot-log-board",
-    "debug-locked": "boot-log-board",
-    "wrong-placement": "boot-log-refuses-image",
-}
-"""Finding by the cause that a line of a boot log speaks of. A slot that does not fit refuses every image."""
-
 
 def boot_log(m: Measured) -> BootLog:
     """Return what the suspect's boot loader printed, wherever it was saved."""
@@ -44,13 +34,11 @@ def boot_log(m: Measured) -> BootLog:
 def check_boot_log(m: Measured) -> tuple[Finding, ...]:
     """What does the boot loader itself say of options and images, and how did its start end?"""
     boot = boot_log(m)
-    if not boot:
-        return ()
-    out: list[Finding] = []
+    first: dict[str, BootEvent] = {}
     for event in boot.events:
-        id = _WHY.get(event.about)
-        if id and not any(f.id == id for f in out):
-            out.append(_event(id, event, boot))
+        if id := calibration().ids["boot-log"].get(event.about):
+            first.setdefault(id, event)
+    out = [_event(id, event, boot) for id, event in first.items()]
     reverts = [e for e in boot.events if e.value("type") == "revert"]
     if reverts:
         out.append(found("boot-log-reverts", loader=boot.loader, text=reverts[-1].text))
@@ -64,8 +52,8 @@ def check_boot_log(m: Measured) -> tuple[Finding, ...]:
 def _event(id: str, event: BootEvent, boot: BootLog) -> Finding:
     # What the boot code wanted and found stands in a line before the one by which it stops.
     before = [e for e in boot.events if 0 < event.line - e.line <= 8 and e.values and e.about != event.about]
-    own = [e for e in before if set(e.options) & _family(event)]
-    before = own or before
+    family = {*event.options, *(o.replace("1", "2") for o in event.options)}
+    before = [e for e in before if set(e.options) & family] or before
     values = f" {before[-1].text} ({before[-1].meaning})." if before else ""
     # Why it was refused may stand in a line before, in words that are not known.
     why = [c for c in boot.complaints if 0 < event.line - c.line <= 3 and not c.meaning and not c.about]
@@ -73,53 +61,45 @@ def _event(id: str, event: BootEvent, boot: BootLog) -> Finding:
     return found(id, loader=boot.loader, text=event.text, meaning=event.meaning, values=values, do=event.do)
 
 
-def _family(event: BootEvent) -> set[str]:
-    return set(event.options) | {o.replace("1", "2") for o in event.options}
-
-
 _BY_WATCHDOG = re.compile(r"(?:reset|rst).{0,40}\b(?:iwdg|wwdg|watchdog)|\b(?:iwdg|wwdg|watchdog).{0,20}reset", re.I)
-_AGAIN = 3
-"""So often the same lines follow each other before that is a loop."""
 
 
-def check_restarts(m: Measured) -> tuple[Finding, ...]:
+def check_restarts(m: Measured) -> Iterator[Finding]:
     """Does the firmware print that it starts again and again, and does the watchdog do that?"""
-    settings = (
-        m.suspect.options.settings if any(s.value for s in m.suspect.options.settings) else ()
-    )  # all zero: unread
-    name = next((n for n in ("IWDG_SW", "WDG_SW") if settings and m.suspect.options.value(n) == 0), "")
-    said = m.suspect.board.uart.text.splitlines()[:20_000] if m.suspect.board.uart else []
-    by_watchdog = [line.strip() for line in said if _BY_WATCHDOG.search(line[:400])]
-    cycle = _cycle([line.strip() for line in said if line.strip()])
-    if by_watchdog and (name or len(by_watchdog) >= _AGAIN):
+    options, uart = m.suspect.options, m.suspect.board.uart
+    read = any(s.value for s in options.settings)  # all zero: unread
+    name = next((n for n in ("IWDG_SW", "WDG_SW") if read and options.value(n) == 0), "")
+    said = [line.strip() for line in uart.text.splitlines()[:20_000]] if uart else []
+    by_watchdog = [line for line in said if _BY_WATCHDOG.search(line[:400])]
+    if by_watchdog and (name or len(by_watchdog) >= number("again")):
         option = f" {name} is 0: the watchdog runs from reset on." if name else ""
-        return (found("watchdog-resets", text=by_watchdog[0][:80], count=len(by_watchdog), option=option),)
-    out = [found("hardware-watchdog", name=name)] if name else []
-    return (*out, found("prints-again", text=cycle[0][:80], count=cycle[1])) if cycle[1] else tuple(out)
+        yield found("watchdog-resets", text=by_watchdog[0][:80], count=len(by_watchdog), option=option)
+        return
+    if name:
+        yield found("hardware-watchdog", name=name)
+    first, count = _cycle([line for line in said if line])
+    if count:
+        yield found("prints-again", text=first[:80], count=count)
 
 
 def _cycle(lines: Sequence[str]) -> tuple[str, int]:
     """Return the first line of what is printed over and over, and how often; no count when nothing is."""
-    for size in range(1, min(60, len(lines) // _AGAIN) + 1):
+    for size in range(1, min(60, len(lines) // number("again")) + 1):
         same = sum(a == b for a, b in zip(lines, lines[size:], strict=False))
         if len(set(lines[:size])) == size and same >= 0.95 * (len(lines) - size) and max(map(len, lines[:size])) > 5:
             return lines[0], len(lines) // size
     return "", 0
 
 
-def check_secure_install(m: Measured) -> tuple[Finding, ...]:
+def check_secure_install(m: Measured) -> Iterator[Finding]:
     """Did a secure firmware install, or the vendor's own service for it, fail?"""
     log = m.suspect.log
-    if log.kind not in (LogKind.SFI, LogKind.RSSE):
-        return ()
-    if log.installed:
-        return (found("secure-install-done"),)
-    said = [e for e in log.messages if e.meaning] or list(log.errors)
-    if not said:
-        return ()
-    return (
-        found("secure-install-failed", text=said[-1].text, meaning=said[-1].meaning or "the install stopped there"),
-    )
+    said = [e for e in log.messages if e.meaning] or log.errors
+    if log.kind in (LogKind.SFI, LogKind.RSSE) and log.installed:
+        yield found("secure-install-done")
+    elif log.kind in (LogKind.SFI, LogKind.RSSE) and said:
+        meaning = said[-1].meaning or "the install stopped there"
+        yield found("secure-install-failed", text=said[-1].text, meaning=meaning)
 
 
 def check_wireless_service(m: Measured) -> tuple[Finding, ...]:
@@ -134,29 +114,23 @@ def check_wireless_service(m: Measured) -> tuple[Finding, ...]:
 
 def check_signatures(m: Measured) -> tuple[Finding, ...]:
     """Are images whole and signed by a key that is not the given one, or not by any?"""
-    if not m.case.verify_keys:
-        return ()
-    for image in m.suspect.images:
-        v = image.verification
+    for image in m.suspect.images if m.case.verify_keys else ():
+        v, at = image.verification, image.image.address
         if v.hash is Check.VALID and (v.signature is Check.INVALID or v.other_signer):
-            return (found("signed-by-another-key", where=(image.image.range,), at=image.image.address),)
+            return (found("signed-by-another-key", where=(image.image.range,), at=at),)
         if v.hash is Check.VALID and v.signature is Check.VALID:
-            return (found("signature-valid", at=image.image.address),)
+            return (found("signature-valid", at=at),)
     return ()
 
 
 def check_unsigned(m: Measured) -> tuple[Finding, ...]:
     """Does a plain program stand where the boot loader looks for an image header?"""
-    dump, refused = m.suspect.judged, boot_log(m).about("image-refused")
-    out = []
+    dump = m.suspect.judged
     for slot in (s for lay in m.layouts for s in lay.image_slots if s.role is Role.PRIMARY):
         for start in (slot.range.start, m.chip.secure_alias(slot.range.start)):
             if vector_table_at(dump, start, m.chip):
-                out.append(found("slot-without-header", at=start, slot=slot.name))
-                break
-    if out or m.layouts or not refused:
-        return tuple(out[:1])
-    for k in m.expected:
+                return (found("slot-without-header", at=start, slot=slot.name),)
+    for k in m.expected if not m.layouts and boot_log(m).about("image-refused") else ():
         start = k.content.span.start
         begins = k.program.stands and m.chip.canonical(start) != m.chip.flash.base
         if begins and vector_table_at(dump, start, m.chip) and not header_places(dump, m.chip):
@@ -166,18 +140,17 @@ def check_unsigned(m: Measured) -> tuple[Finding, ...]:
 
 def check_refused_reads(m: Measured) -> tuple[Finding, ...]:
     """Did the programmer fail to read or erase, and does it speak of protection?"""
-    log = m.suspect.log
+    log, state = m.suspect.log, m.suspect.options.state
     if m.suspect.dump.size or log.discovery.lifecycle:
         return ()
-    said, state = spoken(log.messages), m.suspect.options.state
+    said = [e.text for e in spoken(log.messages)]
+    words = [text for text in said if "protection" in text.lower()]
+    failed = [text for text in said if any(w in text.lower() for w in calibration().lists["failed"])]
     told = state is not None and state.debug == "none"  # the option bytes say why
-    words = [e for e in said if "protection" in e.text.lower()]
-    failed = [e for e in said if any(w in e.text.lower() for w in _FAILED)]
-    if words:
-        return (found("refused-by-protection", settled=told, text=words[0].text, more=_more(failed, words[0].text)),)
-    return (
-        (found("reads-fail", settled=told, text=failed[0].text, more=_more(failed, failed[0].text)),) if failed else ()
-    )
+    for text in (words or failed)[:1]:
+        more = "".join([f"; also: {other}" for other in failed if other != text][:1])
+        return (found("refused-by-protection" if words else "reads-fail", settled=told, text=text, more=more),)
+    return ()
 
 
 def spoken(messages: Sequence[Message]) -> list[Message]:
@@ -186,34 +159,15 @@ def spoken(messages: Sequence[Message]) -> list[Message]:
 
 
 _ROW = re.compile(r"\s*\w{2,20}\s*:\s*0x[0-9A-Fa-f]+\s*\(")
-_FAILED = (
-    "data read failed",
-    "read flash size",
-    "failed to read",
-    "mass erase operation failed",
-    "option bytes data failed",
-)
 
 
-_REFUSED = {
-    "write-protected": "tool-refused-to-write",
-    "wrong-size-assumption": "file-beyond-the-flash",
-    "wrong-placement": "place-not-writable",
-}
-"""Finding by what a programmer's complaint speaks of."""
-
-
-def check_refused_writes(m: Measured) -> tuple[Finding, ...]:
+def check_refused_writes(m: Measured) -> Iterator[Finding]:
     """Did the programmer refuse to erase or write, and why?"""
-    log, out = m.suspect.log, []
-    if log.discovery.lifecycle:
-        return ()
-    for about, id in _REFUSED.items():
-        said = [e for e in spoken(log.messages) if e.about == about]
-        if said:
+    log = m.suspect.log
+    for about, id in calibration().ids["refused"].items() if not log.discovery.lifecycle else ():
+        for said in [e for e in spoken(log.messages) if e.about == about][:1]:
             listed = about == "write-protected" and bool(m.suspect.options.settings)
-            out.append(found(id, settled=listed, text=said[0].text, meaning=said[0].meaning))
-    return tuple(out)
+            yield found(id, settled=listed, text=said.text, meaning=said.meaning)
 
 
 _NO_BANK = re.compile(r"no flash bank found for address (?:0x)?([0-9a-f]{1,8})\b", re.IGNORECASE)
@@ -221,29 +175,23 @@ _NO_BANK = re.compile(r"no flash bank found for address (?:0x)?([0-9a-f]{1,8})\b
 
 def check_left_out(m: Measured) -> tuple[Finding, ...]:
     """Did a tool leave content out because it knows no flash at its address?"""
-    places = [int(said[1], 16) for log in m.logs for e in log.messages if (said := _NO_BANK.search(e.text)) is not None]
+    said = (_NO_BANK.search(e.text) for log in m.logs for e in log.messages)
     # Content for RAM has no place in a program, and nothing is missing without it.
-    places = [at for at in places if at >> 28 not in (1, 2)]
-    if not places:
-        return ()
-    writes = [w for log in m.logs for w in log.programming.writes]
+    at = next((int(x[1], 16) for x in said if x and int(x[1], 16) >> 28 not in (1, 2)), None)
     tool, base = next((t.tool for log in m.logs for t in log.tools), "The tool"), m.chip.flash.base
-    if places[0] < base and not any(w.complete and not w.failed for w in writes):
-        return (found("written-nowhere", tool=tool, at=places[0], base=base),)
+    if at is None:
+        return ()
+    if at < base and not any(w.complete and not w.failed for w in m.writes):
+        return (found("written-nowhere", tool=tool, at=at, base=base),)
     what = "the file is larger than the flash that the tool found, or meant for another part"
-    what = what if places[0] >> 24 == base >> 24 else "the file has content for an address where this chip has no flash"
-    return (found("part-left-out", tool=tool, at=places[0], what=what),)
+    what = what if at >> 24 == base >> 24 else "the file has content for an address where this chip has no flash"
+    return (found("part-left-out", tool=tool, at=at, what=what),)
 
 
 def check_file_missing(m: Measured) -> tuple[Finding, ...]:
     """Did a tool look for a file that was not there?"""
     said = next((e for log in m.logs for e in log.messages if "does not exist" in e.text and "ile" in e.text), None)
     return (found("file-to-write-missing", text=said.text),) if said else ()
-
-
-def _more(messages: Sequence[Message], first: str) -> str:
-    others = [e.text for e in messages if e.text != first]
-    return f"; also: {others[0]}" if others else ""
 
 
 def erase_told(m: Measured, runs: Sequence[Programming]) -> bool:
@@ -256,20 +204,16 @@ def check_same_place(m: Measured) -> tuple[Finding, ...]:
     # The log of the only board in question holds the provisioning's: what is told twice happened once.
     own = len(m.case.suspects) == 1
     logs = [log.programming for log in (m.suspect.log, *(() if own else m.provisioning))]
-    failed = [
-        (m.chip.canonical(w.mismatch), base_name(w.file)) for p in logs for w in p.writes if w.mismatch is not None
-    ]
-    at, count = Counter(place for place, _ in failed).most_common(1)[0] if failed else (0, 0)
-    files = sorted({file for place, file in failed if place == at})
+    failed = [(m.chip.canonical(w.mismatch), w) for p in logs for w in p.writes if w.mismatch is not None]
+    at, count = next(iter(Counter(place for place, _ in failed).most_common(1)), (0, 0))
     if count < 2 or at in EXTERNAL or not erase_told(m, logs):
         return ()
-    where = (AddressRange(at, at + 1),)
+    where, files = (AddressRange(at, at + 1),), sorted({base_name(w.file) for place, w in failed if place == at})
     if len(files) > 1:
         return (found("fails-at-one-place", where=where, at=at, count=count, files=" and ".join(files)),)
     # One file may be wrong itself: then the dump has to be wrong there as well, and nothing may protect the place.
-    wrong = any(
-        at in r for k in m.expected for s in k.difference.of(Form.HOLE, Form.COLUMN) for r in m.canonical(s.ranges)
-    )
+    shapes = (s for k in m.expected for s in k.difference.of(Form.HOLE, Form.COLUMN))
+    wrong = any(at in r for s in shapes for r in m.canonical(s.ranges))
     listed = m.suspect.options
     if not wrong or not listed.settings or any(at in r for r in listed.wrp_ranges):
         return ()
@@ -278,78 +222,53 @@ def check_same_place(m: Measured) -> tuple[Finding, ...]:
 
 def check_bit_stays(m: Measured) -> tuple[Finding, ...]:
     """Is a single bit 0 in every read where it should be 1, at the very byte at which verifying failed after an erase?"""
-    if m.suspect.reads.pattern is not ReadPattern.AGREE:
-        return ()
     # The board's own log holds what was printed while it was programmed.
-    failed = Counter(m.chip.canonical(w.mismatch) for w in m.suspect.log.programming.writes if w.mismatch is not None)
-    if not erase_told(m, [m.suspect.log.programming]):
+    programming, reads = m.suspect.log.programming, m.suspect.reads
+    if reads.pattern is not ReadPattern.AGREE or not erase_told(m, [programming]):
         return ()
+    failed = Counter(m.chip.canonical(w.mismatch) for w in programming.writes if w.mismatch is not None)
     for k in (k for k in m.expected if k.in_place and k.difference.differing == 1):
         at = next(r.start for r in m.canonical(k.difference.ranges))
-        pair = (
-            (g[i], s[i])
-            for start, g, s in aligned(k.content, m.suspect.judged, m.chip)
-            if 0 <= (i := at - m.chip.canonical(start)) < g.size
-        )
-        good, here = map(int, next(pair))
-        fell = good & ~here
-        if failed[at] > 1 and fell.bit_count() == 1 and not here & ~good:
-            where = (AddressRange(at, at + 1),)
-            say: dict[str, Any] = {"at": at, "reference": k.name, "reads": m.suspect.reads.reads, "count": failed[at]}
-            return (found("bit-stays-programmed", where=where, explains=where, **say),)
+        for start, g, s in aligned(k.content, m.suspect.judged, m.chip):
+            place = at - m.chip.canonical(start)
+            good, here = (int(x[place]) for x in (g, s)) if 0 <= place < g.size else (0, 0)
+            if failed[at] > 1 and (good & ~here).bit_count() == 1 and not here & ~good:
+                where = (AddressRange(at, at + 1),)
+                say: dict[str, Any] = {"at": at, "reference": k.name, "reads": reads.reads, "count": failed[at]}
+                return (found("bit-stays-programmed", where=where, explains=where, **say),)
     return ()
-
-
-_MOST_LEFT = 4096
-"""Bytes that still hold something after an erase: more are content, and no cells."""
 
 
 def check_bits_left(m: Measured) -> tuple[Finding, ...]:
     """Do single bits of an erased flash still read 0 in every read, although a log says that all was erased?"""
-    runs = [log.programming for log in m.logs]
-    if m.suspect.reads.pattern is not ReadPattern.AGREE or not any(p.mass_erase for p in runs):
+    reads, erased = m.suspect.reads, m.chip.flash.erased
+    if reads.pattern is not ReadPattern.AGREE or not any(log.programming.mass_erase for log in m.logs):
         return ()
     left: list[int] = []
     for s in m.suspect.dump.segments:
-        places = np.flatnonzero(s.data != m.chip.flash.erased)
-        bits = np.bitwise_count(s.data[places] ^ np.uint8(m.chip.flash.erased))
-        if places.size > min(_MOST_LEFT, s.data.size // 64) or (bits > 1).sum() > places.size // 10:
+        places = np.flatnonzero(s.data != erased)
+        bits = np.bitwise_count(s.data[places] ^ np.uint8(erased))
+        if places.size > min(number("most-left"), s.data.size // 64) or (bits > 1).sum() > places.size // 10:
             return ()
         left += (places + s.start).tolist()
     if not left:
         return ()
     where = tuple(AddressRange(at, at + 1) for at in left)
-    first, last, reads = left[0], left[-1], m.suspect.reads.reads
-    return (
-        found(
-            "bits-left",
-            where=where[:8],
-            explains=m.canonical(where),
-            count=len(left),
-            first=first,
-            last=last,
-            reads=reads,
-        ),
-    )
-
-
-_SIZE_ROUNDING = 16
-"""A logged size may be rounded up to a flash word, and to two decimals of a kilobyte, which is six bytes."""
+    say: dict[str, Any] = {"count": len(left), "first": left[0], "last": left[-1], "reads": reads.reads}
+    return (found("bits-left", where=where[:8], explains=m.canonical(where), **say),)
 
 
 def check_same_file(m: Measured) -> tuple[Finding, ...]:
     """Does the log tell of a file of that name with another size or checksum than the one given?"""
     for k in (k for k in m.known if k.image.image.origin.kind == "bin" and len(k.image.image.segments) == 1):
         data = k.image.image.segments[0].data
-        name = base_name(k.name).lower()
-        for w in (w for log in m.logs for w in log.programming.writes if base_name(w.file).lower() == name):
-            rounding = _SIZE_ROUNDING if w.size < 1 << 20 else w.size // 100
+        for w in (w for w in m.writes if base_name(w.file).lower() == base_name(k.name).lower()):
+            rounding = number("size-rounding") if w.size < 1 << 20 else w.size // 100
             here = hashlib.md5(data.tobytes(), usedforsecurity=False).hexdigest() if w.md5 else ""
+            logged, given = size_text(w.size), size_text(len(data))
             if w.md5 and int(w.md5, 16) != int(here, 16):
                 logged, given = f"MD5 {w.md5}", f"MD5 {here}"
-            elif w.size and abs(w.size - len(data)) > rounding:
-                logged, given = size_text(w.size), size_text(len(data))
-            else:
+            elif not w.size or abs(w.size - len(data)) <= rounding:
                 continue
             return (found("other-file-of-that-name", file=k.name, logged=logged, given=given),)
     return ()

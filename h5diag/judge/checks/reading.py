@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
+from itertools import islice, pairwise
 
 import numpy as np
 
 from h5diag.case.records import SpeedPoint
 from h5diag.chip import EXTERNAL
-from h5diag.judge.findings import Finding, found
+from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import BoardFacts, Measured, whole_reads
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
@@ -19,38 +19,16 @@ from h5diag.measure.shapes import Form, difference, runs
 from h5diag.memory import Access, AddressRange, MemoryImage, merged, subtracted
 from h5diag.text import count_text
 
-_READ_SLOWER = (
-    "Do not judge the flash by these reads. Read the board again with a shorter cable at a quarter of the speed, three"
-    " times, and judge what all reads agree on."
-)
-_OF_THE_RIGHT = (
-    "The flash is not in question there: one read is right. Set the wrong reads aside, and from now on read as that one"
-    " was read (its speed, or a shorter cable), three times: all three should be equal."
-)
 
-
-def check_reads(m: Measured) -> tuple[Finding, ...]:
+def check_reads(m: Measured) -> Iterator[Finding]:
     """Do repeated reads of the suspect agree?"""
     a = m.suspect.reads
-    id = {
-        ReadPattern.AGREE: "reads-agree",
-        ReadPattern.CHUNKS: "reads-disagree-chunks",
-        ReadPattern.SHIFT: "reads-disagree-shift",
-        ReadPattern.FIXED_BITS: "reads-disagree-fixed-bits",
-        ReadPattern.LONE_BITS: "reads-disagree-single-bits",
-        ReadPattern.BITS: "reads-disagree-bits",
-        ReadPattern.OTHER: "reads-disagree",
-    }.get(a.pattern)
-    unlike = (found("reads-unlike", count=m.suspect.unlike),) if m.suspect.unlike else ()
-    if id is None:
-        return unlike
-    if a.pattern is ReadPattern.OTHER and _only_pages(m):
-        id = "reads-differ-in-pages"
-    right = _right_reads(m, a.ranges)
-    return (
-        *unlike,
-        found(
-            id,
+    if m.suspect.unlike:
+        yield found("reads-unlike", count=m.suspect.unlike)
+    if id := calibration().ids["reads"].get(a.pattern.name.lower().replace("_", "-")):
+        right = _right_reads(m, a.ranges)
+        yield found(
+            "reads-differ-in-pages" if a.pattern is ReadPattern.OTHER and _only_pages(m) else id,
             where=a.ranges,
             explains=merged(m.canonical(a.ranges)),
             reads=a.reads,
@@ -58,9 +36,8 @@ def check_reads(m: Measured) -> tuple[Finding, ...]:
             bytes=a.disagreeing_bytes,
             bits=a.disagreeing_bits,
             right=right,
-            do=_OF_THE_RIGHT if right else _READ_SLOWER,
-        ),
-    )
+            do=calibration().advice["of-the-right"] if right else calibration().advice["read-slower"],
+        )
 
 
 def _right_reads(m: Measured, ranges: Sequence[AddressRange]) -> str:
@@ -83,12 +60,9 @@ def _right_reads(m: Measured, ranges: Sequence[AddressRange]) -> str:
 
 def _wrong_bytes(content: MemoryImage, read: MemoryImage, ranges: Sequence[AddressRange]) -> int | None:
     """Return how many bytes of `read` are not the content's there; None when nothing of it can be held against it."""
-    wrong = seen = 0
-    for r in ranges:
-        (want, wanted), (have, held) = content.read_filled(r.start, r.stop), read.read_filled(r.start, r.stop)
-        both = wanted & held
-        seen += int(np.count_nonzero(both))
-        wrong += int(np.count_nonzero(both & (want != have)))
+    there = [(*content.read_filled(r.start, r.stop), *read.read_filled(r.start, r.stop)) for r in ranges]
+    seen = any((wanted & held).any() for _, wanted, _, held in there)
+    wrong = sum(int(np.count_nonzero(wanted & held & (want != have))) for want, wanted, have, held in there)
     return wrong if seen else None
 
 
@@ -99,26 +73,20 @@ def _only_pages(m: Measured) -> bool:
     return bool(shapes.differing) and shapes.differing == sum(s.bytes for s in shapes.of(Form.DATA, Form.TEXT))
 
 
-def check_circumstances(m: Measured) -> tuple[Finding, ...]:
+def check_circumstances(m: Measured) -> Iterator[Finding]:
     """What is told of how the suspect was read and what happened to it before?"""
-    b, out = m.suspect.board, []
-    if b.after_da is True:
-        out.append(found("read-after-authentication"))
-    elif b.after_da is False:
-        out.append(found("read-without-authentication"))
-    if b.resets_since_flash == 0:
-        out.append(found("never-reset"))
-    elif b.resets_since_flash:
-        out.append(found("was-reset", count=b.resets_since_flash))
+    b = m.suspect.board
+    if b.after_da is not None:
+        yield found("read-after-authentication" if b.after_da else "read-without-authentication")
+    if b.resets_since_flash is not None:
+        yield found("was-reset", count=b.resets_since_flash) if b.resets_since_flash else found("never-reset")
     if b.tool:
-        opens = "openocd" in b.tool.lower()
-        out.append(found("tool-opens-sectors" if opens else "read-with-tool", tool=b.tool))
+        yield found("tool-opens-sectors" if "openocd" in b.tool.lower() else "read-with-tool", tool=b.tool)
     if b.mode and not m.has_good:
-        out.append(found("connect-mode", mode=b.mode))
-    return tuple(out)
+        yield found("connect-mode", mode=b.mode)
 
 
-def check_transport_marks(m: Measured) -> tuple[Finding, ...]:
+def check_transport_marks(m: Measured) -> Iterator[Finding]:
     """Does the dump itself show marks of a bad transport: shifted windows, zeroed chunks?"""
     # A link loses or repeats whole words; a few bytes that happen to fit elsewhere are none.
     shifts = [
@@ -126,36 +94,21 @@ def check_transport_marks(m: Measured) -> tuple[Finding, ...]:
         for r in m.placement.strong
         if r.explanation.kind is ExplanationKind.WINDOW_SHIFT and r.displacement % 4 == 0 and r.size >= 16
     ]
-    if shifts:
-        where = tuple(r.dump_range for r in shifts)
-        return (
-            found(
-                "window-shift",
-                where=where,
-                explains=merged(m.canonical(where)),
-                text=shifts[0].explanation.text,
-                pieces=len(shifts),
-            ),
-        )
+    built = bool(m.difference.of(Form.BUILD))  # tables of zeros that stand at another place in another build
     chunks = [
         a.range
         for a in m.comparison.of(AreaState.ZERO)
         if a.range.size % 64 == 0 and a.range.start % 64 == 0 and a.range.size <= 1024 and not a.mask_like
-        if not _covered(m, a.range.start, _fill(m))
+        if not built and not _covered(m, a.range.start, _fill(m))
     ]
-    if m.difference.of(Form.BUILD):
-        chunks = []  # tables of zeros that stand at another place in another build
-    if chunks:
-        return (
-            found(
-                "zero-chunks",
-                where=chunks,
-                hint=m.suspect.reads.pattern is not ReadPattern.SINGLE,
-                settled=m.suspect.reads.reads > 1,
-                chunks=len(chunks),
-            ),
-        )
-    return (found("no-transport-damage"),) if m.comparison.compared_bytes else ()
+    if shifts:
+        where, text = [r.dump_range for r in shifts], shifts[0].explanation.text
+        yield found("window-shift", where=where, explains=merged(m.canonical(where)), text=text, pieces=len(shifts))
+    elif chunks:
+        several = m.suspect.reads.pattern is not ReadPattern.SINGLE
+        yield found("zero-chunks", where=chunks, hint=several, settled=m.suspect.reads.reads > 1, chunks=len(chunks))
+    elif m.comparison.compared_bytes:
+        yield found("no-transport-damage")
 
 
 def check_sweep(m: Measured) -> tuple[Finding, ...]:
@@ -163,159 +116,109 @@ def check_sweep(m: Measured) -> tuple[Finding, ...]:
     points = m.suspect.board.sweep.sweep if m.suspect.board.sweep is not None else ()
     if len(points) < 2:
         return ()
-    bad = [p for p in points if p.disagreeing > 0]
+    bad, slow = [p for p in points if p.disagreeing > 0], _mhz(points[0])
     if not bad:
-        return (found("speed-independent", slow=_mhz(points[0]), fast=_mhz(points[-1])),)
-    if points[0].disagreeing == 0:
-        return (
-            found(
-                "speed-dependent",
-                slow=_mhz(points[0]),
-                fast=_mhz(bad[0]),
-                bytes=bad[-1].disagreeing,
-                top=_mhz(bad[-1]),
-            ),
-        )
-    return (found("speed-always-bad", slow=_mhz(points[0])),)
+        return (found("speed-independent", slow=slow, fast=_mhz(points[-1])),)
+    if points[0].disagreeing:
+        return (found("speed-always-bad", slow=slow),)
+    last = bad[-1]
+    return (found("speed-dependent", slow=slow, fast=_mhz(bad[0]), bytes=last.disagreeing, top=_mhz(last)),)
 
 
-def check_views(m: Measured) -> tuple[Finding, ...]:
+def check_views(m: Measured) -> Iterator[Finding]:
     """Were good and suspect read in one and the same known way?"""
     if not m.has_good or not m.suspect.dump.size or (_masks_nothing(m.suspect) and not m.good.options.trustzone):
-        return ()
-    g, s = m.good.board, m.suspect.board
-    for facts in (m.good, m.suspect):
-        if facts.access is Access.NONSECURE and facts.hidden and not facts.masked and _shows(facts, m):
-            return (found("views-contradicted", name=facts.board.name),)
-    if m.comparable:
-        return ()
-    if Access.UNKNOWN in (g.access, s.access):
-        unknown = [b.name for b in (g, s) if b.access is Access.UNKNOWN]
+        return
+    g, s, boards = m.good.board, m.suspect.board, (m.good, m.suspect)
+    shown = (b for b in boards if b.access is Access.NONSECURE and b.hidden and not b.masked and _shows(b, m))
+    unknown = [b.name for b in (g, s) if b.access is Access.UNKNOWN]
+    if against := next(shown, None):
+        yield found("views-contradicted", name=against.board.name)
+    elif unknown and not m.comparable:
         # The way of reading can only have hidden what reads as zeros; where none are in question, nothing hangs on it.
         fill = sum(s.bytes for s in m.difference.of(Form.FILL))
         zeros = any(a.mask_like for a in m.comparison.of(AreaState.ZERO)) or _blank_sectors(m)
-        matters = zeros and m.comparison.differing_bytes > fill
-        return (found("views-not-comparable", settled=not matters, names=" and ".join(unknown), count=len(unknown)),)
-    if m.suspect.masked or m.good.masked:
-        return ()  # each board's own option bytes say what its reader was shown
-    return (found("views-differ", good=g.name, name=s.name, good_way=_word(g.access), way=_word(s.access)),)
+        matters, names = zeros and m.comparison.differing_bytes > fill, " and ".join(unknown)
+        yield found("views-not-comparable", settled=not matters, names=names, count=len(unknown))
+    elif not m.comparable and not m.suspect.masked and not m.good.masked:
+        # Else each board's own option bytes say what its reader was shown.
+        yield found("views-differ", good=g.name, name=s.name, good_way=_word(g.access), way=_word(s.access))
 
 
-def check_zeros(m: Measured) -> tuple[Finding, ...]:
+def check_zeros(m: Measured) -> Iterator[Finding]:
     """Are zeros in the suspect's dump a mask, or content?"""
-    if not m.suspect.dump.size:
-        return ()
     masked, access = m.suspect.masked, m.suspect.access
-    out = [found("no-mask-there")] if _masks_nothing(m.suspect) else []
+    if m.suspect.dump.size and _masks_nothing(m.suspect):
+        yield found("no-mask-there")
     if masked:
-        out.append(
-            found(
-                "zeros-are-the-mask",
-                where=masked,
-                explains=masked,
-                size=sum(r.size for r in masked),
-                kind="secure" if access is Access.NONSECURE else "non-secure",
-                way=_word(access),
-            )
-        )
-    if not m.chip.flash.erased or m.suspect.dump.span.start in EXTERNAL:
-        return tuple(out)  # what was never written reads zero here, or nothing of it is masked
+        kind, size = "secure" if access is Access.NONSECURE else "non-secure", sum(r.size for r in masked)
+        yield found("zeros-are-the-mask", where=masked, explains=masked, size=size, kind=kind, way=_word(access))
+    if not m.suspect.dump.size or not m.chip.flash.erased or m.suspect.dump.span.start in EXTERNAL:
+        return  # what was never written reads zero here, or nothing of it is masked
     zeros = [a for a in m.comparison.of(AreaState.ZERO) if not _covered(m, a.range.start, (*masked, *_fill(m)))]
-    edges = [a.range for a in zeros if a.mask_like]
-    # In another build what read zero here stands elsewhere; its tables of zeros are no holes.
-    built = m.difference.of(Form.BUILD)
-    inside = [a.range for a in zeros if not a.mask_like and a.differing_bytes >= 16]
-    if edges and _masks_nothing(m.suspect):
-        out.append(found("zeros-not-masked", where=edges, compares=True, size=sum(r.size for r in edges)))
-    elif edges:
-        secure = m.suspect.options.secure_ranges
-        fits = bool(secure) and all(_covered(m, r.start, secure) and _covered(m, r.stop - 1, secure) for r in edges)
-        # Both aliases of the cells zero in a known mode, and just the watermark: no other reading is left.
-        settled = fits and m.suspect.both_aliases and m.suspect.board.mode is not None
-        id = (
-            "zeros-fit-the-watermarks"
-            if settled
-            else "zeros-look-like-a-mask"
-            if fits or access is not Access.UNKNOWN
-            else "zeros-on-sector-edges"
-        )
-        out.append(
-            found(
-                id,
-                where=edges,
-                explains=merged(m.canonical(edges)) if settled else (),
-                size=sum(r.size for r in edges),
-                reference=m.good.board.name,
-                fits="They are the sectors that the option bytes make secure; a non-secure reader gets zeros there. "
-                if fits
-                else "",
-            )
-        )
+    if edges := [a.range for a in zeros if a.mask_like]:
+        yield _edges(m, edges)
     if not m.has_good and not masked:
-        out += _zero_areas(m)
-    if inside:
-        out.append(found("zeros-inside-a-sector", where=inside, settled=bool(built), runs=len(inside)))
+        yield from _zero_areas(m)
+    if inside := [a.range for a in zeros if not a.mask_like and a.differing_bytes >= 16]:
+        # In another build what read zero here stands elsewhere; its tables of zeros are no holes.
+        built = bool(m.difference.of(Form.BUILD))
+        yield found("zeros-inside-a-sector", where=inside, settled=built, runs=len(inside))
     if not masked and not zeros and m.comparison.compared_bytes:
-        out.append(found("no-unexpected-zeros", reference=m.good.board.name))
-    return tuple(out)
+        yield found("no-unexpected-zeros", reference=m.good.board.name)
+
+
+def _edges(m: Measured, edges: Sequence[AddressRange]) -> Finding:
+    """Return the finding for zeros that begin and end on sector edges."""
+    size = sum(r.size for r in edges)
+    if _masks_nothing(m.suspect):
+        return found("zeros-not-masked", where=edges, compares=True, size=size)
+    secure = m.suspect.options.secure_ranges
+    fits = bool(secure) and all(_covered(m, r.start, secure) and _covered(m, r.stop - 1, secure) for r in edges)
+    # Both aliases of the cells zero in a known mode, and just the watermark: no other reading is left.
+    settled = fits and m.suspect.both_aliases and m.suspect.board.mode is not None
+    like = fits or m.suspect.access is not Access.UNKNOWN
+    id = "zeros-fit-the-watermarks" if settled else "zeros-look-like-a-mask" if like else "zeros-on-sector-edges"
+    said = (
+        "They are the sectors that the option bytes make secure; a non-secure reader gets zeros there. " if fits else ""
+    )
+    explains = merged(m.canonical(edges)) if settled else ()
+    return found(id, where=edges, explains=explains, size=size, reference=m.good.board.name, fits=said)
 
 
 def _zero_areas(m: Measured) -> list[Finding]:
     """Return findings for long zeros of a board that there is nothing to compare with."""
-    sector, out = m.chip.flash.sector_size, []
-    everything, gaps = not any(s.data.any() for s in m.suspect.dump.segments), _gaps(m)
     # Zeros that a given file has there too, or that only fill a gap of it, are no riddle.
     files = [k for k in m.expected if k.in_place]
-    wrong = [
-        r
-        for k in files
-        for x in (k.difference.rest, *(s.ranges for s in k.difference.shapes if s.form is not Form.FILL))
-        for r in x
-    ]
+    shapes = [s for k in files for s in k.difference.shapes if s.form is not Form.FILL]
+    wrong = [*(r for k in files for r in k.difference.rest), *(r for s in shapes for r in s.ranges)]
     meant = subtracted(m.canonical(r for k in files for r in k.ranges), m.canonical(wrong))
-    secure = m.suspect.options.secure_ranges if m.suspect.options.settings else ()
-    for s in () if everything else m.suspect.dump.segments:
-        for a, b in runs(s.data == 0, 1):
-            area = AddressRange(s.start + a, s.start + b)
-            if b - a < max(sector, _AREA):
-                continue
-            start = m.chip.canonical(area.start)
-            stop = start + area.size
-            if sum(r.size for r in subtracted([AddressRange(start, stop)], meant)) < _AREA:
-                continue
-            if gap := next(
-                (g for g in gaps if g.start <= start + _BLOCK and start <= g.start and g.stop <= stop), None
-            ):
-                out.append(found("fill-between-pieces", where=(area,), explains=(gap,), size=b - a, at=gap.stop))
-                continue
+    everything = not any(s.data.any() for s in m.suspect.dump.segments)
+    areas = [
+        AddressRange(s.start + a, s.start + b)
+        for s in (() if everything else m.suspect.dump.segments)
+        for a, b in runs(s.data == 0, 1)
+        if b - a >= max(m.chip.flash.sector_size, number("zero-area"))
+    ]
+    riddles = (r for r in areas if sum(x.size for x in subtracted(m.canonical([r]), meant)) >= number("zero-area"))
+    return [_zero_area(m, r) for r in islice(riddles, 3)]
+
+
+def _zero_area(m: Measured, area: AddressRange) -> Finding:
+    here, sector, options = m.canonical([area])[0], m.chip.flash.sector_size, m.suspect.options
+    for gap in _gaps(m):
+        if gap.start <= here.start + number("tool-block") and here.start <= gap.start and gap.stop <= here.stop:
+            return found("fill-between-pieces", where=(area,), explains=(gap,), size=area.size, at=gap.stop)
+    for f in (f for f in m.suspect.log.listing.fields if f.value and _BORDERS.match(f.name)):
+        for at in (m.chip.flash.base + f.value * unit for unit in (sector, 0x1000, 0x800, 0x2000)):
             # Zeros may begin a little before the border: the last bytes of what is shown can be zero too.
-            option = next(
-                (
-                    (f.name, f.value, unit)
-                    for f in m.suspect.log.listing.fields
-                    if _BORDERS.match(f.name)
-                    for unit in (sector, 0x1000, 0x800, 0x2000)
-                    if f.value and 0 <= m.chip.flash.base + f.value * unit - start < 64
-                ),
-                None,
-            )
-            if option:
-                at = m.chip.flash.base + option[1] * option[2]
-                out.append(
-                    found("zeros-from-option", where=(area,), size=b - a, at=at, option=option[0], value=option[1])
-                )
-            elif secure and any(r.covers(_trimmed(m, area)) for r in secure):
-                out.append(found("zeros-where-secure", where=(area,), size=b - a))
-            else:
-                id = "zeros-not-masked" if _masks_nothing(m.suspect) else "zeros-without-reason"
-                out.append(found(id, where=(area,), size=b - a))
-    return out[:3]
-
-
-_AREA = 0x1000
-"""Shorter zeros are tables of a program."""
-_BLOCK = 256
-"""Tools write blocks of so many bytes (UF2; DfuSe's pages are larger): the last one of a piece is filled up."""
+            if 0 <= at - here.start < 64:
+                return found("zeros-from-option", where=(area,), size=area.size, at=at, option=f.name, value=f.value)
+    secure = options.secure_ranges if options.settings else ()
+    if any(r.covers(_trimmed(m, area)) for r in secure):
+        return found("zeros-where-secure", where=(area,), size=area.size)
+    id = "zeros-not-masked" if _masks_nothing(m.suspect) else "zeros-without-reason"
+    return found(id, where=(area,), size=area.size)
 
 
 def _gaps(m: Measured) -> tuple[AddressRange, ...]:
@@ -340,11 +243,10 @@ _BORDERS = re.compile(r"SFSA|SECWM|HDP|PCROP|SEC_SIZE|SEC_AREA", re.IGNORECASE)
 
 def _shows(facts: BoardFacts, m: Measured) -> bool:
     """Tell whether a dump holds content in the ranges that its reader should not be shown."""
-    shift = m.chip.flash.secure_base - m.chip.flash.base
     return any(
         s.data.any()
         for h in facts.hidden
-        for by in (0, shift)
+        for by in (0, m.chip.flash.alias)
         for s in facts.dump.segments_in(h.start + by, h.stop + by)
     )
 

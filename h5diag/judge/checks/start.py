@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from h5diag.case.records import CoreState
 from h5diag.chip.devices import load_series
 from h5diag.errors import InputError
+from h5diag.evidence.texts.faults import CFSR
 from h5diag.evidence.texts.readback import cache_printed, core_registers, firmware_views
 from h5diag.judge.checks.chip import error_flags_printed, registers
 from h5diag.judge.checks.options import options_torn, printed_options, torn_values
 from h5diag.judge.checks.placement import exchanged_regions
-from h5diag.judge.findings import Finding, found
+from h5diag.judge.findings import Finding, calibration, found
 from h5diag.judge.measured import Measured
 from h5diag.measure.firmware import vector_table_at
 from h5diag.measure.shapes import Form
@@ -22,51 +22,19 @@ from h5diag.text import count_text
 
 OLDER_ROM = AddressRange(0x1FF0_0000, 0x2000_0000)
 """System memory of the families without TrustZone (AN2606)."""
-_STATUS = frozenset({"CFSR", "HFSR", "BFAR", "MMFAR", "SFSR", "SFAR", "ICACHE_CR", "DCACHE_CR"})
-_UNCACHED = ("otp", "identity", "data")
-"""Kinds of regions that must not be read through the instruction cache (RM0481, ICACHE: read-only and OTP areas)."""
-_CFSR = (
-    (1 << 0, "instruction access violation"),
-    (1 << 1, "data access violation"),
-    (1 << 8, "instruction bus error"),
-    (1 << 9, "precise data bus error"),
-    (1 << 10, "imprecise data bus error"),
-    (1 << 11, "bus error on unstacking"),
-    (1 << 12, "bus error on stacking"),
-    (1 << 16, "undefined instruction"),
-    (1 << 17, "invalid state: a jump to an address without the Thumb bit"),
-    (1 << 18, "invalid return"),
-    (1 << 19, "no coprocessor"),
-    (1 << 20, "stack overflow"),
-    (1 << 24, "unaligned access"),
-    (1 << 25, "division by zero"),
-)
-"""Bits of CFSR (Armv8-M architecture reference manual)."""
 
 
-_SECOND = ("its ROM boot loader", "from its SRAM (nBOOT1 0)")
-"""What is started where the option that stands for the pin is set, by whether nBOOT1 is 0."""
 ITCM_FLASH = AddressRange(0x0020_0000, 0x0040_0000)
 """Where the STM32F7 maps its flash for the tightly coupled bus."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Core:
-    """Where the core was seen, and its fault registers by name in upper case."""
+def core_of(m: Measured) -> tuple[list[int], dict[str, int]]:
+    """Return where the core was seen, and its fault registers that are not zero by name in upper case.
 
-    counters: tuple[int, ...] = ()
-    faults: tuple[tuple[str, int], ...] = ()
-
-    def fault(self, name: str) -> int:
-        """Return a fault register; 0 when it is zero or was not read."""
-        return dict(self.faults).get(name, 0)
-
-
-def core_of(m: Measured) -> _Core:
-    """Return what the evidence tells about the core: an identity file, and registers printed in any text."""
+    By an identity file, and by registers printed in any text.
+    """
     identity = m.suspect.board.identity
-    state = identity.core if identity is not None else None
-    core = state if isinstance(state, CoreState) else CoreState()
+    core = identity.core if identity is not None and isinstance(identity.core, CoreState) else CoreState()
     counters = [s.pc for s in core.samples]
     faults = {k.upper(): v for k, v in core.faults.items()}
     for log in (m.suspect.uart, m.suspect.log):
@@ -80,43 +48,38 @@ def core_of(m: Measured) -> _Core:
                 faults.setdefault(name, value)
             elif not counters:
                 counters.append(value)
-    faults = {k: v for k, v in faults.items() if k in _STATUS}
-    return _Core(tuple(counters), tuple((k, v) for k, v in faults.items() if v))
+    return counters, {k: v for k, v in faults.items() if v and k in calibration().lists["fault-registers"]}
 
 
-def check_boot_address(m: Measured) -> tuple[Finding, ...]:
+def check_boot_address(m: Measured) -> Iterator[Finding]:
     """Does the boot address, or the boot option, point at the firmware?"""
     options = m.suspect.options
     if m.chip_assumed or not options.settings or options_torn(m):
-        return ()
-    out = []
+        return
     said = {s.name.upper(): s.value for s in options.settings if s.known}
     # Of these options each says that nBOOT0 stands for the pin: nSWBOOT0 0 (L4, G4, WB, U5), nBOOT_SEL 1 (G0, C0, U0).
     instead = next((f"{n} {v}" for n, v in (("nSWBOOT0", 0), ("nBOOT_SEL", 1)) if said.get(n.upper()) == v), "")
     if instead and said.get("NBOOT0") == 0:
-        out.append(found("boot-option-rom", instead=instead, what=_SECOND[said.get("NBOOT1") == 0]))
+        what = "starts-sram" if said.get("NBOOT1") == 0 else "starts-rom"
+        yield found("boot-option-rom", instead=instead, what=calibration().advice[what])
     elif instead and m.expected and all(k.whole for k in m.expected):
-        out.append(found("boot-pin-unused", instead=instead))
+        yield found("boot-pin-unused", instead=instead)
     if said.get("BCM7") == 0:
-        out.append(found("core-kept-from-starting", other=", only the Cortex-M4 (BCM4 1)" if said.get("BCM4") else ""))
-    vendor = options.value("BOOT_UBE") == 0xC3 and options.trustzone is True
-    if vendor:
-        out.append(found("boot-entry-vendor", text="BOOT_UBE is 0xC3"))
+        yield found("core-kept-from-starting", other=", only the Cortex-M4 (BCM4 1)" if said.get("BCM4") else "")
     if options.value("BFB2") == 1:
-        out.append(found("boots-from-second-bank", filled=_second_bank_starts(m)))
+        yield found("boots-from-second-bank", filled=_second_bank_starts(m))
+    if options.value("BOOT_UBE") == 0xC3 and options.trustzone is True:
+        yield found("boot-entry-vendor", text="BOOT_UBE is 0xC3")
+        return  # the vendor's boot code does not go by the boot address
     secure = ("SECBOOTADD", "SECBOOTADD0") if options.trustzone is True else ("NSBOOTADD", "NSBOOTADD0")
-    name = (*secure, "BOOT_ADD0", "BOOT_CM7_ADD0")
-    for s in options.settings if not vendor else ():  # the vendor's boot code does not go by the boot address
-        if s.name.upper() not in name or not s.known or not s.option.address_shift:
-            continue
-        target = s.value << s.option.address_shift
-        target += m.chip.flash.base - ITCM_FLASH.start if target in ITCM_FLASH else 0
-        if m.chip.canonical(target) not in m.chip.flash_range:
-            if target:
-                out.append(found("boot-address-outside", option=s.name, at=target))
-            continue
-        out += _target(m, s.name, target)
-    return tuple(out)
+    for s in options.settings:
+        if s.name.upper() in (*secure, "BOOT_ADD0", "BOOT_CM7_ADD0") and s.known and s.option.address_shift:
+            target = s.value << s.option.address_shift
+            target += m.chip.flash.base - ITCM_FLASH.start if target in ITCM_FLASH else 0
+            if m.chip.canonical(target) in m.chip.flash_range:
+                yield from _target(m, s.name, target)
+            elif target:
+                yield found("boot-address-outside", option=s.name, at=target)
 
 
 def _second_bank_starts(m: Measured) -> str:
@@ -153,31 +116,27 @@ def _target(m: Measured, option: str, target: int) -> Iterator[Finding]:
         yield found("boot-address-elsewhere", option=option, at=target, base=base)
 
 
-def check_core(m: Measured) -> tuple[Finding, ...]:
+def check_core(m: Measured) -> Iterator[Finding]:
     """Where is the core, and did it meet a fault?"""
-    core = core_of(m)
-    out: list[Finding] = []
-    if core.fault("HFSR") or core.fault("CFSR"):
-        out += _fault(m, core)
-    elif printed := next((log.fault for log in (m.suspect.uart, m.suspect.log) if log.fault), None):
+    counters, faults = core_of(m)
+    printed = next((log.fault for log in (m.suspect.uart, m.suspect.log) if log.fault), None)
+    if "HFSR" in faults or "CFSR" in faults:
+        yield _fault(m, counters, faults)
+    elif printed:
         # A handler that prints a fault of another kind (secure, usage), or names it in words only.
         place = f" at 0x{printed.pc:08X}{_in(m, printed.pc)}" if printed.pc is not None else ""
-        access = f"its access went to 0x{printed.address:08X}" if printed.address is not None else ""
-        names = "; ".join([*printed.meanings, *([access] if access else [])]) or "no cause named"
+        access = [f"its access went to 0x{printed.address:08X}"] if printed.address is not None else []
+        names = "; ".join([*printed.meanings, *access]) or "no cause named"
         said = ", ".join(f"{k} 0x{v:08X}" for k, v in printed.registers if v)
-        out.append(found("core-in-fault", kind=printed.kind or "a fault", place=place, names=names, said=said))
-    if not core.counters:
-        return tuple(out)
-    in_rom = [pc for pc in core.counters if _in_rom(m, pc)]
-    if len(in_rom) == len(core.counters):
-        pin = _boot_pin(m)
-        out.append(found("core-in-rom", count=count_text(len(in_rom), "sample"), at=in_rom[0], pin=pin))
-    elif len(set(core.counters)) > 2 and not out and not in_rom:
-        out.append(found("core-runs", count=len(core.counters), at=core.counters[0]))
-    elif len(set(core.counters)) == 1 and len(core.counters) > 2 and not out:
-        at = core.counters[0]
-        out.append(found("core-stands", count=len(core.counters), at=at, place=_in(m, at)))
-    return tuple(out)
+        yield found("core-in-fault", kind=printed.kind or "a fault", place=place, names=names, said=said)
+    fault = "HFSR" in faults or "CFSR" in faults or printed
+    in_rom, places = [pc for pc in counters if _in_rom(m, pc)], len(set(counters))
+    if counters and len(in_rom) == len(counters):
+        yield found("core-in-rom", count=count_text(len(in_rom), "sample"), at=in_rom[0], pin=_boot_pin(m))
+    elif places > 2 and not fault and not in_rom:
+        yield found("core-runs", count=len(counters), at=counters[0])
+    elif places == 1 and len(counters) > 2 and not fault:
+        yield found("core-stands", count=len(counters), at=counters[0], place=_in(m, counters[0]))
 
 
 def _boot_pin(m: Measured) -> str:
@@ -191,30 +150,33 @@ def _boot_pin(m: Measured) -> str:
 
 def _in_rom(m: Measured, address: int) -> bool:
     system = [r for r in m.chip.regions if r.kind == "system"]
-    shift = m.chip.flash.secure_base - m.chip.flash.base
-    return address in OLDER_ROM or any(0 <= address - s - r.base < r.size for r in system for s in (0, shift))
+    views = (0, m.chip.flash.alias)
+    return address in OLDER_ROM or any(0 <= address - s - r.base < r.size for r in system for s in views)
 
 
-def _fault(m: Measured, core: _Core) -> Iterator[Finding]:
-    cfsr, bfar = core.fault("CFSR"), core.fault("BFAR")
-    names = ", ".join(text for bit, text in _CFSR if cfsr & bit) or "no cause named"
-    forced = "a hard fault" if core.fault("HFSR") else "a fault"
-    said = ", ".join(f"{k} 0x{v:08X}" for k, v in core.faults)
-    place = f" at 0x{core.counters[0]:08X}{_in(m, core.counters[0])}" if core.counters else ""
+def _fault(m: Measured, counters: list[int], faults: dict[str, int]) -> Finding:
+    cfsr, bfar = faults.get("CFSR", 0), faults.get("BFAR", 0)
+    names = "; ".join(text for bit, text in CFSR if cfsr >> bit & 1) or "no cause named"
+    said = ", ".join(f"{k} 0x{v:08X}" for k, v in faults.items())
+    place = f" at 0x{counters[0]:08X}{_in(m, counters[0])}" if counters else ""
     lr = next((log.fault.lr for log in (m.suspect.uart, m.suspect.log) if log.fault.lr is not None), None)
     if lr is not None and (caller := _named(m, lr)):
         place += f", called from {caller}"
-    region = (
-        next((r for r in m.chip.regions if r.kind in _UNCACHED and 0 <= bfar - r.base < r.size), None) if bfar else None
+    region = next(
+        (
+            r
+            for r in m.chip.regions
+            if r.kind in calibration().lists["uncached"] and bfar and 0 <= bfar - r.base < r.size
+        ),
+        None,
     )
     if (region is not None and not m.chip_assumed) or bfar in AddressRange(0x08FF_F000, 0x0900_0000):
-        area = (
-            "OTP, unique id and read-only area" if region is None or region.kind != "data" else "high-cycle data area"
-        )
-        cache = "; the instruction cache is on (ICACHE_CR)" if core.fault("ICACHE_CR") & 1 else ""
-        yield found("fault-in-uncached-area", bfar=bfar, area=area, cache=cache, said=said)
-        return
-    yield found("core-in-fault", kind=forced, place=place, names=names, said=said)
+        data = region is not None and region.kind == "data"
+        area = "high-cycle data area" if data else "OTP, unique id and read-only area"
+        cache = "; the instruction cache is on (ICACHE_CR)" if faults.get("ICACHE_CR", 0) & 1 else ""
+        return found("fault-in-uncached-area", bfar=bfar, area=area, cache=cache, said=said)
+    kind = "a hard fault" if "HFSR" in faults else "a fault"
+    return found("core-in-fault", kind=kind, place=place, names=names, said=said)
 
 
 def _in(m: Measured, address: int) -> str:
@@ -276,35 +238,29 @@ def _bytes(data: bytes) -> str:
 
 def check_refusals(m: Measured) -> tuple[Finding, ...]:
     """Did the flash interface refuse an operation of the firmware itself, or of the tool that programmed?"""
-    by_tool = error_flags_printed(m)
     values = registers(m.suspect.board, m)
     read = [name for name in ("nssr", "secsr", "sr") if name in values]
+    fields = {r.name.lower(): r.fields for r in m.chip.registers}
+    causes = {f.name: f" ({f.cause})" for f in m.chip.flags}
     for name in read:
-        value = values[name]
-        register = next((r for r in m.chip.registers if r.name.lower() == name), None)
-        if register is None:
-            continue
-        causes = {f.name: f.cause for f in m.chip.flags}
-        flags = [f.name for f in register.fields if f.name.endswith("ERR") and f.get(value)]
+        flags = [f.name for f in fields.get(name, ()) if f.name.endswith("ERR") and f.get(values[name])]
         if flags:
-            plain = flags[0].removeprefix("NS").removeprefix("SEC")
-            why = f" ({causes[plain]})" if plain in causes else ""
-            id = "tool-write-refused" if value == by_tool else "write-refused"
+            why = causes.get(flags[0].removeprefix("NS").removeprefix("SEC"), "")
+            id = "tool-write-refused" if values[name] == error_flags_printed(m) else "write-refused"
             id = "write-refused-wrp" if any("WRPERR" in f for f in flags) else id
-            return (found(id, register=name.upper(), value=value, flags=", ".join(flags), why=why),)
+            return (found(id, register=name.upper(), value=values[name], flags=", ".join(flags), why=why),)
     return (found("nothing-refused", registers=", ".join(read).upper()),) if read else ()
 
 
 def check_torn_options(m: Measured) -> tuple[Finding, ...]:
     """Are the option bytes at values that nobody sets?"""
-    values = printed_options(m)
+    values, log = printed_options(m), m.suspect.log
     if not values:
         return ()
-    what = "option words" if values == m.suspect.log.option_words else "option fields"
+    what = "option words" if values == log.option_words else "option fields"
     if torn_values(values):
-        fields = [(f.name, f.value) for f in m.suspect.log.listing.fields]
-        fields += [("RDP", rdp)] if (rdp := m.suspect.log.rdp) is not None else []
-        state = next((f for f in fields if f[0].upper() in ("RDP", "PRODUCT_STATE")), None)
-        level = f" {state[0]} 0x{state[1]:X} counts as protected (RDP level 1)." if state else ""
+        rdp = [f"RDP 0x{log.rdp:X}"] if log.rdp is not None else []
+        listed = [f"{f.name} 0x{f.value:X}" for f in log.listing.fields if f.name.upper() in ("RDP", "PRODUCT_STATE")]
+        level = "".join(f" {said} counts as protected (RDP level 1)." for said in (*listed, *rdp)[:1])
         return (found("options-all-ones", count=len(values), what=what, level=level),)
     return (found("options-legal" if any(values) else "options-all-zero", count=len(values), what=what),)

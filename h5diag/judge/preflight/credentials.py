@@ -8,8 +8,9 @@ from pathlib import Path
 from h5diag.evidence.keys import DESTINATIONS, FULL_REGRESSION, SIZES, ObkContent, chain_breaks, published
 from h5diag.evidence.texts.discovery import VALID
 from h5diag.judge.preflight.inventory import Item
-from h5diag.judge.preflight.project import other_case
-from h5diag.judge.preflight.rows import FAIL, OTP_PASSWORD, PASS, UNKNOWN, Row, Scene, Stored, objects_of
+from h5diag.judge.preflight.project import flash_sizes, other_case
+from h5diag.judge.preflight.rows import OTP_PASSWORD, Row, Scene, Stored, objects_of, row
+from h5diag.sim.rehearse import OFF, ON, OTP
 
 _NEEDED = {
     "oemirot": (ObkContent.OEMIROT_CONFIG, ObkContent.OEMIROT_DATA),
@@ -21,7 +22,6 @@ _NEEDED = {
         ObkContent.OEMUROT_DATA,
     ),
 }
-_STAKE = "the board may be lost"
 
 
 def files_present(scene: Scene) -> Iterator[Row]:
@@ -29,48 +29,35 @@ def files_present(scene: Scene) -> Iterator[Row]:
     missing: list[tuple[Path, str, str, bool]] = []
     seen: set[Path] = set()
     for step in scene.before:
-        count = len(step.call.downloads)
+        downloads = step.call.downloads
         for n, (path, found) in enumerate(zip(step.paths, step.files, strict=True)):
-            if path in seen:
-                continue
-            seen.add(path)
-            if found is None:
-                file, place = scene.line(step.call)
-                written = step.call.downloads[n][0] if n < count else ""
+            if found is None and path not in seen:
+                written, address = downloads[n] if n < len(downloads) else ("", None)
                 if "\\" in written and step.call.file.suffix.lower() == ".sh":
-                    text = f"{written[-40:]}: what the tool makes of backslashes on this system is not known"
-                    yield Row("files-present", UNKNOWN, text, file, place, "write the path with slashes")
-                    continue
-                otp = n < count and step.call.downloads[n][1] in range(OTP_PASSWORD, OTP_PASSWORD + 0x800)
-                missing.append((path, file, place, n < count and not otp))
+                    yield row("files-present.backslashes", *scene.line(step.call), name=written[-40:])
+                else:
+                    missing.append((path, *scene.line(step.call), n < len(downloads) and address not in OTP))
+            seen.add(path)
     if scene.way_back is not None and (scene.da is not None or not scene.stage.part.obk):
         step, given = scene.way_back
         wanted = ("pwd",) if scene.password_kind or not scene.stage.part.obk else ("key", "cert")
-        for name in wanted:
-            if name in given and scene.project.find(given[name]) is None:
-                missing.append((given[name], *scene.line(step.call), False))
-    for path, script, line in scene.walk.missing:
-        missing.append((path, scene.project.name(script), f"line {line}", False))
+        for path in (given[name] for name in wanted if name in given):
+            if scene.project.find(path) is None:
+                missing.append((path, *scene.line(step.call), False))
+    missing += [(path, scene.project.name(script), f"line {line}", False) for path, script, line in scene.walk.missing]
     built = _built(scene)
-    for path, file, place, image in missing:
+    for path, *where, image in missing:
         near = other_case((scene.project.find(path.parent) or path.parent) / path.name)
-        if image and not built and not near:
-            continue
-        what = f"{path.name} is not there"
-        if near:
-            what = f"the script names {path.name}, the file is called {near}"
-        text = (
-            f"{what} (looked for at {scene.project.name(path)}): the tool prints an error, and a script that goes on"
-            " closes the chip without it"
-        )
-        needs = "build the application and put its image there" if image else "put the file there or correct the script"
-        yield Row("files-present", FAIL, text, file, place, needs)
-    if not built and any(image for *_, image in missing):
-        first = next(m for m in missing if m[3])
-        needs = "build the application first"
-        yield Row("files-present", UNKNOWN, "no image of the application is there yet", first[1], first[2], needs)
+        if not image or built or near:
+            do = (
+                "build the application and put its image there" if image else "put the file there or correct the script"
+            )
+            said = {"name": path.name, "near": near, "at": scene.project.name(path), "do": do}
+            yield row(f"files-present.{'other-case' if near else 'absent'}", *where, **said)
+    if not built and (images := [where for _, *where, image in missing if image]):
+        yield row("files-present.not-built", *images[0])
     elif not missing:
-        yield Row("files-present", PASS, "every file that the scripts name is there")
+        yield row("files-present.there")
 
 
 def _built(scene: Scene) -> bool:
@@ -87,38 +74,27 @@ def obk_rows(scene: Scene) -> Iterator[Row]:
     taken: dict[int, Stored] = {}
     for s in scene.stored:
         yield _size(s)
-        yield Row(
-            "obk-hash",
-            PASS if s.obk.digest_valid else FAIL,
-            "the recorded SHA-256 holds"
-            if s.obk.digest_valid
-            else "the recorded SHA-256 does not fit the rest: the boot stops at it, or debug authentication is not valid",
-            s.file,
-            "offset 0xC",
-        )
+        yield row(f"obk-hash.{'holds' if s.obk.digest_valid else 'broken'}", s.file, "offset 0xC")
         yield _destination(s, taken)
         yield _encryption(scene, s)
         yield _content(scene, s)
-    for step in scene.before:
-        for path in objects_of(step):
-            item = scene.project.item(path)
-            if item is not None and item.obk is None:
-                why = f"is no .obk file ({item.why or item.kind}): it is refused"
-                yield Row("obk-size", FAIL, f"{path.name} {why}", scene.project.name(path), "offset 0x0")
+    for path in (path for step in scene.before for path in objects_of(step)):
+        item = scene.project.item(path)
+        if item is not None and item.obk is None:
+            where = scene.project.name(path), "offset 0x0"
+            yield row("obk-size.no-obk", *where, name=path.name, why=item.why or item.kind)
     if scene.closes and scene.stage.part.obk:
         for content in _NEEDED.get(scene.path, ()):
             if scene.stored_as(content) is None and not _missing_store(scene):
-                text = f"no step stores the {content.value}: the boot stops without it"
-                yield _absent(scene, "obk-content", text, scene.project.name(scene.walk.script))
+                yield _absent(scene, "obk-content", scene.script, content=content.value)
 
 
-def _absent(scene: Scene, id_: str, text: str, file: str, place: str = "") -> Row:
+def _absent(scene: Scene, id_: str, file: str, place: str = "", **values: str) -> Row:
     """Return the row for a step that is nowhere; of a walk that ended early nobody knows what would have followed."""
     stop = scene.walk.stopped
     if stop is None or scene.final is not None:
-        return Row(id_, FAIL, text, file, place)
-    needs = f"the walk ends at {stop.file.name}, line {stop.line}: check what follows by hand, or write it plainer"
-    return Row(id_, UNKNOWN, text.partition(":")[0] + " before the walk ends", file, place, needs)
+        return row(f"{id_}.absent", file, place, **values)
+    return row(f"{id_}.walk-ended", file, place, **values, file=stop.file.name, line=stop.line)
 
 
 def _missing_store(scene: Scene) -> bool:
@@ -127,89 +103,67 @@ def _missing_store(scene: Scene) -> bool:
 
 
 def _size(s: Stored) -> Row:
-    due = SIZES.get(s.obk.content)
-    problem = ""
-    if s.obk.size + 12 != s.obk.file_size:
-        problem = f"the header announces 0x{s.obk.size:X} bytes of payload, the file has 0x{s.obk.file_size - 12:X}"
-    elif s.obk.size % 16:
-        problem = f"0x{s.obk.size:X} bytes of payload are no multiple of 16"
-    elif due is not None and s.obk.size != due:
-        problem = f"the {s.obk.content.value} has 0x{s.obk.size:X} bytes of payload, 0x{due:X} are due"
-    text = f"{problem}: the chip refuses it (BAD_SIZE)" if problem else f"0x{s.obk.size:X} bytes of payload, as due"
-    return Row("obk-size", FAIL if problem else PASS, text, s.file, "offset 0x4")
+    due, held = SIZES.get(s.obk.content), s.obk.file_size - 12
+    other = due is not None and s.obk.size != due
+    case = "cut" if s.obk.size != held else "odd" if s.obk.size % 16 else "other" if other else "right"
+    return row(
+        f"obk-size.{case}", s.file, "offset 0x4", size=s.obk.size, held=held, due=due, content=s.obk.content.value
+    )
 
 
 def _destination(s: Stored, taken: dict[int, Stored]) -> Row:
-    due = DESTINATIONS.get(s.obk.content)
-    place = "offset 0x0"
-    if due is not None and s.obk.destination != due:
-        text = f"the {s.obk.content.value} goes to 0x{s.obk.destination:08X}, 0x{due:08X} is due: it overwrites others"
-        return Row("obk-destination", FAIL, text, s.file, place)
-    if s.obk.content is ObkContent.SECURE_MANAGER:
-        text = f"0x{s.obk.destination:08X} is where the Secure Manager keeps settings; what they mean is not published"
-        needs = "install it on a spare board first and look at the discovery"
-        return Row("obk-destination", UNKNOWN, text, s.file, place, needs)
+    due, at = DESTINATIONS.get(s.obk.content), s.obk.destination
+    where = s.file, "offset 0x0"
+    if due is not None and at != due:
+        return row("obk-destination.other", *where, content=s.obk.content.value, at=at, due=due)
     if due is None:
-        text = f"what goes to 0x{s.obk.destination:08X} is nothing that a boot stage looks for there"
-        return Row("obk-destination", FAIL, text, s.file, place)
-    earlier = taken.get(s.obk.destination)
-    taken[s.obk.destination] = s
+        secure_manager = s.obk.content is ObkContent.SECURE_MANAGER
+        return row(f"obk-destination.{'secure-manager' if secure_manager else 'nowhere'}", *where, at=at)
+    earlier = taken.get(at)
+    taken[at] = s
     if earlier is not None and earlier.path != s.path:
-        text = f"it overwrites {earlier.file}, which was stored at 0x{s.obk.destination:08X} before"
-        return Row("obk-destination", FAIL, text, s.file, place)
-    return Row("obk-destination", PASS, f"0x{s.obk.destination:08X}, as due for it", s.file, place)
+        return row("obk-destination.taken", *where, earlier=earlier.file, at=at)
+    return row("obk-destination.due", *where, at=at)
 
 
 def _encryption(scene: Scene, s: Stored) -> Row:
-    part, place = scene.stage.part, "offset 0x8"
+    part, flag, where = scene.stage.part, s.obk.flag, (s.file, "offset 0x8")
     plain = s.obk.content in (ObkContent.OEMIROT_DATA, ObkContent.OEMUROT_DATA)
-    if s.obk.flag not in (0, 1):
-        return Row("obk-encryption", FAIL, f"the flag is {s.obk.flag}, neither 0 nor 1", s.file, place)
-    if plain or part.saes is False:
-        due = 0
-    elif part.saes is None:
-        needs = "say which part it is with --chip: the marking on it tells"
-        who = part.name or "an unknown part"
-        text = f"the flag is {s.obk.flag}; whether {who} encrypts what it stores is not known"
-        return Row("obk-encryption", UNKNOWN, text, s.file, place, needs)
-    else:
-        due = 1
-    if s.obk.flag == due:
-        return Row("obk-encryption", PASS, f"the flag is {due}, as {part.name or 'every part'} needs it", s.file, place)
-    if due:
-        why = f"{part.name} stores it and never accepts it: no regression afterwards, {_STAKE}"
-    else:
-        why = f"{part.name or 'the part'} cannot encrypt it: it is never stored"
-    return Row("obk-encryption", FAIL, f"the flag is {s.obk.flag}, {due} is due: {why}", s.file, place)
+    if flag not in (0, 1):
+        return row("obk-encryption.no-flag", *where, flag=flag)
+    if part.saes is None and not plain:
+        return row("obk-encryption.part-unknown", *where, flag=flag, part=part.name or "an unknown part")
+    due = int(bool(part.saes) and not plain)
+    if flag == due:
+        return row("obk-encryption.due", *where, flag=flag, part=part.name or "every part")
+    return row(
+        f"obk-encryption.{'missing' if due else 'not-possible'}", *where, flag=flag, part=part.name or "the part"
+    )
 
 
 def _content(scene: Scene, s: Stored) -> Row:
-    problems = list(s.obk.problems)
-    if s.obk.content is ObkContent.DA:
-        if not any(s.obk.credential):
-            problems.append("the hash of root key or password at offset 0x2C is all zeros")
+    problems, size = list(s.obk.problems), _flash_size(scene)
+    if s.obk.content is ObkContent.DA and not any(s.obk.credential):
+        problems.append("the hash of root key or password at offset 0x2C is all zeros")
     elif s.obk.content is ObkContent.UNKNOWN:
         problems.append("the content is nothing that a boot stage of ST reads")
-    elif s.obk.stirot is not None and not problems:
-        f, size = s.obk.stirot, _flash_size(scene)
-        for name, at, length in (
-            ("execution area", f.execution_offset, f.area_size),
-            ("download area", f.download_offset, f.area_size),
-        ):
-            if size and at + length > size:
-                problems.append(f"the {name} (0x{at:X}, 0x{length:X} bytes) leaves the flash of 0x{size:X} bytes")
+    elif s.obk.stirot is not None and size and not problems:
+        f = s.obk.stirot
+        problems += [
+            f"the {name} (0x{at:X}, 0x{f.area_size:X} bytes) leaves the flash of 0x{size:X} bytes"
+            for name, at in (("execution area", f.execution_offset), ("download area", f.download_offset))
+            if at + f.area_size > size
+        ]
     if problems:
-        text = "; ".join(problems) + ": the boot stops at it"
-        return Row("obk-content", FAIL, text, s.file, "payload")
-    return Row("obk-content", PASS, f"{s.obk.content.value}: everything in it makes sense", s.file, "payload")
+        return row("obk-content.wrong", s.file, "payload", problems="; ".join(problems))
+    return row("obk-content.sound", s.file, "payload", content=s.obk.content.value)
 
 
 def _flash_size(scene: Scene) -> int:
+    """Return the bytes of flash by the layout, else of the largest part of that name; 0 where none is known."""
     if scene.layout is not None:
         return scene.layout.chip.flash.size
-    return {"h563": 0x200000, "h573": 0x200000, "h533": 0x80000, "h523": 0x80000, "h503": 0x20000}.get(
-        scene.stage.part.name, 0
-    )
+    return max(flash_sizes(scene.stage.part.name), default=0) * 1024
 
 
 # ------------------------------------------------------------------------------------------- debug authentication
@@ -217,22 +171,13 @@ def da_present(scene: Scene) -> Iterator[Row]:
     """A step that stores credentials stands before the last state."""
     if not scene.closes:
         return
-    file, place = (
-        scene.line(scene.final.call) if scene.final is not None else (scene.project.name(scene.walk.script), "")
-    )
     if not scene.stage.part.obk:
-        wrote = next((s for s in scene.before for _, a in s.call.downloads if a == OTP_PASSWORD), None)
-        text = "the hash of the password is written to the OTP area before the last state"
-        if wrote is None:
-            text = f"no step writes the password's hash to 0x{OTP_PASSWORD:08X} before the last state: no way back"
-        yield Row("da-present", PASS if wrote else FAIL, text, file, place)
+        wrote = any(scene.password_hashes)
+        yield row(f"da-present.{'hash-written' if wrote else 'hash-absent'}", *scene.closing, at=OTP_PASSWORD)
     elif scene.da is not None:
-        yield Row(
-            "da-present", PASS, f"{scene.da.file} is stored before the last state", *scene.line(scene.da.step.call)
-        )
+        yield row("da-present.stored", *scene.line(scene.da.step.call), file=scene.da.file)
     elif not _missing_store(scene):
-        text = f"no debug-authentication object is stored before the last state: {_STAKE}"
-        yield _absent(scene, "da-present", text, file, place)
+        yield _absent(scene, "da-present", *scene.closing)
 
 
 def da_tzen(scene: Scene) -> Iterator[Row]:
@@ -240,24 +185,17 @@ def da_tzen(scene: Scene) -> Iterator[Row]:
     da = scene.da
     if da is None or not scene.closes:
         return
-    tzen = scene.option("TZEN")
-    kind = "password" if scene.password_kind else "certificate"
+    tzen = scene.option("TZEN") if scene.stage.part.trustzone else OFF
+    kind, known = "password" if scene.password_kind else "certificate", da.item.how_known
     file, place = scene.setter("TZEN")
-    if not scene.stage.part.trustzone:
-        tzen = 0xC3
     if tzen is None:
-        needs = "give a listing of the board with --options: neither script nor listing tells TZEN"
-        yield Row("da-tzen", UNKNOWN, f"a {kind} is stored ({da.file}), TZEN is not known", da.file, "", needs)
+        yield row("da-tzen.unknown", da.file, kind=kind, file=da.file)
         return
-    wanted = {0xB4: "certificate", 0xC3: "password"}.get(tzen, "")
-    known = f"told by {da.item.how_known}"
+    wanted = {ON: "certificate", OFF: "password"}.get(tzen, "known value")
     if kind == wanted:
-        yield Row("da-tzen", PASS, f"TZEN is 0x{tzen:X} and a {kind} is stored ({known})", da.file, place)
+        yield row("da-tzen.fits", da.file, place, tzen=tzen, kind=kind, known=known)
     else:
-        text = (
-            f"TZEN is 0x{tzen:X}, which takes a {wanted or 'known value'}, and a {kind} is stored ({known}): {_STAKE}"
-        )
-        yield Row("da-tzen", FAIL, text, file or da.file, place)
+        yield row("da-tzen.other", file or da.file, place, tzen=tzen, kind=kind, wanted=wanted, known=known)
 
 
 def da_chain(scene: Scene) -> Iterator[Row]:
@@ -267,16 +205,13 @@ def da_chain(scene: Scene) -> Iterator[Row]:
         return
     chains = list(scene.chains())
     if not chains:
-        if scene.way_back is None or "cert" not in scene.way_back[1]:
-            needs = "give the certificate chain and the leaf's private key"
-            yield Row("da-chain", UNKNOWN, "no certificate chain is there to authenticate with", da.file, "", needs)
-        yield from _permission(scene, None)
+        if scene.named("cert") is None:
+            yield row("da-chain.absent", da.file)
+        yield _permission(da, None)
         return
-    matching = [c for c in chains if c[1] and c[1][0].xy == da.obk.credential.hex()] or chains
-    item, chain = matching[0]
+    item, chain = next((c for c in chains if c[1] and c[1][0].xy == da.obk.credential.hex()), chains[0])
     if not chain:
-        text = f"{item.name} is no certificate chain ({item.why or item.kind}): authentication is impossible"
-        yield Row("da-chain", FAIL, text, item.name, "")
+        yield row("da-chain.no-chain", item.name, name=item.name, why=item.why or item.kind)
         return
     breaks = list(chain_breaks(chain))
     if chain[0].xy != da.obk.credential.hex() and chain[0].role == "root":
@@ -284,91 +219,56 @@ def da_chain(scene: Scene) -> Iterator[Row]:
     if chain[-1].role == "root":
         breaks.append((1, "the chain ends at the root: intermediate or leaf are missing"))
     if breaks:
-        n, text = breaks[0]
-        yield Row("da-chain", FAIL, f"{text}: authentication is impossible", item.name, f"certificate {n}")
+        yield row("da-chain.broken", item.name, f"certificate {breaks[0][0]}", why=breaks[0][1])
     else:
-        text = f"{len(chain)} certificates, every signature holds, the root is the one stored"
-        yield Row("da-chain", PASS, text, item.name, f"certificate 1 to {len(chain)}")
+        yield row("da-chain.whole", item.name, f"certificate 1 to {len(chain)}", count=len(chain))
     yield from _leaf_key(scene, item)
-    yield from _permission(scene, item)
-    yield from _binding(scene, item)
+    yield _permission(da, item)
+    yield _binding(scene, item)
 
 
 def _leaf_key(scene: Scene, item: Item) -> Iterator[Row]:
-    last = item.chain[-1]
-    named = scene.way_back[1].get("key") if scene.way_back is not None else None
-    place = f"certificate {len(item.chain)}"
-    if named is not None:
-        found = scene.project.item(Path(str(named)))
-        if found is None:
-            return  # told by files-present
-        right = found.key is not None and found.key.private and found.key.spki == last.spki
-        text = f"the private key belongs to the {last.role} certificate"
-        if not right:
-            what = "is no private key" if found.key is None or not found.key.private else "is another key"
-            text = f"{found.name} {what} than that of the last certificate ({item.name}): authentication is impossible"
-            text = text.replace("is no private key than that", "holds no private key as that")
-        yield Row("da-leaf-key", PASS if right else FAIL, text, found.name, place)
-        return
-    keys = [i for i in scene.project.items if i.key is not None and i.key.private]
-    right_key = next((i for i in keys if i.key is not None and i.key.spki == last.spki), None)
-    if right_key is not None:
-        text = f"the private key belongs to the {last.role} certificate"
-        yield Row("da-leaf-key", PASS, text, right_key.name, place)
-    elif any("leaf" in i.path.name.lower() for i in keys):
-        wrong = next(i for i in keys if "leaf" in i.path.name.lower())
-        text = f"its key is not that of the last certificate ({item.name}): authentication is impossible"
-        yield Row("da-leaf-key", FAIL, text, wrong.name, place)
-    else:
-        needs = "give the private key of the last certificate"
-        yield Row(
-            "da-leaf-key", UNKNOWN, "the private key of the last certificate is not there", item.name, place, needs
+    last, place, named = item.chain[-1], f"certificate {len(item.chain)}", scene.named("key")
+    given = scene.project.item(named) if named is not None else None
+    if named is not None and given is None:
+        return  # told by files-present
+    keys = [i for i in ([given] if given is not None else scene.project.items) if i.key is not None and i.key.private]
+    right = next((i for i in keys if i.key is not None and i.key.spki == last.spki), None)
+    leaf = next((i for i in keys if "leaf" in i.path.name.lower()), None)
+    if right is not None:
+        yield row("da-leaf-key.fits", right.name, place, role=last.role)
+    elif given is not None:
+        yield row(
+            f"da-leaf-key.{'other' if keys else 'none-in-it'}", given.name, place, name=given.name, chain=item.name
         )
+    elif leaf is not None:
+        yield row("da-leaf-key.leaf-other", leaf.name, place, chain=item.name)
+    else:
+        yield row("da-leaf-key.absent", item.name, place)
 
 
-def _permission(scene: Scene, item: Item | None) -> Iterator[Row]:
-    assert scene.da is not None
-    mask = scene.da.obk.permissions or 0
-    where = scene.da.file, "offset 0x4C"
+def _permission(da: Stored, item: Item | None) -> Row:
+    mask, where = da.obk.permissions or 0, (da.file, "offset 0x4C")
     for n, c in enumerate(item.chain if item is not None else (), 1):
-        if mask >> FULL_REGRESSION & 1 and not c.permissions >> FULL_REGRESSION & 1:
-            where = (item.name if item is not None else "", f"certificate {n}")
+        if item is not None and mask >> FULL_REGRESSION & 1 and not c.permissions >> FULL_REGRESSION & 1:
+            where = item.name, f"certificate {n}"
         mask &= c.permissions
-    ok = bool(mask >> FULL_REGRESSION & 1)
-    text = "full regression (bit 14) is allowed by all of them"
-    if not ok:
-        text = f"bit 14 (full regression) is missing in the product of all masks: no way back, {_STAKE}"
-    yield Row("da-permission", PASS if ok else FAIL, text, *where)
+    return row(f"da-permission.{'allowed' if mask >> FULL_REGRESSION & 1 else 'missing'}", *where)
 
 
-def _binding(scene: Scene, item: Item) -> Iterator[Row]:
-    for n, c in enumerate(item.chain, 1):
-        if not c.soc_class and not any(c.soc_id):
-            continue
-        place = f"certificate {n}"
-        log = scene.project.board.log
-        uid = log.discovery.uid if log is not None and log.discovery else ()
-        if not any(c.soc_id):
-            needs = "give the board's discovery with --log"
-            text = f"the {c.role} is bound to the class 0x{c.soc_class:X}"
-            target = log.discovery.dev_id if log is not None and log.discovery else None
-            if target and target > 0:
-                same = c.soc_class & 0xFFF == target
-                yield Row("da-binding", PASS if same else FAIL, f"{text}, the board is 0x{target:X}", item.name, place)
-            else:
-                yield Row("da-binding", UNKNOWN, text, item.name, place, needs)
-            return
-        if not uid:
-            needs = "give the board's discovery with --log: it prints the SoC id"
-            yield Row("da-binding", UNKNOWN, f"the {c.role} is bound to one chip", item.name, place, needs)
-            return
-        words = b"".join(w.to_bytes(4, "little") for w in uid)
-        big = b"".join(w.to_bytes(4, "big") for w in reversed(uid))
-        same = any(w in c.soc_id for w in (words, big, words[::-1]))
-        text = f"the {c.role} is bound to {'this' if same else 'another'} chip"
-        yield Row("da-binding", PASS if same else FAIL, text + ("" if same else f": {_STAKE}"), item.name, place)
-        return
-    yield Row("da-binding", PASS, "the chain is bound to no chip", item.name, "")
+def _binding(scene: Scene, item: Item) -> Row:
+    log = scene.project.board.log
+    discovery = log.discovery if log is not None and log.discovery else None
+    bound = ((n, c) for n, c in enumerate(item.chain, 1) if c.soc_class or any(c.soc_id))
+    n, c = next(bound, (0, None))
+    if c is None:
+        return row("da-binding.none", item.name)
+    board, uid = (discovery.dev_id or 0, discovery.uid) if discovery else (0, ())
+    if any(c.soc_id):
+        case = "chip-unknown" if not uid else "this-chip" if c.bound_to(uid) else "other-chip"
+    else:
+        case = "class-unknown" if board <= 0 else "this-class" if c.soc_class & 0xFFF == board else "other-class"
+    return row(f"da-binding.{case}", item.name, f"certificate {n}", role=c.role, bound=c.soc_class, board=board)
 
 
 def da_password(scene: Scene) -> Iterator[Row]:
@@ -376,100 +276,74 @@ def da_password(scene: Scene) -> Iterator[Row]:
     if not scene.stage.part.obk:
         yield from _board_password(scene)
         return
-    da = scene.da
+    da, named = scene.da, scene.named("pwd")
     if da is None or not scene.password_kind:
         return
-    yield from _permission(scene, None)
-    named = scene.way_back[1].get("pwd") if scene.way_back is not None else None
-    items = [scene.project.item(Path(str(named)))] if named is not None else list(scene.project.items)
+    yield _permission(da, None)
+    items = [scene.project.item(named)] if named is not None else scene.project.items
     passwords = [i for i in items if i is not None and i.password is not None]
-    if not passwords:
-        if named is None or scene.project.find(Path(str(named))) is not None:
-            needs = "give the password file that regression will use"
-            yield Row("da-password", UNKNOWN, "no password file is there to compare", da.file, "offset 0x2C", needs)
-        return
     right = next((i for i in passwords if i.password is not None and i.password.digest == da.obk.credential), None)
     if right is not None:
-        yield Row("da-password", PASS, "its SHA-256 is the one stored", right.name, "offset 0x8")
-    else:
-        text = f"its SHA-256 is not the one that {da.file} stores: the password will not open the chip"
-        yield Row("da-password", FAIL, text, passwords[0].name, "offset 0x8")
+        yield row("da-password.fits", right.name, "offset 0x8")
+    elif passwords:
+        yield row("da-password.other", passwords[0].name, "offset 0x8", file=da.file)
+    elif named is None or scene.project.find(named) is not None:
+        yield row("da-password.absent", da.file, "offset 0x2C")
 
 
 def _board_password(scene: Scene) -> Iterator[Row]:
-    for step in scene.before:
-        for (_, address), path in zip(step.call.downloads, step.paths, strict=False):
-            if address != OTP_PASSWORD:
-                continue
-            item = scene.project.item(path)
-            if item is None:
-                return  # told by files-present
-            stored = b"".join(s.data.tobytes() for s in item.memory.segments) if item.memory is not None else b""
-            named = scene.way_back[1].get("pwd") if scene.way_back is not None else None
-            way = scene.project.item(Path(str(named))) if named is not None else None
-            ways = [way] if way is not None else [i for i in scene.project.items if i.path != item.path]
-            digests = {i.password.digest: i for i in ways if i is not None and i.password is not None}
-            own = item.password.digest if item.password is not None else b""
-            hit = digests.get(stored[:32]) or digests.get(own)
-            place = f"0x{OTP_PASSWORD:08X}"
-            name = scene.project.name(path)
-            if item.size != 32:
-                yield Row("da-password", FAIL, f"{item.size} bytes, 32 are due: no password opens it", name, place)
-            elif hit is not None:
-                yield Row("da-password", PASS, f"it is the SHA-256 of {hit.name}", name, place)
-            elif digests:
-                yield Row("da-password", FAIL, "it is the SHA-256 of no password of this set: no way back", name, place)
-            else:
-                needs = "give the password file that regression will use"
-                yield Row("da-password", UNKNOWN, "no password file is there to compare", name, place, needs)
-            return
+    path, item = next(scene.password_hashes, (None, None))
+    if path is None or item is None:
+        return  # told by files-present
+    named = scene.named("pwd")
+    way = scene.project.item(named) if named is not None else None
+    ways = [way] if way is not None else [i for i in scene.project.items if i.path != item.path]
+    digests = {i.password.digest: i for i in ways if i.password is not None}
+    own = item.password.digest if item.password is not None else b""
+    hit = digests.get(item.content[:32]) or digests.get(own)
+    where = scene.project.name(path), f"0x{OTP_PASSWORD:08X}"
+    if item.size != 32:
+        yield row("da-password.hash-length", *where, size=item.size)
+    elif hit is not None:
+        yield row("da-password.hash-fits", *where, name=hit.name)
+    else:
+        yield row(f"da-password.{'hash-of-none' if digests else 'absent'}", *where)
 
 
 def gate_discovery(scene: Scene) -> Iterator[Row]:
     """A discovery taken in Provisioning shows that the stored credentials are valid."""
     log = scene.project.board.log
-    if log is None or not log.discovery or "PROVISIONING" not in log.discovery.lifecycle.upper():
+    if log is None or "PROVISIONING" not in log.discovery.lifecycle.upper():
         return
-    d = log.discovery
-    integrity = d.integrity.lower()
-    where = scene.project.board.source or "log", "ST provisioning integrity status"
-    if f"0x{VALID:x}" not in integrity:
-        text = f"the integrity status is {d.integrity or 'missing'}, 0xeaeaeaea is due before closing: {_STAKE}"
-        yield Row("gate-discovery", FAIL, text, *where)
-    elif scene.option("TZEN") != 0xC3 and not any("full regression" in p.lower() for p in d.permissions):
-        yield Row(
-            "gate-discovery", FAIL, f"no Full Regression is offered: {_STAKE}", where[0], "permission if authorized"
-        )
+    d, file, status = log.discovery, scene.project.board.source or "log", "ST provisioning integrity status"
+    if f"0x{VALID:x}" not in d.integrity.lower():
+        yield row("gate-discovery.not-valid", file, status, integrity=d.integrity or "missing")
+    elif scene.option("TZEN") != OFF and not any("full regression" in p.lower() for p in d.permissions):
+        yield row("gate-discovery.no-regression", file, "permission if authorized")
     else:
-        yield Row("gate-discovery", PASS, "integrity is valid and a full regression is offered", *where)
+        yield row("gate-discovery.valid", file, status)
 
 
 def keys_published(scene: Scene) -> Iterator[Row]:
     """Keys and passwords that everybody has."""
     found: dict[str, str] = {}
-    for s in scene.stored:
-        prints = [s.obk.credential] if s.obk.content is ObkContent.DA else []
-        for known in (published(*prints), *(published(k.spki, k.xy) for _, k in s.obk.keys)):
-            if known is not None:
-                found.setdefault(str(known), s.file)
-    if scene.da is not None and not scene.password_kind:
-        for item, chain in scene.chains():
-            for c in chain:
-                if (known := published(c.spki, c.xy)) is not None:
-                    found.setdefault(str(known), item.name)
-    for d in scene.downloads:
-        if d.item is not None and d.item.images and d.item.published:
-            found.setdefault(d.item.published, d.file)
-    for step in scene.before:
-        for (_, address), path in zip(step.call.downloads, step.paths, strict=False):
-            if address == OTP_PASSWORD and (hash_file := scene.project.item(path)) and hash_file.memory:
-                stored = b"".join(s.data.tobytes() for s in hash_file.memory.segments)[:32]
-                if (known := published(stored)) is not None:
-                    found.setdefault(str(known), hash_file.name)
+    for known, file in _known(scene):
+        if known:
+            found.setdefault(str(known), file)
     if found:
         names = ", ".join(list(found)[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
-        text = f"published keys or passwords: {names}. Anybody can open this product or sign for it"
-        needs = "make keys of your own, and every object, certificate and image again"
-        yield Row("keys-published", "warn", text, next(iter(found.values())), "", needs)
+        yield row("keys-published.some", next(iter(found.values())), names=names)
     else:
-        yield Row("keys-published", PASS, "no published key or password is in what is stored or signed")
+        yield row("keys-published.none")
+
+
+def _known(scene: Scene) -> Iterator[tuple[object, str]]:
+    """Yield whose published key each stored or signing key is, None or empty for one that is none, and its file."""
+    for s in scene.stored:
+        if s.obk.content is ObkContent.DA:
+            yield published(s.obk.credential), s.file
+        yield from ((published(k.spki, k.xy), s.file) for _, k in s.obk.keys)
+    if scene.da is not None and not scene.password_kind:
+        yield from ((published(c.spki, c.xy), item.name) for item, chain in scene.chains() for c in chain)
+    yield from ((d.item.published, d.file) for d in scene.downloads if d.item is not None and d.item.images)
+    yield from ((published(i.content[:32]), i.name) for _, i in scene.password_hashes if i is not None and i.content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from h5diag.answer import Answer
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, is_evidence, is_folder, read_evidence, walk_evidence
 from h5diag.evidence.files import Kind, is_text, read_image, tell_kind
+from h5diag.evidence.files.kind import SUFFIXES
 from h5diag.evidence.keys import (
     Certificate,
     DecryptKey,
@@ -80,6 +82,16 @@ class Item:
     memory: MemoryImage | None = field(default=None, repr=False)
     text: str = field(default="", repr=False)
     how_known: str = ""
+
+    @property
+    def content(self) -> bytes:
+        """The bytes of its memory content, one stretch after the other; empty without any."""
+        return b"".join(s.data.tobytes() for s in self.memory.segments) if self.memory is not None else b""
+
+    @property
+    def stop(self) -> int:
+        """The first address behind its memory content, 0 without any."""
+        return max((s.stop for s in self.memory.segments), default=0) if self.memory is not None else 0
 
     @property
     def fingerprint(self) -> str:
@@ -155,7 +167,8 @@ def recognise(path: Path, name: str, *, inside: Path | None = None) -> Item:
     InputError
         When the file cannot be read.
     """
-    image_like = path.suffix.lower() in (".hex", ".bin", ".elf", ".axf", ".srec", ".s19", *SECURE_MANAGER)
+    suffix = path.suffix.lower()
+    image_like = SUFFIXES.get(suffix, Kind.TEXT) is not Kind.TEXT or suffix in SECURE_MANAGER
     file = read_evidence(path, limit=MEMORY if image_like else SCRIPT, inside=inside)
     item = Item(path, name, "unknown", file.size, bytes.fromhex(file.sha256))
     try:
@@ -171,31 +184,19 @@ def _recognised(item: Item, file: EvidenceFile) -> Item:
         return replace(item, why=closed)
     if looks_like_obk(data):
         obk = parse_obk(data, source=item.name)
-        kind = {
-            ObkContent.DA: "obk-da-cert",
-            ObkContent.STIROT_CONFIG: "obk-stirot",
-            ObkContent.STIROT_DATA: "obk-stirot",
-        }
-        kind[ObkContent.USER_DATA] = "obk-stirot"
-        if obk.content is ObkContent.SECURE_MANAGER:
-            return replace(
-                item, obk=obk, why="settings of the Secure Manager, by their place; their content is not published"
-            )
-        found = kind.get(obk.content, "obk-oemirot" if obk.content is not ObkContent.UNKNOWN else "unknown")
-        return replace(item, kind=found, obk=obk, why="; ".join(obk.problems))
+        settings = "settings of the Secure Manager, by their place; their content is not published"
+        why = settings if obk.content is ObkContent.SECURE_MANAGER else "; ".join(obk.problems)
+        return replace(item, kind=_OBK_KINDS.get(obk.content, "obk-oemirot"), obk=obk, why=why)
     if looks_like_xml(data):
         return replace(item, kind="config-xml", xml=parse_provisioning_xml(data, source=item.name))
     if chain_bytes(data):
         return replace(item, kind="certificate", chain=parse_chain(data, source=item.name))
-    password = parse_password(data)
-    if password is not None:
+    if (password := parse_password(data)) is not None:
         return replace(item, kind="password", password=password)
     if b"-----BEGIN" in data or (len(data) <= KEY.size and data[:1] == b"\x30"):
-        key = parse_key(data, source=item.name)
-        try:
+        key, verify = parse_key(data, source=item.name), None
+        with suppress(InputError):
             verify = parse_verify_key(data, source=item.name)
-        except InputError:
-            verify = None
         return replace(item, kind="private-key" if key.private else "public-key", key=key, verify=verify)
     if published(item.raw):
         return replace(item, kind="password", password=Password(len(data), item.raw, False))
@@ -206,8 +207,19 @@ def _recognised(item: Item, file: EvidenceFile) -> Item:
     return _image(item, file)
 
 
+_OBK_KINDS = {
+    ObkContent.DA: "obk-da-cert",
+    ObkContent.STIROT_CONFIG: "obk-stirot",
+    ObkContent.STIROT_DATA: "obk-stirot",
+    ObkContent.USER_DATA: "obk-stirot",
+    ObkContent.SECURE_MANAGER: "unknown",
+    ObkContent.UNKNOWN: "unknown",
+}
+"""Words of the contract by content; the others are of OEMiROT."""
+
+
 def _image(item: Item, file: EvidenceFile) -> Item:
-    if is_text(file.data[:4096]) and item.path.suffix.lower() not in (".hex", ".ihex", ".srec", ".s19", ".mot"):
+    if is_text(file.data[:4096]) and SUFFIXES.get(item.path.suffix.lower()) not in (Kind.HEX, Kind.SREC):
         return replace(item, why="a text that is no key, certificate, script or XML of provisioning")
     memory = read_image(file, base=0 if tell_kind(file) is Kind.BIN else None)
     images = find_images(memory)
@@ -233,66 +245,63 @@ def read_inventory(places: Sequence[Path]) -> Inventory:
 def settle(items: Iterable[Item], script_words: dict[str, str] | None = None) -> tuple[Item, ...]:
     """Tell password files and credential objects apart by the other files, then by a script, then by their name."""
     found = list(items)
-    stored = {i.path: _content_of(i) for i in found if i.kind == "unknown" and i.size == 32}
+    hashes = {i.path: i.content for i in found if i.kind == "unknown" and i.size == len(i.content) == 32}
     for at, item in enumerate(found):
-        if item.kind == "unknown" and item.size <= 64 and item.raw in stored.values():
-            found[at] = replace(
-                item, kind="password", password=Password(item.size, item.raw, False), why="", memory=None
-            )
+        if item.kind == "unknown" and item.size <= 64 and item.raw in hashes.values():
+            password = Password(item.size, item.raw, False)
+            found[at] = replace(item, kind="password", password=password, why="", memory=None)
     passwords = {i.password.digest for i in found if i.password is not None}
     roots = {c.xy for i in found for c in i.chain} | {i.key.xy for i in found if i.key is not None}
     for at, item in enumerate(found):
-        if item.kind == "unknown" and stored.get(item.path) in passwords:
+        if item.kind == "unknown" and hashes.get(item.path) in passwords:
             why = "the SHA-256 of a password of this set, as the chip stores it"
-            found[at] = replace(item, kind="password", password=Password(32, _content_of(item), False), why=why)
-        if item.obk is None or item.obk.content is not ObkContent.DA:
-            continue
-        known = published(item.obk.credential)
-        if item.obk.credential in passwords or (known and "password" in known.name):
-            kind, how = "obk-da-password", "the password is in this set" if not known else "a published password"
-        elif item.obk.credential.hex() in roots or known:
-            kind, how = "obk-da-cert", "the root key is in this set" if not known else "a published root key"
-        else:
-            named = (script_words or {}).get(item.path.name, "")
-            kind = "obk-da-password" if "password" in (named or item.path.name).lower() else "obk-da-cert"
-            how = "the script that names it" if named else "its name"
-        found[at] = replace(item, kind=kind, how_known=how)
+            found[at] = replace(item, kind="password", password=Password(32, item.content, False), why=why)
+        elif item.obk is not None and item.obk.content is ObkContent.DA:
+            kind, how = _credential(item, item.obk, passwords, roots, script_words or {})
+            found[at] = replace(item, kind=kind, how_known=how)
     return tuple(found)
 
 
-def _content_of(item: Item) -> bytes:
-    data = item.memory.segments[0].data.tobytes() if item.memory is not None and item.memory.segments else b""
-    return data if len(data) == item.size else b""
+def _credential(
+    item: Item, obk: Obk, passwords: set[bytes], roots: set[str], script_words: dict[str, str]
+) -> tuple[str, str]:
+    """Return the kind of an object of debug authentication, and how it is known."""
+    known = published(obk.credential)
+    if obk.credential in passwords or (known and "password" in known.name):
+        return "obk-da-password", "a published password" if known else "the password is in this set"
+    if obk.credential.hex() in roots or known:
+        return "obk-da-cert", "a published root key" if known else "the root key is in this set"
+    named = script_words.get(item.path.name, "")
+    kind = "obk-da-password" if "password" in (named or item.path.name).lower() else "obk-da-cert"
+    return kind, "the script that names it" if named else "its name"
 
 
 def fits(items: Sequence[Item]) -> tuple[Fit, ...]:
     """Return who fits whom, by content alone."""
     out: list[Fit] = []
-    keys = [i for i in items if i.key is not None]
-    for a in keys:
-        for b in keys:
-            if a.name < b.name and a.key is not None and b.key is not None and a.key.spki == b.key.spki:
-                out.append(Fit(a.name, b.name, "same-key"))
-        for b in (i for i in items if i.chain):
-            assert a.key is not None
-            if b.chain[-1].spki == a.key.spki:
-                out.append(Fit(a.name, b.name, "key-of-certificate"))
-            elif b.chain[0].spki == a.key.spki:
-                out.append(Fit(a.name, b.name, "root-of-chain"))
-    for b in (i for i in items if i.chain and len(i.chain) == 1):
-        for a in (i for i in items if i.chain and i is not b):
-            if b.chain[0].role != "root" and any(b.chain[0].signed_by(c) for c in a.chain if c.role != b.chain[0].role):
-                out.append(Fit(a.name, b.name, "signs-certificate"))
-    for o in (i for i in items if i.obk is not None):
-        out += _obk_fits(o, items)
-    for image in (i for i in items if i.images):
-        out += _image_fits(image, items)
+    keys = [(i.name, i.key) for i in items if i.key is not None]
+    chains = [(i.name, i.chain) for i in items if i.chain]
+    for a, key in keys:
+        out += [Fit(a, b, "same-key") for b, other in keys if a < b and key.spki == other.spki]
+        for b, chain in chains:
+            if chain[-1].spki == key.spki:
+                out.append(Fit(a, b, "key-of-certificate"))
+            elif chain[0].spki == key.spki:
+                out.append(Fit(a, b, "root-of-chain"))
+    for b, (one, *more) in chains:
+        for a, chain in chains:
+            if a != b and not more and one.role != "root":
+                signs = any(one.signed_by(c) for c in chain if c.role != one.role)
+                out += [Fit(a, b, "signs-certificate")] if signs else []
+    for item in items:
+        out += _obk_fits(item, item.obk, items) if item.obk is not None else []
+    for item in items:
+        out += _image_fits(item, items) if item.images else []
     return tuple(dict.fromkeys(out))
 
 
-def _obk_fits(o: Item, items: Sequence[Item]) -> list[Fit]:
-    out, obk = [], o.obk
-    assert obk is not None
+def _obk_fits(o: Item, obk: Obk, items: Sequence[Item]) -> list[Fit]:
+    out = []
     for i in items:
         if obk.content is ObkContent.DA:
             root = i.chain and i.chain[0].role == "root" and i.chain[0].xy == obk.credential.hex()
@@ -302,7 +311,7 @@ def _obk_fits(o: Item, items: Sequence[Item]) -> list[Fit]:
                 out.append(Fit(i.name, o.name, "opens-obk"))
         elif i.key is not None and any(k.spki == i.key.spki for _, k in obk.keys):
             out.append(Fit(i.name, o.name, "same-key"))
-        if i.xml is not None and i.xml.makes == "obk" and _target(i, i.xml.for_file) == _plain(o.path):
+        if i.xml is not None and i.xml.makes == "obk" and file_of(i.path, i.xml) == os.path.normpath(o.path):
             out.append(Fit(o.name, i.name, "made-from-xml"))
     return out
 
@@ -318,7 +327,7 @@ def _image_fits(image: Item, items: Sequence[Item]) -> list[Fit]:
         opener = i.obk.decrypt if i.obk is not None else decrypt_key(i.key) if i.key is not None else None
         if opener is not None and any(unwrap_image_key(t, opener) for t in wrapped):
             out.append(Fit(i.name, image.name, "decrypts-image"))
-        if i.xml is not None and i.xml.makes == "image" and _target(i, i.xml.for_file) == _plain(image.path):
+        if i.xml is not None and i.xml.makes == "image" and file_of(i.path, i.xml) == os.path.normpath(image.path):
             out.append(Fit(image.name, i.name, "made-from-xml"))
     return out
 
@@ -329,12 +338,9 @@ def decrypt_key(key: KeyFile) -> DecryptKey | None:
     return None if kind is None or key.secret is None else DecryptKey(kind, "key", key.secret)
 
 
-def _target(xml: Item, text: str) -> str:
-    return os.path.normpath(xml.path.parent / text.replace("\\", "/"))
-
-
-def _plain(path: Path) -> str:
-    return os.path.normpath(path)
+def file_of(path: Path, xml: ProvisioningXml) -> str:
+    """Return the file that an XML at `path` makes."""
+    return os.path.normpath(path.parent / xml.for_file.replace("\\", "/"))
 
 
 def image_bytes(item: Item, image: BootImage | None = None) -> bytes:

@@ -9,14 +9,27 @@ from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from pathlib import Path
 
+import msgspec
+
 from h5diag.errors import InputError
 from h5diag.evidence.door import folder_names, is_evidence, is_folder, is_there, read_evidence, real_path
 from h5diag.evidence.texts import Log, parse_listing, parse_log
 from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
 from h5diag.layout import Layout, parse_flash_layout
 from h5diag.limits import LAYOUT, TEXT
-from h5diag.sim.rehearse import TARGETS, PartTraits, Walk, WalkInputs, read_script, script_file, walk_script
-from h5diag.tables import packaged
+from h5diag.sim.rehearse import (
+    OFF,
+    OPEN,
+    STATES,
+    TARGETS,
+    PartTraits,
+    Walk,
+    WalkInputs,
+    read_script,
+    script_file,
+    walk_script,
+)
+from h5diag.tables import convert, packaged
 
 _PART = re.compile(r"h5(?:[0-9]{2}|[ef][0-9])|(?<![a-z])(?:stm32)?([ul][35])(?=[0-9a-z]{2}|$)", re.I)
 _FOLDERS = {
@@ -126,85 +139,75 @@ class Project:
         return None
 
 
+class PartRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A row of ``parts.toml``, where its keys are explained."""
+
+    name: str
+    flash_kib: tuple[int, ...]
+    words: tuple[str, ...]
+    ref: str
+    saes: bool
+    stirot: bool
+    trustzone: bool = True
+    obk: bool = True
+    rdp: bool = False
+    dev_id: int | None = None
+    oem_words: int | None = None
+
+
 @lru_cache(maxsize=1)
-def _parts() -> tuple[dict[str, object], ...]:
-    return tuple(packaged("judge/preflight/parts.toml")["parts"])
+def _parts() -> tuple[PartRow, ...]:
+    return convert(packaged("judge/preflight/parts.toml")["parts"], tuple[PartRow, ...], "parts.toml")
 
 
 def parts_called(text: str) -> tuple[str, ...]:
     """Return the parts that a name speaks of: ``NUCLEO-H563ZI``, ``stm32h573ii``, ``STM32H563/573``."""
     low = re.sub(r"(h5\w\w)/(\d\d\d)", r"\1/h\2", text.lower())
-    found = []
-    for match in _PART.finditer(low):
-        word = match[1] or match[0]
-        found += [str(p["name"]) for p in _parts() if word in p["words"]]  # type: ignore[operator]
-    return tuple(dict.fromkeys(found))
+    words = [m[1] or m[0] for m in _PART.finditer(low)]
+    return tuple(dict.fromkeys(p.name for word in words for p in _parts() if word in p.words))
 
 
 def flash_sizes(part: str) -> tuple[int, ...]:
     """Return the flash sizes in KiB that a part (or any of ``h563/h573``) can have."""
-    return tuple(k for p in _parts() if p["name"] in part.split("/") for k in p["flash_kib"])  # type: ignore[attr-defined]
-
-
-def _parts_with(dev_id: int) -> tuple[str, ...]:
-    return tuple(str(p["name"]) for p in _parts() if p.get("dev_id") == dev_id)
+    return tuple(k for p in _parts() if p.name in part.split("/") for k in p.flash_kib)
 
 
 def choose_part(words: Sequence[ChipWord]) -> tuple[PartTraits, str]:
     """Return the part that all sources allow, and who narrowed it; what sources disagree on follows the first."""
     allowed: tuple[str, ...] = ()
     known_by = "assumed"
-    for word in words:
-        if not word.names:
-            continue
+    for word in (w for w in words if w.names):
         if not allowed:
             allowed, known_by = word.names, word.known_by
-        elif common := tuple(n for n in allowed if n in word.names):
-            allowed = common
-    rows = [p for p in _parts() if p["name"] in allowed]
-
-    def agreed(key: str, default: bool | None) -> bool | None:
-        values = {p.get(key, default) for p in rows}
-        return bool(values.pop()) if len(values) == 1 and None not in values else None
-
+        allowed = tuple(n for n in allowed if n in word.names) or allowed
+    rows = [p for p in _parts() if p.name in allowed]
     if not rows:
         return PartTraits("", None, True, True, None), known_by
-    oem_words = rows[0].get("oem_words")
-    part = PartTraits(
-        "/".join(allowed),
-        agreed("saes", None),
-        agreed("trustzone", True) is not False,
-        agreed("obk", True) is not False,
-        agreed("stirot", None),
-        oem_words if isinstance(oem_words, int) else None,
-    )
-    return part, known_by
+
+    def agreed(values: set[bool]) -> bool | None:
+        return values.pop() if len(values) == 1 else None
+
+    saes, stirot = agreed({p.saes for p in rows}), agreed({p.stirot for p in rows})
+    trustzone, obk = any(p.trustzone for p in rows), any(p.obk for p in rows)
+    return PartTraits("/".join(allowed), saes, trustzone, obk, stirot, rows[0].oem_words), known_by
 
 
 def read_board(options: Path | None, log: Path | None) -> StateBefore:
     """Return what a listing and a log tell of the board before the step."""
-    values: dict[str, int] = {}
-    dev_id, device, source = None, "", ""
-    texts = []
-    for path in (options, log):
-        if path is not None:
-            data = read_evidence(path, limit=TEXT).data.decode("utf-8", "replace")
-            texts.append((path, data))
-    parsed = None
-    for path, text in texts:
-        listing = parse_listing(text)
+    before = StateBefore()
+    for path in filter(None, (options, log)):
+        text = read_evidence(path, limit=TEXT).data.decode("utf-8", "replace")
+        listing, found = parse_listing(text), parse_log(text)
         if path == options and not listing:
             raise InputError("holds no option byte", source=str(path), advice="give what -ob displ printed")
-        values |= {f.name: f.value for f in listing.fields}
-        found = parse_log(text)
-        if path == log or parsed is None:
-            parsed = found
+        before = replace(before, options=before.options | {f.name: f.value for f in listing.fields})
+        if path == log:
+            before = replace(before, log=found)
         if found.banner.dev_id and found.banner.dev_id > 0:
-            dev_id, source = found.banner.dev_id, path.name
-            device = found.banner.device_name
+            before = replace(before, dev_id=found.banner.dev_id, device=found.banner.device_name, source=path.name)
         elif listing.device_id and listing.device_id > 0:
-            dev_id, source = listing.device_id, path.name
-    return StateBefore(values, parsed if log is not None else None, dev_id, device, source)
+            before = replace(before, dev_id=listing.device_id, source=path.name)
+    return before
 
 
 def open_project(
@@ -233,9 +236,10 @@ def open_project(
     state, given = _target(target)
     words = _chip_words(chip, board, root, start, items)
     part, _ = choose_part(words)
-    procedures = []
+    trustzone, procedures = part.trustzone and board.options.get("TZEN") != OFF, []
     for kind, scripts in _procedures(items, start, only, path).items():
-        stages = tuple(_stage(root, find, part, state, board) for _ in scripts)
+        stage = WalkInputs(root, part, state, dict(board.options), OPEN, trustzone, find, lenient=True)
+        stages = (stage,) * len(scripts)
         walks = tuple(walk_script(s, g) for s, g in zip(scripts, stages, strict=True))
         if kind == "script" and not all(map(leads_back, walks)):
             walks = tuple(w for w in walks if not leads_back(w))
@@ -243,8 +247,10 @@ def open_project(
             stages = (replace(stages[0], before=row[:-1]),)
             walks = (walk_script(row[-1], stages[0]),)
         procedures.append(Procedure(kind, tuple(w.script for w in walks), walks, stages[: len(walks)]))
-    if not given:
-        state = _asked_state(procedures) or state
+    # What the scripts set without asking.
+    finals = (w.final for q in procedures for w in q.walks if not w.asked)
+    if not given and (final := next(filter(None, finals), None)):
+        state = STATES.get(final.call.state or 0, "") or state
     named = {p.name: f"{w.script.name} {p.name}" for q in procedures for w in q.walks for s in w.steps for p in s.paths}
     return Project(root, settle(items, named), find, part, words, board, tuple(procedures), state, given)
 
@@ -268,29 +274,12 @@ def leads_back(walk: Walk) -> bool:
     return any(s.call.authentication for s in walk.steps) and walk.final is None
 
 
-def _asked_state(procedures: Sequence[Procedure]) -> str:
-    """Return the state that the scripts set without asking, empty when they ask or set none."""
-    names = {v: k for k, v in TARGETS.items()}
-    for walk in (w for q in procedures for w in q.walks):
-        if walk.final is not None and not walk.asked:
-            return names.get(walk.final.call.state or 0, "")
-    return ""
-
-
-def _stage(
-    root: Path, find: Callable[[Path], Path | None], part: PartTraits, target: str, board: StateBefore
-) -> WalkInputs:
-    tzen = board.options.get("TZEN")
-    on = part.trustzone and tzen != 0xC3
-    return WalkInputs(root, part, target, dict(board.options), 0xED, on, find, lenient=True)
-
-
 def _target(text: str) -> tuple[str, bool]:
     if not text:
         return "CLOSED", False
     wanted = text.strip().upper().replace("_", "-")
     wanted = {"IROT-PROVISIONED": "PROVISIONED", "TZCLOSED": "TZ-CLOSED"}.get(wanted, wanted)
-    for name, value in (*TARGETS.items(), ("PROVISIONING", 0x17)):
+    for value, name in STATES.items():
         if wanted in (name, f"0X{value:02X}"):
             return name, True
     raise InputError(f"{text[:20]!r} is no product state", advice="one of " + " ".join(TARGETS))
@@ -308,24 +297,18 @@ def _root(places: Sequence[Path]) -> tuple[Path, Path, str]:
         if at.name.lower() == "rot_provisioning":
             only = _FOLDERS.get(folder.name.lower(), "") if up == 1 and is_folder(first) else ""
             return at.parent, at, only
-    tops = [
-        folder,
-        *(folder / n for n in folder_names(folder)),
-        *(folder / "Projects" / n for n in folder_names(folder / "Projects")),
-    ]
+    projects = folder / "Projects"
+    tops = [folder, *(folder / n for n in folder_names(folder)), *(projects / n for n in folder_names(projects))]
     below = [t / "ROT_Provisioning" for t in tops if is_folder(t / "ROT_Provisioning")]
     if len(below) > 1:
-        raise InputError(
-            f"holds the provisioning of {len(below)} boards", source=str(first), advice=f"name one: {below[0]}"
-        )
+        problem = f"holds the provisioning of {len(below)} boards"
+        raise InputError(problem, source=str(first), advice=f"name one: {below[0]}")
     if below:
         return below[0].parent, below[0], ""
     if script_file(first):
         # A script alone: what it reaches upwards for belongs to its project.
         up = max((m.count("..") for m in _UPWARDS.findall(read_script(first, folder))), default=0)
-        for _ in range(min(up, 3)):
-            folder = folder.parent
-        return folder, folder, ""
+        folder = [folder, *folder.parents][: min(up, 3) + 1][-1]
     return folder, folder, ""
 
 
@@ -335,17 +318,18 @@ def _items(places: Sequence[Path], root: Path, start: Path) -> list[Item]:
     elif start == root:
         found = collect([p.absolute() for p in places])
     else:
-        found = collect([start])
-        for sub in ("Applications/ROT", "Templates/ROT", "Applications", "Boot", "OEMiROT_Boot"):
-            if is_folder(root / sub):
-                found += collect([root / sub])
-                break
-        found += tuple((p, p.name) for p in places[1:] if is_evidence(p))
+        subs = ("Applications/ROT", "Templates/ROT", "Applications", "Boot", "OEMiROT_Boot")
+        beside = [root / sub for sub in subs if is_folder(root / sub)][:1]
+        found = (
+            *(each for at in (start, *beside) for each in collect([at])),
+            *((p, "") for p in places[1:] if is_evidence(p)),
+        )
     out: dict[Path, Item] = {}
     for path, _ in found:
-        name = path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+        inside = path.is_relative_to(root)
+        name = path.relative_to(root).as_posix() if inside else str(path)
         try:
-            out.setdefault(path, recognise(path, name, inside=root if path.is_relative_to(root) else None))
+            out.setdefault(path, recognise(path, name, inside=root if inside else None))
         except InputError as error:
             out[path] = Item(path, name, "unknown", 0, b"", error.problem)
     return list(out.values())
@@ -356,16 +340,13 @@ def _finder(root: Path) -> Callable[[Path], Path | None]:
 
     @cache
     def find(path: Path) -> Path | None:
-        tries = [path]
-        parts = path.parts
+        tries, parts = [path], path.parts
         if "Projects" in parts:
             # The scripts name the whole package; a project that was copied out of it keeps only its own part.
             at = len(parts) - 1 - parts[::-1].index("Projects")
             tries.append(root.joinpath(*parts[at + 2 :]))
-        for each in tries:
-            if (is_evidence(each) or is_folder(each)) and real_path(each).is_relative_to(real):
-                return each
-        return None
+        there = (each for each in tries if is_evidence(each) or is_folder(each))
+        return next((each for each in there if real_path(each).is_relative_to(real)), None)
 
     return find
 
@@ -376,27 +357,19 @@ def other_case(path: Path) -> str:
 
 
 def _chip_words(chip: str, board: StateBefore, root: Path, start: Path, items: Sequence[Item]) -> tuple[ChipWord, ...]:
-    words = []
-    if chip:
-        names = parts_called(chip)
-        if not names:
-            raise InputError(
-                f"{chip[:30]!r} is no part that is known here",
-                advice="one of " + " ".join(str(p["name"]) for p in _parts()),
-            )
-        words.append(ChipWord("given", "--chip", names))
+    words = [ChipWord("given", "--chip", parts_called(chip))] if chip else []
+    if words and not words[0].names:
+        known = " ".join(p.name for p in _parts())
+        raise InputError(f"{chip[:30]!r} is no part that is known here", advice=f"one of {known}")
     if board.dev_id is not None:
         names = parts_called(board.device)
-        ids = _parts_with(board.dev_id)
+        ids = tuple(p.name for p in _parts() if p.dev_id == board.dev_id)
         words.append(ChipWord("dev-id", board.source, ids))
         exact = tuple(n for n in names if n in ids)
         if len(exact) == 1 and "/" not in board.device and "x" not in board.device.lower().replace("xx", ""):
             words.append(ChipWord("identity", board.source, exact))
-    for folder in (root, *root.parents[:1], start):
-        if names := parts_called(folder.name):
-            words.append(ChipWord("layout", folder.name, names))
-            break
-    return tuple(words)
+    folders = [(f.name, parts_called(f.name)) for f in (root, *root.parents[:1], start)]
+    return (*words, *[ChipWord("layout", name, names) for name, names in folders if names][:1])
 
 
 def _procedures(items: Sequence[Item], start: Path, only: str, path: str) -> dict[str, tuple[Path, ...]]:
@@ -425,15 +398,14 @@ def _procedures(items: Sequence[Item], start: Path, only: str, path: str) -> dic
 
 def _entries(scripts: Sequence[Item]) -> list[Path]:
     """Return the scripts that call the tool, themselves or through others, and that no other script calls."""
-    called = {
-        name.replace("\\", "/").rsplit("/", 1)[-1].lower()
-        for i in scripts
-        for name in _CALLED.findall(i.text)
-        if name.replace("\\", "/").rsplit("/", 1)[-1].lower() != i.path.name.lower()
-    }
+    named = [
+        (i, name.replace("\\", "/").rsplit("/", 1)[-1].lower()) for i in scripts for name in _CALLED.findall(i.text)
+    ]
+    called = {name for i, name in named if name != i.path.name.lower()}
     using = {i.path.name.lower() for i in scripts if re.search(r"programmer_?cli", i.text, re.I)}
-
-    def uses(item: Item) -> bool:
-        return item.path.name.lower() in using or any(name in item.text.lower() for name in using)
-
-    return [i.path for i in scripts if i.path.name.lower() not in called and uses(i)]
+    return [
+        i.path
+        for i in scripts
+        if i.path.name.lower() not in called
+        and (i.path.name.lower() in using or any(name in i.text.lower() for name in using))
+    ]

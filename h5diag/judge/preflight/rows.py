@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from h5diag.errors import InputError
 from h5diag.evidence.keys import Certificate, Obk, ObkContent
+from h5diag.judge.findings import check_words, filled
 from h5diag.judge.preflight.inventory import Item
 from h5diag.judge.preflight.project import Procedure, Project
 from h5diag.layout import Layout
-from h5diag.sim.rehearse import FINAL, Call, ChipState, Step, Walk, WalkInputs, walk_script
+from h5diag.sim.rehearse import OTP, Call, ChipState, Step, Walk, WalkInputs, walk_script
 
 PASS, FAIL, WARN, UNKNOWN = "pass", "fail", "warn", "unknown"
-OTP_PASSWORD = 0x08FFF000
+OTP_PASSWORD = OTP.start
+"""Where a part without OBK holds the hash of its password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,17 @@ class Row:
     file: str = ""
     place: str = ""
     needs: str = ""
+
+
+def row(name: str, file: str = "", place: str = "", /, **values: Any) -> Row:
+    """Return the row of ``checks.toml`` by its name (``image-size.too-long``), with its words filled in.
+
+    KeyError when there is no such row, or its words name something that was not given.
+    """
+    id, case = name.split(".")
+    says = check_words()[id]["says"][case]
+    state = next(s for s in (PASS, FAIL, WARN, UNKNOWN) if s in says)
+    return Row(id, state, filled(says[state], values), file, place, filled(says.get("needs", ""), values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +84,9 @@ class Scene:
     walk: Walk
     stage: WalkInputs
 
-    @property
+    @cached_property
     def path(self) -> str:
         """The kind of the procedure; a person's own script is of the kind whose objects it stores."""
-        return self._kind
-
-    @cached_property
-    def _kind(self) -> str:
         if self.procedure.path != "script":
             return self.procedure.path
         contents = {s.obk.content for s in self.stored}
@@ -129,20 +139,37 @@ class Scene:
         """Return the file and place of a call."""
         return self.project.name(call.file), f"line {call.line}"
 
+    @property
+    def script(self) -> str:
+        """The script's file, as it is shown."""
+        return self.project.name(self.walk.script)
+
+    @property
+    def closing(self) -> tuple[str, str]:
+        """The file and place of the call that closes the chip; the script as a whole where none does."""
+        return self.line(self.final.call) if self.final is not None else (self.script, "")
+
     @cached_property
     def stored(self) -> tuple[Stored, ...]:
         """The objects stored before the last step, in order."""
-        found = []
-        for step in self.before:
-            for path in objects_of(step):
-                item = self.project.item(path)
-                if item is not None and item.obk is not None:
-                    found.append(Stored(step, path, item, item.obk, self.project.name(path)))
-        return tuple(found)
+        objects = ((step, path, self.project.item(path)) for step in self.before for path in objects_of(step))
+        return tuple(
+            Stored(step, path, item, item.obk, self.project.name(path))
+            for step, path, item in objects
+            if item is not None and item.obk is not None
+        )
 
     def stored_as(self, content: ObkContent) -> Stored | None:
         """Return the last stored object with this content, None without one."""
         return next((s for s in reversed(self.stored) if s.obk.content is content), None)
+
+    @property
+    def password_hashes(self) -> Iterator[tuple[Path, Item | None]]:
+        """What is written to where a password's hash belongs, before the last step."""
+        for step in self.before:
+            for (_, address), path in zip(step.call.downloads, step.paths, strict=False):
+                if address == OTP_PASSWORD:
+                    yield path, self.project.item(path)
 
     @cached_property
     def downloads(self) -> tuple[WrittenFile, ...]:
@@ -150,7 +177,7 @@ class Scene:
         found = []
         for step in self.before:
             for (_, address), path in zip(step.call.downloads, step.paths, strict=False):
-                if address is not None and OTP_PASSWORD <= address < OTP_PASSWORD + 0x800:
+                if address in OTP:
                     continue
                 item = self.project.item(path)
                 size = item.size if item is not None else 0
@@ -184,19 +211,23 @@ class Scene:
         for item in self.project.items:
             if item.kind != "script" or "debugauth" not in item.text or item.path == self.walk.script:
                 continue
-            if item.path.suffix.lower() != self.walk.script.suffix.lower() and len(self.project.items) > 1:
-                twin = any(i.path == item.path.with_suffix(self.walk.script.suffix) for i in self.project.items)
-                if twin:
-                    continue
+            twin = item.path.with_suffix(self.walk.script.suffix)
+            other = item.path.suffix.lower() != self.walk.script.suffix.lower()
+            if other and any(i.path == twin for i in self.project.items):
+                continue
             for step in walk_script(item.path, self.stage).steps:
-                if step.call.authentication == 1:
-                    given = {}
-                    for name, value in step.call.credentials:
-                        if name in ("key", "cert", "pwd"):
-                            given[name] = item.path.parent / value.replace("\\", "/").strip('"')
-                    if given:
-                        return step, given
+                given = {
+                    name: item.path.parent / value.replace("\\", "/").strip('"')
+                    for name, value in step.call.credentials
+                    if name in ("key", "cert", "pwd")
+                }
+                if step.call.authentication == 1 and given:
+                    return step, given
         return None
+
+    def named(self, what: str) -> Path | None:
+        """Return the file that the regression names as ``key``, ``cert`` or ``pwd``; None when it names none."""
+        return self.way_back[1].get(what) if self.way_back is not None else None
 
     @cached_property
     def da(self) -> Stored | None:
@@ -208,18 +239,15 @@ class Scene:
         """Tell whether the credentials are a password; where only a name told it, the way back tells it better."""
         if self.da is None:
             return False
-        given = self.way_back[1] if self.way_back is not None else {}
-        if (
-            self.da.item.how_known in ("its name", "the script that names it")
-            and len({"pwd", "cert"} & set(given)) == 1
-        ):
-            return "pwd" in given
+        named = [what for what in ("pwd", "cert") if self.named(what)]
+        if self.da.item.how_known in ("its name", "the script that names it") and len(named) == 1:
+            return named == ["pwd"]
         return self.da.item.kind == "obk-da-password"
 
     def chains(self) -> Iterator[tuple[Item, tuple[Certificate, ...]]]:
         """Yield the certificate chain that the regression names, or else every chain that could open the object."""
-        named = self.way_back[1].get("cert") if self.way_back is not None else None
-        item = self.project.item(Path(str(named))) if named is not None else None
+        named = self.named("cert")
+        item = self.project.item(named) if named is not None else None
         if item is not None:
             yield item, item.chain
             return
@@ -238,19 +266,3 @@ def objects_of(step: Step) -> tuple[Path, ...]:
 def closing_states(walk: Walk) -> list[Step]:
     """Return the steps that set a product state, in order."""
     return [s for s in walk.steps if s.call.state is not None]
-
-
-__all__ = [
-    "FAIL",
-    "FINAL",
-    "OTP_PASSWORD",
-    "PASS",
-    "UNKNOWN",
-    "WARN",
-    "Row",
-    "Scene",
-    "Stored",
-    "WrittenFile",
-    "closing_states",
-    "objects_of",
-]

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from itertools import combinations
 
 from h5diag.evidence.door import real_path
-from h5diag.evidence.keys import ObkContent
+from h5diag.evidence.keys import ObkContent, ProvisioningXml
 from h5diag.judge.preflight.images import canonical
-from h5diag.judge.preflight.inventory import SECURE_MANAGER, Item
+from h5diag.judge.preflight.inventory import SECURE_MANAGER, Item, file_of
 from h5diag.judge.preflight.project import flash_sizes
-from h5diag.judge.preflight.rows import FAIL, PASS, UNKNOWN, WARN, Row, Scene, closing_states
+from h5diag.judge.preflight.rows import Row, Scene, Stored, WrittenFile, closing_states, row
 from h5diag.sim.rehearse import (
     CLOSED,
     FINAL,
     LOCKED,
+    OFF,
     OPEN,
     PROVISIONED,
     PROVISIONING,
@@ -51,32 +53,24 @@ _BACK_SCRIPTS = ("regression", "dbg_auth", "discovery")
 
 def chip_match(scene: Scene) -> Iterator[Row]:
     """All sources speak of parts that can be the same."""
-    project = scene.project
-    words = [w for w in project.chip_words if w.names]
-    for n, a in enumerate(words):
-        for b in words[n + 1 :]:
-            if not _agree(a.names, b.names):
-                text = (
-                    f"{a.source} says {'/'.join(a.names)}, {b.source} says {'/'.join(b.names)}: values of another part"
-                )
-                yield Row("chip-match", FAIL, text, b.source, "")
-                return
-    layout = scene.layout
-    sizes = flash_sizes(scene.stage.part.name)
+    words = [w for w in scene.project.chip_words if w.names]
+    layout, part = scene.layout, scene.stage.part.name
+    sizes = flash_sizes(part)
+    for a, b in combinations(words, 2):
+        if not _agree(a.names, b.names):
+            names = {"one": a.source, "ones": "/".join(a.names), "two": b.source, "twos": "/".join(b.names)}
+            yield row("chip-match.disagrees", b.source, **names)
+            return
     if layout is None and ("leaves the flash" in scene.layout_name or "overlap" in scene.layout_name):
-        text = f"the layout cannot be that of any part: {scene.layout_name}"
-        yield Row("chip-match", FAIL, text, "flash_layout.h", "FLASH_TOTAL_SIZE")
-        return
-    if layout is not None and sizes and layout.chip.flash.size // 1024 not in sizes:
-        kib = layout.chip.flash.size // 1024
-        text = f"the layout is for {kib} KiB of flash, {scene.stage.part.name} has {' or '.join(map(str, sizes))}"
-        yield Row("chip-match", FAIL, f"{text}: values of another part", scene.layout_name, "FLASH_TOTAL_SIZE")
+        yield row("chip-match.no-such-layout", "flash_layout.h", "FLASH_TOTAL_SIZE", why=scene.layout_name)
+    elif layout is not None and sizes and layout.chip.flash.size // 1024 not in sizes:
+        said = {"kib": layout.chip.flash.size // 1024, "part": part, "sizes": " or ".join(map(str, sizes))}
+        yield row("chip-match.other-size", scene.layout_name, "FLASH_TOTAL_SIZE", **said)
     elif words:
         by = ", ".join(dict.fromkeys(w.source for w in words))
-        yield Row("chip-match", PASS, f"{scene.stage.part.name or 'one part'}, as {by} say", by, "")
+        yield row("chip-match.agrees", by, part=part or "one part", by=by)
     else:
-        needs = "name the part with --chip or give a listing with its banner"
-        yield Row("chip-match", UNKNOWN, "nothing tells which part the board has", "", "", needs)
+        yield row("chip-match.unknown")
 
 
 def _agree(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
@@ -87,26 +81,20 @@ def _agree(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
 
 def state_rows(scene: Scene) -> Iterator[Row]:
     """The state asked for, and the steps that lead there."""
-    target = TARGETS.get(scene.project.target, PROVISIONING)
-    final = scene.final
-    file, place = scene.line(final.call) if final is not None else (scene.project.name(scene.walk.script), "")
+    target, final, given = TARGETS.get(scene.project.target, PROVISIONING), scene.final, scene.project.target_given
     asked = final.call.state if final is not None else target
-    wanted = scene.project.target_given and final is not None and asked != target and not scene.walk.asked
-    name = STATES.get(asked or 0, "?")
-    if LOCKED in (asked, target) and (scene.project.target_given or asked == LOCKED):
-        yield Row("state-target", FAIL, "LOCKED has no way back, by design", file, place)
-    elif asked == TZ_CLOSED and (not scene.stage.part.trustzone or scene.option("TZEN") == 0xC3):
-        yield Row("state-target", FAIL, "TZ-CLOSED with TrustZone off (TZEN = 0xC3) is no state", file, place)
+    case = "reopenable"
+    if LOCKED in (asked, target) and (given or asked == LOCKED):
+        case = "locked"
+    elif asked == TZ_CLOSED and (not scene.stage.part.trustzone or scene.option("TZEN") == OFF):
+        case = "tz-closed-without"
     elif target == PROVISIONING or _ends_in_provisioning(scene):
-        yield Row(
-            "state-target", FAIL, "Provisioning is a stage, not an end: user firmware does not run in it", file, place
-        )
-    elif wanted:
-        text = f"the script sets {name}, not {scene.project.target}"
-        yield Row("state-target", WARN, text, file, place)
-    else:
-        yield Row("state-target", PASS, f"{name} can be left again by a full regression", file, place)
-    yield from _chain(scene)
+        case = "provisioning"
+    elif given and asked != target and not scene.walk.asked:
+        case = "other"
+    name = STATES.get(asked or 0, "?")
+    yield row(f"state-target.{case}", *scene.closing, state=name, target=scene.project.target)
+    yield _chain(scene)
 
 
 def readout_rows(scene: Scene) -> Iterator[Row]:
@@ -114,28 +102,21 @@ def readout_rows(scene: Scene) -> Iterator[Row]:
 
     Source: facts on provisioning, section 11, and threads 573766, 802238, 845149.
     """
-    words = scene.stage.part.oem_words or 0
-    keys: int | None = None
+    words, key = scene.stage.part.oem_words or 0, False
     for step in scene.walk.steps:
         where = scene.line(step.call)
-        if step.call.oem_keys is not None:
-            given = step.call.oem_keys
+        if step.call.oem_keys is not None and words:
             # The second key alone leads back from level 2, and a part without OEM keys has none to set.
-            keys = given if words and step.call.oem_number == 2 else keys
-            if words and given < words:
-                text = f"the OEM key has {given} words, {words} are due: those that are missing count as zero"
-                yield Row("da-password", FAIL, f"{text}, and the key that is tried later is another", *where)
+            key = key or step.call.oem_number == 2
+            if step.call.oem_keys < words:
+                yield row("da-password.oem-key-short", *where, given=step.call.oem_keys, due=words)
         level = dict(step.call.options).get("RDP")
-        if level == 0xCC and keys is None:
-            text = "RDP goes to level 2 (0xCC) and no OEM2 key was set before: no way back for anybody"
-            yield Row("da-present", FAIL, text, *where)
-        elif level == 0xCC:
-            yield Row("da-present", PASS, "an OEM2 key is set before RDP goes to level 2", *where)
-        if level == 0x55 and (step.after.options.get("TZEN") or scene.project.board.options.get("TZEN")):
-            text = "RDP 0.5 (0x55) with TrustZone on: only BOOT0 and the ROM loader lead back, the port does not"
-            yield Row("state-target", FAIL, text, *where)
-        elif level is not None and level != 0xCC:
-            yield Row("state-target", PASS, f"RDP 0x{level:X} can be left again by a regression, which erases", *where)
+        if level == 0xCC:
+            yield row(f"da-present.{'level-2-with-key' if key else 'level-2-without-key'}", *where)
+        elif level is not None:
+            tzen = step.after.options.get("TZEN") or scene.project.board.options.get("TZEN")
+            case = "level-half" if level == 0x55 and tzen else "level-reopenable"
+            yield row(f"state-target.{case}", *where, level=level)
 
 
 def _ends_in_provisioning(scene: Scene) -> bool:
@@ -143,59 +124,37 @@ def _ends_in_provisioning(scene: Scene) -> bool:
     return bool(states) and states[-1] == PROVISIONING and scene.walk.stopped is None and scene.final is None
 
 
-def _chain(scene: Scene) -> Iterator[Row]:
+def _chain(scene: Scene) -> Row:
     listed = scene.project.board.options.get("PRODUCT_STATE")
     here = OPEN if listed is None else listed
     steps = closing_states(scene.walk)
     where = scene.project.board.source, "PRODUCT_STATE"
     if here in (TZ_CLOSED, CLOSED, LOCKED):
-        text = f"the board is {STATES[here]} already: nothing can be stored; a full regression comes first"
-        yield Row("state-chain", FAIL, text, *where)
-        return
+        return row("state-chain.closed-already", *where, state=STATES[here])
     if here == PROVISIONED and scene.stored:
-        text = "the board is PROVISIONED already: objects are stored in Provisioning only"
-        yield Row("state-chain", FAIL, text, *where)
-        return
+        return row("state-chain.provisioned-already", *where)
+    way = [STATES.get(here, "?")]
     for step in steps:
-        there = step.call.state or 0
-        file, place = scene.line(step.call)
+        there, where = step.call.state or 0, scene.line(step.call)
         if here == OPEN and there in (CLOSED, TZ_CLOSED, LOCKED):
-            text = f"from OPEN straight to {STATES[there]} is refused: go through Provisioning (0x17)"
-            yield Row("state-chain", FAIL, text, file, place)
-            return
+            return row("state-chain.not-straight", *where, state=STATES[there])
         if here in (TZ_CLOSED, CLOSED, LOCKED):
-            text = f"from {STATES[here]} no further state can be set: the debug port is closed"
-            yield Row("state-chain", FAIL, text, file, place)
-            return
+            return row("state-chain.no-further", *where, state=STATES[here])
         if there == OPEN and here != OPEN:
-            yield Row("state-chain", FAIL, f"from {STATES.get(here, '?')} only a regression leads to OPEN", file, place)
-            return
+            return row("state-chain.not-back", *where, state=STATES.get(here, "?"))
         if there not in STATES:
-            yield Row("state-chain", FAIL, f"0x{there:X} is no product state", file, place)
-            return
+            return row("state-chain.no-state", *where, value=there)
         here = there
-    late = _stores_after(scene)
-    if late is not None:
-        text = "an object is stored after the last state: it is refused, the port is closed"
-        yield Row("state-chain", FAIL, text, *scene.line(late.call))
-        return
-    early = _stores_open(scene)
-    if early is not None:
-        text = "an object is stored while the chip is OPEN and BOOT0 is low: it is refused; go to Provisioning first"
-        yield Row("state-chain", FAIL, text, *scene.line(early.call))
-        return
-    names = [STATES.get(OPEN if listed is None else listed, "?"), *(STATES[s.call.state or 0] for s in steps)]
-    yield Row("state-chain", PASS, " to ".join(dict.fromkeys(names)), *(scene.line(steps[-1].call) if steps else where))
+        way.append(STATES[here])
+    for late in scene.walk.steps[len(scene.before) + 1 :]:  # none where nothing closes the chip: all stand before
+        if late.call.stores:
+            return row("state-chain.stored-late", *scene.line(late.call))
+    if early := _stored_early(scene):
+        return row("state-chain.stored-early", *scene.line(early.call))
+    return row("state-chain.right", *where, way=" to ".join(dict.fromkeys(way)))
 
 
-def _stores_after(scene: Scene) -> Step | None:
-    if scene.final is None:
-        return None
-    at = scene.walk.steps.index(scene.final)
-    return next((s for s in scene.walk.steps[at + 1 :] if s.call.stores), None)
-
-
-def _stores_open(scene: Scene) -> Step | None:
+def _stored_early(scene: Scene) -> Step | None:
     if scene.final is None or scene.project.board.options.get("PRODUCT_STATE") == PROVISIONING:
         return None
     return next((s for s in scene.before if s.call.stores and s.state == OPEN and "BOOT0" in s.refused), None)
@@ -203,59 +162,52 @@ def _stores_open(scene: Scene) -> Step | None:
 
 def syntax_rows(scene: Scene) -> Iterator[Row]:
     """Arguments and lines that do not do what they seem to; where the walk could not go on."""
-    any_row = False
-    for step in scene.walk.steps:
-        file, place = scene.line(step.call)
-        for kind, words in step.call.problems:
-            guard = kind in _GUARDS and (kind == "sdp-equals" or step.call.state is not None or bool(step.call.stores))
-            any_row = True
-            yield Row("script-syntax", FAIL if guard else WARN, words, file, place)
-        for name in step.call.stores:
-            if "\\" in name and step.call.file.suffix.lower() == ".sh":
-                any_row = True
-                yield Row(
-                    "script-syntax", FAIL, f"{name[:60]}: a path with backslashes stores nothing here", file, place
-                )
-    for item in _back_scripts(scene):
-        for step in walk_script(item.path, scene.stage).steps:
-            for kind, words in step.call.problems:
-                if kind == "hotplug":
-                    any_row = True
-                    state = FAIL if step.call.authentication == 1 else WARN
-                    yield Row("script-syntax", state, words, item.name, f"line {step.call.line}")
-    for path in scene.walk.sources:
-        if path.suffix.lower() in (".bat", ".cmd"):
-            continue
-        text = read_script(path, scene.project.root)
-        for lint in lint_shell(text):
-            if lint.check == "script-syntax":
-                any_row = True
-                yield Row("script-syntax", WARN, lint.text, scene.project.name(path), f"line {lint.line}")
-    texts = {
-        scene.project.name(p): read_script(p, scene.project.root)
-        for p in scene.walk.sources
-        if p.suffix.lower() not in (".bat", ".cmd")
-    }
-    for name, line, variable in undefined_names(texts) if texts else ():
-        any_row = True
-        yield Row("script-syntax", WARN, f"${variable} is defined nowhere, so the path is wrong", name, f"line {line}")
+    rows = list(_doubtful_lines(scene))
+    yield from rows
     stop = scene.walk.stopped
     if stop is not None:
-        name, place = scene.project.name(stop.file), f"line {stop.line}"
+        where = scene.project.name(stop.file), f"line {stop.line}"
         if "would not understand" in stop.reason or "syntax error" in stop.reason:
-            yield Row("script-syntax", FAIL, f"{stop.reason}: the script breaks off here", name, place)
+            yield row("script-syntax.breaks-off", *where, why=stop.reason)
         elif "is not there" not in stop.reason:
-            needs = "the walk ends at this line: check what follows by hand, or write it plainer"
-            yield Row("script-syntax", UNKNOWN, stop.reason, name, place, needs)
-    elif not any_row:
-        yield Row(
-            "script-syntax",
-            PASS,
-            "every call's arguments are as the tool takes them",
-            scene.project.name(scene.walk.script),
-        )
+            yield row("script-syntax.walk-ended", *where, why=stop.reason)
+    elif not rows:
+        yield row("script-syntax.right", scene.script)
     for words in scene.walk.assumed:
-        yield Row("script-syntax", UNKNOWN, words, scene.project.name(scene.walk.script), "", "answer it in the script")
+        yield row("script-syntax.assumed", scene.script, words=words)
+
+
+def _doubtful_lines(scene: Scene) -> Iterator[Row]:
+    for step in scene.walk.steps:
+        where = scene.line(step.call)
+        for kind, words in step.call.problems:
+            guard = kind in _GUARDS and (kind == "sdp-equals" or step.call.state is not None or bool(step.call.stores))
+            yield row(f"script-syntax.{'guards' if guard else 'doubtful'}", *where, words=words)
+        for name in step.call.stores:
+            if "\\" in name and step.call.file.suffix.lower() == ".sh":
+                yield row("script-syntax.backslashes", *where, name=name[:60])
+    for item in _back_scripts(scene):
+        for step in walk_script(item.path, scene.stage).steps:
+            case = "guards" if step.call.authentication == 1 else "doubtful"
+            for kind, words in step.call.problems:
+                if kind == "hotplug":
+                    yield row(f"script-syntax.{case}", item.name, f"line {step.call.line}", words=words)
+    yield from _lints(scene, "script-syntax")
+    for name, line, variable in undefined_names(_shell_texts(scene)):
+        yield row("script-syntax.undefined", name, f"line {line}", variable=variable)
+
+
+def _shell_texts(scene: Scene) -> dict[str, str]:
+    """Return the texts of the shell scripts that were walked, by their names."""
+    paths = (p for p in scene.walk.sources if p.suffix.lower() not in (".bat", ".cmd"))
+    return {scene.project.name(p): read_script(p, scene.project.root) for p in paths}
+
+
+def _lints(scene: Scene, check: str) -> Iterator[Row]:
+    for name, text in _shell_texts(scene).items():
+        for lint in lint_shell(text):
+            if lint.check == check:
+                yield row(f"{check}.doubtful", name, f"line {lint.line}", words=lint.text)
 
 
 def _back_scripts(scene: Scene) -> Iterator[Item]:
@@ -267,35 +219,27 @@ def _back_scripts(scene: Scene) -> Iterator[Item]:
 
 def result_rows(scene: Scene) -> Iterator[Row]:
     """Results that nobody looks at: found by walking the script with each step failing."""
-    last: list[str] = []
-    any_row = False
-    for miss in unchecked(scene.walk, scene.stage):
+    rows = list(_unseen_results(scene))
+    yield from rows or [row("script-result.right", scene.script)]
+
+
+def _unseen_results(scene: Scene) -> Iterator[Row]:
+    missed = unchecked(scene.walk, scene.stage)
+    for miss in missed:
         call = miss.step.call
-        file, place = scene.line(call)
-        if call.state in FINAL:
-            last.append(f"{file}, {place}")
-            continue
-        any_row = True
-        what = "stores" if call.stores else "sets options" if call.options else "erases" if call.erases else "writes"
-        end = ", and the chip is closed all the same" if miss.closes else ""
-        yield Row("script-result", WARN, f"this call {what} and nobody notices when it fails{end}", file, place)
-    if last:
-        text = "the result of the last PRODUCT_STATE is not looked at: only a discovery tells whether it worked"
-        file, _, place = last[0].rpartition(", ")
-        yield Row("script-result", WARN, text, file, place)
+        if call.state not in FINAL:
+            does = (
+                "stores" if call.stores else "sets options" if call.options else "erases" if call.erases else "writes"
+            )
+            case = "closed-all-the-same" if miss.closes else "not-noticed"
+            yield row(f"script-result.{case}", *scene.line(call), does=does)
+    for last in [miss.step.call for miss in missed if miss.step.call.state in FINAL][:1]:
+        yield row("script-result.last-state", *scene.line(last))
     for step in scene.before:
         plain = [a for _, a in step.call.downloads if a is None or canonical(a) >> 20 != 0x08F]
         if plain and not step.call.verifies:
-            any_row = True
-            yield Row("script-result", WARN, "a download without -v is never read back", *scene.line(step.call))
-    for path in scene.walk.sources:
-        if path.suffix.lower() not in (".bat", ".cmd"):
-            for lint in lint_shell(read_script(path, scene.project.root)):
-                if lint.check == "script-result":
-                    any_row = True
-                    yield Row("script-result", WARN, lint.text, scene.project.name(path), f"line {lint.line}")
-    if not any_row and not last:
-        yield Row("script-result", PASS, "every step's result is looked at", scene.project.name(scene.walk.script))
+            yield row("script-result.never-read-back", *scene.line(step.call))
+    yield from _lints(scene, "script-result")
 
 
 def secure_manager(scene: Scene) -> Iterator[Row]:
@@ -306,82 +250,65 @@ def secure_manager(scene: Scene) -> Iterator[Row]:
     installing = next((s for s in scene.walk.steps if s.call.installs), None)
     if installing is None and scene.path != "secure-manager":
         return
-    file, place = scene.line(installing.call) if installing else (scene.project.name(scene.walk.script), "")
     log = scene.project.board.log
     version = log.banner.sfsp if log is not None else None
     if version is not None and version.parts and version.parts < (1,):
-        text = (
-            f"the board's SFSP is {version.text}, and 0.1.1 was too old for the Secure Manager: the installation fails"
-        )
-        yield Row(
-            "secure-manager", FAIL, text, scene.project.board.source, "SFSP Version", "ask the vendor for a newer part"
-        )
+        yield row("secure-manager.too-old", scene.project.board.source, "SFSP Version", version=version.text)
         return
     seen = [i.path.name for i in scene.project.items if i.path.suffix.lower() in SECURE_MANAGER]
     seen += [i.path.name for i in scene.project.items if i.why and i.why.startswith("the licence of")]
-    text = (
-        f"a Secure Manager is installed ({', '.join(seen[:4]) or 'its package is not there'}): it is encrypted for the"
-    )
-    text += " chip, so keys, options and the state that it sets cannot be compared"
-    needs = "install it on a spare board first, look at its discovery, and come back from it once"
-    if version is None:
-        needs += "; give a banner with --log, which tells the SFSP"
-    yield Row("secure-manager", UNKNOWN, text, file, place, needs)
+    where = scene.line(installing.call) if installing else (scene.script, "")
+    case = "no-version" if version is None else "encrypted"
+    yield row(f"secure-manager.{case}", *where, what=", ".join(seen[:4]) or "its package is not there")
 
 
 def xml_rows(scene: Scene) -> Iterator[Row]:
     """The XML that made a file would make it again."""
-    told = False
-    xmls = [i for i in scene.project.items if i.xml is not None]
-    for s in scene.stored:
-        xml = next((i for i in xmls if _made(i) == os.path.normpath(s.item.path)), None)
-        if xml is None or xml.xml is None:
-            continue
-        x, differs = xml.xml, []
-        if x.destination is not None and x.destination != s.obk.destination:
-            differs.append(f"destination 0x{x.destination:08X}")
-        if x.encrypts is not None and x.encrypts != bool(s.obk.flag):
-            differs.append(f"DoEncryption {int(x.encrypts)}")
-        if x.permission is not None and s.obk.permissions is not None and s.item.kind == "obk-da-cert":
-            differs += [f"permission 0x{x.permission:X}"] if x.permission != s.obk.permissions else []
-        if s.obk.stirot is not None:
-            made = ((n, x.value(n), getattr(s.obk.stirot, f)) for n, f in _STIROT_NAMES.items())
-            differs += [f"{n} 0x{v:X}, not 0x{stored:X}" for n, v, stored in made if v is not None and v != stored]
-        prints = {k.spki for _, k in s.obk.keys}
-        for name, path in x.keys:
-            key = scene.project.item(real_path(xml.path.parent / path.replace("\\", "/")))
-            if key is not None and key.key is not None and s.obk.keys and key.key.spki not in prints:
-                differs.append(f"{name} ({key.name})")
-            if key is not None and key.key is not None and s.obk.content is ObkContent.DA:
-                differs += [f"{name} ({key.name})"] if key.key.xy != s.obk.credential.hex() else []
-        told = True
-        if differs:
-            text = f"it would make another {s.item.path.name} than the one stored: {', '.join(differs[:3])}"
-            yield Row("xml-agrees", WARN, text, xml.name, "")
-        else:
-            yield Row("xml-agrees", PASS, f"it agrees with {s.file}", xml.name, "")
-    slots = scene.layout.image_slots if scene.layout is not None else ()
+    made = {file_of(i.path, i.xml): (i, i.xml) for i in reversed(scene.project.items) if i.xml is not None}
+    rows = [_xml_object(scene, s, *made[at]) for s in scene.stored if (at := os.path.normpath(s.item.path)) in made]
     for d in scene.downloads:
-        xml = next((i for i in xmls if d.item is not None and _made(i) == os.path.normpath(d.item.path)), None)
-        base = xml.xml.option("-x") if xml is not None and xml.xml is not None else None
-        if xml is None or not base or d.address is None or not _NUMBER.fullmatch(base):
-            continue
-        told = True
-        slot = next((p.range for p in slots if p.range.start == canonical(d.address or 0)), None)
-        size = xml.xml.option("-S") if xml.xml is not None else None
-        room = printed_number(size) if size and _NUMBER.fullmatch(size) else None
-        if slot is not None and room is not None and room != slot.size:
-            text = f"it makes {d.path.name} for a slot of 0x{room:X} bytes, the layout's has 0x{slot.size:X}"
-            yield Row("xml-agrees", WARN, text, xml.name, "-S")
-        elif canonical(printed_number(base)) != canonical(d.address):
-            text = f"it puts {d.path.name} at {base}, the file begins at 0x{d.address:08X}: the next build is wrong"
-            yield Row("xml-agrees", WARN, text, xml.name, "-x")
-        else:
-            yield Row("xml-agrees", PASS, f"it agrees with {d.file}", xml.name, "-x")
-    if not told:
-        yield Row("xml-agrees", PASS, "no XML of this set makes a file that is stored or downloaded", "")
+        if d.item is not None and (at := os.path.normpath(d.item.path)) in made:
+            rows += _xml_image(scene, d, *made[at])
+    yield from rows or [row("xml-agrees.none")]
 
 
-def _made(item: Item) -> str:
-    assert item.xml is not None
-    return os.path.normpath(item.path.parent / item.xml.for_file.replace("\\", "/"))
+def _xml_object(scene: Scene, s: Stored, item: Item, x: ProvisioningXml) -> Row:
+    """Return whether an XML would make the stored object."""
+    certificate = s.obk.permissions is not None and s.item.kind == "obk-da-cert"
+    differs = [
+        f"{what} {value}"
+        for what, value, other in (
+            ("destination", f"0x{x.destination or 0:08X}", x.destination not in (None, s.obk.destination)),
+            ("DoEncryption", f"{int(bool(x.encrypts))}", x.encrypts not in (None, bool(s.obk.flag))),
+            ("permission", f"0x{x.permission or 0:X}", certificate and x.permission not in (None, s.obk.permissions)),
+        )
+        if other
+    ]
+    if s.obk.stirot is not None:
+        values = ((n, x.value(n), getattr(s.obk.stirot, f)) for n, f in _STIROT_NAMES.items())
+        differs += [f"{n} 0x{v:X}, not 0x{stored:X}" for n, v, stored in values if v is not None and v != stored]
+    prints = {k.spki for _, k in s.obk.keys}
+    for name, path in x.keys:
+        key = scene.project.item(real_path(item.path.parent / path.replace("\\", "/")))
+        if key is not None and key.key is not None:
+            root = s.obk.content is ObkContent.DA and key.key.xy != s.obk.credential.hex()
+            differs += [f"{name} ({key.name})"] if root or (prints and key.key.spki not in prints) else []
+    case = "makes-another" if differs else "agrees"
+    return row(f"xml-agrees.{case}", item.name, name=s.item.path.name, differs=", ".join(differs[:3]), file=s.file)
+
+
+def _xml_image(scene: Scene, d: WrittenFile, item: Item, x: ProvisioningXml) -> Iterator[Row]:
+    """Yield whether an XML would make a downloaded image for the place to which it goes."""
+    base, size = x.option("-x"), x.option("-S")
+    if not base or d.address is None or not _NUMBER.fullmatch(base):
+        return
+    at = canonical(d.address)
+    slots = scene.layout.image_slots if scene.layout is not None else ()
+    slot = next((p.range for p in slots if p.range.start == at), None)
+    room = printed_number(size) if size and _NUMBER.fullmatch(size) else None
+    if slot is not None and room is not None and room != slot.size:
+        yield row("xml-agrees.other-room", item.name, "-S", name=d.path.name, room=room, size=slot.size)
+    elif canonical(printed_number(base)) != at:
+        yield row("xml-agrees.other-base", item.name, "-x", name=d.path.name, base=base, at=d.address)
+    else:
+        yield row("xml-agrees.agrees", item.name, "-x", file=d.file)

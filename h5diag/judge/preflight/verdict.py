@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from h5diag.judge.preflight.credentials import (
 )
 from h5diag.judge.preflight.images import image_rows, option_rows
 from h5diag.judge.preflight.project import Project, choose_part, open_project, read_board
-from h5diag.judge.preflight.rows import FAIL, UNKNOWN, WARN, Row, Scene
+from h5diag.judge.preflight.rows import FAIL, PASS, UNKNOWN, WARN, Row, Scene
 from h5diag.judge.preflight.scripts import (
     chip_match,
     readout_rows,
@@ -130,35 +130,32 @@ def preflight(
             source=str(places[0]),
             advice="h5diag keys explains single files; a preflight needs the script that provisions",
         )
-    rows: list[Row] = []
-    for procedure in project.procedures:
-        for walk, stage in zip(procedure.walks, procedure.stages, strict=True):
-            if walk.script != procedure.scripts[0] and not walk.steps and procedure.path != "script":
-                continue  # a twin for another system that does nothing
-            scene = Scene(project, procedure, walk, stage)
-            levels = any(n == "RDP" for s in walk.steps for n, _ in s.call.options)
-            readout = project.part.oem_words is not None or (levels and scene.final is None)
-            package = procedure.path == "secure-manager"
-            for check in PACKAGE_CHECKS if package else READOUT_CHECKS if readout else CHECKS:
-                rows += check(scene)
-    rows = list(dict.fromkeys(rows))
-    order = {FAIL: 0, UNKNOWN: 1, WARN: 2}
-    rows = _said_once(rows)
-    rows.sort(key=lambda r: order.get(r.state, 3))
-    _, known_by = choose_part(project.chip_words)
-    verdict = _verdict(rows, project)
-    kinds = ", ".join(p.path for p in project.procedures)
+    scenes = [Scene(project, p, w, s) for p in project.procedures for w, s in zip(p.walks, p.stages, strict=True)]
+    found: dict[Row, None] = {}
+    for scene in scenes:
+        procedure, walk = scene.procedure, scene.walk
+        if walk.script != procedure.scripts[0] and not walk.steps and procedure.path != "script":
+            continue  # a twin for another system that does nothing
+        levels = any(n == "RDP" for s in walk.steps for n, _ in s.call.options)
+        readout = project.part.oem_words is not None or (levels and scene.final is None)
+        package = procedure.path == "secure-manager"
+        for check in PACKAGE_CHECKS if package else READOUT_CHECKS if readout else CHECKS:
+            found |= dict.fromkeys(check(scene))
+    rows = tuple(sorted(_said_once(found), key=lambda r: _ORDER.index(r.state)))
     return Preflight(
         project,
-        verdict,
+        _verdict(rows, project),
         project.target,
         project.target_given,
         project.part.name,
-        known_by,
-        kinds,
-        tuple(rows),
-        _stake(project, rows),
+        choose_part(project.chip_words)[1],
+        ", ".join(p.path for p in project.procedures),
+        rows,
+        _stake(scenes, rows),
     )
+
+
+_ORDER = (FAIL, UNKNOWN, WARN, PASS)
 
 
 def rehearsal(
@@ -195,18 +192,17 @@ def rehearsal(
     return rehearse(script.absolute(), stage, kinds, arguments)
 
 
-def _said_once(rows: list[Row]) -> list[Row]:
+def _said_once(rows: Collection[Row]) -> list[Row]:
     """Published keys, and the last state's result, are the same in every script of a set: each is said once."""
     warned = {
         text: next((r for r in rows if r.state == WARN and text in r.id + r.text), None)
         for text in ("keys-published", "the result of the last PRODUCT_STATE")
     }
-    out = []
-    for row in rows:
-        same = next((first for text, first in warned.items() if first and text in row.id + row.text), None)
-        if same is None or row is same:
-            out.append(row)
-    return out
+    return [
+        row
+        for row in rows
+        if not any(first and row is not first and text in row.id + row.text for text, first in warned.items())
+    ]
 
 
 def _verdict(rows: Sequence[Row], project: Project) -> str:
@@ -217,22 +213,21 @@ def _verdict(rows: Sequence[Row], project: Project) -> str:
     return "go"
 
 
-def _stake(project: Project, rows: Sequence[Row]) -> str:
+def _stake(scenes: Sequence[Scene], rows: Sequence[Row]) -> str:
     """Say what is at stake at the target, in one sentence."""
+    project = scenes[0].project
     if project.target == "OPEN":
         return "The chip stays open: whatever goes wrong can be erased and done again."
     if all(p.path == "secure-manager" for p in project.procedures):
         return "What an encrypted package closes only the credentials inside it open again, and that erases everything."
     if project.target == "LOCKED":
         return "LOCKED has no way back for anybody: whatever is wrong stays wrong."
-    scenes = [Scene(project, p, w, s) for p in project.procedures for w, s in zip(p.walks, p.stages, strict=True)]
-    da = next((s.da for s in scenes if s.da is not None), None)
-    broken = any(r.state == FAIL and r.id.startswith(("da-", "obk-")) for r in rows)
     if project.part.oem_words is not None:
         return "At RDP 2 only the OEM2 key leads back, at RDP 1 and 0.5 a regression, and each erases everything."
     if not project.part.obk:
         return "Afterwards only the password whose hash is in the OTP area opens the chip, and it erases everything."
-    if da is None or broken:
+    da = next((s.da for s in scenes if s.da is not None), None)
+    if da is None or any(r.state == FAIL and r.id.startswith(("da-", "obk-")) for r in rows):
         return f"In {project.target} with these files nothing opens the chip again: the board would be lost."
     kind = "password" if da.item.kind == "obk-da-password" else "certificate chain and the leaf's private key"
     return (

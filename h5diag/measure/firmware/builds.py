@@ -170,7 +170,7 @@ def _displacements(
     own = build.segments[0].start
     tried = {0}
     if layout:
-        alias = layout.chip.flash.secure_base - layout.chip.flash.base
+        alias = layout.chip.flash.alias
         tried |= {alias, -alias}
     for i in images:
         tried |= {i.image.address - s.address for s in signed} if signed else {i.image.body.start - own}

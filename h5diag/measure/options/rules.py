@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from h5diag.chip import Chip
-from h5diag.layout import Layout, Loader, Role
+from h5diag.layout import Layout, Loader
 from h5diag.measure.options.meaning import value_meaning
 from h5diag.measure.options.settings import Belief, Extent, OptionBytes
 from h5diag.memory import AddressRange
@@ -53,7 +53,7 @@ class OptionCheck:
 def expectations(layout: Layout) -> tuple[Expectation, ...]:
     """Return what OEMiROT of this layout expects, as far as the chip has such options."""
     chip, sector = layout.chip, layout.chip.flash.sector_size
-    boot = next((s.range for s in layout.slots if s.role is Role.BOOT), AddressRange(0, 0))
+    boot = layout.boot.range if layout.boot is not None else AddressRange(0, 0)
     out = [
         Expectation("TZEN", chip.tzen_on, "the boot code is secure code"),
         Expectation("SWAP_BANK", 0, "the boot code lies in bank 1"),

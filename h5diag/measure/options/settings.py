@@ -232,7 +232,7 @@ def masked_ranges(dump: MemoryImage, hidden: Sequence[AddressRange], chip: Chip)
     in it are content (a gap that the linker filled).
     """
     found: list[AddressRange] = []
-    alias = chip.flash.secure_base - chip.flash.base
+    alias = chip.flash.alias
     for area in hidden:
         parts = [
             s for shift in dict.fromkeys((0, alias)) for s in dump.segments_in(area.start + shift, area.stop + shift)

@@ -15,11 +15,21 @@ from h5diag.evidence.keys import DESTINATIONS, ObkContent
 from h5diag.limits import MEMORY
 from h5diag.sim.rehearse.batch import Batch
 from h5diag.sim.rehearse.calls import Call, parse_call
-from h5diag.sim.rehearse.chip_state import CLOSED, FINAL, LOCKED, OFF, STATES, ChipState, Effect, PartTraits
+from h5diag.sim.rehearse.chip_state import (
+    CLOSED,
+    FINAL,
+    LOCKED,
+    OFF,
+    PROVISIONING,
+    STATES,
+    ChipState,
+    Effect,
+    PartTraits,
+)
 from h5diag.sim.rehearse.shell import Shell
 from h5diag.sim.rehearse.world import UNKNOWN, ScriptExit, ScriptWorld, Stop, Word, normal
 
-TARGETS = {"OPEN": 0xED, "PROVISIONED": 0x2E, "TZ-CLOSED": 0xC6, "CLOSED": 0x72, "LOCKED": 0x5C}
+TARGETS = {name: state for state, name in STATES.items() if state != PROVISIONING}
 _NAMES = re.compile(r"PROVISIONED|TZ-?_?CLOSED|CLOSED|LOCKED|\bOPEN\b", re.I)
 _YES_NO = re.compile(r"\by(?:es)?\s*[|/]\s*n(?:o)?\b", re.I)
 _BOOT0 = re.compile(r"boot0", re.I)

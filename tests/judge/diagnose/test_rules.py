@@ -11,7 +11,7 @@ import pytest
 
 import h5diag.judge.checks as checks
 from h5diag.judge.checks import CHECKS
-from h5diag.judge.findings import found, rows
+from h5diag.judge.findings import calibration, found, rows
 from h5diag.judge.next_test import known_tests
 from h5diag.judge.weighing import causes
 
@@ -30,7 +30,7 @@ def yielded() -> set[str]:
                 and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)+", node.value)
             ):
                 out.add(node.value)
-    return out
+    return out | {id for ids in calibration().ids.values() for id in ids.values()}
 
 
 def called() -> set[str]:
@@ -46,6 +46,24 @@ def called() -> set[str]:
 def test_every_row_belongs_to_a_finding_that_is_made_and_the_reverse():
     assert set(rows()) <= yielded()
     assert {id for id in called() if isinstance(id, str) and "-" in id} <= set(rows())
+
+
+def named(kind: str) -> set[str]:
+    """Names by which the code asks the calibration for a number, a list, ids or an advice."""
+    texts = [path.read_text("utf-8") for path in SOURCES]
+    asked = r'\bnumber\("([a-z-]+)"\)' if kind == "numbers" else rf'calibration\(\)\.{kind}\["([a-z-]+)"\]'
+    return {name for text in texts for name in re.findall(asked, text)}
+
+
+def test_what_the_checks_go_by_is_asked_for_and_says_why():
+    table = calibration()
+    assert named("numbers") == set(table.numbers)
+    assert named("lists") == set(table.lists)
+    words = {c.value for p in SOURCES for c in ast.walk(ast.parse(p.read_text("utf-8"))) if isinstance(c, ast.Constant)}
+    assert named("ids") <= set(table.ids) <= words
+    assert named("advice") <= set(table.advice) <= words | {"way-reopenable", "way-lost", "way-unknown"}
+    assert {id for ids in table.ids.values() for id in ids.values()} <= set(rows())
+    assert all(len(row.why) > 15 for row in table.numbers.values())
 
 
 def test_an_id_without_a_row_is_refused():

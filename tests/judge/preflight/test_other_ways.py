@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 
 import provisioning_sets as sets
 import pytest
 
 from h5diag.errors import InputError
-from h5diag.judge.preflight import access, preflight, read_inventory
+from h5diag.judge.preflight import access, preflight, read_inventory, reopening
+from h5diag.tables import packaged
 
 R = random.Random
 
@@ -39,6 +41,13 @@ def test_every_way_has_its_go_and_its_no_go(files, options, verdict, check, tmp_
     found = preflight([sets.write(files, tmp_path)], **options)
     assert found.verdict == verdict, [r for r in found.rows if r.state in ("fail", "unknown")]
     assert not check or check in failing(found)
+
+
+def test_every_way_back_of_the_table_is_asked_for():
+    table, source = packaged("judge/preflight/ways.toml"), inspect.getsource(reopening)
+    assert {row["answer"] for row in table["answers"].values()} == {"open", "reopenable", "lost", "unknown"}
+    for name in (*table["answers"], *table["words"]):
+        assert f'"{name}"' in source or name in ("need-certificate", "need-password", "need-"), name
 
 
 def entries(made: str, **values: str) -> bytes:

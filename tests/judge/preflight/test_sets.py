@@ -2,10 +2,50 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import random
+from pathlib import Path
 
 import provisioning_sets as sets
 import pytest
+
+import h5diag.judge.preflight as wing
+from h5diag.judge.findings import check_words
+
+
+def names_and_words() -> tuple[set[str], set[str]]:
+    """Return how the code names the preflight's rows, ``*`` where a part is filled in, and its short texts."""
+    names, words = set(), set()
+    for path in Path(inspect.getfile(wing)).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "row":
+                parts = getattr(node.args[0], "values", [node.args[0]])
+                names.add("".join(p.value if isinstance(p, ast.Constant) else "*" for p in parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                words.add(node.value)
+    return names, words
+
+
+def test_every_row_of_the_table_is_yielded_and_the_reverse():
+    names, words = names_and_words()
+    table = {(id, name) for id, check in check_words().items() for name in check["says"]}
+    for id, name in table:
+        filled = {f"{id}.*", "*.*"} & names and name in words
+        assert f"{id}.{name}" in names or f"*.{name}" in names or filled, f"{id}.{name}"
+    for id, _, name in (n.partition(".") for n in names):
+        assert name, "a row is named by its check and its own word"
+        assert any(id in ("*", i) and name in ("*", n) for i, n in table), f"{id}.{name}"
+
+
+def test_every_row_has_one_state_and_what_is_unknown_says_what_would_tell():
+    words = {"pass", "fail", "warn", "unknown"}
+    for id, check in check_words().items():
+        assert {"looks", "follows", "mend", "says"} == set(check), id
+        for name, row in check["says"].items():
+            assert len(set(row) & words) == 1, f"{id}.{name}"
+            assert set(row) <= words | {"needs"}, f"{id}.{name}"
+            assert "unknown" not in row or row["needs"], f"{id}.{name}"
 
 
 @pytest.mark.parametrize("seed", range(6))
