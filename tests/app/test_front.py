@@ -292,3 +292,17 @@ def test_a_stranger_cannot_write_markup_into_a_result(tmp_path):
     image = h5.read_memory(evil, base=BASE)
     assert "<img" not in image._repr_html_()
     assert "\x1b" not in str(h5.read_memory((b"a" * 16, BASE)))
+
+
+@pytest.mark.parametrize("command", ["locate", "compare", "image"])
+def test_an_assumed_base_is_said_by_every_command(command, pair, tmp_path, capsys):
+    from h5diag.app.cli import main
+
+    paths = []
+    for name, data in zip(("good.bin", "suspect.bin"), pair, strict=True):
+        (tmp_path / name).write_bytes(data)
+        paths.append(str(tmp_path / name))
+    assert main([command, *paths[: 1 if command == "image" else 2]]) == 0
+    said = " ".join(" ".join(capsys.readouterr()).split())
+    assert "the base address 0x08000000 was assumed" in said
+    assert "good.bin.map.json" in said

@@ -25,7 +25,6 @@ GROUPS: tuple[str, ...] = (
     "locate",
     "image",
     "options",
-    "compare",
     "provisioning",
     "loader",
     "board",

@@ -1,14 +1,18 @@
-"""``h5diag locate``: where pieces of a known image landed in a dump."""
+"""``h5diag locate`` and ``compare``: where pieces of a known image landed in a dump, and what differs in place."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
 
 from h5diag.app.cli.command import Command, Result, number, progress_bar, result_of, say_chip
 from h5diag.show.printing import remark
 
+if TYPE_CHECKING:
+    from h5diag.memory import MemoryImage
 
-def _arguments(parser: ArgumentParser) -> None:
+
+def _locate_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("reference", metavar="REFERENCE", help="what is known to be good: an image or a dump")
     parser.add_argument("dump", metavar="DUMP", help="where to look")
     parser.add_argument("--layout", metavar="L", help="a preset's name or a flash_layout.h, to name slots")
@@ -25,15 +29,14 @@ def _arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--deep", action="store_true", help="look at every byte of images above 8 MiB (takes seconds)")
 
 
-def _run(options: Namespace) -> Result:
+def _locate(options: Namespace) -> Result:
     from h5diag.app.front import locate
-    from h5diag.app.sources import read_memory
     from h5diag.measure.locate.kernel import remark as kernel_remark
 
-    reference = read_memory(options.reference, base=options.reference_base)
-    dump = read_memory(options.dump, base=options.base)
-    for text in filter(None, (*reference.origin.remarks, *dump.origin.remarks, kernel_remark())):
-        remark(f"h5diag locate: {text}")
+    reference = _memory("locate", options.reference, options.reference_base)
+    dump = _memory("locate", options.dump, options.base)
+    if slow := kernel_remark():
+        remark(f"h5diag locate: {slow}")
     with progress_bar("locate", dump.size) as show:
         show(0.0)
         found = locate(
@@ -49,15 +52,67 @@ def _run(options: Namespace) -> Result:
     return result_of(found)
 
 
+def _compare_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("good", metavar="GOOD", help="dump of a board that works, or the image that should be there")
+    parser.add_argument("suspect", metavar="SUSPECT", help="dump of the board in question")
+    parser.add_argument("--base", type=number, metavar="ADDRESS", help="where a SUSPECT.bin begins")
+    parser.add_argument("--reference-base", type=number, metavar="ADDRESS", help="where a GOOD.bin begins")
+    parser.add_argument("--chip", metavar="NAME", help="chip file or family word")
+    parser.add_argument("--layout", metavar="L", help="preset or flash_layout.h: names the slots")
+    parser.add_argument("--options-good", metavar="F", help="option listing of the good board")
+    parser.add_argument("--options-suspect", metavar="F", help="option listing of the suspect: shows what is masked")
+    parser.add_argument("--access-good", choices=("secure", "nonsecure"), help="how GOOD was read, likewise")
+    parser.add_argument(
+        "--access",
+        "--access-suspect",
+        choices=("secure", "nonsecure"),
+        help="how SUSPECT was read, where no sidecar says",
+    )
+
+
+def _compare(options: Namespace) -> Result:
+    from h5diag.app.front import compare
+
+    found = compare(
+        _memory("compare", options.good, options.reference_base),
+        _memory("compare", options.suspect, options.base),
+        layout=options.layout,
+        chip=options.chip,
+        options_good=options.options_good,
+        options_suspect=options.options_suspect,
+        access_good=options.access_good,
+        access=options.access,
+    )
+    say_chip(found.choice)
+    return result_of(found)
+
+
+def _memory(command: str, path: str, base: int | None) -> MemoryImage:
+    """Return the memory of a file; what was assumed of it is said."""
+    from h5diag.app.sources import read_memory
+
+    image = read_memory(path, base=base)
+    for text in image.origin.remarks:
+        remark(f"h5diag {command}: {text}")
+    return image
+
+
 COMMANDS = (
     Command(
         "locate",
         "find where pieces of a known image landed in a dump",
-        _arguments,
-        _run,
+        _locate_arguments,
+        _locate,
         examples=(
             "h5diag locate good.hex suspect.hex --layout flash_layout.h",
             "h5diag locate app.bin dump.bin --base 0x08000000 --reference-base 0x0C018000",
         ),
+    ),
+    Command(
+        "compare",
+        "what differs in place between a good and a suspect dump",
+        _compare_arguments,
+        _compare,
+        examples=("h5diag compare good.hex suspect.hex --options-suspect suspect-ob.txt",),
     ),
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from h5diag.app import provisioning
 from h5diag.app.cli.command import Command, Result, result_of
 
 
@@ -19,11 +18,15 @@ def _board(parser: ArgumentParser) -> None:
 
 
 def _keys(options: Namespace) -> Result:
-    return result_of(provisioning.keys(*options.places))
+    from h5diag.app.provisioning import keys
+
+    return result_of(keys(*options.places))
 
 
 def _access(options: Namespace) -> Result:
-    found = provisioning.access(*options.places)
+    from h5diag.app.provisioning import access
+
+    found = access(*options.places)
     return result_of(found, status=0 if found.answer in ("open", "reopenable") else 1)
 
 
@@ -35,7 +38,9 @@ def _preflight_arguments(parser: ArgumentParser) -> None:
 
 
 def _preflight(options: Namespace) -> Result:
-    found = provisioning.preflight(
+    from h5diag.app.provisioning import preflight
+
+    found = preflight(
         *options.places,
         chip=options.chip,
         options=options.options,
@@ -53,7 +58,9 @@ def _rehearse_arguments(parser: ArgumentParser) -> None:
 
 
 def _rehearse(options: Namespace) -> Result:
-    found = provisioning.rehearse(
+    from h5diag.app.provisioning import rehearse
+
+    found = rehearse(
         options.script,
         chip=options.chip,
         options=options.options,
