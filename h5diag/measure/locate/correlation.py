@@ -15,17 +15,14 @@ import numpy.typing as npt
 from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice, load_chip
 from h5diag.layout import Layout
-from h5diag.measure.locate.pieces import BLOCK, WORD, Flags, Numbers, Watch
+from h5diag.measure.locate.pieces import BLOCK, WORD, Numbers, Watch
 from h5diag.measure.locate.placement import Placement
-from h5diag.measure.locate.plain import MOST_COPIES
+from h5diag.measure.locate.plain import MOST_COPIES, MULTIPLIER, words_in
 from h5diag.measure.locate.sides import Side
-from h5diag.memory import Bytes, Cancel, MemoryImage, Progress
+from h5diag.memory import Cancel, MemoryImage, Progress
 
-MOST_KEYS = 1 << 18
-"""Words sampled on either side, at most about so many."""
-
-AT_ONCE = 1 << 18
-"""Bytes worked on between two looks at whether to stop."""
+MOST_KEYS = 1 << 18  # words sampled on either side, at most about so many
+AT_ONCE = 1 << 18  # bytes worked on between two looks at whether to stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,36 +125,30 @@ def correlate(
 def _counted(a: Side, b: Side, watch: Watch) -> tuple[Numbers, npt.NDArray[np.float64], int]:
     rate = max(0, ceil(log2(max(a.content, b.content, 1) / MOST_KEYS)))
     watch.stage(0.3, 0.6)
-    value, where = _sampled(a.data, ~a.fill, rate, watch)
+    value, where = _sampled(a, rate, watch)
     watch.stage(0.6, 0.9)
-    asked, at = _sampled(b.data, ~b.fill, rate, watch)
+    asked, at = _sampled(b, rate, watch)
     order = value.argsort()
-    value, where = value[order], where[order]
-    low = np.searchsorted(value, asked, "left")
-    count = np.searchsorted(value, asked, "right") - low
-    count[count > MOST_COPIES] = 0
+    low, high = (np.searchsorted(value[order], asked, side) for side in ("left", "right"))
+    count = np.where(high - low > MOST_COPIES, 0, high - low)
     # A word that occurs n times in the reference speaks for n displacements: each time in full.
     within = np.arange(int(count.sum())) - np.repeat(count.cumsum() - count, count)
-    there = where[np.repeat(low, count) + within]
+    there = where[order[np.repeat(low, count) + within]]
     moved = b.at(np.repeat(at, count), canonical=True) - a.at(there, canonical=True)
     values, times = np.unique(moved, return_counts=True)
     return values, times.astype(np.float64), int(asked.size)
 
 
-def _sampled(data: Bytes, blocks: Flags, rate: int, watch: Watch) -> tuple[npt.NDArray[np.uint64], Numbers]:
+def _sampled(side: Side, rate: int, watch: Watch) -> tuple[npt.NDArray[np.uint64], Numbers]:
     """Return the words that their own content selects, one in ``2**rate``, and where they stand."""
     values, places = [np.empty(0, np.uint64)], [np.empty(0, np.int64)]
-    for at in range(0, data.size - WORD + 1, AT_ONCE):
-        watch.check(at / data.size)
-        part = data[at : at + AT_ONCE + WORD]
-        for phase in range(min(WORD, part.size - WORD + 1)):
-            whole = part[phase : phase + (part.size - phase) // WORD * WORD]
-            value = np.frombuffer(whole.tobytes(), "<u8") * np.uint64(0x9E3779B97F4A7C15)
-            chosen = np.flatnonzero(value >> np.uint64(64 - rate) == np.uint64(1)) if rate else np.arange(value.size)
-            position = chosen * WORD + phase + at
-            keep = blocks[position // BLOCK] & (position < at + AT_ONCE)
-            values.append(value[chosen[keep]])
-            places.append(position[keep])
+    for at in range(0, side.size - WORD + 1, AT_ONCE):
+        watch.check(at / side.size)
+        value = words_in(side.data[at : at + AT_ONCE + WORD - 1]) * np.uint64(MULTIPLIER)
+        where = at + np.flatnonzero(value >> np.uint64(64 - rate) == 1 if rate else np.ones(value.size, np.bool_))
+        where = where[~side.fill[where // BLOCK]]
+        values.append(value[where - at])
+        places.append(where)
     return np.concatenate(values), np.concatenate(places)
 
 
@@ -180,8 +171,7 @@ def _marks(layout: Layout | None, chip: Chip) -> tuple[Mark, ...]:
     return tuple(Mark(d, n) for d, n in sorted(out.items()))
 
 
-QUAD_WORD = 16
-"""A program unit that is one value throughout is fill and counts on neither side."""
+QUAD_WORD = 16  # a program unit that is one value throughout is fill and counts on neither side
 
 
 def agreement_at(reference: MemoryImage, dump: MemoryImage, displacement: int) -> tuple[int, int]:

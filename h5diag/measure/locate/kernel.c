@@ -16,7 +16,8 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-enum { ABI = 5, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16, GAP = 256, UNWEIGHED = 20, EXPLAINED = 1024, ALIKE = 32, AHEAD = 16 };
+enum { ABI = 5, BLOCK = 64, WORD = 8, MOST_COPIES = 16, COMMON = 1021, RUN = 128, REPEATS = 16, GAP = 256, UNWEIGHED = 20 };
+enum { EXPLAINED = 1024, ALIKE = 32, AHEAD = 16 };
 
 #define NONE UINT32_MAX
 #define MULTIPLIER 0x9E3779B97F4A7C15ull
@@ -87,8 +88,6 @@ static int ones(uint64_t v) {
     return (int)((((v + (v >> 4)) & 0x0F0F0F0F0F0F0F0Full) * EVERY_BYTE) >> 56);
 }
 
-static int has_zero(uint64_t v) { return ((v - EVERY_BYTE) & ~v & EVERY_BYTE << 7) != 0; }
-
 static int zero_bytes(uint64_t v) {
     const uint64_t low = 0x7F7F7F7F7F7F7F7Full;
     return ones(~(((v & low) + low) | v | low));
@@ -139,51 +138,24 @@ static int32_t worth(const sides *s, int64_t r, int64_t d, int64_t turn) {
     return s->gain[a & s->mask];
 }
 
-/* Tell whether a byte of a word repeats the one before it; the first and the last of the word are not compared. */
-static int repeats_within(uint64_t v) { return has_zero((v ^ (v >> 8)) | 0xFFull << 56); }
-
 /* Return how many bytes from r and d on, in one direction, belong to the piece; adds what they are worth. */
 static int64_t reach(const sides *s, int64_t r, int64_t d, int64_t limit, int64_t turn, int64_t *score) {
-    int64_t run = 0, best = 0, length = 0, i = 0;
+    int64_t run = 0, best = 0, length = 0;
     const int64_t low = turn < 0 ? 1 - WORD : 0; /* of the eight bytes that follow */
-    while (i < limit) {
+    for (int64_t i = 0; i < limit && best - run <= s->drop;) {
+        const uint8_t *x = s->reference + r + turn * i, *y = s->dump + d + turn * i;
+        int64_t many = 1;
         /* Within eight equal bytes an extension does not end as long as it is near its best. */
-        if (i && limit - i >= WORD && best - run <= s->drop - WORD) {
-            const uint8_t *p = s->reference + r;
-            uint64_t v = word_at(p + low);
-            if (!((v ^ word_at(s->dump + d + low)) & s->mask * EVERY_BYTE)) {
-                int64_t top = run, at = -1;
-                if (!repeats_within(v) && p[0] != p[-turn]) {
-                    for (int k = 0; k < WORD; k++) run += s->gain[p[low + k] & s->mask];
-                    top = run;
-                    at = WORD;
-                } else {
-                    for (int64_t k = 0; k < WORD; k++) {
-                        uint8_t a = p[turn * k];
-                        run += a == p[turn * (k - 1)] ? -1 : s->gain[a & s->mask];
-                        at = run > top ? k + 1 : at;
-                        top = run > top ? run : top;
-                    }
-                }
-                if (top > best) {
-                    best = top;
-                    length = i + at;
-                }
-                i += WORD;
-                r += turn * WORD;
-                d += turn * WORD;
-                continue;
+        if (i && limit - i >= WORD && best - run <= s->drop - WORD &&
+            !((word_at(x + low) ^ word_at(y + low)) & s->mask * EVERY_BYTE))
+            many = WORD;
+        for (const int64_t end = i + many; i < end; i++, x += turn) {
+            if (many == 1) run += worth(s, r + turn * i, d + turn * i, turn);
+            else run += x[0] == x[-turn] ? -1 : s->gain[x[0] & s->mask];
+            if (run > best) {
+                best = run;
+                length = i + 1;
             }
-        }
-        run += worth(s, r, d, turn);
-        i++;
-        r += turn;
-        d += turn;
-        if (run > best) {
-            best = run;
-            length = i;
-        } else if (best - run > s->drop) {
-            break;
         }
     }
     *score += best;
@@ -320,23 +292,17 @@ static int places(const sides *s, const words *w, uint64_t value, uint64_t hash,
 static int64_t equal_run(const sides *s, int64_t r, int64_t d, int64_t most) {
     int64_t f = stretch_at(s->free, s->free_count, d), c = stretch_at(s->segments, s->segment_count, r);
     if (f < 0 || c < 0) return 0;
-    const int64_t limit = smaller(smaller(s->free[f].stop - d, s->segments[c].stop - r), most);
-    const uint8_t *x = s->reference + r, *y = s->dump + d;
-    const uint64_t counted = s->mask * EVERY_BYTE;
-    int64_t i = 0;
-    while (i < limit) {
+    const int64_t run = agreed(s, r, d, smaller(smaller(s->free[f].stop - d, s->segments[c].stop - r), most), 1);
+    const uint8_t *x = s->reference + r;
+    for (int64_t i = 0; i + WORD <= run; i += WORD) {
         /* A run of one value fills one of these words at least. */
-        uint64_t v;
-        while (limit - i >= WORD && !(((v = word_at(x + i)) ^ word_at(y + i)) & counted) && v != (v << 8 | v >> 56)) i += WORD;
-        int64_t repeats = 0;
-        for (int64_t k = i - 1; k > 0 && repeats < REPEATS && x[k] == x[k - 1]; k--) repeats++;
-        for (int64_t near = i + WORD; i < limit && (i < near || repeats); i++) {
-            if ((x[i] ^ y[i]) & s->mask) return i;
-            repeats = i && x[i] == x[i - 1] ? repeats + 1 : 0;
-            if (repeats >= REPEATS) return i;
-        }
+        uint64_t v = word_at(x + i);
+        if (v != (v << 8 | v >> 56)) continue;
+        int64_t start = i;
+        while (start > 0 && x[start - 1] == x[i]) start--;
+        if (start + REPEATS < run && memcmp(x + start, x + start + 1, REPEATS) == 0) return start + REPEATS;
     }
-    return i;
+    return larger(run, 0);
 }
 
 /* Count the equal bytes and the wrong bits, as far as the mask lets bits count. */

@@ -17,13 +17,9 @@ from h5diag.measure.locate.pieces import BLOCK, NONE, PIECE, Flags, Numbers, Pai
 from h5diag.measure.locate.plain import DIAGONAL_BITS, DROP, Counts, Plain
 from h5diag.memory import Bytes
 
-ABI = 5
-"""Changes with the structures below; a library of another one is not used."""
-
+ABI = 5  # changes with the structures below; a library of another one is not used
 LIBRARY = Path(__file__).with_name(f"_kernel.{ {'win32': 'dll', 'darwin': 'dylib'}.get(sys.platform, 'so') }")
-SLICE = 1 << 20
-"""Bytes worked on between two looks at whether to stop."""
-
+SLICE = 1 << 20  # bytes worked on between two looks at whether to stop
 FOUND_AT_ONCE = 1 << 14
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
 
@@ -93,21 +89,19 @@ class _Kernel(Plain):
             raise AssertionError(f"the kernel's {function} was given what does not fit together")
         return done
 
-    def fill(self, data: Bytes, watch: Watch) -> Flags:
-        out = np.zeros(-(-data.size // BLOCK), np.bool_)
-        for at in range(0, data.size, 8 * SLICE):
-            watch.check(at / data.size)
-            part, flags = data[at : at + 8 * SLICE], out[at // BLOCK : (at + 8 * SLICE) // BLOCK]
-            self._call("fill", part, part.size, flags, flags.size)
+    def _by_block(self, function: str, watch: Watch, count: int, *sides: Bytes) -> Flags:
+        out, step = np.zeros(count, np.bool_), 8 * SLICE
+        for at in range(0, sides[0].size, step):
+            watch.check(at / sides[0].size)
+            parts, flags = [x[at : at + step] for x in sides], out[at // BLOCK : (at + step) // BLOCK]
+            self._call(function, *parts, parts[0].size, flags, flags.size)
         return out
 
+    def fill(self, data: Bytes, watch: Watch) -> Flags:
+        return self._by_block("fill", watch, -(-data.size // BLOCK), data)
+
     def equal(self, a: Bytes, b: Bytes, watch: Watch) -> Flags:
-        out = np.zeros(a.size // BLOCK, np.bool_)
-        for at in range(0, a.size, 8 * SLICE):
-            watch.check(at / a.size)
-            x, y, flags = a[at : at + 8 * SLICE], b[at : at + 8 * SLICE], out[at // BLOCK : (at + 8 * SLICE) // BLOCK]
-            self._call("equal", x, y, x.size, flags, flags.size)
-        return out
+        return self._by_block("equal", watch, a.size // BLOCK, a, b)
 
     def words(self, data: Bytes, blocks: Flags, stride: int, mask: int, watch: Watch) -> Words:
         count = -(-data.size // stride)

@@ -21,20 +21,11 @@ from h5diag.memory import Bytes
 
 WIDTHS = (8, 16, 32)
 LEAST_ERRORS = 16
-LOOKED_AT, WINDOW = 1 << 14, 256
-"""Of a longer piece an even sample of windows is looked at, about so many bytes in all."""
-
-SHARE = 0.9
-"""One line must hold this share of a piece's bit errors to be blamed."""
-
-NEAR = 64
-"""A shifted piece begins and ends at most so many bytes from its neighbours."""
-
-SHIFT = 256
-"""A shift by more bytes than this is no loss of words in a read window."""
-
-WHOLE = 0.9
-"""Share of the reference that a piece must hold to be called the image itself."""
+LOOKED_AT, WINDOW = 1 << 14, 256  # of a longer piece an even sample of windows is looked at, about so many bytes in all
+SHARE = 0.9  # one line must hold this share of a piece's bit errors to be blamed
+NEAR = 64  # a shifted piece begins and ends at most so many bytes from its neighbours
+SHIFT = 256  # a shift by more bytes than this is no loss of words in a read window
+WHOLE = 0.9  # share of the reference that a piece must hold to be called the image itself
 
 
 def line_faults(reference: Bytes, dump: Bytes, address: int) -> tuple[LineFault, ...]:

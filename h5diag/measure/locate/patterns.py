@@ -17,35 +17,17 @@ from h5diag.text import count_text
 
 Rest = tuple[Sequence[AddressRange], Sequence[AddressRange]]
 
-STEP = 1 << 15
-"""From piece to piece the displacement of another build changes by at most so many bytes."""
-
-CHAIN = 400
-"""So many of the largest pieces are put in order."""
-
-SHARE = 0.6
-"""What is said of the whole holds for this share of the bytes that were found."""
-
-LEAST_SHARE = 0.4
-"""Two builds share so much of the content of the one that has less."""
-
+STEP = 1 << 15  # from piece to piece the displacement of another build changes by at most so many bytes
+CHAIN = 400  # so many of the largest pieces are put in order
+SHARE = 0.6  # what is said of the whole holds for this share of the bytes that were found
+LEAST_SHARE = 0.4  # two builds share so much of the content of the one that has less
+# So many addresses and branches, and this share of all that differs, follow a move of their targets.
 ADJUSTED, ADJUSTED_SHARE = 4, 0.3
-"""So many addresses and branches, and this share of all that differs, follow a move of their targets."""
-
-MOVED = 1 << 16
-"""Targets move by at most so many bytes from build to build."""
-
-GAP = 1 << 14
-"""What is new or gone between, before and behind the pieces of another build, at most."""
-
-STEPS = 4
-"""So many equal steps of the displacement at equal distances are no accident."""
-
-SMALL = 16
-"""A shift of everything by fewer bytes than this is one of the reading."""
-
-LOOKED_AT, LANES_AGREE = 1 << 16, 0.97
-"""Lanes are looked at on so many bytes; this share of the bytes of a lane agrees."""
+MOVED = 1 << 16  # targets move by at most so many bytes from build to build
+GAP = 1 << 14  # what is new or gone between, before and behind the pieces of another build, at most
+STEPS = 4  # so many equal steps of the displacement at equal distances are no accident
+SMALL = 16  # a shift of everything by fewer bytes than this is one of the reading
+LOOKED_AT, LANES_AGREE = 1 << 16, 0.97  # lanes are looked at on so many bytes; this share of the bytes of a lane agrees
 
 
 def patterns_of(regions: Sequence[Region], a: Side, b: Side, chip: Chip, rest: Rest) -> tuple[Pattern, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from time import perf_counter
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +24,8 @@ Pieces = npt.NDArray[np.void]
 PIECE = np.dtype([(name, np.int64) for name in ("reference", "dump", "size", "score")])
 NONE: Pieces = np.empty(0, PIECE)
 
-BLOCK, WORD = 64, 8
-"""Fill and equality are told block by block; words are looked up. In bytes."""
-
-QUARTER = 4
-"""Scores are counted in quarter bits."""
+BLOCK, WORD = 64, 8  # fill and equality are told block by block; words are looked up. In bytes
+QUARTER = 4  # scores are counted in quarter bits
 
 
 def pieces_of(reference: npt.ArrayLike, dump: npt.ArrayLike, size: npt.ArrayLike, score: npt.ArrayLike = 0) -> Pieces:
@@ -141,27 +137,17 @@ class Watch:
     def __init__(self, progress: Progress | None = None, cancel: Cancel | None = None) -> None:
         self._progress, self._cancel, self._done = progress, cancel, 0.0
         self._low, self._high = 0.0, 1.0
-        self._asked = perf_counter()
 
     def stage(self, low: float, high: float) -> None:
         """Let `check` count from `low` to `high` from now on."""
         self._low, self._high = low, high
         self.check(0.0)
 
-    def check(self, fraction: float) -> None:
+    def check(self, fraction: float = 0.0) -> None:
         """Report `fraction` of the stage; raise `Cancelled` when asked to stop."""
-        self._ask()
+        if self._cancel is not None and self._cancel():
+            raise Cancelled("the search for displaced pieces was stopped")
         done = self._low + (self._high - self._low) * min(max(fraction, 0.0), 1.0)
         if self._progress is not None and done > self._done:
             self._done = done
             self._progress(done)
-
-    def pause(self) -> None:
-        """Raise `Cancelled` when asked to stop; asks every few milliseconds only, however often it is called."""
-        if perf_counter() - self._asked > 0.005:
-            self._ask()
-
-    def _ask(self) -> None:
-        self._asked = perf_counter()
-        if self._cancel is not None and self._cancel():
-            raise Cancelled("the search for displaced pieces was stopped")

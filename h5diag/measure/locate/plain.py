@@ -26,22 +26,20 @@ from h5diag.measure.locate.pieces import (
 )
 from h5diag.memory import Bytes
 
-DROP = 80 * QUARTER
-"""An extension ends where its score stays this much below its best: about 24 differing bytes in a row."""
-
-MOST_COPIES = 16
-"""A word that occurs more often in the reference says nothing about where it belongs."""
-
-RUN, REPEATS, GAP, UNWEIGHED, EXPLAINED, ALIKE = 128, 16, 256, 20, 1024, 32
-"""Bytes that agree from a word on, from which the words within them are not looked up; repeats of one byte that end such
-a run; bytes from word to word on a diagonal; what a byte of a long core counts; bytes of a piece, from which other places
-must agree too; and of how many of its bytes one may differ."""
-
-MULTIPLIER, DIAGONAL_BITS = 0x9E3779B97F4A7C15, 15
-"""Diagonals met lately are kept in so many bits of table."""
-
+DROP = 80 * QUARTER  # an extension ends where its score stays this much below its best: 24 differing bytes in a row
+MOST_COPIES = 16  # a word that occurs more often in the reference says nothing about where it belongs
+RUN = 128  # bytes that agree from a word on, from which the words within them are not looked up
+REPEATS = 16  # of one byte end such a run
+GAP = 256  # bytes from word to word on a diagonal
+UNWEIGHED = 20  # what a byte of a long core counts
+EXPLAINED, ALIKE = (
+    1024,
+    32,
+)  # bytes of a piece from which other places must agree too, if one in so many differs at most
+MULTIPLIER, DIAGONAL_BITS = 0x9E3779B97F4A7C15, 15  # diagonals met lately are kept in so many bits of table
 CHUNK = 1 << 18
 ONES = np.array([i.bit_count() for i in range(256)], np.uint8)
+
 Counts = tuple[Numbers, Numbers, npt.NDArray[np.uint32]]
 _Row = tuple[int, int, int, int]
 
@@ -53,35 +51,26 @@ class Plain:
 
     def fill(self, data: Bytes, watch: Watch) -> Flags:
         """Return for each block whether it repeats itself with a period of at most 24 bytes."""
-        out = np.zeros(-(-data.size // BLOCK), np.bool_)
-        for at in range(0, data.size, CHUNK):
-            watch.check(at / data.size)
-            rows = _blocks(data[at : at + CHUNK])
-            flags = out[at // BLOCK :][: len(rows)]
-            for lag in (8, 16, 24):
-                flags |= (rows[:, :-lag] == rows[:, lag:]).all(axis=1)
-        rest = data[data.size // BLOCK * BLOCK :]
-        if rest.size:
-            out[-1] = (rest == rest[0]).all()
-        return out
+        watch.check()
+        rows, rest = _blocks(data), data[data.size // BLOCK * BLOCK :]
+        periods = [(rows[:, :-lag] == rows[:, lag:]).all(axis=1) for lag in (8, 16, 24)]
+        return np.append(np.any(periods, axis=0), [(rest == rest[0]).all()] if rest.size else np.empty(0, np.bool_))
 
     def equal(self, a: Bytes, b: Bytes, watch: Watch) -> Flags:
         """Return for each whole block of two equally long pieces whether both hold the same."""
-        out = np.zeros(a.size // BLOCK, np.bool_)
-        for at in range(0, a.size, CHUNK):
-            watch.check(at / a.size)
-            x, y = _blocks(a[at : at + CHUNK]), _blocks(b[at : at + CHUNK])
-            out[at // BLOCK :][: len(x)] = (x == y).all(axis=1)
-        return out
+        watch.check()
+        same: Flags = (_blocks(a) == _blocks(b)).all(axis=1)
+        return same
 
     def words(self, data: Bytes, blocks: Flags, stride: int, mask: int, watch: Watch) -> Words:
         """Return the words that start at a multiple of `stride` and in a block that counts."""
-        parts = [(np.empty(0, np.int64), np.empty(0, np.uint64)), *_words(data, blocks, stride, mask, watch)]
-        where, value = (np.concatenate(x) for x in zip(*parts, strict=True))
+        watch.check()
+        where = np.arange(0, data.size - WORD + 1, stride)
+        where = where[blocks[where // BLOCK]]
+        value = words_in(data, mask)[where]
         keep = ~_says_nothing(value, WORD - 1 if stride < WORD else WORD - 2)
-        where, value = where[keep], value[keep]
-        order = np.argsort(value, kind="stable")
-        return Words(stride, mask, (value[order], where[order]))
+        order = np.argsort(value[keep], kind="stable")
+        return Words(stride, mask, (value[keep][order], where[keep][order]))
 
     def scan(self, pair: Pair, free: Runs, words: Words, blocks: Flags, least: int, span: int, watch: Watch) -> Pieces:
         """Return the extended pieces around each word of the dump's chosen blocks that the reference holds too.
@@ -90,49 +79,41 @@ class Plain:
         `span` bytes is not looked up.
         """
         value, where = words.tables
-        seen: dict[int, tuple[int, int, int]] = {}  # a diagonal met lately, how far it is extended, and its last word
+        seen: dict[int, list[int]] = {}  # by slot: a diagonal met lately, how far it is extended, and its last word
         out: list[_Row] = []
         at, until, whole, diagonal = 0, -1, 0, 0
-        for position, word in _words(pair.dump, blocks, 1, words.mask, watch):
-            low, high = (np.searchsorted(value, word, side) for side in ("left", "right"))
-            met = np.flatnonzero((low < high) & (high - low <= MOST_COPIES))
-            for d, i, j in zip(position[met].tolist(), low[met].tolist(), high[met].tolist(), strict=True):
-                if d < at:
+        for d, i, j in _met(pair.dump, blocks, value, words.mask, watch):
+            if d < at:
+                continue
+            rest = span - d % span
+            most = pair.dump.size if d >= until else max(RUN, rest + WORD)
+            places = where[i:j].tolist()
+            runs = [_equal_run(pair, free, r, d, most) for r in places]
+            longest = max(runs)
+            least_run = longest - BLOCK if longest >= EXPLAINED else RUN
+            for r, run in zip(places, runs, strict=True):
+                if run < least_run and (longest >= EXPLAINED or (d < until and r - d != diagonal)):
                     continue
-                watch.pause()
-                rest = span - d % span
-                most = pair.dump.size if d >= until else max(RUN, rest + WORD)
-                places = where[i:j].tolist()
-                runs = [_equal_run(pair, free, r, d, most) for r in places]
-                longest = max(runs)
-                least_run = longest - BLOCK if longest >= EXPLAINED else RUN
-                for r, run in zip(places, runs, strict=True):
-                    if run < least_run and (longest >= EXPLAINED or (d < until and r - d != diagonal)):
-                        continue
-                    # A table as the kernel has it: a diagonal may drive out another one.
-                    slot = (r - d) * MULTIPLIER % (1 << 64) >> (64 - DIAGONAL_BITS)
-                    who, reached, last = seen.get(slot, (r - d, -1, -GAP - 1))
-                    reached, last = (reached, last) if who == r - d else (-1, -GAP - 1)
-                    seen[slot] = (r - d, reached, d)
-                    rare = i + 1 == j and (words.stride <= GAP or run >= REPEATS)
-                    if d < reached or not (rare or run >= least_run or d - last <= GAP):
-                        continue
-                    piece = _extended(pair, free, r, d, max(run, WORD))
-                    if piece is None:
-                        continue
-                    reached = piece[1] + piece[2]
-                    seen[slot] = (r - d, reached, d)
-                    if piece[3] >= least:
-                        out.append(piece)
-                    if d < until or piece[2] < EXPLAINED:
-                        continue
-                    same = int(self.compare(pair, _pieces([piece]))[0, 0])
-                    if same * ALIKE >= piece[2] * (ALIKE - 1):
-                        diagonal, until, whole = r - d, reached, reached if same == piece[2] else 0
-                longest = max(longest, whole - d)
-                if longest >= RUN and span - rest >= 2 * words.stride:
-                    at = min(d + longest - WORD + 1, d + rest)
-        return _pieces(out)
+                # A table as the kernel has it: a diagonal may drive out another one.
+                entry = seen.setdefault((r - d) * MULTIPLIER % (1 << 64) >> (64 - DIAGONAL_BITS), [r - d, -1, -GAP - 1])
+                if entry[0] != r - d:
+                    entry[:] = r - d, -1, -GAP - 1
+                near, entry[2] = d - entry[2] <= GAP, d
+                rare = i + 1 == j and (words.stride <= GAP or run >= REPEATS)
+                if d < entry[1] or not (rare or near or run >= least_run):
+                    continue
+                piece = _extended(pair, free, r, d, max(run, WORD))
+                if piece is None:
+                    continue
+                entry[1] = piece[1] + piece[2]
+                out.append(piece)
+                same = self.compare(pair, _pieces([piece]))[0, 0] if d >= until and piece[2] >= EXPLAINED else 0
+                if same * ALIKE >= piece[2] * (ALIKE - 1):
+                    diagonal, until, whole = r - d, entry[1], entry[1] if same == piece[2] else 0
+            longest = max(longest, whole - d)
+            if longest >= RUN and span - rest >= 2 * words.stride:
+                at = min(d + longest - WORD + 1, d + rest)
+        return _pieces([piece for piece in out if piece[3] >= least])
 
     def grow(self, pair: Pair, pieces: Pieces) -> Pieces:
         """Return pieces grown as far as all agrees, fill among it; those that come to touch become one.
@@ -212,16 +193,23 @@ def _blocks(data: Bytes) -> Bytes:
     return data[: data.size // BLOCK * BLOCK].reshape(-1, BLOCK)
 
 
-def _words(
-    data: Bytes, blocks: Flags, stride: int, mask: int, watch: Watch
-) -> Iterator[tuple[Numbers, npt.NDArray[np.uint64]]]:
-    """Yield positions and little-endian words, as far as they count, of the chosen blocks."""
-    count = data.size - WORD + 1
-    for at in range(0, count, CHUNK * stride):
-        watch.check(at / count)
-        where = np.arange(at, min(at + CHUNK * stride, count), stride)
-        where = where[blocks[where // BLOCK]]
-        yield where, data[where[:, None] + np.arange(WORD)].view("<u8").ravel() & np.uint64(mask)
+def words_in(data: Bytes, mask: int = (1 << 64) - 1) -> npt.NDArray[np.uint64]:
+    """Return the little-endian word at each position, as far as its bits count."""
+    out: npt.NDArray[np.uint64] = np.ndarray(max(data.size - WORD + 1, 0), "<u8", data, strides=(1,)) & np.uint64(mask)
+    return out
+
+
+def _met(
+    data: Bytes, blocks: Flags, known: npt.NDArray[np.generic], mask: int, watch: Watch
+) -> Iterator[tuple[int, int, int]]:
+    """Yield where a word of the chosen blocks stands, and from which to before which of the sorted ones is the same."""
+    for at in range(0, data.size - WORD + 1, CHUNK):
+        watch.check(at / data.size)
+        value = words_in(data[at : at + CHUNK + WORD - 1], mask)
+        where = np.flatnonzero(blocks[np.arange(at, at + value.size) // BLOCK])
+        low, high = (np.searchsorted(known, value[where], side) for side in ("left", "right"))
+        met = (low < high) & (high - low <= MOST_COPIES)
+        yield from zip((at + where[met]).tolist(), low[met].tolist(), high[met].tolist(), strict=True)
 
 
 def _says_nothing(value: npt.NDArray[np.uint64], plain: int) -> Flags:

@@ -31,29 +31,17 @@ from h5diag.measure.locate.score import LEAST, SHOWN, WINDOWS, Model, cells_of, 
 from h5diag.measure.locate.sides import Side
 from h5diag.memory import Bytes
 
-JOINED = 64
-"""Pieces on one diagonal with at most so many bytes between them are one region."""
-
+JOINED = 64  # pieces on one diagonal with at most so many bytes between them are one region
+# So are pieces with at most so many equal bytes of a short period, but not of one value, between them.
 JOINED_ALIKE = 1 << 16
-"""So are pieces with at most so many equal bytes of a short period, but not of one value, between them."""
-
+# So are pieces with so many bytes between them of which that share agrees, without a longer run of one value.
 JOINED_SIMILAR, SIMILAR, PLAIN_RUN = 4096, 0.5, 256
-"""So are pieces with so many bytes between them of which that share agrees, without a longer run of one value."""
-
-NOISY = 0.03
-"""Share of differing bytes from which an end may also move outwards."""
-
-LEAST_RATE = 0.0005
-"""Share of wrong bits that is taken at least."""
-
-FEW = 8
-"""A piece that leaves so many bytes of an island between fill explains all of it."""
-
-REACH = 64
-"""An end moves by at most so many bytes."""
-
+NOISY = 0.03  # share of differing bytes from which an end may also move outwards
+LEAST_RATE = 0.0005  # share of wrong bits that is taken at least
+FEW = 8  # a piece that leaves so many bytes of an island between fill explains all of it
+REACH = 64  # an end moves by at most so many bytes
+# What is said of a piece as a whole is said of each of its parts.
 WHOLE_PIECE = (ExplanationKind.IMAGE, ExplanationKind.WINDOW_SHIFT)
-"""What is said of a piece as a whole is said of each of its parts."""
 
 
 def place(
@@ -78,7 +66,7 @@ def place(
     taken = placed[[k for k, r in enumerate(regions) if not r.weak]]
     rest = []
     for side, name in ((a, "reference"), (b, "dump")):
-        watch.pause()
+        watch.check()
         known = np.concatenate([side.barriers, runs_of(taken, name), runs_of(equal, name)])
         rest.append(side.ranges(complement(known, side.size)))
     patterns = patterns_of(regions, a, b, chip, (rest[0], rest[1]))
@@ -86,7 +74,7 @@ def place(
     if layout is not None:
         cut: list[Region] = []
         for k, region in enumerate(regions):
-            watch.pause()
+            watch.check()
             cut += _parts(region, pairs[k], placed[k : k + 1], a, b, layout, model)
         regions = tuple(cut)
     regions = told(regions, patterns)
@@ -178,7 +166,7 @@ def _placed(
 
     ends = _Ends(pieces, a, b)
     for i in np.flatnonzero(shown & (same < pieces["size"])).tolist():
-        watch.pause()
+        watch.check()
         ends.sharpen(i, found[of[i]][0])
     changed = ends.pieces()
     for k, (pair, _) in enumerate(found):

@@ -18,41 +18,19 @@ from h5diag.measure.locate.sides import Side
 from h5diag.memory import Bytes
 from h5diag.tables import packaged
 
-MISMATCH = 3.3
-"""Bits taken off for each differing byte."""
-
-TRAINED = 1 << 17
-"""Bytes of either side that the model counts at most: an even sample of its content."""
-
+MISMATCH = 3.3  # bits taken off for each differing byte
+TRAINED = 1 << 17  # bytes of either side that the model counts at most: an even sample of its content
 PRIOR = 2.0
 CEILING = 16.0
-GROUP = 4
-"""Blocks that are sampled together."""
-
-WINDOW, WINDOWS = 256, 16
-"""A longer piece is scored on so many windows of so many bytes, and the sum is scaled."""
-
-AT_ONCE = 64
-"""Pieces scored between two looks at whether to stop; among more of them each gets fewer windows at first."""
-
-PLAIN = 1 << 12
-"""When every piece has so many bytes a coarse model tells enough."""
-
-STRONG = 1e-3
-"""A region with a larger expectation than this is weak."""
-
-SHOWN = 10.0
-"""A region with a larger expectation than this is not reported at all."""
-
-LEAST = 45.0
-"""Nor is one that scores fewer bits than this, wherever it stands."""
-
-CERTAIN = 400.0
-"""From this score on a piece may be anything but verbatim: no unrelated pair reached it."""
-
-RICH = 5.0
-"""Below `CERTAIN` a piece at a place of no meaning needs so many bits in each byte."""
-
+GROUP = 4  # blocks that are sampled together
+WINDOW, WINDOWS = 256, 16  # a longer piece is scored on so many windows of so many bytes, and the sum is scaled
+AT_ONCE = 64  # pieces scored between two looks at whether to stop; among more of them each gets fewer windows at first
+PLAIN = 1 << 12  # when every piece has so many bytes a coarse model tells enough
+STRONG = 1e-3  # a region with a larger expectation than this is weak
+SHOWN = 10.0  # a region with a larger expectation than this is not reported at all
+LEAST = 45.0  # nor is one that scores fewer bits than this, wherever it stands
+CERTAIN = 400.0  # from this score on a piece may be anything but verbatim: no unrelated pair reached it
+RICH = 5.0  # below `CERTAIN` a piece at a place of no meaning needs so many bits in each byte
 Floats = npt.NDArray[np.float64]
 
 
@@ -81,7 +59,7 @@ class Model:
         out, todo = np.zeros(pieces.size), np.arange(pieces.size)
         for windows in (coarse, WINDOWS) if coarse < WINDOWS else (WINDOWS,):
             for at in range(0, todo.size, AT_ONCE):
-                watch.pause()
+                watch.check()
                 part = todo[at : at + AT_ONCE]
                 out[part] = self.score(pair, pieces[part], windows)
             todo = np.flatnonzero((out < CERTAIN) & (pieces["size"] > 2 * WINDOW))

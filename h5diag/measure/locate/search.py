@@ -33,52 +33,27 @@ from h5diag.measure.locate.regions import place
 from h5diag.measure.locate.sides import Side, pair_of, transformed, unknown
 from h5diag.memory import Cancel, MemoryImage, Progress
 
+# Bytes from which a piece in place, and one of the sparse index, is taken before every word is looked up.
 LONG, SETTLED = 1024, 256
-"""Bytes from which a piece in place, and one of the sparse index, is taken before every word is looked up."""
-
+# Every so many bytes a word of the reference is known, up to `DENSE_LIMIT` bytes of content, and above; and at first.
+# Primes, so that the words of a table of records are not all of the same field.
 DENSE, SPARSE, VERY_SPARSE = 4, 61, 509
-"""Every so many bytes a word of the reference is known, up to `DENSE_LIMIT` bytes of content, and above; and at first.
-Primes, so that the words of a table of records are not all of the same field."""
-
 DENSE_LIMIT = 8 << 20
-FEW = 8
-"""Where the dump has so many times less left than the reference, its words are indexed and not the reference's."""
-
+FEW = 8  # where the dump has so many times less left than the reference, its words are indexed and not the reference's
+# Where content agrees the words of so many bytes are not looked up: a span, or the whole run that agrees.
 SPAN, WHOLE = 1024, 1 << 62
-"""Where content agrees the words of so many bytes are not looked up: a span, or the whole run that agrees."""
-
-SURE, POSSIBLE = 70 * QUARTER, 40 * QUARTER
-"""Score of a piece that speaks for a way of reading, and of any piece."""
-
-PROVEN = 64 * QUARTER
-"""What a displacement counts, on which a long piece stands already, when pieces compete."""
-
+SURE, POSSIBLE = 70 * QUARTER, 40 * QUARTER  # score of a piece that speaks for a way of reading, and of any piece
+PROVEN = 64 * QUARTER  # what a displacement counts, on which a long piece stands already, when pieces compete
+# Bytes left unexplained, and their least share of the dump's content, from which other readings are tried.
 WORTH_A_WAY, WORTH_A_SHARE = 512, 64
-"""Bytes left unexplained, and their least share of the dump's content, from which other readings are tried."""
-
-PROBES, PROBE_BLOCKS = 64, 16
-"""Another reading is tried on so many windows of so many blocks."""
-
-ENOUGH = 1024
-"""A reading is followed when the windows lead to pieces of so many bytes."""
-
-ALIKE = 0.97
-"""Share of equal bytes from which a piece of the sparse index is taken at once: tables resemble themselves."""
-
-SHORTEST = 16
-"""Stretches below this many bytes are not searched any more."""
-
-COST = 16
-"""Bytes by which a piece must be longer to be taken before another, for each wrong byte."""
-
-WORTH = 2 * QUARTER
-"""What a byte that agrees counts where it is not weighed."""
-
-POOR = 0.1
-"""Share of wrong bits from which a piece in plain reading must compete with the other readings."""
-
-LOOKED_AT = 1 << 16
-"""Bytes of found pieces among which a stuck line is looked for."""
+PROBES, PROBE_BLOCKS = 64, 16  # another reading is tried on so many windows of so many blocks
+ENOUGH = 1024  # a reading is followed when the windows lead to pieces of so many bytes
+ALIKE = 0.97  # share of equal bytes from which a piece of the sparse index is taken at once: tables resemble themselves
+SHORTEST = 16  # stretches below this many bytes are not searched any more
+COST = 16  # bytes by which a piece must be longer to be taken before another, for each wrong byte
+WORTH = 2 * QUARTER  # what a byte that agrees counts where it is not weighed
+POOR = 0.1  # share of wrong bits from which a piece in plain reading must compete with the other readings
+LOOKED_AT = 8  # so many of the largest pieces with errors are looked at for a stuck line
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,7 +84,7 @@ def prepare(
     progress, cancel
         Told the fraction done; asked every few milliseconds whether to stop.
     """
-    chip = layout.chip if layout is not None else chip if chip is not None else load_chip()
+    chip = layout.chip if layout else chip or load_chip()
     return Prepared(reference, Side.of(reference, chip, Watch(progress, cancel)), chip)
 
 
@@ -155,7 +130,7 @@ def locate(
     Cancelled
         When `cancel` says so.
     """
-    chip = layout.chip if layout is not None else chip if chip is not None else load_chip()
+    chip = layout.chip if layout else chip or load_chip()
     watch = Watch(progress, cancel)
     watch.stage(0.0, 0.05)
     if not isinstance(reference, Prepared) or reference.chip is not chip:
@@ -246,7 +221,7 @@ class _Search:
         order = np.argsort(-worth, kind="stable")
         which = np.repeat(np.arange(len(readings)), [p.size for p in readings.values()])[order]
         for part in np.split(np.arange(order.size), np.flatnonzero(np.diff(which)) + 1):
-            self.watch.pause()
+            self.watch.check()
             if part.size:
                 self._claim(list(readings)[which[part[0]]], pieces[order[part]])
 
@@ -293,8 +268,8 @@ class _Search:
         if content_bytes(todo) < max(WORTH_A_WAY, 0 if transforms else self.b.content // WORTH_A_SHARE):
             return
         ways: list[tuple[Transform, int]] = [(t, 0xFF) for t in Transform if t is not Transform.AS_IS]
-        if mask == 0xFF and not self.sampled:
-            ways += [(Transform.AS_IS, 0xFF ^ 1 << line) for line in range(8)]
+        if not self.sampled:
+            ways += [(Transform.AS_IS, 0xFF ^ 1 << line) for line in range(8) if mask != 0xFF ^ 1 << line]
         # A sample makes common words look rare, in plain reading as well: only what beats that speaks for a reading.
         common = self._rate(self.plain, todo)
         if common > PROBES * PROBE_BLOCKS * BLOCK:
@@ -320,40 +295,33 @@ class _Search:
         return int(_good(pair, found)["size"].sum())
 
     def _stuck_mask(self, pieces: Pieces) -> int:
-        """Return the mask without the data line that explains the errors of the pieces found, or 0xFF."""
-        pieces = pieces[np.argsort(-pieces["size"], kind="stable")]
+        """Return the mask without the data line that explains the errors of a large piece, or 0xFF."""
         same, _ = engine().compare(self.plain, pieces)
-        pieces = pieces[same < pieces["size"]]
-        enough = int(np.searchsorted(pieces["size"].cumsum(), LOOKED_AT)) + 1
-        xs, ys = [np.empty(0, np.uint8)], [np.empty(0, np.uint8)]
-        for r, d, size, _ in pieces[:enough].tolist():
-            # From a multiple of four on, so that the bytes of a bus word stay where they are.
-            skip = -int(self.b.at(np.array(d), canonical=True)) % 4
-            whole = max(size - skip, 0) & ~3
-            xs.append(self.plain.reference[r + skip : r + skip + whole])
-            ys.append(self.plain.dump[d + skip : d + skip + whole])
-        faults = line_faults(np.concatenate(xs), np.concatenate(ys), 0)
-        return 0xFF ^ 1 << faults[0].line % 8 if faults else 0xFF
+        wrong = pieces[same < pieces["size"]]
+        largest = wrong[np.argsort(-wrong["size"], kind="stable")[:LOOKED_AT]]
+        addresses = self.b.at(largest["dump"], canonical=True).tolist()
+        for (r, d, size, _), address in zip(largest.tolist(), addresses, strict=True):
+            faults = line_faults(self.plain.reference[r : r + size], self.plain.dump[d : d + size], address)
+            if faults:
+                return 0xFF ^ 1 << faults[0].line % 8
+        return 0xFF
 
     def _in_place(self) -> tuple[Pieces, Pieces]:
         """Return the long runs of equal content at equal addresses, and all equal runs, fill among them."""
         a, b, long, equal = self.a, self.b, [NONE], [NONE]
         low = np.maximum.outer(a.canonical, b.canonical)
         high = np.minimum.outer(a.canonical + np.diff(a.starts), b.canonical + np.diff(b.starts))
-        first, second = np.nonzero(high - low >= BLOCK)
+        i, j = np.nonzero(high - low >= BLOCK)
         # The same view first: what is in place in one alias is an alias of itself in the other.
-        alias = (a.addresses - a.canonical)[first] != (b.addresses - b.canonical)[second]
-        for k in np.argsort(alias, kind="stable").tolist():
-            i, j = first[k], second[k]
-            r, d = (int(s.starts[n] + low[i, j] - s.canonical[n]) for s, n in ((a, i), (b, j)))
-            skip = -d % BLOCK
-            size = int(high[i, j] - low[i, j] - skip) // BLOCK * BLOCK
-            r, d = r + skip, d + skip
-            same = engine().equal(a.data[r : r + size], b.data[d : d + size], self.watch)
+        order = np.argsort((a.addresses - a.canonical)[i] != (b.addresses - b.canonical)[j], kind="stable")
+        r, d = ((s.starts[:-1] - s.canonical)[k] + low[i, j] for s, k in ((a, i), (b, j)))
+        rows = np.stack([r, d, (high - low)[i, j]], axis=1)[order]
+        for r, d, size in (rows + (-rows[:, 1:2] % BLOCK) * [1, 1, -1]).tolist():
+            whole = size // BLOCK * BLOCK
+            same = engine().equal(a.data[r : r + whole], b.data[d : d + whole], self.watch)
             runs = edges(same)
-            start, length = runs[:, 0] * BLOCK, (runs[:, 1] - runs[:, 0]) * BLOCK
-            equal.append(pieces_of(r + start, d + start, length))
-            content = ~b.fill[d // BLOCK : d // BLOCK + same.size]
+            equal.append(pieces_of(r + runs[:, 0] * BLOCK, d + runs[:, 0] * BLOCK, (runs[:, 1] - runs[:, 0]) * BLOCK))
+            content = ~b.fill[d // BLOCK :][: same.size]
             large = [int(np.count_nonzero(content[x:y])) >= LONG // BLOCK for x, y in runs.tolist()]
             long.append(equal[-1][np.array(large, np.bool_)])
         return joined(long), joined(equal)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from h5diag.chip import Chip
 from h5diag.measure.locate.kernel import engine
@@ -27,18 +28,11 @@ from h5diag.measure.locate.pieces import (
 from h5diag.measure.locate.placement import Transform
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged
 
-BARRIER = 4
-"""So many blocks of fill in a row end a piece; shorter runs may lie inside one."""
-
-PERIOD = 48
-"""Common multiple of the periods of 8, 16 and 24 bytes that make a block fill."""
-
+BARRIER = 4  # so many blocks of fill in a row end a piece; shorter runs may lie inside one
+PERIOD = 48  # common multiple of the periods of 8, 16 and 24 bytes that make a block fill
 ERROR_RATE = 0.1
-SAMPLED = 1024
-"""Blocks of content whose bytes are counted."""
-
-AT_ONCE = 1 << 20
-"""Bytes changed between two looks at whether to stop."""
+SAMPLED = 1024  # blocks of content whose bytes are counted
+AT_ONCE = 1 << 20  # bytes changed between two looks at whether to stop
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,22 +136,13 @@ def _barriers(data: Bytes, fill: Flags) -> Runs:
     """Return the runs of at least `BARRIER` blocks of fill, to the byte."""
     runs = edges(fill)
     # Touching the end of the data counts as well: there is nothing behind it to bridge to.
-    start, stop = (runs[runs[:, 1] - runs[:, 0] >= BARRIER] * BLOCK).T
-    stop = np.minimum(stop, data.size)
-    if not start.size:
-        return np.empty((0, 2), np.int64)
-    # A window before each start and behind each stop, and the ones a period within; near the end byte by byte.
-    edge, windows = data.size - BLOCK, sliding_window_view(data, BLOCK)
-    inside = start >= BLOCK
-    apart = windows[start[inside] - BLOCK] != windows[start[inside] - BLOCK + PERIOD]
-    start[inside] -= np.where(apart.any(axis=1), apart[:, ::-1].argmax(axis=1), BLOCK)
-    inside = stop <= edge
-    apart = windows[stop[inside]] != windows[stop[inside] - PERIOD]
-    stop[inside] += np.where(apart.any(axis=1), apart.argmax(axis=1), BLOCK)
-    for i in np.flatnonzero(~inside).tolist():
-        while stop[i] < data.size and data[stop[i]] == data[stop[i] - PERIOD]:
-            stop[i] += 1
-    return np.stack([start, stop], axis=1)
+    runs = np.minimum(runs[runs[:, 1] - runs[:, 0] >= BARRIER] * BLOCK, data.size)
+    for end, turn in ((0, -1), (1, 1)):
+        where = runs[:, end, None] + turn * np.arange(BLOCK) - (1 - end)
+        last = np.clip(where, 0, data.size - 1)
+        goes_on = (where == last) & (data[last] == data[np.clip(last - turn * PERIOD, 0, data.size - 1)])
+        runs[:, end] += turn * np.append(goes_on, np.zeros((len(runs), 1), np.bool_), axis=1).argmin(axis=1)
+    return runs
 
 
 def unknown(image: MemoryImage) -> tuple[AddressRange, ...]:
@@ -183,8 +168,14 @@ def pair_of(a: Side, b: Side, transform: Transform, mask: int, watch: Watch) -> 
     return Pair(a.data, dump, a.segments, gain, mismatch, transform, mask)
 
 
-_UNIT = {Transform.BYTESWAP16: "u2", Transform.BYTESWAP32: "u4", Transform.HALFWORDSWAP: "u4"}
 _REVERSED = np.array([int(f"{b:08b}"[::-1], 2) for b in range(256)], np.uint8)
+_CHANGES: dict[Transform, tuple[str, Callable[[Any], Any]]] = {
+    Transform.INVERTED: ("u1", np.invert),
+    Transform.BITREVERSED: ("u1", lambda words: _REVERSED[words]),
+    Transform.BYTESWAP16: ("u2", lambda words: words.byteswap()),
+    Transform.BYTESWAP32: ("u4", lambda words: words.byteswap()),
+    Transform.HALFWORDSWAP: ("u4", lambda words: words << 16 | words >> 16),
+}
 
 
 def transformed(side: Side, transform: Transform, watch: Watch) -> Bytes:
@@ -194,20 +185,13 @@ def transformed(side: Side, transform: Transform, watch: Watch) -> Bytes:
     """
     if transform is Transform.AS_IS:
         return side.data
-    out, kind = side.data.copy(), _UNIT.get(transform, "u1")
+    out, (kind, change) = side.data.copy(), _CHANGES[transform]
     unit = np.dtype(kind).itemsize
     for (first, stop), address in zip(side.segments.tolist(), side.addresses.tolist(), strict=True):
         start = first + -address % unit
         end = start + (stop - start) // unit * unit
         for at in range(start, end, AT_ONCE):
-            watch.pause()
+            watch.check()
             words = out[at : min(at + AT_ONCE, end)].view(kind)
-            if transform is Transform.INVERTED:
-                np.invert(words, out=words)
-            elif transform is Transform.BITREVERSED:
-                words[:] = _REVERSED.take(words)
-            elif transform is Transform.HALFWORDSWAP:
-                words[:] = words << 16 | words >> 16
-            else:
-                words.byteswap(inplace=True)
+            words[:] = change(words)
     return out
