@@ -29,14 +29,10 @@ enum { EXPLAINED = 1024, ALIKE = 32, AHEAD = 16 };
 #define EVERY_BYTE 0x0101010101010101ull
 
 /* From `start` to before `stop`. */
-typedef struct {
-    int64_t start, stop;
-} stretch;
+typedef struct { int64_t start, stop; } stretch;
 
 /* A piece that both sides hold. */
-typedef struct {
-    int64_t reference, dump, size, score;
-} piece;
+typedef struct { int64_t reference, dump, size, score; } piece;
 
 /* Room for pieces, and how many there are. */
 typedef struct {
@@ -67,9 +63,7 @@ typedef struct {
 } words;
 
 /* What is known of a diagonal that was met lately: how far it is extended, and its last equal word. */
-typedef struct {
-    int64_t diagonal, until, last;
-} lately;
+typedef struct { int64_t diagonal, until, last; } lately;
 
 EXPORT int64_t h5_abi(void) { return ABI; }
 
@@ -109,10 +103,8 @@ EXPORT int64_t h5_fill(const uint8_t *data, int64_t size, uint8_t *fill, int64_t
         for (int lag = 8; lag <= 24 && !found; lag += 8) found = memcmp(p, p + lag, (size_t)(BLOCK - lag)) == 0;
         fill[b] = found;
     }
-    if (size % BLOCK) {
-        const uint8_t *p = data + size / BLOCK * BLOCK;
-        fill[count - 1] = size % BLOCK == 1 || memcmp(p, p + 1, (size_t)(size % BLOCK - 1)) == 0;
-    }
+    const int64_t rest = size % BLOCK;
+    if (rest) fill[count - 1] = memcmp(data + size - rest, data + size - rest + 1, (size_t)(rest - 1)) == 0;
     return 0;
 }
 

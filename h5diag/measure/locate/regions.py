@@ -85,6 +85,8 @@ def place(
         dump_rest=rest[1],
         reference_fill=a.ranges(a.barriers),
         dump_fill=b.ranges(b.barriers),
+        reference_unknown=a.unknown,
+        dump_unknown=b.unknown,
         patterns=patterns,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,7 +30,7 @@ from h5diag.measure.locate.pieces import (
 )
 from h5diag.measure.locate.placement import Placement, Transform
 from h5diag.measure.locate.regions import place
-from h5diag.measure.locate.sides import Side, pair_of, transformed, unknown
+from h5diag.measure.locate.sides import Side, pair_of, transformed
 from h5diag.memory import Cancel, MemoryImage, Progress
 
 # Bytes from which a piece in place, and one of the sparse index, is taken before every word is looked up.
@@ -56,13 +56,7 @@ POOR = 0.1  # share of wrong bits from which a piece in plain reading must compe
 LOOKED_AT = 8  # so many of the largest pieces with errors are looked at for a stuck line
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Prepared:
-    """A reference made ready once, to be looked for in many dumps: the image, its flat side, and whose aliases it has."""
-
-    image: MemoryImage
-    side: Side
-    chip: Chip
+Prepared = Side
 
 
 def prepare(
@@ -85,7 +79,7 @@ def prepare(
         Told the fraction done; asked every few milliseconds whether to stop.
     """
     chip = layout.chip if layout else chip or load_chip()
-    return Prepared(reference, Side.of(reference, chip, Watch(progress, cancel)), chip)
+    return Side.of(reference, chip, Watch(progress, cancel))
 
 
 def locate(
@@ -133,21 +127,15 @@ def locate(
     chip = layout.chip if layout else chip or load_chip()
     watch = Watch(progress, cancel)
     watch.stage(0.0, 0.05)
-    if not isinstance(reference, Prepared) or reference.chip is not chip:
-        image = reference.image if isinstance(reference, Prepared) else reference
-        reference = prepare(image, chip=chip, cancel=cancel)
+    if not isinstance(reference, Side) or reference.chip is not chip:
+        reference = Side.of(reference.image if isinstance(reference, Side) else reference, chip, watch)
     watch.stage(0.05, 0.1)
-    search = _Search(reference.side, Side.of(dump, chip, watch), watch, deep=deep)
+    search = _Search(reference, Side.of(dump, chip, watch), watch, deep=deep)
     found, equal = search.run(transforms=transforms)
     watch.stage(0.9, 1.0)
     placement = place(found, search.a, search.b, equal, chip, layout, watch)
     watch.check(1.0)
-    return replace(
-        placement,
-        reference_unknown=unknown(reference.image),
-        dump_unknown=unknown(dump),
-        assumptions=search.assumptions,
-    )
+    return replace(placement, assumptions=search.assumptions)
 
 
 class _Search:

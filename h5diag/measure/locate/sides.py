@@ -39,8 +39,12 @@ AT_ONCE = 1 << 20  # bytes changed between two looks at whether to stop
 class Side:
     """The known bytes of an image one after the other.
 
+    As `prepare` makes it of a reference it serves for many dumps.
+
     Parameters
     ----------
+    image, chip
+        Of what, and whose aliases are folded.
     data
         ``uint8 (n,)``; the image's own array when it has one segment.
     starts
@@ -53,6 +57,8 @@ class Side:
         The longer runs of fill to the byte.
     """
 
+    image: MemoryImage
+    chip: Chip
     data: Bytes
     starts: Numbers
     addresses: Numbers
@@ -76,7 +82,7 @@ class Side:
         canonical = [chip.canonical(a) for a in addresses]
         fill = engine().fill(data, watch)
         where = [np.array(x, np.int64) for x in (starts, addresses, canonical)]
-        return cls(data, where[0], where[1], where[2], fill, _barriers(data, fill))
+        return cls(image, chip, data, where[0], where[1], where[2], fill, _barriers(data, fill))
 
     @property
     def size(self) -> int:
@@ -97,6 +103,12 @@ class Side:
     def free(self) -> Runs:
         """What lies between the barriers of fill, cut at the borders of the segments."""
         return overlaps(self.segments, complement(self.barriers, self.size))[0]
+
+    @property
+    def unknown(self) -> tuple[AddressRange, ...]:
+        """The gaps between the image's segments and its unreadable ranges."""
+        gaps = [AddressRange(a.stop, b.start) for a, b in pairwise(self.image.ranges)]
+        return merged([*gaps, *self.image.unreadable])
 
     def words(self, stride: int, mask: int, watch: Watch) -> Words:
         """Return the index of its words; only plain ones are kept, broken lines are rare."""
@@ -143,12 +155,6 @@ def _barriers(data: Bytes, fill: Flags) -> Runs:
         goes_on = (where == last) & (data[last] == data[np.clip(last - turn * PERIOD, 0, data.size - 1)])
         runs[:, end] += turn * np.append(goes_on, np.zeros((len(runs), 1), np.bool_), axis=1).argmin(axis=1)
     return runs
-
-
-def unknown(image: MemoryImage) -> tuple[AddressRange, ...]:
-    """Return the gaps between the image's segments and its unreadable ranges."""
-    gaps = [AddressRange(a.stop, b.start) for a, b in pairwise(image.ranges)]
-    return merged([*gaps, *image.unreadable])
 
 
 def pair_of(a: Side, b: Side, transform: Transform, mask: int, watch: Watch) -> Pair:

@@ -129,6 +129,20 @@ def test_inverted_line_of_a_wide_bus(bit, width):
     assert {(x.line, x.width) for g in p.strong for x in g.lines} == {(bit, width)}
 
 
+def test_a_stuck_line_of_one_piece_does_not_hide_an_inverted_one_of_another():
+    image = code(1 << 16, 91)
+    dump = np.full(1 << 18, 0xFF, np.uint8)
+    dump[0x8000:0x10000] = image[:0x8000] & ~np.uint8(4)
+    dump[0x28000:0x30000] = image[0x8000:] ^ np.uint8(0x20)
+    p = locate(image_of(image), image_of(dump))
+    assert at(p, 0x8000) >= 0.999 * 0x8000
+    assert at(p, 0x20000) >= 0.999 * 0x8000
+    assert {str(x) for g in p.strong for x in g.lines} == {
+        "data line D2 of 8 stuck at 0",
+        "data line D5 of 8 inverted",
+    }
+
+
 _CHANGES = {
     Transform.INVERTED: lambda d: ~d,
     Transform.BYTESWAP16: lambda d: d.view("<u2").byteswap().view(np.uint8),

@@ -249,7 +249,7 @@ def test_prepared_once_used_often():
         dump[0x5000:0x9000] = good[0x8000:0xC000]
         assert locate(ready, image_of(dump)) == locate(image_of(good), image_of(dump))
     # The sparse index and the dense one, each made once.
-    assert len(ready.side._words) == 2
+    assert len(ready._words) == 2
 
 
 @pytest.mark.parametrize("fill", [200, 700, 3000])
