@@ -58,13 +58,12 @@ def _by_line(data: Bytes, address: int) -> Numbers:
     return (np.array(counts) @ ((np.arange(256)[:, None] >> np.arange(8)) & 1)).ravel()
 
 
-def named(
-    regions: tuple[Region, ...], reference: Side, dump: Side, chip: Chip, patterns: Sequence[Pattern]
-) -> tuple[Region, ...]:
+def named(regions: tuple[Region, ...], reference: Side, dump: Side, patterns: Sequence[Pattern]) -> tuple[Region, ...]:
     """Return the regions with ``image``, ``window-shift`` and banks of a board of another size told apart."""
     out = list(regions)
     home = [i for i, r in enumerate(regions) if r.displacement == 0]
     build = any(p.kind is PatternKind.OTHER_BUILD for p in patterns)
+    chip = dump.chip
     banks = _other_banks(reference, dump, chip)
     begun = False  # a run of small shifts that begins right behind a piece in place
     for i, r in enumerate(regions):

@@ -30,7 +30,7 @@ SMALL = 16  # a shift of everything by fewer bytes than this is one of the readi
 LOOKED_AT, LANES_AGREE = 1 << 16, 0.97  # lanes are looked at on so many bytes; this share of the bytes of a lane agrees
 
 
-def patterns_of(regions: Sequence[Region], a: Side, b: Side, chip: Chip, rest: Rest) -> tuple[Pattern, ...]:
+def patterns_of(regions: Sequence[Region], a: Side, b: Side, rest: Rest) -> tuple[Pattern, ...]:
     """Return what the regions of a search show together.
 
     Parameters
@@ -39,14 +39,12 @@ def patterns_of(regions: Sequence[Region], a: Side, b: Side, chip: Chip, rest: R
         By dump address, before they are named.
     a, b
         The reference's and the dump's side.
-    chip
-        Folds the aliases.
     rest
         What no region explains, of the reference and of the dump.
     """
     strong = [r for r in regions if not r.weak]
     plain = [r for r in strong if r.transform is Transform.AS_IS]
-    found = [*_address_lines(strong, chip), _inserted(plain), _shifted(plain, rest)]
+    found = [*_address_lines(strong, b.chip), _inserted(plain), _shifted(plain, rest)]
     if not any(found):
         found.append(_other_build(plain, a, b, rest))
     if not strong:

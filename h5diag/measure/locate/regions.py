@@ -7,14 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from h5diag.chip import Chip
 from h5diag.layout import ExplanationKind, Layout, explain
 from h5diag.measure.locate.kernel import engine
 from h5diag.measure.locate.meaning import LEAST_ERRORS, line_faults, named, told
 from h5diag.measure.locate.patterns import patterns_of
 from h5diag.measure.locate.pieces import (
     NONE,
-    Flags,
     Numbers,
     Pair,
     Pieces,
@@ -38,7 +36,6 @@ JOINED_ALIKE = 1 << 16
 JOINED_SIMILAR, SIMILAR, PLAIN_RUN = 4096, 0.5, 256
 NOISY = 0.03  # share of differing bytes from which an end may also move outwards
 LEAST_RATE = 0.0005  # share of wrong bits that is taken at least
-FEW = 8  # a piece that leaves so many bytes of an island between fill explains all of it
 REACH = 64  # an end moves by at most so many bytes
 # What is said of a piece as a whole is said of each of its parts.
 WHOLE_PIECE = (ExplanationKind.IMAGE, ExplanationKind.WINDOW_SHIFT)
@@ -49,7 +46,6 @@ def place(
     a: Side,
     b: Side,
     equal: Pieces,
-    chip: Chip,
     layout: Layout | None,
     watch: Watch,
 ) -> Placement:
@@ -62,15 +58,15 @@ def place(
     placed, pairs = NONE, list[Pair]()
     if whole:
         model = Model(a, b, min(int(pieces["size"].min()) for _, pieces in whole))
-        regions, placed, pairs = _placed(whole, a, b, equal, model, chip, layout, watch)
+        regions, placed, pairs = _placed(whole, a, b, equal, model, layout, watch)
     taken = placed[[k for k, r in enumerate(regions) if not r.weak]]
     rest = []
     for side, name in ((a, "reference"), (b, "dump")):
         watch.check()
         known = np.concatenate([side.barriers, runs_of(taken, name), runs_of(equal, name)])
         rest.append(side.ranges(complement(known, side.size)))
-    patterns = patterns_of(regions, a, b, chip, (rest[0], rest[1]))
-    regions = named(regions, a, b, chip, patterns)
+    patterns = patterns_of(regions, a, b, (rest[0], rest[1]))
+    regions = named(regions, a, b, patterns)
     if layout is not None:
         cut: list[Region] = []
         for k, region in enumerate(regions):
@@ -144,7 +140,6 @@ def _placed(
     b: Side,
     equal: Pieces,
     model: Model,
-    chip: Chip,
     layout: Layout | None,
     watch: Watch,
 ) -> tuple[tuple[Region, ...], Pieces, list[Pair]]:
@@ -154,16 +149,15 @@ def _placed(
     pieces, of = pieces[order], np.repeat(np.arange(len(found)), [p.size for _, p in found])[order]
     score = np.concatenate([model.scores(f, p, watch) for f, p in found])[order]
     same, wrong = np.concatenate([_tallied(f, p, equal) for f, p in found], axis=1)[:, order]
-    offset = b.at(pieces["dump"], canonical=True)
-    moved = offset - a.at(pieces["reference"], canonical=True)
-    slots = layout.slots if layout is not None else ()
+    moved = b.at(pieces["dump"], canonical=True) - a.at(pieces["reference"], canonical=True)
+    slots, chip = layout.slots if layout is not None else (), b.chip
     known = {0, chip.flash.bank_size, -chip.flash.bank_size}
     known |= {x.range.start - y.range.start for x in slots for y in slots}
     everywhere = float(a.content) * b.content
     known |= set(moved[(pieces["size"] >= 256) & (expectation(score, everywhere) < 1e-6)].tolist())
     # `numpy.isin` would load the masked arrays for it.
     usual = np.array([m in known for m in moved.tolist()], np.bool_)
-    cells = cells_of(a, b, chip.flash.sector_size, moved, offset - chip.flash.base, usual, _is_island(pieces, b))
+    cells = cells_of(a, b, pieces, moved, usual)
     shown = (score >= LEAST) & (expectation(score, cells) <= SHOWN)
 
     ends = _Ends(pieces, a, b)
@@ -206,14 +200,6 @@ def _placed(
         )
         out.append(region)
     return tuple(out), pieces[rows], [found[k][0] for k in of[rows]]
-
-
-def _is_island(pieces: Pieces, b: Side) -> Flags:
-    """Return which pieces reach from one barrier of fill to the next, but for a few bytes."""
-    islands = complement(b.barriers, b.size)
-    nearest = np.searchsorted(islands[:, 0], pieces["dump"] + FEW, "right") - 1
-    out: Flags = (np.abs(islands[nearest] - runs_of(pieces)) <= FEW).all(axis=1)
-    return out
 
 
 def _tallied(pair: Pair, pieces: Pieces, equal: Pieces) -> Numbers:

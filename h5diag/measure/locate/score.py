@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.measure.locate.kernel import engine
-from h5diag.measure.locate.pieces import BLOCK, Flags, Numbers, Pair, Pieces, Watch
+from h5diag.measure.locate.pieces import BLOCK, Flags, Numbers, Pair, Pieces, Watch, complement, runs_of
 from h5diag.measure.locate.placement import Transform
 from h5diag.measure.locate.sides import Side
 from h5diag.memory import Bytes
@@ -30,6 +30,7 @@ STRONG = 1e-3  # a region with a larger expectation than this is weak
 SHOWN = 10.0  # a region with a larger expectation than this is not reported at all
 LEAST = 45.0  # nor is one that scores fewer bits than this, wherever it stands
 CERTAIN = 400.0  # from this score on a piece may be anything but verbatim: no unrelated pair reached it
+FEW = 8  # a piece that leaves so many bytes of an island between fill explains all of it
 RICH = 5.0  # below `CERTAIN` a piece at a place of no meaning needs so many bits in each byte
 Floats = npt.NDArray[np.float64]
 
@@ -150,20 +151,22 @@ def expectation(score: float | Floats, cells: float | Floats) -> Floats:
     return 2.0 ** np.minimum(out, 200.0)
 
 
-def cells_of(a: Side, b: Side, sector: int, moved: Numbers, offset: Numbers, known: Flags, island: Flags) -> Floats:
-    """Return among how many places each hit, `moved` to an `offset` in flash, is the best.
+def cells_of(a: Side, b: Side, pieces: Pieces, moved: Numbers, known: Flags) -> Floats:
+    """Return among how many places each piece, displaced by `moved`, is the best.
 
     A hit where flash content is moved on purpose competes with few places: on a displacement that is
     `known` (in place, a bank, a slot, or one that a long piece proves already), moved by whole sectors, or,
-    narrower still, from the start of a sector to the start of a sector; or where it explains a whole `island`.
+    narrower still, from the start of a sector to the start of a sector; or where it explains all between fill and fill.
     """
-    everywhere = float(a.content) * b.content
-    by_sectors = moved % sector == 0
+    everywhere, sector = float(a.content) * b.content, b.chip.flash.sector_size
+    by_sectors, begins = moved % sector == 0, b.at(pieces["dump"], canonical=True) - b.chip.flash.base
+    islands = complement(b.barriers, b.size)
+    nearest = islands[np.searchsorted(islands[:, 0], pieces["dump"] + FEW, "right") - 1]
     classes = (
         (known, float(min(a.content, b.content))),
-        (island, float(a.content) * (len(b.barriers) + 1)),
+        ((np.abs(nearest - runs_of(pieces)) <= FEW).all(axis=1), float(a.content) * (len(b.barriers) + 1)),
         (by_sectors, everywhere / sector),
-        (by_sectors & (offset % sector == 0), max(everywhere / sector / sector, 1.0)),
+        (by_sectors & (begins % sector == 0), max(everywhere / sector / sector, 1.0)),
     )
     out, ways = np.full(moved.size, everywhere), np.ones(moved.size)
     for of_it, places in classes:

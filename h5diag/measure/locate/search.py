@@ -133,7 +133,7 @@ def locate(
     search = _Search(reference, Side.of(dump, chip, watch), watch, deep=deep)
     found, equal = search.run(transforms=transforms)
     watch.stage(0.9, 1.0)
-    placement = place(found, search.a, search.b, equal, chip, layout, watch)
+    placement = place(found, search.a, search.b, equal, layout, watch)
     watch.check(1.0)
     return replace(placement, assumptions=search.assumptions)
 
