@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 
-from h5diag.case.case import Case
-from h5diag.chip import Chip, ChipChoice, KnownBy
+from h5diag.case.case import Case, CaseBoard, KnownImage
+from h5diag.chip import EXTERNAL, Chip, ChipChoice, KnownBy
 from h5diag.errors import InputError
 from h5diag.evidence.texts import Log, chip_of, identity_words, parse_registers
+from h5diag.evidence.texts.programming import base_name
 from h5diag.layout import Layout, chip_and_layout, load_layout, preset_names
 from h5diag.measure.firmware.image import HeaderMagic, find_word
 from h5diag.measure.firmware.trailer import CLASSIC_MAGIC
@@ -82,6 +84,42 @@ def image_sizes(dump: MemoryImage, chip: Chip) -> dict[int, int]:
                 words = np.frombuffer(dump.read(view, view + 16).tobytes(), "<u4")
                 out[at] = (int(words[2]) & 0xFFFF) + int(words[3])
     return out
+
+
+_GROUP = 8
+"""Bytes of the widest word that an external memory is read by."""
+
+
+def placed_dumps(board: CaseBoard, files: Sequence[KnownImage], logs: Sequence[Log]) -> CaseBoard:
+    """Return a board whose dumps stand where logs wrote their content, if that is in external memory and nobody gave it.
+
+    A dump has a file's content when nearly all of its words hold the same bytes, in whatever order; else it stays.
+    """
+    images = {base_name(f.name).lower(): f.image for f in files}
+    wrote = [
+        (w.address, images.get(base_name(w.file).lower(), MemoryImage()))
+        for log in logs
+        for w in log.programming.writes
+        if w.address is not None and w.address in EXTERNAL
+    ]
+    dumps = []
+    for d in board.dumps:
+        at = next((at for at, file in wrote if d.image.origin.base_assumed and _same_bytes(d.image, file)), None)
+        if at is not None:
+            moved = d.image.shifted(at - d.image.span.start)
+            d = replace(d, image=moved.with_origin(replace(moved.origin, base_assumed=False)))
+        dumps.append(d)
+    return replace(board, dumps=tuple(dumps))
+
+
+def _same_bytes(one: MemoryImage, other: MemoryImage) -> bool:
+    size = min(one.size, other.size) // _GROUP * _GROUP
+    if not size or len(one.segments) != 1 or len(other.segments) != 1:
+        return False
+    a, b = (np.sort(x.segments[0].data[:size].reshape(-1, _GROUP), axis=1) for x in (one, other))
+    telling = b[:, 0] != b[:, -1]
+    same, most = int(np.count_nonzero((a == b).all(axis=1) & telling)), int(np.count_nonzero(telling))
+    return same >= max(32, 0.9 * most)
 
 
 def encrypted_image(image: MemoryImage) -> bytes:

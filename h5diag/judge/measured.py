@@ -15,7 +15,7 @@ from h5diag.errors import InputError
 from h5diag.evidence import files, keys as key_files
 from h5diag.evidence.texts import Log, RawRegister, lines, parse_listing, parse_log, parse_registers, parse_tools
 from h5diag.evidence.texts.programming import Write, base_name
-from h5diag.judge.likely import choose, encrypted_image, likely_layout
+from h5diag.judge.likely import choose, encrypted_image, likely_layout, placed_dumps
 from h5diag.layout import Layout, Loader, Mode
 from h5diag.measure import firmware
 from h5diag.measure.compare import Comparison, compare, joined
@@ -323,7 +323,8 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
     out = []
     for number, board in enumerate(case.suspects):
         step = _part(progress, number, len(case.suspects)) if progress else None
-        suspect = _board(board, case, chip, layouts, logs[id(board)], uarts[id(board)])
+        put = placed_dumps(board, case.images, (*provisioning, logs[id(board)]))
+        suspect = _board(put, case, chip, layouts, logs[id(board)], uarts[id(board)])
         one = _against(case, choice, layouts, good, suspect, provisioning, step, cancel)
         out.append(replace(one, layout_assumed=assumed, too_large=too_large))
     return tuple(out)

@@ -33,6 +33,8 @@ LEAST_COLUMN = 12
 """So many words have to hold the constant bit against the reference: by chance once in 4096 programs."""
 FOLLOWED = 0.9
 """So much of what was written has to be the reference's for the rest to be missing."""
+ALIKE = 0.95
+"""So much has to be equal for content to stand further on, or in another order."""
 LEAST_TAIL = 8
 """Fewer bytes at the end of a file may be its fill."""
 LEAST_HOLE = 64
@@ -265,19 +267,21 @@ def _lanes(p: _Piece) -> Iterable[Shape | None]:
     good, suspect = p.good[a:b], p.suspect[a:b]
     if np.count_nonzero(p.left[a:b]) < 0.3 * good.size:
         return
+    # Of smooth content, as pictures are, several may nearly fit: the best does.
+    best, form, step, kept = ALIKE, Form.BYTE_SHIFT, 0, 0
     for shift in (1, 2, 3, 4, 5, 6, 7, 8, -1, -2, -3, -4, -5, -6, -7, -8):
         one, two = (good[:-shift], suspect[shift:]) if shift > 0 else (good[-shift:], suspect[:shift])
-        if np.count_nonzero(one == two) > 0.95 * one.size and _values(one) > 16:
-            yield p.take(Form.BYTE_SHIFT, p.left, step=shift)
-            return
+        if (share := (one == two).mean()) > best and _values(one) > 16:
+            best, step = float(share), shift
     first = -(p.start + a) % 8
     words = good[first:].size // 8 * 8
-    for word, kept in ((2, 1), (4, 1), (4, 2), (8, 1)) if words else ():
-        one = good[first : first + words].reshape(-1, word // kept, kept)[:, ::-1].reshape(-1)
-        two = suspect[first : first + words]
-        if np.count_nonzero(one == two) > 0.95 * words and _values(one) > 16:
-            yield p.take(Form.BYTE_ORDER, p.left, step=word, value=kept)
-            return
+    for word, part in ((2, 1), (4, 1), (4, 2), (8, 1)) if words else ():
+        one = good[first : first + words].reshape(-1, word // part, part)[:, ::-1].reshape(-1)
+        if (share := (one == suspect[first : first + words]).mean()) > best and _values(one) > 16:
+            best, form, step, kept = float(share), Form.BYTE_ORDER, word, part
+    if step:
+        yield p.take(form, p.left, step=step, value=kept)
+        return
     for lanes in (2, 4, 8):
         for lane in range(lanes):
             own = suspect[(lane - (p.start + a)) % lanes :: lanes]

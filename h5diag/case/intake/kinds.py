@@ -245,6 +245,7 @@ _UART = re.compile(
     r"unable to find bootable image|image \d+ (?:upgrade|in the)|hit error",
     re.IGNORECASE,
 )
+_IMAGES = re.compile(r"\bimage[=:] ?\d{1,2} slot[=:] ?\d\s{1,40}version:", re.IGNORECASE)
 _CONSOLE = _words("uart serial console putty teraterm minicom picocom com tty terminal rtt swo")
 _FIRMWARE = re.compile(r"\breset (?:cause|reason|source)|\b(?:iwdg|wwdg|watchdog|hard ?fault|nmi|ecc)\b", re.IGNORECASE)
 """What a firmware prints of its own start that tells something about the board."""
@@ -344,6 +345,8 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
     if _UART.search(text):
         return role(FileRole.UART, "a boot loader's messages")
     console = name.words & _CONSOLE or (suffix == ".log" and _FIRMWARE.search(text))
+    if _IMAGES.search(text):
+        return role(FileRole.UART, "a list of a device's images")
     if console or next(firmware_views(text), None) is not None:
         return role(FileRole.UART, "what the firmware printed")
     return role(FileRole.NONE, "a text that holds nothing known")

@@ -11,6 +11,7 @@ from h5diag.judge.checks.slots import waiting_slots
 from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import Measured
 from h5diag.measure.options import Agreement, Extent, OptionBytes, OptionCheck, Weight, check_options, compare_options
+from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange, Segment, merged, subtracted
 from h5diag.text import size_text
 
@@ -192,5 +193,7 @@ def check_loader(m: Measured) -> Iterator[Finding]:
     yield from told
     failed = [w.mismatch for w in m.writes if w.mismatch in EXTERNAL]
     named = any(word in t.text.lower() for t in m.texts for word in calibration().lists["loader"])
-    if failed and not told and not named:
+    read = (Form.BYTE_ORDER, Form.BYTE_SHIFT, Form.BYTE_LANE)
+    there = any(k.in_place or k.difference.of(*read) for k in m.known if k.content.span.start in EXTERNAL)
+    if failed and not told and not named and not there:
         yield found("external-write-without-loader", at=failed[0])

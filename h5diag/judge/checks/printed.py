@@ -6,11 +6,13 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from h5diag.chip import EXTERNAL
+from h5diag.errors import InputError
 from h5diag.evidence.texts import LogKind, Message
 from h5diag.evidence.texts.boot import BootEvent, BootLog
 from h5diag.evidence.texts.programming import Programming, base_name
@@ -20,6 +22,7 @@ from h5diag.judge.measured import Measured
 from h5diag.layout import Role
 from h5diag.measure.compare import aligned
 from h5diag.measure.firmware import Check, vector_table_at
+from h5diag.measure.firmware.image import parse_header
 from h5diag.measure.repeats import ReadPattern
 from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange
@@ -38,7 +41,9 @@ def check_boot_log(m: Measured) -> tuple[Finding, ...]:
     for event in boot.events:
         if id := calibration().ids["boot-log"].get(event.about):
             first.setdefault(id, event)
-    out = [_event(id, event, boot) for id, event in first.items()]
+    out = [
+        _event(id, event, boot, _versions(m) if "version" in event.meaning else "") for id, event in first.items()
+    ]
     reverts = [e for e in boot.events if e.value("type") == "revert"]
     if reverts:
         out.append(found("boot-log-reverts", loader=boot.loader, text=reverts[-1].text))
@@ -49,7 +54,22 @@ def check_boot_log(m: Measured) -> tuple[Finding, ...]:
     return tuple(out)
 
 
-def _event(id: str, event: BootEvent, boot: BootLog) -> Finding:
+_LISTED = re.compile(r"slot[=: ]{1,3}(\d)\s{1,40}version: {0,4}([\w.+]{1,40})", re.IGNORECASE)
+"""How a device manager lists the images of a device (mcumgr's and smpmgr's lists of images)."""
+
+
+def _versions(m: Measured) -> str:
+    """Return a sentence with the versions that the given files and a list of images tell; empty without any."""
+    slots = dict(x for t in m.texts for x in _LISTED.findall(t.text))
+    said = [f"slot {number} holds {version}" for number, version in sorted(slots.items())]
+    for k in m.case.images:
+        with suppress(InputError):
+            head = next((s.data[:32].tobytes() for s in k.image.segments), b"")
+            said.append(f"{k.name} is {parse_header(head).version}")
+    return f" Versions: {'; '.join(said[:6])}." if said else ""
+
+
+def _event(id: str, event: BootEvent, boot: BootLog, more: str = "") -> Finding:
     # What the boot code wanted and found stands in a line before the one by which it stops.
     before = [e for e in boot.events if 0 < event.line - e.line <= 8 and e.values and e.about != event.about]
     family = {*event.options, *(o.replace("1", "2") for o in event.options)}
@@ -58,7 +78,7 @@ def _event(id: str, event: BootEvent, boot: BootLog) -> Finding:
     # Why it was refused may stand in a line before, in words that are not known.
     why = [c for c in boot.complaints if 0 < event.line - c.line <= 3 and not c.meaning and not c.about]
     values += f" Just before it says: '{why[-1].text}'." if why else ""
-    return found(id, loader=boot.loader, text=event.text, meaning=event.meaning, values=values, do=event.do)
+    return found(id, loader=boot.loader, text=event.text, meaning=event.meaning, values=values + more, do=event.do)
 
 
 _BY_WATCHDOG = re.compile(r"(?:reset|rst).{0,40}\b(?:iwdg|wwdg|watchdog)|\b(?:iwdg|wwdg|watchdog).{0,20}reset", re.I)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from h5diag.case import load_case
+from h5diag.case.intake import sort_evidence
 from h5diag.evidence.files import Sidecar, read_image, sidecar_path, write_image, write_sidecar
 from h5diag.judge import BoardDiagnosis, Diagnosis, diagnose
 from h5diag.memory import MemoryImage, Segment
@@ -457,3 +458,73 @@ def test_a_place_that_fails_again_and_is_wrong_marks_the_chip(tmp_path: Path, ti
     assert bool(said(board, "fails-there-again")) is marked
     assert (board.verdict.word.value == "suspect") is marked
     assert statuses(board)["flash-defect"] != "supported"
+
+
+# ---------------------------------------------------------------- which image a boot loader refuses
+def titled(version: tuple[int, int, int]) -> Bytes:
+    """Return the image of this version, as a signing tool makes it."""
+    head = struct.pack("<IIHHIIBBHII", 0x96F3B83D, 0, 0x200, 0, 0x2000, 0, *version, 0, 0).ljust(0x200, b"\0")
+    return np.frombuffer(head + PROGRAM[:0x2000].tobytes(), np.uint8).copy()
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["E: Insufficient version in secondary slot", "[ERR] image 1: security counter check failed, downgrade refused"],
+)
+def test_a_refused_downgrade_names_the_versions(tmp_path: Path, line: str) -> None:
+    b = Bench(tmp_path).image("old.bin", titled((3, 7, 9)), None).image("plain.bin", PROGRAM, None)
+    listed = "image=0 slot=0\n    version: 3.8.1\n    flags: active\nimage=0 slot=1\n    version: 3.7.9\n"
+    board = b.text("uart", f"I: Starting bootloader\nI: Image index: 0, Swap type: test\n{line}\n{listed}").first()
+    told = said(board, "boot-log-refuses-image")
+    assert "old.bin is 3.7.9" in told
+    assert "slot 0 holds 3.8.1; slot 1 holds 3.7.9" in told
+    assert "plain.bin" not in told
+
+
+def test_a_refusal_for_another_reason_names_no_versions(tmp_path: Path) -> None:
+    b = Bench(tmp_path).image("old.bin", titled((3, 7, 9)), None)
+    text = "I: Starting bootloader\nI: Image index: 0, Swap type: test\n"
+    text += "E: Image too large: required 0x60000 bytes but only 0x5e000 are available\n"
+    told = said(b.text("uart", text).first(), "boot-log-refuses-image")
+    assert told
+    assert "3.7.9" not in told
+
+
+def test_a_device_managers_list_of_images_is_evidence(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("Images:\n image=0 slot=0\n    version: 1.0.0\n    bootable: true\n", "utf-8")
+    found = sort_evidence([tmp_path / "list.txt"])
+    assert [e.what for b in found.boards.suspects for e in b.files] == ["a list of a device's images"]
+
+
+# ---------------------------------------------------------------- a read of external memory that nobody gave an address
+PICTURE = np.frombuffer(
+    b"".join(
+        struct.pack("<H", (y * 31 // 100 << 11) | (x * 63 // 200 << 5) | ((x ^ y) & 31))
+        for y in range(100)
+        for x in range(200)
+    ),
+    np.uint8,
+)
+
+
+@pytest.mark.parametrize("at", [0x70000000, 0x90000000])
+@pytest.mark.parametrize("word", [2, 4])
+@pytest.mark.parametrize("content", [PICTURE, PROGRAM], ids=["picture", "program"])
+def test_a_read_without_an_address_stands_where_the_log_wrote_it(
+    tmp_path: Path, at: int, word: int, content: Bytes
+) -> None:
+    swapped = content.reshape(-1, word)[:, ::-1].reshape(-1)
+    (tmp_path / "read.bin").write_bytes(flash((0, swapped), size=0x20000).tobytes())
+    b = Bench(tmp_path).image("assets.bin", content, None).say('dumps = ["read.bin"]')
+    board = b.log(programmed("assets.bin", at, 39, ok=False).replace("0x08000400", f"0x{at:08X}")).first()
+    assert leading(board) == "external-read-mode"
+    assert f"every {8 * word}-bit word in the reverse order" in said(board, "external-byte-order")
+    assert not said(board, "external-write-without-loader")
+    assert board.measured.suspect.dump.span.start == at
+
+
+def test_a_read_of_other_content_stays_where_it_was(tmp_path: Path) -> None:
+    (tmp_path / "read.bin").write_bytes(flash((0, program(8)), size=0x20000).tobytes())
+    b = Bench(tmp_path).image("assets.bin", PROGRAM, None).say('dumps = ["read.bin"]')
+    board = b.log(programmed("assets.bin", 0x90000000, 39)).first()
+    assert board.measured.suspect.dump.span.start == BASE
