@@ -250,6 +250,7 @@ _CONSOLE = _words("uart serial console putty teraterm minicom picocom com tty te
 _FIRMWARE = re.compile(r"\breset (?:cause|reason|source)|\b(?:iwdg|wwdg|watchdog|hard ?fault|nmi|ecc)\b", re.IGNORECASE)
 """What a firmware prints of its own start that tells something about the board."""
 _LAYOUT = re.compile(r"^[ \t]*#[ \t]*define[ \t]+FLASH_AREA_\d{1,3}_(?:OFFSET|SIZE)\b", re.MULTILINE)
+_PARTITIONS = re.compile(r'compatible\s{0,4}=\s{0,4}"fixed-partitions"')
 # What a script or a source file says it will do is not what a board said.
 _SOURCE = re.compile(
     r"\A\s*(?:#!|@echo|echo off|<\?xml|<!doctype|<html|:: )|^[ \t]*#[ \t]*(?:include|define|ifndef)\b",
@@ -311,6 +312,8 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
         return role(*_json(text))
     if len(_LAYOUT.findall(text)) >= 2:
         return role(FileRole.LAYOUT, "a flash_layout.h")
+    if suffix in (".dts", ".dtsi", ".overlay") and _PARTITIONS.search(text) and "slot0_partition" in text:
+        return role(FileRole.LAYOUT, "a devicetree with partitions")
     if suffix in _SOURCE_SUFFIXES or _SOURCE.search(text[: 1 << 16]):
         return role(FileRole.NONE, "a source, script or document, not what a board or tool printed")
     log = parse_log(text)
@@ -439,6 +442,7 @@ def _memory(file: EvidenceFile, found: Evidence, kind: Kind) -> Evidence:
     signed = _starts_signed(image)
     read_off = beside or bool(name.side) or name.says_dump or image.span.start >> 24 in (0x0C, 0x0D)
     read_off |= all(bool((s.data == 0xFF).all()) for s in image.segments)  # nobody builds what is erased
+    read_off |= signed and kind is Kind.BIN and _whole_flash(image)
     needs_base = (kind is Kind.BIN or image.origin.base_assumed) and not beside
     found = replace(found, image=image, needs_base=needs_base)
     if signed and not read_off:
@@ -456,6 +460,16 @@ def _memory(file: EvidenceFile, found: Evidence, kind: Kind) -> Evidence:
         access=origin.access,
         start=image.span.start if not found.needs_base or name.address is None else name.address,
     )
+
+
+_LEAST_FLASH = 0x20000
+
+
+def _whole_flash(image: MemoryImage) -> bool:
+    """Tell whether a file is as long as a flash, and most of it erased to its end, where a padded image has its trailer."""
+    data = image.segments[0].data
+    size = data.size
+    return size >= _LEAST_FLASH and size & (size - 1) == 0 and bool((data[size // 2 :] == 0xFF).all())
 
 
 def _starts_signed(image: MemoryImage) -> bool:

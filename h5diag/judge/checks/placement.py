@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from h5diag.evidence.texts.programming import base_name
 from h5diag.judge.checks.options import options_torn
 from h5diag.judge.checks.slots import empty_starts
 from h5diag.judge.findings import Finding, found, number
@@ -52,6 +53,9 @@ def check_placement(m: Measured) -> tuple[Finding, ...]:
         and not any(b.action is Action.RESUMES for b in m.suspect.boots)
         and not any(e.range.overlaps(i.image.range) for e in m.suspect.explained)
     ]
+    if not m.layouts and (over := next((i.image for i in m.suspect.images if _at_reset(m, i.image.address)), None)):
+        say: dict[str, Any] = {"at": over.address, "version": over.header.version}
+        out.append(found("image-where-the-chip-starts", where=(over.range,), **say))
     if stray:
         looked = " and ".join(f"0x{at:08X}" for at in empty_starts(m))
         return (*out, *stray, *([found("slots-without-image", places=looked)] if looked else []))
@@ -62,6 +66,10 @@ def check_placement(m: Measured) -> tuple[Finding, ...]:
     if m.comparison.compared_bytes and not m.difference.of(Form.BUILD):
         out.append(found("nothing-misplaced"))
     return tuple(out)
+
+
+def _at_reset(m: Measured, address: int) -> bool:
+    return m.chip.canonical(address) == m.chip.flash.base
 
 
 def _moved_content(m: Measured) -> Finding | None:
@@ -148,7 +156,12 @@ def _file(m: Measured, k: KnownFact) -> Iterator[Finding]:
         yield found("file-begins-at-zero", file=k.name, at=at)
     elif not program.stands:
         for rival in [o for o in m.known if o is not k and o.whole and overlapping(m, o, k)][:1]:
+            order = [base_name(w.file).lower() for w in m.writes]
+            last = [
+                max((i for i, n in enumerate(order) if n == base_name(x.name).lower()), default=-1) for x in (k, rival)
+            ]
             id = "file-not-there-though-written" if k.claimed else "file-not-there"
+            id = "file-overwritten" if 0 <= last[0] < last[1] else id
             yield found(id, explains=merged(m.canonical([*rival.ranges, *k.ranges])), rival=rival.name, **say)
     elif start not in program.stands and here not in map(m.chip.canonical, program.stands):
         yield _elsewhere(m, k, program.stands[0])

@@ -41,9 +41,7 @@ def check_boot_log(m: Measured) -> tuple[Finding, ...]:
     for event in boot.events:
         if id := calibration().ids["boot-log"].get(event.about):
             first.setdefault(id, event)
-    out = [
-        _event(id, event, boot, _versions(m) if "version" in event.meaning else "") for id, event in first.items()
-    ]
+    out = [_event(id, event, boot, _versions(m) if "version" in event.meaning else "") for id, event in first.items()]
     reverts = [e for e in boot.events if e.value("type") == "revert"]
     if reverts:
         out.append(found("boot-log-reverts", loader=boot.loader, text=reverts[-1].text))

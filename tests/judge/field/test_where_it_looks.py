@@ -166,3 +166,51 @@ def test_zeros_of_a_secure_area_name_it(tmp_path: Path) -> None:
     secure = listing(TZEN="0xB4 (Trust zone enabled)", SECWM2_STRT="0x0 (0x8100000)", SECWM2_END="0x7F (0x81FE000)")
     board = Bench(tmp_path).dump(flash(size=0x40000, fill=0), base=BASE + 0x100000).text("options", secure).first()
     assert "SECWM2" in said(board, "all-zero-and-secure")
+
+
+# ---------------------------------------------------------------- an application over its boot loader
+OVERLAY = """&flash0 {
+\tpartitions {
+\t\tcompatible = "fixed-partitions";
+\t\tboot_partition: partition@0 { label = "mcuboot"; reg = <0x00000000 DT_SIZE_K(64)>; };
+\t\tslot0_partition: partition@10000 { label = "image-0"; reg = <0x00010000 DT_SIZE_K(128)>; };
+\t\tslot1_partition: partition@30000 { label = "image-1"; reg = <0x00030000 DT_SIZE_K(128)>; };
+\t};
+};
+"""
+
+
+@pytest.mark.parametrize("layout", [True, False])
+@pytest.mark.parametrize(("dev_id", "encoding"), [(0x483, "utf-16"), (0x469, "utf-8")])
+def test_an_application_over_its_boot_loader_is_misplaced(
+    tmp_path: Path, layout: bool, dev_id: int, encoding: str
+) -> None:
+    image = signed(program(7, 0x6000, BASE + 0x400))
+    brought = tmp_path / "brought"
+    brought.mkdir()
+    for name, data in (("mcuboot.hex", PROGRAM), ("app.signed.hex", image)):
+        write_image(MemoryImage((Segment(BASE, data),)), brought / name)
+    (brought / "read.bin").write_bytes(flash((0, image), size=0x80000).tobytes())
+    runs = programmed("mcuboot.hex", BASE, 36) + programmed("app.signed.hex", BASE, 25)
+    (brought / "west.txt").write_text(f"Device ID   : 0x{dev_id:03X}\n{runs}", encoding)
+    if layout:
+        (brought / "board.overlay").write_text(OVERLAY, "utf-8")
+    sort_evidence([brought]).write(tmp_path / "case")
+    board = diagnose(load_case(tmp_path / "case")).first
+    assert leading(board) == "wrong-placement"
+    assert statuses(board)["programming-incomplete"] != "supported"
+    assert "mcuboot.hex is gone" in said(board, "file-overwritten")
+    if layout:
+        assert "0x08010000" in said(board, "slots-without-image")
+    else:
+        assert "0x08000000" in said(board, "image-where-the-chip-starts")
+
+
+def test_a_padded_image_is_no_read_of_a_flash(tmp_path: Path) -> None:
+    image = flash((0, signed(program(7, 0x6000))), size=0x20000)
+    image[-16:] = np.frombuffer(bytes.fromhex("77c295f360d2ef7f3552500f2cb67980"), np.uint8)
+    for name, data in (("padded.bin", image), ("whole.bin", flash((0, image[:0x7000]), size=0x20000))):
+        (tmp_path / name).write_bytes(data.tobytes())
+        sorted_in = sort_evidence([tmp_path / name]).boards
+        dumps = [e.path.name for b in sorted_in.suspects for e in b.files if e.role.value == "dumps"]
+        assert dumps == (["whole.bin"] if name == "whole.bin" else [])
