@@ -697,3 +697,17 @@ def test_what_no_section_of_an_elf_covers_is_not_known(tmp_path):
 def test_an_empty_file_that_was_opened_already_has_a_kind_or_one_line(name):
     with suppress(InputError):
         assert isinstance(tell_kind(door.EvidenceFile(name, Path(name), 0, "", b"")), Kind)
+
+
+def test_a_key_of_a_sidecar_that_nobody_knows_is_named(tmp_path):
+    """A slip of the pen (`acces`) must not look like a sidecar that says nothing."""
+    path = tmp_path / "dump.bin"
+    path.write_bytes(bytes(16))
+    table = {"base": 0x08000000, "acces": "secure", "x" * 99: 1, "remarks": ["read at noon"]}
+    sidecar_path(path).write_text(json.dumps(table))
+    remarks = read_image(path).origin.remarks
+    assert remarks[0] == "read at noon"
+    assert "the sidecar's key 'acces' is not known, it was left alone" in remarks
+    assert f"the sidecar's key '{'x' * 40}' is not known, it was left alone" in remarks
+    sidecar_path(path).write_text(json.dumps({f"k{n}": 1 for n in range(99)}))
+    assert len(read_image(path).origin.remarks) < 10

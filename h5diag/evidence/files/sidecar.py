@@ -23,6 +23,10 @@ _NOT_SAID = ("", "unknown")
 """What sidecars of h5diag 0.1 and 0.2 say where a text was not known; their numbers were then 0."""
 
 
+_MOST_STRANGE, _LONGEST_KEY = 4, 40
+"""Keys that are named because nobody knows them, and letters of each."""
+
+
 class Sidecar(msgspec.Struct, frozen=True):
     """What is known about a dump beside its bytes; None where the sidecar does not say.
 
@@ -114,7 +118,7 @@ def open_sidecar(dump: Source) -> EvidenceFile | None:
 def parse_sidecar(file: EvidenceFile) -> Sidecar:
     """Return what a sidecar says.
 
-    Numbers may be written as integers or as text (``"0x08000000"``); keys that are not known are left alone.
+    Numbers may be written as integers or as text (``"0x08000000"``); of keys that are not known a remark tells.
 
     Raises
     ------
@@ -135,7 +139,10 @@ def parse_sidecar(file: EvidenceFile) -> Sidecar:
     if isinstance(table.get("sha256"), str):
         table["sha256"] = table["sha256"].lower()
     side = convert(table, Sidecar, source)
-    return msgspec.structs.replace(side, **{key: merged(getattr(side, key)) for key in _RANGES})
+    strange = sorted(set(table) - set(Sidecar.__struct_fields__))[:_MOST_STRANGE]
+    said = tuple(f"the sidecar's key {key[:_LONGEST_KEY]!r} is not known, it was left alone" for key in strange)
+    ranges = {key: merged(getattr(side, key)) for key in _RANGES}
+    return msgspec.structs.replace(side, remarks=side.remarks + said, **ranges)
 
 
 def read_sidecar(dump: Source) -> Sidecar:
