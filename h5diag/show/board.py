@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from h5diag.case.records import FlashTest, Identity, Sweep, to_document
-from h5diag.chip import Chip, choose_chip
+from h5diag.chip import Chip, KnownBy, choose_chip
 from h5diag.memory import merged
 from h5diag.probe.acquire.plan import Dump
 from h5diag.show.answers import View
@@ -85,6 +85,11 @@ def _flash_error(chip: Chip, name: str, value: int) -> str:
         place = chip.ecc_location(name, value)
         return f"  {place.kind.value} error at 0x{place.address:08X}"
     return ""
+
+
+def _flash_test_document(result: FlashTest) -> dict[str, Any]:
+    # A test begins with the identity, and with none but that of its chip.
+    return to_document(result) | {"chip_known_by": KnownBy.IDENTITY.value}
 
 
 def flash_test_sheet(result: FlashTest) -> Sheet:
@@ -270,7 +275,7 @@ VIEWS = {
         None,
         "options",
     ),
-    FlashTest: View(flash_test_sheet, to_document, _plot_flash_test, "sectors"),
+    FlashTest: View(flash_test_sheet, _flash_test_document, _plot_flash_test, "sectors"),
     Dump: View(_dump_sheet, dump_document, _plot_dump),
     Sweep: View(_sweep_sheet, to_document, None, "sweep"),
 }

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
 from h5diag.app.cli.board import ACCESS, _hertz, access_of
-from h5diag.app.cli.command import Command, Result, address_range, number, progress_bar
+from h5diag.app.cli.command import Command, Result, address_range, number, progress_bar, result_of
 from h5diag.errors import InputError, PermissionRefused
 from h5diag.show import printing
 
@@ -144,9 +144,8 @@ def _run(options: Namespace) -> Result:
         )
     if not options.out:
         raise InputError("no folder for the backup", advice="name a new one with --out DIR")
-    from h5diag.case.records import to_document
+    from h5diag.chip import KnownBy
     from h5diag.probe.flashtest import flash_test
-    from h5diag.show.board import flash_test_sheet
 
     def show(found: Survey) -> None:
         printing.error("\n".join(_before(plan, chip, found)))
@@ -167,7 +166,8 @@ def _run(options: Namespace) -> Result:
             progress=progress,
         )
     whole = result.restored or not result.erase_cycles
-    return Result(to_document(result), flash_test_sheet(result), 0 if whole else 3)
+    given = {"chip_known_by": KnownBy.GIVEN.value} if options.chip else {}
+    return result_of(result, status=0 if whole else 3, **given)
 
 
 def _connected(options: Namespace, where: AddressRange, speed: int, chip: Chip) -> Board:

@@ -91,6 +91,7 @@ def test_the_advice_in_other_states(capsys, tmp_path):
 def test_the_document(capsys, tmp_path):
     d = flash_tested(capsys, tmp_path, "stuck-bit@0x08026100-0x08026104,bit=3,value=1")
     assert d["range"] == [0x08026000, 0x0802A000]
+    assert (d["chip"], d["chip_known_by"]) == ("stm32h563zi", "identity")
     assert d["restored"] is True
     assert d["conditions"] == {
         "tzen": 0xC3,
