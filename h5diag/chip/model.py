@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from msgspec.structs import replace
@@ -92,6 +93,10 @@ class Chip(Fact, Answer, frozen=True):
         """Return the 0x08.. address of a flash cell named by either alias; other addresses unchanged."""
         offset = address - self.flash.secure_base
         return self.flash.base + offset if 0 <= offset < self.flash.size else address
+
+    def cells(self, ranges: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
+        """Return the same cells by their canonical addresses."""
+        return tuple(AddressRange(c := self.canonical(r.start), c + r.size) for r in ranges)
 
     def secure_alias(self, address: int) -> int:
         """Return the secure alias of a canonical flash address; other addresses unchanged."""

@@ -19,9 +19,6 @@ from h5diag.measure.shapes import Form, difference
 from h5diag.memory import AddressRange, MemoryImage, merged
 from h5diag.text import count_text
 
-BUILD_SHARE = 0.9
-"""So much of what differs has to belong to a program that is another build, for two boards to hold two builds."""
-
 
 def across_boards(boards: Sequence[BoardDiagnosis]) -> tuple[Finding, ...]:
     """Return findings about two or more suspects held against each other; none for one board."""
@@ -58,7 +55,7 @@ def _one_against_the_other(one: Measured, two: Measured) -> list[Finding]:
     if outside or apart.differing == only(Form.DATA, Form.TEXT):
         return [found("two-differ-in-data", **say)]
     built = apart.of(Form.BUILD)
-    if built and only(Form.BUILD, Form.ZEROS, Form.FILL, Form.TEXT) >= BUILD_SHARE * apart.differing:
+    if built and only(Form.BUILD, Form.ZEROS, Form.FILL, Form.TEXT) * 100 >= number("build-percent") * apart.differing:
         way = "higher" if built[0].step > 0 else "lower"
         return [found("two-builds", one=one.name, two=two.name, step=abs(built[0].step), way=way, **say)]
     return [found("two-differ", size=apart.seen, **say)]

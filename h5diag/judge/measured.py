@@ -282,7 +282,7 @@ class Measured:
 
     def canonical(self, ranges: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
         """Return the same cells by their canonical addresses."""
-        return tuple(AddressRange(c := self.chip.canonical(r.start), c + r.size) for r in ranges)
+        return self.chip.cells(ranges)
 
     @property
     def comparable(self) -> bool:
@@ -360,7 +360,7 @@ def _against(
             suspect.judged,
             chip,
             others=[Known(k.name, k.content) for k in known],
-            programs=[AddressRange(c := chip.canonical(r.start), c + r.size) for r in programs],
+            programs=chip.cells(programs),
         )
     if suspect.board.later and suspect.dump.size:
         later = compare(suspect.trusted, whole_reads(suspect.board.later)[-1], chip)
@@ -503,15 +503,9 @@ def _nowhere(fact: KnownFact) -> bool:
 
 def _is_expected(fact: KnownFact, facts: Sequence[KnownFact], chip: Chip) -> bool:
     """Tell whether a file is the one that should be there: of those that a log wrote, else of all, the one that fits best."""
-
-    def cells(k: KnownFact) -> tuple[AddressRange, ...]:
-        return tuple(AddressRange(c := chip.canonical(r.start), c + r.size) for r in k.ranges)
-
-    rivals = [
-        k
-        for k in facts
-        if k is not fact and not _nowhere(k) and any(a.overlaps(b) for a in cells(k) for b in cells(fact))
-    ]
+    own = chip.cells(fact.ranges)
+    others = [k for k in facts if k is not fact and not _nowhere(k)]
+    rivals = [k for k in others if any(a.overlaps(b) for a in chip.cells(k.ranges) for b in own)]
     if any(k.claimed for k in rivals) and not fact.claimed:
         return False
     rivals = [k for k in rivals if k.claimed or not fact.claimed]

@@ -199,26 +199,9 @@ def _check(id: str, chip: str) -> Paragraph | None:
     )
 
 
-_SLOT_STATES = {
-    State.EMPTY: "The slot is erased throughout.",
-    State.INSTALLED: "The primary slot holds a whole image, and nothing waits to replace it.",
-    State.INSTALL_PENDING: "A whole download is marked for installation, and the boot loader has not taken it yet.",
-    State.NEVER_TAKEN: "A whole download stands there that the boot loader passes over: nothing marks it, or its trailer is"
-    " of another kind than this boot loader looks for. A start does not install it.",
-    State.REVERTED: "An update was tried, not confirmed, and the boot loader went back to the image before.",
-    State.INTERRUPTED: "A swap or a copy was begun and is not finished; the next start goes on with it.",
-    State.BODY_ERASED: "A header stands there, and behind it nothing: the image was erased, or never written.",
-    State.DIFFERS: "A whole image stands there, and it is not the one that was given.",
-    State.WRONG_SLOT: "The image stands in a slot that is not its own.",
-    State.UNKNOWN: "What was read does not tell: masked, not read, or damaged.",
-}
-
-
 def _slot_state(id: str, chip: str) -> Paragraph | None:
-    state = next((s for s in State if s.value == id.lower()), None)
-    return (
-        Paragraph(state.value, "state of a slot", _SLOT_STATES[state], "measure/firmware/slots.py") if state else None
-    )
+    text = packaged("measure/firmware/states.toml").get(id.lower())
+    return Paragraph(id.lower(), "state of a slot", text, "measure/firmware/states.toml") if text else None
 
 
 KINDS: tuple[Callable[[str, str], Paragraph | None], ...] = (_cause, _finding, _test, _check, _option, _slot_state)

@@ -13,9 +13,11 @@ from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
 from h5diag.judge import causes
 from h5diag.judge.findings import found, rows
+from h5diag.measure.firmware import State
 from h5diag.show.explain import explain, known_ids, with_tips
 from h5diag.show.reply import SIGNS, reply, runnable, text_map
 from h5diag.show.sheet import parts_html, table
+from h5diag.tables import packaged
 
 CASES = sorted(p.parent.name for p in data_folder().glob("*/case.toml"))
 
@@ -125,3 +127,7 @@ def test_a_verb_agrees_with_its_count() -> None:
         claim = found("options-differ", count=count, text="X", names="X").claim
         assert words in claim
     assert "<count> differ between" in explain("options-differ").text
+
+
+def test_every_state_of_a_slot_has_its_meaning():
+    assert set(packaged("measure/firmware/states.toml")) == {state.value for state in State}

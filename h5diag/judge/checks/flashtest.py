@@ -13,9 +13,6 @@ from h5diag.measure.repeats import ReadPattern
 from h5diag.memory import AddressRange, merged, subtracted
 from h5diag.text import count_text, range_text, size_text
 
-APART = 1.5
-"""Two link speeds count as two when one is at least so many times the other."""
-
 
 def check_flash_test(m: Measured) -> Iterator[Finding]:
     """Do the same cells fail in every round, with everything else excluded?"""
@@ -114,7 +111,7 @@ def _missing(m: Measured, t: FlashTest, rounds: int) -> list[str]:
             f"no place failed in {number('proving-rounds')} full rounds",
         ),
         (
-            len(set(speeds)) < fast or max(speeds) < APART * min(speeds),
+            len(set(speeds)) < fast or 100 * max(speeds) < number("apart-percent") * min(speeds),
             f"it ran at fewer than {fast} link speeds that differ",
         ),
         *((True, contradiction) for contradiction in _contradictions(m, t)),

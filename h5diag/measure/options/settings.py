@@ -238,5 +238,5 @@ def masked_ranges(dump: MemoryImage, hidden: Sequence[AddressRange], chip: Chip)
             s for shift in dict.fromkeys((0, alias)) for s in dump.segments_in(area.start + shift, area.stop + shift)
         ]
         if not any(s.data.any() for s in parts):
-            found += (AddressRange(chip.canonical(s.start), chip.canonical(s.start) + s.data.size) for s in parts)
+            found += chip.cells(s.range for s in parts)
     return merged(found)
