@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,14 +67,12 @@ def _tails(m: Measured) -> list[AddressRange]:
     return [AddressRange(end, -(-end // unit) * unit) for end in ends if end % unit]
 
 
-def _shared_causes(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
+def _shared_causes(boards: Sequence[BoardDiagnosis]) -> Iterator[Finding]:
     supported = [(h, b.name) for b in boards for h in b.verdict.of(Status.SUPPORTED)]
-    out = []
     for id, count in Counter(h.id for h, _ in supported).most_common():
         text, names = next(h.cause.text for h, _ in supported if h.id == id), (n for h, n in supported if h.id == id)
         who = "All boards" if count == len(boards) else f"{count} of {len(boards)} boards ({', '.join(names)})"
-        out.append(found("shared-cause", who=who, text=text))
-    return out
+        yield found("shared-cause", who=who, text=text)
 
 
 def _same_place(boards: Sequence[BoardDiagnosis]) -> list[Finding]:

@@ -83,19 +83,16 @@ def _slots(scene: Scene, by_rom: bool) -> tuple[Slot, ...]:
     return scene.layout.image_slots if scene.layout is not None else ()
 
 
-def placed_images(scene: Scene) -> tuple[Placed, ...]:
-    """Return every signed image that the script downloads, checked with the keys that the script stores."""
-    out = []
+def placed_images(scene: Scene) -> Iterator[Placed]:
+    """Yield every signed image that the script downloads, checked with the keys that the script stores."""
     rom = scene.stored_as(ObkContent.STIROT_CONFIG)
     second = scene.stored_as(ObkContent.OEMUROT_CONFIG) or scene.stored_as(ObkContent.OEMIROT_CONFIG) or rom
-    for d in scene.downloads:
-        if d.item is None or not d.item.images or d.item.memory is None:
-            continue
-        first = d.item.memory.segments[0].start
-        for image in d.item.images:
-            shift = (d.address - first) if d.address is not None else 0
+    written = [(d, d.item, d.item.memory) for d in scene.downloads if d.item and d.item.images and d.item.memory]
+    for d, item, memory in written:
+        for image in item.images:
+            shift = d.address - memory.segments[0].start if d.address is not None else 0
             start = canonical(image.address + shift)
-            data = image_bytes(d.item, image)
+            data = image_bytes(item, image)
             stirot = int.from_bytes(data[:4], "little") in (STIROT_CODE, STIROT_DATA)
             by_rom = scene.path == "stirot" or (scene.path == "stirot-oemurot" and stirot)
             slots = _slots(scene, by_rom)
@@ -109,15 +106,12 @@ def placed_images(scene: Scene) -> tuple[Placed, ...]:
             clear = result.hash is Check.VALID and result.decrypted_hash is not Check.VALID
             if result.decrypted_hash is Check.NOT_CHECKED and result.hash is Check.INVALID:
                 clear = not image.header.encrypted
-            out.append(
-                Placed(d, d.item, image, start, slot, slots, by_rom, verify, result, clear, bool(wrapped), opened)
-            )
-    return tuple(out)
+            yield Placed(d, item, image, start, slot, slots, by_rom, verify, result, clear, bool(wrapped), opened)
 
 
 def image_rows(scene: Scene) -> Iterator[Row]:
     """All rows about images; those that need what is not there are unknown."""
-    placed = placed_images(scene)
+    placed = tuple(placed_images(scene))
     wanted = [d for d in scene.downloads if not _is_boot(scene, d)]
     if wanted and not any(d.item is not None for d in wanted):
         for id_ in ("image-form", "image-signature", "image-slot"):

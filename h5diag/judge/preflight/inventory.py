@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -278,58 +278,53 @@ def _credential(
 
 def fits(items: Sequence[Item]) -> tuple[Fit, ...]:
     """Return who fits whom, by content alone."""
-    out: list[Fit] = []
+    return tuple(dict.fromkeys(_fits(items)))
+
+
+def _fits(items: Sequence[Item]) -> Iterator[Fit]:
     keys = [(i.name, i.key) for i in items if i.key is not None]
     chains = [(i.name, i.chain) for i in items if i.chain]
     for a, key in keys:
-        out += [Fit(a, b, "same-key") for b, other in keys if a < b and key.spki == other.spki]
+        yield from (Fit(a, b, "same-key") for b, other in keys if a < b and key.spki == other.spki)
         for b, chain in chains:
-            if chain[-1].spki == key.spki:
-                out.append(Fit(a, b, "key-of-certificate"))
-            elif chain[0].spki == key.spki:
-                out.append(Fit(a, b, "root-of-chain"))
+            if key.spki in (chain[-1].spki, chain[0].spki):
+                yield Fit(a, b, "key-of-certificate" if chain[-1].spki == key.spki else "root-of-chain")
     for b, (one, *more) in chains:
-        for a, chain in chains:
-            if a != b and not more and one.role != "root":
-                signs = any(one.signed_by(c) for c in chain if c.role != one.role)
-                out += [Fit(a, b, "signs-certificate")] if signs else []
+        for a, chain in chains if not more and one.role != "root" else ():
+            if a != b and any(one.signed_by(c) for c in chain if c.role != one.role):
+                yield Fit(a, b, "signs-certificate")
     for item in items:
-        out += _obk_fits(item, item.obk, items) if item.obk is not None else []
+        yield from _obk_fits(item, item.obk, items) if item.obk is not None else ()
     for item in items:
-        out += _image_fits(item, items) if item.images else []
-    return tuple(dict.fromkeys(out))
+        yield from _image_fits(item, items) if item.images else ()
 
 
-def _obk_fits(o: Item, obk: Obk, items: Sequence[Item]) -> list[Fit]:
-    out = []
+def _obk_fits(o: Item, obk: Obk, items: Sequence[Item]) -> Iterator[Fit]:
     for i in items:
         if obk.content is ObkContent.DA:
             root = i.chain and i.chain[0].role == "root" and i.chain[0].xy == obk.credential.hex()
             own = i.key is not None and i.key.xy == obk.credential.hex()
             secret = i.password is not None and i.password.digest == obk.credential
             if root or own or secret:
-                out.append(Fit(i.name, o.name, "opens-obk"))
+                yield Fit(i.name, o.name, "opens-obk")
         elif i.key is not None and any(k.spki == i.key.spki for _, k in obk.keys):
-            out.append(Fit(i.name, o.name, "same-key"))
+            yield Fit(i.name, o.name, "same-key")
         if i.xml is not None and i.xml.makes == "obk" and file_of(i.path, i.xml) == os.path.normpath(o.path):
-            out.append(Fit(o.name, i.name, "made-from-xml"))
-    return out
+            yield Fit(o.name, i.name, "made-from-xml")
 
 
-def _image_fits(image: Item, items: Sequence[Item]) -> list[Fit]:
-    out = []
+def _image_fits(image: Item, items: Sequence[Item]) -> Iterator[Fit]:
     hashes = {t.value for i in image.images for t in i.tlvs.plain if t.type == TlvType.KEYHASH}
     wrapped = [t for i in image.images for t in i.tlvs.plain if t.type in ENCRYPTION_TYPES]
     for i in items:
         verify = [i.verify] if i.verify else [v for _, v in i.obk.verify] if i.obk else []
         if any(h in v.hashes for v in verify for h in hashes):
-            out.append(Fit(i.name, image.name, "authenticates-image"))
+            yield Fit(i.name, image.name, "authenticates-image")
         opener = i.obk.decrypt if i.obk is not None else decrypt_key(i.key) if i.key is not None else None
         if opener is not None and any(unwrap_image_key(t, opener) for t in wrapped):
-            out.append(Fit(i.name, image.name, "decrypts-image"))
+            yield Fit(i.name, image.name, "decrypts-image")
         if i.xml is not None and i.xml.makes == "image" and file_of(i.path, i.xml) == os.path.normpath(image.path):
-            out.append(Fit(image.name, i.name, "made-from-xml"))
-    return out
+            yield Fit(image.name, i.name, "made-from-xml")
 
 
 def decrypt_key(key: KeyFile) -> DecryptKey | None:
