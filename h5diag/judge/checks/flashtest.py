@@ -108,7 +108,7 @@ def _missing(m: Measured, t: FlashTest, rounds: int) -> list[str]:
     doubts = (
         (
             min(rounds, c.rounds or 0) < due,
-            f"no place failed in {number('proving-rounds')} full rounds",
+            f"no place failed in {due} full rounds",
         ),
         (
             len(set(speeds)) < fast or 100 * max(speeds) < number("apart-percent") * min(speeds),
