@@ -33,6 +33,7 @@ from h5diag.judge.checks.content import (
 from h5diag.judge.checks.flashtest import check_flash_test
 from h5diag.judge.checks.keys import check_published_keys, check_way_back
 from h5diag.judge.checks.options import (
+    check_external_pads,
     check_loader,
     check_options_against_good,
     check_provisioned_options,
@@ -61,6 +62,7 @@ from h5diag.judge.checks.reading import (
     check_reads,
     check_sweep,
     check_transport_marks,
+    check_unreadable_word,
     check_views,
     check_zeros,
 )
@@ -94,6 +96,7 @@ CHECKS: tuple[Check, ...] = (
     check_sweep,
     check_views,
     check_zeros,
+    check_unreadable_word,
     check_install,
     check_stage,
     check_next_boot,
@@ -152,4 +155,5 @@ CHECKS: tuple[Check, ...] = (
     check_system_area,
     check_flash_test,
     check_loader,
+    check_external_pads,
 )

@@ -197,3 +197,18 @@ def check_loader(m: Measured) -> Iterator[Finding]:
     there = any(k.in_place or k.difference.of(*read) for k in m.known if k.content.span.start in EXTERNAL)
     if failed and not told and not named and not there:
         yield found("external-write-without-loader", at=failed[0])
+
+
+_NOT_MAPPED = re.compile(r"map(?:ped)?[ _-]?(?:memory|mode)\W{0,4}[ _-]?fail", re.IGNORECASE)
+
+
+def check_external_pads(m: Measured) -> Iterator[Finding]:
+    """Does the firmware fail to map an external memory whose pads the options leave slow?"""
+    names = [s.name for s in m.suspect.options.settings if _PADS.fullmatch(s.name) and s.value == 0]
+    said = [line.strip() for t in m.texts for line in t.text.splitlines() if _NOT_MAPPED.search(line[:400])]
+    if names and said and not options_torn(m):
+        yield found("external-memory-not-mapped", text=said[0][:80], names=" and ".join(names))
+
+
+_PADS = re.compile(r"(?:IO_VDD)?XSPI\d_HSLV", re.IGNORECASE)
+"""Options for fast pads of a port of external memory (RM0477: XSPI1_HSLV, XSPI2_HSLV)."""

@@ -221,6 +221,21 @@ def _zero_area(m: Measured, area: AddressRange) -> Finding:
     return found(id, where=(area,), size=area.size)
 
 
+_WORD_WITH_ECC = 8
+"""Families with ECC program at least so many bytes at a time (L4 and later; their reference manuals)."""
+
+
+def check_unreadable_word(m: Measured) -> Iterator[Finding]:
+    """Is just one flash word unreadable in the middle of what was read, as a word of two wrong bits is (RM0433, ECC)?"""
+    dump, unit = m.suspect.dump, m.chip.flash.program_unit
+    if m.chip_assumed or unit < _WORD_WITH_ECC or len(dump.unreadable) != 1:
+        return
+    hole = dump.unreadable[0]
+    beside = dump.covers(hole.start - unit, hole.start) and dump.covers(hole.stop, hole.stop + unit)
+    if beside and (hole.size, hole.start % unit) == (unit, 0):
+        yield found("one-word-unreadable", where=(hole,), unit=unit, size=dump.size)
+
+
 def _gaps(m: Measured) -> tuple[AddressRange, ...]:
     """Return the gaps between the pieces of the given files that are in place, but whole sectors, which a mask hides."""
     pieces = merged(m.canonical(r for k in m.expected if k.in_place for r in k.ranges))

@@ -528,3 +528,61 @@ def test_a_read_of_other_content_stays_where_it_was(tmp_path: Path) -> None:
     b = Bench(tmp_path).image("assets.bin", PROGRAM, None).say('dumps = ["read.bin"]')
     board = b.log(programmed("assets.bin", 0x90000000, 39)).first()
     assert board.measured.suspect.dump.span.start == BASE
+
+
+# ---------------------------------------------------------------- one word that nobody can read; pads left slow
+def typed(at: int, unit: int, hole: int, size: int = 0x100) -> str:
+    """Return memory as somebody types it off a screen, with one hole of so many bytes."""
+    rows = []
+    for i in range(0, size, 16):
+        words = PROGRAM[i : i + 16].view("<u4")
+        shown = ["????????" if hole <= i + 4 * k < hole + unit else f"{w:08X}" for k, w in enumerate(words)]
+        rows.append(f"0x{at + i:08X}  {' '.join(shown)}\n")
+    return "".join(rows)
+
+
+@pytest.mark.parametrize(
+    ("dev_id", "unit", "hole", "told"),
+    [
+        (0x450, 32, 0x40, True),
+        (0x469, 8, 0x48, True),
+        (0x450, 32, 0x50, False),  # no flash word begins there
+        (0x450, 64, 0x40, False),
+        (0x413, 4, 0x44, False),  # no ECC
+    ],
+)
+def test_one_flash_word_that_cannot_be_read_is_told(
+    tmp_path: Path, dev_id: int, unit: int, hole: int, told: bool
+) -> None:
+    at = BASE + 0x1E000
+    board = dumped(Bench(tmp_path), typed(at, unit, hole)).text("log", f"Device ID   : 0x{dev_id:03X}\n").first()
+    assert bool(said(board, "one-word-unreadable")) is told
+    assert (leading(board) == "torn-write") is told
+    assert statuses(board)["torn-write"] != "supported"
+    if told:
+        assert f"0x{at + hole:08X} to 0x{at + hole + unit - 1:08X}" in said(board, "one-word-unreadable")
+
+
+H7RS = "Device ID   : 0x485\n\nOPTION BYTES BANK: 0\n\n   User Configuration:\n\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "line", "told"),
+    [
+        (0, "[boot] MapMemory() failed", True),
+        (0, "BOOT_ERROR_MAPPEDMODEFAIL", True),
+        (1, "[boot] MapMemory() failed", False),
+        (0, "[boot] mapped", False),
+    ],
+)
+def test_pads_left_slow_beside_a_memory_that_cannot_be_mapped(
+    tmp_path: Path, value: int, line: str, told: bool
+) -> None:
+    rows = "".join(
+        f"     {n:<13}: 0x{v:X} (0x{v:X})\n" for n, v in (("XSPI1_HSLV", 1), ("XSPI2_HSLV", value), ("BOR_LEV", 0))
+    )
+    b = Bench(tmp_path).dump(flash((0, PROGRAM), size=0x10000), base=0x70000000).image("xip.hex", PROGRAM, 0x70000000)
+    board = b.text("options", H7RS + rows).text("uart", f"[boot] start\n{line}\n").first()
+    assert ("XSPI2_HSLV" in said(board, "external-memory-not-mapped")) is told
+    assert "XSPI1_HSLV" not in said(board, "external-memory-not-mapped")
+    assert statuses(board)["options-not-applied"] == ("possible" if told else "not-tested")
