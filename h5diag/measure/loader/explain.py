@@ -197,7 +197,7 @@ def explain(
     """
     calls = find_calls(log, loader)
     own = tuple(c for c in calls if c.side is not LoaderSide.INTERNAL)
-    choice = choose_chip(given=chip, dev_ids=[m.value for m in log.messages(MessageKind.DEVICE_ID)])
+    choice = log.chip(chip)
     known = choice.chip is not None and not choice.assumed
     family = next((f.name for f in families() if known and f.name == choice.read_as.family), "")
     base, version = log_base(log), log_version(log)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 
+from h5diag.chip import ChipChoice
 from h5diag.errors import InputError
 from h5diag.evidence.door import Source, read_evidence
 from h5diag.evidence.files import decode_text
@@ -121,6 +122,13 @@ class LoaderLog:
     def messages(self, *kinds: MessageKind) -> tuple[LogMessage, ...]:
         """Return the messages of these kinds, in order."""
         return tuple(e for e in self.events if isinstance(e, LogMessage) and e.kind in kinds)
+
+    def chip(self, given: str = "") -> ChipChoice:
+        """Return the chip that its words name, as every other reader of the same text takes it; `given` first."""
+        from h5diag.evidence.texts import chip_of, parse_log as parse_text
+
+        words = "\n".join(e.text for e in self.events if isinstance(e, LogMessage | OpaqueLine))
+        return chip_of([parse_text(words)], given=given)
 
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -11,7 +11,7 @@ from h5diag.evidence.door import Source
 from h5diag.measure.loader.lint import LintFinding, lint, sound
 from h5diag.measure.loader.loaderfile import LoaderFile, read_loader
 from h5diag.measure.loader.placement import Family, families, family
-from h5diag.measure.loader.vb3 import LoaderLog, MessageKind, parse_log, read_log
+from h5diag.measure.loader.vb3 import LoaderLog, parse_log, read_log
 from h5diag.sim.dryrun.run import DryRun, dry_run, trace
 
 
@@ -78,8 +78,7 @@ def examine_loader(
     """
     file = read_loader(path)
     seen = log_of(log) if log is not None else None
-    named = seen.messages(MessageKind.DEVICE_ID) if seen is not None else ()
-    choice = choose_chip(given=chip, dev_ids=[m.value for m in named])
+    choice = seen.chip(chip) if seen is not None else choose_chip(given=chip)
     part = family(chip) if chip else _family(choice)
     findings = lint(file, part, trustzone=trustzone, version=version, log=seen)
     return LoaderReading(file, part, choice, trustzone, tuple(findings), seen)
