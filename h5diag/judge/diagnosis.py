@@ -196,7 +196,7 @@ def settled_tests(m: Measured, findings: Sequence[Finding]) -> tuple[str, ...]:
         "read-options": bool(m.suspect.options.settings),
         "read-registers": b.identity is not None or bool(b.registers),
         "read-the-same-way": m.comparable or bool(m.suspect.masked) or not m.has_good,
-        "read-whole": not made & {"erased-as-far-as-read", "too-little-compared", "mostly-unread"},
+        "read-whole": "read-whole" not in asked,
         "read-again": m.suspect.reads.reads > 1,
         "speed-sweep": b.sweep is not None and bool(b.sweep.sweep),
         "read-marking": bool(b.marking),

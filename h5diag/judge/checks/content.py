@@ -354,8 +354,14 @@ def check_blank(m: Measured) -> tuple[Finding, ...]:
     whole: dict[str, Any] = {"where": dump.ranges, "explains": m.canonical(dump.ranges), "size": dump.size}
     if _blank(dump, flash.erased):
         # A part of an unknown size may have no more than was read.
-        if dump.size < flash.sector_size or (2 * dump.size < flash.size and not m.chip_assumed):
-            rest = "What else there is was" if m.chip_assumed else f"The other {size_text(flash.size - dump.size)} were"
+        begins = min(r.start for r in m.canonical(dump.ranges)) == flash.base
+        part = dump.size < flash.sector_size or (2 * dump.size < flash.size and not m.chip_assumed)
+        if part or (not begins and dump.size < flash.size and dump.span.start not in EXTERNAL):
+            known = not m.chip_assumed
+            rest = f"The other {size_text(flash.size - dump.size)} were" if known else "What else there is was"
+            places = [r for k in m.known for r in m.canonical(k.content.ranges)]
+            if places and not any(r.overlaps(p) for r in m.canonical(dump.ranges) for p in places):
+                return (found("erased-where-nothing-belongs", file=m.known[0].name, places=merged(places), **whole),)
             return (found("erased-as-far-as-read", rest=rest, **whole),)
         failed = [w.file for w in m.writes if w.failed]
         id, name = ("all-erased-write-failed", failed[0]) if failed else ("all-erased", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import islice, pairwise, product
 
 import numpy as np
 
@@ -153,6 +153,9 @@ def check_zeros(m: Measured) -> Iterator[Finding]:
     if masked:
         kind, size = "secure" if access is Access.NONSECURE else "non-secure", sum(r.size for r in masked)
         yield found("zeros-are-the-mask", where=masked, explains=masked, size=size, kind=kind, way=_word(access))
+    elif hidden := _hidden_from_one_alias(m):
+        known = bool(m.suspect.options.settings)
+        yield found("one-alias-reads-zero", where=hidden, size=sum(r.size for r in hidden), settled=known)
     if not m.suspect.dump.size or not m.chip.flash.erased or m.suspect.dump.span.start in EXTERNAL:
         return  # what was never written reads zero here, or nothing of it is masked
     zeros = [a for a in m.comparison.of(AreaState.ZERO) if not _covered(m, a.range.start, (*masked, *_fill(m)))]
@@ -166,6 +169,24 @@ def check_zeros(m: Measured) -> Iterator[Finding]:
         yield found("zeros-inside-a-sector", where=inside, settled=built, runs=len(inside))
     if not masked and not zeros and m.comparison.compared_bytes:
         yield found("no-unexpected-zeros", reference=m.good.board.name)
+
+
+def _hidden_from_one_alias(m: Measured) -> tuple[AddressRange, ...]:
+    """Return what reads zero by one alias while the other shows content of the same cells, in rows of 16 bytes."""
+    shift = m.chip.flash.secure_base - m.chip.flash.base
+    out = []
+    for one, other in product(m.suspect.dump.segments, repeat=2) if m.suspect.both_aliases else ():
+        start, stop = max(one.start, other.start - shift), min(one.stop, other.stop - shift)
+        rows = (stop - start) // _ROW
+        if rows > 0:
+            plain = one.data[start - one.start :][: rows * _ROW].reshape(rows, _ROW).any(axis=1)
+            secure = other.data[start + shift - other.start :][: rows * _ROW].reshape(rows, _ROW).any(axis=1)
+            for by, hidden in ((0, ~plain & secure), (shift, plain & ~secure)):
+                out += [AddressRange(start + by + _ROW * a, start + by + _ROW * b) for a, b in runs(hidden, 1)]
+    return merged(out)
+
+
+_ROW = 16
 
 
 def _edges(m: Measured, edges: Sequence[AddressRange]) -> Finding:
