@@ -15,7 +15,7 @@ from h5diag.judge.measured import BoardFacts, Measured, whole_reads
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.repeats import ReadPattern
-from h5diag.measure.shapes import Form, difference, runs
+from h5diag.measure.shapes import Flags, Form, difference, runs
 from h5diag.memory import Access, AddressRange, MemoryImage, merged, subtracted
 from h5diag.text import count_text
 
@@ -179,8 +179,8 @@ def _hidden_from_one_alias(m: Measured) -> tuple[AddressRange, ...]:
         start, stop = max(one.start, other.start - shift), min(one.stop, other.stop - shift)
         rows = (stop - start) // _ROW
         if rows > 0:
-            plain = one.data[start - one.start :][: rows * _ROW].reshape(rows, _ROW).any(axis=1)
-            secure = other.data[start + shift - other.start :][: rows * _ROW].reshape(rows, _ROW).any(axis=1)
+            plain: Flags = one.data[start - one.start :][: rows * _ROW].reshape(rows, _ROW).max(axis=1) > 0
+            secure: Flags = other.data[start + shift - other.start :][: rows * _ROW].reshape(rows, _ROW).max(axis=1) > 0
             for by, hidden in ((0, ~plain & secure), (shift, plain & ~secure)):
                 out += [AddressRange(start + by + _ROW * a, start + by + _ROW * b) for a, b in runs(hidden, 1)]
     return merged(out)
