@@ -188,7 +188,11 @@ VIEW_REPEATED = 64 << 20
 VIEW_ROW = 4096
 """Characters of one row of memory."""
 
-VIEW_PIECES = 1 << 17
+VIEW_SPLIT = 3 << 20
+"""Characters of its lines that may each be written in another way: a tool keeps to one, and a line of another takes
+ten times as long."""
+
+VIEW_PIECES = 1 << 16
 """Separate pieces of memory in one text."""
 
 BOOT_EVENTS = 500

@@ -19,8 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.errors import InputError
-from h5diag.limits import LINE, VIEW_CHARACTERS, VIEW_PIECES, VIEW_REPEATED, VIEW_ROW
+from h5diag.limits import LINE, VIEW_CHARACTERS, VIEW_PIECES, VIEW_REPEATED, VIEW_ROW, VIEW_SPLIT
 from h5diag.memory import ADDRESS_LIMIT, AddressRange, Bytes, MemoryImage, Origin, Segment
+
+_MOST_VOTES = 4096
+_FORMS = 4
+"""Ways in which lines are written that are tried before a line is split word by word."""
 
 
 class ByteOrder(Enum):
@@ -33,11 +37,11 @@ class ByteOrder(Enum):
 
 
 _ROW = re.compile(
-    r"^[\s>|]*(?:\d\d:\d\d:\d\d(?:[:.]\d+)?\s*:\s*)?"  # the programmer's window puts the time in front
+    r"^[\s>|]*+(?:\d\d:\d\d:\d\d(?:[:.]\d+)?\s*:\s*)?"  # the programmer's window puts the time in front
     r"(?:=>\s*)?(?P<address>0x[0-9A-Fa-f]{1,16}|(?=[A-Fa-f]*\d|[A-Fa-f]{8}\b)[0-9A-Fa-f]{6,16})"
     r"(?:(?:\s*<[^>]*>)?\s*[:=]\s*|\t\s*|\s{2,})(?=\S)"
 )
-_END = re.compile(r"^[\s>|]*(?P<address>(?:0x)?[0-9A-Fa-f]{6,16})\s*$")
+_END = re.compile(r"^[\s>|]*+(?P<address>(?:0x)?[0-9A-Fa-f]{6,16})\s*$")
 _WORD = re.compile(r"(?:0x(?P<prefixed>[0-9A-Fa-f]{1,16})|(?P<plain>(?:[0-9A-Fa-f]{2}|\?\?){1,8}|\?))[,;]?$")
 _TOKEN = re.compile(r"\S+")
 _SHAPE = str.maketrans("123456789abcdefABCDEF", "0" * 21)
@@ -60,7 +64,9 @@ class _Row:
     words: str = ""
     repeats: bool = False
     data: bytes | bytearray = b""
-    """Of lines whose words are all known and equally wide, as their digits stand."""
+    """Of lines whose words are equally wide, as their digits stand."""
+    known: bytes | bytearray = b""
+    """1 for each byte of `data` that was read, 0 for ``??``; empty where all were."""
     width: int = 0
     each: int = 0
     """Bytes of a word and of a line in `data`."""
@@ -99,7 +105,7 @@ def parse_memory_text(
     rows, widths = view.rows, Counter[int]()
     for row in rows:
         if row.width:
-            widths[row.width] += len(row.data) // row.width
+            widths[row.width] += (sum(row.known) or len(row.data)) // row.width
         widths.update(len(w) // 2 for w in row.words.split() if "?" not in w and len(w) % 2 == 0)
     if not any(row.words or row.width for row in rows):
         raise InputError("holds no line 'address : words'", source=source)
@@ -139,12 +145,19 @@ class _Form:
     width: int
     size: int
 
-    def read(self, text: str) -> tuple[bytes, str] | None:
-        """Return the bytes of the words as their digits stand and the column; None where the line has another form."""
-        end = self.column or len(self.shape)
-        if text[:end].translate(_SHAPE) != self.shape:
+    def read(self, text: str) -> tuple[bytes, bytes, str] | None:
+        """Return the words as of `_Row` and the column; None where the line has another form."""
+        end, known = self.column or len(self.shape), b""
+        head = text[:end]
+        if "?" in head[: self.words]:
+            marks = "".join(head[: self.words].split()).encode().translate(_KNOWN)
+            known = marks[::2]
+            if self.prefixed or (self.column and not self.bar) or known != marks[1::2]:
+                return None
+            head = head.replace("?", "0")
+        if head.translate(_SHAPE) != self.shape:
             return None
-        digits, column = text[: self.words], text[end:].rstrip()
+        digits, column = head[: self.words], text[end:].rstrip()
         if self.prefixed:
             if digits.count("0x") != self.prefixed:
                 return None
@@ -154,12 +167,12 @@ class _Form:
         except ValueError:  # spaces that only a console knows
             return None
         if self.bar:
-            return data, column.removesuffix("|")
+            return data, known, column.removesuffix("|")
         if not self.column:
-            return None if column else (data, "")
-        if column[:1].isspace() or not any(_fits(column, d) for d in _orders(data, self.width)):
+            return None if column else (data, known, "")
+        if column[:1].isspace() or not (_fits(column, data) or _fits(column, _turned(data, self.width))):
             return None
-        return data, column
+        return data, known, column
 
 
 class _View:
@@ -172,30 +185,35 @@ class _View:
         self.wide = False
         self.votes = {ByteOrder.BIG: 0, ByteOrder.LITTLE: 0}
         """Lines whose ASCII column shows the words in one order, and in the other."""
-        self._form: _Form | None = None
+        self._forms: list[_Form] = []
+        self._split = self._places = self._stop = 0
+        self._last: tuple[str, tuple[str, _Form | None]] = ("", ("", None))
 
     def take(self, number: int, line: str) -> None:
         """Take the next line."""
         head = line[:LINE]
         if match := _ROW.match(head):
             text, address = line[match.end() :], int(match["address"], 16)
-            form = self._form
             if len(text) > VIEW_ROW:
                 self._add(number, address, *_long(text, number, self.source))
                 return
-            if form and (read := form.read(text)):
-                self._add(number, address, *read, form.width)
-                return
-            words, column, ends = _split(text, number, self.source)
+            for form in self._forms if text != self._last[0] else ():
+                if read := form.read(text):
+                    if form is not self._forms[0]:
+                        self._forms.remove(form)
+                        self._forms.insert(0, form)
+                    self._add(number, address, *read, form.width)
+                    return
+            words, form = self._words(text, number)
             if not words:
                 self.said.append(line)
-            elif form := _form(text, words, column, ends):
-                self._form = form
-                self._add(number, address, bytes.fromhex("".join(words)), column, form.width)
+            elif form and (read := form.read(text)):
+                self._forms = [form, *self._forms[: _FORMS - 1]]
+                self._add(number, address, *read, form.width)
             else:
-                self.rows.append(_Row(number, address, " ".join(words)))
-                if any(len(w) > 2 and "?" not in w for w in words):
-                    self._vote(column, _both_orders(words))
+                follows = address == self._stop or "?" in words
+                (self.rows.append if follows else self._row)(_Row(number, address, words))
+                self._stop = address + len(words.replace(" ", "")) // 2
         elif not line or line.isspace():
             pass
         elif line.strip(" \t>|") == "*":  # behind the marks of a quotation
@@ -205,9 +223,40 @@ class _View:
         else:
             self.said.append(line)
 
-    def _add(self, number: int, address: int, data: bytes, column: str, width: int) -> None:
+    def _words(self, text: str, number: int) -> tuple[str, _Form | None]:
+        """Split a line; one that says what the last one said, as where nothing could be read, is not split again."""
+        if text != self._last[0]:
+            words, column, ends = _split(text, number, self.source)
+            form = _form(text, words, column, ends) if words else None
+            if form is None and any(len(w) > 2 and "?" not in w for w in words):
+                self._vote(column, _both_orders(words))
+            self._last = text, (" ".join(words), form)
+            self._split += len(text) if words else 0
+            if self._split > VIEW_SPLIT:
+                raise InputError(
+                    f"more than {VIEW_SPLIT >> 20} MiB of lines of memory are each written in another way",
+                    source=self.source,
+                    place=f"line {number}",
+                    advice="print them all in one form",
+                )
+        return self._last[1]
+
+    def _row(self, row: _Row) -> None:
+        """Add a row that does not go on where the last one ended."""
+        self.rows.append(row)
+        self._places += 1
+        if self._places > VIEW_PIECES:
+            raise InputError(
+                f"more than {VIEW_PIECES:,} lines of memory do not go on where the one before ends",
+                source=self.source,
+                place=f"line {row.line}",
+                advice="that is no memory content",
+            )
+
+    def _add(self, number: int, address: int, data: bytes, known: bytes, column: str, width: int) -> None:
         if width > 1:
-            self._vote(column, _orders(data, width) if column else ())
+            few = column and not known and sum(self.votes.values()) < _MOST_VOTES
+            self._vote(column, (data, _turned(data, width)) if few else ())
         last = self.rows[-1] if self.rows else None
         if (
             last
@@ -218,9 +267,13 @@ class _View:
         ):
             if isinstance(last.data, bytes):
                 last.data = bytearray(last.data)
+            if known or last.known:
+                if isinstance(last.known, bytes):
+                    last.known = bytearray(last.known or b"\1" * len(last.data))
+                last.known += known or b"\1" * len(data)
             last.data += data
         else:
-            self.rows.append(_Row(number, address, data=data, width=width, each=len(data)))
+            self._row(_Row(number, address, data=data, known=known, width=width, each=len(data)))
 
     def _vote(self, column: str, orders: tuple[bytes, ...]) -> None:
         self.wide = True
@@ -233,8 +286,8 @@ def _form(text: str, words: tuple[str, ...], column: str, ends: list[int]) -> _F
     """Return the form of a line; None where its words differ in width or it could be read in two ways."""
     joined = "".join(words)
     digits, size = len(words[0]), len(joined) // 2
-    if "?" in joined or digits % 2 or any(len(w) != digits for w in words):
-        return None
+    if not joined.strip("?") or digits % 2 or any(len(w) != digits for w in words):
+        return None  # a lone ?? may stand for a word of any width
     prefixed, end, bar = text[: ends[-1]].count("0x"), ends[-1], text.find("|", ends[-1])
     behind = text[end:].lstrip()
     if not behind:
@@ -250,17 +303,16 @@ def _form(text: str, words: tuple[str, ...], column: str, ends: list[int]) -> _F
         # Behind a wide gap as many characters as there were bytes may be the column: that line is split each time.
         whole = len(text.rstrip())
         for i, e in enumerate(ends[:-1], 1):
-            gap = text[e:].lstrip()
-            start = len(text) - len(gap)
+            start = e if (word := _TOKEN.search(text, e)) is None else word.start()
             if whole - start == i * digits // 2 and (start - e >= 2 or "\t" in text[e:start]):
                 return None
     if prefixed not in (0, len(words)) or (not prefixed and any(c in text[:end] for c in ",;")):
         return None
-    return _Form(shape.translate(_SHAPE), end, at, bar >= 0, prefixed, digits // 2, size)
+    return _Form(shape.replace("?", "0").translate(_SHAPE), end, at, bar >= 0, prefixed, digits // 2, size)
 
 
-def _long(text: str, line: int, source: str) -> tuple[bytes, str, int]:
-    """Return bytes, ASCII column and bytes of a word of a line without end: known words and one space between them."""
+def _long(text: str, line: int, source: str) -> tuple[bytes, bytes, str, int]:
+    """Return `_Form.read` and a word's bytes for a line without end: known words and one space between them."""
     left, _, column = text.partition("|")
     left = left.rstrip()
     size = left.find(" ") if " " in left else len(left)
@@ -268,7 +320,7 @@ def _long(text: str, line: int, source: str) -> tuple[bytes, str, int]:
         with suppress(ValueError):
             data = bytes.fromhex(left)
             if 2 * len(data) + left.count(" ") == len(left) and len(left) % (size + 1) == size:
-                return data, column.rstrip().removesuffix("|"), size // 2
+                return data, b"", column.rstrip().removesuffix("|"), size // 2
     raise InputError(
         f"a line of memory of more than {VIEW_ROW} characters",
         source=source,
@@ -285,16 +337,16 @@ def _split(text: str, line: int, source: str) -> tuple[tuple[str, ...], str, lis
         return tuple(plain), column.rstrip().removesuffix("|"), [len(left.rstrip())]
     words: list[str] = []
     ends: list[int] = []
-    at = 0
+    at, size, whole = 0, 0, len(text.rstrip())
     for token in _TOKEN.finditer(left):
         wide_gap = token.start() - at >= 2 or "\t" in left[at : token.start()]
-        rest = text[token.start() :].rstrip() if wide_gap and words else ""
-        if wide_gap and words and len(rest) <= 8 * len(words) and any(_fits(rest, d) for d in _both_orders(words)):
+        rest = text[token.start() : whole] if wide_gap and words and whole - token.start() == size else ""
+        if rest and any(_fits(rest, d) for d in _both_orders(words)):
             return tuple(words), rest, ends
         match = _WORD.match(token[0])
         if not match:
             if not words or wide_gap:
-                return tuple(words), rest, ends
+                return tuple(words), text[token.start() : whole] if words else "", ends
             raise InputError(
                 f"{token[0][:24]!r} is no word of memory",
                 source=source,
@@ -302,6 +354,7 @@ def _split(text: str, line: int, source: str) -> tuple[tuple[str, ...], str, lis
                 advice="write ?? for what could not be read",
             )
         words.append(match["prefixed"] or match["plain"])
+        size += len(words[-1]) // 2
         at = token.end()
         ends.append(at)
     return tuple(words), column.rstrip().removesuffix("|"), ends
@@ -315,14 +368,14 @@ def _both_orders(words: Sequence[str]) -> tuple[bytes, ...]:
     return b"".join(data), b"".join(w[::-1] for w in data)
 
 
-def _orders(data: bytes, width: int) -> tuple[bytes, ...]:
-    """Return the same of words of one width."""
+def _turned(data: bytes, width: int) -> bytes:
+    """Return the bytes of words of one width in the other order."""
     if width == 1:
-        return data, data
+        return data
     other = bytearray(len(data))
     for k in range(width):
         other[k::width] = data[width - 1 - k :: width]
-    return data, bytes(other)
+    return bytes(other)
 
 
 def _fits(column: str, data: bytes) -> bool:
@@ -349,7 +402,7 @@ def _order(said: str, view: _View, order: ByteOrder) -> tuple[ByteOrder, tuple[s
 
 
 def _stretches(rows: Sequence[_Row], usual: int, common: int, little: bool, source: str) -> Iterator[Stretch]:
-    previous = Stretch(0, 0, b"", b"")
+    previous, words = Stretch(0, 0, b"", b""), ""
     star = repeated = 0
     for row in rows:
         if row.repeats:
@@ -372,8 +425,12 @@ def _stretches(rows: Sequence[_Row], usual: int, common: int, little: bool, sour
                 yield shown
                 previous = shown
             previous = previous.last()
+            words = ""
         elif row.words:
-            previous = _decoded(row, usual, common, little, source)
+            if row.words == words:  # as where nothing could be read
+                previous = _placed(row.line, row.address, previous.data, previous.known, source)
+            else:
+                previous, words = _decoded(row, usual, common, little, source), row.words
             yield previous
 
 
@@ -392,23 +449,22 @@ def _width(line: int, digits: int, usual: int, source: str) -> int:
 def _run(row: _Row, usual: int, little: bool, source: str) -> Iterator[Stretch]:
     """Yield what lines of known words show: all at once, or line by line where words are shorter than stated."""
     width = _width(row.line, 2 * row.width, usual, source)
-    if width == row.width and isinstance(row.data, bytes):
-        data = _orders(row.data, width)[little]
-        yield _placed(row.line, row.address, data, b"\1" * len(data), source)
-        return
-    words = np.frombuffer(row.data, np.uint8).reshape(-1, row.width)
+    data, known = bytes(row.data), bytes(row.known) or b"\1" * len(row.data)
     if width > row.width:
-        wider = np.zeros((len(words), width), np.uint8)
-        wider[:, width - row.width :] = words
-        words = wider
-    data = (words[:, ::-1] if little else words).tobytes()
+        words, seen = (np.frombuffer(d, np.uint8).reshape(-1, row.width) for d in (data, known))
+        wider, there = np.zeros((len(words), width), np.uint8), np.ones((len(words), width), np.uint8)
+        wider[:, width - row.width :], there[:, width - row.width :] = words, seen
+        there[~seen.any(axis=1)] = 0  # what could not be read is a whole word
+        data, known = wider.tobytes(), there.tobytes()
+    if little:
+        data, known = _turned(data, width), _turned(known, width)
     size = row.each // row.width * width
     if width == row.width:
-        yield _placed(row.line, row.address, data, bytes([1]) * len(data), source, row.each)
+        yield _placed(row.line, row.address, data, known, source, row.each)
         return
     for i in range(len(data) // size):
-        one = data[i * size : (i + 1) * size]
-        yield _placed(row.line + i, row.address + i * row.each, one, bytes([1]) * size, source)
+        here = slice(i * size, (i + 1) * size)
+        yield _placed(row.line + i, row.address + i * row.each, data[here], known[here], source)
 
 
 def _decoded(row: _Row, usual: int, common: int, little: bool, source: str) -> Stretch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 from h5diag.app.cli import main
 from h5diag.errors import InputError
 from h5diag.evidence.door import read_evidence
+from h5diag.evidence.files import views
 from h5diag.evidence.texts import parse_listing, parse_log, parse_registers
 from h5diag.evidence.texts.programming import parse_programming
 from h5diag.evidence.texts.text import lines
-from h5diag.limits import LINE, TEXT, TEXT_LINES
+from h5diag.limits import LINE, TEXT, TEXT_LINES, VIEW
 from h5diag.measure.logs import explain_text
 from tests.work import calls
 
@@ -86,3 +88,57 @@ def test_a_text_is_read_once_whoever_asks(tmp_path: Path, monkeypatch, capsys) -
 
 def test_no_pattern_meets_more_than_a_lines_characters() -> None:
     assert [len(line.text) for line in lines("x" * 3 * LINE + "\n" + "y" * LINE)] == [LINE, LINE]
+
+
+ROWS = {
+    "pieces": lambda i: f"{0x08000000 + 64 * i:08x}: 00 11 22 33",
+    "backwards": lambda i: f"{0x08800000 - 4 * i:08x}: 00 11 22 33",
+    "each unlike": lambda i: (
+        f"{0x08000000 + 16 * i:08x}: " + "  ".join(["41"] * (8 + i % 9)) + " " * (2 + i % 60) + "zzz"
+    ),
+    "a column that does not fit": lambda i: f"{0x08000000 + 16 * i:08x}: " + "  ".join(["41"] * 8) + "  AAAAAAAz",
+    "unreadable": lambda i: f"{0x08000000 + 16 * i:08x}: " + "?? " * 16,
+    "unreadable at its end": lambda i: f"{0x08000000 + 16 * i:08x}: " + f"{i % 256:02x} " * 15 + "??",
+    "two forms in turn": lambda i: f"0x{0x08000000 + 16 * i:08x}:" + " " * (1 + i % 2) + "41 " * 16,
+    "quotation marks": lambda i: "> | " * 18,
+}
+
+
+@pytest.mark.parametrize("form", ROWS)
+def test_a_line_of_memory_takes_few_steps_whatever_it_says(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many lines as are taken, whole: what asks for more for each of them is refused long before its end."""
+    monkeypatch.setattr(views, "VIEW_PIECES", views.VIEW_PIECES // 16)
+    monkeypatch.setattr(views, "VIEW_SPLIT", views.VIEW_SPLIT // 16)
+    lines = VIEW.lines // 16
+    text = "".join(ROWS[form](i) + "\n" for i in range(lines))
+
+    def read() -> None:
+        with suppress(InputError):
+            views.parse_memory_text(text)
+
+    calls(read, 40 * lines)
+
+
+def test_a_line_of_many_words_is_looked_at_once_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind each wide gap a column of letters may begin: that it has as many as there were bytes is seen first."""
+    looked = []
+    real = views._fits
+    monkeypatch.setattr(views, "_fits", lambda *a: looked.append(1) or real(*a))
+    views.parse_memory_text("0x08000000: " + "  ".join(["41"] * 1000 + ["z"]) + "\n")
+    assert len(looked) <= 4
+
+
+def test_bytes_that_could_not_be_read_are_told_by_the_same_form() -> None:
+    text = "08000000: 00112233 ???????? 44??5566\n08000010: ???????? 8899AABB 00000001\n"
+    image = views.parse_memory_text(text.replace("08000010", "0800000c"))
+    assert [(s.start, s.data.tobytes().hex()) for s in image.segments] == [
+        (0x08000000, "33221100"),
+        (0x08000008, "6655"),
+        (0x0800000B, "44"),
+        (0x08000010, "bbaa998801000000"),
+    ]
+    wider = views.parse_memory_text("32-bit words\n08000000: 11 22\n08000008: ?? 44\n08000010: 55 66\n")
+    assert [(s.start, s.data.tobytes().hex()) for s in wider.segments] == [
+        (0x08000000, "1100000022000000"),
+        (0x0800000C, "440000005500000066000000"),
+    ]
