@@ -192,6 +192,9 @@ VIEW_SPLIT = 3 << 20
 """Characters of its lines that may each be written in another way: a tool keeps to one, and a line of another takes
 ten times as long."""
 
+VIEW_VOTES = 4096
+"""Lines of it whose column of letters is asked how the words stand."""
+
 VIEW_PIECES = 1 << 16
 """Separate pieces of memory in one text."""
 

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
-from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from h5diag.errors import InputError
-from h5diag.limits import LINE, VIEW_CHARACTERS, VIEW_PIECES, VIEW_REPEATED, VIEW_ROW, VIEW_SPLIT
-from h5diag.memory import ADDRESS_LIMIT, AddressRange, Bytes, MemoryImage, Origin, Segment
+from h5diag.evidence.files.stretches import Stretch, memory_of
+from h5diag.limits import LINE, VIEW_CHARACTERS, VIEW_PIECES, VIEW_REPEATED, VIEW_ROW, VIEW_SPLIT, VIEW_VOTES
+from h5diag.memory import ADDRESS_LIMIT, MemoryImage, Origin
 
-_MOST_VOTES = 4096
 _FORMS = 4
 """Ways in which lines are written that are tried before a line is split word by word."""
 
@@ -204,12 +202,12 @@ class _View:
                         self._forms.insert(0, form)
                     self._add(number, address, *read, form.width)
                     return
-            words, form = self._words(text, number)
+            words, new = self._words(text, number)
             if not words:
                 self.said.append(line)
-            elif form and (read := form.read(text)):
-                self._forms = [form, *self._forms[: _FORMS - 1]]
-                self._add(number, address, *read, form.width)
+            elif new and (read := new.read(text)):
+                self._forms = [new, *self._forms[: _FORMS - 1]]
+                self._add(number, address, *read, new.width)
             else:
                 follows = address == self._stop or "?" in words
                 (self.rows.append if follows else self._row)(_Row(number, address, words))
@@ -255,7 +253,7 @@ class _View:
 
     def _add(self, number: int, address: int, data: bytes, known: bytes, column: str, width: int) -> None:
         if width > 1:
-            few = column and not known and sum(self.votes.values()) < _MOST_VOTES
+            few = column and not known and sum(self.votes.values()) < VIEW_VOTES
             self._vote(column, (data, _turned(data, width)) if few else ())
         last = self.rows[-1] if self.rows else None
         if (
@@ -503,132 +501,3 @@ def _placed(line: int, address: int, data: bytes, known: bytes, source: str, eac
         line += max(0, ADDRESS_LIMIT - address) // each if each else 0
         raise InputError("the line runs past the end of the address space", source=source, place=f"line {line}")
     return Stretch(line, address, data, known, each)
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """The bytes that one line shows, or lines of `each` bytes; `known` holds 1 for a readable byte, 0 for another."""
-
-    line: int
-    address: int
-    data: bytes
-    known: bytes
-    each: int = 0
-
-    @property
-    def stop(self) -> int:
-        """Address after the last byte."""
-        return self.address + len(self.data)
-
-    def lines(self) -> Iterator[Stretch]:
-        """Yield what each line shows."""
-        each = self.each or len(self.data)
-        for i, at in enumerate(range(0, len(self.data), each)):
-            yield Stretch(self.line + i, self.address + at, self.data[at : at + each], self.known[at : at + each])
-
-    def last(self) -> Stretch:
-        """Return what the last line shows."""
-        if not self.each:
-            return self
-        at = len(self.data) - self.each
-        return Stretch(self.line + at // self.each, self.address + at, self.data[at:], self.known[at:])
-
-
-def memory_of(rows: Iterable[Stretch], source: str) -> tuple[tuple[Segment, ...], tuple[AddressRange, ...]]:
-    """Return the known bytes of all lines and the ranges that could not be read.
-
-    A byte that one line shows and another marks as unreadable counts as read.
-
-    Raises
-    ------
-    InputError
-        With the line, when two lines show different values for one byte or the pieces are too many.
-    """
-    segments: list[Segment] = []
-    unreadable: list[AddressRange] = []
-    group: list[Stretch] = []
-    stop = 0
-    for row in sorted(rows, key=lambda r: (r.address, r.line)):
-        if group and row.address > stop:
-            _close(group, stop, source, segments, unreadable)
-            group = []
-        stop = max(stop, row.stop) if group else row.stop
-        group.append(row)
-    if group:
-        _close(group, stop, source, segments, unreadable)
-    return tuple(segments), tuple(unreadable)
-
-
-def _close(
-    group: list[Stretch], stop: int, source: str, segments: list[Segment], unreadable: list[AddressRange]
-) -> None:
-    start = group[0].address
-    data, known = bytearray(), bytearray()
-    for row in group:
-        at = row.address - start
-        n = min(len(data) - at, len(row.data))
-        if n > 0 and (data[at : at + n] != row.data[:n] or known[at : at + n] != row.known[:n]):
-            first = _over(data, known, at, row)
-            if first is not None and any(r.each for r in group):
-                lines = sorted((line for r in group for line in r.lines()), key=lambda r: (r.address, r.line))
-                _close(lines, stop, source, segments, unreadable)  # raises, with the lines
-                return
-            if first is not None:
-                address = row.address + first
-                other = next(r for r in group if r.address <= address < r.stop and r.known[address - r.address])
-                one, two = sorted((row.line, other.line))
-                raise InputError(
-                    f"the byte at 0x{address:08X} is given twice with different values (also in line {one})",
-                    source=source,
-                    place=f"line {two}",
-                    advice="repeated reads belong into files of their own",
-                )
-        data += row.data[max(n, 0) :]
-        known += row.known[max(n, 0) :]
-    _cut(
-        start,
-        np.frombuffer(data, np.uint8),
-        np.frombuffer(known, np.bool_),
-        group[0].line,
-        source,
-        segments,
-        unreadable,
-    )
-
-
-def _over(data: bytearray, known: bytearray, at: int, row: Stretch) -> int | None:
-    """Put a line over bytes that are there already; return where in it the first other value stands, or None."""
-    here = slice(at, at + len(row.data))
-    old, seen = np.frombuffer(data, np.uint8)[here], np.frombuffer(known, np.bool_)[here]
-    new, readable = np.frombuffer(row.data, np.uint8)[: old.size], np.frombuffer(row.known, np.bool_)[: old.size]
-    clash = seen & readable & (old != new)
-    if clash.any():
-        return int(np.argmax(clash))
-    old[readable] = new[readable]
-    seen |= readable
-    return None
-
-
-def _cut(
-    start: int,
-    data: Bytes,
-    known: npt.NDArray[np.bool_],
-    line: int,
-    source: str,
-    segments: list[Segment],
-    unreadable: list[AddressRange],
-) -> None:
-    borders = np.flatnonzero(np.diff(known)) + 1
-    if borders.size + len(segments) + len(unreadable) > VIEW_PIECES:
-        raise InputError(
-            f"known and unreadable bytes alternate more than {VIEW_PIECES} times",
-            source=source,
-            place=f"line {line}",
-            advice="that is no memory content",
-        )
-    edges = [0, *borders.tolist(), len(data)]
-    for a, b in pairwise(edges):
-        if known[a]:
-            segments.append(Segment(start + a, data[a:b]))
-        else:
-            unreadable.append(AddressRange(start + a, start + b))
