@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from h5diag.chip import Chip
 from h5diag.measure.locate.kernel import engine
@@ -149,11 +150,17 @@ def _barriers(data: Bytes, fill: Flags) -> Runs:
     runs = edges(fill)
     # Touching the end of the data counts as well: there is nothing behind it to bridge to.
     runs = np.minimum(runs[runs[:, 1] - runs[:, 0] >= BARRIER] * BLOCK, data.size)
-    for end, turn in ((0, -1), (1, 1)):
-        where = runs[:, end, None] + turn * np.arange(BLOCK) - (1 - end)
-        last = np.clip(where, 0, data.size - 1)
-        goes_on = (where == last) & (data[last] == data[np.clip(last - turn * PERIOD, 0, data.size - 1)])
-        runs[:, end] += turn * np.append(goes_on, np.zeros((len(runs), 1), np.bool_), axis=1).argmin(axis=1)
+    if not len(runs):
+        return runs
+    windows, edge = sliding_window_view(data, BLOCK), data.size - BLOCK
+    for end, turn, first in ((0, -1, runs[:, 0] - BLOCK), (1, 1, runs[:, 1].copy())):
+        inside = (first >= 0) & (first <= edge)
+        apart = windows[first[inside]] != windows[first[inside] - turn * PERIOD]
+        apart = np.append(apart[:, ::turn], np.ones((len(apart), 1), np.bool_), axis=1)
+        runs[inside, end] += turn * apart.argmax(axis=1)
+    # Near the end of the data byte by byte.
+    while edge < runs[-1, 1] < data.size and data[runs[-1, 1]] == data[runs[-1, 1] - PERIOD]:
+        runs[-1, 1] += 1
     return runs
 
 
