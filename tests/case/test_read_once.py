@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from h5diag.case.intake import gathering, sort_evidence
 from h5diag.case.samples import data_folder
 from h5diag.evidence.files import Sidecar, read_image, write_image, write_sidecar
 
@@ -113,3 +114,31 @@ def test_every_dropped_file_is_opened_once(folder: Path, tmp_path: Path) -> None
     copies = {p.name: p.read_bytes() for p in out.iterdir() if p.name != "case.toml"}
     assert len(copies) >= 15
     assert set(copies.values()) <= sources
+
+
+def test_folders_of_boards_are_walked_once_and_no_link_leaves_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    walks, real = [], gathering.walk_evidence
+    monkeypatch.setattr(gathering, "walk_evidence", lambda folder: walks.append(Path(folder).name) or real(folder))
+    for side in ("good", "suspect"):
+        (tmp_path / side).mkdir()
+        shutil.copy(DATA / "founding" / f"{side}-ob.txt", tmp_path / side / "ob.txt")
+        shutil.copy(DATA / "founding" / f"{side}-log.txt", tmp_path / side / "log.txt")
+    private = tmp_path / "private.pem"
+    shutil.copy(DATA / "keys" / "encrypt-p256.pem", private)
+    (tmp_path / "good" / "key.pem").symlink_to(private)
+    found = sort_evidence([], good=[tmp_path / "good"], suspect=[tmp_path / "suspect"])
+    assert walks == ["good", "suspect"]
+    assert [len(b.files) for b in (found.boards.good, *found.boards.suspects)] == [2, 2]
+    assert [e.path.name for e in found.unused] == ["key.pem"]
+    assert "leaves the case folder" in found.unused[0].what
+
+
+def test_a_file_given_by_two_ways_is_opened_once(folder: Path, tmp_path: Path) -> None:
+    words = [str(folder), "--good", str(folder / "good-ob.txt"), "--suspect", str(folder / "suspect-ob.txt")]
+    program = [sys.executable, "-c", COUNTING, str(folder), "case", *words, "--out", str(tmp_path / "o"), "--json"]
+    done = subprocess.run(program, capture_output=True, text=True, cwd=tmp_path, check=False)
+    status, opened = json.loads(done.stderr.splitlines()[-1])
+    assert status == 0, done.stderr
+    assert set(opened.values()) == {1}

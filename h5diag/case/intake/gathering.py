@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from h5diag.case.intake.kinds import Evidence, FileRole, parse_name, tell
@@ -16,15 +16,17 @@ from h5diag.limits import FOLDER_FILES, MEMORY
 Paths = Iterable[str | os.PathLike[str]]
 
 
-def existing_files(paths: Paths) -> set[Path]:
-    """Return the files, folders searched through, as absolute paths."""
-    return {real_path(path) for path, _, _ in _gathered(list(paths))}
+def read_files(
+    paths: Sequence[str | os.PathLike[str]], known: Collection[Path], *marked: Paths
+) -> tuple[list[Evidence], int, tuple[frozenset[Path], ...]]:
+    """Return what each file is that is not known yet, and how many there were; one that cannot be read says why.
 
-
-def read_files(paths: Sequence[str | os.PathLike[str]], known: Collection[Path]) -> tuple[list[Evidence], int]:
-    """Return what each file is that is not known yet, and how many there were; one that cannot be read says why."""
+    `marked` are groups of further files and folders of which the person says something: the last that is returned are
+    their files, by where they really are.
+    """
     out, count = [], 0
-    for path, label, inside in _gathered(paths):
+    groups = [[row for given in group for row in _walked(Path(given))] for group in marked]
+    for path, label, inside in _gathered(paths, [row for group in groups for row in group]):
         if real_path(path) in known:
             continue
         try:
@@ -46,7 +48,7 @@ def read_files(paths: Sequence[str | os.PathLike[str]], known: Collection[Path])
                 out.append(tell(file, parse_name(name), beside))
             except InputError as error:
                 out.append(_unusable(file.path, name, error))
-    return out, count
+    return out, count, tuple(frozenset(real_path(path) for path, _ in group) for group in groups)
 
 
 def _within(archive: Path, member: Path) -> Path:
@@ -59,24 +61,39 @@ def _unusable(path: Path, label: Path, error: InputError) -> Evidence:
     return Evidence(path, FileRole.NONE, f"cannot be used: {at}{error.problem}", parse_name(label))
 
 
-def _gathered(paths: Sequence[str | os.PathLike[str]]) -> list[tuple[Path, Path, Path | None]]:
+def _walked(given: Path) -> Iterator[tuple[Path, Path | None]]:
+    """Yield each file that was given, a folder searched through, with the folder that it may not leave."""
+    inside = given if is_folder(given) else None
+    for path in walk_evidence(given) if inside else (given,):
+        if path.name != "case.toml" and not _is_attached(path):
+            yield path, inside
+
+
+def _gathered(
+    paths: Sequence[str | os.PathLike[str]], more: Sequence[tuple[Path, Path | None]]
+) -> list[tuple[Path, Path, Path | None]]:
     """Return each file once with the path that its name is told from and the folder it may not leave, by name."""
     found: dict[Path, tuple[Path, Path, Path | None]] = {}
+    # A single file's folder tells something only where the files come from several folders.
+    several = len({Path(p).parent for p in paths} | {path.absolute().parent for path, _ in more}) > 1
     for given in map(Path, paths):
-        folder = is_folder(given)
-        for path in walk_evidence(given) if folder else (given,):
-            label = path.relative_to(given) if folder else _telling(given, paths)
-            if path.name != "case.toml" and not _is_attached(path):
-                found.setdefault(path.absolute(), (path, label, given if folder else None))
-        if len(found) > FOLDER_FILES:
-            raise InputError(f"more than {FOLDER_FILES} files", source=str(given), advice="name the files that matter")
+        for path, inside in _walked(given):
+            label = path.relative_to(given) if inside else _telling(path, several)
+            found.setdefault(path.absolute(), (path, label, inside))
+            _count(found, given)
+    for path, inside in more:
+        found.setdefault(path.absolute(), (path.absolute(), _telling(path.absolute(), several), inside))
+        _count(found, path)
     return sorted(found.values(), key=lambda row: str(row[1]))
 
 
-def _telling(path: Path, paths: Sequence[str | os.PathLike[str]]) -> Path:
-    """A single file's folder tells something only where the files come from several folders."""
-    parents = {Path(p).parent for p in paths}
-    return Path(path.parent.name) / path.name if len(parents) > 1 and path.parent.name else Path(path.name)
+def _count(found: Collection[Path], given: Path) -> None:
+    if len(found) > FOLDER_FILES:
+        raise InputError(f"more than {FOLDER_FILES} files", source=str(given), advice="name the files that matter")
+
+
+def _telling(path: Path, several: bool) -> Path:
+    return Path(path.parent.name) / path.name if several and path.parent.name else Path(path.name)
 
 
 def _is_attached(path: Path) -> bool:

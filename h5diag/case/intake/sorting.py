@@ -11,7 +11,7 @@ from pathlib import Path
 from h5diag.answer import Answer
 from h5diag.case.case import UNNAMED
 from h5diag.case.folder import BoardTable, CaseTable, read_table
-from h5diag.case.intake.gathering import Paths, existing_files, read_files
+from h5diag.case.intake.gathering import Paths, read_files
 from h5diag.case.intake.kinds import (
     BOARD_ROLES,
     KIT_WORDS,
@@ -180,9 +180,7 @@ def sort_evidence(
     known = {real_path(e.path) for b in (before.good, *before.suspects) for e in b.files}
     if table is not None and into is not None:
         known |= {real_path(into / name) for name in _others(table)}
-    good_files, suspect_files = existing_files(good), existing_files(suspect)
-    programs = existing_files(flashed)
-    everything, count = read_files([*paths, *good_files, *suspect_files, *programs], known)
+    everything, count, (good_files, suspect_files, programs) = read_files(paths, known, good, suspect, flashed)
     unused = tuple(e for e in everything if e.role is FileRole.NONE)
     found = [e for e in everything if e.role is not FileRole.NONE]
     if not found and table is None:
