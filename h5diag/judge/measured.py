@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from h5diag.case.case import Case, CaseBoard, DumpFile, KnownImage, Text
-from h5diag.chip import Chip, ChipChoice, load_chip
+from h5diag.chip import Chip, ChipChoice
 from h5diag.errors import InputError
 from h5diag.evidence import files, keys as key_files
 from h5diag.evidence.texts import Log, RawRegister, lines, parse_listing, parse_log, parse_registers, parse_tools
@@ -377,7 +377,7 @@ def _against(
         shapes,
         known,
         provisioning,
-        _loader(case, suspect),
+        _loader(case, suspect, choice),
         _stages(case, layouts, suspect),
     )
 
@@ -529,7 +529,7 @@ def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardFacts) -> tup
         return ()  # a file that is no slot's: the placement check says so
 
 
-def _loader(case: Case, suspect: BoardFacts) -> tuple[tuple[str, LoaderSign], ...]:
+def _loader(case: Case, suspect: BoardFacts, choice: ChipChoice) -> tuple[tuple[str, LoaderSign], ...]:
     """Return what the external loader's file and log say: was it passed over, is it linked so that it is never loaded."""
     if not case.loader and not case.loader_log:
         return ()
@@ -540,7 +540,7 @@ def _loader(case: Case, suspect: BoardFacts) -> tuple[tuple[str, LoaderSign], ..
     file = read_loader(case.loader) if case.loader else None
     log = parse_loader_log(case.loader_log.text, case.loader_log.name) if case.loader_log else None
     word = {None: "unknown", True: "on", False: "off"}[suspect.options.trustzone]
-    family = load_chip(case.chip).family if case.chip else ""
+    family = "" if choice.assumed else choice.read_as.family
     placed = ("loader-placed", loader_mislinked(file, log, family=family, trustzone=word))
     return (("loader-used", loader_bypassed(log)), placed) if log else (placed,)
 

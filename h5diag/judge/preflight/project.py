@@ -364,7 +364,8 @@ def _chip_words(chip: str, board: StateBefore, root: Path, start: Path, items: S
     if board.dev_id is not None:
         names = parts_called(board.device)
         ids = tuple(p.name for p in _parts() if p.dev_id == board.dev_id)
-        words.append(ChipWord("dev-id", board.source, ids))
+        # A part that is not among those that are provisioned is another part.
+        words.append(ChipWord("dev-id", board.source, ids or (board.device or f"DEV_ID 0x{board.dev_id:03X}",)))
         exact = tuple(n for n in names if n in ids)
         if len(exact) == 1 and "/" not in board.device and "x" not in board.device.lower().replace("xx", ""):
             words.append(ChipWord("identity", board.source, exact))

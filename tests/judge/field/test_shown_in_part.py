@@ -9,6 +9,7 @@ import pytest
 
 from h5diag.case import load_case
 from h5diag.case.intake import sort_evidence
+from h5diag.case.samples import data_folder
 from h5diag.judge import diagnose
 
 from .bench import BASE, Bench, flash, leading, program, statuses
@@ -94,3 +95,11 @@ def test_a_protection_explains_and_leaves_open_whether_its_sectors_take_the_upda
     assert leading(board) == "write-protected"
     assert board.verdict.word.value == "undecided"
     assert any("take the update" in p for p in board.verdict.open_points)
+
+
+@pytest.mark.parametrize(("file", "finding"), [("l5-overlap", "loader-not-downloaded"), ("l5-good", "")])
+def test_a_loader_is_judged_for_the_chip_that_the_log_names(tmp_path: Path, file: str, finding: str) -> None:
+    (tmp_path / "loader.stldr").write_bytes((data_folder() / "loaders" / f"{file}.stldr").read_bytes())
+    bench = Bench(tmp_path).head('[loader]\nfile = "loader.stldr"')
+    board = bench.text("log", "Device ID   : 0x472\nDevice name : STM32L552xx/STM32L562xx\n").first()
+    assert [f.id for f in board.findings if f.id.startswith("loader-")] == [finding] * bool(finding)

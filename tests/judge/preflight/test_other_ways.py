@@ -328,3 +328,17 @@ def test_a_closed_state_that_was_read_is_why_the_port_is_closed(tmp_path):
     (tmp_path / "log.txt").write_text(CONNECT, "utf-8")
     (tmp_path / "d.txt").write_text(DISCOVERY.format(state="CLOSED", integrity=GOOD), "utf-8")
     assert any("access port 1 is closed" in w for w in access([tmp_path]).why)
+
+
+@pytest.mark.parametrize(("dev_id", "name"), [("0x482", "STM32U575/STM32U585"), ("0x415", "STM32L475"), ("0x472", "")])
+def test_a_board_of_another_family_is_no_go(dev_id, name, tmp_path):
+    folder = sets.write(sets.stirot_set(R(1)), tmp_path)
+    log = tmp_path / "banner.txt"
+    log.write_text(
+        f"ST-LINK SN  : 0\nDevice ID   : {dev_id}\nRevision ID : Rev X\n" + f"Device name : {name}\n" * bool(name)
+    )
+    assert "chip-match" not in failing(preflight([folder]))
+    for chip in ("", "h573"):
+        found = preflight([folder], log=log, chip=chip)
+        assert "chip-match" in failing(found)
+        assert found.verdict == "no-go"
