@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from textwrap import shorten
 
 from h5diag.judge import BoardDiagnosis, Diagnosis
@@ -50,13 +51,15 @@ def reply(d: Diagnosis, folder: str = "", *, clean: Callable[[str], str] = str) 
         return out + _prose(text[at:])
 
     lines = [f"**{said(b.verdict.summary)}**", ""]
-    lines += [f"- {said(text)}" for text in _evidence(b)] or ["- nothing in the evidence speaks for a cause so far"]
-    lines += [f"- **Still open:** {said(_short(text))}" for text in b.verdict.open_points[:MOST_OPEN]]
+    lines += [f"- {said(text)}" for text in _evidence(b, clean)] or [
+        "- nothing in the evidence speaks for a cause so far"
+    ]
+    lines += [f"- **Still open:** {said(_short(clean(text)))}" for text in b.verdict.open_points[:MOST_OPEN]]
     means = [h.means for h in b.verdict.leading] + [f.means for f in b.verdict.told if f.means]
     lines += [f"- **What it means:** {said(text)}" for text in means[:1] if text not in b.next_test.instruction]
-    strip = text_map(b)
+    strip = text_map(b, clean)
     if strip:
-        lines += ["", "```text", *(clean(row).replace("`", "'") for row in strip), "```"]  # a name ends no block
+        lines += ["", "```text", *(row.replace("`", "'") for row in strip), "```"]  # a name ends no block
     t = b.next_test
     kind = f" ({t.kind.word})" if t.id != "none" else ""
     instruction, command = (folder_named(x, typed=folder) for x in (t.instruction, runnable(t.instruction)))
@@ -67,7 +70,7 @@ def reply(d: Diagnosis, folder: str = "", *, clean: Callable[[str], str] = str) 
         lines += ["", f"    {clean(command)}"]
     if t.loses:
         lines.append(f"It may lose: {said(t.loses)}")
-    lines += ["", f"Judged: {said(shorten(b.verdict.scope, 300, placeholder=' …'))}"]
+    lines += ["", f"Judged: {said(shorten(clean(b.verdict.scope), 300, placeholder=' …'))}"]
     return "\n".join(lines) + "\n"
 
 
@@ -77,14 +80,14 @@ def _prose(text: str) -> str:
     return f"{' ' * (text[:1] == ' ')}{told}{' ' * (text[-1:] == ' ')}" if told else text
 
 
-def _evidence(b: BoardDiagnosis) -> list[str]:
+def _evidence(b: BoardDiagnosis, clean: Callable[[str], str]) -> list[str]:
     """Return the strongest observations behind the supported causes, each once; those with numbers first."""
     moves = [(m.decibans, m.text) for h in b.verdict.leading for m in h.moves if m.decibans > 0]
     if not moves:
         moves = [(1, f.claim) for f in b.verdict.told]
         moves += [(0, f.claim) for f in b.findings if f.open_point] + [(0, f.claim) for f in b.findings if f.numbers]
     texts = dict.fromkeys(text for _, text in sorted(moves, key=lambda m: -m[0]))
-    return [_short(t) for t in list(texts)[:MOST_EVIDENCE]]
+    return [_short(clean(t)) for t in list(texts)[:MOST_EVIDENCE]]
 
 
 def _short(text: str) -> str:
@@ -95,9 +98,12 @@ def _short(text: str) -> str:
     return text[:end].rstrip(" ;:") if end > MOST_TEXT // 3 else shorten(text, MOST_TEXT, placeholder=" …")
 
 
-def text_map(b: BoardDiagnosis) -> list[str]:
-    """Return both dumps as lines of signs over the same addresses, with a legend; empty without a dump."""
-    rows = lanes(b.measured)[:4]
+def text_map(b: BoardDiagnosis, clean: Callable[[str], str] = str) -> list[str]:
+    """Return both dumps as lines of signs over the same addresses, with a legend; empty without a dump.
+
+    Names are cleaned before they are cut: half an id is none that a search finds.
+    """
+    rows = [replace(lane, name=clean(lane.name)) for lane in lanes(b.measured)[:4]]
     if not rows:
         return []
     axis = condensed_axis(

@@ -218,3 +218,15 @@ def test_json_names_the_report_without_its_folder(
     assert json.loads(capsys.readouterr().out)["report"] == "a.html"
     assert main(["diagnose", str(folder), "--json", "--report", str(tmp_path / "a.html")]) == 0
     assert json.loads(capsys.readouterr().out)["report"] == str(tmp_path / "a.html")
+
+
+@pytest.mark.parametrize("before", range(4, 20))
+def test_a_name_is_cleaned_before_it_is_cut(tmp_path: Path, before: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """The map of an answer has room for twenty letters of a name: half a serial number is still one."""
+    shutil.copytree(data_folder() / "founding", tmp_path / "case")
+    toml = (tmp_path / "case" / "case.toml").read_text("utf-8")
+    name = f"{'b' * before} SN 8F3A91C51B7E60D3"
+    (tmp_path / "case" / "case.toml").write_text(toml.replace('name = "custom board 1"', f'name = "{name}"'), "utf-8")
+    assert name in (tmp_path / "case" / "case.toml").read_text("utf-8")
+    assert main(["reply", str(tmp_path / "case"), "--redact"]) == 0
+    assert not re.search(r"SN 8F?3?A?", capsys.readouterr().out)
