@@ -141,7 +141,7 @@ def explain_text(
             *_views(text),
             *_next(log),
         ),
-        loader_story(text) if log.loader_lines or "flash loader" in text.lower() else None,
+        loader_story(text, choice) if log.loader_lines or "flash loader" in text.lower() else None,
         source,
     )
 
@@ -235,10 +235,13 @@ def _of_flash(address: int, chip: Chip) -> bool:
     return any(base and 0 <= address - base < 0x400 for base in (chip.flash_registers, chip.flash_registers_secure))
 
 
-def loader_story(text: str) -> LoaderStory | None:
-    """Return what became of an external loader in a verbose log; None when none was used, as for internal flash."""
+def loader_story(text: str, choice: ChipChoice) -> LoaderStory | None:
+    """Return what became of an external loader in a verbose log; None when none was used, as for internal flash.
+
+    `choice` is the chip that the same text names.
+    """
     from h5diag.measure.loader.explain import Story, explain
     from h5diag.measure.loader.vb3 import parse_log as parse_loader_log
 
-    found = explain(parse_loader_log(text))
+    found = explain(parse_loader_log(text), choice=choice)
     return None if found.story in (Story.NO_LOG, Story.NO_CALL, Story.INTERNAL_ONLY) else found

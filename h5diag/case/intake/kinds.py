@@ -19,7 +19,7 @@ from h5diag.evidence.door import EvidenceFile, read_evidence
 from h5diag.evidence.files import Kind, decode_text, is_text, parse_memory_text, read_image, tell_kind
 from h5diag.evidence.files.kind import ADDRESS_IN_NAME, SUFFIXES, address_in_name
 from h5diag.evidence.files.sidecar import open_sidecar
-from h5diag.evidence.texts import Log, LogKind, parse_log, parse_registers
+from h5diag.evidence.texts import Log, LogKind, chip_of, parse_log, parse_registers
 from h5diag.evidence.texts.programming import base_name
 from h5diag.evidence.texts.readback import core_registers, firmware_views
 from h5diag.limits import TEXT, VIEW
@@ -319,7 +319,7 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
     log = parse_log(text)
     found = replace(found, log=log)
     # A verbose run with an external loader is the loader's story, whatever else the text is.
-    if log.kind is not LogKind.OPTIONS and log.loader_lines and loader_story(text):
+    if log.kind is not LogKind.OPTIONS and log.loader_lines and loader_story(text, chip_of([log])):
         return role(FileRole.LOADER_LOG, "a verbose log")
     match log.kind:
         case LogKind.OPTIONS:
@@ -329,7 +329,7 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
         case LogKind.PROGRAMMING:
             # A run of the programmer on one named board tells about that board first.
             return role(FileRole.LOG if name.side else FileRole.PROVISIONING, "a programming log")
-        case LogKind.CONNECTION if ".stldr" in text.lower() and loader_story(text):
+        case LogKind.CONNECTION if ".stldr" in text.lower() and loader_story(text, chip_of([log])):
             return role(FileRole.LOADER_LOG, "a log of an external loader that was not used")
         case LogKind.VERBOSE:
             return role(FileRole.LOG, "a verbose log")

@@ -180,7 +180,12 @@ def log_base(log: LoaderLog) -> int | None:
 
 
 def explain(
-    log: LoaderLog, loader: LoaderFile | None = None, *, chip: str = "", trustzone: str = "unknown"
+    log: LoaderLog,
+    loader: LoaderFile | None = None,
+    *,
+    chip: str = "",
+    trustzone: str = "unknown",
+    choice: ChipChoice | None = None,
 ) -> LoaderStory:
     """Return what a log says of an external loader.
 
@@ -194,10 +199,12 @@ def explain(
         The part or its family (``h5``); empty takes it from the log's device ID.
     trustzone
         ``on``, ``off`` or ``unknown``.
+    choice
+        The chip where somebody has read it out of the same text already; `chip` is not asked then.
     """
     calls = find_calls(log, loader)
     own = tuple(c for c in calls if c.side is not LoaderSide.INTERNAL)
-    choice = log.chip(chip)
+    choice = choice or log.chip(chip)
     known = choice.chip is not None and not choice.assumed
     family = next((f.name for f in families() if known and f.name == choice.read_as.family), "")
     base, version = log_base(log), log_version(log)
