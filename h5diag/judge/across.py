@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,14 +128,14 @@ def _odd_one_out(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
     return [found("lot-differs", text=", ".join(f"{name} {count_text(n, 'byte')}" for name, n in differing))]
 
 
-def boards_csv(diagnosis: Diagnosis) -> str:
-    """Return one row a board: verdict, supported causes, deviating bytes, next test."""
+def boards_csv(diagnosis: Diagnosis, *, clean: Callable[[str], str] = str) -> str:
+    """Return one row a board: verdict, supported causes, deviating bytes, next test; `clean` is applied to its name."""
     import csv
     from io import StringIO
 
     rows = [
         {
-            "board": b.name if b.name[:1] not in "=+-@" else "'" + b.name,  # a sheet must not run a board's name
+            "board": name if name[:1] not in "=+-@" else "'" + name,  # a sheet must not run a board's name
             "verdict": b.verdict.word.value,
             "supported": " ".join(h.id for h in b.verdict.of(Status.SUPPORTED)),
             "open_points": len(b.verdict.open_points),
@@ -147,7 +147,7 @@ def boards_csv(diagnosis: Diagnosis) -> str:
             "next_test": b.next_test.id,
         }
         for b in diagnosis.boards
-        for c in (b.measured.comparison,)
+        for c, name in ((b.measured.comparison, clean(b.name)),)
     ]
     out = StringIO()
     writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")

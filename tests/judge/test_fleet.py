@@ -130,8 +130,11 @@ def test_a_lot_is_written_up(lot, capsys):
     assert "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
     assert "board-05" in page
     assert main([*told, "--report", str(lot / "b.md"), "--redact", "--json"]) == 0
-    document = json.loads(capsys.readouterr().out)
-    text = (lot / "b.md").read_text() + json.dumps(document)
+    said = capsys.readouterr()
+    document = json.loads(said.out)
+    pictures = [p.read_bytes().decode("latin-1") for p in lot.glob("b-*.png")]
+    assert len(pictures) == 2
+    text = "".join([(lot / "b.md").read_text(), said.out, said.err, *pictures])
     assert "0x08006000 | undecided" in text
     assert document["report"] == "b.md"
     for secret in ("board-", "more-", str(lot), "golden"):

@@ -53,8 +53,7 @@ def _run(options: Namespace) -> Result:
     if options.csv:
         from h5diag.judge.across import boards_csv
 
-        table = boards_csv(diagnosis)
-        write_whole(options.csv, redactor.plain(table) if redactor else table)
+        write_whole(options.csv, boards_csv(diagnosis, clean=redactor.plain if redactor else str))
     return _result(diagnosis, report, redactor, typed="" if options.case.startswith("sample:") else options.case)
 
 

@@ -10,17 +10,19 @@ from __future__ import annotations
 import base64
 import platform
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from h5diag.case import Case
 from h5diag.evidence.door import EvidenceFile, real_path
 from h5diag.evidence.texts import parse_registers
+from h5diag.memory import AddressRange, Segment
 from h5diag.show.report.sieve import Sieve, make_sieve
 
 SHORTEST_ID = 6
@@ -33,63 +35,122 @@ _NAME = r"[^\s\"'<>|:*?;,()\\/]{1,255}"
 _FOLDER = r"[^\t\n\r\"'<>|:*?\\/]{1,255}"
 """A folder of Windows may have blanks in its name; that it is one shows by the backslash behind it."""
 _PATHS = re.compile(
-    rf"(?<![\w<.&])(?:[A-Za-z]:\\|\\\\)(?:{_FOLDER}[\\/]){{1,64}}(?:{_NAME})?"
+    r"(?<=[\"'])(?:[A-Za-z]:[\\/]|~?/)[^\"'<>\\/\t\n\r]{1,255}[\\/][^\"'<>\t\n\r]{0,400}(?=[\"'])"
+    rf"|(?i:(?<![\w<.&])(?:[A-Z]:)?\\{{0,2}}Users\\{{1,2}}){_NAME}(?:[ ][A-Z][\w-]{{1,64}})?(?:\\{{1,2}}{_NAME}){{0,64}}"
+    rf"|(?<![\w<.&])(?:[A-Za-z]:\\{{1,2}}|\\\\)(?:{_FOLDER}(?:/|\\{{1,2}})){{1,64}}(?:{_NAME})?"
+    rf"|(?<![\w<.&\\/-])(?:\.\.[\\/]|(?:home|Users)[\\/])(?:{_NAME}[\\/]){{0,64}}(?:{_NAME})?"
     rf"|(?<![\w<.&])(?:file://|[A-Za-z]:/|~?/)(?:{_NAME}[\\/]){{1,64}}(?:{_NAME})?|(?<![\w<.&~])~[\w.-]{{2,64}}/(?:{_NAME})?"
     rf"|(?<![\w<.&])(?:[A-Za-z]:\\|/(?:home|Users|root|tmp|mnt|media|opt|var)/){_NAME}"
 )
 _PERSON = re.compile(
     r"(?i)(?:/home/|/Users/|\\Users\\|\\Documents and Settings\\|/media/)([^\s\"'<>|:*?;,()\\/]{2,64})"
 )
+_WHOSE = r"(?:(?:user|log|host|computer|machine)[ _-]?name|(?:sudo_)?user)"
 _WHO = re.compile(
-    r"(?i)\b(?:(?:user|log|host|computer|machine)[ _-]?name|(?:sudo_)?user)[ \t]?[:=][ \t]?([\w.-]{3,64})"
+    rf"(?i)\b{_WHOSE}[ \t]?[:=][ \t]?([\w.-]{{3,64}})|\b(?:logged in as|hostname) ([\w.-]{{3,64}})"
+    r"|([\w.-]{3,64}) login: ([\w.-]{3,64})"
+    r"|(?<![\w-])[dl-][rwxst-]{9}[.+@]? {1,8}\d{1,6} {1,8}([\w.-]{3,64}) {1,8}([\w.-]{3,64}) "
+    r"|(?<!\w)[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d ([\w.-]{3,64}) [\w./-]{1,64}(?:\[\d{1,8}\])?:"
     r"|(?<![\w.+-])([\w.-]{3,64})@([\w-]{3,63})(?:[: ][^\s$#%>]{0,200})?[ ]?[$#%>\]](?!\w)"
 )
-"""People and machines: what an environment says, and what stands before a prompt."""
+"""People and machines: what an environment says, what stands before a prompt, in a list of files, in a system's log."""
 _SERIAL = re.compile(
-    r"(?i)(?<![^\W_])((?:ST-?LINK[ \t]{0,8}SN|serial(?:[ \t]{0,8}(?:no|number|nr))?|S/N|SN|SelectEmuBySN|-usb"
-    r"|unique id|UID(?:\d|\[\d\])?|chip id[ \t]{0,8}\(96|MAC(?: address)?)"
-    r"[ \t.:=#\"']{0,32}(?:\n[ \t]{1,32})?)((?=[A-Z_\-]{0,40}\d)[0-9A-Z][0-9A-Z_\-]{4,40}(?![0-9A-Z \t_:,\-])"
-    r"|[0-9A-F][0-9A-F xX_:,\-]{4,64}[0-9A-F])"
+    r"(?i)(?<![^\W_])((?:ST-?LINK[ \t]{0,8}SN|i?serial(?:[ \t]{0,8}(?:no|number|nr))?|S/N|SN|SelectEmuBySN|-usb"
+    r"|unique id|UID(?:\d|\[\d\])?|chip id[ \t]{0,8}\(96|MAC(?: address)?|ether\b|HWaddr|IMEI|ICCID|IMSI)"
+    r"[ \t.:=#\"'(\[{]{0,32}(?:\n[ \t]{1,32})?)((?=[A-Z_\-]{0,40}\d)[0-9A-Z][0-9A-Z_\-]{4,40}(?![0-9A-Z \t_:,\-])"
+    r"|[0-9A-F][0-9A-F xX_:,\-]{4,64}[0-9A-F])(?: ?\(0x[0-9A-F]{4,64}\))?"
 )
 _ADDRESS, _NAMED = "[address removed]", r"\1[name removed]"
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 _GROUP = r"[0-9A-Fa-f]{1,4}"
+_PEM = re.compile(r"-----BEGIN [A-Z0-9 ]{1,40}-----((?:[^-]|-(?!----)){0,16384})(?:-----END [A-Z0-9 ]{1,40}-----)?")
 _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"), _ADDRESS),
-    (re.compile(r"(?<![\w:-])[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}(?![\w:-])"), _ADDRESS),
+    (_PEM, "[key removed]"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]{1,15}://)[^\s\"'<>]{1,512}"), r"\1[address removed]"),
+    (re.compile(r"(\bremote:)(?!localhost\b|HOST\b)[^\s\"'<>]{1,255}"), r"\1[address removed]"),
+    (
+        re.compile(
+            r"(?<![\w.+-])[\w.+-]{1,64}(?:@|%40|[ ]?[\[(]at[\])][ ]?)[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}(?::[^\s\"'<>]{1,255})?"
+        ),
+        _ADDRESS,
+    ),
+    (
+        re.compile(r"(?<![0-9A-Za-z:-])[0-9A-Fa-f]{2}(?:[:_-][0-9A-Fa-f]{2}){5,10}(?![0-9A-Za-z-]|:[0-9A-Fa-f])"),
+        _ADDRESS,
+    ),
+    (
+        re.compile(
+            r"(?i)(?<![\w.-])[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}\.(?:com|net|org|io|eu|de|at|ch|fr|it|uk|us|edu|gov|example)(?![\w-])"
+            r"|(?<![\w.-])[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.(?:local|lan|corp|intranet|internal|localdomain|fritz\.box)(?![\w-])"
+            r"|(?<![0-9A-Za-z-])(?:DESKTOP|LAPTOP|WIN)-[0-9A-Z]{5,15}(?![0-9A-Za-z-])"
+        ),
+        _NAME_REMOVED,
+    ),
     (re.compile(r"(?<![\w.])[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}(?![\w.])"), _ADDRESS),
     (re.compile(r"(?<![\w+])\+\d{1,3}[ ]?[\d(][\d()/ -]{5,20}\d(?!\w)"), _ADDRESS),
     (re.compile(rf"(?<![\w.])(?:{_BYTE}\.){{3}}{_BYTE}(?![\w.])"), _ADDRESS),
+    (re.compile(rf"(?<![\w:])::{_GROUP}(?::{_GROUP}){{1,6}}(?![\w:])"), _ADDRESS),
     (
         re.compile(
             rf"(?<![\w:])(?:(?:{_GROUP}:){{7}}{_GROUP}|(?:{_GROUP}:){{1,6}}:(?:{_GROUP}(?::{_GROUP}){{0,5}})?)(?![\w:])"
         ),
         _ADDRESS,
     ),
-    (re.compile(r"(?i)(\b(?:author|committer|signed-off-by|reviewed-by|from)[ \t]?:[ \t]?)[^\n<\[\"]{1,128}"), _NAMED),
-    (re.compile(r"(?i)(\b(?:CN|OU|O|ST|L|emailAddress|serialNumber)[ \t]?=[ \t]?)[^,;/\n\"<>]{1,128}"), _NAMED),
-    (re.compile(r"(?i)(\b(?:subject|issuer)(?: alternative name)?[ \t]?[:=][ \t]?)[^\n\"<>]{1,256}"), _NAMED),
-    (re.compile(r"(\b(?:DNS|URI|DirName|othername):)[^\s,\"<>]{1,256}"), _NAMED),
     (
         re.compile(
-            r"(?i)(\b(?:(?:user|log|host|computer|machine)[ _-]?name|(?:sudo_)?user)[ \t]?[:=][ \t]?)[^\s\"<>]{1,256}"
+            r"(?i)(\b(?:author|committer|(?:signed-off|reviewed|tested|built)[- ]by|operator|tester|technician|engineer|from)"
+            r"[ \t]?:[ \t]?)[^\n<\[\"]{1,128}"
         ),
         _NAMED,
     ),
     (
         re.compile(
-            r"(?i)((?:\b|-|_)(?:pass(?:word|phrase|wd)?|pwd|secret|token|(?:api|access|private)[-_ ]?key)(?:_\w{1,40})?[\"']?"
-            r"[ \t]{0,4}(?:[:=]|(?<=-pwd )|(?<=-password )|is )[ \t]{0,4})"
-            r"(?:\"[^\"\n<>]{1,256}|'[^'\n<>]{1,256}|[\"']?[^\s\"'<>;,]{1,256})"
+            r"(?i)(\b(?:CN|OU|O|ST|L|DC|GN|SN|UID|givenName|surname|emailAddress|serialNumber)[ \t]?=[ \t]?)[^,;/\n\"<>]{1,128}"
+        ),
+        _NAMED,
+    ),
+    (re.compile(r"(?i)(\b(?:subject|issuer)(?: alternative name)?[ \t]?[:=][ \t]?)[^\n\"<>]{1,256}"), _NAMED),
+    (re.compile(r"(\b(?:DNS|URI|DirName|othername):)[^\s,\"<>]{1,256}"), _NAMED),
+    (
+        re.compile(rf"(?i)(\b(?:{_WHOSE}|host|computer|machine)[ \t]?[:=][ \t]?)[^\s\"<>]{{1,256}}"),
+        _NAMED,
+    ),
+    (
+        re.compile(
+            r"(?i)(\b[eb]?ssid[ \t]{0,4}[:=][ \t]{0,4}|\bwi-?fi network[ \t]{1,4})"
+            r"(?:\"[^\"\n<>]{1,64}|'[^'\n<>]{1,64}|[^\s\"'<>,;][^\n\"'<>,;]{0,63})"
+        ),
+        _NAMED,
+    ),
+    (
+        re.compile(
+            r"(?i)(\b(?:obk|key|otp)[^\n:=]{0,24}[:=][ \t]{0,4}|\b0x0[BF]FD[0-9A-F]{4}[ \t]{0,4}[:=][ \t]{0,4})"
+            r"(?:0x)?[0-9A-F]{2}(?:[ ,:_-]{0,2}(?:0x)?[0-9A-F]{2}){3,4096}(?![0-9A-Z])"
+        ),
+        r"\1[bytes removed]",
+    ),
+    (
+        re.compile(
+            r"(?i)((?:\b|-|_)(?:(?:ssh)?pass(?:word|phrase|wd)?|pwd|psk|secret|token|(?:api|access|private)[-_ ]?key)"
+            r"(?:_\w{1,40})?[\"']?"
+            r"(?:[ \t]{1,4}value=|[ \t]{0,4}(?:[:=]|(?<=-pwd )|(?<=-password )|is |>)[ \t]{0,4}(?:\n[ \t]{1,16})?))"
+            r"(?:\"[^\"\n<>]{1,256}|'[^'\n<>]{1,256}|[\"']?[^\s\"'<>]{1,256})"
         ),
         r"\1[secret removed]",
     ),
     (re.compile(r"(?i)(\b(?:bearer|basic|ssh-[a-z0-9-]{2,20})[ \t]{1,4})[\w.+/=~-]{8,2048}"), r"\1[secret removed]"),
     (
-        re.compile(r"(?i)((?<!\w)(?:--?token|--?user|-u)[ \t]{1,4})[^\s\"'<>;,-][^\s\"'<>;,]{0,255}"),
+        re.compile(
+            r"(?i)((?<!\w)(?:--?token|--?user|-u|sshpass -p|passw(?:or)?d[ \t])[ \t]{1,4})[^\s\"'<>;,-][^\s\"'<>;,]{0,255}"
+        ),
         r"\1[secret removed]",
     ),
-    (re.compile(r"\beyJ[\w-]{8,2048}(?:\.[\w-]{1,4096}){1,4}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"), "[secret removed]"),
+    (
+        re.compile(
+            r"\beyJ[\w-]{8,2048}(?:\.[\w-]{1,4096}){1,4}|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\b(?:gh[pousr]_|glpat-|xox[abprs]-)[\w-]{8,255}"
+        ),
+        "[secret removed]",
+    ),
     (re.compile(r"(?i)(\bset[ ]\"?\w{0,40}(?:pass|pwd|secret|token)\w{0,40}=)[^\n\"<>]{1,256}"), r"\1[secret removed]"),
     (re.compile(r"(?i)(\bpin[ \t]?[:=][ \t]?)\d{4,12}(?!\w)"), r"\1[secret removed]"),
 )
@@ -97,7 +158,7 @@ _LONG_HEX = re.compile(
     r"(?<![0-9A-Za-z])(?:0[xX])?[0-9A-Fa-f]{2}(?:[ ,:\-]{0,2}(?:0[xX])?[0-9A-Fa-f]{2}){11,}(?![0-9A-Za-z])"
 )
 _ARRAY = re.compile(
-    r"(?:\\x[0-9A-Fa-f]{2}){8,}"
+    r"(?:\\x[0-9A-Fa-f]{2}[^\s\\\"']{0,3}|\\[nrt0abfv]){6,}|(?<![0-9A-Za-z])S[0-9](?:[0-9A-Fa-f]{2}){6,}(?![0-9A-Za-z])"
     r"|(?<![0-9A-Za-z])0[xX][0-9A-Fa-f]{2}(?:[uU]?,\s{0,80}0[xX][0-9A-Fa-f]{2}){7,}(?![0-9A-Za-z])"
     r"|(?<![\w.])\d{1,3}(?:,[ \t]{0,8}\d{1,3}){15,}(?![\w.])"
 )
@@ -209,15 +270,21 @@ def make_redactor(case: Case, *, uid_at: int | None = None) -> Redactor:
     except RuntimeError:  # a user without a home
         pass
     secrets |= {str(p).lower(): _PATH_REMOVED for p in folders if len(str(p)) > 3}
-    texts = [t.text for b in boards for t in b.texts] + [t.text for t in case.provisioning]
-    texts += [case.loader_log.text] if case.loader_log else []
-    for text in [*texts, case.title, *(b.name for b in boards)]:
+    for text in dict.fromkeys(_said(replace(case, folder=Path(), ids=()))):
         names |= {m[1].lower() for m in _PERSON.finditer(text)}
         names |= {name.lower() for m in _WHO.finditer(text) for name in m.groups() if name}
         secrets |= _ids(m[2] for m in _SERIAL.finditer(text))
+        pem = (line for m in _PEM.finditer(text) for line in re.split(r"[\s\\>]+", m[1].lower()))
+        secrets |= {line: "[key removed]" for line in pem if len(line) >= 8}
     secrets |= _ids(case.ids)
     if uid_at is not None:
-        words = [w for t in texts for w in parse_registers(t) if w.address is not None and 0 <= w.address - uid_at < 12]
+        words = [
+            w
+            for b in boards
+            for t in b.texts
+            for w in parse_registers(t.text)
+            if w.address is not None and 0 <= w.address - uid_at < 12
+        ]
         secrets |= _ids(f"{w.value:08X}" for w in words)
         for image in images:
             read = b"".join(s.data.tobytes() for s in image.segments_in(uid_at, uid_at + 12))
@@ -230,6 +297,23 @@ def make_redactor(case: Case, *, uid_at: int | None = None) -> Redactor:
 
 _NOBODY = {"localhost", "root", "user", "users", "public", "default", "admin", "guest", "test", "work", "shared"}
 """Names that are nobody's; taking them out would spoil words of the text."""
+
+
+def _said(value: object) -> Iterator[str]:
+    """Yield every text of a case: titles, names, file names, logs, remarks of sidecars and records; no content."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, EvidenceFile):
+        yield value.name
+    elif isinstance(value, Mapping):
+        yield from (text for item in value.items() for text in _said(item))
+    elif isinstance(value, tuple | list):
+        if not (value and isinstance(value[0], Segment | AddressRange)):  # there may be many, and they say nothing
+            yield from (text for v in value for text in _said(v))
+    elif is_dataclass(value):
+        yield from (text for f in fields(value) for text in _said(getattr(value, f.name)))
+    elif isinstance(value, msgspec.Struct):
+        yield from (text for name in value.__struct_fields__ for text in _said(getattr(value, name)))
 
 
 def _mixed(run: str) -> bool:
