@@ -15,6 +15,8 @@ LEAST_ROW, LARGEST_ROWS = 128, 0x1000
 """A row of the array is 256 to 1024 bytes, a packet of a loader 128 to 2048; what is longer is a sector or a slot."""
 LEAST_COMB, LEAST_ROWS = 256, 16
 """Fewer missing bytes, or rows of them, are holes and no comb."""
+WINDOW = 1 << 20
+"""Bytes that are looked at together: a gigabyte of external memory must not be held several times."""
 MOST_COPIES, LEAST_VALUES = 16, 16
 """More stretches are another content; fewer different bytes are a table, which stands in many places."""
 
@@ -25,11 +27,13 @@ def repeating_line(dump: MemoryImage) -> tuple[int, AddressRange]:
     Everything between the first and the last content must repeat; (0, empty) when nothing does.
     """
     for s in dump.segments:
-        held = np.flatnonzero((s.data != 0xFF) & (s.data != 0))
-        if held.size < 4 * LEAST_REPEAT:
+        held = (s.data != 0xFF) & (s.data != 0)
+        count = int(np.count_nonzero(held))
+        if count < 4 * LEAST_REPEAT:
             continue
-        low, high = int(held[0]), int(held[-1]) + 1
-        sample = held[:: max(1, held.size // 2048)]
+        low, high = int(held.argmax()), held.size - int(held[::-1].argmax())
+        stride = count // 2048 | 1  # odd, so that every address line is high in half of the sample
+        sample = np.flatnonzero(held[::stride]) * stride
         for line in range(8, 24):
             bit = 1 << line
             if 2 * bit > s.data.size or s.start % (2 * bit):
@@ -37,14 +41,27 @@ def repeating_line(dump: MemoryImage) -> tuple[int, AddressRange]:
             upper = sample[(sample & bit) != 0]
             if upper.size < 16 or (s.data[upper] != s.data[upper - bit]).mean() > 0.02:
                 continue
-            at = np.arange(low, high)
-            at = at[(at & bit) != 0]
-            mine, partner = s.data[at], s.data[at - bit]
-            telling = (partner != 0xFF) & (partner != 0)
-            if np.count_nonzero(telling) >= 4 * LEAST_REPEAT and (mine == partner)[telling].mean() > 0.98:
-                first = int(at[0])
+            telling = same = 0
+            for start in range(low, high, WINDOW):
+                at = np.arange(start, min(start + WINDOW, high))
+                at = at[(at & bit) != 0]
+                found = agreeing(s.data[at - bit], s.data[at])
+                telling, same = telling + found[0], same + found[1]
+            if telling >= 4 * LEAST_REPEAT and same > 0.98 * telling:
+                first = low if low & bit else (low // bit + 1) * bit
                 return bit, AddressRange(s.start + first, s.start + min(first + bit, int(s.data.size)))
     return 0, AddressRange(0, 0)
+
+
+def agreeing(one: Bytes, other: Bytes) -> tuple[int, int]:
+    """Return how many bytes of `one` are no fill, and how many of those `other` has too; window by window."""
+    telling = same = 0
+    for at in range(0, one.size, WINDOW):
+        here = one[at : at + WINDOW]
+        tells = (here != 0xFF) & (here != 0)
+        telling += int(np.count_nonzero(tells))
+        same += int(np.count_nonzero(tells & (here == other[at : at + WINDOW])))
+    return telling, same
 
 
 def second_copies(good: Bytes, suspect: Bytes, stretches: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:

@@ -173,19 +173,34 @@ def _looks(data: Bytes, start: int, grain: int, differing: Sequence[AddressRange
     edges = np.append(start, np.arange(start - start % grain + grain, start + data.size, grain))
     cuts = edges - start
     sizes = np.diff([*cuts, data.size])
-    filled = np.add.reduceat((data != 0xFF).astype(np.int64), cuts)
-    lit = np.add.reduceat((data != 0x00).astype(np.int64), cuts)
-    flags = np.zeros(data.size, np.int64)
+    filled = _counted(data != 0xFF, cuts, grain)
+    lit = _counted(data != 0x00, cuts, grain)
+    flags = np.zeros(data.size, np.bool_)
     for r in differing:
-        flags[max(0, r.start - start) : max(0, r.stop - start)] = 1
-    apart = np.add.reduceat(flags, cuts) * 4 >= sizes
+        flags[max(0, r.start - start) : max(0, r.stop - start)] = True
+    apart = _counted(flags, cuts, grain) * 4 >= sizes
     kinds = np.where(filled * 64 <= sizes, 1, np.where(lit * 64 <= sizes, 2, np.where(apart, 3, 0)))
     looks = (Look.CONTENT, Look.ERASED, Look.ZERO, Look.DIFFERS)
+    firsts = np.flatnonzero(np.append(True, kinds[1:] != kinds[:-1]))
+    stops = [*edges[firsts[1:]].tolist(), start + data.size]
     return [
-        MapSpan(AddressRange(int(a), int(a + n)), looks[int(k)]) for a, n, k in zip(edges, sizes, kinds, strict=True)
+        MapSpan(AddressRange(a, b), looks[k])
+        for a, b, k in zip(edges[firsts].tolist(), stops, kinds[firsts].tolist(), strict=True)
     ]
 
 
+def _counted(flags: npt.NDArray[np.bool_], cuts: npt.NDArray[np.int64], grain: int) -> npt.NDArray[np.int64]:
+    """Return how many flags stand from each cut to the next; a window at a time, as numpy adds eight bytes for each."""
+    stops = np.append(cuts[1:], flags.size)
+    if grain >= _WINDOW:
+        return np.array([np.count_nonzero(flags[a:b]) for a, b in zip(cuts, stops, strict=True)], np.int64)
+    parts = [slice(i, i + _WINDOW // grain) for i in range(0, cuts.size, _WINDOW // grain)]
+    return np.concatenate(
+        [np.add.reduceat(flags[cuts[p][0] : stops[p][-1]], cuts[p] - cuts[p][0], dtype=np.int64) for p in parts]
+    )
+
+
+_WINDOW = 1 << 20
 _FILLS = {Look.ERASED: 0xFF, Look.ZERO: 0x00}
 
 

@@ -25,7 +25,7 @@ from h5diag.judge.checks.start import OLDER_ROM
 from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import KnownFact, Measured
 from h5diag.measure.compare import bit_positions, compare
-from h5diag.measure.copies import LEAST_REPEAT, repeating_line
+from h5diag.measure.copies import LEAST_REPEAT, agreeing, repeating_line
 from h5diag.measure.drift import build_stamps
 from h5diag.measure.shapes import Difference, Form, Shape
 from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged, subtracted
@@ -467,11 +467,10 @@ def _again(image: MemoryImage, step: int) -> tuple[tuple[AddressRange, ...], int
     for s in image.segments:
         for low in image.segments_in(s.start - step, s.stop - step) if s.start - step in EXTERNAL else ():
             here = s.data[low.start + step - s.start :][: low.data.size]
-            telling = (here != 0xFF) & (here != 0)
-            same = np.count_nonzero(telling & (here == low.data))
-            if same >= LEAST_REPEAT and same >= 0.98 * np.count_nonzero(telling):
+            telling, same = agreeing(here, low.data)
+            if same >= LEAST_REPEAT and same >= 0.98 * telling:
                 where.append(AddressRange(low.start + step, low.start + step + here.size))
-                count += int(same)
+                count += same
     return tuple(where), count
 
 

@@ -1,0 +1,65 @@
+"""What a large external memory costs: a few times its bytes, however it is drawn and whatever is looked for in it."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from h5diag.measure.copies import agreeing, repeating_line
+from h5diag.memory import AddressRange, MemoryImage, Segment
+from h5diag.show.spans import Look, spans_of
+
+SIZE, BASE = 16 << 20, 0x90000000
+CONTENT = np.random.default_rng(5).integers(0, 256, SIZE, np.uint8)
+
+
+def peak(work: Callable[[], object]) -> int:
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("work", [spans_of, repeating_line])
+def test_a_large_dump_is_looked_at_window_by_window(work: Callable[[MemoryImage], object]) -> None:
+    image = MemoryImage((Segment(BASE, CONTENT),))
+    work(MemoryImage((Segment(BASE, CONTENT[:0x10000]),)))  # what is loaded once
+    assert peak(lambda: work(image)) < 4 * SIZE
+
+
+@pytest.mark.parametrize("line", [8, 12, 20, 23])
+def test_a_repeated_line_is_found_wherever_content_begins(line: int) -> None:
+    bit = 1 << line
+    data = CONTENT[: max(4 * bit, 0x20000)].copy() if 4 * bit <= SIZE else CONTENT.copy()
+    at = np.arange(data.size)
+    data[(at & bit) != 0] = data[at[(at & bit) != 0] - bit]
+    data[: bit // 2] = data[bit : bit + bit // 2] = 0xFF
+    weight, first = repeating_line(MemoryImage((Segment(BASE, data),)))
+    assert weight == bit
+    assert first == AddressRange(BASE + bit, BASE + 2 * bit)
+    assert repeating_line(MemoryImage((Segment(BASE, CONTENT[: data.size]),)))[0] == 0
+
+
+def test_what_agrees_is_counted_over_all_windows() -> None:
+    one, other = CONTENT[: 3 << 20], CONTENT[: 3 << 20].copy()
+    other[5::1000] ^= 1
+    tells = (one != 0xFF) & (one != 0)
+    assert agreeing(one, other) == (int(tells.sum()), int((tells & (one == other)).sum()))
+
+
+def test_looks_are_the_same_over_the_edges_of_windows() -> None:
+    data = CONTENT[: 5 << 20].copy()
+    data[(1 << 20) - 700 : (1 << 20) + 9000] = 0xFF
+    data[3 << 20 : (3 << 20) + 4096] = 0
+    image = MemoryImage((Segment(BASE + 100, data),))
+    spans = spans_of(image, differing=[AddressRange(BASE + 100 + (2 << 20), BASE + 100 + (2 << 20) + 8192)])
+    assert [s.look for s in spans] == [
+        *(Look.CONTENT, Look.ERASED, Look.CONTENT, Look.DIFFERS),
+        *(Look.CONTENT, Look.ZERO, Look.CONTENT),
+    ]
+    assert spans[1].range == AddressRange(BASE + 100 + (1 << 20) - 700, BASE + 100 + (1 << 20) + 9000)
