@@ -349,8 +349,7 @@ def _against(
     comparison, placement, shapes, later = NO_COMPARISON, Placement(), Difference(), NO_COMPARISON
     if good.dump.size and suspect.dump.size:
         comparison = compare(good.judged, suspect.trusted, chip, masks=suspect.masked)
-        ready = _ready(good.judged, chip)
-        placement = locate(ready, suspect.judged, layout=layout, chip=chip, progress=progress, cancel=cancel)
+        placement = locate(_ready(good.judged, chip), suspect.judged, layout=layout, progress=progress, cancel=cancel)
         programs = [
             *(s.range for lay in layouts for s in lay.image_slots),
             *(i.image.range for i in (*suspect.images, *good.images)),

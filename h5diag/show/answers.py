@@ -66,12 +66,15 @@ class View:
         Result to `Picture`; None where there is nothing to draw.
     rows
         Key of the document whose list is the result's table; empty where it is no table.
+    writer
+        Name of the function of `h5diag.show.report` that writes it up, for what has a write-up.
     """
 
     sheet: Callable[[Any], Sheet]
     document: Callable[[Any], dict[str, Any]]
     plot: Callable[..., Any] | None = None
     rows: str = ""
+    writer: str = "write_report"
 
 
 def chosen(choice: ChipChoice | None) -> dict[str, Any]:
@@ -147,8 +150,8 @@ def write_up(result: Any, path: str | Path, *, redact: bool = False) -> Path:
     """Write a diagnosis or a lot to one ``.html`` or ``.md`` file; see `h5diag.show.report`."""
     from h5diag.show import report
 
-    write = report.write_lot if type(result).__name__ == "Fleet" else report.write_report
-    return write(result, path, redact=redact)
+    written: Path = getattr(report, view_of(result).writer)(result, path, redact=redact)
+    return written
 
 
 def frame(result: object) -> Any:

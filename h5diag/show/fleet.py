@@ -121,7 +121,7 @@ def _sheet(fleet: Fleet) -> Sheet:
             "Sectors that deviate most often",
             table("sector at|boards", ((f"0x{a:08X}", str(n)) for a, n in fleet.sectors), most=10),
         ),
-        section("Over time", chart_words(fleet.chart) if fleet.chart else None),
+        section("Over time", chart_words(fleet.chart) if fleet.chart else None, only="terminal html"),
         section("Alone", ", ".join(fleet.outliers[:40]) + (" ..." if len(fleet.outliers) > 40 else "")),
         section("Files", table("what|where", (("reference", fleet.reference), ("a row for each board", fleet.table)))),
     )
@@ -138,4 +138,4 @@ def _plot(fleet: Fleet, *, kind: str = "sectors", **options: Any) -> Any:
     return picture(found[kind].draw(), name=f"lot-{kind}", alt=found[kind].alt, **options)
 
 
-VIEWS = {Fleet: View(_sheet, _document, _plot, "clusters")}
+VIEWS = {Fleet: View(_sheet, _document, _plot, "clusters", "write_lot")}

@@ -71,13 +71,15 @@ def report_path(text: str | None) -> Path | None:
     """Return where a write-up goes, looked at before the work begins; InputError when it cannot be written there."""
     from pathlib import Path
 
+    if not text:
+        return None
     from h5diag.errors import InputError
     from h5diag.evidence.door import is_folder
+    from h5diag.show.report import is_markdown
 
-    report = Path(text) if text else None
-    if report and report.suffix.lower() not in (".html", ".htm", ".md"):
-        raise InputError("a write-up is .html or .md", source=str(report))
-    if report and not is_folder(report.parent):
+    report = Path(text)
+    is_markdown(report)
+    if not is_folder(report.parent):
         raise InputError("there is no such folder", source=str(report.parent))
     return report
 

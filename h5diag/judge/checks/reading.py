@@ -173,7 +173,7 @@ def check_zeros(m: Measured) -> Iterator[Finding]:
 
 def _hidden_from_one_alias(m: Measured) -> tuple[AddressRange, ...]:
     """Return what reads zero by one alias while the other shows content of the same cells, in rows of 16 bytes."""
-    shift = m.chip.flash.secure_base - m.chip.flash.base
+    shift = m.chip.flash.alias
     out = []
     for one, other in product(m.suspect.dump.segments, repeat=2) if m.suspect.both_aliases else ():
         start, stop = max(one.start, other.start - shift), min(one.stop, other.stop - shift)

@@ -104,7 +104,7 @@ def locate(
     layout
         Names slots; without it no displacement is called ``slot``.
     chip
-        Gives aliases, banks and sectors; the layout's own, or the default chip.
+        Gives aliases, banks and sectors; the layout's own, that of a prepared reference, or the default chip.
     transforms
         Look for inverted, byte-swapped, halfword-swapped and bit-reversed content however little is unexplained, and
         in images above 8 MiB. Without it these readings are tried where much is unexplained, or poorly explained.
@@ -124,7 +124,7 @@ def locate(
     Cancelled
         When `cancel` says so.
     """
-    chip = layout.chip if layout else chip or load_chip()
+    chip = layout.chip if layout else chip or (reference.chip if isinstance(reference, Side) else load_chip())
     watch = Watch(progress, cancel)
     watch.stage(0.0, 0.05)
     if not isinstance(reference, Side) or reference.chip is not chip:

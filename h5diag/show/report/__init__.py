@@ -71,15 +71,17 @@ def write_report(
         When the ending is neither, or the file cannot be written.
     """
     path = Path(path)
-    redact = redactor_of(diagnosis) if redact is True else redact
+    redactor = _redactor(diagnosis, redact)
     try:
         if is_markdown(path):
-            text = render_markdown(diagnosis, folder=path.parent, prefix=path.stem + "-", redact=redact, typed=typed)
+            text = render_markdown(
+                diagnosis, folder=path.parent, prefix=path.stem + "-", redact=redactor or False, typed=typed
+            )
         else:
-            text = render_html(diagnosis, redact=redact, typed=typed)
+            text = render_html(diagnosis, redact=redactor or False, typed=typed)
         write_whole(path, text)
         if plots is not None:
-            for n, board in enumerate(_boards(diagnosis, redact or None)):
+            for n, board in enumerate(_boards(diagnosis, redactor)):
                 for f in figures(board, number=n):
                     _save(f, plots)
     except OSError as error:
@@ -98,7 +100,7 @@ def write_lot(fleet: Fleet, path: str | Path, *, redact: bool = False) -> Path:
     removed = ("names of boards and files",) if redact else ()
     whole = cleaned(view_of(fleet).sheet(fleet))
     drawn = tuple(Section(_PICTURES[f.name], (f,)) for f in figures_of_lot(fleet))
-    whole = replace(whole, sections=(*drawn, *(x for x in whole.sections if x.title != "Over time")))
+    whole = replace(whole, sections=(*drawn, *whole.sections))
     try:
         if is_markdown(path):
             text = markdown(
@@ -131,7 +133,7 @@ def is_markdown(path: Path) -> bool:
 
 def render_html(diagnosis: Diagnosis, *, redact: bool | Redactor = False, typed: str = "") -> str:
     """Return the write-up as one HTML document that needs nothing else."""
-    redactor = redactor_of(diagnosis) if redact is True else redact or None
+    redactor = _redactor(diagnosis, redact)
     page = _page(diagnosis, redactor, typed)
     return redactor.document(page) if redactor else page
 
@@ -140,7 +142,7 @@ def render_markdown(
     diagnosis: Diagnosis, *, folder: Path, prefix: str = "", redact: bool | Redactor = False, typed: str = ""
 ) -> str:
     """Return the write-up as Markdown; its plots are written into `folder` as PNG files."""
-    redactor = redactor_of(diagnosis) if redact is True else redact or None
+    redactor = _redactor(diagnosis, redact)
     by = redactor.text if redactor else _same
 
     def figure(f: Figure) -> str:
@@ -154,6 +156,11 @@ def render_markdown(
     parts.append(markdown(cleaned(rest, by), level=1).removeprefix("****").strip())
     text = "\n\n".join(p.strip() for p in [*parts, f"{_now()}"] if p) + "\n"
     return redactor.document(text) if redactor else text
+
+
+def _redactor(diagnosis: Diagnosis, redact: bool | Redactor) -> Redactor | None:
+    """Return what was asked for: the redactor that was made already, a new one, or none."""
+    return redactor_of(diagnosis) if redact is True else redact or None
 
 
 def redactor_of(diagnosis: Diagnosis) -> Redactor:
