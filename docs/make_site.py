@@ -22,7 +22,7 @@ import msgspec
 import h5diag as h5
 from h5diag.app.cli import EXITS, build_parser, subparsers
 from h5diag.case.folder import CaseTable
-from h5diag.case.samples import notebook_folder
+from h5diag.evidence.samples import notebook_folder
 from h5diag.show.explain import explain, known_ids
 from h5diag.show.sheet import plain_markdown
 

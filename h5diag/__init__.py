@@ -25,10 +25,15 @@ if TYPE_CHECKING:
         read_options as read_options,
         sort_evidence as sort_evidence,
     )
-    from h5diag.app.provisioning import access as access, keys as keys, preflight as preflight, rehearse as rehearse
     from h5diag.app.sources import read_memory as read_memory, write_memory as write_memory
     from h5diag.chip import load_chip as load_chip
     from h5diag.judge.fleet import run_fleet as fleet
+    from h5diag.judge.preflight import (
+        access as access,
+        preflight as preflight,
+        read_inventory as keys,
+        rehearsal as rehearse,
+    )
     from h5diag.layout import load_layout as load_layout
     from h5diag.memory import AddressRange as AddressRange, MemoryImage as MemoryImage
     from h5diag.probe.board import list_probes as probes
@@ -39,14 +44,14 @@ _HOMES = {
     "app.sources": "read_memory write_memory",
     "app.front": "read_options read_log locate correlate compare examine sort_evidence "
     "diagnose connect capture_script load_case read_loader read_loader_log",
-    "app.provisioning": "keys access preflight rehearse",
+    "judge.preflight": "read_inventory access preflight rehearsal",
     "layout": "load_layout",
     "chip": "load_chip",
     "probe.board": "list_probes",
     "judge.fleet": "run_fleet",
     "memory": "MemoryImage AddressRange",
 }
-_CALLED = {"probes": "list_probes", "fleet": "run_fleet"}
+_CALLED = {"probes": "list_probes", "fleet": "run_fleet", "keys": "read_inventory", "rehearse": "rehearsal"}
 """Names of the front door, and what they are called at home, where the short one would say too little."""
 
 _PLACES = {name: home for home, names in _HOMES.items() for name in names.split()}
@@ -55,6 +60,8 @@ __all__ = [
     *(name for name in _PLACES if name not in _CALLED.values()),
     "probes",
     "fleet",
+    "keys",
+    "rehearse",
     "errors",
 ]
 

@@ -713,7 +713,7 @@ def judge(plan: Plan, folder: Path):
 
     top = plan.write(folder)
     log = folder / "log.txt" if plan.log else None
-    return preflight([top], options=folder / "board.txt", log=log, to=plan.to)
+    return preflight(top, options=folder / "board.txt", log=log, to=plan.to)
 
 
 # --------------------------------------------------------------------------------------------- other ways than OEMiROT

@@ -130,7 +130,7 @@ def test_what_the_picture_names_is_there():
 
 
 # A module holds one idea whole. Faces (`__init__`, `__main__`) only name what is behind them.
-SMALL = {"case/samples.py", "text.py", "judge/checks/keys.py"}
+SMALL = {"evidence/samples.py", "text.py", "judge/checks/keys.py"}
 """Modules of fewer than 60 lines: the list only shrinks."""
 
 
@@ -154,7 +154,7 @@ OPENERS = {"ZipFile", "TarFile", "IntelHex", "GzipFile"}
 OPENS_FILES = {"evidence/door.py"}
 OPENS_OWN = {
     **dict.fromkeys(["tables.py", "chip/files.py", "sim/dryrun/process.py"], "tables of the package"),
-    **dict.fromkeys(["app/lab.py", "app/loader_project.py", "app/panels/evidence.py", "app/sources.py"], "samples"),
+    **dict.fromkeys(["app/lab.py", "app/loader_project.py", "app/panels/evidence.py"], "samples"),
     "sim/virtual/boards.py": "samples",
     **dict.fromkeys(["probe/acquire/journal.py", "probe/flashtest/folder.py", "probe/capture_run.py"], "own journals"),
     **dict.fromkeys(["sim/virtual/chip.py", "sim/virtual/record.py"], "the kept flash, the recording"),
@@ -220,7 +220,7 @@ def test_who_may_open_files_does():
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_links_are_followed_by_the_door_alone(path):
     """`Path.resolve` raises where links run in a circle, `Path.is_dir` and its like where a name is too long."""
-    if room_of(path) in DOORED and path.relative_to(PACKAGE).as_posix() not in (*OPENS_FILES, "case/samples.py"):
+    if room_of(path) in DOORED and path.relative_to(PACKAGE).as_posix() not in (*OPENS_FILES, "evidence/samples.py"):
         asks = {"resolve", "is_dir", "is_file", "exists"}
         found = [(call, n) for f, call, n in calls_of(path) if f in asks and "." in call and "__file__" not in call]
         lines = [n for call, n in found if not call.startswith("os.path.")]
@@ -370,7 +370,7 @@ def test_the_rules_about_writing_for_a_person_find_what_they_look_for(tmp_path):
 
 # A name stands for one thing.
 ALIKE = {
-    *(("app", n) for n in ("board", "evidence", "flashtest", "lab", "locate", "options", "provisioning")),
+    *(("app", n) for n in ("board", "evidence", "flashtest", "lab", "locate", "options")),
     *(("measure", n) for n in ("meaning", "placement")),
     *(("show", n) for n in ("loader", "locate")),
     *(("probe", "plan"), ("sim", "bus")),

@@ -16,10 +16,8 @@ from h5diag.app.sources import (
     ChipLike,
     LayoutLike,
     Memory,
-    Named,
     layout_of,
     name_of,
-    path_of,
     read_memory,
     subject_of,
     text_of,
@@ -29,6 +27,7 @@ from h5diag.chip import Chip, load_chip
 from h5diag.errors import InputError
 from h5diag.evidence import files
 from h5diag.evidence.door import read_evidence
+from h5diag.evidence.samples import Named, path_of
 from h5diag.limits import MEMORY
 from h5diag.memory import Access, AddressRange, Cancel, MemoryImage, Progress
 

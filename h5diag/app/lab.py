@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from h5diag.case.samples import data_folder, notebook_folder
 from h5diag.errors import InputError
 from h5diag.evidence.door import read_evidence, write_whole
+from h5diag.evidence.samples import data_folder, notebook_folder
 from h5diag.limits import LAYOUT
 
 FIRST = "01_is_this_chip_faulty.ipynb"

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from h5diag.case.samples import data_folder
 from h5diag.chip import load_chip
 from h5diag.errors import InputError
 from h5diag.evidence.door import write_whole
+from h5diag.evidence.samples import data_folder
 from h5diag.measure.loader.placement import (
     BUFFER_SIZE,
     STACK_SIZE,

@@ -14,6 +14,7 @@ from h5diag.chip import Chip, ChipChoice, choose_chip
 from h5diag.errors import InputError
 from h5diag.evidence import files
 from h5diag.evidence.door import read_evidence
+from h5diag.evidence.samples import path_of
 from h5diag.layout import Layout, chip_and_layout
 from h5diag.limits import TEXT
 from h5diag.memory import ADDRESS_LIMIT, MemoryImage, Origin
@@ -25,27 +26,7 @@ Memory = Any
 """A `MemoryImage`, a path, an ``intelhex.IntelHex``, bytes, or bytes with their address as a pair."""
 
 ChipLike = Chip | str | None
-Named = str | os.PathLike[str]
-"""A path; where a text is taken, the text itself will do."""
-
 LayoutLike = Layout | str | os.PathLike[str] | None
-
-SAMPLE = "sample:"
-"""A path that begins so is one of the bundled samples: ``sample:founding/good.hex``."""
-
-
-def path_of(source: str | os.PathLike[str]) -> str:
-    """Return a path as it is; that of a bundled sample where it begins with ``sample:``."""
-    path = os.fspath(source)
-    if not path.startswith(SAMPLE):
-        return path
-    from h5diag.case.samples import data_folder
-
-    found = data_folder() / path.removeprefix(SAMPLE)
-    if not found.exists():
-        names = ", ".join(sorted(p.parent.name for p in data_folder().glob("*/case.toml")))
-        raise InputError("there is no such sample", source=path, advice=f"cases: {names}")
-    return str(found)
 
 
 def read_memory(source: Memory, *, base: int | None = None) -> MemoryImage:

@@ -121,6 +121,7 @@ class FindingRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_layout: bool = False
     of_each: bool = False
     silent: bool = False
+    unless: str = ""
 
     @property
     def direction(self) -> Direction:

@@ -47,11 +47,16 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True, slots=True)
 class BoardFile:
-    """A board of the lot, the file of its dump, and when it was made or read where a list tells it (ISO 8601)."""
+    """A board of the lot, the file of its dump, and when it was made or read where a list tells it (ISO 8601).
+
+    `size` is that of its file, and `state` changes when the file or its sidecar does: both as it was listed.
+    """
 
     name: str
     path: str
     time: str | None = None
+    size: int = 0
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +129,15 @@ class Fleet(Answer):
         return written
 
 
-def boards_of(paths: Sequence[str | Path]) -> tuple[BoardFile, ...]:
-    """Return the boards of folders and lists.
+def boards_of(paths: Sequence[str | Path | BoardFile]) -> tuple[BoardFile, ...]:
+    """Return the boards of folders and lists, with the state of their files.
 
     Parameters
     ----------
     paths
         A folder with a folder for each board, a folder of image files that are a board each, one image file, or a list:
-        ``.csv`` or ``.parquet`` with the columns ``board`` and ``path``, and ``time`` where it is known.
+        ``.csv`` or ``.parquet`` with the columns ``board`` and ``path``, and ``time`` where it is known; or a board
+        that was listed already.
 
     Raises
     ------
@@ -139,18 +145,21 @@ def boards_of(paths: Sequence[str | Path]) -> tuple[BoardFile, ...]:
         When a path is none of these, or holds no board.
     """
     out: list[BoardFile] = []
-    for path in map(Path, paths):
-        if path.suffix.lower() in (".csv", ".parquet"):
+    for given in paths:
+        path = Path(given.path if isinstance(given, BoardFile) else given)
+        if isinstance(given, BoardFile):
+            out.append(given)
+        elif path.suffix.lower() in (".csv", ".parquet"):
             out += _listed(path)
         elif is_folder(path):
             inside = [path / n for n in sorted(names_in(path)) if not n.startswith(".")]
             for p in inside:
                 if is_folder(p) and (image := _first_image(p)) is not None:
-                    out.append(BoardFile(p.name, str(image)))
+                    out.append(_as_it_is(p.name, image))
                 elif _is_image(p):
-                    out.append(BoardFile(p.stem, str(p)))
+                    out.append(_as_it_is(p.stem, p))
         elif is_evidence(path):
-            out.append(BoardFile(path.stem, str(path)))
+            out.append(_as_it_is(path.stem, path))
         else:
             raise InputError("there is no such file or folder", source=str(path))
     if not out:
@@ -164,11 +173,6 @@ def _is_image(path: Path) -> bool:
 
 def _first_image(folder: Path) -> Path | None:
     return next((folder / n for n in sorted(names_in(folder)) if _is_image(Path(n))), None)
-
-
-def size_of(paths: Sequence[str | Path]) -> int:
-    """Return the bytes of the boards' files; those that are not there count nothing. Raises as `boards_of`."""
-    return sum(int(_stamp(b.path).partition(" ")[0] or 0) for b in boards_of(paths))
 
 
 def _listed(path: Path) -> Iterator[BoardFile]:
@@ -192,7 +196,7 @@ def _listed(path: Path) -> Iterator[BoardFile]:
                     source=str(path),
                     advice="put the list into the folder that holds the boards",
                 )
-            yield BoardFile(name[:LONGEST_NAME], str(path.parent / where), _utc(row.get("time")))
+            yield _as_it_is(name[:LONGEST_NAME], path.parent / where, _utc(row.get("time")))
     except (csv.Error, OSError, ValueError, RuntimeError) as error:
         if isinstance(error, InputError):
             raise
@@ -249,8 +253,8 @@ def hashed(boards: Sequence[BoardFile], chip: Chip) -> list[dict[str, Any]]:
     """Return a row for each board: addresses and hashes of its sectors, or why it cannot be read. Runs on a worker."""
     rows = []
     for b in boards:
-        row: dict[str, Any] = {"board": b.name, "path": b.path, "stamp": _stamp(b.path, chip), "error": None}
-        row["time"] = _file_time(b.path)
+        row: dict[str, Any] = {"board": b.name, "path": b.path, "stamp": f"{b.state} {chip.name}", "error": None}
+        row["time"] = _written(b.state)
         try:
             image = read_image(b.path)
             row["time"] = _utc(image.origin.time) or row["time"]
@@ -262,23 +266,21 @@ def hashed(boards: Sequence[BoardFile], chip: Chip) -> list[dict[str, Any]]:
     return rows
 
 
-def _stamp(path: str, chip: Chip | None = None) -> str:
-    """What changes when a file or its sidecar does, or the chip by which it is cut, without reading it."""
+def _as_it_is(name: str, path: Path, time: str | None = None) -> BoardFile:
+    """Return a board with the state of its file, asked once, without reading it; no state where that cannot be told."""
     try:
-        status = Path(path).stat()
-        beside = sidecar_path(path)
+        status, beside = path.stat(), sidecar_path(path)
         noted = f" {beside.stat().st_mtime_ns}" if is_evidence(beside) else ""
     except (OSError, ValueError):
-        return ""
-    return f"{status.st_size} {status.st_mtime_ns}{noted}" + (f" {chip.name}" if chip else "")
+        return BoardFile(name, str(path), time)
+    return BoardFile(name, str(path), time, status.st_size, f"{status.st_size} {status.st_mtime_ns}{noted}")
 
 
-def _file_time(path: str) -> str:
+def _written(state: str) -> str:
     """Return when a file was last written; the first of all times where that cannot be told."""
     try:
-        seconds = Path(path).stat().st_mtime
-        return str(_utc(datetime.fromtimestamp(seconds, UTC)))
-    except (OSError, ValueError, OverflowError):
+        return str(_utc(datetime.fromtimestamp(int(state.split()[1]) / 1e9, UTC)))
+    except (IndexError, OSError, ValueError, OverflowError):
         return str(_utc(datetime.fromtimestamp(0, UTC)))
 
 
@@ -318,7 +320,7 @@ def judged(board: BoardFile, reference: str, chip: str, layout: str | None) -> d
 
 
 def run_fleet(
-    paths: str | Path | Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path | BoardFile],
     out: str | Path,
     *,
     reference: str | Path | None = None,
@@ -390,7 +392,7 @@ def _hash_all(
     done = [
         r
         for b in boards
-        if (r := known.get((b.name, b.path))) is not None and "time" in r and r["stamp"] == _stamp(b.path, chip)
+        if (r := known.get((b.name, b.path))) is not None and "time" in r and r["stamp"] == f"{b.state} {chip.name}"
     ]
     have = {(r["board"], r["path"]) for r in done}
     left = [b for b in boards if (b.name, b.path) not in have]

@@ -12,7 +12,7 @@ import pytest
 
 from h5diag.app.cli import build_parser, commands, main
 from h5diag.case import load_case
-from h5diag.case.samples import data_folder
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import causes
 from h5diag.show import printing, sheet
 

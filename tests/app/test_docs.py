@@ -17,7 +17,7 @@ from rattler_build import RattlerBuildError, Stage0Recipe, VariantConfig
 
 import h5diag as h5
 from h5diag.app.cli import build_parser, main
-from h5diag.case.samples import notebook_folder
+from h5diag.evidence.samples import notebook_folder
 from h5diag.show.explain import explain, known_ids
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -14,9 +14,9 @@ from intelhex import IntelHex
 
 import h5diag as h5
 from h5diag.case.records import Sweep
-from h5diag.case.samples import data_folder
 from h5diag.chip import choose_chip
 from h5diag.errors import InputError
+from h5diag.evidence.samples import data_folder
 from h5diag.judge.control import control_chart
 from h5diag.judge.fleet import Cluster, Fleet
 from h5diag.probe.acquire import sweep

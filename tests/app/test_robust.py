@@ -12,8 +12,8 @@ import pytest
 
 from h5diag.app.cli import main
 from h5diag.case import load_case
-from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import Status, VerdictWord, diagnose
 
 FOUNDING = data_folder() / "founding"

@@ -10,9 +10,9 @@ import pytest
 
 import h5diag as h5
 from h5diag.app.panels.investigation import InvestigationModel
-from h5diag.case.samples import data_folder
 from h5diag.chip import chip_names, choose_chip, load_chip
 from h5diag.evidence.files import Sidecar, write_image, write_sidecar
+from h5diag.evidence.samples import data_folder
 from h5diag.judge.fleet import BoardFile, chip_of_lot
 from h5diag.memory import MemoryImage
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from h5diag.case.samples import data_folder
+from h5diag.evidence.samples import data_folder
 
 FOUNDING = data_folder() / "founding"
 

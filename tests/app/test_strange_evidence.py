@@ -15,8 +15,8 @@ import pytest
 
 from h5diag.app.cli import main
 from h5diag.case import load_case
-from h5diag.case.samples import data_folder
 from h5diag.evidence.files import read_image
+from h5diag.evidence.samples import data_folder
 from h5diag.evidence.texts import parse_listing, parse_log, parse_registers
 from h5diag.judge import diagnose
 from h5diag.measure.logs import explain_text

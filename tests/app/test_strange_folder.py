@@ -22,7 +22,7 @@ from jupyter_client.manager import KernelManager
 
 from h5diag.app import lab
 from h5diag.app.cli import main
-from h5diag.case.samples import data_folder
+from h5diag.evidence.samples import data_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = (

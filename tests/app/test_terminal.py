@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from h5diag.app.cli import main
-from h5diag.case.samples import data_folder
+from h5diag.evidence.samples import data_folder
 from h5diag.show import sheet
 
 DATA = data_folder()

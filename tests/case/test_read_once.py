@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from h5diag.case.intake import gathering, sort_evidence
-from h5diag.case.samples import data_folder
 from h5diag.evidence.files import Sidecar, read_image, write_image, write_sidecar
+from h5diag.evidence.samples import data_folder
 
 DATA = data_folder()
 TOML = """layout = "flash_layout.h"

@@ -18,7 +18,6 @@ from elftools.elf.elffile import ELFFile
 from hypothesis import given, settings, strategies as st
 from intelhex import IntelHex
 
-from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
 from h5diag.evidence import door
 from h5diag.evidence.files import (
@@ -34,6 +33,7 @@ from h5diag.evidence.files import (
 from h5diag.evidence.files.elf import open_elf
 from h5diag.evidence.files.kind import Kind, tell_kind
 from h5diag.evidence.files.writing import ELF_HEADERS
+from h5diag.evidence.samples import data_folder
 from h5diag.limits import FLASH, HEAD
 from h5diag.memory import Access, AddressRange, MemoryImage, Origin, Segment, merged, without
 

@@ -28,11 +28,11 @@ from kinds import MORE, MORE_COST
 from h5diag.case import load_case
 from h5diag.case.intake import sort_evidence, write_case
 from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
-from h5diag.case.samples import data_folder
 from h5diag.errors import H5DiagError
 from h5diag.evidence.files import read_image, write_image
 from h5diag.evidence.files.sidecar import sidecar_path
 from h5diag.evidence.keys import load_decrypt_key, load_verify_key
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import diagnose
 from h5diag.layout import load_layout
 from h5diag.measure.loader.loaderfile import parse_loader

@@ -22,7 +22,6 @@ import cubeprog_texts as texts
 import provisioning_sets as sets
 
 from h5diag.case.intake import parse_name, tell
-from h5diag.case.samples import data_folder
 from h5diag.chip import load_chip
 from h5diag.errors import H5DiagError, ProbeError
 from h5diag.evidence.archives import archived_files
@@ -39,6 +38,7 @@ from h5diag.evidence.keys import (
     parse_provisioning_xml,
     parse_verify_key,
 )
+from h5diag.evidence.samples import data_folder
 from h5diag.evidence.texts import parse_listing, parse_registers
 from h5diag.judge.preflight import preflight
 from h5diag.layout import load_layout

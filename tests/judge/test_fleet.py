@@ -6,12 +6,15 @@ import csv
 import json
 import os
 import signal
+from collections import Counter
 
 import numpy as np
 import pytest
 
 from h5diag.app.cli import main
+from h5diag.chip import load_chip
 from h5diag.errors import InputError
+from h5diag.evidence.door import names_in
 from h5diag.evidence.files import read_image
 from h5diag.judge import fleet as module
 from h5diag.judge.fleet import BoardFile, boards_of, judged, run_fleet
@@ -221,6 +224,25 @@ def test_lists_and_folders_of_files(lot):
     (lot / "empty").mkdir()
     with pytest.raises(InputError, match="no board"):
         boards_of([lot / "empty"])
+
+
+def test_boards_are_listed_once_and_asked_for_their_state_once(lot, monkeypatch, capsys):
+    listed = []
+    monkeypatch.setattr(module, "names_in", lambda folder: listed.append(str(folder)) or names_in(folder))
+    boards = boards_of([lot / "lot"])
+    folders = Counter(listed)
+    assert set(folders.values()) == {1}
+    listed.clear()
+    assert main(["fleet", str(lot / "lot"), "--out", str(lot / "out"), "--workers", "1", "--json"]) == 0
+    assert {f: n for f, n in Counter(listed).items() if not f.startswith(str(lot / "out"))} == folders
+    assert json.loads(capsys.readouterr().out)["boards"] == len(boards)
+    os.utime(boards[0].path, (1, 1))  # what was listed is what counts: the next run reads it again
+    with monkeypatch.context() as m:
+        m.setattr(module, "_as_it_is", None)
+        assert boards_of(boards) == boards
+        (row,) = module.hashed(boards[:1], load_chip())
+    assert (row["error"], row["stamp"]) == (None, f"{boards[0].state} stm32h563zi")
+    assert not row["time"].startswith("1970")
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 
 from h5diag.app.cli import main
 from h5diag.app.front import diagnose
-from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import causes
 from h5diag.judge.findings import found, rows
 from h5diag.measure.firmware import State

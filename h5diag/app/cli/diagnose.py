@@ -157,11 +157,11 @@ def _fleet_arguments(parser: ArgumentParser) -> None:
 
 
 def _fleet(options: Namespace) -> Result:
-    from h5diag.app.sources import path_of
-    from h5diag.judge.fleet import run_fleet, size_of
+    from h5diag.evidence.samples import path_of
+    from h5diag.judge.fleet import boards_of, run_fleet
 
-    report, boards = report_path(options.report), [path_of(b) for b in options.boards]
-    with progress_bar("fleet", size_of(boards)) as show:
+    report, boards = report_path(options.report), boards_of([path_of(b) for b in options.boards])
+    with progress_bar("fleet", sum(b.size for b in boards)) as show:
         found = run_fleet(
             boards,
             options.out,

@@ -49,11 +49,11 @@ def _case(options: Namespace) -> Result:
     from dataclasses import replace
     from pathlib import Path
 
-    from h5diag.app.sources import path_of
     from h5diag.case.intake import Details, new_folder, sort_evidence, write_case
     from h5diag.chip import load_chip
     from h5diag.errors import InputError
     from h5diag.evidence.door import is_evidence
+    from h5diag.evidence.samples import path_of
     from h5diag.layout import load_layout
     from h5diag.show.answers import view_of
     from h5diag.show.sheet import section

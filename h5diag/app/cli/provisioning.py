@@ -18,13 +18,13 @@ def _board(parser: ArgumentParser) -> None:
 
 
 def _keys(options: Namespace) -> Result:
-    from h5diag.app.provisioning import keys
+    from h5diag.judge.preflight import read_inventory
 
-    return result_of(keys(*options.places))
+    return result_of(read_inventory(*options.places))
 
 
 def _access(options: Namespace) -> Result:
-    from h5diag.app.provisioning import access
+    from h5diag.judge.preflight import access
 
     found = access(*options.places)
     return result_of(found, status=0 if found.answer in ("open", "reopenable") else 1)
@@ -38,7 +38,7 @@ def _preflight_arguments(parser: ArgumentParser) -> None:
 
 
 def _preflight(options: Namespace) -> Result:
-    from h5diag.app.provisioning import preflight
+    from h5diag.judge.preflight import preflight
 
     found = preflight(
         *options.places,
@@ -58,14 +58,14 @@ def _rehearse_arguments(parser: ArgumentParser) -> None:
 
 
 def _rehearse(options: Namespace) -> Result:
-    from h5diag.app.provisioning import rehearse
+    from h5diag.judge.preflight import rehearsal
 
-    found = rehearse(
+    found = rehearsal(
         options.script,
         chip=options.chip,
         options=options.options,
         to=options.to,
-        arguments=tuple(options.arguments),
+        arguments=options.arguments,
     )
     return result_of(found, status=0 if found.verdict == "go" else 1)
 

@@ -16,11 +16,11 @@ from h5diag.app.panels.dropzone import DropZone, Upload
 from h5diag.app.panels.parts import status_html
 from h5diag.case import Case, load_case
 from h5diag.case.intake import Details, Missing, sort_evidence, write_case
-from h5diag.case.samples import data_folder
 from h5diag.chip import chip_names
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, write_whole
 from h5diag.evidence.files import Sidecar, write_sidecar
+from h5diag.evidence.samples import data_folder
 from h5diag.layout import preset_names
 from h5diag.show.case import missing_parts
 from h5diag.show.sheet import bullets, parts_html, section

@@ -319,8 +319,9 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
     log = parse_log(text)
     found = replace(found, log=log)
     # A verbose run with an external loader is the loader's story, whatever else the text is.
-    if log.kind is not LogKind.OPTIONS and log.loader_lines and loader_story(text, chip_of([log])):
-        return role(FileRole.LOADER_LOG, "a verbose log")
+    loads, unused = log.kind is not LogKind.OPTIONS and log.loader_lines, log.kind is LogKind.CONNECTION
+    if (loads or (unused and ".stldr" in text.lower())) and loader_story(text, chip_of([log])):
+        return role(FileRole.LOADER_LOG, "a verbose log" if loads else "a log of an external loader that was not used")
     match log.kind:
         case LogKind.OPTIONS:
             return role(FileRole.OPTIONS, "an option listing", also_log=bool(log.banner))
@@ -329,8 +330,6 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
         case LogKind.PROGRAMMING:
             # A run of the programmer on one named board tells about that board first.
             return role(FileRole.LOG if name.side else FileRole.PROVISIONING, "a programming log")
-        case LogKind.CONNECTION if ".stldr" in text.lower() and loader_story(text, chip_of([log])):
-            return role(FileRole.LOADER_LOG, "a log of an external loader that was not used")
         case LogKind.VERBOSE:
             return role(FileRole.LOG, "a verbose log")
         case LogKind.DISCOVERY:

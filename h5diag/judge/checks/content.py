@@ -20,7 +20,6 @@ from h5diag.judge.checks.placement import (
     worked_on_mirrors,
 )
 from h5diag.judge.checks.printed import erase_told
-from h5diag.judge.checks.reading import check_zeros
 from h5diag.judge.checks.start import OLDER_ROM
 from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import KnownFact, Measured
@@ -341,7 +340,7 @@ def check_nothing_of_it(m: Measured) -> Iterator[Finding]:
             yield found("bits-rose", risen=rose, fallen=fell)
         elif not fell + rose:
             yield found("nothing-mixed")
-    if references and Form.FILL not in forms and not any(f.id == "fill-between-pieces" for f in check_zeros(m)):
+    if references and Form.FILL not in forms:
         yield found("no-padding-difference")
 
 

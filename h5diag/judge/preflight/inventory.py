@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from h5diag.answer import Answer
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, is_evidence, is_folder, read_evidence, walk_evidence
-from h5diag.evidence.files import Kind, is_text, read_image, tell_kind
+from h5diag.evidence.files import Kind, decode_text, is_text, read_image, tell_kind
 from h5diag.evidence.files.kind import SUFFIXES
 from h5diag.evidence.keys import (
     Certificate,
@@ -34,7 +34,8 @@ from h5diag.evidence.keys import (
     parse_verify_key,
     published,
 )
-from h5diag.limits import KEY, MEMORY, SCRIPT
+from h5diag.evidence.samples import Named, paths_of
+from h5diag.limits import KEY, MEMORY, SCRIPT, TEXT
 from h5diag.measure.firmware import (
     BootImage,
     TlvType,
@@ -44,6 +45,7 @@ from h5diag.measure.firmware.image import ENCRYPTION_TYPES
 from h5diag.measure.firmware.signing import unwrap_image_key
 from h5diag.measure.firmware.trailer import MAGIC_SIZE
 from h5diag.memory import MemoryImage
+from h5diag.sim.rehearse import script_file, script_text
 
 _SUFFIXES = frozenset(
     {".obk", ".b64", ".pem", ".der", ".key", ".pub", ".xml", ".sh", ".bat", ".cmd", ".hex", ".bin", ".srec", ".s19"}
@@ -62,8 +64,9 @@ _LICENCES = {b"SFIG": "the licence of a secure installation", b"SMUG": "the lice
 class Item:
     """One file of a set, recognised by its content.
 
-    `kind` is the word of the contract; exactly the fields of that kind are set. `raw` is the SHA-256 of the whole
-    file, `why` what is wrong with it or why it is unknown; `how_known` says how a credential object was told apart.
+    `kind` is the word of the contract; exactly the fields of that kind are set, and `text` of every text. `raw` is the
+    SHA-256 of the whole file, `why` what is wrong with it or why it is unknown; `how_known` says how a credential
+    object was told apart.
     """
 
     path: Path
@@ -167,10 +170,19 @@ def recognise(path: Path, name: str, *, inside: Path | None = None) -> Item:
     InputError
         When the file cannot be read.
     """
-    suffix = path.suffix.lower()
-    image_like = SUFFIXES.get(suffix, Kind.TEXT) is not Kind.TEXT or suffix in SECURE_MANAGER
-    file = read_evidence(path, limit=MEMORY if image_like else SCRIPT, inside=inside)
+    file = read_evidence(path, limit=MEMORY, inside=inside)
     item = Item(path, name, "unknown", file.size, bytes.fromhex(file.sha256))
+    if is_text(file.data[:4096]) and SUFFIXES.get(path.suffix.lower()) not in (Kind.HEX, Kind.SREC):
+        limit = SCRIPT if looks_like_xml(file.data) or script_file(path) else TEXT
+        try:
+            read_evidence(file, limit=limit)
+        except InputError:
+            if limit is SCRIPT:
+                raise
+            from h5diag.case.intake.kinds import parse_name, tell
+
+            return replace(item, why=tell(file, parse_name(PurePath(path.name))).what)  # memory, or refused
+        item = replace(item, text=decode_text(file.data))
     try:
         return _recognised(item, file)
     except InputError as error:
@@ -200,8 +212,6 @@ def _recognised(item: Item, file: EvidenceFile) -> Item:
         return replace(item, kind="private-key" if key.private else "public-key", key=key, verify=verify)
     if published(item.raw):
         return replace(item, kind="password", password=Password(len(data), item.raw, False))
-    from h5diag.sim.rehearse import script_file, script_text
-
     if script_file(item.path):
         return replace(item, kind="script", text=script_text(data, item.name))
     return _image(item, file)
@@ -219,7 +229,7 @@ _OBK_KINDS = {
 
 
 def _image(item: Item, file: EvidenceFile) -> Item:
-    if is_text(file.data[:4096]) and SUFFIXES.get(item.path.suffix.lower()) not in (Kind.HEX, Kind.SREC):
+    if item.text:
         return replace(item, why="a text that is no key, certificate, script or XML of provisioning")
     memory = read_image(file, base=0 if tell_kind(file) is Kind.BIN else None)
     images = find_images(memory)
@@ -230,15 +240,20 @@ def _image(item: Item, file: EvidenceFile) -> Item:
     return replace(item, kind="image", memory=memory, images=images)
 
 
-def read_inventory(places: Sequence[Path]) -> Inventory:
-    """Return every file of the places, recognised, and who fits whom.
+def read_inventory(*places: Named) -> Inventory:
+    """Return what each key, certificate, password, .obk and signed image is, and who fits whom; nothing secret shows.
+
+    Parameters
+    ----------
+    places
+        Files and folders.
 
     Raises
     ------
     InputError
         When something is not there or cannot be read.
     """
-    items = settle(recognise(path, name) for path, name in collect(places))
+    items = settle(recognise(path, name) for path, name in collect(paths_of(places)))
     return Inventory(items, fits(items))
 
 

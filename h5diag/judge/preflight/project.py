@@ -13,6 +13,7 @@ import msgspec
 
 from h5diag.errors import InputError
 from h5diag.evidence.door import folder_names, is_evidence, is_folder, is_there, read_evidence, real_path
+from h5diag.evidence.samples import Named, path_of
 from h5diag.evidence.texts import Log, parse_listing, parse_log
 from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
 from h5diag.layout import Layout, parse_flash_layout
@@ -192,16 +193,17 @@ def choose_part(words: Sequence[ChipWord]) -> tuple[PartTraits, str]:
     return PartTraits("/".join(allowed), saes, trustzone, obk, stirot, rows[0].oem_words), known_by
 
 
-def read_board(options: Path | None, log: Path | None) -> StateBefore:
+def read_board(options: Named | None, log: Named | None) -> StateBefore:
     """Return what a listing and a log tell of the board before the step."""
     before = StateBefore()
-    for path in filter(None, (options, log)):
+    for given in (g for g in (options, log) if g is not None):
+        path = Path(path_of(given))
         text = read_evidence(path, limit=TEXT).data.decode("utf-8", "replace")
         listing, found = parse_listing(text), parse_log(text)
-        if path == options and not listing:
+        if given is options and not listing:
             raise InputError("holds no option byte", source=str(path), advice="give what -ob displ printed")
         before = replace(before, options=before.options | {f.name: f.value for f in listing.fields})
-        if path == log:
+        if given is log:
             before = replace(before, log=found)
         if found.banner.dev_id and found.banner.dev_id > 0:
             before = replace(before, dev_id=found.banner.dev_id, device=found.banner.device_name, source=path.name)

@@ -14,15 +14,14 @@ from typing import Any
 
 from h5diag.answer import Answer
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, is_folder, read_evidence
-from h5diag.evidence.files import is_text
+from h5diag.evidence.door import is_evidence, is_folder
 from h5diag.evidence.keys import FULL_REGRESSION, Certificate, ObkContent, chain_breaks
+from h5diag.evidence.samples import Named, paths_of
 from h5diag.evidence.texts import Log, parse_listing, parse_log
 from h5diag.evidence.texts.discovery import NOT_VALID, VALID
 from h5diag.judge.findings import filled
 from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
 from h5diag.judge.preflight.project import ChipWord, choose_part, parts_called
-from h5diag.limits import TEXT
 from h5diag.sim.rehearse import LOCKED, OPEN, PROVISIONED, PROVISIONING, STATES, TZ_CLOSED, PartTraits, parse_call
 from h5diag.sim.rehearse.world import Word
 from h5diag.tables import packaged
@@ -85,8 +84,8 @@ class _Told:
     uid: tuple[int, ...]
 
 
-def access(places: Sequence[Path]) -> Reopening:
-    """Tell whether a board can be opened again, from its texts and a folder of credentials.
+def access(*places: Named) -> Reopening:
+    """Return whether a locked board can be opened again, from its texts and a folder of credentials.
 
     Parameters
     ----------
@@ -98,7 +97,7 @@ def access(places: Sequence[Path]) -> Reopening:
     InputError
         When nothing in them tells anything of a board.
     """
-    found = read_access(*_read(places))
+    found = read_access(*_read(paths_of(places)))
     if found is None:
         raise InputError(
             "holds no discovery, no option bytes and no log of the tool",
@@ -161,11 +160,10 @@ def _read(places: Sequence[Path]) -> tuple[list[str], tuple[Item, ...]]:
         texts += [t.text for board in boards for t in (board.options, board.log) if t is not None]
     for path, name in collect(places):
         item = recognise(path, name)
-        data = read_evidence(path, limit=TEXT).data if item.kind == "unknown" and item.size <= TEXT.size else b""
-        if not data or not is_text(data[:4096]):
+        if item.kind != "unknown" or not item.text:
             items.append(item)
         elif not any(path.is_relative_to(c) for c in cases):
-            texts.append(data.decode("utf-8", "replace"))
+            texts.append(item.text)
     return texts, settle(items)
 
 

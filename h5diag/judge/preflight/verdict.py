@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from h5diag.answer import Answer
 from h5diag.errors import InputError
+from h5diag.evidence.samples import Named, path_of, paths_of
 from h5diag.judge.preflight.credentials import (
     da_chain,
     da_password,
@@ -97,15 +98,14 @@ class Preflight(Answer):
 
 
 def preflight(
-    places: Sequence[Path],
-    *,
+    *places: Named,
     chip: str = "",
-    options: Path | None = None,
-    log: Path | None = None,
+    options: Named | None = None,
+    log: Named | None = None,
     to: str = "",
     path: str = "",
 ) -> Preflight:
-    """Judge a provisioning set before an irreversible step. Nothing is executed, and no board is touched.
+    """Return GO, NO-GO or UNKNOWN for a provisioning set, before an irreversible step. No board is touched.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def preflight(
     InputError
         When nothing usable is there.
     """
-    project = open_project(places, chip=chip, board=read_board(options, log), target=to, path=path)
+    project = open_project(paths_of(places), chip=chip, board=read_board(options, log), target=to, path=path)
     if not project.procedures:
         raise InputError(
             "has no script that calls STM32CubeProgrammer",
@@ -159,9 +159,9 @@ _ORDER = (FAIL, UNKNOWN, WARN, PASS)
 
 
 def rehearsal(
-    script: Path, *, chip: str = "", options: Path | None = None, to: str = "", arguments: tuple[str, ...] = ()
+    script: Named, *, chip: str = "", options: Named | None = None, to: str = "", arguments: Iterable[str] = ()
 ) -> Rehearsal:
-    """Walk a person's own script against a chip that is not there; nothing of it is executed.
+    """Return the walk of a person's own script against a chip that is not there; nothing of it is executed.
 
     Parameters
     ----------
@@ -177,6 +177,7 @@ def rehearsal(
     InputError
         When it is no script, or the part or state is none.
     """
+    script = Path(path_of(script))
     if not script_file(script):
         raise InputError("is no script", source=str(script), advice="give a .sh or .bat file")
     project = open_project([script], chip=chip, board=read_board(options, None), target=to, path="script")
@@ -189,7 +190,7 @@ def rehearsal(
     values = {n: v for n, v in project.board.options.items() if n != "PRODUCT_STATE"}
     on = project.part.trustzone and values.get("TZEN") != OFF
     stage = WalkInputs(project.root, project.part, project.target, values, listed, on, project.find)
-    return rehearse(script.absolute(), stage, kinds, arguments)
+    return rehearse(script.absolute(), stage, kinds, tuple(arguments))
 
 
 def _said_once(rows: Collection[Row]) -> list[Row]:

@@ -12,8 +12,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.case.samples import data_folder
 from h5diag.chip import Chip
+from h5diag.evidence.samples import data_folder
 from h5diag.memory import AddressRange, MemoryImage
 from h5diag.sim.virtual.faults import FaultKind, Injected, Setup, parse_fault
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from h5diag.case.samples import data_folder
+from h5diag.evidence.samples import data_folder
 
 CELL = ".jp-OutputArea-output"
 HERE = "() => Number(document.querySelector('.h5hex-here')?.dataset.address)"

@@ -12,7 +12,7 @@ from nbconvert import HTMLExporter, LatexExporter, MarkdownExporter, SlidesExpor
 from nbconvert.utils.exceptions import ConversionException
 from nbconvert.utils.pandoc import PandocMissing
 
-from h5diag.case.samples import notebook_folder
+from h5diag.evidence.samples import notebook_folder
 from h5diag.show.sheet import Block, bullets, properties, markdown, section, sheet, table
 
 EVIL = r"""\end{verbatim} \input{/etc/passwd} \(x\) \\(y\\) \[z\] $q$ $$w$$ % c & d # e_f ^g^ ~h~ {i} `j` ```k``` \write18{ls}

@@ -13,7 +13,7 @@ import pytest
 
 from h5diag.app import lab
 from h5diag.app.cli import main
-from h5diag.case.samples import notebook_folder
+from h5diag.evidence.samples import notebook_folder
 from h5diag.errors import InputError
 
 

@@ -12,7 +12,7 @@ import pytest
 from nbclient import NotebookClient
 
 import h5diag as h5
-from h5diag.case.samples import data_folder, notebook_folder
+from h5diag.evidence.samples import data_folder, notebook_folder
 
 BOOKS = sorted(notebook_folder().glob("*.ipynb"))
 EXTRAS = ("unicorn", "dask", "distributed", "pyarrow", "pandas", "voila", "mkdocs", "scipy")

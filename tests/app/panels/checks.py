@@ -12,8 +12,8 @@ from pathlib import Path
 from h5diag.app.panels import Investigation
 from h5diag.app.panels.work import Job
 from h5diag.case import load_case
-from h5diag.case.samples import data_folder
 from h5diag.errors import Cancelled
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import Status, diagnose
 from h5diag.memory import Cancel, Progress
 

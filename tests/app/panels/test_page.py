@@ -13,8 +13,8 @@ import pytest
 
 from h5diag.app.panels import Investigation, evidence, hexview, investigation, parts, work
 from h5diag.case import load_case
-from h5diag.case.samples import data_folder
 from h5diag.errors import Cancelled
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import diagnose
 from h5diag.show import sheet
 from tests.app.panels import checks

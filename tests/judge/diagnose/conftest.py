@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from h5diag.case import load_case
-from h5diag.case.samples import data_folder
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import BoardDiagnosis, diagnose
 
 

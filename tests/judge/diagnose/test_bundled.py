@@ -8,7 +8,7 @@ import re
 import pytest
 
 from h5diag.case import load_case
-from h5diag.case.samples import data_folder
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import VerdictWord, diagnose
 from h5diag.judge.next_test import known_tests
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from h5diag.case import load_case
-from h5diag.case.samples import data_folder
 from h5diag.evidence.files import read_image, write_image
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import VerdictWord, diagnose
 from h5diag.memory import MemoryImage, Segment
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from h5diag.case import load_case
-from h5diag.case.samples import data_folder
 from h5diag.evidence.files import write_image
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import VerdictWord, diagnose
 from h5diag.memory import MemoryImage, Segment
 

@@ -17,7 +17,7 @@ from scenes.flaws import CONTRADICTIONS, flaws
 
 from h5diag.case import load_case
 from h5diag.case.folder import BoardTable, CaseTable
-from h5diag.case.samples import data_folder
+from h5diag.evidence.samples import data_folder
 from h5diag.evidence.texts import LogKind
 from h5diag.judge import BoardDiagnosis, diagnose
 from h5diag.judge.findings import rows

@@ -13,7 +13,7 @@ import pytest
 
 from h5diag.app.cli import main
 from h5diag.case import load_case
-from h5diag.case.samples import data_folder
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import causes, diagnose
 from h5diag.judge.checks.placement import check_placement
 from h5diag.judge.next_test import known_tests

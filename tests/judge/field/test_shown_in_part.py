@@ -9,7 +9,7 @@ import pytest
 
 from h5diag.case import load_case
 from h5diag.case.intake import sort_evidence
-from h5diag.case.samples import data_folder
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import diagnose
 
 from .bench import BASE, Bench, flash, leading, program, statuses

@@ -38,7 +38,7 @@ def failing(found) -> set[str]:
     ],
 )
 def test_every_way_has_its_go_and_its_no_go(files, options, verdict, check, tmp_path):
-    found = preflight([sets.write(files, tmp_path)], **options)
+    found = preflight(sets.write(files, tmp_path), **options)
     assert found.verdict == verdict, [r for r in found.rows if r.state in ("fail", "unknown")]
     assert not check or check in failing(found)
 
@@ -61,7 +61,7 @@ def test_the_settings_of_stirot_are_compared_with_its_xml(download, state, tmp_p
     files = sets.stirot_set(R(1))
     xml = entries("../Binary/STiRoT_Config.obk", Firmware_download_area_offset=download, Clock_selection="0x1")
     files["STM32H573I-DK/ROT_Provisioning/STiROT/Config/STiRoT_Config.xml"] = xml
-    rows = [r for r in preflight([sets.write(files, tmp_path)]).rows if r.id == "xml-agrees"]
+    rows = [r for r in preflight(sets.write(files, tmp_path)).rows if r.id == "xml-agrees"]
     assert [r.state for r in rows] == [state]
     assert ("0x1C0000" in rows[0].text) == (state == "warn")
 
@@ -77,7 +77,7 @@ def test_the_slot_that_an_image_is_made_for_is_the_layouts(size, state, tmp_path
     made = "../../../Applications/ROT/OEMiROT_Appli_TrustZone/Binary/my_s_app_init_sign.hex"
     xml = f"<Root><McubootFormat>{params}<Output><Value>{made}</Value></Output></McubootFormat></Root>"
     sets.write({"ROT_Provisioning/OEMiROT/Images/S.xml": xml.encode()}, top)
-    found = preflight([top], options=tmp_path / "board.txt", to="CLOSED")
+    found = preflight(top, options=tmp_path / "board.txt", to="CLOSED")
     assert {(r.state, r.place) for r in found.rows if r.id == "xml-agrees"} == {
         (state, "-S" if state == "warn" else "-x")
     }
@@ -90,14 +90,14 @@ def test_what_no_release_sets_before_stirot_is_not_called_sound(extra, verdict, 
     files = sets.stirot_set(R(1))
     name = "STM32H573I-DK/ROT_Provisioning/STiROT/ob_flash_programming.sh"
     files[name] = files[name].replace(b"SECBOOT_LOCK=0xB4", f"SECBOOT_LOCK=0xB4 {extra}".encode())
-    found = preflight([sets.write(files, tmp_path)])
+    found = preflight(sets.write(files, tmp_path))
     assert found.verdict == verdict, [r for r in found.rows if r.state in ("fail", "unknown")]
 
 
 def test_a_part_of_the_way_back_alone_is_no_preflight(tmp_path):
     (tmp_path / "a.obk").write_bytes(sets.da_obk(bytes(32)))
     with pytest.raises(InputError, match="script"):
-        preflight([tmp_path])
+        preflight(tmp_path)
 
 
 def test_a_link_that_leaves_the_project_is_not_followed(tmp_path):
@@ -106,7 +106,7 @@ def test_a_link_that_leaves_the_project_is_not_followed(tmp_path):
     outside.write_bytes(files.pop("da.obk"))
     folder = sets.write(files, tmp_path / "set")
     (folder / "da.obk").symlink_to(outside)
-    found = preflight([folder], chip="h563")
+    found = preflight(folder, chip="h563")
     assert "files-present" in failing(found)
 
 
@@ -166,14 +166,14 @@ LOST = {
 @pytest.mark.parametrize("name", LOST)
 def test_a_board_that_was_lost_would_have_been_no_go(name, tmp_path):
     make, options, check = LOST[name]
-    found = preflight([sets.write(make(), tmp_path)], **options)
+    found = preflight(sets.write(make(), tmp_path), **options)
     assert found.verdict == "no-go"
     assert check in failing(found), failing(found)
 
 
 def test_an_oem2_key_before_rdp_2_is_go(tmp_path):
     files = {"p.sh": script("-lockRDP2 0x1 0x2", "-ob RDP=0xCC")}
-    assert preflight([sets.write(files, tmp_path)], chip="stm32u585").verdict == "go"
+    assert preflight(sets.write(files, tmp_path), chip="stm32u585").verdict == "go"
 
 
 # ------------------------------------------------------------------------------------------------------------ access
@@ -203,7 +203,7 @@ GOOD, BAD = "0xeaeaeaea", "0xf5f5f5f5"
 def test_a_discovery_and_credentials_tell_whether_a_board_opens(state, integrity, answer, tmp_path):
     sets.write(sets.da_set(R(6)), tmp_path)
     (tmp_path / "discovery.txt").write_text(DISCOVERY.format(state=state, integrity=integrity), "utf-8")
-    found = access([tmp_path])
+    found = access(tmp_path)
     assert found.answer == answer, found.why
     assert "authenticate" not in str(found)
 
@@ -215,7 +215,7 @@ def test_credentials_of_another_board_do_not_open_this_one(tmp_path):
     files[name] = other[name]
     sets.write(files, tmp_path)
     (tmp_path / "d.txt").write_text(DISCOVERY.format(state="CLOSED", integrity=GOOD), "utf-8")
-    found = access([tmp_path])
+    found = access(tmp_path)
     assert (found.answer, found.fits) == ("unknown", ())
     assert any("root" in w for w in found.why)
 
@@ -235,7 +235,7 @@ def test_parts_with_readout_protection(options, answer, tmp_path):
     (tmp_path / "ob.txt").write_text(
         f"OPTION BYTES BANK: 0\n\n   Read Out Protection:\n\n{rows}     BOR_LEV : 0x0\n", "utf-8"
     )
-    assert access([tmp_path]).answer == answer
+    assert access(tmp_path).answer == answer
 
 
 U5, L5, U3 = ("STM32U575/STM32U585", "STM32L5xx", "STM32U375/U385")
@@ -264,7 +264,7 @@ def test_the_part_tells_what_a_key_is_worth(device, before, options, answer, sai
     rows = "".join(f"     {n:<13}: 0x{v:X}\n" for n, v in options.items())
     text = f"STM32CubeProgrammer v2.18.0\nDevice name : {device}\n{before}OPTION BYTES BANK: 0\n\n   Read Out Protection:\n\n"
     (tmp_path / "t.txt").write_text(f"{text}{rows}     BOR_LEV : 0x0\n", "utf-8")
-    found = access([tmp_path])
+    found = access(tmp_path)
     assert found.answer == answer
     assert any(said in w for w in found.why), found.why
     assert any("count as zero" in w for w in found.why) == (device == U3)
@@ -272,16 +272,45 @@ def test_the_part_tells_what_a_key_is_worth(device, before, options, answer, sai
     assert "authenticat" not in str(found)
 
 
+ROUND = "00:00:01 : still waiting for the board to answer on its port\n"
+
+
+def test_a_log_is_taken_as_long_as_by_diagnose(tmp_path):
+    """What a file is comes before its limit: a log of 2 MiB is no script, and one above a text's limit says so."""
+    told, log = DISCOVERY.format(state="CLOSED", integrity=GOOD), tmp_path / "d.txt"
+    sets.write(sets.da_set(R(6)), tmp_path)
+    log.write_text(told + ROUND * ((2 << 20) // len(ROUND)), "utf-8")
+    assert access(tmp_path).answer == "reopenable"
+    assert {i.kind for i in read_inventory(log).items} == {"unknown"}
+    for script in ("long.sh", "long.xml"):
+        (tmp_path / script).write_text("<Obdata>\n" * (script[-1] == "l") + ROUND * ((2 << 20) // len(ROUND)), "utf-8")
+        with pytest.raises(InputError, match="too large for a script"):
+            read_inventory(tmp_path / script)
+        (tmp_path / script).unlink()
+    log.write_text(told + "x" * (7 << 20), "utf-8")
+    for call in (access, read_inventory):
+        with pytest.raises(InputError, match="too large for a text that a tool or a board printed"):
+            call(tmp_path)
+
+
+def test_memory_shown_as_text_is_larger_than_a_text_and_no_credential(tmp_path):
+    rows = "".join(f"0x{0x08000000 + 16 * n:08X} : {' 89ABCDEF' * 4}\n" for n in range((6 << 20) // 50 + 32000))
+    (tmp_path / "view.txt").write_text(rows, "utf-8")
+    (tmp_path / "d.txt").write_text(DISCOVERY.format(state="OPEN", integrity=GOOD), "utf-8")
+    assert access(tmp_path).answer == "open"
+    assert [(i.kind, i.why) for i in read_inventory(tmp_path / "view.txt").items] == [("unknown", "a memory view")]
+
+
 def test_files_that_tell_nothing_of_a_board_are_refused(tmp_path):
     (tmp_path / "x.txt").write_text("hello\n", "utf-8")
     with pytest.raises(InputError, match="discovery"):
-        access([tmp_path])
+        access(tmp_path)
 
 
 # -------------------------------------------------------------------------------------------------------------- keys
 def test_who_fits_whom(tmp_path):
     top = sets.write(sets.da_set(R(9)), tmp_path) / "NUCLEO-H563ZI/ROT_Provisioning/DA"
-    found = read_inventory([top])
+    found = read_inventory(top)
     kinds = {i.name: i.kind for i in found.items}
     assert kinds["Binary/DA_Config.obk"] == "obk-da-cert"
     assert kinds["Binary/DA_ConfigWithPassword.obk"] == "obk-da-password"
@@ -296,7 +325,7 @@ def test_who_fits_whom(tmp_path):
 def test_images_and_the_object_that_opens_them(tmp_path):
     plan = sets.sound_plan(R(10))
     plan.release = "enc"
-    found = read_inventory([plan.write(tmp_path)])
+    found = read_inventory(plan.write(tmp_path))
     how = {(f.a.rsplit("/", 1)[-1], f.b.rsplit("/", 1)[-1], f.how) for f in found.fits}
     assert ("OEMiRoT_Config.obk", "my_s_app_enc_sign.hex", "authenticates-image") in how
     assert ("OEMiRoT_Config.obk", "my_s_app_enc_sign.hex", "decrypts-image") in how
@@ -305,7 +334,7 @@ def test_images_and_the_object_that_opens_them(tmp_path):
 
 def test_the_h503_pair_of_password_and_hash_is_told(tmp_path):
     top = sets.write(sets.h503_set(R(11)), tmp_path)
-    kinds = {i.name.rsplit("/", 1)[-1]: (i.kind, i.why) for i in read_inventory([top]).items}
+    kinds = {i.name.rsplit("/", 1)[-1]: (i.kind, i.why) for i in read_inventory(top).items}
     assert kinds["user_password.bin"][0] == kinds["board_password.bin"][0] == kinds["da_password.bin"][0] == "password"
     assert "SHA-256" in kinds["board_password.bin"][1]
 
@@ -317,7 +346,7 @@ CONNECT = (
 
 def test_a_link_that_nothing_answered_on_tells_no_product_state(tmp_path):
     (tmp_path / "log.txt").write_text(CONNECT, "utf-8")
-    found = access([tmp_path / "log.txt"])
+    found = access(tmp_path / "log.txt")
     assert (found.answer, found.state) == ("unknown", "")
     assert not any("protection" in w or "is closed" in w for w in found.why)
     assert any("nothing answered on the link" in w for w in found.why)
@@ -327,7 +356,7 @@ def test_a_link_that_nothing_answered_on_tells_no_product_state(tmp_path):
 def test_a_closed_state_that_was_read_is_why_the_port_is_closed(tmp_path):
     (tmp_path / "log.txt").write_text(CONNECT, "utf-8")
     (tmp_path / "d.txt").write_text(DISCOVERY.format(state="CLOSED", integrity=GOOD), "utf-8")
-    assert any("access port 1 is closed" in w for w in access([tmp_path]).why)
+    assert any("access port 1 is closed" in w for w in access(tmp_path).why)
 
 
 @pytest.mark.parametrize(("dev_id", "name"), [("0x482", "STM32U575/STM32U585"), ("0x415", "STM32L475"), ("0x472", "")])
@@ -337,8 +366,8 @@ def test_a_board_of_another_family_is_no_go(dev_id, name, tmp_path):
     log.write_text(
         f"ST-LINK SN  : 0\nDevice ID   : {dev_id}\nRevision ID : Rev X\n" + f"Device name : {name}\n" * bool(name)
     )
-    assert "chip-match" not in failing(preflight([folder]))
+    assert "chip-match" not in failing(preflight(folder))
     for chip in ("", "h573"):
-        found = preflight([folder], log=log, chip=chip)
+        found = preflight(folder, log=log, chip=chip)
         assert "chip-match" in failing(found)
         assert found.verdict == "no-go"

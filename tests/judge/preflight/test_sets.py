@@ -103,9 +103,7 @@ def test_no_secret_is_in_any_document(tmp_path):
 
     plan = sets.sound_plan(random.Random(8))
     top = plan.write(tmp_path)
-    texts = (
-        str(read_inventory([top]).to_dict()) + str(read_inventory([top])) + str(sets.judge(plan, tmp_path).to_dict())
-    )
+    texts = str(read_inventory(top).to_dict()) + str(read_inventory(top)) + str(sets.judge(plan, tmp_path).to_dict())
     for key in plan.keys.values():
         secret = key.private_numbers().private_value
         assert f"{secret:x}" not in texts

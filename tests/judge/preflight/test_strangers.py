@@ -22,7 +22,7 @@ def test_a_set_of_a_stranger(name, tmp_path):
     sets.write(files, tmp_path / "set")
     (tmp_path / "board.txt").write_text(listing, "utf-8")
     options = {"to": "CLOSED", "chip": "h563"} | line.options
-    found = preflight([tmp_path / "set" / strange.FOLDER], options=tmp_path / "board.txt", **options)
+    found = preflight(tmp_path / "set" / strange.FOLDER, options=tmp_path / "board.txt", **options)
     assert found.verdict == verdict, [r for r in found.rows if r.state in ("fail", "unknown")]
     assert not check or check in states(found)["fail"], states(found)
 
@@ -30,14 +30,14 @@ def test_a_set_of_a_stranger(name, tmp_path):
 @pytest.mark.parametrize("name", strange.READOUT)
 def test_a_script_of_a_stranger_for_a_part_with_readout_protection(name, tmp_path):
     files, chip, verdict, check = strange.READOUT[name]
-    found = preflight([sets.write(files, tmp_path)], chip=chip)
+    found = preflight(sets.write(files, tmp_path), chip=chip)
     assert found.verdict == verdict, [r for r in found.rows if r.state in ("fail", "unknown")]
     assert not check or check in states(found)["fail"], states(found)
 
 
 @pytest.mark.parametrize(("how", "check"), [("", ""), ("late", "da-present"), ("reversed", "da-password")])
 def test_an_h503_of_a_stranger(how, check, tmp_path):
-    found = preflight([sets.write(strange.h503(random.Random(5), **{how: True} if how else {}), tmp_path)], chip="h503")
+    found = preflight(sets.write(strange.h503(random.Random(5), **{how: True} if how else {}), tmp_path), chip="h503")
     assert found.verdict == ("no-go" if check else "go"), [r for r in found.rows if r.state in ("fail", "unknown")]
     assert not check or check in states(found)["fail"], states(found)
 
@@ -68,7 +68,7 @@ def test_numbered_scripts_are_run_one_after_the_other(without, verdict, check, n
     folder = sets.write(files, tmp_path / "set") / strange.FOLDER
     (tmp_path / "board.txt").write_text(listing, "utf-8")
     places = [folder / n for n in scripts] if named else [folder]
-    found = preflight(places, options=tmp_path / "board.txt", chip="h563", to="CLOSED")
+    found = preflight(*places, options=tmp_path / "board.txt", chip="h563", to="CLOSED")
     assert (found.verdict == "no-go") == (verdict == "no-go"), [r for r in found.rows if r.state in ("fail", "unknown")]
     assert named or found.verdict == verdict
     assert not check or check in states(found)["fail"], states(found)
@@ -78,7 +78,7 @@ def test_what_follows_where_the_walk_ends_is_not_known(tmp_path):
     (tmp_path / "close.sh").write_text(
         "STM32_Programmer_CLI -c port=SWD -ob TZEN=0xB4\nfrobnicate $RANDOM || exit 1\n", "utf-8"
     )
-    found = preflight([tmp_path], chip="h563", to="CLOSED")
+    found = preflight(tmp_path, chip="h563", to="CLOSED")
     assert found.verdict == "unknown"
     row = next(r for r in found.rows if r.id == "da-present")
     assert (row.state, "line 2" in row.needs) == ("unknown", True)
@@ -87,7 +87,7 @@ def test_what_follows_where_the_walk_ends_is_not_known(tmp_path):
 @pytest.mark.parametrize("name", strange.CHAINS)
 def test_each_stage_of_a_chain_is_judged_by_its_own_keys_and_areas(name, tmp_path):
     how, verdict, check = strange.CHAINS[name]
-    found = preflight([sets.write(strange.chain(random.Random(3), **how), tmp_path)])
+    found = preflight(sets.write(strange.chain(random.Random(3), **how), tmp_path))
     assert found.path == "stirot-oemurot"
     assert found.verdict == verdict, [r for r in found.rows if r.state in ("fail", "unknown")]
     assert not check or check in states(found)["fail"], states(found)

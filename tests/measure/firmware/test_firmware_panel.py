@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from h5diag.app.panels.slots import SlotMap
-from h5diag.case.samples import data_folder
 from h5diag.evidence.files import read_image
+from h5diag.evidence.samples import data_folder
 from h5diag.layout import load_layout
 from h5diag.measure.firmware import Overview, State, examine_firmware
 from h5diag.memory import MemoryImage

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from h5diag.app.cli import main
-from h5diag.case.samples import data_folder
+from h5diag.evidence.samples import data_folder
 from h5diag.probe.flashtest import DUMP_FIRST, KINDS
 
 from .test_faults import soak

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from h5diag.case import load_case
-from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import BoardDiagnosis, Status, diagnose
 from h5diag.memory import AddressRange, MemoryImage, Segment
 from h5diag.show.diagnosis import correlation_of

@@ -18,8 +18,8 @@ import pytest
 from PIL import Image
 
 from h5diag.case import load_case
-from h5diag.case.samples import data_folder
 from h5diag.evidence.files import read_image
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import Diagnosis, diagnose
 from h5diag.show.report import render_html, render_markdown, write_report
 from h5diag.show.report.redaction import make_redactor

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from h5diag.case import load_case
-from h5diag.case.samples import data_folder
 from h5diag.errors import InputError
+from h5diag.evidence.samples import data_folder
 from h5diag.judge import Diagnosis, Status, diagnose
 from h5diag.show import report
 from h5diag.show.report import render_html, render_markdown, write_report
