@@ -198,6 +198,8 @@ class _Search:
         """Take the pieces of all readings, the best first; on a proven displacement a piece counts more.
 
         So it does, by its share, where more is found than on others: of two copies one may have a byte less wrong.
+        What is wrong in it counts again: the bytes of a long run that agrees are not weighed one by one, those of a
+        table that only resembles it are, and may weigh more.
         """
         taken = joined([p for parts in self.taken.values() for p in parts])
         proven = distinct((taken["dump"] - taken["reference"])[taken["size"] >= LONG])
@@ -205,7 +207,9 @@ class _Search:
         moved = pieces["dump"] - pieces["reference"]
         of = np.searchsorted(distinct(moved), moved)
         on = np.bincount(of, pieces["score"])
-        worth = pieces["score"] + PROVEN * (np.isin(moved, proven) + on[of] / on.max(initial=1))
+        same = np.concatenate([engine().compare(pair, p)[0] for pair, p in readings.items()])
+        agree = same / np.maximum(pieces["size"], 1)
+        worth = pieces["score"] * agree * agree + PROVEN * (np.isin(moved, proven) + on[of] / on.max(initial=1))
         order = np.argsort(-worth, kind="stable")
         which = np.repeat(np.arange(len(readings)), [p.size for p in readings.values()])[order]
         for part in np.split(np.arange(order.size), np.flatnonzero(np.diff(which)) + 1):

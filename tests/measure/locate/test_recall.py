@@ -109,3 +109,17 @@ def test_of_two_copies_the_one_with_more_around_it_is_taken_under_noise():
     p = locate(image_of(reference), image_of(dump))
     assert {r.displacement for r in p.strong} == {0x10002 - 0x20000}
     assert sum(r.size for r in p.strong) >= 0xD000 - 2 * 0x800 - 64
+
+
+def test_a_table_that_is_there_is_not_taken_for_one_that_resembles_it():
+    """Five tables of one program share two thirds of each row; their bytes are rare elsewhere and weigh much."""
+    reference, dump = code(1 << 20, 108), np.full(1 << 20, 0xFF, np.uint8)
+    rng = np.random.default_rng(108)
+    rare = np.argsort(np.bincount(reference, minlength=256))[:64].astype(np.uint8)
+    rows = rng.choice(rare, (20, 12))
+    for k in range(5):
+        rows[:, 9:] = rng.choice(rare, (20, 3))
+        reference[300_001 + 2050 * k :][:240] = rows.ravel()
+    dump[700_003:][:240] = reference[300_001 + 2050 * 3 :][:240]
+    (found,) = locate(image_of(reference), image_of(dump)).strong
+    assert (found.reference_start - BASE, found.equal_bytes, found.size) == (300_001 + 2050 * 3, 240, 240)
