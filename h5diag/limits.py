@@ -37,14 +37,14 @@ class Limit:
 
 _CUT = "cut out the part that matters"
 
-MEMORY = Limit("memory content of a microcontroller", 256 << 20, "give the part that matters")
+MEMORY = Limit("memory content of a microcontroller", 192 << 20, "give the part that matters")
 """Dumps and images of any format: the largest external memories are 64 MiB, 180 MiB as Intel HEX."""
 
 ARCHIVE = Limit("an archive", MEMORY.size, "unpack it, and give the files that matter")
 """The files of one archive together: a dozen reads of a microcontroller with their logs."""
 
 DUMP = Limit(MEMORY.what, MEMORY.size, MEMORY.advice, mapped=8 << 20)
-"""The same where a binary is looked at in windows, so that two of the largest do not fill the memory."""
+"""The same where a binary is looked at in windows; it is mapped until its kind is known."""
 
 FLASH = Limit(MEMORY.what, 2 << 30, MEMORY.advice, mapped=DUMP.mapped)
 """A plain binary, of which nothing is kept that a window does not show: a gigabyte of external flash."""
@@ -86,8 +86,11 @@ CASE_NAMES = CASE_BOARDS = FOLDER_FILES
 CASE_TEXTS = 8 << 20
 """Bytes of all texts of one case together: one of a whole day, or a thousand of eight kilobytes."""
 
-CASE_BYTES = 1 << 30
-"""Bytes of all other files of one case together: six reads of 64 MiB as Intel HEX."""
+CASE_BYTES = 512 << 20
+"""Bytes of all other files of one case together: eight reads of 64 MiB."""
+
+CASE_MEMORY = 128 << 20
+"""Bytes of memory in one file of a case, twice the largest external memory: judged and redacted in seconds."""
 
 LONGEST_NAME = 200
 """Characters that are kept of a title or a name."""

@@ -89,8 +89,8 @@ class Origin:
     base_assumed: bool = False
 
 
-def release(data: Bytes) -> None:
-    """Give back the memory of a mapped file of which `data` is a part: it is read again when it is looked at again."""
+def release(data: Bytes | mmap.mmap) -> None:
+    """Give back the memory of a mapped file, or of that of which `data` is a part: what is looked at again is read again."""
     base: Any = data
     while hasattr(base, "base"):
         base = base.base

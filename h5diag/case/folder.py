@@ -25,6 +25,7 @@ from h5diag.evidence.files.kind import SUFFIXES, Kind
 from h5diag.limits import (
     CASE_BOARDS,
     CASE_BYTES,
+    CASE_MEMORY,
     CASE_NAMES,
     CASE_TEXTS,
     CASE_TOML,
@@ -340,7 +341,7 @@ class _Reader:
         if beside:
             self.ids += _ids(beside.data)
             self.files.append(CaseFile(board, "sidecar", beside.name, beside.size, beside.sha256))
-        return read_image(file, base=base, beside=beside)
+        return read_image(file, base=base, beside=beside, most=CASE_MEMORY)
 
     def layout(self, name: str) -> str | EvidenceFile:
         try:

@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 from h5diag.errors import InputError
 from h5diag.limits import FOLDER_BYTES, FOLDER_DEPTH, FOLDER_FILES, HEAD, Limit
+from h5diag.memory import release
 from h5diag.text import size_text
 
 _OPEN = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
@@ -120,7 +121,11 @@ def read_evidence(
 
 def whole(file: EvidenceFile) -> EvidenceFile:
     """Return a file with all its bytes in memory, for the readers of formats that are no plain binary."""
-    return file if file.mapped is None else replace(file, data=file.mapped[:], mapped=None)
+    if file.mapped is None:
+        return file
+    copy = replace(file, data=file.mapped[:], mapped=None)
+    release(file.mapped)  # or the file lies in memory twice while it is read
+    return copy
 
 
 def is_evidence(path: str | os.PathLike[str]) -> bool:

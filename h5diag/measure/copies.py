@@ -15,7 +15,7 @@ LEAST_ROW, LARGEST_ROWS = 128, 0x1000
 """A row of the array is 256 to 1024 bytes, a packet of a loader 128 to 2048; what is longer is a sector or a slot."""
 LEAST_COMB, LEAST_ROWS = 256, 16
 """Fewer missing bytes, or rows of them, are holes and no comb."""
-WINDOW = 1 << 20
+WINDOW = 1 << 18
 """Bytes that are looked at together: a gigabyte of external memory must not be held several times."""
 MOST_COPIES, LEAST_VALUES = 16, 16
 """More stretches are another content; fewer different bytes are a table, which stands in many places."""
@@ -27,13 +27,11 @@ def repeating_line(dump: MemoryImage) -> tuple[int, AddressRange]:
     Everything between the first and the last content must repeat; (0, empty) when nothing does.
     """
     for s in dump.segments:
-        held = (s.data != 0xFF) & (s.data != 0)
-        count = int(np.count_nonzero(held))
+        count, _ = agreeing(s.data, s.data)
         if count < 4 * LEAST_REPEAT:
             continue
-        low, high = int(held.argmax()), held.size - int(held[::-1].argmax())
         stride = count // 2048 | 1  # odd, so that every address line is high in half of the sample
-        sample = np.flatnonzero(held[::stride]) * stride
+        sample = np.concatenate([_telling(s.data, k, stride) for k in range(0, s.data.size, WINDOW)])
         for line in range(8, 24):
             bit = 1 << line
             if 2 * bit > s.data.size or s.start % (2 * bit):
@@ -42,12 +40,13 @@ def repeating_line(dump: MemoryImage) -> tuple[int, AddressRange]:
             if upper.size < 16 or (s.data[upper] != s.data[upper - bit]).mean() > 0.02:
                 continue
             telling = same = 0
-            for start in range(low, high, WINDOW):
-                at = np.arange(start, min(start + WINDOW, high))
+            for start in range(0, s.data.size, WINDOW):
+                at = np.arange(start, min(start + WINDOW, s.data.size))
                 at = at[(at & bit) != 0]
                 found = agreeing(s.data[at - bit], s.data[at])
                 telling, same = telling + found[0], same + found[1]
             if telling >= 4 * LEAST_REPEAT and same > 0.98 * telling:
+                low = int(next(at[0] for k in range(0, s.data.size, WINDOW) if (at := _telling(s.data, k)).size))
                 first = low if low & bit else (low // bit + 1) * bit
                 return bit, AddressRange(s.start + first, s.start + min(first + bit, int(s.data.size)))
     return 0, AddressRange(0, 0)
@@ -58,10 +57,22 @@ def agreeing(one: Bytes, other: Bytes) -> tuple[int, int]:
     telling = same = 0
     for at in range(0, one.size, WINDOW):
         here = one[at : at + WINDOW]
-        tells = (here != 0xFF) & (here != 0)
+        tells = _tells(here)
         telling += int(np.count_nonzero(tells))
         same += int(np.count_nonzero(tells & (here == other[at : at + WINDOW])))
     return telling, same
+
+
+def _tells(data: Bytes) -> npt.NDArray[np.bool_]:
+    """Return which bytes are no fill."""
+    flags: npt.NDArray[np.bool_] = (data != 0xFF) & (data != 0)
+    return flags
+
+
+def _telling(data: Bytes, start: int, stride: int = 1) -> npt.NDArray[np.intp]:
+    """Return where in the window from `start` on bytes are no fill, of those at multiples of `stride`."""
+    first = start + -start % stride
+    return np.flatnonzero(_tells(data[first : start + WINDOW : stride])) * stride + first
 
 
 def second_copies(good: Bytes, suspect: Bytes, stretches: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:

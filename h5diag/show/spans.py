@@ -6,7 +6,7 @@ drawn here but the small strips that a notebook shows of a result.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import pairwise
@@ -77,12 +77,24 @@ class Lane:
     is_file: bool = False
 
 
+_kept: list[tuple[Measured, tuple[Lane, ...]]] = []
+"""The last lanes: one page asks for them five times, and each costs a look at every byte."""
+
+
 def lanes(m: Measured) -> tuple[Lane, ...]:
     """Return the lanes of what the suspect is held against and of the suspect, in this order."""
-    out, r, s = [], m.reference, m.suspect
+    rows = next((rows for known, rows in _kept if known is m), None)
+    if rows is None:
+        rows = tuple(_lanes(m))
+        _kept[:] = [(m, rows)]
+    return rows
+
+
+def _lanes(m: Measured) -> Iterator[Lane]:
+    r, s = m.reference, m.suspect
     for window, shift in _windows(m, r.dump):
         view = r.dump.crop(window.start, window.stop).shifted(shift)
-        out.append(Lane(r.name, window.start, True, spans_of(view, masked=m.good.masked), is_file=r.is_file))
+        yield Lane(r.name, window.start, True, spans_of(view, masked=m.good.masked), is_file=r.is_file)
     for window, shift in _windows(m, s.dump):
         view = s.dump.crop(window.start, window.stop).shifted(shift)
         differing = r.comparison.of(AreaState.DIFFERS)
@@ -90,8 +102,7 @@ def lanes(m: Measured) -> tuple[Lane, ...]:
         spans = spans_of(view, masked=s.masked, differing=merged(a.range for a in areas))
         apart = [x.range for x in spans if x.look is Look.DIFFERS]
         small = tuple(a for a in areas if not any(x.overlaps(a.range) for x in apart))
-        out.append(Lane(m.name, window.start, False, spans, small))
-    return tuple(out)
+        yield Lane(m.name, window.start, False, spans, small)
 
 
 def _windows(m: Measured, dump: MemoryImage) -> list[tuple[AddressRange, int]]:
@@ -173,12 +184,8 @@ def _looks(data: Bytes, start: int, grain: int, differing: Sequence[AddressRange
     edges = np.append(start, np.arange(start - start % grain + grain, start + data.size, grain))
     cuts = edges - start
     sizes = np.diff([*cuts, data.size])
-    filled = _counted(data != 0xFF, cuts, grain)
-    lit = _counted(data != 0x00, cuts, grain)
-    flags = np.zeros(data.size, np.bool_)
-    for r in differing:
-        flags[max(0, r.start - start) : max(0, r.stop - start)] = True
-    apart = _counted(flags, cuts, grain) * 4 >= sizes
+    filled, lit = (_counted(data, fill, cuts, grain) for fill in (0xFF, 0x00))
+    apart = np.diff(_before(differing, np.append(edges, start + data.size))) * 4 >= sizes
     kinds = np.where(filled * 64 <= sizes, 1, np.where(lit * 64 <= sizes, 2, np.where(apart, 3, 0)))
     looks = (Look.CONTENT, Look.ERASED, Look.ZERO, Look.DIFFERS)
     firsts = np.flatnonzero(np.append(True, kinds[1:] != kinds[:-1]))
@@ -189,15 +196,25 @@ def _looks(data: Bytes, start: int, grain: int, differing: Sequence[AddressRange
     ]
 
 
-def _counted(flags: npt.NDArray[np.bool_], cuts: npt.NDArray[np.int64], grain: int) -> npt.NDArray[np.int64]:
-    """Return how many flags stand from each cut to the next; a window at a time, as numpy adds eight bytes for each."""
-    stops = np.append(cuts[1:], flags.size)
-    if grain >= _WINDOW:
-        return np.array([np.count_nonzero(flags[a:b]) for a, b in zip(cuts, stops, strict=True)], np.int64)
-    parts = [slice(i, i + _WINDOW // grain) for i in range(0, cuts.size, _WINDOW // grain)]
-    return np.concatenate(
-        [np.add.reduceat(flags[cuts[p][0] : stops[p][-1]], cuts[p] - cuts[p][0], dtype=np.int64) for p in parts]
-    )
+def _before(ranges: Sequence[AddressRange], at: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return how many bytes of sorted, disjoint ranges lie before each address."""
+    starts, sizes = (np.array([0, *x], np.int64) for x in ([r.start for r in ranges], [r.size for r in ranges]))
+    begun = np.searchsorted(starts, at, "right")
+    whole = np.append(0, sizes.cumsum())[begun]
+    out: npt.NDArray[np.int64] = whole - np.maximum((starts + sizes)[begun - 1] - at, 0)
+    return out
+
+
+def _counted(data: Bytes, fill: int, cuts: npt.NDArray[np.int64], grain: int) -> npt.NDArray[np.int64]:
+    """Return how many bytes are not `fill` from each cut to the next; a window at a time, of large memories as well."""
+    many, out = max(_WINDOW // grain, 1), np.zeros(cuts.size, np.int64)
+    for i in range(0, cuts.size, many):
+        first, part = cuts[i], data[cuts[i] : cuts[i + many] if i + many < cuts.size else data.size] != fill
+        if many > 1:
+            out[i : i + many] = np.add.reduceat(part, cuts[i : i + many] - first, dtype=np.int64)
+        else:
+            out[i] = np.count_nonzero(part)
+    return out
 
 
 _WINDOW = 1 << 20

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from h5diag.app.cli import main
 from h5diag.case import folder as case_folder, load_case
-from h5diag.case.intake import sort_evidence
+from h5diag.case.intake import kinds, sort_evidence
 from h5diag.errors import InputError
 from h5diag.limits import CASE_BOARDS, CASE_NAMES, JSON_NESTED, TEXT, TEXT_LINES, TOML_DOTS
 
@@ -110,3 +111,13 @@ def test_a_text_that_a_diagnosis_refuses_is_not_sorted_into_a_case(
     assert left_out.path.name == "suspect-1.txt"
     assert left_out.what.startswith(f"cannot be used: {why} for a text")
     assert load_case(found.write(tmp_path / "case")).suspects
+
+
+def test_a_memory_that_a_diagnosis_refuses_is_not_sorted_into_a_case(tmp_path: Path, monkeypatch: Any) -> None:
+    for module in (case_folder, kinds):
+        monkeypatch.setattr(module, "CASE_MEMORY", 1 << 16)
+    folder = of(tmp_path, '[suspect]\ndumps = ["0.bin"]\n', size=(1 << 16) + 16)
+    with pytest.raises(InputError, match=r"0\.bin: holds .* of memory, 64 KiB at most .*give the part that matters"):
+        load_case(folder)
+    with pytest.raises(InputError, match=r"0\.bin: cannot be used: holds .* of memory, 64 KiB at most"):
+        sort_evidence([folder / "0.bin"])

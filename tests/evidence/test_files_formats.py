@@ -334,7 +334,7 @@ def test_a_huge_binary_is_refused_without_reading_it(tmp_path):
     path.write_bytes(b":020000040800F2\n")
     with path.open("r+b") as stream:
         stream.truncate(300 << 20)
-    assert "256 MiB at most" in refusal(path)
+    assert "192 MiB at most" in refusal(path)
 
 
 def test_a_large_binary_is_mapped_and_reads_the_same(tmp_path, monkeypatch):

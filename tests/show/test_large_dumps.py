@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import h5diag as h5
+from h5diag.case import Case, CaseBoard, DumpFile
 from h5diag.measure.copies import agreeing, repeating_line
 from h5diag.memory import AddressRange, MemoryImage, Segment
-from h5diag.show.spans import Look, spans_of
+from h5diag.show.report.sieve import make_sieve
+from h5diag.show.spans import Look, lanes, spans_of
 
 SIZE, BASE = 16 << 20, 0x90000000
 CONTENT = np.random.default_rng(5).integers(0, 256, SIZE, np.uint8)
@@ -25,11 +29,26 @@ def peak(work: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("work", [spans_of, repeating_line])
-def test_a_large_dump_is_looked_at_window_by_window(work: Callable[[MemoryImage], object]) -> None:
-    image = MemoryImage((Segment(BASE, CONTENT),))
-    work(MemoryImage((Segment(BASE, CONTENT[:0x10000]),)))  # what is loaded once
-    assert peak(lambda: work(image)) < 4 * SIZE
+def judged(image: MemoryImage) -> object:
+    dump = DumpFile("dump.bin", image)
+    return lanes(h5.diagnose(Case("t", Path(), suspects=(CaseBoard("suspect", dumps=(dump,)),))).first.measured)
+
+
+@pytest.mark.parametrize("fill", [None, 0xFF, 0x00])
+@pytest.mark.parametrize("work", [spans_of, repeating_line, judged])
+def test_a_large_dump_is_looked_at_window_by_window(work: Callable[[MemoryImage], object], fill: int | None) -> None:
+    content = CONTENT.copy()
+    if fill is not None:
+        content[0x1000:] = fill
+    work(MemoryImage((Segment(BASE, content[:0x10000]),)))  # what is loaded once
+    assert peak(lambda: work(MemoryImage((Segment(BASE, content),)))) < SIZE
+
+
+def test_a_redaction_knows_a_large_content_in_its_own_size() -> None:
+    make_sieve([CONTENT[:0x10000]])
+    content = np.resize(CONTENT, 2 * SIZE)
+    assert peak(lambda: make_sieve([content])) < 3 * content.size
+    assert make_sieve([content]).hits(content[0x123456:][:15]).size
 
 
 @pytest.mark.parametrize("line", [8, 12, 20, 23])

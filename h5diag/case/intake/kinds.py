@@ -22,7 +22,7 @@ from h5diag.evidence.files.sidecar import open_sidecar
 from h5diag.evidence.texts import Log, LogKind, chip_of, parse_log, parse_registers
 from h5diag.evidence.texts.programming import base_name
 from h5diag.evidence.texts.readback import core_registers, firmware_views
-from h5diag.limits import TEXT, VIEW
+from h5diag.limits import CASE_MEMORY, TEXT, VIEW
 from h5diag.measure.firmware.image import parse_header
 from h5diag.measure.loader.loaderfile import read_loader
 from h5diag.measure.logs import loader_story
@@ -429,12 +429,12 @@ def _elf(file: EvidenceFile, found: Evidence) -> Evidence:
         loader = False
     if loader:
         return replace(found, role=FileRole.LOADER, what="an external loader")
-    image = read_image(file, beside=found.beside)
+    image = read_image(file, beside=found.beside, most=CASE_MEMORY)
     return replace(found, role=FileRole.IMAGE, what="a linked program", image=image)
 
 
 def _memory(file: EvidenceFile, found: Evidence, kind: Kind) -> Evidence:
-    image = read_image(file, beside=found.beside)
+    image = read_image(file, beside=found.beside, most=CASE_MEMORY)
     if not image.segments:
         return replace(found, what="a memory file without a byte", file=None)
     name, beside = found.name, found.beside is not None

@@ -13,6 +13,7 @@ from h5diag.evidence.files.kind import Kind, address_in_name, decode_text, tell_
 from h5diag.evidence.files.sidecar import Sidecar, open_sidecar, parse_sidecar, sidecar_path
 from h5diag.limits import FLASH, MEMORY, VIEW
 from h5diag.memory import ADDRESS_LIMIT, AddressRange, Bytes, MemoryImage, Origin, Segment, merged, without
+from h5diag.text import size_text
 
 DEFAULT_BASE = 0x0800_0000
 """Where the user flash of every STM32H5, L5 and U5 begins (FLASH_BASE_NS of the CMSIS device headers)."""
@@ -24,7 +25,9 @@ _READERS = {Kind.HEX: "read_intel_hex", Kind.SREC: "read_s_record", Kind.ELF: "r
 """Where each is at home is known by `h5diag.evidence.files`, which imports it when there is such a file."""
 
 
-def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile | None = None) -> MemoryImage:
+def read_image(
+    source: Source, *, base: int | None = None, beside: EvidenceFile | None = None, most: int = FLASH.size
+) -> MemoryImage:
     """Return the memory that a file holds.
 
     Parameters
@@ -39,6 +42,8 @@ def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile 
         count from 0 (``hexdump``, ``xxd``) has none, and is a binary in other words.
     beside
         The sidecar, where it was opened already.
+    most
+        Bytes of memory that are taken.
 
     Returns
     -------
@@ -86,7 +91,11 @@ def read_image(source: Source, *, base: int | None = None, beside: EvidenceFile 
     origin = Origin(
         str(file.path), kind.value, sidecar.access, sidecar.mode, chip, sidecar.time, tuple(remarks), assumed
     )
-    return MemoryImage(segments, holes, sidecar.unstable, origin)
+    image = MemoryImage(segments, holes, sidecar.unstable, origin)
+    if image.size > most:
+        problem = f"holds {size_text(image.size)} of memory, {size_text(most)} at most are taken here"
+        raise InputError(problem, source=str(file.path), advice=MEMORY.advice)
+    return image
 
 
 def _placed(data: Bytes, path: Path, base: int | None, sidecar: Sidecar, remarks: list[str]) -> Segment:

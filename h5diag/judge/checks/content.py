@@ -24,7 +24,7 @@ from h5diag.judge.checks.start import OLDER_ROM
 from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import KnownFact, Measured
 from h5diag.measure.compare import bit_positions, compare
-from h5diag.measure.copies import LEAST_REPEAT, agreeing, repeating_line
+from h5diag.measure.copies import LEAST_REPEAT, WINDOW, agreeing, repeating_line
 from h5diag.measure.drift import build_stamps
 from h5diag.measure.shapes import Difference, Form, Shape
 from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged, subtracted
@@ -397,16 +397,20 @@ def _holes(data: Bytes, unit: int, start: int) -> Iterator[int]:
     """Yield the addresses of erased words with dense content on both sides."""
     first, near = -start % unit, number("around") // unit
     words = data[first : first + (data.size - first) // unit * unit].reshape(-1, unit)
-    for i in np.flatnonzero((words == 0xFF).all(axis=1)):
+    erased = np.zeros(len(words) + 2, np.bool_)
+    for k in range(0, len(words), WINDOW):
+        erased[k + 1 : -1][:WINDOW] = (words[k : k + WINDOW] == 0xFF).all(axis=1)
+    for i in np.flatnonzero(erased[1:-1] & ~erased[:-2] & ~erased[2:]).tolist():
         sides = words[max(0, i - near) : i], words[i + 1 : i + 1 + near]
         around = np.concatenate(sides).reshape(-1, 4)
         dense = not ((around == 0xFF).all(axis=1) | (around == 0).all(axis=1)).any()
         if dense and all(len(x) == near for x in sides):
-            yield start + first + int(i) * unit
+            yield start + first + i * unit
 
 
 def _blank(dump: MemoryImage, erased: int) -> bool:
-    return bool(dump.segments) and all(bool((s.data == erased).all()) for s in dump.segments)
+    parts = (s.data[k : k + WINDOW] for s in dump.segments for k in range(0, s.data.size, WINDOW))
+    return bool(dump.segments) and all(bool((part == erased).all()) for part in parts)
 
 
 def check_build(m: Measured) -> Iterator[Finding]:

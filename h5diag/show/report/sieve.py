@@ -142,15 +142,20 @@ def _digit_places(run: str) -> tuple[list[int], ...]:
 
 def make_sieve(blobs: Iterable[Bytes]) -> Sieve:
     """Return the sieve for some contents."""
-    found = [np.empty(0, np.uint64)]
-    for blob in blobs:
-        step = WINDOW if blob.size > LARGE else 1
-        for start, seen in _windows(blob):
-            telling = _distinct(blob[start : start + seen.size + WINDOW - 1]) >= MIN_DISTINCT
-            found.append(seen[::step][telling[::step]])
-    windows = np.concatenate(found)
+    steps = [(blob, WINDOW if blob.size > LARGE else 1) for blob in blobs]
+    # Filled in place: parts and their sum would be the memory of a large content twice.
+    windows, count = np.empty(sum(blob.size // step for blob, step in steps), np.uint64), 0
+    for blob, step in steps:
+        for start, seen in _windows(blob, step):
+            telling = _distinct(blob[start : start + (seen.size - 1) * step + WINDOW])[::step] >= MIN_DISTINCT
+            kept = seen[telling]
+            windows[count : count + kept.size] = kept
+            count += kept.size
+    windows = windows[:count]
     windows.sort()
-    windows = windows[np.append(True, windows[1:] != windows[:-1])[: windows.size]]
+    first = np.append(True, windows[1:] != windows[:-1])[:count]
+    if not first.all():
+        windows = windows[first]
     table = np.zeros(1 << min(max(windows.size * 16, 1).bit_length(), MOST_SLOTS), np.bool_)
     for start in range(0, windows.size, _PIECE):
         table[_slots(windows[start : start + _PIECE], table.size)] = True
@@ -172,11 +177,15 @@ def _slots(windows: npt.NDArray[np.uint64], size: int) -> npt.NDArray[np.uint64]
     return (windows * _FACTOR) >> np.uint64(64 - size.bit_length() + 1)
 
 
-def _windows(data: Bytes) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
-    """Yield (offset of the first, all runs of eight bytes as numbers), in pieces: a run is eight times its byte."""
+def _windows(data: Bytes, step: int = 1) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
+    """Yield (offset of the first, runs of eight bytes as numbers), in pieces: all, or with `step` 8 each behind the last."""
     for start in range(0, data.size - WINDOW + 1, _PIECE):
-        piece = np.lib.stride_tricks.sliding_window_view(data[start : start + _PIECE + WINDOW - 1], WINDOW)
-        yield start, np.ascontiguousarray(piece).view(np.uint64).ravel()
+        piece = data[start : start + _PIECE + (WINDOW - 1 if step == 1 else 0)]
+        if step == 1:
+            piece = np.ascontiguousarray(np.lib.stride_tricks.sliding_window_view(piece, WINDOW))
+        else:
+            piece = piece[: piece.size // WINDOW * WINDOW]
+        yield start, piece.view(np.uint64).ravel()
 
 
 def _letters(text: str, raw: bytes, hits: npt.NDArray[np.int64]) -> set[int]:
