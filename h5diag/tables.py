@@ -181,7 +181,7 @@ def convert(
     Raises
     ------
     InputError
-        With the path to the key that is wrong, and its line when `text` is the TOML that `table` was read from.
+        With the path to the key that is wrong, and its line when `text` is the TOML or JSON that `table` was read from.
     """
     try:
         return msgspec.convert(table, kind, strict=strict)
@@ -199,7 +199,13 @@ def convert(
 
 
 def line_of(text: str, path: str) -> int | None:
-    """Return the line of TOML in which the key at `path` (``suspects[1].name``) stands; None when it is not found."""
+    """Return the line in which the key at `path` (``suspects[1].name``) stands; None when it is not found.
+
+    In TOML. In JSON the line of a key that stands there once.
+    """
+    if text.lstrip("\ufeff \t\r\n")[:1] == "{":
+        at = [m.start() for m in re.finditer(rf'"{re.escape(path.rpartition(".")[2])}"\s{{0,8}}:', text)]
+        return text.count("\n", 0, at[0]) + 1 if len(at) == 1 else None
     parts = re.sub(r"\[\d+\]$", "", path)
     table, counts = "", dict[str, int]()
     found = None

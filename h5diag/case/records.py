@@ -1,7 +1,8 @@
 """What `info`, `dump --sweep` and `flashtest` wrote with ``--json``: one class for each, which writes it and reads it.
 
 Another program may have written the file, so numbers may be hexadecimal text and a code may be an object with a
-``value``; everything is checked, and what a file does not say is None. Keys beyond these are left alone.
+``value``; everything is checked, and what a file does not say is None. A key that h5diag never wrote is an error: it is
+misspelt, or says something that nobody would read.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SecondPath = Literal["core-checksum", "burst", "single-word", "other-probe"]
 """The second way of reading that agreed with the first: by it alone a link that errs at fixed places is excluded."""
 
 
-class OptionValue(msgspec.Struct, frozen=True):
+class OptionValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An option byte as the chip holds it: number, and meaning where one is known."""
 
     value: int | None = None
@@ -34,14 +35,14 @@ class OptionValue(msgspec.Struct, frozen=True):
     meaning: str = ""
 
 
-class ProgramCounter(msgspec.Struct, frozen=True):
+class ProgramCounter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A program counter and the name of where it points."""
 
     pc: int
     place: str = ""
 
 
-class CoreState(msgspec.Struct, frozen=True):
+class CoreState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the core does.
 
     Parameters
@@ -77,7 +78,7 @@ class CoreState(msgspec.Struct, frozen=True):
         return tuple(sorted(dict.fromkeys(names), key=lambda n: -names.count(n)))
 
 
-class Identity(msgspec.Struct, Answer, frozen=True):
+class Identity(msgspec.Struct, Answer, frozen=True, forbid_unknown_fields=True):
     """Who a chip says it is, and over which link it said so.
 
     Parameters
@@ -131,7 +132,7 @@ class Identity(msgspec.Struct, Answer, frozen=True):
     core: CoreState | None = None
 
 
-class SpeedPoint(msgspec.Struct, frozen=True):
+class SpeedPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the reads at one link speed agreed: bytes read, and bytes that disagreed with the majority or failed."""
 
     swd_hz: int
@@ -139,13 +140,13 @@ class SpeedPoint(msgspec.Struct, frozen=True):
     disagreeing: int
 
 
-class Sweep(msgspec.Struct, Answer, frozen=True):
+class Sweep(msgspec.Struct, Answer, frozen=True, forbid_unknown_fields=True):
     """Agreement by link speed, slowest first; one point for each true speed."""
 
     sweep: tuple[SpeedPoint, ...] = ()
 
 
-class Fault(msgspec.Struct, frozen=True):
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A fault of the flash test.
 
     Parameters
@@ -177,7 +178,7 @@ class Fault(msgspec.Struct, frozen=True):
     level: str | None = None
 
 
-class SectorTest(msgspec.Struct, frozen=True):
+class SectorTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A sector: ``good``, ``bad`` or ``untested`` (then `reason` tells why); times are medians in seconds."""
 
     start: int
@@ -188,7 +189,7 @@ class SectorTest(msgspec.Struct, frozen=True):
     faults: tuple[Fault, ...] = ()
 
 
-class Conditions(msgspec.Struct, frozen=True):
+class Conditions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Under what a flash test ran.
 
     `wrp` is a list of ranges or of the banks' registers (a bit 0 = a protected group); `tzen` and `product_state` are
@@ -217,7 +218,7 @@ class Conditions(msgspec.Struct, frozen=True):
         return tuple(r for r in self.wrp if isinstance(r, int)) if isinstance(self.wrp, tuple) else ()
 
 
-class FlashTest(msgspec.Struct, Answer, frozen=True):
+class FlashTest(msgspec.Struct, Answer, frozen=True, forbid_unknown_fields=True):
     """The result of a flash test.
 
     Parameters
@@ -299,6 +300,17 @@ class FlashTest(msgspec.Struct, Answer, frozen=True):
 
 R = TypeVar("R", Identity, Sweep, FlashTest)
 
+_OF_A_DUMP = (
+    "access agrees bytes chip chip_known_by expected_coincidence map mode passes path range remarks retried secure sha256"
+    " swd_hz time uid unreadable unstable"
+)
+_BESIDE: dict[type, frozenset[str]] = {
+    Identity: frozenset(("chip_known_by", "chip_text", "device")),
+    FlashTest: frozenset(("chip_known_by",)),
+    Sweep: frozenset(_OF_A_DUMP.split()),
+}
+"""What the documents of the command line hold beside the record, of this version and of those before: 0.1 wrote less."""
+
 
 def to_document(record: msgspec.Struct) -> dict[str, Any]:
     """Return the JSON document of a record as plain values."""
@@ -318,7 +330,7 @@ def parse_identity(text: str, source: str) -> Identity:
     registers = top.get("registers", {})
     if isinstance(registers, dict):
         top["registers"] = {str(k).lower(): v for k, v in registers.items()}
-    identity = _record(Identity, top, source)
+    identity = _record(Identity, top, source, text)
     for name, value in identity.registers.items():
         if value is not None and not 0 <= value < 1 << 32:
             raise InputError(f"registers.{name} does not fit 32 bits", source=source)
@@ -328,12 +340,12 @@ def parse_identity(text: str, source: str) -> Identity:
 def parse_sweep(text: str, source: str) -> Sweep:
     """Return what a ``dump --sweep --json`` file says; InputError names the key that is wrong."""
     top = _document(text, source)
-    rows = top.get("sweep", top.get("speeds", []))
+    rows = top.setdefault("sweep", top.pop("speeds", []))
     for row in rows if isinstance(rows, list) else ():
         if isinstance(row, dict):
-            row.setdefault("swd_hz", row.get("hz"))
-            row.setdefault("disagreeing", row.get("disagreeing_bytes"))
-    found = _record(Sweep, {"sweep": rows}, source)
+            row.setdefault("swd_hz", row.pop("hz", None))
+            row.setdefault("disagreeing", row.pop("disagreeing_bytes", None))
+    found = _record(Sweep, top, source, text)
     return Sweep(tuple(sorted(found.sweep, key=lambda p: p.swd_hz)))
 
 
@@ -359,7 +371,7 @@ def parse_flashtest(text: str, source: str) -> FlashTest:
             for fault in sector.get("faults", []) if isinstance(sector, dict) else ():
                 if isinstance(fault, dict):
                     fault["rounds"] = _rounds(fault.get("rounds", 1), max(made if isinstance(made, int) else 0, 0))
-    return _record(FlashTest, top, source)
+    return _record(FlashTest, top, source, text)
 
 
 def _rounds(value: Any, possible: int) -> Any:
@@ -397,5 +409,6 @@ def _number_or_none(value: Any) -> int | None:
     return value if type(value) is int else None
 
 
-def _record(kind: type[R], top: Mapping[str, Any], source: str) -> R:
-    return convert(top, kind, source, strict=False)
+def _record(kind: type[R], top: Mapping[str, Any], source: str, text: str) -> R:
+    own = {key: value for key, value in top.items() if key not in _BESIDE[kind]}
+    return convert(own, kind, source, text, strict=False)
