@@ -9,14 +9,15 @@ guide for ``mem_ap`` targets, ``read_memory`` and ``dump_image``, which need no 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from string import Template
 
 from h5diag.chip import Chip
 from h5diag.errors import InputError
 from h5diag.layout import Layout
 from h5diag.memory import AddressRange, merged
+from h5diag.tables import packaged
 
 
 class Interpreter(Enum):
@@ -28,12 +29,18 @@ class Interpreter(Enum):
     JLINK = "jlink"
 
 
+FAST_KHZ = 4000
 SLOW_KHZ = 1000
 """Link speed of the second read of everything: what only a faster link gets wrong differs between the two."""
 
 _REGISTERS = ("OPSR", "NSSR", "HDPEXTR", "ECCCORR", "ECCDETR", "ECCDR", "ECCR", "SR", "OPTR")
 _WORDS = ("SFSP_VERSION", "RSS_DESCRIPTOR", "DBGMCU_SR", "SBS_HDPLSR", "BL_VERSION")
-_WINDOWS_PATH = r"%ProgramFiles%\STMicroelectronics\STM32Cube\STM32CubeProgrammer\bin\STM32_Programmer_CLI.exe"
+
+
+class _Text(Template):
+    """A text of ``capture.toml``; its mark is one that no shell gives a meaning to."""
+
+    delimiter = "@@"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,11 @@ class CaptureStep:
     def size(self) -> int:
         """Bytes that the call reads; 0 for the banner and the options."""
         return int(self.reads.split()[-1], 0) if self.reads.startswith("-r") else 0
+
+    @property
+    def address(self) -> int:
+        """First address that the call reads; 0 for the banner and the options."""
+        return int(self.reads.split()[1], 0) if self.size else 0
 
 
 def capture_steps(chip: Chip, layout: Layout | None = None) -> tuple[CaptureStep, ...]:
@@ -155,13 +167,35 @@ def capture_script(shell: Interpreter, chip: Chip, layout: Layout | None = None,
         )
     steps = capture_steps(chip, layout)
     require_board_name(name)
-    writers = {Interpreter.SH: _sh, Interpreter.BAT: _bat, Interpreter.OPENOCD: _openocd}
-    lines = _jlink(chip, steps, name) if shell is Interpreter.JLINK else writers[shell](chip, steps)
-    return "".join(line + ("\r\n" if shell is Interpreter.BAT else "\n") for line in lines)
+    texts = packaged("case/capture.toml")[shell.value]
+    about = f"\n{texts['comment']}".join(_about(chip, steps))
+    board = {"about": about, "count": len(steps), "name": name, "part": chip.name.upper(), "ap": chip.identity.core_ap}
+    out, khz = [_Text(texts["begin"]).substitute(board)], 0
+    for i, step in enumerate(steps, 1):
+        kind = "dump" if step.dump else "words" if step.size else "print" if step.reads else "banner"
+        call = {
+            "i": i,
+            "what": step.what,
+            "connect": " ".join(connect_arguments(chip, step)),
+            "reads": step.reads,
+            "to": step.to,
+            "dump": step.dump,
+            "address": f"0x{step.address:08X}",
+            "size": f"0x{step.size:X}",
+            "words": step.size // 4,
+            "hex_words": f"0x{step.size // 4:X}",
+            "khz": step.khz or FAST_KHZ,
+            "speed": f"speed {step.khz}\n" if step.dump and step.khz != khz else "",
+            "sidecar": capture_sidecar(chip, step, texts["tool"]),
+        }
+        out.append(_Text(texts.get(kind, texts.get("print", ""))).substitute(board, **call))
+        khz = step.khz if step.dump else khz
+    script = "".join((*out, texts["end"]))
+    return script.replace("\n", "\r\n") if shell is Interpreter.BAT else script
 
 
 def _about(chip: Chip, steps: tuple[CaptureStep, ...]) -> tuple[str, ...]:
-    size = sum(int(s.reads.split()[2], 16) for s in steps if s.dump)
+    size = sum(s.size for s in steps if s.dump)
     return (
         f"Collects what h5diag wants to know of one board with an {chip.title}.",
         "Read only: hot plug, no reset, no erase, no write, no option is set, no authentication.",
@@ -169,10 +203,6 @@ def _about(chip: Chip, steps: tuple[CaptureStep, ...]) -> tuple[str, ...]:
         "Run it once with the name good for a board that works and once with the name suspect.",
         "Each step stands alone: where the chip refuses one, the others still tell something.",
     )
-
-
-def _connect(chip: Chip, step: CaptureStep) -> str:
-    return " ".join(connect_arguments(chip, step))
 
 
 def connect_arguments(chip: Chip, step: CaptureStep) -> tuple[str, ...]:
@@ -184,135 +214,3 @@ def connect_arguments(chip: Chip, step: CaptureStep) -> tuple[str, ...]:
 def capture_sidecar(chip: Chip, step: CaptureStep, tool: str = "STM32CubeProgrammer") -> str:
     """Return the sidecar of a dump that a step wrote."""
     return json.dumps({"base": step.base, "access": "unknown", "mode": "hotplug", "chip": chip.name, "tool": tool})
-
-
-def _sh(chip: Chip, steps: tuple[CaptureStep, ...]) -> Iterable[str]:
-    yield "#!/bin/sh"
-    yield from (f"# {line}" for line in _about(chip, steps))
-    yield "# usage: sh capture.sh good        (or suspect)"
-    yield 'NAME="$1"'
-    yield 'CLI="${STM32_PROGRAMMER_CLI:-STM32_Programmer_CLI}"'
-    yield (
-        'case "$NAME" in ""|*[!A-Za-z0-9_-]*) echo "usage: sh capture.sh good   (or suspect; letters, digits, '
-        '- and _ only)" >&2; exit 2;; esac'
-    )
-    yield (
-        'command -v "$CLI" >/dev/null || { echo "$CLI is not on the PATH; set STM32_PROGRAMMER_CLI to it" >&2; '
-        "exit 2; }"
-    )
-    yield 'if [ -e "$NAME-log.txt" ]; then echo "$NAME-log.txt is there already; use an empty folder" >&2; exit 2; fi'
-    for i, step in enumerate(steps, 1):
-        yield ""
-        yield f'echo "{i} of {len(steps)}: {step.what}"'
-        reads = f" {step.reads}" if step.reads else ""
-        dump = f' "$NAME-{step.dump}"' if step.dump else ""
-        yield (
-            f'"$CLI" {_connect(chip, step)}{reads}{dump} >> "$NAME-{step.to}" 2>&1 '
-            f'|| echo "  not read; $NAME-{step.to} says why"'
-        )
-        if step.dump:
-            yield (
-                f"if [ -s \"$NAME-{step.dump}\" ]; then echo '{capture_sidecar(chip, step)}' "
-                f'> "$NAME-{step.dump}.map.json"; fi'
-            )
-    yield ""
-    yield 'echo "Done. When both boards are read: h5diag case ."'
-
-
-def _bat(chip: Chip, steps: tuple[CaptureStep, ...]) -> Iterable[str]:
-    yield "@echo off"
-    yield from (f"rem {line}" for line in _about(chip, steps))
-    yield "rem usage: capture.bat good        (or suspect)"
-    yield "setlocal"
-    yield 'set "NAME=%~1"'
-    yield 'if "%NAME%"=="" echo usage: capture.bat good   (or suspect)'
-    yield 'if "%NAME%"=="" exit /b 2'
-    yield 'set "CLI=STM32_Programmer_CLI.exe"'
-    yield f'if exist "{_WINDOWS_PATH}" set "CLI={_WINDOWS_PATH}"'
-    yield 'if defined STM32_PROGRAMMER_CLI set "CLI=%STM32_PROGRAMMER_CLI%"'
-    yield 'if exist "%NAME%-log.txt" echo %NAME%-log.txt is there already; use an empty folder'
-    yield 'if exist "%NAME%-log.txt" exit /b 2'
-    for i, step in enumerate(steps, 1):
-        yield ""
-        yield f"echo {i} of {len(steps)}: {step.what}"
-        reads = f" {step.reads}" if step.reads else ""
-        dump = f' "%NAME%-{step.dump}"' if step.dump else ""
-        yield f'"%CLI%" {_connect(chip, step)}{reads}{dump} >> "%NAME%-{step.to}" 2>&1'
-        if i == 1:
-            yield "if errorlevel 9009 echo %CLI% was not found; set STM32_PROGRAMMER_CLI to where it is"
-            yield "if errorlevel 9009 exit /b 2"
-        yield f"if errorlevel 1 echo   not read; %NAME%-{step.to} says why"
-        if step.dump:
-            yield (f'if exist "%NAME%-{step.dump}" echo {capture_sidecar(chip, step)} > "%NAME%-{step.dump}.map.json"')
-    yield ""
-    yield "echo Done. When both boards are read: h5diag case ."
-    yield "endlocal"
-
-
-def _words_of(step: CaptureStep) -> tuple[int, int] | None:
-    """Return address and number of words of a step that reads words."""
-    parts = step.reads.split()
-    return (int(parts[1], 16), int(parts[2]) // 4) if parts[:1] == ["-r32"] else None
-
-
-def _openocd(chip: Chip, steps: tuple[CaptureStep, ...]) -> Iterable[str]:
-    """OpenOCD 0.12: a target of the access port alone, so that no core is examined, halted or reset."""
-    yield from (f"# {line}" for line in _about(chip, steps))
-    yield '# usage: openocd -f interface/stlink-dap.cfg -c "set NAME good" -f capture.cfg        (or suspect)'
-    yield 'if {![info exists NAME]} { error "say -c {set NAME good} (or suspect) before -f capture.cfg" }'
-    yield 'if {[file exists $NAME-regs.txt]} { error "$NAME-regs.txt is there already; use an empty folder" }'
-    yield "if {[using_jtag]} { transport select swd }"
-    yield "reset_config none"
-    yield "adapter speed 4000"
-    yield "swd newdap h5diag cpu"
-    yield "dap create h5diag.dap -chain-position h5diag.cpu"
-    yield f"target create h5diag.ap mem_ap -dap h5diag.dap -ap-num {chip.identity.core_ap}"
-    yield "init"
-    for i, step in enumerate(steps, 1):
-        words = _words_of(step)
-        if words is None and not step.dump:
-            continue  # what only STM32CubeProgrammer prints: the same options are in the registers
-        yield ""
-        yield f'echo "{i} of {len(steps)}: {step.what}"'
-        if words is not None:
-            address, count = words
-            yield (
-                f"catch {{ set out [open $NAME-regs.txt a]; set at 0x{address:08X}; "
-                f"foreach word [read_memory 0x{address:08X} 32 {count}] "
-                '{ puts $out [format "0x%08X : %08X" $at $word]; incr at 4 }; close $out }'
-            )
-            continue
-        size = int(step.reads.split()[2], 16)
-        yield f"adapter speed {step.khz or 4000}"
-        yield f"catch {{ dump_image $NAME-{step.dump} 0x{step.base:08X} 0x{size:X} }}"
-        yield (
-            f"catch {{ set out [open $NAME-{step.dump}.map.json w]; "
-            f"puts $out {{{capture_sidecar(chip, step, 'OpenOCD')}}}; close $out }}"
-        )
-    yield ""
-    yield 'echo "Done. When both boards are read: h5diag case ."'
-    yield "shutdown"
-
-
-def _jlink(chip: Chip, steps: tuple[CaptureStep, ...], name: str) -> Iterable[str]:
-    """J-Link Commander: connecting by itself neither resets nor halts; ``log`` keeps what is printed."""
-    device = chip.name.upper()
-    yield from (f"// {line}" for line in _about(chip, steps))
-    yield f"// usage, in an empty folder: JLinkExe -device {device} -if SWD -speed 4000 -autoconnect 1 -CommandFile FILE"
-    yield "// The name of the board is in the file names here: print one script for each (--name good, --name suspect)."
-    yield f"log {name}-log.txt"
-    yield "connect"
-    speed = 0
-    for step in steps:
-        words = _words_of(step)
-        if words is not None:
-            yield f"// {step.what}"
-            yield f"mem32 0x{words[0]:08X}, 0x{words[1]:X}"
-        elif step.dump:
-            yield f"// {step.what}"
-            if step.khz != speed:
-                speed = step.khz
-                yield f"speed {speed}"
-            size = int(step.reads.split()[2], 16)
-            yield f"savebin {name}-{step.dump}, 0x{step.base:08X}, 0x{size:X}"
-    yield "exit"

@@ -10,7 +10,6 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-from h5diag.errors import InputError
 from h5diag.limits import SCRIPT_DEPTH
 from h5diag.sim.rehearse.batch_words import (
     batch_words,
@@ -34,7 +33,6 @@ from h5diag.sim.rehearse.world import (
     Stop,
     Word,
     normal,
-    unreadable,
 )
 from h5diag.text import whole_number
 
@@ -112,22 +110,16 @@ class Batch:
         return self.status
 
     def _file(self, path: Path, arguments: tuple[str, ...], line: int, label: str = "") -> None:
-        here = self.file
-        try:
-            text = self.world.script(path, here, line)
-        except InputError as error:
-            raise unreadable(error, here, line) from None
-        self.world.enter(here, line)
         kept = self.file, self.arguments, self.lines, self.labels, self.delayed
-        self.file, self.arguments = path, arguments
-        self.lines, self.labels = _numbered(text)
-        try:
-            self._lines(self._label(label, line) if label else 0)
-        except FunctionReturn as back:
-            self.status = back.status
-        finally:
-            self.file, self.arguments, self.lines, self.labels, self.delayed = kept
-            self.world.depth -= 1
+        with self.world.script(path, self.file, line) as text:
+            self.file, self.arguments = path, arguments
+            self.lines, self.labels = _numbered(text)
+            try:
+                self._lines(self._label(label, line) if label else 0)
+            except FunctionReturn as back:
+                self.status = back.status
+            finally:
+                self.file, self.arguments, self.lines, self.labels, self.delayed = kept
 
     def _label(self, name: str, line: int) -> int:
         wanted = name.strip().strip(":").lower()
@@ -240,9 +232,7 @@ class Batch:
     def _one(self, text: str, line: int) -> None:
         low = text.lower()
         if text.startswith("("):
-            inner, rest = closed_block(text)
-            self._block(inner, line)
-            del rest
+            self._block(closed_block(text)[0], line)
             return
         if low.startswith((":", ")")) or re.match(r"rem\b", low):
             return

@@ -6,7 +6,8 @@ Source: facts on provisioning, section 7.1 (forms in the scripts of eight releas
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,10 +103,22 @@ def number(text: str) -> int | None:
         return None
 
 
+def _no_option(argument: str) -> bool:
+    return not argument.startswith("-")
+
+
+def _values(args: deque[str], fits: Callable[[str], bool] = _no_option, most: int | None = None) -> list[str]:
+    """Take the arguments off the front that belong to an option."""
+    out: list[str] = []
+    while args and len(out) != most and fits(args[0]):
+        out.append(args.popleft())
+    return out
+
+
 def parse_call(words: Sequence[Word], file: Path, line: int) -> Call:
     """Take a call apart; what is odd about it goes into its `problems`."""
     problems: list[tuple[str, str]] = []
-    args: list[str] = []
+    args = deque[str]()
     for word in words:
         if word.quoted and re.match(r"-\w+ \S", word.text):
             problems.append(("quoted-arguments", f"{word.text[:60]!r} arrives as one argument because it is in quotes"))
@@ -120,10 +133,9 @@ def parse_call(words: Sequence[Word], file: Path, line: int) -> Call:
     credentials: list[tuple[str, str]] = []
     flags: set[str] = set()
     authentication, oem_keys, oem_number = 0, None, 0
-    i = 0
-    while i < len(args):
-        arg, low = args[i], args[i].lower()
-        i += 1
+    while args:
+        arg = args.popleft()
+        low = arg.lower()
         if match := _AUTHENTICATION.fullmatch(arg):
             if match[1].lower() == "debugauth":
                 authentication = number(match[2]) or 0
@@ -134,59 +146,42 @@ def parse_call(words: Sequence[Word], file: Path, line: int) -> Call:
         elif low in ("-c", "--connect"):
             connects = True
         elif low in ("-ob", "-optionbytes", "--optionbytes"):
-            while i < len(args) and not args[i].startswith("-"):
-                if _AUTHENTICATION.fullmatch(args[i]):
-                    break
-                name, equals, value = args[i].partition("=")
-                if args[i].lower() in ("displ", "display"):
+            for given in _values(args, lambda a: _no_option(a) and not _AUTHENTICATION.fullmatch(a)):
+                name, equals, value = given.partition("=")
+                if given.lower() in ("displ", "display"):
                     flags.add("lists")
                 elif equals:
                     options.append((name.upper() if name.upper() in _UPPER else name, number(value)))
                     if number(value) is None:
-                        problems.append(("option-value", f"{args[i][:40]} has no number behind the equals sign"))
+                        problems.append(("option-value", f"{given[:40]} has no number behind the equals sign"))
                 else:
-                    problems.append(("option-value", f"{args[i][:40]!r} is no option of the form NAME=VALUE"))
-                i += 1
+                    problems.append(("option-value", f"{given[:40]!r} is no option of the form NAME=VALUE"))
             if not options and "lists" not in flags:
                 problems.append(("option-value", "-ob is followed by no option"))
         elif low in ("-e", "--erase"):
-            while i < len(args) and not args[i].startswith("-"):
-                flags.update({"erases"} if args[i].lower() == "all" else ())
-                i += 1
-        elif low in ("-d", "-w", "--download", "--write"):
-            if i >= len(args) or args[i].startswith("-"):
-                problems.append(("no-file", f"{arg} is followed by no file"))
-                continue
-            path, i = args[i], i + 1
-            address = None
-            if i < len(args) and (not args[i].startswith("-") or number(args[i].lstrip("-")) is not None):
-                if args[i].startswith("-"):
-                    problems.append(("address", f"{args[i][:40]} has a dash in front of the address"))
-                address, i = number(args[i].lstrip("-")), i + 1
-            downloads.append((path, address))
-        elif low in ("-sdp", "--sdp"):
-            if i >= len(args) or args[i].startswith("-"):
-                problems.append(("no-file", "-sdp is followed by no file"))
-                continue
-            stores.append(args[i])
-            i += 1
+            flags.update("erases" for given in _values(args) if given.lower() == "all")
+        elif low in ("-d", "-w", "--download", "--write", "-sdp", "--sdp"):
+            if not (path := _values(args, most=1)):
+                problems.append(("no-file", f"{'-sdp' if 'sdp' in low else arg} is followed by no file"))
+            elif "sdp" in low:
+                stores += path
+            else:
+                address = None
+                if args and (not args[0].startswith("-") or number(args[0].lstrip("-")) is not None):
+                    if args[0].startswith("-"):
+                        problems.append(("address", f"{args[0][:40]} has a dash in front of the address"))
+                    address = number(args.popleft().lstrip("-"))
+                downloads.append((path[0], address))
         elif low.startswith(("-sdp=", "--sdp=")):
             problems.append(("sdp-equals", f"{arg[:60]}: the file must follow after a blank, or nothing is stored"))
         elif low in ("-sfi", "--sfi", "-rsse", "--rsse", "-mcsv", "--mcsv"):
-            while i < len(args) and not args[i].startswith("-"):
-                installs.append(args[i])
-                i += 1
+            installs += _values(args)
         elif low in ("-lockrdp2", "-lockrdp1"):
-            begin = i
-            while i < len(args) and number(args[i]) is not None:
-                i += 1
-            oem_keys, oem_number = i - begin, int(low[-1])
+            oem_keys, oem_number = len(_values(args, lambda a: number(a) is not None)), int(low[-1])
         elif low in _SIMPLE:
             flags.add(_SIMPLE[low])
         elif low in _VALUED:
-            taken = 0
-            while i < len(args) and taken < _VALUED[low] and not args[i].startswith("-"):
-                i, taken = i + 1, taken + 1
+            _values(args, most=_VALUED[low])
         elif low in ("--version", "--help", "-h", "-?", "-version", "-list", "--list"):
             flags.add("")
         else:

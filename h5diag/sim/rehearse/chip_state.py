@@ -5,7 +5,7 @@ Every rule has its source in the facts on provisioning (sections 1, 3, 7); what 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from h5diag.errors import InputError
@@ -112,7 +112,7 @@ class ChipState:
             return "no", "no debug-authentication credentials are stored"
         if stored.permissions is not None and not stored.permissions >> FULL_REGRESSION & 1:
             return "no", "the stored permissions forbid the full regression (bit 14)"
-        if not self._fits_chip(stored):
+        if stored.flag == 0 and self.part.saes:
             return "no", "what is stored is not encrypted for this part, so authentication never works"
         return "yes", "the stored credentials allow a regression, which erases everything"
 
@@ -122,9 +122,6 @@ class ChipState:
         if self.password_hash is None:
             return "no", "no password hash stands in the OTP area"
         return "yes", "the password whose hash stands in the OTP area allows a regression"
-
-    def _fits_chip(self, stored: Obk) -> bool:
-        return stored.flag != 0 or not self.part.saes
 
     def boots(self) -> tuple[str, str]:
         """Return ``yes``, ``no`` or ``open`` and why: would user firmware start at the next reset."""
@@ -315,15 +312,4 @@ class ChipState:
 
     def copy(self) -> ChipState:
         """Return the same chip, to go on from twice."""
-        return ChipState(
-            self.part,
-            self.product_state,
-            dict(self.options),
-            dict(self.obk),
-            self.password_hash,
-            dict(self.flash),
-            self.otp_locked,
-            self.session_locked,
-            self.boot0_high,
-            self.erased,
-        )
+        return replace(self, options=dict(self.options), obk=dict(self.obk), flash=dict(self.flash))

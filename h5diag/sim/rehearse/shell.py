@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,6 @@ from h5diag.sim.rehearse.world import (
     Word,
     normal,
     script_text,
-    unreadable,
 )
 from h5diag.text import whole_number
 
@@ -43,35 +43,33 @@ class Shell(ShellWords):
     def run(self) -> int:
         """Walk the script from its first line and return its exit status."""
         try:
-            self._source(self.script, self.arguments, 1)
+            return self._source(self.script, self.arguments, 1)
         except ScriptExit as stop:
             return stop.status
-        return self.status
 
     # ------------------------------------------------------------------------------------------- statements
     def _source(self, path: Path, arguments: tuple[str, ...], line: int) -> int:
-        before, file, own = self.file, path, self.arguments
+        with self.world.script(path, self.file, line) as text:
+            return self._within(path, arguments or self.arguments, parse_shell(text).root_node.named_children)
+
+    def _within(self, file: Path, arguments: tuple[str, ...], nodes: Sequence[Node]) -> int:
+        """Run the statements of a file or function; ``return`` ends them."""
+        own = self.file, self.arguments
+        self.file, self.arguments = file, arguments
         try:
-            text = self.world.script(path, before, line)
-        except InputError as error:
-            raise unreadable(error, before, line) from None
-        self.world.enter(before, line)
-        self.file = file
-        if arguments:
-            self.arguments = arguments
-        try:
-            self._each(parse_shell(text).root_node)
+            return self._all(nodes)
         except FunctionReturn as back:
-            self.status = back.status
+            return back.status
         finally:
-            self.file, self.arguments = before, own
-            self.world.depth -= 1
+            self.file, self.arguments = own
+
+    def _all(self, nodes: Sequence[Node]) -> int:
+        for node in nodes:
+            self.walk(node)
         return self.status
 
     def _each(self, node: Node) -> int:
-        for child in node.named_children:
-            self.walk(child)
-        return self.status
+        return self._all(node.named_children)
 
     def walk(self, node: Node) -> int:
         """Run a statement and return its status."""
@@ -105,24 +103,21 @@ class Shell(ShellWords):
     def _do_compound_statement(self, node: Node) -> int:
         return self._each(node)
 
-    _do_do_group = _do_compound_statement
-    _do_else_clause = _do_compound_statement
+    _do_do_group = _do_else_clause = _do_variable_assignments = _do_compound_statement
 
     def _do_subshell(self, node: Node) -> int:
-        copy = self.copy()
-        try:
-            copy._each(node)
-        except ScriptExit as stop:
-            copy.status = stop.status
-        return copy.status
+        return self.apart(node.named_children, self.out, self.stdin).status
 
-    def copy(self) -> Shell:
-        """Return the same process, for a sub-shell."""
-        copy = Shell(self.world, self.script, self.arguments, self.cwd)
-        copy.file, copy.variables, copy.functions = self.file, dict(self.variables), dict(self.functions)
-        copy.status, copy.out, copy.stdin, copy.options = self.status, self.out, self.stdin, set(self.options)
-        copy.unjudged = self.unjudged
-        return copy
+    def apart(self, nodes: Sequence[Node], out: list[str], stdin: str) -> Shell:
+        """Run statements in a sub-shell, and return it."""
+        sub = copy(self)
+        sub.variables, sub.functions, sub.options = dict(self.variables), dict(self.functions), set(self.options)
+        sub.out, sub.stdin, sub.trap = out, stdin, ""
+        try:
+            sub.status = sub._all(nodes)
+        except ScriptExit as stop:
+            sub.status = stop.status
+        return sub
 
     def _do_list(self, node: Node) -> int:
         left, operator, right = node.children[0], node.children[1].type, node.children[-1]
@@ -148,50 +143,30 @@ class Shell(ShellWords):
         stdin, status, worst = self.stdin, 0, 0
         parts = [c for c in node.named_children if c.type != "comment"]
         for i, part in enumerate(parts):
-            copy = self.copy()
-            copy.out, copy.stdin = [], stdin
-            copy.unjudged += 1
-            try:
-                status = copy.walk(part)
-            except ScriptExit as stop:
-                status = stop.status
+            with self._condition():
+                sub = self.apart([part], [], stdin)
+            status, stdin = sub.status, "".join(sub.out)
             worst = status or worst
-            if i + 1 < len(parts):
-                stdin = "".join(copy.out)
-            else:
-                self.out += copy.out
+            if i + 1 == len(parts):
+                self.out += sub.out
                 if part.type == "command":
-                    self.variables.update(copy.variables)
+                    self.variables.update(sub.variables)
         return worst if "pipefail" in self.options else status
 
     def _do_if_statement(self, node: Node) -> int:
-        test: list[Node] = []
-        body: list[Node] = []
-        state = "if"
-        for child in node.children:
-            if child.type in ("elif_clause", "else_clause"):
-                if test and self._true(test):
-                    return self._all(body)
-                test, body = [], []
-                if child.type == "else_clause":
-                    return self._each(child)
-                at = next(i for i, c in enumerate(child.children) if c.type == "then")
-                test = [c for c in child.children[1:at] if c.is_named]
-                body = [c for c in child.children[at:] if c.is_named]
-            elif child.type in ("then", "if"):
-                state = child.type
-            elif child.is_named:
-                (test if state == "if" else body).append(child)
-        return self._all(body) if test and self._true(test) else 0
+        others = ("elif_clause", "else_clause")
+        for clause in (node, *(c for c in node.children if c.type in others)):
+            if clause.type == "else_clause":
+                return self._each(clause)
+            then = next((i for i, c in enumerate(clause.children) if c.type == "then"), 0)
+            test = [c for c in clause.children[:then] if c.is_named]
+            if test and self._true(test):
+                return self._all([c for c in clause.children[then:] if c.is_named and c.type not in others])
+        return 0
 
-    def _true(self, nodes: list[Node]) -> bool:
+    def _true(self, nodes: Sequence[Node]) -> bool:
         with self._condition():
             return self._all(nodes) == 0
-
-    def _all(self, nodes: list[Node]) -> int:
-        for node in nodes:
-            self.walk(node)
-        return self.status
 
     def _do_while_statement(self, node: Node) -> int:
         wanted = node.children[0].type == "while"
@@ -262,9 +237,6 @@ class Shell(ShellWords):
             self.variables[name] = self._value(name) + text if added else text
         # An assignment succeeds, unless a command in it fails.
         return self.status if value is not None and value.type == "command_substitution" else 0
-
-    def _do_variable_assignments(self, node: Node) -> int:
-        return self._each(node)
 
     def _do_declaration_command(self, node: Node) -> int:
         for child in node.named_children:
@@ -338,7 +310,8 @@ class Shell(ShellWords):
         line = node.start_point[0] + 1
         name = node.child_by_field_name("name")
         local = [c for c in node.named_children if c.type == "variable_assignment"]
-        kept = dict(self.variables) if local else None
+        names = {text_of(a.child_by_field_name("name")) for a in local}
+        kept = {n: self.variables[n] for n in names if n in self.variables}
         for assignment in local:
             self._do_variable_assignment(assignment)
         words = self.fields(name.named_children[0]) if name is not None and name.named_children else []
@@ -352,13 +325,9 @@ class Shell(ShellWords):
         try:
             return self._call(words, line)
         finally:
-            if kept is not None:
-                for assignment in local:
-                    key = text_of(assignment.child_by_field_name("name"))
-                    if key in kept:
-                        self.variables[key] = kept[key]
-                    else:
-                        self.variables.pop(key, None)
+            for key in names:
+                self.variables.pop(key, None)
+            self.variables |= kept
 
     def _call(self, words: list[Word], line: int) -> int:
         name, rest = words[0].text, [w.text for w in words[1:]]
@@ -367,7 +336,9 @@ class Shell(ShellWords):
         if UNKNOWN in name:
             raise Stop("which program this line runs cannot be known", self.file, line)
         if name in self.functions:
-            return self._function(name, tuple(rest), line)
+            body, file = self.functions[name]
+            with self.world.deeper(self.file, line):
+                return self._within(file, tuple(rest), [body])
         builtin: Callable[[list[str], int], int] | None = getattr(self, f"_sh_{_BUILTINS.get(name, name)}", None)
         if (builtin is not None and name.isidentifier()) or name in _BUILTINS:
             assert builtin is not None
@@ -380,29 +351,13 @@ class Shell(ShellWords):
         self.out.append(text)
         return status
 
-    def _function(self, name: str, arguments: tuple[str, ...], line: int) -> int:
-        body, file = self.functions[name]
-        self.world.enter(self.file, line)
-        own, here = self.arguments, self.file
-        self.arguments, self.file = arguments, file
-        try:
-            return self.walk(body)
-        except FunctionReturn as back:
-            return back.status
-        finally:
-            self.arguments, self.file = own, here
-            self.world.depth -= 1
-
     def _process(self, script: Path, arguments: tuple[str, ...], line: int) -> int:
         if script.suffix.lower() in (".bat", ".cmd"):
             raise Stop(f"{script.name} is no script of this shell", self.file, line)
         child = Shell(self.world, script, arguments, self.cwd)
         child.file, child.out = self.file, self.out
-        self.world.enter(self.file, line)
-        try:
+        with self.world.deeper(self.file, line):
             return child.run()
-        finally:
-            self.world.depth -= 1
 
     def _sh_source(self, rest: list[str], line: int) -> int:
         if not rest:
@@ -523,7 +478,7 @@ class Shell(ShellWords):
         try:
             script_text(text.encode(), self.file.name)
         except InputError as error:
-            raise unreadable(error, self.file, line) from None
+            raise Stop(str(error), self.file, line) from None
         return self._each(parse_shell(text).root_node)
 
     def _sh_test(self, rest: list[str], line: int) -> int:

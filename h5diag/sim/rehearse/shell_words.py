@@ -6,11 +6,12 @@ import ast
 import fnmatch
 import operator as op
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from h5diag.sim.rehearse.world import UNKNOWN, ScriptExit, ScriptWorld, Stop, Word, may_search, normal
+from h5diag.sim.rehearse.world import UNKNOWN, ScriptWorld, Stop, Word, may_search, normal
 from h5diag.text import whole_number
 
 if TYPE_CHECKING:
@@ -72,12 +73,8 @@ class ShellWords:
         self.unjudged = 0
         self.trap = ""
 
-    def walk(self, node: Node) -> int:
-        """Run a statement; the evaluator of statements is one floor up."""
-        raise NotImplementedError
-
-    def copy(self) -> ShellWords:
-        """Return the same process, for a sub-shell."""
+    def apart(self, nodes: Sequence[Node], out: list[str], stdin: str) -> ShellWords:
+        """Run statements in a sub-shell; the evaluator of statements is one floor up."""
         raise NotImplementedError
 
     def known(self, text: str, node: Node | None, line: int = 0) -> str:
@@ -179,15 +176,9 @@ class ShellWords:
         return "".join(out)
 
     def _substitution(self, node: Node) -> str:
-        copy = self.copy()
-        copy.out = []
-        try:
-            for child in node.named_children:
-                copy.walk(child)
-        except ScriptExit as stop:
-            copy.status = stop.status
-        self.status = copy.status
-        return "".join(copy.out).rstrip("\n")
+        sub = self.apart(node.named_children, [], self.stdin)
+        self.status = sub.status
+        return "".join(sub.out).rstrip("\n")
 
     def _value(self, name: str) -> str:
         match name:
@@ -253,16 +244,11 @@ class ShellWords:
             case ":":
                 start, _, size = operand.partition(":")
                 return value[whole_number(start) or 0 :][: whole_number(size)]
-        longest = len(operator) == 2
-        cuts = range(len(value) + 1)
-        if operator[0] == "#":
-            for i in reversed(cuts) if longest else cuts:
-                if fnmatch.fnmatchcase(value[:i], operand):
-                    return value[i:]
-        else:
-            for i in cuts if longest else reversed(cuts):
-                if fnmatch.fnmatchcase(value[i:], operand):
-                    return value[:i]
+        front, longest = operator[0] == "#", len(operator) == 2
+        for i in reversed(range(len(value) + 1)) if front == longest else range(len(value) + 1):
+            cut, rest = (value[:i], value[i:]) if front else (value[i:], value[:i])
+            if fnmatch.fnmatchcase(cut, operand):
+                return rest
         return value
 
     def _expandtext_of(self, text: str) -> str:

@@ -226,11 +226,9 @@ class _Runner:
     def _act(self, call: Call, files: tuple[Path | None, ...]) -> Effect:
         effect = Effect()
         whole = replace(call, downloads=(), stores=())
-        pieces = [(replace(whole, downloads=(d,)), f) for d, f in zip(call.downloads, files, strict=False)]
-        pieces += [
-            (replace(whole, stores=(s,)), f) for s, f in zip(call.stores, files[len(call.downloads) :], strict=False)
-        ]
-        for i, (piece, found) in enumerate(pieces or [(whole, None)]):
+        pieces = [replace(whole, downloads=(d,)) for d in call.downloads]
+        pieces += [replace(whole, stores=(s,)) for s in call.stores]
+        for i, (piece, found) in enumerate(zip(pieces or [whole], files or [None], strict=False)):
             if i:
                 piece = replace(piece, options=(), erases=False)
             if found is None and (piece.downloads or piece.stores) and self.stage.lenient:

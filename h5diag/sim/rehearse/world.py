@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
@@ -89,20 +90,18 @@ class Stop(Exception):
         super().__init__(f"{file.name}, line {line}: {reason}")
 
 
-class ScriptExit(Exception):
+class _End(Exception):
+    def __init__(self, status: int) -> None:
+        self.status = status
+        super().__init__(status)
+
+
+class ScriptExit(_End):
     """``exit``: ends the script, or the sub-shell that it runs in."""
 
-    def __init__(self, status: int) -> None:
-        self.status = status
-        super().__init__(status)
 
-
-class FunctionReturn(Exception):
+class FunctionReturn(_End):
     """``return`` of a function or a sourced file, and ``exit /b``."""
-
-    def __init__(self, status: int) -> None:
-        self.status = status
-        super().__init__(status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +156,16 @@ class ScriptWorld:
         if self.characters > SCRIPT_TEXT:
             raise Stop("makes longer and longer texts", file, line)
 
-    def enter(self, file: Path, line: int) -> None:
-        """Count a call of a function or script into another."""
+    @contextmanager
+    def deeper(self, file: Path, line: int) -> Iterator[None]:
+        """Count a call of a function or script into another, for as long as it runs."""
         self.depth += 1
         if self.depth > SCRIPT_DEPTH:
             raise Stop("calls itself again and again without end", file, line)
+        try:
+            yield
+        finally:
+            self.depth -= 1
 
     def exists(self, path: Path) -> bool:
         """Tell whether the script would find a file or folder there."""
@@ -178,17 +182,21 @@ class ScriptWorld:
         there = folder_names(found) if found is not None and is_folder(found) else []
         return sorted(n for n in there if not n.startswith(".") and fnmatch.fnmatch(n, pattern))
 
-    def script(self, path: Path, file: Path, line: int) -> str:
-        """Return the text of another script."""
-        if str(path) in self.overlay:
-            return self.overlay[str(path)]
-        found = self.find(path)
-        if found is None:
-            self.missing.append((path, file, line))
-            raise Stop(f"{path.name} is not there", file, line)
-        if found not in self.sources:
-            self.sources[found] = read_script(found, self.root)
-        return self.sources[found]
+    @contextmanager
+    def script(self, path: Path, file: Path, line: int) -> Iterator[str]:
+        """Give the text of another script, which is walked within the ``with``."""
+        text = self.overlay.get(str(path))
+        if text is None:
+            try:
+                found = self.find(path)
+                if found is None:
+                    self.missing.append((path, file, line))
+                    raise Stop(f"{path.name} is not there", file, line)
+                text = self.sources[found] = self.sources.get(found) or read_script(found, self.root)
+            except InputError as error:
+                raise Stop(str(error), file, line) from None
+        with self.deeper(file, line):
+            yield text
 
     def say(self, text: str) -> None:
         """Keep what the script tells the person, as far as a later question may be about it."""
@@ -364,8 +372,3 @@ def may_search(pattern: str, lines: Sequence[str]) -> bool:
 def script_file(path: Path) -> bool:
     """Tell whether a file is a script that can be walked, by its name."""
     return path.suffix.lower() in (".sh", ".bat", ".cmd", ".bash") and is_evidence(path)
-
-
-def unreadable(error: InputError, file: Path, line: int) -> Stop:
-    """Return the stop for a file that cannot be read in the middle of a walk."""
-    return Stop(str(error), file, line)
