@@ -159,9 +159,7 @@ OPENS_OWN = {
     **dict.fromkeys(["probe/acquire/journal.py", "probe/flashtest/folder.py", "probe/capture_run.py"], "own journals"),
     **dict.fromkeys(["sim/virtual/chip.py", "sim/virtual/record.py"], "the kept flash, the recording"),
     **dict.fromkeys(["probe/board/link.py", "probe/board/probes.py"], "pyOCD's sessions and links"),
-    **dict.fromkeys(
-        ["sim/rehearse/shell.py", "sim/rehearse/shell_words.py", "sim/rehearse/walk.py"], "a script's walk"
-    ),
+    "sim/rehearse/walk.py": "a script's walk",
 }
 """Modules of the other wings in which such a call opens no stranger's file, and what it is."""
 PRINTS = {"show/printing.py", "sim/dryrun/worker.py", "app/cli/__init__.py"}

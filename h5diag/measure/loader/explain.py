@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
 from h5diag.answer import Answer
 from h5diag.chip import ChipChoice, choose_chip
 from h5diag.measure.loader.loaderfile import LoaderFile
-from h5diag.measure.loader.placement import Base, bases, families, family, ram_plan, windows
+from h5diag.measure.loader.placement import Base, bases, beyond_window, families, family, ram_plan
 from h5diag.measure.loader.vb3 import (
     DRY_RUN_MARK,
     LoaderCall,
@@ -98,11 +97,8 @@ def _too_large(s: Situation) -> str:
     if s.loader is None or not s.family:
         return ""
     size = len(s.loader.image)
-    limit = next((w for w in windows(family(s.family), s.trustzone) if size > w.size), None)
-    if limit is None:
-        return ""
-    claim = "one report says that more than 0x{:X} are not" if limit.hint else "more than 0x{:X} may not be"
-    return f"its image has 0x{size:X} bytes, and {claim.format(limit.size)} downloaded ({limit.sources[0]})"
+    claim = beyond_window(family(s.family), s.trustzone, size)
+    return f"its image has 0x{size:X} bytes, and {claim}" if claim else ""
 
 
 _UNKNOWN_CAUSE = (
@@ -214,7 +210,7 @@ def explain(
         Story.BYPASSED: Downloaded.NO,
         Story.NOT_LOADED: Downloaded.NO,
     }.get(story, Downloaded.YES if own else Downloaded.UNKNOWN)
-    conclusion = _CONCLUSIONS[story](own or calls, log)
+    conclusion = _conclusion(story, own or calls, log)
     remarks = [*_base_remarks(base, version, loader, own), *_call_remarks(own), *_log_remarks(log, story)]
     if story is Story.NOT_DOWNLOADED:
         if cause := likely_cause(Situation(own, base, family, trustzone, version, loader)):
@@ -235,18 +231,21 @@ def explain(
     )
 
 
+_ENDED = {
+    Outcome.NOT_DOWNLOADED: Story.NOT_DOWNLOADED,
+    Outcome.FAULT: Story.FAULTED,
+    Outcome.ZERO: Story.REFUSED,
+    Outcome.NO_RESULT: Story.HUNG,
+    Outcome.ODD: Story.ODD_RESULT,
+    Outcome.OK: Story.WORKED,
+}
+"""The story that a call's outcome makes, the one that outweighs the others first."""
+
+
 def _story(log: LoaderLog, calls: tuple[LoaderCall, ...], own: tuple[LoaderCall, ...]) -> Story:
     outcomes = {c.outcome for c in own}
-    for outcome, story in (
-        (Outcome.NOT_DOWNLOADED, Story.NOT_DOWNLOADED),
-        (Outcome.FAULT, Story.FAULTED),
-        (Outcome.ZERO, Story.REFUSED),
-        (Outcome.NO_RESULT, Story.HUNG),
-        (Outcome.ODD, Story.ODD_RESULT),
-        (Outcome.OK, Story.WORKED),
-    ):
-        if outcome in outcomes:
-            return story
+    if worst := next((story for outcome, story in _ENDED.items() if outcome in outcomes), None):
+        return worst
     if log.messages(MessageKind.LOADER_REFUSED):
         return Story.NOT_LOADED
     if bypassing(log):
@@ -270,8 +269,7 @@ def bypassing(log: LoaderLog) -> tuple[int, ...]:
     return (done[0].line,) if done and log.messages(MessageKind.LOADER) and not find_calls(log) else ()
 
 
-def _not_downloaded(calls: tuple[LoaderCall, ...], log: LoaderLog) -> str:
-    c = next(c for c in calls if c.outcome is Outcome.NOT_DOWNLOADED)
+def _not_downloaded(c: LoaderCall) -> str:
     zero = [name for name, value in (("SP", c.sp), ("LR", c.lr), ("MSP", c.msp)) if value == 0]
     proof = "no 0xBE00 breakpoint and no image is written before the call"
     if zero:
@@ -282,70 +280,41 @@ def _not_downloaded(calls: tuple[LoaderCall, ...], log: LoaderLog) -> str:
     return text
 
 
-def _faulted(calls: tuple[LoaderCall, ...], log: LoaderLog) -> str:
-    c = next(c for c in calls if c.outcome is Outcome.FAULT)
-    return (
-        f"The loader was downloaded, and {_name(c)} (line {c.line}) ended in a {c.exception} (xPSR "
-        f"0x{c.xpsr:08X}); R0 says nothing then."
-    )
-
-
-def _refused(calls: tuple[LoaderCall, ...], log: LoaderLog) -> str:
-    c = next(c for c in calls if c.outcome is Outcome.ZERO)
-    return (
-        f"The loader was downloaded and ran, and {_name(c)} (line {c.line}) reported failure by returning "
-        f"{c.result:#x}."
-    )
-
-
-def _hung(calls: tuple[LoaderCall, ...], log: LoaderLog) -> str:
-    c = next(c for c in calls if c.outcome is Outcome.NO_RESULT)
-    return (
-        f"The loader was downloaded, and {_name(c)} (line {c.line}) was started; the log shows no result: "
-        "it hung, ran into the programmer's time limit, or the log ends here."
-    )
-
-
-def _odd(calls: tuple[LoaderCall, ...], log: LoaderLog) -> str:
-    c = next(c for c in calls if c.outcome is Outcome.ODD)
-    return (
-        f"The loader was downloaded, and {_name(c)} (line {c.line}) returned 0x{c.result:08X}, which is neither "
-        "1 (done) nor 0 (failed); look at what it returns when its driver fails."
-    )
-
-
-def _bypassed(calls: tuple[LoaderCall, ...], log: LoaderLog) -> str:
-    line = bypassing(log)[0]
-    return (
-        f"The external loader was bypassed: the log holds no 'Init flashloader...', and external memory was "
-        f"accessed or reported as done without it (line {line}). What was read is not the memory's content."
-    )
-
-
-_CONCLUSIONS: dict[Story, Callable[[tuple[LoaderCall, ...], LoaderLog], str]] = {
-    Story.NOT_DOWNLOADED: _not_downloaded,
-    Story.FAULTED: _faulted,
-    Story.REFUSED: _refused,
-    Story.HUNG: _hung,
-    Story.ODD_RESULT: _odd,
-    Story.BYPASSED: _bypassed,
-    Story.WORKED: lambda calls, log: f"The loader was downloaded, and every call in the log succeeded ({len(calls)}).",
-    Story.NOT_LOADED: lambda calls, log: (
-        f"The programmer refused the loader's file: {log.messages(MessageKind.LOADER_REFUSED)[0].text}"
-    ),
-    Story.INTERNAL_ONLY: lambda calls, log: (
-        "Only the programmer's own loader for internal flash was called; the log says nothing of an external loader."
-    ),
-    Story.NO_CALL: lambda calls, log: "No loader was called in this log, and no external memory was accessed.",
-    Story.NOT_VERBOSE: lambda calls, log: (
-        "The log does not show register and memory accesses, so nothing can be told "
-        "of the loader: repeat the operation with -vb 3."
-    ),
-    Story.NO_LOG: lambda calls, log: (
-        "No line of this text is known from a log of STM32CubeProgrammer: give the "
-        "output of STM32_Programmer_CLI -vb 3."
-    ),
+_CONCLUSIONS = {
+    Story.FAULTED: "The loader was downloaded, and {name} (line {c.line}) ended in a {c.exception} (xPSR "
+    "0x{c.xpsr:08X}); R0 says nothing then.",
+    Story.REFUSED: "The loader was downloaded and ran, and {name} (line {c.line}) reported failure by returning "
+    "{c.result:#x}.",
+    Story.HUNG: "The loader was downloaded, and {name} (line {c.line}) was started; the log shows no result: "
+    "it hung, ran into the programmer's time limit, or the log ends here.",
+    Story.ODD_RESULT: "The loader was downloaded, and {name} (line {c.line}) returned 0x{c.result:08X}, which is "
+    "neither 1 (done) nor 0 (failed); look at what it returns when its driver fails.",
+    Story.WORKED: "The loader was downloaded, and every call in the log succeeded ({count}).",
+    Story.BYPASSED: "The external loader was bypassed: the log holds no 'Init flashloader...', and external memory was "
+    "accessed or reported as done without it (line {bypassed[0]}). What was read is not the memory's content.",
+    Story.NOT_LOADED: "The programmer refused the loader's file: {refused[0].text}",
+    Story.INTERNAL_ONLY: "Only the programmer's own loader for internal flash was called; the log says nothing of an "
+    "external loader.",
+    Story.NO_CALL: "No loader was called in this log, and no external memory was accessed.",
+    Story.NOT_VERBOSE: "The log does not show register and memory accesses, so nothing can be told "
+    "of the loader: repeat the operation with -vb 3.",
+    Story.NO_LOG: "No line of this text is known from a log of STM32CubeProgrammer: give the "
+    "output of STM32_Programmer_CLI -vb 3.",
 }
+"""What each story means; `c` is the call that it is about."""
+
+
+def _conclusion(story: Story, calls: tuple[LoaderCall, ...], log: LoaderLog) -> str:
+    c = next((c for c in calls if _ENDED.get(c.outcome) is story), None)
+    if c is not None and story is Story.NOT_DOWNLOADED:
+        return _not_downloaded(c)
+    return _CONCLUSIONS[story].format(
+        c=c,
+        name=_name(c) if c is not None else "",
+        count=len(calls),
+        bypassed=bypassing(log),
+        refused=log.messages(MessageKind.LOADER_REFUSED),
+    )
 
 
 def _base_remarks(base: int | None, version: str, loader: LoaderFile | None, own: tuple[LoaderCall, ...]) -> list[str]:

@@ -8,7 +8,7 @@ from enum import Enum
 
 from h5diag.measure.loader.explain import LoaderStory, Story, bypassing, explain, log_base, log_version
 from h5diag.measure.loader.loaderfile import SIZE, VOLATILE_TYPES, LoaderFile, StorageInfo, decode_storage
-from h5diag.measure.loader.placement import STACK_SIZE, Base, Family, bases, families, windows
+from h5diag.measure.loader.placement import STACK_SIZE, Base, Family, bases, beyond_window, families
 from h5diag.measure.loader.thumb import Concern, Remarkable, remarkable
 from h5diag.measure.loader.vb3 import LoaderLog
 from h5diag.memory import AddressRange
@@ -76,7 +76,9 @@ def check_entries(subject: _Subject) -> Iterator[LintFinding]:
                 f"There is no function {name}.",
                 "Export it with C linkage under exactly this name, and keep it from being discarded.",
             )
-    if loader.symbol("SectorErase") is None and not _is_volatile(subject):
+    raw = loader.storage
+    volatile = len(raw) == SIZE and decode_storage(raw).type in VOLATILE_TYPES
+    if loader.symbol("SectorErase") is None and not volatile:
         yield error(
             "L020",
             "There is no function SectorErase.",
@@ -112,7 +114,7 @@ def check_entries(subject: _Subject) -> Iterator[LintFinding]:
 def check_code(subject: _Subject) -> Iterator[LintFinding]:
     """Yield what the code contains that a loader should not (L052, L060 to L062)."""
     found = remarkable(subject.loader)
-    room = _stack_room(subject)
+    room = STACK_SIZE - 4 - subject.loader.bss_size
     frames = [r for r in found if r.concern is Concern.FRAME]
     if frames and (largest := max(frames, key=lambda r: r.amount)).amount > room - 64:
         yield LintFinding(
@@ -150,11 +152,8 @@ def check_code(subject: _Subject) -> Iterator[LintFinding]:
 def check_memory(subject: _Subject) -> Iterator[LintFinding]:
     """Yield what is wrong with data that is not in the file (L050, L051)."""
     loader = subject.loader
-    if not loader.image_segments:
-        return
-    stored_stop = loader.link_address + len(loader.image)
-    size = loader.memory_stop - stored_stop
-    if size <= 0:
+    size = loader.bss_size
+    if not size:
         return
     cleared = loader.memory_stop.to_bytes(4, "little") in loader.image
     if cleared:
@@ -179,18 +178,6 @@ def check_memory(subject: _Subject) -> Iterator[LintFinding]:
             f"behind the file's image): {max(room, 0)} bytes of stack are left.",
             "Store .bss in the image (put it into .data), or make it smaller.",
         )
-
-
-def _stack_room(subject: _Subject) -> int:
-    loader = subject.loader
-    size = loader.memory_stop - loader.link_address - len(loader.image) if loader.image_segments else 0
-    return STACK_SIZE - 4 - max(0, size)
-
-
-def _is_volatile(subject: _Subject) -> bool:
-    symbol = subject.loader.symbol("StorageInfo")
-    raw = subject.loader.read(symbol.value, SIZE) if symbol else b""
-    return len(raw) == SIZE and decode_storage(raw).type in VOLATILE_TYPES
 
 
 def _place(subject: _Subject, r: Remarkable) -> str:
@@ -247,15 +234,12 @@ def check_placement(subject: _Subject) -> Iterator[LintFinding]:
     else:
         yield from _base(subject, linked)
     size = len(loader.image)
-    for window in windows(family, subject.trustzone):
-        if size > window.size:
-            claim = "one report says that more than 0x{:X} are not" if window.hint else "more than 0x{:X} may not be"
-            yield warning(
-                "L042",
-                f"The image has 0x{size:X} bytes; {claim.format(window.size)} downloaded ({window.sources[0]}).",
-                "Compile with -Os, and let the linker discard unused sections but KEEP the entry points.",
-            )
-            break
+    if claim := beyond_window(family, subject.trustzone, size):
+        yield warning(
+            "L042",
+            f"The image has 0x{size:X} bytes; {claim}.",
+            "Compile with -Os, and let the linker discard unused sections but KEEP the entry points.",
+        )
 
 
 def _base(subject: _Subject, linked: int) -> Iterator[LintFinding]:
@@ -324,9 +308,8 @@ def _overlap(linked: int) -> str:
 
 
 def _condition(subject: _Subject, base: Base) -> str:
-    if base.trustzone == "any":
-        return f" on an STM32{subject.family.name.upper()}"
-    return f" on an STM32{subject.family.name.upper()} with TrustZone {base.trustzone}"
+    only = "" if base.trustzone == "any" else f" with TrustZone {base.trustzone}"
+    return f" on an STM32{subject.family.name.upper()}{only}"
 
 
 def _source(base: Base) -> str:
@@ -345,7 +328,7 @@ def check_storage(subject: _Subject) -> Iterator[LintFinding]:
             "Do not strip the file, and keep the variable with KEEP() or __attribute__((used)).",
         )
         return
-    raw = loader.read(symbol.value, SIZE)
+    raw = loader.storage
     if len(raw) < SIZE:
         yield error(
             "L011",

@@ -83,6 +83,17 @@ class LoaderFile:
         """Address after the last byte of memory used, ``.bss`` included, or -1."""
         return max((s.stop for s in self.image_segments), default=-1)
 
+    @property
+    def bss_size(self) -> int:
+        """Bytes of memory behind the image that the file does not hold."""
+        return max(0, self.memory_stop - self.link_address - len(self.image)) if self.image_segments else 0
+
+    @property
+    def storage(self) -> bytes:
+        """The bytes of ``StorageInfo``, for `decode_storage`; fewer than `SIZE` where the file does not hold them."""
+        s = self.symbol("StorageInfo")
+        return self.read(s.value, SIZE) if s else b""
+
     def segment_at(self, address: int) -> ElfSegment | None:
         """Return the segment whose memory holds `address`, or None; one with bytes there wins over a .bss."""
         holding = [s for s in self.segments if s.address <= address < s.stop]
@@ -96,16 +107,8 @@ class LoaderFile:
     def place(self, address: int) -> str:
         """Return the function that holds `address` as ``Name+0x12``, or empty."""
         at = address & ~1
-        best = None
-        for s in self.symbols:
-            start = s.value & ~1
-            if (
-                s.function
-                and s.section
-                and start <= at < start + max(s.size, 2)
-                and (best is None or start > best.value & ~1)
-            ):
-                best = s
+        holding = (s for s in self.symbols if s.function and s.section and 0 <= at - (s.value & ~1) < max(s.size, 2))
+        best = max(holding, key=lambda s: s.value & ~1, default=None)
         if best is None:
             return ""
         offset = at - (best.value & ~1)
@@ -157,20 +160,14 @@ def _checked(data: bytes, source: str) -> Elf:
         wrong = f"is a {kind} ELF file; a loader is 32-bit little-endian Arm"
         raise InputError(wrong, source=source, place="offset 0x4", advice=_ADVICE)
     elf = parse_elf(data, source)
-    wrong, place = "", ""
-    if elf.machine != EM_ARM:
-        wrong, place = f"is an ELF file for machine {elf.machine}, not for Arm (40)", "offset 0x12"
-    elif elf.kind != EXECUTABLE:
-        raise InputError(
-            f"is an ELF file of type {elf.kind}, not a linked executable (2)",
-            source=source,
-            place="offset 0x10",
-            advice="link it; an object file has no addresses yet",
-        )
-    elif not 0 < len(elf.segments) <= LOADER_SEGMENTS:
-        wrong, place = f"is an ELF file of {len(elf.segments)} segments; a loader has one or two", "offset 0x2C"
-    if wrong:
-        raise InputError(wrong, source=source, place=place, advice=_ADVICE)
+    count, unlinked = len(elf.segments), "link it; an object file has no addresses yet"
+    for sound, place, wrong, advice in (
+        (elf.machine == EM_ARM, "offset 0x12", f"for machine {elf.machine}, not for Arm (40)", _ADVICE),
+        (elf.kind == EXECUTABLE, "offset 0x10", f"of type {elf.kind}, not a linked executable (2)", unlinked),
+        (0 < count <= LOADER_SEGMENTS, "offset 0x2C", f"of {count} segments; a loader has one or two", _ADVICE),
+    ):
+        if not sound:
+            raise InputError(f"is an ELF file {wrong}", source=source, place=place, advice=advice)
     return elf
 
 

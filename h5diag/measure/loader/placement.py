@@ -171,8 +171,8 @@ def bases(family_name: str, trustzone: str = "unknown", version: str = "") -> tu
         b
         for b in _table()[0]
         if b.family == family_name
-        and _tz_fits(b.trustzone, trustzone)
-        and (not b.versions or not version or _version_fits(b.versions, version))
+        and (b.trustzone == "any" or trustzone not in ("on", "off") or b.trustzone == trustzone)
+        and (not b.versions or not version or any(f"{version}.".startswith(f"{v}.") for v in b.versions))
     ]
     return tuple(sorted(fitting, key=lambda b: (not (version and b.versions), bool(b.versions), b.hint)))
 
@@ -184,9 +184,10 @@ def windows(chip: Family, trustzone: str = "unknown") -> tuple[Window, ...]:
     return tuple(sorted(known, key=lambda w: w.size))
 
 
-def _tz_fits(line: str, asked: str) -> bool:
-    return line == "any" or asked not in ("on", "off") or line == asked
-
-
-def _version_fits(beginnings: tuple[str, ...], version: str) -> bool:
-    return any(version == b or version.startswith(b + ".") for b in beginnings)
+def beyond_window(chip: Family, trustzone: str, size: int) -> str:
+    """Return what is said of an image of so many bytes where that is too many, empty where it is not."""
+    limit = next((w for w in windows(chip, trustzone) if size > w.size), None)
+    if limit is None:
+        return ""
+    claim = "one report says that more than 0x{:X} are not" if limit.hint else "more than 0x{:X} may not be"
+    return f"{claim.format(limit.size)} downloaded ({limit.sources[0]})"

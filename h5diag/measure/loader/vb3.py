@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache
 
@@ -337,36 +337,32 @@ def find_calls(log: LoaderLog, loader: LoaderFile | None = None) -> tuple[Loader
     """Return the calls in a log, in order; with `loader` the functions are named by their addresses."""
     state = _State()
     calls: list[LoaderCall] = []
-    events = log.events
-    for i, event in enumerate(events):
+
+    def end(line: int, at: int) -> None:
+        # A call whose ``run`` the log does not show is a call all the same: its registers tell what was prepared.
+        if _PC in state.registers:
+            calls.append(_call(state, line, log, at, loader))
+            state.registers, state.init_next = {}, False
+
+    line = 0
+    for i, event in enumerate(log.events):
+        line = event.line
         match event:
             case LogMessage():
                 _hear(state, event)
             case RegisterAccess(write=True, prepared=True):
                 if event.index == _PC:
-                    _end_unfinished(state, calls, event.line, log, i, loader)
+                    end(line, i)
                     state.download = _Download(event.line, event.value)
                     state.seen_preparation = True
             case RegisterAccess(write=True):
                 state.registers[event.index] = event.value
             case MemoryAccess(write=True):
                 state.download = _written(state.download, event)
-            case RunControl(running=True) if _PC in state.registers:
-                calls.append(_call(state, event.line, log, i, loader))
-                state.registers = {}
-                state.init_next = False
-    _end_unfinished(state, calls, events[-1].line if events else 0, log, len(events), loader)
+            case RunControl(running=True):
+                end(line, i)
+    end(line, len(log.events))
     return tuple(calls)
-
-
-def _end_unfinished(
-    state: _State, calls: list[LoaderCall], line: int, log: LoaderLog, at: int, loader: LoaderFile | None
-) -> None:
-    """A call whose ``run`` the log does not show is a call all the same: its registers tell what was prepared."""
-    if _PC in state.registers:
-        calls.append(_call(state, line, log, at, loader))
-        state.registers = {}
-        state.init_next = False
 
 
 def _hear(state: _State, message: LogMessage) -> None:
@@ -449,20 +445,7 @@ def _call(state: _State, line: int, log: LoaderLog, at: int, loader: LoaderFile 
         outcome = {0: Outcome.ZERO, 1: Outcome.OK}.get(result, Outcome.ODD)
     if function == "Verify" and outcome in (Outcome.ZERO, Outcome.ODD):
         outcome = Outcome.OK if outcome is Outcome.ZERO else Outcome.ZERO
-    return LoaderCall(
-        line,
-        function,
-        state.side,
-        call.arguments,
-        call.sp,
-        call.lr,
-        pc,
-        call.msp,
-        result,
-        xpsr,
-        state.download,
-        outcome,
-    )
+    return replace(call, outcome=outcome)
 
 
 def _was_downloaded(call: LoaderCall, seen_preparation: bool) -> bool:
