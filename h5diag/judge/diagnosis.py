@@ -290,8 +290,7 @@ def coverage(m: Measured) -> list[Finding]:
 
 def _seen(m: Measured) -> tuple[AddressRange, ...]:
     """Return the canonical ranges that were held against a good dump or a known image."""
-    areas = [*m.comparison.areas, *(a for k in m.known for a in k.comparison.areas)]
-    return merged(m.canonical(a.range for a in areas))
+    return merged(m.canonical(r for c in (m.comparison, *(k.comparison for k in m.known)) for r in c.covered))
 
 
 def uncompared(m: Measured) -> tuple[int, int]:

@@ -120,6 +120,14 @@ class Areas(Sequence[Area]):
     def __repr__(self) -> str:
         return f"Areas of {len(self)} rows"
 
+    @property
+    def ranges(self) -> tuple[AddressRange, ...]:
+        """What they cover; areas that touch are one range."""
+        start, stop = self.columns[:2]
+        apart = np.append(True, start[1:] != stop[:-1])[: len(self)]
+        ends = stop[np.append(apart[1:], True)[: len(self)]]
+        return tuple(AddressRange(a, b) for a, b in zip(start[apart].tolist(), ends.tolist(), strict=True))
+
     def of_states(self, states: Iterable[AreaState]) -> Areas:
         """Return the areas of some states."""
         numbers = [_STATES.index(s) for s in states]
@@ -160,6 +168,11 @@ class Comparison(Answer):
     def counted(self) -> Areas:
         """The areas that count as different: `differs`, `erased` and `zero`."""
         return Areas.of(self.areas).of_states(_COUNTED)
+
+    @property
+    def covered(self) -> tuple[AddressRange, ...]:
+        """All that both dumps hold, in the suspect's views."""
+        return Areas.of(self.areas).ranges
 
     @property
     def differing_bytes(self) -> int:
@@ -297,25 +310,23 @@ def aligned(good: MemoryImage, suspect: MemoryImage, chip: Chip) -> Iterator[tup
                 yield g.start + shift, g.data, s.data[g.start + shift - s.start : g.stop + shift - s.start]
 
 
-def bit_positions(good: MemoryImage, suspect: MemoryImage, comparison: Comparison, chip: Chip) -> npt.NDArray[np.int64]:
+def bit_positions(good: MemoryImage, suspect: MemoryImage, chip: Chip) -> npt.NDArray[np.int64]:
     """Return how often each bit of a quad-word fell and rose, ``int64 (2, 8 * program_unit)``.
 
     Row 0 counts fallen bits, row 1 risen ones; column ``8 * byte + bit`` with bit 0 the least significant.
     """
     unit = chip.flash.program_unit
-    out = np.zeros((2, unit, 8), np.int64)
-    for area in comparison.counted:
-        for shift in (0, *_shifts(chip)):
-            if good.covers(area.range.start - shift, area.range.stop - shift):
-                g = good.read(area.range.start - shift, area.range.stop - shift)
-                s = suspect.read(area.range.start, area.range.stop)
-                lanes = (area.range.start + np.arange(g.size)) % unit
-                for row, changed in enumerate((g & ~s, s & ~g)):
-                    for bit in range(8):
-                        set_here = lanes[(changed >> bit & 1).astype(bool)]
-                        out[row, :, bit] += np.bincount(set_here, minlength=unit)
-                break
-    return out.reshape(2, unit * 8)
+    out = np.zeros((2, unit * 8), np.int64)
+    for start, g, s in aligned(good, suspect, chip):
+        lead = start % unit
+        for at in range(-lead, s.size, WINDOW):
+            here = slice(max(at, 0), at + WINDOW)
+            if not np.array_equal(g[here], s[here]):
+                for row, changed in enumerate((g[here] & ~s[here], s[here] & ~g[here])):
+                    whole = np.pad(changed, (here.start - at, -(here.start - at + changed.size) % unit))
+                    bits = np.unpackbits(whole.reshape(-1, unit), axis=1, bitorder="little")
+                    out[row] += bits.sum(axis=0, dtype=np.int64)
+    return out
 
 
 def _views(good: MemoryImage, suspect: MemoryImage, chip: Chip) -> Iterator[tuple[int, int, int]]:

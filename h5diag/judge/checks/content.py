@@ -23,7 +23,7 @@ from h5diag.judge.checks.printed import erase_told
 from h5diag.judge.checks.start import OLDER_ROM
 from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import KnownFact, Measured
-from h5diag.measure.compare import bit_positions, compare
+from h5diag.measure.compare import bit_positions
 from h5diag.measure.copies import LEAST_REPEAT, WINDOW, agreeing, repeating_line
 from h5diag.measure.drift import build_stamps
 from h5diag.measure.shapes import Difference, Form, Shape
@@ -249,7 +249,7 @@ def _inside_a_sector(m: Measured, reference: MemoryImage, shape: Shape) -> bool:
 
 def _lanes(m: Measured, reference: MemoryImage) -> npt.NDArray[np.int64]:
     """Return how many bits fell and how many rose against a reference, at each bit of the flash word."""
-    return bit_positions(reference, m.suspect.judged, compare(reference, m.suspect.judged, m.chip), m.chip)
+    return bit_positions(reference, m.suspect.judged, m.chip)
 
 
 def _wide_column(lanes: npt.NDArray[np.int64], say: dict[str, Any], *, steady: bool) -> Finding | None:
