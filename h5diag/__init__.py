@@ -72,7 +72,8 @@ def __getattr__(name: str) -> Any:
     own = _CALLED.get(name, name)
     if name in _CALLED.values() or own not in _PLACES:
         raise AttributeError(f"module 'h5diag' has no attribute {name!r}")
-    return getattr(import_module(f"h5diag.{_PLACES[own]}"), own)
+    found = getattr(import_module(f"h5diag.{_PLACES[own]}"), own)
+    return found if isinstance(found, type) else import_module("h5diag.app.arguments").checked(found, name)
 
 
 def __dir__() -> list[str]:

@@ -406,7 +406,12 @@ def diagnose(case: Case | Named, *, progress: Progress | None = None, cancel: Ca
 def diagnose(
     case: list[Any] | tuple[Any, ...], *, progress: Progress | None = None, cancel: Cancel | None = None
 ) -> Boards: ...
-def diagnose(case: Any, *, progress: Progress | None = None, cancel: Cancel | None = None) -> Any:
+def diagnose(
+    case: Case | Named | list[Case | Named] | tuple[Case | Named, ...],
+    *,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+) -> Any:
     """Return the diagnosis of a case: run all checks, weigh what they find, choose the next test.
 
     Parameters

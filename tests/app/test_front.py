@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import html
+import inspect
 import json
 import subprocess
 import sys
@@ -13,12 +14,14 @@ import pytest
 from intelhex import IntelHex
 
 import h5diag as h5
+from h5diag.app.arguments import TAKEN
 from h5diag.case.records import Sweep
 from h5diag.chip import choose_chip
 from h5diag.errors import InputError
 from h5diag.evidence.samples import data_folder
 from h5diag.judge.control import control_chart
 from h5diag.judge.fleet import Cluster, Fleet
+from h5diag.judge.preflight import read_inventory
 from h5diag.probe.acquire import sweep
 from h5diag.show.answers import TOPICS
 from h5diag.show.explain import explain
@@ -94,6 +97,86 @@ def test_any_kind_of_memory_is_taken(pair, tmp_path):
 def test_what_is_no_memory_is_one_line(source, said):
     with pytest.raises(InputError, match=said):
         h5.read_memory(source)
+
+
+def arguments_of(name):
+    """Yield each argument of a call of the front door, and how to give it a value beside samples for the rest."""
+    about = inspect.signature(getattr(h5, name)).parameters.values()
+    due = {
+        p.name: (b"abcd", BASE) if p.annotation == "Memory" else "sample:founding/good.hex"
+        for p in about
+        if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+    }
+    for p in about:
+        many, key = p.kind is p.VAR_POSITIONAL, "title" if p.kind is p.VAR_KEYWORD else p.name
+        yield p, lambda value, many=many, key=key: ([value], {}) if many else ([], due | {key: value})
+
+
+def test_an_argument_of_another_type_is_one_line_that_says_what_is_taken():
+    seen = 0
+    wrong = object()
+    every = [(n, *row) for n in sorted(NAMES - {"MemoryImage", "AddressRange", "errors"}) for row in arguments_of(n)]
+    for name, p, given in every:
+        if p.annotation in ("bool", "Memory | None", "Iterable[Memory]"):
+            continue
+        args, named = given(wrong)
+        with pytest.raises(InputError) as caught:
+            getattr(h5, name)(*args, **named)
+        memory = p.annotation == "Memory"
+        said = "object holds no memory; give a path" if memory else f"{name}, {p.name}: object is not taken; give "
+        assert str(caught.value).startswith(said), (name, p.name)
+        assert "\n" not in str(caught.value)
+        seen += 1
+    assert seen > 80
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (
+            lambda: h5.diagnose(5),
+            "diagnose, case: int is not taken; give a case folder, what load_case gives, or a list",
+        ),
+        (lambda: h5.diagnose(["sample:founding", 5]), "diagnose, case: int is not taken"),
+        (lambda: h5.diagnose(None), "diagnose, case: NoneType is not taken"),
+        (lambda: h5.read_log(5), "read_log, source: int is not taken; give a path or a text"),
+        (lambda: h5.read_log(b"a\nb"), "read_log, source: bytes is not taken"),
+        (lambda: h5.keys("a", 5), "keys, places: int is not taken"),
+        (
+            lambda: h5.examine((b"ab", BASE), verify_keys="a.pem"),
+            "verify_keys: str is not taken; give a list of paths",
+        ),
+        (lambda: h5.examine((b"ab", BASE), verify_keys={"a": 1}), "verify_keys: dict is not taken"),
+        (lambda: h5.sort_evidence(b"a"), "files: bytes is not taken; give a path or a list of paths"),
+        (lambda: h5.connect("virtual", erase=(1, "2")), "erase: str is not taken; give a pair of numbers"),
+        (lambda: h5.connect("virtual", speed_hz="fast"), "speed_hz: str is not taken; give a number"),
+        (
+            lambda: h5.correlate((b"ab", BASE), (b"ab", BASE), "x"),
+            "placement: str is not taken; give what locate gives",
+        ),
+        (lambda: h5.fleet([5], "out"), "fleet, paths: int is not taken"),
+    ],
+)
+def test_a_wrong_type_is_told_with_its_place(call, said):
+    with pytest.raises(InputError) as caught:
+        call()
+    assert said in str(caught.value)
+
+
+def test_every_annotation_of_the_front_door_is_in_the_table():
+    named = {p.annotation for n in NAMES - {"MemoryImage", "AddressRange", "errors"} for p, _ in arguments_of(n)}
+    assert named - {"Memory", "Memory | None", "bool"} == set(TAKEN)
+
+
+def test_what_the_annotations_name_is_taken(tmp_path):
+    chip = h5.load_chip("u575")
+    placement = h5.locate((b"abcd" * 64, BASE), (b"abcd" * 64, BASE), chip=chip, base=np.int64(BASE), progress=print)
+    assert h5.correlate((b"abcd" * 64, BASE), (b"abcd" * 64, BASE), placement, chip=chip).to_dict()
+    assert h5.examine((b"abcd" * 64, BASE), verify_keys=(k for k in ["sample:keys/sign-p256-pub.pem"]), layout=None)
+    assert h5.sort_evidence(data_folder() / "founding" / "good.hex", title="x").boards
+    assert h5.diagnose(h5.load_case("sample:sound")).to_dict()["verdict"]
+    assert h5.locate is h5.locate
+    assert (h5.keys.__name__, inspect.signature(h5.keys)) == ("read_inventory", inspect.signature(read_inventory))
 
 
 def test_an_address_of_another_library_and_words_in_an_array_are_taken(pair):
