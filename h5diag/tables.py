@@ -20,6 +20,7 @@ import msgspec
 
 from h5diag.errors import InputError
 from h5diag.limits import JSON_NESTED, NUMBER_DIGITS, SHOWN_OF_A_KEY, TOML_DOTS
+from h5diag.text import shortened
 
 T = TypeVar("T")
 
@@ -128,7 +129,7 @@ def toml_table(text: str, source: str) -> dict[str, Any]:
         raise InputError("not readable as TOML: nested too deeply", source=source) from None
     except ValueError as error:  # not TOML, or a number of thousands of digits
         at = re.search(r"\(at (line \d+)", str(error))
-        problem = re.sub(r" \(at .*", "", _short(str(error)))
+        problem = re.sub(r" \(at .*", "", shortened(str(error), SHOWN_OF_A_KEY))
         raise InputError(f"not readable as TOML: {problem}", source=source, place=at[1] if at else "") from None
 
 
@@ -191,7 +192,7 @@ def convert(
         path, problem, advice = _explained(str(error), kind, known)
         line = line_of(text, path)
         raise InputError(
-            f"{_short(path)} {problem}" if path else problem,
+            f"{shortened(path, SHOWN_OF_A_KEY)} {problem}" if path else problem,
             source=source,
             place=f"line {line}" if line else "",
             advice=advice,
@@ -245,7 +246,7 @@ def _explained(message: str, kind: type, known: Sequence[str]) -> tuple[str, str
     where = where.rstrip("`").removeprefix("$").removeprefix(".")
     if found := re.match(r"Invalid enum value (.*)", text, re.DOTALL):
         choices = _choices(_type_at(kind, where))
-        return where, f"is {_short(found[1])}; it is {', '.join(choices[:-1])} or {choices[-1]}", ""
+        return where, f"is {shortened(found[1], SHOWN_OF_A_KEY)}; it is {', '.join(choices[:-1])} or {choices[-1]}", ""
     return where, text[:1].lower() + text[1:], ""
 
 
@@ -283,7 +284,3 @@ def _structs(kind: Any) -> list[Any]:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return [kind]
     return [s for a in getattr(kind, "__args__", ()) for s in _structs(a)]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= SHOWN_OF_A_KEY else text[: SHOWN_OF_A_KEY - 3] + "..."

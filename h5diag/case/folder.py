@@ -43,7 +43,7 @@ from h5diag.limits import (
 )
 from h5diag.memory import Access, MemoryImage
 from h5diag.tables import line_of, parse_toml
-from h5diag.text import size_text
+from h5diag.text import shortened, size_text
 
 _MODES = {
     "hotplug": "hotplug",
@@ -186,8 +186,7 @@ def _plain(text: str) -> str:
 
 def _printable(text: str) -> str:
     """Return a plain text of a title's length at most."""
-    text = text if len(text) <= LONGEST_NAME else text[: LONGEST_NAME - 3] + "..."
-    return _plain(text)
+    return _plain(shortened(text, LONGEST_NAME))
 
 
 class _Reader:

@@ -17,6 +17,7 @@ from h5diag.layout.partitions import parse_devicetree, parse_own_layout, parse_p
 from h5diag.layout.presets import preset, preset_names
 from h5diag.layout.slots import Explanation, ExplanationKind, Layout, Loader, Mode, Role, Security, Slot, explain
 from h5diag.limits import LAYOUT, LONGEST_NAME
+from h5diag.text import shortened
 
 __all__ = [
     "Explanation",
@@ -70,7 +71,7 @@ def load_layout(name: str | Path | EvidenceFile, chip: Chip | None = None) -> La
     if is_evidence(path):
         return load_layout(read_evidence(path, limit=LAYOUT), chip)
     if len(text) > LONGEST_NAME:
-        raise InputError("is no name of a layout", source=text[:40] + "...", advice=f"presets: {_PRESETS}")
+        raise InputError("is no name of a layout", source=shortened(text, 40), advice=f"presets: {_PRESETS}")
     if is_folder(path):
         raise InputError("is a folder", source=text, advice="give the flash_layout.h, devicetree, pm.yml or TOML in it")
     if path.suffix or "/" in text or "\\" in text:

@@ -912,3 +912,14 @@ def test_what_was_put_into_an_external_memory_beside_its_read(tmp_path):
     result = sort_evidence([tmp_path])
     assert roles(tmp_path)["assets_0x90000000.bin"] is FileRole.IMAGE
     assert [[e.path.name for e in b.files] for b in result.suspects] == [["qspi_readout_0x90000000.bin"]]
+
+
+@pytest.mark.parametrize("name", ["/", "..", ".", "a/", "\u0000", "", "/dev/zero", "x" * 300])
+@pytest.mark.parametrize("key", ["dumps", "log"])
+def test_files_are_added_to_a_case_that_names_what_is_no_file(begun, tmp_path, capsys, key, name):
+    """What a stranger's case.toml names is none of the business of who adds a file; the diagnosis refuses it."""
+    folder = tmp_path / "c"
+    folder.mkdir()
+    (folder / "case.toml").write_text(f"[suspect]\n{key} = {json.dumps([name] if key == 'dumps' else name)}\n")
+    assert main(["case", str(folder)]) in (0, 2)
+    assert capsys.readouterr().err.count("\n") <= 1

@@ -225,7 +225,7 @@ def _run(options: Namespace) -> int:
         elif text := _text(result.text, verbose=getattr(options, "verbose", False)):
             printing.write(text + "\n")
     except H5DiagError as error:
-        printing.error(f"{prog}: {error}")
+        printing.error(f"{prog}: {_told(error, options)}")
         return _status(error)
     except MemoryError:
         printing.error(f"{prog}: there is not enough memory for this; give a smaller part of it")
@@ -234,6 +234,17 @@ def _run(options: Namespace) -> int:
         printing.error(f"{prog}: {stop or 'stopped'}")
         return 130
     return result.status
+
+
+def _told(error: H5DiagError, options: Namespace) -> str:
+    """Return what is said of an error: its line goes into a forum as everything that is redacted does."""
+    if not getattr(options, "redact", False):
+        return str(error)
+    from pathlib import Path
+
+    from h5diag.show.report.redaction import redacted_error
+
+    return redacted_error(error, Path(options.case))
 
 
 def _text(text: str | Sheet | Callable[[], Sheet], *, verbose: bool) -> str:

@@ -104,8 +104,7 @@ class Sidecar(msgspec.Struct, frozen=True):
 
 def sidecar_path(path: str | os.PathLike[str]) -> Path:
     """Return the path of the sidecar of the dump `path`: the whole name and ``.map.json``."""
-    path = Path(path)
-    return path.with_name(path.name + ".map.json")
+    return Path(f"{Path(path)}.map.json")  # `with_name` raises where a path has no name, as "/" has none
 
 
 def open_sidecar(dump: Source) -> EvidenceFile | None:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from h5diag.limits import LARGE_TEXT, LINE, TEXT_LINES
+from h5diag.text import shortened
 
 SHORTEST = 4
 """Characters below which a line says nothing; skipping them keeps a megabyte of odd text quick."""
@@ -159,5 +160,4 @@ def hex_number(text: str) -> int | None:
 
 def printable(text: str, limit: int = 200) -> str:
     """Return the text on one line without anything that a terminal would act upon, cut at `limit` characters."""
-    out = "".join(c if c.isprintable() else "?" for c in text[:limit])
-    return out + ("..." if len(text) > limit else "")
+    return "".join(c if c.isprintable() else "?" for c in shortened(text, limit + 3))

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from h5diag.case import Case
+from h5diag.errors import H5DiagError, InputError
 from h5diag.evidence.door import EvidenceFile, real_path
 from h5diag.evidence.texts import parse_registers
 from h5diag.memory import AddressRange, Segment
@@ -45,15 +46,21 @@ _PATHS = re.compile(
 _PERSON = re.compile(
     r"(?i)(?:/home/|/Users/|\\Users\\|\\Documents and Settings\\|/media/)([^\s\"'<>|:*?;,()\\/]{2,64})"
 )
-_WHOSE = r"(?:(?:user|log|host|computer|machine)[ _-]?name|(?:sudo_)?user)"
+_WHOSE = r"(?:(?:user|log|logon|host|computer|machine)[ _-]?name|(?:sudo_)?user|registered owner|logname|whoami)"
+_A_NAME = r"([\w.-]{3,64})"
 _WHO = re.compile(
-    rf"(?i)\b{_WHOSE}[ \t]?[:=][ \t]?([\w.-]{{3,64}})|\b(?:logged in as|hostname) ([\w.-]{{3,64}})"
-    r"|([\w.-]{3,64}) login: ([\w.-]{3,64})"
-    r"|(?<![\w-])[dl-][rwxst-]{9}[.+@]? {1,8}\d{1,6} {1,8}([\w.-]{3,64}) {1,8}([\w.-]{3,64}) "
-    r"|(?<!\w)[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d ([\w.-]{3,64}) [\w./-]{1,64}(?:\[\d{1,8}\])?:"
-    r"|(?<![\w.+-])([\w.-]{3,64})@([\w-]{3,63})(?:[: ][^\s$#%>]{0,200})?[ ]?[$#%>\]](?!\w)"
+    rf"(?i)\b{_WHOSE}[ \t]?[:=][ \t]{{0,32}}(?:{_A_NAME}\\)?{_A_NAME}|\b(?:logged in as|hostname) {_A_NAME}"
+    rf"|\b(?!last ){_A_NAME} login: {_A_NAME}|\bLast login: [^\n]{{1,40}} from {_A_NAME}|\bpassword for {_A_NAME}"
+    rf"|(?:\bwhoami|\b(?:log|host)name|\bid -un|\buname -n|(?:\becho |>[ ]?)[$%][\w:]{{1,20}}%?)[ \t]{{0,4}}\r?\n[ \t>]{{0,8}}"
+    rf"(?:{_A_NAME}\\)?{_A_NAME}[ \t\r]{{0,4}}$"
+    rf"|\b[ug]id=\d{{1,10}}\({_A_NAME}\)|\bLinux {_A_NAME} \d{{1,2}}\.\d[\w.+-]{{0,60}} #\d|^{_A_NAME} +(?:pts/\d{{1,3}}|tty\d) "
+    rf"|(?<![\w-])[dl-][rwxst-]{{9}}[.+@]? {{1,8}}\d{{1,6}} {{1,8}}{_A_NAME} {{1,8}}{_A_NAME} "
+    rf"|(?<!\w)[A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d {_A_NAME} [\w./-]{{1,64}}(?:\[\d{{1,8}}\])?:"
+    rf"|(?<![\w.+-]){_A_NAME}@([\w-]{{3,63}})(?:[: ][^\s$#%>]{{0,200}})?[ ]?[$#%>\]](?!\w)",
+    re.MULTILINE,
 )
-"""People and machines: what an environment says, what stands before a prompt, in a list of files, in a system's log."""
+"""People and machines: what an environment says, what stands before a prompt, in a list of files, in a system's log,
+what a system answers when it is asked who it is."""
 _SERIAL = re.compile(
     r"(?i)(?<![^\W_])((?:ST-?LINK[ \t]{0,8}SN|i?serial(?:[ \t]{0,8}(?:no|number|nr))?|S/N|SN|SelectEmuBySN|-usb"
     r"|unique id|UID(?:\d|\[\d\])?|chip id[ \t]{0,8}\(96|MAC(?: address)?|ether\b|HWaddr|IMEI|ICCID|IMSI)"
@@ -98,8 +105,8 @@ _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (
         re.compile(
-            r"(?i)(\b(?:author|committer|(?:signed-off|reviewed|tested|built)[- ]by|operator|tester|technician|engineer|from)"
-            r"[ \t]?:[ \t]?)[^\n<\[\"]{1,128}"
+            r"(?i)(\b(?:(?:author|committer|(?:signed-off|reviewed|tested|built)[- ]by|operator|tester|technician|engineer|from)"
+            r"[ \t]?:|user\.name(?:[ \t]?=|\r?\n))[ \t]?)[^\n<\[\"]{1,128}"
         ),
         _NAMED,
     ),
@@ -112,7 +119,9 @@ _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)(\b(?:subject|issuer)(?: alternative name)?[ \t]?[:=][ \t]?)[^\n\"<>]{1,256}"), _NAMED),
     (re.compile(r"(\b(?:DNS|URI|DirName|othername):)[^\s,\"<>]{1,256}"), _NAMED),
     (
-        re.compile(rf"(?i)(\b(?:{_WHOSE}|host|computer|machine)[ \t]?[:=][ \t]?)[^\s\"<>]{{1,256}}"),
+        re.compile(
+            rf"(?i)(\b(?:{_WHOSE}|host|computer|machine)[ \t]?[:=][ \t]{{0,32}})(?!\[name removed\])[^\s\"<>]{{1,256}}"
+        ),
         _NAMED,
     ),
     (
@@ -293,6 +302,15 @@ def make_redactor(case: Case, *, uid_at: int | None = None) -> Redactor:
     paths = {s: w for s, w in secrets.items() if w is _PATH_REMOVED}
     others = {s: w for s, w in secrets.items() if w is not _PATH_REMOVED}
     return Redactor(_Known(paths), _Known(others), frozenset(f.sha256 for f in case.files), make_sieve(blobs))
+
+
+def redacted_error(error: H5DiagError, folder: Path) -> str:
+    """Return the line of an error, its file by where it lies in the case's folder, without what a case may not tell."""
+    if isinstance(error, InputError) and error.source:
+        source = Path(error.source)
+        shown = str(source.relative_to(folder)) if source.is_relative_to(folder) else source.suffix and source.name
+        error = InputError(error.problem, source=shown or _PATH_REMOVED, place=error.place, advice=error.advice)
+    return make_redactor(Case(str(error), folder)).plain(str(error))
 
 
 _NOBODY = {"localhost", "root", "user", "users", "public", "default", "admin", "guest", "test", "work", "shared"}

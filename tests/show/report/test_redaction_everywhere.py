@@ -86,6 +86,21 @@ PLANTED = {
     "a password in quotes": ('export DA_PASSWORD="Held des Nordens42"', "des Nordens42", "Nordens42"),
     "a serial number on the next line": ("Serial Number:\n   5a:77:c1:3d:90:ee:12", "5a:77:c1", "ee:12"),
     "a password with a blank": ("set DA_PASSWORD=Ring des Hagen77", "Ring des", "Hagen77"),
+    "who a system says one is": ("$ whoami\nortlieb7\n$ hostname\nmarkgraf9", "ortlieb7", "markgraf9"),
+    "who Windows says one is": ("C:\\> whoami\r\nlab-siegm\\ortwin.k\r\n", "lab-siegm", "ortwin.k"),
+    "who one is by numbers": ("uid=1000(hagenv) gid=1000(tronje) groups=1000(tronje),27(sudo)", "hagenv", "tronje"),
+    "a system by its name": ("Linux alzey-4 6.1.0-18-amd64 #1 SMP x86_64", "alzey-4"),
+    "who is there": ("volker7  pts/0  2026-11-30 04:10", "volker7"),
+    "who must type a password": ("[sudo] password for gernot_b:", "gernot_b"),
+    "where one came from": ("Last login: Mon Nov 30 04:10:11 2026 from worms-pc7", "worms-pc7"),
+    "a variable that was asked for": ("PS C:\\> $env:USERNAME\ngiselher3", "giselher3"),
+    "a system in a table": (
+        "Host Name:                 XANTEN-04\nRegistered Owner:   utefrau",
+        "xanten-04",
+        "utefrau",
+    ),
+    "who commits": ("user.name=Wolfhart Hildebrand", "Wolfhart", "Hildebrand"),
+    "a user of a domain": (r"user: NIFL\alberich.z", "NIFL", "alberich.z"),
     "a place of code": ("https://mime:Tarnhelm9@git.siegfr.example/x.git", "Tarnhelm9", "siegfr"),
 }
 
@@ -184,6 +199,8 @@ def test_each_kind_of_secret(name: str, redactor: Redactor) -> None:
         "at 50 %: 1,048,576 of 2,097,152 bytes",
         "std::vector at 12:30:01",
         "FLASH_AREA_0_OFFSET and HAL_FLASHEx_OBProgram_Launch2 differ",
+        "Last login: Mon Nov 30 04:10:11 2026",
+        "Linux version 6.1 and Linux Mint 21.3, Erasing memory...",
         "the token bucket is full; the user name is not asked for",
         "2026-01-02 10:22:33, 10:22:33:444 and 10:22:34:001",
         "STM32CubeProgrammer_NUCLEO_H563ZI_Rev2_Board",
@@ -230,3 +247,52 @@ def test_a_name_is_cleaned_before_it_is_cut(tmp_path: Path, before: int, capsys:
     assert name in (tmp_path / "case" / "case.toml").read_text("utf-8")
     assert main(["reply", str(tmp_path / "case"), "--redact"]) == 0
     assert not re.search(r"SN 8F?3?A?", capsys.readouterr().out)
+
+
+NAMELESS = f"access of kriemhild7.local, SN 8F3A91C51B7E60D3, USER=brunhilde {'x' * 50}"
+FAULTS = {
+    "a value": ("[suspect]\naccess = {told}\n", {}),
+    "a key": ("[suspect]\n{told} = 1\n", {}),
+    "a name of a file": ("[suspect]\nlog = {told}\n", {}),
+    "a chip": ("chip = {told}\n", {}),
+    "a layout": ("layout = {told}\n", {}),
+    "a record": ('[suspect]\nflashtest = "r.json"\n', {"r.json": '{{"level": {told}}}'}),
+    "a register of a record": ('[suspect]\ninfo = "r.json"\n', {"r.json": '{{"registers": {{{told}: 4294967296}}}}'}),
+    "what is no TOML": ("{told}", {}),
+}
+
+
+@pytest.mark.parametrize("before", [0, 120, 150, 160])
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("command", ["diagnose", "reply"])
+def test_a_line_of_an_error_tells_no_more_than_a_write_up(
+    command: str, fault: str, before: int, tmp_path, capsys
+) -> None:
+    """Also where the text is cut in the middle of a name: the half of it is left out."""
+    case = tmp_path / "home of gutrune7"
+    case.mkdir()
+    toml, files = FAULTS[fault]
+    told = json.dumps("y" * before + " " + NAMELESS)
+    (case / "case.toml").write_text(toml.format(told=told))
+    for name, content in files.items():
+        (case / name).write_text(content.format(told=told))
+    assert main([command, str(case), "--redact"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "case.toml" in error or "r.json" in error
+    assert not re.search(r"(?i)kriemh|8F3A9|brunh|gutrune", error), error
+
+
+@pytest.mark.parametrize("option", ["--report", "--csv"])
+def test_a_place_that_cannot_be_written_is_not_named(option: str, tmp_path, capsys) -> None:
+    shutil.copytree(data_folder() / "founding", tmp_path / "case")
+    words = ["diagnose", str(tmp_path / "case"), "--redact", option, str(tmp_path / "of gutrune7" / "r.html")]
+    assert main(words) == 2
+    assert "gutrune7" not in capsys.readouterr().err
+
+
+def test_a_title_is_cut_between_words(tmp_path, capsys) -> None:
+    for before in range(150, 200, 3):
+        (tmp_path / "case.toml").write_text(f'title = "{"y" * before} kriemhild7@worms.example is who sent it"\n')
+        assert main(["diagnose", str(tmp_path), "--redact", "--json"]) == 0
+        assert "kriem" not in capsys.readouterr().out
