@@ -251,3 +251,14 @@ LOADER_IMAGE = 4 << 20
 
 BUILD_DIFFERENCES = 200
 """Deviations from a build that are named one by one."""
+
+_LONG_WORD = 40
+"""Characters of a word that is cut rather than left out: a path says what it is by its first half."""
+
+
+def shortened(text: str, most: int = 200) -> str:
+    """Return a text of `most` characters at most, cut between words: half a name is one that no search for it finds."""
+    if len(text) <= most:
+        return text
+    head, _, word = text[: most - 3].rpartition(" ")
+    return (head if head and len(word) < _LONG_WORD else text[: most - 3]) + "..."

@@ -19,8 +19,7 @@ from zlib import crc32
 import msgspec
 
 from h5diag.errors import InputError
-from h5diag.limits import JSON_NESTED, NUMBER_DIGITS, SHOWN_OF_A_KEY, TOML_DOTS
-from h5diag.text import shortened
+from h5diag.limits import JSON_NESTED, NUMBER_DIGITS, SHOWN_OF_A_KEY, TOML_DOTS, shortened
 
 T = TypeVar("T")
 

@@ -12,10 +12,6 @@ if TYPE_CHECKING:
     from h5diag.ranges import AddressRange
 
 
-_LONG_WORD = 40
-"""Characters of a word that is cut rather than left out: a path says what it is by its first half."""
-
-
 def size_text(count: int) -> str:
     """Return a number of bytes as a person reads it: ``32 bytes``, ``24 KiB``, ``1.5 MiB``."""
     if count < 1024:
@@ -34,14 +30,6 @@ def ranges_text(ranges: Sequence[AddressRange], most: int = 3) -> str:
     """Return up to `most` ranges as text and how many more there are."""
     text = ", ".join(range_text(r) for r in ranges[:most])
     return text + (f" and {len(ranges) - most} more" if len(ranges) > most else "")
-
-
-def shortened(text: str, most: int = 200) -> str:
-    """Return a text of `most` characters at most, cut between words: half a name is one that no search for it finds."""
-    if len(text) <= most:
-        return text
-    head, _, word = text[: most - 3].rpartition(" ")
-    return (head if head and len(word) < _LONG_WORD else text[: most - 3]) + "..."
 
 
 def whole_number(text: str) -> int | None:

@@ -40,10 +40,11 @@ from h5diag.limits import (
     TEXT,
     TEXT_LINES,
     Limit,
+    shortened,
 )
 from h5diag.memory import Access, MemoryImage
 from h5diag.tables import line_of, parse_toml
-from h5diag.text import shortened, size_text
+from h5diag.text import size_text
 
 _MODES = {
     "hotplug": "hotplug",

@@ -16,8 +16,7 @@ from h5diag.layout.header import parse_flash_layout
 from h5diag.layout.partitions import parse_devicetree, parse_own_layout, parse_partition_manager
 from h5diag.layout.presets import preset, preset_names
 from h5diag.layout.slots import Explanation, ExplanationKind, Layout, Loader, Mode, Role, Security, Slot, explain
-from h5diag.limits import LAYOUT, LONGEST_NAME
-from h5diag.text import shortened
+from h5diag.limits import LAYOUT, LONGEST_NAME, shortened
 
 __all__ = [
     "Explanation",

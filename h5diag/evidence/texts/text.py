@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from h5diag.limits import LARGE_TEXT, LINE, TEXT_LINES
-from h5diag.text import shortened
+from h5diag.limits import LARGE_TEXT, LINE, TEXT_LINES, shortened
 
 SHORTEST = 4
 """Characters below which a line says nothing; skipping them keeps a megabyte of odd text quick."""
