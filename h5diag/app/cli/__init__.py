@@ -225,7 +225,7 @@ def _run(options: Namespace) -> int:
         elif text := _text(result.text, verbose=getattr(options, "verbose", False)):
             printing.write(text + "\n")
     except H5DiagError as error:
-        printing.error(f"{prog}: {_told(error, options)}")
+        printing.error(f"{prog}: {_error_line(error, options)}")
         return _status(error)
     except MemoryError:
         printing.error(f"{prog}: there is not enough memory for this; give a smaller part of it")
@@ -236,7 +236,7 @@ def _run(options: Namespace) -> int:
     return result.status
 
 
-def _told(error: H5DiagError, options: Namespace) -> str:
+def _error_line(error: H5DiagError, options: Namespace) -> str:
     """Return what is said of an error: its line goes into a forum as everything that is redacted does."""
     if not getattr(options, "redact", False):
         return str(error)
