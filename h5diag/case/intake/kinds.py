@@ -394,15 +394,16 @@ def _holds_content(address: int) -> bool:
 
 
 def _key(name: Name, text: str) -> tuple[FileRole, str]:
-    if "PUBLIC KEY-----" in text:
-        if name.words & {"enc", "encrypt", "encryption"}:
-            return FileRole.NONE, "a public encryption key, which neither verifies nor decrypts"
-        return FileRole.VERIFY_KEY, "a public key"
-    if "PRIVATE KEY-----" in text:
-        if name.words & {"sign", "signing", "auth", "authentication", "signature"}:
-            return FileRole.VERIFY_KEY, "a private signing key"
-        return FileRole.DECRYPT_KEY, "a private key"
-    return FileRole.NONE, "a PEM file without a key"
+    public, private = "PUBLIC KEY-----" in text, "PRIVATE KEY-----" in text
+    encrypts = bool(name.words & {"enc", "encrypt", "encryption"})
+    signs = bool(name.words & {"sign", "signing", "auth", "authentication", "signature"})
+    return _first(
+        (public and encrypts, FileRole.NONE, "a public encryption key, which neither verifies nor decrypts"),
+        (public, FileRole.VERIFY_KEY, "a public key"),
+        (private and signs, FileRole.VERIFY_KEY, "a private signing key"),
+        (private, FileRole.DECRYPT_KEY, "a private key"),
+        (True, FileRole.NONE, "a PEM file without a key"),
+    )
 
 
 def _json(text: str) -> tuple[FileRole, str]:
@@ -411,15 +412,19 @@ def _json(text: str) -> tuple[FileRole, str]:
     except (ValueError, RecursionError):
         table = {}
     keys = set(table) if isinstance(table, dict) else set()
-    if "bitNameToValue" in text:
-        return FileRole.OPTIONS, "an option export"
-    if "sectors" in keys and keys & {"conditions", "faults", "restored"}:
-        return FileRole.FLASHTEST, "the result of a flash test"
-    if keys & {"sweep", "speeds"}:
-        return FileRole.SWEEP, "the result of a speed sweep"
-    if "dev_id" in keys or {"uid", "registers"} <= keys:
-        return FileRole.INFO, "the identity of a chip"
-    return FileRole.NONE, "JSON of another kind" if keys else "JSON that cannot be read"
+    flash_test = "sectors" in keys and bool(keys & {"conditions", "faults", "restored"})
+    return _first(
+        ("bitNameToValue" in text, FileRole.OPTIONS, "an option export"),
+        (flash_test, FileRole.FLASHTEST, "the result of a flash test"),
+        (bool(keys & {"sweep", "speeds"}), FileRole.SWEEP, "the result of a speed sweep"),
+        ("dev_id" in keys or {"uid", "registers"} <= keys, FileRole.INFO, "the identity of a chip"),
+        (bool(keys), FileRole.NONE, "JSON of another kind"),
+        (True, FileRole.NONE, "JSON that cannot be read"),
+    )
+
+
+def _first(*rows: tuple[bool, FileRole, str]) -> tuple[FileRole, str]:
+    return next((role, what) for holds, role, what in rows if holds)
 
 
 def _elf(file: EvidenceFile, found: Evidence) -> Evidence:

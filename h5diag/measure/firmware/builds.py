@@ -7,8 +7,8 @@ The build may be signed or not. Places that are tried: its own addresses in both
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -140,12 +140,13 @@ def compare_build(
     if not build.size:
         return ()
     signed = [i for i in find_images(build) if i.complete]
+    digests = {(s.address, r.value) for s in signed for r in s.tlvs.plain if r.type in HASH_TYPES}
     own = build.segments[0].start
     counts = {d: _equal(dump, build, d) for d in _displacements(dump, build, layout, images, signed)}
     matches: list[Match] = []
     taken: list[AddressRange] = []
     for d, (equal, compared, telling) in sorted(counts.items(), key=lambda kv: (-kv[1][0], abs(kv[0]))):
-        same = _same_image(signed, images, d)
+        same = any((i.image.address - d, i.verification.digest) in digests for i in images)
         span = AddressRange(own + d, build.span.stop + d) if own + d >= 0 else AddressRange(0, 0)
         # Zeros and 0xFF agree everywhere: the other bytes decide whether this is the build at all.
         if (equal * 2 < compared or equal * 4 < build.size or telling < 0.5) and not same:
@@ -199,17 +200,13 @@ def _anchored(dump: MemoryImage, build: MemoryImage) -> set[int]:
 
 def _pairs(
     dump: MemoryImage, build: MemoryImage, displacement: int
-) -> list[tuple[int, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
-    """Return (build address, bytes of the build, bytes of the dump) for all bytes that both hold."""
-    out = []
+) -> Iterator[tuple[int, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
+    """Yield (build address, bytes of the build, bytes of the dump) for all bytes that both hold."""
     for segment in build.segments:
-        start, stop = segment.start + displacement, segment.stop + displacement
-        if start < 0:
-            continue
-        for s in dump.segments_in(start, stop):
+        start = segment.start + displacement
+        for s in dump.segments_in(start, segment.stop + displacement) if start >= 0 else ():
             at = s.start - start
-            out.append((segment.start + at, segment.data[at : at + s.data.size], s.data))
-    return out
+            yield segment.start + at, segment.data[at : at + s.data.size], s.data
 
 
 def _equal(dump: MemoryImage, build: MemoryImage, displacement: int) -> tuple[int, int, float]:
@@ -243,13 +240,9 @@ def _differences(
                 d = Deviation(where, first, int(piece.size), int((b[piece] == 0xFF).sum()), section, symbol, offset)
                 groups.setdefault(key, []).append(d)
                 if len(groups) >= BUILD_DIFFERENCES:
-                    return _joined(groups), _total(dump, build, displacement)
+                    equal, compared, _ = _equal(dump, build, displacement)
+                    return _joined(groups), compared - equal
     return _joined(groups), total
-
-
-def _total(dump: MemoryImage, build: MemoryImage, displacement: int) -> int:
-    equal, compared, _ = _equal(dump, build, displacement)
-    return compared - equal
 
 
 def _runs(offsets: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
@@ -268,23 +261,13 @@ def _by_name(run: npt.NDArray[np.int64], start: int, names: ElfMap | None) -> li
 
 
 def _joined(groups: dict[tuple[str, str, int], list[Deviation]]) -> tuple[Deviation, ...]:
-    out = []
-    for parts in groups.values():
-        first = parts[0]
-        out.append(
-            Deviation(
-                AddressRange(first.range.start, parts[-1].range.stop),
-                first.build_start,
-                sum(p.count for p in parts),
-                sum(p.erased for p in parts),
-                first.section,
-                first.symbol,
-                first.offset,
-            )
+    joined = (
+        replace(
+            parts[0],
+            range=AddressRange(parts[0].range.start, parts[-1].range.stop),
+            count=sum(p.count for p in parts),
+            erased=sum(p.erased for p in parts),
         )
-    return tuple(sorted(out, key=lambda d: d.range))
-
-
-def _same_image(signed: Sequence[BootImage], images: Sequence[ExaminedImage], displacement: int) -> bool:
-    digests = {(s.address + displacement, r.value) for s in signed for r in s.tlvs.plain if r.type in HASH_TYPES}
-    return any((i.image.address, i.verification.digest) in digests for i in images)
+        for parts in groups.values()
+    )
+    return tuple(sorted(joined, key=lambda d: d.range))

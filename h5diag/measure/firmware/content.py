@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +30,10 @@ from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged, sub
 
 if TYPE_CHECKING:
     from h5diag.evidence.keys import DecryptKey, VerifyKey
+
+
+ODD_ZEROS = 16
+"""Runs of zeros that are told of a slot: more say nothing new."""
 
 
 class Fill(Enum):
@@ -174,7 +179,7 @@ def _content(
         memory.gaps(address, stop),
         inside,
         _trailer(memory, end, stop, unit, layout.mode.swaps),
-        _odd_zeros(memory, end, stop, sector),
+        tuple(islice(_odd_zeros(memory, end, stop, sector), ODD_ZEROS)),
         _fill(memory, address, min(stop, address + sector)),
     )
 
@@ -198,17 +203,13 @@ def _trailer(memory: MemoryImage, start: int, stop: int, unit: int, swap: bool) 
     return UNREAD_TRAILER
 
 
-def _odd_zeros(memory: MemoryImage, start: int, stop: int, sector: int, least: int = 64) -> tuple[AddressRange, ...]:
-    """Return runs of `least` zeros and more that end behind `start` and whose ends are not both a sector's edge."""
-    runs: list[AddressRange] = []
+def _odd_zeros(memory: MemoryImage, start: int, stop: int, sector: int, least: int = 64) -> Iterator[AddressRange]:
+    """Yield runs of `least` zeros and more that end behind `start` and whose ends are not both a sector's edge."""
     for s in memory.segments_in(start // sector * sector, stop):
         zero = np.flatnonzero(np.diff(np.concatenate(([False], s.data == 0, [False])).astype(np.int8)))
         for a, b in zero.reshape(-1, 2).tolist():
             if b - a >= least and s.start + b > start and ((s.start + a) % sector or (s.start + b) % sector):
-                runs.append(AddressRange(s.start + a, s.start + b))
-                if len(runs) == 16:
-                    return tuple(runs)
-    return tuple(runs)
+                yield AddressRange(s.start + a, s.start + b)
 
 
 def _examined(

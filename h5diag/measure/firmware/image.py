@@ -21,6 +21,14 @@ from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment
 
 HEADER_SIZE = 32
 _HEADER = struct.Struct("<IIHHIIBBHII")
+_FIELDS = np.dtype(
+    {
+        "names": ["size", "body", "flags", "pad"],
+        "formats": ["<u2", "<u4", "<u4", "<u4"],
+        "offsets": [8, 12, 16, 28],
+        "itemsize": HEADER_SIZE,
+    }
+)
 
 
 BIG_ENDIAN_MAGIC = 0x3DB8F396
@@ -53,9 +61,7 @@ class Flag(IntFlag):
     ST_LICENCE_FILE = 0x80000000
 
 
-KNOWN_FLAGS = 0
-for _flag in Flag:
-    KNOWN_FLAGS |= _flag.value
+KNOWN_FLAGS = sum(flag.value for flag in Flag)
 ENCRYPTED_FLAGS = Flag.ENCRYPTED_AES128 | Flag.ENCRYPTED_AES256 | Flag.ST_ENCRYPTED_AES256
 
 
@@ -271,12 +277,8 @@ class Dependency:
 
 def dependencies(tlvs: Tlvs) -> tuple[Dependency, ...]:
     """Return what the protected records ask of other images; records of another length are passed over."""
-    out = []
-    for r in tlvs.protected:
-        if r.type == TlvType.DEPENDENCY and len(r.value) == _DEPENDENCY.size:
-            image, *version = _DEPENDENCY.unpack(r.value)
-            out.append(Dependency(image, Version(*version)))
-    return tuple(out)
+    wishes = (r.value for r in tlvs.protected if r.type == TlvType.DEPENDENCY and len(r.value) == _DEPENDENCY.size)
+    return tuple(Dependency(image, Version(*version)) for image, *version in map(_DEPENDENCY.unpack, wishes))
 
 
 def parse_tlvs(data: bytes | memoryview, header: Header) -> Tlvs:
@@ -526,11 +528,9 @@ def _image_starts(
     data: Bytes, positions: npt.NDArray[np.int64], start: int
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return which of the magics begin a complete image, and which a credible header without TLVs."""
-    headers = data[positions[:, None] + np.arange(HEADER_SIZE)]
-    size = np.ascontiguousarray(headers[:, 8:10]).view("<u2")[:, 0].astype(np.int64)
-    body = np.ascontiguousarray(headers[:, 12:16]).view("<u4")[:, 0].astype(np.int64)
-    flags = np.ascontiguousarray(headers[:, 16:20]).view("<u4")[:, 0]
-    pad = np.ascontiguousarray(headers[:, 28:32]).view("<u4")[:, 0]
+    headers = data[positions[:, None] + np.arange(HEADER_SIZE)].view(_FIELDS)[:, 0]
+    size, body = headers["size"].astype(np.int64), headers["body"].astype(np.int64)
+    flags, pad = headers["flags"], headers["pad"]
     sound = size >= HEADER_SIZE
     tlv = positions + size + body
     reachable = sound & (tlv + 4 <= data.size)

@@ -8,7 +8,7 @@ primary slots, up to 1.3.0 the encrypted ones to the download slots). What the f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ from h5diag.measure.firmware.nextboot import acceptable
 from h5diag.measure.firmware.swap import FlashArea, Rules, SlotBytes
 from h5diag.measure.firmware.trailer import CLASSIC_MAGIC, MAGIC_SIZE, Magic, parse_magic
 from h5diag.measure.firmware.verify import Check, open_body, verify_image
-from h5diag.memory import AddressRange, MemoryImage, Segment
+from h5diag.memory import AddressRange, MemoryImage, Segment, subtracted
 from h5diag.text import whole_number
 
 if TYPE_CHECKING:
@@ -169,7 +169,9 @@ def recognise_stage(
         )
     # Equal fits (nothing to install): the first boot changes nothing, so the earliest stage is as good.
     ranked = tuple(sorted(fits, key=lambda f: (f.differing, stages.index(f.stage))))
-    return StageReport(ranked, _say(ranked), _remarks(layout, files, package, rules or _st_rules(layout), ranked))
+    return StageReport(
+        ranked, _say(ranked), tuple(_remarks(layout, files, package, rules or _st_rules(layout), ranked))
+    )
 
 
 def _st_rules(layout: Layout) -> Rules:
@@ -183,21 +185,21 @@ class _Board:
         self.layout = layout
         self.base = layout.chip.flash.base
         self.data = np.full(layout.chip.flash.size, layout.chip.flash.erased, np.uint8)
-        self.known = np.ones(layout.chip.flash.size, np.bool_)
+        self.unknown: tuple[AddressRange, ...] = ()
 
     def write(self, file: MemoryImage, slot: Slot | None = None) -> None:
         chip = self.layout.chip
         for s in file.segments:
             start = chip.canonical(s.start)
-            area = slot or self.layout.slot_at(start)
-            if not area or not area.range.covers(AddressRange(start, start + s.data.size)):
+            area, place = slot or self.layout.slot_at(start), AddressRange(start, start + s.data.size)
+            if not area or not area.range.covers(place):
                 raise InputError(
                     f"holds bytes at 0x{s.start:08X} that do not fit into a slot of the layout",
                     source=file.origin.source,
                     advice="give the right layout, or --base for a .bin",
                 )
-            self.data[start - self.base : start - self.base + s.data.size] = s.data
-            self.known[start - self.base : start - self.base + s.data.size] = True
+            self._bytes(place)[:] = s.data
+            self.unknown = subtracted(self.unknown, (place,))
 
     def boot(self, keys: Sequence[DecryptKey], rules: Rules | None) -> None:
         """Let the boot loader start once."""
@@ -206,7 +208,7 @@ class _Board:
         primaries = sorted((s for s in self._slots if s.role is Role.PRIMARY), key=lambda s: s.image or 0)
         for index, primary in enumerate(primaries):
             other = next((s for s in self._slots if s == self.layout.counterpart(primary)), None)
-            if not any((self._bytes(x) != 0xFF).any() for x in (primary, other) if x):
+            if not any((self._bytes(x.range) != 0xFF).any() for x in (primary, other) if x):
                 continue  # an image that no file tells of
             empty = np.full(primary.range.size, 0xFF, np.uint8)
             second = replace(primary, name="none", role=Role.SECONDARY)
@@ -214,12 +216,12 @@ class _Board:
                 (
                     primary.image or 0,
                     index,
-                    SlotBytes(primary, self._bytes(primary)),
-                    SlotBytes(other, self._bytes(other)) if other else SlotBytes(second, empty),
+                    SlotBytes(primary, self._bytes(primary.range)),
+                    SlotBytes(other, self._bytes(other.range)) if other else SlotBytes(second, empty),
                 )
             )
         room = next((s for s in self.layout.slots if s.role is Role.SCRATCH), None)
-        scratch = SlotBytes(room, self._bytes(room)) if room else None
+        scratch = SlotBytes(room, self._bytes(room.range)) if room else None
 
         def validate(slot: Slot, offset: int, data: npt.NDArray[np.uint8], changed: bool) -> Check:
             view = memoryview(np.ascontiguousarray(data[offset:]))  # type: ignore[arg-type]
@@ -238,40 +240,33 @@ class _Board:
 
     def _take(self, area: FlashArea, keys: Sequence[DecryptKey], *, installed: bool) -> None:
         """Take over what the boot loader left in a slot; what hangs on keys or on its timing is not known."""
-        data, known = self._bytes(area.slot), self._known(area.slot)
+        place = area.slot.range
+        data = self._bytes(place)
         data[:] = area.data
         if not installed:
             return
         if area.rules.mode.swaps:
-            known[max(0, area.status_start) :] = False
-        memory = MemoryImage.from_bytes(data.copy(), area.slot.range.start)
-        for image in (i for i in find_images(memory) if i.address == area.slot.range.start and i.complete):
+            self.unknown += (AddressRange(place.start + max(0, area.status_start), place.stop),)
+        memory = MemoryImage.from_bytes(data.copy(), place.start)
+        for image in (i for i in find_images(memory) if i.address == place.start and i.complete):
             if image.header.encrypted:
-                at = slice(image.header.header_size, image.header.tlv_offset)
                 body = open_body(image, data.tobytes(), keys) if area.slot.role is Role.PRIMARY else b""
                 if body:
-                    data[at] = np.frombuffer(body, np.uint8)
+                    self._bytes(image.body)[:] = np.frombuffer(body, np.uint8)
                 else:
-                    known[at] = False
+                    self.unknown += (image.body,)
 
     @property
     def _slots(self) -> tuple[Slot, ...]:
         return tuple(s for s in self.layout.image_slots if not s.device)
 
     def image(self, *, keep_boot: bool) -> MemoryImage:
-        segments = []
-        for slot in self.layout.slots:
-            if slot in self._slots or (slot.role is Role.BOOT and keep_boot):
-                known, data = self._known(slot), self._bytes(slot)
-                edges = np.flatnonzero(np.diff(np.concatenate(([False], known, [False])).astype(np.int8)))
-                segments += [Segment(slot.range.start + a, data[a:b].copy()) for a, b in edges.reshape(-1, 2).tolist()]
-        return MemoryImage(tuple(segments))
+        kept = [s.range for s in self.layout.slots if s in self._slots or (s.role is Role.BOOT and keep_boot)]
+        known = (r for slot in kept for r in subtracted((slot,), self.unknown))
+        return MemoryImage(tuple(Segment(r.start, self._bytes(r).copy()) for r in known))
 
-    def _bytes(self, slot: Slot) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        return self.data[slot.range.start - self.base : slot.range.stop - self.base]
-
-    def _known(self, slot: Slot) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-        return self.known[slot.range.start - self.base : slot.range.stop - self.base]
+    def _bytes(self, place: AddressRange) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        return self.data[place.start - self.base : place.stop - self.base]
 
 
 def _fit(dump: MemoryImage, wanted: MemoryImage, layout: Layout, slot: Slot) -> SlotFit:
@@ -331,14 +326,13 @@ def _say(fits: Sequence[StageFit]) -> str:
 
 def _remarks(
     layout: Layout, files: Sequence[MemoryImage], package: str, rules: Rules, fits: Sequence[StageFit]
-) -> tuple[str, ...]:
-    out = []
+) -> Iterator[str]:
     roles = {x.role for f in files for s in f.segments if (x := layout.slot_at(s.start))}
     numbers = [n for part in package.split(".")[:2] if (n := whole_number(part)) is not None]
     if len(numbers) == 2 and files:
         wanted = Role.PRIMARY if numbers >= [1, 4] else Role.SECONDARY
         if wanted not in roles:
-            out.append(
+            yield (
                 f"package {package} programs the {wanted.value} slots, these files go elsewhere: an older"
                 " package, a generated copy or the wrong files"
             )
@@ -347,10 +341,9 @@ def _remarks(
         if parse_magic(tail)[0] in (Magic.CLASSIC, Magic.ALIGNED) and tail != rules.magic:
             whose = "ST's boot loader" if rules.loader is Loader.ST else "this boot loader"
             due = 8 if rules.magic == CLASSIC_MAGIC else rules.alignment
-            out.append(
+            yield (
                 f"{file.origin.source or 'a file'} ends with a trailer magic that {whose} refuses (it knows"
                 f" {rules.magic[:4].hex()}... only): sign it with an alignment of {due}"
             )
     if any(s.masked for f in fits[:1] for s in f.slots):
-        out.append("whole sectors read zero where other content belongs: read again with the right attribute")
-    return tuple(out)
+        yield "whole sectors read zero where other content belongs: read again with the right attribute"

@@ -319,6 +319,12 @@ def swap_by_scratch(
         stop = start
 
 
+def _begin_trailers(primary: FlashArea, secondary: FlashArea, image: int, status: SwapStatus, size: int) -> None:
+    if status.resumed_in is not primary:
+        begin_trailer(primary, image, status.type, size, confirmed=secondary.trailer().image_ok is True)
+    secondary.erase(secondary.trailer_sectors)
+
+
 def swap_by_moving(primary: FlashArea, secondary: FlashArea, image: int, status: SwapStatus, size: int) -> None:
     """Move the primary slot's sectors up by one, then let them change places. Ref: swap_move.c swap_run."""
     sector = primary.rules.sector
@@ -326,10 +332,7 @@ def swap_by_moving(primary: FlashArea, secondary: FlashArea, image: int, status:
     index, state = (status.index, status.state) if status.swapping else (1, 1)
     if not status.swapping:
         if status.index == 1:
-            if status.resumed_in is not primary:
-                confirmed = secondary.trailer().image_ok is True
-                begin_trailer(primary, image, status.type, size, confirmed=confirmed)
-            secondary.erase(secondary.trailer_sectors)
+            _begin_trailers(primary, secondary, image, status, size)
         for i in range(last - status.index + 1, 0, -1):
             primary.copy(i * sector, primary, (i - 1) * sector, sector)
     for i in range(index, last + 1):
@@ -348,10 +351,7 @@ def swap_by_offset(
     sector = primary.rules.sector
     last = sectors_to_swap(size, sector)
     if status.index == 1:
-        if status.resumed_in is not primary:
-            confirmed = secondary.trailer().image_ok is True
-            begin_trailer(primary, image, status.type, size, confirmed=confirmed)
-        secondary.erase(secondary.trailer_sectors)
+        _begin_trailers(primary, secondary, image, status, size)
     for i in range(status.index, last + 1):
         at = (last - i if reverts else i - 1) * sector
         away, home = (at + sector, at) if reverts else (at, at + sector)

@@ -96,19 +96,20 @@ class Trailer:
 
 
 UNREAD_TRAILER = Trailer(Magic.UNREAD)
+_MAGICS = {
+    CLASSIC_MAGIC: (Magic.CLASSIC, 8),
+    b"\xff" * MAGIC_SIZE: (Magic.UNSET, 0),
+    bytes(MAGIC_SIZE): (Magic.ZERO, 0),
+}
 
 
 def parse_magic(data: bytes) -> tuple[Magic, int]:
     """Return the kind of the 16 bytes `data` and the alignment it stands for (0 when none)."""
     if len(data) < MAGIC_SIZE:
         return Magic.UNREAD, 0
-    if data == CLASSIC_MAGIC:
-        return Magic.CLASSIC, 8
     if data[2:] == ALIGNED_MAGIC_TAIL:
         return Magic.ALIGNED, int.from_bytes(data[:2], "little")
-    if data == b"\xff" * MAGIC_SIZE:
-        return Magic.UNSET, 0
-    return (Magic.ZERO if not any(data) else Magic.OTHER), 0
+    return _MAGICS.get(data, (Magic.OTHER, 0))
 
 
 def parse_trailer(tail: bytes, *, program_unit: int = 0) -> Trailer:

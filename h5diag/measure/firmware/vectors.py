@@ -6,8 +6,10 @@ exceptions; bit 0 of a handler's address is the Thumb bit). RAM and flash areas 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +88,10 @@ def find_vector_tables(memory: MemoryImage, chip: Chip, *, most: int = 256) -> t
     A table counts when the stack lies in RAM and is 8-byte aligned, reset, NMI and HardFault are odd addresses
     in the flash, the reserved entries are zero or equal to handlers, and it stands at a multiple of 128 bytes.
     """
-    found: list[VectorTable] = []
+    return tuple(islice(_tables(memory, chip), most))
+
+
+def _tables(memory: MemoryImage, chip: Chip) -> Iterator[VectorTable]:
     for s in memory.segments:
         first = -(-s.start // ALIGNMENT) * ALIGNMENT
         count = (s.stop - first - ENTRIES * 4) // ALIGNMENT + 1
@@ -98,10 +103,7 @@ def find_vector_tables(memory: MemoryImage, chip: Chip, *, most: int = 256) -> t
         offsets = offsets[_in_ranges(stacks, _rams(chip), at_end=True)]
         rows = s.data[offsets[:, None] + np.arange(ENTRIES * 4)].view("<u4")
         for i in np.flatnonzero(_plausible(rows, chip)).tolist():
-            found.append(_table(rows[i], s.start + int(offsets[i]), chip))
-            if len(found) == most:
-                return tuple(found)
-    return tuple(found)
+            yield _table(rows[i], s.start + int(offsets[i]), chip)
 
 
 def explain_link(table: VectorTable, chip: Chip, layout: Layout | None = None, *, body_size: int = 0) -> Link:
@@ -145,7 +147,8 @@ def _plausible(words: npt.NDArray[np.uint32], chip: Chip) -> npt.NDArray[np.bool
     stack = words[:, 0]
     ok: npt.NDArray[np.bool_] = (stack & 7) == 0
     ok &= _in_ranges(stack, _rams(chip), at_end=True)
-    flash = _flashes(chip)
+    f = chip.flash
+    flash = tuple(AddressRange(b, b + f.size) for b in dict.fromkeys((f.base, f.secure_base)))
     for i in (1, 2, 3):
         ok &= (words[:, i] & 1).astype(bool) & _in_ranges(words[:, i], flash)
     for i in range(4, ENTRIES):
@@ -161,11 +164,6 @@ def _in_ranges(
     for r in ranges:
         hit |= ((wide > r.start) & (wide <= r.stop)) if at_end else ((wide >= r.start) & (wide < r.stop))
     return hit
-
-
-def _flashes(chip: Chip) -> tuple[AddressRange, ...]:
-    f = chip.flash
-    return tuple(AddressRange(b, b + f.size) for b in dict.fromkeys((f.base, f.secure_base)))
 
 
 def _rams(chip: Chip) -> tuple[AddressRange, ...]:

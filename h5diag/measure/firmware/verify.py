@@ -65,7 +65,7 @@ def look_at_body(data: Bytes, *, said_encrypted: bool = False) -> BodyLook:
     if not data.size:
         return BodyLook(BodyKind.UNKNOWN, "no byte of the body is known")
     blocks = _blocks(data)
-    if _all_erased(data):
+    if data[0] == 0xFF and data[-1] == 0xFF and data.min() == 0xFF:
         return BodyLook(BodyKind.ERASED, f"all {data.size} bytes are 0xFF")
     told = [score(b) for b in blocks if not bool((b == b[0]).all())]
     if not told:
@@ -95,10 +95,6 @@ def score(block: Bytes) -> float:
     ones = np.unpackbits(block.reshape(n, 1), axis=1).sum(axis=0, dtype=np.int64)
     bits = float(np.abs(ones - n / 2).max() / (n / 4) ** 0.5)
     return pairs if abs(pairs) >= bits else float(bits)
-
-
-def _all_erased(data: Bytes) -> bool:
-    return bool(data[0] == 0xFF and data[-1] == 0xFF and data.min() == 0xFF)
 
 
 def _blocks(data: Bytes) -> list[npt.NDArray[np.uint8]]:
@@ -194,7 +190,13 @@ def verify_image(
             signed, hash_check = other, Check.VALID
             remarks.append("the hash holds with the encrypted flag cleared, as ST signs primary-only images")
     digest = _digest(records)
-    remarks += _loose(records)
+    # Records that imgtool reads and a boot loader does not.
+    remarks += [
+        f"the record at offset 0x{r.offset:X} has type 0x{r.type:04X}: imgtool reads 0x{r.type & 0xFF:02X},"
+        " a boot loader passes it over"
+        for r in records
+        if r.type > 0xFF and r.type & 0xFF in (*HASH_TYPES, *SIGNATURE_TYPES)
+    ]
     if hash_check is Check.VALID:
         look = (
             _look(body, True)
@@ -312,16 +314,6 @@ def _hash_holds(records: Sequence[Tlv], signed: Signed) -> Check:
 
 def _digest(records: Sequence[Tlv]) -> bytes:
     return next((r.value for r in records if r.type & 0xFF in HASH_TYPES), b"")
-
-
-def _loose(records: Sequence[Tlv]) -> list[str]:
-    """Name records that imgtool reads and a boot loader does not."""
-    return [
-        f"the record at offset 0x{r.offset:X} has type 0x{r.type:04X}: imgtool reads 0x{r.type & 0xFF:02X},"
-        " a boot loader passes it over"
-        for r in records
-        if r.type > 0xFF and r.type & 0xFF in (*HASH_TYPES, *SIGNATURE_TYPES)
-    ]
 
 
 def _look(body: memoryview, said_encrypted: bool) -> BodyLook:

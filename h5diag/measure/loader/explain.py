@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -317,76 +318,72 @@ def _conclusion(story: Story, calls: tuple[LoaderCall, ...], log: LoaderLog) -> 
     )
 
 
-def _base_remarks(base: int | None, version: str, loader: LoaderFile | None, own: tuple[LoaderCall, ...]) -> list[str]:
-    out: list[str] = []
+def _base_remarks(
+    base: int | None, version: str, loader: LoaderFile | None, own: tuple[LoaderCall, ...]
+) -> Iterator[str]:
     if base is not None:
-        out.append(
+        yield (
             f"This programmer{' (v' + version + ')' if version else ''} places loaders at 0x{base:08X}: "
             f"they must be linked at 0x{base + 4:08X}."
         )
     if loader is not None and own and not any(c.pc & ~1 == f.value & ~1 for c in own for f in loader.functions):
-        out.append(
+        yield (
             f"The log calls 0x{own[0].pc:08X}, which is no function of this file: the log was made with another "
             "build of it."
         )
     shown = next((c.download.image_size for c in own if c.download.image_size), 0)
     if loader is not None and shown and abs(shown - len(loader.image)) > 4:
         stored, taken = len(loader.image), loader.memory_stop - loader.link_address
-        out.append(
+        yield (
             f"The log shows an image of 0x{shown:X} bytes, this file has 0x{stored:X}"
             + (", so the size downloaded is that in memory." if abs(shown - taken) <= 4 else ": another file was used.")
         )
-    return out
 
 
-def _call_remarks(own: tuple[LoaderCall, ...]) -> list[str]:
-    out: list[str] = []
+def _call_remarks(own: tuple[LoaderCall, ...]) -> Iterator[str]:
     for c in own:
         d = c.download
         if d.done and d.image_size and d.start is not None:
             plan = ram_plan(d.start, d.image_size)
             if c.msp not in (None, plan.stack_pointer):
-                out.append(
+                yield (
                     f"Line {c.line}: MSP is 0x{c.msp:08X}; known traces put it at 0x{plan.stack_pointer:08X} "
                     f"for an image of 0x{d.image_size:X} bytes."
                 )
             else:
-                out.append(
+                yield (
                     f"The image has 0x{d.image_size:X} bytes and gets a stack of {0x400 - 4} bytes, "
                     f"up to 0x{plan.stack_pointer:08X}; _estack of the linker script is not used."
                 )
             break
     if any(c.outcome is Outcome.ODD for c in own) and any(c.outcome is not Outcome.ODD for c in own):
         odd = next(c for c in own if c.outcome is Outcome.ODD)
-        out.append(f"Line {odd.line}: {_name(odd)} returned 0x{odd.result:08X}, neither 1 nor 0.")
+        yield (f"Line {odd.line}: {_name(odd)} returned 0x{odd.result:08X}, neither 1 nor 0.")
     if any(not c.downloaded for c in own) and any(c.downloaded for c in own):
-        out.append(f"{sum(c.downloaded for c in own)} other calls in the log were made with an image downloaded.")
-    return out
+        yield (f"{sum(c.downloaded for c in own)} other calls in the log were made with an image downloaded.")
 
 
-def _log_remarks(log: LoaderLog, story: Story) -> list[str]:
-    out: list[str] = []
+def _log_remarks(log: LoaderLog, story: Story) -> Iterator[str]:
     if any(isinstance(e, OpaqueLine) and e.text.startswith(DRY_RUN_MARK) for e in log.events[:3]):
-        out.append("This is the log of a dry run on an emulated core, not of a chip.")
+        yield ("This is the log of a dry run on an emulated core, not of a chip.")
     errors, done = log.messages(MessageKind.ERROR, MessageKind.LOADER_REFUSED), log.messages(MessageKind.SUCCESS)
     if errors:
-        out.append(f"The programmer says (line {errors[0].line}): {errors[0].text}")
+        yield (f"The programmer says (line {errors[0].line}): {errors[0].text}")
     if done and story not in (Story.WORKED, Story.NO_CALL, Story.INTERNAL_ONLY):
-        out.append(f"Its '{done[0].text}' (line {done[0].line}) proves nothing here.")
+        yield (f"Its '{done[0].text}' (line {done[0].line}) proves nothing here.")
     if story is Story.BYPASSED:
         given = log.messages(MessageKind.LOADER)
-        out.append(
+        yield (
             f"The loader was given (line {given[0].line}). Known cause: StorageInfo shares its segment with "
             "code; check with 'h5diag loader lint FILE'."
             if given
             else "The log does not show that a loader was given with -el."
         )
     if story in (Story.FAULTED, Story.REFUSED, Story.HUNG):
-        out.append(
+        yield (
             "Next: 'h5diag loader lint FILE --log LOG', then 'h5diag loader run FILE' to see it run on an "
             "emulated core."
         )
-    return out
 
 
 def _name(call: LoaderCall) -> str:

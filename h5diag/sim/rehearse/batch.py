@@ -243,7 +243,8 @@ class Batch:
             self._for(text, line)
             return
         if source := re.match(r"set\s+/p\s+\"?(\w+)\"?=\s*<\s*(\S+)$", text.strip(), re.I):
-            self._from_file(source[1], self._late(source[2]), line)
+            # ``set /p NAME=<file`` takes the first line of what was written before.
+            self.variables[source[1].lower()] = self._first_line(self._late(source[2])).strip()
             return
         text, target, append = redirected(self._late(text))
         parts = pipeline(text)
@@ -256,10 +257,8 @@ class Batch:
         if target and UNKNOWN not in target and target.lower() not in ("nul", "con"):
             self.world.write(normal(self.cwd, path_text(target)), output, append=append)
 
-    def _from_file(self, name: str, path: str, line: int) -> None:
-        """``set /p NAME=<file`` takes the first line of what was written before."""
-        kept = self.world.overlay.get(str(normal(self.cwd, path_text(path))), UNKNOWN)
-        self.variables[name.lower()] = kept.split("\n", 1)[0].strip()
+    def _first_line(self, path: str) -> str:
+        return self.world.overlay.get(str(normal(self.cwd, path_text(path))), UNKNOWN).split("\n", 1)[0]
 
     def _if(self, text: str, line: int) -> None:
         match = _IF.match(text)
@@ -341,7 +340,7 @@ class Batch:
                 return UNKNOWN
             finally:
                 self.status = kept
-        return self.world.overlay.get(str(normal(self.cwd, path_text(self._late(inside)))), UNKNOWN).split("\n", 1)[0]
+        return self._first_line(self._late(inside))
 
     def _simple(self, text: str, line: int, stdin: str) -> str:
         """Run one command and return what it prints."""
@@ -436,33 +435,26 @@ class Batch:
             self.cwd = self.cwd if self.status else self.world.find(path) or path
 
     def _set(self, text: str, line: int) -> None:
-        low = text.lower()
-        if low.startswith("/p"):
-            name, _, prompt = text[2:].strip().strip('"').partition("=")
-            self.variables[name.strip().lower()] = self.world.answer(
-                prompt or "".join(self.world.prompts[-1:]), name.strip()
-            )
-            return
-        if low.startswith("/a"):
-            name, _, value = text[2:].strip().strip('"').partition("=")
+        how = text[:2].lower()
+        if how in ("/p", "/a"):
+            text = text[2:].strip().strip('"')
+        elif text.startswith('"'):
+            text = text[1 : text.rfind('"')] if text.rfind('"') > 0 else text[1:]
+        name, equals, value = text.partition("=")
+        name, key = name.strip(), name.strip().lower()
+        if how == "/p":
+            self.variables[key] = self.world.answer(value or "".join(self.world.prompts[-1:]), name)
+        elif how == "/a":
             value = re.sub(
                 r"[A-Za-z_]\w*", lambda m: m[0] if m[0].lower().startswith("0x") else self._variable(m[0]) or "0", value
             )
-            simple = re.fullmatch(r"\s*(\d{1,10})\s*([+\-*])\s*(\d{1,10})\s*", value)
-            if simple:
+            if simple := re.fullmatch(r"\s*(\d{1,10})\s*([+\-*])\s*(\d{1,10})\s*", value):
                 a, b = int(simple[1]), int(simple[3])
-                self.variables[name.strip().lower()] = str({"+": a + b, "-": a - b, "*": a * b}[simple[2]])
-            else:
-                self.variables[name.strip().lower()] = UNKNOWN if whole_number(value) is None else value.strip()
-            return
-        if text.startswith('"'):
-            text = text[1 : text.rfind('"')] if text.rfind('"') > 0 else text[1:]
-        name, equals, value = text.partition("=")
-        if not equals:
-            return
-        if len(value) > _CMD_LINE:
+                value = str({"+": a + b, "-": a - b, "*": a * b}[simple[2]])
+            self.variables[key] = UNKNOWN if whole_number(value) is None else value.strip()
+        elif len(value) > _CMD_LINE:
             raise Stop("sets a value that is longer than cmd.exe takes", self.file, line)
-        if value:
-            self.variables[name.strip().lower()] = value.rstrip("\n")
-        else:
-            self.variables.pop(name.strip().lower(), None)
+        elif value:
+            self.variables[key] = value.rstrip("\n")
+        elif equals:
+            self.variables.pop(key, None)

@@ -65,9 +65,8 @@ def branches(text: str) -> tuple[str, str]:
 _CONDITION = re.compile(r"\s*@?if\b", re.I)
 
 
-def commands(text: str) -> list[tuple[str, str]]:
+def commands(text: str) -> Iterator[tuple[str, str]]:
     """Split a block into commands and the sign behind each: line end, ``&``, ``&&``, ``||``."""
-    out: list[tuple[str, str]] = []
     steps = dict(structure(text))
     start, depth, quoted, i = 0, 0, False, 0
     while i < len(text):
@@ -76,7 +75,7 @@ def commands(text: str) -> list[tuple[str, str]]:
         if c == "\n":
             quoted = False
             if not depth:
-                out.append((text[start:i], "\n"))
+                yield text[start:i], "\n"
                 start = i + 1
         elif c == '"':
             quoted = not quoted
@@ -85,12 +84,11 @@ def commands(text: str) -> list[tuple[str, str]]:
             sign = pair if pair in ("&&", "||") else "&" if c == "&" else ""
             # Behind a condition everything on the line belongs to it.
             if sign and not _CONDITION.match(text, start):
-                out.append((text[start:i], sign))
+                yield text[start:i], sign
                 start = i + len(sign)
             i += len(sign) - 1 if sign else 0
         i += 1
-    out.append((text[start:], ""))
-    return out
+    yield text[start:], ""
 
 
 def redirected(text: str) -> tuple[str, str, bool]:

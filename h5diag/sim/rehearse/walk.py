@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -352,19 +352,17 @@ def rehearse(
     return Rehearsal(walk, verdict, tuple(bad or unsure), tuple(hints))
 
 
-def _closing_faults(final: Step, kinds: dict[bytes, str]) -> list[str]:
+def _closing_faults(final: Step, kinds: dict[bytes, str]) -> Iterator[str]:
     where, chip = f"{final.call.file.name}, line {final.call.line}", final.after
-    faults = []
     if final.state == LOCKED:
-        faults.append(f"{where}: LOCKED has no way back")
+        yield f"{where}: LOCKED has no way back"
     elif final.reopenable == "no":
-        faults.append(f"{where}: closed without a way back: {final.reopenable_why}")
+        yield f"{where}: closed without a way back: {final.reopenable_why}"
     if final.boots == "no" and final.state == CLOSED:
-        faults.append(f"{where}: {STATES[final.state]}, and nothing starts: {final.boots_why}")
+        yield f"{where}: {STATES[final.state]}, and nothing starts: {final.boots_why}"
     stored = chip.obk.get(DESTINATIONS[ObkContent.DA])
     kind = kinds.get(stored.credential) if stored is not None else None
     if kind == "certificate" and chip.part.trustzone and chip.option("TZEN") in (OFF, None):
-        faults.append(f"{where}: a certificate is stored and TrustZone is off: it needs a password")
+        yield f"{where}: a certificate is stored and TrustZone is off: it needs a password"
     elif kind == "password" and chip.trustzone:
-        faults.append(f"{where}: a password is stored and TrustZone is on: it needs a certificate")
-    return faults
+        yield f"{where}: a password is stored and TrustZone is on: it needs a certificate"
