@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from h5diag import __version__
-from h5diag.app.cli.command import Command, Result
+from h5diag.app.cli.command import Argument, Command, Result, argument
 from h5diag.errors import Cancelled, H5DiagError, InputError, PermissionRefused, ProbeError
 from h5diag.show import printing
 
@@ -84,7 +84,7 @@ def build_parser(words: Collection[str] | None = None) -> ArgumentParser:
             Command(
                 "help",
                 "explain a command",
-                _help_arguments,
+                _HELP_ARGUMENTS,
                 _help,
                 examples=("h5diag help loader lint", "h5diag help --man | man -l -"),
             ),
@@ -112,7 +112,8 @@ def _add(parser: ArgumentParser, group: Sequence[Command], words: Collection[str
         if command.commands:
             _add(p, command.commands, words)
             continue
-        command.arguments(p)
+        for add in command.arguments:
+            add(p)
         p.add_argument("--json", action="store_true", help="print one JSON document instead of text")
         p.add_argument("-q", "--quiet", action="store_true", help="no remarks and no progress bar")
         p.set_defaults(h5diag_command=command)
@@ -124,9 +125,10 @@ def _epilog(examples: Sequence[str], exits: str) -> str:
     return "\n".join([*lines, *(["", exits] if exits else [])])
 
 
-def _help_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("words", nargs="*", metavar="COMMAND", help="a command, as 'locate' or 'loader lint'")
-    parser.add_argument("--man", action="store_true", help="print the whole as a man page")
+_HELP_ARGUMENTS: tuple[Argument, ...] = (
+    argument("words", nargs="*", metavar="COMMAND", help="a command, as 'locate' or 'loader lint'"),
+    argument("--man", action="store_true", help="print the whole as a man page"),
+)
 
 
 def _help(options: Namespace) -> Result:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError, Namespace
+from operator import methodcaller
 from typing import TYPE_CHECKING
 
-from h5diag.app.cli.command import Command, Result, address_range, number, progress_bar
+from h5diag.app.cli.command import Argument, Command, Result, address_range, argument, number, progress_bar
 from h5diag.errors import InputError
 from h5diag.show import printing
 
@@ -37,28 +38,29 @@ def _hertz(text: str) -> int:
     return value
 
 
-def _link_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
+_LINK_ARGUMENTS: tuple[Argument, ...] = (
+    argument(
         "--probe",
         default="auto",
         metavar="P",
         help="auto, the begin of a probe's id, remote:HOST:PORT, virtual[:ITEM+ITEM], replay:FILE",
-    )
-    parser.add_argument(
+    ),
+    argument(
         "--connect",
         choices=("attach", "halt", "under-reset"),
         default="attach",
         help="attach (default): no reset, no halt; halt: stops the core; under-reset: resets the chip",
-    )
-    parser.add_argument("--speed", type=_hertz, default=0, metavar="HZ", help="SWD speed (default 4M)")
-    parser.add_argument(
+    ),
+    argument("--speed", type=_hertz, default=0, metavar="HZ", help="SWD speed (default 4M)"),
+    argument(
         "--access",
         choices=ACCESS,
         default="auto",
         help="security attribute of reads (default: by the alias, 0x0C.. secure, 0x08.. non-secure)",
-    )
-    parser.add_argument("--chip", default="", metavar="NAME", help="chip file (default stm32h563zi)")
-    parser.add_argument("--record", default="", metavar="FILE", help="record the session, so that it can be replayed")
+    ),
+    argument("--chip", default="", metavar="NAME", help="chip file (default stm32h563zi)"),
+    argument("--record", default="", metavar="FILE", help="record the session, so that it can be replayed"),
+)
 
 
 def _connect(options: Namespace) -> Board:
@@ -102,17 +104,18 @@ def _probes(options: Namespace) -> Result:
 
 
 # ---------------------------------------------------------------------------------------------------- info
-def _info_arguments(parser: ArgumentParser) -> None:
-    _link_arguments(parser)
-    parser.add_argument("--layout", default="", metavar="L", help="names slots: a preset or a flash_layout.h")
-    parser.add_argument("--elf", default="", metavar="FILE", help="names functions, an error handler for example")
-    parser.add_argument(
+_INFO_ARGUMENTS: tuple[Argument, ...] = (
+    *_LINK_ARGUMENTS,
+    argument("--layout", default="", metavar="L", help="names slots: a preset or a flash_layout.h"),
+    argument("--elf", default="", metavar="FILE", help="names functions, an error handler for example"),
+    argument(
         "--halt",
         type=float,
         default=0.0,
         metavar="SECONDS",
         help="allow the core to be halted this long when it gives no samples while it runs",
-    )
+    ),
+)
 
 
 def _info(options: Namespace) -> Result:
@@ -149,27 +152,24 @@ def _info(options: Namespace) -> Result:
 
 
 # ---------------------------------------------------------------------------------------------------- dump
-def _dump_arguments(parser: ArgumentParser) -> None:
-    _link_arguments(parser)
-    parser.add_argument("--out", default="", metavar="FILE", help=".bin, .hex, .srec or .elf; FILE.map.json beside it")
-    parser.add_argument(
+_DUMP_ARGUMENTS: tuple[Argument, ...] = (
+    *_LINK_ARGUMENTS,
+    argument("--out", default="", metavar="FILE", help=".bin, .hex, .srec or .elf; FILE.map.json beside it"),
+    argument(
         "--range",
         type=address_range,
         default=None,
         metavar="A:B",
         help="addresses, B not included (default: the whole user flash, 0x08..)",
-    )
-    parser.add_argument("--passes", type=number, default=2, metavar="N", help="read everything N times at least")
-    parser.add_argument(
-        "--resume", action="store_true", help="go on with a dump that was interrupted (it does so by itself)"
-    )
-    parser.add_argument(
-        "--force", action="store_true", help="replace a dump of this chip; another chip's is never replaced"
-    )
-    parser.add_argument("--sweep", action="store_true", help="compare link speeds afterwards")
-    parser.add_argument("--both", action="store_true", help="dump the other alias of the flash too, to FILE-secure")
-    parser.add_argument("--chunk", type=number, default=0x8000, metavar="BYTES", help="bytes per read, 16 to 64 KiB")
-    parser.add_argument("--plan", action="store_true", help="touch nothing, tell time and limits")
+    ),
+    argument("--passes", type=number, default=2, metavar="N", help="read everything N times at least"),
+    argument("--resume", action="store_true", help="go on with a dump that was interrupted (it does so by itself)"),
+    argument("--force", action="store_true", help="replace a dump of this chip; another chip's is never replaced"),
+    argument("--sweep", action="store_true", help="compare link speeds afterwards"),
+    argument("--both", action="store_true", help="dump the other alias of the flash too, to FILE-secure"),
+    argument("--chunk", type=number, default=0x8000, metavar="BYTES", help="bytes per read, 16 to 64 KiB"),
+    argument("--plan", action="store_true", help="touch nothing, tell time and limits"),
+)
 
 
 def _plans(options: Namespace) -> list[tuple[DumpPlan, str]]:
@@ -269,15 +269,16 @@ def _plan_result(plans: list[tuple[DumpPlan, str]], options: Namespace) -> Resul
 
 
 # ---------------------------------------------------------------------------------------------------- virtual
-def _virtual_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--port", type=number, default=5555, metavar="N", help="TCP port, 0 for a free one")
-    parser.add_argument(
+_VIRTUAL_ARGUMENTS: tuple[Argument, ...] = (
+    argument("--port", type=number, default=5555, metavar="N", help="TCP port, 0 for a free one"),
+    argument(
         "--fault",
         action="append",
         default=[],
         metavar="ITEM",
         help="board=..., seed=N, state=FILE or FAULT[@START-STOP][,key=value]...; may be repeated",
-    )
+    ),
+)
 
 
 def _virtual(options: Namespace) -> Result:
@@ -299,17 +300,18 @@ def _virtual(options: Namespace) -> Result:
 
 
 # ---------------------------------------------------------------------------------------------------- selfcheck
-def _selfcheck_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--probe", default="auto", metavar="P", help="as for info")
-    parser.add_argument("--chip", default="", metavar="NAME", help="chip file (default stm32h563zi)")
-    parser.add_argument("--speed", type=_hertz, default=0, metavar="HZ", help="SWD speed (default 4M)")
-    parser.add_argument(
+_SELFCHECK_ARGUMENTS: tuple[Argument, ...] = (
+    argument("--probe", default="auto", metavar="P", help="as for info"),
+    argument("--chip", default="", metavar="NAME", help="chip file (default stm32h563zi)"),
+    argument("--speed", type=_hertz, default=0, metavar="HZ", help="SWD speed (default 4M)"),
+    argument(
         "--record",
         default="",
         metavar="FILE",
         help="write a recording of the session to send in: flash contents, UID and serial number are replaced",
-    )
-    parser.set_defaults(connect="attach", access="auto")
+    ),
+    methodcaller("set_defaults", connect="attach", access="auto"),
+)
 
 
 def _selfcheck(options: Namespace) -> Result:
@@ -338,14 +340,14 @@ COMMANDS = (
     Command(
         "info",
         "identify the connected chip: identity, state, options, and where its core is",
-        _info_arguments,
+        _INFO_ARGUMENTS,
         _info,
         examples=("h5diag info --probe auto", "h5diag info --probe virtual:board=founding --json"),
     ),
     Command(
         "dump",
         "read memory to a file, several times, with a map of what could not be read or disagreed",
-        _dump_arguments,
+        _DUMP_ARGUMENTS,
         _dump,
         examples=(
             "h5diag dump --probe auto --out board.bin",
@@ -355,14 +357,14 @@ COMMANDS = (
     Command(
         "selfcheck",
         "read-only: every assumption about this probe and chip against what is connected",
-        _selfcheck_arguments,
+        _SELFCHECK_ARGUMENTS,
         _selfcheck,
         examples=("h5diag selfcheck --probe auto --record selfcheck.rec",),
     ),
     Command(
         "virtual",
         "serve a virtual STM32H563 over TCP to any pyOCD client; a served chip executes nothing",
-        _virtual_arguments,
+        _VIRTUAL_ARGUMENTS,
         _virtual,
         examples=("h5diag virtual --port 5555 --fault board=founding",),
     ),

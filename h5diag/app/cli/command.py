@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError, Namespace, _ActionsContainer
 from collections.abc import Callable, Mapping
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from h5diag.show.printing import progress_bar, remark
@@ -16,10 +17,13 @@ if TYPE_CHECKING:
     from h5diag.show.sheet import Sheet
 
 __all__ = [
+    "Argument",
     "Command",
     "Result",
     "address_range",
+    "argument",
     "number",
+    "one_of",
     "progress_bar",
     "report_path",
     "result_of",
@@ -90,6 +94,26 @@ def say_chip(choice: ChipChoice | None) -> None:
         remark(f"h5diag: {choice.text}")
 
 
+Argument = Callable[[_ActionsContainer], object]
+"""Adds an argument, or several that belong together, to a parser."""
+
+
+def argument(*names: str, **how: Any) -> Argument:
+    """Return an argument as `ArgumentParser.add_argument` is told it."""
+    return methodcaller("add_argument", *names, **how)
+
+
+def one_of(*arguments: Argument) -> Argument:
+    """Return arguments of which exactly one must be given."""
+
+    def add(parser: _ActionsContainer) -> None:
+        group = parser.add_mutually_exclusive_group(required=True)
+        for one in arguments:
+            one(group)
+
+    return add
+
+
 class Command(NamedTuple):
     """A command (or, with `commands`, a group of commands).
 
@@ -100,7 +124,7 @@ class Command(NamedTuple):
     help
         One line that says what it does.
     arguments
-        Adds the command's own arguments to its parser. ``--json`` and ``--quiet`` are there already.
+        The command's own. ``--json`` and ``--quiet`` are there already.
     run
         Does the work. Heavy rooms are imported inside it, so that ``h5diag --help`` stays quick.
     commands
@@ -113,7 +137,7 @@ class Command(NamedTuple):
 
     name: str
     help: str
-    arguments: Callable[[ArgumentParser], None] = lambda parser: None
+    arguments: tuple[Argument, ...] = ()
     run: Callable[[Namespace], Result] = lambda options: Result({}, "")
     commands: tuple[Command, ...] = ()
     examples: tuple[str, ...] = ()

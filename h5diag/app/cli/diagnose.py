@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from h5diag.app.cli.command import Command, Result, progress_bar, report_path, result_of, say_chip, with_report
+from h5diag.app.cli.command import (
+    Argument,
+    Command,
+    Result,
+    argument,
+    progress_bar,
+    report_path,
+    result_of,
+    say_chip,
+    with_report,
+)
 from h5diag.errors import InputError
 from h5diag.show.printing import remark
 
@@ -18,25 +28,28 @@ if TYPE_CHECKING:
     from h5diag.show.sheet import Sheet
 
 
-def _verbose(parser: ArgumentParser) -> None:
-    parser.add_argument("-v", "--verbose", action="store_true", help="show every finding and how it was weighed")
+_VERBOSE: tuple[Argument, ...] = (
+    argument("-v", "--verbose", action="store_true", help="show every finding and how it was weighed"),
+)
 
 
-def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("case", metavar="CASE_DIR", help="folder with case.toml (h5diag case makes one)")
-    parser.add_argument("--report", metavar="OUT", help="write-up to OUT.html or OUT.md")
-    parser.add_argument("--csv", metavar="FILE", help="one row a board to FILE")
-    parser.add_argument(
+_ARGUMENTS: tuple[Argument, ...] = (
+    argument("case", metavar="CASE_DIR", help="folder with case.toml (h5diag case makes one)"),
+    argument("--report", metavar="OUT", help="write-up to OUT.html or OUT.md"),
+    argument("--csv", metavar="FILE", help="one row a board to FILE"),
+    argument(
         "--redact",
         action="store_true",
         help="keep firmware bytes, ids, names, paths and keys out of everything",
-    )
-    _verbose(parser)
+    ),
+    *_VERBOSE,
+)
 
 
-def _demo_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--out", metavar="DIR", default="h5diag-demo", help="where the write-up and plots go")
-    _verbose(parser)
+_DEMO_ARGUMENTS: tuple[Argument, ...] = (
+    argument("--out", metavar="DIR", default="h5diag-demo", help="where the write-up and plots go"),
+    *_VERBOSE,
+)
 
 
 def _run(options: Namespace) -> Result:
@@ -78,9 +91,10 @@ def _demo(options: Namespace) -> Result:
     return _result(diagnose("sample:founding"), out / "founding.html", plots=out)
 
 
-def _reply_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("case", metavar="CASE_DIR", help="folder with case.toml (h5diag case makes one)")
-    parser.add_argument("--redact", action="store_true", help="keep firmware bytes, ids, paths and keys out of it")
+_REPLY_ARGUMENTS: tuple[Argument, ...] = (
+    argument("case", metavar="CASE_DIR", help="folder with case.toml (h5diag case makes one)"),
+    argument("--redact", action="store_true", help="keep firmware bytes, ids, paths and keys out of it"),
+)
 
 
 def _reply(options: Namespace) -> Result:
@@ -96,9 +110,10 @@ def _reply(options: Namespace) -> Result:
     return Result({"text": text}, text.rstrip("\n"))
 
 
-def _explain_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("id", metavar="ID", help="of a finding, cause, test, option byte or preflight check")
-    parser.add_argument("--chip", metavar="C", default="", help="whose option bytes are meant")
+_EXPLAIN_ARGUMENTS: tuple[Argument, ...] = (
+    argument("id", metavar="ID", help="of a finding, cause, test, option byte or preflight check"),
+    argument("--chip", metavar="C", default="", help="whose option bytes are meant"),
+)
 
 
 def _explain(options: Namespace) -> Result:
@@ -142,18 +157,17 @@ def _sheet(diagnosis: Diagnosis, report: str, redactor: Redactor | None, typed: 
     return with_report(sheet, report)
 
 
-def _fleet_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("boards", nargs="+", metavar="DIR", help="folders with a folder or a file a board, or a list")
-    parser.add_argument(
-        "--out", required=True, metavar="DIR", help="where the Parquet file goes; a stopped run goes on"
-    )
-    parser.add_argument("--reference", metavar="F", help="a good board's dump; else the board most others are like")
-    parser.add_argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler; a local cluster by default")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes of the local cluster")
-    parser.add_argument("--chip", default="", metavar="NAME", help="chip file or family word; else what the dumps tell")
-    parser.add_argument("--layout", metavar="L", help="a preset's name")
-    parser.add_argument("--report", metavar="FILE", help="write the lot up as .html or .md")
-    parser.add_argument("--redact", action="store_true", help="name no board and no file")
+_FLEET_ARGUMENTS: tuple[Argument, ...] = (
+    argument("boards", nargs="+", metavar="DIR", help="folders with a folder or a file a board, or a list"),
+    argument("--out", required=True, metavar="DIR", help="where the Parquet file goes; a stopped run goes on"),
+    argument("--reference", metavar="F", help="a good board's dump; else the board most others are like"),
+    argument("--scheduler", metavar="ADDRESS", help="a Dask scheduler; a local cluster by default"),
+    argument("--workers", type=int, metavar="N", help="processes of the local cluster"),
+    argument("--chip", default="", metavar="NAME", help="chip file or family word; else what the dumps tell"),
+    argument("--layout", metavar="L", help="a preset's name"),
+    argument("--report", metavar="FILE", help="write the lot up as .html or .md"),
+    argument("--redact", action="store_true", help="name no board and no file"),
+)
 
 
 def _fleet(options: Namespace) -> Result:
@@ -183,35 +197,35 @@ COMMANDS = (
     Command(
         "demo",
         "the founding case, on bundled data: verdict, write-up and plots",
-        _demo_arguments,
+        _DEMO_ARGUMENTS,
         _demo,
         examples=("h5diag demo --out h5diag-demo",),
     ),
     Command(
         "diagnose",
         "a case folder to a verdict with its evidence and the cheapest next test",
-        _arguments,
+        _ARGUMENTS,
         _run,
         examples=("h5diag diagnose h5diag-case", "h5diag diagnose h5diag-case --report write-up.html --redact"),
     ),
     Command(
         "reply",
         "a forum-ready answer of a case: the evidence in numbers, a text map, the command to run next",
-        _reply_arguments,
+        _REPLY_ARGUMENTS,
         _reply,
         examples=("h5diag reply h5diag-case --redact",),
     ),
     Command(
         "explain",
         "what a finding, cause, test, option byte or check means, and where that is from",
-        _explain_arguments,
+        _EXPLAIN_ARGUMENTS,
         _explain,
         examples=("h5diag explain masked-read", "h5diag explain SECBOOTADD --chip h563"),
     ),
     Command(
         "fleet",
         "judge many boards at once, on Dask",
-        _fleet_arguments,
+        _FLEET_ARGUMENTS,
         _fleet,
         examples=("h5diag fleet lot-17/ --reference golden.bin --out lot-17-result --report lot-17.html",),
     ),

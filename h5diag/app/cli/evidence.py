@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from h5diag.app.cli.command import Command, Result, progress_bar, say_chip
+from h5diag.app.cli.command import Argument, Command, Result, argument, one_of, progress_bar, say_chip
 from h5diag.show import printing
 
 if TYPE_CHECKING:
@@ -16,33 +16,34 @@ if TYPE_CHECKING:
 _MODES = ("hotplug", "under-reset", "normal")
 
 
-def _case_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
+_CASE_ARGUMENTS: tuple[Argument, ...] = (
+    argument(
         "files",
         nargs="*",
         metavar="DIR or FILE",
         help="folders and files in any mixture: dumps, images, option listings, logs, flash_layout.h, "
         "keys, results of h5diag, an external loader; a case folder first: the others are added to it",
-    )
-    parser.add_argument("--out", metavar="DIR", help="the case folder to make (default h5diag-case, then -2, -3 ...)")
-    parser.add_argument(
+    ),
+    argument("--out", metavar="DIR", help="the case folder to make (default h5diag-case, then -2, -3 ...)"),
+    argument(
         "--good",
         nargs="+",
         metavar="FILE",
         default=[],
         help="files or folders of a board that works; they decide for all files named alike",
-    )
-    parser.add_argument("--suspect", nargs="+", metavar="FILE", default=[], help="the same for a board in question")
-    parser.add_argument("--title", metavar="TEXT", default="", help="what the case is about")
-    parser.add_argument("--chip", metavar="C", default="", help="chip file or family word")
-    parser.add_argument("--layout", metavar="L", default="", help="a preset's name or a flash_layout.h")
-    parser.add_argument("--marking", metavar="TEXT", default="", help="what is printed on the suspect part")
-    parser.add_argument("--package", metavar="VERSION", default="", help="version of the vendor's firmware package")
-    for side in ("good", "suspect"):
-        parser.add_argument(
-            f"--{side}-access", choices=("secure", "nonsecure"), default="", help=f"how the {side} board was read"
-        )
-        parser.add_argument(f"--{side}-mode", choices=_MODES, default="", help=f"how the {side} board was connected")
+    ),
+    argument("--suspect", nargs="+", metavar="FILE", default=[], help="the same for a board in question"),
+    argument("--title", metavar="TEXT", default="", help="what the case is about"),
+    argument("--chip", metavar="C", default="", help="chip file or family word"),
+    argument("--layout", metavar="L", default="", help="a preset's name or a flash_layout.h"),
+    argument("--marking", metavar="TEXT", default="", help="what is printed on the suspect part"),
+    argument("--package", metavar="VERSION", default="", help="version of the vendor's firmware package"),
+    *(
+        argument(f"--{side}-{what}", choices=choices, default="", help=f"how the {side} board was {done}")
+        for side in ("good", "suspect")
+        for what, choices, done in (("access", ("secure", "nonsecure"), "read"), ("mode", _MODES, "connected"))
+    ),
+)
 
 
 def _case(options: Namespace) -> Result:
@@ -113,28 +114,28 @@ def _ask(question: str, answers: Sequence[str]) -> int:
             return int(line) - 1
 
 
-def _capture_arguments(parser: ArgumentParser) -> None:
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument(
-        "--print",
-        choices=("sh", "bat", "openocd", "jlink"),
-        dest="shell",
-        help="for which command line (STM32CubeProgrammer), or for OpenOCD or J-Link Commander, the script is",
-    )
-    what.add_argument(
-        "--run", action="store_true", help="run STM32CubeProgrammer here, and sort what it reads into a case folder"
-    )
-    parser.add_argument("--name", default="suspect", metavar="BOARD", help="good or suspect: begins every file's name")
-    parser.add_argument("--out", default="h5diag-capture", metavar="DIR", help="folder of --run")
-    parser.add_argument(
+_CAPTURE_ARGUMENTS: tuple[Argument, ...] = (
+    one_of(
+        argument(
+            "--print",
+            choices=("sh", "bat", "openocd", "jlink"),
+            dest="shell",
+            help="for which command line (STM32CubeProgrammer), or for OpenOCD or J-Link Commander, the script is",
+        ),
+        argument(
+            "--run", action="store_true", help="run STM32CubeProgrammer here, and sort what it reads into a case folder"
+        ),
+    ),
+    argument("--name", default="suspect", metavar="BOARD", help="good or suspect: begins every file's name"),
+    argument("--out", default="h5diag-capture", metavar="DIR", help="folder of --run"),
+    argument(
         "--chip",
         metavar="C",
         default="",
         help="chip file or family word (default: the layout's; --run asks the programmer)",
-    )
-    parser.add_argument(
-        "--layout", metavar="L", default="", help="a preset's name or a flash_layout.h: only its slots are read"
-    )
+    ),
+    argument("--layout", metavar="L", default="", help="a preset's name or a flash_layout.h: only its slots are read"),
+)
 
 
 def _capture(options: Namespace) -> Result:
@@ -186,7 +187,7 @@ COMMANDS = (
     Command(
         "capture",
         "print a read-only script that collects evidence of a board, or run STM32CubeProgrammer here",
-        _capture_arguments,
+        _CAPTURE_ARGUMENTS,
         _capture,
         examples=(
             "h5diag capture --print sh --layout oemirot-2m-overwrite > capture.sh",
@@ -197,7 +198,7 @@ COMMANDS = (
     Command(
         "case",
         "sort evidence files into a case folder and say what is missing",
-        _case_arguments,
+        _CASE_ARGUMENTS,
         _case,
         examples=(
             "h5diag case my-files/",

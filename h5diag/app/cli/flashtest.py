@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
 from h5diag.app.cli.board import ACCESS, _hertz, access_of
-from h5diag.app.cli.command import Command, Result, address_range, number, progress_bar, result_of
+from h5diag.app.cli.command import Argument, Command, Result, address_range, argument, number, progress_bar, result_of
 from h5diag.errors import InputError, PermissionRefused
 from h5diag.show import printing
 
@@ -30,75 +30,76 @@ def _seconds(text: str) -> float:
         raise ArgumentTypeError(f"{text!r} is not a number of seconds") from None
 
 
-def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
+_ARGUMENTS: tuple[Argument, ...] = (
+    argument(
         "--probe",
         default="auto",
         metavar="P",
         help="auto, the begin of a probe's id, remote:HOST:PORT, virtual[:ITEM+ITEM]",
-    )
-    parser.add_argument(
+    ),
+    argument(
         "--range",
         type=address_range,
         default=None,
         metavar="A:B",
         help="whole sectors of the user flash, B not included",
-    )
-    parser.add_argument(
+    ),
+    argument(
         "--allow-erase",
         action="store_true",
         help="permission to erase exactly this range; the contents are put back at the end",
-    )
-    parser.add_argument("--out", default="", metavar="DIR", help="private folder for backup, journal and result")
-    parser.add_argument("--restore", default="", metavar="DIR", help="put back what an interrupted test left")
-    parser.add_argument(
+    ),
+    argument("--out", default="", metavar="DIR", help="private folder for backup, journal and result"),
+    argument("--restore", default="", metavar="DIR", help="put back what an interrupted test left"),
+    argument(
         "--force",
         action="store_true",
         help="put a backup back over what was written since, or after a finished test",
-    )
-    parser.add_argument("--plan", action="store_true", help="touch nothing: tell minutes, wear, losses and limits")
-    parser.add_argument(
+    ),
+    argument("--plan", action="store_true", help="touch nothing: tell minutes, wear, losses and limits"),
+    argument(
         "--level",
         choices=("quick", "standard", "full"),
         default="standard",
         help="quick: one pattern; standard: every pair of cells; full: all patterns",
-    )
-    parser.add_argument(
+    ),
+    argument(
         "--rounds",
         type=number,
         default=2,
         metavar="N",
         help="full rounds; two at two speeds are needed to call a chip faulty",
-    )
-    parser.add_argument(
+    ),
+    argument(
         "--speeds", type=_speeds, default=(), metavar="HZ,HZ", help="link speeds of the rounds in turn (default 4M,1M)"
-    )
-    parser.add_argument("--wait", type=_seconds, default=0.0, metavar="S", help="seconds between write and read")
-    parser.add_argument(
+    ),
+    argument("--wait", type=_seconds, default=0.0, metavar="S", help="seconds between write and read"),
+    argument(
         "--no-power-cycle",
         action="store_true",
         help="do not ask for the supply to be turned off and on between the rounds",
-    )
-    parser.add_argument(
+    ),
+    argument(
         "--way",
         choices=("auto", "algorithm", "registers"),
         default="auto",
         help="by code in SRAM or by register accesses alone (default: code if the core runs it)",
-    )
-    parser.add_argument(
+    ),
+    argument(
         "--burst",
         type=number,
         default=16,
         metavar="BYTES",
         help="bytes between two looks at the busy flag when programming by registers",
-    )
-    parser.add_argument(
+    ),
+    argument(
         "--access",
         choices=ACCESS,
         default="auto",
         help="side of the flash (default: secure when TrustZone is on)",
-    )
-    parser.add_argument("--chip", default="", metavar="NAME", help="chip file (default stm32h563zi)")
+    ),
+    argument("--chip", default="", metavar="NAME", help="chip file (default stm32h563zi)"),
+)
 
 
 def _chip(options: Namespace) -> Chip:
@@ -265,7 +266,7 @@ COMMANDS = (
     Command(
         "flashtest",
         "prove or clear the flash: back up, erase, fill, verify, restore (destructive)",
-        _arguments,
+        _ARGUMENTS,
         _run,
         examples=(
             "h5diag flashtest --plan --range 0x08040000:0x08048000",

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
-from h5diag.app.cli.command import Command, Result, number
+from h5diag.app.cli.command import Argument, Command, Result, argument, number
 from h5diag.show import printing
 
+_ARGUMENTS: tuple[Argument, ...] = (
+    argument("--dir", metavar="DIR", default="h5diag-work", help="where notebooks and sample data go"),
+    argument("--no-browser", action="store_true", help="start the server only and print its address"),
+    argument("--copy-only", action="store_true", help="copy the files and start nothing"),
+    argument("--allow-root", action="store_true", help="let the server run as root, as in a container"),
+    argument("jupyter", nargs="*", metavar="-- OPTION", help="options for JupyterLab, as in: -- --port 9999"),
+)
 
-def _arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--dir", metavar="DIR", default="h5diag-work", help="where notebooks and sample data go")
-    parser.add_argument("--no-browser", action="store_true", help="start the server only and print its address")
-    parser.add_argument("--copy-only", action="store_true", help="copy the files and start nothing")
-    parser.add_argument("--allow-root", action="store_true", help="let the server run as root, as in a container")
-    parser.add_argument("jupyter", nargs="*", metavar="-- OPTION", help="options for JupyterLab, as in: -- --port 9999")
 
-
-def _app_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--dir", metavar="DIR", default="h5diag-work", help="where notebooks and sample data go")
-    parser.add_argument("--port", type=number, default=8866, help="TCP port on loopback")
-    parser.add_argument("--no-browser", action="store_true", help="start the server only and print its address")
+_APP_ARGUMENTS: tuple[Argument, ...] = (
+    argument("--dir", metavar="DIR", default="h5diag-work", help="where notebooks and sample data go"),
+    argument("--port", type=number, default=8866, help="TCP port on loopback"),
+    argument("--no-browser", action="store_true", help="start the server only and print its address"),
+)
 
 
 def _lab(options: Namespace) -> Result:
@@ -59,7 +60,7 @@ COMMANDS = (
     Command(
         "lab",
         "notebooks and sample data copied to a folder, JupyterLab opened there",
-        _arguments,
+        _ARGUMENTS,
         _lab,
         examples=(
             "h5diag lab",
@@ -68,6 +69,6 @@ COMMANDS = (
         ),
     ),
     Command(
-        "app", "the first notebook as a page on loopback (extra 'app')", _app_arguments, _app, examples=("h5diag app",)
+        "app", "the first notebook as a page on loopback (extra 'app')", _APP_ARGUMENTS, _app, examples=("h5diag app",)
     ),
 )

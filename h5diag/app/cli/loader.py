@@ -2,43 +2,47 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from h5diag.app.cli.command import Command, Result, result_of, say_chip
+from h5diag.app.cli.command import Argument, Command, Result, argument, result_of, say_chip
 
 if TYPE_CHECKING:
     from h5diag.sim.dryrun.reading import LoaderReading
 
 
-def _chip_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
+_CHIP_ARGUMENTS: tuple[Argument, ...] = (
+    argument(
         "--chip",
         metavar="NAME",
         default="",
         help="the chip or its family: h563, l5, u5, stm32u575zi; default: taken from the log",
-    )
-    parser.add_argument("--tz", choices=("on", "off"), default="unknown", help="whether TrustZone is on (TZEN)")
+    ),
+    argument("--tz", choices=("on", "off"), default="unknown", help="whether TrustZone is on (TZEN)"),
+)
 
 
-def _lint_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="the loader: .stldr or .elf")
-    _chip_arguments(parser)
-    parser.add_argument("--log", metavar="FILE", help="your verbosity-3 log: the base it shows wins over the table")
-    parser.add_argument("--tool-version", metavar="V", default="", help="STM32CubeProgrammer's version: 2.17.0")
+_LINT_ARGUMENTS: tuple[Argument, ...] = (
+    argument("file", metavar="FILE", help="the loader: .stldr or .elf"),
+    *_CHIP_ARGUMENTS,
+    argument("--log", metavar="FILE", help="your verbosity-3 log: the base it shows wins over the table"),
+    argument("--tool-version", metavar="V", default="", help="STM32CubeProgrammer's version: 2.17.0"),
+)
 
 
-def _explain_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("log", metavar="LOG", help="what STM32_Programmer_CLI -vb 3 printed, or the graphical log")
-    parser.add_argument("--elf", metavar="FILE", help="the loader, to name its functions and check its address")
-    _chip_arguments(parser)
+_EXPLAIN_ARGUMENTS: tuple[Argument, ...] = (
+    argument("log", metavar="LOG", help="what STM32_Programmer_CLI -vb 3 printed, or the graphical log"),
+    argument("--elf", metavar="FILE", help="the loader, to name its functions and check its address"),
+    *_CHIP_ARGUMENTS,
+)
 
 
-def _run_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="the loader: .stldr or .elf")
-    _chip_arguments(parser)
-    parser.add_argument("--log", metavar="FILE", help="your verbosity-3 log: its base is used")
-    parser.add_argument("--trace", metavar="OUT", help="write the run as a verbosity-3 log, to lay beside yours")
+_RUN_ARGUMENTS: tuple[Argument, ...] = (
+    argument("file", metavar="FILE", help="the loader: .stldr or .elf"),
+    *_CHIP_ARGUMENTS,
+    argument("--log", metavar="FILE", help="your verbosity-3 log: its base is used"),
+    argument("--trace", metavar="OUT", help="write the run as a verbosity-3 log, to lay beside yours"),
+)
 
 
 def _read(options: Namespace, version: str = "") -> LoaderReading:
@@ -68,10 +72,11 @@ def _run(options: Namespace) -> Result:
     return result_of(run)
 
 
-def _new_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--chip", metavar="NAME", required=True, help="the chip or its family: stm32h563zi, h5, u575")
-    parser.add_argument("--trustzone", action="store_true", help="for a chip with TrustZone on (TZEN)")
-    parser.add_argument("--out", metavar="DIR", default="", help="where; default CHIP-loader; nothing is overwritten")
+_NEW_ARGUMENTS: tuple[Argument, ...] = (
+    argument("--chip", metavar="NAME", required=True, help="the chip or its family: stm32h563zi, h5, u575"),
+    argument("--trustzone", action="store_true", help="for a chip with TrustZone on (TZEN)"),
+    argument("--out", metavar="DIR", default="", help="where; default CHIP-loader; nothing is overwritten"),
+)
 
 
 def _new(options: Namespace) -> Result:
@@ -91,28 +96,28 @@ COMMANDS = (
             Command(
                 "lint",
                 "check an external loader's ELF file",
-                _lint_arguments,
+                _LINT_ARGUMENTS,
                 _lint,
                 examples=("h5diag loader lint my.stldr --chip h5 --tz on",),
             ),
             Command(
                 "explain",
                 "say in plain words what a verbosity-3 log shows",
-                _explain_arguments,
+                _EXPLAIN_ARGUMENTS,
                 _explain,
                 examples=("h5diag loader explain vb3.txt --elf my.stldr",),
             ),
             Command(
                 "run",
                 "run a loader on an emulated core (needs the extra 'dryrun')",
-                _run_arguments,
+                _RUN_ARGUMENTS,
                 _run,
                 examples=("h5diag loader run my.stldr --chip l5 --tz on --trace mine.txt",),
             ),
             Command(
                 "new",
                 "write a minimal external loader that builds, passes lint and dry run",
-                _new_arguments,
+                _NEW_ARGUMENTS,
                 _new,
                 examples=("h5diag loader new --chip h563 --out my-loader", "h5diag loader new --chip l5 --trustzone"),
             ),

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from typing import TYPE_CHECKING
 
-from h5diag.app.cli.command import Command, Result, number, progress_bar, result_of, say_chip
+from h5diag.app.cli.command import Argument, Command, Result, argument, number, progress_bar, result_of, say_chip
 from h5diag.show.printing import remark
 
 if TYPE_CHECKING:
     from h5diag.memory import MemoryImage
 
 
-def _locate_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("reference", metavar="REFERENCE", help="what is known to be good: an image or a dump")
-    parser.add_argument("dump", metavar="DUMP", help="where to look")
-    parser.add_argument("--layout", metavar="L", help="a preset's name or a flash_layout.h, to name slots")
-    parser.add_argument("--chip", metavar="C", help="chip file or family word (default stm32h563zi)")
-    parser.add_argument("--base", type=number, metavar="ADDRESS", help="address of a .bin DUMP's first byte")
-    parser.add_argument(
-        "--reference-base", type=number, metavar="ADDRESS", help="address of a .bin REFERENCE's first byte"
-    )
-    parser.add_argument(
+_LOCATE_ARGUMENTS: tuple[Argument, ...] = (
+    argument("reference", metavar="REFERENCE", help="what is known to be good: an image or a dump"),
+    argument("dump", metavar="DUMP", help="where to look"),
+    argument("--layout", metavar="L", help="a preset's name or a flash_layout.h, to name slots"),
+    argument("--chip", metavar="C", help="chip file or family word (default stm32h563zi)"),
+    argument("--base", type=number, metavar="ADDRESS", help="address of a .bin DUMP's first byte"),
+    argument("--reference-base", type=number, metavar="ADDRESS", help="address of a .bin REFERENCE's first byte"),
+    argument(
         "--transforms",
         action="store_true",
         help="also look for inverted, byte-swapped, halfword-swapped and bit-reversed content",
-    )
-    parser.add_argument("--deep", action="store_true", help="look at every byte of images above 8 MiB (takes seconds)")
+    ),
+    argument("--deep", action="store_true", help="look at every byte of images above 8 MiB (takes seconds)"),
+)
 
 
 def _locate(options: Namespace) -> Result:
@@ -52,22 +51,23 @@ def _locate(options: Namespace) -> Result:
     return result_of(found)
 
 
-def _compare_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("good", metavar="GOOD", help="dump of a board that works, or the image that should be there")
-    parser.add_argument("suspect", metavar="SUSPECT", help="dump of the board in question")
-    parser.add_argument("--base", type=number, metavar="ADDRESS", help="where a SUSPECT.bin begins")
-    parser.add_argument("--reference-base", type=number, metavar="ADDRESS", help="where a GOOD.bin begins")
-    parser.add_argument("--chip", metavar="NAME", help="chip file or family word")
-    parser.add_argument("--layout", metavar="L", help="preset or flash_layout.h: names the slots")
-    parser.add_argument("--options-good", metavar="F", help="option listing of the good board")
-    parser.add_argument("--options-suspect", metavar="F", help="option listing of the suspect: shows what is masked")
-    parser.add_argument("--access-good", choices=("secure", "nonsecure"), help="how GOOD was read, likewise")
-    parser.add_argument(
+_COMPARE_ARGUMENTS: tuple[Argument, ...] = (
+    argument("good", metavar="GOOD", help="dump of a board that works, or the image that should be there"),
+    argument("suspect", metavar="SUSPECT", help="dump of the board in question"),
+    argument("--base", type=number, metavar="ADDRESS", help="where a SUSPECT.bin begins"),
+    argument("--reference-base", type=number, metavar="ADDRESS", help="where a GOOD.bin begins"),
+    argument("--chip", metavar="NAME", help="chip file or family word"),
+    argument("--layout", metavar="L", help="preset or flash_layout.h: names the slots"),
+    argument("--options-good", metavar="F", help="option listing of the good board"),
+    argument("--options-suspect", metavar="F", help="option listing of the suspect: shows what is masked"),
+    argument("--access-good", choices=("secure", "nonsecure"), help="how GOOD was read, likewise"),
+    argument(
         "--access",
         "--access-suspect",
         choices=("secure", "nonsecure"),
         help="how SUSPECT was read, where no sidecar says",
-    )
+    ),
+)
 
 
 def _compare(options: Namespace) -> Result:
@@ -101,7 +101,7 @@ COMMANDS = (
     Command(
         "locate",
         "find where pieces of a known image landed in a dump",
-        _locate_arguments,
+        _LOCATE_ARGUMENTS,
         _locate,
         examples=(
             "h5diag locate good.hex suspect.hex --layout flash_layout.h",
@@ -111,7 +111,7 @@ COMMANDS = (
     Command(
         "compare",
         "what differs in place between a good and a suspect dump",
-        _compare_arguments,
+        _COMPARE_ARGUMENTS,
         _compare,
         examples=("h5diag compare good.hex suspect.hex --options-suspect suspect-ob.txt",),
     ),

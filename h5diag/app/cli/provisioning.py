@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 
-from h5diag.app.cli.command import Command, Result, result_of
-
-
-def _places(parser: ArgumentParser, what: str) -> None:
-    parser.add_argument("places", metavar="FILE", nargs="+", help=what)
+from h5diag.app.cli.command import Argument, Command, Result, argument, result_of
 
 
-def _board(parser: ArgumentParser) -> None:
-    parser.add_argument("--chip", metavar="C", default="", help="the part, as h563 or STM32H573 (the marking tells)")
-    parser.add_argument("--options", metavar="F", help="the board's option bytes before the step (-ob displ)")
-    parser.add_argument("--to", metavar="STATE", default="", help="OPEN PROVISIONED TZ-CLOSED CLOSED LOCKED, or 0x72")
+def _places(what: str) -> tuple[Argument, ...]:
+    return (argument("places", metavar="FILE", nargs="+", help=what),)
+
+
+_BOARD: tuple[Argument, ...] = (
+    argument("--chip", metavar="C", default="", help="the part, as h563 or STM32H573 (the marking tells)"),
+    argument("--options", metavar="F", help="the board's option bytes before the step (-ob displ)"),
+    argument("--to", metavar="STATE", default="", help="OPEN PROVISIONED TZ-CLOSED CLOSED LOCKED, or 0x72"),
+)
 
 
 def _keys(options: Namespace) -> Result:
@@ -30,11 +31,12 @@ def _access(options: Namespace) -> Result:
     return result_of(found, status=0 if found.answer in ("open", "reopenable") else 1)
 
 
-def _preflight_arguments(parser: ArgumentParser) -> None:
-    _places(parser, "a project's folder, its ROT_Provisioning, or any folder or files")
-    _board(parser)
-    parser.add_argument("--log", metavar="F", help="a banner or discovery of the board")
-    parser.add_argument("--path", metavar="NAME", default="", help="oemirot stirot stirot-oemurot da script")
+_PREFLIGHT_ARGUMENTS: tuple[Argument, ...] = (
+    *_places("a project's folder, its ROT_Provisioning, or any folder or files"),
+    *_BOARD,
+    argument("--log", metavar="F", help="a banner or discovery of the board"),
+    argument("--path", metavar="NAME", default="", help="oemirot stirot stirot-oemurot da script"),
+)
 
 
 def _preflight(options: Namespace) -> Result:
@@ -51,10 +53,11 @@ def _preflight(options: Namespace) -> Result:
     return result_of(found, status=0 if found.verdict == "go" else 1)
 
 
-def _rehearse_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("script", metavar="SCRIPT", help="your provisioning script, .sh or .bat")
-    parser.add_argument("arguments", metavar="ARGUMENT", nargs="*", help="the script's own arguments")
-    _board(parser)
+_REHEARSE_ARGUMENTS: tuple[Argument, ...] = (
+    argument("script", metavar="SCRIPT", help="your provisioning script, .sh or .bat"),
+    argument("arguments", metavar="ARGUMENT", nargs="*", help="the script's own arguments"),
+    *_BOARD,
+)
 
 
 def _rehearse(options: Namespace) -> Result:
@@ -74,28 +77,28 @@ COMMANDS = (
     Command(
         "keys",
         "what each key, certificate, password, .obk or signed image is, and who fits whom",
-        lambda parser: _places(parser, "files or folders"),
+        _places("files or folders"),
         _keys,
         examples=("h5diag keys ROT_Provisioning/DA",),
     ),
     Command(
         "access",
         "can this locked board be opened again, and with which of these credentials",
-        lambda parser: _places(parser, "a case folder, or texts of the board and its credentials"),
+        _places("a case folder, or texts of the board and its credentials"),
         _access,
         examples=("h5diag access discovery.txt ROT_Provisioning/DA",),
     ),
     Command(
         "preflight",
         "is this provisioning set sound, before an irreversible step",
-        _preflight_arguments,
+        _PREFLIGHT_ARGUMENTS,
         _preflight,
         examples=("h5diag preflight NUCLEO-H563ZI --options board.txt --to CLOSED",),
     ),
     Command(
         "rehearse",
         "walk a provisioning script against a chip that is not there; nothing is executed",
-        _rehearse_arguments,
+        _REHEARSE_ARGUMENTS,
         _rehearse,
         examples=("h5diag rehearse ROT_Provisioning/OEMiROT/provisioning.sh --to CLOSED",),
     ),
