@@ -305,11 +305,12 @@ _OF_A_DUMP = (
     " swd_hz time uid unreadable unstable"
 )
 _BESIDE: dict[type, frozenset[str]] = {
-    Identity: frozenset(("chip_known_by", "chip_text", "device")),
+    Identity: frozenset(["chip_known_by", "chip_text", "device", "unique_id", "serial", "serial_number", "probe_id", "probe_serial"]),
     FlashTest: frozenset(("chip_known_by",)),
     Sweep: frozenset(_OF_A_DUMP.split()),
 }
-"""What the documents of the command line hold beside the record, of this version and of those before: 0.1 wrote less."""
+"""What the documents of the command line hold beside the record, of this version and of those before (0.1 wrote less), and
+other programs' names of probe and chip, which nothing reads but a redaction."""
 
 
 def to_document(record: msgspec.Struct) -> dict[str, Any]:

@@ -43,7 +43,8 @@ def board_document(o: OptionBytes) -> dict[str, Any]:
         "tzen": o.trustzone,
         "options": {
             name: {
-                "value": s.value,
+                "value": s.number,
+                "printed": s.value,
                 "text": s.text,
                 "meaning": s.sentence,
                 "known": s.known,

@@ -89,9 +89,8 @@ def compare_options(boards: Sequence[OptionBytes], names: Sequence[str] = ()) ->
     seen: dict[str, None] = dict.fromkeys(s.name for b in boards for s in b.settings)
     for name in seen:
         rows = tuple(_setting(b, name) for b in boards)
-        values = tuple(None if r is None else r.value for r in rows)
-        if len(set(values)) > 1:
-            out.append(_difference(name, rows, values, boards, called))
+        if len({None if r is None else r.value for r in rows}) > 1:
+            out.append(_difference(name, rows, boards, called))
     order = tuple(Weight)
     out.sort(key=lambda d: order.index(d.weight))
     return OptionDiff(tuple(out), _warnings(boards, called))
@@ -109,10 +108,10 @@ def _setting(board: OptionBytes, name: str) -> Setting | None:
 def _difference(
     name: str,
     rows: Sequence[Setting | None],
-    values: tuple[int | None, ...],
     boards: Sequence[OptionBytes],
     called: Sequence[str],
 ) -> OptionDifference:
+    values = tuple(None if r is None else r.number for r in rows)
     missing = [called[i] for i, r in enumerate(rows) if r is None]
     masked = [i for i, r in enumerate(rows) if isinstance(r, Setting) and r.belief is Belief.MASKED]
     garbage = [called[i] for i, r in enumerate(rows) if isinstance(r, Setting) and r.belief is Belief.IMPOSSIBLE]

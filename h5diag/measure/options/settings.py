@@ -66,6 +66,11 @@ class Setting:
         return f"{self.meaning}; {self.follows}" if self.follows else self.meaning
 
     @property
+    def number(self) -> int | None:
+        """The value where it can be believed; None where the reader may not see it, or it cannot be."""
+        return self.value if self.belief in (Belief.READ, Belief.UNNAMED) else None
+
+    @property
     def known(self) -> bool:
         """Tell whether the chip file knows the name."""
         return self.belief is not Belief.UNNAMED
@@ -135,10 +140,9 @@ class OptionBytes(Answer):
     def value(self, name: str) -> int | None:
         """Return the value of an option, or `None` when it was not read, is masked or is impossible."""
         try:
-            s = self.setting(name)
+            return self.setting(name).number
         except KeyError:
             return None
-        return s.value if s.belief in (Belief.READ, Belief.UNNAMED) else None
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self.value(name) is not None

@@ -88,7 +88,9 @@ def identify(board: Board) -> Identity:
         product_state_text=options.product_state if options is not None else None,
         tzen=_number(options, "TZEN"),
         trustzone=None if options is None or options.trustzone is None else "on" if options.trustzone else "off",
-        options={s.name: _shown(s.value, s.meaning, s.belief) for s in options.settings} if options is not None else {},
+        options={s.name: OptionValue(s.number, s.meaning, s.meaning) for s in options.settings}
+        if options is not None
+        else {},
         registers={n.lower(): v for n, v in {**remembered, **values}.items()},
         errata=errata,
         remarks=tuple(dict.fromkeys(remarks)),
@@ -105,11 +107,6 @@ def options_of(who: Identity, chip: Chip) -> OptionBytes:
         ),
         chip,
     )
-
-
-def _shown(value: int, meaning: str, belief: Belief) -> OptionValue:
-    """Return an option for the document: no number where the reader may not see it or it cannot be."""
-    return OptionValue(value if belief is Belief.READ else None, meaning, meaning)
 
 
 def _number(options: OptionBytes | None, name: str) -> int | None:
