@@ -304,8 +304,9 @@ _OF_A_DUMP = (
     "access agrees bytes chip chip_known_by expected_coincidence map mode passes path range remarks retried secure sha256"
     " swd_hz time uid unreadable unstable"
 )
+_OF_AN_INFO = "chip_known_by chip_text device unique_id serial serial_number probe_id probe_serial"
 _BESIDE: dict[type, frozenset[str]] = {
-    Identity: frozenset(["chip_known_by", "chip_text", "device", "unique_id", "serial", "serial_number", "probe_id", "probe_serial"]),
+    Identity: frozenset(_OF_AN_INFO.split()),
     FlashTest: frozenset(("chip_known_by",)),
     Sweep: frozenset(_OF_A_DUMP.split()),
 }
