@@ -35,6 +35,8 @@ _WORDS = {
 }
 _FIELD = re.compile(r"Object (contains unknown|missing required) field `(.*?)`(?: - at `(.*)`)?\Z", re.DOTALL)
 _TYPE = re.compile(r"Expected `(.*?)`, got `(.*?)`(?: - at `(.*)`)?\Z", re.DOTALL)
+_BOUND = re.compile(r"Expected `\w+` (>=|<=|<) (\S+)\Z")
+_SIGNS = {">=": "at least", "<=": "at most", "<": "below"}
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]")
 _KEY = re.compile(r"\s*([^=#\s][^=#]*?)\s*=")
 
@@ -246,6 +248,8 @@ def _explained(message: str, kind: type, known: Sequence[str]) -> tuple[str, str
     if found := re.match(r"Invalid enum value (.*)", text, re.DOTALL):
         choices = _choices(_type_at(kind, where))
         return where, f"is {shortened(found[1], SHOWN_OF_A_KEY)}; it is {', '.join(choices[:-1])} or {choices[-1]}", ""
+    if found := _BOUND.match(text):
+        return where, f"is a number that it cannot be ({_SIGNS[found[1]]} {found[2]})", ""
     return where, text[:1].lower() + text[1:], ""
 
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
 from h5diag.answer import Answer
-from h5diag.errors import InputError
 from h5diag.memory import AddressRange
 from h5diag.tables import convert, parse_json
 from h5diag.text import count_text
@@ -22,6 +21,10 @@ from h5diag.text import count_text
 _HEX = re.compile(r"[+-]?0[xX][0-9a-fA-F_]+")
 _OFF = ("", "none", "off", "no")
 
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Word32 = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]
+"""An address, or what a register of the chip holds."""
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Verdict = Literal["good", "bad", "untested"]
 SecondPath = Literal["core-checksum", "burst", "single-word", "other-probe"]
 """The second way of reading that agreed with the first: by it alone a link that errs at fixed places is excluded."""
@@ -38,7 +41,7 @@ class OptionValue(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ProgramCounter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A program counter and the name of where it points."""
 
-    pc: int
+    pc: Word32
     place: str = ""
 
 
@@ -65,10 +68,10 @@ class CoreState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     state: str = ""
     samples: tuple[ProgramCounter, ...] = ()
-    vtor: int | None = None
+    vtor: Word32 | None = None
     resets: tuple[str, ...] = ()
-    faults: dict[str, int] = {}
-    halted_s: float = 0.0
+    faults: dict[str, Word32] = {}
+    halted_s: Seconds = 0.0
     remarks: tuple[str, ...] = ()
 
     @property
@@ -108,36 +111,36 @@ class Identity(msgspec.Struct, Answer, frozen=True, forbid_unknown_fields=True):
     """
 
     chip: str | None = None
-    dev_id: int | None = None
-    rev_id: int | None = None
+    dev_id: Count | None = None
+    rev_id: Count | None = None
     revision: str | None = None
     uid: str | None = None
-    flash_kib: int | None = None
+    flash_kib: Count | None = None
     package: str | None = None
     product_state: int | None = None
     product_state_text: str | None = None
     tzen: int | None = None
     trustzone: str | None = None
     options: dict[str, OptionValue] = {}
-    registers: dict[str, int | None] = {}
+    registers: dict[str, Word32 | None] = {}
     errata: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
     probe: str | None = None
     probe_firmware: str | None = None
     connect: str | None = None
     access: str | None = None
-    swd_hz: int | None = None
-    swd_asked_hz: int | None = None
-    supply_mv: int | None = None
+    swd_hz: Count | None = None
+    swd_asked_hz: Count | None = None
+    supply_mv: Count | None = None
     core: CoreState | None = None
 
 
 class SpeedPoint(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How the reads at one link speed agreed: bytes read, and bytes that disagreed with the majority or failed."""
 
-    swd_hz: int
-    bytes: int
-    disagreeing: int
+    swd_hz: Count
+    bytes: Count
+    disagreeing: Count
 
 
 class Sweep(msgspec.Struct, Answer, frozen=True, forbid_unknown_fields=True):
@@ -168,24 +171,24 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     kind: str
-    address: int
-    bit: int | None = None
+    address: Word32
+    bit: Annotated[int, msgspec.Meta(ge=0, le=31)] | None = None
     detail: str = ""
-    rounds: int = 1
-    swd_hz: tuple[int, ...] = ()
-    seen: int | None = None
-    chances: int | None = None
+    rounds: Count = 1
+    swd_hz: tuple[Count, ...] = ()
+    seen: Count | None = None
+    chances: Count | None = None
     level: str | None = None
 
 
 class SectorTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A sector: ``good``, ``bad`` or ``untested`` (then `reason` tells why); times are medians in seconds."""
 
-    start: int
+    start: Word32
     verdict: Verdict
     reason: str = ""
-    erase_s: float | None = None
-    program_s: float | None = None
+    erase_s: Seconds | None = None
+    program_s: Seconds | None = None
     faults: tuple[Fault, ...] = ()
 
 
@@ -199,11 +202,11 @@ class Conditions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tzen: int | str | None = None
     product_state: int | str | None = None
     wrp: tuple[int | tuple[int, int], ...] | bool | None = None
-    rev_id: int | None = None
-    voltage_mv: int | None = None
-    swd_hz: tuple[int, ...] = ()
-    rounds: int | None = None
-    power_cycles: int | None = None
+    rev_id: Count | None = None
+    voltage_mv: Count | None = None
+    swd_hz: tuple[Count, ...] = ()
+    rounds: Count | None = None
+    power_cycles: Count | None = None
     second_path: SecondPath | None = None
 
     @property
@@ -249,15 +252,15 @@ class FlashTest(msgspec.Struct, Answer, frozen=True, forbid_unknown_fields=True)
     restored: bool | None = None
     conditions: Conditions = Conditions()
     sectors: tuple[SectorTest, ...] = ()
-    fault_count: int | None = msgspec.field(name="faults", default=None)
+    fault_count: Count | None = msgspec.field(name="faults", default=None)
     chip: str | None = None
-    sector_size: int | None = None
+    sector_size: Count | None = None
     level: Literal["quick", "standard", "full"] | None = None
     patterns: tuple[str, ...] = ()
     way: str | None = None
     access: str | None = None
-    erase_cycles: int | None = None
-    rated_cycles: int | None = None
+    erase_cycles: Count | None = None
+    rated_cycles: Count | None = None
     outside: tuple[tuple[int, int], ...] = ()
     remarks: tuple[str, ...] = ()
     folder: str | None = None
@@ -265,10 +268,10 @@ class FlashTest(msgspec.Struct, Answer, frozen=True, forbid_unknown_fields=True)
     def __post_init__(self) -> None:
         if not 0 <= self.bounds[0] <= self.bounds[1] <= 1 << 32:
             raise ValueError("range is not a range")
-        for s in self.sectors:
-            for address in (s.start, *(f.address for f in s.faults)):
-                if not 0 <= address < 1 << 32:
-                    raise ValueError(f"{address} is not an address")
+        if len({s.start for s in self.sectors}) < len(self.sectors):
+            raise ValueError("a sector stands there twice")
+        if any((f.seen or 0) > f.chances for f in self.faults if f.chances is not None):
+            raise ValueError("a fault was seen more often than it was looked for")
 
     @property
     def range(self) -> AddressRange:
@@ -332,21 +335,15 @@ def parse_identity(text: str, source: str) -> Identity:
     registers = top.get("registers", {})
     if isinstance(registers, dict):
         top["registers"] = {str(k).lower(): v for k, v in registers.items()}
-    identity = _record(Identity, top, source, text)
-    for name, value in identity.registers.items():
-        if value is not None and not 0 <= value < 1 << 32:
-            raise InputError(f"registers.{name} does not fit 32 bits", source=source)
-    return identity
+    return _record(Identity, top, source, text)
 
 
 def parse_sweep(text: str, source: str) -> Sweep:
     """Return what a ``dump --sweep --json`` file says; InputError names the key that is wrong."""
     top = _document(text, source)
-    rows = top.setdefault("sweep", top.pop("speeds", []))
-    for row in rows if isinstance(rows, list) else ():
-        if isinstance(row, dict):
-            row.setdefault("swd_hz", row.pop("hz", None))
-            row.setdefault("disagreeing", row.pop("disagreeing_bytes", None))
+    for row in _tables(top.setdefault("sweep", top.pop("speeds", []))):
+        row.setdefault("swd_hz", row.pop("hz", None))
+        row.setdefault("disagreeing", row.pop("disagreeing_bytes", None))
     found = _record(Sweep, top, source, text)
     return Sweep(tuple(sorted(found.sweep, key=lambda p: p.swd_hz)))
 
@@ -368,12 +365,15 @@ def parse_flashtest(text: str, source: str) -> FlashTest:
             conditions["swd_hz"] = [conditions["swd_hz"]]
         conditions["swd_hz"] = conditions.get("swd_hz") or []
         made = conditions.get("rounds")
-        sectors = top.get("sectors", [])
-        for sector in sectors if isinstance(sectors, list) else ():
-            for fault in sector.get("faults", []) if isinstance(sector, dict) else ():
-                if isinstance(fault, dict):
-                    fault["rounds"] = _rounds(fault.get("rounds", 1), max(made if isinstance(made, int) else 0, 0))
+        for sector in _tables(top.get("sectors")):
+            for fault in _tables(sector.get("faults")):
+                fault["rounds"] = _rounds(fault.get("rounds", 1), max(made if isinstance(made, int) else 0, 0))
     return _record(FlashTest, top, source, text)
+
+
+def _tables(rows: Any) -> list[dict[str, Any]]:
+    """Return the tables of what should be a list of them."""
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def _rounds(value: Any, possible: int) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 
 from h5diag.app.cli import main
 from h5diag.case import load_case
+from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
 from h5diag.errors import InputError
 from h5diag.evidence.samples import data_folder
 from h5diag.judge import Status, VerdictWord, diagnose
@@ -189,3 +193,82 @@ def test_a_stop_while_it_is_still_loading_is_no_accident(monkeypatch, capsys):
     monkeypatch.setattr(builtins, "__import__", stopped)
     monkeypatch.setattr(door.gc, "set_threshold", lambda *numbers: None)
     assert door.main() == 130
+
+
+RECORDS = {
+    "flashtest": {
+        "range": [0x08000000, 0x08002000],
+        "restored": True,
+        "conditions": {"tzen": 1, "wrp": [1], "swd_hz": [1], "rounds": 2, "voltage_mv": 3300},
+        "sectors": [
+            {
+                "start": 0x08000000,
+                "verdict": "bad",
+                "erase_s": 0.1,
+                "faults": [
+                    {"kind": "stuck-at-0", "address": 0x08000000, "bit": 3, "rounds": [1, 2], "seen": 1, "chances": 2}
+                ],
+            }
+        ],
+        "outside": [[1, 2]],
+    },
+    "sweep": {"sweep": [{"swd_hz": 1, "bytes": 1, "disagreeing": 0}]},
+    "info": {
+        "dev_id": 0x484,
+        "flash_kib": 2048,
+        "supply_mv": 3300,
+        "options": {"TZEN": {"value": 0xB4}},
+        "registers": {"opsr": 0},
+        "core": {"state": "running", "samples": [{"pc": 1, "place": "x"}], "faults": {"cfsr": 1}, "resets": ["pin"]},
+    },
+}
+STRANGE = (None, 5, -1, 1.5, True, "x", [], [1], [[]], {}, {"a": 1}, [{}], [None], 1e308, 10**25, "٣", "0x" + "f" * 17)
+
+
+def places(value, path=()):
+    """Every place in a document, the whole included."""
+    yield path
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from places(inner, (*path, key))
+
+
+@pytest.mark.parametrize("key", RECORDS)
+def test_a_record_with_anything_anywhere_is_read_or_refused(key):
+    parse = {"flashtest": parse_flashtest, "sweep": parse_sweep, "info": parse_identity}[key]
+    parse(json.dumps(RECORDS[key]), "r.json")
+    for path in places(RECORDS[key]):
+        for strange in STRANGE:
+            document = [copy.deepcopy(RECORDS[key])]
+            at = document
+            for step in (0, *path)[:-1]:
+                at = at[step]
+            at[(0, *path)[-1]] = strange
+            with contextlib.suppress(InputError):
+                parse(json.dumps(document[0]), "r.json")
+
+
+def lying(**told):
+    """The flash test of the damaged board, with other values in each fault, sector and condition that has them."""
+    test = json.loads((data_folder() / "defect" / "flashtest.json").read_text())
+    for table in (test, test["conditions"], *test["sectors"], *(f for s in test["sectors"] for f in s["faults"])):
+        table |= {k: v for k, v in told.items() if k in table}
+    for fault in (f for s in test["sectors"] for f in s["faults"]):
+        fault |= {k: v for k, v in told.items() if k in ("seen", "chances")}
+    return test
+
+
+@pytest.mark.parametrize(
+    ("test", "words"),
+    [
+        (lying(bit=99), "bit is a number that it cannot be (at most 31)"),
+        (lying(erase_s=-1.0), "erase_s is a number that it cannot be (at least 0.0)"),
+        (lying(voltage_mv=-3300), "conditions.voltage_mv is a number that it cannot be (at least 0)"),
+        (lying(seen=10, chances=1), "a fault was seen more often than it was looked for"),
+        (lying() | {"sectors": lying()["sectors"] * 2}, "a sector stands there twice"),
+    ],
+)
+def test_a_flash_test_that_cannot_be_proves_nothing(tmp_path, capsys, test, words):
+    shutil.copytree(data_folder() / "defect", tmp_path / "case")
+    (tmp_path / "case" / "flashtest.json").write_text(json.dumps(test))
+    assert main(["diagnose", str(tmp_path / "case")]) == 2
+    assert words in capsys.readouterr().err

@@ -923,3 +923,15 @@ def test_files_are_added_to_a_case_that_names_what_is_no_file(begun, tmp_path, c
     (folder / "case.toml").write_text(f"[suspect]\n{key} = {json.dumps([name] if key == 'dumps' else name)}\n")
     assert main(["case", str(folder)]) in (0, 2)
     assert capsys.readouterr().err.count("\n") <= 1
+
+
+@pytest.mark.parametrize("name", [".map.json", "x.map.json", "x.map.json.map.json", "a.hex.map.json", "b.map.json/"])
+def test_a_sidecar_that_is_dropped_alone_is_told(tmp_path, monkeypatch, capsys, name):
+    monkeypatch.chdir(tmp_path)
+    for path in (".map.json", "x.map.json", "x.map.json.map.json", "a.hex.map.json"):
+        Path(path).write_text("{}")
+    Path("b.map.json").mkdir()
+    assert main(["case", name]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "no evidence" in error or "no files" in error or "holds no" in error, error

@@ -97,5 +97,4 @@ def _telling(path: Path, several: bool) -> Path:
 
 
 def _is_attached(path: Path) -> bool:
-    dump = path.with_name(path.name.removesuffix(".map.json"))
-    return path.name.endswith(".map.json") and is_evidence(dump) and sidecar_path(dump) == path
+    return path.name.endswith(".map.json") and is_evidence(str(path).removesuffix(".map.json"))
