@@ -92,6 +92,10 @@ CASE_BYTES = 512 << 20
 CASE_MEMORY = 128 << 20
 """Bytes of memory in one file of a case, twice the largest external memory: judged and redacted in seconds."""
 
+JUDGED_AREAS = 1 << 14
+"""Areas of a comparison that a diagnosis looks at one by one. With more, those of a sector are one: what differs in
+every tenth quad-word differs everywhere, and no sum changes. 128 MiB have as many sectors of 8 KiB."""
+
 LONGEST_NAME = 200
 """Characters that are kept of a title or a name."""
 

@@ -329,7 +329,7 @@ def _content(
 
 def scope_of(m: Measured) -> str:
     """Return what was judged and what was not, in words."""
-    judged = [a.range for a in m.comparison.areas if a.state.value not in ("masked", "unreadable")]
+    judged = m.comparison.compared.ranges
     compared = [f"{size_text(k.seen_bytes)} were compared with {k.name}" for k in m.expected if k.seen_bytes]
     if judged:
         cells = size_text(sum(r.size for r in merged(m.canonical(judged))))

@@ -17,6 +17,7 @@ from h5diag.evidence.texts import Log, RawRegister, lines, parse_listing, parse_
 from h5diag.evidence.texts.programming import Write, base_name
 from h5diag.judge.likely import choose, encrypted_image, likely_layout, placed_dumps
 from h5diag.layout import Layout, Loader, Mode
+from h5diag.limits import JUDGED_AREAS
 from h5diag.measure import firmware
 from h5diag.measure.compare import Comparison, compare, joined
 from h5diag.measure.firmware import (
@@ -348,7 +349,7 @@ def _against(
     known = _known(case.images, suspect, chip, layout, (*provisioning, suspect.log)) if suspect.dump.size else ()
     comparison, placement, shapes, later = NO_COMPARISON, Placement(), Difference(), NO_COMPARISON
     if good.dump.size and suspect.dump.size:
-        comparison = compare(good.judged, suspect.trusted, chip, masks=suspect.masked)
+        comparison = compare(good.judged, suspect.trusted, chip, masks=suspect.masked, most=JUDGED_AREAS)
         placement = locate(_ready(good.judged, chip), suspect.judged, layout=layout, progress=progress, cancel=cancel)
         programs = [
             *(s.range for lay in layouts for s in lay.image_slots),
@@ -363,7 +364,7 @@ def _against(
             programs=chip.cells(programs),
         )
     if suspect.board.later and suspect.dump.size:
-        later = compare(suspect.trusted, whole_reads(suspect.board.later)[-1], chip)
+        later = compare(suspect.trusted, whole_reads(suspect.board.later)[-1], chip, most=JUDGED_AREAS)
     return Measured(
         case,
         choice,
@@ -474,7 +475,7 @@ def _known(
     facts = []
     for image, program in zip(images, programs, strict=True):
         others = [Known(i.name, p.image) for i, p in zip(images, programs, strict=True) if i is not image]
-        comparison = compare(program.image, suspect.trusted, chip, masks=suspect.masked)
+        comparison = compare(program.image, suspect.trusted, chip, masks=suspect.masked, most=JUDGED_AREAS)
         shapes = difference(program.image, suspect.judged, chip, others=others)
         matches: tuple[Match, ...] = ()
         if shapes.differing and image.image.origin.kind == "elf":

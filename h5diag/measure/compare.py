@@ -19,7 +19,7 @@ import numpy.typing as npt
 from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice
 from h5diag.layout import Layout
-from h5diag.memory import Access, AddressRange, Bytes, MemoryImage, merged, release, subtracted
+from h5diag.memory import ADDRESS_LIMIT, Access, AddressRange, Bytes, MemoryImage, merged, release, subtracted
 
 if TYPE_CHECKING:
     from h5diag.measure.options.settings import OptionBytes
@@ -74,6 +74,7 @@ class Area:
 
 _STATES = tuple(AreaState)
 _COUNTED = (AreaState.DIFFERS, AreaState.ERASED, AreaState.ZERO)
+_COMPARED = (AreaState.EQUAL, *_COUNTED)
 _COLUMNS = 7
 
 
@@ -190,9 +191,14 @@ class Comparison(Answer):
         return int(self.counted.columns[5].sum())
 
     @property
+    def compared(self) -> Areas:
+        """The areas that were compared: all but the masked and the unreadable."""
+        return Areas.of(self.areas).of_states(_COMPARED)
+
+    @property
     def compared_bytes(self) -> int:
-        """Bytes that were compared: all areas but the masked and the unreadable."""
-        start, stop = Areas.of(self.areas).of_states((AreaState.EQUAL, *_COUNTED)).columns[:2]
+        """Bytes that were compared."""
+        start, stop = self.compared.columns[:2]
         return int((stop - start).sum())
 
     def of(self, state: AreaState) -> Areas:
@@ -200,7 +206,14 @@ class Comparison(Answer):
         return Areas.of(self.areas).of_states((state,))
 
 
-def compare(good: MemoryImage, suspect: MemoryImage, chip: Chip, *, masks: Iterable[AddressRange] = ()) -> Comparison:
+def compare(
+    good: MemoryImage,
+    suspect: MemoryImage,
+    chip: Chip,
+    *,
+    masks: Iterable[AddressRange] = (),
+    most: int = ADDRESS_LIMIT,
+) -> Comparison:
     """Compare two dumps in place.
 
     Parameters
@@ -212,6 +225,9 @@ def compare(good: MemoryImage, suspect: MemoryImage, chip: Chip, *, masks: Itera
     masks
         Canonical ranges for which option bytes and the access prove that the suspect's reader got zeros instead
         of content. Zero runs in them are ``masked``, not different.
+    most
+        With more areas than this those of a sector are one: zero where most of what differs there is, else different.
+        The sums stay what they are.
 
     Returns
     -------
@@ -227,7 +243,7 @@ def compare(good: MemoryImage, suspect: MemoryImage, chip: Chip, *, masks: Itera
         for s in suspect.segments_in(start, stop):
             for g in good.segments_in(s.start - shift, s.stop - shift):
                 part = s.data[g.start + shift - s.start : g.stop + shift - s.start]
-                parts.append(_areas(g.data, part, g.start + shift, chip, masks))
+                parts.append(_areas(g.data, part, g.start + shift, chip, masks, most))
         for hole in suspect.unreadable:
             shared = hole.intersection(AddressRange(start, stop))
             parts.append(
@@ -238,7 +254,10 @@ def compare(good: MemoryImage, suspect: MemoryImage, chip: Chip, *, masks: Itera
             )
         covered = merged((*suspect.ranges, *suspect.unreadable))
         missing += subtracted((g.range.shifted(shift) for g in good.segments_in(start - shift, stop - shift)), covered)
-    return Comparison(_in_order(parts), merged(missing), same_view)
+    areas = _in_order(parts)
+    if len(areas) > most:
+        areas = Areas(np.maximum(_by_sector(areas.columns, chip.flash.sector_size), 0))
+    return Comparison(areas, merged(missing), same_view)
 
 
 def joined(comparisons: Sequence[Comparison]) -> Comparison:
@@ -353,26 +372,31 @@ def _shifts(chip: Chip) -> tuple[int, int]:
     return alias, -alias
 
 
-def _areas(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[AddressRange]) -> Areas:
+def _areas(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[AddressRange], most: int) -> Areas:
     """Classify equally long stretches that begin at `start` of the suspect's view."""
     size, unit = int(suspect.size), chip.flash.program_unit
     in_flash = chip.canonical(start) in chip.flash_range
     sector = chip.flash.sector_size if in_flash else 0
     step = WINDOW // (sector or WINDOW) * (sector or WINDOW) or sector
-    parts = [np.empty((_COLUMNS, 0), np.int64)]
+    parts, rows, kept = [np.empty((_COLUMNS, 0), np.int64)], 0, 0
     at = 0
     while at < size:
         # Windows end on whole sectors and quad-words, so that none is cut in two.
         stop = min(at + step - (start + at) % (sector or unit), size)
         parts.append(_window(good[at:stop], suspect[at:stop], start + at, chip, masks, sector))
+        rows += parts[-1].shape[1]
+        if rows > most:
+            # Those before are joined with the first that are too many, the others as they come.
+            parts[kept:] = [_by_sector(np.concatenate(parts[kept:], axis=1), chip.flash.sector_size)]
+            kept = len(parts)
         if stop // HELD != at // HELD or stop == size:
             release(good)
             release(suspect)
         at = stop
     columns = np.concatenate(parts, axis=1)
-    # What one window ends with and the next begins with is one area.
+    # What one window or sector ends with and the next begins with is one area, but for what was joined.
     new = np.ones(columns.shape[1], np.bool_)
-    new[1:] = columns[2, 1:] != columns[2, :-1]
+    new[1:] = (columns[2, 1:] != columns[2, :-1]) | (columns[6, 1:] | columns[6, :-1] != 0)
     first = np.flatnonzero(new)
     out = columns[:, first]
     if first.size:
@@ -380,8 +404,32 @@ def _areas(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[
         out[3:6] = np.add.reduceat(columns[3:6], first, axis=1)
     if in_flash:
         zero = _STATES.index(AreaState.ZERO)
-        out[6] = (out[2] == zero) & (out[0] % sector == 0) & (out[1] % sector == 0)
+        out[6] = (out[6] == 0) & (out[2] == zero) & (out[0] % sector == 0) & (out[1] % sector == 0)
+    out[6] = out[6] == 1
     return Areas(out)
+
+
+def _by_sector(columns: Numbers, sector: int) -> Numbers:
+    """Return the areas of each sector as one, but those that were not compared and those that go beyond a sector.
+
+    What is made of areas of several states has -1 in the last column.
+    """
+    start, stop, state, differing = columns[:4]
+    if not start.size:
+        return columns
+    inside = (start // sector == (stop - 1) // sector) & np.isin(state, [_STATES.index(s) for s in _COMPARED])
+    new = np.ones(start.size, np.bool_)
+    new[1:] = (start[1:] // sector != start[:-1] // sector) | (start[1:] != stop[:-1]) | ~(inside[1:] & inside[:-1])
+    first = np.flatnonzero(new)
+    out = columns[:, first]
+    out[1] = stop[np.append(first[1:], start.size) - 1]
+    out[3:6] = np.add.reduceat(columns[3:6], first, axis=1)
+    zero, differs = (_STATES.index(s) for s in (AreaState.ZERO, AreaState.DIFFERS))
+    mixed = np.minimum.reduceat(state, first) != np.maximum.reduceat(state, first)
+    zeros = np.add.reduceat(np.where(state == zero, differing, 0), first)
+    out[2, mixed] = np.where(2 * zeros > out[3], zero, differs)[mixed]
+    out[6, mixed] = -1
+    return out
 
 
 def _window(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[AddressRange], sector: int) -> Numbers:
@@ -417,8 +465,9 @@ def _window(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence
         state[masked] = _STATES.index(AreaState.MASKED)
     risen, fallen = (_per_unit(_ONES[x], start, unit) for x in (changed & suspect, changed & good))
     counted = np.isin(state, [_STATES.index(s) for s in _COUNTED])
-    first = np.flatnonzero(np.concatenate([[True], state[1:] != state[:-1]]))
-    begin = first * unit + start - start % unit
+    begin = np.arange(state.size) * unit + start - start % unit
+    first = np.flatnonzero((np.diff(state, prepend=-1) != 0) | (begin % chip.flash.sector_size == 0))
+    begin = begin[first]
     out = np.zeros((_COLUMNS, first.size), np.int64)
     out[0], out[1] = np.maximum(begin, start), np.append(begin[1:], start + size)
     out[2] = state[first]

@@ -125,24 +125,24 @@ def visible_ranges(rows: Sequence[Lane]) -> tuple[AddressRange, ...]:
 
 def bits_by_sector(m: Measured) -> tuple[tuple[AddressRange, int, int], ...]:
     """Return (sector, bits that rose, bits that fell) of every sector with bits that count as different."""
-    size = m.chip.flash.sector_size
-    sums: dict[int, list[int]] = {}
-    reference = m.reference
-    for area in reference.comparison.counted:
-        cuts = range(area.range.start - area.range.start % size, area.range.stop, size)
-        for at in cuts:
-            part = area.range.intersection(AddressRange(at, at + size))
-            rows = sums.setdefault(m.chip.canonical(at), [0, 0])
-            if part == area.range:
-                risen, fallen = area.risen, area.fallen
-            else:
-                good, suspect = _read(m, reference.dump, part), _read(m, m.suspect.dump, part)
-                risen, fallen = (
-                    int(np.bitwise_count(x).sum(dtype=np.int64)) for x in (suspect & ~good, good & ~suspect)
-                )
-            rows[0] += risen
-            rows[1] += fallen
-    return tuple((AddressRange(at, at + size), sums[at][0], sums[at][1]) for at in sorted(sums))
+    size, reference = m.chip.flash.sector_size, m.reference
+    start, stop, _, _, risen, fallen, _ = reference.comparison.counted.columns
+    inside = start // size == (stop - 1) // size
+    rows = [np.stack([start - start % size, risen, fallen])[:, inside]]
+    for area in reference.comparison.counted.columns[:2, ~inside].T.tolist():
+        whole = AddressRange(*area)
+        for at in range(whole.start - whole.start % size, whole.stop, size):
+            part = whole.intersection(AddressRange(at, at + size))
+            good, suspect = _read(m, reference.dump, part), _read(m, m.suspect.dump, part)
+            bits = [int(np.bitwise_count(x).sum(dtype=np.int64)) for x in (suspect & ~good, good & ~suspect)]
+            rows.append(np.array([[at], *([x] for x in bits)], np.int64))
+    sectors, up, down = np.concatenate(rows, axis=1)
+    own = m.chip.flash.secure_base <= sectors
+    own &= sectors < m.chip.flash.secure_base + m.chip.flash.size
+    sectors[own] += m.chip.flash.base - m.chip.flash.secure_base
+    first, of = np.unique(sectors, return_inverse=True)
+    sums = [np.bincount(of, x, first.size).astype(np.int64).tolist() for x in (up, down)]
+    return tuple((AddressRange(at, at + size), *x) for at, *x in zip(first.tolist(), *sums, strict=True))
 
 
 def _read(m: Measured, dump: MemoryImage, part: AddressRange) -> Bytes:

@@ -206,3 +206,37 @@ def _resident(data: np.ndarray) -> int | None:
         elif inside and line.startswith("Rss:"):
             size += int(line.split()[1]) * 1024
     return size
+
+
+@pytest.mark.parametrize("start", [NS, S + 0x2000, 0x90000000, 0x90000123])
+@pytest.mark.parametrize("fill", [None, 0xFF, 0x00])
+def test_too_many_areas_are_joined_by_sector_and_no_sum_changes(start: int, fill: int | None) -> None:
+    good = np.resize(CODE, 3 * module.WINDOW + 77)
+    bad = good.copy()
+    for at in range(0, good.size, 64):
+        bad[at : at + 16] = good[at : at + 16] ^ 0x81 if fill is None else fill
+    bad[0x8000:0xC000] = good[0x8000:0xC000]
+    bad[0x10000:0x14000] = 0xFF
+    each = compare(image(good, start), image(bad, start), CHIP)
+    one = compare(image(good, start), image(bad, start), CHIP, most=100)
+    assert len(each.areas) > 10_000
+    assert len(one.areas) < 2 * good.size // CHIP.flash.sector_size
+    for name in ("differing_bytes", "risen", "fallen", "compared_bytes", "covered"):
+        assert getattr(one, name) == getattr(each, name)
+    # A quad-word that is zero in part only differs.
+    mixed = AreaState.ZERO if fill == 0 and start % 16 == 0 else AreaState.DIFFERS
+    assert {a.state for a in one.areas if 0 < a.range.start - start < 0x6000} == {mixed}
+    assert not any(a.mask_like for a in one.areas)
+    # What is of one state throughout stays what it is.
+    assert one.of(AreaState.EQUAL)[0].range.size >= 0x2000
+    assert sum(a.range.size for a in one.of(AreaState.ERASED)) >= 0x2000
+    assert compare(image(good, start), image(bad, start), CHIP, most=len(each.areas) * 2) == each
+
+
+def test_too_many_pieces_are_joined_as_well() -> None:
+    good, bad = (
+        MemoryImage(tuple(Segment(NS + 64 * k, (CODE[:32] ^ flip).copy()) for k in range(300))) for flip in (0, 1)
+    )
+    one, each = (compare(good, bad, CHIP, most=most) for most in (100, 1000))
+    assert len(each.areas) == len(one.areas) == 300  # there is nothing between them to join over
+    assert one.differing_bytes == each.differing_bytes == 300 * 32

@@ -13,8 +13,9 @@ import h5diag as h5
 from h5diag.case import Case, CaseBoard, DumpFile
 from h5diag.measure.copies import agreeing, repeating_line
 from h5diag.memory import AddressRange, MemoryImage, Segment
+from h5diag.show.plots import plot_bits
 from h5diag.show.report.sieve import make_sieve
-from h5diag.show.spans import Look, lanes, spans_of
+from h5diag.show.spans import Look, bits_by_sector, lanes, spans_of
 
 SIZE, BASE = 16 << 20, 0x90000000
 CONTENT = np.random.default_rng(5).integers(0, 256, SIZE, np.uint8)
@@ -42,6 +43,42 @@ def test_a_large_dump_is_looked_at_window_by_window(work: Callable[[MemoryImage]
         content[0x1000:] = fill
     work(MemoryImage((Segment(BASE, content[:0x10000]),)))  # what is loaded once
     assert peak(lambda: work(MemoryImage((Segment(BASE, content),)))) < SIZE
+
+
+def pair(good: np.ndarray, suspect: np.ndarray, start: int = BASE) -> Case:
+    boards = [
+        CaseBoard(name, dumps=(DumpFile(f"{name}.bin", MemoryImage((Segment(start, data),))),))
+        for name, data in (("good", good), ("suspect", suspect))
+    ]
+    return Case("t", Path(), good=boards[0], suspects=(boards[1],))
+
+
+@pytest.mark.parametrize("start", [0x0C000000, 0x90000000])
+def test_bits_by_sector_are_the_same_however_many_areas_are_joined(start: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = CONTENT[: 1 << 17]
+    bad = good.copy()
+    bad[::48] ^= 0x11
+    bad[0x4100:0x9000] = 0xFF
+    bad[0xE000:0x10000] = good[0xE000:0x10000]
+    each = h5.diagnose(pair(good, bad, start)).first.measured
+    monkeypatch.setattr("h5diag.judge.measured.JUDGED_AREAS", 64)
+    few = h5.diagnose(pair(good, bad, start)).first.measured
+    assert len(few.comparison.areas) < 64 < 1000 < len(each.comparison.areas)
+    assert bits_by_sector(few) == bits_by_sector(each)
+    assert sum(up + down for _, up, down in bits_by_sector(few)) == each.comparison.risen + each.comparison.fallen
+
+
+def test_a_picture_of_a_large_memory_has_as_many_columns_as_one_of_a_flash(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = CONTENT[: 1 << 18]
+    bad = good.copy()
+    bad[::64] ^= 1
+    m = h5.diagnose(pair(good, bad)).first.measured
+    monkeypatch.setattr("h5diag.show.plots.bits.MOST_COLUMNS", 5)
+    ax = plot_bits(m)
+    assert len(ax.containers[0]) == 4
+    assert "64 KiB each" in ax.get_xlabel()
+    heights = [sum(abs(bar.get_height()) for bar in bars) for bars in ax.containers]
+    assert heights == [m.comparison.risen, m.comparison.fallen]
 
 
 def test_a_redaction_knows_a_large_content_in_its_own_size() -> None:

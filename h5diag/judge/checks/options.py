@@ -95,7 +95,7 @@ def check_write_protection(m: Measured) -> tuple[Finding, ...]:
         return (found("no-write-protection"),) if all_clear or options.extent("write-protected") is Extent.EMPTY else ()
     if not compared:
         return ()
-    different = [a.range for c in (m.comparison, *(k.comparison for k in m.expected)) for a in c.counted]
+    different = [r for c in (m.comparison, *(k.comparison for k in m.expected)) for r in c.counted.ranges]
     boot = [lay.boot.range for lay in m.layouts if lay.boot is not None]
     # What is smaller than a quad-word's worth of sectors is fill, and has a check of its own.
     cells = tuple(c for c in subtracted(m.canonical(different), boot) if c.size > m.chip.flash.program_unit)
@@ -144,10 +144,8 @@ def _fills_groups(m: Measured, protected: tuple[AddressRange, ...], cells: tuple
     differing = {a // size for c in cells for a in range(c.start, c.stop, flash.program_unit)}
     in_group = max(1, flash.wrp_group_sectors)
     groups = {sector // in_group for sector in differing}
-    areas = [*m.comparison.areas, *(a for k in m.expected for a in k.comparison.areas)]
-    compared = {
-        at // size for r in m.canonical(a.range for a in areas) for at in range(r.start - r.start % size, r.stop, size)
-    }
+    held = m.canonical(r for c in (m.comparison, *(k.comparison for k in m.expected)) for r in c.covered)
+    compared = {at // size for r in held for at in range(r.start - r.start % size, r.stop, size)}
     seen = {
         n
         for n in compared

@@ -10,12 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from h5diag.judge import BoardDiagnosis, Measured
+from h5diag.memory import AddressRange
 from h5diag.show.plots import style
 from h5diag.show.plots.causes import board_names
 from h5diag.show.spans import bits_by_sector
 from h5diag.text import size_text
 
+Rows = tuple[tuple[AddressRange, int, int], ...]
+
 MOST_NAMED = 24
+MOST_COLUMNS = 512
+"""More sectors than any internal flash has are drawn several to a column: each column is a shape of its own."""
 
 
 def plot_bits(board: BoardDiagnosis | Measured, *, ax: Axes | None = None) -> Axes:
@@ -35,6 +40,10 @@ def plot_bits(board: BoardDiagnosis | Measured, *, ax: Axes | None = None) -> Ax
     """
     m = board.measured if isinstance(board, BoardDiagnosis) else board
     rows, reference = bits_by_sector(m), m.reference
+    wide = m.chip.flash.sector_size
+    while len(rows) > MOST_COLUMNS:
+        wide *= 2
+        rows = _blocks(rows, wide)
     where = f"in {style.plain(reference.name, 30)}" if reference.is_file else "on the good board"
     if ax is None:
         ax = style.new_axes(11.5, 3.6)
@@ -97,11 +106,22 @@ def plot_bits(board: BoardDiagnosis | Measured, *, ax: Axes | None = None) -> Ax
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):,.0f}"))
     ax.set_ylabel("bits (square-root scale)", fontsize=9)
     ax.set_xlabel(
-        f"sector, {m.chip.flash.sector_size // 1024} KiB each, by its first address; masked sectors are left out",
+        f"{'sector' if wide == m.chip.flash.sector_size else 'sectors'}, {wide // 1024} KiB each, by its first address;"
+        " masked sectors are left out",
         fontsize=8.5,
     )
     style.legend_below(ax, bars, columns=2)
     return ax
+
+
+def _blocks(rows: Rows, size: int) -> Rows:
+    """Return the sums of blocks of several sectors."""
+    sums: dict[int, list[int]] = {}
+    for r, risen, fallen in rows:
+        block = sums.setdefault(r.start - r.start % size, [0, 0])
+        block[0] += risen
+        block[1] += fallen
+    return tuple((AddressRange(at, at + size), up, down) for at, (up, down) in sums.items())
 
 
 def plot_boards(boards: Sequence[BoardDiagnosis], *, ax: Axes | None = None) -> Axes:
