@@ -229,7 +229,10 @@ class _Reader:
             suspects=suspects,
             images=self.known_images(table.images),
             package=_printable(provisioning.package) if provisioning.package else None,
-            provisioning=self.provisioning_logs(provisioning.logs),
+            provisioning=tuple(
+                self.text([log], "provisioning.logs", "provisioning log")
+                for log in self.once(provisioning.logs, "provisioning.logs")
+            ),
             loader=self.file(loader.file, "loader.file", PROGRAM, "external loader") if loader.file else None,
             loader_log=self.text([loader.log], "loader.log", "external loader's log") if loader.log else None,
             verify_keys=tuple(self.file(f, "keys.verify", KEY, "key") for f in keys.verify),
@@ -243,9 +246,9 @@ class _Reader:
         base = self.address(table.base, f"{where}.base")
 
         def dumps(key: str, kind: str, names: list[str]) -> tuple[DumpFile, ...]:
-            self.once(names, f"{where}.{key}")
             return tuple(
-                DumpFile(_plain(f), self.dump(f, f"{where}.{key}", kind, name, base, access, mode)) for f in names
+                DumpFile(_plain(f), self.dump(f, f"{where}.{key}", kind, name, base, access, mode))
+                for f in self.once(names, f"{where}.{key}")
             )
 
         def text(key: str, kind: str, names: str | list[str]) -> Text | None:
@@ -323,10 +326,6 @@ class _Reader:
             origin = replace(origin, access=access)
         return image.with_origin(replace(origin, mode=mode) if mode else origin)
 
-    def provisioning_logs(self, names: list[str]) -> tuple[Text, ...]:
-        self.once(names, "provisioning.logs")
-        return tuple(self.text([name], "provisioning.logs", "provisioning log") for name in names)
-
     def known_images(self, tables: list[ImageTable]) -> tuple[KnownImage, ...]:
         self.once([f"{t.file} at {t.base}" for t in tables], "images")
         return tuple(self.known_image(image, n) for n, image in enumerate(tables))
@@ -351,16 +350,16 @@ class _Reader:
         return self.file(name, "layout", LAYOUT, "flash layout") if is_file else name
 
     def text(self, names: Sequence[str], where: str, kind: str, board: str | None = None) -> Text:
-        self.once(names, where)
-        texts = [decode_text(self.file(name, where, TEXT, kind, board).data) for name in names]
+        texts = [decode_text(self.file(name, where, TEXT, kind, board).data) for name in self.once(names, where)]
         self.lines[board] += sum(t.count("\n") + 1 for t in texts)
         if self.lines[board] > TEXT_LINES:
             raise self.wrong(where, f"makes the texts of a board longer than {TEXT_LINES:,} lines", TEXT.advice)
         return Text(", ".join(map(_plain, names)), "\n".join(texts))
 
-    def once(self, names: Sequence[str], where: str) -> None:
+    def once(self, names: Sequence[str], where: str) -> Sequence[str]:
         if twice := next((n for i, n in enumerate(names[:CASE_NAMES]) if n in names[:i]), None):
             raise self.wrong(where, f"names '{_printable(twice)}' twice", "take one of them out")
+        return names
 
     def file(self, name: str, where: str, limit: Limit, kind: str, board: str | None = None) -> EvidenceFile:
         if not name or "\0" in name:

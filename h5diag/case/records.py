@@ -331,7 +331,9 @@ def parse_identity(text: str, source: str) -> Identity:
         top[key] = code if isinstance(code, int) else None  # a word (``Open``) is for a person
     options = top.get("options")
     if isinstance(options, dict):
-        top["options"] = {k: v if isinstance(v, dict) else {"value": _number_or_none(v)} for k, v in options.items()}
+        top["options"] = {
+            k: v if isinstance(v, dict) else {"value": v if type(v) is int else None} for k, v in options.items()
+        }
     registers = top.get("registers", {})
     if isinstance(registers, dict):
         top["registers"] = {str(k).lower(): v for k, v in registers.items()}
@@ -405,10 +407,6 @@ def _code(value: Any) -> int | str | None:
     if isinstance(value, str):
         return int(value) if value.strip().isdecimal() and len(value) < 12 else value.strip().lower()
     return value if isinstance(value, int) else None
-
-
-def _number_or_none(value: Any) -> int | None:
-    return value if type(value) is int else None
 
 
 def _record(kind: type[R], top: Mapping[str, Any], source: str, text: str) -> R:

@@ -107,8 +107,7 @@ def _may_be_one(one: Evidence, other: Evidence) -> bool:
     """
     if (one.name.board, one.name.number) == (other.name.board, other.name.number):
         return False
-    kits = [bool(e.name.words & KIT_WORDS) for e in (one, other)]
-    if any(kits) and not all(kits):
+    if bool(one.name.words & KIT_WORDS) != bool(other.name.words & KIT_WORDS):
         return False
     if one.path.name == other.path.name and one.name.number and other.name.number:
         return False  # quad1/flash.bin, quad2/flash.bin: their folders count, and those are boards

@@ -163,23 +163,22 @@ def _fill(table: CaseTable, found: Sorted, copies: _Copies, remarks: list[str]) 
         table.suspect = filled[0]
     elif filled:
         table.suspect, table.suspects = None, [*filled]
-    if (logs := found.of(FileRole.PROVISIONING)) or details.package:
-        table.provisioning = table.provisioning or ProvisioningTable()
-        table.provisioning.package = details.package or table.provisioning.package
-        table.provisioning.logs += map(copies.name, logs)
+    provisioning, loader = table.provisioning or ProvisioningTable(), table.loader or LoaderTable()
+    provisioning.package = details.package or provisioning.package
+    provisioning.logs += map(copies.name, found.of(FileRole.PROVISIONING))
     table.images += [ImageTable(copies.name(image)) for image in found.of(FileRole.IMAGE)]
     loaders, loader_logs = found.of(FileRole.LOADER), found.of(FileRole.LOADER_LOG)
-    if loaders or loader_logs:
-        table.loader = table.loader or LoaderTable()
-        table.loader.file = copies.name(loaders[0]) if loaders else table.loader.file
-        table.loader.log = copies.name(loader_logs[0]) if loader_logs else table.loader.log
-        _one(loaders, "external loader", remarks)
-        _one(loader_logs, "loader log", remarks)
-    verify, decrypt = found.of(FileRole.VERIFY_KEY), found.of(FileRole.DECRYPT_KEY)
-    if verify or decrypt:
-        table.keys = table.keys or KeysTable()
-        table.keys.verify += map(copies.name, verify)
-        table.keys.decrypt += map(copies.name, decrypt)
+    loader.file = copies.name(loaders[0]) if loaders else loader.file
+    loader.log = copies.name(loader_logs[0]) if loader_logs else loader.log
+    _one(loaders, "external loader", remarks)
+    _one(loader_logs, "loader log", remarks)
+    keys = table.keys or KeysTable()
+    keys.verify += map(copies.name, found.of(FileRole.VERIFY_KEY))
+    keys.decrypt += map(copies.name, found.of(FileRole.DECRYPT_KEY))
+    # A table in which nothing stands is none.
+    table.provisioning = provisioning if provisioning != ProvisioningTable() else None
+    table.loader = loader if loader != LoaderTable() else None
+    table.keys = keys if keys != KeysTable() else None
 
 
 def _board(

@@ -197,10 +197,8 @@ def _fill(memory: MemoryImage, start: int, stop: int) -> Fill:
 def _trailer(memory: MemoryImage, start: int, stop: int, unit: int, swap: bool) -> Trailer:
     """Return the trailer before `stop`, from the bytes behind `start` that are known without a gap."""
     size = READ_SIZE + (MOST_STATUS * 32 if swap else 0)
-    for s in memory.segments_in(max(start, stop - size), stop):
-        if s.stop == stop:
-            return parse_trailer(s.data.tobytes(), program_unit=unit)
-    return UNREAD_TRAILER
+    last = next((s for s in memory.segments_in(max(start, stop - size), stop) if s.stop == stop), None)
+    return parse_trailer(last.data.tobytes(), program_unit=unit) if last else UNREAD_TRAILER
 
 
 def _odd_zeros(memory: MemoryImage, start: int, stop: int, sector: int, least: int = 64) -> Iterator[AddressRange]:

@@ -125,17 +125,14 @@ def acceptable(v: Verification, image: ExaminedImage | None, *, encrypted: bool,
     """Tell whether a boot loader would accept an image, as far as it can be checked here."""
     if image is not None and not image.image.complete:
         return Check.INVALID if image.image.available >= image.image.size else Check.NOT_CHECKED
-    if v.hash is Check.INVALID or (v.signature is Check.INVALID and not v.other_signer):
+    # A plain body under the encrypted flag: decrypting spoils it.
+    spoilt = download and encrypted and v.hash is Check.VALID and v.decrypted_hash is not Check.VALID
+    if spoilt or v.hash is Check.INVALID or (v.signature is Check.INVALID and not v.other_signer):
         return Check.INVALID
-    if download and encrypted and v.hash is Check.VALID and v.decrypted_hash is not Check.VALID:
-        return Check.INVALID  # a plain body under the encrypted flag: decrypting spoils it
     if image is not None and image.image.header.flags & Flag.PRIMARY_ONLY:
         return v.hash  # ST's boot loader of boards without TrustZone decrypts it where it stands
-    if not download and v.body.kind is BodyKind.ENCRYPTED and v.hash is not Check.VALID:
-        return Check.INVALID
-    if v.decrypted_hash is Check.VALID and not download:
-        return Check.INVALID  # encrypted where it would have to run
-    return v.hash
+    closed = v.decrypted_hash is Check.VALID or (v.body.kind is BodyKind.ENCRYPTED and v.hash is not Check.VALID)
+    return Check.INVALID if closed and not download else v.hash  # encrypted where it would have to run
 
 
 def next_boots(

@@ -276,9 +276,8 @@ def _with_pending(place: Place, damage: Judged) -> Judged:
         or not place.other
         or not place.others
         or not place.rules.accepts(place.other.trailer)
+        or place.others[0].image.header != place.own.at_start[0].image.header
     ):
-        return damage
-    if place.others[0].image.header != place.own.at_start[0].image.header:
         return damage
     return State.INTERRUPTED, f"{reason}; the secondary slot still holds its image: the next boot starts over"
 

@@ -165,31 +165,14 @@ def verify_image(
     """
     view = memoryview(data)
     header, tlvs = image.header, image.tlvs
-    body = view[header.header_size : header.tlv_offset]
+    records, body = tlvs.plain, view[header.header_size : header.tlv_offset]
+    digest = next((r.value for r in records if r.type & 0xFF in HASH_TYPES), b"")
     if not image.verifiable:
         why = image.problems[-1] if image.problems else "the image is cut short"
-        return Verification(
-            Check.NOT_CHECKED,
-            why,
-            Check.NOT_CHECKED,
-            why,
-            Check.NOT_CHECKED,
-            why,
-            _look(body, header.encrypted),
-            _digest(tlvs.plain),
-        )
-    records = tlvs.plain
-    signed = Signed((view[: tlvs.hashed_size],))
-    hash_check = _hash_holds(records, signed)
-    remarks = list[str]()
-    cleared = (header.flags & ~int(Flag.ENCRYPTED_AES128)).to_bytes(4, "little")
-    if hash_check is Check.INVALID and header.flags & Flag.PRIMARY_ONLY and header.encrypted:
-        # ST signs a primary-only image before it sets the encrypted flag.
-        other = Signed((bytes(view[:16]) + cleared, view[20 : tlvs.hashed_size]))
-        if _hash_holds(records, other) is Check.VALID:
-            signed, hash_check = other, Check.VALID
-            remarks.append("the hash holds with the encrypted flag cleared, as ST signs primary-only images")
-    digest = _digest(records)
+        checks = (Check.NOT_CHECKED, why) * 3
+        return Verification(*checks, _look(body, header.encrypted), digest)
+    signed, hash_check, cleared = _signed(image, view, (view[header.header_size : tlvs.hashed_size],))
+    remarks = ["the hash holds with the encrypted flag cleared, as ST signs primary-only images"] if cleared else []
     # Records that imgtool reads and a boot loader does not.
     remarks += [
         f"the record at offset 0x{r.offset:X} has type 0x{r.type:04X}: imgtool reads 0x{r.type & 0xFF:02X},"
@@ -197,69 +180,69 @@ def verify_image(
         for r in records
         if r.type > 0xFF and r.type & 0xFF in (*HASH_TYPES, *SIGNATURE_TYPES)
     ]
+    decrypted = Check.NOT_CHECKED
     if hash_check is Check.VALID:
-        look = (
-            _look(body, True)
-            if header.flags & Flag.ENCRYPTED_AES256
-            else BodyLook(BodyKind.PLAIN, "the hash holds over the bytes as they stand")
-        )
-        return _result(
-            records,
-            signed,
-            verify_keys,
-            digest,
-            remarks,
-            look,
-            Check.VALID,
-            "computed over header, body and protected records",
-            Check.NOT_CHECKED,
-            "the body is plain",
-        )
-    look = _look(body, header.encrypted)
-    # Without a hash record the signature alone may show that these very bytes were signed.
-    signed_so = bool(verify_keys) and check_signature(records, signed, verify_keys)[0] is Check.VALID
-    if not signed_so and (header.encrypted or any(r.type in ENCRYPTION_TYPES for r in records)):
-        clear, why = _decrypted(image, view, decrypt_keys)
-        if clear and (hash_check is Check.INVALID or look.kind is BodyKind.ENCRYPTED):
-            opened = Signed((view[: header.header_size], clear, view[header.tlv_offset : tlvs.hashed_size]))
-            after = _hash_holds(records, opened)
-            if after is Check.INVALID and header.flags & Flag.PRIMARY_ONLY:
-                # Its boot loader clears the flag where it decrypts in place, and ST signs it so.
-                head = (bytes(view[:16]) + cleared, view[20 : header.header_size], clear)
-                other = Signed((*head, view[header.tlv_offset : tlvs.hashed_size]))
-                if _hash_holds(records, other) is Check.VALID:
-                    opened, after = other, Check.VALID
-            if after is not Check.INVALID or look.kind is BodyKind.ENCRYPTED:
-                text = "computed after decryption"
-                return _result(records, opened, verify_keys, digest, remarks, look, after, text, after, why)
-        elif look.kind is BodyKind.ENCRYPTED and header.encrypted:
-            return _result(
-                records,
-                Recorded(records),
-                verify_keys,
-                digest,
-                remarks,
-                look,
-                Check.NOT_CHECKED,
-                f"the body is encrypted ({why})",
-                Check.NOT_CHECKED,
-                why,
-            )
-    reason = {Check.INVALID: "the bytes are not those that were signed", Check.NOT_CHECKED: "no hash record"}[
-        hash_check
-    ]
-    return _result(
-        records,
-        signed,
-        verify_keys,
-        digest,
-        remarks,
-        look,
+        plain = BodyLook(BodyKind.PLAIN, "the hash holds over the bytes as they stand")
+        look = _look(body, True) if header.flags & Flag.ENCRYPTED_AES256 else plain
+        reason, decrypted_reason = "computed over header, body and protected records", "the body is plain"
+    else:
+        look = _look(body, header.encrypted)
+        unsigned = hash_check is Check.NOT_CHECKED
+        reason = "no hash record" if unsigned else "the bytes are not those that were signed"
+        decrypted_reason = f"the body looks {look.kind.value}"
+        # Without a hash record the signature alone may show that these very bytes were signed.
+        signed_so = bool(verify_keys) and check_signature(records, signed, verify_keys)[0] is Check.VALID
+        if not signed_so and (header.encrypted or any(r.type in ENCRYPTION_TYPES for r in records)):
+            clear, why = _decrypted(image, view, decrypt_keys)
+            if clear and (not unsigned or look.kind is BodyKind.ENCRYPTED):
+                opened, after, _ = _signed(image, view, (clear, view[header.tlv_offset : tlvs.hashed_size]))
+                if after is not Check.INVALID or look.kind is BodyKind.ENCRYPTED:
+                    signed, hash_check, decrypted = opened, after, after
+                    reason, decrypted_reason = "computed after decryption", why
+            elif look.kind is BodyKind.ENCRYPTED and header.encrypted:
+                signed, hash_check = Recorded(records), Check.NOT_CHECKED
+                reason, decrypted_reason = f"the body is encrypted ({why})", why
+    signature, signature_reason, signer, notes = check_signature(records, signed, verify_keys)
+    if (
+        signature is Check.INVALID
+        and hash_check is Check.INVALID
+        and verify_keys
+        and check_signature(records, Recorded(records), verify_keys)[0] is Check.VALID
+    ):
+        signature_reason = "the signature fits the hash record, the body does not: the body was changed after signing"
+    proven = signature if verify_keys else hash_check
+    named = [r.value for r in records if r.type == TlvType.KEYHASH]
+    return Verification(
         hash_check,
         reason,
-        Check.NOT_CHECKED,
-        f"the body looks {look.kind.value}",
+        signature,
+        signature_reason,
+        decrypted,
+        decrypted_reason,
+        look,
+        digest,
+        signer,
+        bool(named) and not any(v in k.hashes for k in verify_keys for v in named),
+        proven is Check.VALID and not isinstance(signed, Recorded),
+        tuple(remarks + notes),
     )
+
+
+def _signed(image: BootImage, view: memoryview, rest: tuple[Buffer, ...]) -> tuple[Signed, Check, bool]:
+    """Return what was signed, a header and the `rest`, whether its hash holds, and whether only without a flag.
+
+    ST signs a primary-only image before it sets the encrypted flag, and its boot loader clears the flag where it
+    decrypts in place.
+    """
+    records, header = image.tlvs.plain, image.header
+    signed = Signed((view[: header.header_size], *rest))
+    found = _hash_holds(records, signed)
+    if found is Check.INVALID and header.flags & Flag.PRIMARY_ONLY:
+        cleared = (header.flags & ~int(Flag.ENCRYPTED_AES128)).to_bytes(4, "little")
+        other = Signed((bytes(view[:16]) + cleared, view[20 : header.header_size], *rest))
+        if _hash_holds(records, other) is Check.VALID:
+            return other, Check.VALID, True
+    return signed, found, False
 
 
 def open_body(image: BootImage, data: Buffer, decrypt_keys: Sequence[DecryptKey]) -> bytes:
@@ -267,53 +250,11 @@ def open_body(image: BootImage, data: Buffer, decrypt_keys: Sequence[DecryptKey]
     return _decrypted(image, memoryview(data), decrypt_keys)[0]
 
 
-def _result(
-    records: tuple[Tlv, ...],
-    signed: Signed,
-    keys: Sequence[VerifyKey],
-    digest: bytes,
-    remarks: list[str],
-    look: BodyLook,
-    hash_check: Check,
-    reason: str,
-    decrypted: Check,
-    decrypted_reason: str,
-) -> Verification:
-    signature, why, signer, notes = check_signature(records, signed, keys)
-    recorded = isinstance(signed, Recorded)
-    if (
-        signature is Check.INVALID
-        and hash_check is Check.INVALID
-        and keys
-        and check_signature(records, Recorded(records), keys)[0] is Check.VALID
-    ):
-        why = "the signature fits the hash record, the body does not: the body was changed after signing"
-    accepted = not recorded and (signature is Check.VALID if keys else hash_check is Check.VALID)
-    return Verification(
-        hash_check,
-        reason,
-        signature,
-        why,
-        decrypted,
-        decrypted_reason,
-        look,
-        digest,
-        signer,
-        names_other_key(records, keys),
-        accepted,
-        tuple(remarks + notes),
-    )
-
-
 def _hash_holds(records: Sequence[Tlv], signed: Signed) -> Check:
     for r in records:
         if (kind := r.type & 0xFF) in HASH_TYPES:
             return Check.VALID if signed.digest(kind) == r.value else Check.INVALID
     return Check.NOT_CHECKED
-
-
-def _digest(records: Sequence[Tlv]) -> bytes:
-    return next((r.value for r in records if r.type & 0xFF in HASH_TYPES), b"")
 
 
 def _look(body: memoryview, said_encrypted: bool) -> BodyLook:
@@ -383,12 +324,6 @@ class Recorded(Signed):
     def digest(self, kind: int) -> bytes:
         """Return the recorded digest of type `kind`, empty when there is none."""
         return self._digests.get(kind, b"")
-
-
-def names_other_key(records: Sequence[Tlv], keys: Sequence[VerifyKey]) -> bool:
-    """Tell whether the image names its signer by a key hash and none of `keys` has it."""
-    named = [r.value for r in records if r.type == TlvType.KEYHASH]
-    return bool(named) and not any(v in k.hashes for k in keys for v in named)
 
 
 def check_signature(

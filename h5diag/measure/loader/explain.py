@@ -253,9 +253,7 @@ def _story(log: LoaderLog, calls: tuple[LoaderCall, ...], own: tuple[LoaderCall,
         return Story.BYPASSED
     if calls:
         return Story.INTERNAL_ONLY
-    if log.is_verbose:
-        return Story.NO_CALL
-    return Story.NOT_VERBOSE if log.recognised else Story.NO_LOG
+    return Story.NO_CALL if log.is_verbose else Story.NOT_VERBOSE if log.recognised else Story.NO_LOG
 
 
 def bypassing(log: LoaderLog) -> tuple[int, ...]:

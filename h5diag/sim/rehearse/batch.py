@@ -303,8 +303,7 @@ class Batch:
         if how == "/f":
             values = cut_line(self._source_line(inside.strip(), line), form or "")
             for i, value in enumerate(values):
-                letter = chr(ord(name) + i)
-                body = for_value(body, letter, value)
+                body = for_value(body, chr(ord(name) + i), value)
             self._block(body, line)
             return
         values = [v for part in _LISTED.findall(inside) for v in self._listed(self._late(part))]

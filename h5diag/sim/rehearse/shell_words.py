@@ -254,8 +254,7 @@ class ShellWords:
     def _expandtext_of(self, text: str) -> str:
         if "$" not in text and "`" not in text:
             return text.strip("\"'")
-        tree = parse_shell(f'x="{text}"' if '"' not in text else f"x={text}")
-        assignment = tree.root_node.named_children[0]
+        assignment = parse_shell(f'x="{text}"' if '"' not in text else f"x={text}").root_node.named_children[0]
         return self.word(assignment.child_by_field_name("value"))
 
     def _arithmetic(self, text: str, node: Node) -> int:
@@ -308,15 +307,13 @@ class Condition:
         """Return whether the condition holds."""
         value = self._and()
         while self._take("||", "-o"):
-            right = self._and()
-            value = value or right
+            value = self._and() or value
         return value
 
     def _and(self) -> bool:
         value = self._one()
         while self._take("&&", "-a"):
-            right = self._one()
-            value = value and right
+            value = self._one() and value
         return value
 
     def _take(self, *words: str) -> bool:

@@ -198,10 +198,9 @@ class _Runner:
         found = (self._find(p) for p in paths)
         files = tuple(f if f is not None and is_evidence(f) else None for f in found)
         serious = call.changes or bool(call.authentication)
-        if serious and self.fail is not None and self.made == self.fail:
-            effect = Effect(1, "Error: made to fail\n", refused="made to fail")
-        else:
-            effect = self._act(call, files)
+        made_to_fail = serious and self.made == self.fail
+        failure = Effect(1, "Error: made to fail\n", refused="made to fail")
+        effect = failure if made_to_fail else self._act(call, files)
         self.made += serious
         if serious or call.problems:
             boots, reopen = self.chip.boots(), self.chip.reopenable()
