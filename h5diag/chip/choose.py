@@ -93,6 +93,13 @@ class ChipChoice:
         return self.known_by is KnownBy.ASSUMED
 
     @property
+    def family(self) -> str:
+        """The family in lower case (``h5``, ``f4``), or what a part of another maker is called."""
+        if self.chip is not None:
+            return self.chip.family
+        return (self.device.series or self.device.name).lower().removeprefix("stm32") if self.device else ""
+
+    @property
     def read_as(self) -> Chip:
         """The chip as which bytes and texts are read: without a chip file what the device's data alone tell."""
         if self.chip is not None:

@@ -21,7 +21,7 @@ def _file(e: Evidence) -> dict[str, Any]:
 
 def sorted_document(found: Sorted) -> dict[str, Any]:
     """Return how files were sorted, in the terms of ``h5diag case --json``."""
-    return {
+    return found.choice.to_dict(needed=False) | {
         "missing": [{"what": m.what, "board": m.board, "decides": m.decides, "how": m.how} for m in found.missing],
         "good": _board(found.boards.good) if found.boards.good.files else None,
         "suspects": [_board(b) for b in found.boards.suspects],
@@ -47,6 +47,7 @@ def _sorted_sheet(found: Sorted) -> Sheet:
         section("For the whole case", _files(found.rest)),
         section("Not used", _files(found.unused)),
         section("Remarks", bullets(found.remarks)),
+        section("Chip", "" if found.choice.assumed else found.choice.text),
         section("Missing, and what it would decide", *missing_parts(found.missing)),
     )
 

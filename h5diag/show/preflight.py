@@ -240,7 +240,7 @@ def _count(groups: dict[str, list[Row]]) -> str:
 # ---------------------------------------------------------------------------------------------------------- access
 def access_document(a: Reopening) -> dict[str, Any]:
     """Return the answer in the terms of ``h5diag access --json``."""
-    return {
+    return a.choice.to_dict(needed=False) | {
         "answer": a.answer,
         "state": a.state or None,
         "takes": a.takes or None,

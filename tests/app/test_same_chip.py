@@ -155,6 +155,48 @@ def test_a_sorted_case_keeps_what_names_the_chip(files, tmp_path):
     assert named(h5.diagnose(both), h5.read_log(files / "suspect-log.txt")) == {("stm32h563zi", "dev-id")}
 
 
+LOCKED = "OPTION BYTES BANK: 0\n\n   Read Out Protection:\n\n     RDP : 0xBB\n     BOR_LEV : 0x0\n     TZEN : 0x1\n"
+
+
+@pytest.mark.parametrize("name", chip_names())
+def test_a_sorted_case_and_an_answer_on_access_name_it_as_the_diagnosis_does(name, files, tmp_path):
+    chip = load_chip(name)
+    log = files / "suspect-log.txt"
+    log.write_text(banner(chip) + LOCKED)
+    sorted_ = h5.sort_evidence([files / "good.hex", files / "suspect.hex", log])
+    case = sorted_.write(tmp_path / "case")
+    expected = choose_chip(dev_ids=[chip.identity.dev_id], flash_kib=chip.flash.size // 1024).chip
+    again = h5.sort_evidence([files / "good.hex"], into=case)
+    found = [sorted_, again, h5.access(case), h5.access(log), h5.diagnose(case)]
+    assert named(*found) == {(expected.name, "dev-id")}
+    assert expected.title in str(sorted_)
+
+
+def test_a_sorted_case_takes_the_chip_from_where_the_diagnosis_does(files, tmp_path):
+    write_sidecar(files / "suspect.hex", Sidecar(chip="stm32u575zi"))
+    dumps = [files / "good.hex", files / "suspect.hex"]
+    (files / "info.json").write_text(json.dumps({"dev_id": 0x478, "flash_kib": 512, "uid": "00" * 12}))
+    by = {
+        "given": (dumps, {"chip": "stm32h503rb"}),
+        "identity": ([*dumps, files / "info.json"], {}),
+        "sidecar": (dumps, {}),
+        "layout": ([files / "good.hex"], {"layout": "oemirot-1m-overwrite"}),
+    }
+    for how, (given, said) in by.items():
+        sorted_ = h5.sort_evidence(given, **said)
+        case = sorted_.write(tmp_path / how)
+        assert {k for _, k in named(sorted_)} == {how}
+        assert (
+            named(sorted_)
+            == named(h5.diagnose(case))
+            == named(h5.sort_evidence(["sample:founding/good.hex"], into=case))
+        )
+    # Of one that nothing names no file is read as a chip's.
+    assert named(h5.sort_evidence([files / "good.hex"])) == {(None, "assumed")}
+    (files / "ob.txt").write_text(LOCKED)
+    assert named(h5.access(files / "ob.txt")) == {(None, "assumed")}
+
+
 L5_OPTIONS = """OPTION BYTES BANK: 0
      RDP          : 0xAA (Level 0, no protection)
      SECWM1_PSTRT : 0x0

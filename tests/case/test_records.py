@@ -120,7 +120,9 @@ def test_what_the_version_before_wrote_is_read(kind):
     assert kind == "sweep" or set(document) <= set(found.to_dict())
 
 
-def test_other_names_of_a_sweep_are_read():
+def test_other_names_of_the_same_are_read():
+    told = {"serial": "1", "serial_number": "1", "unique_id": "1", "probe_id": "1", "probe_serial": "1"}
+    assert parse_identity(json.dumps(INFO | told), "i") == parse_identity(json.dumps(INFO), "i")
     assert [(p.swd_hz, p.disagreeing) for p in parse_sweep(json.dumps(OTHERS), "s").sweep] == [(16, 0)]
 
 

@@ -190,7 +190,7 @@ class Evidence:
     name
         Its name's parts.
     file, beside
-        The file and its sidecar as they were read, once; None where it is no evidence, or is in the case already.
+        The file and its sidecar as they were read, once; None where it is no evidence.
     image
         The memory that a dump or an image holds.
     also_log
@@ -206,7 +206,7 @@ class Evidence:
     start
         First address of a dump.
     log
-        What a text says; None where it is none, or is in the case already.
+        What a text says; None where it is none.
     """
 
     path: Path

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from h5diag.case.intake.kinds import Evidence, FileRole
-from h5diag.chip import EXTERNAL
+from h5diag.case.records import parse_identity
+from h5diag.chip import EXTERNAL, ChipChoice
 from h5diag.errors import InputError
+from h5diag.evidence.door import EvidenceFile
+from h5diag.evidence.files import decode_text
 from h5diag.evidence.texts import chip_of
+from h5diag.layout import chip_and_layout
 
 _CAPTURE = "h5diag capture --print sh (or bat) prints a read-only script that collects it"
 _CONNECT = "STM32_Programmer_CLI -c port=SWD mode=HOTPLUG{ap}"
@@ -43,20 +50,27 @@ class Whereabouts:
 
     Parameters
     ----------
-    h5
-        Whether the chip is an STM32H5; None when nothing names the chip.
-    port
-        Access port of its core's debugger; 0 when that is the tool's default, or not known.
+    choice
+        The chip that they name.
     boot_loader
         Whether anything speaks of a boot loader.
     external
         Whether all that was read is of an external memory.
     """
 
-    h5: bool | None = None
-    port: int = 0
-    boot_loader: bool = False
-    external: bool = False
+    choice: ChipChoice
+    boot_loader: bool
+    external: bool
+
+    @property
+    def h5(self) -> bool | None:
+        """Whether the chip is an STM32H5; None when nothing names the chip."""
+        return None if self.choice.assumed else self.choice.family == "h5"
+
+    @property
+    def port(self) -> int:
+        """Access port of its core's debugger; 0 when that is the tool's default, or not known."""
+        return self.choice.chip.identity.core_ap if self.choice.chip and not self.choice.assumed else 0
 
 
 NEEDS_GOOD = "a dump of a board that works"
@@ -142,18 +156,30 @@ _OF_CASES = {
 }
 
 
-def known_of(evidence: Sequence[Evidence], chip: str) -> Whereabouts:
-    """Return what these files tell of chip, boot loader and memory; `chip` is what was said of it, else empty."""
+def known_of(
+    evidence: Sequence[Evidence], chip: str, marking: str = "", layout: str | Path | EvidenceFile | None = None
+) -> Whereabouts:
+    """Return what these files tell of chip, boot loader and memory.
+
+    `chip`, `marking` and `layout` are what was said of it, else empty. What is wrong in one of them, or in an identity,
+    is told where the case is read.
+    """
     roles = (FileRole.LOG, FileRole.OPTIONS, FileRole.PROVISIONING)
     logs = [e.log for e in evidence if e.role in roles and e.log is not None]
+    told: dict[str, Any] = {"sidecars": [e.chip for e in evidence], "marking": marking}
+    for e in evidence:
+        if e.role is FileRole.INFO and e.file is not None and "identity" not in told:
+            with suppress(InputError):
+                told["identity"] = parse_identity(decode_text(e.file.data), e.path.name)
     try:
-        choice = chip_of(logs, given=chip, sidecars=[e.chip for e in evidence])
-    except InputError:  # a chip of a name that is none is told where the case is read
-        return Whereabouts()
+        choice = chip_of(logs, given=chip, **told)
+    except InputError:
+        choice = chip_of(logs, **told)
+    with suppress(InputError):
+        choice = chip_and_layout(choice, layout)[0]
     starts = [e.start for e in evidence if e.role is FileRole.DUMP and e.start is not None]
     return Whereabouts(
-        None if choice.assumed else choice.chip is not None and choice.chip.family == "h5",
-        choice.chip.identity.core_ap if choice.chip and not choice.assumed else 0,
+        choice,
         any(e.role in (FileRole.UART, FileRole.LAYOUT, FileRole.PROVISIONING) for e in evidence),
         bool(starts) and all(at in EXTERNAL for at in starts),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,14 +19,17 @@ from h5diag.case.intake.kinds import (
     BoardSide,
     Evidence,
     FileRole,
+    Name,
     parse_name,
 )
 from h5diag.case.intake.likeness import by_content, is_build, with_own_texts
 from h5diag.case.intake.missing import NEEDS_GOOD, Has, Missing, known_of, missing_of_board, missing_of_case
-from h5diag.chip import EXTERNAL
+from h5diag.chip import EXTERNAL, ChipChoice, choose_chip
 from h5diag.errors import InputError
-from h5diag.evidence.door import is_evidence, real_path
-from h5diag.evidence.files import sidecar_path
+from h5diag.evidence.door import is_evidence, read_evidence, real_path
+from h5diag.evidence.files import decode_text, read_sidecar, sidecar_path
+from h5diag.evidence.texts import parse_log
+from h5diag.limits import TEXT
 from h5diag.memory import Access
 
 Ask = Callable[[str, Sequence[str]], int]
@@ -111,6 +115,8 @@ class Sorted(Answer):
         What was assumed or left out, one sentence each.
     existing, into
         What the case folder said before, and where it is, when files are added to one.
+    choice
+        The chip that the files name, or the person did.
     """
 
     details: Details
@@ -121,6 +127,7 @@ class Sorted(Answer):
     remarks: tuple[str, ...] = ()
     existing: CaseTable | None = None
     into: Path | None = None
+    choice: ChipChoice = field(default_factory=choose_chip)
 
     @property
     def suspects(self) -> tuple[BoardFiles, ...]:
@@ -224,8 +231,7 @@ def sort_evidence(
             key=lambda e: (e.role.value, e.path.name != "flash_layout.h", str(e.path)),
         )
     )
-    result = Sorted(details, boards, rest, unused, (), tuple(dict.fromkeys(remarks)), table, into)
-    return replace(result, missing=_missing(result))
+    return _with_missing(Sorted(details, boards, rest, unused, (), tuple(dict.fromkeys(remarks)), table, into))
 
 
 def _own_logs(evidence: list[Evidence]) -> list[Evidence]:
@@ -443,9 +449,20 @@ def _board_of(table: BoardTable, name: str, side: BoardSide, folder: Path) -> Bo
         names = getattr(table, role.value)
         for file in [names] if isinstance(names, str) else names or ():
             mode = table.mode or ("known" if is_evidence(sidecar_path(folder / file)) else None)
-            told = parse_name(Path(file))
-            files.append(Evidence(folder / file, role, "in the case already", told, mode=mode))
+            files.append(_there(folder / file, role, mode, folder, parse_name(Path(file))))
     return BoardFiles(name, side, tuple(files))
+
+
+def _there(path: Path, role: FileRole, mode: str | None, folder: Path, name: Name) -> Evidence:
+    """Return a file of the case with what names the chip: what a text says, what a dump's sidecar notes."""
+    found = Evidence(path, role, "in the case already", name, mode=mode)
+    with suppress(InputError):  # it is told where the case is read
+        if role is FileRole.DUMP:
+            return replace(found, chip=read_sidecar(path).chip)
+        if role in (FileRole.LOG, FileRole.OPTIONS, FileRole.INFO):
+            file = read_evidence(path, limit=TEXT, inside=folder)
+            return replace(found, file=file, log=parse_log(decode_text(file.data)))
+    return found
 
 
 def _others(table: CaseTable) -> list[str]:
@@ -510,11 +527,13 @@ def _title(boards: SortedBoards) -> str:
     return suspects[0].upper() + suspects[1:] + against
 
 
-def _missing(found: Sorted) -> tuple[Missing, ...]:
+def _with_missing(found: Sorted) -> Sorted:
+    """Return it with what is missing, and with the chip that everything names."""
     details, table = found.details, found.existing or CaseTable()
     out: list[Missing] = []
     evidence = [e for b in (found.boards.good, *found.suspects) for e in b.files] + list(found.rest)
-    known = known_of(evidence, details.chip or table.chip or "")
+    layout = next((e.file for e in found.of(FileRole.LAYOUT) if e.file), details.layout or table.layout or None)
+    known = known_of(evidence, details.chip or table.chip or "", details.marking, layout)
     for board in found.suspects or (BoardFiles("suspect", BoardSide.SUSPECT),):
         out += missing_of_board(
             board.name, _has(board, found, details.suspect_access, details.suspect_mode), known, good=False
@@ -531,7 +550,7 @@ def _missing(found: Sorted) -> tuple[Missing, ...]:
         provisioning=bool((table.provisioning and table.provisioning.logs) or found.of(FileRole.PROVISIONING)),
         flashtest=any(b.of(FileRole.FLASHTEST) for b in found.suspects),
     )
-    return tuple(out)
+    return replace(found, missing=tuple(out), choice=known.choice)
 
 
 def _has(board: BoardFiles, found: Sorted, access: str, mode: str) -> Has:

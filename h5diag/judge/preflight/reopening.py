@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from h5diag.answer import Answer
+from h5diag.case.case import Case
+from h5diag.chip import ChipChoice, choose_chip
 from h5diag.errors import InputError
 from h5diag.evidence.door import is_evidence, is_folder
 from h5diag.evidence.keys import FULL_REGRESSION, Certificate, ObkContent, chain_breaks
 from h5diag.evidence.samples import Named, paths_of
-from h5diag.evidence.texts import Log, parse_listing, parse_log
+from h5diag.evidence.texts import Log, chip_of, parse_listing, parse_log
 from h5diag.evidence.texts.discovery import NOT_VALID, VALID
 from h5diag.judge.findings import filled
+from h5diag.judge.likely import choose
 from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
 from h5diag.judge.preflight.project import ChipWord, choose_part, parts_called
 from h5diag.sim.rehearse import LOCKED, OPEN, PROVISIONED, PROVISIONING, STATES, TZ_CLOSED, PartTraits, parse_call
@@ -60,6 +63,8 @@ class Reopening(Answer):
         What a way back would erase.
     why
         Sentences: what was read, and why the tool printed what it printed.
+    choice
+        The chip that the texts name.
     """
 
     answer: str
@@ -69,6 +74,7 @@ class Reopening(Answer):
     fits: tuple[AccessFit, ...] = ()
     erases: tuple[str, ...] = ()
     why: tuple[str, ...] = ()
+    choice: ChipChoice = field(default_factory=choose_chip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +113,14 @@ def access(*places: Named) -> Reopening:
     return found
 
 
-def read_access(texts: Sequence[str], items: tuple[Item, ...] = ()) -> Reopening | None:
+def read_access(texts: Sequence[str], items: tuple[Item, ...] = (), case: Case | None = None) -> Reopening | None:
     """Return the same of texts and recognised files; None when they tell nothing of a board."""
     told = _told(texts)
+    found = _answer(told, items)
+    return found and replace(found, choice=choose(case, told.logs)[0] if case else chip_of(told.logs))
+
+
+def _answer(told: _Told, items: tuple[Item, ...]) -> Reopening | None:
     if "RDP" in told.options and "PRODUCT_STATE" not in told.options:
         return _readout_protection(told)
     if told.state is None and _part(told).oem_words is not None:
@@ -145,26 +156,27 @@ def _word(name: str) -> str:
     return str(_table()["words"][name])
 
 
-def _read(places: Sequence[Path]) -> tuple[list[str], tuple[Item, ...]]:
-    """Return the texts of the board and the files that could be credentials.
+def _read(places: Sequence[Path]) -> tuple[list[str], tuple[Item, ...], Case | None]:
+    """Return the texts of the board, the files that could be credentials, and the case if one is among them.
 
     Of a case folder only the suspect board's texts count: a good board's state is not its state.
     """
     texts: list[str] = []
     items: list[Item] = []
+    case = None
     cases = [p for p in places if is_folder(p) and is_evidence(p / "case.toml")]
     for folder in cases:
         from h5diag.case import load_case
 
-        boards = load_case(folder).suspects
-        texts += [t.text for board in boards for t in (board.options, board.log) if t is not None]
+        case = load_case(folder)
+        texts += [t.text for board in case.suspects for t in (board.options, board.log) if t is not None]
     for path, name in collect(places):
         item = recognise(path, name)
         if item.kind != "unknown" or not item.text:
             items.append(item)
         elif not any(path.is_relative_to(c) for c in cases):
             texts.append(item.text)
-    return texts, settle(items)
+    return texts, settle(items), case
 
 
 def _told(texts: Sequence[str]) -> _Told:
