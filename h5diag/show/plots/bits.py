@@ -45,14 +45,10 @@ def plot_bits(board: BoardDiagnosis | Measured, *, ax: Axes | None = None) -> Ax
         wide *= 2
         rows = _blocks(rows, wide)
     where = f"in {style.plain(reference.name, 30)}" if reference.is_file else "on the good board"
-    if ax is None:
-        ax = style.new_axes(11.5, 3.6)
-    style.tidy(ax, "Which bits differ, by sector")
+    ax = style.titled(ax, "Which bits differ, by sector", 11.5, 3.6)
     if not rows:
-        ax.set_axis_off()
         none = "no bit differs where it was compared" if reference.dump.size else "there is nothing to compare it with"
-        ax.text(0.5, 0.5, none, ha="center", va="center", transform=ax.transAxes)
-        return ax
+        return style.nothing(ax, none)
     at = list(range(len(rows)))
     risen, fallen = [r[1] for r in rows], [-r[2] for r in rows]
     bars = [
@@ -139,9 +135,7 @@ def plot_boards(boards: Sequence[BoardDiagnosis], *, ax: Axes | None = None) -> 
     Axes
         One row a board, addresses to the right; what a reader was not shown is grey.
     """
-    if ax is None:
-        ax = style.new_axes(11.5, 1.7 + 0.5 * max(1, len(boards)))
-    style.tidy(ax, "Bits that differ from the good board, by sector")
+    ax = style.titled(ax, "Bits that differ from the good board, by sector", 11.5, 1.7 + 0.5 * max(1, len(boards)))
     found = [bits_by_sector(b.measured) for b in boards]
     most = max((up + down for rows in found for _, up, down in rows), default=1)
     flash = max((b.measured.chip.flash_range for b in boards), key=lambda r: r.size)

@@ -38,9 +38,7 @@ def plot_weighing(board: BoardDiagnosis, *, ax: Axes | None = None) -> Axes:
     open_, out = ([h for h in ordered if (h.status is Status.EXCLUDED) is x] for x in (False, True))
     shown = [*open_[: MOST_BARS - MOST_EXCLUDED], *out[:MOST_EXCLUDED]]
     left_out = len(moved) - len(shown)
-    if ax is None:
-        ax = style.new_axes(11.0, 1.5 + 0.26 * max(2, len(shown)))
-    style.tidy(ax, "How far the evidence moves each cause", pad=18)
+    ax = style.titled(ax, "How far the evidence moves each cause", 11.0, 1.5 + 0.26 * max(2, len(shown)), pad=18)
     lines = load_table()
     marks = ((lines.supported_at, "supported from here"), (lines.excluded_at, "excluded from here"))
     ends = [0, *(at for at, _ in marks), *(h.score for h in shown), *(h.cause.prior for h in shown)]
@@ -130,9 +128,7 @@ def plot_causes(boards: Sequence[BoardDiagnosis], *, ax: Axes | None = None) -> 
             weights[h.id] = weights.get(h.id, 0) + rank.get(h.status, 0)
     causes = [id for id in sorted(weights, key=lambda id: -weights[id]) if weights[id]]
     names = {h.id: h.cause.name for b in boards for h in b.verdict.hypotheses}
-    if ax is None:
-        ax = style.new_axes(max(6.0, 3.2 + 1.5 * len(boards)), 1.6 + 0.3 * max(1, len(causes)))
-    style.tidy(ax, "Causes against boards")
+    ax = style.titled(ax, "Causes against boards", max(6.0, 3.2 + 1.5 * len(boards)), 1.6 + 0.3 * max(1, len(causes)))
     for x, b in enumerate(boards):
         for h in (h for h in b.verdict.hypotheses if h.id in causes):
             look, y = LOOKS[h.status], causes.index(h.id)

@@ -37,9 +37,7 @@ def plot_sectors(result: FlashTest, *, ax: Axes | None = None) -> Axes:
     per = -(-len(result.sectors) // (4 * _COLUMNS))
     columns = [result.sectors[i : i + per] for i in range(0, len(result.sectors), per)]
     kinds = list(dict.fromkeys(f.kind for f in result.faults))
-    if ax is None:
-        ax = style.new_axes(11.0, 2.4 + 0.4 * len(kinds))
-    style.tidy(ax, "The flash test, sector by sector")
+    ax = style.titled(ax, "The flash test, sector by sector", 11.0, 2.4 + 0.4 * len(kinds))
     order = ("bad", "untested", "good")
     for x, group in enumerate(columns):
         verdict = min((s.verdict for s in group), key=order.index)
@@ -105,15 +103,12 @@ def plot_fault_bits(result: FlashTest, *, ax: Axes | None = None) -> Axes:
         Bits 31 to 0 from left to right; faults whose bit is not known (below the ECC, whole sectors) are counted in
         the title.
     """
-    if ax is None:
-        ax = style.new_axes(9.0, 2.8)
     known = [f for f in result.faults if f.bit is not None]
     without = len(result.faults) - len(known)
-    style.tidy(ax, "Faults by bit of the word" + (f" ({without} more have no known bit)" if without else ""))
+    more = f" ({without} more have no known bit)" if without else ""
+    ax = style.titled(ax, f"Faults by bit of the word{more}", 9.0, 2.8)
     if not known:
-        ax.set_axis_off()
-        ax.text(0.5, 0.5, "no fault with a known bit", ha="center", va="center", transform=ax.transAxes)
-        return ax
+        return style.nothing(ax, "no fault with a known bit")
     falls, rises = [0] * _BITS, [0] * _BITS
     for f in known:
         (rises if f.kind == "stuck-at-1" else falls)[f.bit or 0] += 1

@@ -53,7 +53,9 @@ def plot_ladder(walked: Rehearsal, *, ax: Axes | None = None) -> Axes:
     """
     if any(name == "RDP" for step in walked.walk.steps for name, _ in step.call.options):
         raise InputError("this part has readout levels and no ladder of product states", source=walked.walk.script.name)
-    ax = ax or style.new_axes(11.0, 4.6)
+    end = walked.walk.steps[-1] if walked.walk.steps else None
+    reached = f" ends in {STATES[end.state]}" if end else ""
+    ax = style.titled(ax, f"The ladder: {style.plain(walked.walk.script.name)}{reached}", 11.0, 4.6)
     debug = {s.value: s.debug for s in load_chip("stm32h563zi").states}
     rungs = list(STATES)
     for n, state in enumerate(rungs):
@@ -79,10 +81,6 @@ def plot_ladder(walked: Rehearsal, *, ax: Axes | None = None) -> Axes:
     ax.set_xlim(-0.05, _NAME + len(_HEADS) * _WIDE + _TRACK)
     ax.set_ylim(-len(rungs) + 0.45, 0.8)
     ax.axis("off")
-    end = walked.walk.steps[-1] if walked.walk.steps else None
-    style.tidy(
-        ax, f"The ladder: {style.plain(walked.walk.script.name)}" + (f" ends in {STATES[end.state]}" if end else "")
-    )
     return ax
 
 

@@ -30,7 +30,8 @@ def plot_ram_plan(run: DryRun, *, ax: Axes | None = None) -> Axes:
         Where to draw; a new figure when left out.
     """
     plan = ram_plan(run.base, run.image_size)
-    ax = ax or style.new_axes(10.5, 2.4)
+    never = " (this image was never downloaded)" if run.verdict is RunVerdict.NOT_DOWNLOADED else ""
+    ax = style.titled(ax, f"RAM as the programmer divides it{never}", 10.5, 2.4)
     used = min(run.stack_used, plan.stack_pointer - plan.image)
     bottom = plan.image + run.image_size
     parts = [
@@ -61,8 +62,6 @@ def plot_ram_plan(run: DryRun, *, ax: Axes | None = None) -> Axes:
     ax.set_xticks([plan.base, bottom, plan.stack_pointer, end])
     style.hex_axis(ax)
     ax.set_xlabel("address")
-    downloaded = run.verdict is not RunVerdict.NOT_DOWNLOADED
-    style.tidy(ax, "RAM as the programmer divides it" + ("" if downloaded else " (this image was never downloaded)"))
     style.legend_below(
         ax,
         [

@@ -51,8 +51,7 @@ def plot_correlation(result: Correlation, *, title: str = "", ax: Axes | None = 
     Axes
         The fraction on a logarithmic scale; dashed lines where a displacement has a meaning of its own.
     """
-    if ax is None:
-        ax = style.new_axes(11.5, 4.4)
+    ax = ax or style.new_axes(11.5, 4.4)
     low, high = result.span
     width = max(high - low, 1)
     least = 0.5 / max(result.keys, 1)
@@ -179,9 +178,7 @@ def plot_dots(placement: Placement, *, ax: Axes | None = None) -> Axes:
     ax
         Where to draw; a new figure when left out.
     """
-    if ax is None:
-        ax = style.new_axes(8.5, 7.0)
-    style.tidy(ax, "Which piece of the reference is where in the dump")
+    ax = style.titled(ax, "Which piece of the reference is where in the dump", 8.5, 7.0)
     handles = []
     for kind, colour, marker in KINDS:
         some = [r for r in placement.regions if r.explanation.kind.value == kind]
@@ -200,9 +197,7 @@ def plot_dots(placement: Placement, *, ax: Axes | None = None) -> Axes:
             if r is some[0]:
                 handles.append(drawn[0])
     if not placement.regions:
-        ax.text(0.5, 0.5, "no piece of the reference was found", transform=ax.transAxes, ha="center")
-        ax.set_axis_off()
-        return ax
+        return style.nothing(ax, "no piece of the reference was found")
     first = min(r.reference_start for r in placement.regions), min(r.dump_start for r in placement.regions)
     last = max(r.reference_range.stop for r in placement.regions), max(r.dump_range.stop for r in placement.regions)
     for set_limits, a, b in ((ax.set_xlim, first[0], last[0]), (ax.set_ylim, first[1], last[1])):
@@ -230,14 +225,10 @@ def plot_pieces(placement: Placement, *, ax: Axes | None = None) -> Axes:
     ax
         Where to draw; a new figure when left out.
     """
-    if ax is None:
-        ax = style.new_axes(11.0, 3.6)
-    style.tidy(ax, "Where the pieces of the reference are in the dump")
+    ax = style.titled(ax, "Where the pieces of the reference are in the dump", 11.0, 3.6)
     ax.set_ylim(-0.35, 2.35)
     if not placement.regions:
-        ax.set_axis_off()
-        ax.text(0.5, 0.5, "no piece of the reference was found", transform=ax.transAxes, ha="center")
-        return ax
+        return style.nothing(ax, "no piece of the reference was found")
     pairs = [(r, r.reference_range, r.dump_range) for r in placement.regions]
     ends = [e for _, a, b in pairs for e in (a.start, a.stop, b.start, b.stop)]
     axis = condensed_axis((x for _, a, b in pairs for x in (a, b)), ends)

@@ -28,9 +28,7 @@ def plot_sectors_of_lot(fleet: Fleet, *, ax: Axes | None = None) -> Axes:
     Axes
         Addresses of sectors (canonical) against boards, counted by powers of ten so that a single board shows too.
     """
-    if ax is None:
-        ax = style.new_axes(11.0, 3.6)
-    style.tidy(ax, f"In which sectors {fleet.boards:,} boards deviate")
+    ax = style.titled(ax, f"In which sectors {fleet.boards:,} boards deviate", 11.0, 3.6)
     addresses, boards = [a for a, _ in fleet.sectors], [n for _, n in fleet.sectors]
     ax.vlines(addresses, 0.7, boards, colors=style.BLUE, linewidth=1.4)
     ax.plot(addresses, boards, linestyle="none", marker="o", markersize=5, color=style.BLUE)
@@ -72,9 +70,7 @@ def plot_control_chart(chart: ControlChart, *, ax: Axes | None = None) -> Axes:
     Axes
         A point a group; one outside of its limits is a filled square of another colour.
     """
-    if ax is None:
-        ax = style.new_axes(11.0, 3.8)
-    style.tidy(ax, "Boards that are not like most, over time")
+    ax = style.titled(ax, "Boards that are not like most, over time", 11.0, 3.8)
     x = range(1, len(chart.groups) + 1)
     handles = [
         *ax.plot(

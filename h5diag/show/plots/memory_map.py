@@ -57,14 +57,11 @@ def plot_memory_map(board: BoardDiagnosis | Measured, *, ax: Axes | None = None)
     """
     m = board.measured if isinstance(board, BoardDiagnosis) else board
     rows = lanes(m)
-    if ax is None:
-        ax = style.new_axes(11.5, 2.2 + 1.05 * max(1, len(rows)))
     files = any(lane.is_file for lane in rows)
-    style.tidy(ax, "What should be there, and below it what the dump holds" if files else "What each dump holds")
+    title = "What should be there, and below it what the dump holds" if files else "What each dump holds"
+    ax = style.titled(ax, title, 11.5, 2.2 + 1.05 * max(1, len(rows)))
     if not rows:
-        ax.set_axis_off()
-        ax.text(0.5, 0.5, "no dump was given", ha="center", va="center", transform=ax.transAxes)
-        return ax
+        return style.nothing(ax, "no dump was given")
     visible, slots = visible_ranges(rows), m.layouts[0].slots if m.layouts else ()
     ends = [e for s in slots for e in (s.range.start, s.range.stop)]
     edges = [e for lane in rows for s in lane.spans for e in (s.range.start, s.range.stop)]
@@ -132,9 +129,7 @@ def plot_spans(
     ax
         Where to draw; a new figure when left out.
     """
-    if ax is None:
-        ax = style.new_axes(11.0, 1.7 + 0.85 * max(1, len(rows)))
-    style.tidy(ax, title)
+    ax = style.titled(ax, title, 11.0, 1.7 + 0.85 * max(1, len(rows)))
     visible = merged(s.range for _, spans in rows for s in spans)
     axis = condensed_axis(visible, (e for _, spans in rows for s in spans for e in (s.range.start, s.range.stop)))
     axis.apply(ax)

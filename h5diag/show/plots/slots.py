@@ -46,13 +46,10 @@ def plot_slots(states: Sequence[SlotState], *, selected: str = "", ax: Axes | No
         Where to draw; a new figure when left out.
     """
     rows = list(dict.fromkeys(s.slot.image for s in states))
-    if ax is None:
-        ax = style.new_axes(10.5, 1.2 + 1.25 * max(1, len(rows)))
-    style.tidy(ax, "What became of each slot")
+    ax = style.titled(ax, "What became of each slot", 10.5, 1.2 + 1.25 * max(1, len(rows)))
     ax.set_axis_off()
     if not states:
-        ax.text(0.5, 0.5, "no slot is known: a layout is needed", ha="center", va="center", transform=ax.transAxes)
-        return ax
+        return style.nothing(ax, "no slot is known: a layout is needed")
     ax.set_xlim(-0.5, 1.5)
     ax.set_ylim(-0.5, len(rows) - 0.5)
     ax.invert_yaxis()
@@ -134,13 +131,9 @@ def plot_areas(boards: Sequence[tuple[str, OptionBytes]], *, ax: Axes | None = N
         Where to draw; a new figure when left out.
     """
     rows = [(kind, name, o) for kind in AREA_LOOKS for name, o in boards if o.extent(kind) is not Extent.EMPTY]
-    if ax is None:
-        ax = style.new_axes(11.0, 1.5 + 0.42 * max(1, len(rows)))
-    style.tidy(ax, "What the option bytes protect")
+    ax = style.titled(ax, "What the option bytes protect", 11.0, 1.5 + 0.42 * max(1, len(rows)))
     if not rows:
-        ax.set_axis_off()
-        ax.text(0.5, 0.5, "no part of the flash is protected", ha="center", va="center", transform=ax.transAxes)
-        return ax
+        return style.nothing(ax, "no part of the flash is protected")
     flash = max((o.chip.flash_range for _, _, o in rows), key=lambda r: r.size)
     for y, (kind, _, o) in enumerate(rows):
         look = AREA_LOOKS[kind]

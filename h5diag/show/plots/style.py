@@ -59,6 +59,20 @@ def tidy(ax: Axes, title: str, *, pad: float = 6.0) -> None:
     ax.tick_params(labelsize=8.5, colors=INK)
 
 
+def titled(ax: Axes | None, title: str, width: float, height: float, *, pad: float = 6.0) -> Axes:
+    """Return the axes to draw on, tidied: those that were given, or a new figure's of that size in inches."""
+    ax = ax or new_axes(width, height)
+    tidy(ax, title, pad=pad)
+    return ax
+
+
+def nothing(ax: Axes, why: str) -> Axes:
+    """Return the axes with a sentence in the place of a picture that has nothing to show."""
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, why, ha="center", va="center", transform=ax.transAxes)
+    return ax
+
+
 def plain(text: str, most: int = 60) -> str:
     """Return a stranger's text fit for a plot: one line, and no dollar sign that would start a formula."""
     line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
