@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from h5diag.chip import Chip
 from h5diag.evidence.files import BOOT_ALIAS
 from h5diag.measure.firmware.image import HeaderMagic
-from h5diag.memory import AddressRange, MemoryImage
+from h5diag.memory import AddressRange, Bytes, MemoryImage
 
 PROBE = 32
 """Bytes that are searched for before a place is looked at in full."""
@@ -20,6 +21,8 @@ PARTLY = 0.25
 """So much of it has to stand at one of the addresses that its vectors allow, for the rest to be damaged or not written."""
 SLOT_STEP = 0x400
 """Slots begin where a page does; the smallest pages have so many bytes."""
+LEAST_POINTERS, MARGIN, FITTING = 8, 3, 0.2
+"""Pointers that fit the likely link address; how many times those of the next one; share from which all is in order."""
 LINK_STEP = 0x100
 """Programs begin at multiples of this: vector tables of more than 32 entries need it."""
 HEADERS = (0x20, 0x80, 0x100, 0x200, 0x400, 0x800, 0x1000)
@@ -168,7 +171,10 @@ def blank_header(image: MemoryImage, chip: Chip) -> int:
 
 
 def likely_link(image: MemoryImage, linked: AddressRange, chip: Chip) -> int:
-    """Return the one address among `linked` at which most vectors name beginnings of functions; 0 when none stands out."""
+    """Return the one address among `linked` at which most vectors name beginnings of functions; 0 when none stands out.
+
+    Where they are too few, by all words that may point into the code.
+    """
     first = max(chip.flash.base, linked.start) if linked.stop > chip.flash.base else linked.start
     places = range(-(-first // LINK_STEP) * LINK_STEP, linked.stop, LINK_STEP)
     fits = {at: entries_fit(image, at, chip) for at in places}
@@ -177,8 +183,49 @@ def likely_link(image: MemoryImage, linked: AddressRange, chip: Chip) -> int:
     # Of thousands of addresses some fit three handlers by chance, and a tie of many handlers is no chance.
     second = max((n for n, _ in fits.values() if n < most), default=0)
     if most < 3 or 2 * most <= of or most < second + 2 or (len(best) > 1 and most < 6):
-        return 0
+        fit, _ = _pointers(image, linked, chip)
+        first, second = (*sorted(places, key=fit, reverse=True)[:2], 0, 0)[:2]
+        return first if fit(first) >= max(LEAST_POINTERS, MARGIN * fit(second)) else 0
     return max(best, key=lambda at: at & -at)
+
+
+def other_link(image: MemoryImage, linked: AddressRange, here: int, chip: Chip) -> int:
+    """Return where an image is linked that fits to `here` by its size alone; 0 where nothing speaks against `here`."""
+    fit, count = _pointers(image, linked, chip)
+    vectors, of = entries_fit(image, here, chip)
+    if fit(here) > FITTING * count or 2 * vectors > of:
+        return 0
+    near = likely_link(image, linked, chip)
+    return near if abs(near - here) >= LINK_STEP else 0
+
+
+def _pointers(image: MemoryImage, linked: AddressRange, chip: Chip) -> tuple[Callable[[int], int], int]:
+    """Return what tells how many different words of an image name beginnings of its functions if linked for an address.
+
+    And of how many. One halfword in twenty looks like a beginning; at the right address a third to three quarters of
+    the words name one.
+    """
+    data = image.segments[0].data[: image.segments[0].data.size // 4 * 4] if image.segments else np.zeros(0, np.uint8)
+    entries, words = _entries(data), np.unique(data.view("<u4")).astype(np.int64)
+    alias = (words >= chip.flash.secure_base) & (words < chip.flash.secure_base + chip.flash.size)
+    words = np.where(alias, words - chip.flash.secure_base + chip.flash.base, words)
+    words = words[(words & 1 == 1) & (words >= linked.start) & (words < linked.stop + data.size)] - 1
+
+    def fit(at: int) -> int:
+        places = words - at
+        return int(entries[places[(places >= 0x40) & (places < data.size)] // 2].sum())
+
+    return fit, int(words.size)
+
+
+def _entries(data: Bytes) -> npt.NDArray[np.bool_]:
+    """Return at which halfwords a function begins: a push of the link register, a branch to itself, what follows an end."""
+    halves = data.view("<u2")
+    before, two = (np.concatenate([np.zeros(k, "<u2"), halves[: halves.size - k]]) for k in (1, 2))
+    starts = (halves & 0xFF00 == 0xB500) | (halves == 0xE92D) | (halves == 0xE7FE)
+    ends = (before == 0x4770) | (before == 0xBF00) | (before & 0xFF00 == 0xBD00) | (before & 0xF800 == 0xE000)
+    out: npt.NDArray[np.bool_] = starts | ends | (two == 0xE8BD)
+    return out
 
 
 def entries_fit(body: MemoryImage, link: int, chip: Chip) -> tuple[int, int]:
@@ -188,16 +235,10 @@ def entries_fit(body: MemoryImage, link: int, chip: Chip) -> tuple[int, int]:
     branch to itself, or just behind the end of another one. (0, 0) without handlers that lie in the body.
     """
     data = body.segments[0].data[: body.segments[0].data.size // 4 * 4] if body.segments else np.zeros(0, np.uint8)
-    words, halves = data[:0x40].view("<u4"), data.view("<u2")
+    words, entries = data[:0x40].view("<u4"), _entries(data)
     places = {chip.canonical(int(w) & ~1) - link for w in words[1:] if w & 1}
     inside = [at // 2 for at in places if 0x40 <= at < data.size]
-    fits = 0
-    for at in inside:
-        first, before, two = int(halves[at]), int(halves[at - 1]), int(halves[at - 2])
-        starts = first & 0xFF00 == 0xB500 or first in (0xE92D, 0xE7FE)  # push {..., lr}; b .
-        ends = before in (0x4770, 0xBF00) or before & 0xFF00 == 0xBD00 or before & 0xF800 == 0xE000 or two == 0xE8BD
-        fits += starts or ends
-    return fits, len(inside)
+    return int(entries[inside].sum()), len(inside)
 
 
 def find_whole(image: MemoryImage, dump: MemoryImage, chip: Chip) -> tuple[int, ...]:

@@ -351,6 +351,10 @@ def _groups(files: Sequence[Evidence]) -> _Groups:
     return _without_strays(with_own_texts(found))
 
 
+def _names(label: str) -> frozenset[str]:
+    return frozenset(label.split())
+
+
 def _without_strays(groups: _Groups) -> _Groups:
     """A single text with a label of its own (``cubeprog_output.log``) is no board; its label is dropped.
 
@@ -362,6 +366,14 @@ def _without_strays(groups: _Groups) -> _Groups:
         for k, (side, f) in groups.items()
         if k and not side and len(f) == 1 and f[0].role not in (FileRole.DUMP, FileRole.LATER)
     }
+    for k in list(strays):
+        # log_no_reconnect is of board_no_reconnect, when it is of no other.
+        owners = [
+            o for o, (_, f) in groups.items() if o not in strays and any(_names(k) <= _names(e.name.board) for e in f)
+        ]
+        if len(owners) == 1:
+            groups[owners[0]][1].extend(groups.pop(k)[1])
+            del strays[k]
     kinds = Counter(strays.values())
     moved = [k for k, role in strays.items() if sided or kinds[role] == 1 or role in _SEVERAL]
     kept = {k: group for k, group in groups.items() if k and k not in moved}

@@ -303,6 +303,7 @@ def _telling(text: str) -> bool:
         or "arning" in text
         or "ubeProg" in text
         or "ail" in text
+        or "rasing" in text
         or "not " in text
         or "OEMiR" in text
         or "-ob " in text

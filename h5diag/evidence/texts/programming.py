@@ -35,6 +35,7 @@ _EXPECTED = re.compile(
     r"0x([0-9A-Fa-f]{1,8})\s{0,4},\s{0,4}found\s{0,4}:\s{0,4}0x([0-9A-Fa-f]{1,8})",
     re.I,
 )
+_SECTORS = re.compile(r"erasing internal memory sectors? \[?(\d{1,5})(?:[ ,]{1,2}(\d{1,5}))?")
 _KEYS = re.compile(r"([^\s\"'=:]{1,200}\.obk)\b", re.I)
 _CLI = re.compile(r"(?:^|\s)-ob\s(?!displ)(.{1,1500})$", re.I)
 
@@ -100,7 +101,8 @@ class OptionWrite:
 class Programming:
     """All writes of a text, in order.
 
-    `mass_erase` tells whether everything was erased, `keys` are the key files (``.obk``) that were sent,
+    `mass_erase` tells whether everything was erased, `sectors` are the runs of sectors that were (first, last, in the
+    tool's count), `keys` are the key files (``.obk``) that were sent,
     `option_runs_ok` and `option_runs_failed` count what the tool said of option changes. `tool` names another tool than
     STM32CubeProgrammer.
     """
@@ -112,6 +114,7 @@ class Programming:
     option_runs_ok: int = 0
     option_runs_failed: int = 0
     tool: str = ""
+    sectors: tuple[tuple[int, int], ...] = ()
 
     def __bool__(self) -> bool:
         return bool(
@@ -121,6 +124,7 @@ class Programming:
             or self.keys
             or self.option_runs_ok
             or self.option_runs_failed
+            or self.sectors
         )
 
 
@@ -140,6 +144,7 @@ class _State:
         self.options: list[OptionWrite] = []
         self.pending: dict[str, list[OptionWrite]] = {}  # by name in capitals
         self.mass_erase = False
+        self.sectors: list[tuple[int, int]] = []
         self.keys: dict[str, None] = {}  # in their order
         self.ok = self.failed = 0
         self.open = False
@@ -152,6 +157,8 @@ class _State:
             return
         if "mass erase" in low or "-e all" in low:
             self.mass_erase = self.mass_erase or "fail" not in low
+        if m := _SECTORS.search(low):
+            self.sectors.append((int(m[1]), int(m[2] or m[1])))
         if ".obk" in low:
             if (m := _KEYS.search(line.text)) and m[1] not in self.keys and "generat" not in low:
                 self.keys[m[1]] = None
@@ -240,7 +247,8 @@ class _State:
             for w in self.writes
             if w.address is not None or w.complete or w.size or w.check is not ReadBack.NOT_CHECKED or w.failed
         )
-        return Programming(writes, tuple(self.options), self.mass_erase, tuple(self.keys), self.ok, self.failed)
+        counts = self.ok, self.failed, "", tuple(self.sectors)
+        return Programming(writes, tuple(self.options), self.mass_erase, tuple(self.keys), *counts)
 
 
 def _same(a: str, b: str) -> bool:

@@ -82,6 +82,7 @@ from h5diag.judge.checks.start import (
     check_own_erase,
     check_refusals,
     check_stale_view,
+    check_start_erased,
     check_torn_options,
 )
 from h5diag.judge.findings import Finding
@@ -141,6 +142,7 @@ CHECKS: tuple[Check, ...] = (
     check_left_out,
     check_torn_options,
     check_boot_address,
+    check_start_erased,
     check_core,
     check_own_erase,
     check_stale_view,

@@ -109,18 +109,18 @@ def registers(board: CaseBoard, m: Measured) -> dict[str, int]:
     names = {r.offset: r.name.lower() for r in m.chip.registers}
     bases = (m.chip.flash_registers, m.chip.flash_registers_secure)
     placed = {base + offset: name for base in bases for offset, name in names.items()}
-    dumped = parse_registers(board.registers.text) if board.registers else ()
+    dumped, handler = (parse_registers(t.text) if t else () for t in (board.registers, board.uart))
     # Where a register lies follows from the chip: of one that is assumed no address names any, but for those that no
     # other family has.
     own = {base + offset for base in bases for offset in names if offset >= number("own-registers")}
-    if m.chip_assumed and not any(raw.address in own for raw in dumped):
+    if m.chip_assumed and not any(raw.address in own for raw in (*dumped, *handler)):
         placed = {}
     for raw in dumped:
         if name := placed.get(raw.address or 0, raw.name.lower()):
             values.setdefault(name, raw.value)
     # Firmware prints such registers too, in its NMI handler.
-    for raw in parse_registers(board.uart.text) if board.uart else ():
-        if (name := raw.name.lower()) in names.values():
+    for raw in handler:
+        if (name := placed.get(raw.address or 0, raw.name.lower())) in names.values():
             values.setdefault(name, raw.value)
     if board is m.suspect.board and (printed := error_flags_printed(m)):
         values.setdefault("sr" if "sr" in names.values() else "nssr", printed)

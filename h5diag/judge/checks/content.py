@@ -133,7 +133,8 @@ def _shape(
             return found("piece-not-written", **say) if written else None
         case Form.HOLE:
             say["mirror"] = other_addresses(m, cells)
-            return found("piece-erased-inside", **say) if is_file or not erased_holes(m) else None
+            told = worked_on_mirrors(m) if is_file else erased_holes(m)
+            return None if told else found("piece-erased-inside", **say)
         case Form.ZEROS:
             return _zeros(m, shape, say) if is_file or not m.has_good else None
         case Form.FILL:

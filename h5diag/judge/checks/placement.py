@@ -18,7 +18,7 @@ from h5diag.judge.measured import KnownFact, Measured, content_bytes
 from h5diag.layout import ExplanationKind, Role
 from h5diag.measure.compare import AreaState
 from h5diag.measure.firmware import Action, Check, State
-from h5diag.measure.programs import RAM, blank_header, likely_link
+from h5diag.measure.programs import RAM, blank_header, likely_link, other_link
 from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange, merged, subtracted
 from h5diag.text import ranges_text
@@ -169,7 +169,7 @@ def _file(m: Measured, k: KnownFact) -> Iterator[Finding]:
         yield found("header-left-blank", header=blank, fill=int(k.image.image.segments[0].data[0]), **say)
     elif program.linked and (missing := program.header_missing_at(here)):
         yield found("image-without-header", header=missing, **say)
-    elif program.linked and here in program.linked:
+    elif program.linked and here in program.linked and not other_link(k.image.image, program.linked, here, m.chip):
         yield _linked_here(m, k, say)
     elif program.linked:
         yield from _linked_elsewhere(m, k, program.linked, say)
@@ -295,14 +295,14 @@ def exchanged_regions(m: Measured) -> tuple[AddressRange, ...]:
 
 
 def erased_holes(m: Measured) -> tuple[AddressRange, ...]:
-    """Return the whole sectors that are erased where the good board has content and no slot's state explains it."""
+    """Return the whole sectors that are erased where the reference has content and no slot's state explains it."""
     if exchanged_regions(m):
         return ()
     size = m.chip.flash.sector_size
     slots = [s.slot.range for s in m.suspect.slots if s.state in (State.EMPTY, State.INTERRUPTED)]
     # What stands elsewhere was moved, not erased.
     explained = merged((*slots, *m.canonical(r.reference_range for r in m.placement.strong if r.displacement)))
-    whole = [a for a in m.comparison.of(AreaState.ERASED) if a.range.start % size == a.range.stop % size == 0]
+    whole = [a for a in m.reference.comparison.of(AreaState.ERASED) if a.range.start % size == a.range.stop % size == 0]
     return tuple(
         a.range
         for a in whole
@@ -321,21 +321,28 @@ def worked_on_mirrors(m: Measured) -> tuple[AddressRange, ...]:
 def check_holes(m: Measured) -> Iterator[Finding]:
     """Are there erased sectors where the good board has content, and does the mirror sector show why?"""
     holes, touched = erased_holes(m), worked_on_mirrors(m)
-    if holes and touched and m.comparison.compared_bytes:
+    if holes and touched:
         explains = merged([*m.canonical(holes), *m.canonical(touched)])
-        yield found("mirror-hole", where=holes, explains=explains, touched=touched)
+        yield found("mirror-hole", where=holes, explains=explains, touched=touched, reference=m.reference.name)
     elif m.comparison.compared_bytes:
         yield found("erased-holes", where=holes) if holes else found("no-erased-holes")
 
 
 def _touched(m: Measured, mirror: AddressRange) -> bool:
     """Tell whether somebody meant to work on the mirror: its content differs, or a log writes or erases there."""
+    runs = [log.programming for log in (*m.provisioning, m.suspect.log)]
+    # STM32CubeProgrammer counts sectors over both banks.
+    erased = [s.range for run in runs for a, b in run.sectors for s in m.chip.sectors[a : b + 1]]
+    if any(r.overlaps(m.canonical([mirror])[0]) for r in erased):
+        return True
+    if not m.has_good:
+        return False  # what a file covers was all written, and no sector of it more than another
     moved_here = [r.dump_range for r in m.placement.strong if r.displacement]
     changed = subtracted((a.range for a in m.comparison.of(AreaState.DIFFERS)), moved_here)
     if 4 * sum(c.intersection(mirror).size for c in changed) >= mirror.size:
         return True
     wanted = m.canonical([mirror])[0]
-    writes = [w for log in (*m.provisioning, m.suspect.log) for w in log.programming.writes]
+    writes = [w for run in runs for w in run.writes]
     written = [AddressRange(w.address, w.address + max(1, w.size)) for w in writes if w.address is not None]
     return any(r.overlaps(wanted) for r in m.canonical([*(r for k in m.known for r in k.ranges), *written]))
 

@@ -236,8 +236,10 @@ def _zero_area(m: Measured, area: AddressRange) -> Finding:
             if 0 <= at - here.start < 64:
                 return found("zeros-from-option", where=(area,), size=area.size, at=at, option=f.name, value=f.value)
     secure = options.secure_ranges if options.settings else ()
-    if any(r.covers(_trimmed(m, area)) for r in secure):
-        return found("zeros-where-secure", where=(area,), size=area.size)
+    if inside := next((r for r in secure if r.covers(_trimmed(m, area))), None):
+        # The next sector may begin with a few zeros of its own.
+        shown = inside.intersection(here).shifted(area.start - here.start)
+        return found("zeros-where-secure", where=(shown,), size=shown.size)
     id = "zeros-not-masked" if _masks_nothing(m.suspect) else "zeros-without-reason"
     return found(id, where=(area,), size=area.size)
 

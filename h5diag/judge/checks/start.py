@@ -82,6 +82,20 @@ def check_boot_address(m: Measured) -> Iterator[Finding]:
                 yield found("boot-address-outside", option=s.name, at=target)
 
 
+def check_start_erased(m: Measured) -> Iterator[Finding]:
+    """Is the flash erased where the chip starts as delivered, while a program or a signed image stands further on?"""
+    base, dump = m.chip.flash.base, m.suspect.judged
+    if m.chip_assumed or m.suspect.options.settings or exchanged_regions(m):
+        return
+    places = [(i.image.address, "a signed image") for i in m.suspect.images]
+    places += [(k.content.span.start, k.name) for k in m.known if k.in_place and k.whole]
+    first, what = min(((m.chip.canonical(at), what) for at, what in places), default=(base, ""))
+    views = (v for v in (base, m.chip.secure_alias(base)) if first > base and dump.covers(v, v + first - base))
+    if any((dump.read(v, v + first - base) == m.chip.flash.erased).all() for v in views):
+        id = "start-erased-by-tool" if any(log.programming.mass_erase for log in m.logs) else "start-erased"
+        yield found(id, where=(AddressRange(base, first),), at=base, image=first, what=what)
+
+
 def _second_bank_starts(m: Measured) -> str:
     """Say whether a program begins in the second bank, as far as the dump shows it."""
     at = m.chip.flash.base + m.chip.flash.bank_size
