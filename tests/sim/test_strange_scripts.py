@@ -76,6 +76,7 @@ def test_a_pattern_of_a_stranger_never_explodes(tmp_path: Path, line: str) -> No
     found, _ = walked(tmp_path, "r.sh", f"if {line}; then exit 3; fi\n{CALL}")
     assert found.stopped is not None
     assert "is not modelled" in str(found.stopped)
+    assert found.stopped.line == 1
 
 
 @pytest.mark.parametrize(

@@ -271,14 +271,14 @@ class Batch:
             low = rest.lower()
         if low.startswith("exist "):
             name, rest = token(rest[6:])
-            holds = self.world.exists(normal(self.cwd, path_text(self._known(self._late(name), line))))
+            holds = self.world.exists(normal(self.cwd, path_text(self.world.known(self._late(name), self.file, line))))
         elif low.startswith("defined "):
             name, rest = token(rest[8:])
             holds = bool(self.variables.get(name.lower()))
         elif match_level := re.match(r"errorlevel\s+(\d+)\s*", low):
             holds, rest = self.status >= int(match_level[1]), rest[match_level.end() :]
         elif compared := _COMPARED.match(rest):
-            a, b = (self._known(self._late(compared[i]), line) for i in (1, 3))
+            a, b = (self.world.known(self._late(compared[i]), self.file, line) for i in (1, 3))
             holds, rest = compare(a, compared[2].lower(), b, ignore), rest[compared.end() :]
         else:
             raise Stop("this condition would end the script with a syntax error", self.file, line)
@@ -288,11 +288,6 @@ class Batch:
             self._block(yes, begin)
         elif no:
             self._block(no, begin + rest.count("\n", 0, len(rest) - len(no)))
-
-    def _known(self, text: str, line: int) -> str:
-        if UNKNOWN in text:
-            raise Stop("a condition hangs on what cannot be known from the files", self.file, line)
-        return text
 
     def _for(self, text: str, line: int) -> None:
         match = _FOR.match(text)
@@ -383,8 +378,7 @@ class Batch:
             case "call" | "start":
                 return self._called(words, text, line, first == "start")
         path = path_text(words[0].text)
-        if UNKNOWN in path:
-            raise Stop("which program this line runs cannot be known", self.file, line)
+        self.world.known(path, self.file, line, "which program this line runs cannot be known")
         if path.lower().endswith((".bat", ".cmd")):
             # without CALL the called script does not come back
             self._other(path, tuple(w.text for w in words[1:]), line)
@@ -418,8 +412,7 @@ class Batch:
 
     def _other(self, path: str, arguments: tuple[str, ...], line: int) -> None:
         script = normal(self.cwd, path)
-        if UNKNOWN in path:
-            raise Stop("which script is called cannot be known", self.file, line)
+        self.world.known(path, self.file, line, "which script is called cannot be known")
         if not self.world.exists(script):
             self.world.missing.append((script, self.file, line))
             self.status = 1

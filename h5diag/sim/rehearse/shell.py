@@ -208,7 +208,7 @@ class Shell(ShellWords):
 
     def _do_case_statement(self, node: Node) -> int:
         value = self.word(node.child_by_field_name("value"))
-        self.known(value, node)
+        self.world.known(value, self.file, node.start_point[0] + 1)
         for item in (c for c in node.named_children if c.type == "case_item"):
             patterns = item.children_by_field_name("value")
             if any(fnmatch.fnmatchcase(value, self.word(p)) for p in patterns):
@@ -333,8 +333,7 @@ class Shell(ShellWords):
         name, rest = words[0].text, [w.text for w in words[1:]]
         if name == SHELL or (name in ("bash", "sh", "/bin/bash", "/bin/sh", "zsh") and not rest):
             return 0  # the script hands the terminal to the person
-        if UNKNOWN in name:
-            raise Stop("which program this line runs cannot be known", self.file, line)
+        self.world.known(name, self.file, line, "which program this line runs cannot be known")
         if name in self.functions:
             body, file = self.functions[name]
             with self.world.deeper(self.file, line):
@@ -362,9 +361,7 @@ class Shell(ShellWords):
     def _sh_source(self, rest: list[str], line: int) -> int:
         if not rest:
             return 2
-        if UNKNOWN in rest[0]:
-            raise Stop("which file is sourced cannot be known", self.file, line)
-        path = normal(self.cwd, rest[0])
+        path = normal(self.cwd, self.world.known(rest[0], self.file, line, "which file is sourced cannot be known"))
         if not self.world.exists(path):
             self.world.missing.append((path, self.file, line))
             if "e" in self.options and not self.unjudged:
@@ -439,8 +436,7 @@ class Shell(ShellWords):
 
     def _sh_cd(self, rest: list[str], line: int) -> int:
         target = next((r for r in rest if not r.startswith("-")), "")
-        if UNKNOWN in target:
-            raise Stop("which folder is entered cannot be known", self.file, line)
+        self.world.known(target, self.file, line, "which folder is entered cannot be known")
         path = normal(self.cwd, target) if target else self.cwd
         if not self.world.is_folder(path):
             return 1
@@ -472,9 +468,7 @@ class Shell(ShellWords):
         return self._call([Word(r) for r in rest], line) if rest else 0
 
     def _sh_eval(self, rest: list[str], line: int) -> int:
-        text = " ".join(rest)
-        if UNKNOWN in text:
-            raise Stop("what is evaluated cannot be known", self.file, line)
+        text = self.world.known(" ".join(rest), self.file, line, "what is evaluated cannot be known")
         try:
             script_text(text.encode(), self.file.name)
         except InputError as error:

@@ -77,13 +77,6 @@ class ShellWords:
         """Run statements in a sub-shell; the evaluator of statements is one floor up."""
         raise NotImplementedError
 
-    def known(self, text: str, node: Node | None, line: int = 0) -> str:
-        """Return `text`, or end the walk when it cannot be known."""
-        if UNKNOWN in text:
-            at = node.start_point[0] + 1 if node is not None else line
-            raise Stop("a condition hangs on what cannot be known from the files", self.file, at)
-        return text
-
     def fields(self, node: Node) -> list[Word]:
         """Return the arguments that a word becomes: unquoted expansions are split at blanks."""
         if node.type in ("simple_expansion", "expansion") and self._is_all(node):
@@ -261,7 +254,9 @@ class ShellWords:
         line = node.start_point[0] + 1
         filled = re.sub(
             r"\$?\{?([A-Za-z_]\w*)\}?",
-            lambda m: m[0] if re.fullmatch(r"0[xX]?", m[0]) else self.known(self._value(m[1]) or "0", None, line),
+            lambda m: (
+                m[0] if re.fullmatch(r"0[xX]?", m[0]) else self.world.known(self._value(m[1]) or "0", self.file, line)
+            ),
             re.sub(r"0[xX][0-9A-Fa-f]{1,16}", lambda m: str(int(m[0], 16)), text),
         )
         if len(filled) > 200 or not re.fullmatch(r"[0-9a-fA-FxX+\-*/%()<>=!&|^~ \t]*", filled):
@@ -300,7 +295,8 @@ class Condition:
     """A condition in brackets, over its words after expansion."""
 
     def __init__(self, shell: ShellWords, node: Node | None, tokens: list[Word], line: int = 0) -> None:
-        self.shell, self.node, self.tokens, self.line = shell, node, tokens, line
+        self.shell, self.node, self.tokens = shell, node, tokens
+        self.line = node.start_point[0] + 1 if node is not None else line
         self.at = 0
 
     def whole(self) -> bool:
@@ -347,7 +343,7 @@ class Condition:
         return bool(self._sure(first))
 
     def _sure(self, text: str) -> str:
-        return self.shell.known(text, self.node, self.line)
+        return self.shell.world.known(text, self.shell.file, self.line)
 
     def _unary(self, operator: str, text: str) -> bool:
         if operator == "-z":

@@ -156,6 +156,14 @@ class ScriptWorld:
         if self.characters > SCRIPT_TEXT:
             raise Stop("makes longer and longer texts", file, line)
 
+    def known(
+        self, text: str, file: Path, line: int, why: str = "a condition hangs on what cannot be known from the files"
+    ) -> str:
+        """Return `text`, or end the walk when it cannot be known."""
+        if UNKNOWN in text:
+            raise Stop(why, file, line)
+        return text
+
     @contextmanager
     def deeper(self, file: Path, line: int) -> Iterator[None]:
         """Count a call of a function or script into another, for as long as it runs."""
@@ -217,8 +225,7 @@ class ScriptWorld:
         if not name:
             raise Stop("runs a program without a name: its variable is defined nowhere", file, line)
         if PROGRAMMER.search(name):
-            if any(UNKNOWN in w for w in words):
-                raise Stop("an argument of this call cannot be known", file, line)
+            self.known(" ".join(words), file, line, "an argument of this call cannot be known")
             self.calls += 1
             self.steps += CALL_STEPS
             return self.programmer(argv, file, line)
