@@ -86,6 +86,9 @@ CASE_NAMES = CASE_BOARDS = FOLDER_FILES
 CASE_TEXTS = 8 << 20
 """Bytes of all texts of one case together: one of a whole day, or a thousand of eight kilobytes."""
 
+SORTED_TEXTS = 3 * CASE_TEXTS
+"""Bytes of all texts that `h5diag case` looks at: most of what lies in a folder is no evidence."""
+
 CASE_BYTES = 512 << 20
 """Bytes of all other files of one case together: eight reads of 64 MiB."""
 

@@ -217,9 +217,9 @@ def test_who_may_open_files_does():
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_links_are_followed_by_the_door_alone(path):
-    """`Path.resolve` raises where links run in a circle, `Path.is_dir` and its like where a name is too long."""
+    """`Path.resolve` raises where links run in a circle, `Path.is_dir` where a name is too long, `with_name` at "/"."""
     if room_of(path) in DOORED and path.relative_to(PACKAGE).as_posix() not in (*OPENS_FILES, "evidence/samples.py"):
-        asks = {"resolve", "is_dir", "is_file", "exists"}
+        asks = {"resolve", "is_dir", "is_file", "exists", "with_name", "with_stem"}
         found = [(call, n) for f, call, n in calls_of(path) if f in asks and "." in call and "__file__" not in call]
         lines = [n for call, n in found if not call.startswith("os.path.")]
         assert not lines, f"{path.name}: {lines}: h5diag.evidence.door.real_path, is_folder, is_evidence, is_there"

@@ -168,7 +168,7 @@ def test_a_path_that_is_none_is_one_line(tmp_path: Path, capsys, monkeypatch, co
         assert "Traceback" not in error
 
 
-@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "self", "self/x", "/dev/full", "/proc/nowhere/x"])
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "self", "self/x", "/dev/full", "/proc/nowhere/x", "/", "."])
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, capsys, monkeypatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     Path("self").symlink_to("self")
@@ -179,6 +179,7 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, capsys, monk
         ["case", good, "--out", name],
         ["locate", good, good, "--plot", name],
         ["dump", "--probe", "virtual", "--range", "0x08000000:0x08000100", "--out", name],
+        ["dump", "--probe", "virtual", "--range", "0x08000000:0x08000100", "--both", "--out", name],
     ):
         assert main(words) in ((0, 2) if name == "self" else (2,)), words  # a link is replaced, whatever it is
         error = capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,9 @@ import pytest
 
 from h5diag.app.cli import main
 from h5diag.case import folder as case_folder, load_case
-from h5diag.case.intake import kinds, sort_evidence
+from h5diag.case.intake import gathering, kinds, sort_evidence
 from h5diag.errors import InputError
-from h5diag.limits import CASE_BOARDS, CASE_NAMES, JSON_NESTED, TEXT, TEXT_LINES, TOML_DOTS
+from h5diag.limits import CASE_BOARDS, CASE_NAMES, DUMP, JSON_NESTED, TEXT, TEXT_LINES, TOML_DOTS
 
 
 def of(folder: Path, toml: str, files: int = 1, size: int = 64) -> Path:
@@ -121,3 +123,41 @@ def test_a_memory_that_a_diagnosis_refuses_is_not_sorted_into_a_case(tmp_path: P
         load_case(folder)
     with pytest.raises(InputError, match=r"0\.bin: cannot be used: holds .* of memory, 64 KiB at most"):
         sort_evidence([folder / "0.bin"])
+
+
+LISTING = b"     PRODUCT_STATE: 0xED (Open)\n     TZEN: 0xC3\n" * 20
+
+
+@pytest.mark.parametrize(
+    ("limit", "content", "ending", "words"),
+    [
+        ("SORTED_TEXTS", LISTING, "txt", "texts that are looked at"),
+        ("CASE_TEXTS", LISTING, "txt", "texts of the case"),
+        ("CASE_BYTES", bytes(range(256)) * 4, "bin", "files of the case"),
+    ],
+)
+def test_what_is_sorted_has_a_limit_in_all(
+    tmp_path: Path, monkeypatch, limit: str, content: str, ending: str, words: str
+) -> None:
+    """A folder, or an archive, of many large files is no more work than a case may be: the first are taken."""
+    monkeypatch.setattr(gathering, limit, 2500)
+    for number in range(4):
+        (tmp_path / f"suspect-{number}.{ending}").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for path in tmp_path.glob("suspect-*"):
+            archive.write(path, path.name)
+    for given in ([tmp_path / f"suspect-{n}.{ending}" for n in range(4)], [tmp_path / "all.zip"]):
+        found = sort_evidence(given)
+        left = [e.what for e in found.unused if e.what.startswith("cannot be used")]
+        assert left == [f"cannot be used: it makes the {words} larger than 2.441 KiB"] * 2
+
+
+def test_a_large_binary_is_sorted_without_being_held_in_memory(tmp_path: Path) -> None:
+    data = random.Random(3).randbytes(4096) + bytes(DUMP.mapped)
+    (tmp_path / "suspect-0x90000000.bin").write_bytes(data)
+    found = sort_evidence([tmp_path / "suspect-0x90000000.bin"])
+    (dump,) = found.suspects[0].files
+    assert dump.file.mapped is not None
+    assert len(dump.file.data) < 1 << 20
+    found.write(tmp_path / "case")
+    assert (tmp_path / "case" / "suspect-0x90000000.bin").read_bytes() == data

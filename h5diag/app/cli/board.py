@@ -189,7 +189,7 @@ def _plans(options: Namespace) -> list[tuple[DumpPlan, str]]:
             raise InputError(f"--both needs a range in {chip.flash_range}, not {where}")
         out = Path(options.out)
         secure = AddressRange(chip.secure_alias(where.start), chip.secure_alias(where.start) + where.size)
-        other = str(out.with_name(out.stem + "-secure" + out.suffix)) if options.out else ""
+        other = str(out.parent / f"{out.stem}-secure{out.suffix}") if options.out else ""
         plans = [
             (replace(plans[0][0], access=Access.NONSECURE), options.out),
             (replace(plans[0][0], range=secure, access=Access.SECURE), other),

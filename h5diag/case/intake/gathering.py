@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from h5diag.case.intake.kinds import Evidence, FileRole, parse_name, tell
+from h5diag.case.intake.kinds import TEXT_ROLES, Evidence, FileRole, parse_name, tell
 from h5diag.errors import InputError
 from h5diag.evidence.archives import archived_files, is_archive
-from h5diag.evidence.door import is_evidence, is_folder, read_evidence, real_path, walk_evidence
-from h5diag.evidence.files import sidecar_path
-from h5diag.limits import FOLDER_FILES, MEMORY
+from h5diag.evidence.door import EvidenceFile, is_evidence, is_folder, read_evidence, real_path, walk_evidence, whole
+from h5diag.evidence.files import is_text, sidecar_path
+from h5diag.limits import CASE_BYTES, CASE_TEXTS, DUMP, FOLDER_FILES, HEAD, SORTED_TEXTS
+from h5diag.text import size_text
 
 Paths = Iterable[str | os.PathLike[str]]
 
@@ -24,14 +26,14 @@ def read_files(
     `marked` are groups of further files and folders of which the person says something: the last that is returned are
     their files, by where they really are.
     """
-    out, count = [], 0
+    out, count, taken = [], 0, Counter[str]()
     groups = [[row for given in group for row in _walked(Path(given))] for group in marked]
     for path, label, inside in _gathered(paths, [row for group in groups for row in group]):
         if real_path(path) in known:
             continue
         try:
-            read = read_evidence(path, limit=MEMORY, inside=inside)
-            files = archived_files(read) if is_archive(read) else [read]
+            read = read_evidence(path, limit=DUMP, inside=inside)
+            files = archived_files(whole(read)) if is_archive(read) else [read]
         except InputError as error:
             if error.problem == "there is no such file":
                 raise
@@ -45,10 +47,24 @@ def read_files(
                 continue
             name = label if file is read else _within(label, file.path.relative_to(path))
             try:
-                out.append(tell(file, parse_name(name), beside))
+                if is_text(file.data[:HEAD]):
+                    _take(taken, "texts that are looked at", file, SORTED_TEXTS)
+                told = tell(file, parse_name(name), beside)
+                if told.role in TEXT_ROLES:
+                    _take(taken, "texts of the case", file, CASE_TEXTS)
+                elif told.file is not None:
+                    _take(taken, "files of the case", file, CASE_BYTES)
+                out.append(told)
             except InputError as error:
                 out.append(_unusable(file.path, name, error))
     return out, count, tuple(frozenset(real_path(path) for path, _ in group) for group in groups)
+
+
+def _take(taken: Counter[str], what: str, file: EvidenceFile, most: int) -> None:
+    """Count a file of a kind; InputError where there are too many of it: what is sorted can be diagnosed."""
+    if taken[what] + file.size > most:
+        raise InputError(f"it makes the {what} larger than {size_text(most)}", source=str(file.path))
+    taken[what] += file.size
 
 
 def _within(archive: Path, member: Path) -> Path:

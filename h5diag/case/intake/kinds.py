@@ -15,7 +15,7 @@ from typing import Any
 
 from h5diag.errors import InputError
 from h5diag.evidence.archives import ZIP
-from h5diag.evidence.door import EvidenceFile, read_evidence
+from h5diag.evidence.door import EvidenceFile, read_evidence, whole
 from h5diag.evidence.files import Kind, decode_text, is_text, parse_memory_text, read_image, tell_kind
 from h5diag.evidence.files.kind import ADDRESS_IN_NAME, SUFFIXES, address_in_name
 from h5diag.evidence.files.sidecar import open_sidecar
@@ -174,6 +174,12 @@ BOARD_ROLES = (
 )
 """Roles of files that belong to one board."""
 
+TEXT_ROLES = (
+    *(FileRole.OPTIONS, FileRole.LOG, FileRole.UART, FileRole.REGISTERS),
+    *(FileRole.PROVISIONING, FileRole.LOADER_LOG),
+)
+"""Roles of what a tool or a board printed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -285,9 +291,9 @@ def tell(file: EvidenceFile, name: Name, beside: EvidenceFile | None = None) -> 
     records = SUFFIXES.get(suffix) in (Kind.HEX, Kind.SREC) or head.lstrip()[:1] in (b":", b"S")
     kind = tell_kind(file) if records or not is_text(head) else Kind.TEXT
     if kind is Kind.TEXT:
-        return _text(file, found)
+        return _text(whole(file), found)
     if kind is Kind.ELF:
-        return _elf(file, found)
+        return _elf(whole(file), found)
     if suffix == ".obk":
         return nothing("a key file for provisioning, which no check reads")
     if kind is Kind.BIN and suffix and suffix not in _DUMP_SUFFIXES:

@@ -29,6 +29,7 @@ from h5diag.evidence.door import (
     make_folder,
     names_in,
     real_path,
+    whole,
     write_whole,
 )
 from h5diag.evidence.files import Sidecar, sidecar_path, write_sidecar
@@ -243,7 +244,7 @@ class _Copies:
             self.names.setdefault(e.path, path.relative_to(real_path(self.folder)).as_posix())
         if e.path not in self.names and e.file is not None:
             self.names[e.path] = name = self._unused_name(e.path)
-            self._write(name, e.file.data, private=e.role is FileRole.DECRYPT_KEY)
+            self._write(name, whole(e.file).data, private=e.role is FileRole.DECRYPT_KEY)
             if e.beside is not None and e.role in (FileRole.DUMP, FileRole.LATER, FileRole.IMAGE):
                 self._write(sidecar_path(name).name, e.beside.data)
         name = self.names[e.path]
