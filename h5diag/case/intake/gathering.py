@@ -49,12 +49,12 @@ def read_files(
             try:
                 if is_text(file.data[:HEAD]):
                     _take(taken, "texts that are looked at", file, SORTED_TEXTS)
-                told = tell(file, parse_name(name), beside)
-                if told.role in TEXT_ROLES:
+                e = tell(file, parse_name(name), beside)
+                if e.role in TEXT_ROLES:
                     _take(taken, "texts of the case", file, CASE_TEXTS)
-                elif told.file is not None:
+                elif e.file is not None:
                     _take(taken, "files of the case", file, CASE_BYTES)
-                out.append(told)
+                out.append(e)
             except InputError as error:
                 out.append(_unusable(file.path, name, error))
     return out, count, tuple(frozenset(real_path(path) for path, _ in group) for group in groups)
