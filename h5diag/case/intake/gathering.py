@@ -26,7 +26,7 @@ def read_files(
     `marked` are groups of further files and folders of which the person says something: the last that is returned are
     their files, by where they really are.
     """
-    out, count, taken = [], 0, Counter[str]()
+    out, count, sizes = [], 0, Counter[str]()
     groups = [[row for given in group for row in _walked(Path(given))] for group in marked]
     for path, label, inside in _gathered(paths, [row for group in groups for row in group]):
         if real_path(path) in known:
@@ -48,23 +48,23 @@ def read_files(
             name = label if file is read else _within(label, file.path.relative_to(path))
             try:
                 if is_text(file.data[:HEAD]):
-                    _take(taken, "texts that are looked at", file, SORTED_TEXTS)
+                    _add(sizes, "texts that are looked at", file, SORTED_TEXTS)
                 e = tell(file, parse_name(name), beside)
                 if e.role in TEXT_ROLES:
-                    _take(taken, "texts of the case", file, CASE_TEXTS)
+                    _add(sizes, "texts of the case", file, CASE_TEXTS)
                 elif e.file is not None:
-                    _take(taken, "files of the case", file, CASE_BYTES)
+                    _add(sizes, "files of the case", file, CASE_BYTES)
                 out.append(e)
             except InputError as error:
                 out.append(_unusable(file.path, name, error))
     return out, count, tuple(frozenset(real_path(path) for path, _ in group) for group in groups)
 
 
-def _take(taken: Counter[str], what: str, file: EvidenceFile, most: int) -> None:
+def _add(sizes: Counter[str], what: str, file: EvidenceFile, most: int) -> None:
     """Count a file of a kind; InputError where there are too many of it: what is sorted can be diagnosed."""
-    if taken[what] + file.size > most:
+    if sizes[what] + file.size > most:
         raise InputError(f"it makes the {what} larger than {size_text(most)}", source=str(file.path))
-    taken[what] += file.size
+    sizes[what] += file.size
 
 
 def _within(archive: Path, member: Path) -> Path:
