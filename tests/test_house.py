@@ -598,6 +598,24 @@ def test_environment_yml_names_the_same_dependencies():
     )
 
 
+NEEDS = {
+    r"\bbitwise_count\(": ("numpy", (2, 0)),
+    r"\bget_figure\(root=": ("matplotlib", (3, 10)),
+    r"\bipympl\b": ("ipympl", (0, 9, 4)),  # the first that goes with ipywidgets 8
+}
+"""What is called, and the version that has it first."""
+
+
+@pytest.mark.parametrize("pattern", NEEDS)
+def test_the_lowest_version_that_is_named_has_what_is_called(pattern):
+    name, first = NEEDS[pattern]
+    assert any(re.search(pattern, path.read_text("utf-8")) for path in modules()), "nothing calls it: take it out"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    (floor,) = [r.split(">=")[1].split(",")[0] for r in project["dependencies"] if r.startswith(name + ">=")]
+    assert tuple(map(int, floor.split("."))) >= first
+    assert re.search(rf"(?m)^\| {name} \| {re.escape(floor)}", (ROOT / "docs" / "robustness.md").read_text("utf-8"))
+
+
 def test_nothing_but_notebooks_is_shipped_with_them():
     """The folder goes into the wheel as it is: what a run left in it would, too."""
     listed = subprocess.run(

@@ -89,6 +89,18 @@ def test_every_link_of_the_docs_leads_somewhere() -> None:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_every_test_that_the_docs_name_is_there() -> None:
+    tests = DOCS.parent / "tests"
+    named = {
+        m
+        for page in DOCS.glob("*.md")
+        for m in re.findall(r"`(?:tests/)?([\w/]+\.py)::(\w+)`", page.read_text("utf-8"))
+    }
+    assert len(named) > 40
+    for file, name in sorted(named):
+        assert re.search(rf"(?m)^def {name}\(", (tests / file).read_text("utf-8")), f"{file}::{name}"
+
+
 def test_the_site_lists_every_page() -> None:
     nav = yaml.safe_load((DOCS.parent / "mkdocs.yml").read_text("utf-8"))["nav"]
     listed = {page for row in nav for page in ([row] if isinstance(row, str) else next(iter(row.values())))}

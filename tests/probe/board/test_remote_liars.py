@@ -138,3 +138,16 @@ def test_a_client_that_talks_nonsense_does_not_disturb_the_next_one(
         with connect(f"remote:127.0.0.1:{server.port}") as board:
             assert identify(board).dev_id == 0x484
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_question_without_end_is_given_up_before_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client keeps its line open: a server that waits for the end of it would keep all of it meanwhile."""
+    monkeypatch.setattr(server_module, "LONGEST_QUESTION", 1 << 16)
+    with (
+        ChipServer(VirtualChip(parse_items(["board=sound"]))) as server,
+        socket.create_connection(("127.0.0.1", server.port), timeout=20) as client,
+    ):
+        with suppress(ConnectionError):
+            client.sendall(b"x" * (1 << 17))
+        with suppress(ConnectionResetError):
+            assert client.recv(1) == b""
