@@ -24,6 +24,8 @@ def across_boards(boards: Sequence[BoardDiagnosis]) -> tuple[Finding, ...]:
     """Return findings about two or more suspects held against each other; none for one board."""
     if len(boards) < 2:
         return ()
+    if any(b.measured.others for b in boards):
+        return tuple(_shared_causes(boards))  # nothing of another family is a measure for a board
     if boards[0].measured.has_good:
         return (*_shared_causes(boards), *_same_place(boards))
     if len(boards) == 2:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -166,6 +166,81 @@ def choose(case: Case, logs: Sequence[Log]) -> tuple[ChipChoice, Layout | None, 
         at = ", ".join(part for part in (error.source, error.place) if part)
         told_of = f"layout {at}: {error.problem}" if at else error.problem
         raise InputError(told_of, source=source, advice=error.advice) from None
+
+
+@dataclass(frozen=True, slots=True)
+class ChipAndSlots:
+    """Of which chip a board in question is, and on which slots.
+
+    Parameters
+    ----------
+    choice
+        Its chip.
+    layouts
+        The layout, or nothing; `layout_assumed` where nobody named it; `too_large` as of `choose`.
+    good
+        The good board's chip where its own evidence names another family: then it is no measure for this one.
+    others
+        Names and chips of the boards of other families, the good one among them.
+    """
+
+    choice: ChipChoice
+    layouts: tuple[Layout, ...]
+    layout_assumed: bool
+    too_large: Layout | None
+    good: ChipChoice | None = None
+    others: tuple[tuple[str, ChipChoice], ...] = ()
+
+
+def subjects(case: Case, logs: Mapping[int, Sequence[Log]], rest: Sequence[Log]) -> tuple[ChipAndSlots, ...]:
+    """Return of each board in question its chip and slots: one for all, or of several families each its own.
+
+    Parameters
+    ----------
+    case
+        Its boards, files and names.
+    logs, rest
+        What was printed of each board, by the board's id, and of no board.
+    """
+    boards = (*case.suspects, case.good)
+    own = _own(case, logs) if case.good.known or len(case.suspects) > 1 else {}
+    printed = [*(logs[id(b)][0] for b in boards), *rest, *(logs[id(b)][1] for b in boards)]
+    if len({c.family for c in own.values()}) < 2:
+        return (_subject(case, printed),) * len(case.suspects)
+    out, first = [], own.get(id(case.suspects[0]))
+    for board in case.suspects:
+        alone, mine = replace(case, good=CaseBoard("good"), suspects=(board,)), own.get(id(board))
+        if mine and first and mine.family != first.family:
+            alone = replace(alone, layout=None)  # the case's layout is the first board's
+        found = _subject(alone, logs[id(board)]) if mine else _subject(case, printed)
+        others = [(b, c) for b in boards if (c := own.get(id(b))) and c.family != found.choice.family]
+        good = next((c for b, c in others if b is case.good), None)
+        out.append(replace(found, good=good, others=tuple((b.name, c) for b, c in others)))
+    return tuple(out)
+
+
+def _own(case: Case, logs: Mapping[int, Sequence[Log]]) -> dict[int, ChipChoice]:
+    """Return each board's chip by its own evidence, by the board's id; what a tool was set up for is none.
+
+    A chip that the case names is that of the boards in question.
+    """
+    own = {}
+    for board in (*case.suspects, case.good):
+        given = None if board is case.good else case.chip
+        alone = replace(case, chip=given, layout=None, images=(), good=CaseBoard("good"), suspects=(board,))
+        choice = choose(alone, logs[id(board)])[0]
+        noted = board.marking or any(d.image.origin.chip for d in board.dumps)
+        if not choice.assumed and (choice.known_by is not KnownBy.SIDECAR or noted):
+            own[id(board)] = choice
+    return own
+
+
+def _subject(case: Case, logs: Sequence[Log]) -> ChipAndSlots:
+    choice, layout, too_large = choose(case, logs)
+    likely = layout is None and (choice.chip is None or choice.chip.family == "h5")
+    if likely:
+        layout = likely_layout(case, choice.read_as, logs, any_size=choice.assumed)
+    return ChipAndSlots(choice, (layout,) if layout else (), likely and layout is not None, too_large)
 
 
 def _larger(case: Case, choice: ChipChoice) -> Layout | None:

@@ -15,7 +15,7 @@ from h5diag.errors import InputError
 from h5diag.evidence import files, keys as key_files
 from h5diag.evidence.texts import Log, RawRegister, lines, parse_listing, parse_log, parse_registers, parse_tools
 from h5diag.evidence.texts.programming import Write, base_name
-from h5diag.judge.likely import choose, encrypted_image, likely_layout, placed_dumps
+from h5diag.judge.likely import ChipAndSlots, encrypted_image, placed_dumps, subjects
 from h5diag.layout import Layout, Loader, Mode
 from h5diag.limits import JUDGED_AREAS
 from h5diag.measure import firmware
@@ -223,6 +223,10 @@ class Measured:
     layout_assumed: bool = False
     too_large: Layout | None = None
     """The layout that the case names, where it leaves the flash that the chip says it has; it is not in `layouts`."""
+    others: tuple[tuple[str, ChipChoice], ...] = ()
+    """The case's boards of other families, the good one too: each is read as its own chip and held against nothing."""
+    good_choice: ChipChoice | None = None
+    """The good board's chip where it is of another family."""
 
     @property
     def chip(self) -> Chip:
@@ -312,22 +316,20 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
     uarts = {id(b): parse_log(b.uart.text if b.uart else "") for b in (case.good, *case.suspects)}
     provisioning = tuple(parse_log(t.text) for t in case.provisioning)
     rest = [*provisioning, *([parse_log(case.loader_log.text)] if case.loader_log else [])]
-    choice, layout, too_large = choose(
-        case, [*(logs[id(b)] for b in (*case.suspects, case.good)), *rest, *uarts.values()]
-    )
-    assumed = False
-    if layout is None and (choice.chip is None or choice.chip.family == "h5"):
-        layout = likely_layout(case, choice.read_as, (*provisioning, *logs.values()), any_size=choice.assumed)
-        assumed = layout is not None
-    chip, layouts = choice.read_as, (layout,) if layout else ()
-    good = _board(case.good, case, chip, layouts, logs[id(case.good)], uarts[id(case.good)])
-    out = []
-    for number, board in enumerate(case.suspects):
+    out, read = [], dict[tuple[str, bool], BoardFacts]()
+    about = subjects(case, {id(b): (logs[id(b)], uarts[id(b)]) for b in (*case.suspects, case.good)}, rest)
+    for number, (board, subject) in enumerate(zip(case.suspects, about, strict=True)):
         step = _part(progress, number, len(case.suspects)) if progress else None
+        chip, key = subject.choice.read_as, (subject.choice.read_as.name, subject.good is None)
+        if key not in read:
+            good, of_good = case.good, (logs[id(case.good)], uarts[id(case.good)])
+            if subject.good is None:
+                read[key] = _board(good, case, chip, subject.layouts, *of_good)
+            else:  # a board of another family is read as its own chip; its content is no measure for this one
+                read[key] = _board(replace(good, dumps=(), later=()), case, subject.good.read_as, (), *of_good)
         put = placed_dumps(board, case.images, (*provisioning, logs[id(board)]))
-        suspect = _board(put, case, chip, layouts, logs[id(board)], uarts[id(board)])
-        one = _against(case, choice, layouts, good, suspect, provisioning, step, cancel)
-        out.append(replace(one, layout_assumed=assumed, too_large=too_large))
+        suspect = _board(put, case, chip, subject.layouts, logs[id(board)], uarts[id(board)])
+        out.append(_against(case, subject, read[key], suspect, provisioning, step, cancel))
     return tuple(out)
 
 
@@ -337,14 +339,14 @@ def _part(progress: Progress, number: int, count: int) -> Progress:
 
 def _against(
     case: Case,
-    choice: ChipChoice,
-    layouts: tuple[Layout, ...],
+    subject: ChipAndSlots,
     good: BoardFacts,
     suspect: BoardFacts,
     provisioning: tuple[Log, ...],
     progress: Progress | None,
     cancel: Cancel | None,
 ) -> Measured:
+    choice, layouts = subject.choice, subject.layouts
     chip, layout = choice.read_as, layouts[0] if layouts else None
     known = _known(case.images, suspect, chip, layout, (*provisioning, suspect.log)) if suspect.dump.size else ()
     comparison, placement, shapes, later = NO_COMPARISON, Placement(), Difference(), NO_COMPARISON
@@ -379,6 +381,10 @@ def _against(
         provisioning,
         _loader(case, suspect, choice),
         _stages(case, layouts, suspect),
+        subject.layout_assumed,
+        subject.too_large,
+        subject.others,
+        subject.good,
     )
 
 

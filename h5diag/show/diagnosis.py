@@ -349,7 +349,7 @@ def options_table(m: Measured, telling: str = "") -> Table:
     """Return the option bytes of both boards; those that differ, or that `telling` names, come first and are marked."""
     good, suspect = m.good.options, m.suspect.options
     notes = {}
-    if good.settings and suspect.settings:
+    if not m.good_choice and good.settings and suspect.settings:
         diff = compare_options([good, suspect], [m.good.board.name, m.name])
         notes = {
             d.name: f"{MARKS[d.weight]}: {d.meaning.removeprefix(MARKS[d.weight] + ': ')}" for d in diff.differences

@@ -295,11 +295,12 @@ def _files(d: Diagnosis) -> list[tuple[str, str, str]]:
 
 def _options_html(m: Measured) -> str:
     """Return the option bytes as they were measured, and the picture of what they protect."""
-    known = [(b.board.name, b.options) for b in (m.good, m.suspect) if b.options.settings]
+    chips = ((m.good, m.good_choice or m.choice), (m.suspect, m.choice))
+    known = [(b.board.name, b.options, c) for b, c in chips if b.options.settings]
     if not known:
         return status_html("No option bytes were given.")
-    names, boards = zip(*known, strict=True)
-    both = beside(names, boards, (m.choice,) * len(known), m.layouts[0] if m.layouts else None)
+    names, boards, choices = zip(*known, strict=True)
+    both = beside(names, boards, choices, m.layouts[0] if m.layouts else None)
     return both._repr_html_() + str(both.plot()._repr_html_())
 
 

@@ -562,6 +562,12 @@ def _with_missing(found: Sorted) -> Sorted:
         provisioning=bool((table.provisioning and table.provisioning.logs) or found.of(FileRole.PROVISIONING)),
         flashtest=any(b.of(FileRole.FLASHTEST) for b in found.suspects),
     )
+    boards = {b.name: known_of(b.files, "").choice for b in (good, *found.suspects)}
+    families = {name: c.family.upper() for name, c in boards.items() if not c.assumed}
+    if len(set(families.values())) > 1:
+        said = ", ".join(f"{name} is of the {family}" for name, family in families.items())
+        question = f"{said}: two chip families, of which nothing is held against the other. Is that the right board?"
+        found = replace(found, remarks=(*found.remarks, question))
     return replace(found, missing=tuple(out), choice=known.choice)
 
 

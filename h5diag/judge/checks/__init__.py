@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 
 from h5diag.judge.checks.chip import (
     check_ecc,
+    check_families,
     check_identity,
     check_larger_part,
     check_locked,
@@ -91,6 +92,7 @@ from h5diag.judge.measured import Measured
 Check = Callable[[Measured], Iterable[Finding]]
 
 CHECKS: tuple[Check, ...] = (
+    check_families,
     check_circumstances,
     check_reads,
     check_transport_marks,

@@ -9,7 +9,7 @@ from typing import Any
 from h5diag.case.case import CaseBoard
 from h5diag.case.records import Identity
 from h5diag.chip import EccKind, EccLocation, KnownBy, ProductState
-from h5diag.evidence.texts import ReadBack, parse_registers
+from h5diag.evidence.texts import Banner, ReadBack, parse_registers
 from h5diag.judge.checks.options import options_torn
 from h5diag.judge.checks.printed import spoken
 from h5diag.judge.findings import Finding, calibration, found, number
@@ -47,6 +47,15 @@ def check_identity(m: Measured) -> Iterator[Finding]:
             yield found(id, text="; ".join(said))
         elif dev_id or kib:
             yield found("identity-agrees", marking=marking)
+
+
+def check_families(m: Measured) -> Iterator[Finding]:
+    """Are boards of other chip families in the case?"""
+    for other, choice in m.others:
+        theirs, mine = (f"an {c.read_as.title}" for c in (choice, m.choice))
+        yield found(
+            "other-family", settled=choice is not m.good_choice, other=other, theirs=theirs, name=m.name, mine=mine
+        )
 
 
 def check_larger_part(m: Measured) -> tuple[Finding, ...]:
@@ -267,7 +276,7 @@ def _opened(m: Measured) -> tuple[str, str] | None:
 
 def check_system_area(m: Measured) -> tuple[Finding, ...]:
     """Does the vendor's own area answer as on a good board?"""
-    bad, good, name = m.suspect.log.banner, m.good.log.banner, m.good.board.name
+    bad, good, name = m.suspect.log.banner, Banner() if m.good_choice else m.good.log.banner, m.good.board.name
     nonsecure = m.suspect.access is Access.NONSECURE and m.suspect.board.mode is not None
     # Access, mode and state together say whether the reader is shown ST's secure area.
     out, hidden = [], nonsecure and _state(m.suspect).masks_secure

@@ -63,7 +63,7 @@ def _older_package(m: Measured, results: Sequence[OptionCheck]) -> bool:
 
 def check_options_against_good(m: Measured) -> tuple[Finding, ...]:
     """Which option differences between the boards matter?"""
-    if not m.good.options.settings or not m.suspect.options.settings:
+    if m.good_choice or not (m.good.options.settings and m.suspect.options.settings):
         return ()
     diff = compare_options([m.good.options, m.suspect.options], [m.good.board.name, m.name])
     telling = [d for d in diff.comparable if d.weight in (Weight.DECIDES, Weight.MATTERS)]
