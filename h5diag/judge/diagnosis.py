@@ -21,7 +21,8 @@ from h5diag.judge.weighing import Verdict, weigh
 from h5diag.measure.compare import aligned
 from h5diag.measure.firmware import Check
 from h5diag.measure.programs import linked_at
-from h5diag.measure.shapes import BLOCK_GAP, runs
+from h5diag.measure.shapes import BLOCK_GAP
+from h5diag.measure.stretches import runs
 from h5diag.memory import AddressRange, Cancel, MemoryImage, Progress, merged, subtracted
 from h5diag.text import ranges_text, size_text
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from h5diag.measure.stretches import thinned, values
 from h5diag.memory import AddressRange, Bytes, MemoryImage
 
 LEAST_REPEAT = 512
@@ -100,11 +101,46 @@ def second_copies(good: Bytes, suspect: Bytes, stretches: Sequence[tuple[int, in
             yield a, b, source
 
 
+def at_other_line(suspect: Bytes, places: npt.NDArray[np.int64], start: int) -> tuple[int, npt.NDArray[np.int64]]:
+    """Return the weight of the address bit that is the same at all places that differ, and which read what its other value has.
+
+    Parameters
+    ----------
+    suspect, start
+        What is there, and the address of its first byte.
+    places
+        Offsets of the bytes that differ from what should be there; (0, none) when no bit tells them.
+    """
+    step = thinned(places.size)
+    for line in range(6, 24) if places.size >= LEAST_REPEAT // 2 else ():
+        bit = 1 << line
+        # A sample tells most lines that it is none of them.
+        for some, doubt in ((places[::step], 0.05), (places, 0.0)):
+            upper = ((some + start) & bit) != 0
+            share = float(upper.mean())
+            if 0.01 + doubt < share < 0.99 - doubt:
+                break
+            wanted = some[upper == (share > 0.5)]
+            partner = wanted + (-bit if share > 0.5 else bit)
+            inside = (partner >= 0) & (partner < suspect.size)
+            if inside.mean() < 0.9 - doubt:
+                break
+            moved = suspect[partner[inside]]
+            same = suspect[wanted[inside]] == moved
+            if same.mean() < 0.98 - doubt or (values(moved) < 16 and not doubt):
+                break
+        else:
+            return bit, wanted[inside][same]
+    return 0, places[:0]
+
+
 def every_second_row(addresses: npt.NDArray[np.int64]) -> int:
     """Return the size of rows of which every second one holds all these addresses; 0 when they lie otherwise."""
     for line in range(3, 9) if addresses.size >= LEAST_COMB else ():
         bit = 1 << line
-        upper, rows = int(np.count_nonzero(addresses & bit)), np.unique(addresses // bit)
-        if upper in (0, addresses.size) and rows.size >= LEAST_ROWS and (np.diff(rows) == 2).mean() > 0.8:
+        if np.count_nonzero(addresses & bit) not in (0, addresses.size):
+            continue
+        rows = np.unique(addresses // bit)
+        if rows.size >= LEAST_ROWS and (np.diff(rows) == 2).mean() > 0.8:
             return bit
     return 0

@@ -16,6 +16,10 @@ FARTHEST, LEAST_ALIKE, _MOST_ALIKE = 0x10000, 8, 4
 """Bytes by which a piece of another build has moved at most; windows that must share a displacement; and of how many
 bytes at most one may differ for a look at the differing ones alone to be the cheaper one."""
 
+WHOLE = 2 << 20
+"""Bytes of which every window is looked at. Of larger content those are whose own value says so, the same ones on both
+sides: as many of them as a content of this size has."""
+
 EDGE, LEAST_RIGHT = 64, 0x2000
 """Bytes at a sector's border that two builds may have in common, and that have to be right on its other side."""
 
@@ -101,21 +105,26 @@ def border_between(
     return behind if behind - last <= EDGE and np.count_nonzero(content[behind:]) >= LEAST_RIGHT else None
 
 
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+
 Windows = tuple[npt.NDArray[np.uint64], Places]
 
 
 def _windows(data: Bytes, chosen: npt.NDArray[np.bool_] | None = None) -> Windows:
     """Return the eight-byte windows at even offsets that occur once and are no fill, with their offsets."""
     data = np.ascontiguousarray(data)
-    parts = [data[k : k + (data.size - k) // 8 * 8].view("<u8") for k in (0, 2, 4, 6) if data.size - k >= 8]
-    if not parts:
-        return np.empty(0, np.uint64), np.empty(0, np.int64)
-    offsets = np.concatenate([np.arange(part.size, dtype=np.int64) * 8 + 2 * k for k, part in enumerate(parts)])
-    words = np.concatenate(parts)
-    if chosen is not None:
-        words, offsets = words[chosen[offsets]], offsets[chosen[offsets]]
-    told = (words != 0) & (words != np.uint64(0xFFFFFFFFFFFFFFFF))
-    words, offsets = words[told], offsets[told]
+    found = [(np.empty(0, np.uint64), np.empty(0, np.int64))]
+    bits = max(0, (data.size - 1).bit_length() - WHOLE.bit_length() + 1)
+    for k in (0, 2, 4, 6) if data.size >= 8 else ():
+        part = data[k : k + (data.size - k) // 8 * 8].view("<u8")
+        told = (part != 0) & (part != np.uint64(0xFFFFFFFFFFFFFFFF))
+        if bits:
+            told &= part * _ODD >> np.uint64(64 - bits) == 0
+        if chosen is not None:
+            told &= chosen[k::8][: part.size]
+        where = np.flatnonzero(told)
+        found.append((part[where], where * 8 + k))
+    words, offsets = np.concatenate([w for w, _ in found]), np.concatenate([o for _, o in found])
     order = words.argsort()
     words = words[order]
     new = np.ones(words.size + 1, np.bool_)

@@ -8,22 +8,32 @@ accounts for, and what none takes is the rest.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
-import numpy.typing as npt
 
 from h5diag.chip import Chip
 from h5diag.measure.compare import aligned
-from h5diag.measure.copies import LEAST_REPEAT, every_second_row, second_copies
+from h5diag.measure.copies import at_other_line, every_second_row, second_copies
 from h5diag.measure.drift import border_between, drift
 from h5diag.measure.firmware.image import HeaderMagic
 from h5diag.measure.firmware.trailer import ALIGNED_MAGIC_TAIL, CLASSIC_MAGIC
+from h5diag.measure.stretches import (
+    Flags,
+    Places,
+    commonest,
+    constant,
+    counts,
+    every,
+    marked,
+    runs,
+    share_of,
+    some,
+    stretches,
+    values,
+)
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged
-
-Flags = npt.NDArray[np.bool_]
-Places = npt.NDArray[np.int64]
 
 BLOCK_GAP = 0x1000
 """Erased bytes that part one piece of content from the next; linkers leave smaller gaps inside a program."""
@@ -50,6 +60,13 @@ DATA_SHARE = 0.03
 SMALL_PAGE = 256
 LARGEST_DATA = 0x10000
 """Settings and logs are pages, not programs."""
+PART = 8 << 20
+"""Bytes that are looked at together: twice the largest internal flash. What is larger is looked at part by part."""
+LOOKED_AT, EXPLAINED = 16 << 20, 0.9
+"""Differing bytes in which shapes are looked for at least; and of a part the share that has to be of some shape for the
+parts behind it to be looked at as well. Where that many bytes look like nothing, the next ones tell nothing either."""
+NEAR, COARSE, COARSEST = 64, 0x400, 0x1000
+"""Bytes between two places up to which they are one range: as a rule, in a part of many, and where none was looked for."""
 
 
 class Form(Enum):
@@ -75,6 +92,9 @@ class Form(Enum):
     LONE = "lone bits differ"
     DATA = "pages outside of the program"
     TEXT = "short texts differ"
+
+
+_STOPS = (Form.STOPPED, Form.NEVER_WRITTEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,44 +185,69 @@ def difference(
     programs
         Canonical ranges that are known to hold programs: they are never taken for data of the board.
     """
-    pieces = [_Piece(start, g, s, chip) for start, g, s in aligned(reference, suspect, chip)]
-    seen = sum(p.good.size for p in pieces)
-    content = sum(int(np.count_nonzero(p.content)) for p in pieces)
-    differing = sum(int(np.count_nonzero(p.left)) for p in pieces)
+    seen = content = differing = looked = 0
     shapes: list[Shape] = []
-    for p in pieces:
-        if p.left.any():
-            shapes += _shapes(p, others, programs)
-    return Difference(seen, content, differing, tuple(_joined(shapes)), *_rest(pieces))
+    rest: list[tuple[tuple[AddressRange, ...], int, int]] = []
+    for start, g, s in aligned(reference, suspect, chip):
+        explained, blank = True, not any((s[k : k + PART] != chip.flash.erased).any() for k in range(0, s.size, PART))
+        for at in range(-(start % chip.flash.sector_size) if g.size > PART else 0, g.size, PART):
+            here = slice(max(at, 0), at + PART)
+            p = _Piece(start + here.start, g[here], s[here], chip, NEAR if g.size <= PART else COARSE)
+            count, seen = int(np.count_nonzero(p.left)), seen + p.good.size
+            content, differing = content + int(np.count_nonzero(p.content)), differing + count
+            if count and (explained or looked < LOOKED_AT):
+                found = [x for x in (_blank(p) if blank else _shapes(p, others, programs)) if x]
+                shapes = _continued(shapes, found) if here.start else shapes + found
+                explained, looked = sum(x.bytes for x in found) >= EXPLAINED * count, looked + count
+            elif count:
+                p.gap = COARSEST
+            rest.append(_rest(p))
+    ranges, risen, fallen = zip(*rest, strict=True) if rest else ((), (), ())
+    left = merged(r for part in ranges for r in part)
+    return Difference(seen, content, differing, tuple(_joined(shapes)), left, sum(risen), sum(fallen))
+
+
+def _continued(before: list[Shape], found: list[Shape]) -> list[Shape]:
+    """Return the shapes of a part behind those before it; a stop goes on in what was never written right behind it."""
+    n = max((n for n, s in enumerate(before) if s.form in _STOPS), default=-1)
+    k = next((k for k, s in enumerate(found) if s.form is Form.NEVER_WRITTEN), -1)
+    if min(n, k) < 0 or found[k].ranges[0].start - before[n].ranges[-1].stop >= BLOCK_GAP:
+        return before + found
+    old, new = before[n], found[k]
+    one = replace(old, ranges=old.ranges + new.ranges, bytes=old.bytes + new.bytes, bits=old.bits + new.bits)
+    return [*before[:n], one, *before[n + 1 :], *found[:k], *found[k + 1 :]]
 
 
 class _Piece:
     """Equally long stretches of both sides; `left` marks the differing bytes that no shape took yet."""
 
-    def __init__(self, start: int, good: Bytes, suspect: Bytes, chip: Chip) -> None:
-        self.start, self.good, self.suspect, self.chip = start, good, suspect, chip
+    def __init__(self, start: int, good: Bytes, suspect: Bytes, chip: Chip, gap: int) -> None:
+        self.start, self.good, self.suspect, self.chip, self.gap = start, good, suspect, chip, gap
         self.erased = chip.flash.erased
         self.sector = chip.flash.sector_size
         self.unit = chip.flash.program_unit
         self.left: Flags = good != suspect
         self.content: Flags = good != self.erased
 
-    def take(self, form: Form, flags: Flags, at: int | None = None, **more: int | str) -> Shape | None:
-        """Return the shape of the flagged bytes that are left, and take them; None when there are none."""
-        flags = flags & self.left
-        places = np.flatnonzero(flags)
-        if not places.size:
+    def take(self, form: Form, flags: Flags, at: int | None = None, begin: int = 0, **more: int | str) -> Shape | None:
+        """Return the shape of the flagged bytes that are left, and take them; None when there are none.
+
+        The flags are of the bytes from offset `begin` on.
+        """
+        here = slice(begin, begin + flags.size)
+        flags = flags & self.left[here]
+        count = int(np.count_nonzero(flags))
+        if not count:
             return None
-        bits = int(np.bitwise_count(self.good[places] ^ self.suspect[places]).sum(dtype=np.int64))
-        self.left &= ~flags
-        ranges = tuple(AddressRange(self.start + a, self.start + b) for a, b in runs(flags, 64))
-        first = self.start + int(places[0])
-        return Shape(form, ranges, int(places.size), bits, first if at is None else at, **more)  # type: ignore[arg-type]
+        bits = int(np.bitwise_count(self.good[here] ^ self.suspect[here])[flags].sum(dtype=np.int64))
+        self.left[here] &= ~flags
+        start = self.start + begin
+        ranges = tuple(AddressRange(start + a, start + b) for a, b in runs(flags, self.gap))
+        return Shape(form, ranges, count, bits, start + int(flags.argmax()) if at is None else at, **more)  # type: ignore[arg-type]
 
 
 def _shapes(p: _Piece, others: Sequence[Known], programs: Sequence[AddressRange]) -> Iterator[Shape]:
     steps: list[Callable[[], Iterable[Shape | None]]] = [
-        lambda: _blank(p),
         lambda: _address_line(p),
         lambda: _lanes(p),
         lambda: _comb(p),
@@ -227,43 +272,25 @@ def _shapes(p: _Piece, others: Sequence[Known], programs: Sequence[AddressRange]
 
 
 def _blank(p: _Piece) -> Iterable[Shape | None]:
-    if p.content.any() and (p.suspect == p.erased).all():
-        yield p.take(Form.BLANK, p.left)
+    """Everything that differs; the suspect is erased, and not only in this part."""
+    yield p.take(Form.BLANK, p.left)
 
 
 def _address_line(p: _Piece) -> Iterable[Shape | None]:
     """All that differs lies where one address bit is the same, and reads what stands at the other value of that bit."""
-    places = np.flatnonzero(p.left)
-    if places.size < LEAST_REPEAT // 2:
-        return
-    addresses = places + p.start
-    for line in range(6, 24):
-        bit = 1 << line
-        upper = (addresses & bit) != 0
-        share = float(upper.mean())
-        if 0.01 < share < 0.99:
-            continue
-        wanted = upper == (share > 0.5)
-        partner = places[wanted] + (-bit if share > 0.5 else bit)
-        inside = (partner >= 0) & (partner < p.suspect.size)
-        if inside.mean() < 0.9:
-            continue
-        same = p.suspect[places[wanted][inside]] == p.suspect[partner[inside]]
-        moved = p.suspect[partner[inside]]
-        if same.mean() < 0.98 or _values(moved) < 16:
-            continue
+    bit, places = at_other_line(p.suspect, np.flatnonzero(p.left), p.start)
+    if bit:
         flags = np.zeros(p.left.size, np.bool_)
-        flags[places[wanted][inside][same]] = True
+        flags[places] = True
         yield p.take(Form.ADDRESS_LINE, flags, step=bit)
-        return
 
 
 def _lanes(p: _Piece) -> Iterable[Shape | None]:
     """A constant in every second, fourth or eighth byte; one to eight bytes further on; words in another byte order."""
-    span = np.flatnonzero(p.content & (p.good != 0))
-    if span.size < 256:
+    telling = p.content & (p.good != 0)
+    if np.count_nonzero(telling) < 256:
         return
-    a, b = int(span[0]), int(span[-1]) + 1
+    a, b = int(telling.argmax()), telling.size - int(telling[::-1].argmax())
     good, suspect = p.good[a:b], p.suspect[a:b]
     if np.count_nonzero(p.left[a:b]) < 0.3 * good.size:
         return
@@ -271,35 +298,35 @@ def _lanes(p: _Piece) -> Iterable[Shape | None]:
     best, form, step, kept = ALIKE, Form.BYTE_SHIFT, 0, 0
     for shift in (1, 2, 3, 4, 5, 6, 7, 8, -1, -2, -3, -4, -5, -6, -7, -8):
         one, two = (good[:-shift], suspect[shift:]) if shift > 0 else (good[-shift:], suspect[:shift])
-        if (share := (one == two).mean()) > best and _values(one) > 16:
-            best, step = float(share), shift
+        if (share := share_of(one, two, ALIKE)) > best and values(one) > 16:
+            best, step = share, shift
     first = -(p.start + a) % 8
     words = good[first:].size // 8 * 8
     for word, part in ((2, 1), (4, 1), (4, 2), (8, 1)) if words else ():
         one = good[first : first + words].reshape(-1, word // part, part)[:, ::-1].reshape(-1)
-        if (share := (one == suspect[first : first + words]).mean()) > best and _values(one) > 16:
-            best, form, step, kept = float(share), Form.BYTE_ORDER, word, part
+        if (share := share_of(one, suspect[first : first + words], ALIKE)) > best and values(one) > 16:
+            best, form, step, kept = share, Form.BYTE_ORDER, word, part
     if step:
         yield p.take(form, p.left, step=step, value=kept)
         return
     for lanes in (2, 4, 8):
         for lane in range(lanes):
             own = suspect[(lane - (p.start + a)) % lanes :: lanes]
-            counts = np.bincount(own)
-            if counts.max() < 0.98 * own.size:
+            value, share = commonest(own, 0.98)
+            if share < 0.98:
                 continue
             flags = np.zeros(p.left.size, np.bool_)
             flags[a:b][(lane - (p.start + a)) % lanes :: lanes] = True
             if np.count_nonzero(p.left[a:b] & ~flags[a:b]) <= 0.02 * good.size:
-                yield p.take(Form.BYTE_LANE, flags, step=lanes, value=int(counts.argmax()))
+                yield p.take(Form.BYTE_LANE, flags, step=lanes, value=value)
                 return
 
 
 def _sectors(p: _Piece, flags: Flags) -> Iterator[tuple[int, int]]:
     """Yield the offsets of the sectors in which a byte is flagged."""
-    places = (np.flatnonzero(flags) + p.start) // p.sector
-    for sector in places[np.diff(places, prepend=-1) != 0].tolist():
-        yield max(0, sector * p.sector - p.start), min(p.good.size, (sector + 1) * p.sector - p.start)
+    first = np.maximum(np.arange(-(p.start % p.sector), flags.size, p.sector), 0)
+    found = np.flatnonzero(np.logical_or.reduceat(flags, first))
+    yield from zip(first[found].tolist(), np.append(first[1:], flags.size)[found].tolist(), strict=True)
 
 
 def _other(p: _Piece, others: Sequence[Known]) -> Iterable[Shape | None]:
@@ -328,11 +355,11 @@ def _gap(p: _Piece) -> Iterable[Shape | None]:
     flags = np.zeros(p.left.size, np.bool_)
     value = 0
     for zero, other in ((p.suspect, p.good), (p.good, p.suspect)):
-        for a, b in runs(p.left & (zero == 0) & (other == p.erased), 1):
+        for a, b in runs(p.left & (zero == 0) & (other == p.erased), 1, LEAST_ZEROS):
             edges = all(p.chip.canonical(p.start + x) % p.sector == 0 for x in (a, b))
             sides = [slice(max(0, a - p.unit), a), slice(b, b + p.unit)]
             right = all((p.good[x] == p.suspect[x]).all() and p.suspect[x].any() for x in sides)
-            if b - a >= LEAST_ZEROS and not edges and right:
+            if not edges and right:
                 flags[a:b] = True
                 value = 0 if zero is p.good else p.erased
     yield p.take(Form.FILL, flags, value=value)
@@ -358,53 +385,48 @@ def _stopped(p: _Piece) -> Iterable[Shape | None]:
         stop = a + (int(written[-1]) + 1 if written.size else 0)
         if stop > a and (p.good[a:stop] == p.suspect[a:stop]).mean() < FOLLOWED:
             continue  # what stands there is another content, and its end is no stop
-        flags = np.zeros(p.left.size, np.bool_)
-        flags[stop:b] = True
         if np.count_nonzero(p.content[stop:b] & (p.good[stop:b] != 0)) >= least:
-            yield p.take(Form.STOPPED if written.size else Form.NEVER_WRITTEN, flags, at=p.start + stop)
+            form = Form.STOPPED if written.size else Form.NEVER_WRITTEN
+            yield p.take(form, p.left[stop:b], at=p.start + stop, begin=stop)
 
 
 def _hole(p: _Piece) -> Iterable[Shape | None]:
     """Stretches of content that the suspect reads as erased, while most of the rest of the block is right."""
     for a, b in runs(p.content, BLOCK_GAP):
-        flags = np.zeros(p.left.size, np.bool_)
-        for c, d in runs(p.left[a:b] & (p.suspect[a:b] == p.erased), 16):
-            good, here = p.good[a + c : a + d], p.suspect[a + c : a + d]
-            flags[a + c : a + d] = d - c >= LEAST_HOLE and (here == p.erased).all() and (good != good[0]).any()
-        other = ~flags[a:b]
-        if flags.any() and other.any() and (p.good[a:b] == p.suspect[a:b])[other].mean() >= FOLLOWED:
-            yield p.take(Form.HOLE, flags)
+        erased = p.suspect[a:b] == p.erased
+        found = stretches(p.left[a:b] & erased, 16, LEAST_HOLE)
+        flags = marked(found[every(erased, found) & ~constant(p.good[a:b], found)], b - a)
+        if (
+            len(found)
+            and flags.any()
+            and not flags.all()
+            and (p.good[a:b] == p.suspect[a:b])[~flags].mean() >= FOLLOWED
+        ):
+            yield p.take(Form.HOLE, flags, begin=a)
 
 
 def _fill(p: _Piece) -> Iterable[Shape | None]:
     """Gaps that one side fills with 0x00 and the other with 0xFF (or one with another constant), between equal content."""
-    flags = np.zeros(p.left.size, np.bool_)
-    value = 0
-    for a, b in runs(p.left, 1):
-        good, suspect = p.good[a:b], p.suspect[a:b]
-        constant = bool((good == good[0]).all() and (suspect == suspect[0]).all())
-        if constant and 2 <= b - a <= LARGEST_FILL and {int(good[0]), int(suspect[0])} == {0, 0xFF}:
-            near = np.concatenate((p.good[max(0, a - p.unit) : a], p.good[b : b + p.unit]))
-            if ((near != 0) & (near != 0xFF)).any():
-                flags[a:b] = True
-                value = int(good[0])
-    yield p.take(Form.FILL, flags, value=value)
+    found = stretches(p.left, 1, 2)
+    found = found[found[:, 1] - found[:, 0] <= LARGEST_FILL]
+    first, other = p.good[found[:, 0]], p.suspect[found[:, 0]]
+    found = found[((first == 0) & (other == 0xFF)) | ((first == 0xFF) & (other == 0))]
+    found = found[constant(p.good, found) & constant(p.suspect, found)]
+    told = (p.good != 0) & (p.good != 0xFF)
+    a, b = found.T
+    found = found[counts(told, a - p.unit, a) + counts(told, b, b + p.unit) > 0]
+    yield p.take(Form.FILL, marked(found, p.left.size), value=int(p.good[found[-1, 0]]) if len(found) else 0)
 
 
 def _build(p: _Piece) -> Iterable[Shape | None]:
     """The suspect's own program is made of the reference's pieces in their order, displaced by amounts that drift."""
-    places = np.flatnonzero(p.left)
-    if places.size < 1024:
-        return
-    blocks = runs(p.content | (p.suspect != p.erased), BLOCK_GAP)
-    for a, b in blocks:
+    for a, b in runs(p.content | (p.suspect != p.erased), BLOCK_GAP):
         if np.count_nonzero(p.left[a:b]) >= 1024 and (step := drift(p.good[a:b], p.suspect[a:b])):
-            flags = np.zeros(p.left.size, np.bool_)
-            flags[a:b] = True
             border = border_between(p.left[a:b], p.content[a:b], p.start + a, p.sector)
             # A program of its own may begin there, built anew.
             kept = border is not None and not _starts_program(p, a + border)
-            yield p.take(Form.OTHER, flags) if kept else p.take(Form.BUILD, flags, step=step)
+            flags = p.left[a:b]
+            yield p.take(Form.OTHER, flags, begin=a) if kept else p.take(Form.BUILD, flags, begin=a, step=step)
 
 
 def _data(p: _Piece, programs: Sequence[AddressRange]) -> Iterable[Shape | None]:
@@ -414,6 +436,7 @@ def _data(p: _Piece, programs: Sequence[AddressRange]) -> Iterable[Shape | None]
         here = AddressRange(p.chip.canonical(p.start + a), p.chip.canonical(p.start + a) + b - a)
         if (
             b - a <= LARGEST_DATA
+            and (p.gap == NEAR or 0 < a < b < p.left.size)  # else it may go on in the next part
             and p.left[a:b].any()
             and not any(here.overlaps(r) for r in programs)
             and not _starts_program(p, a)
@@ -491,17 +514,17 @@ def _column(p: _Piece) -> Iterable[Shape | None]:
 
 def _comb(p: _Piece) -> Iterable[Shape | None]:
     """All that differs reads erased, wherever one low address bit has one value; at the other value all is right."""
-    places = np.flatnonzero(p.left)
-    if (p.suspect[places] == p.erased).all() and (step := every_second_row(places + p.start)):
+    if (p.left & (p.suspect != p.erased)).any():
+        return
+    if step := every_second_row(np.flatnonzero(p.left) + p.start):
         yield p.take(Form.COMB, p.left, step=step)
 
 
 def _again(p: _Piece) -> Iterable[Shape | None]:
     """Short stretches of the program that hold what stands, in its right place, somewhere else in it."""
-    for a, b, source in second_copies(p.good, p.suspect, [r for r in runs(p.left, 32) if p.content[slice(*r)].any()]):
-        flags = np.zeros(p.left.size, np.bool_)
-        flags[a:b] = True
-        yield p.take(Form.AGAIN, flags, step=source - a)
+    found = stretches(p.left, 32)
+    for a, b, source in second_copies(p.good, p.suspect, found[some(p.content, found)].tolist()):
+        yield p.take(Form.AGAIN, p.left[a:b], begin=a, step=source - a)
 
 
 def _lone(p: _Piece) -> Iterable[Shape | None]:
@@ -509,9 +532,9 @@ def _lone(p: _Piece) -> Iterable[Shape | None]:
 
     Where all of many rose, two of them may share a quad-word.
     """
+    if not LEAST_LONE <= np.count_nonzero(p.left) <= 3 * p.left.size // p.unit + LEAST_PAIRED:
+        return  # two of a unit at most are alone, and have to be most
     places = np.flatnonzero(p.left)
-    if places.size < LEAST_LONE:
-        return
     changed = p.good[places] ^ p.suspect[places]
     risen = (p.suspect[places] & ~p.good[places]) == changed
     all_rose = bool(risen.mean() >= 0.98)
@@ -529,18 +552,12 @@ def _lone(p: _Piece) -> Iterable[Shape | None]:
 
 def _text(p: _Piece) -> Iterable[Shape | None]:
     """Short runs of printable characters on both sides: dates, versions, serial numbers."""
-    flags = np.zeros(p.left.size, np.bool_)
-    for a, b in runs(p.left, 16):
-        lead, tail = max(0, a - 4), min(p.left.size, b + 4)
-        both = np.stack((p.good[a:b], p.suspect[a:b]))
-        near = p.good[lead:tail]
-        if (
-            b - a <= 64
-            and bool(((both >= 0x20) & (both < 0x7F)).all())
-            and np.count_nonzero((near >= 0x20) & (near < 0x7F)) >= 4
-        ):
-            flags[a:b] = True
-    yield p.take(Form.TEXT, flags)
+    found = stretches(p.left, 16)
+    found = found[found[:, 1] - found[:, 0] <= 64]
+    good, suspect = ((x >= 0x20) & (x < 0x7F) for x in (p.good, p.suspect))
+    found = found[every(good & suspect, found)]
+    a, b = found.T
+    yield p.take(Form.TEXT, marked(found[counts(good, a - 4, b + 4) >= 4], p.left.size))
 
 
 def _joined(shapes: Sequence[Shape]) -> Iterator[Shape]:
@@ -550,7 +567,7 @@ def _joined(shapes: Sequence[Shape]) -> Iterator[Shape]:
         groups.setdefault((s.form, s.step if s.form is not Form.BUILD else 0, s.name), []).append(s)
     for group in groups.values():
         first = group[0]
-        if len(group) == 1 or first.form in (Form.STOPPED, Form.NEVER_WRITTEN):
+        if len(group) == 1 or first.form in _STOPS:
             yield from group
             continue
         yield Shape(
@@ -565,36 +582,16 @@ def _joined(shapes: Sequence[Shape]) -> Iterator[Shape]:
         )
 
 
-def _rest(pieces: Sequence[_Piece]) -> tuple[tuple[AddressRange, ...], int, int]:
-    ranges: list[AddressRange] = []
-    risen = fallen = 0
-    for p in pieces:
-        if p.left.any():
-            g, s = p.good[p.left], p.suspect[p.left]
-            risen += int(np.bitwise_count(s & ~g).sum(dtype=np.int64))
-            fallen += int(np.bitwise_count(g & ~s).sum(dtype=np.int64))
-            ranges += [AddressRange(p.start + a, p.start + b) for a, b in runs(p.left, 64)]
-    return merged(ranges), risen, fallen
-
-
-# `numpy.unique` would sort, and load the masked arrays for it.
-def _values(data: Bytes) -> int:
-    """Count the different values of some bytes."""
-    return int(np.count_nonzero(np.bincount(data)))
+def _rest(p: _Piece) -> tuple[tuple[AddressRange, ...], int, int]:
+    """Return what no shape took, with its risen and fallen bits."""
+    if not p.left.any():
+        return (), 0, 0
+    g, s = p.good[p.left], p.suspect[p.left]
+    risen, fallen = (int(np.bitwise_count(x).sum(dtype=np.int64)) for x in (s & ~g, g & ~s))
+    return tuple(AddressRange(p.start + a, p.start + b) for a, b in runs(p.left, p.gap)), risen, fallen
 
 
 def _unit_begins(p: _Piece, places: Places) -> Flags:
     """Flag the offsets, which rise, that are the first in their program unit."""
     begins: Flags = np.diff((places + p.start) // p.unit, prepend=-1) != 0
     return begins
-
-
-def runs(flags: Flags, gap: int, least: int = 1) -> list[tuple[int, int]]:
-    """Return the flagged stretches of at least so many bytes, joined over gaps of at most `gap` bytes."""
-    edges = np.flatnonzero(flags[1:] != flags[:-1]) + 1
-    edges = np.concatenate([[0] * int(flags[:1].sum()), edges, [flags.size] * int(flags[-1:].sum())]).astype(np.int64)
-    first, last = edges[::2], edges[1::2]
-    apart = first[1:] - last[:-1] >= gap
-    first, last = first[np.append(True, apart)[: first.size]], last[np.append(apart, True)[: last.size]]
-    long = last - first >= least
-    return list(zip(first[long].tolist(), last[long].tolist(), strict=True))

@@ -119,3 +119,22 @@ def test_looks_are_the_same_over_the_edges_of_windows() -> None:
         *(Look.CONTENT, Look.ZERO, Look.CONTENT),
     ]
     assert spans[1].range == AddressRange(BASE + 100 + (1 << 20) - 700, BASE + 100 + (1 << 20) + 9000)
+
+
+@pytest.mark.parametrize("shape", ["random", "erased in turn", "zero in turn", "lone bits", "moved"])
+def test_a_pair_that_differs_everywhere_is_judged_in_a_few_times_its_bytes(shape: str) -> None:
+    bad = CONTENT.copy()
+    if shape == "random":
+        bad = np.random.default_rng(6).integers(0, 256, SIZE, np.uint8)
+    elif shape == "lone bits":
+        bad[::64] ^= 1
+    elif shape == "moved":
+        bad = np.roll(bad, 8192)
+    else:
+        bad.reshape(-1, 2, 16)[:, 1] = 0xFF if shape == "erased in turn" else 0
+    judged(MemoryImage((Segment(BASE, CONTENT[:0x10000]),)))  # what is loaded once
+    diagnoses = []
+    assert peak(lambda: diagnoses.append(h5.diagnose(pair(CONTENT, bad)))) < 16 * SIZE
+    m = diagnoses[0].first.measured
+    assert len(m.comparison.areas) <= 3 * SIZE // 8192
+    assert m.comparison.differing_bytes == m.difference.differing == int(np.count_nonzero(bad != CONTENT))

@@ -15,7 +15,8 @@ from h5diag.judge.measured import BoardFacts, Measured, whole_reads
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.repeats import ReadPattern
-from h5diag.measure.shapes import Flags, Form, difference, runs
+from h5diag.measure.shapes import Form, difference
+from h5diag.measure.stretches import Flags, runs
 from h5diag.memory import Access, AddressRange, MemoryImage, merged, subtracted
 from h5diag.text import count_text
 
