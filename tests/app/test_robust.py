@@ -272,3 +272,20 @@ def test_a_flash_test_that_cannot_be_proves_nothing(tmp_path, capsys, test, word
     (tmp_path / "case" / "flashtest.json").write_text(json.dumps(test))
     assert main(["diagnose", str(tmp_path / "case")]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="needs names of files that are no UTF-8")
+def test_bytes_that_are_no_utf8_go_through_every_way(tmp_path, capsys, monkeypatch):
+    """A name of a file, or a word on the command line, may hold what no JSON and no TOML can."""
+    monkeypatch.chdir(tmp_path)
+    odd = os.fsdecode(b"a\xff\xfeb")
+    assert main(["case", str(FOUNDING), "--title", odd, "--marking", odd, "--out", odd]) == 0
+    assert main(["diagnose", odd, "--json", "--report", f"{odd}.html", "--csv", f"{odd}.csv"]) == 0
+    out = capsys.readouterr().out
+    document = json.loads(out[out.index("{") :])
+    assert document["report"] == "a??b.html"
+    assert load_case(odd).title == "a??b"
+    (tmp_path / odd / f"{odd}-suspect.hex").write_bytes((FOUNDING / "suspect-1.hex").read_bytes())
+    assert main(["case", odd, "--json"]) == 0
+    assert main(["diagnose", odd]) == 0
+    assert "Traceback" not in capsys.readouterr().err

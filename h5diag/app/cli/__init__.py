@@ -217,13 +217,7 @@ def _run(options: Namespace) -> int:
     try:
         result = command.run(options)
         if options.json:
-            import json
-
-            import msgspec
-
-            # With an indent the standard library encodes in Python, twenty times as slowly.
-            written = json.dumps(result.document, allow_nan=False)
-            printing.write(msgspec.json.format(written, indent=2) + "\n")
+            printing.write(_json(result.document) + "\n")
         elif text := _text(result.text, verbose=getattr(options, "verbose", False)):
             printing.write(text + "\n")
     except H5DiagError as error:
@@ -236,6 +230,20 @@ def _run(options: Namespace) -> int:
         printing.error(f"{prog}: {stop or 'stopped'}")
         return 130
     return result.status
+
+
+def _json(document: dict[str, Any]) -> str:
+    import json
+
+    import msgspec
+
+    # With an indent the standard library encodes in Python, twenty times as slowly.
+    written = json.dumps(document, allow_nan=False)
+    try:
+        return str(msgspec.json.format(written, indent=2))
+    except msgspec.DecodeError:  # half a character: a byte of a file's name that is no UTF-8
+        plain = json.loads(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
+        return str(msgspec.json.format(json.dumps(plain), indent=2))
 
 
 def _error_line(error: H5DiagError, options: Namespace) -> str:

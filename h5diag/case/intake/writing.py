@@ -93,7 +93,8 @@ def write_case(found: Sorted, folder: Path) -> Sorted:
             several.append(document.pop("suspect"))
             document["suspects"] = several
         _merge(document, msgspec.to_builtins(table))
-        write_whole(folder / "case.toml", tomlkit.dumps(document).lstrip("\n"), new=found.existing is None)
+        toml = tomlkit.dumps(document).lstrip("\n").encode("utf-8", "replace")
+        write_whole(folder / "case.toml", toml, new=found.existing is None)
     except (OSError, InputError) as error:
         copies.undo()
         if made:
@@ -239,9 +240,10 @@ class _Copies:
 
     def name(self, e: Evidence) -> str:
         """Return the name of the copy of `e`, copying it and its sidecar first if that was not done."""
-        path = real_path(e.path)
-        if path.is_relative_to(real_path(self.folder)):
-            self.names.setdefault(e.path, path.relative_to(real_path(self.folder)).as_posix())
+        path, folder = real_path(e.path), real_path(self.folder)
+        # A name that no TOML holds gets a copy with another one.
+        if path.is_relative_to(folder) and (there := path.relative_to(folder).as_posix()).isprintable():
+            self.names.setdefault(e.path, there)
         if e.path not in self.names and e.file is not None:
             self.names[e.path] = name = self._unused_name(e.path)
             self._write(name, whole(e.file).data, private=e.role is FileRole.DECRYPT_KEY)
