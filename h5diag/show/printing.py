@@ -63,10 +63,13 @@ def remark(text: str) -> None:
 
 
 def error(text: str) -> None:
-    """Write a line to standard error, below a bar that is being drawn."""
-    _leave_bar()
-    sys.stderr.write(clean(text) + "\n")
-    sys.stderr.flush()
+    """Write a line to standard error, below a bar that is being drawn; where that is full, nobody is told."""
+    try:
+        _leave_bar()
+        sys.stderr.write(clean(text) + "\n")
+        sys.stderr.flush()
+    except OSError:
+        sys.stderr = _nowhere()
 
 
 def _leave_bar() -> None:

@@ -112,6 +112,8 @@ GOOD = str(FOUNDING / "good.hex")
         (("compare", GOOD, "absent"), ">&- 2>&-", 2, ""),
         (("compare", GOOD, GOOD), ">/dev/full", 2, "standard output: cannot be written to (No space left on device)"),
         (("compare", GOOD, GOOD, "--json"), ">/dev/full", 2, "No space left"),
+        (("compare", GOOD, GOOD), ">/dev/full 2>/dev/full", 2, ""),
+        (("compare", GOOD, "absent"), "2>/dev/full", 2, ""),
         (("options", str(FOUNDING / "good-ob.txt")), "| true", 0, ""),
     ],
 )
