@@ -157,16 +157,8 @@ def table(heads: str, rows: Iterable[Sequence[str]], **more: Any) -> Table:
 
 def _holds(part: Part) -> bool:
     match part:
-        case str():
-            return bool(part)
-        case Bullets(items=items):
-            return bool(items)
-        case Properties(pairs=pairs):
-            return bool(pairs)
-        case Table(rows=rows):
-            return bool(rows)
-        case Block(text=text):
-            return bool(text)
+        case str(what) | Bullets(items=what) | Properties(pairs=what) | Table(rows=what) | Block(text=what):
+            return bool(what)
     return True
 
 

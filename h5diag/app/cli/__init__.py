@@ -46,6 +46,9 @@ EXITS = (
 )
 """Exit statuses and their meaning, for every command."""
 
+ERRORS = ((InputError, 2), (ProbeError, 3), (PermissionRefused, 4), (Cancelled, 130))
+"""The exit status of each kind of error; 1 of any other."""
+
 
 class _Parser(ArgumentParser):
     def error(self, message: str) -> NoReturn:
@@ -222,7 +225,7 @@ def _run(options: Namespace) -> int:
             printing.write(text + "\n")
     except H5DiagError as error:
         printing.error(f"{prog}: {_error_line(error, options)}")
-        return _status(error)
+        return next((status for kind, status in ERRORS if isinstance(error, kind)), 1)
     except MemoryError:
         printing.error(f"{prog}: there is not enough memory for this; give a smaller part of it")
         return 2
@@ -264,16 +267,3 @@ def _text(text: str | Sheet | Callable[[], Sheet], *, verbose: bool) -> str:
 
     made = text() if callable(text) else text
     return sheet.terminal(sheet.cleaned(made), printing.width(), colour=printing.coloured(), folded=verbose)
-
-
-def _status(error: H5DiagError) -> int:
-    match error:
-        case InputError():
-            return 2
-        case ProbeError():
-            return 3
-        case PermissionRefused():
-            return 4
-        case Cancelled():
-            return 130
-    return 1

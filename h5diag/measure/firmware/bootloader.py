@@ -55,6 +55,7 @@ from h5diag.measure.firmware.verify import Check
 
 _MAGIC = HeaderMagic.MCUBOOT.value.to_bytes(4, "little")
 _COMPRESSED = Flag.COMPRESSED_LZMA1 | Flag.COMPRESSED_LZMA2
+_BOTH = Flag.ENCRYPTED_AES128 | Flag.ENCRYPTED_AES256
 
 
 class Action(Enum):
@@ -234,15 +235,16 @@ class BootLoader:
         header = self._header(area, offset)
         if header is None:
             return "its header is not valid"
-        size = header.header_size + header.body_size
-        if self.rules.loader is Loader.ST:
-            return "it is larger than the slot" if size >= area.size else ""
-        if header.flags & _COMPRESSED:
-            return "it is compressed, which this boot loader does not support"
-        both = Flag.ENCRYPTED_AES128 | Flag.ENCRYPTED_AES256
-        if header.flags & both == both:
-            return "it is flagged for two ways of encryption"
-        return "it is larger than the slot" if size + header.protected_size >= area.size else ""
+        upstream = self.rules.loader is Loader.UPSTREAM
+        size = header.tlv_offset + (header.protected_size if upstream else 0)
+        for wrong, why in (
+            (upstream and header.flags & _COMPRESSED, "it is compressed, which this boot loader does not support"),
+            (upstream and header.flags & _BOTH == _BOTH, "it is flagged for two ways of encryption"),
+            (size >= area.size, "it is larger than the slot"),
+        ):
+            if wrong:
+                return why
+        return ""
 
     def _why_invalid(self, image: _Image, area: FlashArea, offset: int, status: SwapStatus | None) -> str:
         mode, download = self.rules.mode, area is image.secondary
