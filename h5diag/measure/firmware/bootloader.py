@@ -237,14 +237,12 @@ class BootLoader:
             return "its header is not valid"
         upstream = self.rules.loader is Loader.UPSTREAM
         size = header.tlv_offset + (header.protected_size if upstream else 0)
-        for wrong, why in (
+        faults = (
             (upstream and header.flags & _COMPRESSED, "it is compressed, which this boot loader does not support"),
             (upstream and header.flags & _BOTH == _BOTH, "it is flagged for two ways of encryption"),
             (size >= area.size, "it is larger than the slot"),
-        ):
-            if wrong:
-                return why
-        return ""
+        )
+        return next((why for wrong, why in faults if wrong), "")
 
     def _why_invalid(self, image: _Image, area: FlashArea, offset: int, status: SwapStatus | None) -> str:
         mode, download = self.rules.mode, area is image.secondary
