@@ -18,6 +18,7 @@ import msgspec
 
 from h5diag.case.case import Case, CaseBoard, CaseFile, DumpFile, KnownImage, Text
 from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
+from h5diag.chip import choose_chip
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, is_evidence, is_folder, names_in, read_evidence, real_path
 from h5diag.evidence.files import decode_text, open_sidecar, read_image
@@ -214,6 +215,9 @@ class _Reader:
         suspects = tuple(self.board(b, f"suspects[{i}]", f"suspect {i + 1}") for i, b in enumerate(many)) or (
             self.board(table.suspect or BoardTable(), "suspect", "suspect"),
         )
+        self.one_family(table.chip, good, "good")
+        for number, board in enumerate(suspects):
+            self.one_family(table.chip, board, f"suspects[{number}]" if many else "suspect")
         if len({b.name for b in suspects}) < len(suspects):
             raise self.wrong("suspects", "two boards have the same name")
         provisioning, keys = table.provisioning or ProvisioningTable(), table.keys or KeysTable()
@@ -290,6 +294,18 @@ class _Reader:
             sweep=record("sweep", "agreement by link speed", table.sweep, parse_sweep),
             flashtest=record("flashtest", "flash test", table.flashtest, parse_flashtest),
         )
+
+    def one_family(self, chip: str | None, board: CaseBoard, where: str) -> None:
+        """Refuse a flash test that says that it is of another family of chips than the case: it proves nothing here."""
+        test, other = board.flashtest, chip or (board.identity.chip if board.identity else None)
+        if test and test.chip and other and test.chip != other:
+            try:
+                same = choose_chip(given=test.chip).family == choose_chip(given=other).family
+            except InputError:  # a name that h5diag does not know
+                return
+            if not same:
+                problem = f"is a test of {_printable(test.chip)}, and the chip here is {_printable(other)}"
+                raise self.wrong(f"{where}.flashtest", problem, "take the key out, or give the test of this board")
 
     def address(self, value: int | str | None, where: str) -> int | None:
         """Take 0x08000000 also in quotation marks."""

@@ -276,6 +276,14 @@ def test_a_flash_test_that_cannot_be_proves_nothing(tmp_path, capsys, test, word
     assert words in capsys.readouterr().err
 
 
+def test_a_flash_test_of_another_chip_proves_nothing(tmp_path, capsys):
+    case = shutil.copytree(data_folder() / "defect", tmp_path / "case")
+    for chip, status in (("stm32u585ai", 2), ("STM32H563ZIT6", 0), ("stm32h563zi", 0), ("what nobody sells", 0)):
+        (case / "flashtest.json").write_text(json.dumps(lying() | {"chip": chip}))
+        assert main(["diagnose", str(case)]) == status
+    assert "suspect.flashtest is a test of stm32u585ai, and the chip here is stm32h563zi" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="needs names of files that are no UTF-8")
 def test_bytes_that_are_no_utf8_go_through_every_way(tmp_path, capsys, monkeypatch):
     """A name of a file, or a word on the command line, may hold what no JSON and no TOML can."""
