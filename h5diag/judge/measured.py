@@ -546,7 +546,7 @@ def _loader(case: Case, suspect: BoardFacts, choice: ChipChoice) -> tuple[tuple[
     file = read_loader(case.loader) if case.loader else None
     log = parse_loader_log(case.loader_log.text, case.loader_log.name) if case.loader_log else None
     word = {None: "unknown", True: "on", False: "off"}[suspect.options.trustzone]
-    family = "" if choice.assumed else choice.read_as.family
+    family = choice.read_as.family if choice.chip is not None and not choice.assumed else ""
     placed = ("loader-placed", loader_mislinked(file, log, family=family, trustzone=word))
     return (("loader-used", loader_bypassed(log)), placed) if log else (placed,)
 

@@ -118,3 +118,16 @@ def test_a_text_goes_with_the_board_whose_name_holds_its_words(tmp_path: Path) -
     found = sort_evidence([tmp_path])
     (suspect,) = found.boards.suspects
     assert "info_no_reconnect.txt" in [e.path.name for e in suspect.files]
+
+
+def test_a_loaders_log_of_a_family_without_a_chip_file_is_judged(tmp_path: Path) -> None:
+    (tmp_path / "vb3.txt").write_text(
+        "STM32CubeProgrammer v2.20.0\n"
+        + H562.replace("0x484", "0x483")
+        + "  09:14:02:101 : Warning: flash loader W25Q64_H735.stldr is loaded\n"
+        "  09:14:02:118 :   Address       : 0x90000000 \n  09:14:02:119 : r ap 0 @0x90000000 0x00000400 bytes\n"
+        "  09:14:04:020 : Data read successfully\n"
+    )
+    board = Bench(tmp_path).dump(np.zeros(0x40000, np.uint8), base=0x90000000)
+    board.rest.append('[loader]\nlog = "vb3.txt"')
+    assert leading(board.text("log", H562.replace("0x484", "0x483")).first()) == "loader-bypassed"
