@@ -14,6 +14,7 @@ from h5diag.chip import EXTERNAL, Chip, ChipChoice, KnownBy
 from h5diag.errors import InputError
 from h5diag.evidence.texts import Log, chip_of, identity_words, parse_registers
 from h5diag.evidence.texts.programming import base_name
+from h5diag.judge.findings import number
 from h5diag.layout import Layout, chip_and_layout, load_layout, preset_names
 from h5diag.measure.firmware.image import HeaderMagic, find_word
 from h5diag.measure.firmware.trailer import CLASSIC_MAGIC
@@ -72,7 +73,7 @@ def places_of(word: bytes, dump: MemoryImage, chip: Chip) -> set[int]:
 
 def header_places(dump: MemoryImage, chip: Chip) -> set[int]:
     """Return the canonical addresses at which an image header of MCUboot may stand."""
-    return {at for at in places_of(_HEADER, dump, chip) if at % 0x100 == 0}
+    return {at for at in places_of(_HEADER, dump, chip) if at % number("header-step") == 0}
 
 
 def image_sizes(dump: MemoryImage, chip: Chip) -> dict[int, int]:
@@ -119,7 +120,7 @@ def _same_bytes(one: MemoryImage, other: MemoryImage) -> bool:
     a, b = (np.sort(x.segments[0].data[:size].reshape(-1, _GROUP), axis=1) for x in (one, other))
     telling = b[:, 0] != b[:, -1]
     same, most = int(np.count_nonzero((a == b).all(axis=1) & telling)), int(np.count_nonzero(telling))
-    return same >= max(32, 0.9 * most)
+    return 100 * same >= max(100 * number("least-groups"), number("nearly-all-percent") * most)
 
 
 def encrypted_image(image: MemoryImage) -> bytes:

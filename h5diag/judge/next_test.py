@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
 
+from h5diag.judge.findings import number
 from h5diag.judge.weighing import Status, Verdict, VerdictWord
 from h5diag.tables import convert, packaged
 
@@ -173,9 +174,9 @@ def rank_tests(
         gain = sum(wanted.get(h, 0.0) for h in test.separates)
         wished = test.id in asked or test.id in settles or any(h in undecided for h in test.separates)
         if test.id in asked:
-            gain += 20.0 / (1 + asked.index(test.id))
+            gain += number("asked-gain") / (1 + asked.index(test.id))
         if test.id in settles:
-            gain += 20.0
+            gain += number("asked-gain")
         if gain > 0:
             open_point, ours = test.id in settles, bool(leading & set(test.separates))
             rank = (int(test.kind), test.buys, not open_point, not (open_point and ours), -gain / (test.minutes + 2))
@@ -195,7 +196,7 @@ def _worth(verdict: Verdict) -> dict[str, float]:
     worth = {}
     for h in verdict.hypotheses:
         if h.status is Status.POSSIBLE:
-            worth[h.id] = 4.0 + max(0.0, h.score + 12) / 4
+            worth[h.id] = 4.0 + max(0.0, h.score + number("least-prior")) / 4
         elif h.status is Status.NOT_TESTED and verdict.word is not VerdictWord.SOUND:
-            worth[h.id] = 1.0 + max(0.0, h.cause.prior + 12) / 12
+            worth[h.id] = 1.0 + max(0.0, h.cause.prior + number("least-prior")) / number("least-prior")
     return worth

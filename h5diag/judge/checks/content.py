@@ -205,7 +205,10 @@ def _other(m: Measured, shape: Shape, difference: Difference, say: dict[str, Any
     stretches = merged(AddressRange(r.start // size, -(-r.stop // size)) for r in shape.ranges)
     if (count := max(r.size for r in stretches)) > number("few-sectors"):
         return found("pages-keep-old", count=count, **say)
-    if shape.bytes >= 0.9 * difference.differing and difference.differing > difference.content // 2:
+    if (
+        100 * shape.bytes >= number("nearly-all-percent") * difference.differing
+        and difference.differing > difference.content // 2
+    ):
         return found("other-file-there", **say)
     return found("sector-keeps-old-after-erase" if _told_to_write(m) else "sector-keeps-old", **say)
 
@@ -218,7 +221,11 @@ def _told_to_write(m: Measured) -> bool:
 def _zeros(m: Measured, shape: Shape, say: dict[str, Any]) -> Finding | None:
     """Return the finding for long zeros where a file has content."""
     offset = m.chip.canonical(shape.at) - m.chip.flash.base
-    id = "zeros-from-power-of-two" if offset >= 0x4000 and offset.bit_count() == 1 else "zeros-in-program"
+    id = (
+        "zeros-from-power-of-two"
+        if offset >= number("telling-offset") and offset.bit_count() == 1
+        else "zeros-in-program"
+    )
     return None if m.suspect.masked else found(id, **say)
 
 
@@ -259,7 +266,7 @@ def _wide_column(lanes: npt.NDArray[np.int64], say: dict[str, Any], *, steady: b
     A debug link hands over 32 bits at a time: what shows at one of the flash word's lanes alone is not its line.
     """
     fallen, unit, most = lanes[0], lanes.shape[1], int(lanes[0].max())
-    if unit <= 32 or fallen.sum() < number("few-bits") or most < 0.95 * lanes.sum():
+    if unit <= 32 or fallen.sum() < number("few-bits") or 100 * most < number("one-line-percent") * lanes.sum():
         return None
     id = "one-column-fell" if steady else "one-column-fell-once"
     return found(id, lane=int(fallen.argmax()), unit=unit, **(say | {"bits": most}))
@@ -286,7 +293,7 @@ def _one_line(lanes: npt.NDArray[np.int64]) -> bool:
     """Tell whether nearly all fallen bits sit on one bit of the byte, or of the 32-bit word."""
     fallen, at = lanes[0], np.arange(lanes.shape[1])
     most = max(int(np.bincount(at % width, weights=fallen).max()) for width in (8, 32))
-    return bool(fallen.sum() >= number("few-bits") and most > 0.95 * fallen.sum())
+    return bool(fallen.sum() >= number("few-bits") and 100 * most > number("one-line-percent") * fallen.sum())
 
 
 def check_container(m: Measured) -> tuple[Finding, ...]:
@@ -472,7 +479,7 @@ def _again(image: MemoryImage, step: int) -> tuple[tuple[AddressRange, ...], int
         for low in image.segments_in(s.start - step, s.stop - step) if s.start - step in EXTERNAL else ():
             here = s.data[low.start + step - s.start :][: low.data.size]
             telling, same = agreeing(here, low.data)
-            if same >= LEAST_REPEAT and same >= 0.98 * telling:
+            if same >= LEAST_REPEAT and 100 * same >= number("repeat-percent") * telling:
                 where.append(AddressRange(low.start + step, low.start + step + here.size))
                 count += same
     return tuple(where), count

@@ -203,7 +203,12 @@ _NOT_MAPPED = re.compile(r"map(?:ped)?[ _-]?(?:memory|mode)\W{0,4}[ _-]?fail", r
 def check_external_pads(m: Measured) -> Iterator[Finding]:
     """Does the firmware fail to map an external memory whose pads the options leave slow?"""
     names = [s.name for s in m.suspect.options.settings if _PADS.fullmatch(s.name) and s.value == 0]
-    said = [line.strip() for t in m.texts for line in t.text.splitlines() if _NOT_MAPPED.search(line[:400])]
+    said = [
+        line.strip()
+        for t in m.texts
+        for line in t.text.splitlines()
+        if _NOT_MAPPED.search(line[: number("line-letters")])
+    ]
     if names and said and not options_torn(m):
         yield found("external-memory-not-mapped", text=said[0][:80], names=" and ".join(names))
 

@@ -83,7 +83,7 @@ def _moved_content(m: Measured) -> Finding | None:
     displacement, size = next(iter(moved.most_common(1)), (0, 0))
     if drifting := _drifting(m, size):
         return drifting
-    if size < 1024:
+    if size < number("least-moved"):
         return None
     pieces = [r for r in m.placement.strong if r.displacement == displacement]
     where = [r.dump_range for r in pieces]
@@ -104,7 +104,7 @@ def _drifting(m: Measured, most: int) -> Finding | None:
     size = sum(r.equal_bytes for r in pieces)
     if inserted := _inserted(m, distances, size):
         return inserted
-    if len(distances) < number("many-distances") or 2 * most >= size or size < 1024:
+    if len(distances) < number("many-distances") or 2 * most >= size or size < number("least-moved"):
         return None
     spans = [
         AddressRange(min(r.start for r in side), max(r.stop for r in side))
@@ -125,7 +125,12 @@ def _inserted(m: Measured, distances: set[int], size: int) -> Finding | None:
     """Return a finding where a program begins in place and goes on in order, off by several odd distances."""
     pieces = sorted(m.placement.strong, key=lambda r: r.reference_start)
     ordered = all(a.dump_start < b.dump_start for a, b in pairwise(pieces))
-    if len(distances) < 2 or not ordered or pieces[0].displacement or any(d % 0x100 == 0 for d in distances):
+    if (
+        len(distances) < 2
+        or not ordered
+        or pieces[0].displacement
+        or any(d % number("tool-block") == 0 for d in distances)
+    ):
         return None
     last = next(a for a, b in pairwise(pieces) if b.displacement)
     where = AddressRange(last.dump_range.stop, max(r.dump_range.stop for r in pieces))
@@ -291,7 +296,7 @@ def exchanged_regions(m: Measured) -> tuple[AddressRange, ...]:
     moved = [r for r in m.placement.strong if r.explanation.kind is ExplanationKind.BANK]
     in_place = sum(d.bytes for d in m.placement.displacements if d.displacement == 0)
     size = sum(r.equal_bytes for r in moved)
-    return tuple(r.dump_range for r in moved) if size >= 256 and size > in_place else ()
+    return tuple(r.dump_range for r in moved) if size >= number("least-exchanged") and size > in_place else ()
 
 
 def erased_holes(m: Measured) -> tuple[AddressRange, ...]:

@@ -87,8 +87,8 @@ def check_restarts(m: Measured) -> Iterator[Finding]:
     options, uart = m.suspect.options, m.suspect.board.uart
     read = any(s.value for s in options.settings)  # all zero: unread
     name = next((n for n in ("IWDG_SW", "WDG_SW") if read and options.value(n) == 0), "")
-    said = [line.strip() for line in uart.text.splitlines()[:20_000]] if uart else []
-    by_watchdog = [line for line in said if _BY_WATCHDOG.search(line[:400])]
+    said = [line.strip() for line in uart.text.splitlines()[: number("log-lines")]] if uart else []
+    by_watchdog = [line for line in said if _BY_WATCHDOG.search(line[: number("line-letters")])]
     if by_watchdog and (name or len(by_watchdog) >= number("again")):
         option = f" {name} is 0: the watchdog runs from reset on." if name else ""
         yield found("watchdog-resets", text=by_watchdog[0][:80], count=len(by_watchdog), option=option)
@@ -102,9 +102,13 @@ def check_restarts(m: Measured) -> Iterator[Finding]:
 
 def _cycle(lines: Sequence[str]) -> tuple[str, int]:
     """Return the first line of what is printed over and over, and how often; no count when nothing is."""
-    for size in range(1, min(60, len(lines) // number("again")) + 1):
+    for size in range(1, min(number("longest-cycle"), len(lines) // number("again")) + 1):
         same = sum(a == b for a, b in zip(lines, lines[size:], strict=False))
-        if len(set(lines[:size])) == size and same >= 0.95 * (len(lines) - size) and max(map(len, lines[:size])) > 5:
+        if (
+            len(set(lines[:size])) == size
+            and 100 * same >= number("cycle-percent") * (len(lines) - size)
+            and max(map(len, lines[:size])) > 5
+        ):
             return lines[0], len(lines) // size
     return "", 0
 
@@ -266,7 +270,10 @@ def check_bits_left(m: Measured) -> tuple[Finding, ...]:
     for s in m.suspect.dump.segments:
         places = np.flatnonzero(s.data != erased)
         bits = np.bitwise_count(s.data[places] ^ np.uint8(erased))
-        if places.size > min(number("most-left"), s.data.size // 64) or (bits > 1).sum() > places.size // 10:
+        if (
+            places.size > min(number("most-left"), s.data.size // number("left-in"))
+            or (bits > 1).sum() > places.size // 10
+        ):
             return ()
         left += (places + s.start).tolist()
     if not left:

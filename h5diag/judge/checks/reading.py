@@ -96,10 +96,12 @@ def check_transport_marks(m: Measured) -> Iterator[Finding]:
         if r.explanation.kind is ExplanationKind.WINDOW_SHIFT and r.displacement % 4 == 0 and r.size >= 16
     ]
     built = bool(m.difference.of(Form.BUILD))  # tables of zeros that stand at another place in another build
+    chunk = number("chunk")
     chunks = [
         a.range
         for a in m.comparison.of(AreaState.ZERO)
-        if a.range.size % 64 == 0 and a.range.start % 64 == 0 and a.range.size <= 1024 and not a.mask_like
+        if not (a.range.size % chunk or a.range.start % chunk or a.range.size > number("most-chunks"))
+        and not a.mask_like
         if not built and not _covered(m, a.range.start, _fill(m))
     ]
     if shifts:
@@ -234,7 +236,7 @@ def _zero_area(m: Measured, area: AddressRange) -> Finding:
     for f in (f for f in m.suspect.log.listing.fields if f.value and _BORDERS.match(f.name)):
         for at in (m.chip.flash.base + f.value * unit for unit in (sector, 0x1000, 0x800, 0x2000)):
             # Zeros may begin a little before the border: the last bytes of what is shown can be zero too.
-            if 0 <= at - here.start < 64:
+            if 0 <= at - here.start < number("just-before"):
                 return found("zeros-from-option", where=(area,), size=area.size, at=at, option=f.name, value=f.value)
     secure = options.secure_ranges if options.settings else ()
     if inside := next((r for r in secure if r.covers(_trimmed(m, area))), None):

@@ -354,8 +354,8 @@ def _boot_code(m: Measured) -> tuple[str, bool | None]:
     if slot is None:
         return "", None
     for base in (slot.range.start, slot.range.start + m.chip.flash.alias):
-        if m.suspect.judged.covers(base, base + 0x400):
-            erased = bool((m.suspect.judged.read(base, base + 0x400) == m.chip.flash.erased).all())
+        if m.suspect.judged.covers(base, base + number("boot-head")):
+            erased = bool((m.suspect.judged.read(base, base + number("boot-head")) == m.chip.flash.erased).all())
             return f"0x{base:08X} {'is erased' if erased else 'holds code'}", erased
     return "the reader was not shown the boot area", None
 

@@ -13,7 +13,7 @@ from h5diag.evidence.texts.readback import cache_printed, core_registers, firmwa
 from h5diag.judge.checks.chip import error_flags_printed, registers
 from h5diag.judge.checks.options import options_torn, printed_options, torn_values
 from h5diag.judge.checks.placement import exchanged_regions
-from h5diag.judge.findings import Finding, calibration, found
+from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import Measured
 from h5diag.measure.firmware import vector_table_at
 from h5diag.measure.shapes import Form
@@ -99,7 +99,7 @@ def check_start_erased(m: Measured) -> Iterator[Finding]:
 def _second_bank_starts(m: Measured) -> str:
     """Say whether a program begins in the second bank, as far as the dump shows it."""
     at = m.chip.flash.base + m.chip.flash.bank_size
-    if not m.suspect.judged.covers(at, at + 64):
+    if not m.suspect.judged.covers(at, at + number("vectors")):
         return ""
     return (
         f" A program begins there, at 0x{at:08X}: it is the one that runs."
@@ -110,9 +110,9 @@ def _second_bank_starts(m: Measured) -> str:
 
 def _target(m: Measured, option: str, target: int) -> Iterator[Finding]:
     for view in dict.fromkeys((target, m.chip.canonical(target), m.chip.secure_alias(m.chip.canonical(target)))):
-        if not m.suspect.judged.covers(view, view + 64):
+        if not m.suspect.judged.covers(view, view + number("vectors")):
             continue
-        head = m.suspect.judged.read(view, view + 64)
+        head = m.suspect.judged.read(view, view + number("vectors"))
         if (head == m.chip.flash.erased).all():
             blank = all((s.data == 0xFF).all() for s in m.suspect.dump.segments)
             if not blank and not exchanged_regions(m):
@@ -124,7 +124,11 @@ def _target(m: Measured, option: str, target: int) -> Iterator[Finding]:
         return
     # Nothing was read there. A program at the flash's first address is meant to be started from there.
     base = m.chip.flash.base
-    if m.chip.canonical(target) == base or exchanged_regions(m) or not m.suspect.judged.covers(base, base + 64):
+    if (
+        m.chip.canonical(target) == base
+        or exchanged_regions(m)
+        or not m.suspect.judged.covers(base, base + number("vectors"))
+    ):
         return
     if vector_table_at(m.suspect.judged, base, m.chip):
         yield found("boot-address-elsewhere", option=option, at=target, base=base)
