@@ -23,6 +23,7 @@ SHARE = 0.6  # what is said of the whole holds for this share of the bytes that 
 LEAST_SHARE = 0.4  # two builds share so much of the content of the one that has less
 # So many addresses and branches, and this share of all that differs, follow a move of their targets.
 ADJUSTED, ADJUSTED_SHARE = 4, 0.3
+READ = 4 << 20  # they are looked for in the pieces until so many bytes were read, as many as a flash has
 MOVED = 1 << 16  # targets move by at most so many bytes from build to build
 GAP = 1 << 14  # what is new or gone between, before and behind the pieces of another build, at most
 STEPS = 4  # so many equal steps of the displacement at equal distances are no accident
@@ -195,7 +196,10 @@ def _other_build(plain: Sequence[Region], a: Side, b: Side, rest: Rest) -> Patte
     ):
         return None
     moves = [r.displacement for r in chain]
-    adjusted, differing = (sum(x) for x in zip(*(_adjusted(r, a, b) for r in chain), strict=True))
+    adjusted = differing = looked = 0
+    for r in chain:
+        one, of = _adjusted(r, a, b, READ - looked)
+        adjusted, differing, looked = adjusted + one, differing + of, min(looked + r.size, READ)
     # Pieces that all lie on one displacement are another build when their addresses say so, and clearly: bits that
     # flip hit branches too.
     clearly = 2 if len(set(moves)) == 1 else 1
@@ -244,13 +248,16 @@ def _in_order(plain: Sequence[Region]) -> list[Region]:
     return chain[::-1]
 
 
-def _adjusted(r: Region, a: Side, b: Side) -> tuple[int, int]:
-    """Return how many differing places of a piece are addresses or branches that follow a move, and of how many."""
+def _adjusted(r: Region, a: Side, b: Side, most: int) -> tuple[int, int]:
+    """Return how many differing places of a piece, in so many bytes, are addresses or branches that follow a move.
+
+    And of how many.
+    """
     if r.equal_bytes == r.size:
         return 0, 0
     start, to = a.position(r.reference_start), b.position(r.dump_start)
     skip = r.reference_start % 2
-    x, y = a.data[start + skip : start + r.size], b.data[to + skip : to + r.size]
+    x, y = (v[k + skip : k + min(r.size, most)] for v, k in ((a.data, start), (b.data, to)))
     size = x.size & ~3
     if size < 8:
         return 0, 0

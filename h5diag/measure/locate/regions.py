@@ -29,6 +29,7 @@ from h5diag.measure.locate.score import LEAST, SHOWN, WINDOWS, Model, cells_of, 
 from h5diag.measure.locate.sides import Side
 from h5diag.memory import Bytes
 
+MOST_PIECES = 1 << 14  # the largest are judged; more are a pattern of the content, and each costs its time
 JOINED = 64  # pieces on one diagonal with at most so many bytes between them are one region
 # So are pieces with at most so many equal bytes of a short period, but not of one value, between them.
 JOINED_ALIKE = 1 << 16
@@ -56,6 +57,7 @@ def place(
     whole = [(pair, together(pair, pieces, a, b)) for pair, pieces in found if pieces.size]
     regions: tuple[Region, ...] = ()
     placed, pairs = NONE, list[Pair]()
+    whole, many = _largest(whole)
     if whole:
         model = Model(a, b, min(int(pieces["size"].min()) for _, pieces in whole))
         regions, placed, pairs = _placed(whole, a, b, equal, model, layout, watch)
@@ -84,7 +86,18 @@ def place(
         reference_unknown=a.unknown,
         dump_unknown=b.unknown,
         patterns=patterns,
+        assumptions=(f"of {many:,} pieces the {MOST_PIECES:,} largest were judged",) if many > MOST_PIECES else (),
     )
+
+
+def _largest(found: list[tuple[Pair, Pieces]]) -> tuple[list[tuple[Pair, Pieces]], int]:
+    """Return the largest pieces, `MOST_PIECES` at most, in their order, and of how many they are."""
+    sizes = joined([p for _, p in found])["size"]
+    kept = np.zeros(sizes.size, np.bool_)
+    kept[np.argsort(-sizes, kind="stable")[:MOST_PIECES]] = True
+    parts = np.split(kept, np.cumsum([p.size for _, p in found])[:-1])
+    out = [(pair, p[mine]) for (pair, p), mine in zip(found, parts, strict=True)] if found else []
+    return [(pair, p) for pair, p in out if p.size], int(sizes.size)
 
 
 def together(pair: Pair, pieces: Pieces, a: Side, b: Side) -> Pieces:

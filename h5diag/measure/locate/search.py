@@ -135,7 +135,7 @@ def locate(
     watch.stage(0.9, 1.0)
     placement = place(found, search.a, search.b, equal, layout, watch)
     watch.check(1.0)
-    return replace(placement, assumptions=search.assumptions)
+    return replace(placement, assumptions=search.assumptions + placement.assumptions)
 
 
 class _Search:

@@ -22,6 +22,9 @@ BINS = 600
 NAMED = 10
 """Meaningful displacements that get their name written, the ones nearest to zero."""
 
+MOST_DRAWN = 1000
+"""Pieces that are drawn, the largest ones: more lines than this are one black patch, and each costs its time."""
+
 KINDS = (
     ("in-place", style.BLUE, "o"),
     ("alias", style.SKY, "s"),
@@ -179,9 +182,11 @@ def plot_dots(placement: Placement, *, ax: Axes | None = None) -> Axes:
         Where to draw; a new figure when left out.
     """
     ax = style.titled(ax, "Which piece of the reference is where in the dump", 8.5, 7.0)
-    handles = []
+    handles, drawn_of, many = [], placement.regions, len(placement.regions)
+    if many > MOST_DRAWN:
+        drawn_of = tuple(sorted(placement.regions, key=lambda r: -r.size)[:MOST_DRAWN])
     for kind, colour, marker in KINDS:
-        some = [r for r in placement.regions if r.explanation.kind.value == kind]
+        some = [r for r in drawn_of if r.explanation.kind.value == kind]
         for r in some:
             drawn = ax.plot(
                 [r.reference_start, r.reference_range.stop],
@@ -209,7 +214,8 @@ def plot_dots(placement: Placement, *, ax: Axes | None = None) -> Axes:
     style.hex_axis(ax, "y")
     ax.tick_params(axis="x", rotation=25)
     ax.grid(alpha=0.25)
-    ax.set_xlabel("address in the reference (bytes)", fontsize=9)
+    of = f"; the {MOST_DRAWN:,} largest of {many:,} pieces" if many > MOST_DRAWN else ""
+    ax.set_xlabel(f"address in the reference (bytes){of}", fontsize=9)
     ax.set_ylabel("address in the dump (bytes)", fontsize=9)
     style.legend_below(ax, handles, columns=4)
     return ax

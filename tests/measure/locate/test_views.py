@@ -115,6 +115,25 @@ def test_dot_plot_draws_each_kind_once():
     assert plot_dots(Placement()).texts
 
 
+def test_of_many_pieces_the_largest_are_judged_and_drawn_and_that_is_said(monkeypatch):
+    data = code(1 << 16, 35)
+    dump = code(1 << 16, 36)
+    for at in range(0, data.size, 1024):
+        size = 128 if at < 1 << 15 else 256
+        dump[at : at + size] = data[at : at + size]
+    p = locate(image_of(data), image_of(dump))
+    assert len(p.regions) == 64
+    assert not p.assumptions
+    monkeypatch.setattr("h5diag.show.plots.locate.MOST_DRAWN", 10)
+    ax = plot_dots(p)
+    assert len(ax.lines) == 10
+    assert "the 10 largest of 64 pieces" in ax.get_xlabel()
+    monkeypatch.setattr("h5diag.measure.locate.regions.MOST_PIECES", 32)
+    few = locate(image_of(data), image_of(dump))
+    assert few.regions == tuple(r for r in p.regions if r.size >= 256)
+    assert few.assumptions == ("of 64 pieces the 32 largest were judged",)
+
+
 def test_document_is_plain_json_and_text_leads_with_the_answer():
     good, suspect = pair()
     p = locate(good, suspect, layout=LAYOUT)
