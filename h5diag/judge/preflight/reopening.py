@@ -81,6 +81,7 @@ class Reopening(Answer):
 class _Told:
     """What the texts tell together."""
 
+    choice: ChipChoice
     logs: tuple[Log, ...]
     texts: tuple[str, ...]
     options: dict[str, int]
@@ -115,9 +116,9 @@ def access(*places: Named) -> Reopening:
 
 def read_access(texts: Sequence[str], items: tuple[Item, ...] = (), case: Case | None = None) -> Reopening | None:
     """Return the same of texts and recognised files; None when they tell nothing of a board."""
-    told = _told(texts)
+    told = _told(texts, case)
     found = _answer(told, items)
-    return found and replace(found, choice=choose(case, told.logs)[0] if case else chip_of(told.logs))
+    return found and replace(found, choice=told.choice)
 
 
 def _answer(told: _Told, items: tuple[Item, ...]) -> Reopening | None:
@@ -179,9 +180,9 @@ def _read(places: Sequence[Path]) -> tuple[list[str], tuple[Item, ...], Case | N
     return texts, settle(items), case
 
 
-def _told(texts: Sequence[str]) -> _Told:
+def _told(texts: Sequence[str], case: Case | None) -> _Told:
     logs = tuple(parse_log(t) for t in texts)
-    told = _Told(logs, tuple(texts), {}, None, "", (), ())
+    told = _Told(choose(case, logs)[0] if case else chip_of(logs), logs, tuple(texts), {}, None, "", (), ())
     for text, d in zip(texts, (log.discovery for log in logs), strict=True):
         listing = parse_listing(text)
         if listing and ("PRODUCT_STATE" in text or "RDP" in text or len(listing.fields) > 3):
@@ -309,9 +310,9 @@ def _chain_trouble(told: _Told, item: Item, chain: tuple[Certificate, ...], stor
 
 # ------------------------------------------------------------------------------------- readout protection (L5, U5, U3)
 def _part(told: _Told) -> PartTraits:
-    """Return what the tool's own texts tell of the part; an empty one where they name none."""
-    names = " ".join(log.banner.device_name for log in told.logs)
-    return choose_part((ChipWord("identity", "", parts_called(names)),))[0]
+    """Return what provisioning knows of the chip; of one that nothing names nothing."""
+    names = () if told.choice.assumed else parts_called(told.choice.read_as.name)
+    return choose_part((ChipWord(told.choice.known_by.value, "", names),))[0]
 
 
 def _readout_protection(told: _Told) -> Reopening:

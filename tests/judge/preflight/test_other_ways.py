@@ -301,6 +301,18 @@ def test_memory_shown_as_text_is_larger_than_a_text_and_no_credential(tmp_path):
     assert [(i.kind, i.why) for i in read_inventory(tmp_path / "view.txt").items] == [("unknown", "a memory view")]
 
 
+@pytest.mark.parametrize(
+    ("dev_id", "answer", "chip"), [(0x472, "lost", "stm32l552ze"), (0x482, "unknown", "stm32u575zi")]
+)
+def test_a_part_is_known_by_its_dev_id_as_everywhere(dev_id, answer, chip, tmp_path):
+    """The L5 has no OEM keys, so nothing leads back from its level 2; no device name was printed."""
+    text = f"STM32CubeProgrammer v2.18.0\nDevice ID   : 0x{dev_id:X}\n\nOPTION BYTES BANK: 0\n\n"
+    text += "     RDP     : 0xCC\n     BOR_LEV : 0x0\n"
+    (tmp_path / "t.txt").write_text(text, "utf-8")
+    found = access(tmp_path)
+    assert (found.answer, found.to_dict()["chip"]) == (answer, chip)
+
+
 def test_files_that_tell_nothing_of_a_board_are_refused(tmp_path):
     (tmp_path / "x.txt").write_text("hello\n", "utf-8")
     with pytest.raises(InputError, match="discovery"):
