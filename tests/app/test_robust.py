@@ -265,7 +265,7 @@ def lying(**told):
         (lying(bit=99), "bit is a number that it cannot be (at most 31)"),
         (lying(erase_s=-1.0), "erase_s is a number that it cannot be (at least 0.0)"),
         (lying(voltage_mv=-3300), "conditions.voltage_mv is a number that it cannot be (at least 0)"),
-        (lying(seen=10, chances=1), "a fault was seen more often than it was looked for"),
+        (lying(seen=-1), "seen is a number that it cannot be (at least 0)"),
         (lying() | {"sectors": lying()["sectors"] * 2}, "a sector stands there twice"),
     ],
 )
