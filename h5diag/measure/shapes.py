@@ -63,8 +63,8 @@ LARGEST_DATA = 0x10000
 PART = 8 << 20
 """Bytes that are looked at together: twice the largest internal flash. What is larger is looked at part by part."""
 LOOKED_AT, EXPLAINED = 16 << 20, 0.9
-"""Differing bytes in which shapes are looked for at least; and of a part the share that has to be of some shape for the
-parts behind it to be looked at as well. Where that many bytes look like nothing, the next ones tell nothing either."""
+"""Differing bytes in which shapes are looked for at least; and of a part the share that has to be of a shape of the
+whole for the parts behind it to be looked at as well: what that many bytes do not tell, the next ones do not either."""
 NEAR, COARSE, COARSEST = 64, 0x400, 0x1000
 """Bytes between two places up to which they are one range: as a rule, in a part of many, and where none was looked for."""
 
@@ -95,6 +95,7 @@ class Form(Enum):
 
 
 _STOPS = (Form.STOPPED, Form.NEVER_WRITTEN)
+_WIDE = tuple(Form)[: tuple(Form).index(Form.HOLE)]  # what befalls a memory as a whole stands first
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +199,7 @@ def difference(
             if count and (explained or looked < LOOKED_AT):
                 found = [x for x in (_blank(p) if blank else _shapes(p, others, programs)) if x]
                 shapes = _continued(shapes, found) if here.start else shapes + found
-                explained, looked = sum(x.bytes for x in found) >= EXPLAINED * count, looked + count
+                explained, looked = sum(x.bytes for x in found if x.form in _WIDE) >= EXPLAINED * count, looked + count
             elif count:
                 p.gap = COARSEST
             rest.append(_rest(p))
