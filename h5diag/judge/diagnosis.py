@@ -18,7 +18,7 @@ from h5diag.judge.findings import Finding, found, number, rows
 from h5diag.judge.measured import Measured, deviations, measure
 from h5diag.judge.next_test import NextTest, choose_next_test, known_tests, rank_tests
 from h5diag.judge.weighing import Verdict, weigh
-from h5diag.measure.compare import aligned
+from h5diag.measure.compare import WINDOW, aligned
 from h5diag.measure.firmware import Check
 from h5diag.measure.programs import linked_at
 from h5diag.measure.shapes import BLOCK_GAP
@@ -321,9 +321,10 @@ def _content(
         start = m.chip.canonical(s.start)
         whole = AddressRange(start, start + s.data.size)
         here = [x for w in within if (x := whole.intersection(w)).size] if within else [whole]
-        content = (s.data != m.chip.flash.erased) & (s.data != 0)
         for r in subtracted(here, done):
-            count += int(np.count_nonzero(content[r.start - start : r.stop - start]))
+            for at in range(r.start - start, r.stop - start, WINDOW):
+                part = s.data[at : min(at + WINDOW, r.stop - start)]
+                count += int(np.count_nonzero((part != m.chip.flash.erased) & (part != 0)))
         done = merged((*done, *here))
     return count
 
