@@ -159,7 +159,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     address
         Canonical: of the 32-bit word when `bit` is known, else of the quad-word, word or sector concerned.
     bit
-        0 to 31 within the word at `address`.
+        Within the word at `address`, 0 to 31; of who counts in the quad-word, to 127.
     detail
         What was seen, in words.
     rounds, swd_hz
@@ -172,7 +172,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     kind: str
     address: Word32
-    bit: Annotated[int, msgspec.Meta(ge=0, le=31)] | None = None
+    bit: Annotated[int, msgspec.Meta(ge=0, le=127)] | None = None
     detail: str = ""
     rounds: Count = 1
     swd_hz: tuple[Count, ...] = ()

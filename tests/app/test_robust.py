@@ -262,7 +262,7 @@ def lying(**told):
 @pytest.mark.parametrize(
     ("test", "words"),
     [
-        (lying(bit=99), "bit is a number that it cannot be (at most 31)"),
+        (lying(bit=128), "bit is a number that it cannot be (at most 127)"),
         (lying(erase_s=-1.0), "erase_s is a number that it cannot be (at least 0.0)"),
         (lying(voltage_mv=-3300), "conditions.voltage_mv is a number that it cannot be (at least 0)"),
         (lying(seen=-1), "seen is a number that it cannot be (at least 0)"),

@@ -111,7 +111,7 @@ def plot_fault_bits(result: FlashTest, *, ax: Axes | None = None) -> Axes:
         return style.nothing(ax, "no fault with a known bit")
     falls, rises = [0] * _BITS, [0] * _BITS
     for f in known:
-        (rises if f.kind == "stuck-at-1" else falls)[f.bit or 0] += 1
+        (rises if f.kind == "stuck-at-1" else falls)[(f.bit or 0) % _BITS] += 1
     at = list(range(_BITS))
     bars = [
         ax.bar(

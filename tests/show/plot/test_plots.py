@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from h5diag.case import load_case
+from h5diag.case.records import Fault, FlashTest, SectorTest
 from h5diag.errors import InputError
 from h5diag.evidence.samples import data_folder
 from h5diag.judge import BoardDiagnosis, Status, diagnose
@@ -16,6 +17,7 @@ from h5diag.memory import AddressRange, MemoryImage, Segment
 from h5diag.show.diagnosis import correlation_of
 from h5diag.show.plots import live, picture, plot_bits, plot_causes, plot_memory_map, save_png
 from h5diag.show.plots.causes import LOOKS as CAUSES, plot_weighing
+from h5diag.show.plots.flashtest import plot_fault_bits
 from h5diag.show.plots.locate import plot_correlation
 from h5diag.show.plots.memory_map import plot_spans
 from h5diag.show.plots.style import new_axes, plain
@@ -265,3 +267,9 @@ def test_a_refused_step_stays_on_its_rung(tmp_path: Path) -> None:
     assert {"1: refused", "2: refused, ends here"} <= set(said)
     with pytest.raises(InputError, match="no ladder"):
         ladder_of(tmp_path, "-ob RDP=0xCC")
+
+
+def test_a_bit_that_is_counted_in_the_quad_word_is_drawn_in_its_word():
+    result = FlashTest(sectors=(SectorTest(0x08000000, "bad", faults=(Fault("stuck-at-0", 0x08000000, 53),)),))
+    axes = plot_fault_bits(result)
+    assert [bar.get_x() + bar.get_width() / 2 for bar in axes.patches if bar.get_height()] == [53 - 32]
