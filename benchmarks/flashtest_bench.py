@@ -42,7 +42,7 @@ class Counting(VirtualProbe):
             yield
 
 
-def count(plan: TestPlan) -> tuple[int, int, float, Way]:
+def count(plan: TestPlan) -> tuple[int, int, float, str | None]:
     probe = Counting(VirtualChip(parse_items(())))
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -63,7 +63,7 @@ def per_step(plan: TestPlan) -> dict[str, Any]:
     steps = len(plan.steps) // plan.rounds
     commands, transfers, seconds = ((b - a) / steps for a, b in zip(once[:3], twice[:3], strict=True))
     return {
-        "way": once[3].value,
+        "way": once[3],
         "burst": plan.burst,
         "level": plan.level.value,
         "commands": round(commands, 1),
