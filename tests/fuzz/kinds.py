@@ -282,7 +282,7 @@ def provisioning_set(data: bytes) -> None:
     before = path.read_bytes()
     try:
         path.write_bytes(changed(rng, before))
-        preflight([SETS[number]])
+        preflight(SETS[number])
     finally:
         path.write_bytes(before)
 
