@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -33,6 +34,10 @@ from h5diag.chip.facts import (
     Sector,
 )
 from h5diag.memory import AddressRange
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 class Chip(Fact, Answer, frozen=True):
@@ -93,6 +98,11 @@ class Chip(Fact, Answer, frozen=True):
         """Return the 0x08.. address of a flash cell named by either alias; other addresses unchanged."""
         offset = address - self.flash.secure_base
         return self.flash.base + offset if 0 <= offset < self.flash.size else address
+
+    def canonicals(self, addresses: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return the same of many addresses at once."""
+        offsets = addresses - self.flash.secure_base
+        return addresses - self.flash.alias * ((offsets >= 0) & (offsets < self.flash.size))
 
     def cells(self, ranges: Iterable[AddressRange]) -> tuple[AddressRange, ...]:
         """Return the same cells by their canonical addresses."""

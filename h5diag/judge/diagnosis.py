@@ -119,7 +119,8 @@ def diagnose(case: Case, *, progress: Progress | None = None, cancel: Cancel | N
 def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
     findings = list(shared)
     findings += [replace(f, board=m.name) for check in CHECKS for f in check(m)]
-    findings = [f for f in findings if rows()[f.id].unless not in {other.id for other in findings}]
+    told = {f.id for f in findings}
+    findings = [f for f in findings if rows()[f.id].unless not in told]
     if m.layout_assumed:
         # What rests on a layout that nobody named may point somewhere and decides nothing.
         findings = [replace(f, hint=True) if rows()[f.id].on_layout else f for f in findings]

@@ -206,9 +206,7 @@ def _pointers(image: MemoryImage, linked: AddressRange, chip: Chip) -> tuple[Cal
     the words name one.
     """
     data = image.segments[0].data[: image.segments[0].data.size // 4 * 4] if image.segments else np.zeros(0, np.uint8)
-    entries, words = _entries(data), np.unique(data.view("<u4")).astype(np.int64)
-    alias = (words >= chip.flash.secure_base) & (words < chip.flash.secure_base + chip.flash.size)
-    words = np.where(alias, words - chip.flash.secure_base + chip.flash.base, words)
+    entries, words = _entries(data), chip.canonicals(np.unique(data.view("<u4")).astype(np.int64))
     words = words[(words & 1 == 1) & (words >= linked.start) & (words < linked.stop + data.size)] - 1
 
     def fit(at: int) -> int:

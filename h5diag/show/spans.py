@@ -137,10 +137,7 @@ def bits_by_sector(m: Measured) -> tuple[tuple[AddressRange, int, int], ...]:
             bits = [int(np.bitwise_count(x).sum(dtype=np.int64)) for x in (suspect & ~good, good & ~suspect)]
             rows.append(np.array([[at], *([x] for x in bits)], np.int64))
     sectors, up, down = np.concatenate(rows, axis=1)
-    own = m.chip.flash.secure_base <= sectors
-    own &= sectors < m.chip.flash.secure_base + m.chip.flash.size
-    sectors[own] += m.chip.flash.base - m.chip.flash.secure_base
-    first, of = np.unique(sectors, return_inverse=True)
+    first, of = np.unique(m.chip.canonicals(sectors), return_inverse=True)
     sums = [np.bincount(of, x, first.size).astype(np.int64).tolist() for x in (up, down)]
     return tuple((AddressRange(at, at + size), *x) for at, *x in zip(first.tolist(), *sums, strict=True))
 

@@ -124,13 +124,12 @@ def registers(board: CaseBoard, m: Measured) -> dict[str, int]:
     own = {base + offset for base in bases for offset in names if offset >= number("own-registers")}
     if m.chip_assumed and not any(raw.address in own for raw in (*dumped, *handler)):
         placed = {}
-    for raw in dumped:
-        if name := placed.get(raw.address or 0, raw.name.lower()):
-            values.setdefault(name, raw.value)
-    # Firmware prints such registers too, in its NMI handler.
-    for raw in handler:
-        if (name := placed.get(raw.address or 0, raw.name.lower())) in names.values():
-            values.setdefault(name, raw.value)
+    # Firmware prints such registers too, in its NMI handler, among much else that is none.
+    for raws, every in ((dumped, True), (handler, False)):
+        for raw in raws:
+            name = placed.get(raw.address or 0, raw.name.lower())
+            if name in names.values() or (every and name):
+                values.setdefault(name, raw.value)
     if board is m.suspect.board and (printed := error_flags_printed(m)):
         values.setdefault("sr" if "sr" in names.values() else "nssr", printed)
     # All ones is what a reader gets that is not answered: no register of the interface holds that.

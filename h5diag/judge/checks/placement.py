@@ -174,10 +174,13 @@ def _file(m: Measured, k: KnownFact) -> Iterator[Finding]:
         yield found("header-left-blank", header=blank, fill=int(k.image.image.segments[0].data[0]), **say)
     elif program.linked and (missing := program.header_missing_at(here)):
         yield found("image-without-header", header=missing, **say)
-    elif program.linked and here in program.linked and not other_link(k.image.image, program.linked, here, m.chip):
-        yield _linked_here(m, k, say)
     elif program.linked:
-        yield from _linked_elsewhere(m, k, program.linked, say)
+        inside = here in program.linked
+        near = other_link(k.image.image, program.linked, here, m.chip) if inside else 0
+        if inside and not near:
+            yield _linked_here(m, k, say)
+        else:
+            yield from _linked_elsewhere(m, k, program.linked, near, say)
 
 
 def _linked_here(m: Measured, k: KnownFact, say: dict[str, Any]) -> Finding:
@@ -194,8 +197,10 @@ def _linked_here(m: Measured, k: KnownFact, say: dict[str, Any]) -> Finding:
     return found("nonsecure-where-secure-starts" if wrong else "vectors-in-place", file=k.name, at=say["at"])
 
 
-def _linked_elsewhere(m: Measured, k: KnownFact, linked: AddressRange, say: dict[str, Any]) -> Iterator[Finding]:
-    """Yield the finding for a file whose vectors point away from where it stands."""
+def _linked_elsewhere(
+    m: Measured, k: KnownFact, linked: AddressRange, near: int, say: dict[str, Any]
+) -> Iterator[Finding]:
+    """Yield the finding for a file whose vectors point away from where it stands, towards `near` where that is known."""
     flash, here, start = m.chip.flash, m.chip.canonical(k.content.span.start), k.content.span.start
     if here - flash.bank_size in linked or here + flash.bank_size in linked:
         yield found("file-in-other-bank", bank=flash.bank_size, **say)
@@ -203,7 +208,7 @@ def _linked_elsewhere(m: Measured, k: KnownFact, linked: AddressRange, say: dict
     ram = (linked.stop - 1) >> 24 in RAM
     if ram and here != flash.base:
         return  # other code may be meant to copy it
-    near, why = likely_link(k.image.image, linked, m.chip), "where most of them name beginnings of functions"
+    near, why = near or likely_link(k.image.image, linked, m.chip), "where most of them name beginnings of functions"
     if not near and k.program.roundest % flash.sector_size == 0:
         near, why = k.program.roundest, "where a sector begins"
     say |= {"low": linked.start if ram else max(linked.start, flash.base), "high": linked.stop - 1}
