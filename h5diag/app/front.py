@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from h5diag.measure.locate import Correlation, Placement
     from h5diag.measure.logs import LogReading
     from h5diag.measure.options import OptionBytes, SideBySide
-    from h5diag.probe.board import Board
+    from h5diag.probe.bench import BenchBoard
     from h5diag.sim.dryrun.reading import LoaderReading
 
 
@@ -442,7 +442,7 @@ def connect(
     speed_hz: int | None = None,
     erase: tuple[int, int] | None = None,
     record: str = "",
-) -> Board:
+) -> BenchBoard:
     """Return a board on a probe, to be used in a ``with`` statement; nothing is allowed but reading.
 
     Its questions are ``.identify()``, ``.dump(start, stop)`` and ``.flash_test(start, stop, folder)``.
@@ -464,10 +464,11 @@ def connect(
     record
         File to record the session into.
     """
-    from h5diag.probe.board import DEFAULT_HZ, NOTHING, ConnectMode, Permissions, connect as open_board
+    from h5diag.probe.bench import BenchBoard
+    from h5diag.probe.board import DEFAULT_HZ, NOTHING, ConnectMode, Permissions
 
     allowed = Permissions(erase=(AddressRange(*erase),), ram=True, halt=True) if erase else NOTHING
-    return open_board(
+    return BenchBoard.connect(
         probe,
         mode=word_of(ConnectMode, mode, "connect mode"),
         frequency_hz=speed_hz or DEFAULT_HZ,

@@ -13,7 +13,7 @@ from h5diag.show import printing
 if TYPE_CHECKING:
     from h5diag.memory import Access
     from h5diag.probe.acquire import DumpPlan
-    from h5diag.probe.board import Board
+    from h5diag.probe.bench import BenchBoard
 
 ACCESS = ("auto", "secure", "nonsecure")
 
@@ -63,12 +63,13 @@ _LINK_ARGUMENTS: tuple[Argument, ...] = (
 )
 
 
-def _connect(options: Namespace) -> Board:
+def _connect(options: Namespace) -> BenchBoard:
     from h5diag.chip import load_chip
-    from h5diag.probe.board import DEFAULT_HZ, ConnectMode, connect
+    from h5diag.probe.bench import BenchBoard
+    from h5diag.probe.board import DEFAULT_HZ, ConnectMode
 
     chip = load_chip(options.chip) if options.chip else load_chip()
-    return connect(
+    return BenchBoard.connect(
         options.probe,
         mode=ConnectMode(options.connect),
         frequency_hz=options.speed or DEFAULT_HZ,
@@ -119,12 +120,10 @@ _INFO_ARGUMENTS: tuple[Argument, ...] = (
 
 
 def _info(options: Namespace) -> Result:
-    from msgspec.structs import replace
-
     from h5diag.case.records import to_document
     from h5diag.chip import choose_chip
     from h5diag.layout import load_layout
-    from h5diag.probe.board import Permissions, core_state, identify, read_symbols, supply_mv
+    from h5diag.probe.board import Permissions, read_symbols
     from h5diag.show.board import identity_sheet
 
     layout = load_layout(options.layout) if options.layout else None
@@ -132,20 +131,7 @@ def _info(options: Namespace) -> Result:
     with _connect(options) as board:
         if options.halt > 0:
             board.permissions = Permissions(halt=True)
-        who = identify(board)
-        if who.chip is not None or who.dev_id is None:
-            core = core_state(board, halt_s=options.halt, layout=layout, symbols=symbols)
-            who = replace(who, core=core)
-        who = replace(
-            who,
-            probe=board.probe_id,
-            probe_firmware=board.firmware,
-            connect=board.mode.value,
-            access=board.access.value,
-            swd_hz=board.swd_hz,
-            swd_asked_hz=board.frequency_hz,
-            supply_mv=supply_mv(board),
-        )
+        who = board.identify(halt_s=options.halt, layout=layout, symbols=symbols)
         # What was given counts where it is that which answers; else what answers is known by its identity.
         chosen = choose_chip(given=options.chip if who.chip else "", identity=who, flash_kib=who.flash_kib)
         return Result(to_document(who) | chosen.to_dict() | {"chip": who.chip}, identity_sheet(who, board.chip))

@@ -7,17 +7,14 @@ import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import Any, NoReturn, Self
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from pyocd.core import exceptions
 from pyocd.coresight.cortex_m import CortexM
 from pyocd.probe.debug_probe import DebugProbe
 
-from h5diag.answer import PANELS, views
 from h5diag.chip import Chip, load_chip
 from h5diag.errors import PermissionRefused, PowerLost, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes
@@ -46,12 +43,6 @@ _CPUID = 0xE000ED00
 _LOOKS = 3
 """A single word may fail by chance, which says nothing of the core."""
 _AWAY, _SUPPLY = "the chip lost its power or was disconnected for a moment", "check supply and connector"
-
-
-if TYPE_CHECKING:
-    from h5diag.case.records import FlashTest, Identity
-    from h5diag.layout import Layout
-    from h5diag.probe.acquire import Dump
 
 
 class Board:
@@ -104,6 +95,59 @@ class Board:
         self._look_how()
 
     # ------------------------------------------------------------------------------------------------ connection
+    @classmethod
+    def connect(
+        cls,
+        name: str = "auto",
+        *,
+        mode: ConnectMode = ConnectMode.ATTACH,
+        frequency_hz: int = DEFAULT_HZ,
+        access: Access = Access.UNKNOWN,
+        permissions: Permissions = NOTHING,
+        chip: Chip | None = None,
+        record: str = "",
+        probe: DebugProbe | None = None,
+    ) -> Self:
+        """Connect to a chip. The default attaches: no reset, no halt, nothing allowed but reading.
+
+        Parameters
+        ----------
+        name
+            ``auto``, the begin of a probe's id, ``remote:HOST:PORT``, ``virtual[:ITEM+ITEM]`` or ``replay:FILE``.
+        mode
+            How to connect; see `REASONS`.
+        frequency_hz
+            Speed of SWD.
+        access
+            Security attribute of reads; `Access.UNKNOWN` reads non-secure.
+        permissions
+            What may be changed.
+        chip
+            Description of the chip; STM32H563ZI by default.
+        record
+            File to record the session into; empty for none.
+        probe
+            A pyOCD probe to use instead of the one called `name`.
+
+        Raises
+        ------
+        InputError
+            When `name` is of no known form.
+        ProbeError
+            When probe or chip cannot be reached.
+        PermissionRefused
+            When secure access is asked for and the chip does not allow it.
+        """
+        used = probe if probe is not None else open_probe(name)
+        if record:
+            used = RecordingProbe(used, record, tell)
+        session = open_session(used, mode, frequency_hz, chip or load_chip())
+        try:
+            return cls(session, name, mode, frequency_hz, access, permissions, chip or load_chip())
+        except BaseException:
+            close_session(session)
+            raise
+
     def __enter__(self) -> Self:
         return self
 
@@ -265,80 +309,6 @@ class Board:
         """
         if not self.still_there():
             power_lost()
-
-    # ------------------------------------------------------------------------------------------------ questions
-    def identify(self, *, halt_s: float = 0.0, layout: Layout | None = None) -> Identity:
-        """Return who the chip is, in which state, over which link, and where its core is.
-
-        Parameters
-        ----------
-        halt_s
-            How long the core may be halted when it gives no samples while it runs; needs the permission to halt.
-        layout
-            Names the slots in which the core is.
-        """
-        from h5diag.probe.board.core import core_state
-        from h5diag.probe.board.identity import identify
-
-        who = identify(self)
-        core = core_state(self, halt_s=halt_s, layout=layout) if who.chip is not None or who.dev_id is None else None
-        return msgspec.structs.replace(
-            who,
-            core=core,
-            probe=self.probe_id,
-            probe_firmware=self.firmware,
-            connect=self.mode.value,
-            access=self.access.value,
-            swd_hz=self.swd_hz,
-            swd_asked_hz=self.frequency_hz,
-            supply_mv=supply_mv(self),
-        )
-
-    def dump(
-        self, start: int | None = None, stop: int | None = None, *, path: str = "", sweep: bool = False, **options: Any
-    ) -> Dump:
-        """Return the memory from `start` to before `stop` (the user flash when left out), read several times.
-
-        Parameters
-        ----------
-        path
-            File for it, with its map beside; empty keeps it in memory.
-        sweep
-            Compare link speeds afterwards.
-        options
-            ``passes``, ``chunk``, ``access`` of the plan; ``force``, ``progress``, ``cancel`` of the work.
-        """
-        from h5diag.probe import acquire
-
-        flash = self.chip.flash_range
-        where = AddressRange(flash.start if start is None else start, flash.stop if stop is None else stop)
-        planned = {k: options.pop(k) for k in ("passes", "chunk", "access") if k in options}
-        done = acquire.dump(self, acquire.DumpPlan(where, **planned), path=path, **options)
-        return replace(done, sweep=acquire.sweep(self, done)) if sweep else done
-
-    def flash_test(self, start: int, stop: int, folder: str, *, level: str = "standard", **options: Any) -> FlashTest:
-        """Test whole sectors of the flash and put their contents back; needs the permission to erase exactly them.
-
-        Parameters
-        ----------
-        folder
-            Private folder for backup and journal.
-        level
-            ``quick``, ``standard`` or ``full``.
-        options
-            ``rounds``, ``speeds_hz``, ``power_cycles`` of the plan; ``power``, ``tell``, ``progress``, ``cancel``.
-        """
-        from h5diag.probe import flashtest
-
-        planned = {k: options.pop(k) for k in ("rounds", "speeds_hz", "power_cycles", "wait_s") if k in options}
-        plan = flashtest.TestPlan(AddressRange(start, stop), flashtest.Level(level), **planned)
-        return flashtest.flash_test(self, plan, folder, **options)
-
-    def interact(self, start: int | None = None, stop: int | None = None, *, path: str = "") -> Any:
-        """Return a panel to connect to this probe and dump from it, to click in a notebook."""
-        flash = self.chip.flash_range
-        where = AddressRange(flash.start if start is None else start, flash.stop if stop is None else stop)
-        return views(PANELS).board_panel(self.name, where, path)
 
     # ------------------------------------------------------------------------------------------------ security
     @property
@@ -502,56 +472,7 @@ def _quiet() -> Iterator[None]:
         return
 
 
-def connect(
-    name: str = "auto",
-    *,
-    mode: ConnectMode = ConnectMode.ATTACH,
-    frequency_hz: int = DEFAULT_HZ,
-    access: Access = Access.UNKNOWN,
-    permissions: Permissions = NOTHING,
-    chip: Chip | None = None,
-    record: str = "",
-    probe: DebugProbe | None = None,
-) -> Board:
-    """Connect to a chip. The default attaches: no reset, no halt, nothing allowed but reading.
-
-    Parameters
-    ----------
-    name
-        ``auto``, the begin of a probe's id, ``remote:HOST:PORT``, ``virtual[:ITEM+ITEM]`` or ``replay:FILE``.
-    mode
-        How to connect; see `REASONS`.
-    frequency_hz
-        Speed of SWD.
-    access
-        Security attribute of reads; `Access.UNKNOWN` reads non-secure.
-    permissions
-        What may be changed.
-    chip
-        Description of the chip; STM32H563ZI by default.
-    record
-        File to record the session into; empty for none.
-    probe
-        A pyOCD probe to use instead of the one called `name`.
-
-    Raises
-    ------
-    InputError
-        When `name` is of no known form.
-    ProbeError
-        When probe or chip cannot be reached.
-    PermissionRefused
-        When secure access is asked for and the chip does not allow it.
-    """
-    used = probe if probe is not None else open_probe(name)
-    if record:
-        used = RecordingProbe(used, record, tell)
-    session = open_session(used, mode, frequency_hz, chip or load_chip())
-    try:
-        return Board(session, name, mode, frequency_hz, access, permissions, chip or load_chip())
-    except BaseException:
-        close_session(session)
-        raise
+connect = Board.connect
 
 
 def supply_mv(board: Board) -> int | None:
