@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,39 @@ def test_the_rule_about_floors_sees_every_way_to_import(tmp_path):
     )
     assert {n.split(".")[1] for n, _ in imports(bad) if "." in n} == {"show", "judge"}
     assert looked_up(bad) == [("h5diag.show.answers", 5)]
+
+
+def circle(package: Path) -> list[str]:
+    """Return modules that import one another in a circle, an import inside a function or for types included."""
+    names = {".".join(p.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__"): p
+             for p in package.rglob("*.py")}  # fmt: skip
+    needs: dict[str, set[str]] = {}
+    for name, path in names.items():
+        nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+        found = {a.name for n in nodes if isinstance(n, ast.Import) for a in n.names}
+        for node in (n for n in nodes if isinstance(n, ast.ImportFrom) and n.module):
+            found |= {
+                f"{node.module}.{a.name}" if f"{node.module}.{a.name}" in names else node.module for a in node.names
+            }
+        needs[name] = found & set(names) - {name, package.name}
+    try:
+        TopologicalSorter(needs).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_inside_a_wing_imports_run_one_way_too(tmp_path):
+    assert circle(PACKAGE) == []
+    wing = tmp_path / "wing"
+    wing.mkdir()
+    (wing / "__init__.py").write_text("")
+    (wing / "a.py").write_text("def f():\n    from wing.b import g\n")
+    (wing / "b.py").write_text("from wing import c\n")
+    (wing / "c.py").write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import wing.a\n")
+    assert set(circle(wing)) == {"wing.a", "wing.b", "wing.c"}
+    (wing / "c.py").write_text("import json\n")
+    assert circle(wing) == []
 
 
 def test_the_picture_in_the_docs_names_every_room():

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from h5diag.case import Case
     from h5diag.evidence.texts import Log
     from h5diag.judge import Diagnosis
-    from h5diag.judge.across import Boards
+    from h5diag.judge.boards import Boards
     from h5diag.measure.compare import Comparison
     from h5diag.measure.firmware import Build, Overview
     from h5diag.measure.loader.explain import LoaderStory
@@ -425,7 +425,7 @@ def diagnose(
     from h5diag.judge import diagnose as judge
 
     if isinstance(case, list | tuple):
-        from h5diag.judge.across import beside
+        from h5diag.judge.boards import beside
 
         if not case:
             raise InputError("no case was named", advice="give case folders")

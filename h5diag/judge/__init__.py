@@ -1,6 +1,7 @@
 """From a case to a verdict: measurements become findings, findings are weighed."""
 
-from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis, diagnose
+from h5diag.judge.boards import BoardDiagnosis, Diagnosis
+from h5diag.judge.diagnosis import diagnose
 from h5diag.judge.findings import Direction, Finding, Number
 from h5diag.judge.measured import BoardFacts, Measured, measure
 from h5diag.judge.next_test import NextTest, TestClass, choose_next_test, rank_tests

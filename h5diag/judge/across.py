@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from h5diag.answer import Answer
-from h5diag.judge.diagnosis import BoardDiagnosis, Diagnosis
+from h5diag.judge.boards import BoardDiagnosis
 from h5diag.judge.findings import Finding, found, number
 from h5diag.judge.measured import Measured, deviations
 from h5diag.judge.weighing import Status
@@ -128,52 +126,3 @@ def _odd_one_out(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
     if len(differing) == 1 or n > 4 * differing[1][1]:
         return [found("odd-one-out", where=places[name], name=name, bytes=n)]
     return [found("lot-differs", text=", ".join(f"{name} {count_text(n, 'byte')}" for name, n in differing))]
-
-
-def boards_csv(diagnosis: Diagnosis, *, clean: Callable[[str], str] = str) -> str:
-    """Return one row a board: verdict, supported causes, deviating bytes, next test; `clean` is applied to its name."""
-    import csv
-    from io import StringIO
-
-    rows = [
-        {
-            "board": name if name[:1] not in "=+-@" else "'" + name,  # a sheet must not run a board's name
-            "verdict": b.verdict.word.value,
-            "supported": " ".join(h.id for h in b.verdict.of(Status.SUPPORTED)),
-            "open_points": len(b.verdict.open_points),
-            "compared_bytes": c.compared_bytes,
-            "differing_bytes": c.differing_bytes,
-            "bits_fallen": c.fallen,
-            "bits_risen": c.risen,
-            "not_judged_bytes": sum(r.size for r in b.measured.suspect.masked),
-            "next_test": b.next_test.id,
-        }
-        for b in diagnosis.boards
-        for c, name in ((b.measured.comparison, clean(b.name)),)
-    ]
-    out = StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
-
-
-@dataclass(frozen=True, slots=True)
-class Boards(Answer):
-    """Boards of one case or of many, the one that stands out first."""
-
-    boards: tuple[BoardDiagnosis, ...]
-
-    @property
-    def odd(self) -> BoardDiagnosis:
-        """The board that stands out: the gravest verdict, then the most that differs from its good dump."""
-        return self.boards[0]
-
-
-def beside(diagnoses: Sequence[Diagnosis]) -> Boards:
-    """Return the boards of several cases, the one that stands out first."""
-
-    def rank(b: BoardDiagnosis) -> tuple[int, int]:
-        return b.verdict.word.gravity, -b.measured.comparison.differing_bytes
-
-    return Boards(tuple(sorted((b for d in diagnoses for b in d.boards), key=rank)))

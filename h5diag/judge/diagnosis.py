@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from h5diag.answer import Answer, views
 from h5diag.case.case import Case
 from h5diag.chip import EXTERNAL
+from h5diag.judge.across import across_boards
+from h5diag.judge.boards import BoardDiagnosis, Diagnosis
 from h5diag.judge.checks import CHECKS
-from h5diag.judge.checks.slots import Branch, why_not_installed
+from h5diag.judge.checks.slots import why_not_installed
 from h5diag.judge.findings import Finding, found, number, rows
 from h5diag.judge.measured import Measured, deviations, measure
 from h5diag.judge.next_test import NextTest, choose_next_test, known_tests, rank_tests
@@ -25,63 +25,6 @@ from h5diag.measure.shapes import BLOCK_GAP
 from h5diag.measure.stretches import runs
 from h5diag.memory import AddressRange, Cancel, MemoryImage, Progress, merged, subtracted
 from h5diag.text import ranges_text, size_text
-
-
-@dataclass(frozen=True, slots=True)
-class BoardDiagnosis(Answer):
-    """What was found about one suspect.
-
-    Parameters
-    ----------
-    measured
-        The measurements.
-    findings
-        What the checks found, in their order.
-    verdict
-        What it comes to.
-    next_test
-        The cheapest test that separates what is left.
-    more_tests
-        What to do after it, best first.
-    branches
-        Why an image that waits may not have been installed; empty when none waits.
-    """
-
-    measured: Measured
-    findings: tuple[Finding, ...]
-    verdict: Verdict
-    next_test: NextTest
-    more_tests: tuple[NextTest, ...]
-    branches: tuple[Branch, ...]
-
-    @property
-    def name(self) -> str:
-        """Name of the board."""
-        return self.measured.name
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis(Answer):
-    """The diagnosis of a case: that of each board, the gravest one first."""
-
-    case: Case
-    boards: tuple[BoardDiagnosis, ...]
-    across: tuple[Finding, ...] = ()
-
-    @property
-    def first(self) -> BoardDiagnosis:
-        """The board that the case's verdict speaks of."""
-        return self.boards[0]
-
-    @property
-    def verdict(self) -> Verdict:
-        """The case's verdict: that of the gravest board."""
-        return self.first.verdict
-
-    def write_up(self, path: str | Path, *, redact: bool = False) -> Path:
-        """Write it to one ``.html`` or ``.md`` file for a colleague; with `redact` no firmware, id, path or key."""
-        written: Path = views().write_up(self, path, redact=redact)
-        return written
 
 
 def diagnose(case: Case, *, progress: Progress | None = None, cancel: Cancel | None = None) -> Diagnosis:
@@ -108,8 +51,6 @@ def diagnose(case: Case, *, progress: Progress | None = None, cancel: Cancel | N
     """
     measured = measure(case, progress=progress, cancel=cancel)
     boards = [_judge(m, ()) for m in measured]
-    from h5diag.judge.across import across_boards  # it reads diagnoses
-
     across = across_boards(boards)
     if shared := tuple(f for f in across if rows()[f.id].of_each):
         boards = [_judge(m, shared) for m in measured]

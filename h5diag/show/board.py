@@ -9,9 +9,9 @@ from h5diag.case.records import FlashTest, Identity, Sweep, to_document
 from h5diag.chip import Chip, KnownBy, choose_chip
 from h5diag.memory import merged
 from h5diag.probe.acquire.plan import Dump
-from h5diag.show.answers import View
 from h5diag.show.sheet import Sheet, Strip, bullets, properties, section, sheet, table
 from h5diag.show.spans import spans_of, strip_svg
+from h5diag.show.view import View
 from h5diag.text import count_text, size_text
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from h5diag.case.intake import BoardFiles, Evidence, Missing, Sorted
-from h5diag.show.answers import View
 from h5diag.show.sheet import Bullets, Sheet, Table, bullets, section, sheet, table
+from h5diag.show.view import View
 from h5diag.text import count_text
 
 

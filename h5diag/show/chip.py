@@ -7,8 +7,8 @@ from typing import Any
 from h5diag.chip import Chip
 from h5diag.layout import Layout
 from h5diag.memory import AddressRange
-from h5diag.show.answers import View, pairs
 from h5diag.show.sheet import Sheet, bullets, properties, section, sheet, table
+from h5diag.show.view import View, pairs
 from h5diag.text import count_text, range_text, size_text
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from h5diag.measure.compare import Area, AreaState, Comparison
-from h5diag.show.answers import View, chosen, pairs
 from h5diag.show.sheet import Sheet, Strip, section, sheet, table
 from h5diag.show.spans import Look, MapSpan, strip_svg
+from h5diag.show.view import View, chosen, pairs
 from h5diag.text import count_text, range_text, size_text
 
 MANY = 40

@@ -28,18 +28,18 @@ from h5diag.judge import (
     Verdict,
     VerdictWord,
 )
-from h5diag.judge.across import Boards
+from h5diag.judge.boards import Boards
 from h5diag.judge.checks.slots import Branch
 from h5diag.judge.document import diagnosis_document, input_remarks
 from h5diag.judge.next_test import known_tests
 from h5diag.measure.options import Setting, Weight, compare_options
 from h5diag.memory import AddressRange
-from h5diag.show.answers import View
 from h5diag.show.comparison import comparison_headline
 from h5diag.show.evidence import files_table
 from h5diag.show.locate import MANY_PIECES, headline, pieces
 from h5diag.show.sheet import Block, Figure, Section, Sheet, Strip, Table, bullets, joined, section, sheet, table
 from h5diag.show.spans import Look, lanes, strip_legend, strip_svg
+from h5diag.show.view import View
 from h5diag.text import count_text, range_text, size_text
 
 NOT_STATED = "not stated"

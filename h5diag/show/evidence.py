@@ -6,9 +6,9 @@ from typing import Any
 
 from h5diag.case.case import Case
 from h5diag.memory import Access, MemoryImage
-from h5diag.show.answers import View
 from h5diag.show.sheet import Sheet, Strip, Table, bullets, properties, section, sheet, table
 from h5diag.show.spans import Look, spans_of, strip_svg
+from h5diag.show.view import View
 from h5diag.text import count_text, size_text
 
 

@@ -16,8 +16,8 @@ from h5diag.judge import causes
 from h5diag.judge.findings import rows
 from h5diag.judge.next_test import known_tests
 from h5diag.measure.firmware import State
-from h5diag.show.answers import View
 from h5diag.show.sheet import Sheet, Table, properties, section, sheet
+from h5diag.show.view import View
 from h5diag.tables import packaged
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from h5diag.measure.firmware import Magic, Overview, TlvType, dependencies
-from h5diag.show.answers import View, chosen
 from h5diag.show.sheet import Section, Sheet, bullets, properties, section, sheet, table
+from h5diag.show.view import View, chosen
 
 if TYPE_CHECKING:
     from h5diag.measure.firmware import ExaminedImage, JudgedImage, Link, Match, NextBoot, SlotState, StageReport

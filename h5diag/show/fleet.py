@@ -7,8 +7,8 @@ from typing import Any
 from h5diag.errors import InputError
 from h5diag.judge.control import ControlChart, Group
 from h5diag.judge.fleet import Fleet
-from h5diag.show.answers import View
 from h5diag.show.sheet import Figure, Sheet, section, sheet, table
+from h5diag.show.view import View
 from h5diag.text import count_text
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from h5diag.measure.loader.explain import Downloaded, LoaderStory
 from h5diag.measure.loader.vb3 import LoaderCall
-from h5diag.show.answers import View
 from h5diag.show.sheet import Block, Sheet, bullets, section, sheet, table
+from h5diag.show.view import View
 from h5diag.sim.dryrun.reading import LoaderReading
 from h5diag.sim.dryrun.run import LIMITS, DryRun
 from h5diag.text import count_text

@@ -6,9 +6,9 @@ from typing import Any
 
 from h5diag.measure.locate import Correlation, Pattern, Placement, Region
 from h5diag.memory import AddressRange
-from h5diag.show.answers import View, chosen, pairs
 from h5diag.show.sheet import Section, Sheet, Strip, Table, bullets, section, sheet, table
 from h5diag.show.spans import Look, MapSpan, strip_svg
+from h5diag.show.view import View, chosen, pairs
 from h5diag.text import count_text
 
 MANY = 40

@@ -20,8 +20,8 @@ from h5diag.measure.options import (
     Weight,
     summary,
 )
-from h5diag.show.answers import View
 from h5diag.show.sheet import Section, Sheet, Table, bullets, properties, section, sheet, table
+from h5diag.show.view import View
 
 AREAS = ("secure", "hidden", "write-protected", "high-cycle")
 MOST_MESSAGES = 40

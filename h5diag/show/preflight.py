@@ -11,9 +11,9 @@ from h5diag.judge.preflight.inventory import end_of_file, image_bytes
 from h5diag.measure.firmware import Check, TlvType, dependencies, verify_image
 from h5diag.measure.firmware.image import ENCRYPTION_TYPES
 from h5diag.measure.firmware.trailer import parse_magic
-from h5diag.show.answers import View
 from h5diag.show.explain import check_words
 from h5diag.show.sheet import Sheet, bullets, properties, section, sheet, table
+from h5diag.show.view import View
 from h5diag.sim.rehearse import STATES, PartTraits, Rehearsal, Walk, WalkInputs, syntax_errors, unchecked, walk_script
 from h5diag.text import count_text
 

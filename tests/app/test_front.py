@@ -23,8 +23,8 @@ from h5diag.judge.control import control_chart
 from h5diag.judge.fleet import Cluster, Fleet
 from h5diag.judge.preflight import read_inventory
 from h5diag.probe.acquire import sweep
-from h5diag.show.answers import TOPICS
 from h5diag.show.explain import explain
+from h5diag.show.view import TOPICS
 
 DOOR = """
 read_memory write_memory read_options read_log load_layout load_chip locate correlate compare examine load_case

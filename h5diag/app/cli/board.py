@@ -188,8 +188,8 @@ def _dump(options: Namespace) -> Result:
 
     from h5diag.chip import KnownBy
     from h5diag.probe.acquire import dump, sweep
-    from h5diag.show.answers import view_of
     from h5diag.show.sheet import joined
+    from h5diag.show.view import view_of
 
     plans = _plans(options)
     if options.plan:

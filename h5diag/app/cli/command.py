@@ -54,7 +54,7 @@ class Result(NamedTuple):
 
 def result_of(answer: Answer, *, status: int = 0, report: str = "", **more: Any) -> Result:
     """Return what a command prints of a result of the library; `more`, and a `report`, go into the document too."""
-    from h5diag.show.answers import view_of
+    from h5diag.show.view import view_of
 
     view = view_of(answer)
     document = view.document(answer) | more | ({"report": report} if report else {})

@@ -64,7 +64,7 @@ def _run(options: Namespace) -> Result:
 
         redactor = redactor_of(diagnosis)
     if options.csv:
-        from h5diag.judge.across import boards_csv
+        from h5diag.judge.boards import boards_csv
 
         write_whole(options.csv, boards_csv(diagnosis, clean=redactor.plain if redactor else str))
     return _result(diagnosis, report, redactor, typed="" if options.case.startswith("sample:") else options.case)

@@ -56,8 +56,8 @@ def _case(options: Namespace) -> Result:
     from h5diag.evidence.door import is_evidence
     from h5diag.evidence.samples import path_of
     from h5diag.layout import load_layout
-    from h5diag.show.answers import view_of
     from h5diag.show.sheet import section
+    from h5diag.show.view import view_of
 
     if not options.files and not options.suspect:
         raise InputError(

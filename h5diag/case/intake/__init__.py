@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from h5diag.case.intake.kinds import BoardSide, Evidence, FileRole, Name, parse_name, tell
 from h5diag.case.intake.missing import Missing
-from h5diag.case.intake.sorting import Ask, BoardFiles, Details, Sorted, SortedBoards, sort_evidence
-from h5diag.case.intake.writing import new_folder, write_case
+from h5diag.case.intake.sorting import Ask, sort_evidence
+from h5diag.case.intake.writing import BoardFiles, Details, Sorted, SortedBoards, new_folder, write_case
 
 __all__ = [
     "Ask",

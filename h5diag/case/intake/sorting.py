@@ -6,10 +6,9 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-from h5diag.answer import Answer
 from h5diag.case.case import UNNAMED
 from h5diag.case.folder import BoardTable, CaseTable, read_table
 from h5diag.case.intake.gathering import Paths, read_files
@@ -24,7 +23,8 @@ from h5diag.case.intake.kinds import (
 )
 from h5diag.case.intake.likeness import by_content, is_build, with_own_texts
 from h5diag.case.intake.missing import NEEDS_GOOD, Has, Missing, known_of, missing_of_board, missing_of_case
-from h5diag.chip import EXTERNAL, ChipChoice, choose_chip
+from h5diag.case.intake.writing import BoardFiles, Details, Sorted, SortedBoards
+from h5diag.chip import EXTERNAL
 from h5diag.errors import InputError
 from h5diag.evidence.door import is_evidence, read_evidence, real_path
 from h5diag.evidence.files import decode_text, read_sidecar, sidecar_path
@@ -42,110 +42,6 @@ _OF_SUSPECTS = frozenset(
 
 _SEVERAL = frozenset({FileRole.LOG, FileRole.UART, FileRole.REGISTERS})
 """Texts of which a board may well have several."""
-
-
-@dataclass(frozen=True, slots=True)
-class Details:
-    """What the person says beside the files; empty where nothing was said."""
-
-    title: str = ""
-    chip: str = ""
-    layout: str = ""
-    marking: str = ""
-    package: str = ""
-    good_access: str = ""
-    suspect_access: str = ""
-    good_mode: str = ""
-    suspect_mode: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class BoardFiles:
-    """The files of one board. `name` is for a person; `side` is None when nobody could say."""
-
-    name: str
-    side: BoardSide | None
-    files: tuple[Evidence, ...] = ()
-
-    def of(self, role: FileRole) -> tuple[Evidence, ...]:
-        """Return the files of one role, by name."""
-        return tuple(e for e in self.files if e.role is role)
-
-    def __str__(self) -> str:
-        return f"{self.name} ({', '.join(e.path.name for e in self.files)})"
-
-
-@dataclass(frozen=True, slots=True)
-class SortedBoards:
-    """All boards.
-
-    Parameters
-    ----------
-    good, suspects
-        Sorted as far as it could be told; `good` has no files when there is none.
-    undecided
-        Boards of which nobody could say whether they are good. They are treated as suspects.
-    loose
-        Files of which it could not be told to which board they belong.
-    """
-
-    good: BoardFiles = field(default_factory=lambda: BoardFiles("good", BoardSide.GOOD))
-    suspects: tuple[BoardFiles, ...] = ()
-    undecided: tuple[BoardFiles, ...] = ()
-    loose: tuple[Evidence, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Sorted(Answer):
-    """Dropped files, sorted; nothing is written yet.
-
-    Parameters
-    ----------
-    details
-        What the person said, with what the files themselves tell where nothing was said.
-    boards
-        As far as it could be told.
-    rest
-        Evidence that belongs to no board.
-    unused
-        Files that are no evidence or cannot be read; `Evidence.what` says why.
-    missing
-        What would let more be decided.
-    remarks
-        What was assumed or left out, one sentence each.
-    existing, into
-        What the case folder said before, and where it is, when files are added to one.
-    choice
-        The chip that the files name, or the person did.
-    """
-
-    details: Details
-    boards: SortedBoards
-    rest: tuple[Evidence, ...]
-    unused: tuple[Evidence, ...]
-    missing: tuple[Missing, ...] = ()
-    remarks: tuple[str, ...] = ()
-    existing: CaseTable | None = None
-    into: Path | None = None
-    choice: ChipChoice = field(default_factory=choose_chip)
-
-    @property
-    def suspects(self) -> tuple[BoardFiles, ...]:
-        """The boards in question, those of which nobody could say so included."""
-        return (*self.boards.suspects, *self.boards.undecided)
-
-    def of(self, role: FileRole) -> tuple[Evidence, ...]:
-        """Return the files that belong to no board and have this role."""
-        return tuple(e for e in self.rest if e.role is role)
-
-    def write(self, folder: str | os.PathLike[str] | None = None) -> Path:
-        """Make the case folder (``h5diag-case`` by default), or mend the one that was added to; return where it is."""
-        from h5diag.case.intake.writing import new_folder, write_case
-
-        wanted = os.fspath(folder) if folder is not None else None
-        path = self.into if self.into is not None and wanted is None else new_folder(wanted)
-        write_case(self, path)
-        return path
 
 
 def sort_evidence(

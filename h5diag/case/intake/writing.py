@@ -1,4 +1,4 @@
-"""The case folder: copies of the evidence and a ``case.toml`` that names them.
+"""Sorted evidence as a value, and the case folder that it becomes: copies and a ``case.toml`` that names them.
 
 Nothing is ever written over: a file that is added gets a name of its own, and what a person typed into ``case.toml``,
 remarks included, stays as it is.
@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ import msgspec
 import tomlkit
 from tomlkit.items import AoT, Array, Table
 
+from h5diag.answer import Answer
 from h5diag.case.folder import BoardTable, CaseTable, ImageTable, KeysTable, LoaderTable, ProvisioningTable, read_table
-from h5diag.case.intake.kinds import Evidence, FileRole
-from h5diag.case.intake.sorting import BoardFiles, Sorted
+from h5diag.case.intake.kinds import BoardSide, Evidence, FileRole
+from h5diag.case.intake.missing import Missing
+from h5diag.chip import ChipChoice, choose_chip
 from h5diag.errors import InputError
 from h5diag.evidence.door import (
     is_folder,
@@ -42,6 +44,108 @@ ON_A_LINE = 8
 """File names of a list that stand on one line of case.toml."""
 
 _SINGLE = (FileRole.OPTIONS, FileRole.INFO, FileRole.SWEEP, FileRole.FLASHTEST)
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What the person says beside the files; empty where nothing was said."""
+
+    title: str = ""
+    chip: str = ""
+    layout: str = ""
+    marking: str = ""
+    package: str = ""
+    good_access: str = ""
+    suspect_access: str = ""
+    good_mode: str = ""
+    suspect_mode: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BoardFiles:
+    """The files of one board. `name` is for a person; `side` is None when nobody could say."""
+
+    name: str
+    side: BoardSide | None
+    files: tuple[Evidence, ...] = ()
+
+    def of(self, role: FileRole) -> tuple[Evidence, ...]:
+        """Return the files of one role, by name."""
+        return tuple(e for e in self.files if e.role is role)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({', '.join(e.path.name for e in self.files)})"
+
+
+@dataclass(frozen=True, slots=True)
+class SortedBoards:
+    """All boards.
+
+    Parameters
+    ----------
+    good, suspects
+        Sorted as far as it could be told; `good` has no files when there is none.
+    undecided
+        Boards of which nobody could say whether they are good. They are treated as suspects.
+    loose
+        Files of which it could not be told to which board they belong.
+    """
+
+    good: BoardFiles = field(default_factory=lambda: BoardFiles("good", BoardSide.GOOD))
+    suspects: tuple[BoardFiles, ...] = ()
+    undecided: tuple[BoardFiles, ...] = ()
+    loose: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted(Answer):
+    """Dropped files, sorted; nothing is written yet.
+
+    Parameters
+    ----------
+    details
+        What the person said, with what the files themselves tell where nothing was said.
+    boards
+        As far as it could be told.
+    rest
+        Evidence that belongs to no board.
+    unused
+        Files that are no evidence or cannot be read; `Evidence.what` says why.
+    missing
+        What would let more be decided.
+    remarks
+        What was assumed or left out, one sentence each.
+    existing, into
+        What the case folder said before, and where it is, when files are added to one.
+    choice
+        The chip that the files name, or the person did.
+    """
+
+    details: Details
+    boards: SortedBoards
+    rest: tuple[Evidence, ...]
+    unused: tuple[Evidence, ...]
+    missing: tuple[Missing, ...] = ()
+    remarks: tuple[str, ...] = ()
+    existing: CaseTable | None = None
+    into: Path | None = None
+    choice: ChipChoice = field(default_factory=choose_chip)
+
+    @property
+    def suspects(self) -> tuple[BoardFiles, ...]:
+        """The boards in question, those of which nobody could say so included."""
+        return (*self.boards.suspects, *self.boards.undecided)
+
+    def of(self, role: FileRole) -> tuple[Evidence, ...]:
+        """Return the files that belong to no board and have this role."""
+        return tuple(e for e in self.rest if e.role is role)
+
+    def write(self, folder: str | os.PathLike[str] | None = None) -> Path:
+        """Make the case folder (``h5diag-case`` by default), or mend the one that was added to; return where it is."""
+        wanted = os.fspath(folder) if folder is not None else None
+        path = self.into if self.into is not None and wanted is None else new_folder(wanted)
+        write_case(self, path)
+        return path
 
 
 def new_folder(wanted: str | None) -> Path:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from h5diag.errors import InputError
-from h5diag.evidence import files
 from h5diag.evidence.door import EvidenceFile, Source, read_evidence, whole
 from h5diag.evidence.files.kind import Kind, address_in_name, decode_text, tell_kind
 from h5diag.evidence.files.sidecar import Sidecar, open_sidecar, parse_sidecar, sidecar_path
@@ -21,8 +23,21 @@ BOOT_ALIAS = 0x0020_0000
 """Below this the boot memory is mapped again, in the families that are linked there (RM0008, RM0090: boot alias)."""
 
 
-_READERS = {Kind.HEX: "read_intel_hex", Kind.SREC: "read_s_record", Kind.ELF: "read_elf", Kind.UF2: "read_uf2"}
-"""Where each is at home is known by `h5diag.evidence.files`, which imports it when there is such a file."""
+_READERS = {
+    Kind.HEX: ("records", "read_intel_hex"),
+    Kind.SREC: ("records", "read_s_record"),
+    Kind.ELF: ("elf", "read_elf"),
+    Kind.UF2: ("containers", "read_uf2"),
+    Kind.DFU: ("containers", "read_dfu"),
+    Kind.TEXT: ("views", "parse_memory_text"),
+}
+"""Module and function that read a kind, imported when there is such a file."""
+
+
+def _reader(kind: Kind) -> Callable[..., Any]:
+    module, name = _READERS[kind]
+    reader: Callable[..., Any] = getattr(import_module(f"h5diag.evidence.files.{module}"), name)
+    return reader
 
 
 def read_image(
@@ -68,18 +83,18 @@ def read_image(
         text = decode_text(read_evidence(file, limit=VIEW).data)
         if not text.strip():
             raise InputError("is empty", source=str(file.path), advice="save or copy it again")
-        image = files.parse_memory_text(text, source=str(file.path))
+        image = _reader(kind)(text, source=str(file.path))
         remarks += image.origin.remarks
         offsets = bool(image.segments) and image.span.start < BOOT_ALIAS
         if offsets:
             image = image.shifted(_base(file.path, base, sidecar, remarks))
         segments, unreadable = image.segments, image.unreadable
     elif kind in (Kind.BIN, Kind.DFU):
-        found = np.frombuffer(file.mapped or file.data, np.uint8) if kind is Kind.BIN else files.read_dfu(file)
+        found = np.frombuffer(file.mapped or file.data, np.uint8) if kind is Kind.BIN else _reader(kind)(file)
         kind = Kind.DFU if isinstance(found, tuple) else Kind.BIN
         segments = found if isinstance(found, tuple) else (_placed(found, file.path, base, sidecar, remarks),)
     else:
-        segments = getattr(files, _READERS[kind])(file)
+        segments = _reader(kind)(file)
     if sidecar.sha256 and sidecar.sha256 != file.sha256:
         remarks.append("the file changed after its sidecar was written: the SHA-256 differs")
     holes = merged(unreadable + sidecar.holes)
@@ -87,7 +102,11 @@ def read_image(
     assumed = (
         (kind is Kind.BIN or offsets) and base is None and sidecar.base is None and address_in_name(file.path) is None
     )
-    chip = sidecar.chip or (files.uf2_family(file) if kind is Kind.UF2 else None)
+    chip = sidecar.chip or None
+    if kind is Kind.UF2 and chip is None:
+        from h5diag.evidence.files.containers import uf2_family
+
+        chip = uf2_family(file)
     origin = Origin(
         str(file.path), kind.value, sidecar.access, sidecar.mode, chip, sidecar.time, tuple(remarks), assumed
     )

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         Overview as Overview,
         examine_firmware as examine_firmware,
     )
+    from h5diag.measure.firmware.signed import Check as Check
     from h5diag.measure.firmware.slots import (
         BootStates as BootStates,
         SlotState as SlotState,
@@ -76,7 +77,6 @@ if TYPE_CHECKING:
     from h5diag.measure.firmware.verify import (
         BodyKind as BodyKind,
         BodyLook as BodyLook,
-        Check as Check,
         Verification as Verification,
         look_at_body as look_at_body,
         open_body as open_body,
@@ -95,7 +95,8 @@ _HOMES = {
     "stages": "SlotFit Stage StageFit StageReport expected_flash recognise_stage",
     "trailer": "Magic Trailer TrailerFlag parse_trailer",
     "vectors": "Link VectorTable explain_link find_vector_tables vector_table_at",
-    "verify": "BodyKind BodyLook Check Verification look_at_body open_body verify_image",
+    "signed": "Check",
+    "verify": "BodyKind BodyLook Verification look_at_body open_body verify_image",
 }
 
 

@@ -35,6 +35,7 @@ from h5diag.measure.firmware.image import (
     parse_header,
     parse_tlvs,
 )
+from h5diag.measure.firmware.signed import Check
 from h5diag.measure.firmware.swap import (
     UPGRADES,
     FlashArea,
@@ -51,7 +52,6 @@ from h5diag.measure.firmware.swap import (
     swap_size,
     swap_status,
 )
-from h5diag.measure.firmware.verify import Check
 
 _MAGIC = HeaderMagic.MCUBOOT.value.to_bytes(4, "little")
 _COMPRESSED = Flag.COMPRESSED_LZMA1 | Flag.COMPRESSED_LZMA2

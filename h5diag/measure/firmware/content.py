@@ -13,6 +13,7 @@ import numpy as np
 from h5diag.layout import Layout, Mode, Role, Slot
 from h5diag.limits import SLOT_BYTES
 from h5diag.measure.firmware.image import BootImage, find_images, find_word
+from h5diag.measure.firmware.signed import Check
 from h5diag.measure.firmware.trailer import (
     ALIGNED_MAGIC_TAIL,
     CLASSIC_MAGIC,
@@ -25,7 +26,7 @@ from h5diag.measure.firmware.trailer import (
     parse_magic,
     parse_trailer,
 )
-from h5diag.measure.firmware.verify import Check, Verification, open_body, verify_image
+from h5diag.measure.firmware.verify import Verification, open_body, verify_image
 from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged, subtracted
 
 if TYPE_CHECKING:

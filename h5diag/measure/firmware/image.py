@@ -1,4 +1,4 @@
-"""The header of an MCUboot image: bytes in, value out. The TLV areas behind the body are in `tlv`.
+"""An MCUboot image: its header, and the TLV areas behind its body. Bytes in, value out.
 
 Sources: MCUboot ``boot/bootutil/include/bootutil/image.h`` (upstream) and the same header in ST's
 stm32-mw-mcuboot, which differs in flags 0x2 and 0x8 and adds the magics of STiROT; measured on images made by

@@ -13,9 +13,10 @@ from h5diag.layout import Layout, Loader, Mode, Role, Slot
 from h5diag.measure.firmware.bootloader import Action, BootLoader, NextBoot
 from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent
 from h5diag.measure.firmware.image import HEADER_SIZE, Flag, parse_image
+from h5diag.measure.firmware.signed import Check
 from h5diag.measure.firmware.swap import Rules, SlotBytes
 from h5diag.measure.firmware.trailer import MAGIC_SIZE, Magic, TrailerFlag, trailer_places
-from h5diag.measure.firmware.verify import BodyKind, Check, Verification, verify_image
+from h5diag.measure.firmware.verify import BodyKind, Verification, verify_image
 from h5diag.memory import AddressRange, MemoryImage
 
 if TYPE_CHECKING:

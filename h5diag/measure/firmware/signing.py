@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
 from h5diag.evidence.keys import DecryptKey, KeyKind, VerifyKey
 from h5diag.measure.firmware.image import HASH_TYPES, Tlv, TlvType
-from h5diag.measure.firmware.verify import Check, Recorded, Signed
+from h5diag.measure.firmware.signed import Check, Recorded, Signed
 
 _SIGNS_OVER = {
     KeyKind.ECDSA_P256: TlvType.SHA256,

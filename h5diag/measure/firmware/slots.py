@@ -19,10 +19,11 @@ from h5diag.measure.firmware.nextboot import (
     explained_ranges,
     next_boots,
 )
+from h5diag.measure.firmware.signed import Check
 from h5diag.measure.firmware.swap import Rules
 from h5diag.measure.firmware.trailer import Magic, TrailerFlag
 from h5diag.measure.firmware.vectors import vector_table_at
-from h5diag.measure.firmware.verify import BodyKind, Check
+from h5diag.measure.firmware.verify import BodyKind
 from h5diag.memory import MemoryImage, subtracted
 
 if TYPE_CHECKING:

@@ -22,9 +22,10 @@ from h5diag.measure.firmware.bootloader import Action, BootLoader
 from h5diag.measure.firmware.content import views
 from h5diag.measure.firmware.image import find_images, parse_image
 from h5diag.measure.firmware.nextboot import acceptable
+from h5diag.measure.firmware.signed import Check
 from h5diag.measure.firmware.swap import FlashArea, Rules, SlotBytes
 from h5diag.measure.firmware.trailer import CLASSIC_MAGIC, MAGIC_SIZE, Magic, parse_magic
-from h5diag.measure.firmware.verify import Check, open_body, verify_image
+from h5diag.measure.firmware.verify import open_body, verify_image
 from h5diag.memory import AddressRange, MemoryImage, Segment, subtracted
 from h5diag.text import whole_number
 

@@ -7,7 +7,6 @@ would mind beyond that is said as a remark.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from h5diag.measure.firmware.image import ENCRYPTION_TYPES, HASH_TYPES, SIGNATURE_TYPES, BootImage, Flag, Tlv, TlvType
+from h5diag.measure.firmware.signed import Buffer, Check, Recorded, Signed, signed_bytes
 from h5diag.memory import Bytes
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def verify_image(
         why = image.problems[-1] if image.problems else "the image is cut short"
         checks = (Check.NOT_CHECKED, why) * 3
         return Verification(*checks, _look(body, header.encrypted), digest)
-    signed, hash_check, cleared = _signed(image, view, (view[header.header_size : tlvs.hashed_size],))
+    signed, hash_check, cleared = signed_bytes(image, view, (view[header.header_size : tlvs.hashed_size],))
     remarks = ["the hash holds with the encrypted flag cleared, as ST signs primary-only images"] if cleared else []
     # Records that imgtool reads and a boot loader does not.
     remarks += [
@@ -195,7 +195,7 @@ def verify_image(
         if not signed_so and (header.encrypted or any(r.type in ENCRYPTION_TYPES for r in records)):
             clear, why = _decrypted(image, view, decrypt_keys)
             if clear and (not unsigned or look.kind is BodyKind.ENCRYPTED):
-                opened, after, _ = _signed(image, view, (clear, view[header.tlv_offset : tlvs.hashed_size]))
+                opened, after, _ = signed_bytes(image, view, (clear, view[header.tlv_offset : tlvs.hashed_size]))
                 if after is not Check.INVALID or look.kind is BodyKind.ENCRYPTED:
                     signed, hash_check, decrypted = opened, after, after
                     reason, decrypted_reason = "computed after decryption", why
@@ -228,33 +228,9 @@ def verify_image(
     )
 
 
-def _signed(image: BootImage, view: memoryview, rest: tuple[Buffer, ...]) -> tuple[Signed, Check, bool]:
-    """Return what was signed, a header and the `rest`, whether its hash holds, and whether only without a flag.
-
-    ST signs a primary-only image before it sets the encrypted flag, and its boot loader clears the flag where it
-    decrypts in place.
-    """
-    records, header = image.tlvs.plain, image.header
-    signed = Signed((view[: header.header_size], *rest))
-    found = _hash_holds(records, signed)
-    if found is Check.INVALID and header.flags & Flag.PRIMARY_ONLY:
-        cleared = (header.flags & ~int(Flag.ENCRYPTED_AES128)).to_bytes(4, "little")
-        other = Signed((bytes(view[:16]) + cleared, view[20 : header.header_size], *rest))
-        if _hash_holds(records, other) is Check.VALID:
-            return other, Check.VALID, True
-    return signed, found, False
-
-
 def open_body(image: BootImage, data: Buffer, decrypt_keys: Sequence[DecryptKey]) -> bytes:
     """Return the decrypted body of an image, empty when none of the keys fits. The result is for comparing."""
     return _decrypted(image, memoryview(data), decrypt_keys)[0]
-
-
-def _hash_holds(records: Sequence[Tlv], signed: Signed) -> Check:
-    for r in records:
-        if (kind := r.type & 0xFF) in HASH_TYPES:
-            return Check.VALID if signed.digest(kind) == r.value else Check.INVALID
-    return Check.NOT_CHECKED
 
 
 def _look(body: memoryview, said_encrypted: bool) -> BodyLook:
@@ -275,55 +251,6 @@ def _decrypted(image: BootImage, view: memoryview, keys: Sequence[DecryptKey]) -
             body = view[image.header.header_size : image.header.tlv_offset]
             return decrypt_body(image_key, body), f"decrypted with {key.name}"
     return b"", f"none of {len(keys)} keys unwraps {kinds}"
-
-
-Buffer = bytes | memoryview
-
-
-class Check(Enum):
-    """Result of a check."""
-
-    VALID = "valid"
-    INVALID = "invalid"
-    NOT_CHECKED = "not-checked"
-
-
-_SHA = {TlvType.SHA256: hashlib.sha256, TlvType.SHA384: hashlib.sha384, TlvType.SHA512: hashlib.sha512}
-
-
-class Signed:
-    """The bytes that are signed, hashed once per algorithm and only when asked."""
-
-    def __init__(self, parts: tuple[Buffer, ...]) -> None:
-        self.parts = parts
-        self._digests: dict[int, bytes] = {}
-
-    def digest(self, kind: int) -> bytes:
-        """Return the digest that a hash record of type `kind` should hold."""
-        if kind not in self._digests:
-            h = _SHA[TlvType(kind)]()
-            for part in self.parts:
-                h.update(part)
-            self._digests[kind] = h.digest()
-        return self._digests[kind]
-
-    def whole(self) -> bytes:
-        """Return all signed bytes in one piece, for signatures over the image itself."""
-        return b"".join(self.parts)
-
-
-class Recorded(Signed):
-    """Stands for an encrypted body: its digests are those that the image records."""
-
-    def __init__(self, records: Sequence[Tlv]) -> None:
-        super().__init__(())
-        for r in records:
-            if r.type & 0xFF in HASH_TYPES:
-                self._digests.setdefault(r.type & 0xFF, r.value)
-
-    def digest(self, kind: int) -> bytes:
-        """Return the recorded digest of type `kind`, empty when there is none."""
-        return self._digests.get(kind, b"")
 
 
 def check_signature(

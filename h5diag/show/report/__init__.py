@@ -16,11 +16,11 @@ from h5diag.errors import InputError
 from h5diag.evidence.door import write_whole
 from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis, Measured
 from h5diag.judge.fleet import Fleet
-from h5diag.show.answers import view_of
 from h5diag.show.diagnosis import board_sheet, evidence_section, figures, folder_named, versions_section
 from h5diag.show.fleet import figures as figures_of_lot
 from h5diag.show.report.redaction import Redactor, make_redactor
 from h5diag.show.sheet import Figure, Section, Sheet, cleaned, html, markdown, part_html, plain_markdown
+from h5diag.show.view import view_of
 from h5diag.text import count_text
 
 REMOVED = (

@@ -39,8 +39,8 @@ from h5diag.measure.firmware import (
     look_at_body,
     parse_header,
     parse_tlvs,
+    signed,
     vector_table_at,
-    verify,
     verify_image,
 )
 from h5diag.measure.firmware.signing import decrypt_body, unwrap_image_key
@@ -164,8 +164,8 @@ def hashed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         def digest(self) -> bytes:
             return self.hash.digest()
 
-    counted = {kind: functools.partial(Counting, make) for kind, make in verify._SHA.items()}
-    monkeypatch.setattr(verify, "_SHA", counted)
+    counted = {kind: functools.partial(Counting, make) for kind, make in signed._SHA.items()}
+    monkeypatch.setattr(signed, "_SHA", counted)
     return sizes
 
 
