@@ -134,6 +134,7 @@ def choose_chip(
     sidecars: Iterable[str | None] = (),
     targets: Iterable[str] = (),
     families: Iterable[str] = (),
+    names: Iterable[str] = (),
     foreign: str = "",
     layout: LaidOut | None = None,
     flash_kib: int | None = None,
@@ -144,7 +145,8 @@ def choose_chip(
 
     What decides is the first of: the name given, the identity that a probe read, a DEV_ID alone, option names that
     only one family has, a name noted beside the evidence (a sidecar's, what a tool's user told it, the marking), a
-    series for which a tool was set up, a layout; failing all, the default chip is assumed. Where one of these names a
+    series for which a tool was set up, a layout, a part or board of which a text speaks; failing all, the default chip is
+    assumed. Where one of these names a
     device without a chip file, there is no chip, and none is assumed. Flash size and the tool's device name narrow the
     part within a family; so does the marking where something better names the family.
 
@@ -162,6 +164,8 @@ def choose_chip(
         Chip names that dumps and files carry, and those that users told their tools.
     families
         Series for which tools were set up (``STM32L4``): they name neither part nor size.
+    names
+        Part numbers that stand in texts; those of several series name nothing.
     foreign
         A part of another maker, as a tool read it or was told; empty when none was.
     layout
@@ -200,18 +204,15 @@ def choose_chip(
     noted = [(n, "as noted beside the dump or in a file") for n in sidecars if n]
     noted += [(n, "as a tool was told") for n in targets]
     for name, how in (*noted, (marking, "by what is printed on the part")):
-        try:
-            chip = narrow.chip(find_parts(_core(name) or name))
-        except InputError:
-            if (device := _called(name)) is not None:
-                return _of_device(device, narrow, KnownBy.SIDECAR, how)
-            continue
-        return ChipChoice(chip, None, KnownBy.SIDECAR, f"{chip.title}, {how}")
+        if (choice := _of_name(name, narrow, how)) is not None:
+            return choice
     for series in families:
         if any(d.series == series for d in index().devices):
             return _of_series(series, narrow)
     if layout is not None:
         return ChipChoice(layout.chip, None, KnownBy.LAYOUT, f"{layout.chip.title}, the layout's")
+    if spoken := _spoken_of(names, narrow):
+        return spoken
     chip = load_chip(DEFAULT_CHIP)
     return ChipChoice(chip, None, KnownBy.ASSUMED, f"{chip.title} is assumed: {UNNAMED}")
 
@@ -325,6 +326,21 @@ def _of_device(device: Device, narrow: _Narrowing, by: KnownBy, how: str) -> Chi
     title = device.title if device.dev_id else device.series
     text = f"{title}, {how}: h5diag compares its bytes and reads its texts, but knows none of its options"
     return ChipChoice(None, device, by, text, narrow.flash_kib)
+
+
+def _of_name(name: str, narrow: _Narrowing, how: str) -> ChipChoice | None:
+    """Return the choice where a part number or a marking names the chip; None when it names none."""
+    try:
+        chip = narrow.chip(find_parts(_core(name) or name))
+    except InputError:
+        return None if (device := _called(name)) is None else _of_device(device, narrow, KnownBy.SIDECAR, how)
+    return ChipChoice(chip, None, KnownBy.SIDECAR, f"{chip.title}, {how}")
+
+
+def _spoken_of(names: Iterable[str], narrow: _Narrowing) -> ChipChoice | None:
+    """Return the choice by part numbers in running text; None where they are of several series, as in a list of parts."""
+    found = [c for n in dict.fromkeys(names) if (c := _of_name(n, narrow, f"of which a text speaks ({n})")) is not None]
+    return replace(found[0], sized=narrow.flash_kib is not None) if len({c.family for c in found}) == 1 else None
 
 
 def _of_series(series: str, narrow: _Narrowing) -> ChipChoice:

@@ -7,6 +7,8 @@ import pytest
 from h5diag.chip import Chip, KnownBy, chip_names, choose_chip, describe, find_device, load_chip
 from h5diag.chip.files import index, make_index
 from h5diag.errors import InputError
+from h5diag.evidence.texts import chip_of, parse_log
+from h5diag.layout import load_layout
 from h5diag.tables import packaged_bytes
 
 
@@ -107,6 +109,28 @@ def test_a_series_names_the_family_and_nothing_more(series, kib, chip, sized):
 def test_a_marking_names_its_chip_where_nothing_better_does(name, chip):
     assert choose_chip(marking=name).chip.name == chip
     assert choose_chip(marking=name, dev_ids=[0x484]).chip.name.startswith("stm32h56")
+
+
+@pytest.mark.parametrize(
+    ("text", "chip", "device"),
+    [
+        ("*** Booting Zephyr ***\nboard nucleo_wba55cg ready", "stm32wba55cg", ""),
+        ("Board: nucleo_h563zi", "stm32h563zi", ""),
+        ("app on b_u585i_iot02a/stm32u585xx", "stm32u575zi", ""),
+        ("project for STM32F446RE, CubeIDE", None, "STM32F446xx"),
+        ("C:\\FW\\Projects\\B-L4S5I-IOT01A\\a.hex", None, "STM32L4Rxxx/STM32L4Sxxx"),
+    ],
+)
+def test_a_part_or_board_of_which_a_text_speaks_names_the_family(text, chip, device):
+    choice = chip_of([parse_log(text)])
+    assert (choice.assumed, choice.sized) == (False, False)
+    assert (choice.chip.name if choice.chip else None) == chip
+    assert device == (choice.device.name if choice.device else "")
+    # Whatever is more than talk comes first, and a list of parts of several series names nothing.
+    assert chip_of([parse_log(text)], given="stm32l552ze").chip.name == "stm32l552ze"
+    assert chip_of([parse_log(text)], layout=load_layout("oemirot-2m-overwrite")).known_by is KnownBy.LAYOUT
+    assert chip_of([parse_log(f"{text}\nsupported: STM32G431KB")]).assumed
+    assert chip_of([parse_log("stm32_flash_init, STM32CubeProgrammer v2.19.0")]).assumed
 
 
 def test_a_chip_that_nothing_was_read_as_is_not_named():

@@ -19,7 +19,7 @@ from h5diag.evidence.texts.listing import Listing, parse_listing, split_diff
 from h5diag.evidence.texts.messages import Message, parse_messages
 from h5diag.evidence.texts.programming import Programming, parse_programming
 from h5diag.evidence.texts.registers import RawRegister, parse_registers
-from h5diag.evidence.texts.text import Line, hex_number, lines
+from h5diag.evidence.texts.text import Line, hex_number, lines, named_parts
 from h5diag.evidence.texts.tools import ToolReport, parse_tools, parse_writes
 from h5diag.limits import SEARCHED_LINES
 
@@ -102,6 +102,8 @@ class Log:
         Whether a secure firmware install ended well; None when there was none, or its end is not in the text.
     opened
         A failed connection, and the words by which a tool came in under reset after it; empty when none did.
+    names
+        Part numbers, those of boards included, that stand anywhere in it: ``STM32U585``.
     """
 
     kind: LogKind
@@ -120,6 +122,7 @@ class Log:
     root: str | None = None
     installed: bool | None = None
     opened: tuple[str, str] = ("", "")
+    names: tuple[str, ...] = ()
 
     @property
     def banner(self) -> Banner:
@@ -245,6 +248,7 @@ def parse_log(text: str) -> Log:
         _options_unread(clean, telling),
         next((name for name, words in _ROOTS if any(w in line.low for line in some for w in words)), None),
         opened=opened,
+        names=named_parts(some),
     )
     # What a boot loader's or a fault handler's line means is known by its own table.
     said = {e.line: (e.meaning, e.about) for e in log.boot.events}
@@ -280,6 +284,7 @@ def chip_of(
         sidecars=sidecars,
         targets=[t for log in logs for t in log.targets],
         families=[t.family for log in logs for t in log.tools if t.family],
+        names=[n for log in logs for n in log.names],
         foreign=next((t.foreign for log in logs for t in log.tools if t.foreign), ""),
         layout=layout,
         flash_kib=next((kib for log in logs if (kib := log.flash_kib)), None),

@@ -48,6 +48,10 @@ _AFTER_STAMP = re.compile(
 _SYSLOG = re.compile(r"(?:[\w.\-]{1,40} {1,2})?[\w./\-]{1,40}(?:\[\d{1,7}\]): ")
 _NUMBERED = re.compile(r"^\s{0,8}(\d{1,6})(?:[:|.)]\s?|\t|\s{2})")
 _CONTAINER = re.compile(r"^([\w.\-]{1,40}) {0,20}[|>] ?")
+_NAMED = re.compile(
+    r"(?<![a-z0-9])(?:stm32|(?:nucleo|disco|b)[-_ ]?)((?:wba|wb|wl|[a-z])\d(?:[0-9a-z]\d|\d[0-9a-z])[a-z0-9]{0,6})(?![0-9])"
+)
+"""A part number, or a board that is called after one: nucleo_h563zi, B-U585I-IOT02A, STM32U5A9J-DK."""
 _HEX = re.compile(r"0x([0-9A-Fa-f]{1,8})\b")
 _ODD = re.compile(r"[\x01-\x07\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f\ufffd]")
 _GONE = (0x200B, 0x200C, 0x200D, 0xFEFF, 0x00AD)
@@ -149,6 +153,12 @@ def is_binary(text: str) -> bool:
     head = text[:LARGE_TEXT]
     odd = len(_ODD.findall(head))
     return odd * 5 > len(head) or head.count("\0") * 2 > len(head)
+
+
+def named_parts(lines: Sequence[Line]) -> tuple[str, ...]:
+    """Return the part numbers of which the lines speak, the fullest first; a board of ST's is called after its part."""
+    found = {f"STM32{m[1].upper()}" for line in lines for m in _NAMED.finditer(line.low)}
+    return tuple(sorted(found, key=lambda name: (-len(name), name)))
 
 
 def hex_number(text: str) -> int | None:
