@@ -141,6 +141,9 @@ class OptionBytes(Answer):
         except KeyError:
             return None
 
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.value(name) is not None
+
     @property
     def state(self) -> ProductState | None:
         """The product state or RDP level, as the chip file describes it."""
