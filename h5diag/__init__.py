@@ -73,7 +73,7 @@ def __getattr__(name: str) -> Any:
     if name in _CALLED.values() or own not in _PLACES:
         raise AttributeError(f"module 'h5diag' has no attribute {name!r}")
     found = getattr(import_module(f"h5diag.{_PLACES[own]}"), own)
-    return found if isinstance(found, type) else import_module("h5diag.app.arguments").checked(found, name)
+    return found if isinstance(found, type) else import_module("h5diag.app.sources").checked(found, name)
 
 
 def __dir__() -> list[str]:

@@ -192,8 +192,7 @@ class MemoryImage(Answer):
         import numpy as np
 
         array = data if isinstance(data, np.ndarray) else np.frombuffer(bytes(data), dtype=np.uint8)
-        segments = (Segment(start, array),) if array.size else ()
-        return cls(segments, origin=origin or Origin())
+        return cls((Segment(start, array),) if array.size else (), origin=origin or Origin())
 
     @property
     def ranges(self) -> tuple[AddressRange, ...]:
@@ -256,8 +255,7 @@ class MemoryImage(Answer):
 
     def segments_in(self, start: int, stop: int) -> Iterator[Segment]:
         """Yield the known parts of ``[start, stop)`` in ascending order, cut to it, without a copy."""
-        i = max(0, bisect_right(self.segments, start, key=lambda s: s.start) - 1)
-        for s in self.segments[i:]:
+        for s in self.segments[max(0, bisect_right(self.segments, start, key=lambda s: s.start) - 1) :]:
             if s.start >= stop:
                 return
             a, b = max(start, s.start), min(stop, s.stop)
@@ -319,14 +317,6 @@ class MemoryImage(Answer):
     def _segment_at(self, address: int) -> int:
         i = bisect_right(self.segments, address, key=lambda s: s.start) - 1
         return i if i >= 0 and address < self.segments[i].stop else -1
-
-
-def common(one: MemoryImage, other: MemoryImage, by: int = 0) -> Iterator[tuple[int, Bytes, Bytes]]:
-    """Yield what both hold when `one` is moved `by` bytes higher: the address in `other`, the bytes of one and of the other."""
-    for s in one.segments:
-        start = s.start + by
-        for t in other.segments_in(start, s.stop + by) if start >= 0 else ():
-            yield t.start, s.data[t.start - start : t.stop - start], t.data
 
 
 def _joined(segments: Iterable[Segment]) -> tuple[Segment, ...]:

@@ -77,11 +77,10 @@ def make_tables() -> bytes:
     """Return ``tables.json`` as the TOML files here make it, a line each; the devices have an index of their own."""
     root = os.path.dirname(__file__)
     names = [os.path.join(at, name) for at, _, files in os.walk(root) for name in files if name.endswith(".toml")]
-    paths = sorted(os.path.relpath(name, root).replace(os.sep, "/") for name in names)
     lines = [
         b'"%s":' % path.encode()
         + msgspec.json.encode({"crc": crc32(source), "table": toml_table(source.decode("utf-8"), path)})
-        for path in paths
+        for path in sorted(os.path.relpath(name, root).replace(os.sep, "/") for name in names)
         if not path.startswith("chip/devices/")
         for source in (packaged_bytes(path),)
     ]

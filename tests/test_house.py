@@ -402,7 +402,7 @@ def test_the_rules_about_writing_for_a_person_find_what_they_look_for(tmp_path):
 
 # A name stands for one thing.
 ALIKE = {
-    *(("app", n) for n in ("board", "evidence", "flashtest", "lab", "locate", "options")),
+    *(("app", n) for n in ("board", "evidence", "flashtest", "lab")),
     *(("measure", n) for n in ("meaning", "placement")),
     *(("show", n) for n in ("loader", "locate")),
     *(("probe", "plan"), ("sim", "bus")),

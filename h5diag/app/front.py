@@ -467,13 +467,12 @@ def connect(
     from h5diag.probe.bench import BenchBoard
     from h5diag.probe.board import DEFAULT_HZ, NOTHING, ConnectMode, Permissions
 
-    allowed = Permissions(erase=(AddressRange(*erase),), ram=True, halt=True) if erase else NOTHING
     return BenchBoard.connect(
         probe,
         mode=word_of(ConnectMode, mode, "connect mode"),
         frequency_hz=speed_hz or DEFAULT_HZ,
         access=word_of(Access, access, "way to read") if access else Access.UNKNOWN,
-        permissions=allowed,
+        permissions=Permissions(erase=(AddressRange(*erase),), ram=True, halt=True) if erase else NOTHING,
         chip=chip if isinstance(chip, Chip) else load_chip(chip) if chip else None,
         record=record,
     )

@@ -109,8 +109,7 @@ def require_voila() -> None:
 
 def require_own(copied: Copied) -> None:
     """Raise InputError when the first notebook is not this version's: a page runs all of it without being asked."""
-    ours = (notebook_folder() / FIRST).read_bytes()
-    if read_evidence(copied.first, limit=LAYOUT).data != ours:
+    if read_evidence(copied.first, limit=LAYOUT).data != (notebook_folder() / FIRST).read_bytes():
         raise InputError(
             "is not the notebook of this version, and a page runs it at once",
             source=str(copied.first),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from h5diag.chip import load_chip
 from h5diag.errors import InputError
-from h5diag.evidence.door import write_whole
+from h5diag.evidence.door import make_folder, write_whole
 from h5diag.evidence.samples import data_folder
 from h5diag.measure.loader.placement import (
     BUFFER_SIZE,
@@ -49,14 +49,10 @@ def new_loader(chip: str, folder: str | Path, *, trustzone: bool = False) -> tup
         When no facts allow one for this chip, or a file of the project is there already.
     """
     texts = project(chip, trustzone=trustzone)
-    folder = Path(folder)
-    if there := [name for name in texts if (folder / name).exists()]:
+    if there := [name for name in texts if Path(folder, name).exists()]:
         raise InputError(f"{there[0]} is there already", source=str(folder), advice="name another folder with --out")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be made ({error.strerror or error})", source=str(folder)) from None
-    return tuple(write_whole(folder / name, text, new=True) for name, text in texts.items())
+    made = make_folder(folder)
+    return tuple(write_whole(made / name, text, new=True) for name, text in texts.items())
 
 
 def project(chip: str, *, trustzone: bool = False) -> dict[str, str]:
@@ -69,9 +65,8 @@ def project(chip: str, *, trustzone: bool = False) -> dict[str, str]:
     limits = windows(part_family, tz)
     name = f"{part_family.name}-loader" if not trustzone else f"{part_family.name}-tz-loader"
     defined = {"PROJECT", f"CHIP_{part_family.name.upper()}", *(("SECURE",) if trustzone else ())}
-    source = (data_folder() / "loaders" / "source" / "loader.c").read_text("utf-8")
     return {
-        "loader.c": resolved(source, defined),
+        "loader.c": resolved((data_folder() / "loaders" / "source" / "loader.c").read_text("utf-8"), defined),
         "loader.ld": _linker_script(chip, part_family, base, others, limits),
         "Makefile": _makefile(chip, name, tz),
         "README.md": _readme(chip, name, trustzone, base, limits),

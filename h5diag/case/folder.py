@@ -344,12 +344,13 @@ class _Reader:
 
     def known_images(self, tables: list[ImageTable]) -> tuple[KnownImage, ...]:
         self.once([f"{t.file} at {t.base}" for t in tables], "images")
-        return tuple(self.known_image(image, n) for n, image in enumerate(tables))
-
-    def known_image(self, table: ImageTable, number: int) -> KnownImage:
-        file = self.file(table.file, f"images[{number}].file", MEMORY, "image that was to be flashed")
-        base = self.address(table.base, f"images[{number}].base")
-        return KnownImage(_plain(table.file), self.memory(file, None, base), file)
+        out = []
+        for n, t in enumerate(tables):
+            file = self.file(t.file, f"images[{n}].file", MEMORY, "image that was to be flashed")
+            out.append(
+                KnownImage(_plain(t.file), self.memory(file, None, self.address(t.base, f"images[{n}].base")), file)
+            )
+        return tuple(out)
 
     def memory(self, file: EvidenceFile, board: str | None, base: int | None) -> MemoryImage:
         beside = open_sidecar(file)

@@ -344,8 +344,7 @@ def parse_sweep(text: str, source: str) -> Sweep:
     for row in _tables(top.setdefault("sweep", top.pop("speeds", []))):
         row.setdefault("swd_hz", row.pop("hz", None))
         row.setdefault("disagreeing", row.pop("disagreeing_bytes", None))
-    found = _record(Sweep, top, source, text)
-    return Sweep(tuple(sorted(found.sweep, key=lambda p: p.swd_hz)))
+    return Sweep(tuple(sorted(_record(Sweep, top, source, text).sweep, key=lambda p: p.swd_hz)))
 
 
 def parse_flashtest(text: str, source: str) -> FlashTest:

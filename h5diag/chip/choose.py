@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import Protocol
+from typing import Any, Protocol
 
 from h5diag.chip.devices import describe, resized
 from h5diag.chip.files import DEFAULT_CHIP, Device, Part, find_device, find_parts, in_order, index, load_chip
@@ -106,13 +106,13 @@ class ChipChoice:
             return self.chip
         return describe(self.device, self.flash_kib) if self.device is not None else load_chip()
 
-    def to_dict(self, *, needed: bool = True) -> dict[str, object]:
+    def to_dict(self, *, needed: bool = True) -> dict[str, Any]:
         """Return the keys of every document: ``chip``, ``chip_known_by``, ``chip_text`` and, without chip, ``device``.
 
         Where nothing was read as a chip's, because a text names none, it is not `needed`: an assumed one is left out.
         """
         unnamed = self.assumed and not needed
-        out: dict[str, object] = {
+        out: dict[str, Any] = {
             "chip": self.chip.name if self.chip and not unnamed else None,
             "chip_known_by": self.known_by.value,
             "chip_text": UNNAMED if unnamed else self.text,
@@ -181,17 +181,17 @@ def choose_chip(
         When `given` names no chip.
     """
     narrow = _Narrowing(_positive(flash_kib), marking, device_name)
+    known = [i for i in map(_dev_id, dev_ids) if i is not None]
     if given:
         found = find_parts(given)
-        wanted = [i for i in map(_dev_id, dev_ids) if i is not None]
-        against = f"; DEV_ID 0x{wanted[0]:03X} was read, which is none of it" if _strange(wanted, found) else ""
+        strange = known and all(p.dev_id not in known for p in found)
+        against = f"; DEV_ID 0x{known[0]:03X} was read, which is none of it" if strange else ""
         exact = len(found) == 1
-        chip = load_chip(found[0].name) if exact else narrow.chip([p for p in found if p.dev_id in wanted] or found)
+        chip = load_chip(found[0].name) if exact else narrow.chip([p for p in found if p.dev_id in known] or found)
         return ChipChoice(chip, None, KnownBy.GIVEN, f"{chip.title}, as given{against}")
     if identity is not None and (read := _dev_id(identity.dev_id)) is not None:
         own = _Narrowing(_positive(identity.flash_kib) or narrow.flash_kib, marking, device_name)
         return _of_dev_id(read, own, KnownBy.IDENTITY)
-    known = [i for i in map(_dev_id, dev_ids) if i is not None]
     if not known and (named := _called(device_name)) is not None:
         return _of_device(named, narrow, KnownBy.DEV_ID, "by the name that a tool printed")
     if known:
@@ -226,10 +226,6 @@ def _dev_id(value: int | None) -> int | None:
 
 def _positive(value: int | None) -> int | None:
     return value if value is not None and 0 < value < 0xFFFF else None
-
-
-def _strange(dev_ids: Sequence[int], parts: Sequence[Part]) -> bool:
-    return bool(dev_ids) and all(p.dev_id not in dev_ids for p in parts)
 
 
 def _called(device_name: str) -> Device | None:
@@ -377,7 +373,7 @@ def _of_names(names: Sequence[str], narrow: _Narrowing) -> ChipChoice | None:
     """Return the one family that has all of these option names; None when none or several have them."""
     wanted = {n.upper() for n in names}
     # Two names that everybody has (RDP, BOR_LEV) tell nothing; a family shows by what only it has.
-    fitting = [d for d in index().devices if wanted and wanted <= _option_names(d)]
+    fitting = [d for d in index().devices if wanted and wanted <= {o.upper() for o in d.options}]
     if len({d.series for d in fitting}) != 1:
         return None
     device = fitting[0]
@@ -396,7 +392,3 @@ def _of_names(names: Sequence[str], narrow: _Narrowing) -> ChipChoice | None:
         f"{chip.title}: the option names are those of {device.series} alone, nothing names the part or its size",
         sized=narrow.flash_kib is not None,
     )
-
-
-def _option_names(device: Device) -> set[str]:
-    return {o.upper() for o in device.options}

@@ -205,13 +205,12 @@ def _flash(entry: _Entry, size: int) -> Flash:
     total, bank = sum(b.size for b in banks), banks[0].size
     size = min(size, total) if known else size or total
     secure = 0x0C000000 if "trustzone" in entry.traits else banks[0].base
-    smallest = min(size for b in banks for _, size in b.sectors)
     return Flash(
         banks[0].base,
         secure,
         size,
         bank if size % bank == 0 else size,
-        smallest,
+        min(size for b in banks for _, size in b.sectors),
         entry.program_unit or 16,
         0,
         _REF,

@@ -112,8 +112,11 @@ def in_order(parts: Sequence[Part]) -> tuple[Part, ...]:
 
 
 def load_chip(name: str = DEFAULT_CHIP) -> Chip:
-    """Return the chip of a file's name, a family word or a marking; InputError when there is none (`find_parts`)."""
-    return _load(find_parts(name)[0].name)
+    """Return the chip of a file's name, a family word or a marking; InputError when there is none (`find_parts`).
+
+    Where no name is given, an empty one, it is the default chip.
+    """
+    return _load(find_parts(name or DEFAULT_CHIP)[0].name)
 
 
 def find_device(dev_id: int) -> Device:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
@@ -38,6 +38,8 @@ from h5diag.memory import AddressRange
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+T = TypeVar("T")
 
 
 class Chip(Fact, Answer, frozen=True):
@@ -133,50 +135,33 @@ class Chip(Fact, Answer, frozen=True):
 
     def register(self, name: str) -> Register:
         """Return the FLASH register called `name`; KeyError when the chip has none."""
-        for r in self.registers:
-            if r.name == name:
-                return r
-        raise KeyError(f"{self.name} has no register {name}")
+        return _first((r for r in self.registers if r.name == name), f"{self.name} has no register {name}")
 
     def option(self, name: str) -> Option:
         """Return the option called `name` or by one of its aliases, in any case; KeyError when there is none."""
-        wanted = name.upper()
-        for o in self.options:
-            if wanted == o.name.upper() or wanted in (a.upper() for a in o.aliases):
-                return o
-        raise KeyError(f"{self.name} has no option {name}")
+        called = (o for o in self.options if name.upper() in (n.upper() for n in (o.name, *o.aliases)))
+        return _first(called, f"{self.name} has no option {name}")
 
     def region(self, name: str) -> ChipRegion:
         """Return the region called `name`; KeyError when the chip has none."""
-        for r in self.regions:
-            if r.name == name:
-                return r
-        raise KeyError(f"{self.name} has no region {name}")
+        return _first((r for r in self.regions if r.name == name), f"{self.name} has no region {name}")
 
     def region_at(self, address: int) -> ChipRegion:
         """Return the region that holds `address` in either alias; KeyError when there is none."""
-        for r in self.regions:
-            if 0 <= address - r.base < r.size or (r.secure_base and 0 <= address - r.secure_base < r.size):
-                return r
-        raise KeyError(f"0x{address:08X} is in no known region of {self.name}")
+        aliases = ((r, base) for r in self.regions for base in (r.base, r.secure_base or r.base))
+        holding = (r for r, base in aliases if 0 <= address - base < r.size)
+        return _first(holding, f"0x{address:08X} is in no known region of {self.name}")
 
     def state(self, value: int) -> ProductState:
         """Return the product state or RDP level of this value; KeyError when it is none."""
-        for s in self.states:
-            if s.value == value:
-                return s
-        for s in self.states:
-            if s.otherwise:
-                return s
-        raise KeyError(f"0x{value:X} is no {self.state_option} of {self.name}")
+        meant = (*(s for s in self.states if s.value == value), *(s for s in self.states if s.otherwise))
+        return _first(meant, f"0x{value:X} is no {self.state_option} of {self.name}")
 
     def state_called(self, title: str) -> ProductState:
         """Return the state that a tool prints as `title`, in any case; KeyError when it is none."""
         wanted = title.strip().upper()
-        for s in self.states:
-            if wanted in (s.name.upper(), *(t.upper() for t in s.titles)):
-                return s
-        raise KeyError(f"{title} is no {self.state_option} of {self.name}")
+        called = (s for s in self.states if wanted in (t.upper() for t in (s.name, *s.titles)))
+        return _first(called, f"{title} is no {self.state_option} of {self.name}")
 
     def ecc_location(self, register: str, value: int) -> EccLocation:
         """Return the error held by an ECC register (``ECCCORR``, ``ECCDETR`` or ``ECCR``) of value `value`.
@@ -199,7 +184,8 @@ class Chip(Fact, Answer, frozen=True):
         system = "SYSF_ECC" in names and r.get("SYSF_ECC", value) and all(a.flag != "SYSF_ECC" for a in self.ecc)
         if not self.ecc or system:
             return EccLocation(kind)  # how this family counts that address is not known
-        area = self._ecc_area(names, r, value)
+        flagged = (a for a in self.ecc if a.flag in names and r.get(a.flag, value))
+        area = next(flagged, None) or next(a for a in self.ecc if not a.flag)
         base = self.region(area.region).base if area.region else self.flash.base
         stride = self.flash.bank_size if area.bank_stride < 0 else area.bank_stride
         address = base + r.get("BK_ECC", value) * stride + (r.get("ADDR_ECC", value) - area.offset) * area.step
@@ -207,12 +193,6 @@ class Chip(Fact, Answer, frozen=True):
         return EccLocation(
             kind, area.name, max(0, address), area.step if area.step > 1 else self.flash.program_unit, area.hint
         )
-
-    def _ecc_area(self, names: set[str], r: Register, value: int) -> EccArea:
-        for area in self.ecc:
-            if area.flag in names and r.get(area.flag, value):
-                return area
-        return next(area for area in self.ecc if not area.flag)
 
     def interruption(self, value: int) -> Interruption:
         """Return what OPSR of value `value` says; code 0 when nothing was cut. KeyError without OPSR."""
@@ -227,6 +207,13 @@ class Chip(Fact, Answer, frozen=True):
                 return Interruption(code, text, flags[f.name], r.get("ADDR_OP", value))
         bank = r.get("BK_OP", value) * self.flash.bank_size
         return Interruption(code, text, "user", self.flash.base + bank + r.get("ADDR_OP", value))
+
+
+def _first(found: Iterable[T], problem: str) -> T:
+    """Return the first of what was found; KeyError with the problem where nothing was."""
+    for one in found:
+        return one
+    raise KeyError(problem)
 
 
 @lru_cache(maxsize=64)

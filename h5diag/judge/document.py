@@ -6,7 +6,7 @@ from typing import Any
 
 from h5diag.case.case import Case
 from h5diag.evidence.texts import LogKind, parse_listing, parse_log
-from h5diag.evidence.texts.readback import core_registers
+from h5diag.evidence.texts.registers import core_registers
 from h5diag.judge.boards import BoardDiagnosis, Diagnosis
 from h5diag.judge.findings import Finding
 from h5diag.judge.next_test import NextTest

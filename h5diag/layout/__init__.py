@@ -35,6 +35,12 @@ __all__ = [
     "preset_names",
 ]
 
+_PARSERS = {
+    **dict.fromkeys((".dts", ".dtsi", ".overlay"), parse_devicetree),
+    **dict.fromkeys((".yml", ".yaml"), parse_partition_manager),
+    ".toml": parse_own_layout,
+}
+"""What reads a layout, by its file's suffix; any other is a header."""
 _PRESETS = "oemirot-{2m,1m}-{overwrite,swap}[-1image][-data1|-data2]"
 
 
@@ -55,14 +61,7 @@ def load_layout(name: str | Path | EvidenceFile, chip: Chip | None = None) -> La
     """
     if isinstance(name, EvidenceFile):
         text, source = decode_text(name.data), str(name.path)
-        match name.path.suffix.lower():
-            case ".dts" | ".dtsi" | ".overlay":
-                return parse_devicetree(text, source=source, chip=chip)
-            case ".yml" | ".yaml":
-                return parse_partition_manager(text, source=source, chip=chip)
-            case ".toml":
-                return parse_own_layout(text, source=source, chip=chip)
-        return parse_flash_layout(text, source=source, chip=chip)
+        return _PARSERS.get(name.path.suffix.lower(), parse_flash_layout)(text, source=source, chip=chip)
     text = str(name)
     if text in preset_names():
         return preset(text, chip)

@@ -127,8 +127,7 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
         remarks.append(f"the header does not say how images are installed: {mode.value} by its scratch area")
     scratch_size = scratch_size if mode is Mode.SWAP_SCRATCH else 0
     scratch = value("FLASH_AREA_SCRATCH_OFFSET", boot + boot_size) if scratch_size else boot + boot_size
-    primary = value("FLASH_AREA_0_OFFSET")
-    secure_stop = primary + value("FLASH_S_PARTITION_SIZE", value("FLASH_AREA_0_SIZE"))
+    secure_stop = value("FLASH_AREA_0_OFFSET") + value("FLASH_S_PARTITION_SIZE", value("FLASH_AREA_0_SIZE"))
     if not boot_size:
         remarks.append("the header names no boot loader in the user flash: the first boot stage may stand in the ROM")
     try:
@@ -292,8 +291,7 @@ def limited_preprocessor(source: str) -> Any:
         def macro_expand_args(self, macro: Any, args: Any) -> Any:
             # Each token of the macro can become a whole argument, as it stands or expanded.
             outer, self.factor = self.factor, 1 + len(macro.value)
-            longest = max((_length(a) for a in args), default=0)
-            self.spend(0, macro.value, self.factor * longest > HEADER_EXPANDED)
+            self.spend(0, macro.value, self.factor * max((_length(a) for a in args), default=0) > HEADER_EXPANDED)
             try:
                 return super().macro_expand_args(macro, args)
             finally:

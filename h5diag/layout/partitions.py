@@ -7,6 +7,8 @@ Zephyr's configuration, so it is said when assumed.
 
 from __future__ import annotations
 
+import ast
+import operator
 import re
 from dataclasses import dataclass
 from typing import TypeVar
@@ -126,30 +128,30 @@ def _cells(cells: str, source: str, name: str) -> tuple[int, int]:
 
 def _sum(text: str, source: str, name: str) -> int:
     """Evaluate numbers with + - * and parentheses, of which there are few."""
-    if not re.fullmatch(r"[0-9a-fA-FxXuUlL+*()\s-]{1,120}", text) or "**" in text:
-        raise InputError(f"reg of {name} holds {text[:40]!r}, which is no number", source=source)
-    plain = re.sub(r"(?<=[0-9a-fA-F])[uUlL]+", "", text)
+    problem = f"reg of {name} holds {text[:40]!r}, which is no number"
+    if not re.fullmatch(r"[0-9a-fA-FxXuUlL+*()\s-]{1,120}", text):
+        raise InputError(problem, source=source)
     try:
-        for _ in range(60):
-            done = re.sub(r"\(\s*(0[xX][0-9a-fA-F]+|\d+)\s*\)", r"\1", plain)
-            for sign in ("[*]", "[+-]"):
-                if done != plain:
-                    break
-                done = re.sub(rf"(0[xX][0-9a-fA-F]+|\d+)\s*({sign})\s*(0[xX][0-9a-fA-F]+|\d+)", _step, plain, count=1)
-            if done == plain:
-                break
-            plain = done
-        value = int(plain, 0)
-    except ValueError:
-        raise InputError(f"reg of {name} holds {text[:40]!r}, which is no number", source=source) from None
+        value = _value(ast.parse(re.sub(r"(?<=[0-9a-fA-F])[uUlL]+", "", text).strip(), mode="eval").body)
+    except (SyntaxError, ValueError):
+        raise InputError(problem, source=source) from None
     if not 0 <= value < 1 << 32:
         raise InputError(f"reg of {name} holds {text[:40]!r}, more than any address", source=source)
     return value
 
 
-def _step(match: re.Match[str]) -> str:
-    a, b = int(match[1], 0), int(match[3], 0)
-    return str({"*": a * b, "+": a + b, "-": a - b}[match[2]])
+def _value(expression: ast.expr) -> int:
+    match expression:
+        case ast.Constant(value=int(number)):
+            return number
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return -_value(operand)
+        case ast.BinOp(left=left, op=sign, right=right) if type(sign) in _SIGNS:
+            return int(_SIGNS[type(sign)](_value(left), _value(right)))
+    raise ValueError
+
+
+_SIGNS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul}
 
 
 def parse_partition_manager(text: str, *, source: str, chip: Chip | None = None) -> Layout:
@@ -191,8 +193,7 @@ def _layout(parts: list[_Partition], source: str, chip: Chip | None, total: int,
         slots.append(Slot(name, image, role, Security.MIXED, where, p.device))
         if p.device:
             remarks.append(f"slot '{name}' lies in another memory ({p.device}), which a dump of the flash lacks")
-    scratch = any(s.role is Role.SCRATCH for s in slots)
-    mode = Mode.SWAP_SCRATCH if scratch else Mode.SWAP_MOVE
+    mode = Mode.SWAP_SCRATCH if any(s.role is Role.SCRATCH for s in slots) else Mode.SWAP_MOVE
     remarks.append(
         f"how images are installed stands in Zephyr's configuration: {mode.value} assumed; --boot-mode names it"
     )

@@ -103,8 +103,7 @@ def chip_with_flash(size: int, sector: int = 0, *, text: str = "") -> Chip:
     for wanted in parts if len(parts) == 1 else ():
         if found := [c for c in fits if c.name.startswith(f"stm32{wanted}")]:
             return max(found, key=_usual)
-    small = sector in (0x800, 0x1000)
-    usual = ("l5", "u3") if small else ("h5", "u5")
+    usual = ("l5", "u3") if sector in (0x800, 0x1000) else ("h5", "u5")
     for wanted in (*(families if len(families) == 1 else ()), *usual):
         if found := [c for c in fits if c.family == wanted]:
             return max(found, key=_usual)

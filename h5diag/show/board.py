@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from h5diag.case.records import FlashTest, Identity, Sweep, to_document
+from h5diag.case.records import FlashTest, Identity, SpeedPoint, Sweep, to_document
 from h5diag.chip import Chip, KnownBy, choose_chip
 from h5diag.memory import merged
 from h5diag.probe.acquire.plan import Dump
-from h5diag.show.sheet import Sheet, Strip, bullets, properties, section, sheet, table
+from h5diag.show.sheet import Section, Sheet, Strip, bullets, properties, section, sheet, table
 from h5diag.show.spans import spans_of, strip_svg
 from h5diag.show.view import View
 from h5diag.text import count_text, size_text
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from h5diag.probe.selfcheck import SelfCheckRow
 
 _MOST_FAULTS = 20
+_MAJORITY = "Where reads disagree the majority stands in the file; try a lower speed, or a sweep."
 
 
 def identity_sheet(who: Identity, chip: Chip) -> Sheet:
@@ -166,13 +167,11 @@ def selfcheck_sheet(rows: tuple[SelfCheckRow, ...], record: str = "") -> Sheet:
     head += f", {wrong} do not" if wrong else ""
     head += f", {unknown} cannot be told here" if unknown else ""
     sign = {True: "holds", False: "NO", None: "?"}
-    order = sorted(rows, key=lambda r: r.agrees is not False)
-    lines = ((sign[r.agrees], r.id, r.expected, r.seen) for r in order)
-    note = f"{record}: redacted, replay it with --probe replay:{record}" if record else ""
+    lines = ((sign[r.agrees], r.id, r.expected, r.seen) for r in sorted(rows, key=lambda r: r.agrees is not False))
     return sheet(
         head,
         section("", table("|line|expected|seen", lines, most=len(rows))),
-        section("Recording", note),
+        section("Recording", f"{record}: redacted, replay it with --probe replay:{record}" if record else ""),
     )
 
 
@@ -215,7 +214,6 @@ def dump_document(done: Dump) -> dict[str, Any]:
 
 def _dump_sheet(done: Dump) -> Sheet:
     image, origin = done.image, done.image.origin
-    speeds = ((f"{p.swd_hz / 1e6:g} MHz", str(p.disagreeing), str(p.bytes)) for p in done.sweep)
     chance = f"{done.coincidence:.2g} blocks of 1 KiB may be wrong alike in every pass" if done.coincidence else ""
     return sheet(
         done.wording,
@@ -226,12 +224,7 @@ def _dump_sheet(done: Dump) -> Sheet:
             for ranges, word in ((image.unreadable, "unreadable"), (image.unstable, "unstable"))
             for more in [f"and {len(ranges) - 20} more" if len(ranges) > 20 else None]
         ),
-        section(
-            "",
-            "Where reads disagree the majority stands in the file; try a lower speed, or a sweep."
-            if image.unstable
-            else None,
-        ),
+        section("", _MAJORITY if image.unstable else None),
         section(
             "How it was read",
             properties(
@@ -244,7 +237,7 @@ def _dump_sheet(done: Dump) -> Sheet:
                 )
             ),
         ),
-        section("By link speed", table("speed|bytes that disagree|of", speeds)),
+        _by_speed(done.sweep),
         section("Remarks", bullets(r for r in origin.remarks if " = 0x" not in r and r != done.wording)),
     )
 
@@ -253,19 +246,15 @@ def _counted(count: int | None, what: str) -> str:
     return f"{what}s not known" if count is None else count_text(count, what)
 
 
-def _plot_dump(done: Dump, **options: Any) -> Any:
-    return done.image.plot(**options)
-
-
 def _sweep_sheet(s: Sweep) -> Sheet:
-    bad = [p for p in s.sweep if p.disagreeing]
-    head = (
-        f"Reads disagree at {len(bad)} of {count_text(len(s.sweep), 'speed')}."
-        if bad
-        else f"Reads agree at every one of {count_text(len(s.sweep), 'speed')}."
-    )
-    rows = ((f"{p.swd_hz / 1e6:g} MHz", str(p.disagreeing), str(p.bytes)) for p in s.sweep)
-    return sheet(head, section("By link speed", table("speed|bytes that disagree|of", rows)))
+    bad, speeds = sum(bool(p.disagreeing) for p in s.sweep), count_text(len(s.sweep), "speed")
+    head = f"Reads disagree at {bad} of {speeds}." if bad else f"Reads agree at every one of {speeds}."
+    return sheet(head, _by_speed(s.sweep))
+
+
+def _by_speed(points: Iterable[SpeedPoint]) -> Section | None:
+    rows = ((f"{p.swd_hz / 1e6:g} MHz", str(p.disagreeing), str(p.bytes)) for p in points)
+    return section("By link speed", table("speed|bytes that disagree|of", rows))
 
 
 VIEWS = {
@@ -276,6 +265,6 @@ VIEWS = {
         "options",
     ),
     FlashTest: View(flash_test_sheet, _flash_test_document, _plot_flash_test, "sectors"),
-    Dump: View(_dump_sheet, dump_document, _plot_dump),
+    Dump: View(_dump_sheet, dump_document, lambda done, **options: done.image.plot(**options)),
     Sweep: View(_sweep_sheet, to_document, None, "sweep"),
 }

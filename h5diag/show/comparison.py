@@ -56,10 +56,9 @@ def comparison_headline(c: Comparison) -> str:
 
 
 def _comparison_sheet(c: Comparison) -> Sheet:
-    seen = [a for a in c.areas if a.state is not AreaState.EQUAL]
     return sheet(
         comparison_headline(c),
-        section("", _areas_strip(c), only="html"),
+        section("", Strip(strip_svg([area_spans(c)]), comparison_headline(c)) if c.areas else None, only="html"),
         section("", None if c.same_view else "The dumps were read through different aliases: compared cell by cell."),
         section(
             "Areas that are not equal",
@@ -75,7 +74,8 @@ def _comparison_sheet(c: Comparison) -> Sheet:
                         if a.mask_like
                         else c.mask_evidence * (a.state is AreaState.MASKED),
                     )
-                    for a in seen
+                    for a in c.areas
+                    if a.state is not AreaState.EQUAL
                 ),
                 most=MANY,
             ),
@@ -97,10 +97,6 @@ def area_spans(c: Comparison) -> tuple[MapSpan, ...]:
     """Return the areas as stretches, the largest ones when there are many."""
     large = sorted(c.areas, key=lambda a: (a.state is AreaState.EQUAL, -a.range.size))[:120]
     return tuple(MapSpan(a.range, _LOOKS[a.state]) for a in sorted(large, key=lambda a: a.range))
-
-
-def _areas_strip(c: Comparison) -> Strip | None:
-    return Strip(strip_svg([area_spans(c)]), comparison_headline(c)) if c.areas else None
 
 
 def _plot_comparison(c: Comparison, **options: Any) -> Any:

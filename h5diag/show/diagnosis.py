@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -38,8 +38,8 @@ from h5diag.show.comparison import comparison_headline
 from h5diag.show.evidence import files_table
 from h5diag.show.locate import MANY_PIECES, headline, pieces
 from h5diag.show.sheet import Block, Figure, Section, Sheet, Strip, Table, bullets, joined, section, sheet, table
-from h5diag.show.spans import Look, lanes, strip_legend, strip_svg
-from h5diag.show.view import View
+from h5diag.show.spans import lanes, strip_legend, strip_svg, words_of
+from h5diag.show.view import View, drawing
 from h5diag.text import count_text, range_text, size_text
 
 NOT_STATED = "not stated"
@@ -83,24 +83,20 @@ numbers, placeholders in capitals). The sentence goes on where a plain word or a
 
 def diagnosis_sheet(d: Diagnosis) -> Sheet:
     """Return what is said of a case: its first board in full, the others below."""
-    boards = [board_sheet(b, named=len(d.boards) > 1, number=n) for n, b in enumerate(d.boards)]
-    whole = joined(boards)
-    across = section("Across the boards", bullets(f.claim for f in d.across))
-    strange = section("Not understood", bullets(input_remarks(d.case)))
-    return Sheet(
+    whole = joined([board_sheet(b, named=len(d.boards) > 1, number=n) for n, b in enumerate(d.boards)])
+    return sheet(
         whole.headline,
-        (
-            Section("", (f"Case: {d.case.title}",), only="html"),  # a cell's answer outlives what the page shows
-            *([across] if across else []),
-            *whole.sections,
-            *([strange] if strange else []),
-            evidence_section(d),
-            versions_section(d),
-            *(x for x in (_later(d.first, "terminal"), _next(d.first, "terminal")) if x),
-        ),
-        whole.tone,
-        whole.badge,
-        whole.name,
+        Section("", (f"Case: {d.case.title}",), only="html"),  # a cell's answer outlives what the page shows
+        section("Across the boards", bullets(f.claim for f in d.across)),
+        *whole.sections,
+        section("Not understood", bullets(input_remarks(d.case))),
+        evidence_section(d),
+        versions_section(d),
+        _later(d.first, "terminal"),
+        _next(d.first, "terminal"),
+        tone=whole.tone,
+        badge=whole.badge,
+        name=whole.name,
     )
 
 
@@ -108,15 +104,14 @@ def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sh
     """Return what is said of one board; `number` tells the pictures of several boards apart."""
     v, m = b.verdict, b.measured
     tone, badge = badge_of(v)
-    drawn = figures(b, number=number)
     return sheet(
         v.summary,
-        section("", _strip(m), _strip_words(m), only="html"),
+        _strip(m),
         section("What it means for you", bullets(_means(b))),
         section("Judged", v.scope),
         _next(b, _PAGES if number == 0 else ""),
         _later(b, _PAGES if number == 0 else ""),
-        section("Pictures", *drawn) if drawn else None,
+        section("Pictures", *figures(b, number=number)),
         *(_put_forward(h) for h in v.leading),
         section("What happened", bullets(f.claim for f in v.told)),
         None
@@ -242,16 +237,14 @@ def _excluded(v: Verdict, *, cells: bool) -> str:
     return "; ".join(f"{h.cause.name}{limits(h)}" for h in v.of(Status.EXCLUDED) if h.cause.sign_of_chip is cells)
 
 
-def _untested(v: Verdict, most: int = 99) -> str:
+def _untested(v: Verdict) -> str:
     """Return on what there is no evidence, the commonest first, in words."""
-    names = [h.cause.name for h in v.of(Status.NOT_TESTED)]
-    return _listed(names[:most]) + (f"; and {len(names) - most} more" if len(names) > most else "")
+    return _listed(h.cause.name for h in v.of(Status.NOT_TESTED))
 
 
 def _besides(b: BoardDiagnosis) -> Iterable[str]:
     """Yield what was seen, leaves something open or points somewhere, and stands under no cause above."""
-    causes = [*b.verdict.of(Status.SUPPORTED), *b.verdict.of(Status.POSSIBLE)]
-    told = {m.text for h in causes for m in h.moves if m.decibans > 0} | {f.claim for f in b.verdict.told}
+    told = {m.text for h in _standing(b.verdict) for m in h.moves if m.decibans > 0} | {f.claim for f in b.verdict.told}
     return (f.claim for f in b.findings if (f.open_point or f.remark) and f.claim not in told)
 
 
@@ -279,22 +272,19 @@ def _considered(h: Hypothesis) -> tuple[str, ...]:
     return h.status.value, h.cause.text, h.id, f"{word}: {best.text}" if best else "no evidence"
 
 
-def _plain_number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
-
-
 def _finding(f: Finding) -> tuple[str, ...]:
     claim = f.claim + (f" Could also be: {_listed(f.alternatives)}." if f.alternatives else "")
     numbers = [
-        f"{n.name}: 0x{int(n.value):X}" if n.unit == "hex" else f"{n.name}: {_plain_number(n.value)} {n.unit}".rstrip()
+        f"{n.name}: 0x{int(n.value):X}"
+        if n.unit == "hex"
+        else f"{n.name}: {n.value:{',' if isinstance(n.value, int) else 'g'}} {n.unit}".rstrip()
         for n in f.numbers
     ]
-    where = [range_text(r) for r in f.where[:4]]
     return (
         f.id,
         claim + (f" Limits: {f.limits}" if f.limits else ""),
         ("" if f.direction is Direction.NEITHER else f.direction.value) + (" (hint)" if f.hint else ""),
-        _listed([*numbers, *where]),
+        _listed([*numbers, *map(range_text, f.where[:4])]),
     )
 
 
@@ -329,20 +319,26 @@ def slots_table(m: Measured) -> Table:
     def reason(name: str) -> str:
         return next((s.reason for s in m.suspect.slots if s.slot.name == name), "")
 
-    slots = m.layouts[0].slots if m.layouts else ()
     return Table(
         ("slot", "addresses", m.good.board.name, m.name, f"why ({m.name})"),
         tuple(
             (s.name, range_text(s.range), state(m.good, s.name), state(m.suspect, s.name), reason(s.name))
-            for s in slots
+            for s in (m.layouts[0].slots if m.layouts else ())
         ),
     )
 
 
+def _standing(v: Verdict) -> list[Hypothesis]:
+    """Return the causes that are not excluded, those that are supported first."""
+    return [*v.of(Status.SUPPORTED), *v.of(Status.POSSIBLE)]
+
+
 def _telling(b: BoardDiagnosis) -> Iterable[str]:
     """Yield what moved the causes that stand, and what is open: an option that it names is one to look at."""
-    stand = [*b.verdict.of(Status.SUPPORTED), *b.verdict.of(Status.POSSIBLE)]
-    return (*(m.text for h in stand for m in h.moves if m.decibans > 0), *(f.claim for f in b.findings if f.open_point))
+    return (
+        *(m.text for h in _standing(b.verdict) for m in h.moves if m.decibans > 0),
+        *(f.claim for f in b.findings if f.open_point),
+    )
 
 
 def options_table(m: Measured, telling: str = "") -> Table:
@@ -350,9 +346,9 @@ def options_table(m: Measured, telling: str = "") -> Table:
     good, suspect = m.good.options, m.suspect.options
     notes = {}
     if not m.good_choice and good.settings and suspect.settings:
-        diff = compare_options([good, suspect], [m.good.board.name, m.name])
         notes = {
-            d.name: f"{MARKS[d.weight]}: {d.meaning.removeprefix(MARKS[d.weight] + ': ')}" for d in diff.differences
+            d.name: f"{MARKS[d.weight]}: {d.meaning.removeprefix(MARKS[d.weight] + ': ')}"
+            for d in compare_options([good, suspect], [m.good.board.name, m.name]).differences
         }
     by_board = [{s.name: s for s in o.settings} for o in (good, suspect)]
     names = list(dict.fromkeys((*by_board[0], *by_board[1])))
@@ -402,37 +398,40 @@ def versions_section(d: Diagnosis) -> Section:
 # ------------------------------------------------------------------------------------------------ pictures
 def figures(b: BoardDiagnosis, *, number: int = 0) -> tuple[Figure, ...]:
     """Return the plots that say something about this board; `number` tells several boards apart."""
-    m, out, tail = b.measured, [], f"-{number + 1}" if number else ""
-    if lanes(m):
-        out.append(Figure(f"memory-map{tail}", map_words(b), lambda: _plots().plot_memory_map(b)))
-    if m.placement.regions:
-        out.append(
-            Figure(
-                f"offsets{tail}", headline(m.placement), lambda: _plots("locate").plot_correlation(correlation_of(m))
-            )
-        )
-    if len(m.placement.regions) >= MANY_PIECES:
-        words = f"{count_text(len(m.placement.strong), 'piece')} of the good board's dump found in the dump of {b.name}"
-        out.append(
-            Figure(f"dots{tail}", f"{words}, address against address.", lambda: _plots("locate").plot_dots(m.placement))
-        )
-    c = m.reference.comparison
-    stand = [*b.verdict.of(Status.SUPPORTED), *b.verdict.of(Status.POSSIBLE)]
+    m, c, tail = b.measured, b.measured.reference.comparison, f"-{number + 1}" if number else ""
     # Bars that all point down say nothing that the list of what is excluded does not.
-    if raised := [h for h in stand if h.score > h.cause.prior]:
-        words = "; ".join(f"{h.cause.name} {h.score:+d} ({h.status.value})" for h in raised)
-        said = f"How far the evidence moves each cause, in decibans (+10 is ten times more likely): {words}."
-        out.append(Figure(f"weighing{tail}", said, lambda: _plots("causes").plot_weighing(b)))
-    if c.risen or c.fallen:
-        out.append(
-            Figure(
-                f"bits{tail}",
-                f"{count_text(c.differing_bytes, 'byte')} differ from {m.reference.name} where it was"
-                f" compared: {count_text(c.risen, 'bit')} rose and {count_text(c.fallen, 'bit')} fell.",
-                lambda: _plots().plot_bits(b),
-            )
-        )
-    return tuple(out)
+    raised = [h for h in _standing(b.verdict) if h.score > h.cause.prior]
+    moved = "; ".join(f"{h.cause.name} {h.score:+d} ({h.status.value})" for h in raised)
+    found = f"{count_text(len(m.placement.strong), 'piece')} of the good board's dump found in the dump of {b.name}"
+    rows: tuple[tuple[Any, str, str, Callable[[], Any]], ...] = (
+        (lanes(m), "memory-map", map_words(b), lambda: _plots().plot_memory_map(b)),
+        (
+            m.placement.regions,
+            "offsets",
+            headline(m.placement),
+            lambda: _plots("locate").plot_correlation(correlation_of(m)),
+        ),
+        (
+            len(m.placement.regions) >= MANY_PIECES,
+            "dots",
+            f"{found}, address against address.",
+            lambda: _plots("locate").plot_dots(m.placement),
+        ),
+        (
+            raised,
+            "weighing",
+            f"How far the evidence moves each cause, in decibans (+10 is ten times more likely): {moved}.",
+            lambda: _plots("boards").plot_weighing(b),
+        ),
+        (
+            c.risen or c.fallen,
+            "bits",
+            f"{count_text(c.differing_bytes, 'byte')} differ from {m.reference.name} where it was"
+            f" compared: {count_text(c.risen, 'bit')} rose and {count_text(c.fallen, 'bit')} fell.",
+            lambda: _plots().plot_bits(b),
+        ),
+    )
+    return tuple(Figure(f"{name}{tail}", words, draw) for holds, name, words, draw in rows if holds)
 
 
 def _plots(module: str = "") -> Any:
@@ -452,41 +451,22 @@ def map_words(b: BoardDiagnosis) -> str:
     """Return what the memory map shows, in a sentence."""
     said = []
     for lane in lanes(b.measured):
-        sums: dict[Look, int] = {}
-        for s in lane.spans:
-            sums[s.look] = sums.get(s.look, 0) + s.range.size
-        said.append(
-            f"{lane.name}, {'what should be there' if lane.is_file else f'read at 0x{lane.view:08X}'}: "
-            + ", ".join(f"{size_text(n)} {look.value}" for look, n in sums.items())
-        )
+        where = "what should be there" if lane.is_file else f"read at 0x{lane.view:08X}"
+        said.append(f"{lane.name}, {where}: {words_of(lane.spans)}")
     states = [f"{s.slot.name} {s.state.value}" for s in b.measured.suspect.slots]
     return ". ".join(said) + (f". Slots of {b.name}: {', '.join(states)}." if states else ".")
 
 
-def _strip(m: Measured) -> Strip | None:
+def _strip(m: Measured) -> Section | None:
+    """Return the dumps as a strip, and how to read it: what stands where, from which address to which, its colours."""
     rows = lanes(m)
-    return (
-        Strip(strip_svg([lane.spans for lane in rows]), comparison_headline(m.reference.comparison)) if rows else None
-    )
-
-
-def _strip_words(m: Measured) -> str:
-    """Return how to read the strip: what stands where, from which address to which, and its colours."""
-    rows = lanes(m)
-    if not rows:
-        return ""
-    names = [lane.name for lane in rows]
     spans = [s for lane in rows for s in lane.spans]
-    ends = AddressRange(min(s.range.start for s in spans), max(s.range.stop for s in spans)) if spans else None
-    looks = "; ".join(strip_legend(spans))
-    order = f"{' above '.join(names)}, " if len(names) > 1 else ""
-    return f"{order}{range_text(ends)}, not to scale: {looks}." if ends else ""
-
-
-def _plot(b: BoardDiagnosis, **options: Any) -> Any:
-    from h5diag.show.plots import picture, plot_memory_map
-
-    return picture(plot_memory_map(b, **options), name="memory-map", alt=map_words(b))
+    if not spans:
+        return None
+    ends = AddressRange(min(s.range.start for s in spans), max(s.range.stop for s in spans))
+    order = f"{' above '.join(lane.name for lane in rows)}, " if len(rows) > 1 else ""
+    drawn = Strip(strip_svg([lane.spans for lane in rows]), comparison_headline(m.reference.comparison))
+    return section("", drawn, f"{order}{ends}, not to scale: {'; '.join(strip_legend(spans))}.", only="html")
 
 
 def board_document(b: BoardDiagnosis) -> dict[str, Any]:
@@ -538,14 +518,16 @@ def _boards_document(x: Boards) -> dict[str, Any]:
 
 def _plot_boards(x: Boards, kind: str = "sectors", **options: Any) -> Any:
     from h5diag.show.plots import picture, plot_causes
-    from h5diag.show.plots.bits import plot_boards
+    from h5diag.show.plots.boards import plot_boards
 
     draw = plot_causes if kind == "causes" else plot_boards
     return picture(draw(x.boards, **options), name=kind, alt=boards_headline(x))
 
 
+_MAP = drawing("memory_map.plot_memory_map", "memory-map", map_words)
+
 VIEWS = {
-    Diagnosis: View(diagnosis_sheet, diagnosis_document, lambda d, **options: _plot(d.first, **options), "hypotheses"),
-    BoardDiagnosis: View(board_sheet, board_document, _plot, "hypotheses"),
+    Diagnosis: View(diagnosis_sheet, diagnosis_document, lambda d, **options: _MAP(d.first, **options), "hypotheses"),
+    BoardDiagnosis: View(board_sheet, board_document, _MAP, "hypotheses"),
     Boards: View(_boards_sheet, _boards_document, _plot_boards, "boards"),
 }

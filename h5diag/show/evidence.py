@@ -7,7 +7,7 @@ from typing import Any
 from h5diag.case.case import Case
 from h5diag.memory import Access, MemoryImage
 from h5diag.show.sheet import Sheet, Strip, Table, bullets, properties, section, sheet, table
-from h5diag.show.spans import Look, spans_of, strip_svg
+from h5diag.show.spans import spans_of, strip_svg, words_of
 from h5diag.show.view import View
 from h5diag.text import count_text, size_text
 
@@ -28,14 +28,6 @@ def _document(m: MemoryImage) -> dict[str, Any]:
     }
 
 
-def words(m: MemoryImage) -> str:
-    """Return how much of a dump is what, in a sentence."""
-    sums: dict[Look, int] = {}
-    for s in spans_of(m):
-        sums[s.look] = sums.get(s.look, 0) + s.range.size
-    return ", ".join(f"{size_text(n)} {look.value}" for look, n in sums.items())
-
-
 def _sheet(m: MemoryImage) -> Sheet:
     o = m.origin
     where = f", {m.span}" if len(m.ranges) == 1 else f" in {count_text(len(m.ranges), 'range')}, {m.span}"
@@ -43,12 +35,13 @@ def _sheet(m: MemoryImage) -> Sheet:
     for ranges, word in ((m.unreadable, "unreadable"), (m.unstable, "unstable")):
         if ranges:
             headline += f"; {size_text(sum(r.size for r in ranges))} {word}"
-    strip = Strip(strip_svg([spans_of(m)]), words(m)) if m.size else None
+    spans = spans_of(m)
+    strip = Strip(strip_svg([spans]), words_of(spans)) if m.size else None
     access = "" if o.access is Access.UNKNOWN else f"{o.access.value} accesses"
     return sheet(
         headline + ".",
         section("", strip, only="html"),
-        section("What it holds", words(m)),
+        section("What it holds", words_of(spans)),
         section("Ranges", table("addresses|size", ((str(r), size_text(r.size)) for r in m.ranges))),
         section("Unreadable", bullets(map(str, m.unreadable))),
         section("Unstable", bullets(map(str, m.unstable))),
@@ -64,11 +57,9 @@ def _plot(m: MemoryImage, **options: Any) -> Any:
     from h5diag.show.plots.memory_map import plot_spans
     from h5diag.show.plots.picture import picture
 
-    return picture(
-        plot_spans([(m.origin.source or "dump", spans_of(m))], unstable=m.unstable, **options),
-        name="memory",
-        alt=words(m),
-    )
+    spans = spans_of(m)
+    axes = plot_spans([(m.origin.source or "dump", spans)], unstable=m.unstable, **options)
+    return picture(axes, name="memory", alt=words_of(spans))
 
 
 def files_table(case: Case) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
@@ -13,9 +13,9 @@ from h5diag.answer import Answer
 from h5diag.chip import chip_names, load_chip
 from h5diag.errors import InputError
 from h5diag.judge import causes
-from h5diag.judge.findings import rows
-from h5diag.judge.next_test import known_tests
-from h5diag.measure.firmware import State
+from h5diag.judge.findings import FindingRow, rows
+from h5diag.judge.next_test import NextTest, known_tests
+from h5diag.judge.weighing import Cause
 from h5diag.show.sheet import Sheet, Table, properties, section, sheet
 from h5diag.show.view import View
 from h5diag.tables import packaged
@@ -61,36 +61,33 @@ def explain(id: str, *, chip: str = "") -> Paragraph:
     InputError
         When nothing is called so; it names what is nearest.
     """
-    wanted = id.strip()
-    for kind in KINDS:
-        if found := kind(wanted, chip):
-            return found
-    known = known_ids()
-    near = get_close_matches(wanted.lower(), [k.lower() for k in known], 4, 0.6)
-    named = [k for k in known if k.lower() in near]
+    wanted = id.strip().lower()
+    for known, tell in KINDS:
+        if (row := known().get(wanted)) is not None:
+            return tell(wanted, row)
+    if found := _option(wanted, chip):
+        return found
+    ids = known_ids()
+    near = get_close_matches(wanted, [k.lower() for k in ids], 4, 0.6)
+    named = [k for k in ids if k.lower() in near]
     if not named and len(wanted) > 3:
         # A word of the field stands in what the findings and causes say.
         told = {c.id: f"{c.text} {c.plain} {c.means}" for c in causes()}
         told |= {name: f"{row.words} {row.open} {row.means}" for name, row in rows().items()}
-        named = [name for name, text in told.items() if wanted.lower() in text.lower()][:4]
+        named = [name for name, text in told.items() if wanted in text.lower()][:4]
         if named:
             raise InputError(f"nothing is called {id!r}", advice=f"it stands in what is said of {', '.join(named)}")
-    raise InputError(f"nothing is called {id!r}", advice=f"is it {', '.join(named or known[:6])}?")
+    raise InputError(f"nothing is called {id!r}", advice=f"is it {', '.join(named or ids[:6])}?")
 
 
 def known_ids() -> list[str]:
     """Return every id that can be explained."""
-    options = {o.name: None for name in chip_names() for o in load_chip(name).options}
-    states = [s.value for s in State]
-    return [*(c.id for c in causes()), *rows(), *(t.id for t in known_tests()), *check_words(), *options, *states]
+    options = dict.fromkeys(o.name for name in chip_names() for o in load_chip(name).options)
+    return [*(id for known, _ in KINDS for id in known()), *options]
 
 
-def _cause(id: str, chip: str) -> Paragraph | None:
-    c = next((c for c in causes() if c.id == id.lower()), None)
-    if c is None:
-        return None
+def _cause(id: str, c: Cause) -> Paragraph:
     moved = [(f, row.moves[c.id]) for f, row in rows().items() if row.moves.get(c.id)]
-    tests = [t.id for t in known_tests() if c.id in t.separates]
     return Paragraph(
         c.id,
         "cause",
@@ -102,7 +99,7 @@ def _cause(id: str, chip: str) -> Paragraph | None:
             ("for it", _weights(m for m in moved if m[1] > 0)),
             ("against it", _weights(m for m in moved if m[1] < 0)),
             ("needs", ", ".join(c.proof)),
-            ("decided by", ", ".join(tests)),
+            ("decided by", ", ".join(t.id for t in known_tests() if c.id in t.separates)),
         ),
     )
 
@@ -111,12 +108,9 @@ def _weights(moves: Iterator[tuple[str, int]]) -> str:
     return ", ".join(f"{finding} {value:+d}" for finding, value in sorted(moves, key=lambda m: -abs(m[1])))
 
 
-def _finding(id: str, chip: str) -> Paragraph | None:
-    row = rows().get(id.lower())
-    if row is None:
-        return None
+def _finding(id: str, row: FindingRow) -> Paragraph:
     return Paragraph(
-        id.lower(),
+        id,
         "finding",
         _plain(row.words) + (f" {_plain(row.limits)}" if row.limits else ""),
         "judge/findings.toml",
@@ -136,10 +130,7 @@ def _plain(template: str) -> str:
     return re.sub(r"\{(\w+)[^}]*\}", r"<\1>", re.sub(r"\{\w+:\?[^|}]*\|([^}]*)\}", r"\1", template))
 
 
-def _test(id: str, chip: str) -> Paragraph | None:
-    t = next((t for t in known_tests() if t.id == id.lower()), None)
-    if t is None:
-        return None
+def _test(id: str, t: NextTest) -> Paragraph:
     return Paragraph(
         t.id,
         "test",
@@ -186,12 +177,9 @@ def check_words() -> dict[str, dict[str, Any]]:
     return packaged("judge/preflight/checks.toml")
 
 
-def _check(id: str, chip: str) -> Paragraph | None:
-    row = check_words().get(id.lower())
-    if row is None:
-        return None
+def _check(id: str, row: dict[str, Any]) -> Paragraph:
     return Paragraph(
-        id.lower(),
+        id,
         "check",
         row["looks"],
         "judge/preflight/checks.toml",
@@ -199,12 +187,18 @@ def _check(id: str, chip: str) -> Paragraph | None:
     )
 
 
-def _slot_state(id: str, chip: str) -> Paragraph | None:
-    text = packaged("measure/firmware/states.toml").get(id.lower())
-    return Paragraph(id.lower(), "state of a slot", text, "measure/firmware/states.toml") if text else None
+def _slot_state(id: str, text: str) -> Paragraph:
+    return Paragraph(id, "state of a slot", text, "measure/firmware/states.toml")
 
 
-KINDS: tuple[Callable[[str, str], Paragraph | None], ...] = (_cause, _finding, _test, _check, _option, _slot_state)
+KINDS: tuple[tuple[Callable[[], Mapping[str, Any]], Callable[[str, Any], Paragraph]], ...] = (
+    (lambda: {c.id: c for c in causes()}, _cause),
+    (rows, _finding),
+    (lambda: {t.id: t for t in known_tests()}, _test),
+    (check_words, _check),
+    (lambda: packaged("measure/firmware/states.toml"), _slot_state),
+)
+"""What can be explained besides option bytes: the rows by their ids, and what is told of one."""
 
 
 def with_tips(t: Table) -> Table:

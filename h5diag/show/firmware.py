@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from h5diag.measure.firmware import Magic, Overview, TlvType, dependencies
 from h5diag.show.sheet import Section, Sheet, bullets, properties, section, sheet, table
-from h5diag.show.view import View, chosen
+from h5diag.show.view import View, chosen, drawing
 
 if TYPE_CHECKING:
     from h5diag.measure.firmware import ExaminedImage, JudgedImage, Link, Match, NextBoot, SlotState, StageReport
@@ -286,11 +286,11 @@ def slots_words(slots: Sequence[SlotState]) -> str:
     return "; ".join(f"{s.slot.name}: {s.state.value}" for s in slots) or "no slot is known"
 
 
-def _plot(o: Overview, **options: Any) -> Any:
-    from h5diag.show.plots.picture import picture
-    from h5diag.show.plots.slots import plot_slots
-
-    return picture(plot_slots(o.slots, **options), name="slots", alt=slots_words(o.slots))
-
-
-VIEWS = {Overview: View(_sheet, _document, _plot, "images")}
+VIEWS = {
+    Overview: View(
+        _sheet,
+        _document,
+        drawing("slots.plot_slots", "slots", lambda o: slots_words(o.slots), lambda o: o.slots),
+        "images",
+    )
+}

@@ -7,7 +7,7 @@ from typing import Any
 from h5diag.measure.loader.explain import Downloaded, LoaderStory
 from h5diag.measure.loader.vb3 import LoaderCall
 from h5diag.show.sheet import Block, Sheet, bullets, section, sheet, table
-from h5diag.show.view import View
+from h5diag.show.view import View, drawing
 from h5diag.sim.dryrun.reading import LoaderReading
 from h5diag.sim.dryrun.run import LIMITS, DryRun
 from h5diag.text import count_text
@@ -169,15 +169,10 @@ def _registers(values: tuple[int, ...]) -> str:
     return "\n".join("   ".join(pairs[i : i + 4]) for i in range(0, len(pairs), 4))
 
 
-def _plot_run(run: DryRun, **options: Any) -> Any:
-    from h5diag.show.plots.loader import plot_ram_plan
-    from h5diag.show.plots.picture import picture
-
-    return picture(plot_ram_plan(run, **options), name="ram-plan", alt="breakpoint, image, stack and buffer in RAM")
-
+_PLAN = drawing("loader.plot_ram_plan", "ram-plan", lambda run: "breakpoint, image, stack and buffer in RAM")
 
 VIEWS = {
     LoaderReading: View(_lint_sheet, _lint_document, None, "findings"),
     LoaderStory: View(_story_sheet, _story_document, None, "calls"),
-    DryRun: View(_run_sheet, _run_document, _plot_run, "calls"),
+    DryRun: View(_run_sheet, _run_document, _PLAN, "calls"),
 }

@@ -8,7 +8,7 @@ from h5diag.measure.locate import Correlation, Pattern, Placement, Region
 from h5diag.memory import AddressRange
 from h5diag.show.sheet import Section, Sheet, Strip, Table, bullets, section, sheet, table
 from h5diag.show.spans import Look, MapSpan, strip_svg
-from h5diag.show.view import View, chosen, pairs
+from h5diag.show.view import View, chosen, drawing, pairs
 from h5diag.text import count_text
 
 MANY = 40
@@ -93,7 +93,6 @@ def signed(value: int) -> str:
 def pieces(placement: Placement, *, displaced_only: bool = False, most: int = MANY) -> Table:
     """Return the pieces as a table, the clearest `most` of them in the order of the dump."""
     regions = [r for r in placement.regions if r.displacement or not displaced_only]
-    clear = sorted(regions, key=lambda r: -r.score_bits)[:MANY]
     return table(
         "should be at|is at|size|displacement|equal|score|what it means",
         (
@@ -106,7 +105,7 @@ def pieces(placement: Placement, *, displaced_only: bool = False, most: int = MA
                 f"{r.score_bits:.0f}",
                 f"{r.explanation.kind.value}: {r.explanation.text}{' (weak: could be chance)' if r.weak else ''}",
             )
-            for r in sorted(clear, key=lambda r: r.dump_start)
+            for r in sorted(sorted(regions, key=lambda r: -r.score_bits)[:MANY], key=lambda r: r.dump_start)
         ),
         caption=f"the clearest {MANY} of {len(regions)}" if len(regions) > MANY else "",
         most=most,
@@ -140,8 +139,7 @@ def _outside(p: Placement) -> bool:
 
 def _rest(title: str, ranges: tuple[AddressRange, ...], note: str = "") -> Section | None:
     total = sum(r.size for r in ranges)
-    large = sorted(sorted(ranges, key=lambda r: -r.size)[:6])
-    rows = [(str(r), f"{r.size:,}") for r in large]
+    rows = [(str(r), f"{r.size:,}") for r in sorted(sorted(ranges, key=lambda r: -r.size)[:6])]
     more = f"... and {len(ranges) - 6} more" if len(ranges) > 6 else ""
     return section(f"{total:,} bytes {title}", table("addresses|bytes", rows), more or None, note or None)
 
@@ -190,7 +188,6 @@ def _correlation_document(c: Correlation) -> dict[str, Any]:
 
 def _correlation_sheet(c: Correlation) -> Sheet:
     names = {m.displacement: m.name for m in c.marks}
-    best = _correlation_document(c)["peaks"][:8]
     return sheet(
         correlation_words(c),
         section(
@@ -199,21 +196,19 @@ def _correlation_sheet(c: Correlation) -> Sheet:
                 "displacement|agrees|known as",
                 (
                     (signed(p["displacement"]), f"{100 * p['fraction']:.3g} %", names.get(p["displacement"], ""))
-                    for p in best
+                    for p in _correlation_document(c)["peaks"][:8]
                 ),
             ),
         ),
     )
 
 
-def _plot_correlation(c: Correlation, **options: Any) -> Any:
-    from h5diag.show.plots.locate import plot_correlation
-    from h5diag.show.plots.picture import picture
-
-    return picture(plot_correlation(c, **options), name="offsets", alt=correlation_words(c))
-
-
 VIEWS = {
     Placement: View(_placement_sheet, placement_document, _plot_placement, "regions"),
-    Correlation: View(_correlation_sheet, _correlation_document, _plot_correlation, "peaks"),
+    Correlation: View(
+        _correlation_sheet,
+        _correlation_document,
+        drawing("locate.plot_correlation", "offsets", correlation_words),
+        "peaks",
+    ),
 }

@@ -21,7 +21,7 @@ from h5diag.measure.options import (
     summary,
 )
 from h5diag.show.sheet import Section, Sheet, Table, bullets, properties, section, sheet, table
-from h5diag.show.view import View
+from h5diag.show.view import View, drawing
 
 AREAS = ("secure", "hidden", "write-protected", "high-cycle")
 MOST_MESSAGES = 40
@@ -76,11 +76,10 @@ def _settings(o: OptionBytes) -> Table:
 
 
 def _board_sections(o: OptionBytes, checks: Sequence[OptionCheck], title: str = "") -> Iterable[Section | None]:
-    notes = [n for b, n in _NOTES.items() if any(s.belief is b for s in o.settings)]
     return (
         section(title or "What it says", bullets(o.warnings, "!"), bullets(summary(o))),
         _checks(checks),
-        section("All options", _settings(o), *notes),
+        section("All options", _settings(o), *[n for b, n in _NOTES.items() if any(s.belief is b for s in o.settings)]),
     )
 
 
@@ -190,15 +189,6 @@ def value_text(value: int | None) -> str:
     return "not read" if value is None else f"0x{value:X}"
 
 
-def _plot(s: SideBySide, **options: Any) -> Any:
-    from h5diag.show.plots.picture import picture
-    from h5diag.show.plots.slots import plot_areas
-
-    return picture(
-        plot_areas(tuple(zip(s.names, s.boards, strict=True)), **options), name="options", alt=areas_words(s)
-    )
-
-
 def areas_words(s: SideBySide) -> str:
     """Return which parts of the flash are protected, in a sentence for each board."""
     out = []
@@ -215,7 +205,7 @@ def _known(o: OptionBytes, kind: str) -> bool:
 # ------------------------------------------------------------------------------------------------ logs
 def _log_document(r: LogReading) -> dict[str, Any]:
     log, options = r.log, r.options
-    document: dict[str, Any] = {
+    return {
         "kind": log.kind.value,
         **r.choice.to_dict(needed=False),
         "banner": _banner(log.banner) if log.banner else None,
@@ -250,7 +240,6 @@ def _log_document(r: LogReading) -> dict[str, Any]:
         "loader": _loader(r),
         "remarks": [*(x.text for x in r.remarks), *([r.loader.conclusion] if r.loader else [])],
     }
-    return document
 
 
 def _boot(boot: BootLog) -> dict[str, Any]:
@@ -374,8 +363,10 @@ def _log_sheet(r: LogReading) -> Sheet:
     )
 
 
+_AREAS = drawing("slots.plot_areas", "options", areas_words, lambda s: tuple(zip(s.names, s.boards, strict=True)))
+
 VIEWS = {
     OptionBytes: View(_board_sheet, board_document, None, "options"),
-    SideBySide: View(_sheet, _document, _plot, "options"),
+    SideBySide: View(_sheet, _document, _AREAS, "options"),
     LogReading: View(_log_sheet, _log_document, None, "errors"),
 }

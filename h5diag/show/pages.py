@@ -119,8 +119,7 @@ class HexPages:
     @cached_property
     def differences(self) -> npt.NDArray[np.int64]:
         """Where both are known and differ and neither was masked, ``int64 (n, 2)``: starts and stops, in order."""
-        parts = [self._blocks_in(k) for k in range(len(self._stretches))]
-        return np.concatenate([np.empty((0, 2), np.int64), *parts])
+        return np.concatenate([np.empty((0, 2), np.int64), *[self._blocks_in(k) for k in range(len(self._stretches))]])
 
     def page(self, start: int, rows: int) -> tuple[bytes, bytes, bytes]:
         """Return left bytes, right bytes and flags of `rows` rows from address `start`."""

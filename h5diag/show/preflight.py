@@ -13,7 +13,7 @@ from h5diag.measure.firmware.image import ENCRYPTION_TYPES
 from h5diag.measure.firmware.trailer import parse_magic
 from h5diag.show.explain import check_words
 from h5diag.show.sheet import Sheet, bullets, properties, section, sheet, table
-from h5diag.show.view import View
+from h5diag.show.view import View, drawing
 from h5diag.sim.rehearse import STATES, PartTraits, Rehearsal, Walk, WalkInputs, syntax_errors, unchecked, walk_script
 from h5diag.text import count_text
 
@@ -133,20 +133,16 @@ def image_document(item: Item) -> dict[str, Any]:
     """Return what an image file holds: its first image, and how many there are."""
     image, memory = item.images[0], item.memory
     assert memory is not None
-    header = image.header
-    counter = next((t.number for t in image.tlvs.protected if t.type == TlvType.SECURITY_COUNTER), None)
-    keyhash = next((t.value.hex() for t in image.tlvs.plain if t.type == TlvType.KEYHASH), None)
-    tail = end_of_file(item)
     return {
         "address": image.address if memory.origin.kind != "bin" else None,
         "magic": int.from_bytes(image_bytes(item)[:4], "little"),
-        "version": str(header.version),
-        "counter": counter,
+        "version": str(image.header.version),
+        "counter": next((t.number for t in image.tlvs.protected if t.type == TlvType.SECURITY_COUNTER), None),
         "encrypted": any(t.type in ENCRYPTION_TYPES for t in image.tlvs.plain),
         "body_plain": verify_image(image, image_bytes(item)).hash is Check.VALID,
-        "keyhash": keyhash,
+        "keyhash": next((t.value.hex() for t in image.tlvs.plain if t.type == TlvType.KEYHASH), None),
         "dependencies": [{"image": d.image, "version": str(d.version)} for d in dependencies(image.tlvs)],
-        "trailer": parse_magic(tail)[0].value,
+        "trailer": parse_magic(end_of_file(item))[0].value,
         "images": len(item.images),
     }
 
@@ -203,7 +199,6 @@ def _todo(r: Row) -> str:
 
 def preflight_sheet(p: Preflight) -> Sheet:
     """Return the preflight for a person: what stops first."""
-    words = {"go": "GO", "no-go": "NO-GO", "unknown": "UNKNOWN"}
     assumed = "" if p.to_given else " (assumed, say --to)"
     groups = {s: [r for r in p.rows if r.state == s] for s in ("fail", "unknown", "warn", "pass")}
 
@@ -218,7 +213,7 @@ def preflight_sheet(p: Preflight) -> Sheet:
         ]
 
     return sheet(
-        f"{words[p.verdict]} to {p.to}{assumed}: {_count(groups)}",
+        f"{p.verdict.upper()} to {p.to}{assumed}: {_count(groups)}",
         section("what stops it", bullets(lines(groups["fail"]), "x")),
         section("what is not known", bullets(lines(groups["unknown"]), "?")),
         section("worth knowing", bullets(lines(groups["warn"]), "!")),
@@ -228,7 +223,7 @@ def preflight_sheet(p: Preflight) -> Sheet:
         section("at stake", p.lost_if_wrong),
         section("no file can tell", bullets(t for _, t in ASKS)),
         tone=_TONES[p.verdict],
-        badge=words[p.verdict],
+        badge=p.verdict.upper(),
         name=f"{p.chip or 'no part named'}, path {p.path}",
     )
 
@@ -253,14 +248,13 @@ def access_document(a: Reopening) -> dict[str, Any]:
 
 def access_sheet(a: Reopening) -> Sheet:
     """Return the answer for a person."""
-    words = {
-        "open": "the board is open",
-        "reopenable": "there is a way back",
-        "lost": "there is no way back: that is protection, not a defect",
-        "unknown": "not known from these files",
-    }
     return sheet(
-        words[a.answer],
+        {
+            "open": "the board is open",
+            "reopenable": "there is a way back",
+            "lost": "there is no way back: that is protection, not a defect",
+            "unknown": "not known from these files",
+        }[a.answer],
         section("why", bullets(a.why)),
         section("files that open it", bullets(f"{f.file}: {f.how}" for f in a.fits)),
         section("needed to be sure", bullets(a.needs)),
@@ -312,7 +306,6 @@ def _action(text: str) -> str:
 
 def rehearsal_sheet(r: Rehearsal) -> Sheet:
     """Return the rehearsal for a person, line by line."""
-    words = {"go": "GO", "no-go": "NO-GO", "unknown": "UNKNOWN"}
     rows = []
     for s in r.walk.steps:
         what = (s.refused and f"refused: {s.refused}") or s.irreversible or s.open
@@ -320,7 +313,7 @@ def rehearsal_sheet(r: Rehearsal) -> Sheet:
         rows.append((place, STATES.get(s.state, "?"), s.boots, s.reopenable, _action(s.call.text), what))
     stop = r.walk.stopped
     return sheet(
-        f"{words[r.verdict]}: {count_text(len(r.walk.steps), 'call')} walked, nothing was executed",
+        f"{r.verdict.upper()}: {count_text(len(r.walk.steps), 'call')} walked, nothing was executed",
         section("why", bullets(r.reasons)),
         section("steps", table("line|state|boots|back|call|what happens", rows, most=200)),
         section("the walk ended", "" if stop is None else str(stop)),
@@ -330,28 +323,26 @@ def rehearsal_sheet(r: Rehearsal) -> Sheet:
             properties([("product state", STATES.get(r.walk.steps[-1].state, "?"))]) if r.walk.steps else None,
         ),
         tone=_TONES[r.verdict],
-        badge=words[r.verdict],
+        badge=r.verdict.upper(),
         name=r.walk.script.name,
     )
 
 
-def _plot_rehearsal(r: Rehearsal, **options: Any) -> Any:
-    from h5diag.show.plots.ladder import plot_ladder
-    from h5diag.show.plots.picture import picture
-
-    alt = "product states from OPEN to LOCKED and what is locked at each"
-    if r.walk.steps:
-        end = r.walk.steps[-1]
-        way = {"yes": "a way back is stored", "no": "there is no way back"}.get(
-            end.reopenable, "the way back is not known"
-        )
-        alt += f"; the script ends in {STATES.get(end.state, 'no known state')}, {way}"
-    return picture(plot_ladder(r, **options), name="ladder", alt=alt)
+def _ladder_words(r: Rehearsal) -> str:
+    said = "product states from OPEN to LOCKED and what is locked at each"
+    if not r.walk.steps:
+        return said
+    end = r.walk.steps[-1]
+    ways = {"yes": "a way back is stored", "no": "there is no way back"}
+    way = ways.get(end.reopenable, "the way back is not known")
+    return f"{said}; the script ends in {STATES.get(end.state, 'no known state')}, {way}"
 
 
 VIEWS = {
     Inventory: View(inventory_sheet, inventory_document, rows="files"),
     Preflight: View(preflight_sheet, preflight_document, rows="checks"),
     Reopening: View(access_sheet, access_document, rows="fits"),
-    Rehearsal: View(rehearsal_sheet, rehearsal_document, _plot_rehearsal, "steps"),
+    Rehearsal: View(
+        rehearsal_sheet, rehearsal_document, drawing("ladder.plot_ladder", "ladder", _ladder_words), "steps"
+    ),
 }

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import StringIO
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from h5diag.errors import InputError
 
@@ -48,7 +48,7 @@ def write(text: str) -> None:
     except BrokenPipeError:  # whoever read it has seen enough
         raise
     except OSError as error:
-        sys.stdout = _nowhere()  # what is left of it would fail again when the program ends
+        sys.stdout = StringIO()  # what is left of it would fail again when the program ends
         raise InputError(
             f"cannot be written to ({error.strerror})",
             source="standard output",
@@ -69,7 +69,7 @@ def error(text: str) -> None:
         sys.stderr.write(clean(text) + "\n")
         sys.stderr.flush()
     except OSError:
-        sys.stderr = _nowhere()
+        sys.stderr = StringIO()
 
 
 def _leave_bar() -> None:
@@ -99,20 +99,15 @@ def width() -> int:
     return max(40, min(shutil.get_terminal_size((100, 24)).columns, 160))
 
 
-def coloured(stream: TextIO | None = None) -> bool:
+def coloured() -> bool:
     """Tell whether colours may be written (see no-color.org)."""
-    stream = stream or sys.stdout
-    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and stream.isatty()
-
-
-def _nowhere() -> TextIO:
-    return StringIO()
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb" and sys.stdout.isatty()
 
 
 def plain_streams() -> None:
     """Let a terminal without UTF-8 get question marks, not a traceback, and a closed stream nothing."""
-    sys.stdout = sys.stdout or _nowhere()
-    sys.stderr = sys.stderr or _nowhere()
+    sys.stdout = sys.stdout or StringIO()
+    sys.stderr = sys.stderr or StringIO()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")

@@ -106,10 +106,7 @@ def text_map(b: BoardDiagnosis, clean: Callable[[str], str] = str) -> list[str]:
     rows = [replace(lane, name=clean(lane.name)) for lane in lanes(b.measured)[:4]]
     if not rows:
         return []
-    axis = condensed_axis(
-        (s.range for lane in rows for s in lane.spans),
-        (e for lane in rows for s in lane.spans for e in (s.range.start, s.range.stop)),
-    )
+    axis = condensed_axis(s.range for lane in rows for s in lane.spans)
     places = [int(x) for x in axis.address([(i + 0.5) / WIDTH * axis.places[-1] for i in range(WIDTH)])]
     name = min(max(len(lane.name) for lane in rows), 20)
     out = [f"{lane.name[:name]:<{name}} {''.join(_sign(lane.spans, at) for at in places)}" for lane in rows]

@@ -360,8 +360,7 @@ def part_html(part: Part, *, rows: int = 200, letters: int = 4000, caption: str 
             more = f"<li>and {len(items) - rows} more</li>" if len(items) > rows else ""
             return f"<ul>{lines}{more}</ul>"
         case Properties(pairs=pairs):
-            whole = Table(("", ""), pairs, most=len(pairs))
-            return part_html(whole, rows=rows, letters=letters, caption=caption)
+            return part_html(Table(("", ""), pairs, most=len(pairs)), rows=rows, letters=letters, caption=caption)
         case Table():
             return _table_html(part, min(rows, part.most), letters, caption, labelled=labelled)
         case Block(text=text):
@@ -436,8 +435,7 @@ def part_markdown(part: Part) -> str:
         case Table(heads=heads, rows=rows):
             lines = ["| " + " | ".join(plain_markdown(c) for c in row) + " |" for row in (heads, *rows[: part.most])]
             lines.insert(1, "|" + "---|" * len(heads))
-            more = f"\n\nand {len(rows) - part.most} more" if len(rows) > part.most else ""
-            return "\n".join(lines) + more
+            return "\n".join(lines) + (f"\n\nand {len(rows) - part.most} more" if len(rows) > part.most else "")
         case Block(text=text):
             # Fenced, not indented: after a list what is indented belongs to the list, and its markup counts.
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))

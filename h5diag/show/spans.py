@@ -6,6 +6,7 @@ drawn here but the small strips that a notebook shows of a result.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from h5diag.measure.compare import Area, AreaState
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, subtracted
+from h5diag.text import size_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,6 +120,14 @@ def _windows(m: Measured, dump: MemoryImage) -> list[tuple[AddressRange, int]]:
     return [(AddressRange(min(r.start for r in held), max(r.stop for r in held)), 0)]
 
 
+def words_of(spans: Iterable[MapSpan]) -> str:
+    """Return how much of a dump is what, in words."""
+    sums = Counter[Look]()
+    for s in spans:
+        sums[s.look] += s.range.size
+    return ", ".join(f"{size_text(n)} {look.value}" for look, n in sums.items())
+
+
 def visible_ranges(rows: Sequence[Lane]) -> tuple[AddressRange, ...]:
     """Return what any of the lanes shows, canonical."""
     return merged(s.range for lane in rows for s in lane.spans)
@@ -197,8 +207,7 @@ def _before(ranges: Sequence[AddressRange], at: npt.NDArray[np.int64]) -> npt.ND
     """Return how many bytes of sorted, disjoint ranges lie before each address."""
     starts, sizes = (np.array([0, *x], np.int64) for x in ([r.start for r in ranges], [r.size for r in ranges]))
     begun = np.searchsorted(starts, at, "right")
-    whole = np.append(0, sizes.cumsum())[begun]
-    out: npt.NDArray[np.int64] = whole - np.maximum((starts + sizes)[begun - 1] - at, 0)
+    out: npt.NDArray[np.int64] = np.append(0, sizes.cumsum())[begun] - np.maximum((starts + sizes)[begun - 1] - at, 0)
     return out
 
 
@@ -225,8 +234,7 @@ def _exact(spans: tuple[MapSpan, ...], data: Bytes, start: int) -> list[MapSpan]
         if out and (out[-1].look in _FILLS) is not (s.look in _FILLS):
             fill, content = (out[-1], s) if out[-1].look in _FILLS else (s, out[-1])
             part = data[content.range.start - start : content.range.stop - start] != _FILLS[fill.look]
-            kept = int(part.argmax() if fill is not s else part.size - part[::-1].argmax())
-            border = content.range.start + kept
+            border = content.range.start + int(part.argmax() if fill is not s else part.size - part[::-1].argmax())
             if part.any() and border < s.range.stop:
                 out[-1] = MapSpan(AddressRange(out[-1].range.start, border), out[-1].look)
                 s = MapSpan(AddressRange(border, s.range.stop), s.look)
@@ -286,7 +294,7 @@ class CondensedAxis:
         ax.set_xlim(self.breaks[0], self.breaks[-1])
 
 
-def condensed_axis(visible: Iterable[AddressRange], edges: Iterable[int]) -> CondensedAxis:
+def condensed_axis(visible: Iterable[AddressRange], edges: Iterable[int] = ()) -> CondensedAxis:
     """Return the axis for what is visible.
 
     Parameters
@@ -294,9 +302,11 @@ def condensed_axis(visible: Iterable[AddressRange], edges: Iterable[int]) -> Con
     visible
         What was read; everything else becomes a gap.
     edges
-        Addresses where something begins or ends; between two of them the axis is linear.
+        Addresses where something else begins or ends; between two of them, and the ends of what is visible, the axis is
+        linear.
     """
-    kept = merged(visible)
+    visible = tuple(visible)
+    kept, edges = merged(visible), (*edges, *(e for r in visible for e in (r.start, r.stop)))
     if not kept:
         return CondensedAxis((0, 1), (0.0, 1.0), ())
     inner = {e for e in edges if any(r.start < e < r.stop for r in kept)}
@@ -304,8 +314,7 @@ def condensed_axis(visible: Iterable[AddressRange], edges: Iterable[int]) -> Con
     gaps = [AddressRange(a.stop, b.start) for a, b in pairwise(kept)]
     starts = {g.start for g in gaps}
     widths = [GAP_WIDTH if a in starts else max(0.5, ((b - a) / _KIB) ** 0.38) for a, b in pairwise(breaks)]
-    places = np.concatenate(([0.0], np.cumsum(widths)))
-    return CondensedAxis(tuple(breaks), tuple(places.tolist()), tuple(gaps))
+    return CondensedAxis(tuple(breaks), tuple(np.concatenate(([0.0], np.cumsum(widths))).tolist()), tuple(gaps))
 
 
 def chosen_ticks(axis: CondensedAxis, wanted: Sequence[int], *, apart: float = 0.021) -> list[int]:
@@ -352,7 +361,7 @@ def strip_legend(spans: Iterable[MapSpan]) -> list[str]:
 
 def strip_svg(rows: Sequence[tuple[MapSpan, ...]], links: Sequence[tuple[AddressRange, AddressRange]] = ()) -> str:
     """Return rows of stretches over one axis as a small SVG of rectangles; `links` join the first two rows."""
-    axis = condensed_axis((s.range for row in rows for s in row), (e for row in rows for s in row for e in _ends(s)))
+    axis = condensed_axis(s.range for row in rows for s in row)
     scale = _STRIP_WIDTH / axis.places[-1]
     step, out = _STRIP_HEIGHT * 2, []
     for n, row in enumerate(rows):
@@ -371,10 +380,6 @@ def strip_svg(rows: Sequence[tuple[MapSpan, ...]], links: Sequence[tuple[Address
         f'<svg viewBox="0 0 {_STRIP_WIDTH:.0f} {high + 1:.0f}" width="100%" style="max-width:{_STRIP_WIDTH:.0f}px" '
         f'xmlns="http://www.w3.org/2000/svg">{"".join(out)}</svg>'
     )
-
-
-def _ends(s: MapSpan) -> tuple[int, int]:
-    return s.range.start, s.range.stop
 
 
 def _rectangle(x: float, y: float, width: float, height: float, colour: str) -> str:

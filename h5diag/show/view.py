@@ -74,6 +74,24 @@ class View:
     writer: str = "write_report"
 
 
+def drawing(
+    plot: str, name: str, words: Callable[[Any], str], of: Callable[[Any], Any] = lambda result: result
+) -> Callable[..., Any]:
+    """Return what draws a result with a plot of `h5diag.show.plots` (``slots.plot_slots``), loaded when it is drawn.
+
+    `words` say what the picture does; `of` gives what the plot takes of the result.
+    """
+    module, _, function = plot.partition(".")
+
+    def draw(result: Any, **options: Any) -> Any:
+        from h5diag.show.plots.picture import picture
+
+        draw_axes = getattr(import_module(f"h5diag.show.plots.{module}"), function)
+        return picture(draw_axes(of(result), **options), name=name, alt=words(result))
+
+    return draw
+
+
 def chosen(choice: ChipChoice | None) -> dict[str, Any]:
     """Return the keys of a document that name the chip and how it is known; none when nobody asked."""
     return {} if choice is None else {**choice.to_dict(), "chip_assumed": choice.assumed}

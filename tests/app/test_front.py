@@ -14,7 +14,7 @@ import pytest
 from intelhex import IntelHex
 
 import h5diag as h5
-from h5diag.app.arguments import TAKEN
+from h5diag.app.sources import TAKEN
 from h5diag.case.records import Sweep
 from h5diag.chip import choose_chip
 from h5diag.errors import InputError

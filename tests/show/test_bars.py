@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from h5diag.app.cli import main
-from h5diag.app.panels import work as work_of_panels
-from h5diag.app.panels.work import Job
+from h5diag.app.panels import parts as work_of_panels
+from h5diag.app.panels.parts import Job
 from h5diag.show import printing
 from h5diag.show.printing import Pace
 

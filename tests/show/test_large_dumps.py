@@ -73,7 +73,7 @@ def test_a_picture_of_a_large_memory_has_as_many_columns_as_one_of_a_flash(monke
     bad = good.copy()
     bad[::64] ^= 1
     m = h5.diagnose(pair(good, bad)).first.measured
-    monkeypatch.setattr("h5diag.show.plots.bits.MOST_COLUMNS", 5)
+    monkeypatch.setattr("h5diag.show.plots.boards.MOST_COLUMNS", 5)
     ax = plot_bits(m)
     assert len(ax.containers[0]) == 4
     assert "64 KiB each" in ax.get_xlabel()

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 GROUPS: tuple[str, ...] = (
     "diagnose",
     "evidence",
-    "locate",
-    "image",
-    "options",
+    "files",
     "provisioning",
     "loader",
     "board",
@@ -164,8 +162,7 @@ def man_page(parser: ArgumentParser) -> str:
 
 def _every(parser: ArgumentParser) -> list[ArgumentParser]:
     """Return the parsers of all commands that do something, in order."""
-    below = subparsers(parser)
-    return [q for p in below.values() for q in (_every(p) if subparsers(p) else [p])]
+    return [q for p in subparsers(parser).values() for q in (_every(p) if subparsers(p) else [p])]
 
 
 def subparsers(parser: ArgumentParser) -> dict[str, ArgumentParser]:
@@ -208,8 +205,7 @@ def _elsewhere(unknown: Sequence[str]) -> str:
 
 
 def _completion(parser: ArgumentParser, shell: str) -> int:
-    shtab = import_module("shtab")
-    printing.write(shtab.complete(parser, shell=shell) + "\n")
+    printing.write(import_module("shtab").complete(parser, shell=shell) + "\n")
     return 0
 
 

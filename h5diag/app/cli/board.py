@@ -6,7 +6,8 @@ from argparse import ArgumentTypeError, Namespace
 from operator import methodcaller
 from typing import TYPE_CHECKING
 
-from h5diag.app.cli.command import Argument, Command, Result, address_range, argument, number, progress_bar
+import h5diag as h5
+from h5diag.app.cli.command import Argument, Command, Result, address_range, argument, number, progress_bar, result_of
 from h5diag.errors import InputError
 from h5diag.show import printing
 
@@ -64,26 +65,19 @@ _LINK_ARGUMENTS: tuple[Argument, ...] = (
 
 
 def _connect(options: Namespace) -> BenchBoard:
-    from h5diag.chip import load_chip
-    from h5diag.probe.bench import BenchBoard
-    from h5diag.probe.board import DEFAULT_HZ, ConnectMode
-
-    chip = load_chip(options.chip) if options.chip else load_chip()
-    return BenchBoard.connect(
+    return h5.connect(
         options.probe,
-        mode=ConnectMode(options.connect),
-        frequency_hz=options.speed or DEFAULT_HZ,
-        access=access_of(options),
-        chip=chip,
+        mode=options.connect,
+        chip=options.chip,
+        access=None if options.access == "auto" else options.access,
+        speed_hz=options.speed,
         record=options.record,
     )
 
 
 # ---------------------------------------------------------------------------------------------------- probes
 def _probes(options: Namespace) -> Result:
-    from h5diag.probe.board import list_probes
-
-    found = list_probes(ask=True)
+    found = h5.probes(ask=True)
     rows = [
         {
             "id": p.unique_id,
@@ -120,21 +114,18 @@ _INFO_ARGUMENTS: tuple[Argument, ...] = (
 
 
 def _info(options: Namespace) -> Result:
-    from h5diag.case.records import to_document
     from h5diag.chip import choose_chip
-    from h5diag.layout import load_layout
     from h5diag.probe.board import Permissions, read_symbols
-    from h5diag.show.board import identity_sheet
 
-    layout = load_layout(options.layout) if options.layout else None
+    layout = h5.load_layout(options.layout) if options.layout else None
     symbols = read_symbols(options.elf) if options.elf else ()
     with _connect(options) as board:
         if options.halt > 0:
             board.permissions = Permissions(halt=True)
         who = board.identify(halt_s=options.halt, layout=layout, symbols=symbols)
-        # What was given counts where it is that which answers; else what answers is known by its identity.
-        chosen = choose_chip(given=options.chip if who.chip else "", identity=who, flash_kib=who.flash_kib)
-        return Result(to_document(who) | chosen.to_dict() | {"chip": who.chip}, identity_sheet(who, board.chip))
+    # What was given counts where it is that which answers; else what answers is known by its identity.
+    chosen = choose_chip(given=options.chip if who.chip else "", identity=who, flash_kib=who.flash_kib)
+    return result_of(who, **chosen.to_dict() | {"chip": who.chip})
 
 
 # ---------------------------------------------------------------------------------------------------- dump
@@ -162,14 +153,12 @@ def _plans(options: Namespace) -> list[tuple[DumpPlan, str]]:
     from dataclasses import replace
     from pathlib import Path
 
-    from h5diag.chip import load_chip
     from h5diag.memory import Access, AddressRange
     from h5diag.probe.acquire import DumpPlan
 
-    chip = load_chip(options.chip) if options.chip else load_chip()
+    chip = h5.load_chip(options.chip)
     where = AddressRange(*options.range) if options.range else chip.flash_range
-    access = access_of(options)
-    plans = [(DumpPlan(where, passes=options.passes, chunk=options.chunk, access=access), options.out)]
+    plans = [(DumpPlan(where, passes=options.passes, chunk=options.chunk, access=access_of(options)), options.out)]
     if options.both:
         if chip.canonical(where.start) not in chip.flash_range or chip.canonical(where.start) != where.start:
             raise InputError(f"--both needs a range in {chip.flash_range}, not {where}")

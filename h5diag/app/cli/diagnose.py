@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+import h5diag as h5
 from h5diag.app.cli.command import (
     Argument,
     Command,
@@ -16,7 +17,6 @@ from h5diag.app.cli.command import (
     say_chip,
     with_report,
 )
-from h5diag.errors import InputError
 from h5diag.show.printing import remark
 
 if TYPE_CHECKING:
@@ -53,12 +53,10 @@ _DEMO_ARGUMENTS: tuple[Argument, ...] = (
 
 
 def _run(options: Namespace) -> Result:
-    from h5diag.app.front import load_case
     from h5diag.evidence.door import write_whole
 
     report = report_path(options.report)
-    case = load_case(options.case)
-    diagnosis, redactor = _diagnosed(case), None
+    diagnosis, redactor = _diagnosed(h5.load_case(options.case)), None
     if options.redact:
         from h5diag.show.report import redactor_of
 
@@ -71,24 +69,16 @@ def _run(options: Namespace) -> Result:
 
 
 def _diagnosed(case: Case) -> Diagnosis:
-    from h5diag.app.front import diagnose
-
     with progress_bar("diagnosing", sum(f.size for f in case.files)) as progress:
         progress(0.0)
-        return diagnose(case, progress=progress)
+        return h5.diagnose(case, progress=progress)
 
 
 def _demo(options: Namespace) -> Result:
-    from pathlib import Path
+    from h5diag.evidence.door import make_folder
 
-    from h5diag.app.front import diagnose
-
-    out = Path(options.out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot be made ({error.strerror})", source=str(out)) from None
-    return _result(diagnose("sample:founding"), out / "founding.html", plots=out)
+    out = make_folder(options.out)
+    return _result(h5.diagnose("sample:founding"), out / "founding.html", plots=out)
 
 
 _REPLY_ARGUMENTS: tuple[Argument, ...] = (
@@ -98,11 +88,10 @@ _REPLY_ARGUMENTS: tuple[Argument, ...] = (
 
 
 def _reply(options: Namespace) -> Result:
-    from h5diag.app.front import load_case
     from h5diag.show.reply import reply
     from h5diag.show.report import redactor_of
 
-    diagnosis = _diagnosed(load_case(options.case))
+    diagnosis = _diagnosed(h5.load_case(options.case))
     folder = "" if options.redact or options.case.startswith("sample:") else options.case
     redactor = redactor_of(diagnosis) if options.redact else None
     text = reply(diagnosis, folder, clean=redactor.plain if redactor else str)

@@ -6,7 +6,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import h5diag as h5
 from h5diag.app.cli.command import Argument, Command, Result, argument, one_of, progress_bar, say_chip
+from h5diag.errors import InputError
 from h5diag.show import printing
 
 if TYPE_CHECKING:
@@ -51,12 +53,9 @@ def _case(options: Namespace) -> Result:
     from pathlib import Path
 
     from h5diag.case.intake import Details, new_folder, sort_evidence, write_case
-    from h5diag.chip import load_chip
-    from h5diag.errors import InputError
     from h5diag.evidence.door import is_evidence
     from h5diag.evidence.samples import path_of
-    from h5diag.layout import load_layout
-    from h5diag.show.sheet import section
+    from h5diag.show.sheet import Section
     from h5diag.show.view import view_of
 
     if not options.files and not options.suspect:
@@ -64,43 +63,41 @@ def _case(options: Namespace) -> Result:
             "no file was named that may be of the suspect board" if options.good else "no file was named",
             advice="put the folder or the files first: h5diag case DIR --good FILE...",
         )
-    chip = load_chip(options.chip) if options.chip else None
+    chip = h5.load_chip(options.chip) if options.chip else None
     files, good, suspect = ([path_of(f) for f in some] for some in (options.files, options.good, options.suspect))
     layout = path_of(options.layout)
     if layout:
-        load_layout(layout, chip)  # a name that is none must be said now, not when the case is read
+        h5.load_layout(layout, chip)  # a name that is none must be said now, not when the case is read
         if is_evidence(Path(layout)):
             files.append(layout)
             layout = ""
     into = options.out or (files[0] if files else "")
     into = into if into and is_evidence(Path(into, "case.toml")) else None
     folder = Path(into) if into else new_folder(options.out)
-    details = Details(
-        options.title,
-        chip.name if chip else "",
-        layout,
-        options.marking,
-        options.package,
-        options.good_access,
-        options.suspect_access,
-        options.good_mode,
-        options.suspect_mode,
-    )
     found = sort_evidence(
         files,
         good=good,
         suspect=suspect,
-        details=details,
+        details=Details(
+            options.title,
+            chip.name if chip else "",
+            layout,
+            options.marking,
+            options.package,
+            options.good_access,
+            options.suspect_access,
+            options.good_mode,
+            options.suspect_mode,
+        ),
         ask=_ask if printing.somebody_there() else None,
         into=into,
     )
     found = write_case(found, folder)
     view = view_of(found)
-    sheet, last = view.sheet(found), section("", f"Next: h5diag diagnose {folder}")
-    sections = (*sheet.sections, *([last] if last else []))
+    sheet, last = view.sheet(found), Section("", (f"Next: h5diag diagnose {folder}",))
     return Result(
         view.document(found) | {"case": str(folder)},
-        replace(sheet, headline=f"Case folder: {folder}", sections=sections),
+        replace(sheet, headline=f"Case folder: {folder}", sections=(*sheet.sections, last)),
     )
 
 
@@ -140,11 +137,10 @@ _CAPTURE_ARGUMENTS: tuple[Argument, ...] = (
 
 def _capture(options: Namespace) -> Result:
     from h5diag.case.capture import Interpreter, capture_script, capture_steps
-    from h5diag.chip import choose_chip, load_chip
-    from h5diag.layout import load_layout
+    from h5diag.chip import choose_chip
 
-    chip = load_chip(options.chip) if options.chip else None
-    layout = load_layout(options.layout, chip) if options.layout else None
+    chip = h5.load_chip(options.chip) if options.chip else None
+    layout = h5.load_layout(options.layout, chip) if options.layout else None
     choice = choose_chip(given=options.chip, layout=layout)
     if options.run:
         return _capture_run(options, None if choice.assumed else choice.read_as, layout)
@@ -168,10 +164,9 @@ def _capture_run(options: Namespace, chip: Chip | None, layout: Layout | None) -
 
     from h5diag.case.capture import capture_steps
     from h5diag.case.intake import sort_evidence, write_case
-    from h5diag.chip import load_chip
     from h5diag.probe.capture_run import run_capture
 
-    with progress_bar("capture", sum(s.size for s in capture_steps(chip or load_chip(), layout))) as progress:
+    with progress_bar("capture", sum(s.size for s in capture_steps(chip or h5.load_chip(), layout))) as progress:
         chip, files = run_capture(
             chip, options.out, options.name, layout=layout, tell=printing.remark, progress=progress
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
+import h5diag as h5
 from h5diag.app.cli.board import ACCESS, _hertz, access_of
 from h5diag.app.cli.command import Argument, Command, Result, address_range, argument, number, progress_bar, result_of
 from h5diag.errors import InputError, PermissionRefused
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from h5diag.chip import Chip
     from h5diag.memory import AddressRange
-    from h5diag.probe.board import Board
+    from h5diag.probe.bench import BenchBoard
     from h5diag.probe.flashtest import Survey, TestPlan
 
 
@@ -102,12 +103,6 @@ _ARGUMENTS: tuple[Argument, ...] = (
 )
 
 
-def _chip(options: Namespace) -> Chip:
-    from h5diag.chip import load_chip
-
-    return load_chip(options.chip) if options.chip else load_chip()
-
-
 def _plan(options: Namespace, chip: Chip) -> TestPlan:
     from h5diag.memory import AddressRange
     from h5diag.probe.flashtest import SPEEDS_HZ, Level, TestPlan, Way
@@ -116,9 +111,8 @@ def _plan(options: Namespace, chip: Chip) -> TestPlan:
         raise InputError("no range to test", advice="name whole sectors with --range START:STOP")
     start, stop = options.range
     canonical = chip.canonical(start)
-    where = AddressRange(canonical, canonical + stop - start)
     plan = TestPlan(
-        where,
+        AddressRange(canonical, canonical + stop - start),
         Level(options.level),
         options.rounds,
         options.speeds or SPEEDS_HZ,
@@ -132,9 +126,9 @@ def _plan(options: Namespace, chip: Chip) -> TestPlan:
 
 
 def _run(options: Namespace) -> Result:
-    chip = _chip(options)
+    chip = h5.load_chip(options.chip)
     if options.restore:
-        return _restore(options, chip)
+        return _restore(options)
     plan = _plan(options, chip)
     if options.plan:
         return _planned(plan, chip, options.chip)
@@ -152,7 +146,7 @@ def _run(options: Namespace) -> Result:
         printing.error("\n".join(_before(plan, chip, found)))
 
     with (
-        _connected(options, plan.range, plan.speeds_hz[0], chip) as board,
+        _connected(options, plan.range, plan.speeds_hz[0]) as board,
         progress_bar("flash test", lambda: board.moved) as progress,
     ):
         result = flash_test(
@@ -167,15 +161,12 @@ def _run(options: Namespace) -> Result:
             progress=progress,
         )
     whole = result.restored or not result.erase_cycles
-    given = {"chip_known_by": KnownBy.GIVEN.value} if options.chip else {}
-    return result_of(result, status=0 if whole else 3, **given)
+    return result_of(result, status=0 if whole else 3, **{"chip_known_by": KnownBy.GIVEN.value} if options.chip else {})
 
 
-def _connected(options: Namespace, where: AddressRange, speed: int, chip: Chip) -> Board:
-    from h5diag.probe.board import ConnectMode, Permissions, connect
-
-    permissions = Permissions(erase=(where,), ram=True, halt=True)
-    return connect(options.probe, mode=ConnectMode.HALT, frequency_hz=speed, permissions=permissions, chip=chip)
+def _connected(options: Namespace, where: AddressRange, speed: int) -> BenchBoard:
+    """Return the board, which may be erased in one range and halted for it."""
+    return h5.connect(options.probe, mode="halt", chip=options.chip, speed_hz=speed, erase=(where.start, where.stop))
 
 
 def _tell(text: str) -> None:
@@ -239,7 +230,7 @@ def _planned(plan: TestPlan, chip: Chip, given: str) -> Result:
     return Result(document, plan_sheet(headline, properties))
 
 
-def _restore(options: Namespace, chip: Chip) -> Result:
+def _restore(options: Namespace) -> Result:
     from h5diag.probe.flashtest import SPEEDS_HZ, Folder, Restored, restore
     from h5diag.show.board import restored_sheet
 
@@ -247,9 +238,8 @@ def _restore(options: Namespace, chip: Chip) -> Result:
     done = Restored()
     if folder.begun:
         # The folder's journal is the permission for exactly its own range.
-        where = folder.manifest().range
         with (
-            _connected(options, where, (options.speeds or SPEEDS_HZ)[0], chip) as board,
+            _connected(options, folder.manifest().range, (options.speeds or SPEEDS_HZ)[0]) as board,
             progress_bar("restore", lambda: board.moved) as progress,
         ):
             done = restore(board, options.restore, force=options.force, progress=progress)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+import h5diag as h5
 from h5diag.app.cli.command import Argument, Command, Result, argument, result_of, say_chip
 
 if TYPE_CHECKING:
@@ -46,9 +47,7 @@ _RUN_ARGUMENTS: tuple[Argument, ...] = (
 
 
 def _read(options: Namespace, version: str = "") -> LoaderReading:
-    from h5diag.app.front import read_loader
-
-    found = read_loader(options.file, chip=options.chip, trustzone=options.tz, log=options.log, version=version)
+    found = h5.read_loader(options.file, chip=options.chip, trustzone=options.tz, log=options.log, version=version)
     say_chip(found.choice)
     return found
 
@@ -58,9 +57,7 @@ def _lint(options: Namespace) -> Result:
 
 
 def _explain(options: Namespace) -> Result:
-    from h5diag.app.front import read_loader_log
-
-    return result_of(read_loader_log(options.log, loader=options.elf, chip=options.chip, trustzone=options.tz))
+    return result_of(h5.read_loader_log(options.log, loader=options.elf, chip=options.chip, trustzone=options.tz))
 
 
 def _run(options: Namespace) -> Result:

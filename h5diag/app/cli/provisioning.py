@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+import h5diag as h5
 from h5diag.app.cli.command import Argument, Command, Result, argument, result_of
 
 
@@ -19,15 +20,11 @@ _BOARD: tuple[Argument, ...] = (
 
 
 def _keys(options: Namespace) -> Result:
-    from h5diag.judge.preflight import read_inventory
-
-    return result_of(read_inventory(*options.places))
+    return result_of(h5.keys(*options.places))
 
 
 def _access(options: Namespace) -> Result:
-    from h5diag.judge.preflight import access
-
-    found = access(*options.places)
+    found = h5.access(*options.places)
     return result_of(found, status=0 if found.answer in ("open", "reopenable") else 1)
 
 
@@ -40,9 +37,7 @@ _PREFLIGHT_ARGUMENTS: tuple[Argument, ...] = (
 
 
 def _preflight(options: Namespace) -> Result:
-    from h5diag.judge.preflight import preflight
-
-    found = preflight(
+    found = h5.preflight(
         *options.places,
         chip=options.chip,
         options=options.options,
@@ -61,9 +56,7 @@ _REHEARSE_ARGUMENTS: tuple[Argument, ...] = (
 
 
 def _rehearse(options: Namespace) -> Result:
-    from h5diag.judge.preflight import rehearsal
-
-    found = rehearsal(
+    found = h5.rehearse(
         options.script,
         chip=options.chip,
         options=options.options,

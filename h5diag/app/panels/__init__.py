@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from h5diag.app.panels.evidence import EvidencePanel
 from h5diag.app.panels.hexview import HexView
 from h5diag.app.panels.investigation import Investigation
-from h5diag.app.panels.locate import LocatePanel
-from h5diag.app.panels.options import OptionsPanel
-from h5diag.app.panels.slide import SlidePanel
-from h5diag.app.panels.slots import SlotMap
+from h5diag.app.panels.results import LocatePanel, OptionsPanel, SlidePanel, SlotMap
 from h5diag.case import Case
 from h5diag.case.records import FlashTest
 from h5diag.errors import InputError
@@ -35,20 +33,10 @@ __all__ = [
 
 def interact(result: Any) -> Any:
     """Return the controls of a result; InputError where it has none."""
-    match result:
-        case Case():
-            return Investigation(str(result.folder))
-        case Diagnosis():
-            return Investigation(str(result.case.folder), diagnosis=result)
-        case Overview():
-            return SlotMap(result.slots)
-        case SideBySide():
-            return OptionsPanel(result=result)
-        case FlashTest():
-            return _flash_test_panel(result)
-        case Correlation(reference=reference) if reference is not None:
-            return SlidePanel(result)
-    raise InputError(f"there are no controls for a {type(result).__name__}", advice="print it, or use .plot()")
+    make = next((make for kind, make in _CONTROLS.items() if isinstance(result, kind)), None)
+    if make is None or (isinstance(result, Correlation) and result.reference is None):
+        raise InputError(f"there are no controls for a {type(result).__name__}", advice="print it, or use .plot()")
+    return make(result)
 
 
 def board_panel(probe: str, where: AddressRange, path: str = "") -> Any:
@@ -65,3 +53,14 @@ def _flash_test_panel(result: FlashTest) -> Any:
     from h5diag.probe.flashtest import TestPlan
 
     return FlashTestPanel("virtual", TestPlan(result.range), "private-folder")
+
+
+_CONTROLS: dict[type, Callable[[Any], Any]] = {
+    Case: lambda case: Investigation(str(case.folder)),
+    Diagnosis: lambda diagnosis: Investigation(str(diagnosis.case.folder), diagnosis=diagnosis),
+    Overview: lambda overview: SlotMap(overview.slots),
+    SideBySide: lambda boards: OptionsPanel(result=boards),
+    FlashTest: _flash_test_panel,
+    Correlation: SlidePanel,
+}
+"""What controls a result of each class."""

@@ -11,24 +11,12 @@ from html import escape
 import ipywidgets as widgets
 import traitlets
 
-from h5diag.app.panels.parts import INK, SHADE, SOFT, JobBar, alert_html, table_html
-from h5diag.app.panels.work import Job
+from h5diag.app.panels.parts import INK, SHADE, SOFT, Job, JobBar, alert_html, status_html
 from h5diag.errors import InputError, ProbeError, TargetError
 from h5diag.memory import AddressRange, Cancel, Progress
 from h5diag.probe.acquire import Dump, DumpPlan, dump
-from h5diag.probe.board import (
-    REASONS,
-    Board,
-    ConnectMode,
-    CoreState,
-    Identity,
-    Permissions,
-    connect,
-    core_state,
-    identify,
-    list_probes,
-)
-from h5diag.show.board import speed_text
+from h5diag.probe.bench import BenchBoard
+from h5diag.probe.board import REASONS, ConnectMode, Identity, Permissions, list_probes
 
 LOOKS = {
     "unread": ("·", "not read yet", "#999999"),
@@ -44,15 +32,8 @@ LOOK_EVERY_S = 3.0
 _held: dict[str, BoardModel] = {}
 
 
-def _current_task() -> asyncio.Task[None] | None:
-    try:
-        return asyncio.current_task()
-    except RuntimeError:
-        return None
-
-
 class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
-    """A board of this notebook. `board`, `who`, `core` and `result` hold one value or none.
+    """A board of this notebook. `board`, `who` and `result` hold one value or none.
 
     Connecting again is harmless: the same probe stays as it is, another panel of this notebook lets it go first.
     """
@@ -61,7 +42,6 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
     mode = traitlets.Enum([m.value for m in ConnectMode], default_value=ConnectMode.ATTACH.value)
     board = traitlets.Tuple()
     who = traitlets.Tuple()
-    core = traitlets.Tuple()
     result = traitlets.Tuple()
     areas = traitlets.Tuple(help="(start, stop, state) of every chunk of the dump under way or done")
 
@@ -88,25 +68,25 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
             if other is not None and other is not self:
                 other.close()
 
-        def work(progress: Progress, cancel: Cancel) -> tuple[Board, Identity, CoreState]:
-            board = mine or connect(name, mode=mode, permissions=Permissions())
+        def work(progress: Progress, cancel: Cancel) -> tuple[BenchBoard, Identity]:
+            board = mine or BenchBoard.connect(name, mode=mode, permissions=Permissions())
             try:
-                return board, identify(board), core_state(board)
+                return board, board.identify()
             except BaseException:
                 board.close()
                 raise
 
         self.connecting.start(work, self._connected, doing="connecting")
 
-    def _connected(self, found: tuple[Board, Identity, CoreState]) -> None:
-        self.board, self.who, self.core = (found[0],), (found[1],), (found[2],)
+    def _connected(self, found: tuple[BenchBoard, Identity]) -> None:
+        self.board, self.who = (found[0],), (found[1],)
         _held[found[0].name] = self
         if self._watching is not None:
             self._watching.cancel()
         with suppress(RuntimeError):  # in a plain script nobody watches an idle panel
             self._watching = asyncio.get_running_loop().create_task(self._watch(found[0]))
 
-    async def _watch(self, board: Board) -> None:
+    async def _watch(self, board: BenchBoard) -> None:
         """Ask an idle board now and then whether it is still there: a pulled cable says nothing by itself."""
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
@@ -133,14 +113,15 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
     def close(self) -> None:
         """Let the probe go; the dump under way, if any, is stopped."""
         self.dumping.cancel()
-        if self._watching is not None and self._watching is not _current_task():
-            self._watching.cancel()
-            self._watching = None
+        with suppress(RuntimeError):  # without an event loop nobody watches
+            if self._watching is not None and self._watching is not asyncio.current_task():
+                self._watching.cancel()
+                self._watching = None
         for board in self.board:
             board.close()
             if _held.get(board.name) is self:
                 del _held[board.name]
-        self.board = self.who = self.core = ()
+        self.board = self.who = ()
 
     def dump(self, plan: DumpPlan, path: str = "", *, force: bool = False) -> None:
         """Dump from the connected board, into a file when `path` names one."""
@@ -204,38 +185,6 @@ def areas_html(areas: tuple[tuple[int, int, str], ...]) -> str:
     )
 
 
-def board_html(board: Board, who: Identity, core: CoreState) -> str:
-    """Return who the chip is, every text escaped."""
-    rows = [
-        ["chip", repr(who).splitlines()[0]],
-        ["UID", who.uid or "not readable"],
-        ["state", f"{who.product_state_text or 'not known'}, TrustZone {who.trustzone or 'not known'}"],
-        ["read", f"{board.access.value}, {board.mode.value}, {speed_text(board.swd_hz, board.frequency_hz)}"],
-        ["held by", f"this notebook, through {board.probe_id}"],
-        ["core", f"{core.state}, at {'; '.join(core.places) or 'no samples'}, HDP level {who.registers.get('hdpl')}"],
-        ["resets", ", ".join(core.resets) or "no flag set"],
-        *(["remark", r] for r in (*who.remarks, *core.remarks, *who.errata)),
-    ]
-    return table_html("Connected", ["", ""], rows, "h5-board")
-
-
-def dump_html(done: Dump) -> str:
-    """Return what a dump brought, every text escaped."""
-    image = done.image
-    rows = [
-        ["bytes", done.wording],
-        ["unreadable", "; ".join(map(str, image.unreadable[:12])) or "nothing"],
-        ["unstable", "; ".join(map(str, image.unstable[:12])) or "nothing"],
-        [
-            "read",
-            f"{image.access.value}, {done.swd_hz // 1000} kHz, chip {image.origin.chip or 'not known'} {done.uid or ''}",
-        ],
-    ]
-    if done.path is not None:
-        rows += [["file", f"{done.path} and {done.path.name}.map.json"], ["SHA-256", done.sha256 or ""]]
-    return table_html("Dump", ["", ""], rows, "h5-dump")
-
-
 class BoardPanel(widgets.VBox):  # type: ignore[misc]
     """Connect, identify and dump. Thin over a `BoardModel`.
 
@@ -287,7 +236,7 @@ class BoardPanel(widgets.VBox):  # type: ignore[misc]
         self.connect_bar.run.on_click(lambda _: self.model.connect())
         self.release.on_click(lambda _: self.model.close())
         self.dump_bar.run.on_click(lambda _: self._dump())
-        self.model.observe(lambda _: self._show(), ["board", "who", "core", "areas", "result", "mode"])
+        self.model.observe(lambda _: self._show(), ["board", "who", "areas", "result", "mode"])
         self._find_probes()
         self._show()
 
@@ -306,14 +255,13 @@ class BoardPanel(widgets.VBox):  # type: ignore[misc]
 
     def _show(self) -> None:
         model = self.model
-        reason = dict(REASONS)[ConnectMode(model.mode)]
-        self.reason.value = f"<div style='color:{SOFT}'>{escape(model.mode)}: {escape(reason)}</div>"
-        seen = model.connected and model.who and model.core
+        self.reason.value = status_html(f"{model.mode}: {dict(REASONS)[ConnectMode(model.mode)]}")
         self.board.value = (
-            board_html(model.board[0], model.who[0], model.core[0])
-            if seen
+            status_html(f"Connected, held by this notebook through {model.board[0].probe_id}.")
+            + model.who[0]._repr_html_()
+            if model.connected and model.who
             else f"<div style='color:{INK}'>not connected: nobody of this notebook holds a probe</div>"
         )
         self.release.disabled = not model.connected
         self.map.value = areas_html(model.areas)
-        self.result.value = dump_html(model.result[0]) if model.result else ""
+        self.result.value = model.result[0]._repr_html_() if model.result else ""

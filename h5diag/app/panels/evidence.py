@@ -7,12 +7,13 @@ import tempfile
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
+import anywidget
 import ipywidgets as widgets
 import traitlets
 
-from h5diag.app.panels.dropzone import DropZone, Upload
 from h5diag.app.panels.parts import status_html
 from h5diag.case import Case, load_case
 from h5diag.case.intake import Details, Missing, sort_evidence, write_case
@@ -22,6 +23,7 @@ from h5diag.evidence.door import EvidenceFile, write_whole
 from h5diag.evidence.files import Sidecar, write_sidecar
 from h5diag.evidence.samples import data_folder
 from h5diag.layout import preset_names
+from h5diag.limits import DROPPED_BYTES
 from h5diag.show.case import missing_parts
 from h5diag.show.sheet import bullets, parts_html, section
 
@@ -117,8 +119,7 @@ class CaseSource:
                 top / "case",
             )
             case = load_case(top / "case")
-        boards = (self.good, self.suspect, self.flashed)
-        keys = tuple(_key(u) for b in boards for u in b.files if _is_private(u))
+        keys = tuple(_key(u) for b in (self.good, self.suspect, self.flashed) for u in b.files if _is_private(u))
         unused = tuple(f"{e.path.name}: {e.what}" for e in found.unused)
         return Loaded(replace(case, decrypt_keys=(*case.decrypt_keys, *keys)), found.remarks, unused, found.missing)
 
@@ -303,8 +304,7 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
         model, trait = self.model, f"{side}_files"
 
         def came(upload: Upload) -> None:
-            kept = tuple(u for u in getattr(model, trait) if u.name != upload.name)
-            setattr(model, trait, (*kept, upload))
+            setattr(model, trait, (*(u for u in getattr(model, trait) if u.name != upload.name), upload))
 
         def gone(name: str) -> None:
             setattr(model, trait, tuple(u for u in getattr(model, trait) if u.name != name))
@@ -359,3 +359,62 @@ def hints_html(loaded: Loaded) -> str:
     more = section("What would let more be decided", *missing_parts(loaded.missing), folded=True)
     kept = [x for x in (assumed, more) if x is not None]
     return parts_html(*kept) if kept else ""
+
+
+_HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A dropped file: its bare name and its bytes."""
+
+    name: str
+    data: bytes
+
+
+class DropZone(anywidget.AnyWidget):  # type: ignore[misc]
+    """Drop files here, or press Enter or click to choose them.
+
+    Parameters
+    ----------
+    label
+        What belongs here.
+    came
+        Called with the file when one is complete.
+    gone
+        Called with the name of a file that was taken out again.
+    """
+
+    _esm = _HERE / "dropzone.js"
+    _css = _HERE / "dropzone.css"
+
+    label = traitlets.Unicode("").tag(sync=True)
+    files = traitlets.List(help="[name, size in words] of each").tag(sync=True)
+    message = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(
+        self, label: str, came: Callable[[Upload], None], gone: Callable[[str], None] = lambda name: None
+    ) -> None:
+        super().__init__(label=label)
+        self._came, self._gone = came, gone
+        self._pieces: dict[str, list[bytes]] = {}
+        self.on_msg(self._received)
+
+    def _received(self, _: object, message: dict[str, Any], buffers: list[Any]) -> None:
+        name = str(message.get("name", ""))
+        if message.get("gone"):
+            self._gone(name)
+            return
+        pieces = self._pieces.setdefault(name, [])
+        pieces += [bytes(b) for b in buffers]
+        if sum(len(p) for p in pieces) > DROPPED_BYTES:
+            del self._pieces[name]
+            self.message = f"{bare_name(name)} is larger than 256 MiB: put it into a folder and name the folder"
+        elif message.get("last"):
+            self._came(Upload(bare_name(name), b"".join(self._pieces.pop(name))))
+
+
+def bare_name(name: str) -> str:
+    """Return a file name without any folder, fit to be written."""
+    last = PurePosixPath(name.replace("\\", "/")).name
+    return "".join(c if c.isprintable() and c not in '<>:"|?*/' else "_" for c in last).lstrip(".")[:120] or "file"

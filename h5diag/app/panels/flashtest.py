@@ -7,8 +7,7 @@ from html import escape
 import ipywidgets as widgets
 import traitlets
 
-from h5diag.app.panels.parts import JobBar, alert_html, status_html
-from h5diag.app.panels.work import Job
+from h5diag.app.panels.parts import Job, JobBar, alert_html, status_html
 from h5diag.chip import load_chip
 from h5diag.errors import InputError
 from h5diag.memory import Cancel, Progress

@@ -20,10 +20,8 @@ from h5diag.app.panels.evidence import (
     remarks_html,
 )
 from h5diag.app.panels.hexview import HexView
-from h5diag.app.panels.locate import LocateModel, LocatePanel
-from h5diag.app.panels.parts import JobBar, stale_html, status_html, with_still
-from h5diag.app.panels.slots import SlotMap
-from h5diag.app.panels.work import Job
+from h5diag.app.panels.parts import Job, JobBar, stale_html, status_html, with_still
+from h5diag.app.panels.results import LocateModel, LocatePanel, SlotMap
 from h5diag.evidence.samples import data_folder
 from h5diag.judge import BoardDiagnosis, Diagnosis, Measured, diagnose
 from h5diag.measure.options import beside

@@ -21,7 +21,7 @@ from h5diag.evidence.files.kind import ADDRESS_IN_NAME, SUFFIXES, address_in_nam
 from h5diag.evidence.files.sidecar import open_sidecar
 from h5diag.evidence.texts import Log, LogKind, chip_of, parse_log, parse_registers
 from h5diag.evidence.texts.programming import base_name
-from h5diag.evidence.texts.readback import core_registers, firmware_views
+from h5diag.evidence.texts.registers import core_registers, firmware_views
 from h5diag.limits import CASE_MEMORY, TEXT, VIEW
 from h5diag.measure.firmware.image import parse_header
 from h5diag.measure.loader.loaderfile import read_loader
@@ -126,11 +126,10 @@ def parse_name(path: PurePath) -> Name:
     ]
     if all(len(w) == 1 for w in label):
         label = []  # dump_a and dump_b count reads, and the k of dump_512k is a unit
-    number = [f"{a} {b}" for a, b in pairwise(words) if a in _NUMBERED | counted and b.isdigit()]
     return Name(
         None if bool(good) == bool(suspect) else BoardSide.GOOD if good else BoardSide.SUSPECT,
         " ".join(dict.fromkeys(label)),
-        " ".join(number),
+        " ".join(f"{a} {b}" for a, b in pairwise(words) if a in _NUMBERED | counted and b.isdigit()),
         known,
         bool(known & LATER_WORDS),
         bool(known & _DUMP_WORDS) or ("before" in known and known <= _KIND_WORDS),
@@ -328,36 +327,37 @@ def _text(file: EvidenceFile, found: Evidence) -> Evidence:
     loads, unused = log.kind is not LogKind.OPTIONS and log.loader_lines, log.kind is LogKind.CONNECTION
     if (loads or (unused and ".stldr" in text.lower())) and loader_story(text, chip_of([log])):
         return role(FileRole.LOADER_LOG, "a verbose log" if loads else "a log of an external loader that was not used")
-    match log.kind:
-        case LogKind.OPTIONS:
-            return role(FileRole.OPTIONS, "an option listing", also_log=bool(log.banner))
-        case LogKind.PROVISIONING:
-            return role(FileRole.PROVISIONING, "a provisioning log")
-        case LogKind.PROGRAMMING:
-            # A run of the programmer on one named board tells about that board first.
-            return role(FileRole.LOG if name.side else FileRole.PROVISIONING, "a programming log")
-        case LogKind.VERBOSE:
-            return role(FileRole.LOG, "a verbose log")
-        case LogKind.DISCOVERY:
-            return role(FileRole.LOG, "a debug-authentication log")
-        case LogKind.BOOT:
-            return role(FileRole.UART, "a boot loader's messages")
-        case LogKind.FAULT:
-            return role(FileRole.UART, "a fault that the firmware printed")
+    if log.kind in _OF_KINDS:
+        of, what = _OF_KINDS[log.kind]
+        # A run of the programmer on one named board tells about that board first.
+        of = FileRole.LOG if log.kind is LogKind.PROGRAMMING and name.side else of
+        return role(of, what, also_log=log.kind is LogKind.OPTIONS and bool(log.banner))
     if not log.banners and len(_UART.findall(text)) >= 2:
         return role(FileRole.UART, "a boot loader's messages")
     if view := _view(file, found, text):
         return view
-    if log.kind is not LogKind.UNKNOWN:
-        return role(FileRole.LOG, "a log of the programmer")
-    if _UART.search(text):
-        return role(FileRole.UART, "a boot loader's messages")
     console = name.words & _CONSOLE or (suffix == ".log" and _FIRMWARE.search(text))
-    if _IMAGES.search(text):
-        return role(FileRole.UART, "a list of a device's images")
-    if console or next(firmware_views(text), None) is not None:
-        return role(FileRole.UART, "what the firmware printed")
-    return role(FileRole.NONE, "a text that holds nothing known")
+    return role(
+        *_first(
+            (log.kind is not LogKind.UNKNOWN, FileRole.LOG, "a log of the programmer"),
+            (bool(_UART.search(text)), FileRole.UART, "a boot loader's messages"),
+            (bool(_IMAGES.search(text)), FileRole.UART, "a list of a device's images"),
+            (bool(console) or any(firmware_views(text)), FileRole.UART, "what the firmware printed"),
+            (True, FileRole.NONE, "a text that holds nothing known"),
+        )
+    )
+
+
+_OF_KINDS = {
+    LogKind.OPTIONS: (FileRole.OPTIONS, "an option listing"),
+    LogKind.PROVISIONING: (FileRole.PROVISIONING, "a provisioning log"),
+    LogKind.PROGRAMMING: (FileRole.PROVISIONING, "a programming log"),
+    LogKind.VERBOSE: (FileRole.LOG, "a verbose log"),
+    LogKind.DISCOVERY: (FileRole.LOG, "a debug-authentication log"),
+    LogKind.BOOT: (FileRole.UART, "a boot loader's messages"),
+    LogKind.FAULT: (FileRole.UART, "a fault that the firmware printed"),
+}
+"""What a text whose kind says it all is good for."""
 
 
 def _view(file: EvidenceFile, found: Evidence, text: str) -> Evidence | None:
@@ -453,8 +453,7 @@ def _memory(file: EvidenceFile, found: Evidence, kind: Kind) -> Evidence:
     read_off = beside or bool(name.side) or name.says_dump or image.span.start >> 24 in (0x0C, 0x0D)
     read_off |= all(bool((s.data == 0xFF).all()) for s in image.segments)  # nobody builds what is erased
     read_off |= signed and kind is Kind.BIN and _whole_flash(image)
-    needs_base = (kind is Kind.BIN or image.origin.base_assumed) and not beside
-    found = replace(found, image=image, needs_base=needs_base)
+    found = replace(found, image=image, needs_base=(kind is Kind.BIN or image.origin.base_assumed) and not beside)
     if signed and not read_off:
         return replace(found, role=FileRole.IMAGE, what="a signed image")
     if kind is Kind.UF2 or (not read_off and image.size % 256 and len(image.segments) == 1):

@@ -66,8 +66,7 @@ def _apart(reads: Sequence[Evidence], names: dict[Path, Name], images: dict[Path
     ``unit7.bin`` and ``readout.bin`` may be two reads of one board: their bytes tell. A development board beside
     another name is another board whatever they hold.
     """
-    labels = {n.board for n in names.values() if n.board}
-    if len(labels) != 1 or any(n.side for n in names.values()):
+    if len({n.board for n in names.values() if n.board}) != 1 or any(n.side for n in names.values()):
         return {}
     named = [e for e in reads if names[e.path].board]
     kit = any(e.name.words & KIT_WORDS for e in named)
@@ -154,8 +153,7 @@ def _alike(one: MemoryImage, other: MemoryImage) -> bool:
             bool(np.array_equal(a.data, b.data)) for a, b in zip(one.segments, other.segments, strict=True)
         )
     size = min(one.size, other.size)
-    longer = one if one.size > other.size else other
-    if not bool((longer.segments[0].data[size:] == 0xFF).all()):
+    if not bool((max(one, other, key=lambda i: i.size).segments[0].data[size:] == 0xFF).all()):
         return False
     a, b = one.segments[0].data[:size], other.segments[0].data[:size]
     changed = a ^ b

@@ -112,8 +112,7 @@ def read_uf2(file: EvidenceFile) -> tuple[Segment, ...]:
 
 def _one_family(blocks: np.ndarray, path: Path) -> None:
     """A file for several chips holds several contents for the same addresses; taking all would mix them."""
-    tagged = blocks["flags"] & _FAMILY != 0
-    families = np.unique(np.where(tagged, blocks["family"], 0))
+    families = np.unique(np.where(blocks["flags"] & _FAMILY != 0, blocks["family"], 0))
     if families.size > 1:
         names = ", ".join(f"0x{f:08X}" if f else "none" for f in families[:4])
         raise InputError(

@@ -166,8 +166,7 @@ def is_text(data: bytes) -> bool:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         text = decode_text(data[: len(data) // 2 * 2])
         return "\x00" not in text and text.count("\ufffd") * 50 <= len(text)
-    controls = sum(data.count(bytes((c,))) for c in range(32) if c not in (8, 9, 10, 12, 13, 27)) + data.count(b"\x7f")
-    if controls:
+    if sum(data.count(bytes((c,))) for c in range(32) if c not in (8, 9, 10, 12, 13, 27)) + data.count(b"\x7f"):
         return False
     text = data.decode("utf-8", "replace")
     return text.count("\ufffd") * 10 <= len(text)

@@ -236,12 +236,10 @@ def encode(prefix: bytes, head: Bytes, data: Bytes, *, negate: bool) -> bytes:
     """
     body = np.concatenate((head, data), axis=1)
     sums = body.sum(axis=1, dtype=np.int64)
-    check = (-sums if negate else ~sums) & 0xFF
-    body = np.concatenate((body, check.astype(np.uint8)[:, None]), axis=1)
+    body = np.concatenate((body, ((-sums if negate else ~sums) & 0xFF).astype(np.uint8)[:, None]), axis=1)
     text = _DIGITS[body].reshape(body.shape[0], -1)
     lead = np.broadcast_to(np.frombuffer(prefix, np.uint8), (body.shape[0], len(prefix)))
-    end = np.full((body.shape[0], 1), 0x0A, np.uint8)
-    return np.concatenate((lead, text, end), axis=1).tobytes()
+    return np.concatenate((lead, text, np.full((body.shape[0], 1), 0x0A, np.uint8)), axis=1).tobytes()
 
 
 LIMIT = 1 << 32

@@ -17,7 +17,7 @@ from enum import Enum
 import numpy as np
 
 from h5diag.errors import InputError
-from h5diag.evidence.files.stretches import Stretch, memory_of
+from h5diag.evidence.files.pieces import Stretch, memory_of
 from h5diag.limits import LINE, VIEW_CHARACTERS, VIEW_PIECES, VIEW_REPEATED, VIEW_ROW, VIEW_SPLIT, VIEW_VOTES
 from h5diag.memory import ADDRESS_LIMIT, MemoryImage, Origin
 
@@ -112,8 +112,7 @@ def parse_memory_text(
     usual = word_bytes or (stated.pop() if len(stated) == 1 else 0)
     common = usual or (widths.most_common(1)[0][0] if widths else 1)
     chosen, remarks = _order(said, view, order)
-    shown = tuple(_stretches(rows, usual, common, chosen is ByteOrder.LITTLE, source))
-    segments, unreadable = memory_of(shown, source)
+    segments, unreadable = memory_of(tuple(_stretches(rows, usual, common, chosen is ByteOrder.LITTLE, source)), source)
     return MemoryImage(segments, unreadable, origin=Origin(source, "text", remarks=remarks))
 
 
@@ -467,8 +466,7 @@ def _run(row: _Row, usual: int, little: bool, source: str) -> Iterator[Stretch]:
 
 def _decoded(row: _Row, usual: int, common: int, little: bool, source: str) -> Stretch:
     words = row.words.split(" ")
-    own = max([len(w) for w in words if w.strip("?")], default=2 * common)
-    width = _width(row.line, own, usual, source)
+    width = _width(row.line, max([len(w) for w in words if w.strip("?")], default=2 * common), usual, source)
     cells: list[str] = []
     for i, word in enumerate(words):
         if len(word) == 2 == 2 * width:

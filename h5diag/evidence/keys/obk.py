@@ -184,42 +184,34 @@ def parse_obk(data: bytes, *, source: str = "obk") -> Obk:
                 found, payload, (("authentication secure", 0x20), ("authentication non-secure", 0x7C)), 0xD8, problems
             )
         case ObkContent.STIROT_CONFIG:
-            fields = _stirot(payload, problems)
-            return _keyed(found, payload, (("authentication", 0x98),), 0x50, problems, fields)
+            return _keyed(found, payload, (("authentication", 0x98),), 0x50, problems, _stirot(payload, problems))
         case ObkContent.OEMUROT_CONFIG:
-            pairs = (("authentication secure", 0), ("authentication non-secure", 91))
-            return _keyed(found, body, pairs, 182, problems)
+            return _keyed(found, body, (("authentication secure", 0), ("authentication non-secure", 91)), 182, problems)
     return replace(found, problems=tuple(problems))
 
 
 def _content(destination: int, payload: bytes) -> ObkContent:
     """Tell the content by its structure; two kinds that look the same inside are told by the destination."""
-    magic = int.from_bytes(payload[:4], "little")
-    if magic == DATA_MAGIC:
+    if int.from_bytes(payload[:4], "little") == DATA_MAGIC:
         # OEMuROT's configuration is three keys one after the other, the first of them a SubjectPublicKeyInfo.
         start = int.from_bytes(payload[8:10], "little")
-        keys = payload[start : start + 2] == b"\x30\x59"
-        return ObkContent.OEMUROT_CONFIG if keys else ObkContent.USER_DATA
-    at = destination & 0xFFFF
-    if _SECURE_MANAGER.get(at) == len(payload) and not any(payload[0x50:0x52] + payload[0x98:0x9A]):
-        return ObkContent.SECURE_MANAGER
-    if at in (0x09D0, 0x0A80) and _SECURE_MANAGER[at] == len(payload):
-        return ObkContent.SECURE_MANAGER
-    if payload[0x20:0x22] == b"\x30\x59" or (at == 0x0160 and len(payload) > 0xE0):
-        return ObkContent.OEMIROT_CONFIG
-    if payload[0x50:0x52] == b"\x30\x81" or payload[0x98:0x9A] == b"\x30\x59" or (at == 0x0200 and len(payload) > 0xE0):
-        return ObkContent.STIROT_CONFIG
-    if len(payload) <= 0x60 and any(payload[32:64]) and not any(payload[68:]):
-        return ObkContent.DA
-    if at == 0x0280:
-        return ObkContent.OEMIROT_DATA
-    if at == 0x0A50:
-        return ObkContent.OEMUROT_DATA
-    if len(payload) == 0xC0:
-        return ObkContent.OEMUROT_DATA if at >= 0x0900 else ObkContent.OEMIROT_DATA
-    if at == 0x0100:
-        return ObkContent.DA
-    return ObkContent.STIROT_DATA if at == 0x0400 or not any(payload[32:]) else ObkContent.UNKNOWN
+        return ObkContent.OEMUROT_CONFIG if payload[start : start + 2] == b"\x30\x59" else ObkContent.USER_DATA
+    at, size, managed = destination & 0xFFFF, len(payload), _SECURE_MANAGER.get(destination & 0xFFFF) == len(payload)
+    keys_at = {n: payload[n : n + 2] for n in (0x20, 0x50, 0x98)}
+    rows = (
+        (managed and not any(keys_at[0x50] + keys_at[0x98]), ObkContent.SECURE_MANAGER),
+        (managed and at in (0x09D0, 0x0A80), ObkContent.SECURE_MANAGER),
+        (keys_at[0x20] == b"\x30\x59" or (at == 0x0160 and size > 0xE0), ObkContent.OEMIROT_CONFIG),
+        (keys_at[0x50] == b"\x30\x81" or keys_at[0x98] == b"\x30\x59", ObkContent.STIROT_CONFIG),
+        (at == 0x0200 and size > 0xE0, ObkContent.STIROT_CONFIG),
+        (size <= 0x60 and any(payload[32:64]) and not any(payload[68:]), ObkContent.DA),
+        (at == 0x0280, ObkContent.OEMIROT_DATA),
+        (at == 0x0A50, ObkContent.OEMUROT_DATA),
+        (size == 0xC0, ObkContent.OEMUROT_DATA if at >= 0x0900 else ObkContent.OEMIROT_DATA),
+        (at == 0x0100, ObkContent.DA),
+        (at == 0x0400 or not any(payload[32:]), ObkContent.STIROT_DATA),
+    )
+    return next((content for holds, content in rows if holds), ObkContent.UNKNOWN)
 
 
 def _keyed(
@@ -263,9 +255,7 @@ def _stirot(payload: bytes, problems: list[str]) -> StirotFields | None:
     if len(payload) < 0x100:
         problems.append(f"{len(payload)} bytes of payload are too few for a STiROT configuration (256)")
         return None
-    words = struct.unpack_from("<11I", payload, 0x24)
-    values = (*payload[0x20:0x24], *words, payload[0xF4])
-    f = StirotFields(*values)
+    f = StirotFields(*(*payload[0x20:0x24], *struct.unpack_from("<11I", payload, 0x24), payload[0xF4]))
     for name, value, legal in (
         ("number of images", f.images, (1, 2)),
         ("clock", f.clock, (0, 1, 2)),

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     )
     from h5diag.evidence.texts.connection import (
         Banner as Banner,
+        Discovery as Discovery,
         RomSession as RomSession,
         ToolVersion as ToolVersion,
         parse_banners as parse_banners,
+        parse_discovery as parse_discovery,
         parse_rom_sessions as parse_rom_sessions,
         parse_version as parse_version,
     )
-    from h5diag.evidence.texts.discovery import Discovery as Discovery, parse_discovery as parse_discovery
     from h5diag.evidence.texts.faults import FaultDump as FaultDump, parse_faults as parse_faults
     from h5diag.evidence.texts.listing import (
         Listing as Listing,
@@ -59,8 +60,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "boot": "BootEvent BootLog event_rows parse_boot_log",
-    "connection": "Banner RomSession ToolVersion parse_banners parse_rom_sessions parse_version",
-    "discovery": "Discovery parse_discovery",
+    "connection": "Banner Discovery RomSession ToolVersion parse_banners parse_discovery parse_rom_sessions parse_version",
     "faults": "FaultDump parse_faults",
     "listing": "Listing RawOption parse_listing split_diff",
     "log": "Log LogKind chip_of identity_words parse_log",

@@ -151,11 +151,10 @@ def parse_faults(lines: Iterable[Line]) -> FaultDump:
         return FaultDump()
     if "CFSR" not in values and status & {"UFSR", "BFSR", "MMFSR"}:
         values["CFSR"] = values.get("UFSR", 0) << 16 | values.get("BFSR", 0) << 8 | values.get("MMFSR", 0)
-    named = tuple(text for at, text in CFSR if at in bits and "CFSR" not in values)
     return FaultDump(
         kind,
         tuple(values.items()),
-        (*named, *_meanings(values)),
+        (*(text for at, text in CFSR if at in bits and "CFSR" not in values), *_meanings(values)),
         _address(values),
         values.get("PC"),
         values.get("LR"),

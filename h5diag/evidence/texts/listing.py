@@ -108,8 +108,7 @@ def listing_of(clean: Iterable[Line], *, ends_open: bool = False) -> Listing:
     for line in clean:
         stub = ""
         if "0x" in line.text and (m := _ROW.match(line.text)) and m[1] in _known_names():
-            words = m[3].strip(" \t|")
-            runs[-1].append(RawOption(m[1], int(m[2], 16), words.strip("()"), bank, line.number))
+            runs[-1].append(RawOption(m[1], int(m[2], 16), m[3].strip(" \t|").strip("()"), bank, line.number))
             last = line.number
             continue
         if ":" not in line.text:

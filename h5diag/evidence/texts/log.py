@@ -12,8 +12,14 @@ from functools import lru_cache
 from h5diag.chip import IDCODE_AT, ChipChoice, choose_chip, find_device
 from h5diag.chip.choose import Identified, LaidOut
 from h5diag.evidence.texts.boot import BootLog, parse_boot_log
-from h5diag.evidence.texts.connection import Banner, RomSession, parse_banners, parse_rom_sessions
-from h5diag.evidence.texts.discovery import Discovery, parse_discovery
+from h5diag.evidence.texts.connection import (
+    Banner,
+    Discovery,
+    RomSession,
+    parse_banners,
+    parse_discovery,
+    parse_rom_sessions,
+)
 from h5diag.evidence.texts.faults import FaultDump, parse_faults
 from h5diag.evidence.texts.listing import Listing, parse_listing, split_diff
 from h5diag.evidence.texts.messages import Message, parse_messages
@@ -216,7 +222,7 @@ def parse_log(text: str) -> Log:
     clean = lines(text)
     some = clean if len(clean) <= SEARCHED_LINES else clean[: SEARCHED_LINES // 2] + clean[-SEARCHED_LINES // 2 :]
     telling = tuple(line for line in clean if _telling(line.text))
-    verbose = sum(1 for line in clean if _is_verbose(line.text))
+    verbose = sum(_is_verbose(line.text) for line in clean)
     banners = parse_banners(telling)
     listing = parse_listing(text)
     # A single number with a name in a page of prose is no listing.
@@ -227,7 +233,6 @@ def parse_log(text: str) -> Log:
     tools = parse_tools(some)
     programming = parse_programming(telling) or parse_writes(some, tools)
     messages = parse_messages(clean)
-    opened = _reached_under_reset(messages, clean)
     log = Log(
         LogKind.UNKNOWN,
         banners,
@@ -247,7 +252,7 @@ def parse_log(text: str) -> Log:
         verbose,
         _options_unread(clean, telling),
         next((name for name, words in _ROOTS if any(w in line.low for line in some for w in words)), None),
-        opened=opened,
+        opened=_reached_under_reset(messages, clean),
         names=named_parts(some),
     )
     # What a boot loader's or a fault handler's line means is known by its own table.
@@ -407,33 +412,28 @@ def _options_unread(clean: Sequence[Line], telling: Sequence[Line]) -> bool:
 
 
 def _kind(log: Log, clean: Sequence[Line], install: bool, text: str) -> LogKind:
-    if log.loader_lines >= 3:
-        return LogKind.VERBOSE
-    if install:
-        return LogKind.SFI
-    marked = any(mark in line.low for line in clean for mark in _PROVISIONING)
-    if log.programming and not log.programming.tool and marked:
-        return LogKind.PROVISIONING
-    if any("rsse" in line.low or "rss cmd" in line.low for line in clean):
-        return LogKind.RSSE
-    if log.programming and not log.programming.tool:
-        return LogKind.PROGRAMMING if log.programming.writes or log.programming.mass_erase else LogKind.OPTION_CHANGE
-    if log.discovery:
-        return LogKind.DISCOVERY
-    if log.listing:
-        return LogKind.OPTIONS
-    if log.boot:
-        return LogKind.BOOT
-    if log.fault:
-        return LogKind.FAULT
-    if any(b.identified or b.tool for b in log.banners) and any("programming option bytes" in c.low for c in clean):
-        return LogKind.OPTION_CHANGE
-    if log.tools and not any(b.probe_serial or b.tool for b in log.banners):
-        return LogKind(log.tools[0].kind)
-    if log.rom_sessions:
-        return LogKind.ROM_LOADER
-    if log.banners or any(m.meaning for m in log.messages):
-        return LogKind.CONNECTION
-    if len(parse_registers(text)) > 1:
-        return LogKind.REGISTERS
-    return LogKind.UNKNOWN
+    """Return the first kind that holds: what tells most stands first."""
+    lows = [line.low for line in clean]
+    own = bool(log.programming) and not log.programming.tool
+    rows = (
+        (log.loader_lines >= 3, LogKind.VERBOSE),
+        (install, LogKind.SFI),
+        (own and any(mark in low for low in lows for mark in _PROVISIONING), LogKind.PROVISIONING),
+        (any("rsse" in low or "rss cmd" in low for low in lows), LogKind.RSSE),
+        (own and (log.programming.writes or log.programming.mass_erase), LogKind.PROGRAMMING),
+        (own, LogKind.OPTION_CHANGE),
+        (log.discovery, LogKind.DISCOVERY),
+        (log.listing, LogKind.OPTIONS),
+        (log.boot, LogKind.BOOT),
+        (log.fault, LogKind.FAULT),
+        (
+            any(b.identified or b.tool for b in log.banners) and any("programming option bytes" in low for low in lows),
+            LogKind.OPTION_CHANGE,
+        ),
+        *((not any(b.probe_serial or b.tool for b in log.banners), LogKind(t.kind)) for t in log.tools[:1]),
+        (log.rom_sessions, LogKind.ROM_LOADER),
+        (log.banners or any(m.meaning for m in log.messages), LogKind.CONNECTION),
+    )
+    if found := next((kind for holds, kind in rows if holds), None):
+        return found
+    return LogKind.REGISTERS if len(parse_registers(text)) > 1 else LogKind.UNKNOWN

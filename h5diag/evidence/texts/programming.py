@@ -183,8 +183,7 @@ class _State:
         if not self.in_options and (m := _ADDRESS.match(line.text)) and w.address is None:
             w = replace(w, address=int(m[1], 16))
         elif not self.in_options and not w.size and (m := _SIZE.match(line.text)):
-            unit = {"": 1, "K": 1024, "M": 1 << 20}[m[2].upper()]
-            w = replace(w, size=round(float(m[1].replace(",", ".")) * unit))
+            w = replace(w, size=round(float(m[1].replace(",", ".")) * {"": 1, "K": 1024, "M": 1 << 20}[m[2].upper()]))
         elif "segment[" in low and (m := _SEGMENT.search(line.text)):
             if not w.address and int(m[2], 16):
                 w = replace(w, address=int(m[2], 16))

@@ -151,8 +151,7 @@ def is_binary(text: str) -> bool:
     Progress bars arrive mangled, so that single odd characters say nothing.
     """
     head = text[:LARGE_TEXT]
-    odd = len(_ODD.findall(head))
-    return odd * 5 > len(head) or head.count("\0") * 2 > len(head)
+    return len(_ODD.findall(head)) * 5 > len(head) or head.count("\0") * 2 > len(head)
 
 
 def named_parts(lines: Sequence[Line]) -> tuple[str, ...]:

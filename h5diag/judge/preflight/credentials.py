@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from h5diag.evidence.keys import DESTINATIONS, FULL_REGRESSION, SIZES, ObkContent, chain_breaks, published
-from h5diag.evidence.texts.discovery import VALID
+from h5diag.evidence.texts.connection import VALID
 from h5diag.judge.preflight.inventory import Item
 from h5diag.judge.preflight.project import flash_sizes, other_case
 from h5diag.judge.preflight.rows import OTP_PASSWORD, Row, Scene, Stored, objects_of, row

@@ -20,7 +20,7 @@ from h5diag.evidence.door import is_evidence, is_folder
 from h5diag.evidence.keys import FULL_REGRESSION, Certificate, ObkContent, chain_breaks
 from h5diag.evidence.samples import Named, paths_of
 from h5diag.evidence.texts import Log, chip_of, parse_listing, parse_log
-from h5diag.evidence.texts.discovery import NOT_VALID, VALID
+from h5diag.evidence.texts.connection import NOT_VALID, VALID
 from h5diag.judge.findings import filled
 from h5diag.judge.likely import choose
 from h5diag.judge.preflight.inventory import Item, collect, recognise, settle

@@ -124,8 +124,7 @@ def _track(ax: Axes, walked: Rehearsal, rungs: list[int]) -> None:
     if here in FINAL:
         assert last is not None
         colour = style.GREEN if last.reopenable == "yes" else style.VERMILION
-        mark = "D" if last.reopenable == "yes" else "X"
-        ax.plot([x], [-rungs.index(here)], mark, color=colour, markersize=9)
+        ax.plot([x], [-rungs.index(here)], "D" if last.reopenable == "yes" else "X", color=colour, markersize=9)
         words = {"yes": "a way back is stored", "no": "no way back"}.get(last.reopenable, "way back: not known")
         ax.text(
             x + 0.2, -rungs.index(here) - 0.05, words, fontsize=8.5, va="center", color=style.INK, fontweight="bold"

@@ -34,14 +34,13 @@ def plot_ram_plan(run: DryRun, *, ax: Axes | None = None) -> Axes:
     ax = style.titled(ax, f"RAM as the programmer divides it{never}", 10.5, 2.4)
     used = min(run.stack_used, plan.stack_pointer - plan.image)
     bottom = plan.image + run.image_size
-    parts = [
+    for name, start, stop in [
         ("image", plan.image, bottom),
         ("free", bottom, plan.stack_pointer),
         ("stack", plan.stack_pointer - used, plan.stack_pointer),
         ("buffer", plan.buffer, plan.buffer + BUFFER_SIZE),
         ("breakpoint", plan.base, plan.image),
-    ]
-    for name, start, stop in parts:
+    ]:
         look = LOOKS[name]
         if stop > start:
             ax.add_patch(

@@ -69,10 +69,9 @@ def plot_correlation(result: Correlation, *, title: str = "", ax: Axes | None = 
         peak = np.zeros(BINS)
         np.maximum.at(peak, column, result.fraction)
         shown = np.flatnonzero(peak)
-        at = low + (shown + 0.5) * width / BINS
         handles.append(
             ax.vlines(
-                at,
+                low + (shown + 0.5) * width / BINS,
                 least,
                 peak[shown],
                 color=style.SKY,
@@ -237,7 +236,7 @@ def plot_pieces(placement: Placement, *, ax: Axes | None = None) -> Axes:
         return style.nothing(ax, "no piece of the reference was found")
     pairs = [(r, r.reference_range, r.dump_range) for r in placement.regions]
     ends = [e for _, a, b in pairs for e in (a.start, a.stop, b.start, b.stop)]
-    axis = condensed_axis((x for _, a, b in pairs for x in (a, b)), ends)
+    axis = condensed_axis(x for _, a, b in pairs for x in (a, b))
     axis.apply(ax)
     looks = {kind: (colour, marker) for kind, colour, marker in KINDS}
     used: dict[str, Artist] = {}
@@ -250,9 +249,8 @@ def plot_pieces(placement: Placement, *, ax: Axes | None = None) -> Axes:
             ax.add_patch(
                 Rectangle((where.start, y - 0.3), where.size, 0.6, facecolor=colour, edgecolor=style.INK, linewidth=0.6)
             )
-        middle = [float(axis.address(axis.place([w.start, w.stop]).mean())) for w in (above, below)]
         (used[kind],) = ax.plot(
-            middle,
+            [float(axis.address(axis.place([w.start, w.stop]).mean())) for w in (above, below)],
             [2.0, 0.0],
             linestyle="",
             marker=marker,

@@ -32,8 +32,7 @@ def plot_sectors_of_lot(fleet: Fleet, *, ax: Axes | None = None) -> Axes:
     addresses, boards = [a for a, _ in fleet.sectors], [n for _, n in fleet.sectors]
     ax.vlines(addresses, 0.7, boards, colors=style.BLUE, linewidth=1.4)
     ax.plot(addresses, boards, linestyle="none", marker="o", markersize=5, color=style.BLUE)
-    shared = [(a, n) for a, n in fleet.sectors if n > 1] or list(fleet.sectors[:1])
-    for address, count in shared[:NAMED]:
+    for address, count in ([(a, n) for a, n in fleet.sectors if n > 1] or list(fleet.sectors[:1]))[:NAMED]:
         ax.annotate(
             f"{style.hex_text(address)}: {count:,}",
             (address, count),

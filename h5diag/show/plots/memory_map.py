@@ -65,7 +65,7 @@ def plot_memory_map(board: BoardDiagnosis | Measured, *, ax: Axes | None = None)
     visible, slots = visible_ranges(rows), m.layouts[0].slots if m.layouts else ()
     ends = [e for s in slots for e in (s.range.start, s.range.stop)]
     edges = [e for lane in rows for s in lane.spans for e in (s.range.start, s.range.stop)]
-    axis = condensed_axis(visible, [*ends, *edges])
+    axis = condensed_axis((s.range for lane in rows for s in lane.spans), ends)
     axis.apply(ax)
     top = (len(rows) - 1) * _STEP
     waiting = [s.slot.range for s in m.suspect.slots if s.state is State.INSTALL_PENDING]
@@ -131,7 +131,7 @@ def plot_spans(
     """
     ax = style.titled(ax, title, 11.0, 1.7 + 0.85 * max(1, len(rows)))
     visible = merged(s.range for _, spans in rows for s in spans)
-    axis = condensed_axis(visible, (e for _, spans in rows for s in spans for e in (s.range.start, s.range.stop)))
+    axis = condensed_axis(s.range for _, spans in rows for s in spans)
     axis.apply(ax)
     for n, (name, spans) in enumerate(rows):
         y = (len(rows) - 1 - n) * _STEP
@@ -238,11 +238,10 @@ def _draw_lane(
         words = _INSIDE[span.look]
         share = axis.width(span.range)
         if words and share > 0.055:
-            text = f"{size_text(span.range.size)} {words}" if share > 0.09 else words
             ax.text(
                 _middle(axis, span.range),
                 y,
-                text,
+                f"{size_text(span.range.size)} {words}" if share > 0.09 else words,
                 ha="center",
                 va="center",
                 fontsize=9,
@@ -320,8 +319,7 @@ def _draw_slots(
     ax: Axes, axis: CondensedAxis, slots: tuple[Slot, ...], visible: tuple[AddressRange, ...], y: float
 ) -> None:
     for s in slots:
-        seen = [r.intersection(s.range) for r in visible if r.overlaps(s.range)]
-        if not seen:
+        if not any(r.overlaps(s.range) for r in visible):
             continue
         whole = AddressRange(max(s.range.start, axis.breaks[0]), min(s.range.stop, axis.breaks[-1]))
         ax.add_patch(

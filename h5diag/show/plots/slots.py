@@ -64,10 +64,9 @@ def plot_slots(states: Sequence[SlotState], *, selected: str = "", ax: Axes | No
                 zorder=5,
                 arrowprops={"arrowstyle": "-|>", "color": style.BLUE, "lw": 2.4, "shrinkA": 0, "shrinkB": 0},
             )
-    used = list(dict.fromkeys(s.state for s in states))
     handles: list[Any] = [
         Patch(facecolor=LOOKS[k].face, hatch=LOOKS[k].hatch, edgecolor=LOOKS[k].line, label=LOOKS[k].label)
-        for k in used
+        for k in dict.fromkeys(s.state for s in states)
     ]
     style.legend_below(ax, handles, columns=5)
     return ax

@@ -30,8 +30,7 @@ class Style:
 
 def new_axes(width: float = 11.0, height: float = 4.0) -> Axes:
     """Return the axes of a new figure of that size in inches; no global state of matplotlib is touched."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
-    return figure.add_subplot(facecolor=PAPER)
+    return Figure(figsize=(width, height), layout="constrained", facecolor=PAPER).add_subplot(facecolor=PAPER)
 
 
 def hex_axis(ax: Axes, which: str = "x", *, digits: int = 8) -> None:

@@ -72,21 +72,17 @@ def write_report(
     """
     path = Path(path)
     redactor = _redactor(diagnosis, redact)
-    try:
-        if is_markdown(path):
-            text = render_markdown(
-                diagnosis, folder=path.parent, prefix=path.stem + "-", redact=redactor or False, typed=typed
-            )
-        else:
-            text = render_html(diagnosis, redact=redactor or False, typed=typed)
-        write_whole(path, text)
-        if plots is not None:
-            for n, board in enumerate(_boards(diagnosis, redactor)):
-                for f in figures(board, number=n):
-                    _save(f, plots)
-    except OSError as error:
-        raise InputError(f"cannot be written ({error.strerror})", source=str(path)) from None
-    return path
+    if is_markdown(path):
+        text = render_markdown(
+            diagnosis, folder=path.parent, prefix=path.stem + "-", redact=redactor or False, typed=typed
+        )
+    else:
+        text = render_html(diagnosis, redact=redactor or False, typed=typed)
+    if plots is not None:
+        for n, board in enumerate(_boards(diagnosis, redactor)):
+            for f in figures(board, number=n):
+                _save(f, plots)
+    return write_whole(path, text)
 
 
 def write_lot(fleet: Fleet, path: str | Path, *, redact: bool = False) -> Path:
@@ -101,24 +97,17 @@ def write_lot(fleet: Fleet, path: str | Path, *, redact: bool = False) -> Path:
     whole = cleaned(view_of(fleet).sheet(fleet))
     drawn = tuple(Section(_PICTURES[f.name], (f,)) for f in figures_of_lot(fleet))
     whole = replace(whole, sections=(*drawn, *whole.sections))
-    try:
-        if is_markdown(path):
-            text = markdown(
-                whole,
-                figure=lambda f: f"![{plain_markdown(f.alt)}]({quote(_save(f, path.parent, f'{path.stem}-').name)})",
-            )
-            gone = f"*Removed from this copy: {'; '.join(removed)}.*\n\n" if removed else ""
-            write_whole(path, f"# {title}\n\n{question}\n\n{gone}{text}\n\n{_now()}\n")
-        else:
-            body = f'<div class="verdict"><p class="summary">{escape(whole.headline)}</p></div>' + "".join(
-                _section(x, 2, pixels=False) for x in whole.sections
-            )
-            write_whole(
-                path, _frame(title, f"{title}: which are not like the others?", question, body, removed=removed)
-            )
-    except OSError as error:
-        raise InputError(f"cannot be written ({error.strerror})", source=str(path)) from None
-    return path
+    if is_markdown(path):
+        text = markdown(
+            whole,
+            figure=lambda f: f"![{plain_markdown(f.alt)}]({quote(_save(f, path.parent, f'{path.stem}-').name)})",
+        )
+        gone = f"*Removed from this copy: {'; '.join(removed)}.*\n\n" if removed else ""
+        return write_whole(path, f"# {title}\n\n{question}\n\n{gone}{text}\n\n{_now()}\n")
+    body = f'<div class="verdict"><p class="summary">{escape(whole.headline)}</p></div>' + "".join(
+        _section(x, 2, pixels=False) for x in whole.sections
+    )
+    return write_whole(path, _frame(title, f"{title}: which are not like the others?", question, body, removed=removed))
 
 
 _PICTURES = {"sectors": "Where boards deviate", "time": "When boards deviate"}
@@ -134,7 +123,21 @@ def is_markdown(path: Path) -> bool:
 def render_html(diagnosis: Diagnosis, *, redact: bool | Redactor = False, typed: str = "") -> str:
     """Return the write-up as one HTML document that needs nothing else."""
     redactor = _redactor(diagnosis, redact)
-    page = _page(diagnosis, redactor, typed)
+    by: Callable[[str], str] = redactor.text if redactor else str
+    title = by(diagnosis.case.title)
+    across = "".join(f'<p class="across">{escape(by(claim))}</p>' for claim in _across(diagnosis))
+    boards = "".join(
+        f'<section aria-labelledby="board{n}"><h2 id="board{n}">{escape(s.name or "The answer")}</h2>'
+        f'<div class="verdict {s.tone}"><p class="badge">{escape(s.badge)}</p>'
+        f'<p class="summary">{escape(s.headline)}</p></div>'
+        f"{''.join(_section(x, 3, pixels=redactor is not None) for x in s.sections)}</section>"
+        for n, s in enumerate(_sheets(diagnosis, redactor, typed), 1)
+    )
+    rest = cleaned(Sheet("", (evidence_section(diagnosis), versions_section(diagnosis))), by)
+    body = f"{across}{boards}{''.join(_section(x, 2, pixels=False) for x in rest.sections)}"
+    page = _frame(
+        title, f"{title}: is the chip faulty?", by(_question(diagnosis)), body, removed=REMOVED if redactor else ()
+    )
     return redactor.document(page) if redactor else page
 
 
@@ -143,7 +146,7 @@ def render_markdown(
 ) -> str:
     """Return the write-up as Markdown; its plots are written into `folder` as PNG files."""
     redactor = _redactor(diagnosis, redact)
-    by = redactor.text if redactor else _same
+    by = redactor.text if redactor else str
 
     def figure(f: Figure) -> str:
         return f"![{plain_markdown(f.alt)}]({quote(_save(f, folder, prefix).name)})"
@@ -176,10 +179,6 @@ def fragment_html(diagnosis: Diagnosis) -> str:
     )
 
 
-def _same(text: str) -> str:
-    return text
-
-
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
@@ -207,8 +206,7 @@ def _boards(diagnosis: Diagnosis, redactor: Redactor | None) -> Sequence[BoardDi
 
 def _sheets(diagnosis: Diagnosis, redactor: Redactor | None, typed: str) -> list[Sheet]:
     by: Callable[[str], str] = redactor.text if redactor else partial(folder_named, typed=typed)
-    boards = _boards(diagnosis, redactor)
-    sheets = [board_sheet(b, number=n) for n, b in enumerate(boards)]
+    sheets = [board_sheet(b, number=n) for n, b in enumerate(_boards(diagnosis, redactor))]
     return [cleaned(s if n < PICTURED else _without_pictures(s), by) for n, s in enumerate(sheets)]
 
 
@@ -221,23 +219,6 @@ def _across(diagnosis: Diagnosis) -> list[str]:
     """What is said once for all boards."""
     more = f"Only the first {PICTURED} of {len(diagnosis.boards)} boards have their pictures here."
     return [*(f.claim for f in diagnosis.across), *([more] if len(diagnosis.boards) > PICTURED else [])]
-
-
-def _page(diagnosis: Diagnosis, redactor: Redactor | None, typed: str) -> str:
-    by: Callable[[str], str] = redactor.text if redactor else _same
-    title = by(diagnosis.case.title)
-    across = "".join(f'<p class="across">{escape(by(claim))}</p>' for claim in _across(diagnosis))
-    boards = "".join(
-        f'<section aria-labelledby="board{n}"><h2 id="board{n}">{escape(s.name or "The answer")}</h2>'
-        f'<div class="verdict {s.tone}"><p class="badge">{escape(s.badge)}</p>'
-        f'<p class="summary">{escape(s.headline)}</p></div>'
-        f"{''.join(_section(x, 3, pixels=redactor is not None) for x in s.sections)}</section>"
-        for n, s in enumerate(_sheets(diagnosis, redactor, typed), 1)
-    )
-    rest = cleaned(Sheet("", (evidence_section(diagnosis), versions_section(diagnosis))), by)
-    body = f"{across}{boards}{''.join(_section(x, 2, pixels=False) for x in rest.sections)}"
-    question = by(_question(diagnosis))
-    return _frame(title, f"{title}: is the chip faulty?", question, body, removed=REMOVED if redactor else ())
 
 
 def _frame(heading: str, title: str, question: str, body: str, *, removed: tuple[str, ...] = ()) -> str:

@@ -229,9 +229,8 @@ class Redactor:
 
     def _stays(self, run: str) -> bool:
         """A hash of the case's files stays, and so does a list of addresses."""
-        words = re.split(r"[\s,;]+", run)
         return run.lower() in self.kept or all(
-            re.fullmatch(r"0[xX][0-9A-Fa-f]{8}", w) and int(w[2:4], 16) in _PLACES for w in words
+            re.fullmatch(r"0[xX][0-9A-Fa-f]{8}", w) and int(w[2:4], 16) in _PLACES for w in re.split(r"[\s,;]+", run)
         )
 
     def plain(self, text: str) -> str:

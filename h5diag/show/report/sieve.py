@@ -147,8 +147,7 @@ def make_sieve(blobs: Iterable[Bytes]) -> Sieve:
     windows, count = np.empty(sum(blob.size // step for blob, step in steps), np.uint64), 0
     for blob, step in steps:
         for start, seen in _windows(blob, step):
-            telling = _distinct(blob[start : start + (seen.size - 1) * step + WINDOW])[::step] >= MIN_DISTINCT
-            kept = seen[telling]
+            kept = seen[_distinct(blob[start : start + (seen.size - 1) * step + WINDOW])[::step] >= MIN_DISTINCT]
             windows[count : count + kept.size] = kept
             count += kept.size
     windows = windows[:count]

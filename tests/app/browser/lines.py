@@ -389,7 +389,7 @@ LINES = (
         FLASHTEST,
         a_stop_says_what_was_done,
         """
-from h5diag.app.panels import work
+from h5diag.app.panels import parts as work
 real_finish = work.Job._finish
 def finish(self, result, error, then, turn):
     real_finish(self, result, error, then, turn)
@@ -402,7 +402,7 @@ patch.setattr(work.Job, "_finish", finish)""",
         FLASHTEST,
         what_the_library_says_is_shown,
         """
-from h5diag.app.panels import work
+from h5diag.app.panels import parts as work
 patch.setattr(work.Job, "_said", lambda self, text: None)""",
     ),
     Line(
@@ -481,7 +481,7 @@ patch.setattr(evidence.EvidenceModel, "_board", lambda self, side: replace(real_
         OWN,
         one_file_is_taken_out,
         """
-from h5diag.app.panels import dropzone
+from h5diag.app.panels import evidence as dropzone
 real_received = dropzone.DropZone._received
 def received(self, widget, message, buffers):
     if not message.get("gone"):

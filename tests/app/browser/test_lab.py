@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 import h5diag as h5
-from h5diag.app.panels.slide import SlidePanel
+from h5diag.app.panels.results import SlidePanel
 from tests.app.browser.support import LONG_MS, open_notebook, run_all, set_theme, steady_box, wait_until_run
 
 pytestmark = pytest.mark.browser

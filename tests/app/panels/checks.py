@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from h5diag.app.panels import Investigation
-from h5diag.app.panels.work import Job
+from h5diag.app.panels.parts import Job
 from h5diag.case import load_case
 from h5diag.errors import Cancelled
 from h5diag.evidence.samples import data_folder

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from h5diag.app.panels import Investigation, evidence, hexview, investigation, parts, work
+from h5diag.app.panels import Investigation, evidence, hexview, investigation, parts, parts as work
 from h5diag.case import load_case
 from h5diag.errors import Cancelled
 from h5diag.evidence.samples import data_folder
@@ -260,7 +260,7 @@ def test_an_exported_page_has_a_static_picture() -> None:
 
 
 def test_names_of_dropped_files_stay_in_their_folder() -> None:
-    from h5diag.app.panels.dropzone import bare_name
+    from h5diag.app.panels.evidence import bare_name
 
     assert [bare_name(n) for n in ("../../etc/passwd", "C:\\x\\dump.bin", "..", "a\x00b.hex", "x" * 400, "")] == [
         "passwd",

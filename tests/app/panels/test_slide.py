@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import h5diag as h5
-from h5diag.app.panels.slide import SlidePanel
+from h5diag.app.panels.results import SlidePanel
 from h5diag.errors import InputError
 from h5diag.measure.locate import agreement_at
 from h5diag.memory import MemoryImage

@@ -11,7 +11,7 @@ import pytest
 from h5diag.app.cli import main
 from h5diag.errors import InputError
 from h5diag.evidence.door import read_evidence
-from h5diag.evidence.files import stretches, views
+from h5diag.evidence.files import pieces, views
 from h5diag.evidence.texts import parse_listing, parse_log, parse_registers
 from h5diag.evidence.texts.programming import parse_programming
 from h5diag.evidence.texts.text import lines
@@ -107,7 +107,7 @@ ROWS = {
 @pytest.mark.parametrize("form", ROWS)
 def test_a_line_of_memory_takes_few_steps_whatever_it_says(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many lines as are taken, whole: what asks for more for each of them is refused long before its end."""
-    for module in (views, stretches):
+    for module in (views, pieces):
         monkeypatch.setattr(module, "VIEW_PIECES", module.VIEW_PIECES // 16)
     monkeypatch.setattr(views, "VIEW_SPLIT", views.VIEW_SPLIT // 16)
     lines = VIEW.lines // 16

@@ -12,7 +12,7 @@ import pytest
 from h5diag.case import load_case
 from h5diag.case.intake import sort_evidence
 from h5diag.evidence.files import write_image
-from h5diag.evidence.texts.readback import core_registers
+from h5diag.evidence.texts.registers import core_registers
 from h5diag.judge import diagnose
 from h5diag.memory import MemoryImage, Segment
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from h5diag.app.panels.slots import SlotMap
+from h5diag.app.panels.results import SlotMap
 from h5diag.evidence.files import read_image
 from h5diag.evidence.samples import data_folder
 from h5diag.layout import load_layout

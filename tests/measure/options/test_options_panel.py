@@ -3,7 +3,7 @@
 import pytest
 from cubeprog_texts import EXPORT, L5_LISTING, REGISTERS_MDW, h5_listing, provisioning_listing
 
-from h5diag.app.panels.options import OptionsPanel
+from h5diag.app.panels.results import OptionsPanel
 
 
 def test_an_empty_panel_says_what_to_do():

@@ -16,7 +16,7 @@ from h5diag.judge import BoardDiagnosis, Status, diagnose
 from h5diag.memory import AddressRange, MemoryImage, Segment
 from h5diag.show.diagnosis import correlation_of
 from h5diag.show.plots import live, picture, plot_bits, plot_causes, plot_memory_map, save_png
-from h5diag.show.plots.causes import LOOKS as CAUSES, plot_weighing
+from h5diag.show.plots.boards import LOOKS as CAUSES, plot_weighing
 from h5diag.show.plots.flashtest import plot_fault_bits
 from h5diag.show.plots.locate import plot_correlation
 from h5diag.show.plots.memory_map import plot_spans
