@@ -319,6 +319,14 @@ class MemoryImage(Answer):
         return i if i >= 0 and address < self.segments[i].stop else -1
 
 
+def common(one: MemoryImage, other: MemoryImage, by: int = 0) -> Iterator[tuple[int, Bytes, Bytes]]:
+    """Yield what both hold when `one` is moved `by` bytes higher: the address in `other`, the bytes of one and of the other."""
+    for s in one.segments:
+        start = s.start + by
+        for t in other.segments_in(start, s.stop + by) if start >= 0 else ():
+            yield t.start, s.data[t.start - start : t.stop - start], t.data
+
+
 def _joined(segments: Iterable[Segment]) -> tuple[Segment, ...]:
     groups: list[list[Segment]] = []
     for s in sorted(segments, key=lambda s: s.start):

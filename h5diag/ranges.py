@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 ADDRESS_LIMIT = 1 << 64
@@ -83,3 +83,9 @@ def subtracted(ranges: Iterable[AddressRange], holes: Iterable[AddressRange]) ->
         if at < r.stop:
             out.append(AddressRange(at, r.stop))
     return tuple(out)
+
+
+def shared(sets: Sequence[Iterable[AddressRange]]) -> tuple[AddressRange, ...]:
+    """Return the bytes that each of one or more sets has, as sorted disjoint ranges."""
+    first, *others = (merged(s) for s in sets)
+    return subtracted(first, (hole for other in others for hole in subtracted(first, other)))

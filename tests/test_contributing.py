@@ -141,10 +141,9 @@ def test_a_file_format(copy: Path, tmp_path: Path) -> None:
     text = (
         (files / "reading.py")
         .read_text("utf-8")
-        .replace("_READERS = {", "_READERS = {Kind.MADE_UP: 'read_made_up', ", 1)
+        .replace("_READERS = {", "_READERS = {Kind.MADE_UP: ('made_up', 'read_made_up'), ", 1)
     )
     (files / "reading.py").write_text(text, "utf-8")
-    edit(files / "__init__.py", "_HOMES = {", '    "made_up": "read_made_up",')
     (tmp_path / "a.mup").write_bytes(b"MUP1" + (0x08000000).to_bytes(4, "little") + bytes(32))
     path = str(tmp_path / "a.mup")
     code = f"from h5diag.evidence.files import read_image; i = read_image({path!r}); print(hex(i.span.start), i.size)"

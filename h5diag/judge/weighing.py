@@ -48,7 +48,8 @@ class Cause:
     `prior` is in decibans. `name` is a few words for lists, `text` a clause. `plain` explains the cause to somebody who
     does not know boot loaders; `means` says what to do about it.
     `sign_of_chip` marks causes that lie in the chip's own cells. `proof` are the findings without which it is never
-    `supported`, whatever else adds up. A `harmless` one is named after all others: no board stays dark for it.
+    `supported`, whatever else adds up. A `harmless` one is named after all others: no board stays dark for it. One that
+    `follows` from causes that are supported too is named after these.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Cause:
     sign_of_chip: bool = False
     proof: tuple[str, ...] = ()
     harmless: bool = False
+    follows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,8 @@ def load_table() -> CauseTable:
     lines = raw.pop("lines")
     causes = tuple(convert({"id": id, **row}, Cause, "causes.toml") for id, row in raw.items())
     known = {c.id for c in causes}
+    if strange := {f for c in causes for f in c.follows} - known:
+        raise ValueError(f"causes.toml: {min(strange)} is no cause")
     for id, row in rows().items():
         if unknown := sorted(set(row.moves) - known):
             raise ValueError(f"findings.toml: {id} moves {unknown[0]}, which is no cause")
@@ -189,9 +193,11 @@ def weigh(findings: Sequence[Finding], *, scope: str = "", compared: str = "") -
         Pure: the same findings give the same verdict.
     """
     table = load_table()
+    judged = [_judge(cause, findings, table) for cause in table.causes]
+    supported = {h.id for h in judged if h.status is Status.SUPPORTED}
     hypotheses = sorted(
-        (_judge(cause, findings, table) for cause in table.causes),
-        key=lambda h: (_RANK[h.status], h.cause.harmless, -h.weight),
+        judged,
+        key=lambda h: (_RANK[h.status], h.cause.harmless, not supported.isdisjoint(h.cause.follows), -h.weight),
     )
     open_points = tuple(dict.fromkeys(f.open_point for f in findings if f.open_point))
     word = _word(findings, hypotheses, open_points)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice
 from h5diag.layout import Layout
-from h5diag.memory import ADDRESS_LIMIT, Access, AddressRange, Bytes, MemoryImage, merged, release, subtracted
+from h5diag.memory import ADDRESS_LIMIT, Access, AddressRange, Bytes, MemoryImage, common, merged, release, subtracted
 
 if TYPE_CHECKING:
     from h5diag.measure.options.settings import OptionBytes
@@ -125,9 +125,8 @@ class Areas(Sequence[Area]):
     def ranges(self) -> tuple[AddressRange, ...]:
         """What they cover; areas that touch are one range."""
         start, stop = self.columns[:2]
-        apart = np.append(True, start[1:] != stop[:-1])[: len(self)]
-        ends = stop[np.append(apart[1:], True)[: len(self)]]
-        return tuple(AddressRange(a, b) for a, b in zip(start[apart].tolist(), ends.tolist(), strict=True))
+        whole = _joined_rows(self.columns, start[1:] != stop[:-1])
+        return tuple(AddressRange(a, b) for a, b in whole[:2].T.tolist())
 
     def of_states(self, states: Iterable[AreaState]) -> Areas:
         """Return the areas of some states."""
@@ -234,30 +233,19 @@ def compare(
     Comparison
         Areas are made of whole sectors where a whole sector is erased or zero, of quad-words elsewhere.
     """
-    masks = merged(masks)
-    parts: list[Areas] = []
-    missing: list[AddressRange] = []
-    same_view = True
+    masks, same_view = merged(masks), True
+    parts = [_areas(g, s, start, chip, masks, most) for start, g, s in aligned(good, suspect, chip)]
+    held: list[AddressRange] = []
     for shift, start, stop in _views(good, suspect, chip):
         same_view = same_view and shift == 0
-        for s in suspect.segments_in(start, stop):
-            for g in good.segments_in(s.start - shift, s.stop - shift):
-                part = s.data[g.start + shift - s.start : g.stop + shift - s.start]
-                parts.append(_areas(g.data, part, g.start + shift, chip, masks, most))
-        for hole in suspect.unreadable:
-            shared = hole.intersection(AddressRange(start, stop))
-            parts.append(
-                Areas.of(
-                    Area(g.range.shifted(shift), AreaState.UNREADABLE)
-                    for g in good.segments_in(shared.start - shift, max(shared.start, shared.stop) - shift)
-                )
-            )
-        covered = merged((*suspect.ranges, *suspect.unreadable))
-        missing += subtracted((g.range.shifted(shift) for g in good.segments_in(start - shift, stop - shift)), covered)
+        there = [g.range.shifted(shift) for g in good.segments_in(start - shift, stop - shift)]
+        unread = (r.intersection(hole) for hole in suspect.unreadable for r in there if r.overlaps(hole))
+        parts.append(Areas.of(Area(r, AreaState.UNREADABLE) for r in unread))
+        held += there
     areas = _in_order(parts)
     if len(areas) > most:
         areas = Areas(np.maximum(_by_sector(areas.columns, chip.flash.sector_size), 0))
-    return Comparison(areas, merged(missing), same_view)
+    return Comparison(areas, subtracted(held, (*suspect.ranges, *suspect.unreadable)), same_view)
 
 
 def joined(comparisons: Sequence[Comparison]) -> Comparison:
@@ -293,15 +281,13 @@ def compare_as_read(
     options_good, options_suspect
         The option bytes of each board, None where there is no listing.
     """
-    hidden = _hidden(good, options_good, chip)[0]
-    if hidden:
+    masks, why = _hidden(suspect, options_suspect, chip)
+    if hidden := _hidden(good, options_good, chip)[0]:
         # What the good board's reader was not shown can be compared with nothing.
         from h5diag.measure.options.settings import masked_ranges
-    blind = masked_ranges(good, hidden, chip) if hidden else ()
-    alias = chip.flash.alias
-    masks, why = _hidden(suspect, options_suspect, chip)
-    shown = good.without(r for b in blind for r in (b, b.shifted(alias)))
-    return replace(compare(shown, suspect, chip, masks=masks), mask_evidence=why)
+
+        good = good.without(r for b in masked_ranges(good, hidden, chip) for r in (b, b.shifted(chip.flash.alias)))
+    return replace(compare(good, suspect, chip, masks=masks), mask_evidence=why)
 
 
 def _hidden(image: MemoryImage, options: OptionBytes | None, chip: Chip) -> tuple[tuple[AddressRange, ...], str]:
@@ -324,9 +310,7 @@ def _hidden(image: MemoryImage, options: OptionBytes | None, chip: Chip) -> tupl
 def aligned(good: MemoryImage, suspect: MemoryImage, chip: Chip) -> Iterator[tuple[int, Bytes, Bytes]]:
     """Yield the stretches that both hold, as the suspect's address, the good and the suspect's bytes."""
     for shift, start, stop in _views(good, suspect, chip):
-        for s in suspect.segments_in(start, stop):
-            for g in good.segments_in(s.start - shift, s.stop - shift):
-                yield g.start + shift, g.data, s.data[g.start + shift - s.start : g.stop + shift - s.start]
+        yield from common(good.crop(start - shift, stop - shift), suspect, shift)
 
 
 def bit_positions(good: MemoryImage, suspect: MemoryImage, chip: Chip) -> npt.NDArray[np.int64]:
@@ -337,8 +321,7 @@ def bit_positions(good: MemoryImage, suspect: MemoryImage, chip: Chip) -> npt.ND
     unit = chip.flash.program_unit
     out = np.zeros((2, unit * 8), np.int64)
     for start, g, s in aligned(good, suspect, chip):
-        lead = start % unit
-        for at in range(-lead, s.size, WINDOW):
+        for at in range(-(start % unit), s.size, WINDOW):
             here = slice(max(at, 0), at + WINDOW)
             if not np.array_equal(g[here], s[here]):
                 for row, changed in enumerate((g[here] & ~s[here], s[here] & ~g[here])):
@@ -361,28 +344,19 @@ def _views(good: MemoryImage, suspect: MemoryImage, chip: Chip) -> Iterator[tupl
                 yield 0, alias.start, alias.stop
             elif len(aliases) == 2 and held[0][1 - i]:
                 yield alias.start - aliases[1 - i].start, alias.start, alias.stop
-    edges = [0, *(e for a in sorted(aliases) for e in (a.start, a.stop)), 1 << 64]
-    for start, stop in zip(edges[::2], edges[1::2], strict=True):
-        if start < stop:
-            yield 0, start, stop
-
-
-def _shifts(chip: Chip) -> tuple[int, int]:
-    alias = chip.flash.alias
-    return alias, -alias
+    for r in subtracted([AddressRange(0, ADDRESS_LIMIT)], aliases):
+        yield 0, r.start, r.stop
 
 
 def _areas(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[AddressRange], most: int) -> Areas:
     """Classify equally long stretches that begin at `start` of the suspect's view."""
-    size, unit = int(suspect.size), chip.flash.program_unit
-    in_flash = chip.canonical(start) in chip.flash_range
+    size, in_flash = int(suspect.size), chip.canonical(start) in chip.flash_range
     sector = chip.flash.sector_size if in_flash else 0
     step = WINDOW // (sector or WINDOW) * (sector or WINDOW) or sector
-    parts, rows, kept = [np.empty((_COLUMNS, 0), np.int64)], 0, 0
-    at = 0
+    parts, rows, kept, at = [np.empty((_COLUMNS, 0), np.int64)], 0, 0, 0
     while at < size:
         # Windows end on whole sectors and quad-words, so that none is cut in two.
-        stop = min(at + step - (start + at) % (sector or unit), size)
+        stop = min(at + step - (start + at) % (sector or chip.flash.program_unit), size)
         parts.append(_window(good[at:stop], suspect[at:stop], start + at, chip, masks, sector))
         rows += parts[-1].shape[1]
         if rows > most:
@@ -395,18 +369,22 @@ def _areas(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[
         at = stop
     columns = np.concatenate(parts, axis=1)
     # What one window or sector ends with and the next begins with is one area, but for what was joined.
-    new = np.ones(columns.shape[1], np.bool_)
-    new[1:] = (columns[2, 1:] != columns[2, :-1]) | (columns[6, 1:] | columns[6, :-1] != 0)
-    first = np.flatnonzero(new)
-    out = columns[:, first]
-    if first.size:
-        out[1] = columns[1, np.append(first[1:], columns.shape[1]) - 1]
-        out[3:6] = np.add.reduceat(columns[3:6], first, axis=1)
+    out = _joined_rows(columns, (columns[2, 1:] != columns[2, :-1]) | (columns[6, 1:] | columns[6, :-1] != 0))
     if in_flash:
         zero = _STATES.index(AreaState.ZERO)
         out[6] = (out[6] == 0) & (out[2] == zero) & (out[0] % sector == 0) & (out[1] % sector == 0)
     out[6] = out[6] == 1
     return Areas(out)
+
+
+def _joined_rows(columns: Numbers, new: npt.NDArray[np.bool_]) -> Numbers:
+    """Return areas as one each up to the next at which `new` is flagged, which is of all but the first."""
+    first = np.flatnonzero(np.append(True, new)[: columns.shape[1]])
+    out = columns[:, first]
+    if first.size:
+        out[1] = columns[1, np.append(first[1:], columns.shape[1]) - 1]
+        out[3:6] = np.add.reduceat(columns[3:6], first, axis=1)
+    return out
 
 
 def _by_sector(columns: Numbers, sector: int) -> Numbers:
@@ -415,15 +393,9 @@ def _by_sector(columns: Numbers, sector: int) -> Numbers:
     What is made of areas of several states has -1 in the last column.
     """
     start, stop, state, differing = columns[:4]
-    if not start.size:
-        return columns
     inside = (start // sector == (stop - 1) // sector) & np.isin(state, [_STATES.index(s) for s in _COMPARED])
-    new = np.ones(start.size, np.bool_)
-    new[1:] = (start[1:] // sector != start[:-1] // sector) | (start[1:] != stop[:-1]) | ~(inside[1:] & inside[:-1])
-    first = np.flatnonzero(new)
-    out = columns[:, first]
-    out[1] = stop[np.append(first[1:], start.size) - 1]
-    out[3:6] = np.add.reduceat(columns[3:6], first, axis=1)
+    new = (start[1:] // sector != start[:-1] // sector) | (start[1:] != stop[:-1]) | ~(inside[1:] & inside[:-1])
+    out, first = _joined_rows(columns, new), np.flatnonzero(np.append(True, new))
     zero, differs = (_STATES.index(s) for s in (AreaState.ZERO, AreaState.DIFFERS))
     mixed = np.minimum.reduceat(state, first) != np.maximum.reduceat(state, first)
     zeros = np.add.reduceat(np.where(state == zero, differing, 0), first)
@@ -434,15 +406,12 @@ def _by_sector(columns: Numbers, sector: int) -> Numbers:
 
 def _window(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence[AddressRange], sector: int) -> Numbers:
     """Return the areas of one window as columns; `sector` is 0 outside flash."""
-    size, unit = int(suspect.size), chip.flash.program_unit
-    canonical = chip.canonical(start)
-    hidden = (
-        [p for m in masks if (p := m.intersection(AddressRange(canonical, canonical + size))).size] if sector else []
-    )
+    size, unit, canonical = int(suspect.size), chip.flash.program_unit, chip.canonical(start)
+    here = AddressRange(canonical, canonical + size)
+    hidden = [m.intersection(here) for m in masks if m.overlaps(here)] if sector else []
     if not hidden and np.array_equal(good, suspect):
         return np.array([[start], [start + size], [_STATES.index(AreaState.EQUAL)], *[[0]] * 4], np.int64)
-    changed = good ^ suspect
-    lead = start % (sector or unit)
+    changed, lead = good ^ suspect, start % (sector or unit)
     differing = _per_unit(changed != 0, start, unit)
     state = np.where(differing > 0, _STATES.index(AreaState.DIFFERS), _STATES.index(AreaState.EQUAL))
     for kind, value in ((AreaState.ERASED, chip.flash.erased), (AreaState.ZERO, 0)):
@@ -455,14 +424,10 @@ def _window(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence
             whole = (np.bincount(rows, other) == 0) & (np.bincount(rows, differing) > 0)
             state[whole[rows]] = _STATES.index(kind)
     for part in hidden:
-        here = slice(part.start - canonical, part.stop - canonical)
-        held = _per_unit(suspect[here] != 0, part.start, sector)
-        skip = (start % unit + part.start - canonical) // unit
-        rows = (np.arange(-(-(part.start % unit + part.size) // unit)) + part.start % sector // unit) // (
-            sector // unit
-        )
-        masked = np.flatnonzero(held[rows] == 0) + skip
-        state[masked] = _STATES.index(AreaState.MASKED)
+        held = _per_unit(suspect[part.start - canonical : part.stop - canonical] != 0, part.start, sector)
+        units = np.arange(-(-(part.start % unit + part.size) // unit))
+        zeros = np.flatnonzero(held[(units + part.start % sector // unit) // (sector // unit)] == 0)
+        state[zeros + (start % unit + part.start - canonical) // unit] = _STATES.index(AreaState.MASKED)
     risen, fallen = (_per_unit(_ONES[x], start, unit) for x in (changed & suspect, changed & good))
     counted = np.isin(state, [_STATES.index(s) for s in _COUNTED])
     begin = np.arange(state.size) * unit + start - start % unit
@@ -478,11 +443,8 @@ def _window(good: Bytes, suspect: Bytes, start: int, chip: Chip, masks: Sequence
 
 def _per_unit(flags: npt.NDArray[np.generic], start: int, unit: int) -> Numbers:
     """Return the sum of `flags`, which begin at address `start`, in each aligned unit."""
-    lead = start % unit
+    lead, padded = start % unit, flags.view(np.uint8)
     if lead or flags.size % unit:
-        padded = np.zeros(-(-(lead + flags.size) // unit) * unit, np.uint8)
-        padded[lead : lead + flags.size] = flags
-    else:
-        padded = flags.view(np.uint8)
+        padded = np.pad(padded, (lead, -(lead + flags.size) % unit))
     out: Numbers = padded.reshape(-1, unit).sum(axis=1, dtype=np.int64)
     return out

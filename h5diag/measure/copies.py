@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.measure.stretches import thinned, values
+from h5diag.measure.stretches import tells, thinned, values
 from h5diag.memory import AddressRange, Bytes, MemoryImage
 
 LEAST_REPEAT = 512
@@ -28,15 +28,11 @@ def repeating_line(dump: MemoryImage) -> tuple[int, AddressRange]:
     Everything between the first and the last content must repeat; (0, empty) when nothing does.
     """
     for s in dump.segments:
-        count, _ = agreeing(s.data, s.data)
-        if count < 4 * LEAST_REPEAT:
+        if (count := agreeing(s.data, s.data)[0]) < 4 * LEAST_REPEAT:
             continue
         stride = count // 2048 | 1  # odd, so that every address line is high in half of the sample
         sample = np.concatenate([_telling(s.data, k, stride) for k in range(0, s.data.size, WINDOW)])
-        for line in range(8, 24):
-            bit = 1 << line
-            if 2 * bit > s.data.size or s.start % (2 * bit):
-                continue
+        for bit in (1 << line for line in range(8, 24) if 2 << line <= s.data.size and not s.start % (2 << line)):
             upper = sample[(sample & bit) != 0]
             if upper.size < 16 or (s.data[upper] != s.data[upper - bit]).mean() > 0.02:
                 continue
@@ -44,8 +40,8 @@ def repeating_line(dump: MemoryImage) -> tuple[int, AddressRange]:
             for start in range(0, s.data.size, WINDOW):
                 at = np.arange(start, min(start + WINDOW, s.data.size))
                 at = at[(at & bit) != 0]
-                found = agreeing(s.data[at - bit], s.data[at])
-                telling, same = telling + found[0], same + found[1]
+                more, equal = agreeing(s.data[at - bit], s.data[at])
+                telling, same = telling + more, same + equal
             if telling >= 4 * LEAST_REPEAT and same > 0.98 * telling:
                 low = int(next(at[0] for k in range(0, s.data.size, WINDOW) if (at := _telling(s.data, k)).size))
                 first = low if low & bit else (low // bit + 1) * bit
@@ -58,22 +54,16 @@ def agreeing(one: Bytes, other: Bytes) -> tuple[int, int]:
     telling = same = 0
     for at in range(0, one.size, WINDOW):
         here = one[at : at + WINDOW]
-        tells = _tells(here)
-        telling += int(np.count_nonzero(tells))
-        same += int(np.count_nonzero(tells & (here == other[at : at + WINDOW])))
+        content = tells(here)
+        telling += int(np.count_nonzero(content))
+        same += int(np.count_nonzero(content & (here == other[at : at + WINDOW])))
     return telling, same
-
-
-def _tells(data: Bytes) -> npt.NDArray[np.bool_]:
-    """Return which bytes are no fill."""
-    flags: npt.NDArray[np.bool_] = (data != 0xFF) & (data != 0)
-    return flags
 
 
 def _telling(data: Bytes, start: int, stride: int = 1) -> npt.NDArray[np.intp]:
     """Return where in the window from `start` on bytes are no fill, of those at multiples of `stride`."""
     first = start + -start % stride
-    return np.flatnonzero(_tells(data[first : start + WINDOW : stride])) * stride + first
+    return np.flatnonzero(tells(data[first : start + WINDOW : stride])) * stride + first
 
 
 def second_copies(good: Bytes, suspect: Bytes, stretches: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from h5diag.answer import Answer
-from h5diag.chip import Chip, ChipChoice
+from h5diag.chip import ChipChoice
 from h5diag.evidence.door import Source
 from h5diag.evidence.texts import (
     Log,
@@ -75,19 +76,14 @@ class LogReading(Answer):
     @property
     def product_state(self) -> str:
         """The state by the listing, else by a discovery, else by another tool; ``unknown`` when none says it."""
-        options, chip = self.options, self.options.chip
-        if options.product_state != "unknown":
-            return options.product_state
-        try:
-            if self.log.discovery.lifecycle:
-                return chip.state_called(self.log.discovery.lifecycle).name
-            for t in self.log.tools:
-                value = t.state if chip.state_option == "PRODUCT_STATE" else t.rdp
-                if value is not None:
-                    return chip.state(value).name
-        except KeyError:
-            pass
-        return "unknown"
+        chip, lifecycle = self.options.chip, self.log.discovery.lifecycle
+        told = (t.state if chip.state_option == "PRODUCT_STATE" else t.rdp for t in self.log.tools)
+        with suppress(KeyError):
+            if self.options.state is None and lifecycle:
+                return chip.state_called(lifecycle).name
+            if self.options.state is None and (value := next((v for v in told if v is not None), None)) is not None:
+                return chip.state(value).name
+        return self.options.product_state
 
 
 def explain_text(
@@ -118,14 +114,14 @@ def explain_text(
     InputError
         When `chip` or `layout` name none.
     """
-    log = parse_log(text)
-    words = parse_registers(text)
-    choice = chip_of([log], given=chip, dev_ids=identity_words(words))
-    choice, slots = chip_and_layout(choice, layout)
+    log, words = parse_log(text), parse_registers(text)
+    choice, slots = chip_and_layout(chip_of([log], given=chip, dev_ids=identity_words(words)), layout)
     known = choice.read_as
     options = decode_listing(log.listing, known)
     if not options.settings and not choice.assumed and any(w.address is not None for w in words):
-        options = decode_registers((w for w in words if w.address is not None and _of_flash(w.address, known)), known)
+        bases = [base for base in (known.flash_registers, known.flash_registers_secure) if base]
+        of_flash = (w for w in words if any(0 <= (w.address or 0) - base < 0x400 for base in bases))
+        options = decode_registers(of_flash, known)
     return LogReading(
         log,
         choice,
@@ -184,9 +180,8 @@ def _several(log: Log) -> Iterator[Remark]:
 
 def _places(log: Log, elves: Sequence[Source]) -> Iterator[Remark]:
     """Say which function and line of an ELF file a fault's addresses are in."""
-    if not log.fault:
-        return
-    for what, address in (("the core was at", log.fault.pc), ("it would return to", log.fault.lr)):
+    fault = log.fault
+    for what, address in (("the core was at", fault.pc), ("it would return to", fault.lr)) if fault else ():
         if address is not None and (name := named_place(elves, address)):
             yield Remark(f"{what} {name}")
 
@@ -226,13 +221,8 @@ def named_place(elves: Sequence[Source], address: int) -> str:
         name, offset = read_elf_map(file).symbol_at(address & ~1)
         if name:
             line = source_line(file, address)
-            return f"{printable(name, 80)}+0x{offset:X}" + (f" ({printable(line, 120)})" if line else "")
+            return f"{printable(name, 80)}+0x{offset:X}{f' ({printable(line, 120)})' if line else ''}"
     return ""
-
-
-def _of_flash(address: int, chip: Chip) -> bool:
-    """Tell whether an address is of the flash interface, through either alias."""
-    return any(base and 0 <= address - base < 0x400 for base in (chip.flash_registers, chip.flash_registers_secure))
 
 
 def loader_story(text: str, choice: ChipChoice) -> LoaderStory | None:

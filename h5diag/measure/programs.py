@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
 
 from h5diag.chip import Chip
 from h5diag.evidence.files import BOOT_ALIAS
+from h5diag.measure.copies import agreeing
 from h5diag.measure.firmware.image import HeaderMagic
-from h5diag.memory import AddressRange, Bytes, MemoryImage
+from h5diag.measure.stretches import content_bytes, occurrences
+from h5diag.memory import AddressRange, Bytes, MemoryImage, common
 
 PROBE = 32
 """Bytes that are searched for before a place is looked at in full."""
@@ -79,9 +82,8 @@ def place_program(image: MemoryImage, dump: MemoryImage, chip: Chip) -> Program:
     linked, secure = linked_at(image, chip)
     shares = _shares(image, dump)
     # Of a signed image its header stands first, and no vectors tell.
-    signed = bool(image.segments) and image.segments[0].data[:4].tobytes() == HeaderMagic.MCUBOOT.value.to_bytes(
-        4, "little"
-    )
+    header = HeaderMagic.MCUBOOT.value.to_bytes(4, "little")
+    signed = any(s.data[:4].tobytes() == header for s in image.segments[:1])
     stands = tuple(p for p, share in shares.items() if share >= WHOLE)
     start = image.span.start
     if image.segments and not image.origin.base_assumed and start < BOOT_ALIAS and start + chip.flash.base in stands:
@@ -89,9 +91,9 @@ def place_program(image: MemoryImage, dump: MemoryImage, chip: Chip) -> Program:
         return Program(image.shifted(chip.flash.base), stands, linked, secure)
     if not image.origin.base_assumed or not image.segments:
         return Program(image, stands, linked, secure)
+    place = start
     if stands:
-        fitting = [p for p in stands if linked is not None and chip.canonical(p) in linked]
-        place = (fitting or list(stands))[0]
+        place = next((p for p in stands if linked is not None and chip.canonical(p) in linked), stands[0])
     elif partly := [
         p
         for p in shares
@@ -102,10 +104,8 @@ def place_program(image: MemoryImage, dump: MemoryImage, chip: Chip) -> Program:
     elif dump.span.start >= EXTERNAL:
         # Read out of a memory of its own: what else would the begin of the file belong to?
         place = dump.span.start
-    elif linked is not None:
-        place = start if chip.canonical(start) in linked else linked.stop - 1
-    else:
-        place = start
+    elif linked is not None and chip.canonical(start) not in linked:
+        place = linked.stop - 1
     return Program(image.shifted(place - start), stands, linked, secure)
 
 
@@ -139,30 +139,23 @@ def linked_at(image: MemoryImage, chip: Chip) -> tuple[AddressRange | None, bool
     handlers = []
     # A program that runs from RAM has its handlers there; of one in flash a handler in RAM says nothing.
     memory = RAM if words[1] >> 24 in RAM else (0x08, 0x09, 0x0C, 0x0D, 0x90, 0x70)
-    for word in words[1:].tolist():
-        if word in (0, 0xFFFFFFFF):
-            continue
+    for word in (w for w in words[1:].tolist() if w not in (0, 0xFFFFFFFF)):
         if not word & 1 or word >> 24 not in memory:
             break
         handlers.append(word & ~1)
     if len(handlers) < 3:
         return None, None
-    secure = None
-    if chip.flash.secure_base != chip.flash.base:
-        secure = chip.canonical(handlers[0]) != handlers[0]
-    inside = [chip.canonical(h) for h in handlers]
+    secure = chip.canonical(handlers[0]) != handlers[0] if chip.flash.alias else None
     # Vectors of the core come first and are always the program's own; a few later ones may name other code.
-    core = inside[: max(3, min(len(inside), 12))]
-    low, high = min(core), max(core)
-    lowest = max(0, -(-(high + 1 - image.span.size) // LINK_STEP) * LINK_STEP)
-    highest = low // LINK_STEP * LINK_STEP
+    core = [chip.canonical(h) for h in handlers[:12]]
+    lowest = max(0, -(-(max(core) + 1 - image.span.size) // LINK_STEP) * LINK_STEP)
+    highest = min(core) // LINK_STEP * LINK_STEP
     return (AddressRange(lowest, highest + 1) if lowest <= highest else None), secure
 
 
 def blank_header(image: MemoryImage, chip: Chip) -> int:
     """Return the size of the room for a boot loader's header that an image begins with and nothing is in; 0 without it."""
-    data = image.segments[0].data if image.segments else np.zeros(0, np.uint8)
-    start = image.span.start
+    data, start = next((s.data for s in image.segments), np.zeros(0, np.uint8)), image.span.start
     for size in HEADERS:
         blank = data.size > size and data[0] in (0, 0xFF) and bool((data[:size] == data[0]).all())
         if blank and linked_at(image.crop(start + size, image.span.stop), chip)[0] is not None:
@@ -205,7 +198,7 @@ def _pointers(image: MemoryImage, linked: AddressRange, chip: Chip) -> tuple[Cal
     And of how many. One halfword in twenty looks like a beginning; at the right address a third to three quarters of
     the words name one.
     """
-    data = image.segments[0].data[: image.segments[0].data.size // 4 * 4] if image.segments else np.zeros(0, np.uint8)
+    data = _first_words(image)
     entries, words = _entries(data), chip.canonicals(np.unique(data.view("<u4")).astype(np.int64))
     words = words[(words & 1 == 1) & (words >= linked.start) & (words < linked.stop + data.size)] - 1
 
@@ -214,6 +207,11 @@ def _pointers(image: MemoryImage, linked: AddressRange, chip: Chip) -> tuple[Cal
         return int(entries[places[(places >= 0x40) & (places < data.size)] // 2].sum())
 
     return fit, int(words.size)
+
+
+def _first_words(image: MemoryImage) -> Bytes:
+    """Return the first stretch of an image, as far as it is whole words; empty without any."""
+    return next((s.data[: s.data.size // 4 * 4] for s in image.segments), np.zeros(0, np.uint8))
 
 
 def _entries(data: Bytes) -> npt.NDArray[np.bool_]:
@@ -232,7 +230,7 @@ def entries_fit(body: MemoryImage, link: int, chip: Chip) -> tuple[int, int]:
     If it was linked for `link`, each names an address at which a function begins: with a push of the link register, a
     branch to itself, or just behind the end of another one. (0, 0) without handlers that lie in the body.
     """
-    data = body.segments[0].data[: body.segments[0].data.size // 4 * 4] if body.segments else np.zeros(0, np.uint8)
+    data = _first_words(body)
     words, entries = data[:0x40].view("<u4"), _entries(data)
     places = {chip.canonical(int(w) & ~1) - link for w in words[1:] if w & 1}
     inside = [at // 2 for at in places if 0x40 <= at < data.size]
@@ -246,19 +244,11 @@ def find_whole(image: MemoryImage, dump: MemoryImage, chip: Chip) -> tuple[int, 
 
 def _shares(image: MemoryImage, dump: MemoryImage) -> dict[int, float]:
     """Return where a few of the image's stretches stand, in ascending order, with how much of all of it stands there."""
-    if not image.segments:
-        return {}
-    start = image.span.start
-    places: set[int] = set()
+    start, places = image.span.start, set[int]()
     held = [(s.start, s.data.tobytes()) for s in dump.segments]
-    for address, probe in _probes(image):
+    for address, probe in _probes(image) if image.segments else ():
         for first, data in held:
-            at = -1
-            for _ in range(MOST_PLACES):
-                at = data.find(probe, at + 1)
-                if at < 0:
-                    break
-                places.add(first + at - address + start)
+            places |= {first + at - address + start for at in islice(occurrences(data, probe), MOST_PLACES)}
     # Nothing is programmed at an odd word; what stands there was shifted on the way.
     return {
         p: _equal_share(image.shifted(p - start), dump) for p in sorted(places) if p >= dump.span.start and p % 4 == 0
@@ -270,9 +260,8 @@ def _probes(image: MemoryImage) -> list[tuple[int, bytes]]:
     big = max(image.segments, key=lambda s: s.data.size)
     out = []
     for part in (0.02, 0.3, 0.55, 0.9):
-        for offset in range(
-            int(big.data.size * part), min(int(big.data.size * part) + 4096, big.data.size - PROBE), 16
-        ):
+        first = int(big.data.size * part)
+        for offset in range(first, min(first + 4096, big.data.size - PROBE), 16):
             piece = big.data[offset : offset + PROBE]
             if np.unique(piece).size > 12:
                 out.append((big.start + offset, piece.tobytes()))
@@ -283,10 +272,5 @@ def _probes(image: MemoryImage) -> list[tuple[int, bytes]]:
 
 
 def _equal_share(image: MemoryImage, dump: MemoryImage) -> float:
-    equal = content = 0
-    for s in image.segments:
-        data, known = dump.read_filled(s.start, s.stop)
-        telling = (s.data != 0) & (s.data != 0xFF)
-        content += int(np.count_nonzero(telling))
-        equal += int(np.count_nonzero(telling & known & (data == s.data)))
-    return equal / content if content else 0.0
+    content = content_bytes(image)
+    return sum(agreeing(a, b)[1] for _, a, b in common(image, dump)) / content if content else 0.0

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import reduce
-from itertools import combinations
+from itertools import permutations
 
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.memory import AddressRange, MemoryImage
+from h5diag.measure.stretches import bits_in, runs, tells
+from h5diag.memory import AddressRange, MemoryImage, common
+from h5diag.ranges import shared
 
 CHUNK = 64
 """A clone ST-LINK zeroed chunks of this many bytes (stlink-org/stlink issue 373)."""
 
 _JOIN = 64
+"""Bytes of a gap from which on what disagrees is two stretches."""
 
 
 class ReadPattern(Enum):
@@ -72,37 +74,32 @@ def compare_reads(images: Sequence[MemoryImage]) -> Repeats:
     if len(images) < 2:
         return Repeats(ReadPattern.SINGLE, len(images), sum(i.size for i in images))
     ranges: list[AddressRange] = []
-    common = bad_bytes = bad_bits = chunks = shifts = fixed = words = 0
-    for area in _common(images):
+    held = bad_bytes = bad_bits = chunks = shifts = fixed = words = 0
+    for area in shared([i.ranges for i in images]):
         rows = np.stack([i.read(area.start, area.stop) for i in images])
-        common += area.size
+        held += area.size
         varying = np.bitwise_or.reduce(rows ^ rows[0], axis=0)
-        bad_bytes += int(np.count_nonzero(varying))
-        bad_bits += int(np.bitwise_count(varying).sum(dtype=np.int64))
+        bad_bytes, bad_bits = bad_bytes + int(np.count_nonzero(varying)), bad_bits + bits_in(varying)
         fixed += _recurring(rows)
         at = (area.start + np.flatnonzero(varying)) // 4  # ascending, so that each step is another word
         words += int(at.size and 1 + np.count_nonzero(np.diff(at)))
-        for a, b in _runs(varying != 0):
+        for a, b in runs(varying != 0, _JOIN):
             ranges.append(AddressRange(area.start + a, area.start + b))
             chunks += _is_chunk(rows, a, b, area.start)
             shifts += _is_shift(rows, a, b)
     if not bad_bytes:
-        return Repeats(ReadPattern.AGREE if common else ReadPattern.SINGLE, len(images) if common else 1, common)
-    single_bits = bad_bits <= 1.5 * bad_bytes and bad_bytes < common / 50
-    pattern = (
-        ReadPattern.SHIFT
-        if shifts
-        else ReadPattern.CHUNKS
-        if chunks
-        else ReadPattern.FIXED_BITS
-        if single_bits and fixed > bad_bits / 4
-        else ReadPattern.LONE_BITS
-        if len(images) > 2 and words <= common // 10000 + 8 and 3 * bad_bits <= 4 * words
-        else ReadPattern.BITS
-        if single_bits
-        else ReadPattern.OTHER
+        return Repeats(ReadPattern.AGREE if held else ReadPattern.SINGLE, len(images) if held else 1, held)
+    single_bits = bad_bits <= 1.5 * bad_bytes and bad_bytes < held / 50
+    lone = len(images) > 2 and words <= held // 10000 + 8 and 3 * bad_bits <= 4 * words
+    telling = (
+        (shifts, ReadPattern.SHIFT),
+        (chunks, ReadPattern.CHUNKS),
+        (single_bits and fixed > bad_bits / 4, ReadPattern.FIXED_BITS),
+        (lone, ReadPattern.LONE_BITS),
+        (single_bits, ReadPattern.BITS),
     )
-    return Repeats(pattern, len(images), common, tuple(ranges), bad_bytes, bad_bits, chunks)
+    pattern = next((p for holds, p in telling if holds), ReadPattern.OTHER)
+    return Repeats(pattern, len(images), held, tuple(ranges), bad_bytes, bad_bits, chunks)
 
 
 LEAST_ALIKE = 0.8
@@ -112,35 +109,16 @@ LEAST_ALIKE = 0.8
 def alike(one: MemoryImage, other: MemoryImage) -> bool:
     """Tell whether two dumps may be reads of the same content: most of the content that both hold agrees."""
     equal = content = 0
-    for s in one.segments:
-        for t in other.segments_in(s.start, s.stop):
-            part = s.data[t.start - s.start : t.stop - s.start]
-            telling = ((part != 0xFF) & (part != 0)) | ((t.data != 0xFF) & (t.data != 0))
-            content += int(np.count_nonzero(telling))
-            equal += int(np.count_nonzero(telling & (part == t.data)))
+    for _, a, b in common(one, other):
+        telling = tells(a) | tells(b)
+        content += int(np.count_nonzero(telling))
+        equal += int(np.count_nonzero(telling & (a == b)))
     return equal >= LEAST_ALIKE * content
-
-
-def _common(images: Sequence[MemoryImage]) -> list[AddressRange]:
-    def both(a: list[AddressRange], b: Sequence[AddressRange]) -> list[AddressRange]:
-        return [s for x in a for y in b if (s := x.intersection(y)).size]
-
-    return reduce(lambda found, image: both(found, image.ranges), images[1:], list(images[0].ranges))
-
-
-def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return the flagged stretches, joined over gaps of less than `_JOIN`."""
-    at = np.flatnonzero(flags)
-    if not at.size:
-        return []
-    cuts = np.flatnonzero(np.diff(at) > _JOIN)
-    return list(zip(at[[0, *(cuts + 1)]].tolist(), (at[[*cuts, at.size - 1]] + 1).tolist(), strict=True))
 
 
 def _is_chunk(rows: npt.NDArray[np.uint8], a: int, b: int, base: int) -> bool:
     """Tell whether a read has an aligned chunk of zeros in the run where another has content."""
-    first = a - (base + a) % CHUNK
-    for at in range(max(first, 0), b, CHUNK):
+    for at in range(max(a - (base + a) % CHUNK, 0), b, CHUNK):
         block = rows[:, at : at + CHUNK]
         zero = ~block.any(axis=1)
         if block.shape[1] == CHUNK and zero.any() and (np.count_nonzero(block, axis=1) > CHUNK // 4).any():
@@ -150,28 +128,18 @@ def _is_chunk(rows: npt.NDArray[np.uint8], a: int, b: int, base: int) -> bool:
 
 def _is_shift(rows: npt.NDArray[np.uint8], a: int, b: int) -> bool:
     """Tell whether one read's bytes in the run are another's, some words further on."""
-    if b - a < 24:
-        return False
-    size = rows.shape[1]
-    for x, y in combinations(range(len(rows)), 2):
+    for one, other in permutations(rows, 2) if b - a >= 24 else ():
         for d in range(4, 68, 4):
-            for one, other in ((rows[x], rows[y]), (rows[y], rows[x])):
-                stop = min(b, size - d)
-                part, moved = one[a:stop], other[a + d : stop + d]
-                # A run of one value agrees with itself at any shift and tells nothing.
-                if part.size >= 24 and np.unique(part).size > 8 and np.count_nonzero(part == moved) > 0.8 * part.size:
-                    return True
+            stop = min(b, rows.shape[1] - d)
+            part, moved = one[a:stop], other[a + d : stop + d]
+            # A run of one value agrees with itself at any shift and tells nothing.
+            if part.size >= 24 and np.unique(part).size > 8 and np.count_nonzero(part == moved) > 0.8 * part.size:
+                return True
     return False
 
 
 def _recurring(rows: npt.NDArray[np.uint8]) -> int:
     """Count bits that disagree in two pairs of reads that have no read in common."""
-    if len(rows) < 4:
-        return 0
     half = len(rows) // 2
-    first, second = rows[:half], rows[half : 2 * half]
-    return int(
-        np.bitwise_count(
-            np.bitwise_or.reduce(first ^ first[0], axis=0) & np.bitwise_or.reduce(second ^ second[0], axis=0)
-        ).sum(dtype=np.int64)
-    )
+    first, second = (np.bitwise_or.reduce(r ^ r[0], axis=0) for r in (rows[:half], rows[half : 2 * half]))
+    return bits_in(first & second)

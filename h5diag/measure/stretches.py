@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.memory import Bytes
+from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment
 
 Flags = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
@@ -31,6 +33,44 @@ def stretches(flags: Flags, gap: int, least: int = 1) -> Stretches:
     first, last = first[np.append(True, apart)[: first.size]], last[np.append(apart, True)[: last.size]]
     long = last - first >= least
     return np.stack([first[long], last[long]], axis=1)
+
+
+def tells(data: Bytes) -> Flags:
+    """Return which bytes are no fill: neither 0x00 nor 0xFF."""
+    flags: Flags = (data != 0xFF) & (data != 0)
+    return flags
+
+
+def occurrences(data: bytes, piece: bytes) -> Iterator[int]:
+    """Yield the offsets at which a piece stands, ascending; they may overlap."""
+    at = data.find(piece)
+    while at >= 0:
+        yield at
+        at = data.find(piece, at + 1)
+
+
+def bits_in(data: Bytes) -> int:
+    """Count the ones of some bytes."""
+    return int(np.bitwise_count(data).sum(dtype=np.int64))
+
+
+def content_bytes(image: MemoryImage) -> int:
+    """Return how many bytes of an image are no fill."""
+    return sum(int(np.count_nonzero(tells(s.data))) for s in image.segments)
+
+
+def sector_begins(start: int, size: int, sector: int) -> Places:
+    """Return the offsets at which sectors begin in `size` bytes from address `start` on; the first one may be cut."""
+    return np.maximum(np.arange(-(start % sector), size, sector), 0)
+
+
+def zero_sectors(s: Segment, sector: int) -> list[AddressRange]:
+    """Return the whole sectors of a segment that are zero throughout."""
+    first = -(-s.start // sector) * sector
+    count = max(0, s.stop - first) // sector
+    rows = s.data[first - s.start :][: count * sector].reshape(count, sector)
+    zeros = (first + i * sector for i in np.flatnonzero(~rows.any(axis=1)).tolist())
+    return [AddressRange(at, at + sector) for at in zeros]
 
 
 def marked(found: Stretches, size: int) -> Flags:

@@ -125,7 +125,7 @@ def test_a_part_or_board_of_which_a_text_speaks_names_the_family(text, chip, dev
     choice = chip_of([parse_log(text)])
     assert (choice.assumed, choice.sized) == (False, False)
     assert (choice.chip.name if choice.chip else None) == chip
-    assert device == (choice.device.name if choice.device else "")
+    assert device == (choice.device.name if choice.device and not choice.chip else "")
     # Whatever is more than talk comes first, and a list of parts of several series names nothing.
     assert chip_of([parse_log(text)], given="stm32l552ze").chip.name == "stm32l552ze"
     assert chip_of([parse_log(text)], layout=load_layout("oemirot-2m-overwrite")).known_by is KnownBy.LAYOUT

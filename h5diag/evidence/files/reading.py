@@ -13,7 +13,7 @@ from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, Source, read_evidence, whole
 from h5diag.evidence.files.kind import Kind, address_in_name, decode_text, tell_kind
 from h5diag.evidence.files.sidecar import Sidecar, open_sidecar, parse_sidecar, sidecar_path
-from h5diag.limits import FLASH, MEMORY, VIEW
+from h5diag.limits import FLASH, LARGE_TEXT, MEMORY, VIEW
 from h5diag.memory import ADDRESS_LIMIT, AddressRange, Bytes, MemoryImage, Origin, Segment, merged, without
 from h5diag.text import size_text
 
@@ -78,12 +78,13 @@ def read_image(
         file = whole(read_evidence(file, limit=MEMORY))
     remarks = list(sidecar.remarks)
     unreadable: tuple[AddressRange, ...] = ()
-    offsets = False
+    offsets, named = False, None
     if kind is Kind.TEXT:
         text = decode_text(read_evidence(file, limit=VIEW).data)
         if not text.strip():
             raise InputError("is empty", source=str(file.path), advice="save or copy it again")
         image = _reader(kind)(text, source=str(file.path))
+        named = _chip_of(text)
         remarks += image.origin.remarks
         offsets = bool(image.segments) and image.span.start < BOOT_ALIAS
         if offsets:
@@ -102,7 +103,7 @@ def read_image(
     assumed = (
         (kind is Kind.BIN or offsets) and base is None and sidecar.base is None and address_in_name(file.path) is None
     )
-    chip = sidecar.chip or None
+    chip = sidecar.chip or named
     if kind is Kind.UF2 and chip is None:
         from h5diag.evidence.files.containers import uf2_family
 
@@ -115,6 +116,16 @@ def read_image(
         problem = f"holds {size_text(image.size)} of memory, {size_text(most)} at most are taken here"
         raise InputError(problem, source=str(file.path), advice=MEMORY.advice)
     return image
+
+
+def _chip_of(text: str) -> str | None:
+    """Return the chip that a tool names above the memory that it printed; None when it names none."""
+    from h5diag.evidence.texts import chip_of, parse_log
+
+    choice = chip_of([parse_log(text[:LARGE_TEXT])])
+    return (
+        None if choice.assumed else choice.chip.name if choice.chip else choice.device.name if choice.device else None
+    )
 
 
 def _placed(data: Bytes, path: Path, base: int | None, sidecar: Sidecar, remarks: list[str]) -> Segment:

@@ -30,6 +30,7 @@ class _Meaning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     link: bool = False
     mild: bool = False
     alone: bool = False
+    unsure: bool = False
 
     def fits(self, low: str) -> bool:
         """Tell whether the row speaks of a line in lower case."""
@@ -54,6 +55,8 @@ class Message:
         Its number.
     link
         Whether it says that a connection failed; a later one that works takes its weight away.
+    unsure
+        Whether other causes would print the same line, so that `about` only may be.
     """
 
     severity: str
@@ -62,6 +65,7 @@ class Message:
     about: str = ""
     line: int = 0
     link: bool = False
+    unsure: bool = False
 
 
 @lru_cache(maxsize=1)
@@ -100,7 +104,7 @@ def parse_messages(lines: Iterable[Line]) -> tuple[Message, ...]:
             out.append(Message(_severity(low), text, line=line.number))
         else:
             severity = "warning" if row.mild else _severity(low)
-            out.append(Message(severity, text, row.means, row.about, line.number, row.link))
+            out.append(Message(severity, text, row.means, row.about, line.number, row.link, row.unsure))
     return tuple(out)
 
 

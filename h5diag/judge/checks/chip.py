@@ -252,9 +252,10 @@ def check_locked(m: Measured) -> Iterator[Finding]:
         lost = f" Its integrity word {log.discovery.integrity} says that its keys are not provisioned: it cannot be reopened."
         keys = lost if log.discovery.integrity_bad else ""
         yield found("lifecycle-closed", lifecycle=lifecycle, keys=keys)
-    refused = [e for e in spoken(log.messages) if e.about == "debug-locked"]
+    refused = sorted((e for e in spoken(log.messages) if e.about == "debug-locked"), key=lambda e: e.unsure)
     if refused and not torn and not m.suspect.dump.size and not _silent(m) and not _unread(m):
-        yield found("port-refused", text=refused[0].text, meaning=refused[0].meaning)
+        id = "core-not-reached" if refused[0].unsure else "port-refused"
+        yield found(id, text=refused[0].text, meaning=refused[0].meaning)
 
 
 def _opened(m: Measured) -> tuple[str, str] | None:

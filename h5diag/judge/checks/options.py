@@ -165,8 +165,13 @@ def check_provisioning_logs(m: Measured) -> Iterator[Finding]:
     """What do the logs of the provisioning say was written, and what was refused?"""
     logs = (*m.provisioning, m.suspect.log)
     refused = [o for log in logs for o in log.programming.options if o.result == "refused"]
-    if refused:
-        yield found("options-not-modified", text=", ".join(f"{o.name}=0x{o.value:X}" for o in refused[:4]))
+    of_state = [o for o in refused if o.name.upper() in (m.chip.state_option, "RDP", "PRODUCT_STATE")]
+    for id, some in (
+        ("state-not-changed", of_state),
+        ("options-not-modified", [o for o in refused if o not in of_state]),
+    ):
+        if some:
+            yield found(id, text=", ".join(f"{o.name}=0x{o.value:X}" for o in some[:4]))
     writes = [w for log in logs for w in log.programming.writes]
     failed = [w for w in writes if w.failed]
     if failed and (stop := failed[-1].reached) is not None and not writes[-1].complete:

@@ -173,13 +173,13 @@ def _waiting(m: Measured, waiting: list[tuple[SlotState, SlotState | None]]) -> 
 def _cure(waiting: Sequence[SlotState]) -> str:
     """Return what makes a boot loader take downloads that it passes over."""
     place = " and ".join(f"0x{s.content.address:08X}" for s in waiting)
-    other = any(s.content.trailer.magic in (Magic.ALIGNED, Magic.CLASSIC) for s in waiting)
+    other = any(s.content.trailer.magic.is_magic for s in waiting)
     return calibration().advice["other-trailer" if other else "no-trailer"].format(place=place)
 
 
 def _unmarked(m: Measured, s: SlotState) -> str:
     magic = s.content.trailer.magic
-    if magic in (Magic.ALIGNED, Magic.CLASSIC):
+    if magic.is_magic:
         st = m.suspect.rules is not None and m.suspect.rules.loader is Loader.ST
         kind = "newer" if magic is Magic.ALIGNED else "classic"
         return f"its trailer magic is the {kind} one that {'ST' if st else 'upstream'}'s boot loader refuses"

@@ -233,25 +233,56 @@ _PLACES = re.compile(r"\b0x(0[89c][0-9a-f]{6})\b", re.IGNORECASE)
 
 def check_own_erase(m: Measured) -> tuple[Finding, ...]:
     """Does the firmware's own print tell of an erase just where a file's content is missing, or one bank from there?"""
-    holes = [r for k in m.expected for s in k.difference.of(Form.HOLE) for r in m.canonical(s.ranges)]
+    gone = (Form.HOLE, Form.NEVER_WRITTEN)
+    holes = [r for k in m.expected for s in k.difference.of(*gone) for r in m.canonical(s.ranges)]
     printed = next((log.fault.pc for log in (m.suspect.uart, m.suspect.log) if log.fault and log.fault.pc), 0)
     if any(m.chip.canonical(printed) in r for r in holes):
         return (found("ran-into-a-hole", at=printed),)
     said = [t for t in (m.suspect.board.uart, m.suspect.board.registers) if t and holes]
     lines = [line for t in said for line in t.text.splitlines() if _ERASED.search(line)]
     bank = m.chip.flash.bank_size
+    places = [(line, int(x[1], 16), 0) for line in lines for x in _PLACES.finditer(line)]
+    places += [row for line in lines if (row := _printed_sectors(line, m))]
     for id, by in (("firmware-erased-there", 0), ("firmware-erased-mirror", bank), ("firmware-erased-mirror", -bank)):
-        for text, at in ((line, int(x[1], 16)) for line in lines for x in _PLACES.finditer(line)):
+        for text, at, size in places:
             here = m.chip.canonical(at) + by
-            if any(r.start <= here < r.stop or 0 <= r.start - here < m.chip.flash.program_unit for r in holes):
-                return (found(id, at=at, here=here, text=text.strip()[:120]),)
+            for r in holes:
+                if r.start <= here < r.stop or 0 <= r.start - here < m.chip.flash.program_unit:
+                    where = (AddressRange(here, here + size) if size else r,)
+                    return (found(id, at=at, here=here, where=where, text=text.strip()[:120]),)
     return ()
+
+
+_BANK = re.compile(r"bank\w{0,12}\s?[=:]?\s?(?:FLASH_BANK_)?([12])\b", re.IGNORECASE)
+_FIRST = re.compile(r"\b(?:first_?|start_?)?(?:page|sector)\s?[=:]?\s?(\d{1,4})\b", re.IGNORECASE)
+_COUNT = re.compile(r"\bn(?:b|um|umber)?_?(?:pages|sectors|of\w{0,8})?\s?[=:]\s?(\d{1,4})\b", re.IGNORECASE)
+
+
+def _printed_sectors(line: str, m: Measured) -> tuple[str, int, int] | None:
+    """Return the line, address and size of an erase that it tells by bank and sector; None when it tells none."""
+    bank, first, count = (pattern.search(line) for pattern in (_BANK, _FIRST, _COUNT))
+    if bank is None or first is None:
+        return None
+    flash = m.chip.flash
+    at = flash.base + (int(bank[1]) - 1) * flash.bank_size + int(first[1]) * flash.sector_size
+    return line, at, (int(count[1]) if count else 1) * flash.sector_size
 
 
 def _bytes(data: bytes) -> str:
     """Return bytes as they lie, and the word that they make."""
     word = f" (0x{int.from_bytes(data, 'little'):08X})" if len(data) == 4 else ""
     return data[:16].hex(" ").upper() + word
+
+
+_FAILED = re.compile(r"(?:program|writ|eras).{0,80}(?:error|fail|refus)", re.IGNORECASE)
+
+
+def _failed_writes(m: Measured) -> Iterator[str]:
+    """Yield the lines by which a firmware tells which of its own operations failed, with an address in the flash."""
+    for t in m.texts:
+        for line in t.text.splitlines()[: number("log-lines")]:
+            if _FAILED.search(line[: number("line-letters")]) and _PLACES.search(line):
+                yield line
 
 
 def check_refusals(m: Measured) -> tuple[Finding, ...]:
@@ -266,7 +297,8 @@ def check_refusals(m: Measured) -> tuple[Finding, ...]:
             why = causes.get(flags[0].removeprefix("NS").removeprefix("SEC"), "")
             id = "tool-write-refused" if values[name] == error_flags_printed(m) else "write-refused"
             id = "write-refused-wrp" if any("WRPERR" in f for f in flags) else id
-            return (found(id, register=name.upper(), value=values[name], flags=", ".join(flags), why=why),)
+            told = next((f" Printed with it: '{line.strip()[:120]}'." for line in _failed_writes(m)), "")
+            return (found(id, register=name.upper(), value=values[name], flags=", ".join(flags), why=why, told=told),)
     return (found("nothing-refused", registers=", ".join(read).upper()),) if read else ()
 
 

@@ -16,15 +16,15 @@ to load to, hooks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
 from h5diag.errors import InputError
-from h5diag.layout import Loader, Mode, Slot
+from h5diag.layout import Layout, Loader, Mode, Role, Slot
 from h5diag.measure.firmware.image import (
     Flag,
     Header,
@@ -40,7 +40,6 @@ from h5diag.measure.firmware.swap import (
     UPGRADES,
     FlashArea,
     Rules,
-    SlotBytes,
     Stuck,
     SwapStatus,
     SwapType,
@@ -106,6 +105,9 @@ class NextBoot:
         return self.action in (Action.INSTALLS, Action.SWAPS_TEST, Action.SWAPS_PERMANENT)
 
 
+NO_SLOT = "none"
+"""Name of the second slot of an image that has one slot alone."""
+
 Validate = Callable[[Slot, int, npt.NDArray[np.uint8], bool], Check]
 """``validate(slot, offset, data, changed)``: would the image at `offset` of the slot's bytes be accepted?"""
 
@@ -130,12 +132,11 @@ class BootLoader:
 
     Parameters
     ----------
-    rules, scratch
-        Whose boot loader and how it installs; the scratch area, None where there is none.
-    pairs
-        Number, index, primary and secondary slot of each image that the dump shows, in the boot loader's order.
-    count
-        How many images the boot loader handles, with those that the dump does not show.
+    rules, layout
+        Whose boot loader and how it installs; where its slots are.
+    contents
+        The bytes of the slots and of the scratch area by the slot's name, ``uint8 (size,)``, unknown ones 0xFF. An
+        image whose primary slot is not among them is counted and left alone.
     validate
         Judges the image at an offset of a slot's bytes.
     """
@@ -143,19 +144,23 @@ class BootLoader:
     def __init__(
         self,
         rules: Rules,
-        pairs: Sequence[tuple[int, int, SlotBytes, SlotBytes]],
-        count: int,
-        scratch: SlotBytes | None,
+        layout: Layout,
+        contents: Mapping[str, npt.NDArray[np.uint8]],
         validate: Validate,
     ) -> None:
-        self.rules, self._validate, self.count, self.started = rules, validate, count, False
+        areas = {s.name: FlashArea(s, contents[s.name], rules) for s in layout.slots if s.name in contents}
+        primaries = sorted((s for s in layout.image_slots if s.role is Role.PRIMARY), key=lambda s: s.image or 0)
+        self.rules, self._validate, self.count, self.started = rules, validate, len(primaries), False
         self.current: _Image | None = None
         self.failed: _Image | None = None
-        self.scratch = FlashArea(scratch, rules, scratch=True) if scratch is not None else None
-        self.images = [
-            _Image(index, number, FlashArea(primary, rules), FlashArea(secondary, rules))
-            for number, index, primary, secondary in pairs
-        ]
+        self.scratch = next((a for a in areas.values() if a.scratch), None)
+        self.images: list[_Image] = []
+        for index, slot in enumerate(primaries):
+            if slot.name in areas:
+                other, none = layout.counterpart(slot), replace(slot, name=NO_SLOT, role=Role.SECONDARY)
+                erased = FlashArea(none, np.full(slot.range.size, 0xFF, np.uint8), rules)
+                second = areas.get(other.name, erased) if other else erased
+                self.images.append(_Image(index, slot.image or 0, areas[slot.name], second))
 
     def boot(self) -> tuple[NextBoot, ...]:
         """Run the boot and return what it does with each image. Ref: loader.c context_boot_go."""
@@ -284,17 +289,12 @@ class BootLoader:
     def _compatible(self, image: _Image) -> bool:
         """Ref: boot_slots_compatible."""
         p, s, sector = image.primary.size, image.secondary.size, self.rules.sector
-        match self.rules.mode:
-            case Mode.SWAP_MOVE:
-                return p in (s, s + sector)
-            case Mode.SWAP_OFFSET:
-                return s in (p, p + sector)
-            case Mode.SWAP_SCRATCH:
-                return p == s and self.scratch is not None and self.scratch.size >= sector
-        return True
-
-    def _swap_size(self, image: _Image) -> int:
-        return swap_size(image.primary, image.secondary, self.scratch)
+        fits = {
+            Mode.SWAP_MOVE: p in (s, s + sector),
+            Mode.SWAP_OFFSET: s in (p, p + sector),
+            Mode.SWAP_SCRATCH: p == s and self.scratch is not None and self.scratch.size >= sector,
+        }
+        return fits.get(self.rules.mode, True)
 
     def _prepare(self, image: _Image) -> None:
         """Finish a swap that was cut, or find out what is asked for. Ref: loader.c boot_prepare_image_for_update."""
@@ -312,7 +312,7 @@ class BootLoader:
             return
         if not status.fresh:
             self._cancel_reverts(image)
-            self._swap(image, status, self._swap_size(image))
+            self._swap(image, status, swap_size(image.primary, image.secondary, self.scratch))
             self._close(image, status.type)
             image.action = Action.RESUMES
             return
@@ -354,8 +354,8 @@ class BootLoader:
             return True
         if status.fresh:
             return self._header(image.primary) is not None
-        last, up = sectors_to_swap(self._swap_size(image), self.rules.sector), self.rules.sector
-        i, state = status.index, status.state
+        up, i, state = self.rules.sector, status.index, status.state
+        last = sectors_to_swap(swap_size(image.primary, image.secondary, self.scratch), up)
         first, second = (image.primary, 0), (image.secondary, 0)
         if mode is Mode.SWAP_MOVE:
             if not status.swapping:
@@ -554,15 +554,9 @@ class BootLoader:
             else:
                 action = Action.STARTS_SECONDARY if area is image.secondary else Action.STARTS_PRIMARY
         header = self._header(area) if self.started else None
-        version = header.version if header else None
-        return NextBoot(
-            image.number,
-            action,
-            version,
-            image.primary.changed or image.secondary.changed,
-            self._sentence(image, action, version),
-            image.interrupted,
-        )
+        version, changes = header.version if header else None, image.primary.changed or image.secondary.changed
+        text = self._sentence(image, action, version)
+        return NextBoot(image.number, action, version, changes, text, image.interrupted)
 
     def _sentence(self, image: _Image, action: Action, version: Version | None) -> str:
         st = self.rules.loader is Loader.ST

@@ -7,8 +7,9 @@ The build may be signed or not. Places that are tried: its own addresses in both
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,12 @@ import numpy.typing as npt
 from h5diag.evidence.files.elf import ElfMap
 from h5diag.layout import Layout, Slot
 from h5diag.limits import BUILD_DIFFERENCES
+from h5diag.measure.copies import agreeing
 from h5diag.measure.firmware.content import ExaminedImage
 from h5diag.measure.firmware.image import HASH_TYPES, BootImage, find_images
-from h5diag.memory import AddressRange, MemoryImage
+from h5diag.measure.stretches import occurrences, runs
+from h5diag.memory import AddressRange, MemoryImage, common
+from h5diag.text import count_text
 
 ANCHOR = 32
 ANCHORS = 48
@@ -51,11 +55,10 @@ class Deviation:
     offset: int = 0
 
     def __str__(self) -> str:
-        where = f"at 0x{self.range.start:08X}"
-        if self.section:
-            where = f"in {self.section}" + (f", in {self.symbol}+0x{self.offset:X}" if self.symbol else f", {where}")
+        where = f"in {self.symbol}+0x{self.offset:X}" if self.symbol else f"at 0x{self.range.start:08X}"
+        where = f"in {self.section}, {where}" if self.section else where
         kind = " (erased here)" if self.erased == self.count else ""
-        return f"{self.count} byte{'s' if self.count != 1 else ''} differ{'s' if self.count == 1 else ''} {where}{kind}"
+        return f"{count_text(self.count, 'byte differs', 'bytes differ')} {where}{kind}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +146,13 @@ def compare_build(
     digests = {(s.address, r.value) for s in signed for r in s.tlvs.plain if r.type in HASH_TYPES}
     own = build.segments[0].start
     counts = {d: _equal(dump, build, d) for d in _displacements(dump, build, layout, images, signed)}
-    matches: list[Match] = []
-    taken: list[AddressRange] = []
+    matches, taken = list[Match](), list[AddressRange]()
     for d, (equal, compared, telling) in sorted(counts.items(), key=lambda kv: (-kv[1][0], abs(kv[0]))):
         same = any((i.image.address - d, i.verification.digest) in digests for i in images)
         span = AddressRange(own + d, build.span.stop + d) if own + d >= 0 else AddressRange(0, 0)
         # Zeros and 0xFF agree everywhere: the other bytes decide whether this is the build at all.
-        if (equal * 2 < compared or equal * 4 < build.size or telling < 0.5) and not same:
-            continue
-        if any(span.overlaps(t) for t in taken):
+        little = (equal * 2 < compared or equal * 4 < build.size or telling < 0.5) and not same
+        if little or any(span.overlaps(t) for t in taken):
             continue
         taken.append(span)
         found, differing = _differences(dump, build, d, names)
@@ -168,11 +169,8 @@ def _displacements(
     images: Sequence[ExaminedImage],
     signed: Sequence[BootImage],
 ) -> set[int]:
-    own = build.segments[0].start
-    tried = {0}
-    if layout:
-        alias = layout.chip.flash.alias
-        tried |= {alias, -alias}
+    own, alias = build.segments[0].start, layout.chip.flash.alias if layout else 0
+    tried = {0, alias, -alias}
     for i in images:
         tried |= {i.image.address - s.address for s in signed} if signed else {i.image.body.start - own}
     return tried | _anchored(dump, build)
@@ -186,52 +184,29 @@ def _anchored(dump: MemoryImage, build: MemoryImage) -> set[int]:
         step = max(ANCHOR, segment.data.size * len(build.segments) // ANCHORS)
         for at in range(0, segment.data.size - ANCHOR + 1, step):
             piece = segment.data[at : at + ANCHOR].tobytes()
-            if len(set(piece)) < 8:
-                continue
-            for start, content in contents:
-                hit = content.find(piece)
-                for _ in range(4):
-                    if hit < 0:
-                        break
-                    votes[start + hit - segment.start - at] += 1
-                    hit = content.find(piece, hit + 1)
+            for start, content in contents if len(set(piece)) >= 8 else ():
+                votes.update(start + hit - segment.start - at for hit in islice(occurrences(content, piece), 4))
     return {d for d, n in votes.most_common(16) if n >= 2}
-
-
-def _pairs(
-    dump: MemoryImage, build: MemoryImage, displacement: int
-) -> Iterator[tuple[int, npt.NDArray[np.uint8], npt.NDArray[np.uint8]]]:
-    """Yield (build address, bytes of the build, bytes of the dump) for all bytes that both hold."""
-    for segment in build.segments:
-        start = segment.start + displacement
-        for s in dump.segments_in(start, segment.stop + displacement) if start >= 0 else ():
-            at = s.start - start
-            yield segment.start + at, segment.data[at : at + s.data.size], s.data
 
 
 def _equal(dump: MemoryImage, build: MemoryImage, displacement: int) -> tuple[int, int, float]:
     """Return how many bytes are equal and compared, and the equal fraction of those that are not 0x00 or 0xFF."""
-    equal = compared = telling = told = 0
-    for _, a, b in _pairs(dump, build, displacement):
-        same, plain = a == b, (a != 0) & (a != 0xFF)
-        equal += int(same.sum())
-        compared += int(a.size)
-        telling += int(plain.sum())
-        told += int((same & plain).sum())
-    return equal, compared, told / telling if telling else 1.0
+    pairs = [(a, b) for _, a, b in common(build, dump, displacement)]
+    telling, same = (sum(counts) for counts in zip((0, 0), *(agreeing(a, b) for a, b in pairs), strict=True))
+    equal = sum(int(np.count_nonzero(a == b)) for a, b in pairs)
+    return equal, sum(int(a.size) for a, _ in pairs), same / telling if telling else 1.0
 
 
 def _differences(
     dump: MemoryImage, build: MemoryImage, displacement: int, names: ElfMap | None
 ) -> tuple[tuple[Deviation, ...], int]:
     """Return the differing bytes grouped by section and symbol, or in runs with gaps below 16 without names."""
-    total = 0
-    groups: dict[tuple[str, str, int], list[Deviation]] = {}
-    for start, a, b in _pairs(dump, build, displacement):
-        offsets = np.flatnonzero(a != b)
-        total += int(offsets.size)
-        for run in _runs(offsets):
-            for piece in _by_name(run, start, names):
+    total, groups = 0, dict[tuple[str, str, int], list[Deviation]]()
+    for place, a, b in common(build, dump, displacement):
+        start, differs = place - displacement, a != b
+        total += int(np.count_nonzero(differs))
+        for first_of, stop_of in runs(differs, 16):
+            for piece in _by_name(first_of + np.flatnonzero(differs[first_of:stop_of]), start, names):
                 first, last = start + int(piece[0]), start + int(piece[-1])
                 section = names.section_at(first) if names else ""
                 symbol, offset = names.symbol_at(first) if names else ("", 0)
@@ -245,19 +220,12 @@ def _differences(
     return _joined(groups), total
 
 
-def _runs(offsets: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-    if not offsets.size:
-        return []
-    return np.split(offsets, np.flatnonzero(np.diff(offsets) > 16) + 1)
-
-
 def _by_name(run: npt.NDArray[np.int64], start: int, names: ElfMap | None) -> list[npt.NDArray[np.int64]]:
     """Cut a run where its bytes belong to another section or symbol."""
     if names is None or not names.sections or run.size > 1 << 16:
         return [run]
     labels = [(names.section_at(start + o), names.symbol_at(start + o)[0]) for o in run.tolist()]
-    cuts = [i for i in range(1, len(labels)) if labels[i] != labels[i - 1]]
-    return np.split(run, cuts)
+    return np.split(run, [i for i in range(1, len(labels)) if labels[i] != labels[i - 1]])
 
 
 def _joined(groups: dict[tuple[str, str, int], list[Deviation]]) -> tuple[Deviation, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from h5diag.layout import Layout, Mode, Role, Slot
 from h5diag.limits import SLOT_BYTES
-from h5diag.measure.firmware.image import BootImage, find_images, find_word
+from h5diag.measure.firmware.image import SECTOR, BootImage, find_images, find_word
 from h5diag.measure.firmware.signed import Check
 from h5diag.measure.firmware.trailer import (
     ALIGNED_MAGIC_TAIL,
@@ -21,13 +21,13 @@ from h5diag.measure.firmware.trailer import (
     MOST_STATUS,
     READ_SIZE,
     UNREAD_TRAILER,
-    Magic,
     Trailer,
     parse_magic,
     parse_trailer,
 )
 from h5diag.measure.firmware.verify import Verification, open_body, verify_image
-from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged, subtracted
+from h5diag.measure.stretches import runs, zero_sectors
+from h5diag.memory import AddressRange, MemoryImage, Segment, merged, subtracted
 
 if TYPE_CHECKING:
     from h5diag.evidence.keys import DecryptKey, VerifyKey
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 
 ODD_ZEROS = 16
 """Runs of zeros that are told of a slot: more say nothing new."""
+
+
+LEAST_ZEROS = 64
+"""Shorter runs are no hole of an image."""
 
 
 class Fill(Enum):
@@ -117,6 +121,11 @@ class SlotContent:
         return self.address + self.slot.range.size
 
     @property
+    def range(self) -> AddressRange:
+        """The slot in the dump's view."""
+        return AddressRange(self.address, self.stop)
+
+    @property
     def at_start(self) -> tuple[ExaminedImage, ...]:
         """The images where the boot loader looks for one: a swap-offset download before an old image."""
         return tuple(i for i in reversed(self.images) if i.at_start)
@@ -158,12 +167,9 @@ def read_slot(memory: MemoryImage, layout: Layout, slot: Slot, images: Sequence[
     """Return what stands in `slot`; of two views in one dump the one that holds more than zeros."""
     if slot.device:
         memory = MemoryImage()  # its offsets are those of another memory, which this dump does not show
-    return max((_content(memory, layout, slot, a, images) for a in views(layout, slot)), key=_worth)
-
-
-def _worth(content: SlotContent) -> tuple[int, int]:
     order = (Fill.UNREAD, Fill.ZERO, Fill.ERASED, Fill.CONTENT)
-    return order.index(content.fill), -sum(r.size for r in content.unread)
+    seen = (_content(memory, layout, slot, a, images) for a in views(layout, slot))
+    return max(seen, key=lambda c: (order.index(c.fill), -sum(r.size for r in c.unread)))
 
 
 def _content(
@@ -186,12 +192,9 @@ def _content(
 
 
 def _fill(memory: MemoryImage, start: int, stop: int) -> Fill:
-    kinds = set()
-    for s in memory.segments_in(start, stop):
-        low, high = int(s.data.min()), int(s.data.max())
-        kinds.add(Fill.ERASED if low == 0xFF else Fill.ZERO if high == 0 else Fill.CONTENT)
-    if not kinds:
-        return Fill.UNREAD
+    ends = [(int(s.data.min()), int(s.data.max())) for s in memory.segments_in(start, stop)]
+    known = {(0xFF, 0xFF): Fill.ERASED, (0, 0): Fill.ZERO}
+    kinds = {known.get(low_high, Fill.CONTENT) for low_high in ends} or {Fill.UNREAD}
     return kinds.pop() if len(kinds) == 1 else Fill.CONTENT
 
 
@@ -202,12 +205,11 @@ def _trailer(memory: MemoryImage, start: int, stop: int, unit: int, swap: bool) 
     return parse_trailer(last.data.tobytes(), program_unit=unit) if last else UNREAD_TRAILER
 
 
-def _odd_zeros(memory: MemoryImage, start: int, stop: int, sector: int, least: int = 64) -> Iterator[AddressRange]:
-    """Yield runs of `least` zeros and more that end behind `start` and whose ends are not both a sector's edge."""
+def _odd_zeros(memory: MemoryImage, start: int, stop: int, sector: int) -> Iterator[AddressRange]:
+    """Yield runs of `LEAST_ZEROS` zeros and more that end behind `start` and whose ends are not both a sector's edge."""
     for s in memory.segments_in(start // sector * sector, stop):
-        zero = np.flatnonzero(np.diff(np.concatenate(([False], s.data == 0, [False])).astype(np.int8)))
-        for a, b in zero.reshape(-1, 2).tolist():
-            if b - a >= least and s.start + b > start and ((s.start + a) % sector or (s.start + b) % sector):
+        for a, b in runs(s.data == 0, 1, LEAST_ZEROS):
+            if s.start + b > start and ((s.start + a) % sector or (s.start + b) % sector):
                 yield AddressRange(s.start + a, s.start + b)
 
 
@@ -236,42 +238,18 @@ def _examined(
     else:
         following = min((i.address for i in found if i.address >= image.range.stop), default=1 << 64)
         trailer, at_start = _next_trailer(memory, image, following, unit), False
-    body = data[image.header.header_size :]
-    written = AddressRange(image.body.start, image.body.start)
-    zeros: tuple[AddressRange, ...] = ()
-    if verification.hash is Check.VALID:
-        written = image.body
-    elif body.size:
-        last = _last_written(body)
-        written = AddressRange(image.body.start, image.body.start + last)
-        sector = layout.chip.flash.sector_size if layout else 0x2000
-        zeros = _zero_sectors(memory, AddressRange(image.address, image.range.stop + 4), sector)
+    written, zeros = image.body, tuple[AddressRange, ...]()
+    if verification.hash is not Check.VALID:
+        backwards = data[image.header.header_size :][::-1] != 0xFF
+        last = backwards.size - int(backwards.argmax()) if backwards.any() else 0
+        written, sector = (
+            AddressRange(written.start, written.start + last),
+            layout.chip.flash.sector_size if layout else SECTOR,
+        )
+        start, stop = image.address // sector * sector, -(-(image.range.stop + 4) // sector) * sector
+        known = memory.segments_in(start, min(stop, 1 << 62)) if backwards.size else ()
+        zeros = merged(r for s in known for r in zero_sectors(s, sector))
     return ExaminedImage(image, slot, at_start, verification, trailer, written, zeros)
-
-
-def _last_written(data: Bytes) -> int:
-    """Return the offset behind the last byte that is not 0xFF."""
-    block = 1 << 16
-    for stop in range(data.size, 0, -block):
-        start = max(0, stop - block)
-        hits = np.flatnonzero(data[start:stop] != 0xFF)
-        if hits.size:
-            return start + int(hits[-1]) + 1
-    return 0
-
-
-def _zero_sectors(memory: MemoryImage, image: AddressRange, sector: int) -> tuple[AddressRange, ...]:
-    """Return runs of whole sectors of zeros that an image touches."""
-    found: list[AddressRange] = []
-    for s in memory.segments_in(image.start // sector * sector, min(-(-image.stop // sector) * sector, 1 << 62)):
-        first = -(-s.start // sector) * sector
-        count = max(0, (s.stop - first) // sector)
-        rows = s.data[first - s.start : first - s.start + count * sector].reshape(count, sector)
-        found += [
-            AddressRange(first + i * sector, first + (i + 1) * sector)
-            for i in np.flatnonzero(~rows.any(axis=1)).tolist()
-        ]
-    return merged(found)
 
 
 def _next_trailer(memory: MemoryImage, image: BootImage, following: int, unit: int) -> Trailer:
@@ -281,14 +259,14 @@ def _next_trailer(memory: MemoryImage, image: BootImage, following: int, unit: i
     # Slots often stand side by side: then the next image tells where this one ends.
     if start + MAGIC_SIZE < following < start + SLOT_BYTES and memory.covers(image.range.stop, following):
         tail = memory.read(max(image.range.stop, following - READ_SIZE), following).tobytes()
-        if parse_magic(tail[-MAGIC_SIZE:])[0] in (Magic.CLASSIC, Magic.ALIGNED):
+        if parse_magic(tail[-MAGIC_SIZE:])[0].is_magic:
             return parse_trailer(tail, program_unit=unit)
     for s in memory.segments_in(start, min(following, start + SLOT_BYTES)):
         classic = find_word(s.data, int.from_bytes(CLASSIC_MAGIC[:4], "little"), step=4) + MAGIC_SIZE
         aligned = find_word(s.data, int.from_bytes(ALIGNED_MAGIC_TAIL[2:6], "little"), step=4) + MAGIC_SIZE - 4
         for end in np.sort(np.concatenate([classic, aligned]))[:16].tolist():
             tail = s.data[max(0, end - READ_SIZE) : end].tobytes()
-            if end <= s.data.size and parse_magic(tail[-MAGIC_SIZE:])[0] in (Magic.CLASSIC, Magic.ALIGNED):
+            if end <= s.data.size and parse_magic(tail[-MAGIC_SIZE:])[0].is_magic:
                 return parse_trailer(tail, program_unit=unit)
     return UNREAD_TRAILER
 
@@ -297,11 +275,8 @@ def open_images(
     memory: MemoryImage, images: Sequence[ExaminedImage], decrypt_keys: Sequence[DecryptKey]
 ) -> MemoryImage:
     """Return the dump with the bodies decrypted of those images whose decrypted hash holds."""
-    bodies = [
-        (i.image.body.start, _body(memory, i, decrypt_keys))
-        for i in images
-        if i.verification.decrypted_hash is Check.VALID
-    ]
+    found = [i.image for i in images if i.verification.decrypted_hash is Check.VALID]
+    bodies = [(i.body.start, open_body(i, memory.read(i.address, i.range.stop).tobytes(), decrypt_keys)) for i in found]
     return overlaid(memory, [(start, body) for start, body in bodies if body])
 
 
@@ -313,8 +288,3 @@ def overlaid(memory: MemoryImage, pieces: Sequence[tuple[int, bytes]]) -> Memory
     kept = [Segment(r.start, memory.read(r.start, r.stop)) for r in subtracted(memory.ranges, covered)]
     added = [Segment(start, np.frombuffer(data, np.uint8)) for start, data in pieces]
     return replace(memory, segments=(*kept, *added), unreadable=subtracted(memory.unreadable, covered))
-
-
-def _body(memory: MemoryImage, image: ExaminedImage, keys: Sequence[DecryptKey]) -> bytes:
-    found = image.image
-    return open_body(found, memoryview(memory.read(found.address, found.range.stop).tobytes()), keys)

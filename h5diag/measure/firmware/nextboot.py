@@ -14,9 +14,10 @@ from h5diag.measure.firmware.bootloader import Action, BootLoader, NextBoot
 from h5diag.measure.firmware.content import ExaminedImage, Fill, SlotContent
 from h5diag.measure.firmware.image import HEADER_SIZE, Flag, parse_image
 from h5diag.measure.firmware.signed import Check
-from h5diag.measure.firmware.swap import Rules, SlotBytes
+from h5diag.measure.firmware.swap import Rules, status_rows
 from h5diag.measure.firmware.trailer import MAGIC_SIZE, Magic, TrailerFlag, trailer_places
 from h5diag.measure.firmware.verify import BodyKind, Verification, verify_image
+from h5diag.measure.stretches import occurrences
 from h5diag.memory import AddressRange, MemoryImage
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class Explained:
     text: str
 
 
+_UPSTREAM_ONLY = (Mode.SWAP_MOVE, Mode.SWAP_OFFSET, Mode.DIRECT_XIP, Mode.DIRECT_XIP_REVERT)
+
+
 def choose_boot(
     memory: MemoryImage,
     layout: Layout,
@@ -74,26 +78,17 @@ def choose_boot(
     log
         What this board's boot loader printed.
     """
-    chip = layout.chip.flash
-    name = {Loader.ST: "ST's boot loader", Loader.UPSTREAM: "upstream MCUboot"}
-    strings = _strings(memory, layout)
-    seen = [("by the strings in its boot area", *strings)]
-    if log:
-        seen.insert(0, ("by the boot log", log.whose, log.mode))
+    chip, name = layout.chip.flash, {Loader.ST: "ST's boot loader", Loader.UPSTREAM: "upstream MCUboot"}
+    seen = [("by the boot log", log.whose, log.mode)] if log else []
+    seen.append(("by the strings in its boot area", *_strings(memory, layout)))
     assumed, how, against = False, "as given", ""
     if loader is None:
-        how, whose = next(((text, Loader(w)) for text, w, _ in seen if w), ("as the layout tells", layout.loader))
-        loader = whose
+        how, loader = next(((text, Loader(w)) for text, w, _ in seen if w), ("as the layout tells", layout.loader))
         if loader and layout.loader and loader is not layout.loader:
             against = f"; the layout is {name[layout.loader]}'s"
-        if loader is None and layout.mode in (
-            Mode.SWAP_MOVE,
-            Mode.SWAP_OFFSET,
-            Mode.DIRECT_XIP,
-            Mode.DIRECT_XIP_REVERT,
-        ):
+        if loader is None and layout.mode in _UPSTREAM_ONLY:
             loader, how = Loader.UPSTREAM, f"no loader of ST's is built for {layout.mode.value}"
-        magics = {c.trailer.magic for c in contents.values()} & {Magic.CLASSIC, Magic.ALIGNED}
+        magics = {c.trailer.magic for c in contents.values() if c.trailer.magic.is_magic}
         if loader is None and chip.program_unit > 8 and len(magics) == 1:
             loader = Loader.ST if Magic.CLASSIC in magics else Loader.UPSTREAM
             how = f"by the {magics.pop().value} trailer magic"
@@ -102,8 +97,7 @@ def choose_boot(
     by, told = next(((f" {text}", Mode(m)) for text, _, m in seen if m), ("", layout.mode))
     if told is Mode.DIRECT_XIP and layout.mode.in_place:
         told = layout.mode  # with or without revert: that prints the same
-    by = "" if mode or told is layout.mode else by
-    mode = mode or told
+    by, mode = "" if mode or told is layout.mode else by, mode or told
     text = f"{name[loader]} ({how}{against}), {mode.value}{by}"
     return BootChoice(Rules(loader, mode, chip.program_unit, chip.sector_size), assumed, text)
 
@@ -157,23 +151,14 @@ def next_boots(
     verify_keys
         Keys to check a finished swap's image with.
     """
-    pairs, unknown = [], []
-    primaries = sorted((s for s in layout.image_slots if s.role is Role.PRIMARY), key=lambda s: s.image or 0)
-    for index, primary in enumerate(primaries):
-        other = layout.counterpart(primary)
-        why = _unseen(contents[primary.name], contents[other.name] if other else None, rules)
-        if why:
-            unknown.append(NextBoot(primary.image or 0, Action.UNKNOWN, None, False, f"not known: {why}"))
-            continue
-        second = _bytes(memory, contents[other.name]) if other else np.full(primary.range.size, 0xFF, np.uint8)
-        pairs.append(
-            (
-                primary.image or 0,
-                index,
-                SlotBytes(primary, _bytes(memory, contents[primary.name])),
-                SlotBytes(other or replace(primary, name="none", role=Role.SECONDARY), second),
-            )
-        )
+    unknown, shown = [], {scratch.slot.name: scratch} if scratch else {}
+    for primary in (c for c in contents.values() if c.slot.role is Role.PRIMARY):
+        other = layout.counterpart(primary.slot)
+        pair = [primary, *([contents[other.name]] if other else [])]
+        if why := _unseen(pair, rules):
+            unknown.append(NextBoot(primary.slot.image or 0, Action.UNKNOWN, None, False, f"not known: {why}"))
+        else:
+            shown |= {c.slot.name: c for c in pair}
 
     def validate(slot: Slot, offset: int, data: npt.NDArray[np.uint8], changed: bool) -> Check:
         download = slot.role is Role.SECONDARY and not rules.mode.in_place
@@ -192,8 +177,7 @@ def next_boots(
         # A body that was decrypted, or not, half-way cannot be judged by its bytes.
         return Check.NOT_CHECKED if image.header.encrypted and v.hash is not Check.VALID else checked
 
-    area = SlotBytes(scratch.slot, _bytes(memory, scratch)) if scratch is not None else None
-    boots = BootLoader(rules, pairs, len(primaries), area, validate).boot()
+    boots = BootLoader(rules, layout, {n: _bytes(memory, c) for n, c in shown.items()}, validate).boot()
     return tuple(sorted((*unknown, *(_under(b, layout, contents) for b in boots)), key=lambda b: b.image))
 
 
@@ -201,24 +185,22 @@ def _bytes(memory: MemoryImage, content: SlotContent) -> npt.NDArray[np.uint8]:
     return memory.read_filled(content.address, content.stop)[0]
 
 
-def _unseen(primary: SlotContent, secondary: SlotContent | None, rules: Rules) -> str:
-    """Return why the next boot cannot be told from this dump, empty when it can."""
-    for content in (primary, secondary):
-        if content is None:
-            continue
-        what = f"slot '{content.slot}'"
-        if content.slot.device:
-            return f"{what} lies in another memory ({content.slot.device}), which this dump does not show"
-        if content.fill is Fill.UNREAD:
-            return f"{what} is not in the dump"
-        if content.fill is Fill.ZERO or content.first_sector is Fill.ZERO:
-            return f"{what} reads zero, as a mask shows it: what is there cannot be seen"
+def _unseen(pair: Sequence[SlotContent], rules: Rules) -> str:
+    """Return why the next boot cannot be told from what a dump shows of an image's slots, empty when it can."""
+    for content in pair:
+        what, device = f"slot '{content.slot}'", content.slot.device
+        zero = Fill.ZERO in (content.fill, content.first_sector)
         head = AddressRange(content.address, content.address + HEADER_SIZE)
-        if any(r.overlaps(head) for r in content.unread):
-            return f"the header of {what} is not in the dump"
-        needs_trailer = content is secondary or rules.mode.swaps or rules.mode is Mode.DIRECT_XIP_REVERT
-        if needs_trailer and content.trailer.magic is Magic.UNREAD:
-            return f"the trailer of {what} is not in the dump"
+        trailer = content is not pair[0] or rules.mode.swaps or rules.mode is Mode.DIRECT_XIP_REVERT
+        reasons = (
+            (device, f"{what} lies in another memory ({device}), which this dump does not show"),
+            (content.fill is Fill.UNREAD, f"{what} is not in the dump"),
+            (zero, f"{what} reads zero, as a mask shows it: what is there cannot be seen"),
+            (any(r.overlaps(head) for r in content.unread), f"the header of {what} is not in the dump"),
+            (trailer and content.trailer.magic is Magic.UNREAD, f"the trailer of {what} is not in the dump"),
+        )
+        if why := next((text for holds, text in reasons if holds), ""):
+            return why
     return ""
 
 
@@ -231,13 +213,12 @@ def _under(boot: NextBoot, layout: Layout, contents: Mapping[str, SlotContent]) 
     if image is None or boot.action in (Action.NOTHING, Action.RESUMES, Action.UNKNOWN):
         return boot
     v = image.verification
+    unchecked = acceptable(v, image, encrypted=image.image.header.encrypted, download=takes) is Check.NOT_CHECKED
     if v.signature is Check.INVALID and v.other_signer:
         return replace(boot, text=f"{boot.text}, if it trusts the key that signed it (none of those given)")
-    if acceptable(v, image, encrypted=image.image.header.encrypted, download=takes) is not Check.NOT_CHECKED:
-        return boot
-    if takes:
+    if unchecked and takes:
         return replace(boot, text=f"{boot.text}, if key, hash and security counter are right: not checked here")
-    if boot.action is Action.STARTS_PRIMARY:
+    if unchecked and boot.action is Action.STARTS_PRIMARY:
         text = "the image in the primary slot could not be checked: it is started if it is valid"
         return replace(boot, action=Action.UNKNOWN, version=None, text=text)
     return boot
@@ -260,23 +241,15 @@ def explained_ranges(
     The parameters are those of `next_boots`, and what that returned.
     """
     out: list[Explained] = []
-    for boot in following:
+    for boot in (b for b in following if b.action is not Action.UNKNOWN):
         pair = [c for c in contents.values() if c.slot.image == boot.image and not c.slot.device]
-        if boot.action is Action.UNKNOWN:
-            continue
-        if boot.interrupted and boot.version is not None:
-            areas = [*pair, *([scratch] if scratch else [])]
-            out += [
-                Explained(AddressRange(c.address, c.stop), c.slot, f"an interrupted swap: {boot.text}") for c in areas
-            ]
-            continue
-        for content in pair:
-            if (
-                content.slot.role is Role.PRIMARY
-                and boot.version
-                and (boot.takes_download or boot.action is Action.REVERTS)
-            ):
-                out.append(Explained(AddressRange(content.address, content.stop), content.slot, boot.text))
+        cut = boot.interrupted and boot.version is not None
+        changes = boot.version and (boot.takes_download or boot.action is Action.REVERTS)
+        for content in [*pair, *([scratch] if scratch and cut else [])]:
+            if cut or (changes and content.slot.role is Role.PRIMARY):
+                out.append(
+                    Explained(content.range, content.slot, f"{'an interrupted swap: ' if cut else ''}{boot.text}")
+                )
             else:
                 out += _explained_in(memory, content, pair, rules)
     if scratch is not None and not any(e.slot == scratch.slot for e in out):
@@ -287,27 +260,21 @@ def explained_ranges(
 def _explained_in(
     memory: MemoryImage, content: SlotContent, pair: Sequence[SlotContent], rules: Rules
 ) -> list[Explained]:
-    out, slot, stop = [], content.slot, content.address
+    out, slot = [], content.slot
     other = next((c for c in pair if c is not content), None)
     if slot.role is Role.SECONDARY:
         if content.fill is Fill.ERASED:
-            text = "erased, as before a download and after an installation"
-            return [Explained(AddressRange(content.address, content.stop), slot, text)]
+            return [Explained(content.range, slot, "erased, as before a download and after an installation")]
         for i in content.at_start:
             if acceptable(i.verification, i, encrypted=i.image.header.encrypted, download=True) is not Check.INVALID:
-                passed = content.trailer.magic in (Magic.ALIGNED, Magic.CLASSIC)
-                text = (
-                    "a download that waits"
-                    if rules.accepts(content.trailer)
-                    else "a download that this boot loader passes over"
-                    if passed
-                    else "an earlier image or a kept download"
-                )
+                text = "an earlier image or a kept download"
+                if content.trailer.magic.is_magic:
+                    passed = "a download that this boot loader passes over"
+                    text = "a download that waits" if rules.accepts(content.trailer) else passed
                 out.append(Explained(i.image.range, slot, f"{text}: version {i.image.header.version}"))
     stop = max((i.image.range.stop for i in content.at_start if i.image.complete), default=content.address)
     data = _bytes(memory, content)
-    start = _trailer_start(data, stop - content.address, rules)
-    if start is not None:
+    if (start := _trailer_start(data, stop - content.address, rules)) is not None:
         blank = bool((data[start:] == 0xFF).all())
         text = "room for a trailer, erased" if blank else "the boot loader's trailer: magic, flags, swap status"
         out.append(Explained(AddressRange(content.address + start, content.stop), slot, text))
@@ -327,23 +294,17 @@ def _explained_in(
 
 def _trailer_start(data: npt.NDArray[np.uint8], image_stop: int, rules: Rules) -> int | None:
     """Return the offset of the first written byte of a trailer, None where something else stands there too."""
-    unit = rules.unit
-    image_stop = -(-image_stop // unit) * unit
-    rows = data[image_stop:].reshape(-1, unit) if (data.size - image_stop) % unit == 0 else data[:0].reshape(-1, unit)
-    written = np.flatnonzero(~(rows == 0xFF).all(axis=1))
-    if not rows.size:
+    unit, image_stop = rules.unit, -(-image_stop // rules.unit) * rules.unit
+    if image_stop >= data.size or (data.size - image_stop) % unit:
         return None
+    entries, strange = status_rows(data[image_stop:].reshape(-1, unit))
+    written = np.flatnonzero(entries | strange)
     if not written.size:
         return max(image_stop, int(data.size) - trailer_places(rules.alignment).swap_size)
-    entries = (rows[:, 0] >= 1) & (rows[:, 0] <= 3) & (rows[:, 1:] == 0xFF).all(axis=1)
-    strange = ~entries & ~(rows == 0xFF).all(axis=1)
     # Fields and, before them, up to eight rows of saved image keys are what they are; entries have one form.
     fields = -(-trailer_places(rules.alignment, with_sizes=True).swap_size // unit) + 8
-    if strange[: max(0, len(rows) - fields)].any():
-        return None
-    if data[-MAGIC_SIZE:].tobytes() not in (rules.magic, b"\xff" * MAGIC_SIZE):
-        return None
-    return image_stop + int(written[0]) * unit
+    own = data[-MAGIC_SIZE:].tobytes() in (rules.magic, b"\xff" * MAGIC_SIZE)
+    return image_stop + int(written[0]) * unit if own and not strange[: max(0, len(strange) - fields)].any() else None
 
 
 def _explained_scratch(
@@ -351,25 +312,21 @@ def _explained_scratch(
 ) -> list[Explained]:
     """Find what of a slot's content the scratch area still holds: it is not erased behind a swap."""
     data = _bytes(memory, scratch)
-    written = np.flatnonzero(data != 0xFF)
-    if not written.size:
+    if not (written := data != 0xFF).any():
         return []
-    trailer = int(data.size) - trailer_places(rules.alignment, with_sizes=True).swap_size
-    if written[0] >= trailer and _trailer_start(data, 0, rules) is not None:
+    first, trailer = int(written.argmax()), int(data.size) - trailer_places(rules.alignment, with_sizes=True).swap_size
+    if first >= trailer and _trailer_start(data, 0, rules) is not None:
         begun = AddressRange(scratch.address + trailer, scratch.stop)
         return [Explained(begun, scratch.slot, "the trailer of a swap that was about to begin")]
-    head = data[int(written[0]) : int(written[0]) + 32].tobytes()
     for content in contents.values():
         body = _bytes(memory, content)
-        at = body.tobytes().find(head)
-        while at >= 0:
-            start = at - int(written[0])
+        for at in occurrences(body.tobytes(), data[first : first + 32].tobytes()):
+            start = at - first
             if start >= 0 and start % rules.sector == 0:
                 count = min(data.size, body.size - start)
-                same = (data[:count] == body[start : start + count]) | (data[:count] == 0xFF)
+                same = (data[:count] == body[start : start + count]) | ~written[:count]
                 stop = count if same.all() else int(np.argmin(same))
-                if not np.flatnonzero(data[stop : -trailer_places(rules.alignment).swap_size] != 0xFF).size:
+                if not written[stop : -trailer_places(rules.alignment).swap_size].any():
                     text = f"a copy of a part of slot '{content.slot}', left there by a swap"
-                    return [Explained(AddressRange(scratch.address, scratch.stop), scratch.slot, text)]
-            at = body.tobytes().find(head, at + 1)
+                    return [Explained(scratch.range, scratch.slot, text)]
     return []

@@ -9,25 +9,26 @@ primary slots, up to 1.3.0 the encrypted ones to the download slots). What the f
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from h5diag.errors import InputError
 from h5diag.layout import Layout, Loader, Role, Slot
-from h5diag.measure.firmware.bootloader import Action, BootLoader
+from h5diag.measure.firmware.bootloader import NO_SLOT, BootLoader
 from h5diag.measure.firmware.content import views
 from h5diag.measure.firmware.image import find_images, parse_image
 from h5diag.measure.firmware.nextboot import acceptable
 from h5diag.measure.firmware.signed import Check
-from h5diag.measure.firmware.swap import FlashArea, Rules, SlotBytes
-from h5diag.measure.firmware.trailer import CLASSIC_MAGIC, MAGIC_SIZE, Magic, parse_magic
+from h5diag.measure.firmware.swap import FlashArea, Rules
+from h5diag.measure.firmware.trailer import CLASSIC_MAGIC, MAGIC_SIZE, parse_magic
 from h5diag.measure.firmware.verify import open_body, verify_image
-from h5diag.memory import AddressRange, MemoryImage, Segment, subtracted
-from h5diag.text import whole_number
+from h5diag.measure.stretches import sector_begins
+from h5diag.memory import AddressRange, MemoryImage, Segment, common, subtracted
+from h5diag.text import count_text, whole_number
 
 if TYPE_CHECKING:
     from h5diag.evidence.keys import DecryptKey
@@ -151,23 +152,16 @@ def recognise_stage(
     of `expected_flash`.
     """
     stages = [Stage.PROGRAMMED, Stage.FIRST_BOOT] + ([Stage.UPDATE_PENDING] if updates else [])
+    given: dict[str, Any] = {"boot": boot, "updates": updates, "decrypt_keys": decrypt_keys, "rules": rules}
     fits = []
     for stage in stages:
-        wanted = expected_flash(
-            stage, layout, files, boot=boot, updates=updates, decrypt_keys=decrypt_keys, rules=rules
+        wanted = expected_flash(stage, layout, files, **given)
+        due = (
+            s
+            for s in layout.slots
+            if s.role is not Role.SCRATCH and any(wanted.segments_in(s.range.start, s.range.stop))
         )
-        fits.append(
-            StageFit(
-                stage,
-                tuple(
-                    _fit(dump, wanted, layout, s)
-                    for s in layout.slots
-                    if s.role is not Role.SCRATCH
-                    and wanted.size
-                    and any(wanted.segments_in(s.range.start, s.range.stop))
-                ),
-            )
-        )
+        fits.append(StageFit(stage, tuple(_fit(dump, wanted, layout, s) for s in due)))
     # Equal fits (nothing to install): the first boot changes nothing, so the earliest stage is as good.
     ranked = tuple(sorted(fits, key=lambda f: (f.differing, stages.index(f.stage))))
     return StageReport(
@@ -205,24 +199,8 @@ class _Board:
     def boot(self, keys: Sequence[DecryptKey], rules: Rules | None) -> None:
         """Let the boot loader start once."""
         rules = rules or _st_rules(self.layout)
-        pairs = []
-        primaries = sorted((s for s in self._slots if s.role is Role.PRIMARY), key=lambda s: s.image or 0)
-        for index, primary in enumerate(primaries):
-            other = next((s for s in self._slots if s == self.layout.counterpart(primary)), None)
-            if not any((self._bytes(x.range) != 0xFF).any() for x in (primary, other) if x):
-                continue  # an image that no file tells of
-            empty = np.full(primary.range.size, 0xFF, np.uint8)
-            second = replace(primary, name="none", role=Role.SECONDARY)
-            pairs.append(
-                (
-                    primary.image or 0,
-                    index,
-                    SlotBytes(primary, self._bytes(primary.range)),
-                    SlotBytes(other, self._bytes(other.range)) if other else SlotBytes(second, empty),
-                )
-            )
-        room = next((s for s in self.layout.slots if s.role is Role.SCRATCH), None)
-        scratch = SlotBytes(room, self._bytes(room.range)) if room else None
+        written = {s.image for s in self._slots if (self._bytes(s.range) != 0xFF).any()}  # no file tells of the others
+        slots = [s for s in self.layout.slots if s.role is Role.SCRATCH or (s in self._slots and s.image in written)]
 
         def validate(slot: Slot, offset: int, data: npt.NDArray[np.uint8], changed: bool) -> Check:
             view = memoryview(np.ascontiguousarray(data[offset:]))  # type: ignore[arg-type]
@@ -231,13 +209,10 @@ class _Board:
             v = verify_image(image, view, (), keys)
             return acceptable(v, None, encrypted=image.header.encrypted, download=download)
 
-        loader = BootLoader(rules, pairs, len(primaries), scratch, validate)
-        loader.boot()
-        for image in loader.images:
-            installed = image.action in (Action.INSTALLS, Action.SWAPS_TEST, Action.SWAPS_PERMANENT)
-            for area in (image.primary, image.secondary):
-                if area.slot.name != "none":
-                    self._take(area, keys, installed=installed)
+        loader = BootLoader(rules, self.layout, {s.name: self._bytes(s.range) for s in slots}, validate)
+        for image, boot in zip(loader.images, loader.boot(), strict=True):
+            for area in (a for a in (image.primary, image.secondary) if a.slot.name != NO_SLOT):
+                self._take(area, keys, installed=boot.takes_download)
 
     def _take(self, area: FlashArea, keys: Sequence[DecryptKey], *, installed: bool) -> None:
         """Take over what the boot loader left in a slot; what hangs on keys or on its timing is not known."""
@@ -272,34 +247,22 @@ class _Board:
 
 def _fit(dump: MemoryImage, wanted: MemoryImage, layout: Layout, slot: Slot) -> SlotFit:
     """Compare a slot in the view that agrees best."""
-    results = []
+    results, place, sector = [], slot.range, layout.chip.flash.sector_size
     for view in views(layout, slot):
-        move = view - slot.range.start
         compared = differing = masked = 0
         first = -1
-        for w in wanted.segments_in(slot.range.start, slot.range.stop):
-            for d in dump.segments_in(w.start + move, w.stop + move):
-                at = d.start - w.start - move
-                unequal = d.data != w.data[at : at + d.data.size]
-                hidden = unequal & _zero_sectors(d, layout.chip.flash.sector_size)
-                unequal &= ~hidden
-                compared += int(d.data.size - hidden.sum())
-                masked += int(hidden.sum())
-                differing += int(unequal.sum())
-                if first < 0 and unequal.any():
-                    first = d.start + int(unequal.argmax())
+        for at, want, have in common(wanted.crop(place.start, place.stop), dump, view - place.start):
+            unequal, begins = have != want, sector_begins(at, have.size, sector)
+            # Sectors that are zero throughout, as far as the dump goes.
+            blank = ~np.logical_or.reduceat(have != 0, begins)
+            hidden = unequal & np.repeat(blank, np.diff(begins, append=have.size))
+            unequal &= ~hidden
+            compared += int(have.size - hidden.sum())
+            masked += int(hidden.sum())
+            differing += int(unequal.sum())
+            first = at + int(unequal.argmax()) if first < 0 and unequal.any() else first
         results.append(SlotFit(slot, compared, differing, masked, first))
     return max(results, key=lambda r: (r.compared - r.differing, -r.differing))
-
-
-def _zero_sectors(segment: Segment, sector: int) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Return which bytes lie in a sector that is zero throughout, as far as the segment goes."""
-    mask = np.zeros(segment.data.size, np.bool_)
-    for start in range(segment.start // sector * sector, segment.stop, sector):
-        a, b = max(start, segment.start) - segment.start, min(start + sector, segment.stop) - segment.start
-        if not segment.data[a:b].any():
-            mask[a:b] = True
-    return mask
 
 
 def _say(fits: Sequence[StageFit]) -> str:
@@ -314,14 +277,10 @@ def _say(fits: Sequence[StageFit]) -> str:
         same = f", which is also how it should look {' and '.join(others)}" if others else ""
         return f"the board is as it should be {best.stage.value}{same}{hidden}"
     parts = []
-    for s in best.slots:
-        if s.differing:
-            fitting = [f.stage.value for f in fits[1:] if any(o.slot == s.slot and o.agrees for o in f.slots)]
-            count = f"{s.differing} byte{'s' if s.differing > 1 else ''}"
-            parts.append(
-                f"slot '{s.slot}' differs in {count} from 0x{s.first:08X} on"
-                + (f" and is as it should be {' and '.join(fitting)}" if fitting else "")
-            )
+    for s in (s for s in best.slots if s.differing):
+        fitting = [f.stage.value for f in fits[1:] if any(o.slot == s.slot and o.agrees for o in f.slots)]
+        where = f"slot '{s.slot}' differs in {count_text(s.differing, 'byte')} from 0x{s.first:08X} on"
+        parts.append(where + (f" and is as it should be {' and '.join(fitting)}" if fitting else ""))
     return f"closest to: {best.stage.value}; {'; '.join(parts)}{hidden}"
 
 
@@ -339,7 +298,7 @@ def _remarks(
             )
     for file in (f for f in files if f.segments):
         tail = file.segments[-1].data[-MAGIC_SIZE:].tobytes()
-        if parse_magic(tail)[0] in (Magic.CLASSIC, Magic.ALIGNED) and tail != rules.magic:
+        if parse_magic(tail)[0].is_magic and tail != rules.magic:
             whose = "ST's boot loader" if rules.loader is Loader.ST else "this boot loader"
             due = 8 if rules.magic == CLASSIC_MAGIC else rules.alignment
             yield (

@@ -12,7 +12,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.layout import Loader, Mode, Slot
+from h5diag.layout import Loader, Mode, Role, Slot
 from h5diag.measure.firmware.trailer import ALIGNED_MAGIC_TAIL, CLASSIC_MAGIC, Magic, Trailer, trailer_places
 
 MOST_ENTRIES = 128
@@ -57,22 +57,6 @@ class Rules:
         if self.magic == CLASSIC_MAGIC:
             return trailer.magic is Magic.CLASSIC
         return trailer.magic is Magic.ALIGNED and trailer.alignment == self.alignment
-
-
-@dataclass(slots=True)
-class SlotBytes:
-    """The bytes of a slot.
-
-    Parameters
-    ----------
-    slot
-        The slot.
-    data
-        ``uint8 (size,)``, unknown ones 0xFF.
-    """
-
-    slot: Slot
-    data: npt.NDArray[np.uint8]
 
 
 class SwapType(IntEnum):
@@ -122,11 +106,9 @@ class Stuck(Exception):
 class FlashArea:
     """A slot or the scratch area, on the copy of the flash that the boot loader's steps change."""
 
-    def __init__(self, content: SlotBytes, rules: Rules, *, scratch: bool = False) -> None:
-        self.slot, self.rules, self.scratch = content.slot, rules, scratch
-        self.before = content.data
-        self.data = content.data.copy()
-        self.size = int(self.data.size)
+    def __init__(self, slot: Slot, data: npt.NDArray[np.uint8], rules: Rules) -> None:
+        self.slot, self.rules, self.scratch = slot, rules, slot.role is Role.SCRATCH
+        self.before, self.data, self.size = data, data.copy(), int(data.size)
         self.places = trailer_places(rules.alignment, with_sizes=rules.mode is Mode.SWAP_OFFSET)
 
     @property
@@ -172,8 +154,8 @@ class FlashArea:
         start = max(0, self.size - self._trailer_size(MOST_ENTRIES))
         if not self.scratch:
             rows = self.data[stop % unit : stop].reshape(-1, unit)[-3 * 1024 :]
-            entry = (rows[:, 0] >= 1) & (rows[:, 0] <= 3) & (rows[:, 1:] == 0xFF).all(axis=1)
-            other = np.flatnonzero(~entry & ~(rows == 0xFF).all(axis=1))
+            entry, strange = status_rows(rows)
+            other = np.flatnonzero(strange)
             # Saved image keys stand behind the entries; the image's own end may stand before them.
             behind = int(other[other < len(rows) - 16].max(initial=-1)) + 1
             first = np.flatnonzero(entry[behind:] & (rows[behind:, 0] == 1))
@@ -200,6 +182,12 @@ class FlashArea:
     def trailer_sectors(self) -> int:
         """Offset of the first sector that holds a part of the trailer. Ref: swap_scramble_trailer_sectors."""
         return max(0, self.status_start) // self.rules.sector * self.rules.sector
+
+
+def status_rows(rows: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return which rows of one unit each are swap status entries, and which hold something else."""
+    entry = (rows[:, 0] >= 1) & (rows[:, 0] <= 3) & (rows[:, 1:] == 0xFF).all(axis=1)
+    return entry, ~entry & ~(rows == 0xFF).all(axis=1)
 
 
 def most_image(area: FlashArea, primary: FlashArea, secondary: FlashArea) -> int:
@@ -259,8 +247,7 @@ def swap_size(primary: FlashArea, secondary: FlashArea, scratch: FlashArea | Non
 
     Ref: boot_find_status, boot_read_swap_size. A size beyond the slot leads the boot loader out of the flash.
     """
-    sizes = (a.swap_size() for a in (scratch, primary) if a is not None and a.trailer().magic)
-    size = next(sizes, None)
+    size = next((a.swap_size() for a in (scratch, primary) if a is not None and a.trailer().magic), None)
     if size is None or size > min(primary.size, secondary.size):
         raise Stuck
     return size

@@ -55,6 +55,11 @@ class Magic(Enum):
     OTHER = "other"
     UNREAD = "unread"
 
+    @property
+    def is_magic(self) -> bool:
+        """Tell whether it is one of the two that boot loaders write."""
+        return self in (Magic.CLASSIC, Magic.ALIGNED)
+
 
 class TrailerFlag(Enum):
     """A flag byte of the trailer: 0x01, 0xFF, anything else, or not known."""
@@ -126,7 +131,7 @@ def parse_trailer(tail: bytes, *, program_unit: int = 0) -> Trailer:
         units of 8, as a signing tool may have been told.
     """
     magic, alignment = parse_magic(tail[-MAGIC_SIZE:])
-    if magic not in (Magic.CLASSIC, Magic.ALIGNED):
+    if not magic.is_magic:
         flag = TrailerFlag.UNREAD if magic is Magic.UNREAD else TrailerFlag.UNSET
         off = (int.from_bytes(tail[-MAGIC_SIZE:], "big") ^ int.from_bytes(CLASSIC_MAGIC, "big")).bit_count()
         return Trailer(magic, 0, flag, flag, wrong_bits=off if magic is Magic.OTHER and off < DAMAGED_BITS else 0)

@@ -8,7 +8,15 @@ from dataclasses import replace
 from h5diag.chip import Chip, Option, ProtectedArea
 from h5diag.evidence.texts import Listing, RawOption, RawRegister, printable
 from h5diag.measure.options.meaning import area_meaning, value_meaning
-from h5diag.measure.options.settings import AreaSetting, Belief, Extent, OptionBytes, RegisterValue, Setting
+from h5diag.measure.options.settings import (
+    AreaSetting,
+    Belief,
+    Extent,
+    OptionBytes,
+    RegisterValue,
+    Setting,
+    chip_name,
+)
 from h5diag.memory import AddressRange, merged
 
 Value = Callable[[str], int | None]
@@ -24,72 +32,38 @@ def decode_areas(chip: Chip, value: Value) -> tuple[tuple[AreaSetting, ...], tup
     value
         Gives the value of an option by its name, or `None`.
     """
-    out: list[AreaSetting] = []
-    warnings: list[str] = []
     tzen = value("TZEN") if chip.trustzone else None
-    for area in chip.areas:
-        if area.kind == "secure" and tzen is not None and tzen != chip.tzen_on:
-            out.append(AreaSetting(area, Extent.EMPTY))
-            continue
-        found, odd = _area(chip, area, value)
-        out.append(found)
-        warnings += odd
-    return tuple(out), tuple(warnings)
-
-
-def _area(chip: Chip, area: ProtectedArea, value: Value) -> tuple[AreaSetting, list[str]]:
-    size, bank = chip.flash.sector_size, chip.bank_range(area.bank)
-    count = bank.size // size
-    if area.enable:
-        on = value(area.enable)
-        if on is None:
-            return AreaSetting(area, Extent.UNKNOWN), []
-        if on == area.off:
-            return AreaSetting(area, Extent.EMPTY), []
-    if area.groups:
-        return _groups(chip, area, value(area.groups), bank), []
-    last = value(area.end)
-    if last is None:
-        return AreaSetting(area, Extent.UNKNOWN), []
-    if not area.start:
-        # The area holds the last sectors of the bank.
-        length = min(last + 1, count)
-        return _set(area, AddressRange(bank.stop - length * size, bank.stop)), []
-    first = value(area.start)
-    if first is None:
-        return AreaSetting(area, Extent.UNKNOWN), []
-    if first > last:
-        return AreaSetting(area, Extent.EMPTY), []
-    odd = []
-    if last >= count:
-        odd.append(
-            f"{area.name} ends with sector {last}, but bank {area.bank} of {chip.title} has {count}: the "
-            "values may be meant for a larger part, or the chip is not the one assumed"
-        )
-    start, stop = min(first, count), min(last + 1, count)
-    return (
-        _set(area, AddressRange(bank.start + start * size, bank.start + stop * size))
-        if start < stop
-        else AreaSetting(area, Extent.EMPTY)
-    ), odd
-
-
-def _groups(chip: Chip, area: ProtectedArea, bits: int | None, bank: AddressRange) -> AreaSetting:
-    if bits is None:
-        return AreaSetting(area, Extent.UNKNOWN)
-    size = chip.flash.sector_size * chip.flash.wrp_group_sectors
-    first = chip.option(area.groups).first_group
-    groups = [
-        AddressRange(bank.start + i * size, bank.start + (i + 1) * size)
-        for i in range(first, min(first + 32, bank.size // size))
-        if not bits >> i - first & 1
+    off = tzen is not None and tzen != chip.tzen_on
+    found = [
+        (AreaSetting(a, Extent.EMPTY), "") if a.kind == "secure" and off else _area(chip, a, value) for a in chip.areas
     ]
-    ranges = merged(groups)
-    return AreaSetting(area, Extent.SET if ranges else Extent.EMPTY, ranges)
+    return tuple(area for area, _ in found), tuple(odd for _, odd in found if odd)
 
 
-def _set(area: ProtectedArea, r: AddressRange) -> AreaSetting:
-    return AreaSetting(area, Extent.SET, (r,))
+def _area(chip: Chip, area: ProtectedArea, value: Value) -> tuple[AreaSetting, str]:
+    """Return an area as the options set it, and what is odd about it."""
+    size, bank, odd = chip.flash.sector_size, chip.bank_range(area.bank), ""
+    count = bank.size // size
+    if area.enable and (on := value(area.enable)) in (None, area.off):
+        return AreaSetting(area, Extent.UNKNOWN if on is None else Extent.EMPTY), odd
+    # Of an area without a first sector the last ones of the bank are meant; groups are bits of one option.
+    first, last = value(area.start) if area.start else 0, value(area.groups or area.end)
+    if first is None or last is None:
+        return AreaSetting(area, Extent.UNKNOWN), odd
+    if area.groups:
+        own, size = chip.option(area.groups).first_group, size * chip.flash.wrp_group_sectors
+        numbers = [i for i in range(own, min(own + 32, bank.size // size)) if not last >> i - own & 1]
+    elif area.start:
+        numbers = list(range(first, min(last + 1, count)))
+        if first <= last >= count:
+            odd = (
+                f"{area.name} ends with sector {last}, but bank {area.bank} of {chip.title} has {count}: the "
+                "values may be meant for a larger part, or the chip is not the one assumed"
+            )
+    else:
+        numbers = list(range(max(0, count - 1 - last), count))
+    ranges = merged(AddressRange(bank.start + i * size, bank.start + (i + 1) * size) for i in numbers)
+    return AreaSetting(area, Extent.SET if ranges else Extent.EMPTY, ranges), odd
 
 
 def decode_listing(listing: Listing, chip: Chip) -> OptionBytes:
@@ -120,8 +94,7 @@ def decode_registers(raw: Iterable[RawRegister], chip: Chip) -> OptionBytes:
     """
     values: dict[str, RegisterValue] = {}
     warnings: list[str] = []
-    strange, twice = 0, set[str]()
-    known = _register_places(chip)
+    strange, twice, known = 0, set[str](), _register_places(chip)
     for r in raw:
         found = _register(r, known)
         if found is None:
@@ -144,8 +117,7 @@ def decode_registers(raw: Iterable[RawRegister], chip: Chip) -> OptionBytes:
                 "prepared and is not in force"
             )
     first = chip.option(chip.state_option).register if chip.state_option else ""
-    dead = first in values and not values[first].value
-    if dead:
+    if dead := first in values and not values[first].value:
         warnings.insert(
             0,
             f"{first} reads 0: the core was held in reset, or the registers were not clocked; read "
@@ -156,51 +128,24 @@ def decode_registers(raw: Iterable[RawRegister], chip: Chip) -> OptionBytes:
         for o in chip.options
         if o.register in values and not dead
     ]
-    options = _option_bytes(fields, chip, warnings)
-    return replace(options, registers=tuple(values.values()))
+    return replace(_option_bytes(fields, chip, warnings), registers=tuple(values.values()))
 
 
 def _option_bytes(fields: Sequence[RawOption], chip: Chip, warnings: list[str]) -> OptionBytes:
-    for mode in chip.flash_modes:
-        for f in fields:
-            if _named(chip, f.name) == mode.option:
-                chip = chip.in_mode(mode.option, f.value)
-    raw = {_named(chip, f.name): f.value for f in fields}
-    masked = _masked(chip, raw)
-    settings = []
+    raw = {chip_name(chip, f.name): f.value for f in fields}
+    for mode in (m for m in chip.flash_modes if m.option in raw):
+        chip = chip.in_mode(mode.option, raw[mode.option])
+    masked, options, settings = _masked(chip, raw), {o.name: o for o in chip.options}, list[Setting]()
     for f in fields:
-        name = _named(chip, f.name)
-        try:
-            option = chip.option(name)
-        except KeyError:
-            nobody = Option(f.name, "", "", "number", "unknown option", "")
-            settings.append(
-                Setting(
-                    printable(f.name, 60),
-                    f.value,
-                    printable(f.text),
-                    "unknown: not in the chip file, kept as printed",
-                    Belief.UNNAMED,
-                    nobody,
-                    f.line,
-                )
-            )
-            continue
-        belief = Belief.MASKED if name in masked else _belief(chip, option, f.value)
-        settings.append(
-            Setting(
-                option.name,
-                f.value,
-                printable(f.text),
-                value_meaning(chip, option, f.value, belief),
-                belief,
-                option,
-                f.line,
-                printed=f.name if f.name.upper() != option.name.upper() else "",
-            )
-        )
-    known = {s.name: s for s in settings if s.known}
-    unnamed = [s.name for s in settings if not s.known]
+        option = options.get(chip_name(chip, f.name))
+        name, meaning, belief = printable(f.name, 60), "unknown: not in the chip file, kept as printed", Belief.UNNAMED
+        if option is not None:
+            name, belief = option.name, Belief.MASKED if option.name in masked else _belief(chip, option, f.value)
+            meaning = value_meaning(chip, option, f.value, belief)
+        spelt = f.name if option is not None and f.name.upper() != name.upper() else ""
+        fact = option or Option(f.name, "", "", "number", "unknown option", "")
+        settings.append(Setting(name, f.value, printable(f.text), meaning, belief, fact, f.line, printed=spelt))
+    known, unnamed = {s.name: s for s in settings if s.known}, [s.name for s in settings if not s.known]
     wrong = [s for s in settings if s.belief is Belief.IMPOSSIBLE]
     if chip.state_option in {s.name for s in wrong}:
         warnings.insert(
@@ -233,8 +178,7 @@ def _option_bytes(fields: Sequence[RawOption], chip: Chip, warnings: list[str]) 
     areas, odd = decode_areas(chip, value)
     warnings += odd
     for i, s in enumerate(settings):
-        of = [a for a in areas if s.name in (a.area.groups, a.area.end) and a.extent is not Extent.UNKNOWN]
-        if of:
+        if of := [a for a in areas if s.name in (a.area.groups, a.area.end) and a.extent is not Extent.UNKNOWN]:
             settings[i] = s = replace(s, follows="; ".join(area_meaning(chip, a) for a in of))
         # The sectors of an area that is not there would name what is not there.
         if off := next(
@@ -249,28 +193,15 @@ def _option_bytes(fields: Sequence[RawOption], chip: Chip, warnings: list[str]) 
     return OptionBytes(chip, tuple(settings), areas, tuple(warnings))
 
 
-def _named(chip: Chip, name: str) -> str:
-    try:
-        return chip.option(name).name
-    except KeyError:
-        return name
-
-
 def _belief(chip: Chip, option: Option, value: int) -> Belief:
     if not option.register:
         return Belief.READ
-    width = chip.register(option.register).field(option.field).width
-    if option.kind == "groups":
-        # The tool prints all 32 bits whatever the number of groups.
-        width = 32
-    if value >> width:
-        return Belief.IMPOSSIBLE
-    if option.kind == "byte" and option.values and not option.meaning(value):
-        # An RDP level other than the named ones is level 1.
-        if option.name == chip.state_option and any(s.otherwise for s in chip.states):
-            return Belief.READ
-        return Belief.IMPOSSIBLE
-    return Belief.READ
+    # The tool prints all 32 bits of groups whatever their number.
+    width = 32 if option.kind == "groups" else chip.register(option.register).field(option.field).width
+    nameless = option.kind == "byte" and bool(option.values) and not option.meaning(value)
+    # An RDP level other than the named ones is level 1.
+    otherwise = option.name == chip.state_option and any(s.otherwise for s in chip.states)
+    return Belief.IMPOSSIBLE if value >> width or (nameless and not otherwise) else Belief.READ
 
 
 def _masked(chip: Chip, raw: dict[str, int]) -> set[str]:
@@ -284,13 +215,10 @@ def _masked(chip: Chip, raw: dict[str, int]) -> set[str]:
     except KeyError:
         hides = True
     out: set[str] = set()
-    registers = {o.register for o in chip.options if o.secure}
-    for register in registers:
+    for register in {o.register for o in chip.options if o.secure}:
         members = [o for o in chip.options if o.register == register and o.name in raw]
-        if not members or any(raw[o.name] for o in members):
-            continue
         cannot = any(o.kind == "byte" and o.values and not o.meaning(0) for o in members)
-        if cannot or hides:
+        if (cannot or hides) and not any(raw[o.name] for o in members):
             out |= {o.name for o in members if o.secure}
     return out
 
@@ -300,17 +228,12 @@ def _ending(listing: Listing, found: OptionBytes) -> list[str]:
     read = {s.name for s in found.settings}
     wanted = [n for a in found.chip.areas for n in (a.start, a.end, a.groups) if n]
     missing = [n for n in dict.fromkeys([found.chip.state_option, *wanted]) if n and n not in read]
-    out = []
-    if listing.fields and (missing or listing.cut):
-        last = listing.fields[-1]
-        where = f"ends at line {listing.last_line}, after {printable(last.name, 60)}"
-        if listing.cut:
-            where += f', in the middle of "{printable(listing.cut, 60)}"'
-        out.append(
-            f"the listing {where}: what follows is not known"
-            + (f" (not seen: {', '.join(missing[:6])}{' ...' if len(missing) > 6 else ''})" if missing else "")
-        )
-    return out
+    if not listing.fields or not (missing or listing.cut):
+        return []
+    where = f"ends at line {listing.last_line}, after {printable(listing.fields[-1].name, 60)}"
+    where += f', in the middle of "{printable(listing.cut, 60)}"' if listing.cut else ""
+    unseen = f" (not seen: {', '.join(missing[:6])}{' ...' if len(missing) > 6 else ''})" if missing else ""
+    return [f"the listing {where}: what follows is not known{unseen}"]
 
 
 def _register_places(chip: Chip) -> dict[int | str, tuple[str, bool]]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
 from h5diag.answer import Answer
-from h5diag.chip import ChipChoice
+from h5diag.chip import Chip, ChipChoice, ProtectedArea
 from h5diag.errors import InputError
 from h5diag.evidence.texts import chip_of, parse_listing, parse_log, parse_registers, split_diff
 from h5diag.layout import Layout, chip_and_layout
 from h5diag.measure.options.decode import decode_listing, decode_registers
-from h5diag.measure.options.meaning import unit, value_meaning
+from h5diag.measure.options.meaning import numbered, value_meaning
 from h5diag.measure.options.rules import OptionCheck, check_options
 from h5diag.measure.options.settings import Belief, Extent, OptionBytes, Setting
 from h5diag.memory import AddressRange, subtracted
@@ -85,15 +85,10 @@ def compare_options(boards: Sequence[OptionBytes], names: Sequence[str] = ()) ->
     if len(boards) < 2:
         raise ValueError("a comparison needs two boards or more")
     called = tuple(names) or tuple(_ORDINALS[i] if i < len(_ORDINALS) else f"board {i + 1}" for i in range(len(boards)))
-    out = []
-    seen: dict[str, None] = dict.fromkeys(s.name for b in boards for s in b.settings)
-    for name in seen:
-        rows = tuple(_setting(b, name) for b in boards)
-        if len({None if r is None else r.value for r in rows}) > 1:
-            out.append(_difference(name, rows, boards, called))
+    table = _table(boards)
+    out = [_difference(n, rows, boards, called) for n, rows in table.items() if len({r and r.value for r in rows}) > 1]
     order = tuple(Weight)
-    out.sort(key=lambda d: order.index(d.weight))
-    return OptionDiff(tuple(out), _warnings(boards, called))
+    return OptionDiff(tuple(sorted(out, key=lambda d: order.index(d.weight))), _warnings(boards, called, table))
 
 
 _ORDINALS = ("first", "second", "third", "fourth", "fifth")
@@ -101,8 +96,10 @@ _DECIDES = frozenset({"TZEN", "SWAP_BANK", "BOOT_UBE", "SECBOOTADD", "SECBOOTADD
 _CHECKED = frozenset({"SECBOOT_LOCK", "SRAM2_RST", "SRAM2_ECC", "NSBOOTADD", "NSBOOTADD0"})
 
 
-def _setting(board: OptionBytes, name: str) -> Setting | None:
-    return next((s for s in board.settings if s.name == name), None)
+def _table(boards: Sequence[OptionBytes]) -> dict[str, tuple[Setting | None, ...]]:
+    """Return each option's setting on every board, None where it was not printed; in the order of the boards."""
+    own = [{s.name: s for s in reversed(b.settings)} for b in boards]
+    return {s.name: tuple(o.get(s.name) for o in own) for b in boards for s in b.settings}
 
 
 def _difference(
@@ -113,30 +110,24 @@ def _difference(
 ) -> OptionDifference:
     values = tuple(None if r is None else r.number for r in rows)
     missing = [called[i] for i, r in enumerate(rows) if r is None]
-    masked = [i for i, r in enumerate(rows) if isinstance(r, Setting) and r.belief is Belief.MASKED]
-    garbage = [called[i] for i, r in enumerate(rows) if isinstance(r, Setting) and r.belief is Belief.IMPOSSIBLE]
+    masked = [i for i, r in enumerate(rows) if r and r.belief is Belief.MASKED]
+    garbage = [called[i] for i, r in enumerate(rows) if r and r.belief is Belief.IMPOSSIBLE]
+    why = ""
     if masked:
         where = ", ".join(f"{called[i]} ({boards[i].product_state})" for i in masked)
-        text = (
-            f"not comparable: it reads zero on {where} because the reader may not see it in that state; nothing "
-            "follows from this difference"
+        why = (
+            f"it reads zero on {where} because the reader may not see it in that state; nothing follows from this"
+            " difference"
         )
-        return OptionDifference(name, values, text, False, Weight.ARTEFACT)
-    if garbage:
-        return OptionDifference(
-            name,
-            values,
-            f"not comparable: impossible value on {', '.join(garbage)}, read again",
-            False,
-            Weight.ARTEFACT,
-        )
-    if missing:
-        return OptionDifference(
-            name, values, f"not comparable: not in the listing of {', '.join(missing)}", False, Weight.ARTEFACT
-        )
-    known = tuple(r for r in rows if isinstance(r, Setting))
-    sides = "; ".join(f"{called[i]}: {_what(boards[i], r)}" for i, r in enumerate(known))
-    meaning = sides + _consequence(name, known[0], boards, called)
+    elif garbage:
+        why = f"impossible value on {', '.join(garbage)}, read again"
+    elif missing:
+        why = f"not in the listing of {', '.join(missing)}"
+    if why:
+        return OptionDifference(name, values, f"not comparable: {why}", False, Weight.ARTEFACT)
+    known = [r for r in rows if r]
+    each = "; ".join(f"{called[i]}: {_what(boards[i], r)}" for i, r in enumerate(known))
+    meaning = each + _consequence(name, known[0], boards, called)
     return OptionDifference(name, values, meaning, True, _weight(name, boards))
 
 
@@ -147,15 +138,18 @@ def _what(board: OptionBytes, setting: Setting) -> str:
     return full.removeprefix(setting.option.what).lstrip(": ")
 
 
+def _areas(chip: Chip, name: str) -> list[ProtectedArea]:
+    """Return the areas that an option is a part of."""
+    return [a for a in chip.areas if name in (a.start, a.end, a.groups, a.enable)]
+
+
 def _weight(name: str, boards: Sequence[OptionBytes]) -> Weight:
     chip = boards[0].chip
-    in_area = {n for a in chip.areas for n in (a.start, a.end, a.groups, a.enable) if n}
     if name in _DECIDES or name == chip.state_option:
         return Weight.DECIDES
-    if name in in_area:
+    if areas := _areas(chip, name):
         # A watermark that means the same empty area on all boards decides nothing.
-        kinds = [a for a in chip.areas if name in (a.start, a.end, a.groups, a.enable)]
-        same = all(len({_extent(b, a.name) for b in boards}) == 1 for a in kinds)
+        same = all(len({_extent(b, a.name) for b in boards}) == 1 for a in areas)
         return Weight.MINOR if same else Weight.DECIDES
     if name in _CHECKED or any(o.name == name and o.follows for o in chip.options):
         return Weight.MATTERS
@@ -170,9 +164,8 @@ def _consequence(name: str, setting: Setting, boards: Sequence[OptionBytes], cal
     chip = boards[0].chip
     if name == chip.state_option:
         return _state_consequence(boards, called)
-    for area in chip.areas:
-        if name in (area.start, area.end, area.groups, area.enable):
-            return _area_consequence(area.name, area.kind, boards, called)
+    for area in _areas(chip, name):
+        return _area_consequence(area.name, area.kind, boards, called)
     if name == "TZEN":
         return (
             ". Without TrustZone nothing is secure and both aliases read alike; with it a non-secure read of "
@@ -184,11 +177,8 @@ def _consequence(name: str, setting: Setting, boards: Sequence[OptionBytes], cal
 
 
 def _state_consequence(boards: Sequence[OptionBytes], called: Sequence[str]) -> str:
-    limited = []
-    for board, who in zip(boards, called, strict=True):
-        state = board.state
-        if state is not None and state.debug != "full":
-            limited.append(f"{who} ({state.name})")
+    states = [(who, b.state) for b, who in zip(boards, called, strict=True)]
+    limited = [f"{who} ({state.name})" for who, state in states if state is not None and state.debug != "full"]
     return (
         f". On {', '.join(limited)} a debugger does not see the secure side: zeros in its dump and in options "
         "of the secure side are no content"
@@ -215,30 +205,22 @@ def _area_consequence(area: str, kind: str, boards: Sequence[OptionBytes], calle
     for i, (_, ranges) in enumerate(extents):
         others = tuple(r for j, (_, rs) in enumerate(extents) if j != i for r in rs)
         for r in subtracted(ranges, others):
-            chip = boards[i].chip
-            first, last = chip.sector_at(r.start), chip.sector_at(r.stop - 1)
-            many = last != first
-            numbers = f"{unit(chip)}s {first.index} to {last.index}" if many else f"{unit(chip)} {first.index}"
-            out.append(f"{called[i]}: {numbers}, {r}, {_EFFECT[kind]}")
+            first, last = (boards[i].chip.sector_at(at).index for at in (r.start, r.stop - 1))
+            out.append(f"{called[i]}: {numbered(boards[i].chip, first, last)}, {r}, {_EFFECT[kind]}")
     return ". " + "; ".join(out) if out else ""
 
 
-def _warnings(boards: Sequence[OptionBytes], called: Sequence[str]) -> tuple[str, ...]:
+def _warnings(
+    boards: Sequence[OptionBytes], called: Sequence[str], table: Mapping[str, Sequence[Setting | None]]
+) -> tuple[str, ...]:
     out = []
-    states = {b.product_state for b in boards}
-    if len(states) > 1:
+    if len({b.product_state for b in boards}) > 1:
         out.append(
             "the boards are in different states ("
             + ", ".join(f"{w}: {b.product_state}" for b, w in zip(boards, called, strict=True))
             + "): options of the secure side and zeros in dumps are not comparable"
         )
-    hidden = [
-        s.name
-        for s in boards[0].settings
-        if s.belief is Belief.MASKED
-        and all(isinstance(r := _setting(b, s.name), Setting) and r.belief is Belief.MASKED for b in boards)
-    ]
-    if hidden:
+    if hidden := [n for n, rows in table.items() if all(r and r.belief is Belief.MASKED for r in rows)]:
         out.append(f"{', '.join(hidden)} read zero on every board because of their state: that is no agreement")
     if len({b.chip.name for b in boards}) > 1:
         out.append("the boards carry different chips: " + ", ".join(b.chip.title for b in boards))
@@ -305,15 +287,12 @@ def read_options(
     InputError
         When there is not one option line in it, or `chip` or `layout` name none.
     """
-    listing = parse_listing(text)
-    log = parse_log(text)
-    choice = chip_of([replace(log, listing=listing)], given=chip)
-    choice, slots = chip_and_layout(choice, layout)
+    listing, log = parse_listing(text), parse_log(text)
+    choice, slots = chip_and_layout(chip_of([replace(log, listing=listing)], given=chip), layout)
     options = decode_listing(listing, choice.read_as)
     if options.settings and (any(s.known for s in options.settings) or "OPTION BYTES BANK" in text.upper()):
         return options, choice, slots
-    options = decode_registers(parse_registers(text), choice.read_as)
-    if options.registers:
+    if (options := decode_registers(parse_registers(text), choice.read_as)).registers:
         return options, choice, slots
     if banners := log.banners:
         raise InputError(
@@ -373,20 +352,7 @@ def beside(
 
 
 def _rows(boards: Sequence[OptionBytes], diff: OptionDiff) -> tuple[OptionRow, ...]:
-    differing = {d.name: d for d in diff.differences}
-    out = [_row(d.name, boards, d.weight, d.meaning) for d in diff.differences]
-    for name in dict.fromkeys(s.name for b in boards for s in b.settings):
-        if name not in differing:
-            first = next(s for b in boards for s in b.settings if s.name == name)
-            out.append(_row(name, boards, Weight.SAME, first.sentence))
-    return tuple(out)
-
-
-def _row(name: str, boards: Sequence[OptionBytes], weight: Weight, meaning: str) -> OptionRow:
-    found = [next((s for s in b.settings if s.name == name), None) for b in boards]
-    return OptionRow(
-        name,
-        tuple(None if s is None else s.value for s in found),
-        weight,
-        meaning,
-    )
+    table = _table(boards)
+    said = {d.name: (d.weight, d.meaning) for d in diff.differences}
+    said |= {n: (Weight.SAME, next(r.sentence for r in rows if r)) for n, rows in table.items() if n not in said}
+    return tuple(OptionRow(n, tuple(r.value if r else None for r in table[n]), *words) for n, words in said.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from h5diag.chip import Chip, Option
 from h5diag.measure.options.settings import AreaSetting, Belief, Extent, OptionBytes
-from h5diag.memory import AddressRange
+from h5diag.memory import AddressRange, merged
 
 
 def value_meaning(chip: Chip, option: Option, value: int, belief: Belief) -> str:
@@ -29,29 +29,22 @@ def _short(chip: Chip, option: Option, value: int) -> str:
             bank = chip.bank_range(option.bank)
             start = bank.start + value * chip.flash.sector_size
             where = f"0x{start:08X}" if start < bank.stop else "beyond the bank"
-            return f"{unit(chip)} {value}, {where}"
+            return f"{chip.unit} {value}, {where}"
         case "groups":
             count = chip.bank_range(option.bank).size // (chip.flash.sector_size * max(1, chip.flash.wrp_group_sectors))
             first = option.first_group
-            groups = [i for i in range(first, min(first + 32, count)) if not value >> i - first & 1]
-            return f"groups {spans(groups)} protected" if groups else "nothing protected"
+            # As ranges of numbers: those that follow each other are one.
+            groups = merged(
+                AddressRange(i, i + 1) for i in range(first, min(first + 32, count)) if not value >> i - first & 1
+            )
+            spans = (f"{r.start}" if r.size == 1 else f"{r.start} to {r.stop - 1}" for r in groups)
+            return f"groups {', '.join(spans)} protected" if groups else "nothing protected"
     return f"0x{value:X}" if value > 9 else str(value)
 
 
-def unit(chip: Chip) -> str:
-    """Return the chip's own word for an erase unit."""
-    return chip.unit
-
-
-def spans(numbers: list[int]) -> str:
-    """Return sorted numbers as text: ``0 to 2, 7``."""
-    out: list[list[int]] = []
-    for n in numbers:
-        if out and out[-1][1] == n - 1:
-            out[-1][1] = n
-        else:
-            out.append([n, n])
-    return ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in out)
+def numbered(chip: Chip, first: int, last: int) -> str:
+    """Return erase units by their numbers, in the chip's own word: ``sector 7``, ``pages 0 to 3``."""
+    return f"{chip.unit} {first}" if first == last else f"{chip.unit}s {first} to {last}"
 
 
 _NONE = {
@@ -60,6 +53,13 @@ _NONE = {
     "write-protected": "nothing write-protected",
     "high-cycle": "no high-cycle data area",
 }
+_MEANS = {
+    "secure": "secure: {r}; a non-secure read of them returns zeros",
+    "hidden": "hidden once the boot code hands over: {r}; a later read is expected to give zeros",
+    "write-protected": "write-protected: {r}; they keep their content whatever a tool says",
+    "high-cycle": "in the high-cycle data area: {r} holds no code then; what a read there returns is not confirmed",
+}
+"""What is said of each kind of area, where there is none and where there is one."""
 
 
 def area_meaning(chip: Chip, setting: AreaSetting) -> str:
@@ -68,38 +68,20 @@ def area_meaning(chip: Chip, setting: AreaSetting) -> str:
     if setting.extent is Extent.UNKNOWN:
         return f"{area.name}: not known"
     if setting.extent is Extent.EMPTY:
-        return f"{_NONE.get(area.kind, area.name)} in bank {area.bank} ({area.name})"
+        return f"{_NONE[area.kind]} in bank {area.bank} ({area.name})"
     return "; ".join(_range_meaning(chip, area.kind, area.name, r) for r in setting.ranges)
 
 
 def _range_meaning(chip: Chip, kind: str, name: str, r: AddressRange) -> str:
     first, last = chip.sector_at(r.start), chip.sector_at(r.stop - 1)
-    many = first.index != last.index
-    head = f"{unit(chip)}s {first.index} to {last.index} are" if many else f"{unit(chip)} {first.index} is"
-    where = str(r)
-    match kind:
-        case "secure":
-            secure = r.shifted(chip.secure_alias(r.start) - r.start)
-            text = f"{head} secure: {secure}; a non-secure read of them returns zeros"
-        case "hidden":
-            text = f"{head} hidden once the boot code hands over: {where}; a later read is expected to give zeros"
-        case "write-protected":
-            text = f"{head} write-protected: {where}; they keep their content whatever a tool says"
-        case "high-cycle":
-            text = (
-                f"{head} in the high-cycle data area: {where} holds no code then; what a read there returns is "
-                "not confirmed"
-            )
-        case _:
-            text = f"{head}: {where}"
-    return f"{text} ({name}, bank {first.bank})"
+    text = _MEANS[kind].format(r=r.shifted(chip.secure_alias(r.start) - r.start) if kind == "secure" else r)
+    verb = "is" if first.index == last.index else "are"
+    return f"{numbered(chip, first.index, last.index)} {verb} {text} ({name}, bank {first.bank})"
 
 
 def summary(options: OptionBytes) -> tuple[str, ...]:
     """Return what matters first, a sentence each: state, TrustZone, areas, boot."""
-    chip = options.chip
-    out = []
-    state = options.state
+    chip, state, out = options.chip, options.state, list[str]()
     if state is None:
         out += [f"{chip.state_option}: not known"] if chip.state_option else []
     else:
@@ -119,11 +101,8 @@ def summary(options: OptionBytes) -> tuple[str, ...]:
         ("high-cycle", "high-cycle data area"),
     ):
         areas = [a for a in options.areas if a.area.kind == kind]
-        if not areas:
-            continue
-        if all(a.extent is Extent.EMPTY for a in areas):
+        if areas and all(a.extent is Extent.EMPTY for a in areas):
             out.append(f"{word}: none")
-            continue
         out += [area_meaning(chip, a) for a in areas if a.extent is Extent.SET]
     out += [s.meaning for s in options.settings if s.option.kind == "address" or s.name in ("SWAP_BANK", "BOOT_UBE")]
     return tuple(out)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from h5diag.chip import Chip, EccKind
+from h5diag.chip import Chip, EccKind, ProductState
 from h5diag.evidence.texts import (
     Banner,
     BootEvent,
@@ -15,12 +15,12 @@ from h5diag.evidence.texts import (
     Programming,
     RawRegister,
     ReadBack,
-    ToolVersion,
     Write,
     printable,
 )
 from h5diag.evidence.texts.programming import base_name
 from h5diag.layout import Layout, Role, Slot
+from h5diag.text import count_text
 
 LOWEST_MV = 1600
 """Below the lowest supply of all these families (1.71 V) by more than a probe's measuring error."""
@@ -86,22 +86,13 @@ def read_provisioning(programming: Programming, chip: Chip, layout: Layout | Non
     )
     names = [base_name(w.file).lower() for w in programming.writes]
     init, encrypted = any("init_sign" in n for n in names), any("enc_sign" in n for n in names)
-    generation = (
-        Generation.MIXED
-        if init and encrypted
-        else Generation.CURRENT
-        if init
-        else Generation.OLDER
-        if encrypted
-        else Generation.UNKNOWN
-    )
+    older = Generation.OLDER if encrypted else Generation.UNKNOWN
+    generation = older if not init else Generation.MIXED if encrypted else Generation.CURRENT
     boots = [p.step for p in placed if is_boot(p, chip)]
     order = (StepOutcome.FAILED, StepOutcome.VERIFIED, StepOutcome.WRITTEN)
     boot = next((s for s in order if s in boots), StepOutcome.NOT_SEEN)
-    not_set = tuple(
-        dict.fromkeys(f"{o.name}=0x{o.value:X}" for o in programming.options if o.result in ("not-modified", "refused"))
-    )
-    return Provisioning(placed, boot, generation, programming.keys, not_set)
+    kept = (f"{o.name}=0x{o.value:X}" for o in programming.options if o.result in ("not-modified", "refused"))
+    return Provisioning(placed, boot, generation, programming.keys, tuple(dict.fromkeys(kept)))
 
 
 def is_boot(placed: FlashedFile, chip: Chip) -> bool:
@@ -116,12 +107,11 @@ def is_boot(placed: FlashedFile, chip: Chip) -> bool:
 
 
 def _step(write: Write) -> StepOutcome:
-    if write.failed or write.check is ReadBack.FAILED:
-        return StepOutcome.FAILED
-    if write.check is ReadBack.VERIFIED:
+    if not write.failed and write.check is ReadBack.VERIFIED:
         return StepOutcome.VERIFIED
     # Without a word on its completion a download may have been cut.
-    return StepOutcome.WRITTEN if write.complete else StepOutcome.FAILED
+    failed = write.failed or write.check is ReadBack.FAILED or not write.complete
+    return StepOutcome.FAILED if failed else StepOutcome.WRITTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +158,6 @@ def explain_log(log: Log, chip: Chip, layout: Layout | None = None, *, assumed: 
 
 
 def _programming(log: Log, chip: Chip, layout: Layout | None) -> Iterator[Remark]:
-    if not log.programming:
-        return
     p = read_provisioning(log.programming, chip, layout)
     for placed in p.placed:
         w = placed.write
@@ -187,16 +175,15 @@ def _programming(log: Log, chip: Chip, layout: Layout | None) -> Iterator[Remark
             )
         else:
             yield Remark(f"{name}{where}{slot}: {placed.step.value}", "")
-    yield from _provisioning(p, log)
+    if log.programming:
+        yield from _provisioning(p, log)
 
 
 def _provisioning(p: Provisioning, log: Log) -> Iterator[Remark]:
+    about = "install-pending" if p.generation is Generation.OLDER else ""
     if p.generation is not Generation.UNKNOWN:
-        yield Remark(
-            f"the images are those of {p.generation.value}",
-            "install-pending" if p.generation is Generation.OLDER else "",
-        )
-    if p.generation is Generation.OLDER:
+        yield Remark(f"the images are those of {p.generation.value}", about)
+    if about:
         yield Remark(
             "images in the download slots are installed by the first boot: until the boot code ran, the "
             "primary slots stay empty, which is no fault of the flash",
@@ -234,9 +221,9 @@ def _provisioning(p: Provisioning, log: Log) -> Iterator[Remark]:
     if log.errors and (
         log.claims_success or any(w.complete for w in log.programming.writes) or log.programming.option_runs_ok
     ):
-        count = f"{len(log.errors)} error line" + ("s" if len(log.errors) > 1 else "")
         yield Remark(
-            f"the log holds errors and successes: {count} beside success messages; each file counts by its own lines"
+            f"the log holds errors and successes: {count_text(len(log.errors), 'error line')} beside success messages; each"
+            " file counts by its own lines"
         )
 
 
@@ -253,27 +240,29 @@ def _discovery(log: Log, chip: Chip) -> Iterator[Remark]:
         return
     if d.lifecycle:
         try:
-            state = chip.state_called(d.lifecycle)
-            yield Remark(
-                f"life cycle by discovery: {state.name}; {state.what}", "" if state.debug == "full" else "debug-locked"
-            )
+            yield _state("life cycle by discovery", chip.state_called(d.lifecycle))
         except KeyError:
             yield Remark(f"life cycle by discovery: {printable(d.lifecycle, 60)}, not known for {chip.title}")
     if d.integrity_bad:
-        closed = "CLOSED" in d.lifecycle.upper() or "LOCKED" in d.lifecycle.upper()
-        yield Remark(
-            "the provisioned data are reported as not valid"
-            + (
-                ": in this state there is no way back, the board is lost for debugging; that is no defect of the flash"
-                if closed
-                else ""
-            ),
-            "debug-locked",
-        )
+        lost = ": in this state there is no way back, the board is lost for debugging; that is no defect of the flash"
+        closed = any(word in d.lifecycle.upper() for word in ("CLOSED", "LOCKED"))
+        yield Remark(f"the provisioned data are reported as not valid{lost if closed else ''}", "debug-locked")
     if d.sda_version.remark:
         yield Remark(f"SDA version {printable(d.sda_version.text, 40)} is unreadable ({d.sda_version.remark})")
     if d.permissions:
         yield Remark("an authorised user may: " + ", ".join(printable(p, 60) for p in d.permissions[:8]))
+
+
+def _state(source: str, state: ProductState) -> Remark:
+    return Remark(f"{source}: {state.name}; {state.what}", "" if state.debug == "full" else "debug-locked")
+
+
+_ENDS = {
+    "started": "it started the application",
+    "stopped": "it stopped before it started anything",
+    "rom-loader": "it went to the ROM boot loader of the chip",
+    "waits": "it waits for a firmware to be loaded",
+}
 
 
 def _boot(log: Log, chip: Chip, assumed: bool) -> Iterator[Remark]:
@@ -281,29 +270,19 @@ def _boot(log: Log, chip: Chip, assumed: bool) -> Iterator[Remark]:
     if not boot:
         return
     version = f" {printable(boot.version, 20)}" if boot.version else ""
-    ends = {
-        "started": "it started the application",
-        "stopped": "it stopped before it started anything",
-        "rom-loader": "it went to the ROM boot loader of the chip",
-        "waits": "it waits for a firmware to be loaded",
-    }
-    said = ends.get(boot.ended, "how it ended is not in the text")
+    said = _ENDS.get(boot.ended, "how it ended is not in the text")
     again = f"; it started {boot.starts} times in this text" if boot.starts > 1 else ""
     yield Remark(f"boot log of {boot.loader}{version}: {said}{again}")
     ranges: dict[str, BootEvent] = {e.options[0]: e for e in boot.events if e.options and e.value("d")}
     for e in {e.meaning: e for e in boot.events}.values():
         if e.level == "info" and not (e.value("magic") or e.value("type") or e.value("need") or e.value("d")):
             continue
-        yield Remark(f"line {e.line}: {_sentence(e, ranges)}", e.about)
+        # What an option should be stands in the line before it.
+        wanted = next((r for o in e.options if (r := ranges.get(o)) and r is not e), None)
+        yield Remark(f"line {e.line}: {e.meaning}{f'; {wanted.meaning}' if wanted else ''}", e.about)
         register, value = e.value("register").upper().removeprefix("FLASH_"), e.value("value")
         if register and value and not assumed and register in {r.name for r in chip.registers}:
             yield from _errors({register: int(value, 16)}, chip)
-
-
-def _sentence(event: BootEvent, ranges: dict[str, BootEvent]) -> str:
-    """Return what an event means; what an option should be stands in the line before it."""
-    wanted = next((ranges[o] for o in event.options if o in ranges and ranges[o] is not event), None)
-    return f"{event.meaning}; {wanted.meaning}" if wanted else event.meaning
 
 
 def _fault(log: Log, chip: Chip, layout: Layout | None, assumed: bool) -> Iterator[Remark]:
@@ -342,13 +321,9 @@ def _tools(log: Log, chip: Chip, assumed: bool) -> Iterator[Remark]:
             if value is None or assumed or chip.state_option != name:
                 continue
             try:
-                state = chip.state(value)
+                yield _state(f"{name} by {t.tool}", chip.state(value))
             except KeyError:
                 yield Remark(f"{name} 0x{value:X} by {t.tool} is no state of {chip.title}")
-            else:
-                yield Remark(
-                    f"{name} by {t.tool}: {state.name}; {state.what}", "" if state.debug == "full" else "debug-locked"
-                )
         if t.tzen is not None and not assumed and chip.trustzone:
             yield Remark(f"TrustZone is {'on' if t.tzen == chip.tzen_on else 'off'} by {t.tool}")
         if t.voltage_mv is not None and t.voltage_mv < LOWEST_MV:
@@ -374,20 +349,18 @@ def _install(log: Log) -> Iterator[Remark]:
 
 def _rom(log: Log, chip: Chip) -> Iterator[Remark]:
     for s in log.rom_sessions:
+        over, h5 = s.interface.upper(), s.answered and chip.state_option == "PRODUCT_STATE"
         if not s.answered:
+            yield Remark(f"the ROM boot loader did not answer over {over}: BOOT0, wiring, baud rate or parity")
+        elif not h5:
+            yield Remark(f"the ROM boot loader answered over {over}")
+        else:
             yield Remark(
-                f"the ROM boot loader did not answer over {s.interface.upper()}: BOOT0, wiring, baud rate or parity"
+                f"the ROM boot loader answered over {over}: with BOOT0 low that is evidence that the boot code ran and"
+                " found nothing to start; with BOOT0 high it says nothing",
+                "install-pending",
             )
-            continue
-        if chip.state_option != "PRODUCT_STATE":
-            yield Remark(f"the ROM boot loader answered over {s.interface.upper()}")
-            continue
-        yield Remark(
-            f"the ROM boot loader answered over {s.interface.upper()}: with BOOT0 low that is evidence "
-            "that the boot code ran and found nothing to start; with BOOT0 high it says nothing",
-            "install-pending",
-        )
-        if s.options_refused:
+        if h5 and s.options_refused:
             yield Remark(
                 "it could not read the option bytes: when the boot code opened the boot loader this is so, and "
                 "the words 'RDP level 1' then mean nothing more"
@@ -417,7 +390,8 @@ def _banner(b: Banner, chip: Chip, assumed: bool) -> Iterator[Remark]:
         )
     for label, version, about in (("SFSP version", b.sfsp, "system-flash"), ("boot loader version", b.boot_loader, "")):
         if version.remark:
-            yield Remark(unreadable(label, version), about)
+            said = f"{label} {printable(version.text, 40)} is unreadable ({version.remark})"
+            yield Remark(f"{said}; a clue about the reading path, not about the flash cells", about)
     if b.flash_size_assumed:
         yield Remark(
             f"flash size {printable(b.flash_size, 40)}: the tool could not read it and printed its default"
@@ -449,14 +423,6 @@ def _banner(b: Banner, chip: Chip, assumed: bool) -> Iterator[Remark]:
         )
     if b.revision.strip(" -") == "" and b.revision:
         yield Remark("the tool could not name the silicon revision: its data base does not know it")
-
-
-def unreadable(label: str, version: ToolVersion) -> str:
-    """Return the sentence about a version that cannot be one, with its bytes."""
-    return (
-        f"{label} {printable(version.text, 40)} is unreadable ({version.remark}); a clue about the reading "
-        "path, not about the flash cells"
-    )
 
 
 def _tool(b: Banner, chip: Chip) -> Iterator[Remark]:
@@ -499,22 +465,14 @@ def known_words(words: Iterable[RawRegister], chip: Chip) -> tuple[tuple[str, in
 
 def explain_words(words: Iterable[RawRegister], chip: Chip, *, assumed: bool = False) -> tuple[Remark, ...]:
     """Return what follows from the words that were read, as far as the chip file knows them; no place in an assumed one."""
-    values = dict(known_words(words, chip))
-    dead = [n for n in ("OPSR", "ECCCORR", "ECCDETR", "ECCR", "NSSR", "SECSR") if values.get(n) == 0xFFFFFFFF]
-    for name in dead:
-        del values[name]
-    if dead:
-        return (
-            Remark(f"{', '.join(dead)} read all ones: not read, nothing follows"),
-            *_explained(values, chip, assumed),
-        )
-    return _explained(values, chip, assumed)
-
-
-def _explained(values: dict[str, int], chip: Chip, assumed: bool) -> tuple[Remark, ...]:
+    known = dict(known_words(words, chip))
+    registers = ("OPSR", "ECCCORR", "ECCDETR", "ECCR", "NSSR", "SECSR")
+    dead = [n for n in registers if known.get(n) == 0xFFFFFFFF]
+    values = {n: v for n, v in known.items() if n not in dead}
+    unread = [Remark(f"{', '.join(dead)} read all ones: not read, nothing follows")] if dead else []
     if assumed:
-        return tuple(_errors(values, chip, assumed=True))
-    return (*_identity(values, chip), *_errors(values, chip), *_flags(values, chip))
+        return (*unread, *_errors(values, chip, assumed=True))
+    return (*unread, *_identity(values, chip), *_errors(values, chip), *_flags(values, chip))
 
 
 def _identity(values: dict[str, int], chip: Chip) -> Iterator[Remark]:
@@ -542,48 +500,42 @@ def _identity(values: dict[str, int], chip: Chip) -> Iterator[Remark]:
 
 
 def _errors(values: dict[str, int], chip: Chip, *, assumed: bool = False) -> Iterator[Remark]:
-    for name in ("ECCCORR", "ECCDETR", "ECCR"):
-        if name not in values:
-            continue
+    for name in (n for n in ("ECCCORR", "ECCDETR", "ECCR") if n in values):
         at = chip.ecc_location(name, values[name])
+        what = "two bits wrong: a write that was cut, or a cell" if at.kind is EccKind.DOUBLE else "one bit corrected"
         if at.kind is EccKind.NONE:
             yield Remark(f"{name}: no ECC error recorded")
-            continue
-        how = " (arithmetic not confirmed)" if at.hint else ""
-        what = "two bits wrong: a write that was cut, or a cell" if at.kind is EccKind.DOUBLE else "one bit corrected"
-        if not at.size:
+        elif not at.size:
             yield Remark(f"{name}: {what}; how this family counts the address is not known", "torn-write")
-            continue
-        if assumed:
+        elif assumed:
             yield Remark(
                 f"{name}: an ECC error is recorded, {what}; where it is follows from the chip, which is not named"
             )
-            continue
-        yield Remark(
-            f"{name}: {what}, {at.size} bytes at 0x{at.address:08X} in the {at.area} area{how}; only the "
-            "first error is recorded",
-            "torn-write",
-            at.hint,
-        )
+        else:
+            how = " (arithmetic not confirmed)" if at.hint else ""
+            yield Remark(
+                f"{name}: {what}, {at.size} bytes at 0x{at.address:08X} in the {at.area} area{how}; only the "
+                "first error is recorded",
+                "torn-write",
+                at.hint,
+            )
     if "OPSR" in values:
         cut = chip.interruption(values["OPSR"])
-        if assumed and cut.code:
+        if not cut.code:
+            yield Remark("OPSR: no operation was cut by a reset")
+        elif assumed:
             yield Remark("OPSR: a reset cut an operation; which and where follows from the chip, which is not named")
-            return
-        yield Remark(
-            "OPSR: no operation was cut by a reset"
-            if not cut.code
-            else f"OPSR: a reset cut this operation: {cut.operation}, at 0x{cut.address:08X} in the {cut.area} "
-            "area (address inferred); damage there is explained without a fault of the chip",
-            "torn-write" if cut.code else "",
-            bool(cut.code),
-        )
+        else:
+            yield Remark(
+                f"OPSR: a reset cut this operation: {cut.operation}, at 0x{cut.address:08X} in the {cut.area} area (address"
+                " inferred); damage there is explained without a fault of the chip",
+                "torn-write",
+                hint=True,
+            )
 
 
 def _flags(values: dict[str, int], chip: Chip) -> Iterator[Remark]:
-    for name in ("NSSR", "SECSR"):
-        if name not in values:
-            continue
+    for name in (n for n in ("NSSR", "SECSR") if n in values):
         fields = {f.name: f for r in chip.registers if r.name == name for f in r.fields}
         for flag in chip.flags:
             if flag.name in fields and fields[flag.name].get(values[name]):

@@ -7,6 +7,7 @@ OEMiROT_Boot, LL_SECU_CheckStaticProtections, and ROT_Provisioning/OEMiROT, ob_f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -85,9 +86,7 @@ def check_options(options: OptionBytes, layout: Layout) -> tuple[OptionCheck, ..
     if options.chip.family != layout.chip.family or layout.loader is Loader.UPSTREAM:
         return ()
     out = [_check(options, e) for e in expectations(layout) if _has(options.chip, e.name)]
-    out += _second_bank(options)
-    out += _product_state(options)
-    out += _edata(options, layout)
+    out += [*_second_bank(options), *_product_state(options), *_edata(options, layout)]
     order = (Agreement.DIFFERS, Agreement.OLDER_PACKAGE, Agreement.NOT_KNOWN, Agreement.AGREES)
     return tuple(sorted(out, key=lambda c: order.index(c.agreement)))
 
@@ -105,36 +104,27 @@ def _sectors(
     return [Expectation(f"{area}_STRT", first, why), Expectation(f"{area}_END", last, why, older)]
 
 
+_TEXTS = {
+    Agreement.NOT_KNOWN: "{e.name} is not known on this board; 0x{e.value:X} ({wanted}) is expected: {e.why}",
+    Agreement.AGREES: "{e.name} is 0x{found:X} as expected",
+    Agreement.OLDER_PACKAGE: "{e.name} is 0x{found:X}, what package v1.0.0 set; the present one expects 0x{e.value:X}: right"
+    " only with the boot code of that package",
+    Agreement.DIFFERS: "{e.name} is 0x{found:X}, 0x{e.value:X} ({wanted}) is expected: {e.why}; OEMiROT stops at its start-up"
+    " check and touches no slot",
+}
+
+
 def _check(options: OptionBytes, e: Expectation) -> OptionCheck:
-    chip = options.chip
     found = options.value(e.name)
-    wanted = value_meaning(chip, chip.option(e.name), e.value, Belief.READ).rpartition(": ")[2]
     if found is None:
-        return OptionCheck(
-            e.name,
-            Agreement.NOT_KNOWN,
-            e.value,
-            0,
-            f"{e.name} is not known on this board; 0x{e.value:X} ({wanted}) is expected: {e.why}",
-        )
-    if _same(options, e.name, found, e.value):
-        return OptionCheck(e.name, Agreement.AGREES, e.value, found, f"{e.name} is 0x{found:X} as expected")
-    if found in e.older:
-        return OptionCheck(
-            e.name,
-            Agreement.OLDER_PACKAGE,
-            e.value,
-            found,
-            f"{e.name} is 0x{found:X}, what package v1.0.0 set; the present one expects "
-            f"0x{e.value:X}: right only with the boot code of that package",
-        )
+        agreement = Agreement.NOT_KNOWN
+    elif _same(options, e.name, found, e.value):
+        agreement = Agreement.AGREES
+    else:
+        agreement = Agreement.OLDER_PACKAGE if found in e.older else Agreement.DIFFERS
+    wanted = value_meaning(options.chip, options.chip.option(e.name), e.value, Belief.READ).rpartition(": ")[2]
     return OptionCheck(
-        e.name,
-        Agreement.DIFFERS,
-        e.value,
-        found,
-        f"{e.name} is 0x{found:X}, 0x{e.value:X} ({wanted}) is expected: {e.why}; OEMiROT stops at "
-        "its start-up check and touches no slot",
+        e.name, agreement, e.value, found or 0, _TEXTS[agreement].format(e=e, found=found or 0, wanted=wanted)
     )
 
 
@@ -147,90 +137,53 @@ def _same(options: OptionBytes, name: str, found: int, wanted: int) -> bool:
     return found & mask == wanted & mask
 
 
-def _second_bank(options: OptionBytes) -> list[OptionCheck]:
-    for a in options.areas:
-        if a.area.name != "SECWM2" or not a.area.start:
-            continue
+def _second_bank(options: OptionBytes) -> Iterator[OptionCheck]:
+    for a in (a for a in options.areas if a.area.name == "SECWM2" and a.area.start):
         first, last = options.value(a.area.start), options.value(a.area.end)
         if first is None or last is None:
-            return [OptionCheck("SECWM2", Agreement.NOT_KNOWN, 0, 0, "SECWM2 is not known here; none is expected")]
-        if a.extent is Extent.SET:
-            return [
-                OptionCheck(
-                    a.area.start,
-                    Agreement.DIFFERS,
-                    0x7F,
-                    first,
-                    f"SECWM2 makes sectors {first} to {last} of bank 2 secure, none is expected: "
-                    "OEMiROT stops at its start-up check and touches no slot",
-                )
-            ]
-        return [OptionCheck("SECWM2", Agreement.AGREES, 0, 0, "SECWM2 is empty as expected")]
-    return []
+            yield OptionCheck("SECWM2", Agreement.NOT_KNOWN, 0, 0, "SECWM2 is not known here; none is expected")
+        elif a.extent is Extent.SET:
+            text = (
+                f"SECWM2 makes sectors {first} to {last} of bank 2 secure, none is expected: OEMiROT stops at its start-up"
+                " check and touches no slot"
+            )
+            yield OptionCheck(a.area.start, Agreement.DIFFERS, 0x7F, first, text)
+        else:
+            yield OptionCheck("SECWM2", Agreement.AGREES, 0, 0, "SECWM2 is empty as expected")
 
 
-def _product_state(options: OptionBytes) -> list[OptionCheck]:
+_CLOSED, _BROKEN_OFF = (True, ", enough for every build"), (False, ": a transition was interrupted")
+_STATES = {
+    "Provisioning": (
+        False,
+        ": the user's firmware does not run, so nothing is installed; the provisioning was not finished",
+    ),
+    "Regression": _BROKEN_OFF,
+    "NS-Regression": _BROKEN_OFF,
+    "Closed": _CLOSED,
+    "Locked": _CLOSED,
+}
+"""Product states by the chip files' names: whether the boot code installs in them, and what follows."""
+_OTHER_STATE = (
+    True,
+    ": enough for a development build of the boot code; a release build wants Closed and otherwise resets for ever",
+)
+
+
+def _product_state(options: OptionBytes) -> Iterator[OptionCheck]:
     state = options.state
-    if state is None or options.chip.state_option != "PRODUCT_STATE":
-        return []
-    if state.name == "Provisioning":
-        return [
-            OptionCheck(
-                "PRODUCT_STATE",
-                Agreement.DIFFERS,
-                0xED,
-                state.value,
-                "PRODUCT_STATE is Provisioning: the user's firmware does not run, so nothing is "
-                "installed; the provisioning was not finished",
-            )
-        ]
-    if "egression" in state.name:
-        return [
-            OptionCheck(
-                "PRODUCT_STATE",
-                Agreement.DIFFERS,
-                0xED,
-                state.value,
-                f"PRODUCT_STATE is {state.name}: a transition was interrupted",
-            )
-        ]
-    if state.name in ("Closed", "Locked"):
-        return [
-            OptionCheck(
-                "PRODUCT_STATE",
-                Agreement.AGREES,
-                state.value,
-                state.value,
-                f"PRODUCT_STATE is {state.name}, enough for every build",
-            )
-        ]
-    return [
-        OptionCheck(
-            "PRODUCT_STATE",
-            Agreement.AGREES,
-            state.value,
-            state.value,
-            f"PRODUCT_STATE is {state.name}: enough for a development build of the boot code; a "
-            "release build wants Closed and otherwise resets for ever",
-        )
-    ]
+    if state is not None and options.chip.state_option == "PRODUCT_STATE":
+        installs, text = _STATES.get(state.name, _OTHER_STATE)
+        agreement, expected = (Agreement.AGREES, state.value) if installs else (Agreement.DIFFERS, 0xED)
+        yield OptionCheck("PRODUCT_STATE", agreement, expected, state.value, f"PRODUCT_STATE is {state.name}{text}")
 
 
-def _edata(options: OptionBytes, layout: Layout) -> list[OptionCheck]:
-    out = []
-    for a in options.areas:
-        for r in a.ranges if a.area.kind == "high-cycle" else ():
-            hit = [s.name for s in layout.slots if s.range.overlaps(r)]
-            if hit:
-                value = options.value(a.area.end)
-                out.append(
-                    OptionCheck(
-                        a.area.end,
-                        Agreement.DIFFERS,
-                        0,
-                        0 if value is None else value,
-                        f"the high-cycle data area takes {r} away from {', '.join(hit)}: the slot "
-                        "cannot be written or read there as code",
-                    )
+def _edata(options: OptionBytes, layout: Layout) -> Iterator[OptionCheck]:
+    for a in (a for a in options.areas if a.area.kind == "high-cycle"):
+        for r in a.ranges:
+            if hit := [s.name for s in layout.slots if s.range.overlaps(r)]:
+                text = (
+                    f"the high-cycle data area takes {r} away from {', '.join(hit)}: the slot cannot be written or read"
+                    " there as code"
                 )
-    return out
+                yield OptionCheck(a.area.end, Agreement.DIFFERS, 0, options.value(a.area.end) or 0, text)

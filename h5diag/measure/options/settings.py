@@ -128,10 +128,7 @@ class OptionBytes(Answer):
 
     def setting(self, name: str) -> Setting:
         """Return the setting called `name` or by an alias of the chip file; KeyError when it was not read."""
-        try:
-            wanted = self.chip.option(name).name
-        except KeyError:
-            wanted = name
+        wanted = chip_name(self.chip, name)
         for s in self.settings:
             if s.name == wanted or s.name.upper() == wanted.upper():
                 return s
@@ -151,18 +148,15 @@ class OptionBytes(Answer):
     def state(self) -> ProductState | None:
         """The product state or RDP level, as the chip file describes it."""
         value = self.value(self.chip.state_option)
-        if value is None:
-            return None
         try:
-            return self.chip.state(value)
+            return None if value is None else self.chip.state(value)
         except KeyError:
             return None
 
     @property
     def product_state(self) -> str:
         """Name of the product state or RDP level; ``unknown`` when it was not read or is no state."""
-        state = self.state
-        return "unknown" if state is None else state.name
+        return self.state.name if self.state else "unknown"
 
     @property
     def trustzone(self) -> bool | None:
@@ -184,13 +178,8 @@ class OptionBytes(Answer):
 
     def extent(self, kind: str) -> Extent:
         """Return what is known of a kind of area: UNKNOWN as soon as one of them is not known, or none is described."""
-        extents = {a.extent for a in self.areas if a.area.kind == kind}
-        if not extents:
-            return Extent.UNKNOWN
-        for wanted in (Extent.UNKNOWN, Extent.SET):
-            if wanted in extents:
-                return wanted
-        return Extent.EMPTY
+        extents = {a.extent for a in self.areas if a.area.kind == kind} or {Extent.UNKNOWN}
+        return next(e for e in (Extent.UNKNOWN, Extent.SET, Extent.EMPTY) if e in extents)
 
     @property
     def secure_ranges(self) -> tuple[AddressRange, ...]:
@@ -213,6 +202,14 @@ class OptionBytes(Answer):
         return self.ranges("high-cycle")
 
 
+def chip_name(chip: Chip, name: str) -> str:
+    """Return an option's name as the chip file has it, by any of its aliases; the name itself where it has none."""
+    try:
+        return chip.option(name).name
+    except KeyError:
+        return name
+
+
 def hidden_ranges(options: OptionBytes, access: Access, chip: Chip) -> tuple[AddressRange, ...]:
     """Return the canonical ranges of which a reader with that access gets zeros instead of content.
 
@@ -220,7 +217,7 @@ def hidden_ranges(options: OptionBytes, access: Access, chip: Chip) -> tuple[Add
     (measured on a NUCLEO-H563ZI, public test note of the m33mu project). Without option bytes, or with an unknown
     access, nothing is known to be hidden.
     """
-    if not options or not options.trustzone:
+    if not options.trustzone:
         return ()
     if access is Access.NONSECURE:
         return merged((*options.secure_ranges, *options.hdp_ranges))
@@ -235,12 +232,6 @@ def masked_ranges(dump: MemoryImage, hidden: Sequence[AddressRange], chip: Chip)
     The rule knows no exceptions inside a range: one that shows content anywhere is shown to this reader, and zeros
     in it are content (a gap that the linker filled).
     """
-    found: list[AddressRange] = []
-    alias = chip.flash.alias
-    for area in hidden:
-        parts = [
-            s for shift in dict.fromkeys((0, alias)) for s in dump.segments_in(area.start + shift, area.stop + shift)
-        ]
-        if not any(s.data.any() for s in parts):
-            found += chip.cells(s.range for s in parts)
-    return merged(found)
+    views = dict.fromkeys((0, chip.flash.alias))
+    parts = ([s for by in views for s in dump.segments_in(area.start + by, area.stop + by)] for area in hidden)
+    return chip.cells(s.range for here in parts if not any(s.data.any() for s in here) for s in here)
