@@ -26,8 +26,7 @@ _NEEDED = {
 
 def files_present(scene: Scene) -> Iterator[Row]:
     """Every file that the followed scripts name is there, under the very name."""
-    missing: list[tuple[Path, str, str, bool]] = []
-    seen: set[Path] = set()
+    missing, seen = list[tuple[Path, str, str, bool]](), set[Path]()
     for step in scene.before:
         downloads = step.call.downloads
         for n, (path, found) in enumerate(zip(step.paths, step.files, strict=True)):
@@ -41,18 +40,15 @@ def files_present(scene: Scene) -> Iterator[Row]:
     if scene.way_back is not None and (scene.da is not None or not scene.stage.part.obk):
         step, given = scene.way_back
         wanted = ("pwd",) if scene.password_kind or not scene.stage.part.obk else ("key", "cert")
-        for path in (given[name] for name in wanted if name in given):
-            if scene.project.find(path) is None:
-                missing.append((path, *scene.line(step.call), False))
+        named = (given[name] for name in wanted if name in given)
+        missing += [(path, *scene.line(step.call), False) for path in named if scene.project.find(path) is None]
     missing += [(path, scene.project.name(script), f"line {line}", False) for path, script, line in scene.walk.missing]
     built = _built(scene)
     for path, *where, image in missing:
         near = other_case((scene.project.find(path.parent) or path.parent) / path.name)
         if not image or built or near:
-            do = (
-                "build the application and put its image there" if image else "put the file there or correct the script"
-            )
-            said = {"name": path.name, "near": near, "at": scene.project.name(path), "do": do}
+            build, put = "build the application and put its image there", "put the file there or correct the script"
+            said = {"name": path.name, "near": near, "at": scene.project.name(path), "do": build if image else put}
             yield row(f"files-present.{'other-case' if near else 'absent'}", *where, **said)
     if not built and (images := [where for _, *where, image in missing if image]):
         yield row("files-present.not-built", *images[0])
@@ -71,11 +67,13 @@ def _built(scene: Scene) -> bool:
 
 def obk_rows(scene: Scene) -> Iterator[Row]:
     """Size, hash, destination, encryption and content of every object that is stored."""
-    taken: dict[int, Stored] = {}
+    earlier: dict[int, Stored] = {}
     for s in scene.stored:
         yield _size(s)
         yield row(f"obk-hash.{'holds' if s.obk.digest_valid else 'broken'}", s.file, "offset 0xC")
-        yield _destination(s, taken)
+        yield _destination(s, earlier.get(s.obk.destination))
+        if s.obk.destination == DESTINATIONS.get(s.obk.content):
+            earlier[s.obk.destination] = s
         yield _encryption(scene, s)
         yield _content(scene, s)
     for path in (path for step in scene.before for path in objects_of(step)):
@@ -103,46 +101,43 @@ def _missing_store(scene: Scene) -> bool:
 
 
 def _size(s: Stored) -> Row:
-    due, held = SIZES.get(s.obk.content), s.obk.file_size - 12
-    other = due is not None and s.obk.size != due
-    case = "cut" if s.obk.size != held else "odd" if s.obk.size % 16 else "other" if other else "right"
-    return row(
-        f"obk-size.{case}", s.file, "offset 0x4", size=s.obk.size, held=held, due=due, content=s.obk.content.value
-    )
+    due, held = SIZES.get(s.obk.content, s.obk.size), s.obk.file_size - 12
+    case = "cut" if s.obk.size != held else "odd" if s.obk.size % 16 else "other" if s.obk.size != due else "right"
+    said = {"size": s.obk.size, "held": held, "due": due, "content": s.obk.content.value}
+    return row(f"obk-size.{case}", s.file, "offset 0x4", **said)
 
 
-def _destination(s: Stored, taken: dict[int, Stored]) -> Row:
+def _destination(s: Stored, earlier: Stored | None) -> Row:
     due, at = DESTINATIONS.get(s.obk.content), s.obk.destination
-    where = s.file, "offset 0x0"
-    if due is not None and at != due:
-        return row("obk-destination.other", *where, content=s.obk.content.value, at=at, due=due)
+    case = "due"
     if due is None:
-        secure_manager = s.obk.content is ObkContent.SECURE_MANAGER
-        return row(f"obk-destination.{'secure-manager' if secure_manager else 'nowhere'}", *where, at=at)
-    earlier = taken.get(at)
-    taken[at] = s
-    if earlier is not None and earlier.path != s.path:
-        return row("obk-destination.taken", *where, earlier=earlier.file, at=at)
-    return row("obk-destination.due", *where, at=at)
+        case = "secure-manager" if s.obk.content is ObkContent.SECURE_MANAGER else "nowhere"
+    elif at != due:
+        case = "other"
+    elif earlier is not None and earlier.path != s.path:
+        case = "taken"
+    said = {"content": s.obk.content.value, "at": at, "due": due, "earlier": earlier and earlier.file}
+    return row(f"obk-destination.{case}", s.file, "offset 0x0", **said)
 
 
 def _encryption(scene: Scene, s: Stored) -> Row:
-    part, flag, where = scene.stage.part, s.obk.flag, (s.file, "offset 0x8")
+    part, flag = scene.stage.part, s.obk.flag
     plain = s.obk.content in (ObkContent.OEMIROT_DATA, ObkContent.OEMUROT_DATA)
-    if flag not in (0, 1):
-        return row("obk-encryption.no-flag", *where, flag=flag)
-    if part.saes is None and not plain:
-        return row("obk-encryption.part-unknown", *where, flag=flag, part=part.name or "an unknown part")
     due = int(bool(part.saes) and not plain)
-    if flag == due:
-        return row("obk-encryption.due", *where, flag=flag, part=part.name or "every part")
-    return row(
-        f"obk-encryption.{'missing' if due else 'not-possible'}", *where, flag=flag, part=part.name or "the part"
-    )
+    case, name = ("missing" if due else "not-possible"), "the part"
+    if flag not in (0, 1):
+        case = "no-flag"
+    elif part.saes is None and not plain:
+        case, name = "part-unknown", "an unknown part"
+    elif flag == due:
+        case, name = "due", "every part"
+    return row(f"obk-encryption.{case}", s.file, "offset 0x8", flag=flag, part=part.name or name)
 
 
 def _content(scene: Scene, s: Stored) -> Row:
-    problems, size = list(s.obk.problems), _flash_size(scene)
+    # Of the flash as the layout has it, else of the largest part of that name; 0 where none is known.
+    largest = max(flash_sizes(scene.stage.part.name), default=0) * 1024
+    problems, size = list(s.obk.problems), scene.layout.chip.flash.size if scene.layout is not None else largest
     if s.obk.content is ObkContent.DA and not any(s.obk.credential):
         problems.append("the hash of root key or password at offset 0x2C is all zeros")
     elif s.obk.content is ObkContent.UNKNOWN:
@@ -154,16 +149,8 @@ def _content(scene: Scene, s: Stored) -> Row:
             for name, at in (("execution area", f.execution_offset), ("download area", f.download_offset))
             if at + f.area_size > size
         ]
-    if problems:
-        return row("obk-content.wrong", s.file, "payload", problems="; ".join(problems))
-    return row("obk-content.sound", s.file, "payload", content=s.obk.content.value)
-
-
-def _flash_size(scene: Scene) -> int:
-    """Return the bytes of flash by the layout, else of the largest part of that name; 0 where none is known."""
-    if scene.layout is not None:
-        return scene.layout.chip.flash.size
-    return max(flash_sizes(scene.stage.part.name), default=0) * 1024
+    said = {"problems": "; ".join(problems), "content": s.obk.content.value}
+    return row(f"obk-content.{'wrong' if problems else 'sound'}", s.file, "payload", **said)
 
 
 # ------------------------------------------------------------------------------------------- debug authentication
@@ -186,16 +173,15 @@ def da_tzen(scene: Scene) -> Iterator[Row]:
     if da is None or not scene.closes:
         return
     tzen = scene.option("TZEN") if scene.stage.part.trustzone else OFF
-    kind, known = "password" if scene.password_kind else "certificate", da.item.how_known
-    file, place = scene.setter("TZEN")
+    kind, (file, place) = "password" if scene.password_kind else "certificate", scene.setter("TZEN")
+    said = {"tzen": tzen, "kind": kind, "known": da.item.how_known}
+    wanted = {ON: "certificate", OFF: "password"}.get(tzen or 0, "known value")
     if tzen is None:
         yield row("da-tzen.unknown", da.file, kind=kind, file=da.file)
-        return
-    wanted = {ON: "certificate", OFF: "password"}.get(tzen, "known value")
-    if kind == wanted:
-        yield row("da-tzen.fits", da.file, place, tzen=tzen, kind=kind, known=known)
+    elif kind == wanted:
+        yield row("da-tzen.fits", da.file, place, **said)
     else:
-        yield row("da-tzen.other", file or da.file, place, tzen=tzen, kind=kind, wanted=wanted, known=known)
+        yield row("da-tzen.other", file or da.file, place, wanted=wanted, **said)
 
 
 def da_chain(scene: Scene) -> Iterator[Row]:
@@ -203,14 +189,14 @@ def da_chain(scene: Scene) -> Iterator[Row]:
     da = scene.da
     if da is None or scene.password_kind:
         return
-    chains = list(scene.chains())
-    if not chains:
+    items = scene.chains()
+    item = next((i for i in items if i.chain and i.chain[0].xy == da.obk.credential.hex()), items[0] if items else None)
+    if item is None:
         if scene.named("cert") is None:
             yield row("da-chain.absent", da.file)
         yield _permission(da, None)
         return
-    item, chain = next((c for c in chains if c[1] and c[1][0].xy == da.obk.credential.hex()), chains[0])
-    if not chain:
+    if not (chain := item.chain):
         yield row("da-chain.no-chain", item.name, name=item.name, why=item.why or item.kind)
         return
     breaks = list(chain_breaks(chain))
@@ -228,23 +214,17 @@ def da_chain(scene: Scene) -> Iterator[Row]:
 
 
 def _leaf_key(scene: Scene, item: Item) -> Iterator[Row]:
-    last, place, named = item.chain[-1], f"certificate {len(item.chain)}", scene.named("key")
-    given = scene.project.item(named) if named is not None else None
-    if named is not None and given is None:
+    last, given = item.chain[-1], scene.project.item(scene.named("key"))
+    if scene.named("key") is not None and given is None:
         return  # told by files-present
-    keys = [i for i in ([given] if given is not None else scene.project.items) if i.key is not None and i.key.private]
-    right = next((i for i in keys if i.key is not None and i.key.spki == last.spki), None)
+    keys = [i for i in ([given] if given else scene.project.items) if i.key and i.key.private]
+    right = next((i for i in keys if i.key and i.key.spki == last.spki), None)
     leaf = next((i for i in keys if "leaf" in i.path.name.lower()), None)
-    if right is not None:
-        yield row("da-leaf-key.fits", right.name, place, role=last.role)
-    elif given is not None:
-        yield row(
-            f"da-leaf-key.{'other' if keys else 'none-in-it'}", given.name, place, name=given.name, chain=item.name
-        )
-    elif leaf is not None:
-        yield row("da-leaf-key.leaf-other", leaf.name, place, chain=item.name)
-    else:
-        yield row("da-leaf-key.absent", item.name, place)
+    case, file = ("fits", right) if right else ("leaf-other", leaf) if leaf else ("absent", item)
+    if given and not right:
+        case, file = "other" if keys else "none-in-it", given
+    said = {"role": last.role, "name": file.name, "chain": item.name}
+    yield row(f"da-leaf-key.{case}", file.name, f"certificate {len(item.chain)}", **said)
 
 
 def _permission(da: Stored, item: Item | None) -> Row:
@@ -257,13 +237,11 @@ def _permission(da: Stored, item: Item | None) -> Row:
 
 
 def _binding(scene: Scene, item: Item) -> Row:
-    log = scene.project.board.log
-    discovery = log.discovery if log is not None and log.discovery else None
-    bound = ((n, c) for n, c in enumerate(item.chain, 1) if c.soc_class or any(c.soc_id))
+    log, bound = scene.project.board.log, ((n, c) for n, c in enumerate(item.chain, 1) if c.soc_class or any(c.soc_id))
     n, c = next(bound, (0, None))
     if c is None:
         return row("da-binding.none", item.name)
-    board, uid = (discovery.dev_id or 0, discovery.uid) if discovery else (0, ())
+    board, uid = (log.discovery.dev_id or 0, log.discovery.uid) if log is not None else (0, ())
     if any(c.soc_id):
         case = "chip-unknown" if not uid else "this-chip" if c.bound_to(uid) else "other-chip"
     else:
@@ -275,14 +253,13 @@ def da_password(scene: Scene) -> Iterator[Row]:
     """The password file fits the stored hash."""
     if not scene.stage.part.obk:
         yield from _board_password(scene)
-        return
     da, named = scene.da, scene.named("pwd")
-    if da is None or not scene.password_kind:
+    if da is None or not scene.password_kind or not scene.stage.part.obk:
         return
     yield _permission(da, None)
     items = [scene.project.item(named)] if named is not None else scene.project.items
-    passwords = [i for i in items if i is not None and i.password is not None]
-    right = next((i for i in passwords if i.password is not None and i.password.digest == da.obk.credential), None)
+    passwords = [i for i in items if i and i.password]
+    right = next((i for i in passwords if i.password and i.password.digest == da.obk.credential), None)
     if right is not None:
         yield row("da-password.fits", right.name, "offset 0x8")
     elif passwords:
@@ -295,19 +272,13 @@ def _board_password(scene: Scene) -> Iterator[Row]:
     path, item = next(scene.password_hashes, (None, None))
     if path is None or item is None:
         return  # told by files-present
-    named = scene.named("pwd")
-    way = scene.project.item(named) if named is not None else None
+    way = scene.project.item(scene.named("pwd"))
     ways = [way] if way is not None else [i for i in scene.project.items if i.path != item.path]
-    digests = {i.password.digest: i for i in ways if i.password is not None}
-    own = item.password.digest if item.password is not None else b""
-    hit = digests.get(item.content[:32]) or digests.get(own)
+    digests = {i.password.digest: i.name for i in ways if i.password}
+    hit = digests.get(item.content[:32]) or digests.get(item.password.digest if item.password else b"")
+    case = "hash-length" if item.size != 32 else "hash-fits" if hit else "hash-of-none" if digests else "absent"
     where = scene.project.name(path), f"0x{OTP_PASSWORD:08X}"
-    if item.size != 32:
-        yield row("da-password.hash-length", *where, size=item.size)
-    elif hit is not None:
-        yield row("da-password.hash-fits", *where, name=hit.name)
-    else:
-        yield row(f"da-password.{'hash-of-none' if digests else 'absent'}", *where)
+    yield row(f"da-password.{case}", *where, size=item.size, name=hit)
 
 
 def gate_discovery(scene: Scene) -> Iterator[Row]:
@@ -326,15 +297,11 @@ def gate_discovery(scene: Scene) -> Iterator[Row]:
 
 def keys_published(scene: Scene) -> Iterator[Row]:
     """Keys and passwords that everybody has."""
-    found: dict[str, str] = {}
-    for known, file in _known(scene):
-        if known:
-            found.setdefault(str(known), file)
-    if found:
-        names = ", ".join(list(found)[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")
-        yield row("keys-published.some", next(iter(found.values())), names=names)
-    else:
-        yield row("keys-published.none")
+    found = [(str(known), file) for known, file in _known(scene) if known]
+    names = list(dict.fromkeys(name for name, _ in found))
+    more = f" and {len(names) - 4} more" if len(names) > 4 else ""
+    file = found[0][1] if found else ""
+    yield row(f"keys-published.{'some' if found else 'none'}", file, names=", ".join(names[:4]) + more)
 
 
 def _known(scene: Scene) -> Iterator[tuple[object, str]]:
@@ -344,6 +311,6 @@ def _known(scene: Scene) -> Iterator[tuple[object, str]]:
             yield published(s.obk.credential), s.file
         yield from ((published(k.spki, k.xy), s.file) for _, k in s.obk.keys)
     if scene.da is not None and not scene.password_kind:
-        yield from ((published(c.spki, c.xy), item.name) for item, chain in scene.chains() for c in chain)
+        yield from ((published(c.spki, c.xy), item.name) for item in scene.chains() for c in item.chain)
     yield from ((d.item.published, d.file) for d in scene.downloads if d.item is not None and d.item.images)
     yield from ((published(i.content[:32]), i.name) for _, i in scene.password_hashes if i is not None and i.content)

@@ -12,12 +12,13 @@ from h5diag.layout import Layout, Role, Security, Slot
 from h5diag.measure.firmware import BootImage, Check, TlvType, Verification, dependencies, verify_image
 from h5diag.measure.firmware.image import ENCRYPTION_TYPES, HeaderMagic
 from h5diag.measure.firmware.signing import unwrap_image_key
-from h5diag.measure.firmware.trailer import Magic, parse_magic
+from h5diag.measure.firmware.trailer import MAGIC_SIZE, Magic, parse_magic
 from h5diag.memory import AddressRange
-from h5diag.sim.rehearse import SECTOR
+from h5diag.sim.rehearse import OFF, ON, SECTOR
 
-MCUBOOT, STIROT_CODE, STIROT_DATA = (m.value for m in HeaderMagic)
-_TRAILER = 16
+_MCUBOOT, *_STIROT = (m.value for m in HeaderMagic)
+_FLASH = 0x08000000
+"""Where the flash of every part begins that is provisioned. Source: RM0481, memory map."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +37,20 @@ class Placed:
     by_rom: bool
     verify: tuple[VerifyKey, ...]
     result: Verification
-    body_clear: bool
-    wraps_key: bool
     opened: bool
+
+    @property
+    def wraps_key(self) -> bool:
+        """Tell whether a key for its body is wrapped in it."""
+        return any(t.type in ENCRYPTION_TYPES for t in self.image.tlvs.plain)
+
+    @property
+    def body_clear(self) -> bool:
+        """Tell whether its body is not encrypted, whatever its header says."""
+        plain, after = self.result.hash, self.result.decrypted_hash
+        if plain is Check.INVALID and after is Check.NOT_CHECKED:
+            return not self.image.header.encrypted
+        return plain is Check.VALID and after is not Check.VALID
 
     @property
     def file(self) -> str:
@@ -61,26 +73,21 @@ class Placed:
 
 def canonical(address: int) -> int:
     """Return the 0x08.. address of a flash cell named by either alias."""
-    return address & 0x00FFFFFF | 0x08000000 if address >> 24 in (0x08, 0x0C) else address
+    return address & 0x00FFFFFF | _FLASH if address >> 24 in (0x08, 0x0C) else address
 
 
 def _slots(scene: Scene, by_rom: bool) -> tuple[Slot, ...]:
     """Return the slots that an image can go to: of the layout, or of a STiROT configuration."""
-    base = 0x08000000
-    if by_rom:
-        config = scene.stored_as(ObkContent.STIROT_CONFIG)
-        if config is not None and config.obk.stirot is not None:
-            f = config.obk.stirot
-            spans = [
-                ("execution area", 0, Role.PRIMARY, f.execution_offset, f.area_size),
-                ("download area", 0, Role.SECONDARY, f.download_offset, f.area_size),
-            ]
-            if f.images == 2:
-                spans.append(("data download area", 1, Role.SECONDARY, f.data_download_offset, f.data_download_size))
-            return tuple(
-                Slot(n, i, r, Security.SECURE, AddressRange(base + a, base + a + s)) for n, i, r, a, s in spans if s
-            )
-    return scene.layout.image_slots if scene.layout is not None else ()
+    config = scene.stored_as(ObkContent.STIROT_CONFIG) if by_rom else None
+    if config is None or (f := config.obk.stirot) is None:
+        return scene.layout.image_slots if scene.layout is not None else ()
+    spans = (
+        ("execution area", 0, Role.PRIMARY, f.execution_offset, f.area_size),
+        ("download area", 0, Role.SECONDARY, f.download_offset, f.area_size),
+        ("data download area", 1, Role.SECONDARY, f.data_download_offset, f.data_download_size * (f.images == 2)),
+    )
+    ranges = [(n, i, r, AddressRange(_FLASH + at, _FLASH + at + size)) for n, i, r, at, size in spans if size]
+    return tuple(Slot(name, image, role, Security.SECURE, place) for name, image, role, place in ranges)
 
 
 def placed_images(scene: Scene) -> Iterator[Placed]:
@@ -91,22 +98,19 @@ def placed_images(scene: Scene) -> Iterator[Placed]:
     for d, item, memory in written:
         for image in item.images:
             shift = d.address - memory.segments[0].start if d.address is not None else 0
-            start = canonical(image.address + shift)
-            data = image_bytes(item, image)
-            stirot = int.from_bytes(data[:4], "little") in (STIROT_CODE, STIROT_DATA)
-            by_rom = scene.path == "stirot" or (scene.path == "stirot-oemurot" and stirot)
-            slots = _slots(scene, by_rom)
-            config = rom if by_rom else second
+            start, data = canonical(image.address + shift), image_bytes(item, image)
+            by_rom = scene.path == "stirot" or (scene.path == "stirot-oemurot" and _magic(data) in _STIROT)
+            slots, config = _slots(scene, by_rom), rom if by_rom else second
             decrypt = (config.obk.decrypt,) if config is not None and config.obk.decrypt is not None else ()
             slot = next((s for s in slots if s.range.start == start), None)
             verify = tuple(v for _, v in config.obk.verify) if config is not None else ()
             result = verify_image(image, data, verify, decrypt)
-            wrapped = [t for t in image.tlvs.plain if t.type in ENCRYPTION_TYPES]
-            opened = any(unwrap_image_key(t, k) for t in wrapped for k in decrypt)
-            clear = result.hash is Check.VALID and result.decrypted_hash is not Check.VALID
-            if result.decrypted_hash is Check.NOT_CHECKED and result.hash is Check.INVALID:
-                clear = not image.header.encrypted
-            yield Placed(d, item, image, start, slot, slots, by_rom, verify, result, clear, bool(wrapped), opened)
+            opened = any(unwrap_image_key(t, k) for t in image.tlvs.plain for k in decrypt)
+            yield Placed(d, item, image, start, slot, slots, by_rom, verify, result, opened)
+
+
+def _magic(data: bytes) -> int:
+    return int.from_bytes(data[:4], "little")
 
 
 def image_rows(scene: Scene) -> Iterator[Row]:
@@ -145,19 +149,19 @@ def _is_boot(scene: Scene, d: WrittenFile) -> bool:
 
 
 def _form(scene: Scene, p: Placed) -> Row:
-    magic = int.from_bytes(image_bytes(p.item, p.image)[:4], "little")
-    stirot = (STIROT_CODE, STIROT_DATA)
-    due: tuple[int, ...] = {"stirot": stirot, "stirot-oemurot": (MCUBOOT, *stirot)}.get(scene.path, (MCUBOOT,))
-    where = p.file, "offset 0x0"
+    magic = _magic(image_bytes(p.item, p.image))
+    due = {"stirot": _STIROT, "stirot-oemurot": [_MCUBOOT, *_STIROT]}.get(scene.path, [_MCUBOOT])
+    case, why = "sound", p.result.hash_reason
     if magic not in due and scene.path not in ("script", "da"):
-        return row("image-form.other-magic", *where, magic=magic, due=due[0])
-    if not p.image.complete:
-        return row("image-form.cut", *where, why=p.image.problems[0] if p.image.problems else "it is cut short")
-    if p.result.hash is Check.INVALID or p.result.decrypted_hash is Check.INVALID:
-        return row("image-form.hash-broken", *where, why=p.result.hash_reason)
-    if p.result.hash is Check.NOT_CHECKED and not p.wraps_key:
-        return row("image-form.hash-cannot", *where, why=p.result.hash_reason)
-    return row("image-form.sound", *where, version=p.image.header.version)
+        case = "other-magic"
+    elif not p.image.complete:
+        case, why = "cut", next(iter(p.image.problems), "it is cut short")
+    elif Check.INVALID in (p.result.hash, p.result.decrypted_hash):
+        case = "hash-broken"
+    elif p.result.hash is Check.NOT_CHECKED and not p.wraps_key:
+        case = "hash-cannot"
+    said = {"magic": magic, "due": due[0], "why": why, "version": p.image.header.version}
+    return row(f"image-form.{case}", p.file, "offset 0x0", **said)
 
 
 def _signature(scene: Scene, p: Placed) -> Row:
@@ -171,8 +175,7 @@ def _signature(scene: Scene, p: Placed) -> Row:
     if p.side is not None and p.side not in mine:
         signer, side = (("secure", "non-secure")[n] for n in (mine[0], p.side))
         return row("image-signature.other-side", *where, signer=signer, side=side)
-    unchecked = p.result.signature is Check.NOT_CHECKED and not p.wraps_key
-    if p.result.signature is Check.INVALID or unchecked:
+    if p.result.signature is Check.INVALID or (p.result.signature is Check.NOT_CHECKED and not p.wraps_key):
         return row("image-signature.broken", p.file, "signature", why=p.result.signature_reason)
     return row("image-signature.fits", *where)
 
@@ -189,15 +192,16 @@ def _slot(scene: Scene, p: Placed) -> Row:
         return row("image-slot.none", *where, at=p.start, near=near, starts=starts)
     downloads = any(s.role is Role.SECONDARY for s in p.slots)
     encrypted = not p.body_clear and p.wraps_key and p.image.header.encrypted
-    if p.slot.role is Role.PRIMARY and downloads and encrypted:
-        return row("image-slot.encrypted", *where, slot=p.slot.name)
     named = [n for n, v in enumerate(p.verify) if any(t.value in v.hashes for t in p.image.tlvs.plain)]
     other = len(p.verify) > 1 and named and p.side not in named
-    return row(f"image-slot.{'other-side' if other else 'begins'}", *where, slot=p.slot.name)
+    case = (
+        "encrypted" if p.slot.role is Role.PRIMARY and downloads and encrypted else "other-side" if other else "begins"
+    )
+    return row(f"image-slot.{case}", *where, slot=p.slot.name)
 
 
 def _size(p: Placed, slot: Slot) -> Row:
-    size = max(p.image.size + (_TRAILER if slot.role is Role.SECONDARY else 0), p.length)
+    size = max(p.image.size + (MAGIC_SIZE if slot.role is Role.SECONDARY else 0), p.length)
     case = "too-long" if size > slot.range.size else "fits"
     return row(f"image-size.{case}", p.file, f"0x{p.start:08X}", size=size, room=slot.range.size)
 
@@ -205,7 +209,7 @@ def _size(p: Placed, slot: Slot) -> Row:
 def _trailer(p: Placed, slot: Slot) -> Row:
     magic = parse_magic(end_of_file(p.item) if p.length == slot.range.size else b"")[0]
     case = {Magic.CLASSIC: "there", Magic.ALIGNED: "aligned"}.get(magic, "absent")
-    return row(f"image-trailer.{case}", p.file, f"0x{slot.range.stop - _TRAILER:08X}")
+    return row(f"image-trailer.{case}", p.file, f"0x{slot.range.stop - MAGIC_SIZE:08X}")
 
 
 def _version(scene: Scene, p: Placed, slot: Slot, placed: tuple[Placed, ...]) -> Row:
@@ -263,9 +267,9 @@ def option_rows(scene: Scene) -> Iterator[Row]:
         yield from _left_empty(scene)
     if scene.path == "stirot":
         yield from _stirot_watermark(scene)
-    elif scene.path not in ("oemirot", "stirot-oemurot"):
+    if scene.path not in ("oemirot", "stirot-oemurot"):
         return
-    elif layout is not None:
+    if layout is not None:
         if scene.stage.part.trustzone:
             yield _spans(scene, "options-secwm", ("SECWM1", "SECWM2"), _areas(layout, layout.secure_range))
         if scene.path == "oemirot":
@@ -300,16 +304,17 @@ def _areas(layout: Layout, area: AddressRange) -> list[tuple[int, int] | None]:
 def _spans(scene: Scene, id_: str, names: tuple[str, str], areas: list[tuple[int, int] | None]) -> Row:
     for name, area in zip(names, areas, strict=False):
         start, end = scene.option(f"{name}_STRT"), scene.option(f"{name}_END")
-        where = scene.setter(f"{name}_END")
+        first, last = area or (0, 0)
+        case = ""
         if start is None or end is None:
-            if area is None and id_ == "options-hdp":
-                continue
-            return row(f"{id_}.untold", *where, name=name)
-        if area is None and end >= start:
-            return row(f"{id_}.not-empty", *where, name=name, start=start, end=end)
-        if area is not None and (start, end) != area:
-            said = {"name": name, "start": start, "end": end, "first": area[0], "last": area[1]}
-            return row(f"{id_}.{'none' if end < start else 'other'}", *where, **said)
+            case = "untold" if area or id_ != "options-hdp" else ""
+        elif area is None:
+            case = "not-empty" if end >= start else ""
+        elif (start, end) != area:
+            case = "none" if end < start else "other"
+        if case:
+            said = {"name": name, "start": start, "end": end, "first": first, "last": last}
+            return row(f"{id_}.{case}", *scene.setter(f"{name}_END"), **said)
     text = (f"{n} empty" if a is None else f"{n} 0x{a[0]:X} to 0x{a[1]:X}" for n, a in zip(names, areas, strict=False))
     return row(f"{id_}.as-due", *scene.setter(f"{names[0]}_END"), areas=", ".join(text))
 
@@ -344,19 +349,17 @@ def _stirot_watermark(scene: Scene) -> Iterator[Row]:
     if f is None or f.execution_offset >= bank:
         return
     size = f.area_size if f.full_secure else f.secure_size
-    due = f.execution_offset // SECTOR, (f.execution_offset + max(size, 1) - 1) // SECTOR
-    (start, end), second = ((scene.option(f"SECWM{n}_STRT"), scene.option(f"SECWM{n}_END")) for n in (1, 2))
-    where = scene.setter("SECWM1_END")
+    first, last = f.execution_offset // SECTOR, (f.execution_offset + max(size, 1) - 1) // SECTOR
+    (start, end), (start_2, end_2) = ((scene.option(f"SECWM{n}_STRT"), scene.option(f"SECWM{n}_END")) for n in (1, 2))
+    case, setter = "covers", "SECWM1_END"
     if start is None or end is None:
-        yield row("options-secwm.untold", *where, name="SECWM1")
-    elif (start, end) != due:
-        case = "too-small" if start > due[0] or end < due[1] else "not-as-configured"
-        yield row(f"options-secwm.{case}", *where, start=start, end=end, first=due[0], last=due[1])
-    elif second[0] is not None and second[1] is not None and second[1] >= second[0]:
-        where = scene.setter("SECWM2_END")
-        yield row("options-secwm.second-not-empty", *where, start=second[0], end=second[1])
-    else:
-        yield row("options-secwm.covers", *where, first=due[0], last=due[1])
+        case = "untold"
+    elif (start, end) != (first, last):
+        case = "too-small" if start > first or end < last else "not-as-configured"
+    elif start_2 is not None and end_2 is not None and end_2 >= start_2:
+        case, setter, start, end = "second-not-empty", "SECWM2_END", start_2, end_2
+    said = {"name": "SECWM1", "start": start, "end": end, "first": first, "last": last}
+    yield row(f"options-secwm.{case}", *scene.setter(setter), **said)
 
 
 def _boot_ube(scene: Scene) -> Iterator[Row]:
@@ -364,11 +367,9 @@ def _boot_ube(scene: Scene) -> Iterator[Row]:
     if not part.obk or (value is None and (scene.own or scene.path == "da")):
         return
     case = "fits"
-    if value is None:
-        case = "untold"
-    elif value not in (0xB4, 0xC3):
-        case = "neither"
-    elif value == 0xB4:
+    if value not in (ON, OFF):
+        case = "untold" if value is None else "neither"
+    elif value == ON:
         case = "stirot-never-starts" if scene.path in ("stirot", "stirot-oemurot") else "fits"
     elif part.stirot is False and part.saes is False:
         # The factory value of parts without STiROT is reported as either: only a script that sets it counts.

@@ -36,11 +36,7 @@ from h5diag.evidence.keys import (
 )
 from h5diag.evidence.samples import Named, paths_of
 from h5diag.limits import KEY, MEMORY, SCRIPT, TEXT
-from h5diag.measure.firmware import (
-    BootImage,
-    TlvType,
-    find_images,
-)
+from h5diag.measure.firmware import BootImage, TlvType, find_images
 from h5diag.measure.firmware.image import ENCRYPTION_TYPES
 from h5diag.measure.firmware.signing import unwrap_image_key
 from h5diag.measure.firmware.trailer import MAGIC_SIZE
@@ -99,13 +95,9 @@ class Item:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the key's SubjectPublicKeyInfo; for an object of debug authentication, the hash it holds."""
-        if self.key is not None:
-            return self.key.spki
-        if self.chain:
-            return self.chain[-1].spki
-        if self.obk is not None and self.obk.content is ObkContent.DA:
-            return self.obk.credential.hex()
-        return ""
+        if self.obk is not None:
+            return self.obk.credential.hex() if self.obk.content is ObkContent.DA else ""
+        return self.key.spki if self.key is not None else self.chain[-1].spki if self.chain else ""
 
     @property
     def published(self) -> str:
@@ -120,8 +112,7 @@ class Item:
         for c in self.chain:
             prints += [c.spki, c.xy]
         prints += [t.value for i in self.images for t in i.tlvs.plain if t.type == TlvType.KEYHASH]
-        known = published(*(p for p in prints if p))
-        return str(known) if known else ""
+        return str(published(*(p for p in prints if p)) or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +223,7 @@ def _image(item: Item, file: EvidenceFile) -> Item:
     if item.text:
         return replace(item, why="a text that is no key, certificate, script or XML of provisioning")
     memory = read_image(file, base=0 if tell_kind(file) is Kind.BIN else None)
-    images = find_images(memory)
-    starts = {s.start for s in memory.segments}
+    images, starts = find_images(memory), {s.start for s in memory.segments}
     images = tuple(i for i in images if i.address in starts) or images[:1]
     if not images:
         return replace(item, memory=memory, why="memory content without a boot-loader image")
@@ -319,8 +309,7 @@ def _obk_fits(o: Item, obk: Obk, items: Sequence[Item]) -> Iterator[Fit]:
         if obk.content is ObkContent.DA:
             root = i.chain and i.chain[0].role == "root" and i.chain[0].xy == obk.credential.hex()
             own = i.key is not None and i.key.xy == obk.credential.hex()
-            secret = i.password is not None and i.password.digest == obk.credential
-            if root or own or secret:
+            if root or own or (i.password is not None and i.password.digest == obk.credential):
                 yield Fit(i.name, o.name, "opens-obk")
         elif i.key is not None and any(k.spki == i.key.spki for _, k in obk.keys):
             yield Fit(i.name, o.name, "same-key")
@@ -355,12 +344,9 @@ def file_of(path: Path, xml: ProvisioningXml) -> str:
 
 def image_bytes(item: Item, image: BootImage | None = None) -> bytes:
     """Return the bytes of an image file from an image's header to the end of its run."""
-    image = image or item.images[0]
-    assert item.memory is not None
-    for segment in item.memory.segments:
-        if segment.start <= image.address < segment.stop:
-            return segment.data[image.address - segment.start :].tobytes()
-    return b""
+    at = (image or item.images[0]).address
+    parts = (s for s in item.memory.segments if at in s.range) if item.memory else ()
+    return next((s.data[at - s.start :].tobytes() for s in parts), b"")
 
 
 def end_of_file(item: Item) -> bytes:

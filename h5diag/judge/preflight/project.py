@@ -42,7 +42,7 @@ _FOLDERS = {
     "sm": "secure-manager",
 }
 PATHS = ("oemirot", "stirot", "stirot-oemurot", "da", "secure-manager", "script")
-_MAIN = ("provisioning",)
+_MAIN = "provisioning"
 _BACK = ("regression", "dbg_auth", "discovery", "env", "img_config", "keygen", "create_password")
 _UPWARDS = re.compile(r"(?:\.\.[/\\])+")
 _CALLED = re.compile(r"""(?<![\w./\\-])[\w./\\-]{1,255}\.(?:sh|bat|cmd)\b""", re.I)
@@ -70,15 +70,11 @@ class ChipWord:
 
 @dataclass(frozen=True, slots=True)
 class Procedure:
-    """One way through the set: its kind, its scripts and the walk of each.
-
-    `stages` belong to `walks`; `asked` tells whether the target is an assumption.
-    """
+    """One way through the set: its kind, what its scripts begin with, and the walk of each."""
 
     path: str
-    scripts: tuple[Path, ...]
+    stage: WalkInputs
     walks: tuple[Walk, ...]
-    stages: tuple[WalkInputs, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,32 +108,27 @@ class Project:
     def name(self, path: Path) -> str:
         """Return a path as it is shown: relative to the set."""
         real = self.find(path) or path
-        for base in (self.root, real_path(self.root)):
-            if real.is_relative_to(base):
-                return real.relative_to(base).as_posix()
-        return str(real)
+        bases = (base for base in (self.root, real_path(self.root)) if real.is_relative_to(base))
+        return next((real.relative_to(base).as_posix() for base in bases), str(real))
 
-    def item(self, path: Path) -> Item | None:
-        """Return the recognised file at a path that a script names."""
-        real = self.find(path)
+    def item(self, path: Path | None) -> Item | None:
+        """Return the recognised file at a path that a script names; None where it names none, or no file is there."""
+        real = self.find(path) if path is not None else None
         if real is None or not is_evidence(real):
             return None
-        for i in self.items:
-            if i.path == real:
-                return i
-        return recognise(real, self.name(real), inside=self.root)
+        known = next((i for i in self.items if i.path == real), None)
+        return known or recognise(real, self.name(real), inside=self.root)
 
     def layout(self, procedure: Procedure) -> tuple[Layout, str] | None:
         """Return the boot loader's layout of a procedure and the name of its file, None without one."""
-        headers = [i for i in self.items if i.path.name.lower().endswith("flash_layout.h")]
-        headers.sort(key=lambda i: ("boot" not in i.name.lower(), i.path.name.lower() != "flash_layout.h", i.name))
-        for header in headers:
-            if header.path.name.lower().startswith("appli_"):
-                continue
-            text = read_evidence(header.path, limit=LAYOUT, inside=self.root).data.decode("utf-8", "replace")
-            define = "#define OEMUROT_ENABLE\n" if procedure.path == "stirot-oemurot" else ""
-            return parse_flash_layout(define + text, source=header.name), header.name
-        return None
+        named = [(i, i.path.name.lower()) for i in self.items if i.path.name.lower().endswith("flash_layout.h")]
+        headers = [(i, name) for i, name in named if not name.startswith("appli_")]
+        if not headers:
+            return None
+        header, _ = min(headers, key=lambda h: ("boot" not in h[0].name.lower(), h[1] != "flash_layout.h", h[0].name))
+        text = read_evidence(header.path, limit=LAYOUT, inside=self.root).data.decode("utf-8", "replace")
+        define = "#define OEMUROT_ENABLE\n" if procedure.path == "stirot-oemurot" else ""
+        return parse_flash_layout(define + text, source=header.name), header.name
 
 
 class PartRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -168,6 +159,12 @@ def parts_called(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(p.name for word in words for p in _parts() if word in p.words))
 
 
+def same_device(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Tell whether two sources may speak of one part: parts that share a device id do not contradict each other."""
+    ids = [{p.dev_id or p.name for p in _parts() if p.name in names} for names in (one, other)]
+    return bool(set(one) & set(other) or ids[0] & ids[1])
+
+
 def flash_sizes(part: str) -> tuple[int, ...]:
     """Return the flash sizes in KiB that a part (or any of ``h563/h573``) can have."""
     return tuple(k for p in _parts() if p.name in part.split("/") for k in p.flash_kib)
@@ -175,22 +172,19 @@ def flash_sizes(part: str) -> tuple[int, ...]:
 
 def choose_part(words: Sequence[ChipWord]) -> tuple[PartTraits, str]:
     """Return the part that all sources allow, and who narrowed it; what sources disagree on follows the first."""
-    allowed: tuple[str, ...] = ()
-    known_by = "assumed"
-    for word in (w for w in words if w.names):
-        if not allowed:
-            allowed, known_by = word.names, word.known_by
+    telling = [w for w in words if w.names]
+    allowed, known_by = (telling[0].names, telling[0].known_by) if telling else ((), "assumed")
+    for word in telling:
         allowed = tuple(n for n in allowed if n in word.names) or allowed
     rows = [p for p in _parts() if p.name in allowed]
     if not rows:
         return PartTraits("", None, True, True, None), known_by
-
-    def agreed(values: set[bool]) -> bool | None:
-        return values.pop() if len(values) == 1 else None
-
-    saes, stirot = agreed({p.saes for p in rows}), agreed({p.stirot for p in rows})
+    # What the parts do not have in common is not known.
+    agreed = [
+        values.pop() if len(values) == 1 else None for values in ({p.saes for p in rows}, {p.stirot for p in rows})
+    ]
     trustzone, obk = any(p.trustzone for p in rows), any(p.obk for p in rows)
-    return PartTraits("/".join(allowed), saes, trustzone, obk, stirot, rows[0].oem_words), known_by
+    return PartTraits("/".join(allowed), agreed[0], trustzone, obk, agreed[1], rows[0].oem_words), known_by
 
 
 def read_board(options: Named | None, log: Named | None) -> StateBefore:
@@ -202,13 +196,11 @@ def read_board(options: Named | None, log: Named | None) -> StateBefore:
         listing, found = parse_listing(text), parse_log(text)
         if given is options and not listing:
             raise InputError("holds no option byte", source=str(path), advice="give what -ob displ printed")
-        before = replace(before, options=before.options | {f.name: f.value for f in listing.fields})
-        if given is log:
-            before = replace(before, log=found)
-        if found.banner.dev_id and found.banner.dev_id > 0:
-            before = replace(before, dev_id=found.banner.dev_id, device=found.banner.device_name, source=path.name)
-        elif listing.device_id and listing.device_id > 0:
-            before = replace(before, dev_id=listing.device_id, source=path.name)
+        values = before.options | {f.name: f.value for f in listing.fields}
+        before = replace(before, options=values, log=found if given is log else before.log)
+        if dev_id := found.banner.dev_id or listing.device_id:
+            device = found.banner.device_name if found.banner.dev_id else before.device
+            before = replace(before, dev_id=dev_id, device=device, source=path.name)
     return before
 
 
@@ -229,30 +221,27 @@ def open_project(
     """
     board = board or StateBefore()
     root, start, only = _root(places)
-    items = _items(places, root, start)
-    if not items:
+    if not (items := _items(places, root, start)):
         raise InputError(
             "holds no file of provisioning", source=str(places[0]), advice="name the ROT_Provisioning folder"
         )
-    find = _finder(root)
-    state, given = _target(target)
+    find, (state, given) = _finder(root), _target(target)
     words = _chip_words(chip, board, root, start, items)
     part, _ = choose_part(words)
     trustzone, procedures = part.trustzone and board.options.get("TZEN") != OFF, []
     for kind, scripts in _procedures(items, start, only, path).items():
         stage = WalkInputs(root, part, state, dict(board.options), OPEN, trustzone, find, lenient=True)
-        stages = (stage,) * len(scripts)
-        walks = tuple(walk_script(s, g) for s, g in zip(scripts, stages, strict=True))
-        if kind == "script" and not all(map(leads_back, walks)):
-            walks = tuple(w for w in walks if not leads_back(w))
-        if kind == "script" and (row := _in_a_row([w.script for w in walks], places)):
-            stages = (replace(stages[0], before=row[:-1]),)
-            walks = (walk_script(row[-1], stages[0]),)
-        procedures.append(Procedure(kind, tuple(w.script for w in walks), walks, stages[: len(walks)]))
+        walks = tuple(walk_script(s, stage) for s in scripts)
+        if kind == "script":
+            walks = tuple(w for w in walks if not leads_back(w)) or walks
+            if row := _in_a_row([w.script for w in walks], places):
+                stage = replace(stage, before=row[:-1])
+                walks = (walk_script(row[-1], stage),)
+        procedures.append(Procedure(kind, stage, walks))
     # What the scripts set without asking.
     finals = (w.final for q in procedures for w in q.walks if not w.asked)
     if not given and (final := next(filter(None, finals), None)):
-        state = STATES.get(final.call.state or 0, "") or state
+        state = STATES.get(final.call.state or 0, state)
     named = {p.name: f"{w.script.name} {p.name}" for q in procedures for w in q.walks for s in w.steps for p in s.paths}
     return Project(root, settle(items, named), find, part, words, board, tuple(procedures), state, given)
 
@@ -264,11 +253,9 @@ def _in_a_row(scripts: Sequence[Path], places: Sequence[Path]) -> tuple[Path, ..
         return ()
     if set(given) >= set(scripts):
         return tuple(p for p in given if p in scripts)
-    numbers = {s: int(m[0]) for s in scripts if (m := re.match(r"\d{1,3}", s.name))}
+    numbers = {int(m[0]): s for s in scripts if (m := re.match(r"\d{1,3}", s.name))}
     alike = len({(s.parent, s.suffix.lower()) for s in scripts}) == 1
-    if not alike or len(set(numbers.values())) < len(scripts):
-        return ()
-    return tuple(sorted(scripts, key=lambda s: numbers[s]))
+    return tuple(numbers[n] for n in sorted(numbers)) if alike and len(numbers) == len(scripts) else ()
 
 
 def leads_back(walk: Walk) -> bool:
@@ -281,9 +268,8 @@ def _target(text: str) -> tuple[str, bool]:
         return "CLOSED", False
     wanted = text.strip().upper().replace("_", "-")
     wanted = {"IROT-PROVISIONED": "PROVISIONED", "TZCLOSED": "TZ-CLOSED"}.get(wanted, wanted)
-    for value, name in STATES.items():
-        if wanted in (name, f"0X{value:02X}"):
-            return name, True
+    if state := next((name for value, name in STATES.items() if wanted in (name, f"0X{value:02X}")), ""):
+        return state, True
     raise InputError(f"{text[:20]!r} is no product state", advice="one of " + " ".join(TARGETS))
 
 
@@ -315,26 +301,23 @@ def _root(places: Sequence[Path]) -> tuple[Path, Path, str]:
 
 
 def _items(places: Sequence[Path], root: Path, start: Path) -> list[Item]:
-    if start == root and len(places) == 1 and script_file(places[0]):
-        found = collect([places[0].absolute().parent])
-    elif start == root:
-        found = collect([p.absolute() for p in places])
-    else:
+    if start != root:
         subs = ("Applications/ROT", "Templates/ROT", "Applications", "Boot", "OEMiROT_Boot")
         beside = [root / sub for sub in subs if is_folder(root / sub)][:1]
-        found = (
-            *(each for at in (start, *beside) for each in collect([at])),
-            *((p, "") for p in places[1:] if is_evidence(p)),
-        )
-    out: dict[Path, Item] = {}
-    for path, _ in found:
+        paths = [path for at in (start, *beside) for path, _ in collect([at])] + list(filter(is_evidence, places[1:]))
+    else:
+        alone = len(places) == 1 and script_file(places[0])
+        given = [places[0].absolute().parent] if alone else [p.absolute() for p in places]
+        paths = [path for path, _ in collect(given)]
+    out = []
+    for path in dict.fromkeys(paths):
         inside = path.is_relative_to(root)
         name = path.relative_to(root).as_posix() if inside else str(path)
         try:
-            out.setdefault(path, recognise(path, name, inside=root if inside else None))
+            out.append(recognise(path, name, inside=root if inside else None))
         except InputError as error:
-            out[path] = Item(path, name, "unknown", 0, b"", error.problem)
-    return list(out.values())
+            out.append(Item(path, name, "unknown", 0, b"", error.problem))
+    return out
 
 
 def _finder(root: Path) -> Callable[[Path], Path | None]:
@@ -364,11 +347,10 @@ def _chip_words(chip: str, board: StateBefore, root: Path, start: Path, items: S
         known = " ".join(p.name for p in _parts())
         raise InputError(f"{chip[:30]!r} is no part that is known here", advice=f"one of {known}")
     if board.dev_id is not None:
-        names = parts_called(board.device)
         ids = tuple(p.name for p in _parts() if p.dev_id == board.dev_id)
         # A part that is not among those that are provisioned is another part.
         words.append(ChipWord("dev-id", board.source, ids or (board.device or f"DEV_ID 0x{board.dev_id:03X}",)))
-        exact = tuple(n for n in names if n in ids)
+        exact = tuple(n for n in parts_called(board.device) if n in ids)
         if len(exact) == 1 and "/" not in board.device and "x" not in board.device.lower().replace("xx", ""):
             words.append(ChipWord("identity", board.source, exact))
     folders = [(f.name, parts_called(f.name)) for f in (root, *root.parents[:1], start)]
@@ -376,25 +358,21 @@ def _chip_words(chip: str, board: StateBefore, root: Path, start: Path, items: S
 
 
 def _procedures(items: Sequence[Item], start: Path, only: str, path: str) -> dict[str, tuple[Path, ...]]:
-    if path and path.lower() not in PATHS:
+    asked = path.lower()
+    if asked and asked not in PATHS:
         raise InputError(f"{path[:30]!r} is no path", advice="one of " + " ".join(PATHS))
     scripts = [i for i in items if i.kind == "script"]
-    found: dict[str, list[Path]] = {}
-    for item in scripts:
-        kind = _FOLDERS.get(item.path.parent.name.lower(), "")
-        if kind and item.path.stem.lower() in _MAIN and item.path.is_relative_to(start):
-            found.setdefault(kind, []).append(item.path)
-    wanted = path.lower() or only
-    if wanted and wanted in found:
-        return {wanted: tuple(sorted(found[wanted], reverse=True))}
-    if path and path.lower() != "script":
+    main = [i.path for i in scripts if i.path.stem.lower() == _MAIN and i.path.is_relative_to(start)]
+    kinds = [(kind, p) for p in main if (kind := _FOLDERS.get(p.parent.name.lower()))]
+    found = {kind: tuple(sorted((p for k, p in kinds if k == kind), reverse=True)) for kind, _ in kinds}
+    if (asked or only) in found:
+        return {asked or only: found[asked or only]}
+    if asked and asked != "script":
         raise InputError(
             f"has no scripts of the path {path}", source=str(start), advice="there are: " + " ".join(found)
         )
-    if len(found) > 1:
-        found.pop("da", None)
-    if found and path.lower() != "script":
-        return {k: tuple(sorted(v, reverse=True)) for k, v in found.items()}
+    if found and not asked:
+        return {kind: paths for kind, paths in found.items() if kind != "da" or len(found) == 1}
     own = _entries([i for i in scripts if i.path.stem.lower() not in _BACK])
     return {"script": tuple(own)} if own else {}
 

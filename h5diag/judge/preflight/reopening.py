@@ -25,7 +25,18 @@ from h5diag.judge.findings import filled
 from h5diag.judge.likely import choose
 from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
 from h5diag.judge.preflight.project import ChipWord, choose_part, parts_called
-from h5diag.sim.rehearse import LOCKED, OPEN, PROVISIONED, PROVISIONING, STATES, TZ_CLOSED, PartTraits, parse_call
+from h5diag.sim.rehearse import (
+    LOCKED,
+    OFF,
+    ON,
+    OPEN,
+    PROVISIONED,
+    PROVISIONING,
+    STATES,
+    TZ_CLOSED,
+    PartTraits,
+    parse_call,
+)
 from h5diag.sim.rehearse.world import Word
 from h5diag.tables import packaged
 
@@ -117,18 +128,15 @@ def access(*places: Named) -> Reopening:
 def read_access(texts: Sequence[str], items: tuple[Item, ...] = (), case: Case | None = None) -> Reopening | None:
     """Return the same of texts and recognised files; None when they tell nothing of a board."""
     told = _told(texts, case)
-    found = _answer(told, items)
-    return found and replace(found, choice=told.choice)
-
-
-def _answer(told: _Told, items: tuple[Item, ...]) -> Reopening | None:
     if "RDP" in told.options and "PRODUCT_STATE" not in told.options:
-        return _readout_protection(told)
-    if told.state is None and _part(told).oem_words is not None:
-        return _way("no-level", why=_refusals(told))
-    if told.state is None and not any(log.discovery or log.listing or log.messages for log in told.logs):
+        found = _readout_protection(told)
+    elif told.state is None and _part(told).oem_words is not None:
+        found = _way("no-level", why=_refusals(told))
+    elif told.state is None and not any(log.discovery or log.listing or log.messages for log in told.logs):
         return None
-    return _by_state(told, items, _refusals(told))
+    else:
+        found = _by_state(told, items, _refusals(told))
+    return replace(found, choice=told.choice)
 
 
 @cache
@@ -162,9 +170,7 @@ def _read(places: Sequence[Path]) -> tuple[list[str], tuple[Item, ...], Case | N
 
     Of a case folder only the suspect board's texts count: a good board's state is not its state.
     """
-    texts: list[str] = []
-    items: list[Item] = []
-    case = None
+    texts, items, case = list[str](), list[Item](), None
     cases = [p for p in places if is_folder(p) and is_evidence(p / "case.toml")]
     for folder in cases:
         from h5diag.case import load_case
@@ -218,8 +224,7 @@ def _refusals(told: _Told) -> list[str]:
 
 
 def _by_state(told: _Told, items: tuple[Item, ...], why: list[str]) -> Reopening:
-    state = told.state
-    name = STATES.get(state or 0, "")
+    state, name = told.state, STATES.get(told.state or 0, "")
     if state in (OPEN, LOCKED):
         return _way("open" if state == OPEN else "locked", name, why=why)
     if state is None:
@@ -238,13 +243,11 @@ def _by_state(told: _Told, items: tuple[Item, ...], why: list[str]) -> Reopening
 
 def _kind(told: _Told, state: int) -> str:
     """Return the kind of credentials that the state takes, empty when TrustZone is not known."""
-    tzen = told.options.get("TZEN")
-    if state == TZ_CLOSED or tzen == 0xB4:
-        return "certificate"
-    if tzen == 0xC3:
+    if state != TZ_CLOSED and told.options.get("TZEN") == OFF:
         return "password"
     systems = " ".join(v for log in told.logs for k, v in log.discovery.fields if "crypto" in k.lower()).lower()
-    return "certificate" if "ecdsa" in systems else ""
+    certain = state == TZ_CLOSED or told.options.get("TZEN") == ON
+    return "certificate" if certain or "ecdsa" in systems else ""
 
 
 def _closed(told: _Told, items: tuple[Item, ...], why: list[str], name: str, kind: str) -> Reopening:
@@ -263,8 +266,7 @@ def _closed(told: _Told, items: tuple[Item, ...], why: list[str], name: str, kin
 
 def _fitting(told: _Told, items: tuple[Item, ...], kind: str) -> tuple[list[AccessFit], list[str]]:
     """Return the files that open the board, and what is wrong with those that do not."""
-    fits: list[AccessFit] = []
-    problems: list[str] = []
+    fits, problems = list[AccessFit](), list[str]()
     stored = [i for i in items if i.obk is not None and i.obk.content is ObkContent.DA]
     hashes = {o.obk.credential: o.name for o in reversed(stored) if o.obk is not None}
     passwords = [(i.name, i.password.digest) for i in items if i.password is not None]
@@ -299,9 +301,9 @@ def _chain_trouble(told: _Told, item: Item, chain: tuple[Certificate, ...], stor
         return f"{item.name}, certificate {breaks[0][0]}: {breaks[0][1]}"
     if any(not c.permissions >> FULL_REGRESSION & 1 for c in chain):
         return f"{item.name}: its permissions do not allow the full regression (bit 14)"
-    roots = [o for o in stored if o.kind == "obk-da-cert" and o.obk is not None]
-    if roots and all(o.obk is not None and o.obk.credential.hex() != chain[0].xy for o in roots):
-        return f"{item.name}: its root is not the one that {roots[0].name} stores"
+    roots = {o.name: o.obk.credential.hex() for o in reversed(stored) if o.kind == "obk-da-cert" and o.obk}
+    if roots and chain[0].xy not in roots.values():
+        return f"{item.name}: its root is not the one that {list(roots)[-1]} stores"
     bound = next((c for c in chain if any(c.soc_id)), None)
     if bound is not None and told.uid and not bound.bound_to(told.uid):
         return f"{item.name}: it is bound to another chip"
@@ -317,16 +319,16 @@ def _part(told: _Told) -> PartTraits:
 
 def _readout_protection(told: _Told) -> Reopening:
     """RDP and OEM keys of the families without product states. Source: facts on provisioning, section 11."""
-    level, tzen = told.options["RDP"], told.options.get("TZEN", 0)
-    if level == 0xAA:
-        return _way("rdp-0")
-    if level == 0xCC:
-        return _level_2(told)
-    if level == 0x55:
-        return _way("rdp-half", needs=[_word("need-pin")] if tzen else [])
-    locked = told.options.get("OEM1LOCK") == 1
-    needs = [name for name, due in (("need-oem1", locked), ("need-pin-or-firmware", tzen)) if due]
-    return _way("rdp-1", takes="OEM1 key" if locked else "none", needs=[_word(name) for name in needs])
+    tzen, locked = told.options.get("TZEN", 0), told.options.get("OEM1LOCK") == 1
+    match told.options["RDP"]:
+        case 0xAA:
+            return _way("rdp-0")
+        case 0xCC:
+            return _level_2(told)
+        case 0x55:
+            return _way("rdp-half", needs=[_word("need-pin")] if tzen else [])
+    needs = [_word(name) for name, due in (("need-oem1", locked), ("need-pin-or-firmware", tzen)) if due]
+    return _way("rdp-1", takes="OEM1 key" if locked else "none", needs=needs)
 
 
 def _level_2(told: _Told) -> Reopening:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from h5diag.errors import InputError
-from h5diag.evidence.keys import Certificate, Obk, ObkContent
+from h5diag.evidence.keys import Obk, ObkContent
 from h5diag.judge.findings import check_words, filled
 from h5diag.judge.preflight.inventory import Item
 from h5diag.judge.preflight.project import Procedure, Project
@@ -163,29 +163,30 @@ class Scene:
         """Return the last stored object with this content, None without one."""
         return next((s for s in reversed(self.stored) if s.obk.content is content), None)
 
+    @cached_property
+    def written(self) -> tuple[tuple[Step, Path, Item | None, int | None], ...]:
+        """What is downloaded before the last step: by which step, from where, and to which address, None when unknown."""
+        return tuple(
+            (step, path, self.project.item(path), address)
+            for step in self.before
+            for (_, address), path in zip(step.call.downloads, step.paths, strict=False)
+        )
+
     @property
     def password_hashes(self) -> Iterator[tuple[Path, Item | None]]:
         """What is written to where a password's hash belongs, before the last step."""
-        for step in self.before:
-            for (_, address), path in zip(step.call.downloads, step.paths, strict=False):
-                if address == OTP_PASSWORD:
-                    yield path, self.project.item(path)
+        return ((path, item) for _, path, item, address in self.written if address == OTP_PASSWORD)
 
     @cached_property
     def downloads(self) -> tuple[WrittenFile, ...]:
         """The files written into the flash before the last step, the OTP area left out."""
         found = []
-        for step in self.before:
-            for (_, address), path in zip(step.call.downloads, step.paths, strict=False):
-                if address in OTP:
-                    continue
-                item = self.project.item(path)
-                size = item.size if item is not None else 0
-                if item is not None and item.memory is not None and item.memory.segments:
-                    first = item.memory.segments[0].start
-                    size = max(s.stop for s in item.memory.segments) - first
-                    address = first if address is None and first else address
-                found.append(WrittenFile(step, path, item, address, size, self.project.name(path)))
+        for step, path, item, address in (w for w in self.written if w[3] not in OTP):
+            size = item.size if item is not None else 0
+            if item is not None and item.memory is not None and item.memory.segments:
+                size, first = item.memory.span.size, item.memory.span.start
+                address = first if address is None and first else address
+            found.append(WrittenFile(step, path, item, address, size, self.project.name(path)))
         return tuple(found)
 
     @cached_property
@@ -208,14 +209,11 @@ class Scene:
     @cached_property
     def way_back(self) -> tuple[Step, dict[str, Path]] | None:
         """The regression that the set holds: its call and the files that it names by ``key``, ``cert`` and ``pwd``."""
+        own, paths = self.walk.script, {i.path for i in self.project.items}
         for item in self.project.items:
-            if item.kind != "script" or "debugauth" not in item.text or item.path == self.walk.script:
-                continue
-            twin = item.path.with_suffix(self.walk.script.suffix)
-            other = item.path.suffix.lower() != self.walk.script.suffix.lower()
-            if other and any(i.path == twin for i in self.project.items):
-                continue
-            for step in walk_script(item.path, self.stage).steps:
+            twin = item.path.suffix.lower() != own.suffix.lower() and item.path.with_suffix(own.suffix) in paths
+            asks = item.kind == "script" and "debugauth" in item.text and item.path != own and not twin
+            for step in walk_script(item.path, self.stage).steps if asks else ():
                 given = {
                     name: item.path.parent / value.replace("\\", "/").strip('"')
                     for name, value in step.call.credentials
@@ -244,25 +242,16 @@ class Scene:
             return named == ["pwd"]
         return self.da.item.kind == "obk-da-password"
 
-    def chains(self) -> Iterator[tuple[Item, tuple[Certificate, ...]]]:
-        """Yield the certificate chain that the regression names, or else every chain that could open the object."""
-        named = self.named("cert")
-        item = self.project.item(named) if named is not None else None
-        if item is not None:
-            yield item, item.chain
-            return
+    def chains(self) -> list[Item]:
+        """Return the file with the chain that the regression names, or else every chain that could open the object."""
+        if (item := self.project.item(self.named("cert"))) is not None:
+            return [item]
         whole = [i for i in self.project.items if i.chain and i.chain[0].role == "root" and len(i.chain) > 1]
         leaf = [i for i in whole if i.chain[-1].role == "leaf"]
-        for each in leaf or whole or [i for i in self.project.items if i.chain and i.chain[-1].role == "leaf"]:
-            yield each, each.chain
+        return leaf or whole or [i for i in self.project.items if i.chain and i.chain[-1].role == "leaf"]
 
 
 def objects_of(step: Step) -> tuple[Path, ...]:
     """Return the paths of the objects that a step stores."""
     at = len(step.call.downloads)
     return step.paths[at : at + len(step.call.stores)]
-
-
-def closing_states(walk: Walk) -> list[Step]:
-    """Return the steps that set a product state, in order."""
-    return [s for s in walk.steps if s.call.state is not None]

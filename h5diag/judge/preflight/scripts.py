@@ -11,8 +11,8 @@ from h5diag.evidence.door import real_path
 from h5diag.evidence.keys import ObkContent, ProvisioningXml
 from h5diag.judge.preflight.images import canonical
 from h5diag.judge.preflight.inventory import SECURE_MANAGER, Item, file_of
-from h5diag.judge.preflight.project import flash_sizes
-from h5diag.judge.preflight.rows import Row, Scene, Stored, WrittenFile, closing_states, row
+from h5diag.judge.preflight.project import flash_sizes, same_device
+from h5diag.judge.preflight.rows import Row, Scene, Stored, WrittenFile, row
 from h5diag.sim.rehearse import (
     CLOSED,
     FINAL,
@@ -24,7 +24,6 @@ from h5diag.sim.rehearse import (
     STATES,
     TARGETS,
     TZ_CLOSED,
-    Step,
     lint_shell,
     read_script,
     unchecked,
@@ -54,10 +53,9 @@ _BACK_SCRIPTS = ("regression", "dbg_auth", "discovery")
 def chip_match(scene: Scene) -> Iterator[Row]:
     """All sources speak of parts that can be the same."""
     words = [w for w in scene.project.chip_words if w.names]
-    layout, part = scene.layout, scene.stage.part.name
-    sizes = flash_sizes(part)
+    layout, part, sizes = scene.layout, scene.stage.part.name, flash_sizes(scene.stage.part.name)
     for a, b in combinations(words, 2):
-        if not _agree(a.names, b.names):
+        if not same_device(a.names, b.names):
             names = {"one": a.source, "ones": "/".join(a.names), "two": b.source, "twos": "/".join(b.names)}
             yield row("chip-match.disagrees", b.source, **names)
             return
@@ -73,22 +71,19 @@ def chip_match(scene: Scene) -> Iterator[Row]:
         yield row("chip-match.unknown")
 
 
-def _agree(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
-    """Parts that share a device id do not contradict each other."""
-    shared = ({"h562", "h563", "h573"}, {"h523", "h533"})
-    return bool(set(a) & set(b)) or any(set(a) & group and set(b) & group for group in shared)
-
-
 def state_rows(scene: Scene) -> Iterator[Row]:
     """The state asked for, and the steps that lead there."""
     target, final, given = TARGETS.get(scene.project.target, PROVISIONING), scene.final, scene.project.target_given
-    asked = final.call.state if final is not None else target
+    asked, states = (
+        final.call.state if final else target,
+        [s.call.state for s in scene.walk.steps if s.call.state is not None],
+    )
     case = "reopenable"
     if LOCKED in (asked, target) and (given or asked == LOCKED):
         case = "locked"
     elif asked == TZ_CLOSED and (not scene.stage.part.trustzone or scene.option("TZEN") == OFF):
         case = "tz-closed-without"
-    elif target == PROVISIONING or _ends_in_provisioning(scene):
+    elif target == PROVISIONING or (states[-1:] == [PROVISIONING] and scene.walk.stopped is None and final is None):
         case = "provisioning"
     elif given and asked != target and not scene.walk.asked:
         case = "other"
@@ -119,15 +114,9 @@ def readout_rows(scene: Scene) -> Iterator[Row]:
             yield row(f"state-target.{case}", *where, level=level)
 
 
-def _ends_in_provisioning(scene: Scene) -> bool:
-    states = [s.call.state for s in closing_states(scene.walk)]
-    return bool(states) and states[-1] == PROVISIONING and scene.walk.stopped is None and scene.final is None
-
-
 def _chain(scene: Scene) -> Row:
-    listed = scene.project.board.options.get("PRODUCT_STATE")
-    here = OPEN if listed is None else listed
-    steps = closing_states(scene.walk)
+    here = scene.project.board.options.get("PRODUCT_STATE", OPEN)
+    steps = [s for s in scene.walk.steps if s.call.state is not None]
     where = scene.project.board.source, "PRODUCT_STATE"
     if here in (TZ_CLOSED, CLOSED, LOCKED):
         return row("state-chain.closed-already", *where, state=STATES[here])
@@ -149,15 +138,11 @@ def _chain(scene: Scene) -> Row:
     for late in scene.walk.steps[len(scene.before) + 1 :]:  # none where nothing closes the chip: all stand before
         if late.call.stores:
             return row("state-chain.stored-late", *scene.line(late.call))
-    if early := _stored_early(scene):
-        return row("state-chain.stored-early", *scene.line(early.call))
+    asks = scene.final is not None and scene.project.board.options.get("PRODUCT_STATE") != PROVISIONING
+    for early in scene.before if asks else ():
+        if early.call.stores and early.state == OPEN and "BOOT0" in early.refused:
+            return row("state-chain.stored-early", *scene.line(early.call))
     return row("state-chain.right", *where, way=" to ".join(dict.fromkeys(way)))
-
-
-def _stored_early(scene: Scene) -> Step | None:
-    if scene.final is None or scene.project.board.options.get("PRODUCT_STATE") == PROVISIONING:
-        return None
-    return next((s for s in scene.before if s.call.stores and s.state == OPEN and "BOOT0" in s.refused), None)
 
 
 def syntax_rows(scene: Scene) -> Iterator[Row]:
@@ -186,7 +171,9 @@ def _doubtful_lines(scene: Scene) -> Iterator[Row]:
         for name in step.call.stores:
             if "\\" in name and step.call.file.suffix.lower() == ".sh":
                 yield row("script-syntax.backslashes", *where, name=name[:60])
-    for item in _back_scripts(scene):
+    own = scene.walk.script.suffix.lower()
+    scripts = [i for i in scene.project.items if i.kind == "script" and i.path.suffix.lower() == own]
+    for item in (i for i in scripts if i.path.stem.lower() in _BACK_SCRIPTS):
         for step in walk_script(item.path, scene.stage).steps:
             case = "guards" if step.call.authentication == 1 else "doubtful"
             for kind, words in step.call.problems:
@@ -210,13 +197,6 @@ def _lints(scene: Scene, check: str) -> Iterator[Row]:
                 yield row(f"{check}.doubtful", name, f"line {lint.line}", words=lint.text)
 
 
-def _back_scripts(scene: Scene) -> Iterator[Item]:
-    suffix = scene.walk.script.suffix.lower()
-    for item in scene.project.items:
-        if item.kind == "script" and item.path.stem.lower() in _BACK_SCRIPTS and item.path.suffix.lower() == suffix:
-            yield item
-
-
 def result_rows(scene: Scene) -> Iterator[Row]:
     """Results that nobody looks at: found by walking the script with each step failing."""
     rows = list(_unseen_results(scene))
@@ -228,9 +208,8 @@ def _unseen_results(scene: Scene) -> Iterator[Row]:
     for miss in missed:
         call = miss.step.call
         if call.state not in FINAL:
-            does = (
-                "stores" if call.stores else "sets options" if call.options else "erases" if call.erases else "writes"
-            )
+            acts = ((call.stores, "stores"), (call.options, "sets options"), (call.erases, "erases"))
+            does = next((word for act, word in acts if act), "writes")
             case = "closed-all-the-same" if miss.closes else "not-noticed"
             yield row(f"script-result.{case}", *scene.line(call), does=does)
     for last in [miss.step.call for miss in missed if miss.step.call.state in FINAL][:1]:
@@ -256,7 +235,7 @@ def secure_manager(scene: Scene) -> Iterator[Row]:
         yield row("secure-manager.too-old", scene.project.board.source, "SFSP Version", version=version.text)
         return
     seen = [i.path.name for i in scene.project.items if i.path.suffix.lower() in SECURE_MANAGER]
-    seen += [i.path.name for i in scene.project.items if i.why and i.why.startswith("the licence of")]
+    seen += [i.path.name for i in scene.project.items if i.why.startswith("the licence of")]
     where = scene.line(installing.call) if installing else (scene.script, "")
     case = "no-version" if version is None else "encrypted"
     yield row(f"secure-manager.{case}", *where, what=", ".join(seen[:4]) or "its package is not there")

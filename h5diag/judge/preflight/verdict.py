@@ -130,11 +130,11 @@ def preflight(
             source=str(places[0]),
             advice="h5diag keys explains single files; a preflight needs the script that provisions",
         )
-    scenes = [Scene(project, p, w, s) for p in project.procedures for w, s in zip(p.walks, p.stages, strict=True)]
+    scenes = [Scene(project, p, w, p.stage) for p in project.procedures for w in p.walks]
     found: dict[Row, None] = {}
     for scene in scenes:
         procedure, walk = scene.procedure, scene.walk
-        if walk.script != procedure.scripts[0] and not walk.steps and procedure.path != "script":
+        if walk is not procedure.walks[0] and not walk.steps and procedure.path != "script":
             continue  # a twin for another system that does nothing
         levels = any(n == "RDP" for s in walk.steps for n, _ in s.call.options)
         readout = project.part.oem_words is not None or (levels and scene.final is None)
