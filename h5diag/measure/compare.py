@@ -313,6 +313,15 @@ def aligned(good: MemoryImage, suspect: MemoryImage, chip: Chip) -> Iterator[tup
         yield from common(good.crop(start - shift, stop - shift), suspect, shift)
 
 
+def read_cells(dump: MemoryImage, chip: Chip, address: int, size: int) -> tuple[int, Bytes] | None:
+    """Return where a dump shows the cells from `address` on, by that alias or the other one, and what; None where nowhere."""
+    canonical = chip.canonical(address)
+    for view in dict.fromkeys((address, canonical, chip.secure_alias(canonical))):
+        if dump.covers(view, view + size):
+            return view, dump.read(view, view + size)
+    return None
+
+
 def bit_positions(good: MemoryImage, suspect: MemoryImage, chip: Chip) -> npt.NDArray[np.int64]:
     """Return how often each bit of a quad-word fell and rose, ``int64 (2, 8 * program_unit)``.
 

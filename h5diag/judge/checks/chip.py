@@ -13,9 +13,10 @@ from h5diag.evidence.texts import Banner, ReadBack, parse_registers
 from h5diag.judge.checks.options import options_torn
 from h5diag.judge.checks.printed import spoken
 from h5diag.judge.findings import Finding, calibration, found, number
-from h5diag.judge.measured import BoardFacts, Measured
+from h5diag.judge.measured import Measured
 from h5diag.memory import Access, AddressRange
 
+_NO_STATE = ProductState(-1, "unknown", "unknown", "", "")
 _AREAS = {"data": "high-cycle data (EDATA)", "otp": "OTP"}
 
 
@@ -188,7 +189,10 @@ def check_supply(m: Measured) -> Iterator[Finding]:
         yield found("low-for-word-programming", volts=weak[0] / 1000, least=number("word-mv") / 1000)
     wiring = [e for e in m.suspect.log.messages if e.about == "board-wiring"]
     if unread := _unread(m):
-        yield found("identity-reads-zero", text=unread, quick=_too_quick(m))
+        # It claims to have programmed without knowing the chip.
+        wrong = [w.file for w in m.writes[:1] if any(w.failed or w.mismatch is not None for w in m.writes)]
+        quick = "".join(f" It went on to write {file}, and what it read back is not the file." for file in wrong)
+        yield found("identity-reads-zero", text=unread, quick=quick)
     if silent := _silent(m):
         yield found("no-core-answers", volts=f"{(mv or 0) / 1000:.2f} V", text=silent)
     elif wiring:
@@ -209,29 +213,20 @@ def _unread(m: Measured) -> str:
     return next((e.text for e in log.messages if _UNREAD.search(e.text) and not log.dev_ids), "")
 
 
-def _too_quick(m: Measured) -> str:
-    """Return a sentence when the tool claims to have programmed without knowing the chip; empty otherwise."""
-    failed = any(w.failed or w.mismatch is not None for w in m.writes)
-    return f" It went on to write {m.writes[0].file}, and what it read back is not the file." if failed else ""
-
-
 def _silent(m: Measured) -> str:
     """Return what the tool said when a supplied board gave no identity at all, and nothing speaks of protection."""
     log = m.suspect.log
-    if not in_supply(log.banner.voltage_mv or 0) or log.dev_ids or m.suspect.dump.size:
+    said, lists = [e.text for e in log.messages], calibration().lists
+    protected = any(word in text.lower() for text in said for word in lists["protection"])
+    answers = log.dev_ids or m.suspect.dump.size or m.suspect.options.settings
+    if not in_supply(log.banner.voltage_mv or 0) or answers or protected:
         return ""
-    said = [e.text for e in log.messages]
-    if (
-        any(word in text.lower() for text in said for word in calibration().lists["protection"])
-        or m.suspect.options.settings
-    ):
-        return ""
-    return next((text for text in said if any(word in text.lower() for word in calibration().lists["silent"])), "")
+    return next((text for text in said if any(word in text.lower() for word in lists["silent"])), "")
 
 
 def check_locked(m: Measured) -> Iterator[Finding]:
     """Is the port closed by the life cycle?"""
-    log, state, torn = m.suspect.log, _state(m.suspect), options_torn(m)
+    log, state, torn = m.suspect.log, m.suspect.options.state or _NO_STATE, options_torn(m)
     read = m.suspect.options.value(m.chip.state_option) if m.chip.state_option else None
     value = state.value if read is None else read
     said: dict[str, Any] = {"option": m.chip.state_option, "value": value, "state": state.name, "what": state.what}
@@ -250,8 +245,7 @@ def check_locked(m: Measured) -> Iterator[Finding]:
     lifecycle = log.discovery.lifecycle.upper()
     if any(word in lifecycle for word in ("CLOSED", "LOCKED")) and not closed:
         lost = f" Its integrity word {log.discovery.integrity} says that its keys are not provisioned: it cannot be reopened."
-        keys = lost if log.discovery.integrity_bad else ""
-        yield found("lifecycle-closed", lifecycle=lifecycle, keys=keys)
+        yield found("lifecycle-closed", lifecycle=lifecycle, keys=lost if log.discovery.integrity_bad else "")
     refused = sorted((e for e in spoken(log.messages) if e.about == "debug-locked"), key=lambda e: e.unsure)
     if refused and not torn and not m.suspect.dump.size and not _silent(m) and not _unread(m):
         id = "core-not-reached" if refused[0].unsure else "port-refused"
@@ -263,15 +257,13 @@ def _opened(m: Measured) -> tuple[str, str] | None:
 
     With too little supply connections fail however they are made.
     """
-    log = m.suspect.log
     if any(v < number("supply-least-mv") for v in _voltages(m)):
         return None
-    if log.opened[0]:
-        return log.opened
-    failed = next((e for e in log.messages if e.link and e.severity == "error"), None)
-    if m.suspect.board.mode == "under-reset" and failed is not None and m.suspect.dump.size:
-        return failed.text, "the dump was read so"
-    return None
+    failed = (e for e in m.suspect.log.messages if e.link and e.severity == "error")
+    if m.suspect.log.opened[0]:
+        return m.suspect.log.opened
+    so = m.suspect.board.mode == "under-reset" and m.suspect.dump.size
+    return next(((e.text, "the dump was read so") for e in failed if so), None)
 
 
 def check_system_area(m: Measured) -> tuple[Finding, ...]:
@@ -279,7 +271,7 @@ def check_system_area(m: Measured) -> tuple[Finding, ...]:
     bad, good, name = m.suspect.log.banner, Banner() if m.good_choice else m.good.log.banner, m.good.board.name
     nonsecure = m.suspect.access is Access.NONSECURE and m.suspect.board.mode is not None
     # Access, mode and state together say whether the reader is shown ST's secure area.
-    out, hidden = [], nonsecure and _state(m.suspect).masks_secure
+    out, hidden = [], nonsecure and (m.suspect.options.state or _NO_STATE).masks_secure
     for what, mine, theirs in (("SFSP", bad.sfsp, good.sfsp), ("boot loader", bad.boot_loader, good.boot_loader)):
         if mine.text.strip("-") == "" and not theirs.readable:
             continue  # the tool knows no version of this part at all
@@ -297,11 +289,3 @@ def check_system_area(m: Measured) -> tuple[Finding, ...]:
             out.append(found("system-area-agrees", what=what, text=mine.text))
     odd = any(f.id in ("system-area-differs", "system-area-hidden") for f in out)
     return tuple(f for f in out if not odd or f.id != "system-area-agrees")
-
-
-_NO_STATE = ProductState(-1, "unknown", "unknown", "", "")
-
-
-def _state(facts: BoardFacts) -> ProductState:
-    state = facts.options.state
-    return state if isinstance(state, ProductState) else _NO_STATE

@@ -34,9 +34,11 @@ from h5diag.text import size_text
 def check_shapes(m: Measured) -> tuple[Finding, ...]:
     """What does the difference from a given file, or from the good board, look like?"""
     out: list[Finding] = []
+    slots = [s.range for lay in m.layouts for s in lay.image_slots]
     for name, difference, content, is_file in _references(m):
         for shape in difference.shapes:
-            if not is_file and shape.form in _SLOT_STATES and _in_slots(m, shape):
+            in_slots = all(any(s.overlaps(r) for s in slots) for r in m.canonical(shape.ranges))
+            if not is_file and shape.form in _SLOT_STATES and in_slots:
                 continue  # what a slot holds is told by its state
             if shape.form in _LEFT_AS_IT_WAS and _protected(m, shape):
                 continue  # the check of the write protection tells it with more knowledge
@@ -46,16 +48,11 @@ def check_shapes(m: Measured) -> tuple[Finding, ...]:
                 f := _shape(m, shape, name, content, difference, is_file)
             ):
                 out.append(f)
-        if is_file:
-            continue
         # The good board has other firmware, and what stands here is a given file, byte for byte.
-        for k in m.expected:
-            if k.whole and any(r.overlaps(s) for r in k.ranges for x in difference.shapes for s in x.ranges):
-                out.append(
-                    found(
-                        "file-instead-of-good", where=k.ranges, explains=m.canonical(k.ranges), file=k.name, good=name
-                    )
-                )
+        for k in (k for k in m.expected if k.whole and not is_file):
+            if any(r.overlaps(s) for r in k.ranges for x in difference.shapes for s in x.ranges):
+                say: dict[str, Any] = {"explains": m.canonical(k.ranges), "file": k.name, "good": name}
+                out.append(found("file-instead-of-good", where=k.ranges, **say))
     return tuple(out)
 
 
@@ -67,16 +64,11 @@ _LEFT_AS_IT_WAS = (Form.OTHER, Form.BUILD, Form.FELL, Form.HOLE, Form.STOPPED, F
 
 def _protected(m: Measured, shape: Shape) -> bool:
     """Tell whether the shape lies in write-protected groups, and the protection explains all that differs."""
-    if shape.form is Form.BUILD and not _told_to_write(m):
+    if shape.form is Form.BUILD and not any(w.address is not None for w in m.writes):
         return False  # a protection that came later says nothing about which build stands there
     protected = m.suspect.options.wrp_ranges if m.suspect.options.settings else ()
     inside = bool(protected) and all(any(p.covers(c) for p in protected) for c in m.canonical(shape.ranges))
     return inside and any(f.id == "write-protection-matches" for f in check_write_protection(m))
-
-
-def _in_slots(m: Measured, shape: Shape) -> bool:
-    slots = [s.range for lay in m.layouts for s in lay.image_slots]
-    return all(any(s.overlaps(r) for s in slots) for r in m.canonical(shape.ranges))
 
 
 def _references(m: Measured) -> Iterator[tuple[str, Difference, MemoryImage, bool]]:
@@ -136,7 +128,11 @@ def _shape(
             told = worked_on_mirrors(m) if is_file else erased_holes(m)
             return None if told else found("piece-erased-inside", **say)
         case Form.ZEROS:
-            return _zeros(m, shape, say) if is_file or not m.has_good else None
+            # Long zeros where a file has content.
+            offset = m.chip.canonical(shape.at) - m.chip.flash.base
+            of_two = offset >= number("telling-offset") and offset.bit_count() == 1
+            masked = m.suspect.masked or (m.has_good and not is_file)
+            return None if masked else found("zeros-from-power-of-two" if of_two else "zeros-in-program", **say)
         case Form.FILL:
             other = "0xFF" if shape.value == 0 else "0x00"
             return found("fill-differs", fill=f"0x{shape.value:02X}", other=other, **say)
@@ -155,7 +151,8 @@ def _shape(
             source = AddressRange(shape.at + shape.step, shape.at + shape.step + shape.ranges[0].size)
             return found("stands-again", source=(source,), away=abs(shape.step), **say)
         case Form.LONE:
-            return _wide_column(_lanes(m, content), say, steady=steady) or found("lone-bits-differ", **say)
+            lanes = bit_positions(content, m.suspect.judged, m.chip)
+            return _wide_column(lanes, say, steady=steady) or found("lone-bits-differ", **say)
         case Form.TEXT:
             stamps = build_stamps(content, m.suspect.judged, shape.ranges)
             there, here = stamps or ("", "")
@@ -210,30 +207,15 @@ def _other(m: Measured, shape: Shape, difference: Difference, say: dict[str, Any
         and difference.differing > difference.content // 2
     ):
         return found("other-file-there", **say)
-    return found("sector-keeps-old-after-erase" if _told_to_write(m) else "sector-keeps-old", **say)
-
-
-def _told_to_write(m: Measured) -> bool:
-    """Tell whether a log tells of a write to an address."""
-    return any(w.address is not None for log in m.logs for w in log.programming.writes)
-
-
-def _zeros(m: Measured, shape: Shape, say: dict[str, Any]) -> Finding | None:
-    """Return the finding for long zeros where a file has content."""
-    offset = m.chip.canonical(shape.at) - m.chip.flash.base
-    id = (
-        "zeros-from-power-of-two"
-        if offset >= number("telling-offset") and offset.bit_count() == 1
-        else "zeros-in-program"
-    )
-    return None if m.suspect.masked else found(id, **say)
+    written = any(w.address is not None for w in m.writes)
+    return found("sector-keeps-old-after-erase" if written else "sector-keeps-old", **say)
 
 
 def _fell(m: Measured, shape: Shape, reference: str, content: MemoryImage, say: dict[str, Any]) -> Finding | None:
     # A sector that was programmed unerased because the erase hit its mirror is that cause's, not this one's.
     if any(x.covers(r) for x in worked_on_mirrors(m) for r in shape.ranges):
         return None
-    repeated, lanes = m.suspect.reads.reads > 1, _lanes(m, content)
+    repeated, lanes = m.suspect.reads.reads > 1, bit_positions(content, m.suspect.judged, m.chip)
     if repeated and erase_told(m, [m.suspect.log.programming]) and _inside_a_sector(m, content, shape):
         return found("fell-inside-a-sector", **say)
     if old := _old_under_new(m, content, shape, reference):
@@ -255,11 +237,6 @@ def _inside_a_sector(m: Measured, reference: MemoryImage, shape: Shape) -> bool:
     )
 
 
-def _lanes(m: Measured, reference: MemoryImage) -> npt.NDArray[np.int64]:
-    """Return how many bits fell and how many rose against a reference, at each bit of the flash word."""
-    return bit_positions(reference, m.suspect.judged, m.chip)
-
-
 def _wide_column(lanes: npt.NDArray[np.int64], say: dict[str, Any], *, steady: bool) -> Finding | None:
     """Return the finding for bits that all fell at one and the same bit of the flash word; None for others.
 
@@ -274,17 +251,12 @@ def _wide_column(lanes: npt.NDArray[np.int64], say: dict[str, Any], *, steady: b
 
 def _old_under_new(m: Measured, reference: MemoryImage, shape: Shape, name: str) -> str:
     """Return the name of a known content of which, with the reference, only the common ones are left; empty if none."""
-    others = [(k.content, k.name) for k in m.known if k.name != name]
-    others += [(m.good.judged, m.good.board.name)] if m.has_good and m.good.board.name != name else []
+    others = [(k.content, k.name) for k in m.known] + ([(m.good.judged, m.good.board.name)] if m.has_good else [])
     for other, other_name in others:
-        same = total = 0
-        for r in shape.ranges:
-            new, old = (image.read_filled(r.start, r.stop) for image in (reference, other))
-            here = m.suspect.judged.read_filled(r.start, r.stop)
-            known = new[1] & old[1] & here[1]
-            same += int(np.count_nonzero((new[0] & old[0] == here[0])[known]))
-            total += int(np.count_nonzero(known))
-        if total and same == total:
+        images = (reference, other, m.suspect.judged)
+        read = [[image.read_filled(r.start, r.stop) for image in images] for r in shape.ranges]
+        parts = [(new & old == here, a & b & c) for (new, a), (old, b), (here, c) in read]
+        if other_name != name and any(known.any() for _, known in parts) and all(s[known].all() for s, known in parts):
             return other_name
     return ""
 
@@ -298,9 +270,8 @@ def _one_line(lanes: npt.NDArray[np.int64]) -> bool:
 
 def check_container(m: Measured) -> tuple[Finding, ...]:
     """Does a file stand in the flash with its wrapping, as it lay on the disk?"""
-    for view in dict.fromkeys((m.chip.flash.base, m.suspect.dump.span.start if m.suspect.dump.size else 0)):
-        if not m.suspect.judged.covers(view, view + 16):
-            continue
+    views = dict.fromkeys((m.chip.flash.base, m.suspect.dump.span.start))
+    for view in (v for v in views if m.suspect.judged.covers(v, v + 16)):
         head = m.suspect.judged.read(view, view + 16).tobytes()
         if kind := next((what for mark, what in _WRAPPED if head.startswith(mark)), ""):
             where = tuple(r for r in m.suspect.judged.ranges if r.start <= view < r.stop)
@@ -338,17 +309,19 @@ def check_overwritten(m: Measured) -> tuple[Finding, ...]:
 def check_nothing_of_it(m: Measured) -> Iterator[Finding]:
     """Which shapes of a difference were looked for and are not there?"""
     references = [d for _, d, _, _ in _references(m) if d.seen]
+    if not references:
+        return
     forms = {s.form for d in references for s in d.shapes}
     fell, rose = sum(d.rest_fallen for d in references), sum(d.rest_risen for d in references)
     absent = any(k.content.size and not k.program.stands and not k.in_place for k in m.known)
-    if references and not any(d.differing for d in references) and not absent:
+    mixed = bool(forms & {Form.FELL, Form.OTHER, Form.ADDRESS_LINE})
+    if not any(d.differing for d in references) and not absent:
         yield found("nothing-differs")
-    if references and not forms & {Form.FELL, Form.OTHER, Form.ADDRESS_LINE}:
-        if rose >= number("few-bits"):
-            yield found("bits-rose", risen=rose, fallen=fell)
-        elif not fell + rose:
-            yield found("nothing-mixed")
-    if references and Form.FILL not in forms:
+    if not mixed and rose >= number("few-bits"):
+        yield found("bits-rose", risen=rose, fallen=fell)
+    elif not mixed and not fell + rose:
+        yield found("nothing-mixed")
+    if Form.FILL not in forms:
         yield found("no-padding-difference")
 
 
@@ -504,10 +477,9 @@ def check_later(m: Measured) -> tuple[Finding, ...]:
 def _gone_since(m: Measured, file: KnownFact, changed: Sequence[AddressRange]) -> int:
     """Return how many bytes of a file's content read erased in the later read, and were there in the first."""
     gone, erased = 0, m.chip.flash.erased
-    later = m.suspect.board.later[0].image
+    images = (file.content, m.suspect.judged, m.suspect.board.later[0].image)
     for r in changed:
-        want, known = file.content.read_filled(r.start, r.stop)
-        (first, a), (now, b) = (x.read_filled(r.start, r.stop) for x in (m.suspect.judged, later))
+        (want, known), (first, a), (now, b) = (x.read_filled(r.start, r.stop) for x in images)
         gone += int(np.count_nonzero(known & a & b & (want != erased) & (first == want) & (now == erased)))
     return gone
 

@@ -137,12 +137,11 @@ def _fills_groups(m: Measured, protected: tuple[AddressRange, ...], cells: tuple
 
     What is erased did not keep anything, and a group of which most sectors took the new content was not protected.
     """
-    flash, size = m.chip.flash, m.chip.flash.sector_size
+    flash, size, in_group = m.chip.flash, m.chip.flash.sector_size, max(1, m.chip.flash.wrp_group_sectors)
     erased = sum(int((s.data == flash.erased).sum()) for c in cells for s in _views(m, c))
     if 2 * erased > sum(c.size for c in cells):
         return False
     differing = {a // size for c in cells for a in range(c.start, c.stop, flash.program_unit)}
-    in_group = max(1, flash.wrp_group_sectors)
     groups = {sector // in_group for sector in differing}
     held = m.canonical(r for c in (m.comparison, *(k.comparison for k in m.expected)) for r in c.covered)
     compared = {at // size for r in held for at in range(r.start - r.start % size, r.stop, size)}

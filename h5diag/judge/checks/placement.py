@@ -53,7 +53,8 @@ def check_placement(m: Measured) -> tuple[Finding, ...]:
         and not any(b.action is Action.RESUMES for b in m.suspect.boots)
         and not any(e.range.overlaps(i.image.range) for e in m.suspect.explained)
     ]
-    if not m.layouts and (over := next((i.image for i in m.suspect.images if _at_reset(m, i.image.address)), None)):
+    images = [i.image for i in m.suspect.images if m.chip.canonical(i.image.address) == m.chip.flash.base]
+    for over in images[:1] if not m.layouts else ():
         say: dict[str, Any] = {"at": over.address, "version": over.header.version}
         out.append(found("image-where-the-chip-starts", where=(over.range,), **say))
     if stray:
@@ -66,10 +67,6 @@ def check_placement(m: Measured) -> tuple[Finding, ...]:
     if m.comparison.compared_bytes and not m.difference.of(Form.BUILD):
         out.append(found("nothing-misplaced"))
     return tuple(out)
-
-
-def _at_reset(m: Measured, address: int) -> bool:
-    return m.chip.canonical(address) == m.chip.flash.base
 
 
 def _moved_content(m: Measured) -> Finding | None:
@@ -161,10 +158,8 @@ def _file(m: Measured, k: KnownFact) -> Iterator[Finding]:
         yield found("file-begins-at-zero", file=k.name, at=at)
     elif not program.stands:
         for rival in [o for o in m.known if o is not k and o.whole and overlapping(m, o, k)][:1]:
-            order = [base_name(w.file).lower() for w in m.writes]
-            last = [
-                max((i for i, n in enumerate(order) if n == base_name(x.name).lower()), default=-1) for x in (k, rival)
-            ]
+            order = {base_name(w.file).lower(): i for i, w in enumerate(m.writes)}
+            last = [order.get(base_name(x.name).lower(), -1) for x in (k, rival)]
             id = "file-not-there-though-written" if k.claimed else "file-not-there"
             id = "file-overwritten" if 0 <= last[0] < last[1] else id
             yield found(id, explains=merged(m.canonical([*rival.ranges, *k.ranges])), rival=rival.name, **say)
@@ -279,20 +274,20 @@ def check_bank_mode(m: Measured) -> tuple[Finding, ...]:
             rows = image.size // row
             parts = image[: rows * row].reshape(rows, 2, row // 2)
             spans = [AddressRange(at, at + rows * row // 2) for at in (base, base + half)]
-            joined = AddressRange(base, base + 2 * rows * row)
-            read = m.suspect.judged.read
-            if all(m.suspect.judged.covers(s.start, s.stop) for s in spans) and all(
-                np.array_equal(read(s.start, s.stop), parts[:, i].reshape(-1)) for i, s in enumerate(spans)
-            ):
-                say: dict[str, Any] = {"was": "one bank", "now": "two", "where": spans, "row": row, "half": row // 2}
-                return (
-                    found("bank-mode-changed", explains=merged([*m.canonical(k.ranges), *spans]), file=k.name, **say),
-                )
-            if m.suspect.judged.covers(joined.start, joined.stop) and np.array_equal(
-                read(joined.start, joined.stop).reshape(-1, 2, row // 2)[:, 0].reshape(-1), image[: rows * row]
-            ):
-                say = {"was": "two banks", "now": "one", "where": [joined], "row": row, "half": row // 2}
-                return (found("bank-mode-changed", explains=[joined], file=k.name, **say),)
+            whole = AddressRange(base, base + 2 * rows * row)
+            apart = [m.suspect.judged.read_filled(s.start, s.stop) for s in spans]
+            (one, there), say = m.suspect.judged.read_filled(whole.start, whole.stop), dict[str, Any]()
+            if all(known.all() and np.array_equal(d, parts[:, i].reshape(-1)) for i, (d, known) in enumerate(apart)):
+                say = {
+                    "was": "one bank",
+                    "now": "two",
+                    "where": spans,
+                    "explains": merged([*m.canonical(k.ranges), *spans]),
+                }
+            elif there.all() and np.array_equal(one.reshape(-1, 2, row // 2)[:, 0].reshape(-1), image[: rows * row]):
+                say = {"was": "two banks", "now": "one", "where": [whole], "explains": [whole]}
+            if say:
+                return (found("bank-mode-changed", file=k.name, row=row, half=row // 2, **say),)
     return ()
 
 
@@ -324,8 +319,25 @@ def erased_holes(m: Measured) -> tuple[AddressRange, ...]:
 def worked_on_mirrors(m: Measured) -> tuple[AddressRange, ...]:
     """Return the sectors of the same number in the other bank, of those holes where somebody meant to work there."""
     bank, second = m.chip.flash.bank_size, m.chip.flash.base + m.chip.flash.bank_size
-    mirrors = (h.shifted(bank if m.chip.canonical(h.start) < second else -bank) for h in erased_holes(m))
-    return tuple(x for x in mirrors if _touched(m, x))
+    mirrors = [h.shifted(bank if m.chip.canonical(h.start) < second else -bank) for h in erased_holes(m)]
+    if not mirrors:
+        return ()
+    runs = [log.programming for log in (*m.provisioning, m.suspect.log)]
+    # STM32CubeProgrammer counts sectors over both banks.
+    worked = [s.range for run in runs for a, b in run.sectors for s in m.chip.sectors[a : b + 1]]
+    changed: tuple[AddressRange, ...] = ()
+    if m.has_good:  # what a file covers was all written, and no sector of it more than another
+        moved_here = [r.dump_range for r in m.placement.strong if r.displacement]
+        changed = subtracted((a.range for a in m.comparison.of(AreaState.DIFFERS)), moved_here)
+        writes = [(w.address, w.size) for run in runs for w in run.writes if w.address is not None]
+        written = [AddressRange(at, at + max(1, size)) for at, size in writes]
+        worked += m.canonical([*(r for k in m.known for r in k.ranges), *written])
+    return tuple(
+        x
+        for x in mirrors
+        if any(r.overlaps(cells) for r in worked for cells in m.canonical([x]))
+        or 4 * sum(c.intersection(x).size for c in changed) >= x.size
+    )
 
 
 def check_holes(m: Measured) -> Iterator[Finding]:
@@ -336,25 +348,6 @@ def check_holes(m: Measured) -> Iterator[Finding]:
         yield found("mirror-hole", where=holes, explains=explains, touched=touched, reference=m.reference.name)
     elif m.comparison.compared_bytes:
         yield found("erased-holes", where=holes) if holes else found("no-erased-holes")
-
-
-def _touched(m: Measured, mirror: AddressRange) -> bool:
-    """Tell whether somebody meant to work on the mirror: its content differs, or a log writes or erases there."""
-    runs = [log.programming for log in (*m.provisioning, m.suspect.log)]
-    # STM32CubeProgrammer counts sectors over both banks.
-    erased = [s.range for run in runs for a, b in run.sectors for s in m.chip.sectors[a : b + 1]]
-    if any(r.overlaps(m.canonical([mirror])[0]) for r in erased):
-        return True
-    if not m.has_good:
-        return False  # what a file covers was all written, and no sector of it more than another
-    moved_here = [r.dump_range for r in m.placement.strong if r.displacement]
-    changed = subtracted((a.range for a in m.comparison.of(AreaState.DIFFERS)), moved_here)
-    if 4 * sum(c.intersection(mirror).size for c in changed) >= mirror.size:
-        return True
-    wanted = m.canonical([mirror])[0]
-    writes = [w for run in runs for w in run.writes]
-    written = [AddressRange(w.address, w.address + max(1, w.size)) for w in writes if w.address is not None]
-    return any(r.overlaps(wanted) for r in m.canonical([*(r for k in m.known for r in k.ranges), *written]))
 
 
 def other_addresses(m: Measured, cells: Sequence[AddressRange]) -> str:

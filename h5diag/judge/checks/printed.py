@@ -120,8 +120,9 @@ def check_secure_install(m: Measured) -> Iterator[Finding]:
     if log.kind in (LogKind.SFI, LogKind.RSSE) and log.installed:
         yield found("secure-install-done")
     elif log.kind in (LogKind.SFI, LogKind.RSSE) and said:
-        meaning = said[-1].meaning or "the install stopped there"
-        yield found("secure-install-failed", text=said[-1].text, meaning=meaning)
+        yield found(
+            "secure-install-failed", text=said[-1].text, meaning=said[-1].meaning or "the install stopped there"
+        )
 
 
 def check_wireless_service(m: Measured) -> tuple[Finding, ...]:

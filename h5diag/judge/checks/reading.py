@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice, pairwise, product
+from itertools import islice, pairwise
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.repeats import ReadPattern
 from h5diag.measure.shapes import Form, difference
-from h5diag.measure.stretches import Flags, runs
-from h5diag.memory import Access, AddressRange, MemoryImage, merged, subtracted
+from h5diag.measure.stretches import runs, zero_sectors
+from h5diag.memory import Access, AddressRange, MemoryImage, common, merged, subtracted
 from h5diag.text import count_text
 
 
@@ -95,15 +95,10 @@ def check_transport_marks(m: Measured) -> Iterator[Finding]:
         for r in m.placement.strong
         if r.explanation.kind is ExplanationKind.WINDOW_SHIFT and r.displacement % 4 == 0 and r.size >= 16
     ]
-    built = bool(m.difference.of(Form.BUILD))  # tables of zeros that stand at another place in another build
-    chunk = number("chunk")
-    chunks = [
-        a.range
-        for a in m.comparison.of(AreaState.ZERO)
-        if not (a.range.size % chunk or a.range.start % chunk or a.range.size > number("most-chunks"))
-        and not a.mask_like
-        if not built and not _covered(m, a.range.start, _fill(m))
-    ]
+    # Tables of zeros stand at another place in another build.
+    zeros = [] if m.difference.of(Form.BUILD) else [a.range for a in m.comparison.of(AreaState.ZERO) if not a.mask_like]
+    aligned = [r for r in zeros if not (r.size | r.start) % number("chunk") and r.size <= number("most-chunks")]
+    chunks = [r for r in aligned if not _covered(m, r.start, _fill(m))]
     if shifts:
         where, text = [r.dump_range for r in shifts], shifts[0].explanation.text
         yield found("window-shift", where=where, explains=merged(m.canonical(where)), text=text, pieces=len(shifts))
@@ -140,7 +135,9 @@ def check_views(m: Measured) -> Iterator[Finding]:
     elif unknown and not m.comparable:
         # The way of reading can only have hidden what reads as zeros; where none are in question, nothing hangs on it.
         fill = sum(s.bytes for s in m.difference.of(Form.FILL))
-        zeros = any(a.mask_like for a in m.comparison.of(AreaState.ZERO)) or _blank_sectors(m)
+        zeros = any(a.mask_like for a in m.comparison.of(AreaState.ZERO)) or any(
+            zero_sectors(s, m.chip.flash.sector_size) for s in m.suspect.dump.segments
+        )
         matters, names = zeros and m.comparison.differing_bytes > fill, " and ".join(unknown)
         yield found("views-not-comparable", settled=not matters, names=names, count=len(unknown))
     elif not m.comparable and not m.suspect.masked and not m.good.masked:
@@ -176,16 +173,12 @@ def check_zeros(m: Measured) -> Iterator[Finding]:
 
 def _hidden_from_one_alias(m: Measured) -> tuple[AddressRange, ...]:
     """Return what reads zero by one alias while the other shows content of the same cells, in rows of 16 bytes."""
-    shift = m.chip.flash.alias
-    out = []
-    for one, other in product(m.suspect.dump.segments, repeat=2) if m.suspect.both_aliases else ():
-        start, stop = max(one.start, other.start - shift), min(one.stop, other.stop - shift)
-        rows = (stop - start) // _ROW
-        if rows > 0:
-            plain: Flags = one.data[start - one.start :][: rows * _ROW].reshape(rows, _ROW).max(axis=1) > 0
-            secure: Flags = other.data[start + shift - other.start :][: rows * _ROW].reshape(rows, _ROW).max(axis=1) > 0
-            for by, hidden in ((0, ~plain & secure), (shift, plain & ~secure)):
-                out += [AddressRange(start + by + _ROW * a, start + by + _ROW * b) for a, b in runs(hidden, 1)]
+    shift, dump, out = m.chip.flash.alias, m.suspect.dump, []
+    for at, *both in common(dump, dump, shift) if m.suspect.both_aliases else ():
+        rows = (x[: x.size // _ROW * _ROW].reshape(-1, _ROW) for x in both)
+        plain, secure = (np.asarray(r.any(axis=1)) for r in rows)
+        for start, hidden in ((at - shift, ~plain & secure), (at, plain & ~secure)):
+            out += [AddressRange(start + _ROW * a, start + _ROW * b) for a, b in runs(hidden, 1)]
     return merged(out)
 
 
@@ -217,13 +210,9 @@ def _zero_areas(m: Measured) -> list[Finding]:
     shapes = [s for k in files for s in k.difference.shapes if s.form is not Form.FILL]
     wrong = [*(r for k in files for r in k.difference.rest), *(r for s in shapes for r in s.ranges)]
     meant = subtracted(m.canonical(r for k in files for r in k.ranges), m.canonical(wrong))
-    everything = not any(s.data.any() for s in m.suspect.dump.segments)
-    areas = [
-        AddressRange(s.start + a, s.start + b)
-        for s in (() if everything else m.suspect.dump.segments)
-        for a, b in runs(s.data == 0, 1)
-        if b - a >= max(m.chip.flash.sector_size, number("zero-area"))
-    ]
+    segments, least = m.suspect.dump.segments, max(m.chip.flash.sector_size, number("zero-area"))
+    areas = [AddressRange(s.start + a, s.start + b) for s in segments for a, b in runs(s.data == 0, 1, least)]
+    areas = areas if any(s.data.any() for s in segments) else []  # of nothing but zeros a check of its own speaks
     riddles = (r for r in areas if sum(x.size for x in subtracted(m.canonical([r]), meant)) >= number("zero-area"))
     return [_zero_area(m, r) for r in islice(riddles, 3)]
 
@@ -295,16 +284,6 @@ def _shows(facts: BoardFacts, m: Measured) -> bool:
 def _masks_nothing(facts: BoardFacts) -> bool:
     """Tell whether a board's own option bytes say that TrustZone is off: then every reader is shown the same."""
     return facts.options.chip.trustzone and facts.options.trustzone is False
-
-
-def _blank_sectors(m: Measured) -> bool:
-    """Tell whether the suspect's dump has a whole sector of zeros."""
-    size = m.chip.flash.sector_size
-    return any(
-        not s.data[-s.start % size :][i : i + size].any()
-        for s in m.suspect.dump.segments
-        for i in range(0, max(0, s.data.size - size + 1), size)
-    )
 
 
 def _fill(m: Measured) -> tuple[AddressRange, ...]:

@@ -11,7 +11,9 @@ from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.likely import header_places
 from h5diag.judge.measured import BoardFacts, Measured
 from h5diag.layout import ExplanationKind, Loader, Role, Slot
-from h5diag.measure.firmware import Action, Magic, SlotState, State, vector_table_at
+from h5diag.measure.compare import read_cells
+from h5diag.measure.firmware import Action, Magic, SlotState, State, TlvType, vector_table_at
+from h5diag.measure.firmware.image import HEADER_SIZE
 from h5diag.measure.programs import HEADERS, entries_fit
 from h5diag.memory import AddressRange, MemoryImage
 from h5diag.tables import packaged
@@ -23,14 +25,12 @@ def check_install(m: Measured) -> tuple[Finding, ...]:
     """Does a download wait in its slot, and does the slot to start from hold it?"""
     if not m.layouts:
         return ()
-    by_slot = {s.slot.name: s for s in m.suspect.slots}
-    pairs = [
-        (s, by_slot.get(str(m.layouts[0].counterpart(s.slot))))
-        for s in m.suspect.slots
-        if s.slot.role is Role.SECONDARY
-    ]
-    waiting = [(s, p) for s, p in pairs if s.state in _WAITING and not _installed_already(s, p)]
-    if waiting:
+    by_slot, second = (
+        {s.slot.name: s for s in m.suspect.slots},
+        [s for s in m.suspect.slots if s.slot.role is Role.SECONDARY],
+    )
+    pairs = [(s, by_slot.get(str(m.layouts[0].counterpart(s.slot)))) for s in second]
+    if waiting := [(s, p) for s, p in pairs if s.state in _WAITING and not _installed_already(s, p)]:
         return (_waiting(m, waiting),)
     over = [(s, p) for s, p in pairs if p and p.state in (State.EMPTY, State.UNKNOWN)]
     wrong = [(s, p) for s, p in over if s.state is State.WRONG_SLOT and s.content.at_start]
@@ -64,8 +64,7 @@ def check_next_boot(m: Measured) -> Iterator[Finding]:
     if known:
         id = "next-boot-resumes" if resumes else "next-boot-refuses" if refuses else "next-boot"
         yield found(id, text="; ".join(f"image {b.image}: {b.text}" for b in resumes or refuses or known))
-    where = [e.range for e in m.suspect.explained]
-    if where:
+    if where := [e.range for e in m.suspect.explained]:
         text = "; ".join(list(dict.fromkeys(e.text for e in m.suspect.explained))[:3])
         yield found("boot-loader-left-it", where=where, explains=m.canonical(where), text=text)
 
@@ -77,7 +76,10 @@ def check_headers(m: Measured) -> Iterator[Finding]:
         slots = [f"'{s.name}' at 0x{s.range.start:08X}" for s in m.layouts[0].image_slots if s.range.start in places]
         yield found("layout-assumed", layout=m.layouts[0].name, slots=" and ".join(slots[:4]))
         return
-    started, places = _started_slot(m), places[:2]
+    # Where the slot begins that the boot loader starts, as Zephyr's says by an offset.
+    events = [e for log in (m.suspect.uart, m.suspect.log) for e in log.boot.events]
+    offsets = [m.chip.flash.base + int(e.value("offset"), 16) for e in events if e.value("offset")]
+    started, places = offsets[-1] if offsets else None, places[:2]
     version = {m.chip.canonical(i.image.address): f", version {i.image.header.version}" for i in m.suspect.images}
     for at in places:
         slot = (
@@ -88,13 +90,6 @@ def check_headers(m: Measured) -> Iterator[Finding]:
             else "by the boot log another slot is started, so this is a download or a spare one"
         )
         yield found("header-stands", settled=started in places, at=at, version=version.get(at, ""), slot=slot)
-
-
-def _started_slot(m: Measured) -> int | None:
-    """Return where the slot begins that the boot loader starts, as Zephyr's says by an offset; None when it does not."""
-    logs = [log.boot for log in (m.suspect.uart, m.suspect.log) if log.boot]
-    offsets = [e.value("offset") for log in logs for e in log.events if e.value("offset")]
-    return m.chip.flash.base + int(offsets[-1], 16) if offsets else None
 
 
 def check_header_size(m: Measured) -> tuple[Finding, ...]:
@@ -269,12 +264,8 @@ def waiting_slots(facts: BoardFacts) -> tuple[Slot, ...]:
 def empty_starts(m: Measured) -> tuple[int, ...]:
     """Return where slots begin from which the boot loader starts, when no image begins at any of them, as far as read."""
     starts = [s for s in m.suspect.slots if s.slot.role is Role.PRIMARY]
-    seen = [s.slot.range.start for s in starts if _shown(m, s.slot.range.start)]
+    seen = [at for s in starts if read_cells(m.suspect.judged, m.chip, at := s.slot.range.start, HEADER_SIZE)]
     return tuple(seen) if not m.layout_assumed and not any(s.content.at_start for s in starts) else ()
-
-
-def _shown(m: Measured, at: int) -> bool:
-    return any(m.suspect.judged.covers(a, a + 32) for a in (at, m.chip.secure_alias(at)))
 
 
 def _digest(s: SlotState) -> bytes:
@@ -353,11 +344,11 @@ def _boot_code(m: Measured) -> tuple[str, bool | None]:
     slot = m.layouts[0].boot if m.layouts else None
     if slot is None:
         return "", None
-    for base in (slot.range.start, slot.range.start + m.chip.flash.alias):
-        if m.suspect.judged.covers(base, base + number("boot-head")):
-            erased = bool((m.suspect.judged.read(base, base + number("boot-head")) == m.chip.flash.erased).all())
-            return f"0x{base:08X} {'is erased' if erased else 'holds code'}", erased
-    return "the reader was not shown the boot area", None
+    at, head = read_cells(m.suspect.judged, m.chip, slot.range.start, number("boot-head")) or (0, None)
+    if head is None:
+        return "the reader was not shown the boot area", None
+    erased = bool((head == m.chip.flash.erased).all())
+    return f"0x{at:08X} {'is erased' if erased else 'holds code'}", erased
 
 
 def _entered(m: Measured) -> tuple[str, bool | None]:
@@ -370,5 +361,5 @@ def _entered(m: Measured) -> tuple[str, bool | None]:
 
 def _dependency(m: Measured) -> tuple[str, bool | None]:
     waiting = [s for s in m.suspect.slots if s.slot in waiting_slots(m.suspect) and s.content.at_start]
-    demands = any(t.type == 0x40 for s in waiting for t in s.content.at_start[0].image.tlvs.protected)
+    demands = any(t.type == TlvType.DEPENDENCY for s in waiting for t in s.content.at_start[0].image.tlvs.protected)
     return ("", None) if demands else ("the image demands none", False)

@@ -15,6 +15,7 @@ from h5diag.judge.checks.options import options_torn, printed_options, torn_valu
 from h5diag.judge.checks.placement import exchanged_regions
 from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import Measured
+from h5diag.measure.compare import read_cells
 from h5diag.measure.firmware import vector_table_at
 from h5diag.measure.shapes import Form
 from h5diag.memory import AddressRange
@@ -33,21 +34,16 @@ def core_of(m: Measured) -> tuple[list[int], dict[str, int]]:
 
     By an identity file, and by registers printed in any text.
     """
-    identity = m.suspect.board.identity
+    identity, logs = m.suspect.board.identity, (m.suspect.uart, m.suspect.log)
     core = identity.core if identity is not None and isinstance(identity.core, CoreState) else CoreState()
-    counters = [s.pc for s in core.samples]
-    faults = {k.upper(): v for k, v in core.faults.items()}
-    for log in (m.suspect.uart, m.suspect.log):
-        counters += [log.fault.pc] if log.fault.pc is not None else []
-        for name, value in log.fault.registers:
-            faults.setdefault(name.upper(), value)
+    counters = [s.pc for s in core.samples] + [log.fault.pc for log in logs if log.fault.pc is not None]
     # Registers of the core that a tool printed without a fault, and of the cache beside one.
-    for text in m.texts:
-        for name, value in core_registers(text.text):
-            if name != "PC":
-                faults.setdefault(name, value)
-            elif not counters:
-                counters.append(value)
+    printed = [named for text in m.texts for named in core_registers(text.text)]
+    counters = counters or [value for name, value in printed if name == "PC"][:1]
+    told = [*core.faults.items(), *(named for log in logs for named in log.fault.registers), *printed]
+    faults: dict[str, int] = {}
+    for name, value in told:
+        faults.setdefault(name.upper(), value)
     return counters, {k: v for k, v in faults.items() if v and k in calibration().lists["fault-registers"]}
 
 
@@ -99,39 +95,28 @@ def check_start_erased(m: Measured) -> Iterator[Finding]:
 def _second_bank_starts(m: Measured) -> str:
     """Say whether a program begins in the second bank, as far as the dump shows it."""
     at = m.chip.flash.base + m.chip.flash.bank_size
-    if not m.suspect.judged.covers(at, at + number("vectors")):
-        return ""
-    return (
-        f" A program begins there, at 0x{at:08X}: it is the one that runs."
-        if vector_table_at(m.suspect.judged, at, m.chip)
-        else f" None begins there, at 0x{at:08X}, so the first bank's does."
-    )
+    if vector_table_at(m.suspect.judged, at, m.chip):
+        return f" A program begins there, at 0x{at:08X}: it is the one that runs."
+    seen = m.suspect.judged.covers(at, at + number("vectors"))
+    return f" None begins there, at 0x{at:08X}, so the first bank's does." if seen else ""
 
 
 def _target(m: Measured, option: str, target: int) -> Iterator[Finding]:
-    for view in dict.fromkeys((target, m.chip.canonical(target), m.chip.secure_alias(m.chip.canonical(target)))):
-        if not m.suspect.judged.covers(view, view + number("vectors")):
-            continue
-        head = m.suspect.judged.read(view, view + number("vectors"))
-        if (head == m.chip.flash.erased).all():
-            blank = all((s.data == 0xFF).all() for s in m.suspect.dump.segments)
-            if not blank and not exchanged_regions(m):
-                yield found("boot-address-erased", option=option, at=target)
-        elif vector_table_at(m.suspect.judged, view, m.chip):
-            yield found("boot-address-good", option=option, at=target)
-        elif head.any():
-            yield found("boot-address-no-vectors", option=option, at=target)
-        return
-    # Nothing was read there. A program at the flash's first address is meant to be started from there.
-    base = m.chip.flash.base
-    if (
-        m.chip.canonical(target) == base
-        or exchanged_regions(m)
-        or not m.suspect.judged.covers(base, base + number("vectors"))
-    ):
-        return
-    if vector_table_at(m.suspect.judged, base, m.chip):
-        yield found("boot-address-elsewhere", option=option, at=target, base=base)
+    view, head = read_cells(m.suspect.judged, m.chip, target, number("vectors")) or (0, None)
+    base, blank = m.chip.flash.base, all((s.data == 0xFF).all() for s in m.suspect.dump.segments)
+    id = ""
+    if head is None:
+        # Nothing was read there. A program at the flash's first address is meant to be started from there.
+        other = m.chip.canonical(target) != base and not exchanged_regions(m)
+        id = "boot-address-elsewhere" if other and vector_table_at(m.suspect.judged, base, m.chip) else ""
+    elif (head == m.chip.flash.erased).all():
+        id = "boot-address-erased" if not blank and not exchanged_regions(m) else ""
+    elif vector_table_at(m.suspect.judged, view, m.chip):
+        id = "boot-address-good"
+    elif head.any():
+        id = "boot-address-no-vectors"
+    if id:
+        yield found(id, option=option, at=target, base=base)
 
 
 def check_core(m: Measured) -> Iterator[Finding]:
@@ -168,8 +153,9 @@ def _boot_pin(m: Measured) -> str:
 
 def _in_rom(m: Measured, address: int) -> bool:
     system = [r for r in m.chip.regions if r.kind == "system"]
-    views = (0, m.chip.flash.alias)
-    return address in OLDER_ROM or any(0 <= address - s - r.base < r.size for r in system for s in views)
+    return address in OLDER_ROM or any(
+        0 <= address - s - r.base < r.size for r in system for s in (0, m.chip.flash.alias)
+    )
 
 
 def _fault(m: Measured, counters: list[int], faults: dict[str, int]) -> Finding:
@@ -180,14 +166,8 @@ def _fault(m: Measured, counters: list[int], faults: dict[str, int]) -> Finding:
     lr = next((log.fault.lr for log in (m.suspect.uart, m.suspect.log) if log.fault.lr is not None), None)
     if lr is not None and (caller := _named(m, lr)):
         place += f", called from {caller}"
-    region = next(
-        (
-            r
-            for r in m.chip.regions
-            if r.kind in calibration().lists["uncached"] and bfar and 0 <= bfar - r.base < r.size
-        ),
-        None,
-    )
+    uncached = [r for r in m.chip.regions if r.kind in calibration().lists["uncached"]]
+    region = next((r for r in uncached if bfar and 0 <= bfar - r.base < r.size), None)
     if (region is not None and not m.chip_assumed) or bfar in AddressRange(0x08FF_F000, 0x0900_0000):
         data = region is not None and region.kind == "data"
         area = "high-cycle data area" if data else "OTP, unique id and read-only area"
@@ -213,17 +193,12 @@ def _named(m: Measured, address: int) -> str:
 
 def check_stale_view(m: Measured) -> tuple[Finding, ...]:
     """Does the firmware read something else than the cells hold?"""
-    for text in m.texts:
-        for view in firmware_views(text.text):
-            base = m.chip.canonical(view.address)
-            for at in (base, m.chip.secure_alias(base)):
-                if not m.suspect.judged.covers(at, at + len(view.read)):
-                    continue
-                here = m.suspect.judged.read(at, at + len(view.read)).tobytes()
-                if here == view.wrote:
-                    said = found("firmware-sees-other", at=view.address, read=_bytes(view.read), here=_bytes(here))
-                    words = next((w for t in m.texts if (w := cache_printed(t.text))), "")
-                    return (said, found("cache-told-on", text=words)) if words else (said,)
+    for view in (v for t in m.texts for v in firmware_views(t.text)):
+        _, here = read_cells(m.suspect.judged, m.chip, view.address, len(view.read)) or (0, None)
+        if here is not None and here.tobytes() == view.wrote:
+            said = found("firmware-sees-other", at=view.address, read=_bytes(view.read), here=_bytes(view.wrote))
+            words = next((w for t in m.texts if (w := cache_printed(t.text))), "")
+            return (said, found("cache-told-on", text=words)) if words else (said,)
     return ()
 
 
