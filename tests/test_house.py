@@ -453,8 +453,8 @@ NO_NAMES = re.compile(
     r"(?:^|_)(?:told|held|shown|made|taken|sides|free|settles?|joints?|borders|ways|bounded|opened|against|signs|judge)(?:_|$)"
 )
 CALLED_SO = {
-    "judge": "_against _judge _judge_all _made _one_against_the_other _opened _shown _Told _told _told_to_write held "
-    "check_options_against_good erase_told settle settles taken told",
+    "judge": "_against _judge _judge_all _made _one_against_the_other _opened _shown _Told _told held "
+    "check_options_against_good erase_told settle settles told",
     "measure": "_Sides _sides free sides told",  # of measure/locate
     "probe": "_judge _made _shown _taken _Told Held Made held signs",
     "sim": "_settle",
