@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 
 from h5diag.case import load_case
-from h5diag.case.records import to_document
+from h5diag.case.results import to_document
 from h5diag.errors import H5DiagError
 from h5diag.judge import diagnose
 from h5diag.memory import AddressRange

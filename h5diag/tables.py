@@ -10,7 +10,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -38,6 +38,7 @@ _TYPE = re.compile(r"Expected `(.*?)`, got `(.*?)`(?: - at `(.*)`)?\Z", re.DOTAL
 _BOUND = re.compile(r"Expected `\w+` (>=|<=|<) (\S+)\Z")
 _SIGNS = {">=": "at least", "<=": "at most", "<": "below"}
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\]]+?)\s*\]")
+_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _KEY = re.compile(r"\s*([^=#\s][^=#]*?)\s*=")
 
 
@@ -190,6 +191,7 @@ def convert(
         raise InputError("is nested too deeply", source=source) from None
     except msgspec.ValidationError as error:
         path, problem, advice = _explained(str(error), kind, known)
+        path = _entry(table, kind, path, strict)
         line = line_of(text, path)
         raise InputError(
             f"{shortened(path, SHOWN_OF_A_KEY)} {problem}" if path else problem,
@@ -199,14 +201,24 @@ def convert(
         ) from None
 
 
-def line_of(text: str, path: str) -> int | None:
-    """Return the line in which the key at `path` (``suspects[1].name``) stands; None when it is not found.
+def _entry(table: Any, kind: type, path: str, strict: bool) -> str:
+    """Return the path with the name of the entry that msgspec calls ``[...]``, the first that is wrong."""
+    name, unnamed, rest = path.partition("[...]")
+    entries = table.get(name) if unnamed and isinstance(table, dict) else None
+    for key, value in entries.items() if isinstance(entries, dict) else ():
+        try:
+            msgspec.convert(table | {name: {key: value}}, kind, strict=strict)
+        except msgspec.ValidationError as error:
+            if unnamed in str(error):
+                return f"{name}.{key}{rest}"
+    return path
 
-    In TOML. In JSON the line of a key that stands there once.
-    """
+
+def line_of(text: str, path: str) -> int | None:
+    """Return the line in which the key at `path` (``suspects[1].name``) stands, in TOML or JSON; None when in none."""
     if text.lstrip("\ufeff \t\r\n")[:1] == "{":
-        at = [m.start() for m in re.finditer(rf'"{re.escape(path.rpartition(".")[2])}"\s{{0,8}}:', text)]
-        return text.count("\n", 0, at[0]) + 1 if len(at) == 1 else None
+        at = next((at for there, at in _json_places(text) if there.lower() == path.lower()), None)
+        return None if at is None else text.count("\n", 0, at) + 1
     parts = re.sub(r"\[\d+\]$", "", path)
     table, counts = "", dict[str, int]()
     found = None
@@ -224,6 +236,29 @@ def line_of(text: str, path: str) -> int | None:
             if here.strip("\"'") == parts or parts.startswith(here + "."):
                 return number
     return found
+
+
+def _json_places(text: str) -> Iterator[tuple[str, int]]:
+    """Yield each path of a JSON text (``sectors[0].faults[2].bit``) and where its key, or its element, begins."""
+    above: list[list[Any]] = []  # of each object or list around: its path, the key or number that comes, whether a list
+    for token in _JSON.finditer(text):
+        sign = token[0]
+        if above and sign not in "]},:":
+            path, due, is_list = above[-1]
+            if is_list:
+                yield f"{path}[{due}]", token.start()
+            elif due is None:
+                above[-1][1] = sign[1:-1]
+                yield (f"{path}.{sign[1:-1]}" if path else sign[1:-1]), token.start()
+                continue
+        if sign in "{[":
+            path, due, is_list = above[-1] if above else ("", None, False)
+            inside = f"{path}[{due}]" if is_list else f"{path}.{due}" if path and due else due or ""
+            above.append([inside, 0 if sign == "[" else None, sign == "["])
+        elif sign in "]}" and above:
+            above.pop()
+        elif sign == "," and above:
+            above[-1][1] = above[-1][1] + 1 if above[-1][2] else None
 
 
 def _explained(message: str, kind: type, known: Sequence[str]) -> tuple[str, str, str]:

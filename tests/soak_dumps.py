@@ -2,7 +2,7 @@
 
 Each run makes a virtual chip with one to three faults of random kind, rate and place, dumps a small range in two or
 more passes, and compares what is called agreed with what the cells hold. For faults that are independent between
-passes the number of blocks (1 KB) that came wrong in the same way in every pass is compared with the rate that
+passes the number of blocks (1 KiB) that came wrong in the same way in every pass is compared with the rate that
 follows from the faults' own probabilities and the passes made. Repeatable faults must never be called verified.
 Results are appended to FILE, one JSON line per run: a run that is there is not made again.
 """

@@ -68,7 +68,7 @@ def test_a_chip(copy: Path) -> None:
     chips = copy / "chip" / "chips"
     text = (chips / "stm32h562zg.toml").read_text("utf-8")
     text = (
-        text.replace("STM32H562ZG (1 MB)", "STM32H569ZG (1 MB)")
+        text.replace("STM32H562ZG (1 MiB)", "STM32H569ZG (1 MiB)")
         .replace("h562-1m", "h569")
         .replace("stm32h562?g", "stm32h569?g")
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import re
 import subprocess
@@ -182,7 +183,9 @@ FILE_CALLS = {
     *("open", "read_text", "read_bytes", "write_text", "write_bytes", "fromfile", "memmap", "copyfile"),
     *("glob", "rglob", "iterdir", "walk", "scandir", "listdir", "mkstemp", "NamedTemporaryFile"),
     *("loadtxt", "genfromtxt", "fromregex", "loadhex", "loadbin", "imread"),
+    *("fileinput", "getlines", "mmap", "urlopen", "iterparse"),
 }
+UNCALLED = {"read_text", "read_bytes", "write_text", "write_bytes", "fromfile", "memmap"}
 OPENERS = {"ZipFile", "TarFile", "IntelHex", "GzipFile"}
 """They open what they are given, unless it is bytes already."""
 OPENS_FILES = {"evidence/door.py"}
@@ -226,13 +229,10 @@ def opens_files(path: Path) -> list[int]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) in OPENERS:
             found += [node.lineno for a in node.args[:1] if not ast.unparse(a).startswith("io.BytesIO(")]
-        elif (
-            isinstance(node, ast.Name)
-            and node.id == "open"
-            and isinstance(node.ctx, ast.Load)
-            and id(node) not in called
-        ):
-            found.append(node.lineno)  # the function under another name
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load) and id(node) not in called:
+            name = node.id if isinstance(node, ast.Name) else node.attr
+            bare = isinstance(node, ast.Name) and name == "open"
+            found += [node.lineno] if bare or name in UNCALLED else []  # the function under another name
     return found
 
 
@@ -319,7 +319,9 @@ def printed(path: Path) -> list[int]:
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Name) and node.id == "print" and isinstance(node.ctx, ast.Load)
     ]
-    return named + [n for _, call, n in calls_of(path) if re.search(r"\bstd(?:out|err)(?:\.buffer)?\.write", call)]
+    writers = r"\bstd(?:out|err)(?:\.buffer)?\.write|\bbuiltins\.print|\bos\.write$"
+    writers += r"|\blogging\.(?:debug|info|warning|error)$|\bwarnings\.warn$"
+    return named + [n for _, call, n in calls_of(path) if re.search(writers, call)]
 
 
 def test_the_rules_about_doors_find_what_they_look_for(tmp_path):
@@ -328,15 +330,18 @@ def test_the_rules_about_doors_find_what_they_look_for(tmp_path):
         "import sys\nPath(a).open()\nopen(a)\np.read_bytes()\nsorted(p.glob('*'))\nos.walk(p)\n"
         "print(a)\nsys.stdout.write(a)\nresources.files('h5diag').joinpath('a').read_text()\n"
         "np.load(a)\nzipfile.ZipFile(a)\nIntelHex(a)\nread = open\nIntelHex()\nzipfile.ZipFile(io.BytesIO(b))\n"
-        "say = print\nsys.stderr.buffer.write(a)\n"
+        "say = print\nsys.stderr.buffer.write(a)\nbuiltins.print(a)\nos.write(1, a)\nlogging.info(a)\nwarnings.warn(a)\n"
+        "map(Path.read_text, a)\nf = p.read_bytes\nlinecache.getlines(a)\n"
     )
-    assert sorted(opens_files(bad)) == [2, 3, 4, 5, 6, 10, 11, 12, 13]
-    assert sorted(printed(bad)) == [7, 8, 16, 17]
+    assert sorted(opens_files(bad)) == [2, 3, 4, 5, 6, 10, 11, 12, 13, 22, 23, 24]
+    assert sorted(printed(bad)) == [7, 8, 16, 17, 18, 19, 20, 21]
 
 
 # What a person sees is written in `show/`: below it there are values.
 BELOW_SHOW = {"chip", "evidence", "layout", "measure", "case", "sim", "probe", "judge"}
 MARKUP = re.compile(r"</?(?:t[dr]|table|div|span|p|b|h[1-6])[ >]|\x1b\[")
+COLUMNS = re.compile(r"%-\d+s|\{[\w.]*:[^{}]?[<>^]\d+\}")
+LAYS_OUT = re.compile(r"(?:\.[lr]just|\bhtml\.escape|\bget_terminal_size)$")
 WRITES_COLUMNS = {"sim/rehearse/chip_state.py"}
 """Words of another tool, in its columns."""
 
@@ -347,9 +352,12 @@ def formats(path: Path) -> list[int]:
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [getattr(node, "module", None), *(a.name for a in node.names)]
-            found += [node.lineno] if {"textwrap", "get_terminal_size", "escape"} & set(names) else []
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and MARKUP.search(node.value):
-            found.append(node.lineno)
+            found += [node.lineno] if {"textwrap", "get_terminal_size", "escape", "rich"} & set(names) else []
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found += [node.lineno] if MARKUP.search(node.value) or COLUMNS.search(node.value) else []
+        elif isinstance(node, ast.Call) and LAYS_OUT.search(ast.unparse(node.func)):
+            filled = [a.value for a in node.args if isinstance(a, ast.Constant) and not isinstance(a.value, int)]
+            found += [] if filled else [node.lineno]  # bytes and digits are filled up, a text is laid out
         elif isinstance(node, ast.FormattedValue) and node.format_spec:
             found += [node.lineno] if re.search(r"[<>^][0-9{]", ast.unparse(node.format_spec)) else []
     return found
@@ -362,7 +370,11 @@ def test_nothing_below_show_formats_for_a_person(path):
 
 
 # One way to write a range and a size: the range's own, and h5diag.text.
-BY_HAND = re.compile(r"08X\0 ?(?:to|\.\.|until) ?(?:0x)?\0|08X\0 ?[-–] ?(?:0x)?\0[0-9]{0,2}X\0|(?:\0|[0-9]) ?[KMG]B\b")
+_TO = r" ?(?:to|\.\.|until|[-–]) ?"
+_AN_ADDRESS = r"\0(?:08|#|#010)[xX]\0"
+BY_HAND = re.compile(
+    rf"{_AN_ADDRESS}{_TO}(?:0x)?{_AN_ADDRESS}|\0hex\0{_TO}\0hex\0|0x%0?8?[xX]{_TO}0x%|(?:\0|[0-9]|\{{\}}|%d) ?[KMG]B\b"
+)
 WRITES_RANGES = {"ranges.py", "text.py", "sim/virtual/faults.py", "sim/dryrun/run.py"}
 """The two that do it, the grammar of a fault, and the programmer's own words."""
 
@@ -376,6 +388,7 @@ def by_hand(path: Path) -> list[int]:
         if isinstance(node, ast.JoinedStr):
             for part in node.values:
                 spec = ast.unparse(part.format_spec)[2:-1] if getattr(part, "format_spec", None) else ""
+                spec = spec or "hex" * ast.unparse(part).startswith("{hex(")
                 text += str(part.value) if isinstance(part, ast.Constant) else f"\0{spec}\0"
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:
             text = node.value
@@ -389,15 +402,65 @@ def test_ranges_and_sizes_are_written_in_one_place(path):
         assert not by_hand(path), f"{path.name}: {by_hand(path)}: str(AddressRange), h5diag.text.size_text"
 
 
+NOUNS = (
+    "bytes pieces files sectors images slots bits words pages rounds findings checks steps boards calls areas options errors "
+    "keys cycles quad-words dumps times regions rows entries records copies blocks segments"
+)
+COUNTED = re.compile(rf" (?:(?:whole|separate|different|full|erase|option) )?(?:{NOUNS.replace(' ', '|')})\b")
+
+
+def counted_by_hand(path: Path) -> list[int]:
+    """Return the lines that write a number and its noun in the plural, which is wrong for one."""
+    return [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.JoinedStr)
+        for number, words in itertools.pairwise(node.values)
+        if isinstance(number, ast.FormattedValue) and number.format_spec is None and isinstance(words, ast.Constant)
+        if COUNTED.match(str(words.value)) and not re.fullmatch(r"[A-Z0-9_ >().-]+", ast.unparse(number.value))
+    ]
+
+
+COUNTS_MANY = {
+    "errors.py": "the ground below text.py",
+    "tables.py": "the ground beside text.py",
+    "memory.py": "an array's shape",
+    "measure/firmware/stages.py": "the word of a package",
+    "show/locate.py": "digits in groups",
+}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_count_is_written_with_its_noun_in_one_place(path):
+    if path.relative_to(PACKAGE).as_posix() not in COUNTS_MANY:
+        assert not counted_by_hand(path), f"{path.name}: {counted_by_hand(path)}: h5diag.text.count_text"
+
+
+def test_the_rule_about_counts_finds_what_it_looks_for(tmp_path):
+    bad = tmp_path / "bad.py"
+    bad.write_text("f'{n} bytes'\nf'{len(a)} whole sectors'\nf'{n} bytesize'\nf'{MOST} files'\nf'{n:.1f} blocks'\n")
+    assert counted_by_hand(bad) == [1, 2]
+
+
+def test_no_table_of_the_package_writes_a_size_as_kilobytes():
+    """But the cause that is called by the sizes that tools print."""
+    for path in PACKAGE.rglob("*.toml"):
+        lines = [line for line in path.read_text("utf-8").split("\n") if not line.startswith("#")]
+        found = [line for line in lines if re.search(r"[0-9] ?[KMG]B\b", line.partition(" = ")[2])]
+        assert [f for f in found if f != 'text = "1 MB taken for 2 MB or the like"'] == [], path.name
+
+
 def test_the_rules_about_writing_for_a_person_find_what_they_look_for(tmp_path):
     bad = tmp_path / "bad.py"
     bad.write_text(
         "import textwrap\nfrom shutil import get_terminal_size\nx = '<td>'\ny = f'{a:<12}'\nz = '\\x1b[31m'\n"
         "f'0x{a:08X} to 0x{b:08X}'\nf'{a:08X}..{b:08X}'\nf'{n} KB'\n'up to 8 MB'\nf'{n} KiB'\nf'{a:08X} and {b}'\n"
         "f'0x{a:08X}-0x{b:08X}'\nf'{a:08X}-{n}.bin'\n"
+        "f'{a:#x} to {b:#x}'\nf'{hex(a)}..{hex(b)}'\n'0x%08X-0x%08X' % (a, b)\n'{} KB'.format(n)\n'%d MB' % n\n"
+        "f'{a:08x} until {b:08x}'\nf'{a} to {b}'\na.ljust(9)\n'%-12s' % a\n'{:<12}'.format(a)\nhtml.escape(a)\nb.ljust(9, b'x')\n"
     )
-    assert formats(bad) == [1, 2, 3, 5, 4]
-    assert sorted(by_hand(bad)) == [6, 7, 8, 9, 12]
+    assert sorted(formats(bad)) == [1, 2, 3, 4, 5, 21, 22, 23, 24]
+    assert sorted(by_hand(bad)) == [6, 7, 8, 9, 12, 14, 15, 16, 17, 18, 19]
 
 
 # A name stands for one thing.
@@ -453,23 +516,22 @@ NO_NAMES = re.compile(
     r"(?:^|_)(?:told|held|shown|made|taken|sides|free|settles?|joints?|borders|ways|bounded|opened|against|signs|judge)(?:_|$)"
 )
 CALLED_SO = {
-    "judge": "_against _judge _judge_all _made _one_against_the_other _opened _shown _Told _told held "
-    "check_options_against_good erase_told settle settles told",
-    "measure": "_Sides _sides free sides told",  # of measure/locate
-    "probe": "_judge _made _shown _taken _Told Held Made held signs",
-    "sim": "_settle",
+    "evidence": "opened",  # a key of the document of ``h5diag log``
+    "probe": "held signs",  # the word of a flash test's journal; what cells show
 }
 """Names that such words still have, by wing: the list only shrinks."""
 
 
 def names_of(path: Path) -> set[str]:
-    """Return the names of a module, its classes, functions and parameters."""
+    """Return the names of a module, its classes, functions, parameters and fields."""
     names = {path.stem}
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
-        if isinstance(node, ast.FunctionDef):
-            names |= {a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)}
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            names.add(node.target.id)
     return names
 
 
@@ -487,13 +549,14 @@ def test_the_rule_about_names_finds_what_it_looks_for(tmp_path):
     bad = tmp_path / "bounded.py"
     bad.write_text(
         "class _Told:\n    def free(self, made):\n        pass\ndef takenover(freedom):\n    pass\nclass HeldBack: ...\n"
+        "class A:\n    taken: int\nasync def f(*shown, **sides): ...\nlambda signs: 1\n"
     )
-    assert misnamed(bad) == {"bounded", "_Told", "free", "made", "HeldBack"}
+    assert misnamed(bad) == {*["bounded", "_Told", "free", "made", "HeldBack", "taken", "shown", "sides", "signs"]}
 
 
 # `show/` opens and measures nothing: what it takes from below are values, and these few words for them.
 SHOW_ASKS = {
-    "h5diag.case.records": "to_document",
+    "h5diag.case.results": "to_document",
     "h5diag.evidence.door": "real_path write_whole",
     "h5diag.evidence.keys": "chain_breaks published",
     "h5diag.evidence.texts": "parse_registers printable",
@@ -595,7 +658,8 @@ def test_what_is_not_known_is_said_in_one_way(tmp_path):
 # No test measures time: a loaded machine would fail it. Where patience is meant, a deadline of many seconds stops a
 # test that would wait for ever.
 CLOCKS = re.compile(
-    r"perf_counter|process_time|thread_time|time\.time\(|getrusage\(resource\.RUSAGE_(?:SELF|CHILDREN)\)\.ru_[us]time"
+    r"perf_counter|process_time|thread_time|timeit|time\.time\(|assert [^\n]{0,40}monotonic\(\) ?-"
+    r"|getrusage\(resource\.RUSAGE_(?:SELF|CHILDREN)\)\.ru_[us]time"
 )
 
 
@@ -605,6 +669,8 @@ def test_no_test_measures_time():
         if path != Path(__file__) and CLOCKS.search(path.read_text("utf-8")):
             found.add(path.relative_to(ROOT).as_posix())
     assert not found
+    assert CLOCKS.search("assert time.monotonic() - begun < 3")
+    assert not CLOCKS.search("assert time.monotonic() < patience")
 
 
 def test_import_is_quick_and_pulls_in_nothing_heavy():

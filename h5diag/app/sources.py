@@ -23,6 +23,7 @@ from h5diag.evidence.samples import path_of
 from h5diag.layout import Layout, chip_and_layout
 from h5diag.limits import TEXT
 from h5diag.memory import ADDRESS_LIMIT, MemoryImage, Origin
+from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from h5diag.evidence.texts import Log
@@ -70,7 +71,9 @@ def read_memory(source: Memory, *, base: int | None = None) -> MemoryImage:
     if base is None:
         raise InputError("bytes have no address", advice="give base=0x08000000, or wherever they begin")
     if base + view.nbytes > ADDRESS_LIMIT:
-        raise InputError(f"0x{base:X} is no address for {view.nbytes} bytes", advice="give base=0x08000000")
+        raise InputError(
+            f"0x{base:X} is no address for {count_text(view.nbytes, 'byte')}", advice="give base=0x08000000"
+        )
     data = source if view.format == "B" and view.ndim == 1 else view.tobytes()
     return MemoryImage.from_bytes(data, base, origin=Origin(kind="memory"))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from h5diag.answer import Answer
-from h5diag.case.records import FlashTest, Identity, Sweep
+from h5diag.case.results import FlashTest, Identity, Sweep
 from h5diag.evidence.door import EvidenceFile
 from h5diag.memory import Access, MemoryImage
 

@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from h5diag.case.case import Case, CaseBoard, CaseFile, DumpFile, KnownImage, Text
-from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
+from h5diag.case.results import parse_flashtest, parse_identity, parse_sweep
 from h5diag.chip import choose_chip
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, is_evidence, is_folder, names_in, read_evidence, real_path

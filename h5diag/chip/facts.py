@@ -14,6 +14,7 @@ from typing import NamedTuple
 import msgspec
 
 from h5diag.memory import AddressRange
+from h5diag.text import count_text
 
 EXTERNAL = AddressRange(0x6000_0000, 0xA000_0000)
 """Where external memories are mapped (Armv8-M, external RAM and device regions)."""
@@ -293,7 +294,7 @@ class Field(NamedTuple):
     def put(self, register: int, value: int) -> int:
         """Return the register value with this field set to `value`; ValueError when it does not fit."""
         if not 0 <= value < 1 << self.width:
-            raise ValueError(f"{value:#x} does not fit into {self.name}, {self.width} bits wide")
+            raise ValueError(f"{value:#x} does not fit into {self.name}, {count_text(self.width, 'bit')} wide")
         return register & ~self.mask | value << self.lsb
 
 

@@ -27,11 +27,11 @@ def across_boards(boards: Sequence[BoardDiagnosis]) -> tuple[Finding, ...]:
     if boards[0].measured.has_good:
         return (*_shared_causes(boards), *_same_place(boards))
     if len(boards) == 2:
-        return (*_shared_causes(boards), *_one_against_the_other(boards[0].measured, boards[1].measured))
+        return (*_shared_causes(boards), *_compared_boards(boards[0].measured, boards[1].measured))
     return (*_shared_causes(boards), *_odd_one_out(boards))
 
 
-def _one_against_the_other(one: Measured, two: Measured) -> list[Finding]:
+def _compared_boards(one: Measured, two: Measured) -> list[Finding]:
     """Hold two boards against each other, neither of which is known to be good."""
     held = [(m, [r for k in m.known if k.in_place for r in k.ranges]) for m in (one, two)]
     programs = merged(r for m, files in held for r in m.canonical([*files, *(i.image.range for i in m.suspect.images)]))
@@ -71,7 +71,11 @@ def _shared_causes(boards: Sequence[BoardDiagnosis]) -> Iterator[Finding]:
     supported = [(h, b.name) for b in boards for h in b.verdict.of(Status.SUPPORTED)]
     for id, count in Counter(h.id for h, _ in supported).most_common():
         text, names = next(h.cause.text for h, _ in supported if h.id == id), (n for h, n in supported if h.id == id)
-        who = "All boards" if count == len(boards) else f"{count} of {len(boards)} boards ({', '.join(names)})"
+        who = (
+            "All boards"
+            if count == len(boards)
+            else f"{count} of {count_text(len(boards), 'board')} ({', '.join(names)})"
+        )
         yield found("shared-cause", who=who, text=text)
 
 

@@ -50,14 +50,14 @@ def diagnose(case: Case, *, progress: Progress | None = None, cancel: Cancel | N
         When `cancel` said so.
     """
     measured = measure(case, progress=progress, cancel=cancel)
-    boards = [_judge(m, ()) for m in measured]
+    boards = [_board_diagnosis(m, ()) for m in measured]
     across = across_boards(boards)
     if shared := tuple(f for f in across if rows()[f.id].of_each):
-        boards = [_judge(m, shared) for m in measured]
+        boards = [_board_diagnosis(m, shared) for m in measured]
     return Diagnosis(case, tuple(sorted(boards, key=lambda b: b.verdict.word.gravity)), across)
 
 
-def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
+def _board_diagnosis(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
     findings = list(shared)
     findings += [replace(f, board=m.name) for check in CHECKS for f in check(m)]
     told = {f.id for f in findings}
@@ -79,7 +79,7 @@ def _judge(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:
         # What a finding left open and other evidence settled asks for nothing any more.
         "asked": [b.test for b in branches if b.test and b.open]
         + sorted({t for f, t in asks if not f.open_point and not rows()[f.id].open}),
-        "settles": {t for f, t in asks if f.open_point},
+        "deciding": {t for f, t in asks if f.open_point},
         "silent": quiet,
     }
     next_test = choose_next_test(verdict, **known)

@@ -66,8 +66,8 @@ def _board(b: BoardDiagnosis) -> dict[str, Any]:
                 "state": s.state.value,
                 "reason": s.reason,
             }
-            for name, facts in (("good", b.measured.good), ("suspect", b.measured.suspect))
-            for s in facts.slots
+            for name, own in (("good", b.measured.good), ("suspect", b.measured.suspect))
+            for s in own.slots
         ],
     }
 

@@ -375,7 +375,7 @@ def run_fleet(
                 say(0.0, f"Dask's dashboard: {client.dashboard_link}")
             rows = _hash_all(client, boards, folder, choice.read_as, say)
             good = str(reference) if reference is not None else _typical(rows)
-            _judge_all(client, rows, folder, choice.read_as, (good, chip, layout), say)
+            _diagnosed_all(client, rows, folder, choice.read_as, (good, chip, layout), say)
     finally:
         if cluster is not None:
             cluster.close()
@@ -431,7 +431,7 @@ def _keys(row: dict[str, Any]) -> list[bytes]:
     return [int(a).to_bytes(8, "little") + h.tobytes() for a, h in zip(addresses, _hashes(row), strict=True)]
 
 
-def _judge_all(
+def _diagnosed_all(
     client: Any, rows: list[dict[str, Any]], folder: Path, cut: Chip, given: tuple[str, str, str | None], say: Progress
 ) -> None:
     """Add to each row its deviating sectors and the verdict on its content; each content is judged once."""

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class BoardFacts:
+class BoardMeasured:
     """What follows from one board's evidence alone.
 
     Parameters
@@ -209,8 +209,8 @@ class Measured:
     case: Case
     choice: ChipChoice
     layouts: tuple[Layout, ...]
-    good: BoardFacts
-    suspect: BoardFacts
+    good: BoardMeasured
+    suspect: BoardMeasured
     comparison: Comparison
     placement: Placement
     later: Comparison
@@ -316,7 +316,7 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
     uarts = {id(b): parse_log(b.uart.text if b.uart else "") for b in (case.good, *case.suspects)}
     provisioning = tuple(parse_log(t.text) for t in case.provisioning)
     rest = [*provisioning, *([parse_log(case.loader_log.text)] if case.loader_log else [])]
-    out, read = [], dict[tuple[str, bool], BoardFacts]()
+    out, read = [], dict[tuple[str, bool], BoardMeasured]()
     about = subjects(case, {id(b): (logs[id(b)], uarts[id(b)]) for b in (*case.suspects, case.good)}, rest)
     for number, (board, subject) in enumerate(zip(case.suspects, about, strict=True)):
         step = _part(progress, number, len(case.suspects)) if progress else None
@@ -329,7 +329,7 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
                 read[key] = _board(replace(good, dumps=(), later=()), case, subject.good.read_as, (), *of_good)
         put = placed_dumps(board, case.images, (*provisioning, logs[id(board)]))
         suspect = _board(put, case, chip, subject.layouts, logs[id(board)], uarts[id(board)])
-        out.append(_against(case, subject, read[key], suspect, provisioning, step, cancel))
+        out.append(_measured_with(case, subject, read[key], suspect, provisioning, step, cancel))
     return tuple(out)
 
 
@@ -337,11 +337,11 @@ def _part(progress: Progress, number: int, count: int) -> Progress:
     return lambda fraction: progress((number + fraction) / count)
 
 
-def _against(
+def _measured_with(
     case: Case,
     subject: ChipAndSlots,
-    good: BoardFacts,
-    suspect: BoardFacts,
+    good: BoardMeasured,
+    suspect: BoardMeasured,
     provisioning: tuple[Log, ...],
     progress: Progress | None,
     cancel: Cancel | None,
@@ -400,7 +400,7 @@ def _sessions(board: CaseBoard) -> tuple[Text, ...]:
     return (text,) if text and text.text not in log and parse_tools(lines(text.text)) else ()
 
 
-def _board(board: CaseBoard, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log, uart: Log) -> BoardFacts:
+def _board(board: CaseBoard, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log, uart: Log) -> BoardMeasured:
     reads = whole_reads(board.dumps)
     # A look at a few bytes is not what is judged where somebody read the flash as well.
     most = max((r.size for r in reads), default=0)
@@ -410,15 +410,15 @@ def _board(board: CaseBoard, case: Case, chip: Chip, layouts: tuple[Layout, ...]
     options = _options(board, chip, log)
     hidden = hidden_ranges(options, board.access, chip)
     masked, unlike = masked_ranges(dump, hidden, chip), len(reads) - len(same)
-    facts = BoardFacts(board, dump, options, log, uart, compare_reads(same), hidden, masked, unlike=unlike)
+    own = BoardMeasured(board, dump, options, log, uart, compare_reads(same), hidden, masked, unlike=unlike)
     if not dump.size:
-        return facts
+        return own
     verify = [k for p in case.verify_keys for k in key_files.load_verify_keys(p)]
     decrypt = [k for p in case.decrypt_keys for k in key_files.load_decrypt_keys(p)]
     layout = layouts[0] if layouts else None
     images = examine_images(dump, layout=layout, verify_keys=verify, decrypt_keys=decrypt)
     if layout is None:
-        return replace(facts, images=images)
+        return replace(own, images=images)
     states = boot_states(
         dump,
         layout,
@@ -430,7 +430,7 @@ def _board(board: CaseBoard, case: Case, chip: Chip, layouts: tuple[Layout, ...]
         examined=images,
     )
     boots, explained, rules = states.next_boot, states.explained, states.choice.rules
-    return replace(facts, images=images, slots=states.slots, boots=boots, explained=explained, rules=rules)
+    return replace(own, images=images, slots=states.slots, boots=boots, explained=explained, rules=rules)
 
 
 def _options(board: CaseBoard, chip: Chip, log: Log) -> OptionBytes:
@@ -472,13 +472,13 @@ def whole_reads(dumps: Sequence[DumpFile]) -> tuple[MemoryImage, ...]:
 
 
 def _known(
-    images: Sequence[KnownImage], suspect: BoardFacts, chip: Chip, layout: Layout | None, logs: Sequence[Log]
+    images: Sequence[KnownImage], suspect: BoardMeasured, chip: Chip, layout: Layout | None, logs: Sequence[Log]
 ) -> tuple[KnownFact, ...]:
     """Return each known image against the dump; of those at the same addresses one is expected."""
     written = {base_name(w.file).lower(): w.address for log in logs for w in log.programming.writes}
     images = [_placed(i, written.get(base_name(i.name).lower())) for i in images]
     programs = beside([place_program(i.image, suspect.judged, chip) for i in images], chip)
-    facts = []
+    known = []
     for image, program in zip(images, programs, strict=True):
         others = [Known(i.name, p.image) for i, p in zip(images, programs, strict=True) if i is not image]
         comparison = compare(program.image, suspect.trusted, chip, masks=suspect.masked, most=JUDGED_AREAS)
@@ -490,8 +490,8 @@ def _known(
                 suspect.judged, program.image, layout=layout, images=suspect.images, names=names
             )
         claimed = base_name(image.name).lower() in written
-        facts.append(KnownFact(image, program, comparison, shapes, matches, claimed=claimed))
-    return tuple(replace(k, expected=not _nowhere(k) and _is_expected(k, facts, chip)) for k in facts)
+        known.append(KnownFact(image, program, comparison, shapes, matches, claimed=claimed))
+    return tuple(replace(k, expected=not _nowhere(k) and _is_expected(k, known, chip)) for k in known)
 
 
 def _placed(file: KnownImage, address: int | None) -> KnownImage:
@@ -508,19 +508,19 @@ def _nowhere(fact: KnownFact) -> bool:
     return fact.image.image.origin.base_assumed and not fact.program.stands and bool(encrypted_image(fact.image.image))
 
 
-def _is_expected(fact: KnownFact, facts: Sequence[KnownFact], chip: Chip) -> bool:
+def _is_expected(fact: KnownFact, known: Sequence[KnownFact], chip: Chip) -> bool:
     """Tell whether a file is the one that should be there: of those that a log wrote, else of all, the one that fits best."""
     own = chip.cells(fact.ranges)
-    others = [k for k in facts if k is not fact and not _nowhere(k)]
+    others = [k for k in known if k is not fact and not _nowhere(k)]
     rivals = [k for k in others if any(a.overlaps(b) for a in chip.cells(k.ranges) for b in own)]
     if any(k.claimed for k in rivals) and not fact.claimed:
         return False
     rivals = [k for k in rivals if k.claimed or not fact.claimed]
     share = fact.equal_bytes / max(1, fact.content.size)
-    return all((share, -facts.index(fact)) > (k.equal_bytes / max(1, k.content.size), -facts.index(k)) for k in rivals)
+    return all((share, -known.index(fact)) > (k.equal_bytes / max(1, k.content.size), -known.index(k)) for k in rivals)
 
 
-def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardFacts) -> tuple[StageReport, ...]:
+def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardMeasured) -> tuple[StageReport, ...]:
     """Return at which stage of its life the board is, by the files that were to be flashed; empty without them."""
     flashed = [i.image for i in case.images if i.image.origin.kind != "elf"]
     if not layouts or not flashed or not suspect.dump.size:
@@ -535,7 +535,7 @@ def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardFacts) -> tup
         return ()  # a file that is no slot's: the placement check says so
 
 
-def _loader(case: Case, suspect: BoardFacts, choice: ChipChoice) -> tuple[tuple[str, LoaderSign], ...]:
+def _loader(case: Case, suspect: BoardMeasured, choice: ChipChoice) -> tuple[tuple[str, LoaderSign], ...]:
     """Return what the external loader's file and log say: was it passed over, is it linked so that it is never loaded."""
     if not case.loader and not case.loader_log:
         return ()

@@ -110,7 +110,7 @@ def choose_next_test(
     *,
     done: Collection[str],
     captured: Collection[str],
-    settles: Collection[str] = (),
+    deciding: Collection[str] = (),
     asked: Sequence[str] = (),
     silent: bool = False,
 ) -> NextTest:
@@ -122,7 +122,7 @@ def choose_next_test(
     """
     if verdict.word is VerdictWord.FAULTY:
         return PROVED
-    ranked = rank_tests(verdict, done=done, captured=captured, settles=settles, asked=asked, silent=silent)
+    ranked = rank_tests(verdict, done=done, captured=captured, deciding=deciding, asked=asked, silent=silent)
     supported = verdict.of(Status.SUPPORTED)
     undecided = _open(verdict)
     doubted = any(h.cause.sign_of_chip and h.id in undecided for h in verdict.hypotheses)
@@ -141,7 +141,7 @@ def rank_tests(
     *,
     done: Collection[str],
     captured: Collection[str],
-    settles: Collection[str] = (),
+    deciding: Collection[str] = (),
     asked: Sequence[str] = (),
     silent: bool = False,
 ) -> tuple[NextTest, ...]:
@@ -156,7 +156,7 @@ def rank_tests(
     captured
         Words of the evidence at hand (``slots``, ``trailers``, ``options``, ...); a test that changes the state of
         the board is proposed only when all that it `needs` is captured.
-    settles
+    deciding
         Ids of the tests that settle an open point; they come first within their class.
     asked
         Ids of tests that other findings ask for, most wanted first.
@@ -172,13 +172,13 @@ def rank_tests(
         if test.id in done or not set(test.needs) <= set(captured) or (silent and test.answers):
             continue
         gain = sum(wanted.get(h, 0.0) for h in test.separates)
-        wished = test.id in asked or test.id in settles or any(h in undecided for h in test.separates)
+        wished = test.id in asked or test.id in deciding or any(h in undecided for h in test.separates)
         if test.id in asked:
             gain += number("asked-gain") / (1 + asked.index(test.id))
-        if test.id in settles:
+        if test.id in deciding:
             gain += number("asked-gain")
         if gain > 0:
-            open_point, ours = test.id in settles, bool(leading & set(test.separates))
+            open_point, ours = test.id in deciding, bool(leading & set(test.separates))
             rank = (int(test.kind), test.buys, not open_point, not (open_point and ours), -gain / (test.minutes + 2))
             tiers[wished].append((rank, test))
     # What nobody tested is worth a look only where nothing that is open can be settled, and nothing is found yet.

@@ -117,7 +117,7 @@ class Verdict:
         What nothing explains so far.
     hypotheses
         All of them, strongest first.
-    told
+    events
         Where no cause leads: the findings that tell the whole story by themselves.
     """
 
@@ -126,7 +126,7 @@ class Verdict:
     scope: str
     open_points: tuple[str, ...]
     hypotheses: tuple[Hypothesis, ...]
-    told: tuple[Finding, ...] = ()
+    events: tuple[Finding, ...] = ()
 
     def hypothesis(self, id: str) -> Hypothesis:
         """Return the hypothesis of that id; KeyError when there is none."""
@@ -151,7 +151,7 @@ class CauseTable:
 
     supported_at: int
     excluded_at: int
-    against: int
+    evidence_at: int
     causes: tuple[Cause, ...]
 
 
@@ -193,7 +193,7 @@ def weigh(findings: Sequence[Finding], *, scope: str = "", compared: str = "") -
         Pure: the same findings give the same verdict.
     """
     table = load_table()
-    judged = [_judge(cause, findings, table) for cause in table.causes]
+    judged = [_hypothesis(cause, findings, table) for cause in table.causes]
     supported = {h.id for h in judged if h.status is Status.SUPPORTED}
     hypotheses = sorted(
         judged,
@@ -201,15 +201,15 @@ def weigh(findings: Sequence[Finding], *, scope: str = "", compared: str = "") -
     )
     open_points = tuple(dict.fromkeys(f.open_point for f in findings if f.open_point))
     word = _word(findings, hypotheses, open_points)
-    told = () if _leading(hypotheses) else tuple(f for f in findings if f.title)
-    summary = _summary(word, hypotheses, open_points, compared, told)
-    return Verdict(word, summary, scope, open_points, tuple(hypotheses), told)
+    events = () if _leading(hypotheses) else tuple(f for f in findings if f.title)
+    summary = _summary(word, hypotheses, open_points, compared, events)
+    return Verdict(word, summary, scope, open_points, tuple(hypotheses), events)
 
 
 _RANK = {Status.SUPPORTED: 0, Status.POSSIBLE: 1, Status.NOT_TESTED: 2, Status.EXCLUDED: 3}
 
 
-def _judge(cause: Cause, findings: Sequence[Finding], table: CauseTable) -> Hypothesis:
+def _hypothesis(cause: Cause, findings: Sequence[Finding], table: CauseTable) -> Hypothesis:
     moves: dict[str, Move] = {}
     for f in findings:
         weight = rows()[f.id].moves.get(cause.id, 0) if f.id in rows() else 0
@@ -226,7 +226,7 @@ def _judge(cause: Cause, findings: Sequence[Finding], table: CauseTable) -> Hypo
     status = Status.POSSIBLE if moves else Status.NOT_TESTED
     if moves and score >= table.supported_at:
         status = Status.SUPPORTED
-    elif moves and score <= table.excluded_at and score - cause.prior <= table.against:
+    elif moves and score <= table.excluded_at and score - cause.prior <= table.evidence_at:
         status = Status.EXCLUDED
     return Hypothesis(cause, status, score, tuple(sorted(moves.values(), key=lambda m: -abs(m.decibans))))
 
@@ -253,7 +253,7 @@ def _summary(
     hypotheses: Sequence[Hypothesis],
     open_points: Sequence[str],
     compared: str,
-    told: Sequence[Finding],
+    events: Sequence[Finding],
 ) -> str:
     leading = _leading(hypotheses)
     named = "; ".join(h.cause.text for h in leading[:3])
@@ -270,10 +270,10 @@ def _summary(
             instead = f"What the evidence shows instead: {named}." + (f" Compared were {compared}." if compared else "")
         elif named:
             instead += f" What else was seen speaks most for: {named}."
-        elif told:
-            instead += f" What happened: {told[0].title}."
+        elif events:
+            instead += f" What happened: {events[0].title}."
         return f"Nothing here points to a faulty chip. {instead}"
-    lead = f" What happened: {'; '.join(f.title for f in told[:2])}." if told else lead
+    lead = f" What happened: {'; '.join(f.title for f in events[:2])}." if events else lead
     rest = f"{count_text(len(open_points), 'point')} still open."
     nothing = "Nothing was compared with a good dump or a known image yet."
     return f"Not shown faulty: do not replace the chip yet.{lead} {rest if open_points else nothing}"

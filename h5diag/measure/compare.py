@@ -20,6 +20,7 @@ from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice
 from h5diag.layout import Layout
 from h5diag.memory import ADDRESS_LIMIT, Access, AddressRange, Bytes, MemoryImage, common, merged, release, subtracted
+from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from h5diag.measure.options.settings import OptionBytes
@@ -119,7 +120,7 @@ class Areas(Sequence[Area]):
         return hash(self.columns.tobytes())
 
     def __repr__(self) -> str:
-        return f"Areas of {len(self)} rows"
+        return f"Areas of {count_text(len(self), 'row')}"
 
     @property
     def ranges(self) -> tuple[AddressRange, ...]:
@@ -235,17 +236,17 @@ def compare(
     """
     masks, same_view = merged(masks), True
     parts = [_areas(g, s, start, chip, masks, most) for start, g, s in aligned(good, suspect, chip)]
-    held: list[AddressRange] = []
+    known: list[AddressRange] = []
     for shift, start, stop in _views(good, suspect, chip):
         same_view = same_view and shift == 0
         there = [g.range.shifted(shift) for g in good.segments_in(start - shift, stop - shift)]
         unread = (r.intersection(hole) for hole in suspect.unreadable for r in there if r.overlaps(hole))
         parts.append(Areas.of(Area(r, AreaState.UNREADABLE) for r in unread))
-        held += there
+        known += there
     areas = _in_order(parts)
     if len(areas) > most:
         areas = Areas(np.maximum(_by_sector(areas.columns, chip.flash.sector_size), 0))
-    return Comparison(areas, subtracted(held, (*suspect.ranges, *suspect.unreadable)), same_view)
+    return Comparison(areas, subtracted(known, (*suspect.ranges, *suspect.unreadable)), same_view)
 
 
 def joined(comparisons: Sequence[Comparison]) -> Comparison:

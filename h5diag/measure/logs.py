@@ -191,8 +191,8 @@ def _words(log: Log) -> Iterator[Remark]:
     words = log.option_words
     if words and all(w in (0xFFFF, 0xFFFFFFFF) for w in words):
         yield Remark(
-            f"all {len(words)} option words read all ones: erased option bytes, as after a power loss while they were "
-            "written; nobody sets that",
+            f"all {count_text(len(words), 'option word')} read all ones: erased option bytes, as after a power loss while they "
+            "were written; nobody sets that",
             "options-torn",
         )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from h5diag.answer import PANELS, views
-from h5diag.case.records import FlashTest, Identity
+from h5diag.case.results import FlashTest, Identity
 from h5diag.memory import AddressRange
 from h5diag.probe.board.board import Board, supply_mv
 from h5diag.probe.board.core import core_state

@@ -21,6 +21,7 @@ from h5diag.memory import Access
 from h5diag.probe.board import Board, identify, supply_mv
 from h5diag.probe.board.identity import options_of
 from h5diag.probe.board.link import look_at_ports
+from h5diag.text import count_text
 
 _SUPPLY_MV = (1710, 3600)
 _PIECE, _SINGLE, _BURST = 0x4000, 64, 500
@@ -211,7 +212,7 @@ def _views(look: _Look) -> Seen:
 
 
 def _alike(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> str:
-    return "alike" if (a == b).all() else f"{int((a != b).sum())} of {a.size} words differ"
+    return "alike" if (a == b).all() else f"{int((a != b).sum())} of {count_text(a.size, 'word')} differ"
 
 
 def _faults(look: _Look) -> Seen:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from h5diag.case.records import FlashTest, Identity, SpeedPoint, Sweep, to_document
-from h5diag.chip import Chip, KnownBy, choose_chip
+from h5diag.case.results import FlashTest, Identity, SpeedPoint, Sweep, to_document
+from h5diag.chip import Chip, ChipChoice, KnownBy, choose_chip
 from h5diag.memory import merged
 from h5diag.probe.acquire.plan import Dump
 from h5diag.show.sheet import Section, Sheet, Strip, bullets, properties, section, sheet, table
@@ -22,11 +22,18 @@ _MOST_FAULTS = 20
 _MAJORITY = "Where reads disagree the majority stands in the file; try a lower speed, or a sweep."
 
 
-def identity_sheet(who: Identity, chip: Chip) -> Sheet:
-    """Return who a chip says it is, over which link, and where its core is; `chip` names its registers."""
+def _choice(who: Identity) -> ChipChoice:
+    """Return the chip that answers: the one given where it is that, else the one of its identity."""
+    return choose_chip(given=(who.chip or "") if who.chip_known_by == KnownBy.GIVEN.value else "", identity=who)
+
+
+def _identity_sheet(who: Identity) -> Sheet:
+    """Return who a chip says it is, over which link, and where its core is."""
+    choice = _choice(who)
     level, core = who.registers.get("hdpl"), who.core
     supply = f"{who.supply_mv} mV" if who.supply_mv is not None else "not measured"
     rows = [
+        *([("chip", choice.text)] if who.chip else []),
         ("UID", who.uid or "not readable"),
         ("product state", f"{who.product_state_text or 'not known'}, TrustZone {who.trustzone or 'not known'}"),
         ("read", f"{who.access}, {who.connect}, {speed_text(who.swd_hz, who.swd_asked_hz)}"),
@@ -42,7 +49,9 @@ def identity_sheet(who: Identity, chip: Chip) -> Sheet:
         ]
     for name, value in who.registers.items():
         if name in ("ecccorr", "eccdetr", "eccr", "opsr", "sfsp_version"):
-            seen = "not readable" if value is None else f"0x{value:08X}{_flash_error(chip, name.upper(), value)}"
+            seen = (
+                "not readable" if value is None else f"0x{value:08X}{_flash_error(choice.read_as, name.upper(), value)}"
+            )
             rows.append((name.upper(), seen))
     options = (
         (name, "not known" if o.value is None else f"0x{o.value:X}", o.meaning) for name, o in who.options.items()
@@ -57,7 +66,7 @@ def identity_sheet(who: Identity, chip: Chip) -> Sheet:
 
 
 def _identity_document(who: Identity) -> dict[str, Any]:
-    return to_document(who) | choose_chip(identity=who, flash_kib=who.flash_kib).to_dict() | {"chip": who.chip}
+    return to_document(who) | _choice(who).to_dict() | {"chip": who.chip}
 
 
 def _headline(who: Identity) -> str:
@@ -88,27 +97,26 @@ def _flash_error(chip: Chip, name: str, value: int) -> str:
     return ""
 
 
-def _flash_test_document(result: FlashTest) -> dict[str, Any]:
-    # A test begins with the identity, and with none but that of its chip.
-    return to_document(result) | {"chip_known_by": KnownBy.IDENTITY.value}
-
-
 def flash_test_sheet(result: FlashTest) -> Sheet:
     """Return the result of a flash test, the answer first."""
-    if not result.erase_cycles:
+    if result.erase_cycles == 0:
         back = "Nothing was erased."
     elif result.outside:
         back = "THE FLASH CHANGED OUTSIDE OF THE TESTED RANGE, see the remark; inside the contents are back."
     elif result.restored:
         back = "The contents are back and verified."
+    elif result.restored is None:
+        back = "Whether the contents are back is not known."
     else:
-        back = f"THE CONTENTS ARE NOT ALL BACK: {result.folder} keeps them, put them back with --restore."
+        back = (
+            f"THE CONTENTS ARE NOT ALL BACK: {result.folder or 'its folder'} keeps them, put them back with --restore."
+        )
     sectors = ((f"0x{s.start:08X}", s.verdict, s.reason) for s in result.sectors if s.verdict != "good")
     faults = (
         (f.kind, f"0x{f.address:08X}", "" if f.bit is None else str(f.bit), f.detail, str(f.rounds))
         for f in result.faults
     )
-    c = result.conditions
+    c, rated = result.conditions, "not known" if result.rated_cycles is None else result.rated_cycles
     speeds = ", ".join(f"{hz / 1e6:g}" for hz in c.swd_hz) or "-"
     path = {
         None: "none",
@@ -133,7 +141,10 @@ def flash_test_sheet(result: FlashTest) -> Sheet:
                     ("supply", f"{c.voltage_mv} mV" if c.voltage_mv is not None else "not measured"),
                     ("sectors of", size_text(result.sector_size) if result.sector_size else "not known"),
                     ("second reading", path.get(c.second_path) or str(c.second_path)),
-                    ("wear", f"{result.erase_cycles} erase cycles of each sector; rated for {result.rated_cycles}"),
+                    (
+                        "wear",
+                        f"{_counted(result.erase_cycles, 'erase cycle')} of each sector; rated for {rated}",
+                    ),
                 )
             ),
         ),
@@ -150,7 +161,7 @@ def restored_sheet(done: Restored, *, begun: bool) -> Sheet:
     """Return what putting the contents back did; `begun` when the folder held any."""
     if not begun:
         return sheet("there is no backup in this folder: nothing was erased, nothing is to be put back")
-    head = f"the contents are back: {done.sectors} sectors compared, {len(done.written)} written again"
+    head = f"the contents are back: {count_text(done.sectors, 'sector')} compared, {len(done.written)} written again"
     if not done.ok:
         head = f"{count_text(len(done.failed), 'sector')} do not take their contents back; the folder keeps them"
     return sheet(
@@ -199,7 +210,7 @@ def dump_document(done: Dump) -> dict[str, Any]:
         "map": f"{done.path}.map.json" if done.path is not None else None,
         "access": origin.access.value,
         "chip": origin.chip,
-        "chip_known_by": "identity",
+        "chip_known_by": done.chip_known_by,
         "retried": done.retried,
         "uid": done.uid,
         "mode": origin.mode,
@@ -258,13 +269,8 @@ def _by_speed(points: Iterable[SpeedPoint]) -> Section | None:
 
 
 VIEWS = {
-    Identity: View(
-        lambda who: identity_sheet(who, choose_chip(identity=who, flash_kib=who.flash_kib).read_as),
-        _identity_document,
-        None,
-        "options",
-    ),
-    FlashTest: View(flash_test_sheet, _flash_test_document, _plot_flash_test, "sectors"),
+    Identity: View(_identity_sheet, _identity_document, None, "options"),
+    FlashTest: View(flash_test_sheet, to_document, _plot_flash_test, "sectors"),
     Dump: View(_dump_sheet, dump_document, lambda done, **options: done.image.plot(**options)),
     Sweep: View(_sweep_sheet, to_document, None, "sweep"),
 }

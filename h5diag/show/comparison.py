@@ -23,7 +23,7 @@ def _area(a: Area, c: Comparison) -> dict[str, Any]:
         **(counts if a.differing_bytes else {}),
         **({"mask_like": True} if a.mask_like else {}),
         **({"evidence": c.mask_evidence} if a.state is AreaState.MASKED and c.mask_evidence else {}),
-        **({"slot": str(c.layout.slot_at(a.range.start))} if c.layout else {}),
+        **({"slot": c.layout.slot_name(a.range.start)} if c.layout else {}),
     }
 
 
@@ -69,7 +69,7 @@ def _comparison_sheet(c: Comparison) -> Sheet:
                         range_text(a.range),
                         size_text(a.range.size),
                         a.state.value,
-                        str(c.layout.slot_at(a.range.start)) if c.layout else "",
+                        c.layout.slot_name(a.range.start) if c.layout else "",
                         "on sector edges, like a mask"
                         if a.mask_like
                         else c.mask_evidence * (a.state is AreaState.MASKED),

@@ -18,7 +18,7 @@ from h5diag import __version__
 from h5diag.case.case import UNNAMED
 from h5diag.judge import (
     BoardDiagnosis,
-    BoardFacts,
+    BoardMeasured,
     Diagnosis,
     Direction,
     Finding,
@@ -113,9 +113,9 @@ def board_sheet(b: BoardDiagnosis, *, named: bool = True, number: int = 0) -> Sh
         _later(b, _PAGES if number == 0 else ""),
         section("Pictures", *figures(b, number=number)),
         *(_put_forward(h) for h in v.leading),
-        section("What happened", bullets(f.claim for f in v.told)),
+        section("What happened", bullets(f.claim for f in v.events)),
         None
-        if v.leading or v.told
+        if v.leading or v.events
         else section("What the evidence supports", "Nothing in it speaks for a cause so far."),
         section("Still open", bullets(v.open_points)),
         section("Why it was not installed", bullets(_why(b.branches)), only="terminal"),
@@ -207,7 +207,7 @@ def _means(b: BoardDiagnosis) -> Iterable[str]:
     said = b.next_test.instruction
     causes = (h for h in b.verdict.leading[:3] if h.means not in said)
     yield from (f"{h.cause.name[:1].upper()}{h.cause.name[1:]}: {h.means}" for h in causes)
-    yield from (f.means for f in b.verdict.told if f.means and f.means not in said)
+    yield from (f.means for f in b.verdict.events if f.means and f.means not in said)
 
 
 def _put_forward(h: Hypothesis) -> Section | None:
@@ -244,7 +244,9 @@ def _untested(v: Verdict) -> str:
 
 def _besides(b: BoardDiagnosis) -> Iterable[str]:
     """Yield what was seen, leaves something open or points somewhere, and stands under no cause above."""
-    told = {m.text for h in _standing(b.verdict) for m in h.moves if m.decibans > 0} | {f.claim for f in b.verdict.told}
+    told = {m.text for h in _standing(b.verdict) for m in h.moves if m.decibans > 0} | {
+        f.claim for f in b.verdict.events
+    }
     return (f.claim for f in b.findings if (f.open_point or f.remark) and f.claim not in told)
 
 
@@ -313,7 +315,7 @@ def weighing_table(b: BoardDiagnosis) -> Table:
 def slots_table(m: Measured) -> Table:
     """Return the slots of both boards and what became of them; no row without a layout."""
 
-    def state(board: BoardFacts, name: str) -> str:
+    def state(board: BoardMeasured, name: str) -> str:
         return next((s.state.value for s in board.slots if s.slot.name == name), NOT_STATED)
 
     def reason(name: str) -> str:

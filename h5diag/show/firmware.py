@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from h5diag.measure.firmware import Magic, Overview, TlvType, dependencies
 from h5diag.show.sheet import Section, Sheet, bullets, properties, section, sheet, table
 from h5diag.show.view import View, chosen, drawing
+from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from h5diag.measure.firmware import ExaminedImage, JudgedImage, Link, Match, NextBoot, SlotState, StageReport
@@ -252,7 +253,7 @@ def image_properties(i: ExaminedImage) -> list[tuple[str, str]]:
     alternative = f" (or {v.body.alternative})" if v.body.alternative else ""
     decrypted = f"{v.decrypted_hash.value}: {v.decrypted_reason}" if v.decrypted_hash.value != "not-checked" else ""
     return [
-        ("header", f"{header.header_size} bytes, body {header.body_size} bytes"),
+        ("header", f"{count_text(header.header_size, 'byte')}, body {count_text(header.body_size, 'byte')}"),
         ("flags", ", ".join(header.flag_names)),
         ("body", f"looks {v.body.kind.value}{alternative}: {v.body.why}"),
         ("hash", f"{v.hash.value}: {v.hash_reason}"),

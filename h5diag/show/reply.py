@@ -55,7 +55,7 @@ def reply(d: Diagnosis, folder: str = "", *, clean: Callable[[str], str] = str) 
         "- nothing in the evidence speaks for a cause so far"
     ]
     lines += [f"- **Still open:** {said(_short(clean(text)))}" for text in b.verdict.open_points[:MOST_OPEN]]
-    means = [h.means for h in b.verdict.leading] + [f.means for f in b.verdict.told if f.means]
+    means = [h.means for h in b.verdict.leading] + [f.means for f in b.verdict.events if f.means]
     lines += [f"- **What it means:** {said(text)}" for text in means[:1] if text not in b.next_test.instruction]
     strip = text_map(b, clean)
     if strip:
@@ -76,15 +76,15 @@ def reply(d: Diagnosis, folder: str = "", *, clean: Callable[[str], str] = str) 
 
 def _prose(text: str) -> str:
     """Escape a part of a sentence; the blanks that part it from a command stay."""
-    told = plain_markdown(text).strip()
-    return f"{' ' * (text[:1] == ' ')}{told}{' ' * (text[-1:] == ' ')}" if told else text
+    events = plain_markdown(text).strip()
+    return f"{' ' * (text[:1] == ' ')}{events}{' ' * (text[-1:] == ' ')}" if events else text
 
 
 def _evidence(b: BoardDiagnosis, clean: Callable[[str], str]) -> list[str]:
     """Return the strongest observations behind the supported causes, each once; those with numbers first."""
     moves = [(m.decibans, m.text) for h in b.verdict.leading for m in h.moves if m.decibans > 0]
     if not moves:
-        moves = [(1, f.claim) for f in b.verdict.told]
+        moves = [(1, f.claim) for f in b.verdict.events]
         moves += [(0, f.claim) for f in b.findings if f.open_point] + [(0, f.claim) for f in b.findings if f.numbers]
     texts = dict.fromkeys(text for _, text in sorted(moves, key=lambda m: -m[0]))
     return [_short(clean(t)) for t in list(texts)[:MOST_EVIDENCE]]

@@ -320,14 +320,14 @@ def condensed_axis(visible: Iterable[AddressRange], edges: Iterable[int] = ()) -
 def chosen_ticks(axis: CondensedAxis, wanted: Sequence[int], *, apart: float = 0.021) -> list[int]:
     """Return those of the wanted addresses, first come first served, that stand far enough from each other."""
     total = axis.places[-1] - axis.places[0]
-    taken: list[int] = []
+    ticks: list[int] = []
     for address in wanted:
         here = float(axis.place(address))
         if axis.breaks[0] <= address <= axis.breaks[-1] and all(
-            abs(here - float(axis.place(t))) >= apart * total for t in taken
+            abs(here - float(axis.place(t))) >= apart * total for t in ticks
         ):
-            taken.append(address)
-    return sorted(taken)
+            ticks.append(address)
+    return sorted(ticks)
 
 
 def _extended(x: npt.NDArray[np.float64], xs: Sequence[float], ys: Sequence[float]) -> npt.NDArray[np.float64]:

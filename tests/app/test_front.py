@@ -15,7 +15,7 @@ from intelhex import IntelHex
 
 import h5diag as h5
 from h5diag.app.sources import TAKEN
-from h5diag.case.records import Sweep
+from h5diag.case.results import Sweep
 from h5diag.chip import choose_chip
 from h5diag.errors import InputError
 from h5diag.evidence.samples import data_folder
@@ -225,6 +225,10 @@ def test_a_flashed_file_without_a_byte_is_no_error(pair):
         (["access", PROVISIONING, BOARD], lambda: h5.access(PROVISIONING, BOARD)),
         (["rehearse", f"{PROVISIONING}/OEMiROT/provisioning.sh"], lambda: h5.rehearse(SCRIPT)),
         (["info", "--probe", "virtual"], lambda: h5.connect("virtual").__enter__().identify()),
+        (
+            ["info", "--probe", "virtual", "--chip", "h562"],
+            lambda: h5.connect("virtual", chip="h562").__enter__().identify(),
+        ),
         (
             ["loader", "lint", "sample:loaders/l5-good.stldr", "--chip", "l5"],
             lambda: h5.read_loader("sample:loaders/l5-good.stldr", chip="l5"),

@@ -15,7 +15,7 @@ import pytest
 
 from h5diag.app.cli import main
 from h5diag.case import load_case
-from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
+from h5diag.case.results import parse_flashtest, parse_identity, parse_sweep
 from h5diag.errors import InputError
 from h5diag.evidence.samples import data_folder
 from h5diag.judge import Status, VerdictWord, diagnose

@@ -15,6 +15,8 @@ from h5diag.evidence.files import Sidecar, write_image, write_sidecar
 from h5diag.evidence.samples import data_folder
 from h5diag.judge.fleet import BoardFile, chip_of_lot
 from h5diag.memory import MemoryImage
+from h5diag.probe.bench import BenchBoard
+from h5diag.sim.virtual import VirtualChip, VirtualProbe
 
 LOADER = str(data_folder() / "loaders" / "h5-good.stldr")
 LOADERS_KNOWN = ("h5", "l5", "u5")
@@ -120,6 +122,26 @@ def test_an_identity_names_it_on_the_page_and_in_the_write_up_too(name, files, t
     model = InvestigationModel(str(case))
     model.run()
     assert named(model.diagnosis) == {(expected.name, "identity")}
+
+
+def test_a_probe_names_the_part_of_its_flash_size_as_the_diagnosis_does(files):
+    """Nobody named the chip: what answers is not the default part, if its flash has another size."""
+    small = VirtualProbe(VirtualChip(chip=load_chip("stm32h563zg")))
+    with BenchBoard.connect("x", probe=small) as board:
+        who, dump = board.identify(), board.dump(0x08000000, 0x08002000)
+    assert (who.chip, dump.image.origin.chip, who.flash_kib) == ("stm32h563zg",) * 2 + (1024,)
+    (files / "info.json").write_text(json.dumps(who.to_dict()))
+    case = case_of(files, "")
+    case.joinpath("case.toml").write_text(case.joinpath("case.toml").read_text() + 'info = "info.json"\n')
+    assert named(who, dump, h5.diagnose(case)) == {("stm32h563zg", "identity")}
+
+
+def test_a_chip_that_is_given_is_given_in_every_answer_of_a_probe(tmp_path):
+    with h5.connect("virtual:seed=1", chip="h562", erase=(0x08026000, 0x08028000)) as board:
+        found = [board.identify(), board.dump(0x08000000, 0x08002000)]
+        found.append(board.flash_test(0x08026000, 0x08028000, str(tmp_path / "t"), level="quick", power_cycles=0))
+    assert named(*found) == {("stm32h562zi", "given")}
+    assert found[0].to_dict()["chip_text"] == "STM32H562ZI (2 MiB), as given"
 
 
 def test_a_layout_names_the_chip_for_every_command_that_takes_one(files):

@@ -27,7 +27,7 @@ from kinds import MORE, MORE_COST
 
 from h5diag.case import load_case
 from h5diag.case.intake import sort_evidence, write_case
-from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
+from h5diag.case.results import parse_flashtest, parse_identity, parse_sweep
 from h5diag.errors import H5DiagError
 from h5diag.evidence.files import read_image, write_image
 from h5diag.evidence.files.sidecar import sidecar_path

@@ -114,7 +114,6 @@ _INFO_ARGUMENTS: tuple[Argument, ...] = (
 
 
 def _info(options: Namespace) -> Result:
-    from h5diag.chip import choose_chip
     from h5diag.probe.board import Permissions, read_symbols
 
     layout = h5.load_layout(options.layout) if options.layout else None
@@ -123,9 +122,7 @@ def _info(options: Namespace) -> Result:
         if options.halt > 0:
             board.permissions = Permissions(halt=True)
         who = board.identify(halt_s=options.halt, layout=layout, symbols=symbols)
-    # What was given counts where it is that which answers; else what answers is known by its identity.
-    chosen = choose_chip(given=options.chip if who.chip else "", identity=who, flash_kib=who.flash_kib)
-    return result_of(who, **chosen.to_dict() | {"chip": who.chip})
+    return result_of(who)
 
 
 # ---------------------------------------------------------------------------------------------------- dump
@@ -175,7 +172,6 @@ def _plans(options: Namespace) -> list[tuple[DumpPlan, str]]:
 def _dump(options: Namespace) -> Result:
     from dataclasses import replace
 
-    from h5diag.chip import KnownBy
     from h5diag.probe.acquire import dump, sweep
     from h5diag.show.sheet import joined
     from h5diag.show.view import view_of
@@ -194,8 +190,6 @@ def _dump(options: Namespace) -> Result:
                 with progress_bar("sweep", lambda: board.moved) as progress:
                     done = replace(done, sweep=sweep(board, done, progress=progress))
             documents.append(done.to_dict() | {"range": [plan.range.start, plan.range.stop], "map": f"{path}.map.json"})
-            if options.chip and done.image.origin.chip:
-                documents[-1]["chip_known_by"] = KnownBy.GIVEN.value
             texts.append(view_of(done).sheet(done))
     secure = {"secure": documents[1]} if len(documents) > 1 else {}
     return Result(

@@ -10,6 +10,7 @@ from h5diag.app.cli.board import ACCESS, _hertz, access_of
 from h5diag.app.cli.command import Argument, Command, Result, address_range, argument, number, progress_bar, result_of
 from h5diag.errors import InputError, PermissionRefused
 from h5diag.show import printing
+from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,7 +140,6 @@ def _run(options: Namespace) -> Result:
         )
     if not options.out:
         raise InputError("no folder for the backup", advice="name a new one with --out DIR")
-    from h5diag.chip import KnownBy
     from h5diag.probe.flashtest import flash_test
 
     def show(found: Survey) -> None:
@@ -161,7 +161,7 @@ def _run(options: Namespace) -> Result:
             progress=progress,
         )
     whole = result.restored or not result.erase_cycles
-    return result_of(result, status=0 if whole else 3, **{"chip_known_by": KnownBy.GIVEN.value} if options.chip else {})
+    return result_of(result, status=0 if whole else 3)
 
 
 def _connected(options: Namespace, where: AddressRange, speed: int) -> BenchBoard:
@@ -188,7 +188,7 @@ def _before(plan: TestPlan, chip: Chip, found: Survey) -> list[str]:
     from h5diag.probe.flashtest import LOST, rated_cycles
 
     lines = [
-        f"flash test of {plan.range}: about {plan.minutes(chip):.1f} minutes, {plan.erase_cycles} erase cycles of"
+        f"flash test of {plan.range}: about {plan.minutes(chip):.1f} minutes, {count_text(plan.erase_cycles, 'erase cycle')} of"
         f" each sector (rated: {rated_cycles(chip)[0]})"
     ]
     lines += [f"lost      {text}" for text in (*LOST, *found.warnings)]
@@ -221,8 +221,8 @@ def _planned(plan: TestPlan, chip: Chip, given: str) -> Result:
     speeds = ", ".join(f"{s / 1e6:g}" for s in plan.speeds_hz)
     properties = [
         ("chip", choice.text),
-        ("wear", f"{plan.erase_cycles} erase cycles of each sector, rated for {rated} ({told})"),
-        ("does", f"{plan.rounds} rounds at {speeds} MHz: {', '.join(patterns)}"),
+        ("wear", f"{count_text(plan.erase_cycles, 'erase cycle')} of each sector, rated for {rated} ({told})"),
+        ("does", f"{count_text(plan.rounds, 'round')} at {speeds} MHz: {', '.join(patterns)}"),
         *(("lost", t) for t in LOST),
         *(("limit", t) for t in CANNOT),
     ]

@@ -6,6 +6,7 @@ from argparse import Namespace
 
 from h5diag.app.cli.command import Argument, Command, Result, argument, number
 from h5diag.show import printing
+from h5diag.text import count_text
 
 _ARGUMENTS: tuple[Argument, ...] = (
     argument("--dir", metavar="DIR", default="h5diag-work", help="where notebooks and sample data go"),
@@ -27,7 +28,8 @@ def _lab(options: Namespace) -> Result:
     from h5diag.app.lab import copy_out, lab_command, require_no_root, run
 
     copied = copy_out(options.dir)
-    text = f"{len(copied.written)} files copied to {copied.folder}, {len(copied.kept)} were there and stay as they are"
+    new, old = count_text(len(copied.written), "file"), len(copied.kept)
+    text = f"{new} copied to {copied.folder}, {old} were there and stay as they are"
     document = {
         "dir": str(copied.folder),
         "written": list(copied.written),

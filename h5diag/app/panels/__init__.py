@@ -10,7 +10,7 @@ from h5diag.app.panels.hexview import HexView
 from h5diag.app.panels.investigation import Investigation
 from h5diag.app.panels.results import LocatePanel, OptionsPanel, SlidePanel, SlotMap
 from h5diag.case import Case
-from h5diag.case.records import FlashTest
+from h5diag.case.results import FlashTest
 from h5diag.errors import InputError
 from h5diag.judge import Diagnosis
 from h5diag.measure.firmware import Overview

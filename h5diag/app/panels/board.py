@@ -29,7 +29,7 @@ LOOKS = {
 LOOK_EVERY_S = 3.0
 """How long a board that was pulled may still look connected."""
 
-_held: dict[str, BoardModel] = {}
+_connected_models: dict[str, BoardModel] = {}
 
 
 class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
@@ -64,7 +64,7 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
         mine = self.board[0] if self.connected and (self.board[0].name, self.board[0].mode) == (name, mode) else None
         if mine is None:
             self.close()
-            other = _held.get(name)
+            other = _connected_models.get(name)
             if other is not None and other is not self:
                 other.close()
 
@@ -80,7 +80,7 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
 
     def _connected(self, found: tuple[BenchBoard, Identity]) -> None:
         self.board, self.who = (found[0],), (found[1],)
-        _held[found[0].name] = self
+        _connected_models[found[0].name] = self
         if self._watching is not None:
             self._watching.cancel()
         with suppress(RuntimeError):  # in a plain script nobody watches an idle panel
@@ -119,8 +119,8 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
                 self._watching = None
         for board in self.board:
             board.close()
-            if _held.get(board.name) is self:
-                del _held[board.name]
+            if _connected_models.get(board.name) is self:
+                del _connected_models[board.name]
         self.board = self.who = ()
 
     def dump(self, plan: DumpPlan, path: str = "", *, force: bool = False) -> None:
@@ -162,7 +162,7 @@ class BoardModel(traitlets.HasTraits):  # type: ignore[misc]
 
 
 def _let_go() -> None:
-    for model in list(_held.values()):
+    for model in list(_connected_models.values()):
         model.close()
 
 

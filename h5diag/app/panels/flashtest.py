@@ -23,6 +23,7 @@ from h5diag.probe.flashtest import (
     rated_cycles,
     restore,
 )
+from h5diag.text import count_text
 
 _BOX = "border:3px solid #D55E00;padding:8px 12px;background:#fff;color:#1a1a1a;line-height:1.4"
 
@@ -162,9 +163,9 @@ class FlashTestPanel(widgets.VBox):  # type: ignore[misc]
         parts = [result_html(r) for r in model.result]
         parts += [
             status_html(
-                f"{r.sectors} sectors compared, {len(r.written)} written again"
+                f"{count_text(r.sectors, 'sector')} compared, {len(r.written)} written again"
                 if r.ok
-                else f"{len(r.failed)} sectors do not take their contents back"
+                else f"{count_text(len(r.failed), 'sector')} do not take their contents back"
             )
             for r in model.restored
         ]
@@ -175,7 +176,7 @@ def danger_html(model: FlashTestModel) -> str:
     """Return the danger, the wear and the limits of a plan in plain words."""
     chip, plan = load_chip(), model.plan
     lines = [
-        f"takes about {plan.minutes(chip):.1f} minutes and {plan.erase_cycles} erase cycles of each sector (usual "
+        f"takes about {plan.minutes(chip):.1f} minutes and {count_text(plan.erase_cycles, 'erase cycle')} of each sector (usual "
         f"rating {rated_cycles(chip)[0]})",
         *LOST,
         f"the backup in {model.folder} is decrypted firmware: keep it private",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from h5diag.case.intake.kinds import Evidence, FileRole
-from h5diag.case.records import parse_identity
+from h5diag.case.results import parse_identity
 from h5diag.chip import EXTERNAL, ChipChoice
 from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile
@@ -166,15 +166,15 @@ def known_of(
     """
     roles = (FileRole.LOG, FileRole.OPTIONS, FileRole.PROVISIONING)
     logs = [e.log for e in evidence if e.role in roles and e.log is not None]
-    told: dict[str, Any] = {"sidecars": [e.chip for e in evidence], "marking": marking}
+    known: dict[str, Any] = {"sidecars": [e.chip for e in evidence], "marking": marking}
     for e in evidence:
-        if e.role is FileRole.INFO and e.file is not None and "identity" not in told:
+        if e.role is FileRole.INFO and e.file is not None and "identity" not in known:
             with suppress(InputError):
-                told["identity"] = parse_identity(decode_text(e.file.data), e.path.name)
+                known["identity"] = parse_identity(decode_text(e.file.data), e.path.name)
     try:
-        choice = chip_of(logs, given=chip, **told)
+        choice = chip_of(logs, given=chip, **known)
     except InputError:
-        choice = chip_of(logs, **told)
+        choice = chip_of(logs, **known)
     with suppress(InputError):
         choice = chip_and_layout(choice, layout)[0]
     starts = [e.start for e in evidence if e.role is FileRole.DUMP and e.start is not None]

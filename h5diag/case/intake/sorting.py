@@ -31,6 +31,7 @@ from h5diag.evidence.files import decode_text, read_sidecar, sidecar_path
 from h5diag.evidence.texts import parse_log
 from h5diag.limits import TEXT
 from h5diag.memory import Access
+from h5diag.text import count_text
 
 Ask = Callable[[str, Sequence[str]], int]
 """Asked a question with the possible answers; returns the index of the answer, -1 for "I do not know"."""
@@ -89,7 +90,7 @@ def sort_evidence(
     if not found and table is None:
         first = f" ({unused[0].path.name}: {unused[0].what})" if unused else ""
         raise InputError(
-            f"no evidence among {count} files{first}",
+            f"no evidence among {count_text(count, 'file')}{first}",
             source=str(unused[0].path if len(unused) == 1 else ", ".join(map(str, paths[:3]))),
             advice="give dumps, option listings or logs of a board",
         )

@@ -16,6 +16,7 @@ from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile
 from h5diag.evidence.files.pieces import Overlap, SegmentBuilder
 from h5diag.memory import Bytes, Segment
+from h5diag.text import count_text
 
 _BLOCK = np.dtype(
     [
@@ -75,7 +76,7 @@ def read_uf2(file: EvidenceFile) -> tuple[Segment, ...]:
     size, path = file.size, file.path
     if size % _BLOCK.itemsize:
         raise InputError(
-            f"ends inside a block: {size} bytes are no multiple of {_BLOCK.itemsize}",
+            f"ends inside a block: {count_text(size, 'byte')} are no multiple of {_BLOCK.itemsize}",
             source=str(path),
             place=f"offset 0x{size // 512 * 512:X}",
             advice="the file was cut short; copy it again",
@@ -134,7 +135,7 @@ def _complete(blocks: np.ndarray, path: Path) -> None:
         )
     if int(numbers[-1]) >= total:
         raise InputError(
-            f"block number {numbers[-1]} does not fit the announced {total} blocks",
+            f"block number {numbers[-1]} does not fit the announced {count_text(total, 'block')}",
             source=str(path),
             advice="the file is damaged; copy it again",
         )
@@ -145,7 +146,7 @@ def _complete(blocks: np.ndarray, path: Path) -> None:
             else numbers.size
         )
         raise InputError(
-            f"{total - numbers.size} of {total} blocks are missing, the first is number {absent}",
+            f"{total - numbers.size} of {count_text(total, 'block')} are missing, the first is number {absent}",
             source=str(path),
             advice="the file was cut short; copy it again",
         )

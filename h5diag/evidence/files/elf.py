@@ -19,6 +19,7 @@ from h5diag.evidence.door import EvidenceFile, Source, read_evidence
 from h5diag.evidence.files.pieces import Overlap, SegmentBuilder
 from h5diag.limits import IMAGE_BYTES, PROGRAM, SECTION_NAME, SYMBOLS
 from h5diag.memory import AddressRange, MemoryImage, Segment, merged
+from h5diag.text import count_text
 
 EM_ARM, EXECUTABLE = 40, 2
 _LOAD, _SYMTAB, _NOBITS, _ALLOC, _OBJECT, _FUNCTION = 1, 2, 8, 2, 1, 2
@@ -181,7 +182,7 @@ def parse_elf(data: bytes, source: str) -> Elf:
     elif phnum and phsize != row.size:
         wrong = "is damaged"
     if wrong:
-        table = f"the table of segments ({phnum} of {phsize} bytes)"
+        table = f"the table of segments ({phnum} of {count_text(phsize, 'byte')})"
         raise InputError(f"{table} {wrong}", source=source, place=f"offset 0x{phoff:X}", advice=_ADVICE)
     segments = []
     for i in range(phnum):
@@ -194,7 +195,7 @@ def parse_elf(data: bytes, source: str) -> Elf:
         return elf
     row = struct.Struct(form[0] + ("IIQQQQIIQQ" if wide else "10I"))
     if shsize != row.size or shoff + shnum * row.size > len(data):
-        damage = f"the table of sections ({shnum} of {shsize} bytes at offset 0x{shoff:X}) lies outside the file"
+        damage = f"the table of sections ({shnum} of {count_text(shsize, 'byte')} at offset 0x{shoff:X}) lies outside the file"
         return Elf(source, view, form, kind, machine, elf.segments, damage=damage)
     rows = [row.unpack_from(data, shoff + i * row.size)[:7] for i in range(shnum)]
     strings = bytes(view[rows[names][4] : rows[names][4] + rows[names][5]]) if names < shnum else b""
@@ -246,7 +247,7 @@ def _put(pieces: SegmentBuilder, segment: ElfSegment, sections: list[AddressRang
     start, length, address = segment.offset, segment.file_size, segment.load_address
     if len(segment.data) < length or length > IMAGE_BYTES:
         raise InputError(
-            f"says that it holds {length} bytes from offset 0x{start:X}, the file ends at 0x{len(elf.data):X}",
+            f"says that it holds {count_text(length, 'byte')} from offset 0x{start:X}, the file ends at 0x{len(elf.data):X}",
             source=elf.source,
             place=where,
             advice=_ADVICE,

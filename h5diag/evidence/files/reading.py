@@ -15,7 +15,7 @@ from h5diag.evidence.files.kind import Kind, address_in_name, decode_text, tell_
 from h5diag.evidence.files.sidecar import Sidecar, open_sidecar, parse_sidecar, sidecar_path
 from h5diag.limits import FLASH, LARGE_TEXT, MEMORY, VIEW
 from h5diag.memory import ADDRESS_LIMIT, AddressRange, Bytes, MemoryImage, Origin, Segment, merged, without
-from h5diag.text import size_text
+from h5diag.text import count_text, size_text
 
 DEFAULT_BASE = 0x0800_0000
 """Where the user flash of every STM32H5, L5 and U5 begins (FLASH_BASE_NS of the CMSIS device headers)."""
@@ -134,7 +134,9 @@ def _placed(data: Bytes, path: Path, base: int | None, sidecar: Sidecar, remarks
         raise InputError("holds no byte of memory", source=str(path), advice="copy it again")
     start = _base(path, base, sidecar, remarks)
     if not 0 <= start <= ADDRESS_LIMIT - size:
-        raise InputError(f"{size} bytes from 0x{start:X} run past the end of the address space", source=str(path))
+        raise InputError(
+            f"{count_text(size, 'byte')} from 0x{start:X} run past the end of the address space", source=str(path)
+        )
     return Segment(start, data)
 
 

@@ -24,6 +24,7 @@ from h5diag.evidence.files.kind import decode_text
 from h5diag.evidence.files.pieces import Ints, Overlap, SegmentBuilder
 from h5diag.limits import RECORD_LINE
 from h5diag.memory import Bytes, MemoryImage, Segment
+from h5diag.text import count_text
 
 BLOCK = 1 << 18
 """Characters that are decoded at a time."""
@@ -422,7 +423,7 @@ def _s_data_records(file: EvidenceFile) -> DataRecords:
         if wrong.any():
             i = int(np.argmax(wrong))
             raise InputError(
-                f"the count record says {address[i]} data records and {running[i]} stand before it",
+                f"the count record says {count_text(address[i], 'data record')} and {running[i]} stand before it",
                 source=str(path),
                 place=f"line {records.line[i]}",
                 advice="lines are missing; copy the file again",

@@ -14,7 +14,7 @@ from h5diag.errors import InputError
 from h5diag.evidence.door import EvidenceFile, Source, is_evidence, read_evidence, write_whole
 from h5diag.limits import NUMBER_DIGITS, SIDECAR
 from h5diag.memory import Access, AddressRange, MemoryImage, merged, subtracted
-from h5diag.tables import convert, parse_json
+from h5diag.tables import convert, line_of, parse_json
 
 _RANGES = ("holes", "unread", "unstable")
 _NUMBERS = ("base", "passes", "swd_hz")
@@ -126,18 +126,19 @@ def parse_sidecar(file: EvidenceFile) -> Sidecar:
     """
     source = str(file.path)
     table = parse_json(file.data, source, "delete it if the dump was not written by h5diag")
+    text = file.data.decode("utf-8-sig")
     for key in _RANGES:
-        table[key] = _ranges(table.get(key, []), key, source)
+        table[key] = _ranges(table.get(key, []), key, source, text)
     for key in _NUMBERS:
         if key in table:
-            number = _number(table[key], key, source)
+            number = _number(table[key], key, source, text)
             table[key] = number if number or key == "base" else None
     for key in _TEXTS:
         if table.get(key) in _NOT_SAID:
             del table[key]
     if isinstance(table.get("sha256"), str):
         table["sha256"] = table["sha256"].lower()
-    side = convert(table, Sidecar, source)
+    side = convert(table, Sidecar, source, text)
     strange = sorted(set(table) - set(Sidecar.__struct_fields__))[:_MOST_STRANGE]
     said = tuple(f"the sidecar's key {key[:_LONGEST_KEY]!r} is not known, it was left alone" for key in strange)
     ranges = {key: merged(getattr(side, key)) for key in _RANGES}
@@ -155,24 +156,24 @@ def write_sidecar(path: str | os.PathLike[str], sidecar: Sidecar) -> Path:
     return write_whole(sidecar_path(path), sidecar.text)
 
 
-def _ranges(rows: Any, key: str, source: str) -> list[dict[str, int]]:
+def _ranges(rows: Any, key: str, source: str, text: str) -> list[dict[str, int]]:
     if not isinstance(rows, list) or not all(isinstance(r, list) and len(r) == 2 for r in rows):
-        raise InputError(f"{key} must be a list of [start, stop]", source=source, place=f"key {key!r}")
-    pairs = [[_number(v, key, source) for v in r] for r in rows]
+        raise InputError(f"{key} must be a list of [start, stop]", source=source, place=f"line {line_of(text, key)}")
+    pairs = [[_number(v, key, source, text) for v in r] for r in rows]
     for start, stop in pairs:
         if start > stop:
             raise InputError(
                 f"{key} holds a range that ends before it begins (0x{start:X}, 0x{stop:X})",
                 source=source,
-                place=f"key {key!r}",
+                place=f"line {line_of(text, key)}",
             )
     return [{"start": start, "stop": stop} for start, stop in pairs]
 
 
-def _number(value: Any, key: str, source: str) -> int:
+def _number(value: Any, key: str, source: str, text: str) -> int:
     if isinstance(value, str) and len(value) <= NUMBER_DIGITS:
         with contextlib.suppress(ValueError):
             value = int(value, 0)
     if type(value) is not int or not 0 <= value <= 1 << 64:
-        raise InputError(f"{key} must be a number from 0 to 2**64", source=source, place=f"key {key!r}")
+        raise InputError(f"{key} must be a number from 0 to 2**64", source=source, place=f"line {line_of(text, key)}")
     return value

@@ -19,6 +19,7 @@ from h5diag.evidence.files.records import LIMIT, write_intel_hex, write_s_record
 from h5diag.evidence.files.sidecar import Sidecar, sidecar_path
 from h5diag.limits import IMAGE_BYTES, INTELHEX_BYTES
 from h5diag.memory import AddressRange, MemoryImage, Origin, Segment, subtracted
+from h5diag.text import count_text
 
 _WRITERS = {Kind.HEX: write_intel_hex, Kind.SREC: write_s_record, Kind.ELF: write_elf}
 ELF_HEADERS = 0xFFFF
@@ -67,7 +68,7 @@ def write_image(
     span = image.span if span is None or kind is not Kind.BIN else span
     if kind is Kind.BIN and span.size > IMAGE_BYTES:
         raise InputError(
-            f"the image spans {span.size} bytes, too far apart for a binary file",
+            f"the image spans {count_text(span.size, 'byte')}, too far apart for a binary file",
             source=str(path),
             advice="use .hex or .elf, which hold the pieces alone",
         )
@@ -79,7 +80,7 @@ def write_image(
         )
     if kind is Kind.ELF and len(image.segments) >= ELF_HEADERS:
         raise InputError(
-            f"{len(image.segments)} separate pieces are more than an ELF file can hold",
+            f"{count_text(len(image.segments), 'separate piece')} are more than an ELF file can hold",
             source=str(path),
             advice="use .hex",
         )
@@ -141,7 +142,7 @@ def to_intelhex(image: MemoryImage) -> Any:
     """
     if image.size > INTELHEX_BYTES:
         raise InputError(
-            f"{image.size} bytes are too many for an IntelHex object, which keeps an entry per byte",
+            f"{count_text(image.size, 'byte')} are too many for an IntelHex object, which keeps an entry per byte",
             source=image.origin.source,
             advice="crop the image first",
         )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from h5diag.errors import InputError
 from h5diag.tables import packaged
+from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -101,7 +102,7 @@ def parse_chain(data: bytes, *, source: str = "certificate") -> tuple[Certificat
         raise InputError("is no debug-authentication certificate", source=source)
     if len(raw) % RECORD:
         raise InputError(
-            f"is cut short: {len(raw)} bytes are no whole number of certificates of {RECORD}",
+            f"is cut short: {count_text(len(raw), 'byte')} are no whole number of certificates of {RECORD}",
             source=source,
             place=f"certificate {len(raw) // RECORD + 1}",
         )

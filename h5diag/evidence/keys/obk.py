@@ -26,6 +26,7 @@ from h5diag.evidence.keys.pem import (
     parse_verify_key,
 )
 from h5diag.limits import KEY
+from h5diag.text import count_text
 
 HEADER = 12
 _AREA_MARKS = (0x0FFD, 0x0BFD)
@@ -253,7 +254,7 @@ def _keyed(
 
 def _stirot(payload: bytes, problems: list[str]) -> StirotFields | None:
     if len(payload) < 0x100:
-        problems.append(f"{len(payload)} bytes of payload are too few for a STiROT configuration (256)")
+        problems.append(f"{count_text(len(payload), 'byte')} of payload are too few for a STiROT configuration (256)")
         return None
     f = StirotFields(*(*payload[0x20:0x24], *struct.unpack_from("<11I", payload, 0x24), payload[0xF4]))
     for name, value, legal in (

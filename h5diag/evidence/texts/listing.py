@@ -12,7 +12,7 @@ from typing import NamedTuple
 from h5diag.chip.files import index
 from h5diag.evidence.texts.text import Line, clean, lines
 from h5diag.limits import LISTED_OPTIONS
-from h5diag.text import printed_number
+from h5diag.text import count_text, printed_number
 
 _BANK = re.compile(r"OPTION\s{1,8}BYTES?\s{1,8}BANK\s{0,8}:\s{0,8}(\d{1,3})", re.I)
 _FIELD = re.compile(r"(?<![\w.])([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}:\s{0,40}0x([0-9A-Fa-f]{1,16})(?![0-9A-Za-z_])")
@@ -211,7 +211,8 @@ def _listing_of(runs: list[list[RawOption]], stub: str, last: int, ends_open: bo
 def _most(fields: dict[str, RawOption], warnings: list[str]) -> tuple[RawOption, ...]:
     if len(fields) > LISTED_OPTIONS:
         warnings.append(
-            f"the text holds {len(fields)} different options, more than any chip has: the first {LISTED_OPTIONS} are used"
+            f"the text holds {count_text(len(fields), 'different option')}, more than any chip has: "
+            f"the first {LISTED_OPTIONS} are used"
         )
     return tuple(fields.values())[:LISTED_OPTIONS]
 

@@ -106,7 +106,7 @@ class Log:
         Root of trust that a provisioning run sets up: ``STiROT``, ``Secure Manager``, ``OEMiROT``; None when not told.
     installed
         Whether a secure firmware install ended well; None when there was none, or its end is not in the text.
-    opened
+    under_reset
         A failed connection, and the words by which a tool came in under reset after it; empty when none did.
     names
         Part numbers, those of boards included, that stand anywhere in it: ``STM32U585``.
@@ -127,7 +127,7 @@ class Log:
     options_asked: bool = False
     root: str | None = None
     installed: bool | None = None
-    opened: tuple[str, str] = ("", "")
+    under_reset: tuple[str, str] = ("", "")
     names: tuple[str, ...] = ()
 
     @property
@@ -252,7 +252,7 @@ def parse_log(text: str) -> Log:
         verbose,
         _options_unread(clean, telling),
         next((name for name, words in _ROOTS if any(w in line.low for line in some for w in words)), None),
-        opened=_reached_under_reset(messages, clean),
+        under_reset=_reached_under_reset(messages, clean),
         names=named_parts(some),
     )
     # What a boot loader's or a fault handler's line means is known by its own table.

@@ -184,40 +184,40 @@ def _write_step(writes: list[Write], does: str, m: re.Match[str], line: Line) ->
 
 
 def _report(row: ToolRow, lines: Sequence[Line], first: int) -> ToolReport:
-    told: dict[str, str] = {}
+    seen: dict[str, str] = {}
     fields = [(f.field, re.compile(f.pattern.replace("{foreign}", _FOREIGN), re.I)) for f in row.fields]
     for line in lines:
         for name, pattern in fields:
-            if name not in told and (m := pattern.search(line.text)):
-                told[name] = m[1]
-    idcode = _hex(told.get("idcode"))
-    dev_id = idcode & 0xFFF if idcode is not None else _hex(told.get("dev_id"))
-    scan, part = _hex(told.get("scan_id")), _hex(told.get("target_part"))
+            if name not in seen and (m := pattern.search(line.text)):
+                seen[name] = m[1]
+    idcode = _hex(seen.get("idcode"))
+    dev_id = idcode & 0xFFF if idcode is not None else _hex(seen.get("dev_id"))
+    scan, part = _hex(seen.get("scan_id")), _hex(seen.get("target_part"))
     if dev_id is None and part is not None:
         dev_id = part >> 4 if part > 0xFFF else part
     if dev_id is None and scan is not None:
         # The boundary scan's identity is made of a version, a part number with DEV_ID in it, and ST's number.
         dev_id = scan >> 12 & 0xFFF
-    kib, size = told.get("flash_kib"), told.get("flash_bytes")
-    volts, millivolts = told.get("voltage"), told.get("millivolts")
-    series = "STM32" + told["series"] if "series" in told else ""
+    kib, size = seen.get("flash_kib"), seen.get("flash_bytes")
+    volts, millivolts = seen.get("voltage"), seen.get("millivolts")
+    series = "STM32" + seen["series"] if "series" in seen else ""
     words = re.compile(row.words, re.I) if row.words else None
     return ToolReport(
         row.name,
         row.kind,
         dev_id,
         (idcode >> 16 or None) if idcode is not None else None,
-        (told.get("device_name") or series).strip() or None,
-        told.get("target"),
-        "STM32" + told["family"].upper().removeprefix("STM32") if "family" in told else None,
-        told.get("foreign"),
+        (seen.get("device_name") or series).strip() or None,
+        seen.get("target"),
+        "STM32" + seen["family"].upper().removeprefix("STM32") if "family" in seen else None,
+        seen.get("foreign"),
         int(kib) if kib else int(size) // 1024 or None if size else None,
-        _number(told.get("tzen")),
-        _number(told.get("state")),
-        _number(told.get("rdp")),
+        _number(seen.get("tzen")),
+        _number(seen.get("state")),
+        _number(seen.get("rdp")),
         round(float(volts) * 1000) if volts else int(millivolts) if millivolts else None,
-        told.get("probe"),
-        told.get("core"),
+        seen.get("probe"),
+        seen.get("core"),
         tuple(
             printed_number(w)
             for line in lines

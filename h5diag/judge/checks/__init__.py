@@ -36,7 +36,7 @@ from h5diag.judge.checks.keys import check_published_keys, check_way_back
 from h5diag.judge.checks.options import (
     check_external_pads,
     check_loader,
-    check_options_against_good,
+    check_options_of_good,
     check_provisioned_options,
     check_provisioning_logs,
     check_write_protection,
@@ -109,7 +109,7 @@ CHECKS: tuple[Check, ...] = (
     check_other_firmware,
     check_slot_damage,
     check_provisioned_options,
-    check_options_against_good,
+    check_options_of_good,
     check_write_protection,
     check_provisioning_logs,
     check_placement,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from h5diag.case.case import CaseBoard
-from h5diag.case.records import Identity
+from h5diag.case.results import Identity
 from h5diag.chip import EccKind, EccLocation, KnownBy, ProductState
 from h5diag.evidence.texts import Banner, ReadBack, parse_registers
 from h5diag.judge.checks.options import options_torn
@@ -233,7 +233,7 @@ def check_locked(m: Measured) -> Iterator[Finding]:
     closed = state.debug == "none" and not state.hint and not torn  # what torn option bytes say is told with them
     if closed:
         yield found("state-closed", **said)
-    elif not torn and (opened := _opened(m)):
+    elif not torn and (opened := _under_reset(m)):
         yield found("opened-under-reset", text=opened[0], how=opened[1])
     elif not torn and m.suspect.dump.size and state.debug != "none":
         failed = next((e for e in log.messages if e.link and e.severity == "error"), None)
@@ -252,7 +252,7 @@ def check_locked(m: Measured) -> Iterator[Finding]:
         yield found(id, text=refused[0].text, meaning=refused[0].meaning)
 
 
-def _opened(m: Measured) -> tuple[str, str] | None:
+def _under_reset(m: Measured) -> tuple[str, str] | None:
     """Return the connection that failed, and how one under reset that came in after it is told; None without.
 
     With too little supply connections fail however they are made.
@@ -260,8 +260,8 @@ def _opened(m: Measured) -> tuple[str, str] | None:
     if any(v < number("supply-least-mv") for v in _voltages(m)):
         return None
     failed = (e for e in m.suspect.log.messages if e.link and e.severity == "error")
-    if m.suspect.log.opened[0]:
-        return m.suspect.log.opened
+    if m.suspect.log.under_reset[0]:
+        return m.suspect.log.under_reset
     so = m.suspect.board.mode == "under-reset" and m.suspect.dump.size
     return next(((e.text, "the dump was read so") for e in failed if so), None)
 

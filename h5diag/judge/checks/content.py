@@ -19,7 +19,7 @@ from h5diag.judge.checks.placement import (
     overlapping,
     worked_on_mirrors,
 )
-from h5diag.judge.checks.printed import erase_told
+from h5diag.judge.checks.printed import erase_printed
 from h5diag.judge.checks.start import OLDER_ROM
 from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import KnownFact, Measured
@@ -216,7 +216,7 @@ def _fell(m: Measured, shape: Shape, reference: str, content: MemoryImage, say: 
     if any(x.covers(r) for x in worked_on_mirrors(m) for r in shape.ranges):
         return None
     repeated, lanes = m.suspect.reads.reads > 1, bit_positions(content, m.suspect.judged, m.chip)
-    if repeated and erase_told(m, [m.suspect.log.programming]) and _inside_a_sector(m, content, shape):
+    if repeated and erase_printed(m, [m.suspect.log.programming]) and _inside_a_sector(m, content, shape):
         return found("fell-inside-a-sector", **say)
     if old := _old_under_new(m, content, shape, reference):
         return found("old-under-new", **say, other=old)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from h5diag.case.records import Fault, FlashTest
+from h5diag.case.results import Fault, FlashTest
 from h5diag.judge.checks.chip import in_supply
 from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import Measured, deviations
@@ -108,7 +108,7 @@ def _missing(m: Measured, t: FlashTest, rounds: int) -> list[str]:
     doubts = (
         (
             min(rounds, c.rounds or 0) < due,
-            f"no place failed in {due} full rounds",
+            f"no place failed in {count_text(due, 'full round')}",
         ),
         (
             len(set(speeds)) < fast or 100 * max(speeds) < number("apart-percent") * min(speeds),

@@ -61,7 +61,7 @@ def _older_package(m: Measured, results: Sequence[OptionCheck]) -> bool:
     return not any(c.agreement is Agreement.AGREES for c in changed)
 
 
-def check_options_against_good(m: Measured) -> tuple[Finding, ...]:
+def check_options_of_good(m: Measured) -> tuple[Finding, ...]:
     """Which option differences between the boards matter?"""
     if m.good_choice or not (m.good.options.settings and m.suspect.options.settings):
         return ()

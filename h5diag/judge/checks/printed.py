@@ -217,7 +217,7 @@ def check_file_missing(m: Measured) -> tuple[Finding, ...]:
     return (found("file-to-write-missing", text=said.text),) if said else ()
 
 
-def erase_told(m: Measured, runs: Sequence[Programming]) -> bool:
+def erase_printed(m: Measured, runs: Sequence[Programming]) -> bool:
     """Tell whether one of these runs erased everything, or any text says that something was erased."""
     return any(p.mass_erase for p in runs) or any("erasing" in t.text.lower() for t in m.texts)
 
@@ -229,7 +229,7 @@ def check_same_place(m: Measured) -> tuple[Finding, ...]:
     logs = [log.programming for log in (m.suspect.log, *(() if own else m.provisioning))]
     failed = [(m.chip.canonical(w.mismatch), w) for p in logs for w in p.writes if w.mismatch is not None]
     at, count = next(iter(Counter(place for place, _ in failed).most_common(1)), (0, 0))
-    if count < 2 or at in EXTERNAL or not erase_told(m, logs):
+    if count < 2 or at in EXTERNAL or not erase_printed(m, logs):
         return ()
     where, files = (AddressRange(at, at + 1),), sorted({base_name(w.file) for place, w in failed if place == at})
     if len(files) > 1:
@@ -247,7 +247,7 @@ def check_bit_stays(m: Measured) -> tuple[Finding, ...]:
     """Is a single bit 0 in every read where it should be 1, at the very byte at which verifying failed after an erase?"""
     # The board's own log holds what was printed while it was programmed.
     programming, reads = m.suspect.log.programming, m.suspect.reads
-    if reads.pattern is not ReadPattern.AGREE or not erase_told(m, [programming]):
+    if reads.pattern is not ReadPattern.AGREE or not erase_printed(m, [programming]):
         return ()
     failed = Counter(m.chip.canonical(w.mismatch) for w in programming.writes if w.mismatch is not None)
     for k in (k for k in m.expected if k.in_place and k.difference.differing == 1):

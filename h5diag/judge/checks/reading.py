@@ -8,10 +8,10 @@ from itertools import islice, pairwise
 
 import numpy as np
 
-from h5diag.case.records import SpeedPoint
+from h5diag.case.results import SpeedPoint
 from h5diag.chip import EXTERNAL
 from h5diag.judge.findings import Finding, calibration, found, number
-from h5diag.judge.measured import BoardFacts, Measured, whole_reads
+from h5diag.judge.measured import BoardMeasured, Measured, whole_reads
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
 from h5diag.measure.repeats import ReadPattern
@@ -271,19 +271,19 @@ _BORDERS = re.compile(r"SFSA|SECWM|HDP|PCROP|SEC_SIZE|SEC_AREA", re.IGNORECASE)
 """Options that set where a reader is shown nothing."""
 
 
-def _shows(facts: BoardFacts, m: Measured) -> bool:
+def _shows(own: BoardMeasured, m: Measured) -> bool:
     """Tell whether a dump holds content in the ranges that its reader should not be shown."""
     return any(
         s.data.any()
-        for h in facts.hidden
+        for h in own.hidden
         for by in (0, m.chip.flash.alias)
-        for s in facts.dump.segments_in(h.start + by, h.stop + by)
+        for s in own.dump.segments_in(h.start + by, h.stop + by)
     )
 
 
-def _masks_nothing(facts: BoardFacts) -> bool:
+def _masks_nothing(own: BoardMeasured) -> bool:
     """Tell whether a board's own option bytes say that TrustZone is off: then every reader is shown the same."""
-    return facts.options.chip.trustzone and facts.options.trustzone is False
+    return own.options.chip.trustzone and own.options.trustzone is False
 
 
 def _fill(m: Measured) -> tuple[AddressRange, ...]:

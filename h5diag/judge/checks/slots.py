@@ -9,7 +9,7 @@ from typing import Any
 from h5diag.judge.checks.printed import boot_log
 from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.likely import header_places
-from h5diag.judge.measured import BoardFacts, Measured
+from h5diag.judge.measured import BoardMeasured, Measured
 from h5diag.layout import ExplanationKind, Loader, Role, Slot
 from h5diag.measure.compare import read_cells
 from h5diag.measure.firmware import Action, Magic, SlotState, State, TlvType, vector_table_at
@@ -17,6 +17,7 @@ from h5diag.measure.firmware.image import HEADER_SIZE
 from h5diag.measure.programs import HEADERS, entries_fit
 from h5diag.memory import AddressRange, MemoryImage
 from h5diag.tables import packaged
+from h5diag.text import count_text
 
 _WAITING = (State.INSTALL_PENDING, State.NEVER_TAKEN)
 
@@ -256,9 +257,9 @@ def check_slot_damage(m: Measured) -> Iterator[Finding]:
                 yield found("slot-open-point", where=s.content.zeros, slot=s.slot.name, point=point)
 
 
-def waiting_slots(facts: BoardFacts) -> tuple[Slot, ...]:
+def waiting_slots(own: BoardMeasured) -> tuple[Slot, ...]:
     """Return the download slots in which an image waits or was passed over."""
-    return tuple(s.slot for s in facts.slots if s.slot.role is Role.SECONDARY and s.state in _WAITING)
+    return tuple(s.slot for s in own.slots if s.slot.role is Role.SECONDARY and s.state in _WAITING)
 
 
 def empty_starts(m: Measured) -> tuple[int, ...]:
@@ -356,7 +357,10 @@ def _entered(m: Measured) -> tuple[str, bool | None]:
     if boot_log(m):
         return "it printed a log", False
     resets = m.suspect.board.resets_since_flash
-    return f"reset {resets} times since it was flashed; where BOOT0 was is not told" if resets else "", None
+    return (
+        f"reset {count_text(resets, 'time')} since it was flashed; where BOOT0 was is not told" if resets else "",
+        None,
+    )
 
 
 def _dependency(m: Measured) -> tuple[str, bool | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from h5diag.case.records import CoreState
+from h5diag.case.results import CoreState
 from h5diag.chip.devices import load_series
 from h5diag.errors import InputError
 from h5diag.evidence.texts.faults import CFSR

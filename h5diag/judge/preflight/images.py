@@ -37,7 +37,7 @@ class Placed:
     by_rom: bool
     verify: tuple[VerifyKey, ...]
     result: Verification
-    opened: bool
+    decrypts: bool
 
     @property
     def wraps_key(self) -> bool:
@@ -105,8 +105,8 @@ def placed_images(scene: Scene) -> Iterator[Placed]:
             slot = next((s for s in slots if s.range.start == start), None)
             verify = tuple(v for _, v in config.obk.verify) if config is not None else ()
             result = verify_image(image, data, verify, decrypt)
-            opened = any(unwrap_image_key(t, k) for t in image.tlvs.plain for k in decrypt)
-            yield Placed(d, item, image, start, slot, slots, by_rom, verify, result, opened)
+            decrypts = any(unwrap_image_key(t, k) for t in image.tlvs.plain for k in decrypt)
+            yield Placed(d, item, image, start, slot, slots, by_rom, verify, result, decrypts)
 
 
 def _magic(data: bytes) -> int:
@@ -129,7 +129,7 @@ def image_rows(scene: Scene) -> Iterator[Row]:
         yield _form(scene, p)
         yield _signature(scene, p)
         if p.wraps_key:
-            case = "fits" if p.opened else "other-key" if any(s.obk.decrypt for s in scene.stored) else "no-key"
+            case = "fits" if p.decrypts else "other-key" if any(s.obk.decrypt for s in scene.stored) else "no-key"
             yield row(f"image-encryption.{case}", p.file, "record ENC")
         yield _slot(scene, p)
         if p.slot is not None:

@@ -243,11 +243,11 @@ def read_inventory(*places: Named) -> Inventory:
     InputError
         When something is not there or cannot be read.
     """
-    items = settle(recognise(path, name) for path, name in collect(paths_of(places)))
+    items = distinguish(recognise(path, name) for path, name in collect(paths_of(places)))
     return Inventory(items, fits(items))
 
 
-def settle(items: Iterable[Item], script_words: dict[str, str] | None = None) -> tuple[Item, ...]:
+def distinguish(items: Iterable[Item], script_words: dict[str, str] | None = None) -> tuple[Item, ...]:
     """Tell password files and credential objects apart by the other files, then by a script, then by their name."""
     found = list(items)
     hashes = {i.path: i.content for i in found if i.kind == "unknown" and i.size == len(i.content) == 32}

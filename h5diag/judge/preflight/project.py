@@ -15,7 +15,7 @@ from h5diag.errors import InputError
 from h5diag.evidence.door import folder_names, is_evidence, is_folder, is_there, read_evidence, real_path
 from h5diag.evidence.samples import Named, path_of
 from h5diag.evidence.texts import Log, parse_listing, parse_log
-from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
+from h5diag.judge.preflight.inventory import Item, collect, distinguish, recognise
 from h5diag.layout import Layout, parse_flash_layout
 from h5diag.limits import LAYOUT, TEXT
 from h5diag.sim.rehearse import (
@@ -243,7 +243,7 @@ def open_project(
     if not given and (final := next(filter(None, finals), None)):
         state = STATES.get(final.call.state or 0, state)
     named = {p.name: f"{w.script.name} {p.name}" for q in procedures for w in q.walks for s in w.steps for p in s.paths}
-    return Project(root, settle(items, named), find, part, words, board, tuple(procedures), state, given)
+    return Project(root, distinguish(items, named), find, part, words, board, tuple(procedures), state, given)
 
 
 def _in_a_row(scripts: Sequence[Path], places: Sequence[Path]) -> tuple[Path, ...]:

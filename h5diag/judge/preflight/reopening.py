@@ -23,7 +23,7 @@ from h5diag.evidence.texts import Log, chip_of, parse_listing, parse_log
 from h5diag.evidence.texts.connection import NOT_VALID, VALID
 from h5diag.judge.findings import filled
 from h5diag.judge.likely import choose
-from h5diag.judge.preflight.inventory import Item, collect, recognise, settle
+from h5diag.judge.preflight.inventory import Item, collect, distinguish, recognise
 from h5diag.judge.preflight.project import ChipWord, choose_part, parts_called
 from h5diag.sim.rehearse import (
     LOCKED,
@@ -89,7 +89,7 @@ class Reopening(Answer):
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Known:
     """What the texts tell together."""
 
     choice: ChipChoice
@@ -127,16 +127,16 @@ def access(*places: Named) -> Reopening:
 
 def read_access(texts: Sequence[str], items: tuple[Item, ...] = (), case: Case | None = None) -> Reopening | None:
     """Return the same of texts and recognised files; None when they tell nothing of a board."""
-    told = _told(texts, case)
-    if "RDP" in told.options and "PRODUCT_STATE" not in told.options:
-        found = _readout_protection(told)
-    elif told.state is None and _part(told).oem_words is not None:
-        found = _way("no-level", why=_refusals(told))
-    elif told.state is None and not any(log.discovery or log.listing or log.messages for log in told.logs):
+    known = _known(texts, case)
+    if "RDP" in known.options and "PRODUCT_STATE" not in known.options:
+        found = _readout_protection(known)
+    elif known.state is None and _part(known).oem_words is not None:
+        found = _way("no-level", why=_refusals(known))
+    elif known.state is None and not any(log.discovery or log.listing or log.messages for log in known.logs):
         return None
     else:
-        found = _by_state(told, items, _refusals(told))
-    return replace(found, choice=told.choice)
+        found = _by_state(known, items, _refusals(known))
+    return replace(found, choice=known.choice)
 
 
 @cache
@@ -183,32 +183,32 @@ def _read(places: Sequence[Path]) -> tuple[list[str], tuple[Item, ...], Case | N
             items.append(item)
         elif not any(path.is_relative_to(c) for c in cases):
             texts.append(item.text)
-    return texts, settle(items), case
+    return texts, distinguish(items), case
 
 
-def _told(texts: Sequence[str], case: Case | None) -> _Told:
+def _known(texts: Sequence[str], case: Case | None) -> _Known:
     logs = tuple(parse_log(t) for t in texts)
-    told = _Told(choose(case, logs)[0] if case else chip_of(logs), logs, tuple(texts), {}, None, "", (), ())
+    known = _Known(choose(case, logs)[0] if case else chip_of(logs), logs, tuple(texts), {}, None, "", (), ())
     for text, d in zip(texts, (log.discovery for log in logs), strict=True):
         listing = parse_listing(text)
         if listing and ("PRODUCT_STATE" in text or "RDP" in text or len(listing.fields) > 3):
-            options = told.options | {f.name: f.value for f in listing.fields}
-            told = replace(told, options=options, state=options.get("PRODUCT_STATE", told.state))
+            options = known.options | {f.name: f.value for f in listing.fields}
+            known = replace(known, options=options, state=options.get("PRODUCT_STATE", known.state))
         if d:
-            told = replace(
-                told,
-                state=_LIFECYCLE.get(d.lifecycle.upper().removeprefix("ST_LIFECYCLE_"), told.state),
-                integrity=d.integrity.lower() or told.integrity,
-                permissions=d.permissions or told.permissions,
-                uid=d.uid or told.uid,
+            known = replace(
+                known,
+                state=_LIFECYCLE.get(d.lifecycle.upper().removeprefix("ST_LIFECYCLE_"), known.state),
+                integrity=d.integrity.lower() or known.integrity,
+                permissions=d.permissions or known.permissions,
+                uid=d.uid or known.uid,
             )
-    return told
+    return known
 
 
-def _refusals(told: _Told) -> list[str]:
+def _refusals(known: _Known) -> list[str]:
     """Say why the tool refused, where its texts tell."""
-    out, closed = [], told.state not in (OPEN, None)
-    for log, text in zip(told.logs, told.texts, strict=True):
+    out, closed = [], known.state not in (OPEN, None)
+    for log, text in zip(known.logs, known.texts, strict=True):
         low, d = text.lower(), log.discovery
         hot = "hotplug" in low.replace(" ", "") and "debugauth=1" in low
         signs = {
@@ -223,55 +223,55 @@ def _refusals(told: _Told) -> list[str]:
     return list(dict.fromkeys(out))
 
 
-def _by_state(told: _Told, items: tuple[Item, ...], why: list[str]) -> Reopening:
-    state, name = told.state, STATES.get(told.state or 0, "")
+def _by_state(known: _Known, items: tuple[Item, ...], why: list[str]) -> Reopening:
+    state, name = known.state, STATES.get(known.state or 0, "")
     if state in (OPEN, LOCKED):
         return _way("open" if state == OPEN else "locked", name, why=why)
     if state is None:
-        linked = any(m.link for log in told.logs for m in log.messages)
+        linked = any(m.link for log in known.logs for m in log.messages)
         return _way("no-state", why=[*([_word("no-link")] if linked else []), *why])
-    if f"0x{NOT_VALID:x}" in told.integrity and state != PROVISIONING:
+    if f"0x{NOT_VALID:x}" in known.integrity and state != PROVISIONING:
         return _way("no-credentials", name, why=[w for w in why if "f5f5" not in w])
-    kind = _kind(told, state)
+    kind = _kind(known, state)
     if state == PROVISIONING:
-        return _way("provisioning", name, kind, fits=_fitting(told, items, kind)[0], why=why)
-    printed = " ".join(told.permissions).lower()
-    if told.permissions and "full regression" not in printed and "(a/14)" not in printed:
+        return _way("provisioning", name, kind, fits=_fitting(known, items, kind)[0], why=why)
+    printed = " ".join(known.permissions).lower()
+    if known.permissions and "full regression" not in printed and "(a/14)" not in printed:
         return _way("no-regression", name, kind, why=why)
-    return _closed(told, items, why, name, kind)
+    return _closed(known, items, why, name, kind)
 
 
-def _kind(told: _Told, state: int) -> str:
+def _kind(known: _Known, state: int) -> str:
     """Return the kind of credentials that the state takes, empty when TrustZone is not known."""
-    if state != TZ_CLOSED and told.options.get("TZEN") == OFF:
+    if state != TZ_CLOSED and known.options.get("TZEN") == OFF:
         return "password"
-    systems = " ".join(v for log in told.logs for k, v in log.discovery.fields if "crypto" in k.lower()).lower()
-    certain = state == TZ_CLOSED or told.options.get("TZEN") == ON
+    systems = " ".join(v for log in known.logs for k, v in log.discovery.fields if "crypto" in k.lower()).lower()
+    certain = state == TZ_CLOSED or known.options.get("TZEN") == ON
     return "certificate" if certain or "ecdsa" in systems else ""
 
 
-def _closed(told: _Told, items: tuple[Item, ...], why: list[str], name: str, kind: str) -> Reopening:
-    needs = [] if f"0x{VALID:x}" in told.integrity else [_word("need-discovery")]
+def _closed(known: _Known, items: tuple[Item, ...], why: list[str], name: str, kind: str) -> Reopening:
+    needs = [] if f"0x{VALID:x}" in known.integrity else [_word("need-discovery")]
     needs += [] if kind else [_word("need-tzen")]
-    fits, problems = _fitting(told, items, kind)
+    fits, problems = _fitting(known, items, kind)
     why = [*why, *problems]
     if not fits:
         needs.append(_word(f"need-{kind}"))
         if not problems and any(i.chain or i.password is not None for i in items):
             why.append(_word("none-opens"))
     sure = fits and not needs and not any("is not there" in p for p in problems)
-    said = {"kind": kind or "certificate or password", "integrity": told.integrity or "not read"}
+    said = {"kind": kind or "certificate or password", "integrity": known.integrity or "not read"}
     return _way("closed" if sure else "closed-not-sure", name, kind, needs, fits, why, **said)
 
 
-def _fitting(told: _Told, items: tuple[Item, ...], kind: str) -> tuple[list[AccessFit], list[str]]:
+def _fitting(known: _Known, items: tuple[Item, ...], kind: str) -> tuple[list[AccessFit], list[str]]:
     """Return the files that open the board, and what is wrong with those that do not."""
     fits, problems = list[AccessFit](), list[str]()
     stored = [i for i in items if i.obk is not None and i.obk.content is ObkContent.DA]
     hashes = {o.obk.credential: o.name for o in reversed(stored) if o.obk is not None}
     passwords = [(i.name, i.password.digest) for i in items if i.password is not None]
     for item in (i for i in items if len(i.chain) > 1 and kind != "password"):
-        trouble = _chain_trouble(told, item, item.chain, stored)
+        trouble = _chain_trouble(known, item, item.chain, stored)
         key = next((i for i in items if i.key and i.key.private and i.key.spki == item.chain[-1].spki), None)
         if trouble:
             problems.append(trouble)
@@ -296,7 +296,7 @@ def _fitting(told: _Told, items: tuple[Item, ...], kind: str) -> tuple[list[Acce
     return fits, list(dict.fromkeys(problems))
 
 
-def _chain_trouble(told: _Told, item: Item, chain: tuple[Certificate, ...], stored: Sequence[Item]) -> str:
+def _chain_trouble(known: _Known, item: Item, chain: tuple[Certificate, ...], stored: Sequence[Item]) -> str:
     if breaks := chain_breaks(chain):
         return f"{item.name}, certificate {breaks[0][0]}: {breaks[0][1]}"
     if any(not c.permissions >> FULL_REGRESSION & 1 for c in chain):
@@ -305,36 +305,36 @@ def _chain_trouble(told: _Told, item: Item, chain: tuple[Certificate, ...], stor
     if roots and chain[0].xy not in roots.values():
         return f"{item.name}: its root is not the one that {list(roots)[-1]} stores"
     bound = next((c for c in chain if any(c.soc_id)), None)
-    if bound is not None and told.uid and not bound.bound_to(told.uid):
+    if bound is not None and known.uid and not bound.bound_to(known.uid):
         return f"{item.name}: it is bound to another chip"
     return ""
 
 
 # ------------------------------------------------------------------------------------- readout protection (L5, U5, U3)
-def _part(told: _Told) -> PartTraits:
+def _part(known: _Known) -> PartTraits:
     """Return what provisioning knows of the chip; of one that nothing names nothing."""
-    names = () if told.choice.assumed else parts_called(told.choice.read_as.name)
-    return choose_part((ChipWord(told.choice.known_by.value, "", names),))[0]
+    names = () if known.choice.assumed else parts_called(known.choice.read_as.name)
+    return choose_part((ChipWord(known.choice.known_by.value, "", names),))[0]
 
 
-def _readout_protection(told: _Told) -> Reopening:
+def _readout_protection(known: _Known) -> Reopening:
     """RDP and OEM keys of the families without product states. Source: facts on provisioning, section 11."""
-    tzen, locked = told.options.get("TZEN", 0), told.options.get("OEM1LOCK") == 1
-    match told.options["RDP"]:
+    tzen, locked = known.options.get("TZEN", 0), known.options.get("OEM1LOCK") == 1
+    match known.options["RDP"]:
         case 0xAA:
             return _way("rdp-0")
         case 0xCC:
-            return _level_2(told)
+            return _level_2(known)
         case 0x55:
             return _way("rdp-half", needs=[_word("need-pin")] if tzen else [])
     needs = [_word(name) for name, due in (("need-oem1", locked), ("need-pin-or-firmware", tzen)) if due]
     return _way("rdp-1", takes="OEM1 key" if locked else "none", needs=needs)
 
 
-def _level_2(told: _Told) -> Reopening:
+def _level_2(known: _Known) -> Reopening:
     """Only an OEM2 key leads back from level 2, on parts that have one."""
-    due, lock = _part(told).oem_words, told.options.get("OEM2LOCK")
-    lines = [line.split() for text in told.texts for line in _CALL.findall(text)]
+    due, lock = _part(known).oem_words, known.options.get("OEM2LOCK")
+    lines = [line.split() for text in known.texts for line in _CALL.findall(text)]
     calls = [parse_call([Word(w) for w in line], Path("log"), 1) for line in lines]
     keys = [call.oem_keys or 0 for call in calls if call.oem_number == 2]
     if due == 0:

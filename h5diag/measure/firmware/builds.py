@@ -106,15 +106,15 @@ class Match:
             sign = "above" if self.displacement > 0 else "below"
             at += f", 0x{abs(self.displacement):X} {sign} its own address"
         if self.whole:
-            return f"all {self.size} bytes are there {at}"
+            return f"all {count_text(self.size, 'byte')} are there {at}"
         if self.same_image:
             return (
-                f"the same image by its hash record {at}; {self.differing} bytes differ, as between two signing"
+                f"the same image by its hash record {at}; {count_text(self.differing, 'byte')} differ, as between two signing"
                 " runs or between the encrypted and the plain form"
             )
         missing = self.size - self.compared
-        rest = f", {missing} bytes are not in the dump" if missing else ""
-        return f"{self.differing} of {self.compared} bytes differ {at}{rest}"
+        rest = f", {count_text(missing, 'byte')} are not in the dump" if missing else ""
+        return f"{self.differing} of {count_text(self.compared, 'byte')} differ {at}{rest}"
 
 
 def compare_build(
@@ -146,15 +146,15 @@ def compare_build(
     digests = {(s.address, r.value) for s in signed for r in s.tlvs.plain if r.type in HASH_TYPES}
     own = build.segments[0].start
     counts = {d: _equal(dump, build, d) for d in _displacements(dump, build, layout, images, signed)}
-    matches, taken = list[Match](), list[AddressRange]()
+    matches, spans = list[Match](), list[AddressRange]()
     for d, (equal, compared, telling) in sorted(counts.items(), key=lambda kv: (-kv[1][0], abs(kv[0]))):
         same = any((i.image.address - d, i.verification.digest) in digests for i in images)
         span = AddressRange(own + d, build.span.stop + d) if own + d >= 0 else AddressRange(0, 0)
         # Zeros and 0xFF agree everywhere: the other bytes decide whether this is the build at all.
         little = (equal * 2 < compared or equal * 4 < build.size or telling < 0.5) and not same
-        if little or any(span.overlaps(t) for t in taken):
+        if little or any(span.overlaps(t) for t in spans):
             continue
-        taken.append(span)
+        spans.append(span)
         found, differing = _differences(dump, build, d, names)
         slot = layout.slot_at(own + d) if layout else None
         moved = layout.chip.canonical(own + d) - layout.chip.canonical(own) if layout else d

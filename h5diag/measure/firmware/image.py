@@ -18,6 +18,7 @@ import numpy.typing as npt
 from h5diag.errors import InputError
 from h5diag.limits import LONE_IMAGES, NESTED_IMAGES, TLV_RECORDS
 from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment
+from h5diag.text import count_text
 
 HEADER_SIZE = 32
 _HEADER = struct.Struct("<IIHHIIBBHII")
@@ -143,7 +144,9 @@ def parse_header(data: bytes | memoryview) -> Header:
             advice="sign it with --endian little" if swapped else "",
         ) from None
     if size < HEADER_SIZE:
-        raise InputError(f"the header says that it has {size} bytes, fewer than the {HEADER_SIZE} it needs")
+        raise InputError(
+            f"the header says that it has {count_text(size, 'byte')}, fewer than the {HEADER_SIZE} it needs"
+        )
     return Header(kind, load, size, protected, body, flags, Version(major, minor, revision, build))
 
 
@@ -303,11 +306,15 @@ def parse_tlvs(data: bytes | memoryview, header: Header) -> Tlvs:
     if magic == TLV_PROTECTED_MAGIC:
         walkable &= _walk(data, at, total, records, problems, protected=True)
         if total != header.protected_size:
-            problems.append(f"the protected TLV area has {total} bytes, the header says {header.protected_size}")
+            problems.append(
+                f"the protected TLV area has {count_text(total, 'byte')}, the header says {header.protected_size}"
+            )
         at += total
         magic, total = _info(data, at)
     elif header.protected_size:
-        problems.append(f"the header announces {header.protected_size} bytes of protected TLVs, there are none")
+        problems.append(
+            f"the header announces {count_text(header.protected_size, 'byte')} of protected TLVs, there are none"
+        )
     if magic != TLV_INFO_MAGIC:
         raise InputError(f"0x{magic:04X} stands where a TLV area begins", place=f"offset 0x{at:X}")
     walkable &= _walk(data, at, total, records, problems, protected=False)
@@ -327,7 +334,7 @@ def _walk(
     """Add the records of one area; return False when it runs out of bytes. Ends: every step is 4 or more."""
     at, stop = start + _PAIR.size, start + total
     if total < _PAIR.size:
-        problems.append(f"the TLV area at offset 0x{start:X} says that it has {total} bytes")
+        problems.append(f"the TLV area at offset 0x{start:X} says that it has {count_text(total, 'byte')}")
     while at < stop:
         if len(records) >= TLV_RECORDS:
             problems.append(f"the TLV area at offset 0x{start:X} has more than {TLV_RECORDS} records")
@@ -460,7 +467,7 @@ def parse_image(data: memoryview, address: int) -> BootImage:
     except InputError as error:
         problem = f"no TLV area behind the body: {error.problem}"
         if header.tlv_offset >= 1 << 30:
-            problem = f"the header claims a body of {header.body_size} bytes"
+            problem = f"the header claims a body of {count_text(header.body_size, 'byte')}"
         return BootImage(address, header, NO_TLVS, len(data), (problem,))
     problems = tlvs.problems
     if tlvs.walkable and tlvs.size > len(data):

@@ -25,6 +25,7 @@ from h5diag.measure.firmware.trailer import Magic, TrailerFlag
 from h5diag.measure.firmware.vectors import vector_table_at
 from h5diag.measure.firmware.verify import BodyKind
 from h5diag.memory import MemoryImage, subtracted
+from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from h5diag.evidence.keys import DecryptKey, VerifyKey
@@ -245,7 +246,10 @@ def damage_of(image: ExaminedImage) -> Judged | None:
     if v.body.kind is BodyKind.ERASED and header.body_size:
         return State.BODY_ERASED, f"a valid header ({header.version}), but the body from 0x{first:08X} on is all 0xFF"
     if image.slot and found.size > image.slot.range.size:
-        return State.DIFFERS, f"the header claims {found.size} bytes, the slot has {image.slot.range.size}"
+        return (
+            State.DIFFERS,
+            f"the header claims {count_text(found.size, 'byte')}, the slot has {image.slot.range.size}",
+        )
     if found.available < found.size:
         stop = found.address + found.available
         return State.UNKNOWN, f"the image is cut short: the dump has no bytes from 0x{stop:08X} on"
@@ -308,7 +312,7 @@ def _other_body(place: Place, image: ExaminedImage) -> Judged | None:
         if chip.canonical(start) != primary.range.start + image.image.header.header_size:
             continue
         if build.span.size > body.size:
-            return State.DIFFERS, f"the given build has {build.span.size} bytes, the body {body.size}"
+            return State.DIFFERS, f"the given build has {count_text(build.span.size, 'byte')}, the body {body.size}"
         unequal, first = 0, -1
         for s in build.segments:
             at = body.start + s.start - start
@@ -397,7 +401,7 @@ def _secondary(place: Place, image: ExaminedImage) -> Judged:
         Magic.UNSET: "no trailer magic (0xFF): never marked, a cached download that the boot loader passes over",
         Magic.ZERO: "zeros where the trailer magic belongs: the boot loader passes the image over",
         Magic.OTHER: "other bytes where the trailer magic belongs"
-        + (f" ({trailer.wrong_bits} bits off the good magic: damaged)" if trailer.wrong_bits else "")
+        + (f" ({count_text(trailer.wrong_bits, 'bit')} off the good magic: damaged)" if trailer.wrong_bits else "")
         + ": the boot loader passes the image over",
     }
     if trailer.magic is Magic.UNREAD:

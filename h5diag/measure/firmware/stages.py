@@ -271,7 +271,7 @@ def _say(fits: Sequence[StageFit]) -> str:
     if not compared:
         return "nothing of the slots can be compared in this dump"
     masked = sum(s.masked for s in best.slots)
-    hidden = f" ({masked} bytes in sectors that read zero were left out)" if masked else ""
+    hidden = f" ({count_text(masked, 'byte')} in sectors that read zero were left out)" if masked else ""
     if best.agrees:
         others = [f.stage.value for f in fits[1:] if f.agrees]
         same = f", which is also how it should look {' and '.join(others)}" if others else ""

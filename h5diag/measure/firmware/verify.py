@@ -19,6 +19,7 @@ import numpy.typing as npt
 from h5diag.measure.firmware.image import ENCRYPTION_TYPES, HASH_TYPES, SIGNATURE_TYPES, BootImage, Flag, Tlv, TlvType
 from h5diag.measure.firmware.signed import Buffer, Check, Recorded, Signed, signed_bytes
 from h5diag.memory import Bytes
+from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from h5diag.evidence.keys import DecryptKey, VerifyKey
@@ -66,16 +67,18 @@ def look_at_body(data: Bytes, *, said_encrypted: bool = False) -> BodyLook:
         return BodyLook(BodyKind.UNKNOWN, "no byte of the body is known")
     blocks = _blocks(data)
     if data[0] == 0xFF and data[-1] == 0xFF and data.min() == 0xFF:
-        return BodyLook(BodyKind.ERASED, f"all {data.size} bytes are 0xFF")
+        return BodyLook(BodyKind.ERASED, f"all {count_text(data.size, 'byte')} are 0xFF")
     told = [score(b) for b in blocks if not bool((b == b[0]).all())]
     if not told:
         return BodyLook(BodyKind.PLAIN, "only runs of one value")
     uniform = sum(1 for s in told if abs(s) <= LIMIT)
-    sample = f"{uniform} of {len(told)} blocks of {blocks[0].size} bytes have uniform bytes"
+    sample = f"{uniform} of {count_text(len(told), 'block')} of {count_text(blocks[0].size, 'byte')} have uniform bytes"
     if data.size < 64 and uniform == len(told):
         if said_encrypted:
-            return BodyLook(BodyKind.ENCRYPTED, f"{data.size} bytes are too few to tell; the header says encrypted")
-        return BodyLook(BodyKind.PLAIN, f"{data.size} bytes are too few to tell; the header says plain")
+            return BodyLook(
+                BodyKind.ENCRYPTED, f"{count_text(data.size, 'byte')} are too few to tell; the header says encrypted"
+            )
+        return BodyLook(BodyKind.PLAIN, f"{count_text(data.size, 'byte')} are too few to tell; the header says plain")
     if uniform * 2 > len(told):
         return BodyLook(BodyKind.ENCRYPTED, sample, "" if said_encrypted else "well compressed or random content")
     return BodyLook(BodyKind.PLAIN, sample)
@@ -250,7 +253,7 @@ def _decrypted(image: BootImage, view: memoryview, keys: Sequence[DecryptKey]) -
         if image_key := unwrap_image_key(r, key):
             body = view[image.header.header_size : image.header.tlv_offset]
             return decrypt_body(image_key, body), f"decrypted with {key.name}"
-    return b"", f"none of {len(keys)} keys unwraps {kinds}"
+    return b"", f"none of {count_text(len(keys), 'key')} unwraps {kinds}"
 
 
 def check_signature(

@@ -12,6 +12,7 @@ from h5diag.measure.loader.placement import STACK_SIZE, Base, Family, bases, bey
 from h5diag.measure.loader.thumb import Concern, Remarkable, remarkable
 from h5diag.measure.loader.vb3 import LoaderLog
 from h5diag.memory import AddressRange
+from h5diag.text import count_text
 
 
 class Severity(Enum):
@@ -120,7 +121,7 @@ def check_code(subject: _Subject) -> Iterator[LintFinding]:
         yield LintFinding(
             "L052",
             Severity.ERROR if largest.amount > STACK_SIZE - 4 else Severity.WARNING,
-            f"{_place(subject, largest)} takes {largest.amount} bytes of stack; a loader gets "
+            f"{_place(subject, largest)} takes {count_text(largest.amount, 'byte')} of stack; a loader gets "
             f"{STACK_SIZE - 4} bytes in all, whatever _estack says.",
             "Make the buffer static, or work in smaller pieces.",
         )
@@ -159,13 +160,13 @@ def check_memory(subject: _Subject) -> Iterator[LintFinding]:
     if cleared:
         yield note(
             "L050",
-            f"There are {size} bytes of .bss behind the image; the code seems to clear them itself.",
+            f"There are {count_text(size, 'byte')} of .bss behind the image; the code seems to clear them itself.",
             "Nothing to do if it does so in every entry point that relies on it.",
         )
     else:
         yield warning(
             "L050",
-            f"There are {size} bytes of .bss behind the image, and no sign that anybody "
+            f"There are {count_text(size, 'byte')} of .bss behind the image, and no sign that anybody "
             "clears them: the programmer runs no start-up code.",
             "Clear .bss at the start of Init, or initialise these variables.",
         )
@@ -174,8 +175,8 @@ def check_memory(subject: _Subject) -> Iterator[LintFinding]:
         yield LintFinding(
             "L051",
             Severity.ERROR if room <= 0 else Severity.WARNING,
-            f"{size} bytes of .bss may lie where the programmer puts the stack ({STACK_SIZE - 4} bytes "
-            f"behind the file's image): {max(room, 0)} bytes of stack are left.",
+            f"{count_text(size, 'byte')} of .bss may lie where the programmer puts the stack ({STACK_SIZE - 4} bytes "
+            f"behind the file's image): {count_text(max(room, 0), 'byte')} of stack are left.",
             "Store .bss in the image (put it into .data), or make it smaller.",
         )
 
@@ -206,7 +207,7 @@ def check_file(subject: _Subject) -> Iterator[LintFinding]:
     if len(loader.image_segments) > 1:
         yield warning(
             "L033",
-            f"The image has {len(loader.image_segments)} segments; published loaders have one.",
+            f"The image has {count_text(len(loader.image_segments), 'segment')}; published loaders have one.",
             "Put code and data into one segment.",
         )
     if moved := next((s for s in loader.image_segments if s.address != s.load_address), None):
@@ -351,7 +352,7 @@ def check_storage(subject: _Subject) -> Iterator[LintFinding]:
         else:
             yield note(
                 "L012",
-                f"The segment of StorageInfo has {segment.memory_size} bytes instead of {SIZE}.",
+                f"The segment of StorageInfo has {count_text(segment.memory_size, 'byte')} instead of {SIZE}.",
                 "Keep it alone in its segment.",
             )
     yield from _content(subject, decode_storage(raw))
@@ -509,7 +510,9 @@ def loader_bypassed(log: LoaderLog) -> LoaderSign:
         )
     if story.story in (Story.NO_CALL, Story.INTERNAL_ONLY):
         return LoaderSign(Certainty.UNKNOWN, story.conclusion)
-    return LoaderSign(Certainty.NO, "The external loader was called.", (f"{len(story.calls)} calls in the log",))
+    return LoaderSign(
+        Certainty.NO, "The external loader was called.", (f"{count_text(len(story.calls), 'call')} in the log",)
+    )
 
 
 def loader_mislinked(
@@ -558,4 +561,5 @@ _RAN = (Story.WORKED, Story.FAULTED, Story.REFUSED, Story.HUNG, Story.ODD_RESULT
 
 def _ran(story: LoaderStory) -> tuple[str, ...]:
     version = f", v{story.version}" if story.version else ""
-    return (f"breakpoint and image written before {sum(c.downloaded for c in story.calls)} calls{version}",)
+    calls = count_text(sum(c.downloaded for c in story.calls), "call")
+    return (f"breakpoint and image written before {calls}{version}",)

@@ -14,6 +14,7 @@ from h5diag.evidence.door import Source, read_evidence
 from h5diag.evidence.files.elf import EM_ARM, EXECUTABLE, Elf, ElfSegment, ElfSymbol, parse_elf
 from h5diag.limits import LOADER_SECTIONS, LOADER_SEGMENTS, PROGRAM
 from h5diag.ranges import AddressRange
+from h5diag.text import count_text
 
 ENTRY_POINTS = ("Init", "Write", "Read", "SectorErase", "MassErase", "Verify", "CheckSum")
 """Functions by which a programmer calls a loader. Source: UM2237 and ST's loader examples."""
@@ -164,7 +165,12 @@ def _checked(data: bytes, source: str) -> Elf:
     for sound, place, wrong, advice in (
         (elf.machine == EM_ARM, "offset 0x12", f"for machine {elf.machine}, not for Arm (40)", _ADVICE),
         (elf.kind == EXECUTABLE, "offset 0x10", f"of type {elf.kind}, not a linked executable (2)", unlinked),
-        (0 < count <= LOADER_SEGMENTS, "offset 0x2C", f"of {count} segments; a loader has one or two", _ADVICE),
+        (
+            0 < count <= LOADER_SEGMENTS,
+            "offset 0x2C",
+            f"of {count_text(count, 'segment')}; a loader has one or two",
+            _ADVICE,
+        ),
     ):
         if not sound:
             raise InputError(f"is an ELF file {wrong}", source=source, place=place, advice=advice)

@@ -18,7 +18,7 @@ from h5diag.layout import Layout
 from h5diag.measure.locate.pieces import BLOCK, WORD, Numbers, Watch
 from h5diag.measure.locate.placement import Placement
 from h5diag.measure.locate.plain import MOST_COPIES, MULTIPLIER, words_in
-from h5diag.measure.locate.sides import Side
+from h5diag.measure.locate.side import Side
 from h5diag.memory import Cancel, MemoryImage, Progress
 
 MOST_KEYS = 1 << 18  # words sampled on either side, at most about so many

@@ -24,7 +24,7 @@ FOUND_AT_ONCE = 1 << 14
 _POINTER, _INT = ctypes.c_void_p, ctypes.c_int64
 
 
-class _Sides(ctypes.Structure):
+class _Pair(ctypes.Structure):
     _fields_ = (
         *((name, _POINTER) for name in ("reference", "dump", "segments", "free", "gain")),
         *((name, _INT) for name in ("reference_size", "dump_size", "segment_count", "free_count", "free_room")),
@@ -50,11 +50,11 @@ def _at(array: npt.NDArray[np.generic]) -> int:
     return array.ctypes.data
 
 
-def _sides(pair: Pair, free: Runs, room: int = 0) -> _Sides:
+def _pair(pair: Pair, unclaimed: Runs, room: int = 0) -> _Pair:
     r, d, segments = pair.reference, pair.dump, pair.segments
-    sizes = r.size, d.size, len(segments), len(free) - room, len(free)
-    pointers = _at(r), _at(d), _at(segments), _at(free), _at(pair.gain)
-    return _Sides(*pointers, *sizes, pair.mismatch, DROP, pair.mask)
+    sizes = r.size, d.size, len(segments), len(unclaimed) - room, len(unclaimed)
+    pointers = _at(r), _at(d), _at(segments), _at(unclaimed), _at(pair.gain)
+    return _Pair(*pointers, *sizes, pair.mismatch, DROP, pair.mask)
 
 
 def _words(w: Words) -> _Words:
@@ -89,11 +89,11 @@ class _Kernel(Plain):
             raise AssertionError(f"the kernel's {function} was given what does not fit together")
         return done
 
-    def _by_block(self, function: str, watch: Watch, count: int, *sides: Bytes) -> Flags:
+    def _by_block(self, function: str, watch: Watch, count: int, *memories: Bytes) -> Flags:
         out, step = np.zeros(count, np.bool_), 8 * SLICE
-        for at in range(0, sides[0].size, step):
-            watch.check(at / sides[0].size)
-            parts, flags = [x[at : at + step] for x in sides], out[at // BLOCK : (at + step) // BLOCK]
+        for at in range(0, memories[0].size, step):
+            watch.check(at / memories[0].size)
+            parts, flags = [x[at : at + step] for x in memories], out[at // BLOCK : (at + step) // BLOCK]
             self._call(function, *parts, parts[0].size, flags, flags.size)
         return out
 
@@ -116,11 +116,13 @@ class _Kernel(Plain):
             self._call("index", data, data.size, blocks, blocks.size, _words(words), at, at + step)
         return words
 
-    def scan(self, pair: Pair, free: Runs, words: Words, blocks: Flags, least: int, span: int, watch: Watch) -> Pieces:
+    def scan(
+        self, pair: Pair, unclaimed: Runs, words: Words, blocks: Flags, least: int, span: int, watch: Watch
+    ) -> Pieces:
         lately = np.zeros(((1 << DIAGONAL_BITS) + 1, 3), np.int64)
         lately[:, 0] = 1 << 62  # no diagonal
         found, parts = np.empty(FOUND_AT_ONCE, PIECE), [NONE]
-        sides, index = _sides(pair, free), _words(words)
+        memories, index = _pair(pair, unclaimed), _words(words)
         at, last = 0, pair.dump.size
         while at < last:
             stop = min(at + SLICE, last)
@@ -130,41 +132,41 @@ class _Kernel(Plain):
             watch.check(at / last)
             out = _pieces(found, 0)
             at = self._call(
-                "scan", sides, index, blocks, blocks.size, lately, DIAGONAL_BITS, least, span, at, stop, out
+                "scan", memories, index, blocks, blocks.size, lately, DIAGONAL_BITS, least, span, at, stop, out
             )
             parts.append(found[: out.count].copy())
         return joined(parts)
 
     def grow(self, pair: Pair, pieces: Pieces) -> Pieces:
         found = np.empty_like(pieces)
-        return found[: self._call("grow", _sides(pair, _NO_RUNS), _pieces(pieces), _pieces(found, 0))]
+        return found[: self._call("grow", _pair(pair, _NO_RUNS), _pieces(pieces), _pieces(found, 0))]
 
-    def claim(self, pair: Pair, free: Runs, wanted: Pieces, least: int) -> tuple[Pieces, Runs]:
+    def claim(self, pair: Pair, unclaimed: Runs, wanted: Pieces, least: int) -> tuple[Pieces, Runs]:
         at, parts, room = 0, [NONE], wanted.size + 64
         while at < wanted.size:
-            free = np.concatenate([free, np.empty((room, 2), np.int64)])
-            found = np.empty(len(free), PIECE)
-            sides, out = _sides(pair, free, room), _pieces(found, 0)
-            at = self._call("claim", sides, _pieces(wanted), at, least, out)
+            unclaimed = np.concatenate([unclaimed, np.empty((room, 2), np.int64)])
+            found = np.empty(len(unclaimed), PIECE)
+            memories, out = _pair(pair, unclaimed, room), _pieces(found, 0)
+            at = self._call("claim", memories, _pieces(wanted), at, least, out)
             parts.append(found[: out.count])
-            free, room = free[: sides.free_count], room * 2
-        return joined(parts), free
+            unclaimed, room = unclaimed[: memories.free_count], room * 2
+        return joined(parts), unclaimed
 
     def compare(self, pair: Pair, pieces: Pieces) -> Numbers:
         out = np.empty((2, pieces.size), np.int64)
-        self._call("compare", _sides(pair, _NO_RUNS), _pieces(pieces), out)
+        self._call("compare", _pair(pair, _NO_RUNS), _pieces(pieces), out)
         return out
 
     def runs(self, pair: Pair, pieces: Pieces) -> Numbers:
         out = np.empty(pieces.size, np.int64)
-        self._call("runs", _sides(pair, _NO_RUNS), _pieces(pieces), out)
+        self._call("runs", _pair(pair, _NO_RUNS), _pieces(pieces), out)
         return out
 
-    def count(self, sides: list[tuple[Bytes, Flags]], width: int) -> Counts:
-        total = sum(int(np.count_nonzero(groups)) for _, groups in sides) * width
+    def count(self, memories: list[tuple[Bytes, Flags]], width: int) -> Counts:
+        total = sum(int(np.count_nonzero(groups)) for _, groups in memories) * width
         bits = max((total + total // 4).bit_length(), 8)
         out = np.zeros(1 << 16, np.int64), np.zeros(1 << 16, np.int64), np.zeros(2 << bits, np.uint32)
-        for data, groups in sides:
+        for data, groups in memories:
             self._call("count", data, data.size, groups, groups.size, width, *out, bits)
         return out
 

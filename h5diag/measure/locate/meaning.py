@@ -16,8 +16,9 @@ from h5diag.chip import Chip
 from h5diag.layout import Explanation, ExplanationKind
 from h5diag.measure.locate.pieces import Numbers
 from h5diag.measure.locate.placement import LineFault, LineState, Pattern, PatternKind, Region, Transform
-from h5diag.measure.locate.sides import Side
+from h5diag.measure.locate.side import Side
 from h5diag.memory import Bytes
+from h5diag.text import count_text
 
 WIDTHS = (8, 16, 32)
 LEAST_ERRORS = 16
@@ -76,7 +77,7 @@ def named(regions: tuple[Region, ...], reference: Side, dump: Side, patterns: Se
     return tuple(out)
 
 
-def told(regions: tuple[Region, ...], patterns: Sequence[Pattern]) -> tuple[Region, ...]:
+def explained(regions: tuple[Region, ...], patterns: Sequence[Pattern]) -> tuple[Region, ...]:
     """Return the regions with patterns, broken lines and transforms in the text."""
     out = []
     for r in regions:
@@ -141,7 +142,7 @@ def _window(regions: tuple[Region, ...], i: int, home: list[int]) -> Explanation
     back = f", back in step at 0x{after.dump_start:08X}" if after else ""
     return Explanation(
         ExplanationKind.WINDOW_SHIFT,
-        f"{abs(r.displacement)} bytes {what} at about 0x{r.dump_start:08X} while reading{back}",
+        f"{count_text(abs(r.displacement), 'byte')} {what} at about 0x{r.dump_start:08X} while reading{back}",
     )
 
 

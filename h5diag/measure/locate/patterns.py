@@ -11,7 +11,7 @@ import numpy as np
 from h5diag.chip import Chip
 from h5diag.measure.locate.pieces import distinct
 from h5diag.measure.locate.placement import Pattern, PatternKind, Region, Transform
-from h5diag.measure.locate.sides import Side
+from h5diag.measure.locate.side import Side
 from h5diag.memory import AddressRange, Bytes, merged
 from h5diag.text import count_text
 
@@ -115,7 +115,8 @@ def _inserted(plain: Sequence[Region]) -> Pattern | None:
     step = longest[2].displacement - longest[1].displacement
     period = longest[2].reference_start - longest[1].reference_start
     what = "inserted" if step > 0 else "lost"
-    text = f"{count_text(abs(step), 'byte')} {what} every {period} bytes, {len(longest) - 1} times in a row"
+    often = count_text(len(longest) - 1, "time")
+    text = f"{count_text(abs(step), 'byte')} {what} every {count_text(period, 'byte')}, {often} in a row"
     return _pattern(PatternKind.INSERTED, longest, period, text)
 
 
@@ -160,7 +161,7 @@ def _lane_text(x: Bytes, y: Bytes, lanes: int) -> str:
         values = ", ".join(sorted({f"0x{fixed[k]:02X}" for k in bad}))
         if len(bad) == 1:
             return f"every {ordinal} byte is {values} whatever it should be; the others agree"
-        return f"{len(bad)} of each {lanes} bytes are {values} whatever they should be; the others agree"
+        return f"{len(bad)} of each {count_text(lanes, 'byte')} are {values} whatever they should be; the others agree"
     for k in range(lanes):
         whole = min(size // lanes, x.size // lanes, y.size)
         if _alike(x[k : whole * lanes : lanes], y[:whole]):

@@ -72,10 +72,12 @@ class Plain:
         order = np.argsort(value[keep], kind="stable")
         return Words(stride, mask, (value[keep][order], where[keep][order]))
 
-    def scan(self, pair: Pair, free: Runs, words: Words, blocks: Flags, least: int, span: int, watch: Watch) -> Pieces:
+    def scan(
+        self, pair: Pair, unclaimed: Runs, words: Words, blocks: Flags, least: int, span: int, watch: Watch
+    ) -> Pieces:
         """Return the extended pieces around each word of the dump's chosen blocks that the reference holds too.
 
-        They lie in the stretches that are `free` and score `least` quarter bits. Where content agrees the rest of the
+        They lie in the stretches that are `unclaimed` and score `least` quarter bits. Where content agrees the rest of the
         `span` bytes is not looked up.
         """
         value, where = words.tables
@@ -88,7 +90,7 @@ class Plain:
             rest = span - d % span
             most = pair.dump.size if d >= until else max(RUN, rest + WORD)
             places = where[i:j].tolist()
-            runs = [_equal_run(pair, free, r, d, most) for r in places]
+            runs = [_equal_run(pair, unclaimed, r, d, most) for r in places]
             longest = max(runs)
             least_run = longest - BLOCK if longest >= EXPLAINED else RUN
             for r, run in zip(places, runs, strict=True):
@@ -102,7 +104,7 @@ class Plain:
                 rare = i + 1 == j and (words.stride <= GAP or run >= REPEATS)
                 if d < entry[1] or not (rare or near or run >= least_run):
                     continue
-                piece = _extended(pair, free, r, d, max(run, WORD))
+                piece = _extended(pair, unclaimed, r, d, max(run, WORD))
                 if piece is None:
                     continue
                 entry[1] = piece[1] + piece[2]
@@ -134,9 +136,9 @@ class Plain:
             out.append((r, d, size, score))
         return _pieces(out)
 
-    def claim(self, pair: Pair, free: Runs, wanted: Pieces, least: int) -> tuple[Pieces, Runs]:
-        """Take pieces in their order out of what is free; return what was got, and what is free now."""
-        starts, stops = free.T.tolist()
+    def claim(self, pair: Pair, unclaimed: Runs, wanted: Pieces, least: int) -> tuple[Pieces, Runs]:
+        """Take pieces in their order out of what is unclaimed; return what was got, and what is unclaimed now."""
+        starts, stops = unclaimed.T.tolist()
         out: list[_Row] = []
         for r, d, size, score in wanted.tolist():
             for i in reversed(range(max(bisect_right(starts, d) - 1, 0), bisect_left(starts, d + size))):
@@ -166,13 +168,13 @@ class Plain:
         parts = [pair.reference[start:stop] for start, stop in runs_of(pieces, "reference").tolist()]
         return np.array([np.diff(edges(x[1:] == x[:-1])).max(initial=0) for x in parts], np.int64)
 
-    def count(self, sides: list[tuple[Bytes, Flags]], width: int) -> Counts:
+    def count(self, memories: list[tuple[Bytes, Flags]], width: int) -> Counts:
         """Count the chosen groups of `width` bytes.
 
         Returns how often pairs and contexts of two bytes occur, ``int64 (65536,)``, and trigrams in the engine's own way.
         """
         parts = [np.empty(0, np.uint32)]
-        for data, groups in sides:
+        for data, groups in memories:
             rows = data[: groups.size * width].reshape(-1, width)[groups].astype(np.uint32)
             parts.append((rows[:, :-2] << 16 | rows[:, 1:-1] << 8 | rows[:, 2:]).astype(np.uint32).ravel())
         trigrams = np.sort(np.concatenate(parts))
@@ -232,28 +234,28 @@ def _agreed(pair: Pair, r: int, d: int, limit: int, turn: int) -> int:
     return max(limit, 0)
 
 
-def _room(pair: Pair, free: Runs, r: int, d: int) -> tuple[int, int]:
-    """Return how many bytes there are before and behind a position, in its free stretch and in its segment."""
-    f = int(np.searchsorted(free[:, 0], d, "right")) - 1
+def _room(pair: Pair, unclaimed: Runs, r: int, d: int) -> tuple[int, int]:
+    """Return how many bytes there are before and behind a position, in its unclaimed stretch and in its segment."""
+    f = int(np.searchsorted(unclaimed[:, 0], d, "right")) - 1
     c = int(np.searchsorted(pair.segments[:, 0], r, "right")) - 1
     if f < 0 or c < 0:
         return 0, 0
-    (start, stop), (first, last) = free[f].tolist(), pair.segments[c].tolist()
+    (start, stop), (first, last) = unclaimed[f].tolist(), pair.segments[c].tolist()
     return min(d - start, r - first), min(stop - d, last - r)
 
 
-def _equal_run(pair: Pair, free: Runs, r: int, d: int, most: int) -> int:
+def _equal_run(pair: Pair, unclaimed: Runs, r: int, d: int, most: int) -> int:
     """Return how many bytes from `r` and `d` on agree, at most `most`, up to a run of one value."""
-    run = _agreed(pair, r, d, min(_room(pair, free, r, d)[1], most), 1)
+    run = _agreed(pair, r, d, min(_room(pair, unclaimed, r, d)[1], most), 1)
     x = pair.reference[r : r + run]
     repeats = edges(x[1:] == x[:-1])
     long = repeats[repeats[:, 1] - repeats[:, 0] >= REPEATS, 0]
     return int(long[0]) + REPEATS if long.size else run
 
 
-def _extended(pair: Pair, free: Runs, r: int, d: int, core: int) -> _Row | None:
-    """Return an extended core, or None when it does not lie in a free stretch and in a segment."""
-    room_before, room_after = _room(pair, free, r, d)
+def _extended(pair: Pair, unclaimed: Runs, r: int, d: int, core: int) -> _Row | None:
+    """Return an extended core, or None when it does not lie in an unclaimed stretch and in a segment."""
+    room_before, room_after = _room(pair, unclaimed, r, d)
     if core > room_after:
         return None
     weighed = core if core > BLOCK else 0

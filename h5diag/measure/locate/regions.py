@@ -9,7 +9,7 @@ import numpy as np
 
 from h5diag.layout import ExplanationKind, Layout, explain
 from h5diag.measure.locate.kernel import engine
-from h5diag.measure.locate.meaning import LEAST_ERRORS, line_faults, named, told
+from h5diag.measure.locate.meaning import LEAST_ERRORS, explained, line_faults, named
 from h5diag.measure.locate.patterns import patterns_of
 from h5diag.measure.locate.pieces import (
     NONE,
@@ -26,7 +26,7 @@ from h5diag.measure.locate.pieces import (
 from h5diag.measure.locate.placement import Displacement, Placement, Region, Transform
 from h5diag.measure.locate.plain import ONES
 from h5diag.measure.locate.score import LEAST, SHOWN, WINDOWS, Model, cells_of, expectation, is_weak
-from h5diag.measure.locate.sides import Side
+from h5diag.measure.locate.side import Side
 from h5diag.memory import Bytes
 
 MOST_PIECES = 1 << 14  # the largest are judged; more are a pattern of the content, and each costs its time
@@ -75,7 +75,7 @@ def place(
             watch.check()
             cut += _parts(region, pairs[k], placed[k : k + 1], a, b, layout, model)
         regions = tuple(cut)
-    regions = told(regions, patterns)
+    regions = explained(regions, patterns)
     return Placement(
         regions=regions,
         displacements=_displacements(regions),

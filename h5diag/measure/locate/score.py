@@ -14,7 +14,7 @@ import numpy.typing as npt
 from h5diag.measure.locate.kernel import engine
 from h5diag.measure.locate.pieces import BLOCK, Flags, Numbers, Pair, Pieces, Watch, complement, runs_of
 from h5diag.measure.locate.placement import Transform
-from h5diag.measure.locate.sides import Side
+from h5diag.measure.locate.side import Side
 from h5diag.memory import Bytes
 from h5diag.tables import packaged
 

@@ -30,7 +30,7 @@ from h5diag.measure.locate.pieces import (
 )
 from h5diag.measure.locate.placement import Placement, Transform
 from h5diag.measure.locate.regions import place
-from h5diag.measure.locate.sides import Side, pair_of, transformed
+from h5diag.measure.locate.side import Side, pair_of, transformed
 from h5diag.memory import Cancel, MemoryImage, Progress
 
 # Bytes from which a piece in place, and one of the sparse index, is taken before every word is looked up.
@@ -139,10 +139,10 @@ def locate(
 
 
 class _Search:
-    """One search: the free stretches of the dump, and the pieces taken out of them."""
+    """One search: the unclaimed stretches of the dump, and the pieces taken out of them."""
 
     def __init__(self, a: Side, b: Side, watch: Watch, *, deep: bool) -> None:
-        self.a, self.b, self.watch, self.free = a, b, watch, b.free
+        self.a, self.b, self.watch, self.unclaimed = a, b, watch, b.unclaimed
         self.large = max(a.content, b.content) > DENSE_LIMIT
         self.sampled = self.large and not deep
         self.plain = pair_of(a, b, Transform.AS_IS, 0xFF, watch)
@@ -170,14 +170,14 @@ class _Search:
         return [(pair, joined(parts)) for pair, parts in self.taken.items()], equal
 
     def _worth_searching(self, least: int = SHORTEST) -> Runs:
-        return self.free[self.free[:, 1] - self.free[:, 0] >= least]
+        return self.unclaimed[self.unclaimed[:, 1] - self.unclaimed[:, 0] >= least]
 
     def _todo(self) -> Flags:
         """Return the blocks without fill that touch a stretch worth searching."""
         return touched(self._worth_searching(), self.b.fill.size) > self.b.fill
 
     def _claim(self, pair: Pair, wanted: Pieces) -> None:
-        got, self.free = engine().claim(pair, self.free, wanted, POSSIBLE)
+        got, self.unclaimed = engine().claim(pair, self.unclaimed, wanted, POSSIBLE)
         self.taken.setdefault(pair, []).append(got)
 
     def _take(self, pieces: Pieces) -> None:
@@ -188,7 +188,7 @@ class _Search:
         """
         order = np.lexsort((pieces["dump"], pieces["reference"] - pieces["dump"]))
         whole = engine().grow(self.plain, pieces[order])
-        parts, owner, _ = overlaps(runs_of(whole), self.free)
+        parts, owner, _ = overlaps(runs_of(whole), self.unclaimed)
         start, size = parts[:, 0], parts[:, 1] - parts[:, 0]
         worth = np.bincount(owner, size, whole.size) - COST * whole["score"]
         wanted = pieces_of((whole["reference"] - whole["dump"])[owner] + start, start, size, size * WORTH)
@@ -225,7 +225,7 @@ class _Search:
         """
         for stride in (VERY_SPARSE, SPARSE) if self.large else (SPARSE,):
             words = self.a.words(stride, self.plain.word_mask, self.watch)
-            found = engine().scan(self.plain, self.free, words, self._todo(), POSSIBLE, WHOLE, self.watch)
+            found = engine().scan(self.plain, self.unclaimed, words, self._todo(), POSSIBLE, WHOLE, self.watch)
             large = found[found["size"] >= SETTLED]
             same, _ = engine().compare(self.plain, large)
             large["score"] = large["size"] - same
@@ -235,16 +235,16 @@ class _Search:
         return found
 
     def _scan(self, pair: Pair) -> Pieces:
-        """Return the pieces around every word that is free, by an index of whichever side has less to index."""
+        """Return the pieces around every word that is unclaimed, by an index of whichever side has less to index."""
         a, todo, stride = self.a, self._todo(), SPARSE if self.sampled else DENSE
         # Not in large images: a word that is rare in what is left may stand thousands of times in the reference.
         small = not self.large and content_bytes(todo) * FEW <= a.content
         if not small or a.has_words(stride, pair.word_mask):
             words = a.words(stride, pair.word_mask, self.watch)
-            return engine().scan(pair, self.free, words, todo, POSSIBLE, SPAN, self.watch)
+            return engine().scan(pair, self.unclaimed, words, todo, POSSIBLE, SPAN, self.watch)
         words = engine().words(pair.dump, todo, DENSE, pair.word_mask, self.watch)
         turned = replace(pair, reference=pair.dump, dump=pair.reference, segments=self.b.segments)
-        found = engine().scan(turned, a.free, words, ~a.fill, POSSIBLE, SPAN, self.watch)
+        found = engine().scan(turned, a.unclaimed, words, ~a.fill, POSSIBLE, SPAN, self.watch)
         return pieces_of(found["dump"], found["reference"], found["size"], found["score"])
 
     def _read_otherwise(self, readings: dict[Pair, Pieces], *, transforms: bool) -> None:
@@ -259,21 +259,21 @@ class _Search:
         todo = self._todo() & ~touched(runs_of(good), self.b.fill.size)
         if content_bytes(todo) < max(WORTH_A_WAY, 0 if transforms else self.b.content // WORTH_A_SHARE):
             return
-        ways: list[tuple[Transform, int]] = [(t, 0xFF) for t in Transform if t is not Transform.AS_IS]
+        rereadings: list[tuple[Transform, int]] = [(t, 0xFF) for t in Transform if t is not Transform.AS_IS]
         if not self.sampled:
-            ways += [(Transform.AS_IS, 0xFF ^ 1 << line) for line in range(8) if mask != 0xFF ^ 1 << line]
+            rereadings += [(Transform.AS_IS, 0xFF ^ 1 << line) for line in range(8) if mask != 0xFF ^ 1 << line]
         # A sample makes common words look rare, in plain reading as well: only what beats that speaks for a reading.
         common = self._rate(self.plain, todo)
         if common > PROBES * PROBE_BLOCKS * BLOCK:
             return
         rated = []
-        for i, (t, m) in enumerate(ways):
+        for i, (t, m) in enumerate(rereadings):
             # Good enough for a sample: with the weights of the plain reading.
             probe = replace(self.plain, dump=transformed(self.b, t, self.watch), transform=t, mask=m)
             rated.append((self._rate(probe, todo), -i))
         for rate, i in sorted(rated, reverse=True)[:3]:
             if rate >= max(ENOUGH, 2 * common):
-                other = pair_of(self.a, self.b, *ways[-i], self.watch)
+                other = pair_of(self.a, self.b, *rereadings[-i], self.watch)
                 readings[other] = self._scan(other)
 
     def _rate(self, pair: Pair, todo: Flags) -> int:
@@ -283,7 +283,7 @@ class _Search:
         chosen = np.zeros(todo.size, np.bool_)
         chosen[np.minimum(some[:, None] + np.arange(PROBE_BLOCKS), todo.size - 1)] = True
         words = self.a.words(SPARSE, pair.word_mask, self.watch)
-        found = engine().scan(pair, self.free, words, chosen & todo, SURE, SPAN, self.watch)
+        found = engine().scan(pair, self.unclaimed, words, chosen & todo, SURE, SPAN, self.watch)
         return int(_good(pair, found)["size"].sum())
 
     def _stuck_mask(self, pieces: Pieces) -> int:

@@ -18,6 +18,7 @@ from h5diag.measure.options.settings import (
     chip_name,
 )
 from h5diag.memory import AddressRange, merged
+from h5diag.text import count_text
 
 Value = Callable[[str], int | None]
 
@@ -108,7 +109,9 @@ def decode_registers(raw: Iterable[RawRegister], chip: Chip) -> OptionBytes:
         if not old or found.value or not old.value:
             values[found.name] = found
     if strange:
-        warnings.append(f"{strange} words are at no address of the FLASH registers of {chip.title} and are left out")
+        warnings.append(
+            f"{count_text(strange, 'word')} are at no address of the FLASH registers of {chip.title} and are left out"
+        )
     for name, v in values.items():
         twin = values.get(name.removesuffix("_CUR") + "_PRG") if name.endswith("_CUR") else None
         if twin and twin.value != v.value:
@@ -246,10 +249,10 @@ def _register_places(chip: Chip) -> dict[int | str, tuple[str, bool]]:
 
 def _register(r: RawRegister, known: dict[int | str, tuple[str, bool]]) -> RegisterValue | None:
     plain = r.name.removeprefix("FLASH_")
-    ways: tuple[int | str, ...] = (
+    names: tuple[int | str, ...] = (
         (r.name, plain, f"{r.name}_CUR", f"{plain}_CUR") if r.address is None else (r.address,)
     )
-    found = next((known[way] for way in ways if way in known), None)
+    found = next((known[way] for way in names if way in known), None)
     return RegisterValue(found[0], r.value, found[1]) if found else None
 
 

@@ -271,7 +271,7 @@ def _boot(log: Log, chip: Chip, assumed: bool) -> Iterator[Remark]:
         return
     version = f" {printable(boot.version, 20)}" if boot.version else ""
     said = _ENDS.get(boot.ended, "how it ended is not in the text")
-    again = f"; it started {boot.starts} times in this text" if boot.starts > 1 else ""
+    again = f"; it started {count_text(boot.starts, 'time')} in this text" if boot.starts > 1 else ""
     yield Remark(f"boot log of {boot.loader}{version}: {said}{again}")
     ranges: dict[str, BootEvent] = {e.options[0]: e for e in boot.events if e.options and e.value("d")}
     for e in {e.meaning: e for e in boot.events}.values():
@@ -514,7 +514,7 @@ def _errors(values: dict[str, int], chip: Chip, *, assumed: bool = False) -> Ite
         else:
             how = " (arithmetic not confirmed)" if at.hint else ""
             yield Remark(
-                f"{name}: {what}, {at.size} bytes at 0x{at.address:08X} in the {at.area} area{how}; only the "
+                f"{name}: {what}, {count_text(at.size, 'byte')} at 0x{at.address:08X} in the {at.area} area{how}; only the "
                 "first error is recorded",
                 "torn-write",
                 at.hint,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from h5diag.case.records import SpeedPoint
+from h5diag.case.results import SpeedPoint
 from h5diag.probe.acquire.dump import choose_access, dump
 from h5diag.probe.acquire.passes import SPEEDS_HZ, PatientReader, Watch, sweep
 from h5diag.probe.acquire.plan import CHUNK, Dump, DumpPlan

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from h5diag import __version__
-from h5diag.case.records import Identity
+from h5diag.case.results import Identity
 from h5diag.errors import InputError, ProbeError, TargetError
 from h5diag.evidence.door import remove_written
 from h5diag.evidence.files import (
@@ -186,6 +186,7 @@ def _result(run: Run, who: Identity) -> Dump:
         who.uid,
         votes.expected_coincidence,
         retried=run.reader.retried,
+        chip_known_by=who.chip_known_by,
     )
     origin = _origin(run, who, (result.wording, *_remarks(run, who)))
     return replace(result, image=image.with_origin(origin))
@@ -216,7 +217,9 @@ def _remarks(run: Run, who: Identity) -> list[str]:
         out.append(f"{run.reader.faulted} reads failed as a whole and were made in pieces")
     if run.reader.retried:
         slow = f", at {run.reader.slowest_hz / 1e6:g} MHz at last" if run.reader.slowest_hz else ""
-        out.append(f"the link failed {run.reader.retried} times in passing; those reads were made again{slow}")
+        out.append(
+            f"the link failed {count_text(run.reader.retried, 'time')} in passing; those reads were made again{slow}"
+        )
     if run.recovered.any():
         out.append(f"{count_text(int(run.recovered.sum()), 'word')} failed in one read and could be read in another")
     return out
@@ -240,7 +243,7 @@ def _zero_remarks(run: Run, who: Identity) -> list[str]:
     )
     if zero:
         out.append(
-            f"{zero} whole sectors read as zeros, as those of the other security attribute and hidden ones do; "
+            f"{count_text(zero, 'whole sector')} read as zeros, as those of the other security attribute and hidden ones do; "
             "nothing is known about their cells"
         )
     return out

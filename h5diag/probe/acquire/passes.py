@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.case.records import SpeedPoint
+from h5diag.case.results import SpeedPoint
 from h5diag.errors import Cancelled, InputError, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes, Cancel, Progress, subtracted
 from h5diag.probe.acquire.journal import Journal
 from h5diag.probe.acquire.plan import Dump, DumpPlan
 from h5diag.probe.acquire.votes import Votes, ranges_of
 from h5diag.probe.board.identity import require_same_uid
+from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from h5diag.probe.board import Board
@@ -329,7 +330,8 @@ class Run:
                     looked, other = looked + 1, other + int(np.mean(now != before) > _MOST_WORDS)
         if looked and other * 2 > looked:
             raise InputError(
-                f"the flash reads otherwise at {other} of {looked} places since this dump was begun: it was programmed meanwhile",
+                f"the flash reads otherwise at {other} of {count_text(looked, 'place')} since this dump was begun: "
+                "it was programmed meanwhile",
                 source=self.journal.path,
                 advice="name another file, or use --force to throw the earlier reads away",
             )

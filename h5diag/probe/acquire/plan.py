@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from h5diag.answer import Answer
-from h5diag.case.records import SpeedPoint
+from h5diag.case.results import SpeedPoint
+from h5diag.chip import KnownBy
 from h5diag.errors import InputError
 from h5diag.evidence.files import Sidecar
 from h5diag.memory import Access, AddressRange, MemoryImage, subtracted
-from h5diag.text import size_text
+from h5diag.text import count_text, size_text
 
 CHUNK = 0x8000
 LEAST_CHUNK, MOST_CHUNK = 0x4000, 0x10000
@@ -47,9 +48,9 @@ class DumpPlan:
 
     def __post_init__(self) -> None:
         if not LEAST_CHUNK <= self.chunk <= MOST_CHUNK or self.chunk % 1024:
-            raise InputError(f"a chunk of {self.chunk} bytes", advice="use 16 to 64 KiB, in whole KiB")
+            raise InputError(f"a chunk of {count_text(self.chunk, 'byte')}", advice="use 16 to 64 KiB, in whole KiB")
         if not 1 <= self.passes <= 100:
-            raise InputError(f"{self.passes} passes", advice="use 1 to 100")
+            raise InputError(f"{count_text(self.passes, 'pass', 'passes')}", advice="use 1 to 100")
         if not self.range.size or self.range.stop > 1 << 32:
             raise InputError(f"nothing to read in {self.range}", advice="name START:STOP below 4 GiB")
         if self.range.size > 64 << 20:
@@ -93,6 +94,8 @@ class Dump(Answer):
         Bursts that failed on the link and were made again.
     sweep
         Agreement by link speed, slowest first; empty when not asked for.
+    chip_known_by
+        How the chip is known, as its identity says.
     path, sha256
         Where it was written and the SHA-256 of that file; None when it was not.
     """
@@ -104,6 +107,7 @@ class Dump(Answer):
     coincidence: float
     sweep: tuple[SpeedPoint, ...] = ()
     retried: int = 0
+    chip_known_by: str = KnownBy.IDENTITY.value
     path: Path | None = None
     sha256: str | None = None
 
@@ -120,8 +124,8 @@ class Dump(Answer):
         )
         total = self.image.size + failed
         if self.passes < 2:
-            return f"{agreed} of {total} bytes were read once, nothing is known about how well; {failed} unreadable"
-        return f"{agreed} of {total} bytes agree, {unstable} unstable, {failed} unreadable"
+            return f"{agreed} of {count_text(total, 'byte')} were read once, nothing is known about how well; {failed} unreadable"
+        return f"{agreed} of {count_text(total, 'byte')} agree, {unstable} unstable, {failed} unreadable"
 
     def sidecar(self, tool: str, *, unread: tuple[AddressRange, ...] = ()) -> Sidecar:
         """Return the map of this dump."""

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from h5diag.case.records import CoreState, Identity
+    from h5diag.case.results import CoreState, Identity
     from h5diag.probe.board.board import Board, connect, own_power_switch, reconnect, supply_mv
     from h5diag.probe.board.core import core_state, read_symbols
     from h5diag.probe.board.identity import identify

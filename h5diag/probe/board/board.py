@@ -68,13 +68,14 @@ class Board:
         frequency_hz: int,
         access: Access,
         permissions: Permissions,
-        chip: Chip,
+        chip: Chip | None,
     ) -> None:
         self._session = session
         self._lock = threading.RLock()
         self._closed = False
         self._depth = 0
-        self.name, self.mode, self.permissions, self.chip = name, mode, permissions, chip
+        self.name, self.mode, self.permissions = name, mode, permissions
+        self.given, self.chip = chip is not None, chip or load_chip()
         self.frequency_hz = frequency_hz
         self.moved = 0
         """Bytes of memory that passed the link so far, in either direction."""
@@ -143,7 +144,7 @@ class Board:
             used = RecordingProbe(used, record, tell)
         session = open_session(used, mode, frequency_hz, chip or load_chip())
         try:
-            return cls(session, name, mode, frequency_hz, access, permissions, chip or load_chip())
+            return cls(session, name, mode, frequency_hz, access, permissions, chip)
         except BaseException:
             close_session(session)
             raise

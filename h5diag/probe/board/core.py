@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from h5diag.case.records import CoreState, ProgramCounter
+from h5diag.case.results import CoreState, ProgramCounter
 from h5diag.chip import Chip
 from h5diag.errors import InputError, PermissionRefused, TargetError
 from h5diag.evidence.files.elf import Named, open_elf

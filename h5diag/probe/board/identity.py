@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from h5diag.case.records import Identity, OptionValue
-from h5diag.chip import Chip, choose_chip
+from h5diag.case.results import Identity, OptionValue
+from h5diag.chip import Chip, KnownBy, choose_chip
 from h5diag.errors import ProbeError, TargetError
 from h5diag.evidence.texts import RawRegister
 from h5diag.measure.options import Belief, OptionBytes, decode_registers
@@ -43,7 +43,7 @@ def identify(board: Board) -> Identity:
             f"DEV_ID 0x{dev_id:03X} is not that of {chip.name} (0x{chip.identity.dev_id:03X}): "
             "nothing else was read, since its addresses are another chip's"
         )
-        other = choose_chip(dev_ids=(dev_id,))
+        other = choose_chip(identity=Identity(dev_id=dev_id))
         if other.chip is not None:
             remarks.append(f"it is that of {other.chip.title}: give --chip {other.chip.name}")
         return Identity(dev_id=dev_id, rev_id=rev_id, remarks=tuple(dict.fromkeys(remarks)))
@@ -76,8 +76,10 @@ def identify(board: Board) -> Identity:
         for e in chip.errata
         if e.kind == "silicon" and known and (not e.revisions or rev_id in e.revisions)
     )
+    choice = choose_chip(given=chip.name if board.given else "", identity=Identity(dev_id=dev_id, flash_kib=kib))
     return Identity(
-        chip=chip.name if known else None,
+        chip=choice.read_as.name if known else None,
+        chip_known_by=choice.known_by.value if known else KnownBy.IDENTITY.value,
         dev_id=dev_id,
         rev_id=rev_id,
         revision=next((r.letter for r in chip.revisions if r.id == rev_id), None),

@@ -210,7 +210,7 @@ class ProbeEntry:
     supply_mv: int | None = None
 
 
-class _Told(logging.Handler):
+class _Said(logging.Handler):
     """Keeps what pyOCD says while it searches: that a probe may not be opened is a warning there, and no error."""
 
     def __init__(self) -> None:
@@ -277,8 +277,8 @@ def _named(probe: Any) -> tuple[str, str, str]:
         return "", type(probe).__name__, str(driver_error(error))
 
 
-def _searched() -> tuple[list[Any], _Told]:
-    told, logger = _Told(), logging.getLogger("pyocd")
+def _searched() -> tuple[list[Any], _Said]:
+    told, logger = _Said(), logging.getLogger("pyocd")
     common.libusb_error_device_set.clear()  # pyOCD warns once for each device, and keeps silent afterwards
     logger.addHandler(told)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from h5diag.case.records import Conditions, Fault, FlashTest, SectorTest
+from h5diag.case.results import Conditions, Fault, FlashTest, SectorTest
 from h5diag.probe.flashtest.folder import Folder
 from h5diag.probe.flashtest.plan import CANNOT, LOST, SPEEDS_HZ, Level, TestPlan, Way, rated_cycles
 from h5diag.probe.flashtest.restore import Restored, restore

@@ -7,7 +7,7 @@ from statistics import median
 
 import numpy as np
 
-from h5diag.case.records import Fault, SectorTest
+from h5diag.case.results import Fault, SectorTest
 from h5diag.chip import Chip
 from h5diag.probe.flashtest.plan import TestPlan
 from h5diag.probe.flashtest.reading import Backup, Reading, Visit
@@ -22,6 +22,7 @@ from h5diag.probe.flashtest.signs import (
     whole_sector,
 )
 from h5diag.probe.flashtest.survey import Obstacle, sectors_of
+from h5diag.text import count_text
 
 _TWICE = 2
 
@@ -182,7 +183,7 @@ def _flicker(e: SectorEvidence) -> list[Fault]:
                     "unstable",
                     a,
                     None,
-                    f"reads of this word disagree, in {n} places of the test",
+                    f"reads of this word disagree, in {count_text(n, 'place')} of the test",
                     *e.repetition(showing),
                 )
             )

@@ -66,14 +66,14 @@ def pattern(name: str, start: int, size: int, seed: int = 0) -> Bytes:
     """
     if start % UNIT or size % UNIT:
         raise ValueError(f"not whole quad-words: 0x{start:X}, {size}")
-    out = _made(name, start, size, seed)
+    out = _pattern(name, start, size, seed)
     out.flags.writeable = False
     return out
 
 
-def _made(name: str, start: int, size: int, seed: int) -> Bytes:
+def _pattern(name: str, start: int, size: int, seed: int) -> Bytes:
     if name.endswith("-inverse"):
-        return ~_made(name.removesuffix("-inverse"), start, size, seed)
+        return ~_pattern(name.removesuffix("-inverse"), start, size, seed)
     quads = np.arange(start // UNIT, (start + size) // UNIT, dtype=np.uint32)
     if name in ("solid", "march"):
         return np.zeros(size, np.uint8)

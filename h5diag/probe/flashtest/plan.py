@@ -10,6 +10,7 @@ from h5diag.errors import InputError
 from h5diag.memory import AddressRange
 from h5diag.probe.acquire.plan import WORD_CLOCKS
 from h5diag.probe.flashtest.patterns import ORDERS, PAIRS
+from h5diag.text import count_text
 
 SPEEDS_HZ = (4_000_000, 1_000_000)
 """Link speeds of the rounds in turn: a fault of the chip shows at both, one of the link rarely does."""
@@ -113,15 +114,15 @@ class TestPlan:
 
     def __post_init__(self) -> None:
         if not 1 <= self.rounds <= 20:
-            raise InputError(f"{self.rounds} rounds", advice="use 1 to 20")
+            raise InputError(f"{count_text(self.rounds, 'round')}", advice="use 1 to 20")
         if not 2 <= self.backup_passes <= 20:
-            raise InputError(f"{self.backup_passes} passes of the backup", advice="use 2 to 20")
+            raise InputError(f"{count_text(self.backup_passes, 'pass', 'passes')} of the backup", advice="use 2 to 20")
         if not self.speeds_hz or not all(1_000 <= s <= 100_000_000 for s in self.speeds_hz):
             raise InputError("no link speed that can be used", advice="name 1k to 100M")
         if not 0 <= self.wait_s <= 86_400:
             raise InputError(f"a wait of {self.wait_s:g} s", advice="use 0 to 86400")
         if self.burst < 16 or self.burst % 16:
-            raise InputError(f"bursts of {self.burst} bytes", advice="use a multiple of 16")
+            raise InputError(f"bursts of {count_text(self.burst, 'byte')}", advice="use a multiple of 16")
 
     @property
     def reads(self) -> int:

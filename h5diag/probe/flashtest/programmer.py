@@ -27,6 +27,7 @@ from h5diag.probe.board import Board
 from h5diag.probe.flashtest.plan import TestPlan, Way
 from h5diag.sim.virtual import VirtualProbe
 from h5diag.sim.virtual.engine import UnicornEngine, available
+from h5diag.text import count_text
 
 _HEADER = (0xE7FDBE00,)  # bkpt #0, and a branch back to it: where every call returns to
 _STACK = 0x400
@@ -60,7 +61,7 @@ def describe(ram: AddressRange, page_size: int) -> dict[str, Any]:
     stack = (entry + len(blob) + _STACK + 7) & ~7
     buffers = [stack, stack + page_size]
     if buffers[-1] + page_size > ram.stop:
-        raise ValueError(f"{ram} is too small for the flash algorithm and two pages of {page_size} bytes")
+        raise ValueError(f"{ram} is too small for the flash algorithm and two pages of {count_text(page_size, 'byte')}")
     return {
         "load_address": start,
         "instructions": [*_HEADER, *words],

@@ -306,7 +306,7 @@ class Reader:
             self.board.set_frequency(here)
         if _by_speed(meant, looks, slow):
             looks += [self.look(sector) for _ in range(_SURE)]  # a weak cell may look so a few times by chance
-        judged = _judge(sector, meant, looks, slow)
+        judged = _judged(sector, meant, looks, slow)
         wrong = judged.reading.wrong
         if judged.lost or not wrong.size or self._confirmed.get((sector.start, tag), 0) >= _CONFIRMATIONS:
             return judged
@@ -325,7 +325,7 @@ def _ecc_of(looks: list[_Look]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(sorted(single)), tuple(sorted(double))
 
 
-def _judge(sector: AddressRange, meant: Bytes, looks: list[_Look], slow: list[_Look]) -> Judged:
+def _judged(sector: AddressRange, meant: Bytes, looks: list[_Look], slow: list[_Look]) -> Judged:
     everything = looks + slow
     if any(lk.unreadable for lk in everything):
         at = next(r for lk in everything for r in lk.unreadable)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from h5diag.case.records import Identity
+from h5diag.case.results import Identity
 from h5diag.chip import Chip, Sector
 from h5diag.errors import InputError, PermissionRefused, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes, Progress
@@ -19,7 +19,7 @@ from h5diag.probe.flashtest.patterns import could_be_ours
 from h5diag.probe.flashtest.plan import SPEEDS_HZ, TestPlan, Way
 from h5diag.probe.flashtest.programmer import ByAlgorithm, ByRegisters, Programmer, choose_programmer
 from h5diag.probe.flashtest.reading import Reader
-from h5diag.probe.flashtest.steps import Held
+from h5diag.probe.flashtest.steps import HaltedCore
 from h5diag.probe.flashtest.survey import require_open, require_permission, sectors_of
 from h5diag.text import count_text
 
@@ -84,7 +84,7 @@ def restore(board: Board, path: str, *, force: bool = False, progress: Progress 
             require_same_chip(manifest, who, path)
             remarks = require_same_banks(manifest, who, board.chip, path)
             access = Access(manifest.access)
-            held = Held(board, access)
+            halted = HaltedCore(board, access)
             programmer, core, _ = choose_programmer(board, TestPlan(manifest.range, way=Way.AUTO), access)
             swapped = bool(board.chip.register("OPTCR").get("SWAP_BANK", board.register("OPTCR")))
         reader = Reader(board, access, swapped, core)
@@ -96,7 +96,7 @@ def restore(board: Board, path: str, *, force: bool = False, progress: Progress 
             with suppress(InputError):  # the contents are back, whatever the disk says
                 folder.note("restored", ok=done.ok, written=list(done.written), failed=list(done.failed))
         finally:
-            leave(board, programmer, core, held)
+            leave(board, programmer, core, halted)
     return Restored(done.sectors, done.written, done.failed, remarks)
 
 
@@ -264,9 +264,9 @@ def or_waiting(probe: str, where: AddressRange, path: object) -> Iterator[None]:
         raise waiting(ProbeError("stopped while the contents were put back"), probe, where, path) from None
 
 
-def leave(board: Board, programmer: Programmer, core: ByAlgorithm | None, held: Held) -> None:
+def leave(board: Board, programmer: Programmer, core: ByAlgorithm | None, halted: HaltedCore) -> None:
     """Tidy up; a link that is gone, or was cut by Ctrl-C, is told by what led here, and no other Ctrl-C hides that."""
-    steps = [programmer.close, held.release]
+    steps = [programmer.close, halted.release]
     if core is not None and core is not programmer:
         steps.insert(1, core.close)
     for step in steps:

@@ -15,7 +15,7 @@ from typing import NoReturn
 import msgspec
 import numpy as np
 
-from h5diag.case.records import Conditions, FlashTest, SectorTest
+from h5diag.case.results import Conditions, FlashTest, SectorTest
 from h5diag.chip import Sector
 from h5diag.errors import Cancelled, InputError, PowerLost, ProbeError, TargetError
 from h5diag.memory import Access, AddressRange, Bytes, Cancel, Progress
@@ -39,7 +39,7 @@ from h5diag.probe.flashtest.restore import (
 )
 from h5diag.probe.flashtest.second_path import FlashWatch
 from h5diag.probe.flashtest.signs import fault_models
-from h5diag.probe.flashtest.steps import Held, PowerSwitch, Stepper, Tell
+from h5diag.probe.flashtest.steps import HaltedCore, PowerSwitch, Stepper, Tell
 from h5diag.probe.flashtest.survey import Survey, require_permission, sectors_of, survey
 from h5diag.text import count_text
 
@@ -97,7 +97,7 @@ def flash_test(
     with folder.alone(), or_away(board):
         if folder.begun:
             require_same_chip(folder.manifest(), found.who, path)
-        held = Held(board, found.access)
+        halted = HaltedCore(board, found.access)
         programmer, core, said = choose_programmer(board, plan, found.access)
         tell(said)
         reader = Reader(board, found.access, found.swapped, core)
@@ -106,11 +106,11 @@ def flash_test(
             if found.who.uid is not None:
                 require_same_uid(board, found.who.uid)
 
-        steps = Stepper(board, plan, found, held, reader, programmer, power, tell, cancel, same_chip, [said])
+        steps = Stepper(board, plan, found, halted, reader, programmer, power, tell, cancel, same_chip, [said])
         try:
             return _Run(steps, folder, progress, force).go()
         finally:
-            leave(board, programmer, core, held)
+            leave(board, programmer, core, halted)
 
 
 @dataclass(slots=True)
@@ -183,7 +183,7 @@ class _Run:
         finished = self._resumed(manifest, backup.data)
         manifest = self.folder.manifest() if finished else self.folder.keep_backup(manifest, backup.data)
         self.steps.tell(
-            f"backup of {len(sectors)} sectors written and verified; it is decrypted firmware, keep it private"
+            f"backup of {count_text(len(sectors), 'sector')} written and verified; it is decrypted firmware, keep it private"
         )
         watch = FlashWatch(self.steps.reader.second, self.survey.visible, self.board.chip.flash.sector_size)
         if sectors:
@@ -238,7 +238,7 @@ class _Run:
         self.steps.lost = {v.sector: v.lost for v in self.visits if v.lost}
         if finished:
             self.steps.remarks.append(
-                f"{len(finished)} of {len(self.plan.steps)} steps were done by an interrupted run"
+                f"{len(finished)} of {count_text(len(self.plan.steps), 'step')} were done by an interrupted run"
             )
         return finished
 
@@ -313,8 +313,8 @@ class _Run:
     def _written(self, manifest: Manifest, data: Bytes, speed: int) -> Restored:
         self.board.set_frequency(speed)
         self.steps.same_chip()
-        if self.steps.held.was_reset():
-            self.steps.held.hold()
+        if self.steps.halted.was_reset():
+            self.steps.halted.hold()
         return put_back(
             self.board,
             self.steps.programmer,
@@ -354,7 +354,7 @@ class _Run:
                 + ")"
             )
         if self.steps.resets:
-            remarks.append(f"the chip was reset {self.steps.resets} times during the test")
+            remarks.append(f"the chip was reset {count_text(self.steps.resets, 'time')} during the test")
         if self.outside:
             remarks.append(
                 "outside of the tested range the flash changed meanwhile: "
@@ -385,6 +385,7 @@ class _Run:
             sectors=tuple(_completed(found, self.steps.true_hz)),
             fault_count=sum(len(f.faults) for f in found),
             chip=self.board.chip.name,
+            chip_known_by=s.who.chip_known_by,
             sector_size=self.board.chip.flash.sector_size,
             level=self.plan.level.value,
             patterns=tuple(dict.fromkeys(t.pattern for t in self.plan.steps)),

@@ -14,7 +14,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.case.records import SecondPath as Name
+from h5diag.case.results import SecondPath as Name
 from h5diag.errors import TargetError
 from h5diag.memory import Access, AddressRange, Bytes, merged
 from h5diag.probe.board import Board
@@ -200,7 +200,7 @@ class FlashWatch:
     def remember(self) -> None:
         """Take the checksum of every sector, by the core where it can."""
         self._by_core = self.path.core is not None
-        self._sums = self._taken(self.sectors)
+        self._sums = self._checksums(self.sectors)
 
     def changed(self) -> tuple[AddressRange, ...]:
         """Return what reads otherwise now, each asked several times; a link that errs now and then is not blamed on it."""
@@ -208,13 +208,13 @@ class FlashWatch:
             return ()  # what was taken in one way is not compared with the other
         left = self.sectors
         for _ in range(_TRIES):
-            now = self._taken(left)
+            now = self._checksums(left)
             left = tuple(s for s in left if s.start in self._sums and now.get(s.start) != self._sums[s.start])
             if not left:
                 break
         return merged(left)
 
-    def _taken(self, sectors: Iterable[AddressRange]) -> dict[int, int]:
+    def _checksums(self, sectors: Iterable[AddressRange]) -> dict[int, int]:
         out: dict[int, int] = {}
         for run in merged(sectors):
             for at in range(run.start, run.stop, _PIECE * 32):

@@ -11,11 +11,12 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.case.records import Fault
+from h5diag.case.results import Fault
 from h5diag.memory import AddressRange, Bytes
 from h5diag.probe.flashtest.patterns import UNIT, pattern
 from h5diag.probe.flashtest.plan import MARCH, PatternStep, TestPlan
 from h5diag.probe.flashtest.reading import Reading, Visit
+from h5diag.text import count_text
 
 KINDS = (
     "stuck-at-0",
@@ -286,7 +287,7 @@ def find_aliases(e: SectorEvidence) -> tuple[list[Fault], Quads]:
                 "alias",
                 first,
                 None,
-                f"{len(quads)} quad-words share their cells with those at 0x{first ^ x:08X}.. ({_line_text(x)})",
+                f"{count_text(len(quads), 'quad-word')} share their cells with those at 0x{first ^ x:08X}.. ({_line_text(x)})",
                 *e.repetition([r for _, r in hits]),
             )
         )

@@ -24,7 +24,7 @@ _FREEZE = 1 << 11 | 1 << 12
 """DBGMCU_APB1FZR1: WWDG and IWDG stop while the core is halted (CM, BMP)."""
 
 
-class Held:
+class HaltedCore:
     """A halted chip.
 
     Parameters
@@ -96,7 +96,7 @@ _MOST_RESETS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class StepResult:
     """A finished step: what was seen, and whether the supply was turned off and on at its end."""
 
     visits: tuple[Visit, ...]
@@ -109,7 +109,7 @@ class Stepper:
 
     Parameters
     ----------
-    board, plan, survey, held, reader
+    board, plan, survey, halted, reader
         The chip and what is done to it.
     programmer
         How to program; replaced by register accesses when core or SRAM fail.
@@ -134,7 +134,7 @@ class Stepper:
     board: Board
     plan: TestPlan
     survey: Survey
-    held: Held
+    halted: HaltedCore
     reader: Reader
     programmer: Programmer
     power: PowerSwitch | None
@@ -153,7 +153,7 @@ class Stepper:
         self._done += 1
         self.progress(min(1.0, self._done / self._whole))
 
-    def make(self, step: PatternStep, sectors: list[Sector]) -> Made:
+    def make(self, step: PatternStep, sectors: list[Sector]) -> StepResult:
         """Make one step over all sectors that are not lost yet.
 
         Raises
@@ -187,7 +187,7 @@ class Stepper:
         if cycled:
             self._look(chosen, visits, step, "again")
         self.lost |= {v.sector: v.lost for v in visits.values() if v.lost}
-        return Made(tuple(visits.values()), cycled)
+        return StepResult(tuple(visits.values()), cycled)
 
     def _each(
         self, sectors: Iterable[Sector], visits: dict[int, Visit], session: str, act: Callable[[Sector, Visit], Visit]
@@ -207,7 +207,7 @@ class Stepper:
                 self.resets += 1
                 if self.resets > _MOST_RESETS:
                     raise ProbeError("the chip is reset again and again", advice="check supply and reset line")
-                self.held.hold()
+                self.halted.hold()
 
     def _some(self, todo: deque[Sector], visits: dict[int, Visit], act: Callable[[Sector, Visit], Visit]) -> bool:
         """Take sectors until none is left or the chip was reset; then return True."""
@@ -226,7 +226,7 @@ class Stepper:
                 if self.programmer.way is Way.ALGORITHM:
                     raise
             self._worked()
-            if self.held.was_reset():
+            if self.halted.was_reset():
                 visits[start] = replace(visits[start], lost="the chip was reset while it was being tested")
                 return True
         return False
@@ -237,7 +237,7 @@ class Stepper:
         self.tell(said)
         self.remarks.append(said)
         self.programmer = ByRegisters(self.board, self.survey.access, self.plan.burst)
-        self.held.hold()
+        self.halted.hold()
 
     def _erase(self, sector: Sector, visit: Visit) -> Visit:
         return replace(visit, erase_s=self.programmer.erase(sector))
@@ -326,7 +326,7 @@ class Stepper:
         switch = own_power_switch(self.board) or (self.power if self.survey.who.uid is not None else None)
         if not self.plan.power_cycles or switch is None:
             return False
-        self.held.power_cycled(switch)
+        self.halted.power_cycled(switch)
         return True
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from h5diag.case.records import Identity
+from h5diag.case.results import Identity
 from h5diag.chip import Chip, Sector
 from h5diag.errors import InputError, PermissionRefused
 from h5diag.measure.options import OptionBytes
@@ -134,7 +134,7 @@ def require_open(chip: Chip, who: Identity) -> None:
     """Raise unless the chip is the one described, knows product states, and is in Open."""
     if chip.state_option != "PRODUCT_STATE":
         raise InputError(f"the flash test knows the STM32H5 only, not {chip.title}")
-    if who.chip != chip.name:
+    if who.dev_id != chip.identity.dev_id:
         dev_id = "not readable" if who.dev_id is None else f"0x{who.dev_id:03X}"
         raise InputError(f"the chip is not {chip.title} (DEV_ID {dev_id})", advice="name the right one with --chip")
     if who.flash_kib is None:

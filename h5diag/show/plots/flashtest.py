@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from h5diag.case.records import FlashTest
+from h5diag.case.results import FlashTest
 from h5diag.show.plots import style
 from h5diag.text import size_text
 

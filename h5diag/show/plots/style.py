@@ -82,12 +82,12 @@ def plain(text: str, most: int = 60) -> str:
 def legend_below(ax: Axes, handles: Sequence[Artist | Container], *, columns: int) -> None:
     """Put the legend under the plot, where it covers nothing."""
     figure = ax.get_figure(root=True)
-    shown: Any = list(handles)
+    entries: Any = list(handles)
     if figure is None or len(figure.axes) > 1:
-        ax.legend(handles=shown, fontsize=8.5, ncols=columns, frameon=False)
+        ax.legend(handles=entries, fontsize=8.5, ncols=columns, frameon=False)
         return
     figure.legend(
-        handles=shown,
+        handles=entries,
         loc="outside lower left",
         ncols=min(columns, len(handles)),
         frameon=False,

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from h5diag.case.case import UNNAMED
 from h5diag.errors import InputError
 from h5diag.evidence.door import write_whole
-from h5diag.judge import BoardDiagnosis, BoardFacts, Diagnosis, Measured
+from h5diag.judge import BoardDiagnosis, BoardMeasured, Diagnosis, Measured
 from h5diag.judge.fleet import Fleet
 from h5diag.show.diagnosis import board_sheet, evidence_section, figures, folder_named, versions_section
 from h5diag.show.fleet import figures as figures_of_lot
@@ -194,7 +194,7 @@ def _boards(diagnosis: Diagnosis, redactor: Redactor | None) -> Sequence[BoardDi
         return diagnosis.boards
     by = redactor.text
 
-    def renamed(board: BoardFacts) -> BoardFacts:
+    def renamed(board: BoardMeasured) -> BoardMeasured:
         return replace(board, board=replace(board.board, name=by(board.board.name)))
 
     def cleaned_names(m: Measured) -> Measured:
@@ -217,7 +217,7 @@ def _without_pictures(s: Sheet) -> Sheet:
 
 def _across(diagnosis: Diagnosis) -> list[str]:
     """What is said once for all boards."""
-    more = f"Only the first {PICTURED} of {len(diagnosis.boards)} boards have their pictures here."
+    more = f"Only the first {PICTURED} of {count_text(len(diagnosis.boards), 'board')} have their pictures here."
     return [*(f.claim for f in diagnosis.across), *([more] if len(diagnosis.boards) > PICTURED else [])]
 
 

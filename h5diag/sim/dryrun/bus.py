@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from h5diag.text import count_text
+
 CPACR = 0xE000ED88
 _SYST_CSR, _SYST_RVR, _SYST_CVR, _CYCCNT, _CPUID = 0xE000E010, 0xE000E014, 0xE000E018, 0xE0001004, 0xE000ED00
 _CPUID_M33 = 0x410FD214
@@ -240,7 +242,7 @@ class Nor:
 
     def _program(self, address: int, data: bytes) -> None:
         if len(data) > PAGE:
-            self.say(f"{len(data)} bytes were sent in one program command; only the last {PAGE} count")
+            self.say(f"{count_text(len(data), 'byte')} were sent in one program command; only the last {PAGE} count")
         elif data and address % PAGE + len(data) > PAGE:
             self.say(f"a program command at offset 0x{address % self.size:X} ran over the end of its page and wrapped")
         first = address - address % PAGE

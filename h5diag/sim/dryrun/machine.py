@@ -15,6 +15,7 @@ import unicorn as u
 from unicorn import arm_const as a
 
 from h5diag.sim.dryrun.bus import ModelBus, Nor, Octospi
+from h5diag.text import count_text
 
 _PATTERN, _GAP, _TRANSLATION_BUFFER = 0xA5, 160, 32 << 20
 # Counted, not timed: the same loader gets the same verdict on a slow computer, and no timer thread is needed.
@@ -282,7 +283,7 @@ class _Run:
         wrong = [i for i in range(self.size) if got[i] != data[i]]
         if wrong:
             self._content(
-                f"Write returned 1, but {len(wrong)} of {self.size} bytes in the memory are wrong, the first "
+                f"Write returned 1, but {len(wrong)} of {count_text(self.size, 'byte')} in the memory are wrong, the first "
                 f"at 0x{address + wrong[0]:08X} (0x{got[wrong[0]]:02X} instead of 0x{data[wrong[0]]:02X})"
             )
         if self.nor.peek(at + self.size, 256) != behind:
@@ -343,7 +344,9 @@ class _Run:
         if damaged:
             self.kind = "fault"
             room = self.stack - self.base - 4 - len(self.image)
-            self.problem = f"{name} overwrote the loader's own code; a stack deeper than {room} bytes does that"
+            self.problem = (
+                f"{name} overwrote the loader's own code; a stack deeper than {count_text(room, 'byte')} does that"
+            )
             if ending.kind != "return":
                 self.problem += f", and ended in: {ending.reason}"
             raise _Stop

@@ -18,6 +18,7 @@ from h5diag.limits import LOADER_IMAGE
 from h5diag.measure.loader.loaderfile import SIZE, VOLATILE_TYPES, LoaderFile, StorageInfo, decode_storage
 from h5diag.measure.loader.placement import Family, ram_plan
 from h5diag.measure.loader.thumb import Concern, code_ranges, remarkable
+from h5diag.text import count_text
 
 _FLOATS, _RANGES = 2000, 20_000
 
@@ -31,7 +32,9 @@ def profile(name: str) -> dict[str, Any]:
 def request_for(loader: LoaderFile, family: Family, base: int) -> dict[str, Any]:
     """Return what the worker needs to run `loader` at `base`; InputError when the image fits no RAM."""
     if len(loader.image) > LOADER_IMAGE:
-        raise InputError(f"its image has {len(loader.image)} bytes, too many for any RAM", source=loader.source)
+        raise InputError(
+            f"its image has {count_text(len(loader.image), 'byte')}, too many for any RAM", source=loader.source
+        )
     plan = ram_plan(base, len(loader.image))
     symbol = loader.symbol("StorageInfo")
     info = decode_storage(loader.read(symbol.value if symbol else 0, SIZE).ljust(SIZE, b"\0"))

@@ -101,7 +101,7 @@ class UnicornEngine:
 
     def _load(self, uc: Any, offset: int, size: int, base: int) -> int:
         address = base + offset
-        self._settle()
+        self._finish()
         self._chip.clock.now_s += _ACCESS_S
         if base not in self._flash:
             if self._chip.flash.busy:
@@ -136,7 +136,7 @@ class UnicornEngine:
         bank, at = divmod(offset, self._banks[0].size)
         return self._banks[bank][at : at + size]
 
-    def _settle(self) -> None:
+    def _finish(self) -> None:
         if self._restore is not None:
             place, held = self._restore
             place[:] = np.frombuffer(held, np.uint8)
@@ -144,7 +144,7 @@ class UnicornEngine:
 
     def _store(self, uc: Any, offset: int, size: int, value: int, base: int) -> None:
         address = base + offset
-        self._settle()
+        self._finish()
         self._chip.clock.now_s += _ACCESS_S
         self._line = -1
         try:
@@ -174,7 +174,7 @@ class UnicornEngine:
             uc.emu_start(core.regs[15] | 1, 0xFFFFFFF0, count=_SLICE)
         except self._u.UcError:
             self._stopped.append("fault")
-        self._settle()
+        self._finish()
         for i, name in registers:
             core.regs[i] = uc.reg_read(name)
         core.regs[15] &= ~1

@@ -127,7 +127,7 @@ def test_a_reverted_update_is_said(tmp_path: Path) -> None:
     board = Bench(tmp_path).text("uart", lines.format("revert")).first()
     assert "never confirmed" in board.verdict.summary.partition("What happened: ")[2]
     assert board.next_test.id == "trial-log"
-    assert board.verdict.told[0].means
+    assert board.verdict.events[0].means
 
 
 def test_the_slot_that_a_boot_log_starts_is_named(tmp_path: Path) -> None:

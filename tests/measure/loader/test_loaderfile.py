@@ -105,7 +105,7 @@ def header(**changes):
         (header(phnum=0xFFFF), "65535"),
         (header(phnum=0), "0 segments"),
         (header(phoff=0xFFFFFFF0), "outside the file"),
-        (header(phentsize=1), "of 1 bytes"),
+        (header(phentsize=1), "of 1 byte"),
     ],
 )
 def test_what_is_no_loader(data, word):

@@ -7,7 +7,7 @@ from h5diag.chip import load_chip
 from h5diag.errors import Cancelled
 from h5diag.measure.locate import locate, search
 from h5diag.measure.locate.pieces import Watch
-from h5diag.measure.locate.sides import Side
+from h5diag.measure.locate.side import Side
 from h5diag.memory import AddressRange, MemoryImage, Segment
 
 from .conftest import BASE, code, image_of

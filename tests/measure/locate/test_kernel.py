@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from h5diag.chip import load_chip
-from h5diag.measure.locate import Transform, kernel, locate, prepare, regions, score, search, sides
-from h5diag.measure.locate.kernel import LIBRARY, _Kernel as Kernel, _pieces, _sides, _words
+from h5diag.measure.locate import Transform, kernel, locate, prepare, regions, score, search, side
+from h5diag.measure.locate.kernel import LIBRARY, _Kernel as Kernel, _pair, _pieces, _words
 from h5diag.measure.locate.pieces import PIECE, Pair, Watch, complement, edges, overlaps, pieces_of, touched
 from h5diag.measure.locate.plain import DROP, Plain
-from h5diag.measure.locate.sides import Side, pair_of as made
+from h5diag.measure.locate.side import Side, pair_of as made
 from h5diag.memory import MemoryImage, Segment
 
 from .conftest import BASE, board, code, image_of
@@ -32,7 +32,7 @@ def use_plain(monkeypatch):
     """Let the whole search run without the kernel from now on."""
 
     def switch():
-        for module in (search, regions, score, sides):
+        for module in (search, regions, score, side):
             monkeypatch.setattr(module, "engine", Plain)
 
     return switch
@@ -107,14 +107,14 @@ def test_same_pieces(seed, mask, stride, span):
     found = []
     for engine in (c, PLAIN):
         words = engine.words(pair.reference, ~a.fill, stride, pair.word_mask, WATCH)
-        found.append(engine.scan(pair, b.free, words, ~b.fill, 160, span, WATCH))
+        found.append(engine.scan(pair, b.unclaimed, words, ~b.fill, 160, span, WATCH))
     assert rows(found[0]) == rows(found[1])
     ordered = found[0][np.lexsort((found[0]["dump"], found[0]["reference"] - found[0]["dump"]))]
     assert c.grow(pair, ordered).tolist() == PLAIN.grow(pair, ordered).tolist()
     best = found[0][np.argsort(-found[0]["score"], kind="stable")]
-    got, free = zip(*(engine.claim(pair, b.free, best, 160) for engine in (c, PLAIN)), strict=True)
+    got, unclaimed = zip(*(engine.claim(pair, b.unclaimed, best, 160) for engine in (c, PLAIN)), strict=True)
     assert got[0].tolist() == got[1].tolist()
-    assert free[0].tolist() == free[1].tolist()
+    assert unclaimed[0].tolist() == unclaimed[1].tolist()
     assert c.compare(pair, found[0]).tolist() == PLAIN.compare(pair, found[0]).tolist()
     assert c.runs(pair, found[0]).tolist() == PLAIN.runs(pair, found[0]).tolist()
 
@@ -200,14 +200,14 @@ def test_what_does_not_fit_together_is_refused(c):
         with pytest.raises(AssertionError):
             c.runs(pair, beyond)
         with pytest.raises(AssertionError):
-            c.claim(pair, b.free, beyond, 0)
+            c.claim(pair, b.unclaimed, beyond, 0)
         with pytest.raises(AssertionError):
             c.grow(pair, beyond)
     words = c.words(pair.reference, ~a.fill, 4, WORD_MASK, WATCH)
     short, out = np.zeros(1, np.bool_), _pieces(np.empty(64, PIECE), 0)
     given = short, 1, np.zeros((9, 3), np.int64), 3, 0, 1, 0, 9999
     with pytest.raises(AssertionError):
-        c._call("scan", _sides(pair, b.free), _words(words), *given, out)
+        c._call("scan", _pair(pair, b.unclaimed), _words(words), *given, out)
     with pytest.raises(AssertionError, match="whole"):
         c._call("fill", data[::2], 500, np.zeros(8, np.bool_), 8)
     with pytest.raises(AssertionError):
@@ -233,10 +233,10 @@ def test_room_runs_out_and_nothing_is_lost(c, monkeypatch):
 def test_room_for_stretches_runs_out_and_nothing_is_lost(c):
     """One wanted piece lies over hundreds of stretches, more than there is room for at first."""
     a = code(1 << 16, 6)
-    free = np.stack([np.arange(0, 1 << 16, 64), np.arange(40, 1 << 16, 64)], axis=1)
+    unclaimed = np.stack([np.arange(0, 1 << 16, 64), np.arange(40, 1 << 16, 64)], axis=1)
     wanted = pieces_of([0], [0], [a.size], [9999])
-    got, left = c.claim(whole(a, a.copy(), 20), free, wanted, 160)
-    want, still = PLAIN.claim(whole(a, a.copy(), 20), free, wanted, 160)
+    got, left = c.claim(whole(a, a.copy(), 20), unclaimed, wanted, 160)
+    want, still = PLAIN.claim(whole(a, a.copy(), 20), unclaimed, wanted, 160)
     assert got.size == 1024
     assert (got.tolist(), left.tolist()) == (want.tolist(), still.tolist())
 

@@ -278,7 +278,7 @@ def test_the_secure_view_wins_over_a_zero():
 def test_registers_by_name_and_elsewhere():
     o = decode_registers(parse_registers("OPTSR_CUR = 0x2D30EDD8\nECCDETR = 0x80000010\nNONSENSE = 0x1\n"), H5)
     assert {r.name for r in o.registers} == {"OPTSR_CUR", "ECCDETR"}
-    assert any("1 words" in w for w in o.warnings)
+    assert any("1 word " in w for w in o.warnings)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_info(capsys):
 
 
 def test_the_info_of_the_defect_case_is_read_by_diagnose(capsys):
-    from h5diag.case.records import parse_identity
+    from h5diag.case.results import parse_identity
 
     _, out, _ = run(capsys, "info", "--probe", "virtual:board=defect", "--json")
     who = parse_identity(out, "info.json")
@@ -69,7 +69,7 @@ def test_dump_for_a_person_and_the_sweep(capsys, tmp_path):
     status, out, err = run(capsys, *common, "--json")
     assert (status, "--force" in err) == (2, True), "a dump that is there is not overwritten unasked"
     status, out, _ = run(capsys, *common, "--json", "--force")
-    from h5diag.case.records import parse_sweep
+    from h5diag.case.results import parse_sweep
 
     assert len(parse_sweep(out, "sweep.json").sweep) == 6
 

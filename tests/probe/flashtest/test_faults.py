@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from h5diag.case.records import to_document
+from h5diag.case.results import to_document
 from h5diag.memory import AddressRange
 from h5diag.probe.flashtest import KINDS, Level, TestPlan, Way, fault_models, flash_test
 from h5diag.probe.flashtest.signs import BitRow

@@ -12,7 +12,7 @@ from pyocd.core import exceptions
 
 from h5diag.app.cli import main
 from h5diag.case import load_case
-from h5diag.case.records import to_document
+from h5diag.case.results import to_document
 from h5diag.errors import InputError, ProbeError
 from h5diag.judge import diagnose
 from h5diag.memory import AddressRange

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from h5diag.case import load_case
-from h5diag.case.records import Fault, FlashTest, SectorTest
+from h5diag.case.results import Fault, FlashTest, SectorTest
 from h5diag.errors import InputError
 from h5diag.evidence.samples import data_folder
 from h5diag.judge import BoardDiagnosis, Status, diagnose

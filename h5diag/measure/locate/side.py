@@ -101,7 +101,7 @@ class Side:
         return content_bytes(~self.fill)
 
     @property
-    def free(self) -> Runs:
+    def unclaimed(self) -> Runs:
         """What lies between the barriers of fill, cut at the borders of the segments."""
         return overlaps(self.segments, complement(self.barriers, self.size))[0]
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from h5diag.app.cli import main
-from h5diag.case.records import parse_flashtest, parse_identity, parse_sweep
+from h5diag.case.results import parse_flashtest, parse_identity, parse_sweep
 from h5diag.errors import InputError
 
 # What 0.1 wrote, every key of it.
@@ -164,19 +164,18 @@ def test_a_key_that_h5diag_never_wrote_is_told_with_its_place(kind):
         text = json.dumps(copy, indent=1)
         with pytest.raises(InputError) as caught:
             reader(text, "f.json")
-        told = path.replace("options.TZEN", "options[...]")
         line = text[: text.index("colour")].count("\n") + 1
         assert str(caught.value).startswith(
-            f"f.json, line {line}: {told}.colour".replace(": .", ": ") + " is no known key"
+            f"f.json, line {line}: {path}.colour".replace(": .", ": ") + " is no known key"
         )
         assert "\n" not in str(caught.value)
         count += 1
     assert count >= 2
 
 
-def test_a_key_that_stands_twice_has_no_line():
+def test_of_a_key_that_stands_twice_the_line_is_that_of_the_wrong_one():
     text = '{"sweep": [{"swd_hz": 1, "bytes": 1, "disagreeing": 0,\n"x": 1}, {"x": 2}]}'
-    with pytest.raises(InputError, match=r"^f\.json: sweep\[0\]\.x is no known key"):
+    with pytest.raises(InputError, match=r"^f\.json, line 2: sweep\[0\]\.x is no known key"):
         parse_sweep(text, "f.json")
 
 
@@ -188,3 +187,26 @@ def test_a_case_with_such_a_file_ends_in_one_line(tmp_path, capsys):
     assert "info.json, line" in err
     assert "colour is no known key" in err
     assert "\n" not in err
+
+
+@pytest.mark.parametrize(
+    ("parse", "wrong", "said"),
+    [
+        (parse_flashtest, {"verdict": "ok"}, "f.json, line 9: sectors[1].verdict is 'ok'; it is good, bad or untested"),
+        (parse_flashtest, {"erase_s": "x"}, "f.json, line 10: sectors[1].erase_s is a text, not a number"),
+        (parse_identity, {"opsr": "x", "hdpl": 1}, "f.json, line 3: registers.opsr is a text, not a whole number"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_path_and_line_though_the_key_stands_there_often(parse, wrong, said):
+    good = {"start": 0x08000000, "verdict": "good"}
+    sectors = {"sectors": [good, {"start": 0x08002000, "verdict": "good"} | wrong]}
+    with pytest.raises(InputError) as caught:
+        parse(json.dumps(sectors if parse is parse_flashtest else {"registers": wrong}, indent=1), "f.json")
+    assert str(caught.value) == said
+
+
+def test_a_flash_test_that_does_not_say_what_it_erased_is_not_said_to_have_erased_nothing():
+    said = str(parse_flashtest('{"sectors": [{"start": 134217728, "verdict": "good"}]}', "f.json"))
+    assert "Nothing was erased" not in said
+    assert "Whether the contents are back is not known." in said
+    assert "rated for not known" in said

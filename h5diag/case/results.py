@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from h5diag.answer import Answer
+from h5diag.chip import KnownBy
 from h5diag.memory import AddressRange
 from h5diag.tables import convert, parse_json
 from h5diag.text import count_text
@@ -88,6 +89,8 @@ class Identity(msgspec.Struct, Answer, frozen=True, forbid_unknown_fields=True):
     ----------
     chip
         Name of the chip file; None when DEV_ID is another chip's.
+    chip_known_by
+        ``given``, or ``identity`` where nobody named it.
     dev_id, rev_id, revision
         Out of DBGMCU_IDCODE, and the letter of the silicon revision.
     uid
@@ -111,6 +114,7 @@ class Identity(msgspec.Struct, Answer, frozen=True, forbid_unknown_fields=True):
     """
 
     chip: str | None = None
+    chip_known_by: str = KnownBy.IDENTITY.value
     dev_id: Count | None = None
     rev_id: Count | None = None
     revision: str | None = None
@@ -234,7 +238,7 @@ class FlashTest(msgspec.Struct, Answer, frozen=True, forbid_unknown_fields=True)
         Under what it ran, and what each sector showed, in address order.
     fault_count
         How many faults the file claims to list.
-    chip, sector_size
+    chip, chip_known_by, sector_size
         What was tested.
     level, patterns, way, access
         How thorough, with what, programmed by what, from which side.
@@ -254,6 +258,7 @@ class FlashTest(msgspec.Struct, Answer, frozen=True, forbid_unknown_fields=True)
     sectors: tuple[SectorTest, ...] = ()
     fault_count: Count | None = msgspec.field(name="faults", default=None)
     chip: str | None = None
+    chip_known_by: str = KnownBy.IDENTITY.value
     sector_size: Count | None = None
     level: Literal["quick", "standard", "full"] | None = None
     patterns: tuple[str, ...] = ()
@@ -305,10 +310,10 @@ _OF_A_DUMP = (
     "access agrees bytes chip chip_known_by expected_coincidence map mode passes path range remarks retried secure sha256"
     " swd_hz time uid unreadable unstable"
 )
-_OF_AN_INFO = "chip_known_by chip_text device unique_id serial serial_number probe_id probe_serial"
+_OF_AN_INFO = "chip_text device unique_id serial serial_number probe_id probe_serial"
 _BESIDE: dict[type, frozenset[str]] = {
     Identity: frozenset(_OF_AN_INFO.split()),
-    FlashTest: frozenset(("chip_known_by",)),
+    FlashTest: frozenset(),
     Sweep: frozenset(_OF_A_DUMP.split()),
 }
 """What the documents of the command line hold beside the record, of this version and of those before (0.1 wrote less), and
