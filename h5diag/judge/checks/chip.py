@@ -216,12 +216,12 @@ def _unread(m: Measured) -> str:
 def _silent(m: Measured) -> str:
     """Return what the tool said when a supplied board gave no identity at all, and nothing speaks of protection."""
     log = m.suspect.log
-    said, lists = [e.text for e in log.messages], calibration().lists
-    protected = any(word in text.lower() for text in said for word in lists["protection"])
+    said = [e.text for e in log.messages]
+    protected = any(word in text.lower() for text in said for word in calibration().lists["protection"])
     answers = log.dev_ids or m.suspect.dump.size or m.suspect.options.settings
     if not in_supply(log.banner.voltage_mv or 0) or answers or protected:
         return ""
-    return next((text for text in said if any(word in text.lower() for word in lists["silent"])), "")
+    return next((text for text in said if any(word in text.lower() for word in calibration().lists["silent"])), "")
 
 
 def check_locked(m: Measured) -> Iterator[Finding]:

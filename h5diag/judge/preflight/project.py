@@ -31,6 +31,7 @@ from h5diag.sim.rehearse import (
     walk_script,
 )
 from h5diag.tables import convert, packaged
+from h5diag.text import count_text
 
 _PART = re.compile(r"h5(?:[0-9]{2}|[ef][0-9])|(?<![a-z])(?:stm32)?([ul][35])(?=[0-9a-z]{2}|$)", re.I)
 _FOLDERS = {
@@ -289,7 +290,7 @@ def _root(places: Sequence[Path]) -> tuple[Path, Path, str]:
     tops = [folder, *(folder / n for n in folder_names(folder)), *(projects / n for n in folder_names(projects))]
     below = [t / "ROT_Provisioning" for t in tops if is_folder(t / "ROT_Provisioning")]
     if len(below) > 1:
-        problem = f"holds the provisioning of {len(below)} boards"
+        problem = f"holds the provisioning of {count_text(len(below), 'board')}"
         raise InputError(problem, source=str(first), advice=f"name one: {below[0]}")
     if below:
         return below[0].parent, below[0], ""

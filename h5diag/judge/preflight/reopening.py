@@ -39,6 +39,7 @@ from h5diag.sim.rehearse import (
 )
 from h5diag.sim.rehearse.world import Word
 from h5diag.tables import packaged
+from h5diag.text import count_text
 
 LOST = "lost"
 _LIFECYCLE = {name.replace("-", "_"): state for state, name in STATES.items()} | {"IROT_PROVISIONED": PROVISIONED}
@@ -341,5 +342,5 @@ def _level_2(known: _Known) -> Reopening:
         return _way("rdp-2-without-keys")
     if keys:
         short = keys[0] == 2 and due in (None, 4)
-        return _way("rdp-2-key", why=[_word("short-key")] if short else [], words=f" ({keys[0]} words)")
+        return _way("rdp-2-key", why=[_word("short-key")] if short else [], words=f" ({count_text(keys[0], 'word')})")
     return _way("rdp-2-locked" if lock == 1 else "rdp-2-not-told" if lock is None else "rdp-2-lost")
