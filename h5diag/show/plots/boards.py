@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 
 from h5diag.judge import BoardDiagnosis, Measured, Status
@@ -74,7 +73,6 @@ def plot_bits(board: BoardDiagnosis | Measured, *, ax: Axes | None = None) -> Ax
     ]
     ax.set_yscale("function", functions=(_root, _square))
     high = max(max(risen), -min(fallen), 4)
-    ax.set_ylim(-1.35 * high if min(fallen) else -0.2 * high, 1.35 * high if max(risen) else 0.2 * high)
     if len(rows) <= MOST_NAMED:
         for x, up, down in zip(at, risen, fallen, strict=True):
             for value, side in ((up, "bottom"), (down, "top")):
@@ -88,24 +86,17 @@ def plot_bits(board: BoardDiagnosis | Measured, *, ax: Axes | None = None) -> Ax
                         textcoords="offset points",
                         fontsize=8.5,
                     )
-    ax.set_xlim(-0.6, max(len(rows), 6) - 0.4)
     step = -(-len(rows) // MOST_NAMED)
-    ax.set_xticks(
-        at[::step],
-        [style.hex_text(r[0].start) for r in rows[::step]],
-        rotation=55,
-        ha="right",
-        rotation_mode="anchor",
-        family="monospace",
-    )
+    style.slanted(ax, at[::step], [style.hex_text(r[0].start) for r in rows[::step]])
     ax.axhline(0, color=style.INK, linewidth=0.9)
     ax.yaxis.set_major_locator(MaxNLocator(5))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{abs(value):,.0f}"))
-    ax.set_ylabel("bits (square-root scale)", fontsize=9)
-    ax.set_xlabel(
-        f"{'sector' if wide == m.chip.flash.sector_size else 'sectors'}, {wide // 1024} KiB each, by its first address;"
-        " masked sectors are left out",
-        fontsize=8.5,
+    ax.set(
+        xlim=(-0.6, max(len(rows), 6) - 0.4),
+        ylim=(-1.35 * high if min(fallen) else -0.2 * high, 1.35 * high if max(risen) else 0.2 * high),
+        xlabel=f"{'sector' if wide == m.chip.flash.sector_size else 'sectors'}, {wide // 1024} KiB each,"
+        " by its first address; masked sectors are left out",
+        ylabel="bits (square-root scale)",
     )
     style.legend_below(ax, bars, columns=2)
     return ax
@@ -163,18 +154,17 @@ def plot_boards(boards: Sequence[BoardDiagnosis], *, ax: Axes | None = None) -> 
             linewidths=1.0,
             zorder=3,
         )
-    ax.set_xlim(flash.start, flash.stop)
-    ax.set_ylim(len(boards) - 0.5, -0.5)
     sizes = [size_text(b.measured.comparison.differing_bytes) for b in boards]
     labels = [f"{name}: {size}" for name, size in zip(board_names(boards), sizes, strict=True)]
-    ax.set_yticks(range(len(boards)), [f"▶ {t}" if not n else t for n, t in enumerate(labels)], fontsize=9)
-    if boards:
-        ax.get_yticklabels()[0].set_fontweight("bold")
-    ax.tick_params(axis="y", length=0)
+    style.named_rows(ax, range(len(boards)), [f"▶ {t}" if not n else t for n, t in enumerate(labels)])
+    for first in ax.get_yticklabels()[:1]:
+        first.set_fontweight("bold")
     ax.xaxis.set_major_locator(MultipleLocator(max(flash.size // 8, 1)))
     style.hex_axis(ax)
-    ax.set_xlabel(
-        f"address; the largest mark: {most:,} bits of a sector; hatched: not shown to the reader", fontsize=8.5
+    ax.set(
+        xlim=(flash.start, flash.stop),
+        ylim=(len(boards) - 0.5, -0.5),
+        xlabel=f"address; the largest mark: {most:,} bits of a sector; hatched: not shown to the reader",
     )
     return ax
 
@@ -219,7 +209,6 @@ def plot_weighing(board: BoardDiagnosis, *, ax: Axes | None = None) -> Axes:
     marks = ((lines.supported_at, "supported from here"), (lines.excluded_at, "excluded from here"))
     ends = [0, *(at for at, _ in marks), *(h.score for h in shown), *(h.cause.prior for h in shown)]
     room = 0.09 * (max(ends) - min(ends))
-    ax.set_xlim(min(ends) - room, max(ends) + room)
     for y, h in enumerate(shown):
         look = LOOKS[h.status]
         begin, up = h.cause.prior, h.score >= h.cause.prior
@@ -259,21 +248,17 @@ def plot_weighing(board: BoardDiagnosis, *, ax: Axes | None = None) -> Axes:
             color="#555555",
         )
     ax.axvline(0, color=style.GREY, linewidth=0.8, zorder=1)
-    ax.set_ylim(max(len(shown), 1) - 0.4, -0.6)
-    ax.set_yticks(range(len(shown)), [h.cause.name for h in shown], fontsize=9)
+    style.named_rows(ax, range(len(shown)), [h.cause.name for h in shown])
     for label, h in zip(ax.get_yticklabels(), shown, strict=True):
         label.set_fontweight("bold" if h in board.verdict.leading else "normal")
-    ax.tick_params(axis="y", length=0)
     rest = f"; {left_out} more causes stand lower" if left_out else ""
-    ax.set_xlabel(
-        f"decibans: +10 is ten times more likely, -10 ten times less; black line: before the evidence{rest}", fontsize=9
+    ax.set(
+        xlim=(min(ends) - room, max(ends) + room),
+        ylim=(max(len(shown), 1) - 0.4, -0.6),
+        xlabel=f"decibans: +10 is ten times more likely, -10 ten times less; black line: before the evidence{rest}",
     )
     used = [k for k in LOOKS if any(h.status is k for h in shown)]
-    style.legend_below(
-        ax,
-        [Patch(facecolor=LOOKS[k].face, hatch=LOOKS[k].hatch, edgecolor=LOOKS[k].line, label=k.value) for k in used],
-        columns=3,
-    )
+    style.legend_below(ax, [LOOKS[k].key(k.value) for k in used], columns=3)
     return ax
 
 
@@ -307,17 +292,7 @@ def plot_causes(boards: Sequence[BoardDiagnosis], *, ax: Axes | None = None) -> 
     for x, b in enumerate(boards):
         for h in (h for h in b.verdict.hypotheses if h.id in causes):
             look, y = LOOKS[h.status], causes.index(h.id)
-            ax.add_patch(
-                Rectangle(
-                    (x - 0.48, y - 0.46),
-                    0.96,
-                    0.92,
-                    facecolor=look.face,
-                    edgecolor=look.line,
-                    hatch=look.hatch,
-                    linewidth=0.7,
-                )
-            )
+            look.box(ax, x - 0.48, y - 0.46, 0.96, 0.92, linewidth=0.7)
             if letter := look.label[0].strip():
                 ax.text(
                     x,
@@ -329,12 +304,10 @@ def plot_causes(boards: Sequence[BoardDiagnosis], *, ax: Axes | None = None) -> 
                     fontweight="bold",
                     bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.0, "alpha": 0.9},
                 )
-    ax.set_xlim(-0.55, len(boards) - 0.45)
-    ax.set_ylim(max(len(causes), 1) - 0.45, -0.55)
+    ax.set(xlim=(-0.55, len(boards) - 0.45), ylim=(max(len(causes), 1) - 0.45, -0.55))
     ax.set_yticks(range(len(causes)), [names[id] for id in causes], fontsize=9)
-    left_out = len(weights) - len(causes)
-    if left_out:
-        ax.set_xlabel(f"{left_out} more causes are excluded or not tested on every board", fontsize=8.5)
+    if left_out := len(weights) - len(causes):
+        ax.set_xlabel(f"{left_out} more causes are excluded or not tested on every board")
     ax.set_xticks(
         range(len(boards)),
         board_names(boards),
@@ -344,7 +317,5 @@ def plot_causes(boards: Sequence[BoardDiagnosis], *, ax: Axes | None = None) -> 
         fontsize=9,
     )
     ax.tick_params(length=0)
-    style.legend_below(
-        ax, [Patch(facecolor=k.face, hatch=k.hatch, edgecolor=k.line, label=k.label) for k in LOOKS.values()], columns=4
-    )
+    style.legend_below(ax, [k.key() for k in LOOKS.values()], columns=4)
     return ax

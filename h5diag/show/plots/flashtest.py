@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from h5diag.case.results import FlashTest
@@ -41,49 +40,23 @@ def plot_sectors(result: FlashTest, *, ax: Axes | None = None) -> Axes:
     order = ("bad", "untested", "good")
     for x, group in enumerate(columns):
         verdict = min((s.verdict for s in group), key=order.index)
-        look = LOOKS[verdict]
-        ax.add_patch(
-            Rectangle(
-                (x + 0.04, 0.1), 0.92, 0.8, facecolor=look.face, edgecolor=look.line, hatch=look.hatch, linewidth=0.8
-            )
-        )
+        LOOKS[verdict].box(ax, x + 0.04, 0.1, 0.92, 0.8)
         for row, kind in enumerate(kinds, 1):
-            n = sum(f.kind == kind for s in group for f in s.faults)
-            if n:
-                ax.add_patch(
-                    Rectangle(
-                        (x + 0.04, row + 0.1),
-                        0.92,
-                        0.8,
-                        facecolor=LOOKS[verdict].face,
-                        edgecolor=LOOKS[verdict].line,
-                        linewidth=0.8,
-                    )
-                )
+            if n := sum(f.kind == kind for s in group for f in s.faults):
+                LOOKS[verdict].box(ax, x + 0.04, row + 0.1, 0.92, 0.8, hatch="")
                 if len(columns) <= MOST_NAMED:
                     ax.text(x + 0.5, row + 0.5, str(n), ha="center", va="center", fontsize=8.5, color=style.INK)
-    ax.set_xlim(0, max(len(columns), 4))
-    ax.set_ylim(len(kinds) + 1, 0)
     ax.set_yticks([i + 0.5 for i in range(len(kinds) + 1)], ["verdict", *kinds])
     step = -(-len(columns) // 16)
-    ax.set_xticks(
-        [i + 0.5 for i in range(0, len(columns), step)],
-        [style.hex_text(columns[i][0].start) for i in range(0, len(columns), step)],
-        rotation=55,
-        ha="right",
-        rotation_mode="anchor",
-        family="monospace",
-    )
+    named = range(0, len(columns), step)
+    style.slanted(ax, [i + 0.5 for i in named], [style.hex_text(columns[i][0].start) for i in named])
     each = size_text(result.sector_size) if result.sector_size else "one"
-    ax.set_xlabel(
-        f"sector, {each} each" + (f"; {per} in a column" if per > 1 else "") + ", by its first address", fontsize=8.5
+    ax.set(
+        xlim=(0, max(len(columns), 4)),
+        ylim=(len(kinds) + 1, 0),
+        xlabel=f"sector, {each} each" + (f"; {per} in a column" if per > 1 else "") + ", by its first address",
     )
-    handles = [
-        Patch(facecolor=k.face, edgecolor=k.line, hatch=k.hatch, label=k.label)
-        for v, k in LOOKS.items()
-        if result.counted(v)
-    ]
-    style.legend_below(ax, handles, columns=3)
+    style.legend_below(ax, [k.key() for v, k in LOOKS.items() if result.counted(v)], columns=3)
     return ax
 
 
@@ -134,10 +107,12 @@ def plot_fault_bits(result: FlashTest, *, ax: Axes | None = None) -> Axes:
             label="stuck-at-1",
         ),
     ]
-    ax.set_xlim(_BITS - 0.4, -0.6)
-    ax.set_xticks(range(0, _BITS, 4))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("bit of the word (0 is the lowest)", fontsize=8.5)
-    ax.set_ylabel("faults", fontsize=9)
+    ax.set(
+        xlim=(_BITS - 0.4, -0.6),
+        xticks=range(0, _BITS, 4),
+        xlabel="bit of the word (0 is the lowest)",
+        ylabel="faults",
+    )
     style.legend_below(ax, bars, columns=2)
     return ax

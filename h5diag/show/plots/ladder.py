@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyArrowPatch, Rectangle
+from matplotlib.patches import FancyArrowPatch
 
 from h5diag.chip import load_chip
 from h5diag.errors import InputError
@@ -63,23 +63,13 @@ def plot_ladder(walked: Rehearsal, *, ax: Axes | None = None) -> Axes:
         ax.text(0, y, f"{STATES[state]}\n0x{state:02X}", va="center", fontsize=9.5, fontweight="bold", color=style.INK)
         for column, (words, look) in enumerate(_cells(state, debug[state])):
             x = _NAME + column * _WIDE
-            box = Rectangle(
-                (x, y - 0.4),
-                _WIDE - 0.06,
-                0.8,
-                facecolor=look.face,
-                edgecolor=look.line,
-                hatch=look.hatch,
-                linewidth=0.8,
-            )
-            ax.add_patch(box)
+            look.box(ax, x, y - 0.4, _WIDE - 0.06, 0.8)
             paper = {"facecolor": look.face, "edgecolor": "none", "pad": 1.5}
             ax.text(x + _WIDE / 2 - 0.03, y, words, ha="center", va="center", fontsize=8.5, color=style.INK, bbox=paper)
     for column, head in enumerate(_HEADS):
         ax.text(_NAME + column * _WIDE + _WIDE / 2 - 0.03, 0.55, head, ha="center", fontsize=8.5, color=style.INK)
     _track(ax, walked, rungs)
-    ax.set_xlim(-0.05, _NAME + len(_HEADS) * _WIDE + _TRACK)
-    ax.set_ylim(-len(rungs) + 0.45, 0.8)
+    ax.set(xlim=(-0.05, _NAME + len(_HEADS) * _WIDE + _TRACK), ylim=(-len(rungs) + 0.45, 0.8))
     ax.axis("off")
     return ax
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch, Rectangle
 
 from h5diag.measure.loader.placement import BUFFER_SIZE, ram_plan
 from h5diag.show.plots import style
@@ -41,32 +40,16 @@ def plot_ram_plan(run: DryRun, *, ax: Axes | None = None) -> Axes:
         ("buffer", plan.buffer, plan.buffer + BUFFER_SIZE),
         ("breakpoint", plan.base, plan.image),
     ]:
-        look = LOOKS[name]
         if stop > start:
-            ax.add_patch(
-                Rectangle(
-                    (start, 0),
-                    stop - start,
-                    1,
-                    facecolor=look.face,
-                    edgecolor=look.line,
-                    hatch=look.hatch,
-                    linewidth=0.9,
-                )
-            )
+            LOOKS[name].box(ax, start, 0, stop - start, 1, linewidth=0.9)
     end = plan.buffer + BUFFER_SIZE
-    ax.set_xlim(plan.base - (end - plan.base) * 0.02, end + (end - plan.base) * 0.02)
-    ax.set_ylim(0, 1)
-    ax.set_yticks([])
-    ax.set_xticks([plan.base, bottom, plan.stack_pointer, end])
-    style.hex_axis(ax)
-    ax.set_xlabel("address")
-    style.legend_below(
-        ax,
-        [
-            Patch(facecolor=look.face, hatch=look.hatch, edgecolor=look.line, label=look.label)
-            for look in LOOKS.values()
-        ],
-        columns=3,
+    ax.set(
+        xlim=(plan.base - (end - plan.base) * 0.02, end + (end - plan.base) * 0.02),
+        ylim=(0, 1),
+        xticks=[plan.base, bottom, plan.stack_pointer, end],
+        yticks=[],
+        xlabel="address",
     )
+    style.hex_axis(ax)
+    style.legend_below(ax, [look.key() for look in LOOKS.values()], columns=3)
     return ax

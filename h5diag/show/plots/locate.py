@@ -102,14 +102,16 @@ def plot_correlation(result: Correlation, *, title: str = "", ax: Axes | None = 
         )
     else:
         ax.text(0.5, 0.5, "no displacement stands out", transform=ax.transAxes, ha="center")
-    ax.set_yscale("log")
-    ax.set_ylim(least, 2.0)
-    ax.set_xlim(low - 0.01 * width, high + 0.01 * width)
+    ax.set(
+        yscale="log",
+        xlim=(low - 0.01 * width, high + 0.01 * width),
+        ylim=(least, 2.0),
+        xlabel="displacement: where it is minus where it should be (bytes)",
+        ylabel="share of the dump's content that agrees",
+    )
     ax.xaxis.set_major_locator(style.hex_locator(width))
     style.hex_axis(ax, digits=1)
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-    ax.set_xlabel("displacement: where it is minus where it should be (bytes)", fontsize=9)
-    ax.set_ylabel("share of the dump's content that agrees", fontsize=9)
     if lines:
         lines[0].set_label("displacement with a meaning (in place, bank, slot)")
         handles.append(lines[0])
@@ -214,8 +216,7 @@ def plot_dots(placement: Placement, *, ax: Axes | None = None) -> Axes:
     ax.tick_params(axis="x", rotation=25)
     ax.grid(alpha=0.25)
     of = f"; the {MOST_DRAWN:,} largest of {many:,} pieces" if many > MOST_DRAWN else ""
-    ax.set_xlabel(f"address in the reference (bytes){of}", fontsize=9)
-    ax.set_ylabel("address in the dump (bytes)", fontsize=9)
+    ax.set(xlabel=f"address in the reference (bytes){of}", ylabel="address in the dump (bytes)")
     style.legend_below(ax, handles, columns=4)
     return ax
 
@@ -272,14 +273,11 @@ def plot_pieces(placement: Placement, *, ax: Axes | None = None) -> Axes:
             fontweight="bold" if d.displacement else "normal",
             bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
         )
-    ax.set_yticks([2.0, 0.0], ["reference", "dump"])
-    ax.tick_params(axis="y", length=0)
+    style.named_rows(ax, [2.0, 0.0], ["reference", "dump"])
     ax.spines["left"].set_visible(False)
     ticks = chosen_ticks(axis, sorted(set(ends)), apart=0.03)
-    ax.set_xticks(
-        ticks, [style.hex_text(t) for t in ticks], rotation=45, ha="right", rotation_mode="anchor", family="monospace"
-    )
+    style.slanted(ax, ticks, [style.hex_text(t) for t in ticks], 45)
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.set_xlabel("address; not to scale, what holds no piece is cut out", fontsize=8.5)
+    ax.set_xlabel("address; not to scale, what holds no piece is cut out")
     style.legend_below(ax, list(used.values()), columns=4)
     return ax

@@ -41,14 +41,17 @@ def plot_sectors_of_lot(fleet: Fleet, *, ax: Axes | None = None) -> Axes:
             fontsize=8,
             color=style.INK,
         )
-    ax.set_yscale("log")
-    ax.set_ylim(0.7, max(boards) * 3)
     flash = fleet.choice.read_as.flash_range
-    ax.set_xlim(min(flash.start, *addresses), max(flash.stop, *addresses))
-    ax.xaxis.set_major_locator(style.hex_locator(round(ax.get_xlim()[1] - ax.get_xlim()[0])))
+    ends = min(flash.start, *addresses), max(flash.stop, *addresses)
+    ax.set(
+        yscale="log",
+        xlim=ends,
+        ylim=(0.7, max(boards) * 3),
+        xlabel="address of the sector (bytes)",
+        ylabel="boards",
+    )
+    ax.xaxis.set_major_locator(style.hex_locator(ends[1] - ends[0]))
     style.hex_axis(ax, "x")
-    ax.set_xlabel("address of the sector (bytes)", fontsize=9)
-    ax.set_ylabel("boards", fontsize=9)
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 1 else "")
     ax.grid(alpha=0.25, axis="y")
     return ax
@@ -98,12 +101,14 @@ def plot_control_chart(chart: ControlChart, *, ax: Axes | None = None) -> Axes:
             color=style.VERMILION,
             label="outside",
         )
-    ax.set_ylim(-0.01, max(0.05, *(max(g.share, g.high) for g in chart.groups)) * 1.15)
+    ax.set(
+        ylim=(-0.01, max(0.05, *(max(g.share, g.high) for g in chart.groups)) * 1.15),
+        xlabel="first board of each group: time (UTC)",
+        ylabel="share of the boards",
+    )
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     ax.xaxis.set_major_locator(MaxNLocator(min(8, len(chart.groups)), integer=True))
     ax.xaxis.set_major_formatter(lambda value, _: _first(chart, round(value)))
-    ax.set_xlabel("first board of each group: time (UTC)", fontsize=9)
-    ax.set_ylabel("share of the boards", fontsize=9)
     ax.grid(alpha=0.25, axis="y")
     style.legend_below(ax, handles, columns=4)
     return ax

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import NullLocator
 
 from h5diag.judge import BoardDiagnosis, Measured
@@ -27,6 +26,8 @@ LOOKS = {
     Look.MASKED: style.Style("#C9C9C9", "\\\\\\", "#6B6B6B", "zeros: the reader is not shown what is there"),
     Look.UNREADABLE: style.Style("#3A3A3A", "++", "#E0E0E0", "unreadable"),
 }
+_NOT_READ = style.Style("none", "", style.GREY, "not read")
+_SLOT = style.Style(style.PALE, "", style.INK, "slot")
 _WAITS = style.Style("#FBE7DA", "///", "#D9A27F", "differs: a download that waits")
 _INSIDE = {
     Look.MASKED: "not shown",
@@ -77,7 +78,6 @@ def plot_memory_map(board: BoardDiagnosis | Measured, *, ax: Axes | None = None)
         _draw_states(ax, axis, m, lane, top - n * _STEP)
     _draw_slots(ax, axis, slots, visible, top + 0.82)
     moved = _draw_moves(ax, m, rows, top)
-    ax.set_ylim(-0.72, top + (1.3 if slots else 0.55))
     ax.set_yticks([top - n * _STEP for n in range(len(rows))], [_lane_name(lane, rows) for lane in rows])
     wanted = [
         e
@@ -87,7 +87,10 @@ def plot_memory_map(board: BoardDiagnosis | Measured, *, ax: Axes | None = None)
     _address_axis(ax, axis, wanted)
     aliases = m.chip.flash.secure_base != m.chip.flash.base and any(r.overlaps(m.chip.flash_range) for r in visible)
     cell = " of the cell (0x08… alias)" if aliases else ""
-    ax.set_xlabel(f"address{cell}; not to scale, what nobody read is cut out", fontsize=8.5)
+    ax.set(
+        ylim=(-0.72, top + (1.3 if slots else 0.55)),
+        xlabel=f"address{cell}; not to scale, what nobody read is cut out",
+    )
     reference = style.plain(rows[0].name, 40) if rows[0].is_file else "the good board"
     _legend(
         ax,
@@ -148,9 +151,7 @@ def plot_spans(
 
 def _address_axis(ax: Axes, axis: CondensedAxis, wanted: Sequence[int]) -> None:
     ticks = chosen_ticks(axis, wanted)
-    ax.set_xticks(
-        ticks, [style.hex_text(t) for t in ticks], rotation=55, ha="right", rotation_mode="anchor", family="monospace"
-    )
+    style.slanted(ax, ticks, [style.hex_text(t) for t in ticks])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.format_coord = lambda x, y: style.hex_text(x)  # type: ignore[method-assign]
     ax.tick_params(axis="y", length=0)
@@ -173,9 +174,7 @@ def _legend(
     ]
     if any(differing):
         used.append(_WAITS)
-    handles: list[Artist] = [
-        Patch(facecolor=k.face, hatch=k.hatch, edgecolor=k.line, label=k.label.format(reference)) for k in used
-    ]
+    handles: list[Artist] = [k.key(k.label.format(reference)) for k in used]
     if small:
         handles.append(_key("v", style.VERMILION, small))
     if moved:
@@ -199,17 +198,7 @@ def _draw_lane(
 ) -> None:
     """Draw a dump. What differs because a download waits in its slot is pale: the loudest mark is what matters."""
     for missing in subtracted(visible, [s.range for s in lane.spans]) if not lane.is_file else ():
-        ax.add_patch(
-            Rectangle(
-                (missing.start, y - _LANE / 2),
-                missing.size,
-                _LANE,
-                facecolor="none",
-                edgecolor=style.GREY,
-                linestyle=(0, (2, 3)),
-                linewidth=0.7,
-            )
-        )
+        _NOT_READ.box(ax, missing.start, y - _LANE / 2, missing.size, _LANE, linestyle=(0, (2, 3)), linewidth=0.7)
         if axis.width(missing) > 0.06:
             ax.text(
                 _middle(axis, missing),
@@ -221,20 +210,9 @@ def _draw_lane(
                 color="#555555",
             )
     for span in lane.spans:
-        look = LOOKS[span.look]
-        if span.look is Look.DIFFERS and any(span.range.overlaps(r) for r in explained):
-            look = _WAITS
-        ax.add_patch(
-            Rectangle(
-                (span.range.start, y - _LANE / 2),
-                span.range.size,
-                _LANE,
-                facecolor=look.face,
-                edgecolor=look.line,
-                hatch=look.hatch,
-                linewidth=0.6,
-            )
-        )
+        waits = span.look is Look.DIFFERS and any(span.range.overlaps(r) for r in explained)
+        look = _WAITS if waits else LOOKS[span.look]
+        look.box(ax, span.range.start, y - _LANE / 2, span.range.size, _LANE, linewidth=0.6)
         words = _INSIDE[span.look]
         share = axis.width(span.range)
         if words and share > 0.055:
@@ -322,9 +300,7 @@ def _draw_slots(
         if not any(r.overlaps(s.range) for r in visible):
             continue
         whole = AddressRange(max(s.range.start, axis.breaks[0]), min(s.range.stop, axis.breaks[-1]))
-        ax.add_patch(
-            Rectangle((whole.start, y - 0.2), whole.size, 0.4, facecolor=style.PALE, edgecolor=style.INK, linewidth=0.8)
-        )
+        _SLOT.box(ax, whole.start, y - 0.2, whole.size, 0.4)
         share = axis.width(whole)
         if share > 0.04:
             name = s.name if share > 0.013 * len(s.name) else s.name.replace(" ", "\n")
@@ -333,17 +309,7 @@ def _draw_slots(
 
 def _draw_gaps(ax: Axes, axis: CondensedAxis, y: float) -> None:
     for gap in axis.gaps:
-        ax.add_patch(
-            Rectangle(
-                (gap.start, y - _LANE / 2),
-                gap.size,
-                _LANE,
-                facecolor="none",
-                edgecolor=style.GREY,
-                linestyle=(0, (2, 3)),
-                linewidth=0.7,
-            )
-        )
+        _NOT_READ.box(ax, gap.start, y - _LANE / 2, gap.size, _LANE, linestyle=(0, (2, 3)), linewidth=0.7)
         ax.text(
             _middle(axis, gap),
             y,

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MultipleLocator
 
 from h5diag.layout import Role
@@ -50,9 +49,7 @@ def plot_slots(states: Sequence[SlotState], *, selected: str = "", ax: Axes | No
     ax.set_axis_off()
     if not states:
         return style.nothing(ax, "no slot is known: a layout is needed")
-    ax.set_xlim(-0.5, 1.5)
-    ax.set_ylim(-0.5, len(rows) - 0.5)
-    ax.invert_yaxis()
+    ax.set(xlim=(-0.5, 1.5), ylim=(len(rows) - 0.5, -0.5))
     for s in states:
         _draw(ax, s, rows.index(s.slot.image), thick=s.slot.name == selected)
     for row, image in enumerate(rows):
@@ -64,37 +61,16 @@ def plot_slots(states: Sequence[SlotState], *, selected: str = "", ax: Axes | No
                 zorder=5,
                 arrowprops={"arrowstyle": "-|>", "color": style.BLUE, "lw": 2.4, "shrinkA": 0, "shrinkB": 0},
             )
-    handles: list[Any] = [
-        Patch(facecolor=LOOKS[k].face, hatch=LOOKS[k].hatch, edgecolor=LOOKS[k].line, label=LOOKS[k].label)
-        for k in dict.fromkeys(s.state for s in states)
-    ]
-    style.legend_below(ax, handles, columns=5)
+    style.legend_below(ax, [LOOKS[k].key() for k in dict.fromkeys(s.state for s in states)], columns=5)
     return ax
 
 
 def _draw(ax: Axes, s: SlotState, row: int, *, thick: bool) -> None:
     look, x = LOOKS[s.state], _COLUMN[s.slot.role]
-    ax.add_patch(
-        Rectangle(
-            (x - _WIDTH / 2, row - _HEIGHT / 2),
-            _WIDTH,
-            _HEIGHT,
-            facecolor=look.face,
-            edgecolor=look.line,
-            hatch=look.hatch,
-            linewidth=0.9,
-        )
-    )
-    ax.add_patch(
-        Rectangle(
-            (x - _WIDTH / 2, row - _HEIGHT / 2),
-            _WIDTH,
-            _HEIGHT,
-            facecolor="none",
-            edgecolor=style.INK,
-            linewidth=3.2 if thick else 0.9,
-        )
-    )
+    corner = x - _WIDTH / 2, row - _HEIGHT / 2
+    look.box(ax, *corner, _WIDTH, _HEIGHT, linewidth=0.9)
+    frame: dict[str, Any] = {"facecolor": "none", "edgecolor": style.INK, "hatch": "", "linewidth": 3.2 if thick else 0.9}
+    look.box(ax, *corner, _WIDTH, _HEIGHT, **frame)
     paper = {"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.8, "alpha": 0.92}
     ax.text(x, row - 0.2, s.slot.name, ha="center", va="center", fontsize=10.5, fontweight="bold", bbox=paper)
     ax.text(
@@ -137,31 +113,17 @@ def plot_areas(boards: Sequence[tuple[str, OptionBytes]], *, ax: Axes | None = N
     for y, (kind, _, o) in enumerate(rows):
         look = AREA_LOOKS[kind]
         known = o.extent(kind) is not Extent.UNKNOWN
+        how: dict[str, Any] = {} if known else {"facecolor": "none", "hatch": "", "linestyle": (0, (2, 3))}
         for r in o.ranges(kind) if known else (flash,):
-            ax.add_patch(
-                Rectangle(
-                    (o.chip.canonical(r.start), y - 0.34),
-                    r.size,
-                    0.68,
-                    facecolor=look.face if known else "none",
-                    edgecolor=look.line,
-                    hatch=look.hatch if known else "",
-                    linestyle="-" if known else (0, (2, 3)),
-                    linewidth=0.9,
-                )
-            )
+            look.box(ax, o.chip.canonical(r.start), y - 0.34, r.size, 0.68, linewidth=0.9, **how)
         if not known:
             ax.text(flash.start + flash.size / 2, y, "not known", ha="center", va="center", fontsize=8.5)
-    ax.set_xlim(flash.start, flash.stop)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
-    ax.set_yticks(range(len(rows)), [f"{kind}, {style.plain(name, 24)}" if name else kind for kind, name, _ in rows])
-    ax.tick_params(axis="y", length=0)
+    names = [f"{kind}, {style.plain(name, 24)}" if name else kind for kind, name, _ in rows]
+    style.named_rows(ax, range(len(rows)), names)
     ax.xaxis.set_major_locator(MultipleLocator(max(flash.size // 8, 1)))
     style.hex_axis(ax)
     ax.tick_params(axis="x", rotation=30)
-    ax.set_xlabel("address of the cell, to scale", fontsize=8.5)
+    ax.set(xlim=(flash.start, flash.stop), ylim=(len(rows) - 0.5, -0.5), xlabel="address of the cell, to scale")
     used = [look for kind, look in AREA_LOOKS.items() if any(k == kind for k, _, _ in rows)]
-    style.legend_below(
-        ax, [Patch(facecolor=k.face, hatch=k.hatch, edgecolor=k.line, label=k.label) for k in used], columns=2
-    )
+    style.legend_below(ax, [k.key() for k in used], columns=2)
     return ax

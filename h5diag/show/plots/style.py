@@ -10,6 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.container import Container
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 # Okabe and Ito, "Color Universal Design" (2008); every colour comes with a hatch or a marker of its own.
@@ -26,6 +27,15 @@ class Style:
     hatch: str
     line: str
     label: str
+
+    def box(self, ax: Axes, x: float, y: float, width: float, height: float, **how: Any) -> None:
+        """Draw a rectangle of this kind from its lower left corner on; `how` changes what Matplotlib is told of it."""
+        looks: dict[str, Any] = {"facecolor": self.face, "edgecolor": self.line, "hatch": self.hatch, "linewidth": 0.8}
+        ax.add_patch(Rectangle((x, y), width, height, **looks | how))
+
+    def key(self, label: str = "") -> Patch:
+        """Return what stands for it in a legend."""
+        return Patch(facecolor=self.face, hatch=self.hatch, edgecolor=self.line, label=label or self.label)
 
 
 def new_axes(width: float = 11.0, height: float = 4.0) -> Axes:
@@ -56,6 +66,19 @@ def tidy(ax: Axes, title: str, *, pad: float = 6.0) -> None:
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     ax.tick_params(labelsize=8.5, colors=INK)
+    ax.xaxis.label.set_fontsize(8.5)
+    ax.yaxis.label.set_fontsize(9)
+
+
+def slanted(ax: Axes, at: Sequence[float], labels: Sequence[str], rotation: int = 55) -> None:
+    """Write addresses under the x axis, slanted so that they do not run into each other."""
+    ax.set_xticks(at, labels, rotation=rotation, ha="right", rotation_mode="anchor", family="monospace")
+
+
+def named_rows(ax: Axes, at: Sequence[float], names: Sequence[str]) -> None:
+    """Write the names of rows beside them, without ticks."""
+    ax.set_yticks(at, names, fontsize=9)
+    ax.tick_params(axis="y", length=0)
 
 
 def titled(ax: Axes | None, title: str, width: float, height: float, *, pad: float = 6.0) -> Axes:
