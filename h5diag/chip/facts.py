@@ -7,9 +7,10 @@ interrupted operation was follows from rows too (`EccArea`), since the arithmeti
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -19,7 +20,16 @@ from h5diag.text import count_text
 EXTERNAL = AddressRange(0x6000_0000, 0xA000_0000)
 """Where external memories are mapped (Armv8-M, external RAM and device regions)."""
 
+T = TypeVar("T")
+
 _FIELD = re.compile(r"([A-Za-z][A-Za-z0-9_]*)\[(\d+)(?::(\d+))?\]")
+
+
+def first(found: Iterable[T], problem: str) -> T:
+    """Return the first of what was found; KeyError with the problem where nothing was."""
+    for one in found:
+        return one
+    raise KeyError(problem)
 
 
 class Fact(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -312,10 +322,7 @@ class Register(Fact, frozen=True):
 
     def field(self, name: str) -> Field:
         """Return the field called `name`; KeyError when there is none."""
-        for f in self.fields:
-            if f.name == name:
-                return f
-        raise KeyError(f"{self.name} has no field {name}")
+        return first((f for f in self.fields if f.name == name), f"{self.name} has no field {name}")
 
     def get(self, name: str, value: int) -> int:
         """Return field `name` out of the register's value; KeyError when there is no such field."""

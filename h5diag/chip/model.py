@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -32,14 +32,13 @@ from h5diag.chip.facts import (
     Register,
     Revision,
     Sector,
+    first,
 )
 from h5diag.memory import AddressRange
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
-
-T = TypeVar("T")
 
 
 class Chip(Fact, Answer, frozen=True):
@@ -135,33 +134,33 @@ class Chip(Fact, Answer, frozen=True):
 
     def register(self, name: str) -> Register:
         """Return the FLASH register called `name`; KeyError when the chip has none."""
-        return _first((r for r in self.registers if r.name == name), f"{self.name} has no register {name}")
+        return first((r for r in self.registers if r.name == name), f"{self.name} has no register {name}")
 
     def option(self, name: str) -> Option:
         """Return the option called `name` or by one of its aliases, in any case; KeyError when there is none."""
         called = (o for o in self.options if name.upper() in (n.upper() for n in (o.name, *o.aliases)))
-        return _first(called, f"{self.name} has no option {name}")
+        return first(called, f"{self.name} has no option {name}")
 
     def region(self, name: str) -> ChipRegion:
         """Return the region called `name`; KeyError when the chip has none."""
-        return _first((r for r in self.regions if r.name == name), f"{self.name} has no region {name}")
+        return first((r for r in self.regions if r.name == name), f"{self.name} has no region {name}")
 
     def region_at(self, address: int) -> ChipRegion:
         """Return the region that holds `address` in either alias; KeyError when there is none."""
         aliases = ((r, base) for r in self.regions for base in (r.base, r.secure_base or r.base))
         holding = (r for r, base in aliases if 0 <= address - base < r.size)
-        return _first(holding, f"0x{address:08X} is in no known region of {self.name}")
+        return first(holding, f"0x{address:08X} is in no known region of {self.name}")
 
     def state(self, value: int) -> ProductState:
         """Return the product state or RDP level of this value; KeyError when it is none."""
         meant = (*(s for s in self.states if s.value == value), *(s for s in self.states if s.otherwise))
-        return _first(meant, f"0x{value:X} is no {self.state_option} of {self.name}")
+        return first(meant, f"0x{value:X} is no {self.state_option} of {self.name}")
 
     def state_called(self, title: str) -> ProductState:
         """Return the state that a tool prints as `title`, in any case; KeyError when it is none."""
         wanted = title.strip().upper()
         called = (s for s in self.states if wanted in (t.upper() for t in (s.name, *s.titles)))
-        return _first(called, f"{title} is no {self.state_option} of {self.name}")
+        return first(called, f"{title} is no {self.state_option} of {self.name}")
 
     def ecc_location(self, register: str, value: int) -> EccLocation:
         """Return the error held by an ECC register (``ECCCORR``, ``ECCDETR`` or ``ECCR``) of value `value`.
@@ -207,13 +206,6 @@ class Chip(Fact, Answer, frozen=True):
                 return Interruption(code, text, flags[f.name], r.get("ADDR_OP", value))
         bank = r.get("BK_OP", value) * self.flash.bank_size
         return Interruption(code, text, "user", self.flash.base + bank + r.get("ADDR_OP", value))
-
-
-def _first(found: Iterable[T], problem: str) -> T:
-    """Return the first of what was found; KeyError with the problem where nothing was."""
-    for one in found:
-        return one
-    raise KeyError(problem)
 
 
 @lru_cache(maxsize=64)

@@ -165,9 +165,7 @@ def parse_partition_manager(text: str, *, source: str, chip: Chip | None = None)
         elif name and (match := re.match(r"\s+(address|size|region|device):\s*([^#\n]+)", line)):
             tables[name][match[1]] = match[2].strip().strip("'\"")
     parts = []
-    for name, table in tables.items():
-        if name not in _NAMES or "address" not in table:
-            continue
+    for name, table in ((n, t) for n, t in tables.items() if n in _NAMES and "address" in t):
         region = table.get("region", "flash_primary")
         device = None if region == "flash_primary" else table.get("device", region)
         offset, size = (_sum(table.get(k, "0"), source, name) for k in ("address", "size"))
@@ -178,14 +176,9 @@ def parse_partition_manager(text: str, *, source: str, chip: Chip | None = None)
 
 
 def _layout(parts: list[_Partition], source: str, chip: Chip | None, total: int, text: str = "") -> Layout:
-    remarks = []
-    if chip is None:
-        chip = chip_with_flash(total, text=text)
-        remarks.append(f"the chip is taken for {chip.title}; --chip names it")
+    chip, remarks = _chip(chip, total, text)
     slots = []
-    for p in parts:
-        if p.name not in _NAMES:
-            continue
+    for p in (p for p in parts if p.name in _NAMES):
         image, role = _NAMES[p.name]
         base = 0 if p.device or p.offset >= chip.flash.base else chip.flash.base
         name = role.value if image is None else f"image {image} {role.value}"
@@ -200,6 +193,14 @@ def _layout(parts: list[_Partition], source: str, chip: Chip | None, total: int,
     return _checked(source, chip, mode, slots, Loader.UPSTREAM, remarks)
 
 
+def _chip(given: Chip | None, total: int, text: str = "") -> tuple[Chip, list[str]]:
+    """Return the chip that was given, else one that fits the layout, with the remark that it was taken."""
+    if given is not None:
+        return given, []
+    chip = chip_with_flash(total, text=text)
+    return chip, [f"the chip is taken for {chip.title}; --chip names it"]
+
+
 def parse_own_layout(text: str, *, source: str, chip: Chip | None = None) -> Layout:
     """Return the layout of a TOML of one's own: ``[[slots]]`` with name, start, size, role and image.
 
@@ -212,10 +213,7 @@ def parse_own_layout(text: str, *, source: str, chip: Chip | None = None) -> Lay
     unknown = set(table) - {"slots", "slot", "mode", "loader", "title"}
     if unknown:
         raise InputError(f"unknown key {min(unknown)!r}", source=source, advice="known: mode, loader, slots")
-    remarks = []
-    if chip is None:
-        chip = chip_with_flash(0)
-        remarks.append(f"the chip is taken for {chip.title}; --chip names it")
+    chip, remarks = _chip(chip, 0)
     slots = []
     for number, row in enumerate(rows, 1):
         place = f"slots[{number}]"

@@ -201,6 +201,7 @@ def preflight_sheet(p: Preflight) -> Sheet:
     """Return the preflight for a person: what stops first."""
     assumed = "" if p.to_given else " (assumed, say --to)"
     groups = {s: [r for r in p.rows if r.state == s] for s in ("fail", "unknown", "warn", "pass")}
+    counted = ", ".join(f"{len(rows)} {name}" for name, rows in groups.items() if rows)
 
     def lines(rows: list[Row]) -> list[str]:
         first = {r.id: r for r in reversed(rows)}
@@ -213,7 +214,7 @@ def preflight_sheet(p: Preflight) -> Sheet:
         ]
 
     return sheet(
-        f"{p.verdict.upper()} to {p.to}{assumed}: {_count(groups)}",
+        f"{p.verdict.upper()} to {p.to}{assumed}: {counted}",
         section("what stops it", bullets(lines(groups["fail"]), "x")),
         section("what is not known", bullets(lines(groups["unknown"]), "?")),
         section("worth knowing", bullets(lines(groups["warn"]), "!")),
@@ -226,10 +227,6 @@ def preflight_sheet(p: Preflight) -> Sheet:
         badge=p.verdict.upper(),
         name=f"{p.chip or 'no part named'}, path {p.path}",
     )
-
-
-def _count(groups: dict[str, list[Row]]) -> str:
-    return ", ".join(f"{len(rows)} {name}" for name, rows in groups.items() if rows)
 
 
 # ---------------------------------------------------------------------------------------------------------- access

@@ -180,7 +180,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser = build_parser(words)
         options, unknown = parser.parse_known_args(words)
         if options.print_completion:
-            return _completion(build_parser(), options.print_completion)
+            complete = import_module("shtab").complete
+            printing.write(complete(build_parser(), shell=options.print_completion) + "\n")
+            return 0
         own = getattr(options, "h5diag_parser", parser)
         if unknown:
             own.error(f"unknown option or argument: {' '.join(unknown)}{_elsewhere(unknown)}")
@@ -202,11 +204,6 @@ def _elsewhere(unknown: Sequence[str]) -> str:
     takes = [p.prog for p in _every(build_parser()) if option and option in p._option_string_actions]
     own = "h5diag case"
     return f"; tell it to the case: {own} CASE_DIR {' '.join(unknown)}" if own in takes else ""
-
-
-def _completion(parser: ArgumentParser, shell: str) -> int:
-    printing.write(import_module("shtab").complete(parser, shell=shell) + "\n")
-    return 0
 
 
 def _run(options: Namespace) -> int:

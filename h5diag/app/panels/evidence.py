@@ -199,19 +199,12 @@ class EvidenceModel(traitlets.HasTraits):  # type: ignore[misc]
             # An empty name must say "no such folder", not fall back to what was dropped.
             return CaseSource(folder=folder or "(no folder named)")
         flashed = OwnBoard(tuple(self.flashed_files), base=self.flashed_base)
-        return CaseSource("", self._board("good"), self._board("suspect"), flashed, *self._whole)
+        whole = (text.strip() for text in (self.layout, self.chip, self.marking, self.package))
+        return CaseSource("", self._board("good"), self._board("suspect"), flashed, *whole)
 
     def _board(self, side: str) -> OwnBoard:
         files = tuple(getattr(self, f"{side}_files"))
         return OwnBoard(files, *(getattr(self, f"{side}_{what}") for what in ("text", "access", "mode", "base")))
-
-    @property
-    def _whole(self) -> tuple[str, ...]:
-        return tuple(text.strip() for text in (self.layout, self.chip, self.marking, self.package))
-
-    def on_change(self, call: Callable[[], None]) -> None:
-        """Call `call` whenever any of it changes."""
-        self.observe(lambda _: call(), list(self.trait_names()))
 
 
 class EvidencePanel(widgets.VBox):  # type: ignore[misc]

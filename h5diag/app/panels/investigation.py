@@ -20,7 +20,7 @@ from h5diag.app.panels.evidence import (
     remarks_html,
 )
 from h5diag.app.panels.hexview import HexView
-from h5diag.app.panels.parts import Job, JobBar, stale_html, status_html, with_still
+from h5diag.app.panels.parts import Job, JobBar, emptied, stale_html, status_html, with_still
 from h5diag.app.panels.results import LocateModel, LocatePanel, SlotMap
 from h5diag.evidence.samples import data_folder
 from h5diag.judge import BoardDiagnosis, Diagnosis, Measured, diagnose
@@ -59,7 +59,7 @@ class InvestigationModel(traitlets.HasTraits):  # type: ignore[misc]
             inside = named in [folder for _, folder in bundled_cases()]
             self.evidence.kind = "bundled" if inside else "folder"
             setattr(self.evidence, self.evidence.kind, named if inside else case)
-        self.evidence.on_change(self._changed)
+        self.evidence.observe(lambda _: self._changed())
         if diagnosis is not None:
             self.result = (Loaded(diagnosis.case), diagnosis)
 
@@ -199,7 +199,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
 
     def _show(self) -> None:
         for box in (self.map, self.bits, self.dots, self.locate, self.options, self.slot_map):
-            _emptied(box)
+            emptied(box)
         self._show_stale()
         board = self.model.current
         if board is None:
@@ -300,9 +300,3 @@ def _options_html(m: Measured) -> str:
     names, boards, choices = zip(*known, strict=True)
     both = beside(names, boards, choices, m.layouts[0] if m.layouts else None)
     return both._repr_html_() + str(both.plot()._repr_html_())
-
-
-def _emptied(box: widgets.Box) -> None:
-    for child in box.children:
-        child.close()
-    box.children = ()

@@ -229,6 +229,13 @@ class JobBar(widgets.VBox):  # type: ignore[misc]
         self.alert.value = alert_html(job.problem, job.detail)
 
 
+def emptied(box: widgets.Box) -> None:
+    """Take everything out of a box and close it."""
+    for child in box.children:
+        child.close()
+    box.children = ()
+
+
 def with_still(bundle: Any, picture: Picture) -> Any:
     """Add a picture to what a notebook keeps of a panel, for an export that has no kernel: HTML, and PNG for LaTeX."""
     if bundle:

@@ -10,7 +10,7 @@ import ipywidgets as widgets
 import traitlets
 
 from h5diag.app.panels.hexview import HexView
-from h5diag.app.panels.parts import Job, JobBar, status_html, with_still
+from h5diag.app.panels.parts import Job, JobBar, emptied, status_html, with_still
 from h5diag.chip import Chip, chip_names, load_chip
 from h5diag.errors import InputError
 from h5diag.layout import Layout, Role, load_layout, preset_names
@@ -104,10 +104,9 @@ class LocatePanel(widgets.VBox):  # type: ignore[misc]
             self._jump(min(regions, key=lambda r: abs(r.displacement - displacement)).dump_start)
 
     def _show(self) -> None:
-        for child in self.plot.children:
-            child.close()
+        emptied(self.plot)
         if not self.model.result:
-            self.plot.children, self.answer.value, self.table.value = (), status_html("Not searched yet."), ""
+            self.answer.value, self.table.value = status_html("Not searched yet."), ""
             return
         found, correlation = self.model.result
         self.answer.value = status_html(headline(found))
@@ -326,18 +325,14 @@ class OptionsModel(traitlets.HasTraits):  # type: ignore[misc]
     def explain(self) -> None:
         """Read the texts and fill in `result` or `problem`."""
         texts = [(name, text) for name, text in (("good", self.good), ("suspect", self.suspect)) if text.strip()]
-        if not texts:
-            self.set_trait("result", ())
-            self.set_trait("problem", "")
-            return
+        result: tuple[SideBySide, ...] = ()
+        problem = ""
         try:
-            result = (side_by_side(texts, chip=self.chip, layout=load_layout(self.layout) if self.layout else None),)
+            layout = load_layout(self.layout) if texts and self.layout else None
+            result = (side_by_side(texts, chip=self.chip, layout=layout),) if texts else ()
         except InputError as error:
-            self.set_trait("result", ())
-            self.set_trait("problem", str(error))
-            return
-        self.set_trait("problem", "")
-        self.set_trait("result", result)
+            problem = str(error)
+        self.result, self.problem = result, problem
 
 
 class OptionsPanel(widgets.VBox):  # type: ignore[misc]

@@ -295,10 +295,7 @@ def read_elf_map(path: Source) -> ElfMap:
 def _at(entries: tuple[Named, ...], address: int) -> Named | None:
     i = bisect_right(entries, address, key=lambda n: n.range.start) - 1
     # Symbols may stand inside each other: the innermost one that still holds the address is wanted.
-    for entry in reversed(entries[max(0, i - 8) : i + 1]):
-        if address in entry.range:
-            return entry
-    return None
+    return next((e for e in reversed(entries[max(0, i - 8) : i + 1]) if address in e.range), None)
 
 
 def source_line(path: Source, address: int) -> str:

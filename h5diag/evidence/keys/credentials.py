@@ -146,11 +146,12 @@ def chain_breaks(chain: tuple[Certificate, ...]) -> tuple[tuple[int, str], ...]:
     roles = tuple(c.role for c in chain)
     if roles not in expected.values() and roles != ("root", "leaf"):
         found.append((1, f"the order of the chain is {', '.join(roles)}; root, intermediate, leaf is due"))
-    for i, c in enumerate(chain, 1):
-        issuer = chain[max(i - 2, 0)]
-        if not c.signed_by(issuer):
-            found.append((i, f"the signature of the {c.role} was not made by the {issuer.role}'s key"))
-    return tuple(found)
+    unsigned = (
+        (i, f"the signature of the {c.role} was not made by the {issuer.role}'s key")
+        for i, (c, issuer) in enumerate(zip(chain, (*chain[:1], *chain), strict=False), 1)
+        if not c.signed_by(issuer)
+    )
+    return (*found, *unsigned)
 
 
 def parse_password(data: bytes) -> Password | None:
@@ -178,18 +179,15 @@ class Published:
 @lru_cache(maxsize=1)
 def _published() -> dict[str, Published]:
     table = packaged("evidence/keys/published.toml")
-    found = {}
-    for row in (*table["keys"], *table["passwords"]):
-        for field_name in ("spki", "xy", "sha256"):
-            if field_name in row:
-                found[row[field_name]] = Published(row["name"], row["owner"], row["ref"])
-    return found
+    return {
+        row[of]: Published(row["name"], row["owner"], row["ref"])
+        for row in (*table["keys"], *table["passwords"])
+        for of in ("spki", "xy", "sha256")
+        if of in row
+    }
 
 
 def published(*fingerprint: str | bytes) -> Published | None:
     """Return the published key or password that one of these SHA-256 values (hex or bytes) belongs to."""
-    for value in fingerprint:
-        known = _published().get(value.hex() if isinstance(value, bytes) else value)
-        if known:
-            return known
-    return None
+    known = (_published().get(v.hex() if isinstance(v, bytes) else v) for v in fingerprint)
+    return next(filter(None, known), None)

@@ -7,6 +7,7 @@ which option the boot code wants otherwise, which slot it refused, and how the s
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -197,14 +198,15 @@ def parse_boot_log(lines: Iterable[Line]) -> BootLog:
             continue
         m, row = found
         named = {k: v for k, v in m.groupdict().items() if v is not None}
+        words = defaultdict(lambda: "not told", named)  # of a group that did not take part in the match
         events.append(
             BootEvent(
                 _LEVELS[word[0]] if word else row.level,
                 printable(line.text.strip()),
-                row.means.format_map(_Named(named)),
+                row.means.format_map(words),
                 row.about,
                 line.number,
-                tuple(o.format_map(_Named(named)) for o in row.option),
+                tuple(o.format_map(words) for o in row.option),
                 tuple(named.items()),
                 row.do,
             )
@@ -219,10 +221,3 @@ def parse_boot_log(lines: Iterable[Line]) -> BootLog:
     loader = next((name for name, words in _NAMES if any(w in low for w in words)), "boot loader")
     told = telling_words("\n".join(line.low for line in taken[:5000]))
     return BootLog(loader, version, tuple(events), ended, starts, tuple(complaints), *told)
-
-
-class _Named(dict[str, str]):
-    """What a line names; a group that did not take part in the match is said so."""
-
-    def __missing__(self, key: str) -> str:
-        return "not told"

@@ -394,10 +394,11 @@ def parse_discovery(lines: Iterable[Line]) -> Discovery:
         if label and colon:
             fields.append((label, value.strip()))
     named = {label.lower(): value for label, value in reversed(fields)}
+    soc = named.get("soc id", "")
     return Discovery(
         tuple(fields),
         named.get("target id", ""),
-        _soc(named.get("soc id", "")),
+        groups[0] if (groups := _GROUPS.match(soc)) else soc,
         named.get("psa lifecycle", ""),
         named.get("vendor id", ""),
         named.get("st provisioning integrity status", ""),
@@ -406,8 +407,3 @@ def parse_discovery(lines: Iterable[Line]) -> Discovery:
         opened or bool(fields),
         library,
     )
-
-
-def _soc(text: str) -> str:
-    m = _GROUPS.match(text)
-    return m[0] if m else text

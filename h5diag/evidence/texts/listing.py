@@ -78,10 +78,7 @@ class Listing:
 
     def get(self, name: str) -> RawOption:
         """Return the option printed under `name`, in any case; KeyError when there is none."""
-        for field in self.fields:
-            if field.name.upper() == name.upper():
-                return field
-        raise KeyError(name)
+        return {f.name.upper(): f for f in reversed(self.fields)}[name.upper()]
 
 
 @lru_cache(maxsize=8)

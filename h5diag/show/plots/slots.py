@@ -69,7 +69,12 @@ def _draw(ax: Axes, s: SlotState, row: int, *, thick: bool) -> None:
     look, x = LOOKS[s.state], _COLUMN[s.slot.role]
     corner = x - _WIDTH / 2, row - _HEIGHT / 2
     look.box(ax, *corner, _WIDTH, _HEIGHT, linewidth=0.9)
-    frame: dict[str, Any] = {"facecolor": "none", "edgecolor": style.INK, "hatch": "", "linewidth": 3.2 if thick else 0.9}
+    frame: dict[str, Any] = {
+        "facecolor": "none",
+        "edgecolor": style.INK,
+        "hatch": "",
+        "linewidth": 3.2 if thick else 0.9,
+    }
     look.box(ax, *corner, _WIDTH, _HEIGHT, **frame)
     paper = {"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.8, "alpha": 0.92}
     ax.text(x, row - 0.2, s.slot.name, ha="center", va="center", fontsize=10.5, fontweight="bold", bbox=paper)
