@@ -21,14 +21,9 @@ def size_text(count: int) -> str:
     return f"{count / (1 << 20):.4g} MiB"
 
 
-def range_text(r: AddressRange) -> str:
-    """Return a range with its last address included, as manuals print it: ``0x08000000 to 0x0801DFFF``."""
-    return str(r)
-
-
 def ranges_text(ranges: Sequence[AddressRange], most: int = 3) -> str:
     """Return up to `most` ranges as text and how many more there are."""
-    text = ", ".join(range_text(r) for r in ranges[:most])
+    text = ", ".join(map(str, ranges[:most]))
     return text + (f" and {len(ranges) - most} more" if len(ranges) > most else "")
 
 

@@ -8,7 +8,7 @@ from h5diag.measure.compare import Area, AreaState, Comparison
 from h5diag.show.sheet import Sheet, Strip, section, sheet, table
 from h5diag.show.spans import Look, MapSpan, strip_svg
 from h5diag.show.view import View, chosen, pairs
-from h5diag.text import count_text, range_text, size_text
+from h5diag.text import count_text, size_text
 
 MANY = 40
 """Rows of a table for a person; the rest is counted."""
@@ -66,7 +66,7 @@ def _comparison_sheet(c: Comparison) -> Sheet:
                 "addresses|size|state|slot|",
                 (
                     (
-                        range_text(a.range),
+                        str(a.range),
                         size_text(a.range.size),
                         a.state.value,
                         c.layout.slot_name(a.range.start) if c.layout else "",

@@ -40,7 +40,7 @@ from h5diag.show.locate import MANY_PIECES, headline, pieces
 from h5diag.show.sheet import Block, Figure, Section, Sheet, Strip, Table, bullets, joined, section, sheet, table
 from h5diag.show.spans import lanes, strip_legend, strip_svg, words_of
 from h5diag.show.view import View, drawing
-from h5diag.text import count_text, range_text, size_text
+from h5diag.text import count_text, size_text
 
 NOT_STATED = "not stated"
 BADGES = {
@@ -286,7 +286,7 @@ def _finding(f: Finding) -> tuple[str, ...]:
         f.id,
         claim + (f" Limits: {f.limits}" if f.limits else ""),
         ("" if f.direction is Direction.NEITHER else f.direction.value) + (" (hint)" if f.hint else ""),
-        _listed([*numbers, *map(range_text, f.where[:4])]),
+        _listed([*numbers, *map(str, f.where[:4])]),
     )
 
 
@@ -324,7 +324,7 @@ def slots_table(m: Measured) -> Table:
     return Table(
         ("slot", "addresses", m.good.board.name, m.name, f"why ({m.name})"),
         tuple(
-            (s.name, range_text(s.range), state(m.good, s.name), state(m.suspect, s.name), reason(s.name))
+            (s.name, str(s.range), state(m.good, s.name), state(m.suspect, s.name), reason(s.name))
             for s in (m.layouts[0].slots if m.layouts else ())
         ),
     )

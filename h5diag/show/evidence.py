@@ -1,14 +1,16 @@
-"""Evidence as a person sees it: a dump, how much of it is what and how it was read; the files of a case."""
+"""What was given, as a person sees it: a dump and how it was read, the files of a case, a chip, a layout of its flash."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from h5diag.case.case import Case
-from h5diag.memory import Access, MemoryImage
+from h5diag.chip import Chip
+from h5diag.layout import Layout
+from h5diag.memory import Access, AddressRange, MemoryImage
 from h5diag.show.sheet import Sheet, Strip, Table, bullets, properties, section, sheet, table
 from h5diag.show.spans import spans_of, strip_svg, words_of
-from h5diag.show.view import View
+from h5diag.show.view import View, pairs
 from h5diag.text import count_text, size_text
 
 
@@ -17,8 +19,8 @@ def _document(m: MemoryImage) -> dict[str, Any]:
     return {
         "bytes": m.size,
         "ranges": [{"start": r.start, "stop": r.stop, "size": r.size} for r in m.ranges],
-        "unreadable": [[r.start, r.stop] for r in m.unreadable],
-        "unstable": [[r.start, r.stop] for r in m.unstable],
+        "unreadable": pairs(m.unreadable),
+        "unstable": pairs(m.unstable),
         "sha256": m.sha256(),
         "source": o.source,
         "kind": o.kind,
@@ -93,7 +95,97 @@ def _case_sheet(case: Case) -> Sheet:
     )
 
 
+def _chip_sheet(chip: Chip) -> Sheet:
+    flash, banks = chip.flash, chip.banks
+    of = f" in {count_text(len(banks), 'bank')}" if len(banks) > 1 else ""
+    return sheet(
+        f"{chip.name}: {size_text(flash.size)} of flash{of}, {chip.unit}s of {size_text(flash.sector_size)}.",
+        section(
+            "Memory",
+            table(
+                "what|range|size",
+                (
+                    *((f"bank {n}", str(r), size_text(r.size)) for n, r in enumerate(banks, 1)),
+                    *((r.name, str(AddressRange(r.base, r.base + r.size)), size_text(r.size)) for r in chip.regions),
+                ),
+            ),
+        ),
+        section(
+            "",
+            properties(
+                (
+                    ("file", chip.name),
+                    ("TrustZone", "yes" if chip.trustzone else "no"),
+                    ("life cycle", chip.state_option),
+                    ("options", str(len(chip.options))),
+                    ("errata", ", ".join(e.id for e in chip.errata)),
+                    ("source", chip.ref),
+                )
+            ),
+        ),
+    )
+
+
+def _chip_document(chip: Chip) -> dict[str, Any]:
+    flash = chip.flash
+    return {
+        "chip": chip.name,
+        "family": chip.family,
+        "trustzone": chip.trustzone,
+        "flash": {"base": flash.base, "size": flash.size, "sector_size": flash.sector_size, "banks": pairs(chip.banks)},
+        "regions": [{"name": r.name, "kind": r.kind, "range": [r.base, r.base + r.size]} for r in chip.regions],
+    }
+
+
+def _layout_sheet(layout: Layout) -> Sheet:
+    areas = (("secure", layout.secure_range), ("hidden", layout.hidden_range))
+    return sheet(
+        f"{layout.name}: {count_text(len(layout.slots), 'slot')} on {layout.chip.name}, {layout.mode.value}.",
+        section(
+            "Slots",
+            table(
+                "slot|image|runs|range|size|memory",
+                (
+                    (
+                        s.name,
+                        "" if s.image is None else str(s.image),
+                        s.security.value,
+                        str(s.range),
+                        size_text(s.range.size),
+                        s.device or "flash",
+                    )
+                    for s in layout.slots
+                ),
+            ),
+        ),
+        section("", properties((*((n, str(r)) for n, r in areas if r.size), ("source", layout.ref)))),
+        section("Notes", bullets(layout.remarks)),
+    )
+
+
+def _layout_document(layout: Layout) -> dict[str, Any]:
+    return {
+        "layout": layout.name,
+        "chip": layout.chip.name,
+        "mode": layout.mode.value,
+        "slots": [
+            {
+                "name": s.name,
+                "image": s.image,
+                "role": s.role.value,
+                "security": s.security.value,
+                "range": [s.range.start, s.range.stop],
+                "device": s.device,
+            }
+            for s in layout.slots
+        ],
+        "remarks": list(layout.remarks),
+    }
+
+
 VIEWS = {
     MemoryImage: View(_sheet, _document, _plot, "ranges"),
     Case: View(_case_sheet, _case_document, None, "files"),
+    Chip: View(_chip_sheet, _chip_document, None, "regions"),
+    Layout: View(_layout_sheet, _layout_document, None, "slots"),
 }

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from h5diag.memory import AddressRange
 
 TOPICS = {
-    "Chip": "chip",
-    "Layout": "chip",
+    "Chip": "evidence",
+    "Layout": "evidence",
     "MemoryImage": "evidence",
     "Placement": "locate",
     "Correlation": "locate",

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from h5diag.app.panels.evidence import EvidencePanel
-from h5diag.app.panels.hexview import HexView
 from h5diag.app.panels.investigation import Investigation
-from h5diag.app.panels.results import LocatePanel, OptionsPanel, SlidePanel, SlotMap
+from h5diag.app.panels.results import HexView, LocatePanel, OptionsPanel, SlidePanel, SlotMap
 from h5diag.case import Case
 from h5diag.case.results import FlashTest
 from h5diag.errors import InputError

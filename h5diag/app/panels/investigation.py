@@ -19,9 +19,8 @@ from h5diag.app.panels.evidence import (
     hints_html,
     remarks_html,
 )
-from h5diag.app.panels.hexview import HexView
 from h5diag.app.panels.parts import Job, JobBar, emptied, stale_html, status_html, with_still
-from h5diag.app.panels.results import LocateModel, LocatePanel, SlotMap
+from h5diag.app.panels.results import HexView, LocateModel, LocatePanel, SlotMap
 from h5diag.evidence.samples import data_folder
 from h5diag.judge import BoardDiagnosis, Diagnosis, Measured, diagnose
 from h5diag.measure.options import beside
@@ -31,8 +30,8 @@ from h5diag.show.explain import with_tips
 from h5diag.show.locate import MANY_PIECES
 from h5diag.show.pages import pages_of
 from h5diag.show.plots import plot_bits, plot_memory_map
-from h5diag.show.plots.live import follow, live
 from h5diag.show.plots.locate import plot_dots
+from h5diag.show.plots.picture import follow, live
 from h5diag.show.report import fragment_html, write_report
 from h5diag.show.sheet import Block, Section, Sheet, Table, cleaned, html, parts_html
 from h5diag.show.spans import bits_by_sector

@@ -11,7 +11,7 @@ from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import Measured, deviations
 from h5diag.measure.repeats import ReadPattern
 from h5diag.memory import AddressRange, merged, subtracted
-from h5diag.text import count_text, range_text, size_text
+from h5diag.text import count_text, size_text
 
 
 def check_flash_test(m: Measured) -> Iterator[Finding]:
@@ -65,7 +65,7 @@ def _clean(m: Measured, t: FlashTest, tested: int) -> Finding:
         count=tested,
         all=m.chip.flash.size // size,
         size=size_text(tested * size),
-        range=range_text(t.range),
+        range=str(t.range),
     )
 
 
@@ -92,7 +92,7 @@ def _weighed(m: Measured, t: FlashTest, hard: list[Fault]) -> Finding:
         said=said,
         missing="; ".join(missing),
         speeds=len(set(t.conditions.swd_hz)),
-        range=range_text(t.range),
+        range=str(t.range),
     )
 
 

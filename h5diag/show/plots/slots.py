@@ -12,7 +12,6 @@ from h5diag.layout import Role
 from h5diag.measure.firmware import SlotState, State
 from h5diag.measure.options import Extent, OptionBytes
 from h5diag.show.plots import style
-from h5diag.text import range_text
 
 LOOKS = {
     State.EMPTY: style.Style(style.PAPER, "...", "#B5B5B5", "empty"),
@@ -81,7 +80,7 @@ def _draw(ax: Axes, s: SlotState, row: int, *, thick: bool) -> None:
     ax.text(
         x,
         row + 0.02,
-        range_text(s.slot.range),
+        str(s.slot.range),
         ha="center",
         va="center",
         fontsize=8.5,

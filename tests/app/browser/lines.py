@@ -452,7 +452,7 @@ patch.setattr(pages.HexPages, "find", lambda self, query, after: real_find(pages
         next_difference_skips_what_was_masked,
         """
 from dataclasses import replace
-from h5diag.app.panels import hexview
+from h5diag.app.panels import results as hexview
 real_show = hexview.HexView.show
 patch.setattr(hexview.HexView, "show", lambda self, pages: real_show(self, replace(pages, masked=())))""",
     ),
@@ -461,7 +461,7 @@ patch.setattr(hexview.HexView, "show", lambda self, pages: real_show(self, repla
         BYTES,
         it_begins_at_the_first_difference,
         """
-from h5diag.app.panels import hexview
+from h5diag.app.panels import results as hexview
 patch.setattr(hexview.HexView, "_begin", lambda self: self.pages.blocks[0].start)""",
     ),
     Line(4, BYTES, both_boards_fit_on_a_narrow_page, "", ".h5hex-t { display: inline !important }"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from h5diag.app.panels import Investigation, evidence, hexview, investigation, parts, parts as work
+from h5diag.app.panels import Investigation, evidence, investigation, parts, parts as work, results as hexview
 from h5diag.case import load_case
 from h5diag.errors import Cancelled
 from h5diag.evidence.samples import data_folder

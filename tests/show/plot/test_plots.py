@@ -15,11 +15,12 @@ from h5diag.evidence.samples import data_folder
 from h5diag.judge import BoardDiagnosis, Status, diagnose
 from h5diag.memory import AddressRange, MemoryImage, Segment
 from h5diag.show.diagnosis import correlation_of
-from h5diag.show.plots import live, picture, plot_bits, plot_causes, plot_memory_map, save_png
+from h5diag.show.plots import picture, plot_bits, plot_causes, plot_memory_map, save_png
 from h5diag.show.plots.boards import LOOKS as CAUSES, plot_weighing
 from h5diag.show.plots.flashtest import plot_fault_bits
 from h5diag.show.plots.locate import plot_correlation
 from h5diag.show.plots.memory_map import plot_spans
+from h5diag.show.plots.picture import TOOLS, WIDEST, live
 from h5diag.show.plots.style import new_axes, plain
 from h5diag.show.spans import Look, bits_by_sector, condensed_axis, lanes, spans_of
 
@@ -110,11 +111,11 @@ def test_bits_by_sector_add_up(founding: BoardDiagnosis, defect: BoardDiagnosis)
 
 def test_the_tools_of_a_live_plot_cover_none_of_its_words(founding: BoardDiagnosis) -> None:
     ax = plot_memory_map(founding)
-    live.live(ax)
+    live(ax)
     figure = ax.get_figure()
-    assert figure.bbox.width <= live.WIDEST
+    assert figure.bbox.width <= WIDEST
     labels = boxes(ax.get_yticklabels())
-    assert min(b.x0 for b in labels) >= live.TOOLS
+    assert min(b.x0 for b in labels) >= TOOLS
 
 
 def test_causes_of_many_boards(founding: BoardDiagnosis, defect: BoardDiagnosis) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from h5diag.app.panels import investigation
 from h5diag.app.panels.evidence import CaseSource, OwnBoard, Upload, hints_html
-from h5diag.app.panels.hexview import HexView
+from h5diag.app.panels.results import HexView
 from h5diag.judge import BoardDiagnosis, Diagnosis, VerdictWord, diagnose
 from h5diag.memory import AddressRange, MemoryImage, Segment
 from h5diag.show.diagnosis import BADGES, badge_of, evidence_section, figures, map_words, options_table
