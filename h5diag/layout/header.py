@@ -88,13 +88,6 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
         raise InputError("names regions, not slots", source=source, advice=f"give the {inside[1]} that it includes")
     defined, values = _values(text, list(_NAMES), source, chip)
 
-    if "FLASH_AREA_0_OFFSET" not in values:
-        raise InputError(
-            "macro FLASH_AREA_0_OFFSET is not defined",
-            source=source,
-            advice="is this the boot loader's flash_layout.h?",
-        )
-
     def value(name: str, default: int = -1) -> int:
         number = values.get(name, default)
         if number < 0 and name not in values:
@@ -105,6 +98,7 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
             raise InputError(f"macro {name} = {number:#x} does not fit 32 bits", source=source)
         return number
 
+    primary = value("FLASH_AREA_0_OFFSET")
     total, sector = value("FLASH_TOTAL_SIZE", 0), value("FLASH_AREA_IMAGE_SECTOR_SIZE", 0)
     remarks = []
     if chip is None:
@@ -117,8 +111,7 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
         )
     base = chip.flash.base
     one_image = value("MCUBOOT_APP_IMAGE_NUMBER", value("MCUBOOT_IMAGE_NUMBER", 1 + (value(_AREA_SIZE[1], 0) > 0))) == 1
-    boot_size = value("FLASH_AREA_BL2_SIZE", 0)
-    boot = value("FLASH_AREA_BL2_OFFSET", 0)
+    boot, boot_size = value("FLASH_AREA_BL2_OFFSET", 0), value("FLASH_AREA_BL2_SIZE", 0)
     scratch_size = value("FLASH_AREA_SCRATCH_SIZE", 0)
     mode = next((m for macro, m in _MODES if macro in defined), None)
     if mode is None:
@@ -127,7 +120,7 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
         remarks.append(f"the header does not say how images are installed: {mode.value} by its scratch area")
     scratch_size = scratch_size if mode is Mode.SWAP_SCRATCH else 0
     scratch = value("FLASH_AREA_SCRATCH_OFFSET", boot + boot_size) if scratch_size else boot + boot_size
-    secure_stop = value("FLASH_AREA_0_OFFSET") + value("FLASH_S_PARTITION_SIZE", value("FLASH_AREA_0_SIZE"))
+    secure_stop = primary + value("FLASH_S_PARTITION_SIZE", value("FLASH_AREA_0_SIZE"))
     if not boot_size:
         remarks.append("the header names no boot loader in the user flash: the first boot stage may stand in the ROM")
     try:

@@ -116,14 +116,17 @@ def _memory(nodes: list[str]) -> str | None:
 
 
 def _cells(cells: str, source: str, name: str) -> tuple[int, int]:
-    values = []
-    for cell in re.findall(r"DT_SIZE_[KM]\([^()]*\)|\((?:[^()]|\([^()]*\))*\)|[^\s()]+", cells):
-        number = re.sub(r"DT_SIZE_K\(([^()]*)\)", r"((\1)*1024)", cell)
-        number = re.sub(r"DT_SIZE_M\(([^()]*)\)", r"((\1)*1048576)", number)
-        values.append(_sum(number, source, name))
+    found = re.findall(r"DT_SIZE_[KM]\([^()]*\)|\((?:[^()]|\([^()]*\))*\)|[^\s()]+", cells)
+    values = [
+        _sum(re.sub(r"DT_SIZE_([KM])\(([^()]*)\)", lambda m: f"(({m[2]})*{_UNITS[m[1]]})", cell), source, name)
+        for cell in found
+    ]
     if len(values) != 2:
         raise InputError(f"reg of {name} has {len(values)} cells, not an offset and a size", source=source)
     return values[0], values[1]
+
+
+_UNITS = {"K": 1024, "M": 1 << 20}
 
 
 def _sum(text: str, source: str, name: str) -> int:

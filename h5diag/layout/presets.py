@@ -100,22 +100,16 @@ def chip_with_flash(size: int, sector: int = 0, *, text: str = "") -> Chip:
     families = {m.lower() for m in re.findall(r"stm32(wba|[a-z]\d)", text, re.IGNORECASE)}
     chips = [load_chip(name) for name in (DEFAULT_CHIP, *chip_names())]
     fits = [c for c in chips if size in (0, c.flash.size)]
-    for wanted in parts if len(parts) == 1 else ():
-        if found := [c for c in fits if c.name.startswith(f"stm32{wanted}")]:
-            return max(found, key=_usual)
     usual = ("l5", "u3") if sector in (0x800, 0x1000) else ("h5", "u5")
-    for wanted in (*(families if len(families) == 1 else ()), *usual):
-        if found := [c for c in fits if c.family == wanted]:
-            return max(found, key=_usual)
+    named = [[c for c in fits if c.name.startswith(f"stm32{p}")] for p in parts if len(parts) == 1]
+    named += [[c for c in fits if c.family == f] for f in (*(families if len(families) == 1 else ()), *usual)]
+    if found := next(filter(None, named), None):
+        return max(found, key=lambda c: (c.name == DEFAULT_CHIP, c.flash.size))
     chip = chips[0]
     if size % (2 * chip.flash.sector_size) or not 0 < size <= 1 << 24:
         raise InputError(f"a flash of {size:#x} bytes is none of an STM32H5", advice="name the chip with --chip")
     flash = replace(chip.flash, size=size, bank_size=size // 2, ref="flash_layout.h")
     return replace(chip, name=f"stm32h5-{size // 1024}k", title=f"an STM32H5 with {size // 1024} KiB", flash=flash)
-
-
-def _usual(chip: Chip) -> tuple[bool, int]:
-    return chip.name == DEFAULT_CHIP, chip.flash.size
 
 
 def compose(

@@ -451,10 +451,10 @@ def correlation_of(m: Measured) -> Any:
 
 def map_words(b: BoardDiagnosis) -> str:
     """Return what the memory map shows, in a sentence."""
-    said = []
-    for lane in lanes(b.measured):
-        where = "what should be there" if lane.is_file else f"read at 0x{lane.view:08X}"
-        said.append(f"{lane.name}, {where}: {words_of(lane.spans)}")
+    said = [
+        f"{lane.name}, {'what should be there' if lane.is_file else f'read at 0x{lane.view:08X}'}: {words_of(lane.spans)}"
+        for lane in lanes(b.measured)
+    ]
     states = [f"{s.slot.name} {s.state.value}" for s in b.measured.suspect.slots]
     return ". ".join(said) + (f". Slots of {b.name}: {', '.join(states)}." if states else ".")
 

@@ -149,10 +149,10 @@ def image_document(item: Item) -> dict[str, Any]:
 
 def inventory_sheet(found: Inventory) -> Sheet:
     """Return what each file is and who fits whom, for a person."""
-    rows = []
-    for i in found.items:
-        what = i.kind if i.kind != "unknown" else f"unknown: {i.why}" if i.why else "unknown"
-        rows.append((i.name, what, i.fingerprint[:16], i.published))
+    rows = (
+        (i.name, f"unknown: {i.why}" if i.kind == "unknown" and i.why else i.kind, i.fingerprint[:16], i.published)
+        for i in found.items
+    )
     public = [i.name for i in found.items if i.published]
     head = count_text(len(found.items), "file")
     if public:
@@ -303,11 +303,17 @@ def _action(text: str) -> str:
 
 def rehearsal_sheet(r: Rehearsal) -> Sheet:
     """Return the rehearsal for a person, line by line."""
-    rows = []
-    for s in r.walk.steps:
-        what = (s.refused and f"refused: {s.refused}") or s.irreversible or s.open
-        place = f"{s.call.file.name}:{s.call.line}"
-        rows.append((place, STATES.get(s.state, "?"), s.boots, s.reopenable, _action(s.call.text), what))
+    rows = (
+        (
+            f"{s.call.file.name}:{s.call.line}",
+            STATES.get(s.state, "?"),
+            s.boots,
+            s.reopenable,
+            _action(s.call.text),
+            (s.refused and f"refused: {s.refused}") or s.irreversible or s.open,
+        )
+        for s in r.walk.steps
+    )
     stop = r.walk.stopped
     return sheet(
         f"{r.verdict.upper()}: {count_text(len(r.walk.steps), 'call')} walked, nothing was executed",

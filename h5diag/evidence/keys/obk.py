@@ -9,6 +9,7 @@ import hashlib
 import struct
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from itertools import combinations
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -257,25 +258,31 @@ def _stirot(payload: bytes, problems: list[str]) -> StirotFields | None:
         problems.append(f"{count_text(len(payload), 'byte')} of payload are too few for a STiROT configuration (256)")
         return None
     f = StirotFields(*(*payload[0x20:0x24], *struct.unpack_from("<11I", payload, 0x24), payload[0xF4]))
-    for name, value, legal in (
+    settings = (
         ("number of images", f.images, (1, 2)),
         ("clock", f.clock, (0, 1, 2)),
         ("full secure", f.full_secure, (0, 1)),
-    ):
-        if value not in legal:
-            problems.append(f"{name} is {value}, not one of {', '.join(map(str, legal))}")
+    )
+    problems += [
+        f"{name} is {value}, not one of {', '.join(map(str, legal))}"
+        for name, value, legal in settings
+        if value not in legal
+    ]
     areas = [("execution area", f.execution_offset, f.area_size), ("download area", f.download_offset, f.area_size)]
     if f.images == 2:
         areas.append(("data download area", f.data_download_offset, f.data_download_size))
         if f.data_size > 0x2F0:
             problems.append(f"the data slot in the OBK area has 0x{f.data_size:X} bytes, 0x2F0 at most")
-    for name, start, size in areas:
-        if start % SECTOR or size % SECTOR or not size:
-            problems.append(f"the {name} (0x{start:X}, 0x{size:X} bytes) does not lie on sectors of 8 KiB")
-    for i, (name, start, size) in enumerate(areas):
-        for other, begin, length in areas[i + 1 :]:
-            if start < begin + length and begin < start + size:
-                problems.append(f"the {name} and the {other} overlap")
+    problems += [
+        f"the {name} (0x{start:X}, 0x{size:X} bytes) does not lie on sectors of 8 KiB"
+        for name, start, size in areas
+        if start % SECTOR or size % SECTOR or not size
+    ]
+    problems += [
+        f"the {name} and the {other} overlap"
+        for (name, start, size), (other, begin, length) in combinations(areas, 2)
+        if start < begin + length and begin < start + size
+    ]
     return f
 
 

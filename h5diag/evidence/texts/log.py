@@ -154,11 +154,8 @@ class Log:
     @property
     def identities(self) -> tuple[tuple[int, int], ...]:
         """DEV_ID and line of each connection that came as far as one, each DEV_ID once: more than one are several boards."""
-        seen: dict[int, int] = {}
-        for b in self.banners:
-            if b.identified and b.dev_id is not None:
-                seen.setdefault(b.dev_id & 0xFFF, b.line)
-        return tuple(seen.items())
+        known = ((b.dev_id & 0xFFF, b.line) for b in reversed(self.banners) if b.identified and b.dev_id is not None)
+        return tuple(sorted(dict(known).items(), key=lambda pair: pair[1]))
 
     @property
     def flash_kib(self) -> int | None:
