@@ -98,7 +98,6 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
             raise InputError(f"macro {name} = {number:#x} does not fit 32 bits", source=source)
         return number
 
-    primary = value("FLASH_AREA_0_OFFSET")
     total, sector = value("FLASH_TOTAL_SIZE", 0), value("FLASH_AREA_IMAGE_SECTOR_SIZE", 0)
     remarks = []
     if chip is None:
@@ -120,7 +119,7 @@ def parse_flash_layout(text: str, *, source: str = "flash_layout.h", chip: Chip 
         remarks.append(f"the header does not say how images are installed: {mode.value} by its scratch area")
     scratch_size = scratch_size if mode is Mode.SWAP_SCRATCH else 0
     scratch = value("FLASH_AREA_SCRATCH_OFFSET", boot + boot_size) if scratch_size else boot + boot_size
-    secure_stop = primary + value("FLASH_S_PARTITION_SIZE", value("FLASH_AREA_0_SIZE"))
+    secure_stop = value("FLASH_AREA_0_OFFSET") + value("FLASH_S_PARTITION_SIZE", value("FLASH_AREA_0_SIZE"))
     if not boot_size:
         remarks.append("the header names no boot loader in the user flash: the first boot stage may stand in the ROM")
     try:
