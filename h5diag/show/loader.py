@@ -169,7 +169,7 @@ def _registers(values: tuple[int, ...]) -> str:
     return "\n".join("   ".join(pairs[i : i + 4]) for i in range(0, len(pairs), 4))
 
 
-_PLAN = drawing("loader.plot_ram_plan", "ram-plan", lambda run: "breakpoint, image, stack and buffer in RAM")
+_PLAN = drawing("runs.plot_ram_plan", "ram-plan", lambda run: "breakpoint, image, stack and buffer in RAM")
 
 VIEWS = {
     LoaderReading: View(_lint_sheet, _lint_document, None, "findings"),

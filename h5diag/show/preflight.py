@@ -345,7 +345,5 @@ VIEWS = {
     Inventory: View(inventory_sheet, inventory_document, rows="files"),
     Preflight: View(preflight_sheet, preflight_document, rows="checks"),
     Reopening: View(access_sheet, access_document, rows="fits"),
-    Rehearsal: View(
-        rehearsal_sheet, rehearsal_document, drawing("ladder.plot_ladder", "ladder", _ladder_words), "steps"
-    ),
+    Rehearsal: View(rehearsal_sheet, rehearsal_document, drawing("runs.plot_ladder", "ladder", _ladder_words), "steps"),
 }

@@ -6,7 +6,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from h5diag.measure.loader.placement import family
-from h5diag.show.plots.loader import plot_ram_plan
+from h5diag.show.plots.runs import plot_ram_plan
 from h5diag.sim.dryrun.run import dry_run
 
 from .conftest import sample

@@ -237,7 +237,7 @@ def test_a_board_without_a_dump_is_drawn_too(tmp_path: Path) -> None:
 
 def ladder_of(tmp_path: Path, *calls: str):
     from h5diag.judge.preflight import rehearsal
-    from h5diag.show.plots.ladder import plot_ladder
+    from h5diag.show.plots.runs import plot_ladder
 
     script = tmp_path / "close.sh"
     script.write_text("".join(f"STM32_Programmer_CLI -c port=SWD {c}\n" for c in calls), "utf-8")
