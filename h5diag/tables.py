@@ -74,6 +74,16 @@ def packaged(path: str) -> dict[str, Any]:
     return toml_table(source.decode("utf-8"), path)
 
 
+def packaged_as(path: str, kind: type[T], at: str = "", table: Any = None) -> T:
+    """Return a TOML file of the package, or what stands `at` a key of it, as a value of class `kind`.
+
+    `table` is given where the value is made of more than what stands there. InputError names the key and its line.
+    """
+    if table is None:
+        table = packaged(path)[at] if at else packaged(path)
+    return convert(table, kind, path, packaged_bytes(path).decode("utf-8"), at=at)
+
+
 def make_tables() -> bytes:
     """Return ``tables.json`` as the TOML files here make it, a line each; the devices have an index of their own."""
     root = os.path.dirname(__file__)
@@ -176,9 +186,18 @@ def _fraction(text: str) -> float:
 
 
 def convert(
-    table: Any, kind: type[T], source: str, text: str = "", known: Sequence[str] = (), *, strict: bool = True
+    table: Any,
+    kind: type[T],
+    source: str,
+    text: str = "",
+    known: Sequence[str] = (),
+    *,
+    strict: bool = True,
+    at: str = "",
 ) -> T:
-    """Return `table` as a value of class `kind`; without `strict`, numbers may be written as text.
+    """Return `table`, which stands `at` a key of its file, as a value of class `kind`.
+
+    Without `strict`, numbers may be written as text.
 
     Raises
     ------
@@ -192,6 +211,7 @@ def convert(
     except msgspec.ValidationError as error:
         path, problem, advice = _explained(str(error), kind, known)
         path = _entry(table, kind, path, strict)
+        path = at + path if path.startswith("[") else ".".join(filter(None, (at, path)))
         line = line_of(text, path)
         raise InputError(
             f"{shortened(path, SHOWN_OF_A_KEY)} {problem}" if path else problem,
@@ -204,13 +224,15 @@ def convert(
 def _entry(table: Any, kind: type, path: str, strict: bool) -> str:
     """Return the path with the name of the entry that msgspec calls ``[...]``, the first that is wrong."""
     name, unnamed, rest = path.partition("[...]")
-    entries = table.get(name) if unnamed and isinstance(table, dict) else None
+    if not unnamed or not isinstance(table, dict):
+        return path
+    entries = table.get(name) if name else table
     for key, value in entries.items() if isinstance(entries, dict) else ():
         try:
-            msgspec.convert(table | {name: {key: value}}, kind, strict=strict)
+            msgspec.convert(table | {name: {key: value}} if name else {key: value}, kind, strict=strict)
         except msgspec.ValidationError as error:
             if unnamed in str(error):
-                return f"{name}.{key}{rest}"
+                return ".".join(filter(None, (name, key))) + rest
     return path
 
 

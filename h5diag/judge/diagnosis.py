@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from h5diag.case.case import Case
 from h5diag.chip import EXTERNAL
@@ -213,7 +214,7 @@ def _filled(test: NextTest, m: Measured, place: AddressRange) -> NextTest:
     text = test.instruction
     for name, value in values.items():
         text = text.replace(f"{{{name}}}", value)
-    return replace(test, instruction=text)
+    return structs.replace(test, instruction=text)
 
 
 def coverage(m: Measured) -> list[Finding]:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from h5diag.memory import AddressRange
-from h5diag.tables import convert, packaged
+from h5diag.tables import packaged, packaged_as
 from h5diag.text import count_text, ranges_text, size_text
 
 
@@ -132,7 +132,7 @@ class FindingRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @lru_cache(maxsize=1)
 def rows() -> dict[str, FindingRow]:
     """Return all rows of ``findings.toml`` by id; InputError for a key that is none."""
-    return convert(packaged("judge/findings.toml"), dict[str, FindingRow], "findings.toml")
+    return packaged_as("judge/findings.toml", dict[str, FindingRow])
 
 
 class Threshold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -155,7 +155,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @lru_cache(maxsize=1)
 def calibration() -> Calibration:
     """Return what the checks go by; InputError for a key that is none."""
-    return convert(packaged("judge/calibration.toml"), Calibration, "calibration.toml")
+    return packaged_as("judge/calibration.toml", Calibration)
 
 
 def number(name: str) -> int:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
 
+import msgspec
+from msgspec.structs import replace
+
 from h5diag.judge.findings import number
 from h5diag.judge.weighing import Status, Verdict, VerdictWord
-from h5diag.tables import convert, packaged
+from h5diag.tables import packaged, packaged_as
 
 
 class TestClass(IntEnum):
@@ -27,8 +29,7 @@ class TestClass(IntEnum):
         return ("read-only", "changes-state", "destructive")[self]
 
 
-@dataclass(frozen=True, slots=True)
-class NextTest:
+class NextTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A test as a person would do it.
 
     Parameters
@@ -99,7 +100,9 @@ def known_tests() -> tuple[NextTest, ...]:
     raw = packaged("judge/next_tests.toml")
     words = {k.word: k for k in TestClass}
     tests = [
-        convert({"id": id, "kind": words[row.pop("class")], **row}, NextTest, "next_tests.toml")
+        packaged_as(
+            "judge/next_tests.toml", NextTest, f"tests.{id}", {"id": id, "kind": words[row.pop("class")], **row}
+        )
         for id, row in raw["tests"].items()
     ]
     return tuple(sorted(tests, key=lambda t: (t.kind, t.buys, t.minutes, t.id)))

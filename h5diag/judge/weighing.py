@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
+import msgspec
+
 from h5diag.judge.findings import Direction, Finding, rows
-from h5diag.tables import convert, packaged
+from h5diag.tables import packaged, packaged_as
 from h5diag.text import count_text
 
 
@@ -41,8 +43,7 @@ class VerdictWord(Enum):
         return -tuple(VerdictWord).index(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A row of the table: a hypothesis before any evidence.
 
     `prior` is in decibans. `name` is a few words for lists, `text` a clause. `plain` explains the cause to somebody who
@@ -160,7 +161,7 @@ def load_table() -> CauseTable:
     """Return ``causes.toml``; ValueError when a finding moves a cause that is not there."""
     raw = packaged("judge/causes.toml")
     lines = raw.pop("lines")
-    causes = tuple(convert({"id": id, **row}, Cause, "causes.toml") for id, row in raw.items())
+    causes = tuple(packaged_as("judge/causes.toml", Cause, id, {"id": id, **row}) for id, row in raw.items())
     known = {c.id for c in causes}
     if strange := {f for c in causes for f in c.follows} - known:
         raise ValueError(f"causes.toml: {min(strange)} is no cause")

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 import h5diag
+from h5diag import tables
+from h5diag.errors import InputError
+from h5diag.judge import findings, next_test, weighing
 from h5diag.judge.findings import calibration, number
 
 JUDGE = Path(h5diag.__file__).parent / "judge"
@@ -52,3 +55,54 @@ def test_every_number_is_gone_by_and_says_why():
     assert used == set(calibration().numbers)
     assert all(len(row.why.split()) > 3 for row in calibration().numbers.values())
     assert number("chunk") == 64
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "at", "table", "said"),
+    [
+        ("judge/findings.toml", "rows", "", ("reads-agree", "colour"), "reads-agree.colour is no known key"),
+        (
+            "judge/findings.toml",
+            "rows",
+            "",
+            ("reads-agree", "words"),
+            "reads-agree.words is a whole number, not a text",
+        ),
+        ("judge/causes.toml", "load_table", "", ("masked-read", "prior"), "masked-read.prior is a text"),
+        ("judge/causes.toml", "load_table", "", ("masked-read", "colour"), "masked-read.colour is no known key"),
+        (
+            "judge/next_tests.toml",
+            "known_tests",
+            "tests",
+            ("programming-log", "colour"),
+            "tests.programming-log.colour is no",
+        ),
+        (
+            "judge/next_tests.toml",
+            "known_tests",
+            "tests",
+            ("programming-log", "minutes"),
+            "tests.programming-log.minutes is",
+        ),
+    ],
+)
+def test_what_is_wrong_in_a_table_is_told_with_its_row_and_line(path, kind, at, table, said, monkeypatch):
+    """Whoever corrects words and weights is told where the slip is."""
+    key, field = table
+    text = tables.packaged_bytes(path).decode("utf-8")
+    wrong = "7" if field in ("words", "colour") else '"x"'
+    head = re.escape(f"[{at}.{key}]" if at else f"[{key}]")
+    slip = re.sub(rf"({head}\n)", rf"\1{field} = {wrong}\n", text) if field == "colour" else None
+    slip = slip or re.sub(rf"({head}\n(?:(?!\[)[^\n]*\n)*?){field} = [^\n]*", rf"\1{field} = {wrong}", text)
+    assert slip != text
+    old = tables.packaged_bytes
+    monkeypatch.setattr(tables, "packaged_bytes", lambda name: slip.encode() if name == path else old(name))
+    read = {"rows": findings.rows, "load_table": weighing.load_table, "known_tests": next_test.known_tests}[kind]
+    read.cache_clear()
+    try:
+        with pytest.raises(InputError) as caught:
+            read()
+    finally:
+        read.cache_clear()
+    line = next(n for n, line in enumerate(slip.split("\n"), 1) if line == f"{field} = {wrong}")
+    assert str(caught.value).startswith(f"{path}, line {line}: {said}")

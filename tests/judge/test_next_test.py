@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from h5diag.judge import next_test as module, weigh
 from h5diag.judge.next_test import TestClass, known_tests, rank_tests

@@ -10,7 +10,6 @@ from h5diag.app.cli.board import ACCESS, _hertz, access_of
 from h5diag.app.cli.command import Argument, Command, Result, address_range, argument, number, progress_bar, result_of
 from h5diag.errors import InputError, PermissionRefused
 from h5diag.show import printing
-from h5diag.text import count_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,6 +185,7 @@ def _power_switch() -> Callable[[], None] | None:
 
 def _before(plan: TestPlan, chip: Chip, found: Survey) -> list[str]:
     from h5diag.probe.flashtest import LOST, rated_cycles
+    from h5diag.text import count_text
 
     lines = [
         f"flash test of {plan.range}: about {plan.minutes(chip):.1f} minutes, {count_text(plan.erase_cycles, 'erase cycle')} of"
@@ -200,6 +200,7 @@ def _planned(plan: TestPlan, chip: Chip, given: str) -> Result:
     from h5diag.chip import choose_chip
     from h5diag.probe.flashtest import CANNOT, LOST, rated_cycles
     from h5diag.show.board import plan_sheet
+    from h5diag.text import count_text
 
     rated, told = rated_cycles(chip)
     minutes = plan.minutes(chip)

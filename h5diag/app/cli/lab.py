@@ -6,7 +6,6 @@ from argparse import Namespace
 
 from h5diag.app.cli.command import Argument, Command, Result, argument, number
 from h5diag.show import printing
-from h5diag.text import count_text
 
 _ARGUMENTS: tuple[Argument, ...] = (
     argument("--dir", metavar="DIR", default="h5diag-work", help="where notebooks and sample data go"),
@@ -26,6 +25,7 @@ _APP_ARGUMENTS: tuple[Argument, ...] = (
 
 def _lab(options: Namespace) -> Result:
     from h5diag.app.lab import copy_out, lab_command, require_no_root, run
+    from h5diag.text import count_text
 
     copied = copy_out(options.dir)
     new, old = count_text(len(copied.written), "file"), len(copied.kept)

@@ -16,7 +16,7 @@ import msgspec
 
 from h5diag.evidence.texts.text import Line, printable
 from h5diag.limits import BOOT_EVENTS
-from h5diag.tables import packaged
+from h5diag.tables import packaged_as
 
 _LEVEL = re.compile(
     r"^[\s*=]{0,8}(?:\[(inf|info|wrn|warn|err|error|dbg|debug)\] ?|([iwed]): |<(inf|wrn|err|dbg)> ?(?:[\w.]{1,30}: ?)?|"
@@ -169,7 +169,7 @@ class BootLog:
 @lru_cache(maxsize=1)
 def event_rows() -> tuple[EventRow, ...]:
     """Return the table, the narrower rows before the wider ones."""
-    return msgspec.convert(packaged("evidence/texts/boot.toml")["event"], tuple[EventRow, ...])
+    return packaged_as("evidence/texts/boot.toml", tuple[EventRow, ...], "event")
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ import msgspec
 
 from h5diag.evidence.texts.text import Line, printable
 from h5diag.limits import MESSAGES
-from h5diag.tables import packaged
+from h5diag.tables import packaged_as
 
 
 class _Meaning(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,7 +71,7 @@ class Message:
 @lru_cache(maxsize=1)
 def meanings() -> tuple[_Meaning, ...]:
     """Return the table, the narrower rows before the wider ones."""
-    return msgspec.convert(packaged("evidence/texts/messages.toml")["message"], tuple[_Meaning, ...])
+    return packaged_as("evidence/texts/messages.toml", tuple[_Meaning, ...], "message")
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ import msgspec
 
 from h5diag.evidence.texts.programming import Programming, ReadBack, Write
 from h5diag.evidence.texts.text import Line
-from h5diag.tables import packaged
+from h5diag.tables import packaged_as
 from h5diag.text import printed_number
 
 _LEAVING = ("get_status", "got nack", "unexpected reply")
@@ -101,7 +101,7 @@ class ToolReport:
 @lru_cache(maxsize=1)
 def tool_rows() -> tuple[ToolRow, ...]:
     """Return the table."""
-    return msgspec.convert(packaged("evidence/texts/tools.toml")["tool"], tuple[ToolRow, ...])
+    return packaged_as("evidence/texts/tools.toml", tuple[ToolRow, ...], "tool")
 
 
 @lru_cache(maxsize=1)

@@ -30,7 +30,7 @@ from h5diag.sim.rehearse import (
     script_file,
     walk_script,
 )
-from h5diag.tables import convert, packaged
+from h5diag.tables import packaged_as
 from h5diag.text import count_text
 
 _PART = re.compile(r"h5(?:[0-9]{2}|[ef][0-9])|(?<![a-z])(?:stm32)?([ul][35])(?=[0-9a-z]{2}|$)", re.I)
@@ -150,7 +150,7 @@ class PartRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @lru_cache(maxsize=1)
 def _parts() -> tuple[PartRow, ...]:
-    return convert(packaged("judge/preflight/parts.toml")["parts"], tuple[PartRow, ...], "parts.toml")
+    return packaged_as("judge/preflight/parts.toml", tuple[PartRow, ...], "parts")
 
 
 def parts_called(text: str) -> tuple[str, ...]:
