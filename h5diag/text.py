@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from h5diag.limits import NUMBER_DIGITS
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -29,6 +27,8 @@ def ranges_text(ranges: Sequence[AddressRange], most: int = 3) -> str:
 
 def whole_number(text: str) -> int | None:
     """Return the decimal number that a text is; None for anything else, other scripts' digits and endless ones too."""
+    from h5diag.limits import NUMBER_DIGITS  # not above: a help text counts too, and loads no tables
+
     bare = text.strip()
     digits = bare.removeprefix("-")
     return int(bare) if digits.isascii() and digits.isdecimal() and len(digits) <= NUMBER_DIGITS else None
