@@ -288,6 +288,10 @@ class CondensedAxis:
         a, b = self.place([r.start, r.stop])
         return float((b - a) / (self.places[-1] - self.places[0]))
 
+    def middle(self, start: int, stop: int) -> float:
+        """Return the address that stands halfway between two on the paper."""
+        return float(self.address(self.place([start, stop]).mean()))
+
     def apply(self, ax: Axes) -> None:
         """Make it the x axis of a plot: data coordinates stay addresses."""
         ax.set_xscale("function", functions=(self.place, self.address))

@@ -294,28 +294,12 @@ def plot_causes(boards: Sequence[BoardDiagnosis], *, ax: Axes | None = None) -> 
             look, y = LOOKS[h.status], causes.index(h.id)
             look.box(ax, x - 0.48, y - 0.46, 0.96, 0.92, linewidth=0.7)
             if letter := look.label[0].strip():
-                ax.text(
-                    x,
-                    y,
-                    letter,
-                    ha="center",
-                    va="center",
-                    fontsize=9,
-                    fontweight="bold",
-                    bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.0, "alpha": 0.9},
-                )
+                style.words(ax, x, y, letter, 9, fontweight="bold", bbox=style.PLATE)
     ax.set(xlim=(-0.55, len(boards) - 0.45), ylim=(max(len(causes), 1) - 0.45, -0.55))
-    ax.set_yticks(range(len(causes)), [names[id] for id in causes], fontsize=9)
+    style.named_rows(ax, range(len(causes)), [names[id] for id in causes])
     if left_out := len(weights) - len(causes):
         ax.set_xlabel(f"{left_out} more causes are excluded or not tested on every board")
-    ax.set_xticks(
-        range(len(boards)),
-        board_names(boards),
-        rotation=20,
-        ha="right",
-        rotation_mode="anchor",
-        fontsize=9,
-    )
+    ax.set_xticks(range(len(boards)), board_names(boards), rotation=20, ha="right", rotation_mode="anchor", fontsize=9)
     ax.tick_params(length=0)
     style.legend_below(ax, [k.key() for k in LOOKS.values()], columns=4)
     return ax

@@ -45,7 +45,7 @@ def plot_sectors(result: FlashTest, *, ax: Axes | None = None) -> Axes:
             if n := sum(f.kind == kind for s in group for f in s.faults):
                 LOOKS[verdict].box(ax, x + 0.04, row + 0.1, 0.92, 0.8, hatch="")
                 if len(columns) <= MOST_NAMED:
-                    ax.text(x + 0.5, row + 0.5, str(n), ha="center", va="center", fontsize=8.5, color=style.INK)
+                    style.words(ax, x + 0.5, row + 0.5, str(n))
     ax.set_yticks([i + 0.5 for i in range(len(kinds) + 1)], ["verdict", *kinds])
     step = -(-len(columns) // 16)
     named = range(0, len(columns), step)

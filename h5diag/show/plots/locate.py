@@ -98,10 +98,10 @@ def plot_correlation(result: Correlation, *, title: str = "", ax: Axes | None = 
             color=style.VERMILION,
             fontweight="bold",
             zorder=6,
-            bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.0},
+            bbox=style.PLATE,
         )
     else:
-        ax.text(0.5, 0.5, "no displacement stands out", transform=ax.transAxes, ha="center")
+        style.words(ax, 0.5, 0.5, "no displacement stands out", 10, transform=ax.transAxes)
     ax.set(
         yscale="log",
         xlim=(low - 0.01 * width, high + 0.01 * width),
@@ -167,7 +167,7 @@ def _names_above(ax: Axes, names: Sequence[tuple[int, str]], low: int, width: in
             va="bottom",
             color=style.INK,
             zorder=4,
-            bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.9, "pad": 0.5},
+            bbox=style.PLATE,
         )
     return len(ends)
 
@@ -251,7 +251,7 @@ def plot_pieces(placement: Placement, *, ax: Axes | None = None) -> Axes:
                 Rectangle((where.start, y - 0.3), where.size, 0.6, facecolor=colour, edgecolor=style.INK, linewidth=0.6)
             )
         (used[kind],) = ax.plot(
-            [float(axis.address(axis.place([w.start, w.stop]).mean())) for w in (above, below)],
+            [axis.middle(w.start, w.stop) for w in (above, below)],
             [2.0, 0.0],
             linestyle="",
             marker=marker,
@@ -263,15 +263,10 @@ def plot_pieces(placement: Placement, *, ax: Axes | None = None) -> Axes:
         )
     for d in placement.displacements[:3]:
         r = max((r for r in placement.regions if r.displacement == d.displacement), key=lambda r: r.size)
-        x = float(axis.address(axis.place([r.reference_start, r.dump_range.stop]).mean()))
-        ax.annotate(
-            f"{size_text(d.bytes)}, {'in place' if not d.displacement else style.hex_text(d.displacement, 1)}",
-            (x, 1.0),
-            ha="center",
-            va="center",
-            fontsize=9,
-            fontweight="bold" if d.displacement else "normal",
-            bbox={"facecolor": style.PAPER, "edgecolor": "none", "alpha": 0.85, "pad": 1.5},
+        said = f"{size_text(d.bytes)}, {'in place' if not d.displacement else style.hex_text(d.displacement, 1)}"
+        loud = "bold" if d.displacement else "normal"
+        style.words(
+            ax, axis.middle(r.reference_start, r.dump_range.stop), 1.0, said, 9, fontweight=loud, bbox=style.PLATE
         )
     style.named_rows(ax, [2.0, 0.0], ["reference", "dump"])
     ax.spines["left"].set_visible(False)

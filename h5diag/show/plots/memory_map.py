@@ -15,6 +15,7 @@ from h5diag.measure.firmware import State
 from h5diag.measure.locate import Region
 from h5diag.memory import AddressRange, merged, subtracted
 from h5diag.show.plots import style
+from h5diag.show.plots.slots import LOOKS as SLOT_LOOKS
 from h5diag.show.spans import CondensedAxis, Lane, Look, MapSpan, chosen_ticks, condensed_axis, lanes, visible_ranges
 from h5diag.text import count_text, size_text
 
@@ -73,7 +74,8 @@ def plot_memory_map(board: BoardDiagnosis | Measured, *, ax: Axes | None = None)
     for n, lane in enumerate(rows):
         _draw_lane(ax, axis, lane, visible, top - n * _STEP, explained=waiting)
         if not lane.is_file:
-            _draw_gaps(ax, axis, top - n * _STEP)
+            for gap in axis.gaps:
+                _draw_not_read(ax, axis, gap, top - n * _STEP, 6, 90)
         _draw_images(ax, axis, m, lane, top - n * _STEP)
         _draw_states(ax, axis, m, lane, top - n * _STEP)
     _draw_slots(ax, axis, slots, visible, top + 0.82)
@@ -139,7 +141,8 @@ def plot_spans(
     for n, (name, spans) in enumerate(rows):
         y = (len(rows) - 1 - n) * _STEP
         _draw_lane(ax, axis, Lane(name, 0, False, spans), visible, y)
-        _draw_gaps(ax, axis, y)
+        for gap in axis.gaps:
+            _draw_not_read(ax, axis, gap, y, 6, 90)
     top = (len(rows) - 1) * _STEP + _LANE / 2 + 0.07
     ax.scatter([r.start for r in unstable], [top] * len(unstable), marker="v", s=46, color=style.VERMILION, zorder=5)
     ax.set_ylim(-0.5, (len(rows) - 1) * _STEP + 0.5)
@@ -198,17 +201,7 @@ def _draw_lane(
 ) -> None:
     """Draw a dump. What differs because a download waits in its slot is pale: the loudest mark is what matters."""
     for missing in subtracted(visible, [s.range for s in lane.spans]) if not lane.is_file else ():
-        _NOT_READ.box(ax, missing.start, y - _LANE / 2, missing.size, _LANE, linestyle=(0, (2, 3)), linewidth=0.7)
-        if axis.width(missing) > 0.06:
-            ax.text(
-                _middle(axis, missing),
-                y,
-                f"{size_text(missing.size)}\nnot read",
-                ha="center",
-                va="center",
-                fontsize=7.5,
-                color="#555555",
-            )
+        _draw_not_read(ax, axis, missing, y, size=7.5 if axis.width(missing) > 0.06 else 0)
     for span in lane.spans:
         waits = span.look is Look.DIFFERS and any(span.range.overlaps(r) for r in explained)
         look = _WAITS if waits else LOOKS[span.look]
@@ -216,15 +209,8 @@ def _draw_lane(
         words = _INSIDE[span.look]
         share = axis.width(span.range)
         if words and share > 0.055:
-            ax.text(
-                _middle(axis, span.range),
-                y,
-                f"{size_text(span.range.size)} {words}" if share > 0.09 else words,
-                ha="center",
-                va="center",
-                fontsize=9,
-                bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.6, "alpha": 0.92},
-            )
+            said = f"{size_text(span.range.size)} {words}" if share > 0.09 else words
+            style.words(ax, axis.middle(span.range.start, span.range.stop), y, said, 9, bbox=style.PLATE)
     places = [a.range.start + a.range.size / 2 for a in lane.small]
     ax.scatter(places, [y + _LANE / 2 + 0.07] * len(places), marker="v", s=46, color=style.VERMILION, zorder=5)
     if any(s.look is Look.DIFFERS for s in lane.spans) or len(places) > 3:
@@ -254,42 +240,29 @@ def _draw_images(ax: Axes, axis: CondensedAxis, m: Measured, lane: Lane, y: floa
         place = float(axis.place(at)) / axis.places[-1]
         if any(at in s.range for s in lane.spans) and place >= taken:
             words = f"image {i.image.header.version}".removesuffix("+0")
-            ax.text(at, y - _LANE / 2 - 0.05, f"▲ {words}", ha="left", va="top", fontsize=9, color=style.INK)
+            style.words(ax, at, y - _LANE / 2 - 0.05, f"▲ {words}", 9, ha="left", va="top")
             taken = place + 0.012 * len(words)
-
-
-_STATE_WORDS = {
-    State.INSTALLED: "installed",
-    State.INSTALL_PENDING: "waits for installation",
-    State.EMPTY: "empty",
-    State.NEVER_TAKEN: "not marked for installation",
-    State.REVERTED: "reverted",
-    State.DIFFERS: "other content",
-    State.INTERRUPTED: "interrupted",
-    State.BODY_ERASED: "header, body erased",
-    State.WRONG_SLOT: "another slot's image",
-}
 
 
 def _draw_states(ax: Axes, axis: CondensedAxis, m: Measured, lane: Lane, y: float) -> None:
     """Write what became of each slot that a lane shows: above the good one, where no arrow passes, else below."""
     for s in (m.good if lane.good else m.suspect).slots:
-        words = _STATE_WORDS.get(s.state)
         seen = [p.range.intersection(s.slot.range) for p in lane.spans if p.range.overlaps(s.slot.range)]
-        if words and seen and m.chip.canonical(s.content.address) == s.slot.range.start:
+        if s.state is not State.UNKNOWN and seen and m.chip.canonical(s.content.address) == s.slot.range.start:
             whole = max(merged(seen), key=axis.width)
             quiet = s.state in (State.INSTALLED, State.EMPTY)
-            ax.text(
-                _middle(axis, whole),
-                y + _LANE / 2 + 0.04 if lane.good else y - _LANE / 2 - 0.05,
-                words,
-                ha="center",
-                va="bottom" if lane.good else "top",
-                fontsize=9,
-                fontweight="normal" if quiet else "bold",
-                color=style.INK if quiet else _ALARM,
+            at, side = (y + _LANE / 2 + 0.04, "bottom") if lane.good else (y - _LANE / 2 - 0.05, "top")
+            loud = {} if quiet else {"fontweight": "bold", "color": _ALARM}
+            style.words(
+                ax,
+                axis.middle(whole.start, whole.stop),
+                at,
+                SLOT_LOOKS[s.state].label,
+                9,
+                va=side,
                 zorder=7,
-                bbox={"facecolor": style.PAPER, "edgecolor": "none", "pad": 0.6, "alpha": 0.9},
+                bbox=style.PLATE,
+                **loud,
             )
 
 
@@ -304,22 +277,15 @@ def _draw_slots(
         share = axis.width(whole)
         if share > 0.04:
             name = s.name if share > 0.013 * len(s.name) else s.name.replace(" ", "\n")
-            ax.text(_middle(axis, whole), y, name, ha="center", va="center", fontsize=9 if "\n" not in name else 7.5)
+            style.words(ax, axis.middle(whole.start, whole.stop), y, name, 9 if "\n" not in name else 7.5)
 
 
-def _draw_gaps(ax: Axes, axis: CondensedAxis, y: float) -> None:
-    for gap in axis.gaps:
-        _NOT_READ.box(ax, gap.start, y - _LANE / 2, gap.size, _LANE, linestyle=(0, (2, 3)), linewidth=0.7)
-        ax.text(
-            _middle(axis, gap),
-            y,
-            f"{size_text(gap.size)}\nnot read",
-            ha="center",
-            va="center",
-            fontsize=6,
-            color="#555555",
-            rotation=90,
-        )
+def _draw_not_read(ax: Axes, axis: CondensedAxis, r: AddressRange, y: float, size: float, rotation: int = 0) -> None:
+    """Draw a range that was not read; its words are left out at size 0."""
+    _NOT_READ.box(ax, r.start, y - _LANE / 2, r.size, _LANE, linestyle=(0, (2, 3)), linewidth=0.7)
+    if size:
+        said = f"{size_text(r.size)}\nnot read"
+        style.words(ax, axis.middle(r.start, r.stop), y, said, size, color="#555555", rotation=rotation)
 
 
 def _draw_moves(ax: Axes, m: Measured, rows: tuple[Lane, ...], top: float) -> bool:
@@ -350,19 +316,7 @@ def _draw_moves(ax: Axes, m: Measured, rows: tuple[Lane, ...], top: float) -> bo
         )
     if drawn:
         same = sum(d.bytes for d in m.placement.displacements if d.displacement == drawn[0].displacement)
-        ax.text(
-            0.995,
-            1.0,
-            f"arrow: the same bytes ({size_text(same)}), displaced by {style.hex_text(drawn[0].displacement, 0)}",
-            transform=ax.transAxes,
-            ha="right",
-            va="bottom",
-            fontsize=9,
-            color="#8F3D6B",
-            fontweight="bold",
-        )
+        said = f"arrow: the same bytes ({size_text(same)}), displaced by {style.hex_text(drawn[0].displacement, 0)}"
+        loud = {"color": "#8F3D6B", "fontweight": "bold"}
+        style.words(ax, 0.995, 1.0, said, 9, ha="right", va="bottom", transform=ax.transAxes, **loud)
     return bool(drawn)
-
-
-def _middle(axis: CondensedAxis, r: AddressRange) -> float:
-    return float(axis.address(axis.place([r.start, r.stop]).mean()))

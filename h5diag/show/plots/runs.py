@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch
 
@@ -62,14 +64,13 @@ def plot_ladder(walked: Rehearsal, *, ax: Axes | None = None) -> Axes:
     rungs = list(STATES)
     for n, state in enumerate(rungs):
         y = -n
-        ax.text(0, y, f"{STATES[state]}\n0x{state:02X}", va="center", fontsize=9.5, fontweight="bold", color=style.INK)
+        style.words(ax, 0, y, f"{STATES[state]}\n0x{state:02X}", 9.5, ha="left", fontweight="bold")
         for column, (words, look) in enumerate(_cells(state, debug[state])):
             x = _NAME + column * _WIDE
             look.box(ax, x, y - 0.4, _WIDE - 0.06, 0.8)
-            paper = {"facecolor": look.face, "edgecolor": "none", "pad": 1.5}
-            ax.text(x + _WIDE / 2 - 0.03, y, words, ha="center", va="center", fontsize=8.5, color=style.INK, bbox=paper)
+            style.words(ax, x + _WIDE / 2 - 0.03, y, words, bbox=style.PLATE | {"facecolor": look.face, "alpha": 1.0})
     for column, head in enumerate(_HEADS):
-        ax.text(_NAME + column * _WIDE + _WIDE / 2 - 0.03, 0.55, head, ha="center", fontsize=8.5, color=style.INK)
+        style.words(ax, _NAME + column * _WIDE + _WIDE / 2 - 0.03, 0.55, head, va="baseline")
     _track(ax, walked, rungs)
     ax.set(xlim=(-0.05, _NAME + len(_HEADS) * _WIDE + _TRACK), ylim=(-len(rungs) + 0.45, 0.8))
     ax.axis("off")
@@ -79,48 +80,40 @@ def plot_ladder(walked: Rehearsal, *, ax: Axes | None = None) -> Axes:
 def _track(ax: Axes, walked: Rehearsal, rungs: list[int]) -> None:
     """Draw the steps that set a product state, with their lines, and what is left of the way back at the end."""
     x = _NAME + len(_HEADS) * _WIDE + 0.15
-    ax.text(x, 0.55, "the script (line)", fontsize=8.5, color=style.INK)
+    style.words(ax, x, 0.55, "the script (line)", ha="left", va="baseline")
     steps = [s for s in walked.walk.steps if s.call.state is not None]
     here = OPEN
     if steps and not steps[0].refused and steps[0].state in rungs:
         before = walked.walk.steps[: walked.walk.steps.index(steps[0])]
         here = before[-1].state if before else OPEN
-    ax.plot([x], [-rungs.index(here)], "o", color=style.INK, markersize=7)
+
+    def mark(shape: str, colour: str, right: float = 0.0) -> None:
+        ax.plot([x + right], [-rungs.index(here)], shape, color=colour, markersize=9, markeredgewidth=2)
+
+    def say(text: str, y: float, **how: Any) -> None:
+        style.words(ax, x + 0.2, y, text, ha="left", **how)
+
+    mark("o", style.INK)
     for step in steps:
         there = step.state if step.state in rungs else here
         if step.refused or there == here:
-            ax.plot([x + 0.12], [-rungs.index(here)], "x", color=style.VERMILION, markersize=9, markeredgewidth=2)
-            y = float(-rungs.index(here))
-            words = f"{step.call.line}: {'refused' if step.refused else 'stays'}"
+            mark("x", style.VERMILION, 0.12)
+            say(f"{step.call.line}: {'refused' if step.refused else 'stays'}", -rungs.index(here))
         else:
             a, b = -rungs.index(here), -rungs.index(there)
-            arrow = FancyArrowPatch(
-                (x, a),
-                (x, b),
-                arrowstyle="-|>",
-                mutation_scale=14,
-                shrinkA=4,
-                shrinkB=4,
-                color=style.INK,
-                linewidth=1.6,
-            )
-            ax.add_patch(arrow)
-            y, words = (a + b) / 2, f"{step.call.line}: to 0x{there:02X}"
-        ax.text(x + 0.2, y, words, fontsize=8.5, va="center", color=style.INK)
+            how: dict[str, Any] = {"arrowstyle": "-|>", "mutation_scale": 14, "color": style.INK, "linewidth": 1.6}
+            ax.add_patch(FancyArrowPatch((x, a), (x, b), shrinkA=4, shrinkB=4, **how))
+            say(f"{step.call.line}: to 0x{there:02X}", (a + b) / 2)
         here = there
     last = walked.walk.steps[-1] if walked.walk.steps else None
     if last is not None and last.refused and last.call.state is None:
-        ax.plot([x], [-rungs.index(here)], "x", color=style.VERMILION, markersize=9, markeredgewidth=2)
-        words = f"{last.call.line}: refused, ends here"
-        ax.text(x + 0.2, -rungs.index(here), words, fontsize=8.5, va="center", color=style.INK)
+        mark("x", style.VERMILION)
+        say(f"{last.call.line}: refused, ends here", -rungs.index(here))
     if here in FINAL:
         assert last is not None
-        colour = style.GREEN if last.reopenable == "yes" else style.VERMILION
-        ax.plot([x], [-rungs.index(here)], "D" if last.reopenable == "yes" else "X", color=colour, markersize=9)
+        mark(*("D", style.GREEN) if last.reopenable == "yes" else ("X", style.VERMILION))
         words = {"yes": "a way back is stored", "no": "no way back"}.get(last.reopenable, "way back: not known")
-        ax.text(
-            x + 0.2, -rungs.index(here) - 0.05, words, fontsize=8.5, va="center", color=style.INK, fontweight="bold"
-        )
+        say(words, -rungs.index(here) - 0.05, fontweight="bold")
 
 
 LOOKS = {

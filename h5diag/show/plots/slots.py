@@ -21,8 +21,8 @@ LOOKS = {
     State.REVERTED: style.Style("#EBD3E1", "--", style.PURPLE, "reverted"),
     State.INTERRUPTED: style.Style("#F6C9B0", "xx", style.VERMILION, "interrupted"),
     State.BODY_ERASED: style.Style("#F6C9B0", "oo", style.VERMILION, "header, body erased"),
-    State.DIFFERS: style.Style("#F6C9B0", "++", style.VERMILION, "differs"),
-    State.WRONG_SLOT: style.Style("#F6C9B0", "||", style.VERMILION, "wrong slot"),
+    State.DIFFERS: style.Style("#F6C9B0", "++", style.VERMILION, "other content"),
+    State.WRONG_SLOT: style.Style("#F6C9B0", "||", style.VERMILION, "another slot's image"),
     State.UNKNOWN: style.Style("#E4E4E4", "", style.GREY, "cannot be told"),
 }
 """Face, hatch and words of each state; the hatch tells them apart without colour."""
@@ -68,27 +68,11 @@ def _draw(ax: Axes, s: SlotState, row: int, *, thick: bool) -> None:
     look, x = LOOKS[s.state], _COLUMN[s.slot.role]
     corner = x - _WIDTH / 2, row - _HEIGHT / 2
     look.box(ax, *corner, _WIDTH, _HEIGHT, linewidth=0.9)
-    frame: dict[str, Any] = {
-        "facecolor": "none",
-        "edgecolor": style.INK,
-        "hatch": "",
-        "linewidth": 3.2 if thick else 0.9,
-    }
-    look.box(ax, *corner, _WIDTH, _HEIGHT, **frame)
-    paper = {"facecolor": style.PAPER, "edgecolor": "none", "pad": 1.8, "alpha": 0.92}
-    ax.text(x, row - 0.2, s.slot.name, ha="center", va="center", fontsize=10.5, fontweight="bold", bbox=paper)
-    ax.text(
-        x,
-        row + 0.02,
-        str(s.slot.range),
-        ha="center",
-        va="center",
-        fontsize=8.5,
-        family="monospace",
-        bbox=paper,
-    )
+    style.Style("none", "", style.INK, "").box(ax, *corner, _WIDTH, _HEIGHT, linewidth=3.2 if thick else 0.9)
+    style.words(ax, x, row - 0.2, s.slot.name, 10.5, fontweight="bold", bbox=style.PLATE)
+    style.words(ax, x, row + 0.02, str(s.slot.range), family="monospace", bbox=style.PLATE)
     version = f", {s.content.at_start[0].image.header.version}" if s.content.at_start else ""
-    ax.text(x, row + 0.23, f"{look.label}{version}", ha="center", va="center", fontsize=9.5, bbox=paper)
+    style.words(ax, x, row + 0.23, f"{look.label}{version}", 9.5, bbox=style.PLATE)
 
 
 AREA_LOOKS = {
@@ -121,7 +105,7 @@ def plot_areas(boards: Sequence[tuple[str, OptionBytes]], *, ax: Axes | None = N
         for r in o.ranges(kind) if known else (flash,):
             look.box(ax, o.chip.canonical(r.start), y - 0.34, r.size, 0.68, linewidth=0.9, **how)
         if not known:
-            ax.text(flash.start + flash.size / 2, y, "not known", ha="center", va="center", fontsize=8.5)
+            style.words(ax, flash.start + flash.size / 2, y, "not known")
     names = [f"{kind}, {style.plain(name, 24)}" if name else kind for kind, name, _ in rows]
     style.named_rows(ax, range(len(rows)), names)
     ax.xaxis.set_major_locator(MultipleLocator(max(flash.size // 8, 1)))

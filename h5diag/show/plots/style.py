@@ -17,6 +17,8 @@ from matplotlib.ticker import FuncFormatter, MultipleLocator
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#8C8C8C"
 PAPER, INK, PALE = "#FFFFFF", "#1A1A1A", "#F4F4F4"
+PLATE = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0, "alpha": 0.9}
+"""What lies under words that stand on a pattern, so that they can be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,16 @@ def titled(ax: Axes | None, title: str, width: float, height: float, *, pad: flo
     return ax
 
 
+def words(ax: Axes, x: float, y: float, text: str, size: float = 8.5, **how: Any) -> None:
+    """Write a text with its middle at a place; `how` changes what Matplotlib is told of it."""
+    looks: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size, "color": INK}
+    ax.text(x, y, text, **looks | how)
+
+
 def nothing(ax: Axes, why: str) -> Axes:
     """Return the axes with a sentence in the place of a picture that has nothing to show."""
     ax.set_axis_off()
-    ax.text(0.5, 0.5, why, ha="center", va="center", transform=ax.transAxes)
+    words(ax, 0.5, 0.5, why, 10, transform=ax.transAxes)
     return ax
 
 

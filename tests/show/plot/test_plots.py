@@ -64,7 +64,7 @@ def test_the_map_names_slots_and_what_became_of_them(founding: BoardDiagnosis) -
     assert "secure primary" in said
     assert "secure secondary" in said
     assert "installed" in said
-    assert said.count("waits for installation") == 2
+    assert said.count("waits to be installed") == 2
     assert any("not shown" in t for t in said)
     labels = [t.get_text() for t in ax.get_xticklabels()]
     assert all(t.startswith("0x") for t in labels)
@@ -196,7 +196,7 @@ def test_no_name_of_the_offset_plot_touches_a_peak_another_name_or_the_title(cas
 def test_no_arrow_of_the_map_runs_through_a_label_and_a_waiting_download_is_pale(founding: BoardDiagnosis) -> None:
     ax = plot_memory_map(founding)
     arrows = [t.arrow_patch for t in ax.texts if getattr(t, "arrow_patch", None) is not None]
-    words = [t for t in ax.texts if t.get_text() in ("installed", "empty", "waits for installation")]
+    words = [t for t in ax.texts if t.get_text() in ("installed", "empty", "waits to be installed")]
     assert arrows
     labels = boxes(words)
     for arrow in arrows:
