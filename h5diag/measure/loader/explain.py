@@ -9,7 +9,7 @@ from enum import Enum
 from h5diag.answer import Answer
 from h5diag.chip import ChipChoice, choose_chip
 from h5diag.measure.loader.loaderfile import LoaderFile
-from h5diag.measure.loader.placement import Base, bases, beyond_window, families, family, ram_plan
+from h5diag.measure.loader.placement import STACK_SIZE, bases, beyond_window, families, family, ram_plan
 from h5diag.measure.loader.vb3 import (
     DRY_RUN_MARK,
     LoaderCall,
@@ -45,60 +45,34 @@ class Situation:
         """Address of the function whose call failed, Thumb bit cleared, or None."""
         return next((c.pc & ~1 for c in self.calls if c.outcome is Outcome.NOT_DOWNLOADED), None)
 
+    def lies_at(self, address: int) -> bool:
+        """Tell whether the loader may be linked at an address: by its file, else by the function that was called."""
+        if self.loader is not None:
+            return self.loader.link_address in (address, -1)
+        return self.entry is None or address <= self.entry < address + 0x100000
 
-def likely_cause(situation: Situation) -> str:
+
+def likely_cause(s: Situation) -> str:
     """Return the likeliest cause and what to try; empty when nothing points anywhere."""
-    return _linked_elsewhere(situation) or _trustzone_base(situation) or _too_large(situation)
-
-
-def _linked_elsewhere(s: Situation) -> str:
-    if s.base is None:
-        return ""
-    wanted = s.base + 4
-    if s.loader is not None and s.loader.link_address not in (wanted, -1):
+    at = f"0x{s.loader.link_address:08X}" if s.loader is not None else f"0x{s.entry or 0:08X}"
+    if s.base is not None and not s.lies_at(s.base + 4):
+        near = f"near 0x{(s.entry or 0) & ~0xFFF:08X} (its function is at {at})" if s.loader is None else f"at {at}"
         return (
-            f"it is linked at 0x{s.loader.link_address:08X}, and this programmer's base is 0x{s.base:08X}; "
-            f"link it at 0x{wanted:08X} and try that first"
+            f"it is linked {near}, and this programmer's base is 0x{s.base:08X}; link it at 0x{s.base + 4:08X} and try that"
+            " first"
         )
-    if s.loader is None and s.entry is not None and not wanted <= s.entry < wanted + 0x100000:
+    # One report alone puts the base elsewhere when TrustZone is on.
+    asked = bases(s.family, "on", s.version) if s.family and s.trustzone != "off" else ()
+    for other in (b for b in asked if b.trustzone == "on" and not s.lies_at(b.link_address)):
+        where = "it is linked at" if s.loader is not None else "its function is at"
+        report = "one report puts" if other.hint else "known reports put"
+        condition = "" if s.trustzone == "on" else "if TrustZone is on, "
         return (
-            f"it is linked near 0x{s.entry & ~0xFFF:08X} (its function is at 0x{s.entry:08X}), and this "
-            f"programmer's base is 0x{s.base:08X}; link it at 0x{wanted:08X} and try that first"
+            f"{where} {at}, while {report} the base with TrustZone on at 0x{other.link_address:08X}; {condition}"
+            f"try that first ({other.sources[0]})"
         )
-    return ""
-
-
-def _trustzone_base(s: Situation) -> str:
-    """One report alone puts the base elsewhere when TrustZone is on."""
-    if s.trustzone == "off" or not s.family:
-        return ""
-    other = next((b for b in bases(s.family, "on", s.version) if b.trustzone == "on" and not _lies_at(s, b)), None)
-    if other is None:
-        return ""
-    where = (
-        f"it is linked at 0x{s.loader.link_address:08X}"
-        if s.loader is not None
-        else f"its function is at 0x{s.entry:08X}"
-    )
-    report = "one report puts" if other.hint else "known reports put"
-    condition = "" if s.trustzone == "on" else "if TrustZone is on, "
-    return (
-        f"{where}, while {report} the base with TrustZone on at 0x{other.link_address:08X}; {condition}"
-        f"try that first ({other.sources[0]})"
-    )
-
-
-def _lies_at(s: Situation, base: Base) -> bool:
-    if s.loader is not None:
-        return s.loader.link_address in (base.link_address, -1)
-    return s.entry is None or base.link_address <= s.entry < base.link_address + 0x100000
-
-
-def _too_large(s: Situation) -> str:
-    if s.loader is None or not s.family:
-        return ""
-    size = len(s.loader.image)
-    claim = beyond_window(family(s.family), s.trustzone, size)
+    size = len(s.loader.image) if s.loader is not None and s.family else 0
+    claim = beyond_window(family(s.family), s.trustzone, size) if size else ""
     return f"its image has 0x{size:X} bytes, and {claim}" if claim else ""
 
 
@@ -167,11 +141,9 @@ def log_base(log: LoaderLog) -> int | None:
     What it did with its own loader for internal flash does not count.
     """
     calls = find_calls(log)
-    for call in calls:
-        if call.side is not LoaderSide.INTERNAL and (base := call.download.start) is not None:
-            return base
+    shown = (c.download.start for c in calls if c.side is not LoaderSide.INTERNAL)
     if calls:
-        return None
+        return next((base for base in shown if base is not None), None)
     # A preparation without a call: the excerpt ends there, or the programmer gave up.
     return next((e.value for e in log.events if isinstance(e, RegisterAccess) and e.prepared and e.index == 15), None)
 
@@ -260,8 +232,7 @@ def bypassing(log: LoaderLog) -> tuple[int, ...]:
     """Return the line numbers of direct accesses to external memory in a log without a single `Init` call."""
     if log.messages(MessageKind.INIT) or not log.is_verbose:
         return ()
-    direct = tuple(e.line for e in log.events if isinstance(e, MemoryAccess) and is_external(e.address))
-    if direct:
+    if direct := tuple(e.line for e in log.events if isinstance(e, MemoryAccess) and is_external(e.address)):
         return direct
     # A loader was chosen, work was reported as done, and nothing was ever called.
     done = log.messages(MessageKind.SUCCESS)
@@ -273,10 +244,9 @@ def _not_downloaded(c: LoaderCall) -> str:
     proof = "no 0xBE00 breakpoint and no image is written before the call"
     if zero:
         proof += f", and {', '.join(zero[:-1]) + ' and ' if zero[1:] else ''}{zero[-1]} {'are' if zero[1:] else 'is'} 0"
+    read = f" The R0 = 0 that was read back is not a return value: {c.function or 'the function'} never ran."
     text = f"The loader was never downloaded to the chip; the log proves it (line {c.line}): {proof}."
-    if c.result == 0:
-        text += f" The R0 = 0 that was read back is not a return value: {c.function or 'the function'} never ran."
-    return text
+    return text + (read if c.result == 0 else "")
 
 
 _CONCLUSIONS = {
@@ -339,26 +309,23 @@ def _base_remarks(
 
 
 def _call_remarks(own: tuple[LoaderCall, ...]) -> Iterator[str]:
-    for c in own:
-        d = c.download
-        if d.done and d.image_size and d.start is not None:
-            plan = ram_plan(d.start, d.image_size)
-            if c.msp not in (None, plan.stack_pointer):
-                yield (
-                    f"Line {c.line}: MSP is 0x{c.msp:08X}; known traces put it at 0x{plan.stack_pointer:08X} "
-                    f"for an image of 0x{d.image_size:X} bytes."
-                )
-            else:
-                yield (
-                    f"The image has 0x{d.image_size:X} bytes and gets a stack of {0x400 - 4} bytes, "
-                    f"up to 0x{plan.stack_pointer:08X}; _estack of the linker script is not used."
-                )
-            break
-    if any(c.outcome is Outcome.ODD for c in own) and any(c.outcome is not Outcome.ODD for c in own):
-        odd = next(c for c in own if c.outcome is Outcome.ODD)
-        yield (f"Line {odd.line}: {_name(odd)} returned 0x{odd.result:08X}, neither 1 nor 0.")
-    if any(not c.downloaded for c in own) and any(c.downloaded for c in own):
-        yield (f"{sum(c.downloaded for c in own)} other calls in the log were made with an image downloaded.")
+    for c in [c for c in own if c.download.done and c.download.image_size and c.download.start is not None][:1]:
+        size, stack = c.download.image_size, ram_plan(c.download.start or 0, c.download.image_size).stack_pointer
+        if c.msp not in (None, stack):
+            yield (
+                f"Line {c.line}: MSP is 0x{c.msp:08X}; known traces put it at 0x{stack:08X} "
+                f"for an image of 0x{size:X} bytes."
+            )
+        else:
+            yield (
+                f"The image has 0x{size:X} bytes and gets a stack of {STACK_SIZE - 4} bytes, "
+                f"up to 0x{stack:08X}; _estack of the linker script is not used."
+            )
+    odd = [c for c in own if c.outcome is Outcome.ODD]
+    if 0 < len(odd) < len(own):
+        yield f"Line {odd[0].line}: {_name(odd[0])} returned 0x{odd[0].result:08X}, neither 1 nor 0."
+    if 0 < (count := sum(c.downloaded for c in own)) < len(own):
+        yield f"{count} other calls in the log were made with an image downloaded."
 
 
 def _log_remarks(log: LoaderLog, story: Story) -> Iterator[str]:

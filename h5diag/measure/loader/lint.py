@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from h5diag.measure.loader.explain import LoaderStory, Story, bypassing, explain, log_base, log_version
+from h5diag.measure.loader.explain import Story, bypassing, explain, log_base, log_version
 from h5diag.measure.loader.loaderfile import SIZE, VOLATILE_TYPES, LoaderFile, StorageInfo, decode_storage
 from h5diag.measure.loader.placement import STACK_SIZE, Base, Family, bases, beyond_window, families
 from h5diag.measure.loader.thumb import Concern, Remarkable, remarkable
@@ -33,19 +33,12 @@ class LintFinding:
     advice: str = ""
 
 
-def error(code: str, text: str, advice: str) -> LintFinding:
-    """Return a finding that says: this will not work."""
-    return LintFinding(code, Severity.ERROR, text, advice)
+def _of(severity: Severity) -> Callable[[str, str, str], LintFinding]:
+    return lambda code, text, advice: LintFinding(code, severity, text, advice)
 
 
-def warning(code: str, text: str, advice: str) -> LintFinding:
-    """Return a finding that says: this may not work."""
-    return LintFinding(code, Severity.WARNING, text, advice)
-
-
-def note(code: str, text: str, advice: str) -> LintFinding:
-    """Return a finding that says: know this."""
-    return LintFinding(code, Severity.NOTE, text, advice)
+error, warning, note = map(_of, Severity)
+"""Make a finding that says: this will not work, may not work; know this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +51,9 @@ class _Subject:
 
     loader: LoaderFile
     family: Family
-    trustzone: str = "unknown"
-    version: str = ""
-    log_base: int | None = None
+    trustzone: str
+    version: str
+    log_base: int | None
 
 
 _CPACR = 0xE000ED88
@@ -77,8 +70,7 @@ def check_entries(subject: _Subject) -> Iterator[LintFinding]:
                 f"There is no function {name}.",
                 "Export it with C linkage under exactly this name, and keep it from being discarded.",
             )
-    raw = loader.storage
-    volatile = len(raw) == SIZE and decode_storage(raw).type in VOLATILE_TYPES
+    volatile = len(loader.storage) == SIZE and decode_storage(loader.storage).type in VOLATILE_TYPES
     if loader.symbol("SectorErase") is None and not volatile:
         yield error(
             "L020",
@@ -114,10 +106,9 @@ def check_entries(subject: _Subject) -> Iterator[LintFinding]:
 
 def check_code(subject: _Subject) -> Iterator[LintFinding]:
     """Yield what the code contains that a loader should not (L052, L060 to L062)."""
-    found = remarkable(subject.loader)
+    by = {c: [r for r in remarkable(subject.loader) if r.concern is c] for c in Concern}
     room = STACK_SIZE - 4 - subject.loader.bss_size
-    frames = [r for r in found if r.concern is Concern.FRAME]
-    if frames and (largest := max(frames, key=lambda r: r.amount)).amount > room - 64:
+    for largest in [r for r in sorted(by[Concern.FRAME], key=lambda r: -r.amount) if r.amount > room - 64][:1]:
         yield LintFinding(
             "L052",
             Severity.ERROR if largest.amount > STACK_SIZE - 4 else Severity.WARNING,
@@ -125,23 +116,22 @@ def check_code(subject: _Subject) -> Iterator[LintFinding]:
             f"{STACK_SIZE - 4} bytes in all, whatever _estack says.",
             "Make the buffer static, or work in smaller pieces.",
         )
-    if floats := [r for r in found if r.concern is Concern.FLOAT]:
+    if floats := by[Concern.FLOAT]:
         enabled = _CPACR.to_bytes(4, "little") in subject.loader.image
-        level = note if enabled else warning
-        yield level(
+        yield (note if enabled else warning)(
             "L060",
             f"There are {len(floats)} floating-point instructions, the first in "
             f"{_place(subject, floats[0])}: the FPU is off when a loader is called, and the first one faults"
             f"{' unless the code enables it before, as it seems to do' if enabled else ''}.",
             "Compile with -mfloat-abi=soft, or enable CP10 and CP11 in CPACR in every entry point.",
         )
-    if calls := [r for r in found if r.concern is Concern.SUPERVISOR]:
+    if calls := by[Concern.SUPERVISOR]:
         yield warning(
             "L061",
             f"{_place(subject, calls[0])} holds a supervisor call (SVC): there is no vector table of the loader's own.",
             "Link without an operating system or semihosting.",
         )
-    if enables := [r for r in found if r.concern is Concern.INTERRUPTS]:
+    if enables := by[Concern.INTERRUPTS]:
         yield warning(
             "L062",
             f"{_place(subject, enables[0])} enables interrupts: one taken then runs "
@@ -152,12 +142,10 @@ def check_code(subject: _Subject) -> Iterator[LintFinding]:
 
 def check_memory(subject: _Subject) -> Iterator[LintFinding]:
     """Yield what is wrong with data that is not in the file (L050, L051)."""
-    loader = subject.loader
-    size = loader.bss_size
+    loader, size = subject.loader, subject.loader.bss_size
     if not size:
         return
-    cleared = loader.memory_stop.to_bytes(4, "little") in loader.image
-    if cleared:
+    if loader.memory_stop.to_bytes(4, "little") in loader.image:
         yield note(
             "L050",
             f"There are {count_text(size, 'byte')} of .bss behind the image; the code seems to clear them itself.",
@@ -221,10 +209,9 @@ def check_file(subject: _Subject) -> Iterator[LintFinding]:
 
 def check_placement(subject: _Subject) -> Iterator[LintFinding]:
     """Yield what is wrong with address and size of the image (L040 to L043)."""
-    loader, family = subject.loader, subject.family
+    loader, family, linked = subject.loader, subject.family, subject.loader.link_address
     if not loader.image_segments:
         return
-    linked = loader.link_address
     if not family.in_ram(linked, max(loader.memory_stop, linked + 1)):
         yield error(
             "L043",
@@ -257,23 +244,23 @@ def _base(subject: _Subject, linked: int) -> Iterator[LintFinding]:
             )
         return
     known = bases(subject.family.name, subject.trustzone, subject.version)
-    if clash := next((b for b in known if linked == b.address), None):
+    clash = next((b for b in known if linked == b.address), None)
+    likeliest = known[0] if known else None
+    if clash:
         yield error(
             "L040", _overlap(linked) + f", according to {clash.sources[0]}.", f"Link it at 0x{clash.link_address:08X}."
         )
+    elif linked & ~0x10000000 == subject.family.ram[0]:
+        wanted = likeliest.link_address if likeliest else linked + 4
+        yield error("L040", _overlap(linked) + ": no RAM lies before it.", f"Link it at 0x{wanted:08X}.")
+    elif likeliest is None:
         return
-    if linked & ~0x10000000 == subject.family.ram[0]:
-        yield error(
-            "L040",
-            _overlap(linked) + ": no RAM lies before it.",
-            f"Link it at 0x{known[0].link_address if known else linked + 4:08X}.",
-        )
-        return
-    if not known:
-        return
-    likeliest = known[0]
-    if linked == likeliest.link_address:
-        yield from _doubt(subject, linked, known)
+    elif linked == likeliest.link_address:
+        # TrustZone not told: say where the address would be wrong.
+        other = next((b for b in known if b.link_address != linked and b.trustzone == "on"), None)
+        if other is not None and subject.trustzone == "unknown":
+            text = f"With TrustZone on, {_source(other)} puts it at 0x{other.link_address:08X}."
+            yield note("L041", text, "Say --tz on or --tz off.")
     elif match := next((b for b in known if linked == b.link_address), None):
         yield warning(
             "L041",
@@ -283,34 +270,18 @@ def _base(subject: _Subject, linked: int) -> Iterator[LintFinding]:
         )
     else:
         strength = "one report puts it" if likeliest.hint else "published logs and loaders put it"
+        only = "" if likeliest.trustzone == "any" else f" with TrustZone {likeliest.trustzone}"
         yield warning(
             "L041",
-            f"It is linked at 0x{linked:08X}; {strength} at "
-            f"0x{likeliest.link_address:08X}{_condition(subject, likeliest)}. Linked elsewhere it is never "
-            f"downloaded ({likeliest.sources[0]}).",
+            f"It is linked at 0x{linked:08X}; {strength} at 0x{likeliest.link_address:08X} on an "
+            f"STM32{subject.family.name.upper()}{only}. Linked elsewhere it is never downloaded ({likeliest.sources[0]}).",
             f"Link it at 0x{likeliest.link_address:08X} and try that first; a verbosity-3 log given with "
             "--log decides.",
         )
 
 
-def _doubt(subject: _Subject, linked: int, known: tuple[Base, ...]) -> Iterator[LintFinding]:
-    """TrustZone not told: say where the address would be wrong."""
-    other = next((b for b in known if b.link_address != linked and b.trustzone == "on"), None)
-    if other is not None and subject.trustzone == "unknown":
-        yield note(
-            "L041",
-            f"With TrustZone on, {_source(other)} puts it at 0x{other.link_address:08X}.",
-            "Say --tz on or --tz off.",
-        )
-
-
 def _overlap(linked: int) -> str:
     return f"The image begins at 0x{linked:08X}, on the word that the programmer needs for its breakpoint 0xBE00"
-
-
-def _condition(subject: _Subject, base: Base) -> str:
-    only = "" if base.trustzone == "any" else f" with TrustZone {base.trustzone}"
-    return f" on an STM32{subject.family.name.upper()}{only}"
 
 
 def _source(base: Base) -> str:
@@ -319,9 +290,8 @@ def _source(base: Base) -> str:
 
 def check_storage(subject: _Subject) -> Iterator[LintFinding]:
     """Yield what is wrong with the description of the memory (L010 to L018)."""
-    loader = subject.loader
-    symbol = loader.symbol("StorageInfo")
-    if symbol is None:
+    loader, raw = subject.loader, subject.loader.storage
+    if (symbol := loader.symbol("StorageInfo")) is None:
         why = " (the file holds no symbols at all)" if not loader.symbols else ""
         yield error(
             "L010",
@@ -329,7 +299,6 @@ def check_storage(subject: _Subject) -> Iterator[LintFinding]:
             "Do not strip the file, and keep the variable with KEEP() or __attribute__((used)).",
         )
         return
-    raw = loader.storage
     if len(raw) < SIZE:
         yield error(
             "L011",
@@ -460,13 +429,9 @@ def lint(
     log
         The user's verbosity-3 log; the base it shows overrides the table.
     """
-    subject = (
-        _Subject(loader, family, trustzone, version)
-        if log is None
-        else _Subject(loader, family, trustzone, version or log_version(log), log_base(log))
-    )
+    base, version = (log_base(log), version or log_version(log)) if log is not None else (None, version)
+    found = (f for check in CHECKS for f in check(_Subject(loader, family, trustzone, version, base)))
     order = list(Severity)
-    found = (f for check in CHECKS for f in check(subject))
     return tuple(sorted(found, key=lambda f: (order.index(f.severity), f.code)))
 
 
@@ -493,6 +458,7 @@ class LoaderSign:
     evidence: tuple[str, ...] = ()
 
 
+_RAN = (Story.WORKED, Story.FAULTED, Story.REFUSED, Story.HUNG, Story.ODD_RESULT)
 _PLACING = ("L031", "L040", "L041", "L042", "L043")
 
 
@@ -502,12 +468,9 @@ def loader_bypassed(log: LoaderLog) -> LoaderSign:
         return LoaderSign(Certainty.UNKNOWN, "The log is not of verbosity 3: it does not show if the loader was used.")
     story = explain(log)
     if story.story is Story.BYPASSED:
-        lines = bypassing(log)
-        return LoaderSign(
-            Certainty.YES,
-            story.conclusion,
-            (f"external memory accessed directly in line {lines[0]}, no 'Init flashloader...' anywhere",),
-        )
+        line = bypassing(log)[0]
+        proof = f"external memory accessed directly in line {line}, no 'Init flashloader...' anywhere"
+        return LoaderSign(Certainty.YES, story.conclusion, (proof,))
     if story.story in (Story.NO_CALL, Story.INTERNAL_ONLY):
         return LoaderSign(Certainty.UNKNOWN, story.conclusion)
     return LoaderSign(
@@ -533,33 +496,21 @@ def loader_mislinked(
     """
     story = explain(log, loader, chip=family, trustzone=trustzone) if log is not None else None
     known = next((f for f in families() if f.name == (family or (story.family if story else ""))), None)
-    found: tuple[LintFinding, ...] = ()
-    if loader is not None and known is not None:
-        found = tuple(
-            f
-            for f in lint(loader, known, trustzone=trustzone, log=log)
-            if f.code in _PLACING and f.severity is not Severity.NOTE
-        )
+    linted = lint(loader, known, trustzone=trustzone, log=log) if loader is not None and known is not None else ()
+    found = [f for f in linted if f.code in _PLACING and f.severity is not Severity.NOTE]
     evidence = tuple(f"{f.code}: {f.text}" for f in found)
     if story is not None and story.story is Story.NOT_DOWNLOADED:
         return LoaderSign(Certainty.YES, story.conclusion, (story.conclusion, *evidence))
     if story is not None and story.story in _RAN:
-        return LoaderSign(Certainty.NO, "The log shows that the image was downloaded.", _ran(story))
-    if any(f.severity is Severity.ERROR for f in found):
-        return LoaderSign(Certainty.YES, found[0].text, evidence)
+        version = f", v{story.version}" if story.version else ""
+        calls = count_text(sum(c.downloaded for c in story.calls), "call")
+        ran = f"breakpoint and image written before {calls}{version}"
+        return LoaderSign(Certainty.NO, "The log shows that the image was downloaded.", (ran,))
     if found:
-        return LoaderSign(Certainty.POSSIBLE, found[0].text, evidence)
+        sure = any(f.severity is Severity.ERROR for f in found)
+        return LoaderSign(Certainty.YES if sure else Certainty.POSSIBLE, found[0].text, evidence)
     if loader is None or known is None:
         return LoaderSign(Certainty.UNKNOWN, "Neither a file for a known chip nor a call in a log is there.")
     if log is not None and log_base(log) is not None:
         return LoaderSign(Certainty.NO, "It is linked where the log puts it.", ())
     return LoaderSign(Certainty.UNKNOWN, "It is linked where published loaders of this family are; a log is needed.")
-
-
-_RAN = (Story.WORKED, Story.FAULTED, Story.REFUSED, Story.HUNG, Story.ODD_RESULT)
-
-
-def _ran(story: LoaderStory) -> tuple[str, ...]:
-    version = f", v{story.version}" if story.version else ""
-    calls = count_text(sum(c.downloaded for c in story.calls), "call")
-    return (f"breakpoint and image written before {calls}{version}",)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from itertools import takewhile
 
 from h5diag.errors import InputError
 from h5diag.evidence.door import Source, read_evidence
@@ -51,18 +52,11 @@ class LoaderFile:
     def image_segments(self) -> tuple[ElfSegment, ...]:
         """The segments that run: those with an entry point, or failing that all but ``StorageInfo``'s."""
         holding = {s for f in self.functions if (s := self.segment_at(f.value & ~1)) is not None}
-        if not holding:
-            holding = {s for s in self.segments if s is not self.info_segment}
-        span = sorted(holding, key=lambda s: s.address)
-        if not span:
-            return ()
+        running = holding or {s for s in self.segments if s is not self.info_segment}
+        first = min((s.address for s in running), default=0)
         # Data segments close behind the code are downloaded with it; one far away (StorageInfo at 0) is not.
-        near = [
-            s
-            for s in self.segments
-            if abs(s.address - span[0].address) < 1 << 20 and (s in holding or s is not self.info_segment)
-        ]
-        return tuple(sorted(near, key=lambda s: s.address))
+        near = [s for s in self.segments if abs(s.address - first) < 1 << 20] if running else []
+        return tuple(sorted((s for s in near if s in running or s is not self.info_segment), key=lambda s: s.address))
 
     @property
     def link_address(self) -> int:
@@ -132,24 +126,18 @@ def parse_loader(data: bytes, source: str = "loader") -> LoaderFile:
     """Return the loader held in the bytes of an ELF file; raises as `read_loader`."""
     elf = _checked(data, source)
     segments = tuple(s for s in elf.segments if s.memory_size)
-    for s in segments:
-        if s.stop > 1 << 32 or s.file_size > s.memory_size:
-            raise InputError(
-                f"is a broken ELF file: the segment at 0x{s.address:08X} has impossible sizes",
-                source=source,
-                advice=_ADVICE,
-            )
-    warnings = []
-    if elf.damage or len(elf.sections) > LOADER_SECTIONS:
-        warnings.append("its section headers are cut off or impossible, symbols are unknown")
-    elif not elf.sections:
-        warnings.append("it has no section headers, so no symbols")
-    if any(len(s.data) < s.file_size for s in segments):
-        warnings.append("the file ends before the last byte of its segments")
-    if len(elf.sections) > LOADER_SECTIONS:
-        return LoaderFile(source, segments, (), (), tuple(warnings))
-    sections = tuple(AddressRange(s.address, s.address + s.size) for s in elf.sections if s.in_memory)
-    return LoaderFile(source, segments, sections, elf.symbols(), tuple(warnings))
+    if odd := next((s for s in segments if s.stop > 1 << 32 or s.file_size > s.memory_size), None):
+        wrong = f"is a broken ELF file: the segment at 0x{odd.address:08X} has impossible sizes"
+        raise InputError(wrong, source=source, advice=_ADVICE)
+    many = len(elf.sections) > LOADER_SECTIONS
+    doubts = (
+        (elf.damage or many, "its section headers are cut off or impossible, symbols are unknown"),
+        (not elf.damage and not elf.sections, "it has no section headers, so no symbols"),
+        (any(len(s.data) < s.file_size for s in segments), "the file ends before the last byte of its segments"),
+    )
+    warnings = tuple(text for holds, text in doubts if holds)
+    sections = tuple(AddressRange(s.address, s.address + s.size) for s in elf.sections if s.in_memory and not many)
+    return LoaderFile(source, segments, sections, () if many else elf.symbols(), warnings)
 
 
 def _checked(data: bytes, source: str) -> Elf:
@@ -254,14 +242,8 @@ def decode_storage(data: bytes) -> StorageInfo:
         raise ValueError(f"StorageInfo needs {SIZE} bytes, {len(data)} are there")
     raw, kind, start, size, page, erased = _FIXED.unpack_from(data)
     words = _SECTORS.unpack_from(data, _FIXED.size)
-    groups: list[SectorGroup] = []
-    terminated = False
-    for count, sector in zip(words[::2], words[1::2], strict=True):
-        if not count or not sector:
-            terminated = True
-            break
-        groups.append(SectorGroup(count, sector))
-    name = raw.split(b"\0", 1)[0].decode("ascii", "replace")
-    return StorageInfo(
-        "".join(c if c.isprintable() else "?" for c in name), kind, start, size, page, erased, tuple(groups), terminated
-    )
+    pairs = list(zip(words[::2], words[1::2], strict=True))
+    groups = tuple(SectorGroup(*pair) for pair in takewhile(all, pairs))
+    text = raw.split(b"\0", 1)[0].decode("ascii", "replace")
+    name = "".join(c if c.isprintable() else "?" for c in text)
+    return StorageInfo(name, kind, start, size, page, erased, groups, len(groups) < len(pairs))

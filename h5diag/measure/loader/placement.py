@@ -131,9 +131,8 @@ def family(name: str) -> Family:
     """
     m = re.fullmatch(r"(?:stm32)?([a-z]\d)(\w*)", name.strip().lower())
     word = m[1] if m else load_chip(name).family
-    for f in families():
-        if f.name == word:
-            return _narrowed(f, name.strip().lower()) if m and m[2] else f
+    if wide := next((f for f in families() if f.name == word), None):
+        return _narrowed(wide, name.strip().lower()) if m and m[2] else wide
     raise InputError(
         f"nothing is known of external loaders for {name!r}",
         advice="known families: " + ", ".join(f.name for f in families()),

@@ -14,7 +14,7 @@ from h5diag.evidence.door import Source, read_evidence
 from h5diag.evidence.files import decode_text
 from h5diag.limits import LOADER_LOG_LINE, TEXT
 from h5diag.measure.loader.loaderfile import LoaderFile
-from h5diag.measure.loader.placement import BREAKPOINT
+from h5diag.measure.loader.placement import BREAKPOINT, BUFFER_SIZE
 
 DRY_RUN_MARK = "Dry run on an emulated core"
 """How the log of a dry run begins, so that nobody takes it for that of a chip."""
@@ -344,24 +344,20 @@ def find_calls(log: LoaderLog, loader: LoaderFile | None = None) -> tuple[Loader
             calls.append(_call(state, line, log, at, loader))
             state.registers, state.init_next = {}, False
 
-    line = 0
     for i, event in enumerate(log.events):
-        line = event.line
         match event:
             case LogMessage():
                 _hear(state, event)
-            case RegisterAccess(write=True, prepared=True):
-                if event.index == _PC:
-                    end(line, i)
-                    state.download = _Download(event.line, event.value)
-                    state.seen_preparation = True
-            case RegisterAccess(write=True):
+            case RegisterAccess(write=True, prepared=True, index=15):
+                end(event.line, i)
+                state.download, state.seen_preparation = _Download(event.line, event.value), True
+            case RegisterAccess(write=True, prepared=False):
                 state.registers[event.index] = event.value
             case MemoryAccess(write=True):
                 state.download = _written(state.download, event)
             case RunControl(running=True):
-                end(line, i)
-    end(line, len(log.events))
+                end(event.line, i)
+    end(log.events[-1].line if log.events else 0, len(log.events))
     return tuple(calls)
 
 
@@ -392,21 +388,19 @@ def is_external(address: int) -> bool:
 
 
 def _written(download: _Download, event: MemoryAccess) -> _Download:
-    line, base = download.line or event.line, download.base
-    d = download
+    d = replace(download, line=download.line or event.line)
     if event.size == 4 and event.word == BREAKPOINT:
-        return _Download(line, base, event.address, d.image, d.image_size, d.buffer)
+        return replace(d, breakpoint=event.address)
     if (start := d.start) is not None and event.address == start + 4 and event.size > 4:
-        return _Download(line, base, d.breakpoint, event.address, event.size, d.buffer)
-    if event.size == 0x200 and not event.word and d.buffer is None:
-        return _Download(line, base, d.breakpoint, d.image, d.image_size, event.address)
-    return d
+        return replace(d, image=event.address, image_size=event.size)
+    if event.size == BUFFER_SIZE and not event.word and d.buffer is None:
+        return replace(d, buffer=event.address)
+    return download
 
 
 def _call(state: _State, line: int, log: LoaderLog, at: int, loader: LoaderFile | None) -> LoaderCall:
-    r = state.registers
-    result = xpsr = None
-    timed_out = False
+    r, pc, function = state.registers, state.registers[_PC], "Init" if state.init_next else state.words
+    result, xpsr, timed_out = None, None, False
     for event in log.events[at + 1 : at + 40]:
         match event:
             case RegisterAccess(write=False, index=0) if result is None:
@@ -417,23 +411,11 @@ def _call(state: _State, line: int, log: LoaderLog, at: int, loader: LoaderFile 
                 timed_out = True
             case RegisterAccess(write=True) | RunControl(running=True):
                 break
-    pc = r[_PC]
-    function = "Init" if state.init_next else state.words
     if loader is not None:
         function = next((s.name for s in loader.functions if s.value & ~1 == pc & ~1), function)
+    given, sp, lr, msp = tuple(r.get(n, 0) for n in range(4)), r.get(_SP), r.get(_LR), r.get(_MSP)
     call = LoaderCall(
-        line,
-        function,
-        state.side,
-        tuple(r.get(n, 0) for n in range(4)),
-        r.get(_SP),
-        r.get(_LR),
-        pc,
-        r.get(_MSP),
-        result,
-        xpsr,
-        state.download,
-        Outcome.NO_RESULT,
+        line, function, state.side, given, sp, lr, pc, msp, result, xpsr, state.download, Outcome.NO_RESULT
     )
     if not _was_downloaded(call, state.seen_preparation):
         outcome = Outcome.NOT_DOWNLOADED
@@ -450,9 +432,7 @@ def _call(state: _State, line: int, log: LoaderLog, at: int, loader: LoaderFile 
 
 def _was_downloaded(call: LoaderCall, seen_preparation: bool) -> bool:
     """Breakpoint and image decide; in a log that begins later, LR and MSP do."""
-    if call.download.done:
-        return True
-    if (call.lr == 0 and not call.msp) or call.msp == 0:
-        return False
+    dead = (call.lr == 0 and not call.msp) or call.msp == 0
     # A preparation without a write, yet a live stack: the writes were cut out of the log.
-    return bool(call.msp or call.lr) or not seen_preparation
+    alive = bool(call.msp or call.lr) or not seen_preparation
+    return call.download.done or (alive and not dead)
