@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from h5diag.errors import InputError
 from h5diag.limits import LONE_IMAGES, NESTED_IMAGES, TLV_RECORDS
-from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment
+from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged
 from h5diag.text import count_text
 
 HEADER_SIZE = 32
@@ -300,9 +300,8 @@ def parse_tlvs(data: bytes | memoryview, header: Header) -> Tlvs:
     InputError
         When no TLV area stands behind the body, with its offset as place.
     """
-    at, records, problems = header.tlv_offset, list[Tlv](), list[str]()
+    at, records, problems, walkable = header.tlv_offset, list[Tlv](), list[str](), True
     magic, total = _info(data, at)
-    walkable = True
     if magic == TLV_PROTECTED_MAGIC:
         walkable &= _walk(data, at, total, records, problems, protected=True)
         if total != header.protected_size:
@@ -344,10 +343,9 @@ def _walk(
             return False
         kind, size = _PAIR.unpack_from(data, at)
         value = bytes(data[at + _PAIR.size : at + _PAIR.size + size])
-        complete = len(value) == size
         if at + _PAIR.size + size > stop:
             problems.append(f"the record at offset 0x{at:X} is longer than its area")
-        records.append(Tlv(kind, value, at, protected, complete))
+        records.append(Tlv(kind, value, at, protected, len(value) == size))
         at += _PAIR.size + size
     return True
 
@@ -364,14 +362,11 @@ def find_word(data: Bytes, value: int, *, step: int = 1) -> npt.NDArray[np.int64
     step
         1 finds it at any offset, 4 or a multiple of 4 only at multiples of that.
     """
-    found = []
-    stride = max(1, step // 4)
-    for shift in range(0, 4, step):
-        count = (data.size - shift) // 4
-        if count > 0:
-            words = data[shift : shift + count * 4].view("<u4")[::stride]
-            found.append(np.flatnonzero(words == value) * (4 * stride) + shift)
-    return np.sort(np.concatenate(found)) if found else np.empty(0, np.int64)
+    stride, found = max(1, step // 4), [np.empty(0, np.int64)]
+    for shift in range(0, min(4, data.size), step):
+        words = data[shift : shift + (data.size - shift) // 4 * 4].view("<u4")[::stride]
+        found.append(np.flatnonzero(words == value) * (4 * stride) + shift)
+    return np.sort(np.concatenate(found))
 
 
 SECTOR = 0x2000
@@ -482,9 +477,7 @@ def _in_segment(segment: Segment, wanted: frozenset[int]) -> list[BootImage]:
         return []
     complete, lone = _sorted_out(data, positions, segment.start)
     view = memoryview(data)  # type: ignore[arg-type]
-    images: list[BootImage] = []
-    nested: list[int] = []
-    stop = -1
+    images, nested, stop = list[BootImage](), list[int](), -1
     for p in complete.tolist():
         if p < stop and segment.start + p not in wanted:
             nested.append(p)
@@ -492,18 +485,15 @@ def _in_segment(segment: Segment, wanted: frozenset[int]) -> list[BootImage]:
         images.append(parse_image(view[p:], segment.start + p))
         stop = max(stop, p + images[-1].size)
     # A lone magic inside a complete image is that image's content.
-    spans = [(i.address - segment.start, i.range.stop - segment.start) for i in images]
-    tops = np.array(spans, np.int64).reshape(-1, 2)
-    reach = np.maximum.accumulate(tops[:, 1]) if images else tops[:, 1]
-    before = np.searchsorted(tops[:, 0], lone, "right")
-    inside = (before > 0) & (lone < np.append(reach, 0)[before - 1]) if images else np.zeros(lone.size, np.bool_)
+    content = merged(i.range for i in images)
+    before = np.searchsorted([r.start - segment.start for r in content], lone, "right")
+    reach = np.array([0, *(r.stop - segment.start for r in content)], np.int64)[before]
 
     def rank(p: int) -> tuple[bool, bool, bool, int]:
         return segment.start + p not in wanted, p != 0, (segment.start + p) % SECTOR != 0, p
 
-    alone = [
-        p for p, within in zip(lone.tolist(), inside.tolist(), strict=True) if not within or segment.start + p in wanted
-    ]
+    outside = (lone >= reach).tolist()
+    alone = [p for p, out in zip(lone.tolist(), outside, strict=True) if out or segment.start + p in wanted]
     more = sorted(nested, key=rank)[:NESTED_IMAGES] + sorted(alone, key=rank)[:LONE_IMAGES]
     return images + [parse_image(view[p:], segment.start + p) for p in more]
 
@@ -522,13 +512,9 @@ def _sorted_out(
     data: Bytes, positions: npt.NDArray[np.int64], start: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the offsets of complete images and those of credible lone headers."""
-    complete, lone = [], []
-    for first in range(0, positions.size, AT_ONCE):
-        part = positions[first : first + AT_ONCE]
-        whole, credible = _image_starts(data, part, start)
-        complete.append(part[whole])
-        lone.append(part[credible])
-    return np.concatenate(complete), np.concatenate(lone)
+    parts = [positions[first : first + AT_ONCE] for first in range(0, positions.size, AT_ONCE)]
+    found = [(part, *_image_starts(data, part, start)) for part in parts]
+    return np.concatenate([p[whole] for p, whole, _ in found]), np.concatenate([p[lone] for p, _, lone in found])
 
 
 def _image_starts(
@@ -536,16 +522,12 @@ def _image_starts(
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return which of the magics begin a complete image, and which a credible header without TLVs."""
     headers = data[positions[:, None] + np.arange(HEADER_SIZE)].view(_FIELDS)[:, 0]
-    size, body = headers["size"].astype(np.int64), headers["body"].astype(np.int64)
-    flags, pad = headers["flags"], headers["pad"]
-    sound = size >= HEADER_SIZE
-    tlv = positions + size + body
+    size = headers["size"].astype(np.int64)
+    tlv, sound = positions + size + headers["body"].astype(np.int64), size >= HEADER_SIZE
     reachable = sound & (tlv + 4 <= data.size)
     at = np.where(reachable, tlv, 0)
     word = data[at].astype(np.uint16) | data[np.minimum(at + 1, data.size - 1)].astype(np.uint16) << 8
     complete = reachable & ((word == TLV_INFO_MAGIC) | (word == TLV_PROTECTED_MAGIC))
     aligned = ((start + positions) % 16 == 0) | (positions == 0)
-    credible = (
-        sound & ~complete & aligned & (flags & np.uint32(~KNOWN_FLAGS & 0xFFFFFFFF) == 0) & (pad == 0) & (size % 4 == 0)
-    )
-    return complete, credible
+    plain = (headers["flags"] & np.uint32(~KNOWN_FLAGS & 0xFFFFFFFF) == 0) & (headers["pad"] == 0) & (size % 4 == 0)
+    return complete, sound & ~complete & aligned & plain

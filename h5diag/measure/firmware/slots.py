@@ -24,7 +24,7 @@ from h5diag.measure.firmware.swap import Rules
 from h5diag.measure.firmware.trailer import Magic, TrailerFlag
 from h5diag.measure.firmware.vectors import vector_table_at
 from h5diag.measure.firmware.verify import BodyKind
-from h5diag.memory import MemoryImage, subtracted
+from h5diag.memory import MemoryImage, common, subtracted
 from h5diag.text import count_text
 
 if TYPE_CHECKING:
@@ -97,6 +97,9 @@ class BootStates:
     explained: tuple[Explained, ...]
 
 
+_ODD_ZEROS = "begin or end in the middle of a sector: no mask does that, and erased flash reads 0xFF"
+
+
 def boot_states(
     image: MemoryImage,
     layout: Layout,
@@ -143,24 +146,23 @@ def boot_states(
     opened = open_images(image, examined, decrypt_keys)
     states = []
     for slot in layout.image_slots:
-        other = layout.counterpart(slot)
-        own = contents[slot.name]
+        other, own, boot = layout.counterpart(slot), contents[slot.name], by_image[slot.image or 0]
         place = Place(own, contents[other.name] if other else None, layout, choice.rules, wanted, bodies, opened)
-        boot = by_image[slot.image or 0]
-        state, reason = state_of(place, boot)
-        states.append(SlotState(slot, state, reason, own, boot, _open_points(own, explained)))
+        odd = (z for z in own.zeros if subtracted((z,), [e.range for e in explained]))
+        points = tuple(f"zeros at {z} {_ODD_ZEROS}" for z in odd)
+        states.append(SlotState(slot, *state_of(place, boot), own, boot, points))
     return BootStates(tuple(states), following, choice, explained)
 
 
 def image_state(image: ExaminedImage, slots: Sequence[SlotState]) -> Judged:
     """Return the state of one image of a dump and its reason, given the states of the slots (none: no layout)."""
-    own = [s for s in slots if s.slot == image.slot and image.at_start]
-    if own and image in own[0].content.images:
-        return own[0].state, own[0].reason
+    own = next((s for s in slots if s.slot == image.slot and image.at_start), None)
+    if own and image in own.content.images:
+        return own.state, own.reason
     if damage := damage_of(image):
         return damage
     if own:
-        return own[0].state, f"{own[0].reason}; seen through the flash's other alias"
+        return own.state, f"{own.reason}; seen through the flash's other alias"
     if slots and image.at_start:
         return State.UNKNOWN, f"it begins slot '{image.slot}', which an earlier boot stage starts: not judged here"
     if slots:
@@ -175,15 +177,6 @@ def image_state(image: ExaminedImage, slots: Sequence[SlotState]) -> Judged:
                 " MCUboot takes it, ST's boot loader passes it over"
             )
     return State.UNKNOWN, "without a layout nothing says which slot this is"
-
-
-def _open_points(content: SlotContent, explained: Sequence[Explained]) -> tuple[str, ...]:
-    known = [e.range for e in explained]
-    return tuple(
-        f"zeros at {z} begin or end in the middle of a sector: no mask does that, and erased flash reads 0xFF"
-        for z in content.zeros
-        if subtracted((z,), known)
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +217,8 @@ def state_of(place: Place, following: NextBoot) -> Judged:
         image = own.at_start[0]
         if damage := damage_of(image):
             return _with_pending(place, damage)
-        if other_build := _other_build(place, image) or _other_body(place, image):
-            return other_build
-        if wrong := _wrong_slot(place, image):
-            return wrong
+        if other := _other_build(place, image) or _other_body(place, image) or _wrong_slot(place, image):
+            return other
         return _primary(place, image, following) if own.slot.role is Role.PRIMARY else _secondary(place, image)
     if own.fill is Fill.ZERO:
         return State.UNKNOWN, "reads zero throughout: a mask, not an erased slot (that reads 0xFF)"
@@ -274,25 +265,19 @@ def damage_of(image: ExaminedImage) -> Judged | None:
 
 def _with_pending(place: Place, damage: Judged) -> Judged:
     """Call half an image an interrupted copy when the secondary slot still holds the image with that header."""
-    state, reason = damage
-    if (
-        place.own.slot.role is not Role.PRIMARY
-        or state not in (State.INTERRUPTED, State.BODY_ERASED)
-        or not place.other
-        or not place.others
-        or not place.rules.accepts(place.other.trailer)
-        or place.others[0].image.header != place.own.at_start[0].image.header
-    ):
-        return damage
-    return State.INTERRUPTED, f"{reason}; the secondary slot still holds its image: the next boot starts over"
+    half = place.own.slot.role is Role.PRIMARY and damage[0] in (State.INTERRUPTED, State.BODY_ERASED)
+    marked = [i for i in place.others[:1] if place.other and place.rules.accepts(place.other.trailer)]
+    if half and any(i.image.header == place.own.at_start[0].image.header for i in marked):
+        text = "the secondary slot still holds its image: the next boot starts over"
+        return State.INTERRUPTED, f"{damage[1]}; {text}"
+    return damage
 
 
 def _other_build(place: Place, image: ExaminedImage) -> Judged | None:
     chip = place.layout.chip
-    for build in place.builds:
-        same_slot = chip.canonical(build.image.address) == chip.canonical(image.image.address)
-        digest = build.verification.digest
-        if digest and same_slot and digest != image.verification.digest:
+    at = chip.canonical(image.image.address)
+    for build in (b for b in place.builds if chip.canonical(b.image.address) == at):
+        if build.verification.digest not in (b"", image.verification.digest):
             here, there = image.image.header.version, build.image.header.version
             what = f"the build is {there}" if here != there else "as the build, with other content"
             return State.DIFFERS, f"another image than the given build: version {here}, {what}"
@@ -301,26 +286,18 @@ def _other_build(place: Place, image: ExaminedImage) -> Judged | None:
 
 def _other_body(place: Place, image: ExaminedImage) -> Judged | None:
     """Compare a plain or opened body with an unsigned build that is linked for this image's primary slot."""
-    chip, own, body = place.layout.chip, place.own.slot, image.image.body
-    if image.verification.hash is not Check.VALID:
-        return None
+    own, body = place.own.slot, image.image.body
     primary = own if own.role is Role.PRIMARY else place.layout.counterpart(own)
-    if primary is None:
+    if image.verification.hash is not Check.VALID or primary is None:
         return None
-    for build in place.bodies:
-        start = build.span.start
-        if chip.canonical(start) != primary.range.start + image.image.header.header_size:
-            continue
+    linked = primary.range.start + image.image.header.header_size
+    for build in (b for b in place.bodies if place.layout.chip.canonical(b.span.start) == linked):
         if build.span.size > body.size:
             return State.DIFFERS, f"the given build has {count_text(build.span.size, 'byte')}, the body {body.size}"
-        unequal, first = 0, -1
-        for s in build.segments:
-            at = body.start + s.start - start
-            other = place.memory.read(at, at + s.data.size) != s.data
-            unequal += int(other.sum())
-            first = at + int(other.argmax()) if first < 0 and other.any() else first
-        if unequal:
-            count = f"{unequal} byte{'s' if unequal > 1 else ''}"
+        pairs = [(at, a != b) for at, a, b in common(build, place.memory, body.start - build.span.start)]
+        if unequal := sum(int(other.sum()) for _, other in pairs):
+            first = next(at + int(other.argmax()) for at, other in pairs if other.any())
+            count = count_text(unequal, "byte")
             return State.DIFFERS, f"a genuine image, but not the given build: {count} differ, from 0x{first:08X} on"
     return None
 
@@ -354,10 +331,9 @@ def _primary(place: Place, image: ExaminedImage, following: NextBoot) -> Judged:
     checked = acceptable(image.verification, image, encrypted=image.image.header.encrypted, download=False)
     if checked is Check.NOT_CHECKED:
         return State.UNKNOWN, f"version {version}: {image.verification.hash_reason}"
-    pending = following.takes_download
     if own.trailer.image_ok is TrailerFlag.SET:
         how = "confirmed (image_ok)"
-    elif own.trailer.magic in (Magic.CLASSIC, Magic.ALIGNED):
+    elif own.trailer.magic.is_magic:
         how = "with trailer magic"
     else:
         how = "no trailer magic, which the primary slot does not need"
@@ -366,12 +342,11 @@ def _primary(place: Place, image: ExaminedImage, following: NextBoot) -> Judged:
         reason += "; signed with another key than those given"
     if following.action is Action.REVERTS:
         reason += "; it runs for a test and was not confirmed"
-    return State.INSTALLED, reason + ("; an update waits in the secondary slot" if pending else "")
+    return State.INSTALLED, reason + ("; an update waits in the secondary slot" if following.takes_download else "")
 
 
 def _secondary(place: Place, image: ExaminedImage) -> Judged:
-    version, trailer = image.image.header.version, place.own.trailer
-    name = f"version {version}"
+    version, trailer, name = image.image.header.version, place.own.trailer, f"version {image.image.header.version}"
     if place.rules.mode.in_place:
         return State.INSTALLED, f"{name} stands in the second slot, from which this boot loader starts images in place"
     if place.rules.accepts(trailer):
@@ -382,13 +357,8 @@ def _secondary(place: Place, image: ExaminedImage) -> Judged:
         if v.other_signer and v.signature is Check.INVALID:
             also += "; signed with another key than those given"
         return State.INSTALL_PENDING, f"{name}, trailer magic good, {checked}: it waits to be installed{also}"
-    if (
-        place.rules.mode.swaps
-        and place.other
-        and place.others
-        and trailer.magic is Magic.UNSET
-        and place.other.trailer.copy_done is TrailerFlag.SET
-    ):
+    swapped = place.rules.mode.swaps and place.other and place.other.trailer.copy_done is TrailerFlag.SET
+    if swapped and place.others and trailer.magic is Magic.UNSET:
         running = place.others[0].image.header.version
         if running < version:
             return State.REVERTED, f"{name} was swapped in and back again: {running} runs and is confirmed"
@@ -411,9 +381,11 @@ def _secondary(place: Place, image: ExaminedImage) -> Judged:
 
 def _why_empty(place: Place) -> str:
     if place.own.slot.role is Role.PRIMARY:
-        if place.others:
-            return "erased; the image still stands in the secondary slot"
-        return "erased, and no image waits in the secondary slot"
+        kept, none = (
+            "erased; the image still stands in the secondary slot",
+            "erased, and no image waits in the secondary slot",
+        )
+        return kept if place.others else none
     if place.rules.loader is Loader.ST:
         return (
             "erased, as before a download, after an install, and after a rejected image: ST's boot loader erases"

@@ -93,11 +93,7 @@ def find_vector_tables(memory: MemoryImage, chip: Chip, *, most: int = 256) -> t
 
 def _tables(memory: MemoryImage, chip: Chip) -> Iterator[VectorTable]:
     for s in memory.segments:
-        first = -(-s.start // ALIGNMENT) * ALIGNMENT
-        count = (s.stop - first - ENTRIES * 4) // ALIGNMENT + 1
-        if count <= 0:
-            continue
-        offsets = first - s.start + np.arange(count, dtype=np.int64) * ALIGNMENT
+        offsets = np.arange(-s.start % ALIGNMENT, s.data.size - ENTRIES * 4 + 1, ALIGNMENT, dtype=np.int64)
         # Most places fall at the first word already, and reading one word of each is quick.
         stacks = s.data[offsets[:, None] + np.arange(4)].view("<u4")[:, 0]
         offsets = offsets[_in_ranges(stacks, _rams(chip), at_end=True)]
@@ -119,8 +115,7 @@ def explain_link(table: VectorTable, chip: Chip, layout: Layout | None = None, *
         Size of the image body that it begins, 0 when it begins none: reset must lie in the body.
     """
     here, there = chip.canonical(table.address), chip.canonical(table.reset)
-    slot = layout.slot_at(table.reset) if layout else None
-    own = layout.slot_at(table.address) if layout else None
+    slot, own = (layout.slot_at(at) if layout else None for at in (table.reset, table.address))
     if slot and own:
         displacement = own.range.start - slot.range.start
         text = (
@@ -144,15 +139,12 @@ def explain_link(table: VectorTable, chip: Chip, layout: Layout | None = None, *
 
 def _plausible(words: npt.NDArray[np.uint32], chip: Chip) -> npt.NDArray[np.bool_]:
     """Return for each row of sixteen words whether it is a vector table."""
-    stack = words[:, 0]
-    ok: npt.NDArray[np.bool_] = (stack & 7) == 0
-    ok &= _in_ranges(stack, _rams(chip), at_end=True)
-    f = chip.flash
+    stack, f = words[:, 0], chip.flash
     flash = tuple(AddressRange(b, b + f.size) for b in dict.fromkeys((f.base, f.secure_base)))
-    for i in (1, 2, 3):
-        ok &= (words[:, i] & 1).astype(bool) & _in_ranges(words[:, i], flash)
-    for i in range(4, ENTRIES):
-        ok &= (words[:, i] == 0) | ((words[:, i] & 1).astype(bool) & _in_ranges(words[:, i], flash))
+    ok: npt.NDArray[np.bool_] = ((stack & 7) == 0) & _in_ranges(stack, _rams(chip), at_end=True)
+    for i in range(1, ENTRIES):
+        handler = (words[:, i] & 1).astype(bool) & _in_ranges(words[:, i], flash)
+        ok &= handler | (words[:, i] == 0) if i > 3 else handler
     return ok
 
 
@@ -167,8 +159,8 @@ def _in_ranges(
 
 
 def _rams(chip: Chip) -> tuple[AddressRange, ...]:
-    named = [AddressRange(b, b + r.size) for r in chip.regions if r.kind == "ram" for b in (r.base, r.secure_base) if b]
-    return tuple(named) or tuple(AddressRange(a, b) for a, b in CODE_RAM)
+    named = [(b, b + r.size) for r in chip.regions if r.kind == "ram" for b in (r.base, r.secure_base) if b]
+    return tuple(AddressRange(a, b) for a, b in named or CODE_RAM)
 
 
 def _table(words: npt.NDArray[np.uint32], address: int, chip: Chip) -> VectorTable:
