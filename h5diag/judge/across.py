@@ -12,9 +12,11 @@ from h5diag.judge.boards import BoardDiagnosis
 from h5diag.judge.findings import Finding, found, number
 from h5diag.judge.measured import Measured, deviations
 from h5diag.judge.weighing import Status
+from h5diag.measure.compare import read_cells
 from h5diag.measure.drift import build_stamps
 from h5diag.measure.shapes import Form, difference
-from h5diag.memory import AddressRange, MemoryImage, merged
+from h5diag.memory import AddressRange, merged
+from h5diag.ranges import shared
 from h5diag.text import count_text
 
 
@@ -85,44 +87,34 @@ def _same_place(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
     count, all_boards = len(deviating), len(boards)
     if count < 2:
         return []
-    common: tuple[AddressRange, ...] = deviating[0][1]
-    for _, ranges in deviating[1:]:
-        common = merged(x for a in common for b in ranges if (x := a.intersection(b)).size)
+    common = shared([ranges for _, ranges in deviating])
     if not common:
         return [found("scattered-faults", count=count, all=all_boards)]
-    rows = [[_read(b.measured.suspect.dump, r, b) for r in common] for b, _ in deviating]
+    rows = [[_read(b.measured, r) for r in common] for b, _ in deviating]
     same = all(row == rows[0] for row in rows)
     id = "same-fault-every-board" if same and count == all_boards else "same-places-some-boards"
     what = "with the same bytes" if same else "with different bytes"
     return [found(id, where=common, count=count, all=all_boards, what=what)]
 
 
-def _read(dump: MemoryImage, r: AddressRange, board: BoardDiagnosis) -> bytes:
-    flash = board.measured.chip.flash
-    for shift in (0, flash.alias):
-        if dump.covers(r.start + shift, r.stop + shift):
-            return dump.read(r.start + shift, r.stop + shift).tobytes()
-    return b""
+def _read(m: Measured, r: AddressRange) -> bytes:
+    cells = read_cells(m.suspect.dump, m.chip, r.start, r.size)
+    return cells[1].tobytes() if cells else b""
 
 
 def _odd_one_out(boards: Sequence[BoardDiagnosis]) -> list[Finding]:
     """Without a reference: hold each board against what most of the others hold."""
-    dumps = [b.measured.suspect.judged for b in boards]
-    common = list(dumps[0].ranges)
-    for d in dumps[1:]:
-        common = [x for a in common for b in d.ranges if (x := a.intersection(b)).size]
-    if not common:
-        return []
-    odd: Counter[str] = Counter()
+    dumps, odd = [b.measured.suspect.judged for b in boards], Counter[str]()
     places: dict[str, list[AddressRange]] = {b.name: [] for b in boards}
-    for r in common:
+    for r in (common := shared([d.ranges for d in dumps])):
         rows = np.stack([d.read(r.start, r.stop) for d in dumps])
         majority = np.sort(rows, axis=0)[len(rows) // 2]
         for b, row in zip(boards, rows, strict=True):
-            wrong = np.flatnonzero(row != majority)
-            odd[b.name] += int(wrong.size)
-            if wrong.size:
+            if (wrong := np.flatnonzero(row != majority)).size:
+                odd[b.name] += int(wrong.size)
                 places[b.name].append(AddressRange(r.start + int(wrong[0]), r.start + int(wrong[-1]) + 1))
+    if not common:
+        return []
     differing = [(name, n) for name, n in odd.most_common() if n]
     if not differing:
         return [found("lot-agrees", all=len(boards), size=sum(r.size for r in common))]

@@ -19,11 +19,12 @@ from h5diag.judge.findings import Finding, found, number, rows
 from h5diag.judge.measured import Measured, deviations, measure
 from h5diag.judge.next_test import NextTest, choose_next_test, known_tests, rank_tests
 from h5diag.judge.weighing import Verdict, weigh
-from h5diag.measure.compare import WINDOW, aligned
+from h5diag.measure.compare import WINDOW, aligned, read_cells
 from h5diag.measure.firmware import Check
+from h5diag.measure.firmware.image import HEADER_SIZE
 from h5diag.measure.programs import linked_at
 from h5diag.measure.shapes import BLOCK_GAP
-from h5diag.measure.stretches import runs
+from h5diag.measure.stretches import bits_in, runs
 from h5diag.memory import AddressRange, Cancel, MemoryImage, Progress, merged, subtracted
 from h5diag.text import ranges_text, size_text
 
@@ -83,8 +84,7 @@ def _board_diagnosis(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis
         "deciding": {t for f, t in asks if f.open_point},
         "silent": quiet,
     }
-    next_test = choose_next_test(verdict, **known)
-    tested = m.suspect.board.flashtest
+    next_test, tested = choose_next_test(verdict, **known), m.suspect.board.flashtest
     if tested is not None and tested.restored is False:
         next_test = next(t for t in known_tests() if t.id == "restore")  # nothing comes before the user's own flash
     place = _place(m, verdict, findings)
@@ -104,9 +104,8 @@ def silent(m: Measured, findings: Sequence[Finding]) -> bool:
 
 def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
     """Return a finding for what deviates and no other finding accounts for, or leaves open by itself."""
-    told = [r for f in findings for r in f.explains]
-    told += [r for f in findings if f.open_point for r in m.canonical(f.where)]
-    rest = subtracted(deviations(m), merged(told))
+    told = [r for f in findings for r in (*f.explains, *(m.canonical(f.where) if f.open_point else ()))]
+    rest = subtracted(deviations(m), told)
     for reference in (m.good.judged, *(k.content for k in m.expected)) if rest else ():
         pieces = [
             (r, g[here.start - place : here.stop - place], s[here.start - place : here.stop - place])
@@ -116,13 +115,12 @@ def _unexplained(m: Measured, findings: list[Finding]) -> list[Finding]:
             if (here := r.intersection(AddressRange(place, place + g.size))).size
         ]
         # Ranges are joined over short gaps; what is left of them may be equal.
-        differing = {r for r, one, two in pieces if (one != two).any()}
-        if differing:
+        if differing := {r for r, one, two in pieces if (one != two).any()}:
             where, sector = [r for r in rest if r in differing], m.chip.flash.sector_size
             said: dict[str, Any] = {
                 "bytes": sum(int(np.count_nonzero(one != two)) for _, one, two in pieces),
-                "risen": sum(int(np.bitwise_count(two & ~one).sum(dtype=np.int64)) for _, one, two in pieces),
-                "fallen": sum(int(np.bitwise_count(one & ~two).sum(dtype=np.int64)) for _, one, two in pieces),
+                "risen": sum(bits_in(two & ~one) for _, one, two in pieces),
+                "fallen": sum(bits_in(one & ~two) for _, one, two in pieces),
                 "sectors": len({a // sector for r in where for a in range(r.start, r.stop, 64)}),
             }
             return [found("unexplained-difference", where=where, **said)]
@@ -176,25 +174,16 @@ def _captured(m: Measured) -> tuple[str, ...]:
     """Return which evidence is safe in files, so that a test may change the board's state."""
     words = ["options"] if m.suspect.options.settings else []
     dump, slots = m.suspect.dump, [s.range for lay in m.layouts for s in lay.image_slots]
-
     unit = m.chip.flash.program_unit
-    places = {
-        "slots": [(s.start, s.start + 0x20) for s in slots],
-        "trailers": [(s.stop - unit, s.stop) for s in slots],
-    }
-    for word, ends in places.items():
-        views = ([(start + a, stop + a) for a in (0, m.chip.flash.alias)] for start, stop in ends)
-        if all(any(dump.covers(*view) for view in both) for both in views) and (slots or dump.size):
-            words.append(word)
-    return tuple(words)
+    places = {"slots": [(s.start, HEADER_SIZE) for s in slots], "trailers": [(s.stop - unit, unit) for s in slots]}
+    read = {word: all(read_cells(dump, m.chip, *place) for place in ends) for word, ends in places.items()}
+    return (*words, *(word for word, whole in read.items() if whole and (slots or dump.size)))
 
 
 def _place(m: Measured, verdict: Verdict, findings: Sequence[Finding]) -> AddressRange:
     """Return whole sectors at the place in question: of the leading cause's findings, else of the first deviation."""
-    size = m.chip.flash.sector_size
-    moving = [x.finding for h in verdict.leading for x in h.moves if x.decibans > 0]
-    told = {f.id: f.where for f in findings}
-    places = [r for id in moving for r in told.get(id, ())]
+    size, told = m.chip.flash.sector_size, {f.id: f.where for f in findings}
+    places = [r for h in verdict.leading for x in h.moves if x.decibans > 0 for r in told.get(x.finding, ())]
     first = m.canonical(places[:1] or deviations(m)[:1] or [m.chip.flash_range])[0]
     start = first.start - first.start % size
     return AddressRange(start, min(-(-first.stop // size) * size, start + number("most-sectors") * size))
@@ -221,7 +210,7 @@ def coverage(m: Measured) -> list[Finding]:
     """Return findings about content that was held against nothing."""
     if not m.compared:
         return []
-    images = [m.suspect.judged, m.good.judged, *(k.content for k in m.known)]
+    images = (m.suspect.judged, m.good.judged, *(k.content for k in m.known))
     compared = max(_content(i, m, within=_seen(m)) for i in images)
     out = [found("too-little-compared", size=compared)] if compared < number("least-content") else []
     shown = merged((*m.canonical(m.suspect.dump.ranges), *m.suspect.masked))

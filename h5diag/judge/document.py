@@ -10,7 +10,6 @@ from h5diag.evidence.texts.registers import core_registers
 from h5diag.judge.boards import BoardDiagnosis, Diagnosis
 from h5diag.judge.findings import Finding
 from h5diag.judge.next_test import NextTest
-from h5diag.judge.weighing import Hypothesis
 
 
 def diagnosis_document(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -49,7 +48,20 @@ def _board(b: BoardDiagnosis) -> dict[str, Any]:
         "summary": b.verdict.summary,
         "scope": b.verdict.scope,
         "open_points": list(b.verdict.open_points),
-        "hypotheses": [_hypothesis(h) for h in b.verdict.hypotheses],
+        "hypotheses": [
+            {
+                "id": h.id,
+                "status": h.status.value,
+                "cause": h.cause.text,
+                "plain": h.cause.plain,
+                "means": h.cause.means,
+                "evidence": [m.text for m in h.moves],
+                "score_decibans": h.score,
+                "prior_decibans": h.cause.prior,
+                "moves": [{"finding": m.finding, "decibans": m.decibans, "hint": m.hint} for m in h.moves],
+            }
+            for h in b.verdict.hypotheses
+        ],
         "next_test": _next_test(b.next_test),
         "more_tests": [_next_test(t) for t in b.more_tests],
         "findings": [_finding(f) for f in b.findings],
@@ -69,20 +81,6 @@ def _board(b: BoardDiagnosis) -> dict[str, Any]:
             for name, own in (("good", b.measured.good), ("suspect", b.measured.suspect))
             for s in own.slots
         ],
-    }
-
-
-def _hypothesis(h: Hypothesis) -> dict[str, Any]:
-    return {
-        "id": h.id,
-        "status": h.status.value,
-        "cause": h.cause.text,
-        "plain": h.cause.plain,
-        "means": h.cause.means,
-        "evidence": [m.text for m in h.moves],
-        "score_decibans": h.score,
-        "prior_decibans": h.cause.prior,
-        "moves": [{"finding": m.finding, "decibans": m.decibans, "hint": m.hint} for m in h.moves],
     }
 
 

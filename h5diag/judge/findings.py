@@ -7,7 +7,7 @@ A check yields an id, numbers and places; the words, the direction and the weigh
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -126,7 +126,7 @@ class FindingRow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def direction(self) -> Direction:
         """Which way it points."""
-        return {"chip": Direction.CHIP, "against": Direction.AGAINST, "neither": Direction.NEITHER}[self.points]
+        return Direction[self.points.upper()]
 
 
 @lru_cache(maxsize=1)
@@ -169,6 +169,15 @@ def check_words() -> dict[str, dict[str, Any]]:
     return packaged("judge/preflight/checks.toml")
 
 
+_FORMS: dict[str, Callable[[Any], str]] = {
+    "size": size_text,
+    "hex": "0x{:08X}".format,
+    "x": "0x{:X}".format,
+    "ranges": ranges_text,
+    "First": lambda text: text[:1].upper() + text[1:],
+}
+
+
 class _Words(string.Formatter):
     """Fills templates.
 
@@ -182,17 +191,8 @@ class _Words(string.Formatter):
         if format_spec.startswith("?"):
             one, many = format_spec[1:].split("|")
             return one if value == 1 else many
-        match format_spec:
-            case "size":
-                return size_text(value)
-            case "hex":
-                return f"0x{value:08X}"
-            case "x":
-                return f"0x{value:X}"
-            case "ranges":
-                return ranges_text(value)
-            case "First":
-                return f"{value[:1].upper()}{value[1:]}"
+        if form := _FORMS.get(format_spec):
+            return form(value)
         return str(super().format_field(value, format_spec))
 
 

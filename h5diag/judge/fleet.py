@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from h5diag.judge.control import ControlChart, control_chart
 from h5diag.judge.diagnosis import diagnose
 from h5diag.layout import chip_and_layout
 from h5diag.limits import FLEET_BOARDS, LONGEST_NAME, MEMORY, TEXT, Limit
+from h5diag.measure.stretches import sector_begins
 from h5diag.memory import MemoryImage
 from h5diag.text import count_text
 
@@ -154,8 +156,9 @@ def boards_of(paths: Sequence[str | Path | BoardFile]) -> tuple[BoardFile, ...]:
         elif is_folder(path):
             inside = [path / n for n in sorted(names_in(path)) if not n.startswith(".")]
             for p in inside:
-                if is_folder(p) and (image := _first_image(p)) is not None:
-                    out.append(_as_it_is(p.name, image))
+                images = [p / n for n in sorted(names_in(p)) if _is_image(Path(n))] if is_folder(p) else []
+                if images:
+                    out.append(_as_it_is(p.name, images[0]))
                 elif _is_image(p):
                     out.append(_as_it_is(p.stem, p))
         elif is_evidence(path):
@@ -169,10 +172,6 @@ def boards_of(paths: Sequence[str | Path | BoardFile]) -> tuple[BoardFile, ...]:
 
 def _is_image(path: Path) -> bool:
     return SUFFIXES.get(path.suffix.lower(), Kind.TEXT) is not Kind.TEXT
-
-
-def _first_image(folder: Path) -> Path | None:
-    return next((folder / n for n in sorted(names_in(folder)) if _is_image(Path(n))), None)
 
 
 def _listed(path: Path) -> Iterator[BoardFile]:
@@ -205,17 +204,13 @@ def _listed(path: Path) -> Iterator[BoardFile]:
 
 def _utc(time: object) -> str | None:
     """Return a time as ISO 8601 in UTC to the second; None for what is no time. One without a zone is taken as UTC."""
-    if isinstance(time, str):
-        try:
-            time = datetime.fromisoformat(time.strip())
-        except ValueError:
-            return None
-    if not isinstance(time, datetime):
-        return None
     try:
-        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="seconds")
-    except OverflowError:
-        return None
+        time = datetime.fromisoformat(time.strip()) if isinstance(time, str) else time
+        if isinstance(time, datetime):
+            return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError):
+        pass
+    return None
 
 
 def _parquet_rows(path: Path, limit: Limit, columns: list[str] | None = None, *, most: int) -> Iterator[dict[str, Any]]:
@@ -289,12 +284,10 @@ def _sectors(image: MemoryImage, chip: Chip) -> tuple[npt.NDArray[np.uint64], by
     sector = chip.flash.sector_size
     addresses, hashes = [], []
     for s in image.segments:
-        at = s.start
-        while at < s.stop:
-            stop = min(at - at % sector + sector, s.stop)
-            addresses.append(chip.canonical(at))
-            hashes.append(hashlib.blake2b(s.data[at - s.start : stop - s.start].data, digest_size=HASH).digest())
-            at = stop
+        begins = sector_begins(s.start, s.data.size, sector).tolist()
+        for at, stop in pairwise([*begins, s.data.size]):
+            addresses.append(chip.canonical(s.start + at))
+            hashes.append(hashlib.blake2b(s.data[at:stop].data, digest_size=HASH).digest())
     return np.array(addresses, np.uint64), b"".join(hashes)
 
 
@@ -416,9 +409,7 @@ def _hashes(row: dict[str, Any]) -> npt.NDArray[np.void]:
 
 def _typical(rows: Sequence[dict[str, Any]]) -> str:
     """Return the file of the board whose sectors most others share."""
-    common: Counter[bytes] = Counter()
-    for r in rows:
-        common.update(_keys(r))
+    common = Counter(k for r in rows for k in _keys(r))
     readable = [r for r in rows if r["error"] is None]
     if not readable:
         raise InputError("no board can be read", source=str(rows[0]["path"]), advice=str(rows[0]["error"]))

@@ -16,7 +16,7 @@ from h5diag.evidence.texts import Log, chip_of, identity_words, parse_registers
 from h5diag.evidence.texts.programming import base_name
 from h5diag.judge.findings import number
 from h5diag.layout import Layout, chip_and_layout, load_layout, preset_names
-from h5diag.measure.firmware.image import HeaderMagic, find_word
+from h5diag.measure.firmware.image import Flag, HeaderMagic, TlvType, find_images, find_word
 from h5diag.measure.firmware.trailer import CLASSIC_MAGIC
 from h5diag.memory import MemoryImage
 
@@ -43,10 +43,8 @@ def likely_layout(case: Case, chip: Chip, logs: Sequence[Log], *, any_size: bool
     ends = {at + len(CLASSIC_MAGIC) for dump in dumps for at in places_of(CLASSIC_MAGIC, dump, chip)}
     written = {chip.canonical(w.address) for log in logs for w in log.programming.writes if w.address}
     best: tuple[int, Layout | None] = (0, None)
-    for name in preset_names() if starts else ():
-        large = {0x100000: False, 0x200000: True}.get(chip.flash.size)
-        if not any_size and ("-2m-" in name) != large:
-            continue
+    large = {0x100000: False, 0x200000: True}.get(chip.flash.size)
+    for name in (n for n in preset_names() if starts and (any_size or ("-2m-" in n) == large)):
         try:
             layout = load_layout(name, None if any_size else chip)
         except InputError:
@@ -106,11 +104,13 @@ def placed_dumps(board: CaseBoard, files: Sequence[KnownImage], logs: Sequence[L
     dumps = []
     for d in board.dumps:
         at = next((at for at, file in wrote if d.image.origin.base_assumed and _same_bytes(d.image, file)), None)
-        if at is not None:
-            moved = d.image.shifted(at - d.image.span.start)
-            d = replace(d, image=moved.with_origin(replace(moved.origin, base_assumed=False)))
-        dumps.append(d)
+        dumps.append(d if at is None else replace(d, image=put_at(d.image, at)))
     return replace(board, dumps=tuple(dumps))
+
+
+def put_at(image: MemoryImage, address: int) -> MemoryImage:
+    """Return an image of which nobody gave the address at the one that is known for it now."""
+    return image.shifted(address - image.span.start).with_origin(replace(image.origin, base_assumed=False))
 
 
 def _same_bytes(one: MemoryImage, other: MemoryImage) -> bool:
@@ -125,21 +125,9 @@ def _same_bytes(one: MemoryImage, other: MemoryImage) -> bool:
 
 def encrypted_image(image: MemoryImage) -> bytes:
     """Return the hash of the plain image that an encrypted download image carries; empty when it is none."""
-    if not image.segments or image.segments[0].data.size < 0x40:
-        return b""
-    data = image.segments[0].data.tobytes()
-    flags = int.from_bytes(data[16:20], "little")
-    if data[:4] != _HEADER or not flags & _ENCRYPTED:
-        return b""
-    tail = int.from_bytes(data[8:10], "little") + int.from_bytes(data[12:16], "little")
-    at = data.find(_SHA256, min(tail, len(data)), tail + 0x1000)
-    return data[at + 4 : at + 36] if at >= 0 else b""
-
-
-_ENCRYPTED = 0x4 | 0x8
-"""Header flags of an image whose body is encrypted (imgtool: AES-128, AES-256)."""
-_SHA256 = bytes.fromhex("10002000")
-"""A TLV of type SHA-256 with its 32 bytes behind."""
+    found = [i for i in find_images(image) if i.address == image.span.start and i.header.magic is HeaderMagic.MCUBOOT]
+    encrypted = (i for i in found if i.header.flags & (Flag.ENCRYPTED_AES128 | Flag.ENCRYPTED_AES256))
+    return next((t.value for i in encrypted for t in i.tlvs.plain if t.type == TlvType.SHA256), b"")
 
 
 def choose(case: Case, logs: Sequence[Log]) -> tuple[ChipChoice, Layout | None, Layout | None]:

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from h5diag.case.case import Case, CaseBoard, DumpFile, KnownImage, Text
 from h5diag.chip import Chip, ChipChoice
 from h5diag.errors import InputError
 from h5diag.evidence import files, keys as key_files
 from h5diag.evidence.texts import Log, RawRegister, lines, parse_listing, parse_log, parse_registers, parse_tools
 from h5diag.evidence.texts.programming import Write, base_name
-from h5diag.judge.likely import ChipAndSlots, encrypted_image, placed_dumps, subjects
+from h5diag.judge.likely import ChipAndSlots, encrypted_image, placed_dumps, put_at, subjects
 from h5diag.layout import Layout, Loader, Mode
 from h5diag.limits import JUDGED_AREAS
 from h5diag.measure import firmware
@@ -496,11 +494,9 @@ def _known(
 
 def _placed(file: KnownImage, address: int | None) -> KnownImage:
     """Return a file of which nobody gave the address at the one to which a log says that it was written."""
-    origin = file.image.origin
-    if address is None or not origin.base_assumed or not file.image.segments:
+    if address is None or not file.image.origin.base_assumed or not file.image.segments:
         return file
-    image = file.image.shifted(address - file.image.span.start)
-    return replace(file, image=image.with_origin(replace(origin, base_assumed=False)))
+    return replace(file, image=put_at(file.image, address))
 
 
 def _nowhere(fact: KnownFact) -> bool:
@@ -510,14 +506,14 @@ def _nowhere(fact: KnownFact) -> bool:
 
 def _is_expected(fact: KnownFact, known: Sequence[KnownFact], chip: Chip) -> bool:
     """Tell whether a file is the one that should be there: of those that a log wrote, else of all, the one that fits best."""
-    own = chip.cells(fact.ranges)
-    others = [k for k in known if k is not fact and not _nowhere(k)]
+    own, others = chip.cells(fact.ranges), [k for k in known if k is fact or not _nowhere(k)]
     rivals = [k for k in others if any(a.overlaps(b) for a in chip.cells(k.ranges) for b in own)]
-    if any(k.claimed for k in rivals) and not fact.claimed:
-        return False
-    rivals = [k for k in rivals if k.claimed or not fact.claimed]
-    share = fact.equal_bytes / max(1, fact.content.size)
-    return all((share, -known.index(fact)) > (k.equal_bytes / max(1, k.content.size), -known.index(k)) for k in rivals)
+
+    def rank(k: KnownFact) -> tuple[bool, float]:
+        return k.claimed, k.equal_bytes / max(1, k.content.size)
+
+    # Of equals the first.
+    return max(rivals, key=rank, default=fact) is fact
 
 
 def _stages(case: Case, layouts: tuple[Layout, ...], suspect: BoardMeasured) -> tuple[StageReport, ...]:
@@ -561,8 +557,3 @@ def deviations(m: Measured) -> tuple[AddressRange, ...]:
     astray = m.canonical(r for k in m.expected if not k.in_place for r in k.ranges)
     differing = [*m.difference.ranges, *(r for k in m.expected if k.in_place for r in k.difference.ranges)]
     return merged([*m.canonical(differing), *(x for r in astray for s in seen if (x := r.intersection(s)).size)])
-
-
-def content_bytes(image: MemoryImage) -> int:
-    """Return how many bytes of an image are neither 0x00 nor 0xFF."""
-    return sum(int(np.count_nonzero((s.data != 0) & (s.data != 0xFF))) for s in image.segments)

@@ -131,10 +131,7 @@ class Verdict:
 
     def hypothesis(self, id: str) -> Hypothesis:
         """Return the hypothesis of that id; KeyError when there is none."""
-        for h in self.hypotheses:
-            if h.id == id:
-                return h
-        raise KeyError(id)
+        return {h.id: h for h in self.hypotheses}[id]
 
     @property
     def leading(self) -> tuple[Hypothesis, ...]:
@@ -233,11 +230,10 @@ def _hypothesis(cause: Cause, findings: Sequence[Finding], table: CauseTable) ->
 
 
 def _word(findings: Sequence[Finding], hypotheses: Sequence[Hypothesis], open_points: Sequence[str]) -> VerdictWord:
-    by_id = {h.id: h for h in hypotheses}
-    if by_id["flash-defect"].status is Status.SUPPORTED:
+    supported = [h for h in hypotheses if h.status is Status.SUPPORTED]
+    if any(h.id == "flash-defect" for h in supported):
         return VerdictWord.FAULTY
-    chip_supported = any(h.cause.sign_of_chip and h.status is Status.SUPPORTED for h in hypotheses)
-    if chip_supported or any(f.direction is Direction.CHIP for f in findings):
+    if any(h.cause.sign_of_chip for h in supported) or any(f.direction is Direction.CHIP for f in findings):
         return VerdictWord.SUSPECT
     if not open_points and any(f.compares for f in findings):
         return VerdictWord.SOUND

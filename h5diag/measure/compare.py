@@ -131,8 +131,7 @@ class Areas(Sequence[Area]):
 
     def of_states(self, states: Iterable[AreaState]) -> Areas:
         """Return the areas of some states."""
-        numbers = [_STATES.index(s) for s in states]
-        return Areas(self.columns[:, np.isin(self.columns[2], numbers)])
+        return Areas(self.columns[:, np.isin(self.columns[2], [_STATES.index(s) for s in states])])
 
 
 @dataclass(frozen=True, slots=True)

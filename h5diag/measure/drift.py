@@ -33,13 +33,8 @@ _AROUND = 24
 
 def build_stamps(one: MemoryImage, other: MemoryImage, ranges: Iterable[AddressRange]) -> tuple[str, str] | None:
     """Return the first date or time of a build in which the two differ, of each; None unless every range lies in one."""
-    pairs: list[tuple[str, str]] = []
-    for r in ranges:
-        texts = [_stamp(image, r) for image in (one, other)]
-        if "" in texts:
-            return None
-        pairs.append((texts[0], texts[1]))
-    return pairs[0] if pairs else None
+    pairs = [(_stamp(one, r), _stamp(other, r)) for r in ranges]
+    return pairs[0] if pairs and all(map(all, pairs)) else None
 
 
 def _stamp(image: MemoryImage, r: AddressRange) -> str:
@@ -69,17 +64,13 @@ def drift(good: Bytes, suspect: Bytes) -> int:
             return 0
     mine = _windows(good)
     common, at, moved = _moved(mine, _windows(suspect))
-    if common.size < 32:
-        return 0
     order = np.argsort(at)
-    at, moved = at[order], moved[order]
-    near = np.abs(moved) <= FARTHEST
-    at, moved = at[near], moved[near]
-    if near.mean() < 0.6 or at.size < 32 or not (moved != 0).any():
+    order = order[np.abs(moved[order]) <= FARTHEST]
+    if order.size < max(32, 0.6 * common.size):
         return 0
+    at, moved = at[order], moved[order]
     values, counts = np.unique(moved[moved != 0], return_counts=True)
-    kept = values[counts >= LEAST_ALIKE]
-    if not kept.size:
+    if not (kept := values[counts >= LEAST_ALIKE]).size:
         return 0
     # In order: what stands later in the one stands later in the other.
     ordered = np.count_nonzero(np.diff(at + moved) > 0) / max(1, at.size - 1)
@@ -141,16 +132,11 @@ def _moved(mine: Windows, own: Windows) -> tuple[npt.NDArray[np.uint64], Places,
 
 def _adjusted(good: Bytes, suspect: Bytes, step: int) -> bool:
     """Tell whether addresses in the code were changed by the very displacement: a linker did that."""
-    size = min(good.size, suspect.size) // 4 * 4
-    count = 0
+    size, count = min(good.size, suspect.size) // 4 * 4, 0
     for by in (0, step):
-        g = good[:size] if by >= 0 else good[-by:size]
-        s = suspect[max(0, by) : max(0, by) + g.size]
-        words = min(g.size, s.size) // 4 * 4
-        if words < 64:
-            continue
-        a = np.ascontiguousarray(g[:words]).view("<u4").astype(np.int64)
-        b = np.ascontiguousarray(s[:words]).view("<u4").astype(np.int64)
+        pair = good[max(0, -by) : size], suspect[max(0, by) :]
+        words = min(x.size for x in pair) // 4 * 4
+        a, b = (np.ascontiguousarray(x[:words]).view("<u4").astype(np.int64) for x in pair)
         address = ((a >> 24) >= 0x08) & ((a >> 24) <= 0x0F)
-        count += int(np.count_nonzero(address & (b - a == step)))
+        count += int(np.count_nonzero(address & (b - a == step))) if words >= 64 else 0
     return count >= 4

@@ -132,9 +132,7 @@ def explain_text(
             *_several(log),
             *explain_log(log, known, slots, assumed=choice.assumed),
             *explain_words(words, known, assumed=choice.assumed),
-            *_words(log),
-            *_places(log, elves),
-            *_views(text),
+            *_beyond(log, text, elves),
             *_next(log),
         ),
         loader_story(text, choice) if log.loader_lines or "flash loader" in text.lower() else None,
@@ -178,27 +176,18 @@ def _several(log: Log) -> Iterator[Remark]:
         )
 
 
-def _places(log: Log, elves: Sequence[Source]) -> Iterator[Remark]:
-    """Say which function and line of an ELF file a fault's addresses are in."""
-    fault = log.fault
-    for what, address in (("the core was at", fault.pc), ("it would return to", fault.lr)) if fault else ():
-        if address is not None and (name := named_place(elves, address)):
-            yield Remark(f"{what} {name}")
-
-
-def _words(log: Log) -> Iterator[Remark]:
-    """Say that option words which a debugger printed are of all ones."""
-    words = log.option_words
+def _beyond(log: Log, text: str, elves: Sequence[Source]) -> Iterator[Remark]:
+    """Say what option words of all ones, places of a fault and a firmware's own view of the flash come to."""
+    words, fault = log.option_words, log.fault
     if words and all(w in (0xFFFF, 0xFFFFFFFF) for w in words):
         yield Remark(
             f"all {count_text(len(words), 'option word')} read all ones: erased option bytes, as after a power loss while they "
             "were written; nobody sets that",
             "options-torn",
         )
-
-
-def _views(text: str) -> Iterator[Remark]:
-    """Say what a firmware found at a place of the flash that it had written, and what would tell why."""
+    for what, address in (("the core was at", fault.pc), ("it would return to", fault.lr)) if fault else ():
+        if address is not None and (name := named_place(elves, address)):
+            yield Remark(f"{what} {name}")
     if view := next(firmware_views(text), None):
         yield Remark(
             f"the firmware read back {view.read[:16].hex(' ').upper()} at 0x{view.address:08X} and wanted "

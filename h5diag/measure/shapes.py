@@ -22,15 +22,19 @@ from h5diag.measure.firmware.trailer import ALIGNED_MAGIC_TAIL, CLASSIC_MAGIC
 from h5diag.measure.stretches import (
     Flags,
     Places,
+    bits_in,
     commonest,
     constant,
     counts,
     every,
+    flagged,
     marked,
     runs,
+    sector_begins,
     share_of,
     some,
     stretches,
+    tells,
     values,
 )
 from h5diag.memory import AddressRange, Bytes, MemoryImage, merged
@@ -197,7 +201,10 @@ def difference(
             count, seen = int(np.count_nonzero(p.left)), seen + p.good.size
             content, differing = content + int(np.count_nonzero(p.content)), differing + count
             if count and (explained or looked < LOOKED_AT):
-                found = [x for x in (_blank(p) if blank else _shapes(p, others, programs)) if x]
+                whole = (
+                    [p.take(Form.BLANK, p.left)] if blank else []
+                )  # the suspect is erased, and not only in this part
+                found = [x for x in whole or _shapes(p, others, programs) if x]
                 shapes = _continued(shapes, found) if here.start else shapes + found
                 explained, looked = sum(x.bytes for x in found if x.form in _WIDE) >= EXPLAINED * count, looked + count
             elif count:
@@ -237,10 +244,9 @@ class _Piece:
         """
         here = slice(begin, begin + flags.size)
         flags = flags & self.left[here]
-        count = int(np.count_nonzero(flags))
-        if not count:
+        if not flags.any():
             return None
-        bits = int(np.bitwise_count(self.good[here] ^ self.suspect[here])[flags].sum(dtype=np.int64))
+        count, bits = int(np.count_nonzero(flags)), bits_in((self.good[here] ^ self.suspect[here])[flags])
         self.left[here] &= ~flags
         start = self.start + begin
         ranges = tuple(AddressRange(start + a, start + b) for a, b in runs(flags, self.gap))
@@ -267,33 +273,22 @@ def _shapes(p: _Piece, others: Sequence[Known], programs: Sequence[AddressRange]
         lambda: _text(p),
     ]
     for step in steps:
-        if not p.left.any():
-            return
-        yield from (s for s in step() if s is not None)
-
-
-def _blank(p: _Piece) -> Iterable[Shape | None]:
-    """Everything that differs; the suspect is erased, and not only in this part."""
-    yield p.take(Form.BLANK, p.left)
+        yield from (s for s in (step() if p.left.any() else ()) if s is not None)
 
 
 def _address_line(p: _Piece) -> Iterable[Shape | None]:
     """All that differs lies where one address bit is the same, and reads what stands at the other value of that bit."""
     bit, places = at_other_line(p.suspect, np.flatnonzero(p.left), p.start)
     if bit:
-        flags = np.zeros(p.left.size, np.bool_)
-        flags[places] = True
-        yield p.take(Form.ADDRESS_LINE, flags, step=bit)
+        yield p.take(Form.ADDRESS_LINE, flagged(places, p.left.size), step=bit)
 
 
 def _lanes(p: _Piece) -> Iterable[Shape | None]:
     """A constant in every second, fourth or eighth byte; one to eight bytes further on; words in another byte order."""
     telling = p.content & (p.good != 0)
-    if np.count_nonzero(telling) < 256:
-        return
     a, b = int(telling.argmax()), telling.size - int(telling[::-1].argmax())
     good, suspect = p.good[a:b], p.suspect[a:b]
-    if np.count_nonzero(p.left[a:b]) < 0.3 * good.size:
+    if np.count_nonzero(telling) < 256 or np.count_nonzero(p.left[a:b]) < 0.3 * good.size:
         return
     # Of smooth content, as pictures are, several may nearly fit: the best does.
     best, form, step, kept = ALIKE, Form.BYTE_SHIFT, 0, 0
@@ -310,22 +305,19 @@ def _lanes(p: _Piece) -> Iterable[Shape | None]:
     if step:
         yield p.take(form, p.left, step=step, value=kept)
         return
-    for lanes in (2, 4, 8):
-        for lane in range(lanes):
-            own = suspect[(lane - (p.start + a)) % lanes :: lanes]
-            value, share = commonest(own, 0.98)
-            if share < 0.98:
-                continue
-            flags = np.zeros(p.left.size, np.bool_)
-            flags[a:b][(lane - (p.start + a)) % lanes :: lanes] = True
-            if np.count_nonzero(p.left[a:b] & ~flags[a:b]) <= 0.02 * good.size:
-                yield p.take(Form.BYTE_LANE, flags, step=lanes, value=value)
-                return
+    for lanes, lane in ((count, lane) for count in (2, 4, 8) for lane in range(count)):
+        own = slice((lane - (p.start + a)) % lanes, None, lanes)
+        value, share = commonest(suspect[own], 0.98)
+        flags = np.zeros(good.size, np.bool_)
+        flags[own] = True
+        if share >= 0.98 and np.count_nonzero(p.left[a:b] & ~flags) <= 0.02 * good.size:
+            yield p.take(Form.BYTE_LANE, flags, begin=a, step=lanes, value=value)
+            return
 
 
 def _sectors(p: _Piece, flags: Flags) -> Iterator[tuple[int, int]]:
     """Yield the offsets of the sectors in which a byte is flagged."""
-    first = np.maximum(np.arange(-(p.start % p.sector), flags.size, p.sector), 0)
+    first = sector_begins(p.start, flags.size, p.sector)
     found = np.flatnonzero(np.logical_or.reduceat(flags, first))
     yield from zip(first[found].tolist(), np.append(first[1:], flags.size)[found].tolist(), strict=True)
 
@@ -353,8 +345,7 @@ def _gap(p: _Piece) -> Iterable[Shape | None]:
 
     A mask begins and ends where a sector does, so what does is none of these.
     """
-    flags = np.zeros(p.left.size, np.bool_)
-    value = 0
+    flags, value = np.zeros(p.left.size, np.bool_), 0
     for zero, other in ((p.suspect, p.good), (p.good, p.suspect)):
         for a, b in runs(p.left & (zero == 0) & (other == p.erased), 1, LEAST_ZEROS):
             edges = all(p.chip.canonical(p.start + x) % p.sector == 0 for x in (a, b))
@@ -367,11 +358,9 @@ def _gap(p: _Piece) -> Iterable[Shape | None]:
 
 
 def _zeros(p: _Piece) -> Iterable[Shape | None]:
-    flags = np.zeros(p.left.size, np.bool_)
-    for a, b in runs(p.suspect == 0, 1, LEAST_ZEROS):
-        if np.count_nonzero(p.left[a:b]) > (b - a) // 4:
-            flags[a:b] = True
-    yield p.take(Form.ZEROS, flags)
+    found = stretches(p.suspect == 0, 1, LEAST_ZEROS)
+    a, b = found.T
+    yield p.take(Form.ZEROS, marked(found[counts(p.left, a, b) > (b - a) // 4], p.left.size))
 
 
 def _stopped(p: _Piece) -> Iterable[Shape | None]:
@@ -413,8 +402,7 @@ def _fill(p: _Piece) -> Iterable[Shape | None]:
     first, other = p.good[found[:, 0]], p.suspect[found[:, 0]]
     found = found[((first == 0) & (other == 0xFF)) | ((first == 0xFF) & (other == 0))]
     found = found[constant(p.good, found) & constant(p.suspect, found)]
-    told = (p.good != 0) & (p.good != 0xFF)
-    a, b = found.T
+    told, (a, b) = tells(p.good), found.T
     found = found[counts(told, a - p.unit, a) + counts(told, b, b + p.unit) > 0]
     yield p.take(Form.FILL, marked(found, p.left.size), value=int(p.good[found[-1, 0]]) if len(found) else 0)
 
@@ -450,17 +438,12 @@ def _data(p: _Piece, programs: Sequence[AddressRange]) -> Iterable[Shape | None]
 
 def _starts_program(p: _Piece, at: int) -> bool:
     """Tell whether a boot-loader image or a vector table begins there, on either side, or the flash itself does."""
-    if p.chip.canonical(p.start + at) == p.chip.flash.base:
-        return True
-    for data in (p.good, p.suspect):
-        if any(mark in data[at : at + 0x80].tobytes() for mark in _TRAILERS):
+    for head in (data[at : at + 0x80].tobytes() for data in (p.good, p.suspect)):
+        stack, reset = (int.from_bytes(head[i : i + 4], "little") for i in (0, 4))
+        table = stack >> 24 in (0x20, 0x24, 0x30, 0x10) and reset >> 24 in (8, 9, 0xC) and reset & 1
+        if stack == HeaderMagic.MCUBOOT.value or table or any(mark in head for mark in _TRAILERS):
             return True
-        words = np.frombuffer(data[at : at + 8].tobytes().ljust(8, b"\0"), "<u4")
-        if words[0] == HeaderMagic.MCUBOOT.value or (
-            int(words[0]) >> 24 in (0x20, 0x24, 0x30, 0x10) and int(words[1]) >> 24 in (8, 9, 0xC) and words[1] & 1
-        ):
-            return True
-    return False
+    return p.chip.canonical(p.start + at) == p.chip.flash.base
 
 
 def _like_data(p: _Piece, a: int, b: int) -> bool:
@@ -482,24 +465,21 @@ def _fell(p: _Piece) -> Iterable[Shape | None]:
     """Sectors in which bits only fell, many to a quad-word, where the reference has content."""
     flags = np.zeros(p.left.size, np.bool_)
     for a, b in _sectors(p, p.left):
-        mine = p.left[a:b]
-        g, s = p.good[a:b][mine], p.suspect[a:b][mine]
+        places = np.flatnonzero(p.left[a:b]) + a
+        g, s = p.good[places], p.suspect[places]
         old = g != p.erased
-        fallen = int(np.bitwise_count(g[old] & ~s[old]).sum(dtype=np.int64))
-        units = np.count_nonzero(_unit_begins(p, np.flatnonzero(mine)[old] + a))
+        fallen, units = bits_in(g[old] & ~s[old]), np.count_nonzero(_unit_begins(p, places[old]))
         if fallen >= 16 and not (s & ~g).any() and fallen > DENSE_BITS * units:
-            flags[a:b] = mine
+            flags[places] = True
     yield p.take(Form.FELL, flags)
 
 
 def _column(p: _Piece) -> Iterable[Shape | None]:
     """One bit of every flash word is constant in one place, whatever the reference has there, and follows it elsewhere."""
     places = np.flatnonzero(p.left)
-    if places.size < LEAST_COLUMN:
-        return
     changed = p.good[places] ^ p.suspect[places]
     mask = int(changed[0])
-    if mask.bit_count() != 1 or (changed != mask).any():
+    if places.size < LEAST_COLUMN or mask.bit_count() != 1 or (changed != mask).any():
         return
     width = next((w for w in (16, 8, 4) if ((places - places[0]) % w == 0).all()), 0)
     value = int(p.suspect[places[0]]) & mask
@@ -515,9 +495,8 @@ def _column(p: _Piece) -> Iterable[Shape | None]:
 
 def _comb(p: _Piece) -> Iterable[Shape | None]:
     """All that differs reads erased, wherever one low address bit has one value; at the other value all is right."""
-    if (p.left & (p.suspect != p.erased)).any():
-        return
-    if step := every_second_row(np.flatnonzero(p.left) + p.start):
+    erased = not (p.left & (p.suspect != p.erased)).any()
+    if erased and (step := every_second_row(np.flatnonzero(p.left) + p.start)):
         yield p.take(Form.COMB, p.left, step=step)
 
 
@@ -545,9 +524,8 @@ def _lone(p: _Piece) -> Iterable[Shape | None]:
     # One word of rest beside hundreds of lone bits does not change what they are.
     if np.count_nonzero(alone) < max(LEAST_LONE, 0.9 * places.size):
         return
-    flags = np.zeros(p.left.size, np.bool_)
     # A few quad-words lost more; they are no other shape.
-    flags[places[risen if all_rose else alone]] = True
+    flags = flagged(places[risen if all_rose else alone], p.left.size)
     yield p.take(Form.ROSE_ALONE if all_rose else Form.LONE, flags)
 
 
@@ -567,29 +545,24 @@ def _joined(shapes: Sequence[Shape]) -> Iterator[Shape]:
     for s in shapes:
         groups.setdefault((s.form, s.step if s.form is not Form.BUILD else 0, s.name), []).append(s)
     for group in groups.values():
-        first = group[0]
-        if len(group) == 1 or first.form in _STOPS:
+        if len(group) == 1 or group[0].form in _STOPS:
             yield from group
-            continue
-        yield Shape(
-            first.form,
-            merged(r for s in group for r in s.ranges),
-            sum(s.bytes for s in group),
-            sum(s.bits for s in group),
-            min(s.at for s in group),
-            max(group, key=lambda s: s.bytes).step,
-            first.value,
-            first.name,
-        )
+        else:
+            yield replace(
+                group[0],
+                ranges=merged(r for s in group for r in s.ranges),
+                bytes=sum(s.bytes for s in group),
+                bits=sum(s.bits for s in group),
+                at=min(s.at for s in group),
+                step=max(group, key=lambda s: s.bytes).step,
+            )
 
 
 def _rest(p: _Piece) -> tuple[tuple[AddressRange, ...], int, int]:
     """Return what no shape took, with its risen and fallen bits."""
-    if not p.left.any():
-        return (), 0, 0
     g, s = p.good[p.left], p.suspect[p.left]
-    risen, fallen = (int(np.bitwise_count(x).sum(dtype=np.int64)) for x in (s & ~g, g & ~s))
-    return tuple(AddressRange(p.start + a, p.start + b) for a, b in runs(p.left, p.gap)), risen, fallen
+    ranges = tuple(AddressRange(p.start + a, p.start + b) for a, b in runs(p.left, p.gap))
+    return ranges, bits_in(s & ~g), bits_in(g & ~s)
 
 
 def _unit_begins(p: _Piece, places: Places) -> Flags:

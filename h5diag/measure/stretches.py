@@ -35,6 +35,13 @@ def stretches(flags: Flags, gap: int, least: int = 1) -> Stretches:
     return np.stack([first[long], last[long]], axis=1)
 
 
+def flagged(places: Places, size: int) -> Flags:
+    """Return `size` flags, true at some offsets."""
+    flags = np.zeros(size, np.bool_)
+    flags[places] = True
+    return flags
+
+
 def tells(data: Bytes) -> Flags:
     """Return which bytes are no fill: neither 0x00 nor 0xFF."""
     flags: Flags = (data != 0xFF) & (data != 0)

@@ -27,7 +27,7 @@ from h5diag.measure.compare import bit_positions
 from h5diag.measure.copies import LEAST_REPEAT, WINDOW, agreeing, repeating_line
 from h5diag.measure.drift import build_stamps
 from h5diag.measure.shapes import Difference, Form, Shape
-from h5diag.memory import AddressRange, Bytes, MemoryImage, Segment, merged, subtracted
+from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, subtracted
 from h5diag.text import size_text
 
 
@@ -43,8 +43,7 @@ def check_shapes(m: Measured) -> tuple[Finding, ...]:
             if shape.form in _LEFT_AS_IT_WAS and _protected(m, shape):
                 continue  # the check of the write protection tells it with more knowledge
             # What one reference told already, another that shows the same bytes need not tell again.
-            told = merged(r for f in out for r in f.explains)
-            if subtracted(m.canonical(shape.ranges), told) and (
+            if subtracted(m.canonical(shape.ranges), merged(r for f in out for r in f.explains)) and (
                 f := _shape(m, shape, name, content, difference, is_file)
             ):
                 out.append(f)
@@ -429,7 +428,9 @@ def check_wrap(m: Measured) -> tuple[Finding, ...]:
     for step in (three, *(1 << line for line in range(19, 28) if line != 24)):
         where, twice = _again(dump, step)
         wanted = (s for k in m.known for r in where for s in k.content.segments_in(r.start, r.stop))
-        other = any(_else_here(s, dump) for s in wanted)
+        # Most of what is wanted there is not what the dump holds.
+        pairs = ((s, *dump.read_filled(s.start, s.stop)) for s in wanted)
+        other = any(2 * np.count_nonzero(known & (data != s.data)) > s.data.size for s, data, known in pairs)
         # Two slots may hold the same image; that a memory wraps is told by a file that wants other content there.
         if where and (other or (step == three and not any(_again(k.content, step)[1] for k in m.known))):
             end = ("three-bytes-end", "use-four-bytes") if step == three else ("memory-ends", "look-at-its-size")
@@ -437,12 +438,6 @@ def check_wrap(m: Measured) -> tuple[Finding, ...]:
             say: dict[str, Any] = {"lower": where[0].start - step, "weight": step, "bytes": twice, "why": why, "do": do}
             return (found("external-wraps", where=where, explains=where, hint=not other, **say),)
     return ()
-
-
-def _else_here(wanted: Segment, dump: MemoryImage) -> bool:
-    """Tell whether most of what is wanted there is not what the dump holds."""
-    data, known = dump.read_filled(wanted.start, wanted.stop)
-    return bool(np.count_nonzero(known & (data != wanted.data)) > wanted.data.size // 2)
 
 
 def _again(image: MemoryImage, step: int) -> tuple[tuple[AddressRange, ...], int]:

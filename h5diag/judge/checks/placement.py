@@ -14,12 +14,13 @@ from h5diag.judge.checks.options import options_torn
 from h5diag.judge.checks.slots import empty_starts
 from h5diag.judge.findings import Finding, found, number
 from h5diag.judge.likely import encrypted_image, places_of
-from h5diag.judge.measured import KnownFact, Measured, content_bytes
+from h5diag.judge.measured import KnownFact, Measured
 from h5diag.layout import ExplanationKind, Role
 from h5diag.measure.compare import AreaState
 from h5diag.measure.firmware import Action, Check, State
 from h5diag.measure.programs import RAM, blank_header, likely_link, other_link
 from h5diag.measure.shapes import Form
+from h5diag.measure.stretches import content_bytes
 from h5diag.memory import AddressRange, merged, subtracted
 from h5diag.text import ranges_text
 

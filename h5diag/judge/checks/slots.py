@@ -309,13 +309,15 @@ def why_not_installed(m: Measured, findings: Sequence[Finding]) -> tuple[Branch,
     """
     if not waiting_slots(m.suspect):
         return ()
+    waiting = [s for s in m.suspect.slots if s.slot in waiting_slots(m.suspect) and s.content.at_start]
+    demands = any(t.type == TlvType.DEPENDENCY for s in waiting for t in s.content.at_start[0].image.tlvs.protected)
     by_id, ended = {f.id: f for f in findings}, boot_log(m).ended
     never = [s.reason for s in m.suspect.slots if s.state is State.NEVER_TAKEN]
     seen: dict[str, tuple[str, bool | None]] = {
         "boot-absent": _boot_code(m),
         "not-entered": _entered(m),
         "no-magic": (never[0] if never else "the trailer magic is there", bool(never)),
-        "dependency": _dependency(m),
+        "dependency": ("", None) if demands else ("the image demands none", False),
     }
     if ended:
         seen["boot-fails"] = f"its log ends in: {ended}", ended not in ("started", "rom-loader")
@@ -357,13 +359,5 @@ def _entered(m: Measured) -> tuple[str, bool | None]:
     if boot_log(m):
         return "it printed a log", False
     resets = m.suspect.board.resets_since_flash
-    return (
-        f"reset {count_text(resets, 'time')} since it was flashed; where BOOT0 was is not told" if resets else "",
-        None,
-    )
-
-
-def _dependency(m: Measured) -> tuple[str, bool | None]:
-    waiting = [s for s in m.suspect.slots if s.slot in waiting_slots(m.suspect) and s.content.at_start]
-    demands = any(t.type == TlvType.DEPENDENCY for s in waiting for t in s.content.at_start[0].image.tlvs.protected)
-    return ("", None) if demands else ("the image demands none", False)
+    times = f"reset {count_text(resets or 0, 'time')} since it was flashed; where BOOT0 was is not told"
+    return times if resets else "", None

@@ -133,9 +133,14 @@ def image_rows(scene: Scene) -> Iterator[Row]:
             yield row(f"image-encryption.{case}", p.file, "record ENC")
         yield _slot(scene, p)
         if p.slot is not None:
-            yield _size(p, p.slot)
-            if p.slot.role is Role.SECONDARY:
-                yield _trailer(p, p.slot)
+            second, room = p.slot.role is Role.SECONDARY, p.slot.range.size
+            size = max(p.image.size + (MAGIC_SIZE if second else 0), p.length)
+            fits = "too-long" if size > room else "fits"
+            yield row(f"image-size.{fits}", p.file, f"0x{p.start:08X}", size=size, room=room)
+            if second:
+                magic = parse_magic(end_of_file(p.item) if p.length == room else b"")[0]
+                there = {Magic.CLASSIC: "there", Magic.ALIGNED: "aligned"}.get(magic, "absent")
+                yield row(f"image-trailer.{there}", p.file, f"0x{p.slot.range.stop - MAGIC_SIZE:08X}")
             yield _version(scene, p, p.slot, placed)
             yield from _release(scene, p, p.slot)
     yield from _boot_file(scene)
@@ -198,18 +203,6 @@ def _slot(scene: Scene, p: Placed) -> Row:
         "encrypted" if p.slot.role is Role.PRIMARY and downloads and encrypted else "other-side" if other else "begins"
     )
     return row(f"image-slot.{case}", *where, slot=p.slot.name)
-
-
-def _size(p: Placed, slot: Slot) -> Row:
-    size = max(p.image.size + (MAGIC_SIZE if slot.role is Role.SECONDARY else 0), p.length)
-    case = "too-long" if size > slot.range.size else "fits"
-    return row(f"image-size.{case}", p.file, f"0x{p.start:08X}", size=size, room=slot.range.size)
-
-
-def _trailer(p: Placed, slot: Slot) -> Row:
-    magic = parse_magic(end_of_file(p.item) if p.length == slot.range.size else b"")[0]
-    case = {Magic.CLASSIC: "there", Magic.ALIGNED: "aligned"}.get(magic, "absent")
-    return row(f"image-trailer.{case}", p.file, f"0x{slot.range.stop - MAGIC_SIZE:08X}")
 
 
 def _version(scene: Scene, p: Placed, slot: Slot, placed: tuple[Placed, ...]) -> Row:

@@ -270,8 +270,7 @@ class BootLoader:
             if not (behind == 0xFF).all():
                 only_flag = not mode.swaps and int((behind != 0xFF).sum()) == 1 and area.trailer().image_ok
                 return "image_ok is set in its trailer" if only_flag else "other bytes stand between it and its trailer"
-        checked = self._check(image, area, offset)
-        return "its hash or signature does not fit" if checked is Check.INVALID else ""
+        return "its hash or signature does not fit" if self._check(image, area, offset) is Check.INVALID else ""
 
     # What to do with an image
 

@@ -223,16 +223,14 @@ def _examined(
     unit: int,
 ) -> ExaminedImage:
     slot = layout.slot_at(image.address) if layout else None
-    length = min(image.size, image.available)
-    data = memory.read(image.address, image.address + length)
+    data = memory.read(image.address, image.address + min(image.size, image.available))
     verification = verify_image(image, memoryview(data), verify_keys, decrypt_keys)  # type: ignore[arg-type]
     if layout and slot:
         unit = layout.chip.flash.program_unit
         offset = layout.chip.canonical(image.address) - slot.range.start
         start = image.address - offset
         stop = start + slot.range.size
-        behind = min(image.range.stop, stop - MAGIC_SIZE)
-        trailer = _trailer(memory, behind, stop, unit, layout.mode.swaps)
+        trailer = _trailer(memory, min(image.range.stop, stop - MAGIC_SIZE), stop, unit, layout.mode.swaps)
         moved_up = layout.mode is Mode.SWAP_OFFSET and slot.role is Role.SECONDARY
         at_start = offset == 0 or (moved_up and offset == layout.chip.flash.sector_size)
     else:

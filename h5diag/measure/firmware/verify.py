@@ -104,8 +104,7 @@ def _blocks(data: Bytes) -> list[npt.NDArray[np.uint8]]:
     """Return evenly spread blocks; the whole when it is small."""
     if data.size < 2 * BLOCK:
         return [data]
-    count = min(BLOCKS, data.size // BLOCK)
-    starts = np.linspace(0, data.size - BLOCK, count).astype(np.int64)
+    starts = np.linspace(0, data.size - BLOCK, min(BLOCKS, data.size // BLOCK)).astype(np.int64)
     return [data[s : s + BLOCK] for s in starts.tolist()]
 
 
@@ -172,8 +171,7 @@ def verify_image(
     digest = next((r.value for r in records if r.type & 0xFF in HASH_TYPES), b"")
     if not image.verifiable:
         why = image.problems[-1] if image.problems else "the image is cut short"
-        checks = (Check.NOT_CHECKED, why) * 3
-        return Verification(*checks, _look(body, header.encrypted), digest)
+        return Verification(*((Check.NOT_CHECKED, why) * 3), _look(body, header.encrypted), digest)
     signed, hash_check, cleared = signed_bytes(image, view, (view[header.header_size : tlvs.hashed_size],))
     remarks = ["the hash holds with the encrypted flag cleared, as ST signs primary-only images"] if cleared else []
     # Records that imgtool reads and a boot loader does not.

@@ -25,54 +25,39 @@ from h5diag.measure.loader.vb3 import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What is known about a loader that was not downloaded.
+def _likely_cause(
+    calls: tuple[LoaderCall, ...],
+    base: int | None,
+    family_name: str,
+    trustzone: str,
+    version: str,
+    loader: LoaderFile | None,
+) -> str:
+    """Return why a loader was most likely not downloaded and what to try; empty when nothing points anywhere."""
+    # The function whose call failed, where the file was not given.
+    entry = next((c.pc & ~1 for c in calls if c.outcome is Outcome.NOT_DOWNLOADED), None)
+    at = f"0x{loader.link_address:08X}" if loader is not None else f"0x{entry or 0:08X}"
 
-    `base` is the base that the log shows or None; `family` is empty when unknown; `trustzone` is ``on``, ``off`` or
-    ``unknown``; `loader` is the file, when it was given.
-    """
+    def linked_at(address: int) -> bool:
+        if loader is not None:
+            return loader.link_address in (address, -1)
+        return entry is None or address <= entry < address + 0x100000
 
-    calls: tuple[LoaderCall, ...]
-    base: int | None
-    family: str
-    trustzone: str
-    version: str
-    loader: LoaderFile | None = None
-
-    @property
-    def entry(self) -> int | None:
-        """Address of the function whose call failed, Thumb bit cleared, or None."""
-        return next((c.pc & ~1 for c in self.calls if c.outcome is Outcome.NOT_DOWNLOADED), None)
-
-    def lies_at(self, address: int) -> bool:
-        """Tell whether the loader may be linked at an address: by its file, else by the function that was called."""
-        if self.loader is not None:
-            return self.loader.link_address in (address, -1)
-        return self.entry is None or address <= self.entry < address + 0x100000
-
-
-def likely_cause(s: Situation) -> str:
-    """Return the likeliest cause and what to try; empty when nothing points anywhere."""
-    at = f"0x{s.loader.link_address:08X}" if s.loader is not None else f"0x{s.entry or 0:08X}"
-    if s.base is not None and not s.lies_at(s.base + 4):
-        near = f"near 0x{(s.entry or 0) & ~0xFFF:08X} (its function is at {at})" if s.loader is None else f"at {at}"
-        return (
-            f"it is linked {near}, and this programmer's base is 0x{s.base:08X}; link it at 0x{s.base + 4:08X} and try that"
-            " first"
-        )
+    if base is not None and not linked_at(base + 4):
+        near = f"near 0x{(entry or 0) & ~0xFFF:08X} (its function is at {at})" if loader is None else f"at {at}"
+        return f"it is linked {near}, and this programmer's base is 0x{base:08X}; link it at 0x{base + 4:08X} and try that first"
     # One report alone puts the base elsewhere when TrustZone is on.
-    asked = bases(s.family, "on", s.version) if s.family and s.trustzone != "off" else ()
-    for other in (b for b in asked if b.trustzone == "on" and not s.lies_at(b.link_address)):
-        where = "it is linked at" if s.loader is not None else "its function is at"
+    asked = bases(family_name, "on", version) if family_name and trustzone != "off" else ()
+    for other in (b for b in asked if b.trustzone == "on" and not linked_at(b.link_address)):
+        where = "it is linked at" if loader is not None else "its function is at"
         report = "one report puts" if other.hint else "known reports put"
-        condition = "" if s.trustzone == "on" else "if TrustZone is on, "
+        condition = "" if trustzone == "on" else "if TrustZone is on, "
         return (
             f"{where} {at}, while {report} the base with TrustZone on at 0x{other.link_address:08X}; {condition}"
             f"try that first ({other.sources[0]})"
         )
-    size = len(s.loader.image) if s.loader is not None and s.family else 0
-    claim = beyond_window(family(s.family), s.trustzone, size) if size else ""
+    size = len(loader.image) if loader is not None and family_name else 0
+    claim = beyond_window(family(family_name), trustzone, size) if size else ""
     return f"its image has 0x{size:X} bytes, and {claim}" if claim else ""
 
 
@@ -186,7 +171,7 @@ def explain(
     conclusion = _conclusion(story, own or calls, log)
     remarks = [*_base_remarks(base, version, loader, own), *_call_remarks(own), *_log_remarks(log, story)]
     if story is Story.NOT_DOWNLOADED:
-        if cause := likely_cause(Situation(own, base, family, trustzone, version, loader)):
+        if cause := _likely_cause(own, base, family, trustzone, version, loader):
             conclusion += f" Likely cause: {cause}."
         else:
             remarks.append(_FITTING_CAUSE if loader is not None and base is not None else _UNKNOWN_CAUSE)

@@ -244,6 +244,5 @@ def decode_storage(data: bytes) -> StorageInfo:
     words = _SECTORS.unpack_from(data, _FIXED.size)
     pairs = list(zip(words[::2], words[1::2], strict=True))
     groups = tuple(SectorGroup(*pair) for pair in takewhile(all, pairs))
-    text = raw.split(b"\0", 1)[0].decode("ascii", "replace")
-    name = "".join(c if c.isprintable() else "?" for c in text)
+    name = "".join(c if c.isprintable() else "?" for c in raw.split(b"\0", 1)[0].decode("ascii", "replace"))
     return StorageInfo(name, kind, start, size, page, erased, groups, len(groups) < len(pairs))

@@ -362,24 +362,20 @@ def find_calls(log: LoaderLog, loader: LoaderFile | None = None) -> tuple[Loader
 
 
 def _hear(state: _State, message: LogMessage) -> None:
-    match message.kind:
-        case MessageKind.INIT:
-            state.init_next = True
-        case MessageKind.ERASE_INTERNAL:
-            state.side = LoaderSide.INTERNAL
-        case MessageKind.ERASE_EXTERNAL:
-            state.side, state.words = LoaderSide.EXTERNAL, "SectorErase"
-        case MessageKind.ERASE:
-            state.words = "MassErase" if "mass" in message.text.lower() else "SectorErase"
-        case MessageKind.WRITE:
-            state.words = "Write"
-        case MessageKind.READ:
-            state.words = "Read"
-        case MessageKind.OPERATION:
-            state.side = LoaderSide.UNKNOWN
-            state.words = "MassErase" if "mass" in message.text.lower() else ""
-        case MessageKind.ADDRESS if message.value is not None:
-            state.side = LoaderSide.EXTERNAL if is_external(message.value) else LoaderSide.INTERNAL
+    mass, external = "mass" in message.text.lower(), message.value is not None and is_external(message.value)
+    side: dict[str, object] = {"side": LoaderSide.EXTERNAL if external else LoaderSide.INTERNAL}
+    heard: dict[MessageKind, dict[str, object]] = {
+        MessageKind.INIT: {"init_next": True},
+        MessageKind.ERASE_INTERNAL: {"side": LoaderSide.INTERNAL},
+        MessageKind.ERASE_EXTERNAL: {"side": LoaderSide.EXTERNAL, "words": "SectorErase"},
+        MessageKind.ERASE: {"words": "MassErase" if mass else "SectorErase"},
+        MessageKind.WRITE: {"words": "Write"},
+        MessageKind.READ: {"words": "Read"},
+        MessageKind.OPERATION: {"side": LoaderSide.UNKNOWN, "words": "MassErase" if mass else ""},
+        MessageKind.ADDRESS: side if message.value is not None else {},
+    }
+    for name, value in heard.get(message.kind, {}).items():
+        setattr(state, name, value)
 
 
 def is_external(address: int) -> bool:

@@ -104,7 +104,9 @@ def decode_registers(raw: Iterable[RawRegister], chip: Chip) -> OptionBytes:
         old = values.get(found.name)
         if old and old.value != found.value and found.name not in twice:
             twice.add(found.name)  # once is enough: a text may hold a hundred thousand of them
-            warnings.append(_twice(old, found))
+            both = f"0x{old.value:08X} and 0x{found.value:08X}"
+            aliases = f"{old.name} reads {both} through the two aliases: one reader may not see it all"
+            warnings.append(aliases if old.secure != found.secure else f"{old.name} was read twice, as {both}")
         # The secure alias sees what the other one may not; a zero never replaces a value.
         if not old or found.value or not old.value:
             values[found.name] = found
@@ -254,12 +256,3 @@ def _register(r: RawRegister, known: dict[int | str, tuple[str, bool]]) -> Regis
     )
     found = next((known[way] for way in names if way in known), None)
     return RegisterValue(found[0], r.value, found[1]) if found else None
-
-
-def _twice(old: RegisterValue, new: RegisterValue) -> str:
-    if old.secure != new.secure:
-        return (
-            f"{old.name} reads 0x{old.value:08X} and 0x{new.value:08X} through the two aliases: one reader may "
-            "not see it all"
-        )
-    return f"{old.name} was read twice, as 0x{old.value:08X} and 0x{new.value:08X}"

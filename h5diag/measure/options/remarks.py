@@ -148,8 +148,7 @@ def explain_log(log: Log, chip: Chip, layout: Layout | None = None, *, assumed: 
         *_install(log),
         *_discovery(log, chip),
         *_rom(log, chip),
-        *_unread(log),
-        *_banner(log.banner, chip, assumed),
+        *_banner(log, chip, assumed),
     ]
     if log.kind is not LogKind.UNKNOWN and not assumed:
         out += _tool(log.banner, chip)
@@ -367,7 +366,8 @@ def _rom(log: Log, chip: Chip) -> Iterator[Remark]:
             )
 
 
-def _unread(log: Log) -> Iterator[Remark]:
+def _banner(log: Log, chip: Chip, assumed: bool) -> Iterator[Remark]:
+    b = log.banner
     if log.options_asked and not log.listing and not log.programming:
         yield Remark(
             "the tool began to read the option bytes and printed none: the read stopped, as it does when "
@@ -375,10 +375,6 @@ def _unread(log: Log) -> Iterator[Remark]:
             "debug-locked",
         )
 
-
-def _banner(b: Banner, chip: Chip, assumed: bool) -> Iterator[Remark]:
-    if not b:
-        return
     if b.dev_id is not None and not b.identified:
         yield Remark(
             f"the identity reads 0x{b.dev_id:03X}, which is none: core held in reset, port closed, or no supply; it names "
@@ -466,8 +462,7 @@ def known_words(words: Iterable[RawRegister], chip: Chip) -> tuple[tuple[str, in
 def explain_words(words: Iterable[RawRegister], chip: Chip, *, assumed: bool = False) -> tuple[Remark, ...]:
     """Return what follows from the words that were read, as far as the chip file knows them; no place in an assumed one."""
     known = dict(known_words(words, chip))
-    registers = ("OPSR", "ECCCORR", "ECCDETR", "ECCR", "NSSR", "SECSR")
-    dead = [n for n in registers if known.get(n) == 0xFFFFFFFF]
+    dead = [n for n in ("OPSR", "ECCCORR", "ECCDETR", "ECCR", "NSSR", "SECSR") if known.get(n) == 0xFFFFFFFF]
     values = {n: v for n, v in known.items() if n not in dead}
     unread = [Remark(f"{', '.join(dead)} read all ones: not read, nothing follows")] if dead else []
     if assumed:
