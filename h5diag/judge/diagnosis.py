@@ -18,7 +18,7 @@ from h5diag.judge.checks.slots import why_not_installed
 from h5diag.judge.findings import Finding, found, number, rows
 from h5diag.judge.measured import Measured, deviations, measure
 from h5diag.judge.next_test import NextTest, choose_next_test, known_tests, rank_tests
-from h5diag.judge.weighing import Verdict, weigh
+from h5diag.judge.weighing import Status, Verdict, weigh
 from h5diag.measure.compare import WINDOW, aligned, read_cells
 from h5diag.measure.firmware import Check
 from h5diag.measure.firmware.image import HEADER_SIZE
@@ -42,7 +42,7 @@ def diagnose(case: Case, *, progress: Progress | None = None, cancel: Cancel | N
     Returns
     -------
     Diagnosis
-        One entry a suspect; the gravest verdict first, else in the order of the case.
+        One entry a suspect; the gravest verdict first, then what a cause is supported of, else in the order of the case.
 
     Raises
     ------
@@ -56,7 +56,9 @@ def diagnose(case: Case, *, progress: Progress | None = None, cancel: Cancel | N
     across = across_boards(boards)
     if shared := tuple(f for f in across if rows()[f.id].of_each):
         boards = [_board_diagnosis(m, shared) for m in measured]
-    return Diagnosis(case, tuple(sorted(boards, key=lambda b: b.verdict.word.gravity)), across)
+    return Diagnosis(
+        case, tuple(sorted(boards, key=lambda b: (b.verdict.word.gravity, not b.verdict.of(Status.SUPPORTED)))), across
+    )
 
 
 def _board_diagnosis(m: Measured, shared: tuple[Finding, ...]) -> BoardDiagnosis:

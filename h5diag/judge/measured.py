@@ -12,7 +12,9 @@ from h5diag.chip import Chip, ChipChoice
 from h5diag.errors import InputError
 from h5diag.evidence import files, keys as key_files
 from h5diag.evidence.texts import Log, RawRegister, lines, parse_listing, parse_log, parse_registers, parse_tools
+from h5diag.evidence.texts.listing import Listing, RawOption
 from h5diag.evidence.texts.programming import Write, base_name
+from h5diag.evidence.texts.tools import ToolReport
 from h5diag.judge.likely import ChipAndSlots, encrypted_image, placed_dumps, put_at, subjects
 from h5diag.layout import Layout, Loader, Mode
 from h5diag.limits import JUDGED_AREAS
@@ -405,7 +407,7 @@ def _board(board: CaseBoard, case: Case, chip: Chip, layouts: tuple[Layout, ...]
     reads = tuple(sorted(reads, key=lambda r: 2 * r.size <= most))
     dump = reads[0] if reads else MemoryImage()
     same = tuple(r for r in reads if r is dump or alike(dump, r))
-    options = _options(board, chip, log)
+    options = _options(board, chip, log, (*log.tools, *uart.tools))
     hidden = hidden_ranges(options, board.access, chip)
     masked, unlike = masked_ranges(dump, hidden, chip), len(reads) - len(same)
     own = BoardMeasured(board, dump, options, log, uart, compare_reads(same), hidden, masked, unlike=unlike)
@@ -431,8 +433,8 @@ def _board(board: CaseBoard, case: Case, chip: Chip, layouts: tuple[Layout, ...]
     return replace(own, images=images, slots=states.slots, boots=boots, explained=explained, rules=rules)
 
 
-def _options(board: CaseBoard, chip: Chip, log: Log) -> OptionBytes:
-    """Return a board's option bytes: from its listing, else its log, else the registers that were read."""
+def _options(board: CaseBoard, chip: Chip, log: Log, tools: Sequence[ToolReport]) -> OptionBytes:
+    """Return a board's option bytes: of its listing, its log, the registers read, the programming, else what tools told."""
     for text in filter(None, (board.options, board.log)):
         listing = parse_listing(text.text)
         if listing.fields:
@@ -442,7 +444,15 @@ def _options(board: CaseBoard, chip: Chip, log: Log) -> OptionBytes:
     raw = [r for t in texts for r in parse_registers(t.text)]
     read = board.identity.registers if board.identity is not None else {}
     raw += [RawRegister(value, name=name.upper()) for name, value in read.items() if value is not None]
-    return decode_registers(raw, chip)
+    decoded = decode_registers(raw, chip)
+    if decoded.settings:
+        return decoded
+    if log.listing.fields:  # printed in the session in which the board was programmed
+        return decode_listing(log.listing, chip)
+    # What another tool prints when it connects: TrustZone and the state of protection.
+    told = [(n, v) for t in tools for n, v in (("TZEN", t.tzen), ("PRODUCT_STATE", t.state), ("RDP", t.rdp))]
+    fields = tuple(RawOption(n, v) for n, v in told if v is not None and n in {o.name for o in chip.options})
+    return decode_listing(Listing(fields), chip) if fields else decoded
 
 
 def whole_reads(dumps: Sequence[DumpFile]) -> tuple[MemoryImage, ...]:

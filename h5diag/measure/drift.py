@@ -28,6 +28,8 @@ _STAMP = re.compile(
     rb"|\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)?|\d\d:\d\d:\d\d"
 )
 """What compilers write for ``__DATE__`` and ``__TIME__`` (ISO C 6.10.8), and the form that build scripts prefer."""
+_DATE = re.compile(rb"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) ([ \d]\d) (\d{4})\b")
+_MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 _AROUND = 24
 
 
@@ -35,6 +37,12 @@ def build_stamps(one: MemoryImage, other: MemoryImage, ranges: Iterable[AddressR
     """Return the first date or time of a build in which the two differ, of each; None unless every range lies in one."""
     pairs = [(_stamp(one, r), _stamp(other, r)) for r in ranges]
     return pairs[0] if pairs and all(map(all, pairs)) else None
+
+
+def newest_build(contents: Iterable[Bytes]) -> tuple[int, ...]:
+    """Return the latest date that a compiler wrote into one of these contents, as year, month and day; empty without."""
+    found = [m for data in contents for m in _DATE.finditer(data.tobytes())]
+    return max(((int(m[3]), _MONTHS.index(m[1]) + 1, int(m[2])) for m in found), default=())
 
 
 def _stamp(image: MemoryImage, r: AddressRange) -> str:

@@ -375,7 +375,8 @@ def _stopped(p: _Piece) -> Iterable[Shape | None]:
         stop = a + (int(written[-1]) + 1 if written.size else 0)
         if stop > a and (p.good[a:stop] == p.suspect[a:stop]).mean() < FOLLOWED:
             continue  # what stands there is another content, and its end is no stop
-        if np.count_nonzero(p.content[stop:b] & (p.good[stop:b] != 0)) >= least:
+        # Zeros at a file's end may be its fill, and two bytes of content behind them are none.
+        if np.count_nonzero(p.content[stop:b] & (p.good[stop:b] != 0)) >= (2 if least == LEAST_TAIL else least):
             form = Form.STOPPED if written.size else Form.NEVER_WRITTEN
             yield p.take(form, p.left[stop:b], at=p.start + stop, begin=stop)
 

@@ -19,6 +19,8 @@ _DOTTED_VERSION = re.compile(r"^[vV]?(-?\d{1,10}(?:\.-?\d{1,10}){1,3})$")
 _HEX_VERSION = re.compile(r"^0x([0-9A-Fa-f]{1,8})$")
 _TITLE = re.compile(r"STM32\s?CubeProgrammer\s{0,40}(?:API\s{0,8})?v(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)", re.I)
 _PAIR = re.compile(r"^\s{0,80}([A-Za-z][A-Za-z0-9 .\-]{0,30}?)\s{0,40}:\s{0,40}(.*)$")
+_PANEL = re.compile(r"^\s{0,80}(Device ID|Revision ID|Flash size)\s{2,40}([^\s:].{0,80})$", re.I)
+"""The same in the window of the graphical tool, as people retype it or a phone reads it from a photo: without colons."""
 _KEYS = {
     "st-link sn": "probe_serial",
     "st-link fw": "probe_firmware",
@@ -214,11 +216,12 @@ def parse_banners(lines: Sequence[Line]) -> tuple[Banner, ...]:
             close()
             tool, begin, last = m[1], line.number, n
             continue
-        if ":" not in line.text:
+        panel = _PANEL.match(line.text)
+        if ":" not in line.text and panel is None:
             if found and _is_note(line.text) and n - last < 5:
                 notes.append(line.text.strip())
             continue
-        pair = _PAIR.match(line.text)
+        pair = panel or _PAIR.match(line.text)
         key = _KEYS.get(" ".join(pair[1].lower().split())) if pair else None
         if pair and key:
             value = pair[2].strip()

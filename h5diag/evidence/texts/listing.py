@@ -21,6 +21,17 @@ _ROW = re.compile(
     r"0x([0-9A-Fa-f]{1,16})(?![0-9A-Za-z_])(.{0,200})$"
 )
 """A name and a number as people note them: with tabs, an equals sign, or in a table's columns; the line holds no more."""
+_TAB = re.compile(
+    r"^[ \t|>*-]{0,20}([A-Za-z][A-Za-z0-9_]{1,39})[ \t:|]{1,40}(?:Value[ \t:]{0,8}(?:0x)?([0-9A-Fa-f]{1,16})|"
+    r"(?:\[.?\][ \t]{0,4}|[^\w\s][ \t]{1,4})?((?:Un)?checked)|(AA|BB|CC|DC|55))(?![0-9A-Za-z_])(.{0,200})$",
+    re.I,
+)
+"""A row of the graphical tool's tab of options: a value with its address, a tick, or the byte of a protection level."""
+_NOTED = re.compile(
+    r"(?<![\w.])([A-Za-z][A-Za-z0-9_]{1,39})(?:[ \t]{0,20}=[ \t]{0,20}|[ \t]{1,20})(?:0x)?([0-9A-Fa-f]{1,8})(?![\w.])"
+)
+"""A name and a bare number as people type them off a screen, several to a line; the tools show these in hexadecimal."""
+_ADDRESS = re.compile(r"0x[0-9A-Fa-f]{1,8}")
 _STUB = re.compile(r"^\s{0,40}([A-Za-z][A-Za-z0-9_]{1,39})\s{0,40}(?::\s{0,40}(?:0x?[0-9A-Fa-f]{0,16})?)?\s*$")
 _FLASH = re.compile(r'"flash_kib"\s{0,20}:\s{0,20}(\d{1,6})')
 _EXPORT = re.compile(r'"([A-Za-z][A-Za-z0-9_]{1,39})"\s{0,20}:\s{0,20}(-?\d{1,20})(?=\s{0,20}[,}\]\n\r])')
@@ -104,8 +115,18 @@ def listing_of(clean: Iterable[Line], *, ends_open: bool = False) -> Listing:
     headed = False
     for line in clean:
         stub = ""
+        if noted := _noted(line):
+            runs[-1] += noted
+            last = line.number
+            continue
         if "0x" in line.text and (m := _ROW.match(line.text)) and m[1] in _known_names():
             runs[-1].append(RawOption(m[1], int(m[2], 16), m[3].strip(" \t|").strip("()"), bank, line.number))
+            last = line.number
+            continue
+        if (m := _TAB.match(line.text)) and m[1].upper() in _known_names():
+            value = int(m[2] or m[4] or "0", 16) if not m[3] else int(m[3].lower() == "checked")
+            at = _ADDRESS.search(m[5])
+            runs[-1].append(RawOption(m[1], value, at[0] if at else m[5].strip(" \t:|"), bank, line.number))
             last = line.number
             continue
         if ":" not in line.text:
@@ -126,6 +147,19 @@ def listing_of(clean: Iterable[Line], *, ends_open: bool = False) -> Listing:
         elif headed and _STUB.match(rest):
             stub = rest.strip()
     return _listing_of([r for r in runs if r], stub if ends_open else "", last, ends_open, headed)
+
+
+def _noted(line: Line) -> list[RawOption]:
+    """Return the options of a line that holds nothing else: ``nBOOT0 = 1   RDP = FF``."""
+    found = list(_NOTED.finditer(line.text))
+    if (
+        not found
+        or _NOTED.sub("", line.text).strip(" \t,;|*-")
+        or any(m[1].upper() not in _known_names() for m in found)
+    ):
+        return []
+    # One digit is a level and not the byte that stands for it; a single bit is no value of the byte that TZEN has on H5.
+    return [RawOption(m[1], int(m[2], 16), line=line.number) for m in found if m[1].upper() != "RDP" or len(m[2]) == 2]
 
 
 @lru_cache(maxsize=1)

@@ -54,6 +54,7 @@ class LogKind(Enum):
     ST_INFO = "st-info"
     BLACK_MAGIC = "black-magic"
     DFU = "dfu"
+    MEASUREMENT = "measurement"
     REGISTERS = "registers"
     UNKNOWN = "unknown"
 
@@ -309,6 +310,8 @@ def _telling(text: str) -> bool:
         or "BANK" in text
         or "arning" in text
         or "ubeProg" in text
+        or " ID " in text
+        or "lash size" in text
         or "ail" in text
         or "rasing" in text
         or "not " in text

@@ -188,8 +188,8 @@ def _report(row: ToolRow, lines: Sequence[Line], first: int) -> ToolReport:
     fields = [(f.field, re.compile(f.pattern.replace("{foreign}", _FOREIGN), re.I)) for f in row.fields]
     for line in lines:
         for name, pattern in fields:
-            if name not in seen and (m := pattern.search(line.text)):
-                seen[name] = m[1]
+            if (name not in seen or name == "lowest") and (m := pattern.search(line.text)):
+                seen[name] = min(seen.get(name, m[1]), m[1])
     idcode = _hex(seen.get("idcode"))
     dev_id = idcode & 0xFFF if idcode is not None else _hex(seen.get("dev_id"))
     scan, part = _hex(seen.get("scan_id")), _hex(seen.get("target_part"))
@@ -199,7 +199,7 @@ def _report(row: ToolRow, lines: Sequence[Line], first: int) -> ToolReport:
         # The boundary scan's identity is made of a version, a part number with DEV_ID in it, and ST's number.
         dev_id = scan >> 12 & 0xFFF
     kib, size = seen.get("flash_kib"), seen.get("flash_bytes")
-    volts, millivolts = seen.get("voltage"), seen.get("millivolts")
+    volts, millivolts = seen.get("voltage") or seen.get("lowest", "").replace(",", "."), seen.get("millivolts")
     series = "STM32" + seen["series"] if "series" in seen else ""
     words = re.compile(row.words, re.I) if row.words else None
     return ToolReport(

@@ -55,6 +55,7 @@ from h5diag.judge.checks.printed import (
     check_same_place,
     check_secure_install,
     check_signatures,
+    check_tool_stopped,
     check_unsigned,
     check_wireless_service,
 )
@@ -141,6 +142,7 @@ CHECKS: tuple[Check, ...] = (
     check_signatures,
     check_refused_reads,
     check_refused_writes,
+    check_tool_stopped,
     check_left_out,
     check_torn_options,
     check_boot_address,

@@ -187,7 +187,7 @@ def check_supply(m: Measured) -> Iterator[Finding]:
         and (weak := [v for v in told if v < number("word-mv")])
     ):
         yield found("low-for-word-programming", volts=weak[0] / 1000, least=number("word-mv") / 1000)
-    wiring = [e for e in m.suspect.log.messages if e.about == "board-wiring"]
+    wiring = sorted((e for e in m.suspect.log.messages if e.about == "board-wiring"), key=lambda e: e.unsure)
     if unread := _unread(m):
         # It claims to have programmed without knowing the chip.
         wrong = [w.file for w in m.writes[:1] if any(w.failed or w.mismatch is not None for w in m.writes)]
@@ -196,7 +196,8 @@ def check_supply(m: Measured) -> Iterator[Finding]:
     if silent := _silent(m):
         yield found("no-core-answers", volts=f"{(mv or 0) / 1000:.2f} V", text=silent)
     elif wiring:
-        yield found("wiring-log", text=wiring[0].text, meaning=wiring[0].meaning)
+        id = "link-silent" if wiring[0].unsure else "wiring-log"
+        yield found(id, text=wiring[0].text, meaning=wiring[0].meaning)
     if any(s.answered for log in (m.suspect.log, m.suspect.uart) for s in log.rom_sessions):
         yield found("rom-loader-answers")
 
@@ -219,7 +220,8 @@ def _silent(m: Measured) -> str:
     said = [e.text for e in log.messages]
     protected = any(word in text.lower() for text in said for word in calibration().lists["protection"])
     answers = log.dev_ids or m.suspect.dump.size or m.suspect.options.settings
-    if not in_supply(log.banner.voltage_mv or 0) or answers or protected:
+    explained = any(e.about == "board-wiring" and not e.unsure for e in log.messages)
+    if not in_supply(log.banner.voltage_mv or 0) or answers or protected or explained:
         return ""
     return next((text for text in said if any(word in text.lower() for word in calibration().lists["silent"])), "")
 

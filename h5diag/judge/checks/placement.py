@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise, product
@@ -17,6 +18,7 @@ from h5diag.judge.likely import encrypted_image, places_of
 from h5diag.judge.measured import KnownFact, Measured
 from h5diag.layout import ExplanationKind, Role
 from h5diag.measure.compare import AreaState
+from h5diag.measure.drift import newest_build
 from h5diag.measure.firmware import Action, Check, State
 from h5diag.measure.programs import RAM, blank_header, likely_link, other_link
 from h5diag.measure.shapes import Form
@@ -163,6 +165,7 @@ def _file(m: Measured, k: KnownFact) -> Iterator[Finding]:
             last = [order.get(base_name(x.name).lower(), -1) for x in (k, rival)]
             id = "file-not-there-though-written" if k.claimed else "file-not-there"
             id = "file-overwritten" if 0 <= last[0] < last[1] else id
+            id = "older-file-not-there" if id == "file-not-there" and _is_older(k, rival) else id
             yield found(id, explains=merged(m.canonical([*rival.ranges, *k.ranges])), rival=rival.name, **say)
     elif start not in program.stands and here not in map(m.chip.canonical, program.stands):
         yield _elsewhere(m, k, program.stands[0])
@@ -177,6 +180,27 @@ def _file(m: Measured, k: KnownFact) -> Iterator[Finding]:
             yield _linked_here(m, k, say)
         else:
             yield from _linked_elsewhere(m, k, program.linked, near, say)
+
+
+_VERSION = re.compile(r"\d{1,4}(?:[._]\d{1,4}){1,3}")
+
+
+def _is_older(k: KnownFact, rival: KnownFact) -> bool:
+    """Tell whether a file is an earlier release than another: by the versions in their names, else their build dates."""
+    for release in (_version, _built):
+        mine, theirs = release(k), release(rival)
+        if mine and theirs and mine != theirs:
+            return mine < theirs
+    return False
+
+
+def _version(k: KnownFact) -> tuple[int, ...]:
+    numbers = _VERSION.findall(base_name(k.name))
+    return tuple(map(int, re.split("[._]", numbers[-1]))) if numbers else ()
+
+
+def _built(k: KnownFact) -> tuple[int, ...]:
+    return newest_build(s.data for s in k.image.image.segments)
 
 
 def _linked_here(m: Measured, k: KnownFact, say: dict[str, Any]) -> Finding:

@@ -13,7 +13,7 @@ import numpy as np
 
 from h5diag.chip import EXTERNAL
 from h5diag.errors import InputError
-from h5diag.evidence.texts import LogKind, Message
+from h5diag.evidence.texts import LogKind, Message, parse_listing
 from h5diag.evidence.texts.boot import BootEvent, BootLog
 from h5diag.evidence.texts.programming import Programming, base_name
 from h5diag.judge.findings import Finding, calibration, found, number
@@ -167,13 +167,17 @@ def check_refused_reads(m: Measured) -> tuple[Finding, ...]:
     if m.suspect.dump.size or log.discovery.lifecycle:
         return ()
     said = [e.text for e in spoken(log.messages)]
-    words = [text for text in said if "protection" in text.lower()]
+    words = [text for text in said if "protection" in text.lower() and not _ERASING.search(text)]
     failed = [text for text in said if any(w in text.lower() for w in calibration().lists["failed"])]
     told = state is not None and state.debug == "none"  # the option bytes say why
     for text in (words or failed)[:1]:
         more = "".join([f"; also: {other}" for other in failed if other != text][:1])
         return (found("refused-by-protection" if words else "reads-fail", settled=told, text=text, more=more),)
     return ()
+
+
+_ERASING = re.compile(r"eras|programm|writ", re.IGNORECASE)
+"""What fails to be erased or written may be kept by any protection: it says nothing of the port."""
 
 
 def spoken(messages: Sequence[Message]) -> list[Message]:
@@ -191,6 +195,37 @@ def check_refused_writes(m: Measured) -> Iterator[Finding]:
         for said in [e for e in spoken(log.messages) if e.about == about][:1]:
             listed = about == "write-protected" and bool(m.suspect.options.settings)
             yield found(id, settled=listed, text=said.text, meaning=said.meaning)
+    yield from _refused_where_an_option_points(m)
+
+
+_REFUSED_AT = re.compile(
+    r"(?:eras|program|writ|protect).{0,80}?(?:@|\bat\b)\s?(?:address\s?)?(0x[0-9a-f]{6,8})\b", re.IGNORECASE
+)
+_POINTS_AT = re.compile(r"0x[0-9a-f]{6,8}\b", re.IGNORECASE)
+
+
+def _refused_where_an_option_points(m: Measured) -> Iterator[Finding]:
+    """Yield the place at which a tool was refused, where an option of the listing has just that address for its value."""
+    options = [f for t in (m.suspect.board.options, m.suspect.board.log) if t for f in parse_listing(t.text).fields]
+    points = {int(x[0], 16): f for f in options if (x := _POINTS_AT.search(f.text))}
+    # SFSA of the STM32WB and WL counts pages (RM0434 and RM0453, FLASH_SFR).
+    points |= {m.chip.flash.base + f.value * m.chip.flash.sector_size: f for f in options if f.name.upper() == "SFSA"}
+    points.pop(m.chip.flash.base, None)
+    said = [(e.text, x[1]) for log in m.logs for e in log.errors if (x := _REFUSED_AT.search(e.text))]
+    refused = [(text, AddressRange(int(at, 16), int(at, 16) + 1)) for text, at in said]
+    failed = [w for w in m.writes if w.failed and w.address and w.size and w.mismatch is None]
+    refused += [
+        (f"writing {base_name(w.file)}", AddressRange(w.address or 0, (w.address or 0) + w.size)) for w in failed
+    ]
+    for text, at in [(text, at) for text, r in refused for at in points if at in r][:1]:
+        yield found("refused-at-option", at=at, text=text, name=points[at].name, value=points[at].value)
+
+
+def check_tool_stopped(m: Measured) -> Iterator[Finding]:
+    """Did a tool stop with an error of its own, of which nothing follows about the board, before anything was read?"""
+    said = [e for e in m.suspect.log.errors if e.meaning and not e.about and not e.link]
+    if said and not m.suspect.dump.size and not m.writes:
+        yield found("tool-stopped", text=said[0].text, meaning=said[0].meaning)
 
 
 _NO_BANK = re.compile(r"no flash bank found for address (?:0x)?([0-9a-f]{1,8})\b", re.IGNORECASE)

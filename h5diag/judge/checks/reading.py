@@ -18,7 +18,7 @@ from h5diag.measure.repeats import ReadPattern
 from h5diag.measure.shapes import Form, difference
 from h5diag.measure.stretches import runs, zero_sectors
 from h5diag.memory import Access, AddressRange, MemoryImage, common, merged, subtracted
-from h5diag.text import count_text
+from h5diag.text import count_text, ranges_text
 
 
 def check_reads(m: Measured) -> Iterator[Finding]:
@@ -154,8 +154,16 @@ def check_zeros(m: Measured) -> Iterator[Finding]:
         kind, size = "secure" if access is Access.NONSECURE else "non-secure", sum(r.size for r in masked)
         yield found("zeros-are-the-mask", where=masked, explains=masked, size=size, kind=kind, way=_word(access))
     elif hidden := _hidden_from_one_alias(m):
-        known = bool(m.suspect.options.settings)
-        yield found("one-alias-reads-zero", where=hidden, size=sum(r.size for r in hidden), settled=known)
+        areas = [
+            f"{a.area.name} {ranges_text(a.ranges)}"
+            for a in m.suspect.options.areas
+            if a.area.kind == "secure" and a.ranges
+        ]
+        known, told = (
+            bool(m.suspect.options.settings),
+            f" Secure by the watermarks: {', '.join(areas)}." if areas else "",
+        )
+        yield found("one-alias-reads-zero", where=hidden, size=sum(r.size for r in hidden), settled=known, told=told)
     if not m.suspect.dump.size or not m.chip.flash.erased or m.suspect.dump.span.start in EXTERNAL:
         return  # what was never written reads zero here, or nothing of it is masked
     zeros = [a for a in m.comparison.of(AreaState.ZERO) if not _covered(m, a.range.start, (*masked, *_fill(m)))]
@@ -231,7 +239,8 @@ def _zero_area(m: Measured, area: AddressRange) -> Finding:
     if inside := next((r for r in secure if r.covers(_trimmed(m, area))), None):
         # The next sector may begin with a few zeros of its own.
         shown = inside.intersection(here).shifted(area.start - here.start)
-        return found("zeros-where-secure", where=(shown,), size=shown.size)
+        names = ", ".join(a.area.name for a in options.areas if a.area.kind == "secure" and inside in a.ranges)
+        return found("zeros-where-secure", where=(shown,), size=shown.size, names=f" ({names})" if names else "")
     id = "zeros-not-masked" if _masks_nothing(m.suspect) else "zeros-without-reason"
     return found(id, where=(area,), size=area.size)
 

@@ -170,6 +170,11 @@ def _fault(m: Measured, counters: list[int], faults: dict[str, int]) -> Finding:
     region = next((r for r in uncached if bfar and 0 <= bfar - r.base < r.size), None)
     if (region is not None and not m.chip_assumed) or bfar in AddressRange(0x08FF_F000, 0x0900_0000):
         data = region is not None and region.kind == "data"
+        off = [s for s in m.suspect.options.settings if s.option.name in ("EDATA1_EN", "EDATA2_EN") and s.value == 0]
+        if data and len(off) == 2:
+            return found(
+                "fault-in-area-that-is-off", bfar=bfar, names=" and ".join(s.option.name for s in off), said=said
+            )
         area = "high-cycle data area" if data else "OTP, unique id and read-only area"
         cache = "; the instruction cache is on (ICACHE_CR)" if faults.get("ICACHE_CR", 0) & 1 else ""
         return found("fault-in-uncached-area", bfar=bfar, area=area, cache=cache, said=said)
