@@ -32,13 +32,13 @@ from h5diag.judge.checks.content import (
     check_wrap,
 )
 from h5diag.judge.checks.flashtest import check_flash_test
-from h5diag.judge.checks.keys import check_published_keys, check_way_back
 from h5diag.judge.checks.options import (
     check_external_pads,
     check_loader,
     check_options_of_good,
     check_provisioned_options,
     check_provisioning_logs,
+    check_way_back,
     check_write_protection,
 )
 from h5diag.judge.checks.placement import check_bank_mode, check_banks, check_holes, check_placement
@@ -75,6 +75,7 @@ from h5diag.judge.checks.slots import (
     check_install,
     check_next_boot,
     check_other_firmware,
+    check_published_keys,
     check_slot_damage,
     check_stage,
 )

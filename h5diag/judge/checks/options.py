@@ -219,3 +219,26 @@ def check_external_pads(m: Measured) -> Iterator[Finding]:
 
 _PADS = re.compile(r"(?:IO_VDD)?XSPI\d_HSLV", re.IGNORECASE)
 """Options for fast pads of a port of external memory (RM0477: XSPI1_HSLV, XSPI2_HSLV)."""
+
+
+_CLOSED = re.compile(
+    r"LIFECYCLE_\w{0,20}(?:CLOSED|LOCKED)|PRODUCT_STATE\s{0,20}[:=]\s{0,4}0x(?:72|C6|5C)\b|\bRDP\s{0,20}[:=]\s{0,4}0xCC\b",
+    re.I,
+)
+"""How a text says that the board is closed: only then is provisioning's own wing, which is slow to load, asked."""
+
+
+def check_way_back(m: Measured) -> tuple[Finding, ...]:
+    """Can the closed board be opened again, as far as its own texts tell?"""
+    texts = [t.text for t in m.suspect.board.texts]
+    if not any(map(_CLOSED.search, texts)):
+        return ()
+    from h5diag.judge.preflight.reopening import LOST, read_access
+
+    answer = read_access(texts)
+    if answer is None or answer.state not in ("TZ-CLOSED", "CLOSED", "LOCKED", "RDP 2"):
+        return ()
+    words = calibration().advice[f"way-{answer.answer}"]
+    takes = f" It takes a {answer.takes}." if answer.takes not in ("", "none") else ""
+    erases = f" A way back erases {', '.join(answer.erases)}." if answer.erases and answer.answer != LOST else ""
+    return (found("way-back", state=answer.state, words=words, takes=takes, erases=erases, why=answer.why[0]),)

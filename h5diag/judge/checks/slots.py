@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+from h5diag.errors import InputError
+from h5diag.evidence import keys
 from h5diag.judge.checks.printed import boot_log
 from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.likely import header_places
 from h5diag.judge.measured import BoardMeasured, Measured
 from h5diag.layout import ExplanationKind, Loader, Role, Slot
 from h5diag.measure.compare import read_cells
-from h5diag.measure.firmware import Action, Magic, SlotState, State, TlvType, vector_table_at
+from h5diag.measure.firmware import Action, Magic, SlotState, State, TlvType, find_images, vector_table_at
 from h5diag.measure.firmware.image import HEADER_SIZE
 from h5diag.measure.programs import HEADERS, entries_fit
 from h5diag.memory import AddressRange, MemoryImage
@@ -361,3 +364,21 @@ def _entered(m: Measured) -> tuple[str, bool | None]:
     resets = m.suspect.board.resets_since_flash
     times = f"reset {count_text(resets or 0, 'time')} since it was flashed; where BOOT0 was is not told"
     return times if resets else "", None
+
+
+def check_published_keys(m: Measured) -> tuple[Finding, ...]:
+    """Is anything signed with a key that a vendor publishes?"""
+    images = [(m.suspect.board.name, i.image) for i in m.suspect.images]
+    images += [(k.name, i) for k in m.case.images for i in find_images(k.image)]
+    prints = [(t.value, name) for name, i in images for t in i.tlvs.plain if t.type == TlvType.KEYHASH]
+    names: dict[str, str] = {}
+    for value, name in prints:
+        if (known := keys.published(value)) is not None:
+            names.setdefault(str(known), name)
+    for file in m.case.verify_keys:
+        with suppress(InputError):
+            for key in keys.load_verify_keys(file):
+                if (known := keys.published(*(h.hex() for h in key.hashes))) is not None:
+                    names.setdefault(str(known), file.name)
+    who, name = ", ".join(names), ", ".join(dict.fromkeys(names.values()))
+    return (found("published-key", who=who, name=name),) if names else ()
