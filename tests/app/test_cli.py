@@ -339,6 +339,17 @@ def test_compare_json_and_text(capsys):
     assert zero
 
 
+def test_an_area_in_no_slot_is_said_to_be_in_none(tmp_path, capsys):
+    for name, data in (("a.bin", b"\x11" * 4096), ("b.bin", b"\x22" * 4096)):
+        (tmp_path / name).write_bytes(data)
+    argv = ["compare", str(tmp_path / "a.bin"), str(tmp_path / "b.bin"), "--layout", "oemirot-2m-overwrite"]
+    argv += ["--base", "0x081F0000", "--reference-base", "0x081F0000"]
+    assert main([*argv, "--json"]) == 0
+    assert [a["slot"] for a in json.loads(capsys.readouterr().out)["areas"]] == ["none"]
+    assert main(argv) == 0
+    assert "None" not in capsys.readouterr().out
+
+
 def test_a_listing_without_an_option_is_refused_by_compare(tmp_path, capsys):
     dump, listing = tmp_path / "a.bin", tmp_path / "ob.txt"
     dump.write_bytes(bytes(4096))
