@@ -11,7 +11,7 @@ from html import escape
 import ipywidgets as widgets
 import traitlets
 
-from h5diag.app.panels.parts import INK, SHADE, SOFT, Job, JobBar, alert_html, status_html
+from h5diag.app.panels.parts import INK, SHADE, SOFT, Job, JobBar, alert_html, linked, status_html
 from h5diag.errors import InputError, ProbeError, TargetError
 from h5diag.memory import AddressRange, Cancel, Progress
 from h5diag.probe.acquire import Dump, DumpPlan, dump
@@ -231,8 +231,8 @@ class BoardPanel(widgets.VBox):  # type: ignore[misc]
                 self.result,
             ]
         )
-        traitlets.link((self.model, "probe"), (self.probe, "value"))
-        traitlets.link((self.model, "mode"), (self.mode, "value"))
+        linked(self.model, "probe", self.probe)
+        linked(self.model, "mode", self.mode)
         self.connect_bar.run.on_click(lambda _: self.model.connect())
         self.release.on_click(lambda _: self.model.close())
         self.dump_bar.run.on_click(lambda _: self._dump())

@@ -6,7 +6,7 @@ import hashlib
 import tempfile
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,7 +14,7 @@ import anywidget
 import ipywidgets as widgets
 import traitlets
 
-from h5diag.app.panels.parts import status_html
+from h5diag.app.panels.parts import linked, status_html
 from h5diag.case import Case, load_case
 from h5diag.case.intake import Details, Missing, sort_evidence, write_case
 from h5diag.chip import chip_names
@@ -64,8 +64,6 @@ class OwnBoard:
 
     files: tuple[Upload, ...] = ()
     text: str = ""
-    access: str = ""
-    mode: str = ""
     base: str = ""
 
 
@@ -81,10 +79,7 @@ class CaseSource:
     good: OwnBoard = OwnBoard()
     suspect: OwnBoard = OwnBoard()
     flashed: OwnBoard = OwnBoard()
-    layout: str = ""
-    chip: str = ""
-    marking: str = ""
-    package: str = ""
+    details: Details = field(default_factory=Details)
 
     def load(self) -> Loaded:
         """Return the case; InputError says what is missing.
@@ -104,20 +99,8 @@ class CaseSource:
                 _written(top / side, b)
                 for side, b in (("good", self.good), ("suspect", self.suspect), ("flashed", self.flashed))
             )
-            details = Details(
-                chip=self.chip,
-                layout=self.layout,
-                marking=self.marking,
-                package=self.package,
-                good_access=self.good.access,
-                suspect_access=self.suspect.access,
-                good_mode=self.good.mode,
-                suspect_mode=self.suspect.mode,
-            )
-            found = write_case(
-                sort_evidence(good + suspect, good=good, suspect=suspect, flashed=flashed, details=details),
-                top / "case",
-            )
+            boards = sort_evidence(good + suspect, good=good, suspect=suspect, flashed=flashed, details=self.details)
+            found = write_case(boards, top / "case")
             case = load_case(top / "case")
         keys = tuple(_key(u) for b in (self.good, self.suspect, self.flashed) for u in b.files if _is_private(u))
         unused = tuple(f"{e.path.name}: {e.what}" for e in found.unused)
@@ -198,13 +181,10 @@ class EvidenceModel(traitlets.HasTraits):  # type: ignore[misc]
             folder = self.bundled if self.kind == "bundled" else self.folder.strip()
             # An empty name must say "no such folder", not fall back to what was dropped.
             return CaseSource(folder=folder or "(no folder named)")
-        flashed = OwnBoard(tuple(self.flashed_files), base=self.flashed_base)
-        whole = (text.strip() for text in (self.layout, self.chip, self.marking, self.package))
-        return CaseSource("", self._board("good"), self._board("suspect"), flashed, *whole)
-
-    def _board(self, side: str) -> OwnBoard:
-        files = tuple(getattr(self, f"{side}_files"))
-        return OwnBoard(files, *(getattr(self, f"{side}_{what}") for what in ("text", "access", "mode", "base")))
+        good = OwnBoard(self.good_files, self.good_text, self.good_base)
+        suspect = OwnBoard(self.suspect_files, self.suspect_text, self.suspect_base)
+        said = {f.name: getattr(self, f.name).strip() for f in fields(Details) if self.has_trait(f.name)}
+        return CaseSource("", good, suspect, OwnBoard(self.flashed_files, base=self.flashed_base), Details(**said))
 
 
 class EvidencePanel(widgets.VBox):  # type: ignore[misc]
@@ -220,74 +200,29 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
         self.model = model
         cases = bundled_cases()
         model.bundled = model.bundled or cases[0][1]
-        self.kind = widgets.ToggleButtons(
-            options=[("A bundled case", "bundled"), ("My own files", "own"), ("A case folder", "folder")]
-        )
-        self.bundled = widgets.Dropdown(options=list(cases), description="Case", layout=widgets.Layout(width="560px"))
-        self.folder = widgets.Text(
-            description="Folder",
-            placeholder="folder with case.toml",
-            layout=widgets.Layout(width="560px"),
-            continuous_update=False,
-        )
+        wide, half = widgets.Layout(width="560px"), widgets.Layout(width="98%", max_width="420px")
+
+        def named(trait: str, label: str, hint: str, offered: tuple[str, ...] = ()) -> widgets.Text:
+            how = {"description": label, "placeholder": hint, "continuous_update": False, "layout": half}
+            made = widgets.Combobox(options=offered, ensure_option=False, **how) if offered else widgets.Text(**how)
+            return linked(model, trait, made)
+
+        kinds = [("A bundled case", "bundled"), ("My own files", "own"), ("A case folder", "folder")]
+        self.kind = linked(model, "kind", widgets.ToggleButtons(options=kinds))
+        self.bundled = linked(model, "bundled", widgets.Dropdown(options=cases, description="Case", layout=wide))
+        self.folder = named("folder", "Folder", "folder with case.toml")
+        self.folder.layout = wide
         self.boards = [self._board("good", "A board that works"), self._board("suspect", "The board in question")]
         self.flashed = self._flashed()
-        wide = widgets.Layout(width="98%", max_width="420px")
-        self.layout_choice = widgets.Combobox(
-            options=list(preset_names()),
-            description="Layout",
-            layout=wide,
-            ensure_option=False,
-            continuous_update=False,
-            placeholder="a preset or a path",
-        )
-        self.chip = widgets.Combobox(
-            options=list(chip_names()),
-            description="Chip",
-            layout=wide,
-            ensure_option=False,
-            continuous_update=False,
-            placeholder="from the evidence",
-        )
-        self.marking = widgets.Text(
-            description="Marking", placeholder="printed on the part", continuous_update=False, layout=wide
-        )
-        self.package = widgets.Text(
-            description="Package",
-            placeholder="the vendor's package, as 1.4.0",
-            continuous_update=False,
-            layout=wide,
-        )
+        self.layout_choice = named("layout", "Layout", "a preset or a path", tuple(preset_names()))
+        self.chip = named("chip", "Chip", "from the evidence", tuple(chip_names()))
+        self.marking = named("marking", "Marking", "printed on the part")
+        self.package = named("package", "Package", "the vendor's package, as 1.4.0")
         self.clear = widgets.Button(description="Clear files", tooltip="Forget what was dropped")
-        self.pages = {
-            "bundled": self.bundled,
-            "folder": self.folder,
-            "own": widgets.VBox(
-                [
-                    widgets.HBox(self.boards),
-                    widgets.HBox(
-                        [
-                            self.flashed,
-                            widgets.VBox(
-                                [self.layout_choice, self.chip, self.marking, self.package, self.clear],
-                                layout=widgets.Layout(width="50%"),
-                            ),
-                        ]
-                    ),
-                ]
-            ),
-        }
+        about = _half([self.layout_choice, self.chip, self.marking, self.package, self.clear])
+        own = widgets.VBox([widgets.HBox(self.boards), widgets.HBox([self.flashed, about])])
+        self.pages = {"bundled": self.bundled, "folder": self.folder, "own": own}
         self.page = widgets.VBox()
-        for name, widget in (
-            ("kind", self.kind),
-            ("bundled", self.bundled),
-            ("folder", self.folder),
-            ("layout", self.layout_choice),
-            ("chip", self.chip),
-            ("marking", self.marking),
-            ("package", self.package),
-        ):
-            widgets.link((model, name), (widget, "value"))
         self.clear.on_click(lambda _: self._forget())
         model.observe(lambda _: self._show(), ["kind", "good_files", "suspect_files", "flashed_files"])
         super().__init__([self.kind, self.page])
@@ -306,29 +241,27 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
         setattr(self, f"{side}_zone", zone)
         return zone
 
+    def _base(self, side: str) -> widgets.Text:
+        box = widgets.Text(placeholder=BASE, layout=widgets.Layout(width="98%"), continuous_update=False)
+        return linked(self.model, f"{side}_base", box)
+
     def _flashed(self) -> widgets.VBox:
         label = "What was to be flashed: your firmware files (.hex, .bin, .elf), flash_layout.h, keys"
-        zone = self._zone("flashed", label)
-        base = widgets.Text(placeholder=BASE, layout=widgets.Layout(width="98%"), continuous_update=False)
-        widgets.link((self.model, "flashed_base"), (base, "value"))
-        return widgets.VBox([zone, base], layout=widgets.Layout(width="50%"))
+        return _half([self._zone("flashed", label), self._base("flashed")])
 
     def _board(self, side: str, label: str) -> widgets.VBox:
-        model = self.model
         zone = self._zone(side, f"{label}: dumps read from it, option listings, logs")
         text = widgets.Textarea(
             placeholder=f"{label}: paste what the programmer printed",
             continuous_update=False,
             layout=widgets.Layout(width="98%", height="90px"),
         )
-        wide = widgets.Layout(width="98%")
-        access = widgets.Dropdown(options=list(ACCESS), layout=wide)
-        mode = widgets.Dropdown(options=list(MODES), layout=wide)
-        base = widgets.Text(placeholder=BASE, layout=wide, continuous_update=False)
-        for name, widget in (("text", text), ("access", access), ("mode", mode), ("base", base)):
-            widgets.link((model, f"{side}_{name}"), (widget, "value"))
-        setattr(self, f"{side}_text", text)
-        return widgets.VBox([zone, text, access, mode, base], layout=widgets.Layout(width="50%"))
+        setattr(self, f"{side}_text", linked(self.model, f"{side}_text", text))
+        read = [
+            linked(self.model, f"{side}_{name}", widgets.Dropdown(options=known, layout=widgets.Layout(width="98%")))
+            for name, known in (("access", ACCESS), ("mode", MODES))
+        ]
+        return _half([zone, text, *read, self._base(side)])
 
     def _forget(self) -> None:
         self.model.good_files = self.model.suspect_files = self.model.flashed_files = ()
@@ -338,6 +271,10 @@ class EvidencePanel(widgets.VBox):  # type: ignore[misc]
             zone: DropZone = getattr(self, f"{side}_zone")
             zone.files = [[u.name, f"{len(u.data):,} bytes"] for u in getattr(self.model, f"{side}_files")]
         self.page.children = (self.pages[self.model.kind],)
+
+
+def _half(children: list[Any]) -> widgets.VBox:
+    return widgets.VBox(children, layout=widgets.Layout(width="50%"))
 
 
 def remarks_html(loaded: Loaded) -> str:

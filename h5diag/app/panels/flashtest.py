@@ -7,7 +7,7 @@ from html import escape
 import ipywidgets as widgets
 import traitlets
 
-from h5diag.app.panels.parts import Job, JobBar, alert_html, status_html
+from h5diag.app.panels.parts import Job, JobBar, alert_html, linked, status_html
 from h5diag.chip import load_chip
 from h5diag.errors import InputError
 from h5diag.memory import Cancel, Progress
@@ -139,8 +139,8 @@ class FlashTestPanel(widgets.VBox):  # type: ignore[misc]
         )
         self.out = widgets.HTML()
         super().__init__([self.danger, self.understood, self.typed, self.bar, self.back, self.out])
-        traitlets.link((self.model, "understood"), (self.understood, "value"))
-        traitlets.link((self.model, "typed"), (self.typed, "value"))
+        linked(self.model, "understood", self.understood)
+        linked(self.model, "typed", self.typed)
         self.bar.run.on_click(lambda _: self._start())
         self.back.on_click(lambda _: self.model.put_back())
         self.model.observe(lambda _: self._show(), ["understood", "typed", "result", "restored"])

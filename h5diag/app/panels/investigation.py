@@ -19,7 +19,7 @@ from h5diag.app.panels.evidence import (
     hints_html,
     remarks_html,
 )
-from h5diag.app.panels.parts import Job, JobBar, emptied, stale_html, status_html, with_still
+from h5diag.app.panels.parts import Job, JobBar, emptied, linked, stale_html, status_html, with_still
 from h5diag.app.panels.results import HexView, LocateModel, LocatePanel, SlotMap
 from h5diag.evidence.samples import data_folder
 from h5diag.judge import BoardDiagnosis, Diagnosis, Measured, diagnose
@@ -147,7 +147,7 @@ class Investigation(widgets.VBox):  # type: ignore[misc]
         super().__init__([self.evidence, self.bar, self.boards, self.stale, self.remarks, self.below])
         self.bar.run.on_click(lambda _: self.model.run())
         self.write_bar.run.on_click(lambda _: self.save())
-        widgets.link((self.model, "board"), (self.boards, "value"))
+        linked(self.model, "board", self.boards)
         self.details.observe(lambda _: self._open(), "selected_index")
         self.model.observe(lambda _: self._came(), "result")
         self.model.observe(lambda _: self._show(), "board")

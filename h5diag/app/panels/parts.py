@@ -229,6 +229,12 @@ class JobBar(widgets.VBox):  # type: ignore[misc]
         self.alert.value = alert_html(job.problem, job.detail)
 
 
+def linked(model: traitlets.HasTraits, trait: str, control: Any) -> Any:
+    """Return a control that shows a trait of a model and sets it."""
+    widgets.link((model, trait), (control, "value"))
+    return control
+
+
 def emptied(box: widgets.Box) -> None:
     """Take everything out of a box and close it."""
     for child in box.children:

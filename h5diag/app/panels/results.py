@@ -12,7 +12,7 @@ import ipywidgets as widgets
 import numpy as np
 import traitlets
 
-from h5diag.app.panels.parts import Job, JobBar, emptied, status_html, with_still
+from h5diag.app.panels.parts import Job, JobBar, emptied, linked, status_html, with_still
 from h5diag.chip import Chip, chip_names, load_chip
 from h5diag.errors import InputError
 from h5diag.layout import Layout, Role, load_layout, preset_names
@@ -89,10 +89,10 @@ class LocatePanel(widgets.VBox):  # type: ignore[misc]
     def __init__(self, model: LocateModel, jump: Jump = lambda address: None) -> None:
         self.model, self._jump = model, jump
         self.bar = JobBar(model.job, "Search again")
-        self.transforms = widgets.Checkbox(description="also swapped, inverted, mirrored", indent=False)
-        self.deep = widgets.Checkbox(description="thorough (slower)", indent=False)
-        widgets.link((model, "transforms"), (self.transforms, "value"))
-        widgets.link((model, "deep"), (self.deep, "value"))
+        self.transforms, self.deep = (
+            linked(model, name, widgets.Checkbox(description=words, indent=False))
+            for name, words in (("transforms", "also swapped, inverted, mirrored"), ("deep", "thorough (slower)"))
+        )
         self.answer, self.table, self.plot = widgets.HTML(), widgets.HTML(), widgets.Box()
         super().__init__([widgets.HBox([self.transforms, self.deep]), self.bar, self.answer, self.plot, self.table])
         self.bar.run.on_click(lambda _: model.run())
@@ -355,35 +355,24 @@ class OptionsPanel(widgets.VBox):  # type: ignore[misc]
     ) -> None:
         self.model = OptionsModel(good=good, suspect=suspect, layout=layout)
         wide = widgets.Layout(width="49%", height="180px")
-        self.good = widgets.Textarea(
-            value=good,
-            layout=wide,
-            continuous_update=False,
-            placeholder="one board, or the good one of two: paste what '-ob displ' printed, an export, registers",
+        self.good, self.suspect = (
+            linked(self.model, name, widgets.Textarea(layout=wide, continuous_update=False, placeholder=hint))
+            for name, hint in (
+                ("good", "one board, or the good one of two: paste what '-ob displ' printed, an export, registers"),
+                ("suspect", "the board in question, if the first box holds a good one (may stay empty)"),
+            )
         )
-        self.suspect = widgets.Textarea(
-            value=suspect,
-            layout=wide,
-            continuous_update=False,
-            placeholder="the board in question, if the first box holds a good one (may stay empty)",
-        )
-        self.chip = widgets.Dropdown(
-            options=[("from the text", ""), *((n, n) for n in chip_names())], description="chip"
-        )
-        self.layout_choice = widgets.Dropdown(
-            options=[("none", ""), *((n, n) for n in preset_names())], value=layout, description="boot loader"
+        self.chip, self.layout_choice = (
+            linked(self.model, name, widgets.Dropdown(options=[none, *((n, n) for n in known)], description=label))
+            for name, label, none, known in (
+                ("chip", "chip", ("from the text", ""), chip_names()),
+                ("layout", "boot loader", ("none", ""), preset_names()),
+            )
         )
         self.button = widgets.Button(description="Explain", button_style="primary")
         self.problem = widgets.HTML()
         self.table = widgets.HTML()
-        for name, widget in (
-            ("good", self.good),
-            ("suspect", self.suspect),
-            ("chip", self.chip),
-            ("layout", self.layout_choice),
-        ):
-            widgets.link((self.model, name), (widget, "value"))
-            self.model.observe(lambda _: self.model.explain(), name)
+        self.model.observe(lambda _: self.model.explain(), ["good", "suspect", "chip", "layout"])
         self.button.on_click(lambda _: self.model.explain())
         self.model.observe(lambda _: self._show(), ["result", "problem"])
         super().__init__(

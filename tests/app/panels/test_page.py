@@ -292,13 +292,15 @@ def test_own_files_leave_nothing_behind_and_private_keys_touch_no_disk(
         evidence.Upload("raw.bin", plain),
         evidence.Upload("notes.xyz", b"\x01\x02 nothing"),
     )
-    source = evidence.CaseSource(
-        suspect=evidence.OwnBoard(files, access="nonsecure", mode="hotplug", base="0x08100000"),
+    details = evidence.Details(
+        suspect_access="nonsecure",
+        suspect_mode="hotplug",
         layout="oemirot-2m-overwrite",
         chip="stm32h563zi",
         marking="STM32H563ZIT6",
         package="1.3.0",
     )
+    source = evidence.CaseSource(suspect=evidence.OwnBoard(files, base="0x08100000"), details=details)
     loaded = source.load()
     assert list(tmp_path.iterdir()) == []
     assert seen
