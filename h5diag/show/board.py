@@ -11,7 +11,7 @@ from h5diag.memory import merged
 from h5diag.probe.acquire.plan import Dump
 from h5diag.show.sheet import Section, Sheet, Strip, bullets, properties, section, sheet, table
 from h5diag.show.spans import spans_of, strip_svg
-from h5diag.show.view import View
+from h5diag.show.view import View, picked
 from h5diag.text import count_text, size_text
 
 if TYPE_CHECKING:
@@ -210,9 +210,7 @@ def dump_document(done: Dump) -> dict[str, Any]:
         "map": f"{done.path}.map.json" if done.path is not None else None,
         "access": origin.access.value,
         "chip": origin.chip,
-        "chip_known_by": done.chip_known_by,
-        "retried": done.retried,
-        "uid": done.uid,
+        **picked(done, "chip_known_by retried uid"),
         "mode": origin.mode,
         "time": origin.time,
         "swd_hz": done.swd_hz,

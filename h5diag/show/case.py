@@ -7,7 +7,7 @@ from typing import Any
 
 from h5diag.case.intake import BoardFiles, Evidence, Missing, Sorted
 from h5diag.show.sheet import Bullets, Sheet, Table, bullets, section, sheet, table
-from h5diag.show.view import View
+from h5diag.show.view import View, picked
 from h5diag.text import count_text
 
 
@@ -22,7 +22,7 @@ def _file(e: Evidence) -> dict[str, Any]:
 def sorted_document(found: Sorted) -> dict[str, Any]:
     """Return how files were sorted, in the terms of ``h5diag case --json``."""
     return found.choice.to_dict(needed=False) | {
-        "missing": [{"what": m.what, "board": m.board, "decides": m.decides, "how": m.how} for m in found.missing],
+        "missing": [picked(m, "what board decides how") for m in found.missing],
         "good": _board(found.boards.good) if found.boards.good.files else None,
         "suspects": [_board(b) for b in found.boards.suspects],
         "undecided": [_board(b) for b in found.boards.undecided],

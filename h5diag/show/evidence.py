@@ -10,7 +10,7 @@ from h5diag.layout import Layout
 from h5diag.memory import Access, AddressRange, MemoryImage
 from h5diag.show.sheet import Sheet, Strip, Table, bullets, properties, section, sheet, table
 from h5diag.show.spans import spans_of, strip_svg, words_of
-from h5diag.show.view import View, pairs
+from h5diag.show.view import View, pairs, picked
 from h5diag.text import count_text, size_text
 
 
@@ -18,13 +18,11 @@ def _document(m: MemoryImage) -> dict[str, Any]:
     o = m.origin
     return {
         "bytes": m.size,
-        "ranges": [{"start": r.start, "stop": r.stop, "size": r.size} for r in m.ranges],
+        "ranges": [picked(r, "start stop size") for r in m.ranges],
         "unreadable": pairs(m.unreadable),
         "unstable": pairs(m.unstable),
         "sha256": m.sha256(),
-        "source": o.source,
-        "kind": o.kind,
-        "access": o.access.value,
+        **picked(o, "source kind access"),
         "chip": o.chip or None,
         "remarks": list(o.remarks),
     }
@@ -132,7 +130,7 @@ def _chip_document(chip: Chip) -> dict[str, Any]:
         "chip": chip.name,
         "family": chip.family,
         "trustzone": chip.trustzone,
-        "flash": {"base": flash.base, "size": flash.size, "sector_size": flash.sector_size, "banks": pairs(chip.banks)},
+        "flash": {**picked(flash, "base size sector_size"), "banks": pairs(chip.banks)},
         "regions": [{"name": r.name, "kind": r.kind, "range": [r.base, r.base + r.size]} for r in chip.regions],
     }
 
@@ -170,10 +168,7 @@ def _layout_document(layout: Layout) -> dict[str, Any]:
         "mode": layout.mode.value,
         "slots": [
             {
-                "name": s.name,
-                "image": s.image,
-                "role": s.role.value,
-                "security": s.security.value,
+                **picked(s, "name image role security"),
                 "range": [s.range.start, s.range.stop],
                 "device": s.device,
             }

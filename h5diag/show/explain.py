@@ -17,7 +17,7 @@ from h5diag.judge.findings import FindingRow, rows
 from h5diag.judge.next_test import NextTest, known_tests
 from h5diag.judge.weighing import Cause
 from h5diag.show.sheet import Sheet, Table, properties, section, sheet
-from h5diag.show.view import View
+from h5diag.show.view import View, picked
 from h5diag.tables import packaged
 
 
@@ -208,7 +208,7 @@ def with_tips(t: Table) -> Table:
 
 
 def _document(p: Paragraph) -> dict[str, Any]:
-    return {"id": p.id, "kind": p.kind, "text": p.text, "source": p.source, **{n: v for n, v in p.more if v}}
+    return {**picked(p, "id kind text source"), **{n: v for n, v in p.more if v}}
 
 
 def _sheet(p: Paragraph) -> Sheet:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from h5diag.measure.firmware import Magic, Overview, TlvType, dependencies
 from h5diag.show.sheet import Section, Sheet, bullets, properties, section, sheet, table
-from h5diag.show.view import View, chosen, drawing
+from h5diag.show.view import View, chosen, drawing, picked
 from h5diag.text import count_text
 
 if TYPE_CHECKING:
@@ -35,30 +35,15 @@ def _image(judged: JudgedImage) -> dict[str, Any]:
         "address": i.image.address,
         "slot": str(i.slot or "none"),
         "version": str(header.version),
-        "header_size": header.header_size,
-        "body_size": header.body_size,
-        "encrypted": header.encrypted,
-        "flags": header.flags,
-        "flag_names": list(header.flag_names),
+        **picked(header, "header_size body_size encrypted flags flag_names"),
         "size": i.image.size,
         "body_looks": v.body.kind.value,
         "body_reason": v.body.why,
         "body_alternative": v.body.alternative,
-        "hash": v.hash.value,
-        "hash_reason": v.hash_reason,
-        "signature": v.signature.value,
-        "signature_reason": v.signature_reason,
-        "signer": v.signer,
-        "decrypted_hash": v.decrypted_hash.value,
-        "decrypted_reason": v.decrypted_reason,
+        **picked(v, "hash hash_reason signature signature_reason signer decrypted_hash decrypted_reason"),
         "digest": v.digest.hex(),
         "accepted_by_imgtool": v.accepted,
-        "trailer": {
-            "magic": i.trailer.magic.value,
-            "image_ok": i.trailer.image_ok.value,
-            "copy_done": i.trailer.copy_done.value,
-            "alignment": i.trailer.alignment,
-        },
+        "trailer": picked(i.trailer, "magic image_ok copy_done alignment"),
         "security_counter": [
             r.number for r in i.image.tlvs.records if r.type == TlvType.SECURITY_COUNTER and r.number is not None
         ],
@@ -84,7 +69,7 @@ def _slot(s: SlotState) -> dict[str, Any]:
         "reason": s.reason,
         "next_boot": s.next_boot.action.value,
         "next_boot_text": s.next_boot.text,
-        "trailer": {"magic": t.magic.value, "image_ok": t.image_ok.value, "copy_done": t.copy_done.value},
+        "trailer": picked(t, "magic image_ok copy_done"),
         "open_points": list(s.open_points),
     }
 
@@ -115,22 +100,13 @@ def _match(m: Match) -> dict[str, Any]:
     return {
         "address": m.address,
         "slot": str(m.slot or "none"),
-        "displacement": m.displacement,
-        "size": m.size,
-        "compared": m.compared,
-        "differing": m.differing,
-        "whole": m.whole,
-        "same_image": m.same_image,
+        **picked(m, "displacement size compared differing whole same_image"),
         "text": str(m),
         "differences": [
             {
                 "start": d.range.start,
                 "stop": d.range.stop,
-                "build_start": d.build_start,
-                "count": d.count,
-                "section": d.section,
-                "symbol": d.symbol,
-                "offset": d.offset,
+                **picked(d, "build_start count section symbol offset"),
                 "text": str(d),
             }
             for d in m.differences
@@ -141,11 +117,7 @@ def _match(m: Match) -> dict[str, Any]:
 def _vectors(link: Link) -> dict[str, Any]:
     t = link.table
     return {
-        "address": t.address,
-        "stack": t.stack,
-        "reset": t.reset,
-        "world": t.world.value,
-        "linked": t.linked,
+        **picked(t, "address stack reset world linked"),
         "slot": str(link.slot or "none"),
         "displacement": link.displacement,
         "text": link.text,
@@ -160,16 +132,11 @@ def _stage(report: StageReport) -> dict[str, Any]:
         "remarks": list(report.remarks),
         "fits": [
             {
-                "stage": f.stage.value,
-                "agrees": f.agrees,
-                "differing": f.differing,
+                **picked(f, "stage agrees differing"),
                 "slots": [
                     {
                         "slot": s.slot.name,
-                        "compared": s.compared,
-                        "differing": s.differing,
-                        "masked": s.masked,
-                        "first": s.first,
+                        **picked(s, "compared differing masked first"),
                     }
                     for s in f.slots
                 ],

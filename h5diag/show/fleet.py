@@ -8,26 +8,14 @@ from h5diag.errors import InputError
 from h5diag.judge.control import ControlChart, Group
 from h5diag.judge.fleet import Fleet
 from h5diag.show.sheet import Figure, Sheet, section, sheet, table
-from h5diag.show.view import View
+from h5diag.show.view import View, picked
 from h5diag.text import count_text
 
 
 def _document(fleet: Fleet) -> dict[str, Any]:
     return fleet.choice.to_dict() | {
-        "boards": fleet.boards,
-        "failed": fleet.failed,
-        "distinct_sectors": fleet.distinct_sectors,
-        "distinct_contents": fleet.distinct_contents,
-        "clusters": [
-            {
-                "boards": c.boards,
-                "sectors": list(c.sectors),
-                "verdicts": list(c.verdicts),
-                "causes": list(c.causes),
-                "example": c.example,
-            }
-            for c in fleet.clusters
-        ],
+        **picked(fleet, "boards failed distinct_sectors distinct_contents"),
+        "clusters": [picked(c, "boards sectors verdicts causes example") for c in fleet.clusters],
         "sectors": [{"address": a, "boards": n} for a, n in fleet.sectors],
         "outliers": list(fleet.outliers),
         "chart": None if fleet.chart is None else _chart(fleet.chart),
@@ -39,18 +27,7 @@ def _document(fleet: Fleet) -> dict[str, Any]:
 def _chart(chart: ControlChart) -> dict[str, Any]:
     return {
         "centre": chart.centre,
-        "groups": [
-            {
-                "first": g.first,
-                "last": g.last,
-                "boards": g.boards,
-                "deviating": g.deviating,
-                "low": g.low,
-                "high": g.high,
-                "outside": g.outside,
-            }
-            for g in chart.groups
-        ],
+        "groups": [picked(g, "first last boards deviating low high outside") for g in chart.groups],
     }
 
 

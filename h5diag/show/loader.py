@@ -7,7 +7,7 @@ from typing import Any
 from h5diag.measure.loader.explain import Downloaded, LoaderStory
 from h5diag.measure.loader.vb3 import LoaderCall
 from h5diag.show.sheet import Block, Sheet, bullets, section, sheet, table
-from h5diag.show.view import View, drawing
+from h5diag.show.view import View, drawing, picked
 from h5diag.sim.dryrun.reading import LoaderReading
 from h5diag.sim.dryrun.run import LIMITS, DryRun
 from h5diag.text import count_text
@@ -23,9 +23,7 @@ _MEANING = {
 # ------------------------------------------------------------------------------------------------ the file
 def _lint_document(r: LoaderReading) -> dict[str, Any]:
     return {
-        "findings": [
-            {"code": f.code, "severity": f.severity.value, "text": f.text, "advice": f.advice} for f in r.findings
-        ],
+        "findings": [picked(f, "code severity text advice") for f in r.findings],
         "ok": r.ok,
         "family": r.family.name,
         "family_assumed": r.choice.assumed,
@@ -60,21 +58,11 @@ def _call(c: LoaderCall) -> dict[str, Any]:
     return {
         "line": c.line,
         "function": c.function or None,
-        "side": c.side.value,
-        "arguments": list(c.arguments),
-        "sp": c.sp,
-        "lr": c.lr,
-        "pc": c.pc,
-        "msp": c.msp,
-        "result": c.result,
-        "xpsr": c.xpsr,
+        **picked(c, "side arguments sp lr pc msp result xpsr"),
         "exception": c.exception or None,
         "downloaded": c.downloaded,
         "outcome": c.outcome.value,
-        "base": c.download.base,
-        "image": c.download.image,
-        "image_size": c.download.image_size,
-        "buffer": c.download.buffer,
+        **picked(c.download, "base image image_size buffer"),
     }
 
 
@@ -82,10 +70,7 @@ def _story_document(e: LoaderStory) -> dict[str, Any]:
     return {
         "calls": [_call(c) for c in e.calls],
         "downloaded": {Downloaded.YES: True, Downloaded.NO: False, Downloaded.UNKNOWN: None}[e.downloaded],
-        "conclusion": e.conclusion,
-        "remarks": list(e.remarks),
-        "story": e.story.value,
-        "base": e.base,
+        **picked(e, "conclusion remarks story base"),
         "version": e.version or None,
         "family": e.family or None,
         **e.choice.to_dict(needed=False),
@@ -111,29 +96,12 @@ def _story_sheet(e: LoaderStory) -> Sheet:
 # ------------------------------------------------------------------------------------------------ the dry run
 def _run_document(run: DryRun) -> dict[str, Any]:
     return {
-        "verdict": run.verdict.value,
-        "problem": run.problem,
-        "assumptions": list(run.assumptions),
-        "remarks": list(run.remarks),
+        **picked(run, "verdict problem assumptions remarks"),
         "limits": list(LIMITS),
-        "base": run.base,
-        "base_source": run.base_source,
-        "stack_used": run.stack_used,
-        "log": run.log,
+        **picked(run, "base base_source stack_used log"),
         **(run.choice.to_dict() if run.choice else {}),
         "calls": [
-            {
-                "function": c.function,
-                "address": c.address,
-                "arguments": list(c.arguments),
-                "ending": c.ending,
-                "reason": c.reason,
-                "result": c.result,
-                "pc": c.pc,
-                "place": c.place,
-                "instruction": c.instruction,
-                "registers": list(c.registers),
-            }
+            picked(c, "function address arguments ending reason result pc place instruction registers")
             for c in run.calls
         ],
     }

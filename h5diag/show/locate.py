@@ -8,7 +8,7 @@ from h5diag.measure.locate import Correlation, Pattern, Placement, Region
 from h5diag.memory import AddressRange
 from h5diag.show.sheet import Section, Sheet, Strip, Table, bullets, section, sheet, table
 from h5diag.show.spans import Look, MapSpan, strip_svg
-from h5diag.show.view import View, chosen, drawing, pairs
+from h5diag.show.view import View, chosen, drawing, pairs, picked
 from h5diag.text import count_text
 
 MANY = 40
@@ -37,23 +37,13 @@ def _pattern(p: Pattern) -> dict[str, Any]:
         "kind": p.kind.value,
         "ranges": pairs(p.ranges),
         "reference_ranges": pairs(p.reference_ranges),
-        "bytes": p.bytes,
-        "pieces": p.pieces,
-        "drift": list(p.drift),
-        "number": p.number,
-        "text": p.text,
+        **picked(p, "bytes pieces drift number text"),
     }
 
 
 def _region(r: Region) -> dict[str, Any]:
     return {
-        "reference_start": r.reference_start,
-        "dump_start": r.dump_start,
-        "size": r.size,
-        "displacement": r.displacement,
-        "equal_bytes": r.equal_bytes,
-        "bit_errors": r.bit_errors,
-        "score_bits": r.score_bits,
+        **picked(r, "reference_start dump_start size displacement equal_bytes bit_errors score_bits"),
         "nominal_expectation": r.expectation,
         "transform": r.transform.value,
         "explanation": {"kind": r.explanation.kind.value, "text": r.explanation.text},

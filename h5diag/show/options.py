@@ -21,7 +21,7 @@ from h5diag.measure.options import (
     summary,
 )
 from h5diag.show.sheet import Section, Sheet, Table, bullets, properties, section, sheet, table
-from h5diag.show.view import View, drawing
+from h5diag.show.view import View, drawing, picked
 
 AREAS = ("secure", "hidden", "write-protected", "high-cycle")
 MOST_MESSAGES = 40
@@ -47,9 +47,7 @@ def board_document(o: OptionBytes) -> dict[str, Any]:
                 "printed": s.value,
                 "text": s.text,
                 "meaning": s.sentence,
-                "known": s.known,
-                "belief": s.belief.value,
-                "line": s.line,
+                **picked(s, "known belief line"),
             }
             for s in o.settings
             for name in dict.fromkeys((s.name, s.printed or s.name))
@@ -121,25 +119,14 @@ def _document(s: SideBySide) -> dict[str, Any]:
 
 def _check(check: OptionCheck) -> dict[str, Any]:
     return {
-        "name": check.name,
-        "agreement": check.agreement.value,
-        "expected": check.expected,
+        **picked(check, "name agreement expected"),
         "found": check.found if check.agreement is not Agreement.NOT_KNOWN else None,
         "text": check.text,
     }
 
 
 def _differences(diff: OptionDiff) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": d.name,
-            "values": list(d.values),
-            "meaning": d.meaning,
-            "comparable": d.comparable,
-            "weight": d.weight.value,
-        }
-        for d in diff.differences
-    ]
+    return [picked(d, "name values meaning comparable weight") for d in diff.differences]
 
 
 def diff_headline(diff: OptionDiff) -> str:
@@ -218,9 +205,7 @@ def _log_document(r: LogReading) -> dict[str, Any]:
         + [{"text": w} for w in (options.warnings if options.settings else ())],
         "writes": [
             {
-                "file": p.write.file,
-                "address": p.write.address,
-                "size": p.write.size,
+                **picked(p.write, "file address size"),
                 "slot": str(p.slot or "none"),
                 "result": p.step.name.lower().replace("_", "-"),
                 "line": p.write.line,
@@ -250,10 +235,7 @@ def _boot(boot: BootLog) -> dict[str, Any]:
         "starts": boot.starts,
         "events": [
             {
-                "line": e.line,
-                "level": e.level,
-                "text": e.text,
-                "meaning": e.meaning,
+                **picked(e, "line level text meaning"),
                 "about": e.about or None,
                 "options": list(e.options),
                 **dict(e.values),
@@ -267,24 +249,12 @@ def _fault(fault: FaultDump) -> dict[str, Any]:
     return {
         "kind": fault.kind or None,
         "registers": dict(fault.registers),
-        "meanings": list(fault.meanings),
-        "address": fault.address,
-        "pc": fault.pc,
-        "lr": fault.lr,
+        **picked(fault, "meanings address pc lr"),
     }
 
 
 def _loader(r: LogReading) -> dict[str, Any] | None:
-    return (
-        r.loader
-        if r.loader is None
-        else {
-            "story": r.loader.story.value,
-            "downloaded": r.loader.downloaded.value,
-            "conclusion": r.loader.conclusion,
-            "remarks": list(r.loader.remarks),
-        }
-    )
+    return r.loader if r.loader is None else picked(r.loader, "story downloaded conclusion remarks")
 
 
 def _banner(banner: Banner) -> dict[str, Any]:
@@ -293,9 +263,7 @@ def _banner(banner: Banner) -> dict[str, Any]:
         "unknown": dict(banner.unknown),
         "notes": list(banner.notes),
         "dev_id": None if banner.dev_id is None else banner.dev_id & 0xFFF,
-        "flash_kib": banner.flash_kib,
-        "voltage_mv": banner.voltage_mv,
-        "swd_hz": banner.swd_hz,
+        **picked(banner, "flash_kib voltage_mv swd_hz"),
         "versions": {"bl_version": _version(banner.boot_loader), "sfsp_version": _version(banner.sfsp)},
     }
 
@@ -308,16 +276,10 @@ def _version(version: ToolVersion) -> dict[str, Any]:
 def _discovery(discovery: Discovery) -> dict[str, Any]:
     return {
         "fields": [list(pair) for pair in discovery.fields],
-        "target_id": discovery.target_id,
-        "uid": list(discovery.uid),
-        "lifecycle": discovery.lifecycle,
-        "vendor": discovery.vendor,
-        "integrity": discovery.integrity,
+        **picked(discovery, "target_id uid lifecycle vendor integrity"),
         "integrity_ok": True if discovery.integrity_ok else False if discovery.integrity_bad else None,
         "sda_version": _version(discovery.sda_version),
-        "permissions": list(discovery.permissions),
-        "failed": discovery.failed,
-        "library": discovery.library,
+        **picked(discovery, "permissions failed library"),
     }
 
 

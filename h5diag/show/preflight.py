@@ -13,7 +13,7 @@ from h5diag.measure.firmware.image import ENCRYPTION_TYPES
 from h5diag.measure.firmware.trailer import parse_magic
 from h5diag.show.explain import check_words
 from h5diag.show.sheet import Sheet, bullets, properties, section, sheet, table
-from h5diag.show.view import View, drawing
+from h5diag.show.view import View, drawing, picked
 from h5diag.sim.rehearse import STATES, PartTraits, Rehearsal, Walk, WalkInputs, syntax_errors, unchecked, walk_script
 from h5diag.text import count_text
 
@@ -26,7 +26,7 @@ def inventory_document(found: Inventory) -> dict[str, Any]:
     """Return the inventory in the terms of ``h5diag keys --json``."""
     return {
         "files": [item_document(i) for i in found.items],
-        "fits": [{"a": f.a, "b": f.b, "how": f.how} for f in found.fits],
+        "fits": [picked(f, "a b how") for f in found.fits],
     }
 
 
@@ -71,7 +71,7 @@ def item_document(item: Item) -> dict[str, Any]:
     if item.images:
         out |= image_document(item)
     if item.xml is not None:
-        out |= {"for_file": item.xml.for_file, "destination": item.xml.destination, "encrypts": item.xml.encrypts}
+        out |= picked(item.xml, "for_file destination encrypts")
         out |= {"keys": [name for name, _ in item.xml.keys], "makes": item.xml.makes}
     if item.kind == "script":
         out |= _script_document(item)
@@ -92,9 +92,7 @@ def permission_bits(mask: int) -> list[int]:
 
 def _obk_document(item: Item, obk: Obk) -> dict[str, Any]:
     out: dict[str, Any] = {
-        "destination": obk.destination,
-        "size": obk.size,
-        "file_size": obk.file_size,
+        **picked(obk, "destination size file_size"),
         "encrypted": bool(obk.flag),
         "flag": obk.flag,
         "hash": "valid" if obk.digest_valid else "invalid",
@@ -177,11 +175,7 @@ def preflight_document(p: Preflight) -> dict[str, Any]:
         "path": p.path,
         "checks": [
             {
-                "id": r.id,
-                "state": r.state,
-                "text": r.text,
-                "file": r.file,
-                "place": r.place,
+                **picked(r, "id state text file place"),
                 "needs": _todo(r),
                 "follows": "" if r.state == "pass" else check_words()[r.id]["follows"],
             }

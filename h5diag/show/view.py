@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,12 @@ def drawing(
 def chosen(choice: ChipChoice | None) -> dict[str, Any]:
     """Return the keys of a document that name the chip and how it is known; none when nobody asked."""
     return {} if choice is None else {**choice.to_dict(), "chip_assumed": choice.assumed}
+
+
+def picked(found: object, names: str) -> dict[str, Any]:
+    """Return attributes as the documents have them: enumerations by their values, tuples as lists."""
+    values = ((n, getattr(found, n)) for n in names.split())
+    return {n: v.value if isinstance(v, Enum) else list(v) if isinstance(v, tuple) else v for n, v in values}
 
 
 def pairs(ranges: Iterable[AddressRange]) -> list[list[int]]:
