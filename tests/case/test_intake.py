@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import tomllib
+import zipfile
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -255,6 +256,27 @@ def test_two_boards_by_folder(tmp_path):
     assert (good, undecided) == (["dump.hex", "ob.txt"], {})
     assert suspects == {"suspect": ["dump.hex", "ob.txt"]}
     assert sorted_names([folder / "good/dump.hex", folder / "bad/dump.hex"])[1] == {"suspect": ["dump.hex"]}
+
+
+def test_folders_around_all_of_them_name_no_board(tmp_path):
+    files = ("auslesen.hex", "optionsbytes-ob.txt")
+    folder = drop(tmp_path / "plain", *(f"Reklamation/{b}/{f}" for b in ("Karte12", "Karte11_gut") for f in files))
+    good, suspects, undecided = sorted_names([folder])
+    assert (sorted(good), undecided) == (sorted(files), {})
+    assert {tuple(sorted(f)) for f in suspects.values()} == {tuple(sorted(files))}
+    packed = tmp_path / "Nr12.zip"
+    with zipfile.ZipFile(packed, "w") as z:
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            z.write(path, path.relative_to(folder))
+    good, suspects, undecided = sorted_names([packed])
+    assert (sorted(good), len(suspects), undecided) == (sorted(files), 1, {})
+
+
+def test_a_folder_that_counts_boards_names_them_whatever_its_files_are_called(tmp_path):
+    folder = drop(tmp_path, *(f"{b}/{f}" for b in ("quad 1", "quad 2") for f in ("inhalt.hex", "liste-ob.txt")))
+    boards = sorted_names([folder])[2]
+    assert sorted(map(sorted, boards.values())) == [["inhalt.hex", "liste-ob.txt"]] * 2
+    assert set(boards) == {"quad 1", "quad 2"}
 
 
 def test_one_board_is_the_suspect(tmp_path):

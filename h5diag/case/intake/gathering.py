@@ -39,13 +39,14 @@ def read_files(
                 raise
             files = []
             out.append(_unusable(path, label, error))
+        members = dict(zip((f.path for f in files), _unwrapped([f.path.relative_to(path) for f in files]), strict=True))
         sidecars = {f.path: f for f in files if len(files) > 1 and f.name.endswith(".map.json")}
         count += max(1, len(files))
         for file in files:
             beside = sidecars.get(sidecar_path(file.path))
             if file.path in sidecars and any(sidecar_path(f.path) == file.path for f in files):
                 continue
-            name = label if file is read else _within(label, file.path.relative_to(path))
+            name = label if file is read else _within(label, members[file.path])
             try:
                 if is_text(file.data[:HEAD]):
                     _add(sizes, "texts that are looked at", file, SORTED_TEXTS)
@@ -93,14 +94,26 @@ def _gathered(
     # A single file's folder tells something only where the files come from several folders.
     several = len({Path(p).parent for p in paths} | {path.absolute().parent for path, _ in more}) > 1
     for given in map(Path, paths):
-        for path, inside in _walked(given):
-            label = path.relative_to(given) if inside else _telling(path, several)
+        walked = list(_walked(given))
+        inner = _unwrapped([path.relative_to(given) if inside else _telling(path, several) for path, inside in walked])
+        for (path, inside), label in zip(walked, inner, strict=True):
             found.setdefault(path.absolute(), (path, label, inside))
             _count(found, given)
     for path, inside in more:
         found.setdefault(path.absolute(), (path.absolute(), _telling(path.absolute(), several), inside))
         _count(found, path)
     return sorted(found.values(), key=lambda row: str(row[1]))
+
+
+def _unwrapped(labels: list[Path]) -> list[Path]:
+    """Return paths without the folders that are around all of them, as long as there are folders inside to tell apart."""
+    while (
+        len({p.parts[:1] for p in labels}) == 1
+        and any(len(p.parts) > 2 for p in labels)
+        and all(len(p.parts) > 1 for p in labels)
+    ):
+        labels = [Path(*p.parts[1:]) for p in labels]
+    return labels
 
 
 def _count(found: Collection[Path], given: Path) -> None:

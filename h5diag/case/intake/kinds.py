@@ -40,9 +40,12 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-GOOD_WORDS = _words("good ok okay works working reference ref golden healthy fine sound")
+GOOD_WORDS = _words(
+    "good ok okay works working reference ref golden healthy fine sound gut gute guter heil bonne bueno buena"
+)
 SUSPECT_WORDS = _words(
-    "suspect suspected bad faulty broken fail fails failing failed defect defective dead dut problem wrong ng nok"
+    "suspect suspected bad faulty broken fail fails failing failed defect defective dead dut problem wrong ng nok "
+    "schlecht defekt kaputt mauvais mauvaise malo mala"
 )
 LATER_WORDS = _words("later after")
 READ_WORDS = _words("dump dumps read reads readout readback upload")
@@ -108,18 +111,22 @@ def parse_name(path: PurePath) -> Name:
     """Return what the parts of `path`, relative to the folder that was dropped, say."""
     words: list[str] = []
     counted: set[str] = set()
+    folder = 0
     for part in (*path.parts[:-1][:1], path.name.removesuffix(path.suffix)):  # deeper folders name no boards
         text = ADDRESS_IN_NAME.sub(" ", part.replace("non-secure", "nonsecure"))
         told = _PARTS.findall(re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower())
         if not words and part != path.name.removesuffix(path.suffix):
             # Folders that a number tells apart are boards: quad1, quad2. Those of reads are named by what is in them.
             counted = {a for a, b in pairwise(told) if b.isdigit() and len(a) > 1 and a not in _KIND_WORDS | _NUMBERED}
+            folder = len(told)
         words += told
     known = frozenset(words)
     good, suspect = known & GOOD_WORDS, known & SUSPECT_WORDS
+    # A folder that counts boards names the board; what its files are called tells what they are.
+    named = folder if any(a in _NUMBERED | counted and b.isdigit() for a, b in pairwise(words[:folder])) else len(words)
     label = [
         w
-        for i, w in enumerate(words)
+        for i, w in enumerate(words[:named])
         if w not in _KIND_WORDS | GOOD_WORDS | SUSPECT_WORDS
         and (not w.isdigit() or (i and words[i - 1] in _NUMBERED | counted))
         and not (w in _UNITS and i and words[i - 1].isdigit())
