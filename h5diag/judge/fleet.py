@@ -460,11 +460,8 @@ def _diagnosed_all(
 
 
 def _parts(folder: Path, kind: str) -> list[dict[str, Any]]:
-    out: list[dict[str, Any]] = []
-    for name in sorted(names_in(folder / "parts")):
-        if name.startswith(kind) and name.endswith(".parquet"):
-            out += _parquet_rows(folder / "parts" / name, MEMORY, most=FLEET_BOARDS)
-    return out
+    own = [n for n in sorted(names_in(folder / "parts")) if n.startswith(kind) and n.endswith(".parquet")]
+    return [row for n in own for row in _parquet_rows(folder / "parts" / n, MEMORY, most=FLEET_BOARDS)]
 
 
 def _write_part(folder: Path, kind: str, rows: list[dict[str, Any]]) -> None:

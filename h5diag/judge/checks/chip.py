@@ -75,12 +75,11 @@ def check_larger_part(m: Measured) -> tuple[Finding, ...]:
 
 def check_ecc(m: Measured) -> tuple[Finding, ...]:
     """Did the chip see ECC errors, or an operation cut by a reset?"""
-    values = registers(m.suspect.board, m)
     # A register of another family in the file says nothing about this chip.
-    there = {r.name.lower() for r in m.chip.registers}
+    values, there = registers(m.suspect.board, m), {r.name.lower() for r in m.chip.registers}
     known = [n for n in ("opsr", "ecccorr", "eccdetr", "eccr") if n in values and n in there]
-    cut = m.chip.interruption(values["opsr"]) if "opsr" in known else None
-    torn = cut if cut is not None and cut.code else None
+    cuts = [m.chip.interruption(values[n]) for n in known if n == "opsr"]
+    torn = next((cut for cut in cuts if cut.code), None)
     places = [(name, m.chip.ecc_location(name.upper(), values[name])) for name in known if name != "opsr"]
     errors = [(name, at) for name, at in places if at.kind is not EccKind.NONE]
     for name, at in ((name, at) for name, at in errors if not at.size):
@@ -126,11 +125,10 @@ def registers(board: CaseBoard, m: Measured) -> dict[str, int]:
     if m.chip_assumed and not any(raw.address in own for raw in (*dumped, *handler)):
         placed = {}
     # Firmware prints such registers too, in its NMI handler, among much else that is none.
-    for raws, every in ((dumped, True), (handler, False)):
-        for raw in raws:
-            name = placed.get(raw.address or 0, raw.name.lower())
-            if name in names.values() or (every and name):
-                values.setdefault(name, raw.value)
+    for raw, every in (*((raw, True) for raw in dumped), *((raw, False) for raw in handler)):
+        name = placed.get(raw.address or 0, raw.name.lower())
+        if name in names.values() or (every and name):
+            values.setdefault(name, raw.value)
     if board is m.suspect.board and (printed := error_flags_printed(m)):
         values.setdefault("sr" if "sr" in names.values() else "nssr", printed)
     # All ones is what a reader gets that is not answered: no register of the interface holds that.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 from h5diag.case.results import Fault, FlashTest
@@ -71,10 +70,9 @@ def _clean(m: Measured, t: FlashTest, tested: int) -> Finding:
 
 def _weighed(m: Measured, t: FlashTest, hard: list[Fault]) -> Finding:
     unit = m.chip.flash.program_unit
-    rounds: dict[int, int] = defaultdict(int)
-    for f in hard:
-        place = f.address - f.address % unit
-        rounds[place] = max(rounds[place], f.rounds)
+    # Of each place the most rounds; of equal ones the place that is named first.
+    rounds = dict.fromkeys((f.address - f.address % unit for f in hard), 0)
+    rounds |= {f.address - f.address % unit: f.rounds for f in sorted(hard, key=lambda f: f.rounds)}
     place, most = max(rounds.items(), key=lambda item: item[1])
     missing = _missing(m, t, most)
     fails, first = ("fails", "") if len(rounds) == 1 else ("fail", f"; first 0x{min(rounds):08X}")

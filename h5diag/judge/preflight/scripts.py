@@ -46,6 +46,7 @@ _STIROT_NAMES = {
     "Product state minimal allowed": "lowest_state",
 }
 """Entries of STiRoT_Config.xml and the setting that each makes. Source: facts on provisioning, section 4."""
+_SHUT = (TZ_CLOSED, CLOSED, LOCKED)
 _GUARDS = ("sdp-equals", "no-connection", "no-file", "option-value", "unknown-argument")
 _BACK_SCRIPTS = ("regression", "dbg_auth", "discovery")
 
@@ -118,30 +119,28 @@ def _chain(scene: Scene) -> Row:
     here = scene.project.board.options.get("PRODUCT_STATE", OPEN)
     steps = [s for s in scene.walk.steps if s.call.state is not None]
     where = scene.project.board.source, "PRODUCT_STATE"
-    if here in (TZ_CLOSED, CLOSED, LOCKED):
-        return row("state-chain.closed-already", *where, state=STATES[here])
-    if here == PROVISIONED and scene.stored:
-        return row("state-chain.provisioned-already", *where)
+    if here in _SHUT or (here == PROVISIONED and scene.stored):
+        case = "closed-already" if here in _SHUT else "provisioned-already"
+        return row(f"state-chain.{case}", *where, state=STATES[here])
     way = [STATES.get(here, "?")]
     for step in steps:
         there, where = step.call.state or 0, scene.line(step.call)
-        if here == OPEN and there in (CLOSED, TZ_CLOSED, LOCKED):
-            return row("state-chain.not-straight", *where, state=STATES[there])
-        if here in (TZ_CLOSED, CLOSED, LOCKED):
-            return row("state-chain.no-further", *where, state=STATES[here])
-        if there == OPEN and here != OPEN:
-            return row("state-chain.not-back", *where, state=STATES.get(here, "?"))
-        if there not in STATES:
-            return row("state-chain.no-state", *where, value=there)
+        wrong = (
+            ("not-straight", here == OPEN and there in _SHUT, there),
+            ("no-further", here in _SHUT, here),
+            ("not-back", there == OPEN and here != OPEN, here),
+            ("no-state", there not in STATES, there),
+        )
+        for case, state in ((case, state) for case, holds, state in wrong if holds):
+            return row(f"state-chain.{case}", *where, state=STATES.get(state, "?"), value=there)
         here = there
         way.append(STATES[here])
-    for late in scene.walk.steps[len(scene.before) + 1 :]:  # none where nothing closes the chip: all stand before
-        if late.call.stores:
-            return row("state-chain.stored-late", *scene.line(late.call))
+    # No step stands behind where nothing closes the chip: all stand before.
+    late = [("stored-late", s) for s in scene.walk.steps[len(scene.before) + 1 :]]
     asks = scene.final is not None and scene.project.board.options.get("PRODUCT_STATE") != PROVISIONING
-    for early in scene.before if asks else ():
-        if early.call.stores and early.state == OPEN and "BOOT0" in early.refused:
-            return row("state-chain.stored-early", *scene.line(early.call))
+    early = [("stored-early", s) for s in scene.before if asks and s.state == OPEN and "BOOT0" in s.refused]
+    for case, step in ((case, s) for case, s in (*late, *early) if s.call.stores):
+        return row(f"state-chain.{case}", *scene.line(step.call))
     return row("state-chain.right", *where, way=" to ".join(dict.fromkeys(way)))
 
 

@@ -356,22 +356,19 @@ class BootLoader:
         up, i, state = self.rules.sector, status.index, status.state
         last = sectors_to_swap(swap_size(image.primary, image.secondary, self.scratch), up)
         first, second = (image.primary, 0), (image.secondary, 0)
-        if mode is Mode.SWAP_MOVE:
-            if not status.swapping:
-                first = (image.primary, up if i > last else 0)
-            elif 1 < i <= last:
+        if mode is Mode.SWAP_MOVE and status.swapping:
+            if 1 < i <= last:
                 first, second = second, first
             elif i == 1:
                 first, second = (image.primary, up), (image.primary, 0) if state == 2 else second
+        elif mode is Mode.SWAP_MOVE:
+            first = (image.primary, up if i > last else 0)
         elif reverts:
             # find_last_idx counts from 0 here, so its "last" is one less than the number of sectors.
-            if i > last or (i == last and state == 2):
-                first = (image.secondary, up)
-            if i > last or (i == last and state == 3):
-                second = (image.primary, 0)
+            first = (image.secondary, up) if i > last or (i == last and state == 2) else first
+            second = (image.primary, 0) if i > last or (i == last and state == 3) else second
         else:
-            if (i > 1 or state == 2) and i <= last - 1:
-                first = (image.secondary, 0)
+            first = (image.secondary, 0) if (i > 1 or state == 2) and i <= last - 1 else first
             second = (image.primary, 0) if i > 1 else (image.secondary, up)
         return self._header(*first) is not None and self._header(*second) is not None
 
@@ -546,12 +543,9 @@ class BootLoader:
     def _answer(self, image: _Image) -> NextBoot:
         action, area = image.action, image.active or image.primary
         if action is Action.UNKNOWN:
-            if image.marked and image.refused and not self.rules.mode.in_place:
-                action = Action.REFUSES
-            elif not self.started:
-                action = Action.NOTHING
-            else:
-                action = Action.STARTS_SECONDARY if area is image.secondary else Action.STARTS_PRIMARY
+            starts = Action.STARTS_SECONDARY if area is image.secondary else Action.STARTS_PRIMARY
+            refused = image.marked and image.refused and not self.rules.mode.in_place
+            action = Action.REFUSES if refused else starts if self.started else Action.NOTHING
         header = self._header(area) if self.started else None
         version, changes = header.version if header else None, image.primary.changed or image.secondary.changed
         text = self._sentence(image, action, version)

@@ -279,10 +279,8 @@ def swap_by_scratch(
     """
     sector = primary.rules.sector
     most = scratch.size // sector * sector
-    stop, number = sectors_to_swap(size, sector) * sector, 0
-    while stop > 0:
+    for number, stop in enumerate(range(sectors_to_swap(size, sector) * sector, 0, -most), 1):
         start = max(0, stop - most)
-        number += 1
         if number >= status.index:
             state = status.state if number == status.index else 1
             shared = stop > primary.trailer_sectors  # the trailer lies in this group: it waits in the scratch area
@@ -303,7 +301,6 @@ def swap_by_scratch(
                 begin_trailer(primary, image, status.type, size, confirmed=confirmed)
                 primary.copy(start, scratch, 0, copied)
                 scratch.erase(scratch.size - sector)
-        stop = start
 
 
 def _begin_trailers(primary: FlashArea, secondary: FlashArea, image: int, status: SwapStatus, size: int) -> None:

@@ -74,11 +74,8 @@ def look_at_body(data: Bytes, *, said_encrypted: bool = False) -> BodyLook:
     uniform = sum(1 for s in told if abs(s) <= LIMIT)
     sample = f"{uniform} of {count_text(len(told), 'block')} of {count_text(blocks[0].size, 'byte')} have uniform bytes"
     if data.size < 64 and uniform == len(told):
-        if said_encrypted:
-            return BodyLook(
-                BodyKind.ENCRYPTED, f"{count_text(data.size, 'byte')} are too few to tell; the header says encrypted"
-            )
-        return BodyLook(BodyKind.PLAIN, f"{count_text(data.size, 'byte')} are too few to tell; the header says plain")
+        kind = BodyKind.ENCRYPTED if said_encrypted else BodyKind.PLAIN
+        return BodyLook(kind, f"{count_text(data.size, 'byte')} are too few to tell; the header says {kind.value}")
     if uniform * 2 > len(told):
         return BodyLook(BodyKind.ENCRYPTED, sample, "" if said_encrypted else "well compressed or random content")
     return BodyLook(BodyKind.PLAIN, sample)

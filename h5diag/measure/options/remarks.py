@@ -179,57 +179,67 @@ def _programming(log: Log, chip: Chip, layout: Layout | None) -> Iterator[Remark
 
 
 def _provisioning(p: Provisioning, log: Log) -> Iterator[Remark]:
-    about = "install-pending" if p.generation is Generation.OLDER else ""
-    if p.generation is not Generation.UNKNOWN:
-        yield Remark(f"the images are those of {p.generation.value}", about)
-    if about:
-        yield Remark(
+    older, run, unseen = p.generation is Generation.OLDER, log.programming, p.boot is StepOutcome.NOT_SEEN
+    provisioning, from_rom = log.kind is LogKind.PROVISIONING, log.root in ("STiROT", "Secure Manager")
+    done = log.claims_success or any(w.complete for w in run.writes) or run.option_runs_ok
+    rows: tuple[tuple[object, str, str], ...] = (
+        (
+            p.generation is not Generation.UNKNOWN,
+            f"the images are those of {p.generation.value}",
+            "install-pending" if older else "",
+        ),
+        (
+            older,
             "images in the download slots are installed by the first boot: until the boot code ran, the "
             "primary slots stay empty, which is no fault of the flash",
             "install-pending",
-        )
-    if log.kind is LogKind.PROVISIONING:
-        if p.boot is StepOutcome.NOT_SEEN and log.root in ("STiROT", "Secure Manager"):
-            yield Remark(f"{log.root} starts from the chip's own system flash: no boot code has to be written")
-        elif p.boot is StepOutcome.NOT_SEEN:
-            yield Remark(
-                "no line says that the boot code was written: without it nothing is installed; look for "
-                "it in the other logs of the run and read the begin of the flash",
-                "install-pending",
-            )
-        else:
-            yield Remark(f"boot code: {p.boot.value}", "install-pending" if p.boot is StepOutcome.FAILED else "")
-    if p.keys:
-        yield Remark(f"key files sent: {', '.join(printable(base_name(k), 60) for k in p.keys)}")
-    if p.not_set:
-        yield Remark(
+        ),
+        (
+            provisioning and unseen and from_rom,
+            f"{log.root} starts from the chip's own system flash: no boot code has to be written",
+            "",
+        ),
+        (
+            provisioning and unseen and not from_rom,
+            "no line says that the boot code was written: without it nothing is installed; look for "
+            "it in the other logs of the run and read the begin of the flash",
+            "install-pending",
+        ),
+        (
+            provisioning and not unseen,
+            f"boot code: {p.boot.value}",
+            "install-pending" if p.boot is StepOutcome.FAILED else "",
+        ),
+        (p.keys, f"key files sent: {', '.join(printable(base_name(k), 60) for k in p.keys)}", ""),
+        (
+            p.not_set,
             f"options left as they were or refused: {', '.join(p.not_set[:12])}; compare with a listing "
             "read after a reset",
             "options-not-applied",
-        )
-    if log.programming.option_runs_failed:
-        yield Remark(
+        ),
+        (
+            run.option_runs_failed,
             "an option change failed or could not be read back: compare with a listing read after a reset",
             "options-not-applied",
-        )
-    if log.claims_success:
-        yield Remark(
+        ),
+        (
+            log.claims_success,
             "the script's word that the board is configured proves little: nothing in it reads the slots "
-            "back or starts the board"
-        )
-    if log.errors and (
-        log.claims_success or any(w.complete for w in log.programming.writes) or log.programming.option_runs_ok
-    ):
-        yield Remark(
+            "back or starts the board",
+            "",
+        ),
+        (
+            log.errors and done,
             f"the log holds errors and successes: {count_text(len(log.errors), 'error line')} beside success messages; each"
-            " file counts by its own lines"
-        )
+            " file counts by its own lines",
+            "",
+        ),
+    )
+    return (Remark(text, about) for holds, text, about in rows if holds)
 
 
 def _discovery(log: Log, chip: Chip) -> Iterator[Remark]:
     d = log.discovery
-    if not d:
-        return
     if d.failed or (d.library and not d.fields):
         yield Remark(
             "the discovery did not reach the debug-authentication service: what it printed is no chip's "
@@ -367,58 +377,71 @@ def _rom(log: Log, chip: Chip) -> Iterator[Remark]:
 
 
 def _banner(log: Log, chip: Chip, assumed: bool) -> Iterator[Remark]:
-    b = log.banner
-    if log.options_asked and not log.listing and not log.programming:
-        yield Remark(
+    b, dev_id, volts = log.banner, log.banner.dev_id, (log.banner.voltage_mv or 0) / 1000
+    size, ours = (b.flash_kib or 0) * 1024, chip.identity.dev_id
+    runs = "; it happens while the boot code runs and then is evidence that the boot code runs"
+    why = runs if chip.state_option == "PRODUCT_STATE" and not assumed else ", so the size is not known"
+    versions = (("SFSP version", b.sfsp, "system-flash"), ("boot loader version", b.boot_loader, ""))
+    rows: tuple[tuple[object, str, str], ...] = (
+        (
+            log.options_asked and not log.listing and not log.programming,
             "the tool began to read the option bytes and printed none: the read stopped, as it does when "
             "the port closes, the reset line is not wired, or the firmware disturbs the link",
             "debug-locked",
-        )
-
-    if b.dev_id is not None and not b.identified:
-        yield Remark(
-            f"the identity reads 0x{b.dev_id:03X}, which is none: core held in reset, port closed, or no supply; it names "
-            "no chip"
-        )
-    elif not assumed and b.dev_id is not None and b.dev_id & 0xFFF != chip.identity.dev_id:
-        yield Remark(
-            f"DEV_ID 0x{b.dev_id & 0xFFF:03X} is not that of {chip.title} (0x{chip.identity.dev_id:03X})", "wrong-part"
-        )
-    for label, version, about in (("SFSP version", b.sfsp, "system-flash"), ("boot loader version", b.boot_loader, "")):
-        if version.remark:
-            said = f"{label} {printable(version.text, 40)} is unreadable ({version.remark})"
-            yield Remark(f"{said}; a clue about the reading path, not about the flash cells", about)
-    if b.flash_size_assumed:
-        yield Remark(
-            f"flash size {printable(b.flash_size, 40)}: the tool could not read it and printed its default"
-            + (
-                "; it happens while the boot code runs and then is evidence that the boot code runs"
-                if chip.state_option == "PRODUCT_STATE" and not assumed
-                else ", so the size is not known"
-            ),
+        ),
+        (
+            dev_id is not None and not b.identified,
+            f"the identity reads 0x{dev_id or 0:03X}, which is none: core held in reset, port closed, or no supply; it names "
+            "no chip",
+            "",
+        ),
+        (
+            dev_id is not None and b.identified and not assumed and dev_id & 0xFFF != ours,
+            f"DEV_ID 0x{(dev_id or 0) & 0xFFF:03X} is not that of {chip.title} (0x{ours:03X})",
+            "wrong-part",
+        ),
+        *(
+            (
+                version.remark,
+                f"{label} {printable(version.text, 40)} is unreadable ({version.remark}); a clue about the reading path, not"
+                " about the flash cells",
+                about,
+            )
+            for label, version, about in versions
+        ),
+        (
+            b.flash_size_assumed,
+            f"flash size {printable(b.flash_size, 40)}: the tool could not read it and printed its default{why}",
             "" if assumed else "wrong-size-assumption",
-        )
-    elif not assumed and b.flash_kib and b.flash_kib * 1024 != chip.flash.size:
-        yield Remark(
+        ),
+        (
+            not b.flash_size_assumed and not assumed and size and size != chip.flash.size,
             f"the tool reads {b.flash_kib} KiB of flash, {chip.title} has {chip.flash.size // 1024} KiB",
             "wrong-size-assumption",
-        )
-    if any("ap " in n.lower() and "fail" in n.lower() for n in b.notes):
-        yield Remark(
-            "access port 0 was tried first and failed, port 1 worked: give ap=1; nothing follows about the chip"
-        )
-    if b.voltage_mv is not None and b.voltage_mv < LOWEST_MV:
-        yield Remark(
-            f"the probe measures {b.voltage_mv / 1000:.2f} V: no chip of these runs below {LOWEST_MV / 1000:.2f} V; the "
+        ),
+        (
+            any("ap " in n.lower() and "fail" in n.lower() for n in b.notes),
+            "access port 0 was tried first and failed, port 1 worked: give ap=1; nothing follows about the chip",
+            "",
+        ),
+        (
+            b.voltage_mv is not None and b.voltage_mv < LOWEST_MV,
+            f"the probe measures {volts:.2f} V: no chip of these runs below {LOWEST_MV / 1000:.2f} V; the "
             "board has no supply, or its reference pin is not wired to the probe",
             "board-wiring",
-        )
-    if b.swd_hz is not None and not 0 < b.swd_hz <= 75_000_000:
-        yield Remark(
-            f"speed {printable(b.swd_frequency, 30)} is impossible: the tool printed no real figure, nothing follows"
-        )
-    if b.revision.strip(" -") == "" and b.revision:
-        yield Remark("the tool could not name the silicon revision: its data base does not know it")
+        ),
+        (
+            b.swd_hz is not None and not 0 < b.swd_hz <= 75_000_000,
+            f"speed {printable(b.swd_frequency, 30)} is impossible: the tool printed no real figure, nothing follows",
+            "",
+        ),
+        (
+            b.revision and not b.revision.strip(" -"),
+            "the tool could not name the silicon revision: its data base does not know it",
+            "",
+        ),
+    )
+    return (Remark(text, about) for holds, text, about in rows if holds)
 
 
 def _tool(b: Banner, chip: Chip) -> Iterator[Remark]:
