@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 
 from h5diag.measure.loader.explain import Story, bypassing, explain, log_base, log_version
 from h5diag.measure.loader.loaderfile import SIZE, VOLATILE_TYPES, LoaderFile, StorageInfo, decode_storage
@@ -185,7 +186,7 @@ def check_file(subject: _Subject) -> Iterator[LintFinding]:
             "Check the linker script's segments (PT_LOAD).",
         )
         return
-    for a, b in zip(loader.image_segments, loader.image_segments[1:], strict=False):
+    for a, b in pairwise(loader.image_segments):
         if b.address < a.address + a.file_size:
             yield error(
                 "L032",
@@ -328,83 +329,105 @@ def check_storage(subject: _Subject) -> Iterator[LintFinding]:
 
 
 def _content(subject: _Subject, info: StorageInfo) -> Iterator[LintFinding]:
-    if not info.name or "?" in info.name or "�" in info.name:
-        yield warning(
-            "L013",
-            f"DeviceName is {'empty' if not info.name else 'not plain text'}.",
-            "Give the name that the programmer shall list.",
-        )
-    if info.type_name.startswith("unknown"):
-        yield error(
-            "L014",
-            f"DeviceType is {info.type}; 1 to 10 are known.",
-            "Use NOR_FLASH (3) for serial NOR memory; check that the structure is not shifted.",
-        )
-    yield from _window(subject, info)
-    yield from _sectors(info)
-    if info.erased not in (0xFF, 0x00):
-        yield warning(
-            "L017",
-            f"EraseValue is 0x{info.erased:02X}; flash erases to 0xFF, RAM is 0x00.",
-            "Set it to 0xFF for flash.",
-        )
-    elif info.erased != 0xFF and info.type not in VOLATILE_TYPES and info.type_name[:7] != "unknown":
-        yield warning("L017", f"EraseValue is 0x00 for {info.type_name}.", "Flash erases to 0xFF.")
-    if not info.page_size or (info.size and info.page_size > info.size):
-        yield LintFinding(
-            "L018",
-            Severity.ERROR if not info.page_size else Severity.WARNING,
-            f"PageSize is 0x{info.page_size:X} for a memory of 0x{info.size:X} bytes.",
-            "Set it to the program page of the memory, 0x100 for serial NOR.",
-        )
-    elif info.page_size & info.page_size - 1:
-        yield warning(
-            "L018", f"PageSize 0x{info.page_size:X} is no power of two.", "Set it to the program page of the memory."
-        )
-
-
-def _window(subject: _Subject, info: StorageInfo) -> Iterator[LintFinding]:
-    stop = info.start + info.size
-    if not info.size or stop > 1 << 32:
-        yield error(
-            "L015",
-            f"DeviceSize is 0x{info.size:X} at 0x{info.start:08X}, which is impossible.",
-            "Set the size in bytes, not in bits.",
-        )
-    elif not info.start:
-        yield warning(
-            "L015",
-            "DeviceStartAddress is 0; such a loader was reported as 'cannot be loaded' with v2.21 (one report).",
-            "Use the address where the memory is mapped, 0x90000000.",
-        )
-    elif not subject.family.in_window(info.start, stop):
-        yield warning(
-            "L015",
-            f"The memory is said to lie at 0x{info.start:08X}, where an "
-            f"STM32{subject.family.name.upper()} maps no external memory.",
-            "Use the window of the interface: 0x90000000 for OCTOSPI1, 0x70000000 for OCTOSPI2.",
-        )
-
-
-def _sectors(info: StorageInfo) -> Iterator[LintFinding]:
-    if not info.groups:
-        yield error("L016", "StorageInfo lists no sectors.", "List number and size of the sectors.")
-        return
-    if info.sectors_size != info.size:
-        yield LintFinding(
-            "L016",
-            Severity.ERROR if info.sectors_size < info.size else Severity.WARNING,
-            f"The sectors add up to 0x{info.sectors_size:X} bytes, DeviceSize is 0x{info.size:X}.",
-            "Make number times size of the sectors equal to DeviceSize.",
-        )
-    if odd := next((g for g in info.groups if g.size & g.size - 1), None):
-        yield warning(
-            "L016",
-            f"A sector size of 0x{odd.size:X} is no power of two.",
-            "Give the erase unit of the memory in bytes.",
-        )
-    if not info.terminated:
-        yield warning("L016", "The list of sectors does not end with 0, 0.", "End it with 0x00000000, 0x00000000.")
+    stop, named = info.start + info.size, not info.type_name.startswith("unknown")
+    possible = bool(info.size) and stop <= 1 << 32
+    odd = next((g.size for g in info.groups if g.size & g.size - 1), 0)
+    large = not info.page_size or 0 < info.size < info.page_size
+    rows = (
+        (
+            not info.name or "?" in info.name or "\ufffd" in info.name,
+            warning(
+                "L013",
+                f"DeviceName is {'empty' if not info.name else 'not plain text'}.",
+                "Give the name that the programmer shall list.",
+            ),
+        ),
+        (
+            not named,
+            error(
+                "L014",
+                f"DeviceType is {info.type}; 1 to 10 are known.",
+                "Use NOR_FLASH (3) for serial NOR memory; check that the structure is not shifted.",
+            ),
+        ),
+        (
+            not possible,
+            error(
+                "L015",
+                f"DeviceSize is 0x{info.size:X} at 0x{info.start:08X}, which is impossible.",
+                "Set the size in bytes, not in bits.",
+            ),
+        ),
+        (
+            possible and not info.start,
+            warning(
+                "L015",
+                "DeviceStartAddress is 0; such a loader was reported as 'cannot be loaded' with v2.21 (one report).",
+                "Use the address where the memory is mapped, 0x90000000.",
+            ),
+        ),
+        (
+            possible and info.start and not subject.family.in_window(info.start, stop),
+            warning(
+                "L015",
+                f"The memory is said to lie at 0x{info.start:08X}, where an "
+                f"STM32{subject.family.name.upper()} maps no external memory.",
+                "Use the window of the interface: 0x90000000 for OCTOSPI1, 0x70000000 for OCTOSPI2.",
+            ),
+        ),
+        (not info.groups, error("L016", "StorageInfo lists no sectors.", "List number and size of the sectors.")),
+        (
+            info.groups and info.sectors_size != info.size,
+            LintFinding(
+                "L016",
+                Severity.ERROR if info.sectors_size < info.size else Severity.WARNING,
+                f"The sectors add up to 0x{info.sectors_size:X} bytes, DeviceSize is 0x{info.size:X}.",
+                "Make number times size of the sectors equal to DeviceSize.",
+            ),
+        ),
+        (
+            odd,
+            warning(
+                "L016",
+                f"A sector size of 0x{odd:X} is no power of two.",
+                "Give the erase unit of the memory in bytes.",
+            ),
+        ),
+        (
+            info.groups and not info.terminated,
+            warning("L016", "The list of sectors does not end with 0, 0.", "End it with 0x00000000, 0x00000000."),
+        ),
+        (
+            info.erased not in (0xFF, 0x00),
+            warning(
+                "L017",
+                f"EraseValue is 0x{info.erased:02X}; flash erases to 0xFF, RAM is 0x00.",
+                "Set it to 0xFF for flash.",
+            ),
+        ),
+        (
+            info.erased == 0x00 and info.type not in VOLATILE_TYPES and named,
+            warning("L017", f"EraseValue is 0x00 for {info.type_name}.", "Flash erases to 0xFF."),
+        ),
+        (
+            large,
+            LintFinding(
+                "L018",
+                Severity.ERROR if not info.page_size else Severity.WARNING,
+                f"PageSize is 0x{info.page_size:X} for a memory of 0x{info.size:X} bytes.",
+                "Set it to the program page of the memory, 0x100 for serial NOR.",
+            ),
+        ),
+        (
+            not large and info.page_size & info.page_size - 1,
+            warning(
+                "L018",
+                f"PageSize 0x{info.page_size:X} is no power of two.",
+                "Set it to the program page of the memory.",
+            ),
+        ),
+    )
+    return (finding for holds, finding in rows if holds)
 
 
 CHECKS = (check_file, check_storage, check_entries, check_placement, check_memory, check_code)

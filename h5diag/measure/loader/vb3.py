@@ -52,7 +52,6 @@ class RegisterAccess:
     """
 
     line: int
-    ap: int
     write: bool
     index: int
     value: int
@@ -64,7 +63,6 @@ class MemoryAccess:
     """Memory written or read through the probe; `size` in bytes, `word` the first 32 bits, all that is printed."""
 
     line: int
-    ap: int
     write: bool
     address: int
     size: int
@@ -76,7 +74,6 @@ class RunControl:
     """``halt`` (`running` False) or ``run`` (True)."""
 
     line: int
-    ap: int
     running: bool
 
 
@@ -135,9 +132,9 @@ _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # A forum paste may have joined the lines; the times tell them apart again.
 _TIME = re.compile(r"(?<!\d)\d\d:\d\d:\d\d(?::\d{3})?(?=\s|$)(?:[ \t]*:(?=\s|$))?[ \t]*")
 _HEX = r"0[xX]([0-9A-Fa-f]{1,8})"
-_REGISTER = re.compile(rf"([wr]) +ap +(\d{{1,3}}) +reg +(\d{{1,2}}) +\w{{1,8}} +(\()?{_HEX}\)?$")
-_MEMORY = re.compile(rf"([wr]) +ap +(\d{{1,3}}) +@{_HEX} {{0,8}}:? {{0,8}}{_HEX} +bytes,? *Data +{_HEX}[. ]*$")
-_CONTROL = re.compile(r"(halt|run) +ap +(\d{1,3})$")
+_REGISTER = re.compile(rf"([wr]) +ap +\d{{1,3}} +reg +(\d{{1,2}}) +\w{{1,8}} +(\()?{_HEX}\)?$")
+_MEMORY = re.compile(rf"([wr]) +ap +\d{{1,3}} +@{_HEX} {{0,8}}:? {{0,8}}{_HEX} +bytes,? *Data +{_HEX}[. ]*$")
+_CONTROL = re.compile(r"(halt|run) +ap +\d{1,3}$")
 
 # A line without any of these words is no known message; it costs one search instead of many.
 _WORDS = re.compile(
@@ -223,11 +220,11 @@ def _event(number: int, body: str) -> Event:
         return OpaqueLine(number, body[:LOADER_LOG_LINE])
     access = " ap " in body
     if access and (m := _REGISTER.match(body)):
-        return RegisterAccess(number, int(m[2]), m[1] == "w", int(m[3]), int(m[5], 16), prepared=m[4] is not None)
+        return RegisterAccess(number, m[1] == "w", int(m[2]), int(m[4], 16), prepared=m[3] is not None)
     if access and (m := _MEMORY.match(body)):
-        return MemoryAccess(number, int(m[2]), m[1] == "w", int(m[3], 16), int(m[4], 16), int(m[5], 16))
+        return MemoryAccess(number, m[1] == "w", int(m[2], 16), int(m[3], 16), int(m[4], 16))
     if access and (m := _CONTROL.match(body)):
-        return RunControl(number, int(m[2]), m[1] == "run")
+        return RunControl(number, m[1] == "run")
     if not _WORDS.search(body):
         return OpaqueLine(number, body)
     for kind, pattern in _messages():

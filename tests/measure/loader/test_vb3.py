@@ -27,14 +27,14 @@ def events(text):
 @pytest.mark.parametrize(
     ("line", "event"),
     [
-        ("w ap 0 reg 15 PC   (0x20000000)  ", RegisterAccess(1, 0, True, 15, 0x20000000, prepared=True)),
-        ("w ap 1 reg 14 LR 0x20003001", RegisterAccess(1, 1, True, 14, 0x20003001)),
-        ("r ap 0 reg 16 xPSR 0x01000003", RegisterAccess(1, 0, False, 16, 0x01000003)),
-        ("w ap 0 @0x20001C40 0x00000200 bytes Data 0x00000000", MemoryAccess(1, 0, True, 0x20001C40, 0x200, 0)),
-        ("w ap 0 @0x20000000 : 0x00000004 bytes, Data 0x0000BE00...", MemoryAccess(1, 0, True, 0x20000000, 4, 0xBE00)),
-        ("r ap 1 @0x5200281C 0x00000004 bytes Data 0x00300002", MemoryAccess(1, 1, False, 0x5200281C, 4, 0x00300002)),
-        ("halt ap 0 ", RunControl(1, 0, False)),
-        ("run ap 1", RunControl(1, 1, True)),
+        ("w ap 0 reg 15 PC   (0x20000000)  ", RegisterAccess(1, True, 15, 0x20000000, prepared=True)),
+        ("w ap 1 reg 14 LR 0x20003001", RegisterAccess(1, True, 14, 0x20003001)),
+        ("r ap 0 reg 16 xPSR 0x01000003", RegisterAccess(1, False, 16, 0x01000003)),
+        ("w ap 0 @0x20001C40 0x00000200 bytes Data 0x00000000", MemoryAccess(1, True, 0x20001C40, 0x200, 0)),
+        ("w ap 0 @0x20000000 : 0x00000004 bytes, Data 0x0000BE00...", MemoryAccess(1, True, 0x20000000, 4, 0xBE00)),
+        ("r ap 1 @0x5200281C 0x00000004 bytes Data 0x00300002", MemoryAccess(1, False, 0x5200281C, 4, 0x00300002)),
+        ("halt ap 0 ", RunControl(1, False)),
+        ("run ap 1", RunControl(1, True)),
     ],
 )
 def test_a_line_of_each_kind_in_all_forms(line, event):
