@@ -337,9 +337,7 @@ class _Reader:
         self, name: str, where: str, kind: str, board: str, base: int | None, access: Access, mode: str | None
     ) -> MemoryImage:
         image = self.memory(self.file(name, where, DUMP, kind, board), board, base)
-        origin = image.origin
-        if access is not Access.UNKNOWN:
-            origin = replace(origin, access=access)
+        origin = image.origin if access is Access.UNKNOWN else replace(image.origin, access=access)
         return image.with_origin(replace(origin, mode=mode) if mode else origin)
 
     def known_images(self, tables: list[ImageTable]) -> tuple[KnownImage, ...]:

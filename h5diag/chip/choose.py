@@ -206,9 +206,8 @@ def choose_chip(
     for name, how in (*noted, (marking, "by what is printed on the part")):
         if (choice := _of_name(name, narrow, how)) is not None:
             return choice
-    for series in families:
-        if any(d.series == series for d in index().devices):
-            return _of_series(series, narrow)
+    if series := next((s for s in families if any(d.series == s for d in index().devices)), ""):
+        return _of_series(series, narrow)
     if layout is not None:
         return ChipChoice(layout.chip, None, KnownBy.LAYOUT, f"{layout.chip.title}, the layout's")
     if spoken := _spoken_of(names, narrow):
@@ -219,9 +218,7 @@ def choose_chip(
 
 def _dev_id(value: int | None) -> int | None:
     """Return a DEV_ID that can be one; bits above 11 belong to the revision."""
-    if value is None or value <= 0 or value & 0xFFF in (0, 0xFFF):
-        return None
-    return value & 0xFFF
+    return value & 0xFFF if value is not None and value > 0 and value & 0xFFF not in (0, 0xFFF) else None
 
 
 def _positive(value: int | None) -> int | None:
@@ -354,10 +351,11 @@ def _of_dev_id(dev_id: int, narrow: _Narrowing, by: KnownBy) -> ChipChoice:
     device = find_device(dev_id)
     parts = [p for p in index().parts if p.dev_id == dev_id]
     if not parts:
-        if not device.name:
-            text = f"DEV_ID 0x{dev_id:03X} is in no list here: bytes are compared and texts read, nothing else is known"
-        else:
-            text = f"{device.title}: h5diag compares its bytes and reads its texts, but knows none of its options"
+        text = (
+            f"{device.title}: h5diag compares its bytes and reads its texts, but knows none of its options"
+            if device.name
+            else f"DEV_ID 0x{dev_id:03X} is in no list here: bytes are compared and texts read, nothing else is known"
+        )
         return ChipChoice(None, device, by, text, narrow.flash_kib)
     left = narrow.parts(parts)
     chip = load_chip(left[0].name)

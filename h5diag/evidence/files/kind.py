@@ -128,9 +128,7 @@ def tell_kind(source: Source, *, raw: bool = False) -> Kind:
             place="offset 0x0",
             advice="rename it to .bin if it is plain memory content",
         )
-    if path.suffix.lower() != ".bin" and is_text(head):
-        return Kind.TEXT
-    return Kind.BIN
+    return Kind.TEXT if path.suffix.lower() != ".bin" and is_text(head) else Kind.BIN
 
 
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))

@@ -176,9 +176,7 @@ class Banner:
     def swd_hz(self) -> int | None:
         """Link speed in hertz; None when it was not printed."""
         m = _NUMBER.search(self.swd_frequency)
-        if not m:
-            return None
-        return int(m[1]) * (1_000_000 if "mhz" in self.swd_frequency.lower() else 1000)
+        return int(m[1]) * (1_000_000 if "mhz" in self.swd_frequency.lower() else 1000) if m else None
 
     @property
     def boot_loader(self) -> ToolVersion:

@@ -117,15 +117,7 @@ class Programming:
     sectors: tuple[tuple[int, int], ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(
-            self.writes
-            or self.options
-            or self.mass_erase
-            or self.keys
-            or self.option_runs_ok
-            or self.option_runs_failed
-            or self.sectors
-        )
+        return self != Programming(tool=self.tool)
 
 
 def parse_programming(lines: Iterable[Line]) -> Programming:

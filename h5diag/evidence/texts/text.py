@@ -140,9 +140,7 @@ def _front(wholes: Sequence[str]) -> re.Pattern[str] | None:
     if len(numbers) * 10 >= len(some) * 9 and all(a < b < a + 40 for a, b in itertools.pairwise(numbers)):
         return _NUMBERED
     names = [m[1] for w in some if (m := _CONTAINER.match(w))]
-    if len(names) * 10 >= len(some) * 9 and len(set(names)) == 1:
-        return _CONTAINER
-    return None
+    return _CONTAINER if len(names) * 10 >= len(some) * 9 and len(set(names)) == 1 else None
 
 
 def is_binary(text: str) -> bool:

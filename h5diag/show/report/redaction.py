@@ -245,9 +245,7 @@ class Redactor:
             return self.plain(value)
         if isinstance(value, Mapping):
             return {self.plain(str(k)): self.value(v) for k, v in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.value(v) for v in value]
-        return value
+        return [self.value(v) for v in value] if isinstance(value, list | tuple) else value
 
     def document(self, text: str) -> str:
         """Return a finished HTML or Markdown document that spells no firmware byte."""
