@@ -358,21 +358,25 @@ def find_calls(log: LoaderLog, loader: LoaderFile | None = None) -> tuple[Loader
     return tuple(calls)
 
 
+_HEARD: dict[MessageKind, dict[str, object]] = {
+    MessageKind.INIT: {"init_next": True},
+    MessageKind.ERASE_INTERNAL: {"side": LoaderSide.INTERNAL},
+    MessageKind.ERASE_EXTERNAL: {"side": LoaderSide.EXTERNAL, "words": "SectorErase"},
+    MessageKind.ERASE: {"words": "SectorErase"},
+    MessageKind.WRITE: {"words": "Write"},
+    MessageKind.READ: {"words": "Read"},
+    MessageKind.OPERATION: {"side": LoaderSide.UNKNOWN, "words": ""},
+}
+"""What a message tells of the call that follows it."""
+
+
 def _hear(state: _State, message: LogMessage) -> None:
-    mass, external = "mass" in message.text.lower(), message.value is not None and is_external(message.value)
-    side: dict[str, object] = {"side": LoaderSide.EXTERNAL if external else LoaderSide.INTERNAL}
-    heard: dict[MessageKind, dict[str, object]] = {
-        MessageKind.INIT: {"init_next": True},
-        MessageKind.ERASE_INTERNAL: {"side": LoaderSide.INTERNAL},
-        MessageKind.ERASE_EXTERNAL: {"side": LoaderSide.EXTERNAL, "words": "SectorErase"},
-        MessageKind.ERASE: {"words": "MassErase" if mass else "SectorErase"},
-        MessageKind.WRITE: {"words": "Write"},
-        MessageKind.READ: {"words": "Read"},
-        MessageKind.OPERATION: {"side": LoaderSide.UNKNOWN, "words": "MassErase" if mass else ""},
-        MessageKind.ADDRESS: side if message.value is not None else {},
-    }
-    for name, value in heard.get(message.kind, {}).items():
+    for name, value in _HEARD.get(message.kind, {}).items():
         setattr(state, name, value)
+    if message.kind in (MessageKind.ERASE, MessageKind.OPERATION) and "mass" in message.text.lower():
+        state.words = "MassErase"
+    if message.kind is MessageKind.ADDRESS and message.value is not None:
+        state.side = LoaderSide.EXTERNAL if is_external(message.value) else LoaderSide.INTERNAL
 
 
 def is_external(address: int) -> bool:
