@@ -19,7 +19,17 @@ import numpy.typing as npt
 from h5diag.answer import Answer
 from h5diag.chip import Chip, ChipChoice
 from h5diag.layout import Layout
-from h5diag.memory import ADDRESS_LIMIT, Access, AddressRange, Bytes, MemoryImage, common, merged, release, subtracted
+from h5diag.memory import (
+    ADDRESS_LIMIT,
+    Access,
+    AddressRange,
+    Bytes,
+    MemoryImage,
+    common,
+    merged,
+    release,
+    subtracted,
+)
 from h5diag.text import count_text
 
 if TYPE_CHECKING:

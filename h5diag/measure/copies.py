@@ -82,11 +82,9 @@ def second_copies(good: Bytes, suspect: Bytes, stretches: Sequence[tuple[int, in
         Start, stop, and the offset of the first place where the same bytes stand rightly.
     """
     program = good.tobytes() if 1 <= len(stretches) <= MOST_COPIES else b""
-    for a, b in stretches if program else ():
+    for a, b in (s for s in stretches if program and LEAST_ROW <= s[1] - s[0] <= LARGEST_ROWS):
         here = suspect[a:b]
-        if not LEAST_ROW <= b - a <= LARGEST_ROWS or np.unique(here).size < LEAST_VALUES:
-            continue
-        source = program.find(here.tobytes())
+        source = program.find(here.tobytes()) if values(here) >= LEAST_VALUES else -1
         if source >= 0 and (suspect[source : source + b - a] == here).all():
             yield a, b, source
 
@@ -102,8 +100,7 @@ def at_other_line(suspect: Bytes, places: npt.NDArray[np.int64], start: int) -> 
         Offsets of the bytes that differ from what should be there; (0, none) when no bit tells them.
     """
     step = thinned(places.size)
-    for line in range(6, 24) if places.size >= LEAST_REPEAT // 2 else ():
-        bit = 1 << line
+    for bit in (1 << line for line in range(6, 24) if places.size >= LEAST_REPEAT // 2):
         # A sample tells most lines that it is none of them.
         for some, doubt in ((places[::step], 0.05), (places, 0.0)):
             upper = ((some + start) & bit) != 0
@@ -126,11 +123,8 @@ def at_other_line(suspect: Bytes, places: npt.NDArray[np.int64], start: int) -> 
 
 def every_second_row(addresses: npt.NDArray[np.int64]) -> int:
     """Return the size of rows of which every second one holds all these addresses; 0 when they lie otherwise."""
-    for line in range(3, 9) if addresses.size >= LEAST_COMB else ():
-        bit = 1 << line
-        if np.count_nonzero(addresses & bit) not in (0, addresses.size):
-            continue
-        rows = np.unique(addresses // bit)
-        if rows.size >= LEAST_ROWS and (np.diff(rows) == 2).mean() > 0.8:
+    for bit in (1 << line for line in range(3, 9) if addresses.size >= LEAST_COMB):
+        rows, one_way = np.unique(addresses // bit), np.count_nonzero(addresses & bit) in (0, addresses.size)
+        if one_way and rows.size >= LEAST_ROWS and (np.diff(rows) == 2).mean() > 0.8:
             return bit
     return 0

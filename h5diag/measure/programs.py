@@ -250,9 +250,8 @@ def _shares(image: MemoryImage, dump: MemoryImage) -> dict[int, float]:
         for first, data in held:
             places |= {first + at - address + start for at in islice(occurrences(data, probe), MOST_PLACES)}
     # Nothing is programmed at an odd word; what stands there was shifted on the way.
-    return {
-        p: _equal_share(image.shifted(p - start), dump) for p in sorted(places) if p >= dump.span.start and p % 4 == 0
-    }
+    even, content = [p for p in sorted(places) if p >= dump.span.start and p % 4 == 0], max(1, content_bytes(image))
+    return {p: sum(agreeing(a, b)[1] for _, a, b in common(image, dump, p - start)) / content for p in even}
 
 
 def _probes(image: MemoryImage) -> list[tuple[int, bytes]]:
@@ -269,8 +268,3 @@ def _probes(image: MemoryImage) -> list[tuple[int, bytes]]:
     if not out and big.data.size >= PROBE and np.unique(big.data).size > 8:
         out.append((big.start, big.data[: min(big.data.size, 4 * PROBE)].tobytes()))
     return out
-
-
-def _equal_share(image: MemoryImage, dump: MemoryImage) -> float:
-    content = content_bytes(image)
-    return sum(agreeing(a, b)[1] for _, a, b in common(image, dump)) / content if content else 0.0

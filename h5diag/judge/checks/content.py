@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from h5diag.measure.compare import bit_positions
 from h5diag.measure.copies import LEAST_REPEAT, WINDOW, agreeing, repeating_line
 from h5diag.measure.drift import build_stamps
 from h5diag.measure.shapes import Difference, Form, Shape
-from h5diag.memory import AddressRange, Bytes, MemoryImage, merged, subtracted
+from h5diag.memory import AddressRange, Bytes, MemoryImage, common, merged, subtracted
 from h5diag.text import size_text
 
 
@@ -443,13 +444,12 @@ def check_wrap(m: Measured) -> tuple[Finding, ...]:
 def _again(image: MemoryImage, step: int) -> tuple[tuple[AddressRange, ...], int]:
     """Return the external ranges that hold what stands `step` lower, and how many telling bytes they have."""
     where, count = [], 0
-    for s in image.segments:
-        for low in image.segments_in(s.start - step, s.stop - step) if s.start - step in EXTERNAL else ():
-            here = s.data[low.start + step - s.start :][: low.data.size]
-            telling, same = agreeing(here, low.data)
-            if same >= LEAST_REPEAT and 100 * same >= number("repeat-percent") * telling:
-                where.append(AddressRange(low.start + step, low.start + step + here.size))
-                count += same
+    external = replace(image, segments=tuple(s for s in image.segments if s.start - step in EXTERNAL))
+    for at, here, low in common(external, image, -step):
+        telling, same = agreeing(here, low)
+        if same >= LEAST_REPEAT and 100 * same >= number("repeat-percent") * telling:
+            where.append(AddressRange(at + step, at + step + here.size))
+            count += same
     return tuple(where), count
 
 

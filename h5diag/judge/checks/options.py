@@ -11,8 +11,9 @@ from h5diag.judge.checks.slots import waiting_slots
 from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import Measured
 from h5diag.measure.options import Agreement, Extent, OptionBytes, OptionCheck, Weight, check_options, compare_options
+from h5diag.measure.options.settings import seen_cells
 from h5diag.measure.shapes import Form
-from h5diag.memory import AddressRange, Segment, merged, subtracted
+from h5diag.memory import AddressRange, merged, subtracted
 from h5diag.text import size_text
 
 
@@ -138,7 +139,7 @@ def _fills_groups(m: Measured, protected: tuple[AddressRange, ...], cells: tuple
     What is erased did not keep anything, and a group of which most sectors took the new content was not protected.
     """
     flash, size, in_group = m.chip.flash, m.chip.flash.sector_size, max(1, m.chip.flash.wrp_group_sectors)
-    erased = sum(int((s.data == flash.erased).sum()) for c in cells for s in _views(m, c))
+    erased = sum(int((s.data == flash.erased).sum()) for c in cells for s in seen_cells(m.suspect.judged, m.chip, c))
     if 2 * erased > sum(c.size for c in cells):
         return False
     differing = {a // size for c in cells for a in range(c.start, c.stop, flash.program_unit)}
@@ -149,15 +150,12 @@ def _fills_groups(m: Measured, protected: tuple[AddressRange, ...], cells: tuple
         n
         for n in compared
         if n // in_group in groups
-        and any((s.data != flash.erased).any() for s in _views(m, AddressRange(n * size, (n + 1) * size)))
+        and any(
+            (s.data != flash.erased).any()
+            for s in seen_cells(m.suspect.judged, m.chip, AddressRange(n * size, (n + 1) * size))
+        )
     }
     return bool(protected) and 2 * len(differing & seen) > len(seen)
-
-
-def _views(m: Measured, cell: AddressRange) -> list[Segment]:
-    """Return what the dump holds of canonical cells, by either alias."""
-    views = {0, m.chip.flash.alias}
-    return [s for by in sorted(views) for s in m.suspect.judged.segments_in(cell.start + by, cell.stop + by)]
 
 
 def check_provisioning_logs(m: Measured) -> Iterator[Finding]:

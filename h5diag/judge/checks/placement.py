@@ -100,8 +100,7 @@ def _moved_content(m: Measured) -> Finding | None:
 def _drifting(m: Measured, most: int) -> Finding | None:
     """Return a finding where pieces stand off by many distances, none of which has half of what moved."""
     pieces = [r for r in m.placement.strong if r.displacement]
-    distances = {r.displacement for r in pieces}
-    size = sum(r.equal_bytes for r in pieces)
+    distances, size = {r.displacement for r in pieces}, sum(r.equal_bytes for r in pieces)
     if inserted := _inserted(m, distances, size):
         return inserted
     if len(distances) < number("many-distances") or 2 * most >= size or size < number("least-moved"):

@@ -14,6 +14,7 @@ from h5diag.judge.findings import Finding, calibration, found, number
 from h5diag.judge.measured import BoardMeasured, Measured, whole_reads
 from h5diag.layout import ExplanationKind
 from h5diag.measure.compare import AreaState
+from h5diag.measure.options.settings import seen_cells
 from h5diag.measure.repeats import ReadPattern
 from h5diag.measure.shapes import Form, difference
 from h5diag.measure.stretches import runs, zero_sectors
@@ -128,7 +129,9 @@ def check_views(m: Measured) -> Iterator[Finding]:
     if not m.has_good or not m.suspect.dump.size or (_masks_nothing(m.suspect) and not m.good.options.trustzone):
         return
     g, s, boards = m.good.board, m.suspect.board, (m.good, m.suspect)
-    shown = (b for b in boards if b.access is Access.NONSECURE and b.hidden and not b.masked and _shows(b, m))
+    # A dump holds content in the ranges that its reader should not be shown.
+    nonsecure = [b for b in boards if b.access is Access.NONSECURE and b.hidden and not b.masked]
+    shown = (b for b in nonsecure if any(s.data.any() for h in b.hidden for s in seen_cells(b.dump, m.chip, h)))
     unknown = [b.name for b in (g, s) if b.access is Access.UNKNOWN]
     if against := next(shown, None):
         yield found("views-contradicted", name=against.board.name)
@@ -278,16 +281,6 @@ def _trimmed(m: Measured, area: AddressRange) -> AddressRange:
 
 _BORDERS = re.compile(r"SFSA|SECWM|HDP|PCROP|SEC_SIZE|SEC_AREA", re.IGNORECASE)
 """Options that set where a reader is shown nothing."""
-
-
-def _shows(own: BoardMeasured, m: Measured) -> bool:
-    """Tell whether a dump holds content in the ranges that its reader should not be shown."""
-    return any(
-        s.data.any()
-        for h in own.hidden
-        for by in (0, m.chip.flash.alias)
-        for s in own.dump.segments_in(h.start + by, h.stop + by)
-    )
 
 
 def _masks_nothing(own: BoardMeasured) -> bool:

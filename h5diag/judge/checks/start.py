@@ -133,7 +133,11 @@ def check_core(m: Measured) -> Iterator[Finding]:
         said = ", ".join(f"{k} 0x{v:08X}" for k, v in printed.registers if v)
         yield found("core-in-fault", kind=printed.kind or "a fault", place=place, names=names, said=said)
     fault = "HFSR" in faults or "CFSR" in faults or printed
-    in_rom, places = [pc for pc in counters if _in_rom(m, pc)], len(set(counters))
+    views = (0, m.chip.flash.alias)
+    system = [
+        AddressRange(r.base + by, r.base + by + r.size) for r in m.chip.regions if r.kind == "system" for by in views
+    ]
+    in_rom, places = [pc for pc in counters if any(pc in r for r in (OLDER_ROM, *system))], len(set(counters))
     if counters and len(in_rom) == len(counters):
         yield found("core-in-rom", count=count_text(len(in_rom), "sample"), at=in_rom[0], pin=_boot_pin(m))
     elif places > 2 and not fault and not in_rom:
@@ -149,13 +153,6 @@ def _boot_pin(m: Measured) -> str:
     pin = load_series(f"STM32{m.chip.family.upper()}").boot_pin if option and m.choice.chip is None else ""
     shared = f", which is {pin} here: what is connected there pulls it, too" if pin else ""
     return f" {option} lets the pin BOOT0 decide{shared}." if option else ""
-
-
-def _in_rom(m: Measured, address: int) -> bool:
-    system = [r for r in m.chip.regions if r.kind == "system"]
-    return address in OLDER_ROM or any(
-        0 <= address - s - r.base < r.size for r in system for s in (0, m.chip.flash.alias)
-    )
 
 
 def _fault(m: Measured, counters: list[int], faults: dict[str, int]) -> Finding:

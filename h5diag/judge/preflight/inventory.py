@@ -182,8 +182,7 @@ def recognise(path: Path, name: str, *, inside: Path | None = None) -> Item:
 
 def _recognised(item: Item, file: EvidenceFile) -> Item:
     data = file.data
-    closed = SECURE_MANAGER.get(item.path.suffix.lower()) or _LICENCES.get(data[:4], "")
-    if closed:
+    if closed := SECURE_MANAGER.get(item.path.suffix.lower()) or _LICENCES.get(data[:4], ""):
         return replace(item, why=closed)
     if looks_like_obk(data):
         obk = parse_obk(data, source=item.name)

@@ -216,18 +216,25 @@ def _verdict(rows: Sequence[Row], project: Project) -> str:
 
 def _stake(scenes: Sequence[Scene], rows: Sequence[Row]) -> str:
     """Say what is at stake at the target, in one sentence."""
-    project = scenes[0].project
-    if project.target == "OPEN":
-        return "The chip stays open: whatever goes wrong can be erased and done again."
-    if all(p.path == "secure-manager" for p in project.procedures):
-        return "What an encrypted package closes only the credentials inside it open again, and that erases everything."
-    if project.target == "LOCKED":
-        return "LOCKED has no way back for anybody: whatever is wrong stays wrong."
-    if project.part.oem_words is not None:
-        return "At RDP 2 only the OEM2 key leads back, at RDP 1 and 0.5 a regression, and each erases everything."
-    if not project.part.obk:
-        return "Afterwards only the password whose hash is in the OTP area opens the chip, and it erases everything."
-    da = next((s.da for s in scenes if s.da is not None), None)
+    project, da = scenes[0].project, next((s.da for s in scenes if s.da is not None), None)
+    stakes = (
+        (project.target == "OPEN", "The chip stays open: whatever goes wrong can be erased and done again."),
+        (
+            all(p.path == "secure-manager" for p in project.procedures),
+            "What an encrypted package closes only the credentials inside it open again, and that erases everything.",
+        ),
+        (project.target == "LOCKED", "LOCKED has no way back for anybody: whatever is wrong stays wrong."),
+        (
+            project.part.oem_words is not None,
+            "At RDP 2 only the OEM2 key leads back, at RDP 1 and 0.5 a regression, and each erases everything.",
+        ),
+        (
+            not project.part.obk,
+            "Afterwards only the password whose hash is in the OTP area opens the chip, and it erases everything.",
+        ),
+    )
+    if known := next((text for holds, text in stakes if holds), ""):
+        return known
     if da is None or any(r.state == FAIL and r.id.startswith(("da-", "obk-")) for r in rows):
         return f"In {project.target} with these files nothing opens the chip again: the board would be lost."
     kind = "password" if da.item.kind == "obk-da-password" else "certificate chain and the leaf's private key"

@@ -102,9 +102,8 @@ class Match:
 
     def __str__(self) -> str:
         at = f"at 0x{self.address:08X}" + (f" (slot '{self.slot}')" if self.slot else "")
-        if self.displacement:
-            sign = "above" if self.displacement > 0 else "below"
-            at += f", 0x{abs(self.displacement):X} {sign} its own address"
+        way = "above" if self.displacement > 0 else "below"
+        at += f", 0x{abs(self.displacement):X} {way} its own address" if self.displacement else ""
         if self.whole:
             return f"all {count_text(self.size, 'byte')} are there {at}"
         if self.same_image:

@@ -481,9 +481,9 @@ def _in_segment(segment: Segment, wanted: frozenset[int]) -> list[BootImage]:
     for p in complete.tolist():
         if p < stop and segment.start + p not in wanted:
             nested.append(p)
-            continue
-        images.append(parse_image(view[p:], segment.start + p))
-        stop = max(stop, p + images[-1].size)
+        else:
+            images.append(parse_image(view[p:], segment.start + p))
+            stop = max(stop, p + images[-1].size)
     # A lone magic inside a complete image is that image's content.
     content = merged(i.range for i in images)
     before = np.searchsorted([r.start - segment.start for r in content], lone, "right")

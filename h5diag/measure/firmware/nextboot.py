@@ -164,10 +164,11 @@ def next_boots(
         download = slot.role is Role.SECONDARY and not rules.mode.in_place
         if not changed and slot.name in contents:
             here = contents[slot.name]
-            for i in here.images:
-                if i.image.address == here.address + offset:
-                    return acceptable(i.verification, i, encrypted=i.image.header.encrypted, download=download)
-            return Check.INVALID
+            found = (i for i in here.images if i.image.address == here.address + offset)
+            checks = (
+                acceptable(i.verification, i, encrypted=i.image.header.encrypted, download=download) for i in found
+            )
+            return next(checks, Check.INVALID)
         view = memoryview(np.ascontiguousarray(data[offset:]))  # type: ignore[arg-type]
         image = parse_image(view, 0)
         if not image.complete:

@@ -224,14 +224,12 @@ def swap_status(
     if area is None:
         return SwapStatus()
     written, status = area.entries(), SwapStatus(type=area.trailer().type, resumed_in=area)
-    found = np.flatnonzero(written)
-    if not found.size:
+    if not (found := np.flatnonzero(written)).size:
         return status
     if mode is Mode.SWAP_MOVE:
         # One entry for each sector that went up, then, behind the unused ones of those, two for each swap.
-        gaps = np.flatnonzero(np.diff(found) > 1)
-        size = swap_size(primary, secondary, scratch)
-        up = min(int(gaps[0]) + 1 if gaps.size else int(found.size), sectors_to_swap(size, area.rules.sector))
+        last = sectors_to_swap(swap_size(primary, secondary, scratch), area.rules.sector)
+        up = min(next((k for k, step in enumerate(np.diff(found), 1) if step > 1), int(found.size)), last)
         status.swapping = found.size > up
         entries, per = (int(found.size) - up, 2) if status.swapping else (up, 1)
     else:

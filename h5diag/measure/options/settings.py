@@ -8,7 +8,7 @@ from enum import Enum
 
 from h5diag.answer import Answer
 from h5diag.chip import Chip, Option, ProductState, ProtectedArea
-from h5diag.memory import Access, AddressRange, MemoryImage, merged, subtracted
+from h5diag.memory import Access, AddressRange, MemoryImage, Segment, merged, subtracted
 
 
 class Belief(Enum):
@@ -219,11 +219,17 @@ def hidden_ranges(options: OptionBytes, access: Access, chip: Chip) -> tuple[Add
     """
     if not options.trustzone:
         return ()
-    if access is Access.NONSECURE:
-        return merged((*options.secure_ranges, *options.hdp_ranges))
-    if access is Access.SECURE:
-        return subtracted((chip.flash_range,), options.secure_ranges)
-    return ()
+    plain, secure = (
+        subtracted((chip.flash_range,), options.secure_ranges),
+        (*options.secure_ranges, *options.hdp_ranges),
+    )
+    return {Access.NONSECURE: merged(secure), Access.SECURE: plain}.get(access, ())
+
+
+def seen_cells(image: MemoryImage, chip: Chip, cells: AddressRange) -> list[Segment]:
+    """Return what an image knows of canonical cells, by either alias."""
+    views = dict.fromkeys((0, chip.flash.alias))
+    return [s for by in views for s in image.segments_in(cells.start + by, cells.stop + by)]
 
 
 def masked_ranges(dump: MemoryImage, hidden: Sequence[AddressRange], chip: Chip) -> tuple[AddressRange, ...]:
@@ -232,6 +238,5 @@ def masked_ranges(dump: MemoryImage, hidden: Sequence[AddressRange], chip: Chip)
     The rule knows no exceptions inside a range: one that shows content anywhere is shown to this reader, and zeros
     in it are content (a gap that the linker filled).
     """
-    views = dict.fromkeys((0, chip.flash.alias))
-    parts = ([s for by in views for s in dump.segments_in(area.start + by, area.stop + by)] for area in hidden)
+    parts = [seen_cells(dump, chip, area) for area in hidden]
     return chip.cells(s.range for here in parts if not any(s.data.any() for s in here) for s in here)
