@@ -473,8 +473,8 @@ patch.setattr(hexview.HexView, "_begin", lambda self: self.pages.blocks[0].start
         """
 from dataclasses import replace
 from h5diag.app.panels import evidence
-real_board = evidence.EvidenceModel._board
-patch.setattr(evidence.EvidenceModel, "_board", lambda self, side: replace(real_board(self, side), base=""))""",
+real_written = evidence._written
+patch.setattr(evidence, "_written", lambda folder, board: real_written(folder, replace(board, base="")))""",
     ),
     Line(
         5,
