@@ -396,9 +396,8 @@ def _blank(dump: MemoryImage, erased: int) -> bool:
 
 def check_build(m: Measured) -> Iterator[Finding]:
     """Is a given build on the chip whole, and where does it differ?"""
-    for k in m.known:
-        match = next(iter(k.matches), None)
-        if match is not None and not match.whole and not match.same_image:
+    for k, match in ((known, first) for known in m.known for first in known.matches[:1]):
+        if not match.whole and not match.same_image:
             where, places = [d.range for d in match.differences[:8]], "; ".join(map(str, match.differences[:3]))
             yield found("build-differs", where=where, file=k.name, match=match, places=places)
 

@@ -130,10 +130,9 @@ class Scene:
 
     def setter(self, name: str) -> tuple[str, str]:
         """Return the file and line that set an option last, or the listing."""
-        for step in reversed(self.before):
-            if any(n == name for n, _ in step.call.options):
-                return self.project.name(step.call.file), f"line {step.call.line}, {name}"
-        return self.project.board.source, name
+        calls = (s.call for s in reversed(self.before) if any(n == name for n, _ in s.call.options))
+        places = ((self.project.name(call.file), f"line {call.line}, {name}") for call in calls)
+        return next(places, (self.project.board.source, name))
 
     def line(self, call: Call) -> tuple[str, str]:
         """Return the file and place of a call."""

@@ -339,9 +339,8 @@ class BootLoader:
     def _find_download(self, image: _Image, *, reverts: bool) -> None:
         """Swap-offset: a download in the second sector, the old image in the first. Ref: boot_read_image_header."""
         if self.rules.mode is Mode.SWAP_OFFSET:
-            places = (0, self.rules.sector) if reverts else (self.rules.sector, 0)
-            found = [p for p in places if self._header(image.secondary, p)]
-            image.download_offset = found[0] if found else places[1]
+            first, other = (0, self.rules.sector) if reverts else (self.rules.sector, 0)
+            image.download_offset = first if self._header(image.secondary, first) else other
 
     def _headers_there(self, image: _Image, status: SwapStatus, *, reverts: bool) -> bool:
         """Swap-move and swap-offset go on only where both headers stand as the status says.

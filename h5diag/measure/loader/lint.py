@@ -63,46 +63,65 @@ _CPACR = 0xE000ED88
 
 def check_entries(subject: _Subject) -> Iterator[LintFinding]:
     """Yield what is wrong with the entry points (L020 to L023)."""
-    loader = subject.loader
-    for name in ("Init", "Write"):
-        if loader.symbol(name) is None:
-            yield error(
+    loader, raw = subject.loader, subject.loader.storage
+    volatile = len(raw) == SIZE and decode_storage(raw).type in VOLATILE_TYPES
+    functions = [(f.name, f.value, len(loader.read(f.value & ~1, 2)) == 2) for f in loader.functions]
+    rows = (
+        *(
+            (
+                loader.symbol(name) is None,
+                error(
+                    "L020",
+                    f"There is no function {name}.",
+                    "Export it with C linkage under exactly this name, and keep it from being discarded.",
+                ),
+            )
+            for name in ("Init", "Write")
+        ),
+        (
+            loader.symbol("SectorErase") is None and not volatile,
+            error(
                 "L020",
-                f"There is no function {name}.",
-                "Export it with C linkage under exactly this name, and keep it from being discarded.",
+                "There is no function SectorErase.",
+                "Export int SectorErase(uint32_t start, uint32_t end); the programmer erases before it writes.",
+            ),
+        ),
+        (
+            loader.symbol("Read") is None,
+            note(
+                "L023",
+                "There is no function Read: the programmer reads the memory window itself.",
+                "Init and Write must leave the memory-mapped mode on.",
+            ),
+        ),
+        *(
+            (
+                not at & 1,
+                error(
+                    "L021",
+                    f"{name} at 0x{at:08X} is no Thumb function (bit 0 is clear).",
+                    "Compile for Cortex-M33 with -mthumb; in assembler mark it with .thumb_func.",
+                ),
             )
-    volatile = len(loader.storage) == SIZE and decode_storage(loader.storage).type in VOLATILE_TYPES
-    if loader.symbol("SectorErase") is None and not volatile:
-        yield error(
-            "L020",
-            "There is no function SectorErase.",
-            "Export int SectorErase(uint32_t start, uint32_t end); the programmer erases before it writes.",
-        )
-    if loader.symbol("Read") is None:
-        yield note(
-            "L023",
-            "There is no function Read: the programmer reads the memory window itself.",
-            "Init and Write must leave the memory-mapped mode on.",
-        )
-    for f in loader.functions:
-        if not f.value & 1:
-            yield error(
-                "L021",
-                f"{f.name} at 0x{f.value:08X} is no Thumb function (bit 0 is clear).",
-                "Compile for Cortex-M33 with -mthumb; in assembler mark it with .thumb_func.",
+            for name, at, _ in functions
+        ),
+        *(
+            (
+                not stored or loader.segment_at(at & ~1) not in loader.image_segments,
+                error(
+                    "L022",
+                    f"{name} lies outside the image, at 0x{at & ~1:08X}."
+                    if stored
+                    else f"{name} at 0x{at & ~1:08X} has no bytes in the file.",
+                    "Put all code into the one segment behind the breakpoint word."
+                    if stored
+                    else "Place its section in a loadable segment.",
+                ),
             )
-        if len(loader.read(f.value & ~1, 2)) < 2:
-            yield error(
-                "L022",
-                f"{f.name} at 0x{f.value & ~1:08X} has no bytes in the file.",
-                "Place its section in a loadable segment.",
-            )
-        elif loader.segment_at(f.value & ~1) not in loader.image_segments:
-            yield error(
-                "L022",
-                f"{f.name} lies outside the image, at 0x{f.value & ~1:08X}.",
-                "Put all code into the one segment behind the breakpoint word.",
-            )
+            for name, at, stored in functions
+        ),
+    )
+    return (finding for holds, finding in rows if holds)
 
 
 def check_code(subject: _Subject) -> Iterator[LintFinding]:
@@ -176,36 +195,53 @@ def _place(subject: _Subject, r: Remarkable) -> str:
 
 def check_file(subject: _Subject) -> Iterator[LintFinding]:
     """Yield what of the file could not be read or does not fit together (L030 to L034)."""
-    loader = subject.loader
-    for damage in loader.warnings:
-        yield error("L030", f"The file is damaged: {damage}.", "Copy or link it again.")
-    if not loader.image_segments:
-        yield error(
-            "L031",
-            "There is no loadable code: nothing can be downloaded.",
-            "Check the linker script's segments (PT_LOAD).",
-        )
-        return
-    for a, b in pairwise(loader.image_segments):
-        if b.address < a.address + a.file_size:
-            yield error(
-                "L032",
-                f"The segments at 0x{a.address:08X} and 0x{b.address:08X} overlap.",
-                "Give every section its own addresses.",
+    loader, parts = subject.loader, subject.loader.image_segments
+    rows = (
+        *(
+            (damage, error("L030", f"The file is damaged: {damage}.", "Copy or link it again."))
+            for damage in loader.warnings
+        ),
+        (
+            not parts,
+            error(
+                "L031",
+                "There is no loadable code: nothing can be downloaded.",
+                "Check the linker script's segments (PT_LOAD).",
+            ),
+        ),
+        *(
+            (
+                b.address < a.address + a.file_size,
+                error(
+                    "L032",
+                    f"The segments at 0x{a.address:08X} and 0x{b.address:08X} overlap.",
+                    "Give every section its own addresses.",
+                ),
             )
-    if len(loader.image_segments) > 1:
-        yield warning(
-            "L033",
-            f"The image has {count_text(len(loader.image_segments), 'segment')}; published loaders have one.",
-            "Put code and data into one segment.",
-        )
-    if moved := next((s for s in loader.image_segments if s.address != s.load_address), None):
-        yield warning(
-            "L034",
-            f"The segment that runs at 0x{moved.address:08X} (VMA) is stored for "
-            f"0x{moved.load_address:08X} (LMA): nobody copies it there.",
-            "Remove AT> from the linker script.",
-        )
+            for a, b in pairwise(parts)
+        ),
+        (
+            len(parts) > 1,
+            warning(
+                "L033",
+                f"The image has {count_text(len(parts), 'segment')}; published loaders have one.",
+                "Put code and data into one segment.",
+            ),
+        ),
+        *(
+            (
+                moved,
+                warning(
+                    "L034",
+                    f"The segment that runs at 0x{moved.address:08X} (VMA) is stored for "
+                    f"0x{moved.load_address:08X} (LMA): nobody copies it there.",
+                    "Remove AT> from the linker script.",
+                ),
+            )
+            for moved in [s for s in parts if s.address != s.load_address][:1]
+        ),
+    )
+    return (finding for holds, finding in rows if holds)
 
 
 def check_placement(subject: _Subject) -> Iterator[LintFinding]:
