@@ -97,6 +97,13 @@ def test_writing_then_reading_gives_the_same_image(tmp_path_factory, suffix, ima
     assert again.origin.source == str(path)
 
 
+@pytest.mark.parametrize("shift", range(5))
+def test_a_program_that_holds_the_word_of_a_tar_archive_is_none(tmp_path, shift):
+    data = np.frombuffer(b"-" * shift + b"ustar" * 200, np.uint8)
+    image = MemoryImage((Segment(0x08000000, data),))
+    assert read_image(write_image(image, tmp_path / "a.elf")) == image
+
+
 @settings(max_examples=40)
 @given(image=images(limit=1 << 16))
 def test_a_binary_keeps_base_and_holes_in_its_sidecar(tmp_path_factory, image):

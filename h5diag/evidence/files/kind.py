@@ -50,13 +50,14 @@ _NAMED = {Kind.HEX: "Intel HEX", Kind.SREC: "S-record", Kind.ELF: "ELF", Kind.UF
 
 
 _CONTAINERS = (
-    (b"PK\x03\x04", "a zip archive"),
-    (b"\x1f\x8b\x08", "a gzip file"),
-    (b"BZh", "a bzip2 file"),
-    (b"\xfd7zXZ\x00", "an xz file"),
-    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
-    (b"Rar!\x1a\x07", "a rar archive"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (0, b"PK\x03\x04", "a zip archive"),
+    (0, b"\x1f\x8b\x08", "a gzip file"),
+    (0, b"BZh", "a bzip2 file"),
+    (0, b"\xfd7zXZ\x00", "an xz file"),
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (0, b"Rar!\x1a\x07", "a rar archive"),
+    (0, b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (257, b"ustar", "a tar archive"),
 )
 """What holds memory files and is none; told by content also where it is named .bin."""
 
@@ -89,9 +90,9 @@ def tell_kind(source: Source, *, raw: bool = False) -> Kind:
             source=str(path),
             advice="give the hex or ELF that it was made from",
         )
-    for magic, what in _CONTAINERS:
-        if head.startswith(magic) or (what == "a zip archive" and head[257:262] == b"ustar"):
-            what = "a tar archive" if head[257:262] == b"ustar" else what
+    for at, magic, what in _CONTAINERS:
+        # A program may hold that word anywhere.
+        if head.startswith(magic, at) and not head.startswith(b"\x7fELF"):
             advice = "unpack it and give what is in it" + (
                 "; if it is memory, give --base" if named is Kind.BIN else ""
             )
