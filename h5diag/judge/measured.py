@@ -310,9 +310,7 @@ def measure(case: Case, *, progress: Progress | None = None, cancel: Cancel | No
     # With one board in question, what was printed while programming was printed about it.
     own = case.provisioning if len(case.suspects) == 1 else ()
     logs = {id(case.good): parse_log("\n".join(t.text for t in (case.good.log, case.good.options) if t))}
-    logs |= {
-        id(b): parse_log("\n".join(t.text for t in (b.log, b.options, *_sessions(b), *own) if t)) for b in case.suspects
-    }
+    logs |= {id(b): parse_log("\n".join(t.text for t in (*_in_turn(b), b.options, *own) if t)) for b in case.suspects}
     uarts = {id(b): parse_log(b.uart.text if b.uart else "") for b in (case.good, *case.suspects)}
     provisioning = tuple(parse_log(t.text) for t in case.provisioning)
     rest = [*provisioning, *([parse_log(case.loader_log.text)] if case.loader_log else [])]
@@ -398,6 +396,12 @@ def _sessions(board: CaseBoard) -> tuple[Text, ...]:
     """Return the registers where they stand in a debugger's own session, which tells more, and are not its log as well."""
     text, log = board.registers, board.log.text if board.log else ""
     return (text,) if text and text.text not in log and parse_tools(lines(text.text)) else ()
+
+
+def _in_turn(board: CaseBoard) -> tuple[Text, ...]:
+    """Return the log and a debugger's own session, by their names: people count what came first and what after it."""
+    log, sessions = (board.log,) if board.log else (), _sessions(board)
+    return tuple(sorted((*log, *sessions), key=lambda t: t.name))
 
 
 def _board(board: CaseBoard, case: Case, chip: Chip, layouts: tuple[Layout, ...], log: Log, uart: Log) -> BoardMeasured:

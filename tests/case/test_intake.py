@@ -957,3 +957,41 @@ def test_a_sidecar_that_is_dropped_alone_is_told(tmp_path, monkeypatch, capsys, 
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "no evidence" in error or "no files" in error or "holds no" in error, error
+
+
+def test_a_look_at_some_memory_belongs_to_the_board_that_was_read(tmp_path):
+    folder = drop(tmp_path, "lecture_carte.hex")
+    rows = "".join(f"0x{0x08034000 + i:08X} : 11223344 55667788 99AABBCC DDEEFF00\n" for i in range(0, 256, 16))
+    (folder / "fenetre.txt").write_text(rows)
+    assert list(sorted_names([folder])[1].values()) == [["fenetre.txt", "lecture_carte.hex"]]
+    (folder / "fenetre.txt").write_text("".join(f"0x{0x08000000 + i:08X} : 11223344\n" for i in range(0, 0x2000, 4)))
+    assert len(sorted_names([folder])[2]) == 2
+
+
+def test_a_log_that_went_well_is_no_good_board(tmp_path):
+    for name, text in (("jlink_1_ok.txt", "Found Cortex-M33 r0p4"), ("jlink_2.txt", "Can not attach to CPU.")):
+        (tmp_path / name).write_text(f"SEGGER J-Link Commander V8.10e\nFound SW-DP with ID 0x6BA02477\n{text}\n")
+    found = sort_evidence([tmp_path])
+    assert not found.boards.good.files
+    assert len(found.suspects) == 1
+
+
+@pytest.mark.parametrize(
+    ("note", "marking"),
+    [
+        ("our board with STM32L431CC does not log", "STM32L431CC"),
+        ("works on NUCLEO-H563ZI, not on the STM32F407VG", ""),
+        ("nothing to see", ""),
+    ],
+)
+def test_a_note_may_name_the_chip_where_nothing_else_does(tmp_path, note, marking):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "readback.bin").write_bytes(bytes(range(256)) * 256)
+    (folder / "mail.txt").write_text(note)
+    found = sort_evidence([folder])
+    assert found.details.marking == marking
+    assert found.choice.assumed is (not marking)
+    assert bool([r for r in found.remarks if "a note" in r]) is bool(marking)
+    (folder / "log.txt").write_text("Device ID   : 0x484\nRevision ID : Rev X\n")
+    assert sort_evidence([folder]).details.marking == ""

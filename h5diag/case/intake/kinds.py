@@ -28,6 +28,8 @@ from h5diag.measure.loader.loaderfile import read_loader
 from h5diag.measure.logs import loader_story
 from h5diag.memory import Access, MemoryImage
 
+A_VIEW = "a memory view"
+
 
 class BoardSide(Enum):
     """Which board a name speaks of."""
@@ -386,7 +388,7 @@ def _view(file: EvidenceFile, found: Evidence, text: str) -> Evidence | None:
     if image.span.start and not _holds_content(image.span.start):
         return registers
     told = found.also_log or next(core_registers(text), None) is not None
-    return replace(found, role=_dump_role(found.name), what="a memory view", start=image.span.start, also_log=told)
+    return replace(found, role=_dump_role(found.name), what=A_VIEW, start=image.span.start, also_log=told)
 
 
 _FLASH_REGISTER = re.compile(

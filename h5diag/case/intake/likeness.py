@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from h5diag.case.intake.kinds import KIT_WORDS, MEMORY_WORDS, READ_WORDS, BoardSide, Evidence, FileRole, Name
+from h5diag.case.intake.kinds import A_VIEW, KIT_WORDS, MEMORY_WORDS, READ_WORDS, BoardSide, Evidence, FileRole, Name
 from h5diag.chip import load_chip
 from h5diag.measure.programs import find_whole
 from h5diag.measure.repeats import ReadPattern, alike, compare_reads
@@ -34,7 +34,7 @@ ROUND = 256
 def by_content(files: Sequence[Evidence]) -> list[Evidence]:
     """Return the files with the roles and boards that their bytes tell, where names tell nothing."""
     files = [_written(e, files) for e in files]
-    memory = [e for e in files if e.role in (FileRole.DUMP, FileRole.LATER) and e.what != "a memory view"]
+    memory = [e for e in files if e.role in (FileRole.DUMP, FileRole.LATER) and e.what != A_VIEW]
     images = {e.path: e.image for e in memory if e.image is not None}
     labels = {e.path: e.name for e in memory}
     out = [_program(e, images, labels) if e.path in images else e for e in files]

@@ -164,7 +164,7 @@ def known_of(
     `chip`, `marking` and `layout` are what was said of it, else empty. What is wrong in one of them, or in an identity,
     is told where the case is read.
     """
-    roles = (FileRole.LOG, FileRole.OPTIONS, FileRole.PROVISIONING)
+    roles = (FileRole.LOG, FileRole.OPTIONS, FileRole.PROVISIONING, FileRole.UART, FileRole.REGISTERS)
     logs = [e.log for e in evidence if e.role in roles and e.log is not None]
     known: dict[str, Any] = {"sidecars": [e.chip for e in evidence], "marking": marking}
     for e in evidence:

@@ -13,6 +13,7 @@ from h5diag.case.case import UNNAMED
 from h5diag.case.folder import BoardTable, CaseTable, read_table
 from h5diag.case.intake.gathering import Paths, read_files
 from h5diag.case.intake.kinds import (
+    A_VIEW,
     BOARD_ROLES,
     KIT_WORDS,
     BoardSide,
@@ -28,13 +29,16 @@ from h5diag.chip import EXTERNAL
 from h5diag.errors import InputError
 from h5diag.evidence.door import is_evidence, read_evidence, real_path
 from h5diag.evidence.files import decode_text, read_sidecar, sidecar_path
-from h5diag.evidence.texts import parse_log
+from h5diag.evidence.texts import chip_of, parse_log
 from h5diag.limits import TEXT
 from h5diag.memory import Access
 from h5diag.text import count_text
 
 Ask = Callable[[str, Sequence[str]], int]
 """Asked a question with the possible answers; returns the index of the answer, -1 for "I do not know"."""
+
+_WINDOW = 1 << 14
+"""Characters of a debugger's window: some screens of words."""
 
 _OF_SUSPECTS = frozenset(
     {FileRole.INFO, FileRole.SWEEP, FileRole.FLASHTEST, FileRole.UART, FileRole.REGISTERS, FileRole.LATER}
@@ -156,7 +160,7 @@ def _image_after_all(e: Evidence, everything: Sequence[Evidence]) -> Evidence:
             e, role=FileRole.IMAGE, what="a program file: its length is a build's, and a longer dump is there"
         )
     says_nothing = not (e.name.side or e.name.says_dump or e.name.later or e.beside)
-    if e.role is not FileRole.DUMP or e.what == "a memory view" or not says_nothing:
+    if e.role is not FileRole.DUMP or e.what == A_VIEW or not says_nothing:
         return e
     if {o.name.side for o in dumps} >= {BoardSide.GOOD, BoardSide.SUSPECT}:
         return replace(e, role=FileRole.IMAGE, what="a program file, since both boards have dumps")
@@ -196,6 +200,14 @@ _Groups = dict[str, tuple[BoardSide | None, list[Evidence]]]
 def sort_boards(files: Sequence[Evidence], remarks: list[str], ask: Ask | None = None) -> SortedBoards:
     """Group the files that belong to boards; what was concluded from names alone is added to `remarks`."""
     groups = _groups([e for e in files if e.role in BOARD_ROLES])
+    good = [e for side, found in groups.values() if side is BoardSide.GOOD for e in found]
+    if (
+        good
+        and not any(k for k, (side, _) in groups.items() if side is not BoardSide.GOOD)
+        and not any(map(_is_read, good))
+    ):
+        # A log that went well and one that did not are of one board, as long as no other is named.
+        groups = {"": (None, [e for _, found in groups.values() for e in found])}
     loose: tuple[Evidence, ...] = ()
     # A file that names no board belongs to the one board that lacks its kind, not to a board of its own.
     if "" in groups and groups[""][0] is None and len(groups) > 1:
@@ -220,6 +232,15 @@ def sort_boards(files: Sequence[Evidence], remarks: list[str], ask: Ask | None =
         tuple(b for b in boards if b.side is None),
         loose,
     )
+
+
+def _is_window(e: Evidence) -> bool:
+    """Tell whether a read is no more than a debugger's window shows: such a look is taken at a board read besides."""
+    return e.what == A_VIEW and e.file is not None and e.file.size <= _WINDOW
+
+
+def _is_read(e: Evidence) -> bool:
+    return e.role in (FileRole.DUMP, FileRole.LATER)
 
 
 def _dump_first(files: Sequence[Evidence]) -> Callable[[Evidence], Evidence]:
@@ -261,7 +282,7 @@ def _without_strays(groups: _Groups) -> _Groups:
     strays = {
         k: f[0].role
         for k, (side, f) in groups.items()
-        if k and not side and len(f) == 1 and f[0].role not in (FileRole.DUMP, FileRole.LATER)
+        if k and not side and len(f) == 1 and (not _is_read(f[0]) or _is_window(f[0]))
     }
     for k in list(strays):
         # log_no_reconnect is of board_no_reconnect, when it is of no other.
@@ -292,7 +313,7 @@ def _placed(groups: _Groups, remarks: list[str]) -> tuple[_Groups, tuple[Evidenc
     rest = {k: v for k, v in groups.items() if k}
     loose: list[Evidence] = []
     suspects = [k for k, (s, _) in rest.items() if s is BoardSide.SUSPECT]
-    if any(e.role in (FileRole.DUMP, FileRole.LATER) for e in groups[""][1]) and not suspects:
+    if any(map(_is_read, groups[""][1])) and not suspects:
         return groups, ()
     for e in groups[""][1]:
         lacking = [k for k, (_, found) in rest.items() if not any(f.role is e.role for f in found)]
@@ -443,6 +464,13 @@ def _with_missing(found: Sorted) -> Sorted:
     evidence = [e for b in (found.boards.good, *found.suspects) for e in b.files] + list(found.rest)
     layout = next((e.file for e in found.of(FileRole.LAYOUT) if e.file), details.layout or table.layout or None)
     known = known_of(evidence, details.chip or table.chip or "", details.marking, layout)
+    notes = [e.log for e in found.unused if e.log is not None and e.log.names]
+    if known.choice.assumed and not details.marking and not chip_of(notes).assumed:
+        # A person's note is no evidence and stays out of the case; what it calls the part is worth keeping.
+        details = replace(details, marking=notes[0].names[0])
+        known = known_of(evidence, "", details.marking, layout)
+        remark = f"nothing else names the chip: {details.marking} is taken from a note that is not used otherwise"
+        found = replace(found, details=details, remarks=(*found.remarks, remark))
     for board in found.suspects or (BoardFiles("suspect", BoardSide.SUSPECT),):
         out += missing_of_board(
             board.name, _has(board, found, details.suspect_access, details.suspect_mode), known, good=False

@@ -44,6 +44,7 @@ _KEYS = {
 _NOT_BANNER = frozenset({"bank", "address", "size", "file", "discovery", "error", "warning", "option bytes bank"})
 _SIZE = re.compile(r"(\d{1,9})(?:[.,]\d{1,6})?\s{0,8}([KM])?\s?i?bytes?", re.I)
 _NUMBER = re.compile(r"(\d{1,6})(?:[.,](\d{1,3}))?")
+_USB = re.compile(r"\s{0,80}usb speed\s{0,8}:")
 _PORT = re.compile(r"serial\sport\s(\S{1,80})\sis\ssuccessfully\sopened", re.I)
 _CHIP = re.compile(r"chip\sid\s{0,8}:\s{0,8}(0x[0-9A-Fa-f]{1,8})", re.I)
 _PROTOCOL = re.compile(r"(?:bootloader\sprotocol\sversion|dfu\sprotocol)\s{0,8}:\s{0,8}(\S{1,20})", re.I)
@@ -282,7 +283,7 @@ def parse_rom_sessions(lines: Iterable[Line]) -> tuple[RomSession, ...]:
         low = line.low
         if "serial port" in low and (m := _PORT.search(line.text)):
             out.append(RomSession("uart", m[1], line=line.number))
-        elif low.lstrip().startswith("usb speed") or ("product id" in low and "dfu" in low):
+        elif _USB.match(low) or ("product id" in low and "dfu" in low):
             if not out or out[-1].interface != "usb" or out[-1].protocol:
                 out.append(RomSession("usb", answered=True, line=line.number))
         elif "activating device" in low:

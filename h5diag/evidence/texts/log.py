@@ -109,6 +109,8 @@ class Log:
         Whether a secure firmware install ended well; None when there was none, or its end is not in the text.
     under_reset
         A failed connection, and the words by which a tool came in under reset after it; empty when none did.
+    failed_since
+        The first failed connection after one that worked; empty when none followed.
     names
         Part numbers, those of boards included, that stand anywhere in it: ``STM32U585``.
     """
@@ -129,6 +131,7 @@ class Log:
     root: str | None = None
     installed: bool | None = None
     under_reset: tuple[str, str] = ("", "")
+    failed_since: str = ""
     names: tuple[str, ...] = ()
 
     @property
@@ -251,6 +254,7 @@ def parse_log(text: str) -> Log:
         _options_unread(clean, telling),
         next((name for name, words in _ROOTS if any(w in line.low for line in some for w in words)), None),
         under_reset=_reached_under_reset(messages, clean),
+        failed_since=_failed_since(messages, _last_reached(messages, banners, clean), clean),
         names=named_parts(some),
     )
     # What a boot loader's or a fault handler's line means is known by its own table.
@@ -364,11 +368,24 @@ def _reached_under_reset(messages: Sequence[Message], clean: Sequence[Line]) -> 
 _IDENTIFIED = re.compile(r"^\s{0,8}device id\s{0,8}: 0x(?!0{3,8}\b)[0-9a-f]{3,8}\b")
 
 
-def _after_all(messages: tuple[Message, ...], banners: Sequence[Banner], clean: Sequence[Line]) -> tuple[Message, ...]:
-    """Return the messages, where a failed connection counts for nothing once a later one came as far as an identity."""
+def _last_reached(messages: Sequence[Message], banners: Sequence[Banner], clean: Sequence[Line]) -> int:
+    """Return the last line by which a connection came as far as an identity; 0 when none did."""
     good = max((b.line for b in banners if b.identified), default=0)
     if any(m.link for m in messages):
         good = max(good, next((line.number for line in reversed(clean) if _REACHED.search(line.low)), 0))
+    return good
+
+
+def _failed_since(messages: Sequence[Message], good: int, clean: Sequence[Line]) -> str:
+    """Return the first connection that failed after the last one that worked; empty when none did, or options changed."""
+    failed = [m.text for m in messages if m.link and m.severity == "error" and m.about and m.line > good > 0]
+    changed = any("option" in line.low and "program" in line.low for line in clean)
+    return failed[0] if failed and not changed else ""
+
+
+def _after_all(messages: tuple[Message, ...], banners: Sequence[Banner], clean: Sequence[Line]) -> tuple[Message, ...]:
+    """Return the messages, where a failed connection counts for nothing once a later one came as far as an identity."""
+    good = _last_reached(messages, banners, clean)
     return tuple(
         replace(m, about="", meaning=f"{m.meaning}; a later connection worked, so nothing follows")
         if m.link and m.line < good

@@ -9,7 +9,7 @@ from typing import Any
 from h5diag.case.case import CaseBoard
 from h5diag.case.results import Identity
 from h5diag.chip import EccKind, EccLocation, KnownBy, ProductState
-from h5diag.evidence.texts import Banner, ReadBack, parse_registers
+from h5diag.evidence.texts import Banner, ReadBack, parse_log, parse_registers
 from h5diag.judge.checks.options import options_torn
 from h5diag.judge.checks.printed import spoken
 from h5diag.judge.findings import Finding, calibration, found, number
@@ -118,7 +118,10 @@ def registers(board: CaseBoard, m: Measured) -> dict[str, int]:
     names = {r.offset: r.name.lower() for r in m.chip.registers}
     bases = (m.chip.flash_registers, m.chip.flash_registers_secure)
     placed = {base + offset: name for base in bases for offset, name in names.items()}
-    dumped, handler = (parse_registers(t.text) if t else () for t in (board.registers, board.uart))
+    # A console may be sorted among the logs; what a programmer prints of its own accesses is no state of the board.
+    console = board.log if board.log and not parse_log(board.log.text).banners else None
+    dumped = parse_registers(board.registers.text) if board.registers else ()
+    handler = [raw for t in (board.uart, console) if t for raw in parse_registers(t.text)]
     # Where a register lies follows from the chip: of one that is assumed no address names any, but for those that no
     # other family has.
     own = {base + offset for base in bases for offset in names if offset >= number("own-registers")}
@@ -131,11 +134,24 @@ def registers(board: CaseBoard, m: Measured) -> dict[str, int]:
             values.setdefault(name, raw.value)
     if board is m.suspect.board and (printed := error_flags_printed(m)):
         values.setdefault("sr" if "sr" in names.values() else "nssr", printed)
+    if board is m.suspect.board and (flags := _own_flags(m)):
+        values.setdefault("sr" if "sr" in names.values() else "nssr", flags)
     # All ones is what a reader gets that is not answered: no register of the interface holds that.
     return {n: v for n, v in values.items() if v != 0xFFFFFFFF}
 
 
 _PRINTED_FLAGS = re.compile(r"flash programming error: 0x([0-9a-f]{1,8})\b", re.IGNORECASE)
+
+
+_OWN_FLAGS = re.compile(r"\bFLASH(?:_NS)?->(?:NS)?SR {0,4}[=:] {0,4}0x([0-9a-f]{1,8})\b", re.IGNORECASE)
+
+
+def _own_flags(m: Measured) -> int:
+    """Return the flags that the firmware itself prints beside an operation that failed; 0 without."""
+    lines = (line[: number("line-letters")] for t in m.texts for line in t.text.splitlines()[: number("log-lines")])
+    return next(
+        (int(x[1], 16) for line in lines if "->" in line and (x := _OWN_FLAGS.search(line)) and int(x[1], 16)), 0
+    )
 
 
 def error_flags_printed(m: Measured) -> int:
@@ -249,6 +265,8 @@ def check_locked(m: Measured) -> Iterator[Finding]:
     refused = sorted((e for e in spoken(log.messages) if e.about == "debug-locked"), key=lambda e: e.unsure)
     if refused and not torn and not m.suspect.dump.size and not _silent(m) and not _unread(m):
         id = "core-not-reached" if refused[0].unsure else "port-refused"
+        if log.failed_since and refused[0].unsure:
+            yield found("shut-since", text=log.failed_since)
         yield found(id, text=refused[0].text, meaning=refused[0].meaning)
 
 

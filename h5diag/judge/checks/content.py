@@ -28,6 +28,7 @@ from h5diag.measure.compare import bit_positions
 from h5diag.measure.copies import LEAST_REPEAT, WINDOW, agreeing, repeating_line
 from h5diag.measure.drift import build_stamps
 from h5diag.measure.shapes import Difference, Form, Shape
+from h5diag.measure.stretches import runs
 from h5diag.memory import AddressRange, Bytes, MemoryImage, common, merged, subtracted
 from h5diag.text import size_text
 
@@ -371,6 +372,24 @@ def check_word_hole(m: Measured) -> tuple[Finding, ...]:
         if len(holes) == 1:
             where = (AddressRange(holes[0], holes[0] + unit),)
             return (found("one-word-erased", where=where, unit=unit, at=holes[0]),)
+    return ()
+
+
+def check_sector_hole(m: Measured) -> tuple[Finding, ...]:
+    """Are whole sectors erased in the middle of a program that nothing is there to compare with?"""
+    if m.has_good or any(k.seen_bytes for k in m.known) or m.suspect.dump.span.start in EXTERNAL:
+        return ()
+    sector, edge = m.chip.flash.sector_size, 32
+    for s in m.suspect.judged.segments:
+        erased = s.data == m.chip.flash.erased
+        for a, b in runs(erased, 1, sector):
+            whole = (s.start + a) % sector == (s.start + b) % sector == 0
+            # A program fills its pages: content that ends at a sector's edge by chance is rare on both sides of a hole.
+            around = [erased[max(0, a - n) : a] for n in (edge, sector)] + [erased[b : b + n] for n in (edge, sector)]
+            full = all(x.size and 100 * x.mean() < number("most-erased-percent") for x in around)
+            if whole and full and b - a <= number("sectors-of-a-hole") * sector:
+                where = (AddressRange(s.start + a, s.start + b),)
+                return (found("sectors-erased-inside", where=where, sectors=(b - a) // sector),)
     return ()
 
 

@@ -251,7 +251,7 @@ def _bytes(data: bytes) -> str:
     return data[:16].hex(" ").upper() + word
 
 
-_FAILED = re.compile(r"(?:program|writ|eras).{0,80}(?:error|fail|refus)", re.IGNORECASE)
+_FAILED = re.compile(r"(?:prog|writ|eras).{0,80}(?:error|fail|refus)", re.IGNORECASE)
 
 
 def _failed_writes(m: Measured) -> Iterator[str]:

@@ -106,3 +106,64 @@ def test_the_last_bytes_of_a_file_may_be_missing_alone(tmp_path: Path, tail: byt
     file = np.concatenate([PROGRAM, np.frombuffer(tail, np.uint8)])
     board = Bench(tmp_path).dump(flash((0, PROGRAM))).image("app.bin", file).first()
     assert (leading(board) == "programming-incomplete") is told
+
+
+# ---------------------------------------------------------------- a connection that failed since one that worked
+JLINK = "SEGGER J-Link Commander V8.10e\nUSB speed mode: High speed (480 MBit/s)\nVTref=3.300V\nJ-Link>connect\n"
+WORKED, SHUT = "Found Cortex-M33 r0p4, Little endian.\n", "Can not attach to CPU. Trying connect under reset.\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "since", "cause"),
+    [
+        (JLINK + WORKED + JLINK + SHUT, True, "door-shut-by-firmware"),
+        (JLINK + SHUT, False, "debug-locked"),
+        (JLINK + WORKED + "PROGRAMMING OPTION BYTES AREA ...\n" + JLINK + SHUT, False, "debug-locked"),
+    ],
+)
+def test_what_was_reachable_before_is_shut_by_what_came_since(
+    tmp_path: Path, text: str, since: bool, cause: str
+) -> None:
+    board = Bench(tmp_path).text("log", text).first()
+    assert bool(said(board, "shut-since")) is since
+    assert leading(board) == cause
+    assert not parse_log(text).rom_sessions  # the probe's own USB speed is no boot loader's
+
+
+def test_a_session_before_the_log_comes_before_it(tmp_path: Path) -> None:
+    b = Bench(tmp_path)
+    for name, text in (("1_ok.txt", JLINK + WORKED), ("2_next_day.txt", JLINK + SHUT)):
+        (tmp_path / name).write_text(text)
+    board = b.say('log = "2_next_day.txt"').say('registers = "1_ok.txt"').first()
+    assert said(board, "shut-since")
+
+
+# ---------------------------------------------------------------- sectors that are erased inside a program
+@pytest.mark.parametrize(
+    ("lo", "hi", "told"),
+    [
+        (0x4000, 0x6000, True),
+        (0x4000, 0x8000, True),
+        (0x4010, 0x6000, False),
+        (0x4000, 0x40000, False),
+        (0, 0x2000, False),
+    ],
+)
+def test_a_hole_of_whole_sectors_is_told_without_anything_to_compare(
+    tmp_path: Path, lo: int, hi: int, told: bool
+) -> None:
+    holed = flash((0, program(112, size=0x48000)), size=0x100000)
+    holed[lo:hi] = 0xFF
+    b = Bench(tmp_path).text("log", "Device ID   : 0x484\n").dump(holed)
+    board = b.first()
+    assert bool(said(board, "sectors-erased-inside")) is told
+    assert not told or f"0x{0x08000000 + lo:08X} to 0x{0x08000000 + hi - 1:08X}" in said(board, "sectors-erased-inside")
+    assert not said(b.image("app.hex", program(112, size=0x48000)).first(), "sectors-erased-inside")
+
+
+def test_the_flags_that_a_firmware_prints_beside_its_write_are_read(tmp_path: Path) -> None:
+    line = "[arch] prog 0x08032018 <- 6553F2E4 01A30B7C : HAL_ERROR, FLASH->SR=0x000000A8 ErrorCode=0x000000A8\n"
+    board = Bench(tmp_path).say('marking = "STM32L431CC"').text("log", "arch: start\n" + line).first()
+    assert leading(board) == "refused-write"
+    assert "PROGERR" in said(board, "write-refused")
+    assert "0x08032018" in said(board, "write-refused")
