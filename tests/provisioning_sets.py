@@ -364,6 +364,7 @@ class Plan:
     after: str = ""
     s_key: str = "auth_s"
     ns_key: str = "auth_ns"
+    linked: bool = False
     drop: list[str] = field(default_factory=list)
     post: list = field(default_factory=list)
     flash_h: int | None = None
@@ -422,6 +423,8 @@ class Plan:
             encrypted = self.release == "enc"
             start = at[side + ("2" if encrypted else "")]
             body = bytes(self.rng.randrange(256) for _ in range(64)) * (bytes_ // 64)
+            if self.linked:
+                body = struct.pack("<II", 0x20040000, 0x08000000 + at[side] + 0x401) + body[8:]
             slot, trailer = (size, self.trailer) if encrypted else (0, b"")
             image = signed_image(
                 body, k[key], encrypt_to=k["encrypt"], encrypted=encrypted, version=version, dependency=dep,

@@ -185,6 +185,18 @@ def _signature(scene: Scene, p: Placed) -> Row:
     return row("image-signature.fits", *where)
 
 
+def _is_linked_there(p: Placed) -> bool:
+    """Tell whether a clear body begins with vectors into the slot that its place stands for: then not it is exchanged."""
+    at = p.image.header.header_size
+    reset = canonical(int.from_bytes(image_bytes(p.item, p.image)[at + 4 : at + 8], "little") & ~1)
+    homes = (
+        s
+        for s in p.slots
+        if p.slot and s.role is Role.PRIMARY and (s.image, s.security) == (p.slot.image, p.slot.security)
+    )
+    return p.body_clear and any(reset in s.range for s in homes)
+
+
 def _slot(scene: Scene, p: Placed) -> Row:
     where = p.file, f"0x{p.start:08X}"
     if not p.slots:
@@ -198,7 +210,7 @@ def _slot(scene: Scene, p: Placed) -> Row:
     downloads = any(s.role is Role.SECONDARY for s in p.slots)
     encrypted = not p.body_clear and p.wraps_key and p.image.header.encrypted
     named = [n for n, v in enumerate(p.verify) if any(t.value in v.hashes for t in p.image.tlvs.plain)]
-    other = len(p.verify) > 1 and named and p.side not in named
+    other = len(p.verify) > 1 and named and p.side not in named and not _is_linked_there(p)
     case = (
         "encrypted" if p.slot.role is Role.PRIMARY and downloads and encrypted else "other-side" if other else "begins"
     )

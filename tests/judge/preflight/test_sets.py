@@ -62,6 +62,15 @@ def test_a_planted_fault_is_found_by_its_check(name, tmp_path):
     assert fails & sets.FAULTS[name][0], fails
 
 
+@pytest.mark.parametrize("linked", [True, False])
+def test_keys_that_are_exchanged_are_no_images_that_are(linked, tmp_path):
+    plan = sets.faulty_plan(random.Random(7), "sides exchanged")
+    plan.release, plan.linked = "init", linked
+    rows = [r for r in sets.judge(plan, tmp_path).rows if r.id in ("image-signature", "image-slot")]
+    assert {r.state for r in rows if r.id == "image-signature"} == {"fail"}
+    assert {r.state for r in rows if r.id == "image-slot"} == {"pass" if linked else "fail"}
+
+
 def test_published_keys_are_never_go_and_say_so(tmp_path):
     plan = sets.sound_plan(random.Random(3))
     plan.password, plan.values, plan.to = True, {**plan.values, "TZEN": "0xC3"}, "CLOSED"
