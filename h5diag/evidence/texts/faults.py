@@ -19,7 +19,7 @@ _NAMES = (
 _REGISTER = re.compile(
     r"(?<![\w.])(?:stacked[ _]?|s(?:cb|au)\s?->\s?|scb[._]|fault[ _]|r\d{1,2}/|a\d/|ip/|faulting instruction address \()?"
     r"(?P<name>" + _NAMES + r")(?:_N?S)?\b(?:\s?\([^()\n]{0,24}\)|\s?address|/\w{1,4}\)?|\))?"
-    r"\s{0,12}[:=]?\s{0,12}(?:0x)(?P<value>[0-9a-f]{1,8})\b",
+    r"\s{0,12}(?:[:=]?\s{0,12}0x(?P<value>[0-9a-f]{1,8})|[:=]\s{0,12}(?P<bare>[0-9a-f]{8}))\b",
     re.I,
 )
 _KINDS = re.compile(
@@ -138,13 +138,14 @@ def parse_faults(lines: Iterable[Line]) -> FaultDump:
             first = first or line.number
         for bit in [bit for phrase, bit in _PHRASES if kind and phrase in line.low][:1]:
             bits.setdefault(bit, line.number)
-        if "0x" not in line.low:
+        # Eight bare digits are a register's only below the words of a fault.
+        if "0x" not in line.low and not (kind and ("=" in line.low or ":" in line.low)):
             continue
         for m in _REGISTER.finditer(line.text):
             name = m["name"] if m["name"] == "xPSR" else m["name"].upper()
             name = _SAME.get(name, name)
             if name not in values:
-                values[name] = int(m["value"], 16)
+                values[name] = int(m["value"] or m["bare"], 16)
                 first = first or line.number
     status = _STATUS & values.keys()
     if not status and not (kind and "PC" in values):

@@ -196,3 +196,12 @@ def test_nothing_odd_is_said_only_where_nothing_is(capsys, tmp_path, more, odd):
     out = capsys.readouterr().out
     assert ("nothing odd" in out) is not odd
     assert ("Errors and warnings" in out) is odd
+
+
+def test_a_fault_dump_without_0x_is_read_below_the_words_of_a_fault() -> None:
+    dump = "!!! HARD FAULT !!!\nR12 = A5A5A5A5   LR  = 08006D77\nPC  = 20002A40   PSR = 60000000\n"
+    dump += "CFSR= 00020000   HFSR= 40000000\n"
+    fault = parse_log(dump).fault
+    assert (fault.pc, fault.lr) == (0x20002A40, 0x08006D77)
+    assert dict(fault.registers)["CFSR"] == 0x00020000
+    assert not parse_log(dump.split("\n", 1)[1]).fault
