@@ -359,9 +359,13 @@ def run_fleet(
     cluster = None
     if scheduler is None:
         # A worker that is closed while it speaks is no error that a person should read.
-        cluster = LocalCluster(
-            n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
-        )
+        try:
+            cluster = LocalCluster(
+                n_workers=workers, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
+            )
+        except RuntimeError:  # a worker runs the script that started it once more, up to this very call
+            advice = 'in a script, call it below a line `if __name__ == "__main__":`'
+            raise InputError("Dask's workers could not be started", advice=advice) from None
     try:
         with Client(scheduler or cluster) as client:
             if find_spec("bokeh"):  # what Dask draws its dashboard with

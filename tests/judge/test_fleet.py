@@ -6,6 +6,8 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -272,3 +274,14 @@ def test_a_small_list_of_a_thousand_million_boards_is_refused_before_it_is_read(
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda *a, **k: pytest.fail("it was read"))
     with pytest.raises(InputError, match="5,000 rows"):
         boards_of([tmp_path / "list.parquet"])
+
+
+def test_a_script_that_its_own_workers_run_again_is_told_what_to_do(tmp_path):
+    (tmp_path / "board.bin").write_bytes(bytes(range(256)) * 64)
+    script = tmp_path / "lot.py"
+    script.write_text("import h5diag as h5\nh5.fleet(['board.bin'], out='out', workers=1)\n")
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode != 0
+    assert "__main__" in done.stderr.strip().splitlines()[-1]
