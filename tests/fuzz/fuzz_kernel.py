@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from h5diag.measure.locate.kernel import _Kernel as Kernel, _pieces, _sides, _words
+from h5diag.measure.locate.kernel import _Kernel as Kernel, _pair, _pieces, _words
 from h5diag.measure.locate.pieces import NONE, PIECE, Pair, Runs, Watch, Words, pieces_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,7 +103,7 @@ def one(kernel: Kernel, rng: np.random.Generator) -> None:
         )
         seen = np.zeros(((1 << 11) + 1, 3), np.int64)
         kernel._call(
-            "scan", _sides(pair, free), _words(words), blocks[1], blocks[1].size, seen, *given, _pieces(room, 0)
+            "scan", _pair(pair, free), _words(words), blocks[1], blocks[1].size, seen, *given, _pieces(room, 0)
         )
     width = int(rng.integers(1, 40))
     with refused:
