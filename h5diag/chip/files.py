@@ -8,6 +8,7 @@ without reading them all; a test keeps it true. ``make index`` writes the tables
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -138,7 +139,30 @@ def parse_chip(name: str, read: Callable[[str], str]) -> Chip:
     InputError
         When a key is unknown or missing or a value has the wrong type; it names the file and the key.
     """
-    return _chip(name, lambda file: toml_table(read(file), file))
+    texts: dict[str, str] = {}
+
+    def table_of(file: str) -> dict[str, Any]:
+        texts[file] = read(file)
+        return toml_table(texts[file], file)
+
+    try:
+        return _chip(name, table_of)
+    except InputError as error:
+        line = _line_of(texts, error)
+        place = ", ".join(filter(None, (error.place, line)))
+        raise InputError(error.problem, source=error.source, place=place, advice=error.advice) from None
+
+
+def _line_of(texts: Mapping[str, str], error: InputError) -> str:
+    """Return line and file, of those that a chip is made of, of the key or the row that is wrong; empty without one."""
+    unknown = re.search(r"unknown field `(\w+)`", error.problem)
+    named = re.search(r"(?:\]|^registers) ([^\s.]+)", error.place)
+    key = unknown[1] if unknown else re.split(r"[.\[]", error.place)[0]
+    wanted = rf"= [\"']{re.escape(named[1])}[\"']" if named and not unknown else rf"^{re.escape(key)}\s*="
+    for file, text in texts.items() if key else ():
+        if found := re.search(wanted, text, re.MULTILINE):
+            return f"line {text.count(chr(10), 0, found.start()) + 1} of {file}.toml"
+    return ""
 
 
 def _chip(name: str, read: Callable[[str], dict[str, Any]]) -> Chip:

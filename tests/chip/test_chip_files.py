@@ -237,6 +237,12 @@ def _text(chip: Chip) -> str:
     ("slip", "says"),
     [
         ("[flash]\nbose = 1", "bose"),
+        ("[flash]\nbose = 1", "line 3 of zz9.toml"),
+        ("[[revisions]]\nid = 'x'\nletter = 'A'\nref = 'A'", "line 3 of zz9.toml"),
+        ("[[registers]]\nname = 'A'\noffset = 0\nfields = ['B[32]']", "line 3 of zz9.toml"),
+        ("[[errata]]\nid = 'A'\nkind = 'tool'\neffect = 'x'", "line 3 of zz9.toml"),
+        ("packages = 4", "line 2 of zz9.toml"),
+        ("state_option = 7", "line 2 of zz9.toml"),
         ("[[revisions]]\nid = 'x'\nletter = 'A'\nref = 'A'", "id"),
         ("[[registers]]\nname = 'A'\noffset = 0\nfields = ['B[32]']", "B[32]"),
         ("[[registers]]\nname = 'A'\noffset = 0\nfields = ['B[1:3]']", "B[1:3]"),

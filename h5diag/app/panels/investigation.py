@@ -11,6 +11,7 @@ from typing import Any
 import ipywidgets as widgets
 import traitlets
 
+from h5diag.app.front import diagnose
 from h5diag.app.panels.evidence import (
     EvidenceModel,
     EvidencePanel,
@@ -22,7 +23,7 @@ from h5diag.app.panels.evidence import (
 from h5diag.app.panels.parts import Job, JobBar, emptied, linked, stale_html, status_html, with_still
 from h5diag.app.panels.results import HexView, LocateModel, LocatePanel, SlotMap
 from h5diag.evidence.samples import data_folder
-from h5diag.judge import BoardDiagnosis, Diagnosis, Measured, diagnose
+from h5diag.judge import BoardDiagnosis, Diagnosis, Measured
 from h5diag.measure.options import beside
 from h5diag.memory import Cancel, Progress
 from h5diag.show.diagnosis import board_sheet, correlation_of, slots_table, weighing_table

@@ -12,12 +12,13 @@ import ipywidgets as widgets
 import numpy as np
 import traitlets
 
+from h5diag.app.front import correlate, locate
 from h5diag.app.panels.parts import Job, JobBar, emptied, linked, status_html, with_still
 from h5diag.chip import Chip, chip_names, load_chip
 from h5diag.errors import InputError
 from h5diag.layout import Layout, Role, load_layout, preset_names
 from h5diag.measure.firmware import SlotState
-from h5diag.measure.locate import Correlation, Placement, agreement_at, correlate, locate
+from h5diag.measure.locate import Correlation, Placement, agreement_at
 from h5diag.measure.options import SideBySide, side_by_side
 from h5diag.memory import AddressRange, Cancel, MemoryImage, Progress
 from h5diag.show.firmware import slot_properties, slots_words
