@@ -234,6 +234,7 @@ def parse_log(text: str) -> Log:
     tools = parse_tools(some)
     programming = parse_programming(telling) or parse_writes(some, tools)
     messages = parse_messages(clean)
+    reached = _last_reached(messages, banners, clean)
     log = Log(
         LogKind.UNKNOWN,
         banners,
@@ -241,7 +242,7 @@ def parse_log(text: str) -> Log:
         parse_discovery(telling),
         programming,
         rom,
-        _after_writes(_after_all(messages, banners, clean), programming),
+        _after_writes(_after_all(messages, reached), programming),
         parse_boot_log(some),
         fault,
         tools,
@@ -254,7 +255,7 @@ def parse_log(text: str) -> Log:
         _options_unread(clean, telling),
         next((name for name, words in _ROOTS if any(w in line.low for line in some for w in words)), None),
         under_reset=_reached_under_reset(messages, clean),
-        failed_since=_failed_since(messages, _last_reached(messages, banners, clean), clean),
+        failed_since=_failed_since(messages, reached, clean),
         names=named_parts(some),
     )
     # What a boot loader's or a fault handler's line means is known by its own table.
@@ -383,9 +384,8 @@ def _failed_since(messages: Sequence[Message], good: int, clean: Sequence[Line])
     return failed[0] if failed and not changed else ""
 
 
-def _after_all(messages: tuple[Message, ...], banners: Sequence[Banner], clean: Sequence[Line]) -> tuple[Message, ...]:
+def _after_all(messages: tuple[Message, ...], good: int) -> tuple[Message, ...]:
     """Return the messages, where a failed connection counts for nothing once a later one came as far as an identity."""
-    good = _last_reached(messages, banners, clean)
     return tuple(
         replace(m, about="", meaning=f"{m.meaning}; a later connection worked, so nothing follows")
         if m.link and m.line < good

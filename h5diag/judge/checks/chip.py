@@ -9,7 +9,7 @@ from typing import Any
 from h5diag.case.case import CaseBoard
 from h5diag.case.results import Identity
 from h5diag.chip import EccKind, EccLocation, KnownBy, ProductState
-from h5diag.evidence.texts import Banner, ReadBack, parse_log, parse_registers
+from h5diag.evidence.texts import Banner, ReadBack, lines, parse_banners, parse_registers
 from h5diag.judge.checks.options import options_torn
 from h5diag.judge.checks.printed import spoken
 from h5diag.judge.findings import Finding, calibration, found, number
@@ -119,7 +119,7 @@ def registers(board: CaseBoard, m: Measured) -> dict[str, int]:
     bases = (m.chip.flash_registers, m.chip.flash_registers_secure)
     placed = {base + offset: name for base in bases for offset, name in names.items()}
     # A console may be sorted among the logs; what a programmer prints of its own accesses is no state of the board.
-    console = board.log if board.log and not parse_log(board.log.text).banners else None
+    console = board.log if board.log and not parse_banners(lines(board.log.text)) else None
     dumped = parse_registers(board.registers.text) if board.registers else ()
     handler = [raw for t in (board.uart, console) if t for raw in parse_registers(t.text)]
     # Where a register lies follows from the chip: of one that is assumed no address names any, but for those that no
@@ -146,12 +146,16 @@ _PRINTED_FLAGS = re.compile(r"flash programming error: 0x([0-9a-f]{1,8})\b", re.
 _OWN_FLAGS = re.compile(r"\bFLASH(?:_NS)?->(?:NS)?SR {0,4}[=:] {0,4}0x([0-9a-f]{1,8})\b", re.IGNORECASE)
 
 
+def printed_lines(m: Measured) -> Iterator[str]:
+    """Yield what was printed about this board, of each text so many lines as are looked at."""
+    for t in m.texts:
+        yield from t.text.splitlines()[: number("log-lines")]
+
+
 def _own_flags(m: Measured) -> int:
     """Return the flags that the firmware itself prints beside an operation that failed; 0 without."""
-    lines = (line[: number("line-letters")] for t in m.texts for line in t.text.splitlines()[: number("log-lines")])
-    return next(
-        (int(x[1], 16) for line in lines if "->" in line and (x := _OWN_FLAGS.search(line)) and int(x[1], 16)), 0
-    )
+    told = (_OWN_FLAGS.search(line[: number("line-letters")]) for line in printed_lines(m) if "->" in line)
+    return next((flags for x in told if x and (flags := int(x[1], 16))), 0)
 
 
 def error_flags_printed(m: Measured) -> int:

@@ -10,7 +10,7 @@ from h5diag.chip.devices import load_series
 from h5diag.errors import InputError
 from h5diag.evidence.texts.faults import CFSR
 from h5diag.evidence.texts.registers import cache_printed, core_registers, firmware_views
-from h5diag.judge.checks.chip import error_flags_printed, registers
+from h5diag.judge.checks.chip import error_flags_printed, printed_lines, registers
 from h5diag.judge.checks.options import options_torn, printed_options, torn_values
 from h5diag.judge.checks.placement import exchanged_regions
 from h5diag.judge.findings import Finding, calibration, found, number
@@ -256,10 +256,9 @@ _FAILED = re.compile(r"(?:prog|writ|eras).{0,80}(?:error|fail|refus)", re.IGNORE
 
 def _failed_writes(m: Measured) -> Iterator[str]:
     """Yield the lines by which a firmware tells which of its own operations failed, with an address in the flash."""
-    for t in m.texts:
-        for line in t.text.splitlines()[: number("log-lines")]:
-            if _FAILED.search(line[: number("line-letters")]) and _PLACES.search(line):
-                yield line
+    for line in printed_lines(m):
+        if _FAILED.search(line[: number("line-letters")]) and _PLACES.search(line):
+            yield line
 
 
 def check_refusals(m: Measured) -> tuple[Finding, ...]:
